@@ -1,0 +1,24 @@
+#!/usr/bin/env python
+"""Run a command of the gateway: `manage.py help` lists them, `manage.py serve` starts it."""
+
+import os
+import sys
+
+from pxbin_site.config import ConfigurationError
+
+
+def main() -> None:
+    """Read the settings, say everything that is wrong with them, else run the command."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pxbin_site.settings")
+    try:
+        import pxbin_site.settings  # noqa: F401  (Django would hide a problem here behind "unknown command")
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,300 @@
+"""What the operator can set: one frozen `Config`, read from the environment, `.env` and `config.yaml`.
+
+Every setting is a field of `Config`. Field `log_format` is `PXBIN_LOG_FORMAT` in the environment and `log_format` in the
+YAML file. The environment wins over `.env`, `.env` over the YAML file, the file over the default. An empty value means
+the default. `load` looks at everything before it complains, so that one start shows every problem.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import environ
+import msgspec
+import yaml
+
+PREFIX = "PXBIN_"
+SCHEMA_PATTERN = re.compile(r"[a-z_][a-z0-9_]*")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("json", "text")
+TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
+FALSE_WORDS = frozenset({"0", "false", "no", "off"})
+SHORTEST_ENCRYPTION_KEY = 16
+
+
+class ConfigurationError(Exception):
+    """The settings cannot be used. `problems` holds one sentence for each thing to mend."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("The settings have problems:\n" + "\n".join(f"- {problem}" for problem in problems))
+        self.problems = problems
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set from outside, checked. Times are in the unit that the name ends with."""
+
+    # Where it runs and what it writes.
+    data_dir: Path = Path("data")
+    listen_addr: str = "127.0.0.1:8080"
+    web_processes: int = 1
+    allowed_hosts: tuple[str, ...] = ("*",)
+    trusted_origins: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    debug: bool = False
+
+    # Stores.
+    database_url: str = ""
+    database_schema: str = "public"
+    max_db_conns: int = 25
+    min_db_conns: int = 5
+    redis_url: str = ""
+
+    # Secrets. Those left empty are made on the first run and kept in the data directory.
+    secret_key: str = ""
+    encryption_key: str = ""
+    encryption_keys_old: tuple[str, ...] = ()
+    management_bootstrap_key: str = ""
+    seal_key: bytes = b""
+
+    # What a request may cost in bytes and seconds.
+    max_body_bytes: int = 32 * 1024 * 1024
+    header_timeout_seconds: float = 30.0
+    body_timeout_seconds: float = 30.0
+    keepalive_seconds: float = 15.0
+    drain_seconds: float = 15.0
+
+    # How the gateway answers.
+    response_headers: bool = True
+    default_context_window: int = 128_000
+    default_max_output_tokens: int = 8192
+    rate_limit_rps: float = 0.0
+    rate_limit_burst: int = 0
+    cb_failure_threshold: int = 5
+    cb_timeout_seconds: float = 30.0
+    retry_max_attempts: int = 3
+    retry_base_delay_ms: int = 100
+
+    # What it remembers and says.
+    log_buffer_size: int = 10_000
+    log_retention_days: int = 7
+    log_format: str = "json"
+    log_level: str = "info"
+    metrics_enabled: bool = False
+
+    @property
+    def listen_host(self) -> str:
+        """The address to listen on; `:8080` in `listen_addr` means every address."""
+        return split_listen_addr(self.listen_addr)[0]
+
+    @property
+    def listen_port(self) -> int:
+        """The TCP port to listen on; 0 lets the system choose one."""
+        return split_listen_addr(self.listen_addr)[1]
+
+
+def split_listen_addr(value: str) -> tuple[str, int]:
+    """Take `:8080`, `127.0.0.1:8080` or `[::1]:8080` apart. Raises ValueError with a sentence for the operator."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must look like :8080 or 127.0.0.1:8080")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  (pxbin's own form: no host means every address)
+
+
+def _read_listen_addr(value: str) -> str:
+    split_listen_addr(value)
+    return value
+
+
+def _read_bool(value: str) -> bool:
+    word = value.lower()
+    if word not in TRUE_WORDS | FALSE_WORDS:
+        raise ValueError("must be true or false")
+    return word in TRUE_WORDS
+
+
+def _read_list(value: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in value.split(",") if item.strip())
+
+
+def _number(kind: type[int] | type[float], *, least: int) -> Callable[[str], int | float]:
+    noun = "a whole number" if kind is int else "a number"
+
+    def read(value: str) -> int | float:
+        try:
+            number = kind(value)
+        except ValueError:
+            raise ValueError(f"must be {noun}") from None
+        if not least <= number < float("inf"):
+            raise ValueError(f"must be {noun}, {least} or more")
+        return number
+
+    return read
+
+
+def _any_whole_number(value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError("must be a whole number") from None
+
+
+def _one_of(words: tuple[str, ...]) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value.lower() not in words:
+            raise ValueError("must be one of " + ", ".join(words))
+        return value.lower()
+
+    return read
+
+
+def _read_schema(value: str) -> str:
+    if not SCHEMA_PATTERN.fullmatch(value):
+        raise ValueError(f"must match {SCHEMA_PATTERN.pattern}")
+    return value
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value.partition("://")[0] not in schemes or "://" not in value:
+            raise ValueError("must begin with " + " or ".join(f"{scheme}://" for scheme in schemes))
+        return value
+
+    return read
+
+
+def _read_encryption_key(value: str) -> str:
+    if len(value) < SHORTEST_ENCRYPTION_KEY:
+        raise ValueError(f"must have at least {SHORTEST_ENCRYPTION_KEY} characters")
+    return value
+
+
+def _read_encryption_keys(value: str) -> tuple[str, ...]:
+    return tuple(_read_encryption_key(key) for key in _read_list(value))
+
+
+_COUNT = _number(int, least=0)
+_AT_LEAST_ONE = _number(int, least=1)
+_SECONDS = _number(float, least=0)
+
+READERS: Mapping[str, Callable[[str], Any]] = {
+    "data_dir": Path,
+    "listen_addr": _read_listen_addr,
+    "web_processes": _AT_LEAST_ONE,
+    "allowed_hosts": _read_list,
+    "trusted_origins": _read_list,
+    "cors_origins": _read_list,
+    "debug": _read_bool,
+    "database_url": _url("postgresql", "postgres", "sqlite"),
+    "database_schema": _read_schema,
+    "max_db_conns": _AT_LEAST_ONE,
+    "min_db_conns": _COUNT,
+    "redis_url": _url("redis", "rediss", "unix"),
+    "secret_key": str,
+    "encryption_key": _read_encryption_key,
+    "encryption_keys_old": _read_encryption_keys,
+    "management_bootstrap_key": str,
+    "max_body_bytes": _AT_LEAST_ONE,
+    "header_timeout_seconds": _SECONDS,
+    "body_timeout_seconds": _SECONDS,
+    "keepalive_seconds": _SECONDS,
+    "drain_seconds": _SECONDS,
+    "response_headers": _read_bool,
+    "default_context_window": _AT_LEAST_ONE,
+    "default_max_output_tokens": _AT_LEAST_ONE,
+    "rate_limit_rps": _SECONDS,
+    "rate_limit_burst": _COUNT,
+    "cb_failure_threshold": _COUNT,
+    "cb_timeout_seconds": _SECONDS,
+    "retry_max_attempts": _COUNT,
+    "retry_base_delay_ms": _COUNT,
+    "log_buffer_size": _COUNT,
+    "log_retention_days": _any_whole_number,
+    "log_format": _one_of(LOG_FORMATS),
+    "log_level": _one_of(LOG_LEVELS),
+    "metrics_enabled": _read_bool,
+}
+# Read before the others, because they say where the others are.
+CONFIG_PATH = f"{PREFIX}CONFIG_PATH"
+ENV_FILE = f"{PREFIX}ENV_FILE"
+LOCATIONS = frozenset({CONFIG_PATH, ENV_FILE})
+
+
+def env_name(field: str) -> str:
+    """The environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def gather(variables: Mapping[str, str], *, directory: Path) -> tuple[environ.Env, list[str]]:
+    """Lay the environment over `directory/.env` over the YAML file; also return what is wrong with the file."""
+
+    class Layers(environ.Env):  # type: ignore[misc]  # django-environ has no types; read_env() writes to the class
+        ENVIRON = dict(variables)
+
+    Layers.read_env(directory / (variables.get(ENV_FILE) or ".env"))
+    layers = Layers()
+    path = directory / (layers.str(CONFIG_PATH, default="") or "config.yaml")
+    settings, problems = read_yaml(path)
+    if layers.str(CONFIG_PATH, default="") and not path.exists():
+        problems.append(f"{CONFIG_PATH}: there is no file {path}")
+    for name, value in settings.items():
+        layers.ENVIRON.setdefault(env_name(name), value)
+    return layers, problems
+
+
+def read_yaml(path: Path) -> tuple[dict[str, str], list[str]]:
+    """Read the YAML file, if there is one, as texts by field name, with one sentence for each thing wrong in it."""
+    if not path.exists():
+        return {}, []
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return {}, [f"{path}: cannot be read: {' '.join(str(error).split())}"]
+    if content is None:
+        return {}, []
+    if not isinstance(content, dict):
+        return {}, [f"{path}: must hold names and values"]
+    problems = [f"{path}: there is no setting {name}" for name in content if name not in READERS]
+    return {name: _as_text(value) for name, value in content.items() if name in READERS}, problems
+
+
+def _as_text(value: object) -> str:
+    """Write a YAML value the way it would stand in the environment."""
+    if isinstance(value, list):
+        return ",".join(str(item) for item in value)
+    return "" if value is None else str(value)
+
+
+def load(variables: Mapping[str, str], *, directory: Path) -> Config:
+    """Read the settings. Relative paths start at `directory`. Raises ConfigurationError with every problem found."""
+    layers, problems = gather(variables, directory=directory)
+    values: dict[str, Any] = {}
+    for name, read in READERS.items():
+        text = layers.str(env_name(name), default="").strip()
+        if not text:
+            continue
+        try:
+            values[name] = read(text)
+        except ValueError as error:
+            problems.append(f"{env_name(name)}: {error}")
+    config = Config(**values)
+    problems += _contradictions(config)
+    if problems:
+        raise ConfigurationError(problems)
+    return msgspec.structs.replace(config, data_dir=(directory / config.data_dir).resolve())
+
+
+def _contradictions(config: Config) -> list[str]:
+    """Name the settings that are fine alone but not together."""
+    problems = []
+    if config.max_db_conns <= config.min_db_conns:
+        problems.append(f"{env_name('max_db_conns')}: must be greater than {env_name('min_db_conns')}")
+    if config.encryption_keys_old and not config.encryption_key:
+        problems.append(f"{env_name('encryption_keys_old')}: needs {env_name('encryption_key')}, the key that replaces them")
+    return problems
+
+
+def unknown_names(variables: Mapping[str, str]) -> list[str]:
+    """Variables that begin with the prefix and are no setting: most likely a spelling mistake."""
+    known = {env_name(name) for name in READERS} | LOCATIONS
+    return sorted(name for name in variables if name.startswith(PREFIX) and name not in known and "_TEST_" not in name)

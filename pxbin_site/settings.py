@@ -1,0 +1,112 @@
+"""Django's settings, derived from `Config`. This module and `config.py` are the only readers of the environment."""
+
+import os
+from pathlib import Path
+
+from pxbin_site import config, databases, secretfile
+from pxbin_site.logs import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+PXBIN = secretfile.complete(config.load(os.environ, directory=BASE_DIR))
+
+DEBUG = PXBIN.debug
+SECRET_KEY = PXBIN.secret_key
+ALLOWED_HOSTS = list(PXBIN.allowed_hosts)
+CSRF_TRUSTED_ORIGINS = list(PXBIN.trusted_origins)
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "simple_history",
+    "accounts",
+    "upstreams",
+    "billing",
+    "proxy",
+    "pxbin_site",
+]
+
+MIDDLEWARE = [
+    "pxbin_site.middleware.SecurityHeaders",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
+]
+
+ROOT_URLCONF = "pxbin_site.urls"
+ASGI_APPLICATION = "pxbin_site.asgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": databases.database(PXBIN)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Redis holds what several processes share. Without it one process is the whole gateway, and memory does.
+if PXBIN.redis_url:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": PXBIN.redis_url}}
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [PXBIN.redis_url]}}}
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+CELERY_BROKER_URL = PXBIN.redis_url or "memory://"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A task whose worker was killed comes back after this time, not after Celery's default hour.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 120} if PXBIN.redis_url else {"polling_interval": 0.2}
+CELERY_TIMEZONE = "UTC"
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"}]
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = False
+
+# Files of the admin are served from where the packages keep them: nothing has to be collected first.
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+# The server limits bodies while they arrive; Django's own limit (2.5 MB) would refuse real conversations.
+DATA_UPLOAD_MAX_MEMORY_SIZE = None
+FILE_UPLOAD_TEMP_DIR = None
+
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_PROXY_SSL_HEADER = None
+
+LOGGING_CONFIG = "logging.config.dictConfig"
+LOGGING = logging_config(log_format=PXBIN.log_format, log_level=PXBIN.log_level)
+
+UNFOLD = {
+    "SITE_TITLE": "pxbin",
+    "SITE_HEADER": "pxbin",
+    "SITE_SYMBOL": "hub",
+}

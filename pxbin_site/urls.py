@@ -1,0 +1,22 @@
+"""Every address of the site that the stock Django handler answers, and those of the proxy."""
+
+import importlib.util
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import include, path
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    """Show browsers the way to the admin; answer the `HEAD /` that Claude Code sends to see whether anyone is there."""
+    if request.method == "HEAD":
+        return HttpResponse()
+    return HttpResponseRedirect("/admin/")
+
+
+urlpatterns = [
+    path("", home),
+    path("admin/", admin.site.urls),
+]
+if importlib.util.find_spec("proxy.urls"):
+    urlpatterns.append(path("", include("proxy.urls")))
