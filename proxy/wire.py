@@ -19,6 +19,7 @@ T = TypeVar("T")
 _ESCAPE = re.compile(rb"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL)
 _PATH = re.compile(r" - at `(?P<path>[^`]*)`$")
 _MAP_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_STRING_DECODER = msgspec.json.Decoder(str)
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -50,10 +51,12 @@ def _decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
         return decoder.decode(body)
     except msgspec.ValidationError:
         raise
-    except msgspec.DecodeError as error:
-        if "surrogate" not in str(error):
+    except msgspec.DecodeError:
+        # msgspec calls a lone surrogate "invalid" or, at the end of a string, "truncated": so the repair itself tells.
+        repaired = _ESCAPE.sub(_mend, bytes(body))
+        if repaired == bytes(body):
             raise
-        return decoder.decode(_ESCAPE.sub(_mend, bytes(body)))
+        return decoder.decode(repaired)
 
 
 def _mend(match: re.Match[bytes]) -> bytes:
@@ -87,3 +90,8 @@ def encode(value: Any) -> bytes:
 def compact(raw: bytes | msgspec.Raw) -> str:
     """JSON text without insignificant white space; key order, numbers and escapes stay as written."""
     return msgspec.json.format(bytes(raw), indent=-1).decode()
+
+
+def mended(inside: str) -> str:
+    """The text of a JSON string's inside (without its quotes), lone surrogates replaced by U+FFFD."""
+    return str(_decode(b'"' + inside.encode() + b'"', _STRING_DECODER))

@@ -60,6 +60,8 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     namespaces: bool = False
     strict_call_ids: bool = False
     """Tool call ids must match ``^[a-zA-Z0-9_-]+$``."""
+    tool_subsets: bool = True
+    """Knows ``allowed_tools``; where not, the list of tools itself is narrowed."""
 
 
 class StreamDecoder(Protocol):
