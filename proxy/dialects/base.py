@@ -124,6 +124,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     relay(model, hide_usage):
         For streams of the same dialect: a function from the upstream's frame to the client's, or ``None`` to leave one out.
         ``model``: the client's name for it, or ``None`` when it was not renamed.
+    break_off(failure, frames_sent):
+        The frames that end a relayed stream which broke; ``frames_sent`` gives Responses its next sequence number.
     decode_error(status, headers, body) / encode_error(failure, request_id):
         Non-2xx answers. ``decode`` reads anything, also HTML and nothing at all.
     keepalive:
@@ -145,6 +147,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     decoder: Callable[[Quirks], StreamDecoder]
     encoder: Callable[[Reply], StreamEncoder]
     relay: Callable[[str | None, bool], Callable[[Frame], Frame | None]]
+    break_off: Callable[[Failure, int], list[Frame]]
     decode_error: Callable[[int, Mapping[str, str], bytes], Failure]
     encode_error: Callable[[Failure, str], ErrorBody]
     keepalive: bytes = b": keep-alive\n\n"
