@@ -1,0 +1,181 @@
+"""Keys of clients and managers, and the revision counters that tell every process about a change."""
+
+from __future__ import annotations
+
+import functools
+import uuid
+from typing import Any, ClassVar
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models, transaction
+from django.dispatch import Signal
+from simple_history.models import HistoricalRecords
+
+revised = Signal()
+"""Sent with ``name`` in the writing process once a change that bumped the revision ``name`` is committed."""
+
+
+class RevisionManager(models.Manager["Revision"]):
+    """Counts changes."""
+
+    def bump(self, name: str) -> None:
+        """Add one to a counter inside the caller's transaction, and send :data:`revised` when that commits."""
+        if not self.filter(pk=name).update(number=models.F("number") + 1):
+            self.get_or_create(pk=name)
+            self.filter(pk=name).update(number=models.F("number") + 1)
+        # robust: the write is done; a listener that fails is logged and left to the watcher's next look.
+        transaction.on_commit(functools.partial(revised.send, sender=Revision, name=name), robust=True)
+
+
+class Revision(models.Model):
+    """How often a group of tables was changed: ``keys``, ``catalogue`` or ``prices``.
+
+    The counter rises in the transaction of the change itself, so whoever sees the new number sees the change.
+    """
+
+    name = models.CharField(max_length=32, primary_key=True)
+    number = models.BigIntegerField(default=0)
+
+    objects = RevisionManager()
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.number}"
+
+
+class RevisedQuerySet(models.QuerySet[Any]):
+    """A query set whose bulk writes count as changes, except those to the model's ``unrevised`` columns alone."""
+
+    def update(self, **values: Any) -> int:
+        """Update rows and bump the revision with them."""
+        revised_model: type[Revised] = self.model
+        if set(values) <= revised_model.unrevised:
+            return super().update(**values)
+        with transaction.atomic():
+            Revision.objects.bump(revised_model.revision)
+            return super().update(**values)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: Any, *args: Any, **options: Any) -> list[Any]:
+        """Insert rows and bump the revision with them."""
+        with transaction.atomic():
+            Revision.objects.bump(self.model.revision)
+            return super().bulk_create(objs, *args, **options)
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete rows and bump the revision with them."""
+        with transaction.atomic():
+            Revision.objects.bump(self.model.revision)
+            return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+
+class Revised(models.Model):
+    """Base of the tables that are served from memory: every write bumps ``revision`` in its own transaction.
+
+    ``unrevised`` names the columns whose update alone changes nothing that is served.
+    """
+
+    revision: ClassVar[str]
+    unrevised: ClassVar[frozenset[str]] = frozenset()
+
+    created_at = models.DateTimeField(auto_now_add=True, editable=False)
+    updated_at = models.DateTimeField(auto_now=True, editable=False)
+
+    objects = RevisedQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Save the row and bump the revision, or neither."""
+        with transaction.atomic():
+            super().save(*args, **options)
+            Revision.objects.bump(self.revision)
+
+    def delete(self, *args: Any, **options: Any) -> tuple[int, dict[str, int]]:
+        """Delete the row with what hangs on it and bump the revision, or neither."""
+        with transaction.atomic():
+            Revision.objects.bump(self.revision)
+            return super().delete(*args, **options)
+
+
+def strings(value: object) -> None:
+    """Refuse a JSON value that is not a list of non-empty strings."""
+    if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
+        raise ValidationError('Give a list of names, for example ["claude-*", "gpt-5"].')
+
+
+def json_object(value: object) -> None:
+    """Refuse a JSON value that is not an object."""
+    if not isinstance(value, dict):
+        raise ValidationError("Give a JSON object, for example {}.")
+
+
+def read_only() -> list[str]:
+    """The permissions of a management key that asks for none in particular."""
+    return ["read"]
+
+
+def known_permissions(value: object) -> None:
+    """Refuse anything but a list of ``read`` and ``write``."""
+    if not isinstance(value, list) or not all(item in ("read", "write") for item in value):
+        raise ValidationError('Permissions are a list of "read" and "write".')
+
+
+class IssuedKey(Revised):
+    """What both kinds of keys have in common. The key itself is shown once and never stored."""
+
+    revision = "keys"
+    unrevised = frozenset({"last_used_at"})
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    key_hash = models.CharField(
+        max_length=64, unique=True, editable=False, validators=[RegexValidator(r"^[0-9a-f]{64}$")], help_text="SHA-256 of the key, in hex."
+    )
+    key_prefix = models.CharField("prefix", max_length=8, editable=False)
+    name = models.CharField(max_length=200, blank=True, help_text="Who or what uses this key.")
+    is_active = models.BooleanField("active", default=True, help_text="A revoked key is refused within a second.")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="From then on the key is refused. Empty: never.")
+    metadata = models.JSONField(default=dict, blank=True, validators=[json_object], help_text="Free notes as a JSON object.")
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.name or 'unnamed'} ({self.key_prefix}…)"
+
+
+class ApiKey(IssuedKey):
+    """A client's key (``pxb_…``) for the model endpoints."""
+
+    rate_limit = models.PositiveIntegerField("requests per minute", null=True, blank=True, validators=[MinValueValidator(1)])
+    token_limit = models.PositiveIntegerField(
+        "tokens per minute", null=True, blank=True, validators=[MinValueValidator(1)], help_text="Input and output together."
+    )
+    concurrency_limit = models.PositiveIntegerField("requests at once", null=True, blank=True, validators=[MinValueValidator(1)])
+    allowed_models = models.JSONField(
+        null=True, blank=True, validators=[strings], help_text="Model names, * stands for anything. null: every model; []: none."
+    )
+    may_choose_upstream = models.BooleanField(default=False, help_text="May name the upstream of a request in the header X-Pxbin-Upstream.")
+
+    history = HistoricalRecords(excluded_fields=["key_hash", "last_used_at"])
+
+    class Meta:
+        verbose_name = "API key"
+        ordering = ("-created_at", "-id")
+
+
+class ManagementKey(IssuedKey):
+    """A key (``pxm_…``) for the management API."""
+
+    permissions = models.JSONField(default=read_only, validators=[known_permissions], help_text='["read"] or ["read", "write"].')
+
+    history = HistoricalRecords(excluded_fields=["key_hash", "last_used_at"])
+
+    class Meta:
+        ordering = ("-created_at", "-id")

@@ -1,0 +1,307 @@
+"""Where requests go: upstreams with their credentials, the models that clients name, and the routes between them."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from simple_history.models import HistoricalRecords
+
+from accounts.models import Revised, json_object, strings
+from proxy.quirks import merged
+
+SCHEMES = ("http", "https", "echo")
+"""``echo`` is the built-in upstream that needs no network."""
+OWN_PATHS = frozenset(
+    "v1 api admin model models health healthz status ready metrics static media ws docs accounts login logout favicon.ico".split()
+)
+"""First segments of pxbin's own paths: no prefix may begin with one."""
+PREFIX_PATTERN = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+CAPABILITIES = frozenset({"images", "tools", "audio"})
+
+
+class Dialect(models.TextChoices):
+    """Which protocol an upstream speaks."""
+
+    OPENAI_CHAT = "openai_chat", "OpenAI Chat Completions"
+    ANTHROPIC = "anthropic", "Anthropic Messages"
+    OPENAI_RESPONSES = "openai_responses", "OpenAI Responses"
+    BEDROCK = "bedrock", "AWS Bedrock InvokeModel"
+    PASSTHROUGH = "passthrough", "Any (passed through untranslated)"
+
+
+class Strategy(models.TextChoices):
+    """How the routes of a model are ordered."""
+
+    PRIORITY = "priority", "Priority, then weight"
+    WEIGHTED = "weighted", "Random by weight"
+    LATENCY = "latency", "Fastest first token"
+    COST = "cost", "Cheapest"
+    ROUND_ROBIN = "round_robin", "Round robin"
+
+
+def base_url(value: str) -> None:
+    """Refuse a URL that no path can be joined to."""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # urlsplit's word for a broken port or IPv6 address
+        usable = False
+    if not usable:
+        raise ValidationError("Give an address that begins with http:// or https://, for example https://api.openai.com/v1.")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValidationError("The address must not hold credentials, a query or a fragment.")
+
+
+def path_prefix(value: str) -> None:
+    """Refuse a prefix that is malformed or hides one of pxbin's own paths."""
+    if not PREFIX_PATTERN.fullmatch(value):
+        raise ValidationError("A path prefix begins with / and does not end with one, for example /team-a.")
+    if value.split("/")[1].lower() in OWN_PATHS:
+        raise ValidationError(f"{value} is one of pxbin's own paths; choose another prefix.")
+
+
+def quirks(value: object) -> None:
+    """Refuse quirks that do not exist or have a value of the wrong kind, naming the field."""
+    json_object(value)
+    try:
+        merged(value)  # type: ignore[arg-type]
+    except msgspec.ValidationError as error:
+        raise ValidationError(f"Not a quirk: {error}.") from error
+
+
+def header_fields(value: object) -> None:
+    """Refuse anything but an object of header names and one-line values."""
+    json_object(value)
+    assert isinstance(value, dict)
+    for name, text in value.items():
+        if not HEADER_NAME.fullmatch(name) or not isinstance(text, str) or re.search(r"[\r\n\0]", text):
+            raise ValidationError(f"{name!r} is not a header with a value of one line of text.")
+
+
+def header_name(value: str) -> None:
+    """Refuse what cannot be the name of an HTTP header."""
+    if not HEADER_NAME.fullmatch(value):
+        raise ValidationError("Not the name of an HTTP header.")
+
+
+def capabilities(value: object) -> None:
+    """Refuse anything but an object of known capabilities and booleans."""
+    json_object(value)
+    assert isinstance(value, dict)
+    if set(value) - CAPABILITIES or not all(isinstance(able, bool) for able in value.values()):
+        raise ValidationError("Capabilities are images, tools and audio, each true or false.")
+
+
+def replacements(value: object) -> None:
+    """Refuse anything but an object that maps old texts to new ones."""
+    json_object(value)
+    assert isinstance(value, dict)
+    if not all(old and isinstance(new, str) for old, new in value.items()):
+        raise ValidationError("Give a JSON object that maps each old text to its new text.")
+
+
+SECONDS = (MinValueValidator(0.0),)
+SOME_SECONDS = (MinValueValidator(0.001),)
+
+
+class Upstream(Revised):
+    """A provider's endpoint: one address, one protocol, one kind of authentication."""
+
+    revision = "catalogue"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=200, unique=True)
+    base_url = models.CharField(
+        "base URL",
+        max_length=500,
+        blank=True,
+        validators=[base_url],
+        help_text="For example https://api.openai.com/v1. Where it does not end in /v1 (or another version), /v1 is added.",
+    )
+    dialect = models.CharField(max_length=32, choices=Dialect.choices, default=Dialect.OPENAI_CHAT)
+    region = models.CharField(max_length=64, blank=True, help_text="AWS region (Bedrock only).")
+    is_active = models.BooleanField("active", default=True)
+    priority = models.IntegerField(default=0, help_text="A lower number is preferred.")
+    auth_header = models.CharField(
+        max_length=100, blank=True, validators=[header_name], help_text="Header that carries the credential. Empty: the protocol's own."
+    )
+    auth_scheme = models.CharField(
+        max_length=50, blank=True, help_text="Word before the credential, such as Bearer. Empty beside an auth header: none."
+    )
+    extra_headers = models.JSONField(
+        default=dict, blank=True, validators=[header_fields], help_text="Sent with every request, as a JSON object. Not for secrets."
+    )
+    connect_timeout_seconds = models.FloatField(default=10.0, validators=SOME_SECONDS)
+    first_byte_timeout_seconds = models.FloatField(default=300.0, validators=SOME_SECONDS, help_text="Until the answer begins.")
+    idle_timeout_seconds = models.FloatField(default=120.0, validators=SOME_SECONDS, help_text="Between two pieces of an answer.")
+    max_retries = models.PositiveSmallIntegerField(default=0, help_text="Repeats after 429, 503 and failed connections.")
+    retry_base_delay_ms = models.PositiveIntegerField("retry base delay (ms)", default=1000)
+    cooldown_seconds = models.FloatField(default=60.0, validators=SECONDS, help_text="How long a failing credential rests. 0: not at all.")
+    pass_client_credentials = models.BooleanField(default=False, help_text="Forward the client's own credential instead of ours.")
+    test_model = models.CharField(max_length=200, blank=True, help_text="The model that health checks call, under the upstream's name.")
+    quirks = models.JSONField(default=dict, blank=True, validators=[quirks], help_text="What this endpoint does differently, as JSON.")
+    capabilities = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[capabilities],
+        help_text='What it cannot do: {"images": false, "tools": false, "audio": false}.',
+    )
+
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ("priority", "name")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Refuse an upstream that has no address."""
+        if not self.base_url and not (self.dialect == Dialect.BEDROCK and self.region):
+            raise ValidationError({"base_url": "An upstream needs a base URL; Bedrock alone does with a region."})
+
+
+class UpstreamCredential(Revised):
+    """One key of an upstream's account, encrypted by :mod:`upstreams.vault`."""
+
+    revision = "catalogue"
+    unrevised = frozenset({"cooling_until", "last_used_at"})
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    upstream = models.ForeignKey(Upstream, models.CASCADE, related_name="credentials")
+    name = models.CharField(max_length=200, blank=True)
+    secret_encrypted = models.TextField(blank=True, editable=False)
+    access_key_id = models.CharField("access key id", max_length=200, blank=True, help_text="AWS access key id (Bedrock only).")
+    priority = models.IntegerField(default=0, help_text="A lower number is preferred.")
+    is_active = models.BooleanField("active", default=True)
+    disabled_reason = models.TextField(blank=True, editable=False)
+    cooling_until = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    history = HistoricalRecords(excluded_fields=["secret_encrypted", "cooling_until", "last_used_at"])
+
+    class Meta:
+        verbose_name = "credential"
+        ordering = ("priority", "created_at", "id")
+
+    def __str__(self) -> str:
+        return self.name or f"credential {str(self.pk)[:8]}"
+
+
+class Model(Revised):
+    """A name that clients may ask for, or a pattern of names, and how requests for it are treated."""
+
+    revision = "catalogue"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=200, help_text="What clients ask for. * stands for anything: claude-*haiku*.")
+    path_prefix = models.CharField(
+        max_length=200, blank=True, validators=[path_prefix], help_text="Reached only below this path, such as /team-a. Empty: below /v1."
+    )
+    display_name = models.CharField(max_length=200, null=True, blank=True)
+    provider = models.CharField(max_length=100, blank=True, help_text="Shown as the owner in lists of models.")
+    aliases = models.JSONField(default=list, blank=True, validators=[strings], help_text="Other names for the same model; * allowed.")
+    context_window = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens.")
+    max_output_tokens = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens.")
+    is_active = models.BooleanField("active", default=True)
+
+    strategy = models.CharField(max_length=16, choices=Strategy.choices, default=Strategy.PRIORITY)
+    fallbacks = models.JSONField(
+        default=list, blank=True, validators=[strings], help_text="Names of models that answer when no route of this one can."
+    )
+    timeout_seconds = models.FloatField(
+        null=True, blank=True, validators=SOME_SECONDS, help_text="Total time of a request. Empty: no limit."
+    )
+    cooldown_seconds = models.FloatField(null=True, blank=True, validators=SECONDS, help_text="Instead of the upstream's.")
+    hedge_after_ms = models.PositiveIntegerField(
+        "hedge after (ms)", null=True, blank=True, help_text="Start a second route if the first is silent for so long. Empty: never."
+    )
+    allow_anonymous = models.BooleanField(default=False, help_text="Needs no pxbin key (the client brings the upstream's own).")
+
+    max_tokens_default = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    max_tokens_cap = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    temperature = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.0), MaxValueValidator(2.0)], help_text="Overrides the client's."
+    )
+    system_replacements = models.JSONField(
+        default=dict, blank=True, validators=[replacements], help_text="Texts replaced in the system prompt: {old: new}."
+    )
+    system_append = models.TextField(blank=True, help_text="Added after the system prompt.")
+    inject_progress = models.BooleanField(default=False, help_text="Add a short summary of the session to the last user turn.")
+    body_defaults = models.JSONField(
+        default=dict, blank=True, validators=[json_object], help_text="Fields set where the client left them out."
+    )
+    body_extensions = models.JSONField(default=dict, blank=True, validators=[json_object], help_text="Fields merged into every request.")
+    tool_enforcement = models.JSONField(
+        default=dict, blank=True, validators=[json_object], help_text="Insist on tool calls; see the manual."
+    )
+    repair_tool_history = models.BooleanField(default=True, help_text="Mend tool calls without results in the conversation.")
+    buffer_tool_calls = models.BooleanField(default=False, help_text="Send each tool call when it is complete.")
+    smooth_streaming = models.BooleanField(default=False, help_text="Send long pieces of a stream in small ones.")
+    quirks = models.JSONField(default=dict, blank=True, validators=[quirks], help_text="Overrides the upstream's quirks, as JSON.")
+
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ("path_prefix", "name")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("path_prefix", "name"), name="unique_model_name", violation_error_message="A model of this name exists already."
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.path_prefix}/{self.name}" if self.path_prefix else self.name
+
+    def clean(self) -> None:
+        """Refuse names that already mean another model under the same prefix."""
+        self.name = self.name.strip()
+        taken: dict[str, str] = {}
+        for name, aliases in Model.objects.filter(path_prefix=self.path_prefix).exclude(pk=self.pk).values_list("name", "aliases"):
+            taken.update(dict.fromkeys((name, *aliases), name))
+        if self.name in taken and taken[self.name] != self.name:  # an equal name is the constraint's business
+            raise ValidationError({"name": f"{self.name} is already an alias of {taken[self.name]}."})
+        aliases = self.aliases if isinstance(self.aliases, list) else []
+        for alias in aliases:
+            if alias == self.name or aliases.count(alias) > 1:
+                raise ValidationError({"aliases": f"{alias} is given twice."})
+            if alias in taken:
+                raise ValidationError({"aliases": f"{alias} already means the model {taken[alias]}."})
+
+
+class Route(Revised):
+    """One way to serve a model: an upstream and the model's name there."""
+
+    revision = "catalogue"
+    unrevised = frozenset({"vanished_at"})
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    model = models.ForeignKey(Model, models.CASCADE, related_name="routes")
+    upstream = models.ForeignKey(Upstream, models.CASCADE, related_name="routes")
+    remote_name = models.CharField(
+        max_length=500,
+        blank=True,
+        help_text="The upstream's name. Empty: the client's. The n-th * takes what the n-th * of the name matched.",
+    )
+    priority = models.IntegerField(default=0, help_text="A lower number is preferred.")
+    weight = models.PositiveIntegerField(default=1, help_text="Share among routes of equal priority.")
+    is_active = models.BooleanField("active", default=True)
+    context_window = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens, where this upstream offers another window.")
+    capabilities = models.JSONField(default=dict, blank=True, validators=[capabilities], help_text="Overrides the upstream's.")
+    vanished_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When the upstream stopped listing the model.")
+
+    history = HistoricalRecords(excluded_fields=["vanished_at"])
+
+    class Meta:
+        ordering = ("priority", "-weight", "created_at", "id")
+
+    def __str__(self) -> str:
+        return f"{self.model} → {self.upstream}"
