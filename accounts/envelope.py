@@ -1,0 +1,103 @@
+"""The forms of the management API's answers: one envelope for data, one for errors, pages, times."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models, transaction
+
+DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE = 50, 1000
+
+STATUSES = {
+    "invalid_request": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found": 404,
+    "conflict": 409,
+    "server_error": 500,
+    "upstream_error": 502,
+}
+
+
+class Refused(Exception):  # noqa: N818  (it reads as what happened: the call was refused)
+    """A call that cannot be carried out; ``kind`` is one of :data:`STATUSES`."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the refusal."""
+        return STATUSES[self.kind]
+
+
+def data(payload: Any) -> dict[str, Any]:
+    """The envelope of success."""
+    return {"data": payload}
+
+
+def error(kind: str, message: str) -> dict[str, Any]:
+    """The envelope of failure."""
+    return {"error": {"type": kind, "message": message}}
+
+
+def page_of(query: Any) -> tuple[int, int]:
+    """``page`` and ``per_page`` of a query string; what is no positive number means the default, and pages are bounded."""
+    page, size = _positive(query.get("page"), 1), _positive(query.get("per_page"), DEFAULT_PAGE_SIZE)
+    return page, min(size, LARGEST_PAGE_SIZE)
+
+
+def _positive(text: str | None, default: int) -> int:
+    if text is None or not text.isascii() or not text.isdigit() or len(text) > 9:
+        return default
+    return int(text) or default
+
+
+def paginated(items: list[Any], *, total: int, page: int, per_page: int) -> dict[str, Any]:
+    """One page of a list; ``total`` counts all of it, whatever the page."""
+    return {"data": items, "meta": {"total": total, "page": page, "per_page": per_page}}
+
+
+def timestamp(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC, with microseconds where there are any."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def uuid_of(text: str, message: str = "Invalid ID format") -> uuid.UUID:
+    """A UUID in any of its spellings; raises :class:`Refused`."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise Refused("invalid_request", message) from None
+
+
+def stored(row: models.Model) -> None:
+    """Validate and save ``row``. Raises :class:`Refused`: ``conflict`` for a duplicate, ``invalid_request`` for a bad value."""
+    try:
+        with transaction.atomic():
+            row.full_clean()
+            row.save()
+    except ValidationError as problem:
+        duplicate = any(each.code in ("unique", "unique_together") for each in _leaves(problem))
+        raise Refused("conflict" if duplicate else "invalid_request", _sentence(problem)) from None
+    except IntegrityError:
+        raise Refused("conflict", f"This {row._meta.verbose_name} exists already") from None
+
+
+def _leaves(problem: ValidationError) -> list[ValidationError]:
+    if hasattr(problem, "error_dict"):
+        return [leaf for errors in problem.error_dict.values() for each in errors for leaf in each.error_list]
+    return list(problem.error_list)
+
+
+def _sentence(problem: ValidationError) -> str:
+    if not hasattr(problem, "error_dict"):
+        return " ".join(problem.messages)
+    return " ".join(f"{'' if field == '__all__' else field + ': '}{' '.join(words)}" for field, words in problem.message_dict.items())

@@ -1,0 +1,67 @@
+"""Whether the gateway lives, and whether it can serve; under every spelling that load balancers and clients know."""
+
+from __future__ import annotations
+
+import asyncio
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+
+from billing import journal
+from upstreams import catalog
+
+READY_SECONDS = 2.0
+
+
+async def health(request: HttpRequest) -> JsonResponse:
+    """``/health``, ``/healthz``: the process answers."""
+    return JsonResponse({"status": "ok"})
+
+
+async def status(request: HttpRequest) -> JsonResponse:
+    """``/status``."""
+    return JsonResponse({"message": "pxbin", "health": "ok"})
+
+
+async def ready(request: HttpRequest) -> JsonResponse:
+    """``/ready``: the database answers within two seconds. The catalogue in memory serves on without it."""
+    problem = await _database_problem()
+    if problem is not None:
+        return JsonResponse({"status": "not_ready", "db": problem}, status=503)
+    return JsonResponse({"status": "ready", "db": "ok"})
+
+
+async def detailed(request: HttpRequest) -> JsonResponse:
+    """``/health/detailed``: counts of what is served and of what waits to be written; no names."""
+    problem = await _database_problem()
+    catalogue = catalog.current()
+    counts = {
+        "status": "ok" if problem is None else "degraded",
+        "db": problem or "ok",
+        "redis": "configured" if settings.PXBIN.redis_url else "none",
+        "models": catalogue.model_count,
+        "upstreams": catalogue.upstream_count,
+        "journal": journal.statistics(),
+    }
+    return JsonResponse(counts)
+
+
+async def _database_problem() -> str | None:
+    """``None``, or what is wrong in words that name no host, user or password."""
+    try:
+        await asyncio.wait_for(sync_to_async(_ping, thread_sensitive=False)(), READY_SECONDS)
+    except TimeoutError:
+        return "timeout"
+    except DatabaseError as error:
+        return type(error).__name__
+    return None
+
+
+def _ping() -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    finally:
+        connection.close()

@@ -1,0 +1,76 @@
+"""One request, made ready for one target."""
+
+from __future__ import annotations
+
+import msgspec
+
+from proxy.adapt import adapt
+from proxy.canonical import Request
+from proxy.dialects.base import Destination, Dialect
+from proxy.restore import Restorer
+from proxy.wire import Envelope
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes to a target, and how its reply comes back.
+
+    ``relayed``: the client's own body within one dialect; the reply then passes through too. ``hides_usage``: the usage
+    chunk was asked for by us. ``dropped``: what the target does not have, for the log.
+    """
+
+    body: bytes
+    path: str
+    stream: bool
+    relayed: bool = False
+    hides_usage: bool = False
+    restorer: Restorer | None = None
+    dropped: tuple[str, ...] = ()
+
+
+class Preparer:
+    """Makes bodies for the candidates of one request; the client's body is decoded at most once."""
+
+    def __init__(self, dialect: Dialect, envelope: Envelope, seal_key: bytes) -> None:
+        self._dialect = dialect
+        self._envelope = envelope
+        self._seal_key = seal_key
+        self._request: Request | None = None
+
+    @property
+    def request(self) -> Request:
+        """The canonical request; raises :class:`~proxy.errors.ClientMistake` when the body makes no sense."""
+        if self._request is None:
+            self._request = self._dialect.decode_request(self._envelope, self._seal_key)
+        return self._request
+
+    @property
+    def decoded(self) -> Request | None:
+        """The canonical request if anything needed it so far."""
+        return self._request
+
+    def prepare(self, target: Dialect, destination: Destination) -> Prepared:
+        """The body for a target; raises :class:`~proxy.errors.ClientMistake` for what it cannot carry."""
+        if target is self._dialect and destination.stream == self._envelope.stream:
+            return Prepared(
+                body=target.patch_request(self._envelope, destination, self._seal_key),
+                path=target.path(destination),
+                stream=destination.stream,
+                relayed=True,
+                hides_usage=destination.stream and not _asks_for_usage(self._envelope),
+            )
+        adapted = adapt(self.request, destination, family=target.family, traits=target.traits)
+        return Prepared(
+            body=target.encode_request(adapted.request, destination),
+            path=target.path(destination),
+            stream=destination.stream,
+            restorer=adapted.restorer,
+            dropped=adapted.dropped,
+        )
+
+
+def _asks_for_usage(envelope: Envelope) -> bool:
+    options = envelope.fields.get("stream_options")
+    if options is None:
+        return False
+    asked = msgspec.json.decode(options)
+    return isinstance(asked, dict) and bool(asked.get("include_usage"))

@@ -1,0 +1,27 @@
+"""Every public path of the proxy, a line each. ``HOT`` and ``HOT_PATTERNS`` go to the lean handler, the rest to Django's."""
+
+from __future__ import annotations
+
+import re
+
+from django.urls import path
+
+from proxy import health, views
+
+HOT = {
+    ("POST", "/v1/messages"): views.messages,
+    ("POST", "/v1/chat/completions"): views.chat_completions,
+    ("POST", "/v1/chat/completions/stream"): views.chat_completions_stream,
+    ("GET", "/v1/models"): views.models,
+}
+HOT_PATTERNS = [
+    ("GET", re.compile(r"/v1/models/(?P<name>.+)"), views.model),
+]
+
+urlpatterns = [
+    path("health", health.health),
+    path("healthz", health.health),
+    path("status", health.status),
+    path("ready", health.ready),
+    path("health/detailed", health.detailed),
+]

@@ -1,0 +1,93 @@
+"""The doors of the proxy: one async view a path. What happens behind them is in :mod:`proxy.exchange`."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs
+
+import msgspec
+
+from accounts import keys
+from proxy import exchange, listing
+from proxy.callers import presented_key, speaks_anthropic
+from proxy.dialects import REGISTRY
+from proxy.dialects.base import Dialect
+from proxy.errors import ClientMistake, GatewayError
+from proxy.responses import EventStream, HttpRequest, JsonBytes
+from proxy.wire import Envelope
+from upstreams import catalog
+
+ANTHROPIC = REGISTRY["anthropic"]
+OPENAI_CHAT = REGISTRY["openai_chat"]
+
+DEFAULT_PAGE, LARGEST_PAGE = 20, 1000
+"""Anthropic's page sizes of the list of models."""
+
+
+async def messages(http: HttpRequest) -> JsonBytes | EventStream:
+    """``POST /v1/messages``."""
+    return await exchange.serve(http, ANTHROPIC)
+
+
+async def chat_completions(http: HttpRequest) -> JsonBytes | EventStream:
+    """``POST /v1/chat/completions``."""
+    return await exchange.serve(http, OPENAI_CHAT)
+
+
+async def chat_completions_stream(http: HttpRequest) -> JsonBytes | EventStream:
+    """``POST /v1/chat/completions/stream``: the same, always streamed."""
+
+    def streamed(body: bytes) -> Envelope:
+        envelope = OPENAI_CHAT.open_request(body)
+        return msgspec.structs.replace(envelope, stream=True, fields=envelope.fields | {"stream": msgspec.Raw(b"true")})
+
+    return await exchange.serve(http, OPENAI_CHAT, opened=streamed)
+
+
+async def models(http: HttpRequest) -> JsonBytes:
+    """``GET /v1/models``: what the caller's key may use, in the caller's shape; patterns are not listed."""
+    dialect = _caller(http)
+    try:
+        key = await keys.authenticate(presented_key(http.headers))
+        listed = [model for model in catalog.current().listed() if keys.may_use(key, model.name)]
+        if dialect is not ANTHROPIC:
+            return _json(listing.openai_list(listed))
+        query = parse_qs(http.query_string.decode("latin-1"))
+        page = listing.anthropic_list(
+            listed, limit=_page_size(query), after=query.get("after_id", [None])[0], before=query.get("before_id", [None])[0]
+        )
+        return _json(page)
+    except GatewayError as error:
+        return _refusal(http, dialect, error)
+
+
+async def model(http: HttpRequest, name: str) -> JsonBytes:
+    """``GET /v1/models/{id}``: any name that a request would be accepted for, also an alias or a name that a pattern takes."""
+    dialect = _caller(http)
+    try:
+        key = await keys.authenticate(presented_key(http.headers))
+        found = catalog.current().find(name) or await catalog.find_anew(name)
+        if found is None or not keys.may_use(key, name):
+            raise exchange.unknown_model(name)
+        return _json(listing.anthropic_model(found.model, name) if dialect is ANTHROPIC else listing.openai_model(found.model, name))
+    except GatewayError as error:
+        return _refusal(http, dialect, error)
+
+
+def _caller(http: HttpRequest) -> Dialect:
+    return ANTHROPIC if speaks_anthropic(http.headers) else OPENAI_CHAT
+
+
+def _page_size(query: dict[str, list[str]]) -> int:
+    given = query.get("limit", [str(DEFAULT_PAGE)])[0]
+    if not (given.isascii() and given.isdigit() and 1 <= int(given) <= LARGEST_PAGE):
+        raise ClientMistake(f"limit: a whole number from 1 to {LARGEST_PAGE} is expected", param="limit")
+    return int(given)
+
+
+def _json(value: object) -> JsonBytes:
+    return JsonBytes(msgspec.json.encode(value))
+
+
+def _refusal(http: HttpRequest, dialect: Dialect, error: GatewayError) -> JsonBytes:
+    shown = dialect.encode_error(error.failure, http.request_id)
+    return JsonBytes(shown.body, status=shown.status, headers=[*shown.headers.items()])

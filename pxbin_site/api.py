@@ -1,0 +1,70 @@
+"""``/api/v1``: the management API, put together from the apps' routers."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
+
+from accounts.api import open_router
+from accounts.api import router as keys_router
+from accounts.api_auth import management_key
+from accounts.envelope import Refused, error
+from accounts.keys import ManagementRefused
+from billing.api import router as logs_router
+from billing.model_api import router as models_router
+from upstreams.api import router as upstreams_router
+
+logger = logging.getLogger("pxbin.api")
+
+api = NinjaAPI(
+    title="pxbin management API",
+    version="1",
+    description="Keys, upstreams, models and logs by script. Use a `pxm_` key as the bearer token.",
+    auth=management_key,
+    urls_namespace="api-v1",
+)
+api.add_router("", open_router, auth=None)
+api.add_router("/keys", keys_router)
+api.add_router("/upstreams", upstreams_router)
+api.add_router("/models", models_router)
+api.add_router("/logs", logs_router)
+
+
+@api.exception_handler(Refused)
+def on_refusal(request: HttpRequest, refusal: Refused) -> HttpResponse:
+    """A rule said no."""
+    return api.create_response(request, error(refusal.kind, refusal.message), status=refusal.status)
+
+
+@api.exception_handler(ManagementRefused)
+def on_bad_key(request: HttpRequest, refusal: ManagementRefused) -> HttpResponse:
+    """The management key is missing or wrong. Here alone ``error`` is a plain string; scripts of pxbin rely on it."""
+    return api.create_response(request, {"error": refusal.message}, status=refusal.status)
+
+
+@api.exception_handler(ValidationError)
+def on_bad_body(request: HttpRequest, problem: ValidationError) -> HttpResponse:
+    """The body's fields have wrong types."""
+    return api.create_response(request, error("invalid_request", f"Invalid JSON body: {_sentence(problem.errors)}"), status=400)
+
+
+@api.exception_handler(HttpError)
+def on_http_error(request: HttpRequest, problem: HttpError) -> HttpResponse:
+    """The body is no JSON at all, or the method is not known."""
+    message = "Invalid JSON body" if problem.status_code == 400 else str(problem)
+    return api.create_response(request, error("invalid_request", message), status=problem.status_code)
+
+
+@api.exception_handler(Exception)
+def on_defect(request: HttpRequest, defect: Exception) -> HttpResponse:
+    """Protects clients from tracebacks: a defect of ours is logged here and answered without details."""
+    logger.error("The management API failed at %s %s", request.method, request.path, exc_info=defect)
+    return api.create_response(request, error("server_error", "Internal server error"), status=500)
+
+
+def _sentence(problems: list[dict[str, Any]]) -> str:
+    return "; ".join(f"{'.'.join(str(step) for step in each['loc'][2:]) or 'body'}: {each['msg']}" for each in problems)

@@ -1,0 +1,194 @@
+"""``/api/v1/upstreams``: upstreams and their credentials by script."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest
+from ninja import Router, Schema
+from pydantic import ConfigDict
+
+from accounts.envelope import Refused, data, stored, timestamp, uuid_of
+from upstreams import credentials, health
+from upstreams.models import Upstream, UpstreamCredential
+
+router = Router(tags=["upstreams"])
+
+FORMATS = {"openai": "openai_chat", "anthropic": "anthropic", "openai_responses": "openai_responses", "bedrock": "bedrock", "passthrough": "passthrough"}
+"""The API's word for a dialect; our own words are understood too."""
+FORMAT_OF = {dialect: word for word, dialect in FORMATS.items()}
+BAD_FORMAT = "Format must be one of " + ", ".join(f"'{word}'" for word in FORMATS)
+CLEARED_BY_NULL = {"region": "", "auth_header": "", "auth_scheme": "", "test_model": "", "extra_headers": {}, "quirks": {}, "capabilities": {}}
+"""What ``null`` stands for; for the other fields it means unchanged."""
+
+
+class UpstreamFields(Schema):
+    """What can be set on an upstream. A field left out stays as it is."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: str | None = None
+    base_url: str | None = None
+    endpoint: str | None = None
+    api_key: str | None = None
+    access_key_id: str | None = None
+    format: str | None = None
+    region: str | None = None
+    priority: int | None = None
+    is_active: bool | None = None
+    auth_header: str | None = None
+    auth_scheme: str | None = None
+    extra_headers: dict[str, str] | None = None
+    connect_timeout_seconds: float | None = None
+    first_byte_timeout_seconds: float | None = None
+    idle_timeout_seconds: float | None = None
+    max_retries: int | None = None
+    retry_base_delay_ms: int | None = None
+    cooldown_seconds: float | None = None
+    pass_client_credentials: bool | None = None
+    test_model: str | None = None
+    quirks: dict[str, Any] | None = None
+    capabilities: dict[str, bool] | None = None
+
+
+class Ids(Schema):
+    """Rows to delete."""
+
+    ids: list[str] = []
+
+
+class HealthCheck(Schema):
+    """Either an upstream, or the address and key of one that is not stored yet."""
+
+    upstream_id: str | None = None
+    base_url: str | None = None
+    api_key: str | None = None
+    format: str | None = None
+    test_model: str | None = None
+
+
+@router.get("")
+def list_upstreams(request: HttpRequest) -> dict[str, Any]:
+    """All upstreams, the preferred ones first."""
+    return data([shown(row) for row in Upstream.objects.order_by("priority", "name")])
+
+
+@router.post("", response={201: Any})
+def create_upstream(request: HttpRequest, body: UpstreamFields) -> tuple[int, dict[str, Any]]:
+    """Make an upstream, with a first credential when a key is given."""
+    row = Upstream()
+    with transaction.atomic():
+        _assign(row, body)
+        if not row.name or not row.base_url:
+            raise Refused("invalid_request", "Name and base_url are required")
+        stored(row)
+        _set_credential(row, body)
+    return 201, data(shown(row))
+
+
+@router.patch("/{upstream_id}")
+def update_upstream(request: HttpRequest, upstream_id: str, body: UpstreamFields) -> dict[str, Any]:
+    """Change an upstream; a new ``api_key`` replaces that of its first credential."""
+    row = found(upstream_id)
+    with transaction.atomic():
+        _assign(row, body)
+        stored(row)
+        _set_credential(row, body)
+    return data({"status": "updated"})
+
+
+@router.delete("/{upstream_id}")
+def delete_upstream(request: HttpRequest, upstream_id: str) -> dict[str, Any]:
+    """Delete an upstream with its credentials and routes; log rows keep its name."""
+    found(upstream_id).delete()
+    return data({"status": "deleted"})
+
+
+@router.post("/bulk-delete")
+def delete_upstreams(request: HttpRequest, body: Ids) -> dict[str, Any]:
+    """Delete several upstreams."""
+    return data({"deleted": deleted(Upstream, body.ids)})
+
+
+@router.post("/health-check")
+def check_health(request: HttpRequest, body: HealthCheck) -> dict[str, Any]:
+    """Ask an upstream for its models and for one token of its test model."""
+    if body.upstream_id:
+        return data(health.check(found(body.upstream_id)))
+    if not body.base_url or not body.api_key:
+        raise Refused("invalid_request", "Provide upstream_id or base_url + api_key")
+    row = Upstream(name="(not stored)", base_url=body.base_url, dialect=_dialect(body.format or "openai"), test_model=body.test_model or "")
+    return data(health.check_unsaved(row, api_key=body.api_key))
+
+
+def found(upstream_id: str) -> Upstream:
+    """The upstream of an id; raises :class:`Refused`."""
+    row = Upstream.objects.filter(pk=uuid_of(upstream_id)).first()
+    if row is None:
+        raise Refused("not_found", "Upstream not found")
+    return row
+
+
+def deleted(table: type[Upstream] | Any, ids: list[str]) -> int:
+    """Delete the rows of ``ids`` and count them; raises :class:`Refused` for none and for what is no id."""
+    if not ids:
+        raise Refused("invalid_request", "At least one ID is required")
+    identities: list[uuid.UUID] = [uuid_of(each, f"Invalid ID: {each}") for each in ids]
+    rows = table.objects.filter(pk__in=identities)
+    count: int = rows.count()
+    rows.delete()
+    return count
+
+
+def _dialect(word: str) -> str:
+    if word in FORMATS:
+        return FORMATS[word]
+    if word in FORMAT_OF:
+        return word
+    raise Refused("invalid_request", BAD_FORMAT)
+
+
+def _assign(row: Upstream, body: UpstreamFields) -> None:
+    given = body.model_dump(exclude_unset=True, exclude={"api_key", "access_key_id", "format", "endpoint"})
+    for field, value in given.items():
+        if value is not None:
+            setattr(row, field, value)
+        elif field in CLEARED_BY_NULL:
+            setattr(row, field, CLEARED_BY_NULL[field])
+    if body.format is not None:
+        row.dialect = _dialect(body.format)
+    if body.endpoint and not body.base_url:
+        row.base_url = body.endpoint
+    if row.dialect == "bedrock" and not row.base_url and row.region:
+        row.base_url = f"https://bedrock-runtime.{row.region}.amazonaws.com"
+    row.base_url = row.base_url.rstrip("/")
+
+
+def _set_credential(row: Upstream, body: UpstreamFields) -> None:
+    if not body.api_key and body.access_key_id is None:
+        return
+    credential = row.credentials.order_by("priority", "created_at").first() or UpstreamCredential(upstream=row, name="default")
+    if body.api_key:
+        credentials.set_secret(credential, body.api_key)
+    if body.access_key_id is not None:
+        credential.access_key_id = body.access_key_id
+    stored(credential)
+
+
+def shown(row: Upstream) -> dict[str, Any]:
+    """An upstream as the API shows it; secrets never are."""
+    fields = (
+        "region priority is_active auth_header auth_scheme extra_headers connect_timeout_seconds first_byte_timeout_seconds"
+        " idle_timeout_seconds max_retries retry_base_delay_ms cooldown_seconds pass_client_credentials test_model quirks capabilities"
+    ).split()
+    return {
+        "id": str(row.id),
+        "name": row.name,
+        "base_url": row.base_url,
+        "format": FORMAT_OF[row.dialect],
+        **{field: getattr(row, field) for field in fields},
+        "created_at": timestamp(row.created_at),
+        "updated_at": timestamp(row.updated_at),
+    }
