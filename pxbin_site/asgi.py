@@ -1,10 +1,11 @@
-"""The ASGI application: HTTP to the handlers. Any ASGI server can run it."""
+"""The ASGI application: HTTP to the lean handler. Any ASGI server can run it."""
 
 import os
 
 from channels.routing import ProtocolTypeRouter
-from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pxbin_site.settings")
 
-application = ProtocolTypeRouter({"http": get_asgi_application()})
+from pxbin_site.handler import get_application
+
+application = ProtocolTypeRouter({"http": get_application()})

@@ -1,21 +1,21 @@
-"""Headers that every answer of the stock Django handler carries. The lean handler writes its own."""
+"""What every answer of the stock Django handler carries. The lean handler writes its own."""
 
 from collections.abc import Awaitable, Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "X-XSS-Protection": "0",
-    "Referrer-Policy": "strict-origin-when-cross-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-}
+from pxbin_site import edge
+
+JSON_PREFIXES = ("/api/", "/v1/", "/model/")
+MESSAGES = {400: "Bad request", 403: "Forbidden", 404: "Unknown path", 405: "Method not allowed", 500: "Internal server error"}
 
 
 class SecurityHeaders:
-    """Add the security headers that a view has not set itself."""
+    """Give each answer its request id, the security headers and CORS, and make HTML errors of the APIs JSON ones.
+
+    The id is in ``request.META["pxbin.request_id"]`` for views that log it.
+    """
 
     sync_capable = True
     async_capable = True
@@ -27,17 +27,49 @@ class SecurityHeaders:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Pass the request on and complete the answer."""
+        headers = [
+            (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in request.headers.items()
+        ]
+        identity = edge.request_id(headers)
+        request.META["pxbin.request_id"] = identity.decode("ascii")
         answer = self.get_response(request)
         if isinstance(answer, HttpResponseBase):
-            return _complete(answer)
-        return _complete_later(answer)
+            return _complete(request, headers, identity, answer)
+        return _complete_later(request, headers, identity, answer)
 
 
-async def _complete_later(answer: Awaitable[HttpResponseBase]) -> HttpResponseBase:
-    return _complete(await answer)
+async def _complete_later(
+    request: HttpRequest, headers: list[edge.Header], identity: bytes, answer: Awaitable[HttpResponseBase]
+) -> HttpResponseBase:
+    return _complete(request, headers, identity, await answer)
 
 
-def _complete(response: HttpResponseBase) -> HttpResponseBase:
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
+def _complete(request: HttpRequest, headers: list[edge.Header], identity: bytes, response: HttpResponseBase) -> HttpResponseBase:
+    if _is_html_error(request, response):
+        response = _json_error(request, headers, identity, response)
+    for name, value in edge.common_headers(request.path, headers, identity):
+        if name == b"vary":
+            response.headers["Vary"] = ", ".join(filter(None, (response.headers.get("Vary"), value.decode())))
+        else:
+            response.headers.setdefault(name.decode(), value.decode("latin-1"))
     return response
+
+
+def _is_html_error(request: HttpRequest, response: HttpResponseBase) -> bool:
+    """Django's own error pages, which no client of an API can read."""
+    if response.status_code < 400 or not request.path.startswith(JSON_PREFIXES):
+        return False
+    kind = response.headers.get("Content-Type", "")
+    return kind.startswith("text/html") or not kind or (response.status_code == 405 and not kind.startswith("application/"))
+
+
+def _json_error(request: HttpRequest, headers: list[edge.Header], identity: bytes, response: HttpResponseBase) -> HttpResponse:
+    status = response.status_code
+    message = MESSAGES.get(status, "The request failed")
+    if status in (404, 405):
+        message = f"{message}: {request.method} {request.path}"
+    answer = edge.refusal(request.path, headers, status=status, message=message, identity=identity)
+    told = HttpResponse(answer.body, status=status, content_type="application/json")
+    if "Allow" in response.headers:
+        told.headers["Allow"] = response.headers["Allow"]
+    return told

@@ -1,0 +1,148 @@
+"""What every answer carries whoever gives it: request ids, security headers, CORS, and refusals in the caller's dialect.
+
+The server (413, 408 …), the lean handler and the middleware of the stock handler all take it from here. Header names and
+values are bytes, as ASGI has them.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+from django.conf import settings
+
+Header = tuple[bytes, bytes]
+
+SECURITY_HEADERS: tuple[Header, ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"x-xss-protection", b"0"),
+    (b"referrer-policy", b"strict-origin-when-cross-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+)
+REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+PRINTABLE = re.compile(rb"[\x20-\x7e]{0,4096}")
+
+CROSS_ORIGIN = ("/v1/", "/api/v1/")
+METHODS = b"GET, POST, PUT, DELETE, OPTIONS, PATCH"
+REQUEST_HEADERS = b"Accept, Authorization, Content-Type, X-Request-ID, x-api-key, anthropic-version, anthropic-beta"
+EXPOSED = (
+    b"X-Request-ID, request-id, x-upstream-request-id, retry-after, retry-after-ms, x-should-retry, x-pxbin-upstream, x-pxbin-model,"
+    b" x-pxbin-cost, x-pxbin-attempts"
+)
+MAX_AGE = b"300"
+
+
+class Answer(NamedTuple):
+    """A whole answer: status, headers without the framing ones, body."""
+
+    status: int
+    headers: list[Header]
+    body: bytes
+
+
+def find(headers: Iterable[Header], name: bytes) -> bytes | None:
+    """The first value of a request header; ``name`` in lower case."""
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
+
+
+def request_id(headers: Iterable[Header]) -> bytes:
+    """The client's ``x-request-id`` when it is one line of visible ASCII, else a new UUID."""
+    given = find(headers, b"x-request-id")
+    return given if given is not None and REQUEST_ID.fullmatch(given) else str(uuid.uuid4()).encode()
+
+
+def is_anthropic(path: str, headers: Iterable[Header]) -> bool:
+    """Whether the caller speaks Anthropic's dialect: by path, or by the header that its clients always send."""
+    return path.startswith("/v1/messages") or find(headers, b"anthropic-version") is not None
+
+
+def common_headers(path: str, headers: list[Header], identity: bytes) -> list[Header]:
+    """What an answer at ``path`` carries beside its own headers; ``headers`` are the request's."""
+    common = [(b"x-request-id", identity), *SECURITY_HEADERS]
+    if is_anthropic(path, headers):
+        common.append((b"request-id", identity))
+    origin = find(headers, b"origin")
+    if origin is not None and is_cross_origin(path):
+        common += cors(origin)
+    return common
+
+
+# Cross-origin requests.
+
+
+def is_cross_origin(path: str) -> bool:
+    """Whether pages of other origins may call this path at all."""
+    return path.startswith(CROSS_ORIGIN)
+
+
+def cors(origin: bytes) -> list[Header]:
+    """The headers that let a page of ``origin`` read an answer; none when it may not.
+
+    ``*`` admits every origin but no cookies: with them, any page could act as the admin who looks at it.
+    """
+    allowed = settings.PXBIN.cors_origins
+    if "*" in allowed:
+        return [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", EXPOSED)]
+    if origin.decode("latin-1") not in allowed:
+        return [(b"vary", b"Origin")]
+    return [
+        (b"access-control-allow-origin", origin),
+        (b"access-control-allow-credentials", b"true"),
+        (b"access-control-expose-headers", EXPOSED),
+        (b"vary", b"Origin"),
+    ]
+
+
+def preflight(path: str, headers: list[Header]) -> list[Header] | None:
+    """The extra headers of the answer to a CORS preflight; None when the request is none.
+
+    Whatever headers a page wants to send are allowed: SDKs bring new ones with each version.
+    """
+    if not is_cross_origin(path) or find(headers, b"access-control-request-method") is None or find(headers, b"origin") is None:
+        return None
+    wanted = find(headers, b"access-control-request-headers") or REQUEST_HEADERS
+    return [
+        (b"access-control-allow-methods", METHODS),
+        (b"access-control-allow-headers", wanted if PRINTABLE.fullmatch(wanted) else REQUEST_HEADERS),
+        (b"access-control-max-age", MAX_AGE),
+    ]
+
+
+# Refusals.
+
+ANTHROPIC_TYPES = {404: "not_found_error", 413: "request_too_large", 500: "api_error", 503: "overloaded_error"}
+OPENAI_TYPES = {500: "server_error", 503: "server_error"}
+OPENAI_CODES = {404: "unknown_url", 405: "method_not_allowed", 503: "overloaded"}
+BEDROCK_TYPES = {
+    404: "ResourceNotFoundException",
+    408: "ModelTimeoutException",
+    500: "InternalServerException",
+    503: "ServiceUnavailableException",
+}
+MANAGEMENT_TYPES = {404: "not_found", 500: "server_error", 503: "server_error"}
+
+
+def refusal(path: str, headers: list[Header], *, status: int, message: str, identity: bytes | None = None) -> Answer:
+    """An error in the shape that callers of ``path`` expect; ``headers`` are the request's."""
+    identity = identity or request_id(headers)
+    extra: list[Header] = [(b"content-type", b"application/json")]
+    if path.startswith("/model/"):
+        kind = BEDROCK_TYPES.get(status, "ValidationException")
+        body: object = {"message": message}
+        extra.append((b"x-amzn-errortype", kind.encode()))
+    elif path == "/api" or path.startswith("/api/"):
+        body = {"error": {"type": MANAGEMENT_TYPES.get(status, "invalid_request"), "message": message}}
+    elif is_anthropic(path, headers):
+        error = {"type": ANTHROPIC_TYPES.get(status, "invalid_request_error"), "message": message}
+        body = {"type": "error", "error": error, "request_id": identity.decode()}
+    else:
+        kind = OPENAI_TYPES.get(status, "invalid_request_error")
+        body = {"error": {"message": message, "type": kind, "param": None, "code": OPENAI_CODES.get(status)}}
+    return Answer(status, [*extra, *common_headers(path, headers, identity)], msgspec.json.encode(body))

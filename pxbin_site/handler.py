@@ -1,0 +1,202 @@
+"""The lean ASGI handler: hot paths without middleware, thread hops or second tasks; all else as Django does it.
+
+A hot view runs in the request's own task. When the client leaves, that task is cancelled at once, so whatever the view has
+opened upstream closes at once. Under pxbin's own server a callback tells it (extension ``pxbin.disconnect``); under any other
+ASGI server a task listens in ``receive`` while the view runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from time import perf_counter_ns
+from typing import Any
+
+import django
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpResponse, StreamingHttpResponse
+
+from proxy.requests import HttpRequest
+from proxy.responses import EventStream, Header, JsonBytes
+from pxbin_site import edge
+from pxbin_site.hot import HotPaths, Methods, View
+from pxbin_site.streaming import Send, StreamWriter, send_whole
+
+logger = logging.getLogger("pxbin.handler")
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+WIRE_PREFIXES = ("/v1/", "/model/")
+"""Every path below these is hot or does not exist."""
+
+
+class ClientLeft(Exception):
+    """The client left before its body was complete."""
+
+
+class Handler(ASGIHandler):
+    """Serves the hot paths itself and hands the rest to Django's own handler."""
+
+    def __init__(self, hot: HotPaths, *, keepalive_seconds: float = 15.0) -> None:
+        super().__init__()
+        self.hot = hot
+        self.keepalive_seconds = keepalive_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        path, method = scope["path"], scope["method"]
+        if method == "OPTIONS":
+            allowed = edge.preflight(path, scope["headers"])
+            if allowed is not None:
+                await send_whole(send, 204, [*allowed, *_common(scope)], b"")
+                return
+        found = self.hot.find(path)
+        if found is not None:
+            methods, captured = found
+            view = methods.get(method)
+            if view is not None:
+                await self._serve(view, captured, scope=scope, receive=receive, send=send)
+            else:
+                await _not_allowed(methods, scope, send)
+        elif path.startswith(WIRE_PREFIXES):
+            await _refuse(send, scope, 404, f"Unknown path: {method} {path}")
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def _serve(self, view: View, captured: dict[str, str], *, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await _read_body(receive)
+        except ClientLeft:
+            return
+        headers: list[Header] = scope["headers"]
+        identity = edge.request_id(headers)
+        peer = scope.get("client")
+        request = HttpRequest(
+            method=scope["method"],
+            path=scope["path"],
+            raw_path=scope.get("raw_path") or b"",
+            query_string=scope["query_string"],
+            raw_headers=headers,
+            body=body,
+            client=peer[0] if peer else "",
+            request_id=identity.decode("ascii"),
+            started_ns=perf_counter_ns(),
+        )
+        common = edge.common_headers(request.path, headers, identity)
+        await _until_left(self._answer(view(request, **captured), request, send=send, common=common), request, scope=scope, receive=receive)
+
+    async def _answer(self, view: Awaitable[Any], request: HttpRequest, *, send: Send, common: list[Header]) -> None:
+        """Run the view and send what it returns."""
+        writer: StreamWriter | None = None
+        try:
+            answer = await view
+            if isinstance(answer, JsonBytes):
+                await send_whole(send, answer.status, [*answer.headers, *common], answer.body)
+                return
+            if not isinstance(answer, EventStream):
+                await _send_django(send, answer, common=common)
+                return
+            writer = StreamWriter(answer, send=send, common=common, idle=self.keepalive_seconds)
+            await writer.run()
+        except Exception:  # a fault in a view is one logged 500 in the caller's dialect; once a status has left, the server cuts the body
+            if writer is not None and writer.started:
+                raise
+            logger.exception("A view failed: %s %s", request.method, request.path, extra={"request_id": request.request_id})
+            fault = edge.refusal(
+                request.path, request.raw_headers, status=500, message="Internal server error", identity=request.request_id.encode()
+            )
+            await send_whole(send, fault.status, fault.headers, fault.body)
+
+
+async def _until_left(answering: Coroutine[Any, Any, None], request: HttpRequest, *, scope: Scope, receive: Receive) -> None:
+    """Await ``answering``, and cancel it when the client leaves."""
+    task = asyncio.current_task()
+    assert task is not None
+
+    def leave() -> None:
+        request.gone = True
+        task.cancel()
+
+    listener = None
+    on_disconnect = scope.get("extensions", {}).get("pxbin.disconnect")
+    if on_disconnect is not None:
+        on_disconnect(leave)
+    else:
+        listener = asyncio.create_task(_listen(receive, leave))
+    try:
+        await answering
+    except asyncio.CancelledError:
+        if not request.gone:
+            raise
+        task.uncancel()
+    finally:
+        if listener is not None:
+            listener.cancel()
+
+
+async def _listen(receive: Receive, leave: Callable[[], None]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    leave()
+
+
+async def _read_body(receive: Receive) -> bytes:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientLeft
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    pieces = [body]
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        pieces.append(message.get("body", b""))
+    return b"".join(pieces)
+
+
+# Sending.
+
+
+def _common(scope: Scope) -> list[Header]:
+    return edge.common_headers(scope["path"], scope["headers"], edge.request_id(scope["headers"]))
+
+
+async def _send_django(send: Send, response: HttpResponse | StreamingHttpResponse, *, common: list[Header]) -> None:
+    """A Django response; one that streams is pinned to its iterator as ours are."""
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+    headers += [(b"set-cookie", cookie.output(header="").strip().encode("latin-1")) for cookie in response.cookies.values()]
+    own = {name for name, _ in headers}
+    headers += [pair for pair in common if pair[0] not in own]
+    if not isinstance(response, StreamingHttpResponse):
+        await send_whole(send, response.status_code, headers, response.content)
+        return
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    async for piece in response:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+async def _not_allowed(methods: Methods, scope: Scope, send: Send) -> None:
+    allow = [(b"allow", ", ".join(sorted(methods)).encode())]
+    if scope["method"] == "OPTIONS":
+        await send_whole(send, 204, [*allow, *_common(scope)], b"")
+    else:
+        await _refuse(send, scope, 405, f"Method {scope['method']} is not allowed at {scope['path']}", extra=allow)
+
+
+async def _refuse(send: Send, scope: Scope, status: int, message: str, *, extra: Iterable[Header] = ()) -> None:
+    answer = edge.refusal(scope["path"], scope["headers"], status=status, message=message)
+    await send_whole(send, answer.status, [*answer.headers, *extra], answer.body)
+
+
+def get_application() -> Handler:
+    """The handler for this site's hot paths, with Django set up."""
+    django.setup(set_prefix=False)
+    from proxy.urls import HOT, HOT_PATTERNS
+
+    return Handler(HotPaths(HOT, HOT_PATTERNS), keepalive_seconds=settings.PXBIN.keepalive_seconds)

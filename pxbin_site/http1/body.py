@@ -1,0 +1,127 @@
+"""Request bodies as they arrive: kept in memory, never beyond their bound."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from .head import Refused
+
+SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
+TRAILER_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
+MAX_SIZE_LINE = 1024
+MAX_TRAILER = 16 * 1024
+
+
+class Body(Protocol):
+    """``feed`` returns None while bytes are missing, else what came after the body (the next request). ``taken`` is what it cost."""
+
+    taken: int
+
+    def feed(self, data: bytes) -> bytes | None: ...
+
+    def content(self) -> bytes: ...
+
+
+class LengthBody:
+    """A body of ``length`` bytes. Its bound is checked before it is made."""
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self._pieces: list[bytes] = []
+        self.taken = 0
+
+    def feed(self, data: bytes) -> bytes | None:
+        left = self._left
+        if len(data) < left:
+            self._pieces.append(data)
+            self._left = left - len(data)
+            self.taken += len(data)
+            return None
+        self._pieces.append(data if len(data) == left else data[:left])
+        self.taken += left
+        self._left = 0
+        return data[left:]
+
+    def content(self) -> bytes:
+        pieces = self._pieces
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class ChunkedBody:
+    """A chunked body of at most ``limit`` bytes; raises ``Refused`` 413 beyond, 400 where the chunks are malformed."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._content = bytearray()
+        self._rest = b""
+        self._left = 0
+        self._step = self._size
+        self._trailer = 0
+        self.taken = 0
+
+    def feed(self, data: bytes) -> bytes | None:
+        self.taken += len(data)
+        buffer = self._rest + data
+        position = 0
+        while True:
+            step = self._step
+            after = step(buffer, position)
+            if after < 0:
+                self._rest = b""
+                return buffer[-after - 1 :]
+            if after == position and self._step == step:
+                self._rest = buffer[position:]
+                return None
+            position = after
+
+    def content(self) -> bytes:
+        return bytes(self._content)
+
+    # Each step returns the position behind what it read, the same position when it needs more bytes, or -(end + 1) at the end.
+
+    def _size(self, buffer: bytes, position: int) -> int:
+        end = buffer.find(b"\r\n", position, position + MAX_SIZE_LINE)
+        if end < 0:
+            if len(buffer) - position >= MAX_SIZE_LINE:
+                raise Refused(400, "Malformed chunk size")
+            return position
+        size = SIZE_LINE.fullmatch(buffer, position, end)
+        if size is None:
+            raise Refused(400, "Malformed chunk size")
+        self._left = int(size[1], 16)
+        if len(self._content) + self._left > self._limit:
+            raise Refused(413, "Request body too large")
+        self._step = self._chunk if self._left else self._trailers
+        return end + 2
+
+    def _chunk(self, buffer: bytes, position: int) -> int:
+        piece = buffer[position : position + self._left]
+        self._content += piece
+        self._left -= len(piece)
+        if not self._left:
+            self._step = self._chunk_end
+        return position + len(piece)
+
+    def _chunk_end(self, buffer: bytes, position: int) -> int:
+        end = buffer[position : position + 2]
+        if end == b"\r\n":
+            self._step = self._size
+            return position + 2
+        if end in (b"", b"\r"):
+            return position
+        raise Refused(400, "Malformed chunk")
+
+    def _trailers(self, buffer: bytes, position: int) -> int:
+        end = buffer.find(b"\r\n", position)
+        waiting = len(buffer) - position if end < 0 else end + 2 - position
+        if self._trailer + waiting > MAX_TRAILER:
+            raise Refused(431, "Trailer fields too large")
+        if end < 0:
+            return position
+        if end == position:
+            return -(end + 2) - 1
+        if not TRAILER_LINE.fullmatch(buffer, position, end):
+            raise Refused(400, "Malformed trailer field")
+        self._trailer += waiting
+        return end + 2

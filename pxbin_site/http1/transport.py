@@ -1,0 +1,121 @@
+"""A connection of the event loop that looks like a Twisted transport.
+
+Twisted's own TCP transport polls for each write and reads through Python; a uvloop connection does both in C and writes at
+once. Daphne's websockets and our HTTP protocol both run on this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from twisted.internet import error, interfaces, protocol
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+CLEAN = Failure(error.ConnectionDone())
+
+
+def address(name: Any) -> IPv4Address | IPv6Address:
+    """A socket's name as Twisted's address; a name that is none (a Unix socket) becomes the empty one."""
+    if not isinstance(name, tuple):
+        return IPv4Address("TCP", "", 0)
+    kind = IPv6Address if len(name) > 2 else IPv4Address
+    return kind("TCP", name[0], name[1])
+
+
+@implementer(interfaces.ITransport, interfaces.IPushProducer, interfaces.IConsumer)
+class StreamTransport(asyncio.Protocol):
+    """One accepted connection. ``build`` makes the Twisted protocol that it serves; an upgrade may replace it later.
+
+    A registered push producer is told to pause while the write buffer is over its high-water mark.
+    """
+
+    connected = False
+    disconnecting = False
+
+    def __init__(self, build: Callable[[StreamTransport], protocol.Protocol]) -> None:
+        self._build = build
+        self._producer: Any = None
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.raw = cast("asyncio.Transport", transport)  # uvloop's transports have its methods but not its class
+        self.peer = transport.get_extra_info("peername")
+        self.host = transport.get_extra_info("sockname")
+        self.connected = True
+        self.protocol = self._build(self)
+        self.protocol.makeConnection(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.protocol.dataReceived(data)
+
+    def eof_received(self) -> bool:
+        """The client sends no more. A protocol that knows half-closed connections decides itself when to close."""
+        ended = getattr(self.protocol, "readConnectionLost", None)
+        if ended is None:
+            return False
+        ended()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.connected = False
+        self._producer = None
+        self.protocol.connectionLost(CLEAN if exc is None else Failure(error.ConnectionLost(str(exc))))
+
+    def pause_writing(self) -> None:
+        if self._producer is not None:
+            self._producer.pauseProducing()
+
+    def resume_writing(self) -> None:
+        if self._producer is not None:
+            self._producer.resumeProducing()
+
+    # What a Twisted protocol calls.
+
+    def write(self, data: bytes) -> None:
+        if not self.raw.is_closing():
+            self.raw.write(data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:  # noqa: N802 - Twisted's name, as all below
+        self.write(b"".join(data))
+
+    def loseConnection(self) -> None:  # noqa: N802
+        """Close when what was written has left."""
+        self.disconnecting = True
+        self.raw.close()
+
+    def abortConnection(self) -> None:  # noqa: N802
+        """Close now; what was not sent is lost."""
+        self.disconnecting = True
+        self.raw.abort()
+
+    def getPeer(self) -> IPv4Address | IPv6Address:  # noqa: N802
+        return address(self.peer)
+
+    def getHost(self) -> IPv4Address | IPv6Address:  # noqa: N802
+        return address(self.host)
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: N802
+        if not streaming:
+            raise NotImplementedError("only push producers are used here")
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:  # noqa: N802
+        self._producer = None
+
+    def pauseProducing(self) -> None:  # noqa: N802
+        """Stop reading."""
+        if self.connected and self.raw.is_reading():
+            self.raw.pause_reading()
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        """Read on."""
+        if self.connected and not self.raw.is_closing() and not self.raw.is_reading():
+            self.raw.resume_reading()
+
+    def stopProducing(self) -> None:  # noqa: N802
+        self.loseConnection()
