@@ -1,0 +1,69 @@
+# `make help` lists the targets. A virtual environment is made once in .venv, and again only when the lock changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The name of a stamp holds the checksum of what it stands for, so a changed lock has no stamp yet.
+RUN_STAMP := $(VENV)/run-$(firstword $(shell cksum < requirements.txt))
+DEV_STAMP := $(VENV)/dev-$(firstword $(shell cksum < requirements-dev.txt))
+NODE_STAMP := tests/js/node_modules/.done-$(firstword $(shell cksum < tests/js/package-lock.json))
+# Some systems ship Python without ensurepip: then the pip outside installs into the environment.
+PIP = $(shell $(BIN)/python -m pip --version >/dev/null 2>&1 && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python)
+INSTALL = $(PIP) install --quiet --disable-pip-version-check --no-input --require-hashes
+NPM = $(BIN)/python -m tests.support.npm
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check proof bench lock format clean
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+run: $(RUN_STAMP) ## Start the gateway (http://127.0.0.1:8080 unless PXBIN_LISTEN_ADDR says otherwise)
+	@exec $(BIN)/python manage.py serve $(ARGS)
+
+test: $(DEV_STAMP) $(NODE_STAMP) ## Run every test, small sizes (ARGS="tests/proxy -x" runs some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+proof: $(DEV_STAMP) $(NODE_STAMP) ## Run the same tests in full sizes
+	@PXBIN_TEST_SIZE=proof $(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV_STAMP) ## Check style, types, imports, migrations and settings
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.support.checks
+
+bench: $(DEV_STAMP) ## Measure CPU time, throughput, latency and memory of the gateway
+	@$(BIN)/python -m bench $(ARGS)
+
+format: $(DEV_STAMP) ## Put the code into the form that `make check` asks for
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(DEV_STAMP) ## Pin the newest allowed dependencies, with hashes and without host names
+	@$(LOCK) --upgrade --output-file requirements.txt requirements.in
+	@$(LOCK) --upgrade --output-file requirements-dev.txt --constraints requirements.txt requirements-dev.in
+
+clean: ## Remove the virtual environment, the npm packages and the caches; the data stays
+	@rm -rf $(VENV) tests/js/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; make PYTHON=/path/to/it says where it is" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip $(VENV)
+
+$(RUN_STAMP): | $(BIN)/python
+	@echo "Installing what requirements.txt pins into $(VENV) (once)"
+	@$(INSTALL) -r requirements.txt
+	@rm -f $(VENV)/run-* && touch $@
+
+$(DEV_STAMP): | $(BIN)/python
+	@echo "Installing what requirements-dev.txt pins into $(VENV) (once)"
+	@$(INSTALL) -r requirements-dev.txt
+	@rm -f $(VENV)/dev-* $(RUN_STAMP) && touch $@ $(RUN_STAMP)
+
+$(NODE_STAMP): | $(DEV_STAMP)
+	@echo "Installing what tests/js/package-lock.json pins (once)"
+	@$(NPM) --prefix tests/js ci --silent --no-audit --no-fund
+	@touch $@
