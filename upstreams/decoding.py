@@ -1,0 +1,161 @@
+"""Content encodings of upstream answers, undone read by read.
+
+We ask for none (``accept-encoding: identity``), but proxies in front of an upstream compress all the same. Output comes in
+pieces of bounded size, so a small read that would become gigabytes does not.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import brotli
+import zstandard
+
+PIECE = 256 * 1024
+
+
+class CorruptError(Exception):
+    """The body is not what its Content-Encoding says, or ends too early."""
+
+
+class Decoder(Protocol):
+    """Undoes one encoding."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What one read makes available, in bounded pieces; raises ``CorruptError``."""
+
+    def close(self) -> None:
+        """At the end of the bytes; raises ``CorruptError`` when some are missing."""
+
+
+class ZlibDecoder:
+    """gzip (also several members) and deflate (with its zlib head or, as some servers send it, raw)."""
+
+    def __init__(self, *, raw_allowed: bool) -> None:
+        self._raw_allowed = raw_allowed
+        self._machine: Any = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        self._began = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """See ``Decoder``."""
+        while data:
+            if self._machine.eof:
+                self._machine = zlib.decompressobj(zlib.MAX_WBITS | 32)
+            try:
+                piece = self._machine.decompress(data, PIECE)
+            except zlib.error as error:
+                if self._began or not self._raw_allowed:
+                    raise CorruptError(str(error)) from error
+                self._machine, self._raw_allowed = zlib.decompressobj(-zlib.MAX_WBITS), False
+                continue
+            self._began = True
+            data = self._machine.unconsumed_tail or self._machine.unused_data
+            if piece:
+                yield piece
+
+    def close(self) -> None:
+        """See ``Decoder``."""
+        if self._began and not self._machine.eof:
+            raise CorruptError("the compressed body ends too early")
+
+
+class BrotliDecoder:
+    """br."""
+
+    def __init__(self) -> None:
+        self._machine = brotli.Decompressor()
+        self._began = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """See ``Decoder``."""
+        self._began = True
+        try:
+            piece = self._machine.process(data, output_buffer_limit=PIECE)
+            while piece:
+                yield piece
+                piece = b"" if self._machine.is_finished() else self._machine.process(b"", output_buffer_limit=PIECE)
+        except brotli.error as error:
+            raise CorruptError(str(error)) from error
+
+    def close(self) -> None:
+        """See ``Decoder``."""
+        if self._began and not self._machine.is_finished():
+            raise CorruptError("the compressed body ends too early")
+
+
+class ZstdDecoder:
+    """zstd (also several frames). Reads are cut small: the library has no bound for its output."""
+
+    CUT = 1024
+
+    def __init__(self) -> None:
+        self._machine = zstandard.ZstdDecompressor(max_window_size=8 * 1024 * 1024).decompressobj()
+        self._began = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """See ``Decoder``."""
+        rest = memoryview(data)
+        while rest:
+            if self._machine.eof:
+                self._machine = zstandard.ZstdDecompressor(max_window_size=8 * 1024 * 1024).decompressobj()
+            self._began = True
+            cut, rest = rest[: self.CUT], rest[self.CUT :]
+            try:
+                piece = self._machine.decompress(bytes(cut))
+            except zstandard.ZstdError as error:
+                raise CorruptError(str(error)) from error
+            if self._machine.eof and self._machine.unused_data:
+                rest = memoryview(self._machine.unused_data + bytes(rest))
+            if piece:
+                yield piece
+
+    def close(self) -> None:
+        """See ``Decoder``."""
+        if self._began and not self._machine.eof:
+            raise CorruptError("the compressed body ends too early")
+
+
+class Chain:
+    """Several encodings, undone from the last to the first."""
+
+    def __init__(self, decoders: list[Decoder]) -> None:
+        self._decoders = decoders
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """See ``Decoder``."""
+        return self._feed(self._decoders, data)
+
+    def _feed(self, decoders: list[Decoder], data: bytes) -> Iterator[bytes]:
+        if not decoders:
+            yield data
+            return
+        for piece in decoders[0].feed(data):
+            yield from self._feed(decoders[1:], piece)
+
+    def close(self) -> None:
+        """See ``Decoder``."""
+        for decoder in self._decoders:
+            decoder.close()
+
+
+MAKERS = {
+    "gzip": lambda: ZlibDecoder(raw_allowed=False),
+    "x-gzip": lambda: ZlibDecoder(raw_allowed=False),
+    "deflate": lambda: ZlibDecoder(raw_allowed=True),
+    "br": BrotliDecoder,
+    "zstd": ZstdDecoder,
+}
+
+
+def decoder_for(content_encoding: str) -> Decoder | None:
+    """The decoder for a Content-Encoding header; None for no encoding. Raises ``CorruptError`` for one that is not known."""
+    names = [name.strip().lower() for name in content_encoding.split(",")]
+    wanted = [name for name in names if name not in ("", "identity")]
+    if not wanted:
+        return None
+    if len(wanted) > 3 or any(name not in MAKERS for name in wanted):
+        raise CorruptError(f"unknown content encoding {content_encoding[:64]!r}")
+    decoders: list[Decoder] = [MAKERS[name]() for name in reversed(wanted)]
+    return decoders[0] if len(decoders) == 1 else Chain(decoders)

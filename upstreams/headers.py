@@ -1,0 +1,50 @@
+"""Which headers pass between the client and an upstream. Pure: everything that is not named here stays behind.
+
+Up go only those that mean something to the upstream's dialect: never credentials, cookies, addresses or anything by which the
+client, or a proxy before us, could be recognised. Down come limits, retry hints and the upstream's request id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Received = Mapping[str, str]
+"""Headers as received: case-insensitive look-up; iteration gives names in any case."""
+
+USER_AGENT = "pxbin"
+ANTHROPIC_VERSION = "2023-06-01"
+ANTHROPIC_FAMILY = frozenset({"anthropic"})
+"""Dialects whose upstreams read ``anthropic-version`` and ``anthropic-beta`` from headers (Bedrock takes them in the body)."""
+
+DOWN_EXACT = frozenset({"retry-after", "retry-after-ms", "x-should-retry", "openai-processing-ms", "openai-version"})
+DOWN_PREFIXES = ("anthropic-ratelimit-", "anthropic-priority-", "x-ratelimit-", "x-amzn-bedrock-")
+UPSTREAM_REQUEST_IDS = ("request-id", "x-request-id", "x-amzn-requestid", "apim-request-id")
+
+
+def upward(client: Received, dialect: str, *, stream: bool, content_type: str = "application/json") -> list[tuple[str, str]]:
+    """The headers of a request to an upstream of ``dialect``, without its credentials.
+
+    ``anthropic-version`` is the client's own, else the first stable one; ``anthropic-beta`` is forwarded as it came.
+    """
+    headers = [("content-type", content_type), ("accept", "text/event-stream" if stream else "application/json")]
+    if dialect in ANTHROPIC_FAMILY:
+        headers.append(("anthropic-version", client.get("anthropic-version") or ANTHROPIC_VERSION))
+        beta = client.get("anthropic-beta")
+        if beta:
+            headers.append(("anthropic-beta", beta))
+    return headers
+
+
+def downward(received: Received) -> list[tuple[str, str]]:
+    """What a client gets to see of an upstream's reply headers, in lower case; the upstream's id as ``x-upstream-request-id``."""
+    headers = []
+    request_id = ""
+    for name, value in received.items():
+        lower = name.lower()
+        if lower in DOWN_EXACT or lower.startswith(DOWN_PREFIXES):
+            headers.append((lower, value))
+        elif lower in UPSTREAM_REQUEST_IDS and not request_id:
+            request_id = value
+    if request_id:
+        headers.append(("x-upstream-request-id", request_id))
+    return headers
