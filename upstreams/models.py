@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,7 +18,8 @@ from proxy.quirks import merged
 SCHEMES = ("http", "https", "echo")
 """``echo`` is the built-in upstream that needs no network."""
 OWN_PATHS = frozenset(
-    "v1 api admin model models health healthz status ready metrics static media ws docs accounts login logout favicon.ico".split()
+    {"v1", "api", "admin", "model", "models", "health", "healthz", "status", "ready", "metrics", "static", "media", "ws", "docs"}
+    | {"accounts", "login", "logout", "favicon.ico"}
 )
 """First segments of pxbin's own paths: no prefix may begin with one."""
 PREFIX_PATTERN = re.compile(r"(/[A-Za-z0-9._~-]+)+")
@@ -254,7 +254,10 @@ class Model(Revised):
         ordering = ("path_prefix", "name")
         constraints = (
             models.UniqueConstraint(
-                fields=("path_prefix", "name"), name="unique_model_name", violation_error_message="A model of this name exists already."
+                fields=("path_prefix", "name"),
+                name="unique_model_name",
+                violation_error_code="unique",
+                violation_error_message="A model of this name exists already.",
             ),
         )
 
@@ -268,13 +271,17 @@ class Model(Revised):
         for name, aliases in Model.objects.filter(path_prefix=self.path_prefix).exclude(pk=self.pk).values_list("name", "aliases"):
             taken.update(dict.fromkeys((name, *aliases), name))
         if self.name in taken and taken[self.name] != self.name:  # an equal name is the constraint's business
-            raise ValidationError({"name": f"{self.name} is already an alias of {taken[self.name]}."})
+            raise ValidationError({"name": _taken(f"{self.name} is already an alias of {taken[self.name]}.")})
         aliases = self.aliases if isinstance(self.aliases, list) else []
         for alias in aliases:
             if alias == self.name or aliases.count(alias) > 1:
                 raise ValidationError({"aliases": f"{alias} is given twice."})
             if alias in taken:
-                raise ValidationError({"aliases": f"{alias} already means the model {taken[alias]}."})
+                raise ValidationError({"aliases": _taken(f"{alias} already means the model {taken[alias]}.")})
+
+
+def _taken(message: str) -> ValidationError:
+    return ValidationError(message, code="unique")
 
 
 class Route(Revised):

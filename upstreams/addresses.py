@@ -1,0 +1,47 @@
+"""The URLs of upstreams: how a path is joined to a base URL."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from proxy.quirks import DEFAULT, Quirks
+
+VERSIONED = re.compile(r"/v\d[^/]*$")
+"""A base URL that ends so names the version of the API itself."""
+VERSION = "/v1"
+MAIN_PATHS = frozenset({"/v1/chat/completions", "/v1/messages", "/v1/responses"})
+"""The paths that the quirk ``api_path`` stands in for."""
+
+
+class Addressed(Protocol):
+    """An upstream as far as addresses go: a row or an entry of the catalogue."""
+
+    @property
+    def base_url(self) -> str:
+        """Where its API is."""
+
+    @property
+    def region(self) -> str:
+        """The AWS region (Bedrock)."""
+
+
+def base_of(upstream: Addressed) -> str:
+    """The base URL without its last slash; a Bedrock upstream without one gets its region's."""
+    return upstream.base_url.rstrip("/") or f"https://bedrock-runtime.{upstream.region}.amazonaws.com"
+
+
+def url_for(upstream: Addressed, path: str, quirks: Quirks = DEFAULT) -> str:
+    """The URL of ``path``, which is a dialect's own (``/v1/chat/completions``) and may carry a query.
+
+    ``/v1`` is not added to a base URL that ends in a version (``/v1``, ``/v1beta``, ``/v4``), nor where the quirk ``api_path``
+    says where the API is.
+    """
+    base = base_of(upstream)
+    bare, mark, query = path.partition("?")
+    if quirks.api_path and bare in MAIN_PATHS:
+        own = "/" + quirks.api_path.lstrip("/")
+        return base + own + (("&" if "?" in own else mark) + query if query else "")
+    if bare.startswith(VERSION + "/") and (quirks.api_path or VERSIONED.search(base)):
+        bare = bare.removeprefix(VERSION)
+    return base + bare + mark + query

@@ -1,0 +1,243 @@
+"""What can be served, in memory: a snapshot of upstreams, credentials, models and routes that requests look names up in.
+
+The snapshot is frozen and replaced whole when the revision ``catalogue`` changes (:mod:`accounts.revisions`); a request keeps
+the one it began with. It takes four queries however many rows there are. While the database is away, the last one serves.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from accounts import globs, revisions
+from proxy.quirks import Quirks, merged
+from upstreams import vault
+from upstreams.entries import COPIED, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.models import Model, Route, Upstream, UpstreamCredential
+
+__all__ = ["Catalogue", "CredentialEntry", "Found", "ModelEntry", "RouteEntry", "UpstreamEntry", "current", "find_anew", "load", "refresh"]
+
+logger = logging.getLogger("pxbin.catalogue")
+
+REMEMBERED_NAMES = 4096
+"""Answers of pattern matching kept for each path prefix."""
+LONGEST_REMEMBERED_NAME = 256
+
+
+class _Group:
+    """The names below one path prefix. A name that cannot be served now leads to None, and to no pattern."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, ModelEntry | None] = {}
+        self.aliases: dict[str, ModelEntry | None] = {}
+        self._patterns: list[tuple[str, ModelEntry]] = []
+        self._remembered: dict[str, Found | None] = {}
+
+    def add(self, entry: ModelEntry, *, is_served: bool) -> None:
+        """Enter a model's name and aliases."""
+        served = entry if is_served else None
+        for known, name in ((self.names, entry.name), *((self.aliases, alias) for alias in entry.aliases)):
+            if not globs.is_pattern(name):
+                known.setdefault(name, served)
+            elif is_served:
+                self._patterns.append((name, entry))
+
+    def close(self) -> None:
+        """Put the patterns into the order in which they are tried: the longest literal text first, then by name."""
+        self._patterns.sort(key=lambda each: (-globs.literal_length(each[0]), each[0]))
+
+    def find(self, name: str) -> Found | None:
+        """By exact name, by alias, by pattern."""
+        for known in (self.names, self.aliases):
+            if name in known:
+                entry = known[name]
+                return None if entry is None else Found(entry, name)
+        if not self._patterns:
+            return None
+        if name in self._remembered:
+            return self._remembered[name]
+        found = self._match(name)
+        if len(name) <= LONGEST_REMEMBERED_NAME:
+            if len(self._remembered) >= REMEMBERED_NAMES:
+                self._remembered.clear()
+            self._remembered[name] = found
+        return found
+
+    def _match(self, name: str) -> Found | None:
+        for pattern, entry in self._patterns:
+            stars = globs.match(pattern, name)
+            if stars is not None:
+                return Found(entry, name, stars)
+        return None
+
+
+_EMPTY = _Group()
+
+
+class Catalogue:
+    """One snapshot. Nothing of it changes after it is built."""
+
+    def __init__(self, models: Iterable[tuple[ModelEntry, bool]] = (), upstreams: Iterable[UpstreamEntry] = ()) -> None:
+        """``models``: entries with whether they are served; the others keep their names from meaning something else."""
+        groups: defaultdict[str, _Group] = defaultdict(_Group)
+        served = []
+        for entry, is_served in models:
+            groups[entry.path_prefix].add(entry, is_served=is_served)
+            if is_served:
+                served.append(entry)
+        for group in groups.values():
+            group.close()
+        self._groups: Mapping[str, _Group] = dict(groups)
+        self.models = tuple(served)
+        self.upstreams = {upstream.id: upstream for upstream in upstreams}
+
+    def find(self, name: str, prefix: str = "") -> Found | None:
+        """The model that ``name`` means below ``prefix``: exact names first, then aliases, then the longest literal pattern."""
+        return self._groups.get(prefix, _EMPTY).find(name)
+
+    def listed(self, prefix: str = "") -> list[ModelEntry]:
+        """The models below ``prefix`` by name, without patterns."""
+        return sorted(
+            (entry for entry in self.models if entry.path_prefix == prefix and not globs.is_pattern(entry.name)),
+            key=lambda entry: entry.name,
+        )
+
+    def prefixes(self) -> list[str]:
+        """The path prefixes that have models, the longest first; the empty one is not among them."""
+        return sorted((prefix for prefix in self._groups if prefix), key=lambda prefix: (-len(prefix), prefix))
+
+    @property
+    def model_count(self) -> int:
+        """How many models are served."""
+        return len(self.models)
+
+    @property
+    def upstream_count(self) -> int:
+        """How many upstreams are active."""
+        return len(self.upstreams)
+
+
+# --- building a snapshot ---------------------------------------------------------------------------------------------
+
+
+def load() -> Catalogue:
+    """Read a snapshot: four queries. A credential that cannot be decrypted or a row with bad quirks is left out and logged."""
+    credentials: defaultdict[Any, list[CredentialEntry]] = defaultdict(list)
+    for row in UpstreamCredential.objects.filter(is_active=True, disabled_reason="").order_by("priority", "created_at", "id"):
+        credential = _credential(row)
+        if credential is not None:
+            credentials[row.upstream_id].append(credential)
+    upstreams = {}
+    for upstream_row in Upstream.objects.filter(is_active=True):
+        upstream = _upstream(upstream_row, tuple(credentials[upstream_row.pk]))
+        if upstream is not None:
+            upstreams[upstream_row.pk] = (upstream_row, upstream)
+    routes: defaultdict[Any, list[Route]] = defaultdict(list)
+    for route in Route.objects.filter(is_active=True).order_by("created_at", "id"):
+        if route.upstream_id in upstreams:
+            routes[route.model_id].append(route)
+    models = [_model(row, routes[row.pk], upstreams) for row in Model.objects.order_by("path_prefix", "name")]
+    return Catalogue(models, [upstream for _, upstream in upstreams.values()])
+
+
+def _credential(row: UpstreamCredential) -> CredentialEntry | None:
+    try:
+        secret = vault.decrypt(row.secret_encrypted) if row.secret_encrypted else ""
+    except vault.VaultError as error:
+        logger.warning("credential %s of upstream %s is not used: %s", row.pk, row.upstream_id, error)
+        return None
+    return CredentialEntry(id=str(row.pk), name=row.name, secret=secret, access_key_id=row.access_key_id, priority=row.priority)
+
+
+def _upstream(row: Upstream, credentials: tuple[CredentialEntry, ...]) -> UpstreamEntry | None:
+    try:
+        quirks = merged(row.quirks)
+    except msgspec.ValidationError as error:
+        logger.warning("upstream %s is not used, its quirks are wrong: %s", row.name, error)
+        return None
+    return UpstreamEntry(
+        id=str(row.pk),
+        name=row.name,
+        base_url=row.base_url,
+        dialect=row.dialect,
+        region=row.region,
+        auth_header=row.auth_header,
+        auth_scheme=row.auth_scheme,
+        extra_headers=row.extra_headers,
+        connect_timeout=row.connect_timeout_seconds,
+        first_byte_timeout=row.first_byte_timeout_seconds,
+        idle_timeout=row.idle_timeout_seconds,
+        max_retries=row.max_retries,
+        retry_base_delay=row.retry_base_delay_ms / 1000,
+        cooldown=row.cooldown_seconds,
+        pass_client_credentials=row.pass_client_credentials,
+        priority=row.priority,
+        quirks=quirks,
+        capabilities=row.capabilities,
+        credentials=credentials,
+    )
+
+
+def _model(row: Model, routes: Iterable[Route], upstreams: Mapping[Any, tuple[Upstream, UpstreamEntry]]) -> tuple[ModelEntry, bool]:
+    """A model's entry, and whether it is served: active, with a usable route or with fallbacks."""
+    usable = []
+    for route in routes:
+        upstream_row, upstream = upstreams[route.upstream_id]
+        try:
+            quirks = merged(upstream_row.quirks, row.quirks) if row.quirks else upstream.quirks
+        except msgspec.ValidationError as error:
+            logger.warning("model %s is not served, its quirks are wrong: %s", row, error)
+            break
+        usable.append(_route(route, upstream, quirks))
+    usable.sort(key=lambda route: (route.priority, route.upstream.priority, -route.weight))
+    entry = ModelEntry(
+        id=str(row.pk),
+        aliases=tuple(row.aliases),
+        fallbacks=tuple(row.fallbacks),
+        routes=tuple(usable),
+        created=int(row.created_at.timestamp()),
+        **{field: getattr(row, field) for field in COPIED},
+    )
+    return entry, row.is_active and bool(usable or row.fallbacks)
+
+
+def _route(row: Route, upstream: UpstreamEntry, quirks: Quirks) -> RouteEntry:
+    return RouteEntry(
+        id=str(row.pk),
+        upstream=upstream,
+        remote_name=row.remote_name,
+        priority=row.priority,
+        weight=row.weight,
+        context_window=row.context_window,
+        capabilities={**upstream.capabilities, **row.capabilities},
+        quirks=quirks,
+    )
+
+
+# --- the snapshot of this process ------------------------------------------------------------------------------------
+
+_current = Catalogue()
+
+
+def current() -> Catalogue:
+    """The snapshot that serves now; empty until the first look at the database."""
+    return _current
+
+
+def refresh() -> None:
+    """Read a new snapshot and serve from it. Raises the database's error, and then the old one stays."""
+    global _current  # noqa: PLW0603  (one snapshot serves the process)
+    _current = load()
+
+
+async def find_anew(name: str, prefix: str = "") -> Found | None:
+    """:meth:`Catalogue.find` after a fresh look at the database: the model may have just been made, here or elsewhere."""
+    await revisions.confirm()
+    return current().find(name, prefix)
+
+
+revisions.listen("catalogue", refresh)

@@ -1,0 +1,85 @@
+"""How pxbin identifies itself to upstreams, and how their keys get into the database and out again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from upstreams import vault
+from upstreams.addresses import url_for
+from upstreams.models import UpstreamCredential
+
+if TYPE_CHECKING:
+    from upstreams.catalog import CredentialEntry, UpstreamEntry
+    from upstreams.routing import Target
+
+__all__ = ["auth_headers", "check_vault", "headers", "rotate", "set_secret", "url_for"]
+
+OWN_HEADERS: Mapping[str, tuple[str, str]] = {
+    "openai_chat": ("authorization", "Bearer"),
+    "openai_responses": ("authorization", "Bearer"),
+    "anthropic": ("x-api-key", ""),
+    "bedrock": ("authorization", "Bearer"),
+    "passthrough": ("authorization", "Bearer"),
+}
+"""Each dialect's header for a credential and the word before it. Bedrock: a bearer key; SigV4 is signed request by request."""
+
+
+def headers(upstream: UpstreamEntry, credential: CredentialEntry | None) -> list[tuple[str, str]]:
+    """The credential's header and the upstream's extra headers. An extra header replaces a credential's of the same name."""
+    extra = list(upstream.extra_headers.items())
+    if credential is None or not credential.secret or (upstream.dialect == "bedrock" and credential.access_key_id):
+        return extra
+    name, value = credential_header(upstream.dialect, credential.secret, auth_header=upstream.auth_header, auth_scheme=upstream.auth_scheme)
+    if any(own.lower() == name.lower() for own, _ in extra):
+        return extra
+    return [(name, value), *extra]
+
+
+def credential_header(dialect: str, secret: str, *, auth_header: str = "", auth_scheme: str = "") -> tuple[str, str]:
+    """The header that carries ``secret``. With an own ``auth_header`` an empty scheme means the bare secret."""
+    own_header, own_scheme = OWN_HEADERS[dialect]
+    scheme = auth_scheme or ("" if auth_header else own_scheme)
+    return auth_header or own_header, f"{scheme} {secret}" if scheme else secret
+
+
+def auth_headers(target: Target) -> list[tuple[str, str]]:
+    """:func:`headers` of a target."""
+    return headers(target.upstream, target.credential)
+
+
+def set_secret(credential: UpstreamCredential, secret: str) -> None:
+    """Put an upstream's key into a row, encrypted; the row is not saved. A key that was disabled gets another chance."""
+    credential.secret_encrypted = vault.encrypt(secret.strip())
+    credential.disabled_reason = ""
+    credential.cooling_until = None
+
+
+def check_vault() -> None:
+    """Refuse to start with a wrong key: raises :class:`~upstreams.vault.WrongKey` that lists every credential it cannot open."""
+    problems = []
+    rows = UpstreamCredential.objects.exclude(secret_encrypted="").order_by("upstream__name", "priority", "created_at")
+    for upstream, name, stored in rows.values_list("upstream__name", "name", "secret_encrypted"):
+        try:
+            vault.decrypt(stored)
+        except vault.VaultError as error:
+            problems.append(f"credential {name or '(unnamed)'} of upstream {upstream}: {error}")
+    if problems:
+        hint = "set PXBIN_ENCRYPTION_KEY to the key in use when they were stored, or name it in PXBIN_ENCRYPTION_KEYS_OLD"
+        raise vault.WrongKey([*problems, hint])
+
+
+def rotate() -> int:
+    """Encrypt every stored key with the first passphrase of the ring; returns how many changed.
+
+    Raises :class:`~upstreams.vault.WrongKey` before it changes anything when one of them cannot be opened. A key that is
+    replaced meanwhile keeps its new value.
+    """
+    check_vault()
+    ring = vault.ring()
+    changed = 0
+    for identity, stored in UpstreamCredential.objects.exclude(secret_encrypted="").values_list("pk", "secret_encrypted"):
+        if not ring.is_current(stored):
+            renewed = ring.encrypt(ring.decrypt(stored))
+            changed += UpstreamCredential.objects.filter(pk=identity, secret_encrypted=stored).update(secret_encrypted=renewed)
+    return changed

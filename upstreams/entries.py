@@ -1,0 +1,106 @@
+"""What requests know of upstreams, credentials, models and routes: frozen values, made by :mod:`upstreams.catalog`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from proxy.quirks import DEFAULT, Quirks
+
+
+class CredentialEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A credential in plain text. ``access_key_id`` is AWS's, beside its secret."""
+
+    id: str
+    name: str = ""
+    secret: str = ""
+    access_key_id: str = ""
+    priority: int = 0
+    is_active: bool = True
+
+    def __repr__(self) -> str:
+        return f"CredentialEntry(id={self.id!r}, name={self.name!r})"
+
+
+class UpstreamEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An upstream. Times are seconds; ``credentials`` are the active ones that could be decrypted, the preferred first."""
+
+    id: str
+    name: str
+    base_url: str
+    dialect: str
+    region: str = ""
+    auth_header: str = ""
+    auth_scheme: str = ""
+    extra_headers: dict[str, str] = {}
+    connect_timeout: float = 10.0
+    first_byte_timeout: float = 300.0
+    idle_timeout: float = 120.0
+    max_retries: int = 0
+    retry_base_delay: float = 1.0
+    cooldown: float = 60.0
+    pass_client_credentials: bool = False
+    priority: int = 0
+    quirks: Quirks = DEFAULT
+    capabilities: dict[str, bool] = {}
+    credentials: tuple[CredentialEntry, ...] = ()
+
+
+class RouteEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to serve a model. ``quirks`` and ``capabilities`` are the upstream's overridden by the model's and the route's."""
+
+    id: str
+    upstream: UpstreamEntry
+    remote_name: str = ""
+    priority: int = 0
+    weight: int = 1
+    context_window: int | None = None
+    capabilities: dict[str, bool] = {}
+    quirks: Quirks = DEFAULT
+
+
+class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A model and its policies. ``routes`` are those that can be used now, the preferred first; ``created`` is Unix seconds."""
+
+    id: str
+    name: str
+    path_prefix: str = ""
+    display_name: str | None = None
+    provider: str = ""
+    aliases: tuple[str, ...] = ()
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    quirks: dict[str, Any] = {}
+    fallbacks: tuple[str, ...] = ()
+    strategy: str = "priority"
+    routes: tuple[RouteEntry, ...] = ()
+    created: int = 0
+    timeout_seconds: float | None = None
+    cooldown_seconds: float | None = None
+    hedge_after_ms: int | None = None
+    allow_anonymous: bool = False
+    max_tokens_default: int | None = None
+    max_tokens_cap: int | None = None
+    temperature: float | None = None
+    system_replacements: dict[str, str] = {}
+    system_append: str = ""
+    inject_progress: bool = False
+    body_defaults: dict[str, Any] = {}
+    body_extensions: dict[str, Any] = {}
+    tool_enforcement: dict[str, Any] = {}
+    repair_tool_history: bool = True
+    buffer_tool_calls: bool = False
+    smooth_streaming: bool = False
+
+
+COPIED = tuple(field for field in ModelEntry.__struct_fields__ if field not in ("id", "aliases", "fallbacks", "routes", "created"))
+"""The fields that an entry has from its row as they are."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A model that answers to ``requested``. ``stars``: what the stars of the pattern that matched stand for; () without one."""
+
+    model: ModelEntry
+    requested: str
+    stars: tuple[str, ...] = ()
