@@ -18,7 +18,7 @@ _PAIR = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^\s\]"]+)')
 _BEGUN = re.compile(r"\[echo(?=[\s\]])")
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818  (it is an answer, not a fault of the program)
     """The echo upstream answers with an HTTP error: `status`, a message for the client, `retry_after` in seconds."""
 
     def __init__(self, status: int, message: str, *, retry_after: float | None = None) -> None:

@@ -85,6 +85,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
 
 
+class Stamp(msgspec.Struct, frozen=True):
+    """What makes an answer different from the next: `token`, 24 characters for its ids, and `created`, epoch seconds."""
+
+    token: str
+    created: int
+
+
 def plan(question: Question, orders: Orders) -> Answer:
     """Decide the answer to `question`, whose text is already free of the directives in `orders`.
 
@@ -99,7 +106,7 @@ def plan(question: Question, orders: Orders) -> Answer:
     if orders.stop is not None and not (calls and orders.stop not in _STOPS_NOT_FOR_CALLS):
         stop, sequence = orders.stop, None
     thinking = orders.thinking if orders.thinking is not None else _thinking(question)
-    pieces = _pieces(text, orders.chunks)
+    pieces = _pieces(text, orders.chunks if question.schema is None else None)
     return Answer(
         thinking=thinking,
         thinking_shown=question.thinking_shown,
@@ -138,7 +145,7 @@ def _calls(question: Question) -> tuple[Call, ...]:
     wanted = _forced(question) if question.choice == "tool" else _asked_for(question)
     if not wanted and must:
         wanted = [(question.tools[0], [])]
-    calls = [_call(tool, given, prompt=question.text) for tool, objects in wanted for given in objects or [None]]
+    calls = [_call(tool, given, prompt=question.text) for tool, objects in wanted for given in objects or (None,)]
     return tuple(calls if question.parallel else calls[:1])
 
 
@@ -152,7 +159,7 @@ def _forced(question: Question) -> list[tuple[Tool, list[dict[str, Any]]]]:
 def _asked_for(question: Question) -> list[tuple[Tool, list[dict[str, Any]]]]:
     """The tools that the prompt names, in its order, each with the JSON objects that follow its name."""
     prompt = question.text
-    named = sorted((found.start(), found.end(), index) for index, tool in enumerate(question.tools) for found in _mentions(tool.name, prompt))
+    named = sorted((*found.span(), index) for index, tool in enumerate(question.tools) for found in _mentions(tool.name, prompt))
     wanted: dict[int, list[dict[str, Any]]] = {}
     for place, (_, end, index) in enumerate(named):
         until = named[place + 1][0] if place + 1 < len(named) else len(prompt)

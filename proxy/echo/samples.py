@@ -72,32 +72,32 @@ class _Context:
                     else:
                         merged.setdefault(key, value)
             return merged
-        return cast(dict[str, Any], schema)
+        return cast("dict[str, Any]", schema)
 
 
 def _sample(raw: Any, context: _Context, *, name: str, depth: int) -> Any:
     schema = context.resolve(raw)
-    if "const" in schema:
-        return schema["const"]
+    for key in ("const", "default"):
+        if key in schema:
+            return schema[key]
     for key in ("enum", "examples"):
         if isinstance(schema.get(key), list) and schema[key]:
             return schema[key][0]
-    if "default" in schema:
-        return schema["default"]
     for key in ("anyOf", "oneOf"):
         if isinstance(schema.get(key), list) and schema[key]:
             return _sample(_first_finite(schema[key], context, depth), context, name=name, depth=depth + 1)
-    kind = _kind(schema, depth)
+    return _of_kind(_kind(schema, depth), schema, context, name=name, depth=depth)
+
+
+def _of_kind(kind: str, schema: dict[str, Any], context: _Context, *, name: str, depth: int) -> Any:
     if kind == "object":
         return _object(schema, context, depth)
     if kind == "array":
         return _array(schema, context, name=name, depth=depth)
     if kind in ("integer", "number"):
         return _number(schema, whole=kind == "integer")
-    if kind == "boolean":
-        return True
-    if kind == "null":
-        return None
+    if kind in ("boolean", "null"):
+        return True if kind == "boolean" else None
     return _string(schema, context.text if context.text is not None else name)
 
 
@@ -136,9 +136,8 @@ def _array(schema: dict[str, Any], context: _Context, *, name: str, depth: int) 
     values = [_sample(item, context, name=name, depth=depth + 1) for item in fixed] if isinstance(fixed, list) else []
     least = schema.get("minItems", 0 if fixed or depth >= _DEEPEST // 2 else 1)
     most = schema.get("maxItems", least)
-    for _ in range(min(int(least), int(most), 100) - len(values)):
-        values.append(_sample(schema.get("items", {}), context, name=name, depth=depth + 1))
-    return values
+    missing = min(int(least), int(most), 100) - len(values)
+    return values + [_sample(schema.get("items", {}), context, name=name, depth=depth + 1)] * missing
 
 
 def _number(schema: dict[str, Any], *, whole: bool) -> float:
