@@ -1,7 +1,8 @@
 """The transport behind URLs of the scheme `echo`: requests in, answers out, without a socket.
 
-Only this module of the package waits, reads the clock and makes random ids. It honours the `read` timeout that httpx
-puts into a request's extensions, so that a hanging answer looks like one that hangs on the network.
+Only this module of the package waits, reads the clock and makes random ids. While the answer has not begun it honours the
+`read` timeout that httpx puts into a request's extensions; pauses between the pieces of a stream are the caller's to watch,
+as `upstreams.client` does for every transport.
 """
 
 import asyncio
@@ -89,7 +90,7 @@ async def _answer(request: httpx.Request, speaker: Speaker, token: str) -> httpx
     if orders.refuse:
         raise httpx.ConnectError("echo: connection refused on demand", request=request)
     if orders.hang and orders.hang_after is None:
-        await _wait(orders.hang, request)
+        await _hang(orders.hang, request)
     question = msgspec.structs.replace(question, text=text)
     answer = plan(question, orders)
     stamp = Stamp(token, int(time.time()))
@@ -128,9 +129,9 @@ async def _paced(steps: Iterator[Step], orders: Orders, *, failure: Step, reques
             if _due(orders.reset_after, pieces, ended=ended):
                 raise httpx.ReadError("echo: connection reset on demand", request=request)
             if _due(orders.hang_after, pieces, ended=ended):
-                await _wait(orders.hang, request)
+                await asyncio.sleep(orders.hang)
             if step.kind == PIECE:
-                await _wait(orders.pace_ms / 1000 if pieces else 0, request)
+                await asyncio.sleep(orders.pace_ms / 1000 if pieces else 0)
                 pieces += 1
         yield step.data
 
@@ -140,7 +141,7 @@ def _due(after: int | None, pieces: int, *, ended: bool) -> bool:
     return after is not None and (pieces == after or (ended and pieces < after))
 
 
-async def _wait(seconds: float, request: httpx.Request) -> None:
+async def _hang(seconds: float, request: httpx.Request) -> None:
     allowed = mapping(request.extensions.get("timeout")).get("read")
     if allowed is not None and seconds > allowed:
         await asyncio.sleep(allowed)

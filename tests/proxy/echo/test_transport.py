@@ -294,10 +294,19 @@ async def test_the_network_can_break(client):
         await client.post(CHAT, json=chat("a b c [echo reset_after=2]", stream=True))
 
 
-async def test_a_hanging_answer_runs_into_the_read_timeout(client):
-    for order in ("hang=60", "hang=60 hang_after=1"):
-        with pytest.raises(httpx.ReadTimeout):
-            await client.post(CHAT, json=chat(f"a b [echo {order}]", stream=True), timeout=0.05)
+async def test_an_answer_that_does_not_begin_runs_into_the_read_timeout(client):
+    with pytest.raises(httpx.ReadTimeout):
+        await client.post(CHAT, json=chat("a b [echo hang=60]", stream=True), timeout=0.05)
+
+
+async def test_a_stream_can_hang_on_the_way(client):
+    came = []
+    async with client.stream("POST", CHAT, json=chat("one two [echo hang=60 hang_after=1]", stream=True)) as answer:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                async for chunk in answer.aiter_bytes():
+                    came.append(json.loads(chunk.removeprefix(b"data: "))["choices"][0]["delta"])
+    assert came == [{"role": "assistant", "content": ""}, {"content": "one "}]
 
 
 async def test_the_pace_is_kept_between_pieces(client):
