@@ -1,0 +1,247 @@
+"""What requests cost and what became of them: prices, one row for each request, its tries and, where kept, its bodies.
+
+Rows of the log name keys, models and upstreams by id and by name, without foreign keys: they outlive what they name.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from decimal import Decimal
+from typing import Self
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import Revised
+from billing.fields import MoneyField
+from billing.tariff import read_tiers
+from upstreams.models import Model, Upstream
+
+
+def price_tiers(value: object) -> None:
+    """Refuse tiers that the price book could not read."""
+    try:
+        read_tiers(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from error
+
+
+class Price(Revised):
+    """What a million tokens of each class cost in USD. Empty means unknown, 0 means free.
+
+    It belongs to one of our models, or to every model that an upstream calls `name`; and to one upstream, or to all.
+    Rows that were replaced stay, inactive, so that old log rows can say which prices they were billed at.
+    """
+
+    class Source(models.TextChoices):
+        """Where a price comes from."""
+
+        MANUAL = "manual", "Entered by hand"
+        GENAI_PRICES = "genai-prices", "genai-prices"
+        LITELLM = "litellm", "LiteLLM price file"
+
+    revision = "prices"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    model = models.ForeignKey(Model, models.CASCADE, null=True, blank=True, related_name="prices")
+    name = models.CharField(max_length=500, blank=True, help_text="The upstream's name of the model, where no model is chosen.")
+    upstream = models.ForeignKey(
+        Upstream, models.CASCADE, null=True, blank=True, related_name="prices", help_text="Only what this upstream answers. Empty: any."
+    )
+    input = MoneyField(null=True, blank=True, help_text="USD per million tokens that no cache was involved in.")
+    output = MoneyField(null=True, blank=True, help_text="USD per million tokens, reasoning included.")
+    cache_read = MoneyField(null=True, blank=True, help_text="USD per million tokens read from a cache. Empty: as input.")
+    cache_write_5m = MoneyField(null=True, blank=True, help_text="USD per million tokens written to a cache. Empty: as input.")
+    cache_write_1h = MoneyField(null=True, blank=True, help_text="USD per million tokens cached for an hour. Empty: as for 5 minutes.")
+    tiers = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[price_tiers],
+        help_text='{"prompt": [{"above": 200000, "input": "6"}], "service": {"flex": {"input": "1"}}}; what a tier leaves out stays.',
+    )
+    source = models.CharField(max_length=16, choices=Source.choices, default=Source.MANUAL, editable=False)
+    version = models.CharField(max_length=64, blank=True, editable=False, help_text="Which edition of the source.")
+    is_active = models.BooleanField("active", default=True)
+
+    class Meta:
+        ordering = ("name", "-created_at", "-id")
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(model__isnull=False) | ~models.Q(name=""),
+                name="price_of_something",
+                violation_error_message="Choose a model or give a name.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        owner = str(self.model) if self.model_id else self.name
+        return f"{owner} at {self.upstream}" if self.upstream_id else owner
+
+
+class Outcome(models.TextChoices):
+    """How a request ended."""
+
+    FINISHED = "finished", "Finished"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled by the client"
+    REJECTED = "rejected", "Rejected by pxbin"
+
+
+class RequestLogQuerySet(models.QuerySet["RequestLog"]):
+    """Questions that are asked of the log."""
+
+    def newest_first(self) -> Self:
+        """In the order in which the log is shown."""
+        return self.order_by("-timestamp", "-id")
+
+    def since(self, moment: datetime) -> Self:
+        """Requests that began after a moment."""
+        return self.filter(timestamp__gt=moment)
+
+    def total_cost(self) -> Decimal:
+        """The exact sum of what is known; rows of unknown price add nothing."""
+        total: Decimal | None = self.aggregate(total=models.Sum("cost"))["total"]
+        return Decimal(0) if total is None else total
+
+
+class RequestLog(models.Model):
+    """One request of a client, however it ended. Written once, by the journal's writer, never changed by hand."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    request_id = models.CharField(max_length=128, help_text="The x-request-id that the client sent or got.")
+    timestamp = models.DateTimeField(help_text="When the request began.")
+    created_at = models.DateTimeField(default=timezone.now, help_text="When the row was written.")
+
+    method = models.CharField(max_length=16)
+    path = models.CharField(max_length=500)
+    dialect = models.CharField(max_length=32, blank=True, help_text="What the client spoke.")
+    input_format = models.CharField(max_length=16)
+    upstream_dialect = models.CharField(max_length=32, blank=True, help_text="What the upstream spoke.")
+    stream = models.BooleanField(default=False)
+
+    api_key_id = models.UUIDField(null=True)
+    key_prefix = models.CharField(max_length=8, blank=True)
+    key_name = models.CharField(max_length=200, blank=True)
+    session_id = models.CharField(max_length=200, blank=True)
+    client_ip = models.CharField("client address", max_length=45, blank=True)
+    user_agent = models.CharField(max_length=200, blank=True)
+
+    model = models.CharField(max_length=200, blank=True, help_text="The name that the client gave.")
+    remote_model = models.CharField(max_length=500, blank=True, help_text="The name that the upstream was given.")
+    upstream_id = models.UUIDField(null=True)
+    upstream_name = models.CharField(max_length=200, blank=True)
+
+    status_code = models.IntegerField("status", help_text="What the client got.")
+    upstream_status = models.IntegerField(null=True)
+    outcome = models.CharField(max_length=16, choices=Outcome.choices)
+    error_type = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+    attempts = models.IntegerField(default=0, help_text="How many upstreams were tried.")
+
+    latency_ms = models.IntegerField("latency (ms)", help_text="From the request's first byte to the answer's last.")
+    overhead_us = models.IntegerField("overhead (µs)", help_text="From the start until the first upstream was called.")
+    ttft_ms = models.IntegerField("time to first token (ms)", null=True)
+
+    input_tokens = models.IntegerField(default=0, help_text="Tokens that no cache was involved in.")
+    cache_read_tokens = models.IntegerField(default=0)
+    cache_write_5m_tokens = models.IntegerField(default=0)
+    cache_write_1h_tokens = models.IntegerField(default=0)
+    output_tokens = models.IntegerField(default=0, help_text="Reasoning included.")
+    reasoning_tokens = models.IntegerField(default=0)
+    usage_estimated = models.BooleanField(default=False, help_text="The upstream did not tell; these are our estimates.")
+    service_tier = models.CharField(max_length=32, blank=True)
+    cost = MoneyField(null=True, help_text="USD. Empty: the price is unknown.")
+    price_id = models.UUIDField(null=True)
+    price_version = models.CharField(max_length=64, blank=True)
+
+    request_metadata = models.JSONField(null=True)
+    routing = models.JSONField(null=True, help_text="Who was asked, who was not, and why.")
+
+    objects = RequestLogQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-timestamp", "-id")
+        indexes = (
+            models.Index(fields=("-timestamp", "-id"), name="log_newest"),
+            models.Index(fields=("api_key_id", "-timestamp"), name="log_by_key"),
+            models.Index(fields=("model", "-timestamp"), name="log_by_model"),
+            models.Index(fields=("status_code", "-timestamp"), name="log_by_status"),
+            models.Index(fields=("upstream_id", "-timestamp"), name="log_by_upstream"),
+            models.Index(fields=("outcome", "-timestamp"), name="log_by_outcome"),
+            models.Index(fields=("request_id",), name="log_by_request_id"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.timestamp:%Y-%m-%d %H:%M:%S} {self.model} {self.outcome}"
+
+    @property
+    def cache_creation_tokens(self) -> int:
+        """Tokens written to a cache, for however long."""
+        return self.cache_write_5m_tokens + self.cache_write_1h_tokens
+
+
+class RequestAttempt(models.Model):
+    """One call of an upstream for a request, in the order of `number` (from 1)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    log = models.ForeignKey(RequestLog, models.DO_NOTHING, db_constraint=False, related_name="tries")
+    number = models.IntegerField()
+    timestamp = models.DateTimeField()
+    upstream_id = models.UUIDField(null=True)
+    upstream_name = models.CharField(max_length=200, blank=True)
+    credential_id = models.UUIDField(null=True)
+    credential_name = models.CharField(max_length=200, blank=True)
+    route_id = models.UUIDField(null=True)
+    remote_model = models.CharField(max_length=500, blank=True)
+    status_code = models.IntegerField(null=True, help_text="The upstream's status. Empty: none came.")
+    outcome = models.CharField(max_length=16, choices=Outcome.choices)
+    error_type = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+    latency_ms = models.IntegerField("latency (ms)")
+    ttft_ms = models.IntegerField("time to first token (ms)", null=True)
+    input_tokens = models.IntegerField(default=0)
+    cache_read_tokens = models.IntegerField(default=0)
+    cache_write_5m_tokens = models.IntegerField(default=0)
+    cache_write_1h_tokens = models.IntegerField(default=0)
+    output_tokens = models.IntegerField(default=0)
+    reasoning_tokens = models.IntegerField(default=0)
+    cost = MoneyField(null=True)
+
+    class Meta:
+        ordering = ("log", "number")
+        indexes = (models.Index(fields=("timestamp",), name="attempt_by_time"),)
+
+    def __str__(self) -> str:
+        return f"{self.number}. {self.upstream_name} {self.outcome}"
+
+
+class RequestPayload(models.Model):
+    """The bodies of a request and its answer, kept only where somebody asked for it, and for a time of their own."""
+
+    log = models.OneToOneField(RequestLog, models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="payload")
+    timestamp = models.DateTimeField()
+    request_body = models.TextField(blank=True)
+    response_body = models.TextField(blank=True)
+    truncated = models.BooleanField(default=False, help_text="A body was longer than what is kept.")
+
+    class Meta:
+        indexes = (models.Index(fields=("timestamp",), name="payload_by_time"),)
+
+    def __str__(self) -> str:
+        return f"Bodies of {self.log_id}"
+
+
+class CommittedSegment(models.Model):
+    """A segment of the journal whose rows are in the database: written with them, so it is never written twice."""
+
+    id = models.UUIDField(primary_key=True)
+    rows = models.IntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = (models.Index(fields=("created_at",), name="segment_by_time"),)
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.rows})"
