@@ -1,0 +1,37 @@
+"""OpenAI Responses, as client dialect and as upstream."""
+
+from proxy.dialects.base import Destination, Dialect, Traits
+from proxy.dialects.openai_responses.errors import decode_error, encode_error
+from proxy.dialects.openai_responses.request import decode_request, encode_request, open_request, patch_request
+from proxy.dialects.openai_responses.response import decode_response, encode_response, patch_response
+from proxy.dialects.openai_responses.stream import break_off, decoder, encoder, relay
+from proxy.framing.sse import COMMENT, SSE
+
+PATH = "/v1/responses"
+
+
+def _path(destination: Destination) -> str:
+    return destination.quirks.api_path or PATH
+
+
+DIALECT = Dialect(
+    name="openai_responses",
+    family="openai_responses",
+    traits=Traits(tool_name_limit=64, custom_tools=True, namespaces=True, strict_call_ids=False),
+    framing=SSE,
+    path=_path,
+    open_request=open_request,
+    decode_request=decode_request,
+    encode_request=encode_request,
+    patch_request=patch_request,
+    decode_response=decode_response,
+    encode_response=encode_response,
+    patch_response=patch_response,
+    decoder=decoder,
+    encoder=encoder,
+    relay=relay,
+    break_off=break_off,
+    decode_error=decode_error,
+    encode_error=encode_error,
+    keepalive=COMMENT,
+)
