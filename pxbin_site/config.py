@@ -14,6 +14,8 @@ import environ
 import msgspec
 import yaml
 
+from pxbin_site.providers import PROVIDERS
+
 PREFIX = "PXBIN_"
 SCHEMA_PATTERN = re.compile(r"[a-z_][a-z0-9_]*")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -38,6 +40,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path = Path("data")
     listen_addr: str = "127.0.0.1:8080"
     web_processes: int = 1
+    celery: bool = True
     allowed_hosts: tuple[str, ...] = ("*",)
     trusted_origins: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
@@ -56,6 +59,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     encryption_keys_old: tuple[str, ...] = ()
     management_bootstrap_key: str = ""
     seal_key: bytes = b""
+    provider_keys: dict[str, str] = {}
 
     # What a request may cost in bytes and seconds.
     max_body_bytes: int = 32 * 1024 * 1024
@@ -181,6 +185,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "data_dir": Path,
     "listen_addr": _read_listen_addr,
     "web_processes": _AT_LEAST_ONE,
+    "celery": _read_bool,
     "allowed_hosts": _read_list,
     "trusted_origins": _read_list,
     "cors_origins": _read_list,
@@ -281,7 +286,12 @@ def load(variables: Mapping[str, str], *, directory: Path) -> Config:
     problems += _contradictions(config)
     if problems:
         raise ConfigurationError(problems)
-    return msgspec.structs.replace(config, data_dir=(directory / config.data_dir).resolve())
+    provider_keys = {each.variable: layers.str(each.variable, default="").strip() for each in PROVIDERS}
+    return msgspec.structs.replace(
+        config,
+        data_dir=(directory / config.data_dir).resolve(),
+        provider_keys={variable: key for variable, key in provider_keys.items() if key},
+    )
 
 
 def _contradictions(config: Config) -> list[str]:

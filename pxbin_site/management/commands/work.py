@@ -1,0 +1,27 @@
+"""`manage.py work`: the Celery worker and beat, in one process."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from pxbin_site import background
+
+
+class Command(BaseCommand):
+    """Do what is not done while a client waits: write log rows, prune, look after prices and models."""
+
+    help = "Run the Celery worker and beat in one process."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Who decides when it ends."""
+        parser.add_argument("--with-parent", action="store_true", help="end when standard input ends, and ignore signals")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Work."""
+        from pxbin_site.worker import Worker
+
+        worker = Worker(deaf=options["with_parent"])
+        if options["with_parent"]:
+            background.when_parent_ends(worker.stop)
+        worker.run()

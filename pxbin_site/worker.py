@@ -1,0 +1,61 @@
+"""The Celery worker with beat beside it in a thread: without Redis the broker is memory, which two processes cannot share."""
+
+import logging
+import signal
+
+from celery.apps import worker as celery_worker
+from celery.beat import EmbeddedService, Scheduler
+from celery.worker import state
+from django.conf import settings
+
+from billing import journal, writer
+from pxbin_site.celery import app
+
+logger = logging.getLogger("pxbin.worker")
+
+
+class QuietScheduler(Scheduler):
+    """Beat's timetable in memory: its entries are short or at fixed hours, so nothing has to be kept between starts."""
+
+    sync_every = 24 * 3600
+
+
+class DeafWorker(celery_worker.Worker):
+    """A worker that leaves its end to its parent: signals for the whole group of processes are for the parent."""
+
+    def install_platform_tweaks(self, worker: object) -> None:
+        """Celery installs its signal handlers here."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
+
+class Worker:
+    """One process of background work. `deaf`: only :meth:`stop` ends it."""
+
+    def __init__(self, *, deaf: bool) -> None:
+        kind = DeafWorker if deaf else celery_worker.Worker
+        self._beat = EmbeddedService(app, thread=True, scheduler_cls=QuietScheduler)
+        self._worker = kind(
+            app=app,
+            pool="solo",
+            concurrency=1,
+            without_heartbeat=True,
+            without_mingle=True,
+            without_gossip=True,
+            send_events=False,
+            quiet=True,
+        )
+
+    def run(self) -> None:
+        """Work until stopped; then write what the web processes have left in the spool."""
+        self._beat.start()
+        try:
+            self._worker.start()
+        except SystemExit:
+            logger.debug("the worker was told to stop")
+        self._beat.stop()
+        writer.drain_spool(settings.PXBIN.data_dir / journal.SPOOL, wait=True)
+
+    def stop(self) -> None:
+        """From any thread: end after the task that runs."""
+        state.should_stop = 0
