@@ -1,0 +1,319 @@
+"""Messages for a chat upstream (section 7.2): one tool message per result right behind its calls, media behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from proxy import media, wire
+from proxy.canonical import Audio, CacheMark, Document, Image, Message, Opaque, Part, Reasoning, Request, Text, ToolCall, ToolResult
+from proxy.errors import ClientMistake
+from proxy.quirks import Quirks
+
+FAMILY = "openai_chat"
+_MAX_BREAKPOINTS = 4
+_DETAILS = frozenset({"auto", "low", "high"})
+_PLACEHOLDERS = {Image: "[image attached below]", Document: "[document attached below]", Audio: "[audio attached below]"}
+
+Wire = dict[str, Any]
+
+
+def encode_messages(request: Request, quirks: Quirks) -> list[Wire]:
+    """The ``messages``; raises :class:`ClientMistake` for content that chat cannot carry."""
+    return _MessagesEncoder(request, quirks).encode()
+
+
+class _MessagesEncoder:
+    """Builds one request's messages; ``_marked`` remembers the parts that got a cache breakpoint."""
+
+    def __init__(self, request: Request, quirks: Quirks) -> None:
+        self._request = request
+        self._quirks = quirks
+        self._marks = quirks.cache_markers != "drop"
+        self._system_role = "developer" if quirks.supports_developer else "system"
+        self._hoists = quirks.late_system == "hoist"
+        self._marked: list[Wire] = []
+        self._out: list[Wire] = []
+        self._dropped_between = False
+        self._user_parts_of: dict[type, Callable[[Any], list[Any]]] = {
+            Text: self._text_part,
+            Image: self._image_part,
+            Document: self._document_part,
+            Audio: self._audio_part,
+            Opaque: self._opaque_part,
+        }
+
+    def encode(self) -> list[Wire]:
+        leading = self._leading()
+        run: list[Message] = []
+        for message in self._request.messages:
+            if message.role == "assistant":
+                run.append(message)
+                continue
+            if run:
+                self._assistants(run)
+                run = []
+            if message.role == "system":
+                self._late_system(message)
+            else:
+                self._user(message)
+        if run:
+            self._assistants(run)
+        self._refuse_prefill()
+        self._keep_last_breakpoints()
+        return leading + self._out
+
+    def _leading(self) -> list[Wire]:
+        """The one system message in front, with late system texts where the upstream takes no others."""
+        texts = list(self._request.system)
+        if self._hoists:
+            late = [message for message in self._request.messages if message.role == "system"]
+            texts += [part for message in late for part in message.parts if isinstance(part, Text)]
+        content = self._content(_texts(texts, "\n\n"), "\n\n")
+        return [{"role": self._system_role, "content": content}] if content else []
+
+    def _refuse_prefill(self) -> None:
+        if self._quirks.no_prefill and self._out and self._out[-1]["role"] == "assistant" and "tool_calls" not in self._out[-1]:
+            raise ClientMistake("messages: this model's upstream does not continue a prefilled assistant message", param="messages")
+
+    def _late_system(self, message: Message) -> None:
+        if self._hoists:
+            return
+        texts = [part for part in message.parts if isinstance(part, Text)]
+        content = self._content(_texts(texts, "\n\n"), "\n\n")
+        if content:
+            self._out.append({"role": self._system_role, "content": content})
+
+    # --- users and tools -------------------------------------------------------------------------------------------
+
+    def _user(self, message: Message) -> None:
+        results = [part for part in message.parts if isinstance(part, ToolResult)]
+        rest = [part for part in message.parts if not isinstance(part, ToolResult)] if results else list(message.parts)
+        moved: list[Wire] = []
+        for result in results:
+            self._result(result, moved)
+        if results and not rest and not moved:
+            return
+        parts = moved + self._user_parts(rest)
+        if not parts and results:
+            return
+        content = _plain(parts, self._marks)
+        last = self._out[-1] if self._out else None
+        if self._dropped_between and last is not None and last["role"] == "user":
+            last["content"] = [*_as_parts(last["content"]), *_as_parts(content)]
+        else:
+            whole: Wire = {"role": "user", "content": content}
+            if message.name is not None and self._request.family == FAMILY:
+                whole["name"] = message.name
+            self._out.append(whole)
+        self._dropped_between = False
+
+    def _result(self, result: ToolResult, moved: list[Wire]) -> None:
+        """One tool message; the media that it may not hold are added to ``moved``."""
+        words: list[Text] = []
+        inside: list[Wire] = []
+        placeholder = ""
+        for part in result.content:
+            if isinstance(part, Image) and self._quirks.tool_image_parts:
+                inside.append(self._image(part))
+            elif isinstance(part, Image | Audio) or (isinstance(part, Document) and part.source.kind != "text"):
+                placeholder = placeholder or _PLACEHOLDERS[type(part)]
+                moved.append({"type": "text", "text": f"[attached to the result of tool call {result.call_id}]"})
+                moved += self._user_parts([part])
+            else:
+                words += self._readable(part)
+        if result.is_error and not _says_error(words):
+            words = [Text("Error: " + words[0].text, words[0].cache), *words[1:]] if words else [Text("Error")]
+        if not words and not inside and placeholder:
+            words = [Text(placeholder)]
+        if result.cache is not None and words:
+            words[-1] = Text(words[-1].text, result.cache)
+        content = self._content(_texts(words, "\n"), "\n")
+        if inside:
+            content = [*_as_parts(content), *inside]
+        self._out.append({"role": "tool", "tool_call_id": result.call_id, "content": content})
+
+    def _readable(self, part: Part) -> list[Text]:
+        """A part of a tool result as words."""
+        if isinstance(part, Text):
+            return [part]
+        if isinstance(part, Document):
+            return [Text(_document_words(part), part.cache)]
+        if isinstance(part, Opaque):
+            return [Text(part.text)] if part.text else _dropped(part)
+        return []
+
+    def _user_parts(self, parts: Iterable[Part]) -> list[Wire]:
+        out: list[Wire] = []
+        for part in parts:
+            encode = self._user_parts_of.get(type(part))
+            if encode is not None:
+                out += encode(part)
+        return out
+
+    def _text_part(self, part: Text) -> list[Wire]:
+        return [self._mark({"type": "text", "text": part.text}, part.cache)] if part.text else []
+
+    def _image_part(self, part: Image) -> list[Wire]:
+        return [self._image(part)]
+
+    def _image(self, part: Image) -> Wire:
+        source = part.source
+        if source.kind not in ("base64", "url"):
+            raise _refused(part.at, "an image by a vendor's file id cannot go to this model's upstream")
+        link: Wire = {"url": source.value if source.kind == "url" else media.data_url(source)}
+        if part.detail in _DETAILS:
+            link["detail"] = part.detail
+        return self._mark({"type": "image_url", "image_url": link}, part.cache)
+
+    def _document_part(self, part: Document) -> list[Wire]:
+        source = part.source
+        if source.kind == "text":
+            return [self._mark({"type": "text", "text": _document_words(part)}, part.cache)]
+        if source.kind == "file" and self._request.family == FAMILY:
+            file: Wire = {"file_id": source.value}
+            if part.filename:
+                file["filename"] = part.filename
+            return [self._mark({"type": "file", "file": file}, part.cache)]
+        if source.kind != "base64":
+            raise _refused(part.at, "a document by URL or by a vendor's file id cannot go to this model's upstream; send it inline")
+        name = part.filename or part.title or ("document.pdf" if source.media_type == "application/pdf" else "document")
+        return [self._mark({"type": "file", "file": {"filename": name, "file_data": media.data_url(source)}}, part.cache)]
+
+    def _audio_part(self, part: Audio) -> list[Wire]:
+        return [{"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}]
+
+    def _opaque_part(self, part: Opaque) -> list[Any]:
+        if part.family == FAMILY:
+            return [part.native]
+        return [{"type": "text", "text": each.text} for each in self._readable(part)]
+
+    # --- assistants ------------------------------------------------------------------------------------------------
+
+    def _assistants(self, run: list[Message]) -> None:
+        """Consecutive assistant messages; those that make calls or only think are one turn."""
+        joined = len(run) > 1 and not all(_is_plain(message) for message in run)
+        for parts in [tuple(part for message in run for part in message.parts)] if joined else [message.parts for message in run]:
+            whole = self._assistant(parts)
+            if whole is None:
+                self._dropped_between = True
+            else:
+                self._out.append(whole)
+                self._dropped_between = False
+
+    def _assistant(self, parts: tuple[Part, ...]) -> Wire | None:
+        calls = [self._call(part) for part in parts if isinstance(part, ToolCall)]
+        content = self._assistant_content(parts)
+        thoughts = [part.text for part in parts if isinstance(part, Reasoning) and part.seal is not None and part.seal.origin == FAMILY]
+        if not calls and not content:
+            return None
+        absent = "" if self._quirks.empty_assistant_content == "empty" else None
+        whole: Wire = {"role": "assistant", "content": content or absent}
+        if thoughts:
+            whole["reasoning_content"] = "\n\n".join(thoughts)
+        elif calls and self._quirks.requires_reasoning_content:
+            whole["reasoning_content"] = ""
+        if calls:
+            whole["tool_calls"] = calls
+        return whole
+
+    def _assistant_content(self, parts: tuple[Part, ...]) -> Any:
+        texts: list[Text] = []
+        native: list[Any] = []
+        for part in parts:
+            if isinstance(part, Text):
+                texts.append(part)
+            elif isinstance(part, Opaque):
+                if part.family == FAMILY:
+                    native.append(part.native)
+                elif part.text:
+                    texts.append(Text(part.text))
+        content = self._content(_texts(texts, ""), "")
+        return [*_as_parts(content), *native] if native else content
+
+    def _call(self, call: ToolCall) -> Wire:
+        if call.kind == "custom":
+            return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+        return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": self._arguments(call.arguments)}}
+
+    def _arguments(self, arguments: str) -> str:
+        """Compact for clients whose own wire holds an object; text that the client wrote as text stays as it is."""
+        if not arguments:
+            return "{}"
+        if self._request.family != "anthropic":
+            return arguments
+        try:
+            return wire.compact(arguments.encode())
+        except msgspec.DecodeError:
+            return arguments
+
+    # --- texts and cache markers -----------------------------------------------------------------------------------
+
+    def _content(self, texts: list[Text], separator: str) -> Any:
+        """One string, or parts where a cache marker has to be kept."""
+        if not self._marks or not any(text.cache for text in texts):
+            return separator.join(text.text for text in texts)
+        return [self._mark({"type": "text", "text": text.text}, text.cache) for text in texts]
+
+    def _mark(self, part: Wire, cache: CacheMark | None) -> Wire:
+        if cache is None or not self._marks:
+            return part
+        if self._quirks.cache_markers == "passthrough":
+            part["cache_control"] = cache.native
+        else:
+            part["prompt_cache_breakpoint"] = {"mode": "explicit"}
+            self._marked.append(part)
+        return part
+
+    def _keep_last_breakpoints(self) -> None:
+        for part in self._marked[:-_MAX_BREAKPOINTS]:
+            del part["prompt_cache_breakpoint"]
+
+
+def _refused(at: str, words: str) -> ClientMistake:
+    return ClientMistake(f"{at}: {words}" if at else words, param=at or None)
+
+
+def _dropped(part: Opaque) -> list[Text]:
+    """Nothing, for what only the assistant's side made; content meant to be read is refused instead."""
+    if part.history:
+        return []
+    raise _refused(part.at, f"a block of type {part.type!r} cannot be translated for this model's upstream")
+
+
+def _texts(parts: Iterable[Text], separator: str) -> list[Text]:
+    """The texts that say something; between joined turns an empty one would only leave its separator."""
+    return [part for part in parts if part.text] if separator != "\n" else list(parts)
+
+
+def _plain(parts: list[Wire], marks: bool) -> Any:
+    """A single text as a string, anything else as parts."""
+    if not parts:
+        return ""
+    only = parts[0] if len(parts) == 1 else None
+    if isinstance(only, dict) and only["type"] == "text" and not (marks and len(only) > 2):
+        return only["text"]
+    return parts
+
+
+def _as_parts(content: Any) -> list[Wire]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return list(content)
+
+
+def _says_error(words: list[Text]) -> bool:
+    return bool(words) and words[0].text.lstrip().lower().startswith("error")
+
+
+def _document_words(document: Document) -> str:
+    title = document.title or document.filename
+    return "\n".join(line for line in (title, document.context, document.source.value) if line)
+
+
+def _is_plain(message: Message) -> bool:
+    """Whether an assistant message has words and no calls, so that it can stand alone."""
+    speaks = any(isinstance(part, Text) and part.text for part in message.parts)
+    return speaks and not any(isinstance(part, ToolCall) for part in message.parts)
