@@ -1,1 +1,61 @@
-"""Fixtures that every test may ask for."""
+"""Fixtures that every test may ask for. What they hand out is described in tests/support."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import postgres, redis
+from tests.support.fake_upstream import FakeUpstream, Loop
+from tests.support.gateway import Gateway
+
+pytest_plugins = ["tests.support.strict"]
+
+
+@pytest.fixture(scope="session")
+def fake_loop() -> Loop:
+    """The thread in which fake upstreams live."""
+    return Loop()
+
+
+@pytest.fixture
+def upstream(fake_loop: Loop) -> Iterator[FakeUpstream]:
+    """A fake upstream."""
+    fake = FakeUpstream(fake_loop)
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture
+def second_upstream(fake_loop: Loop) -> Iterator[FakeUpstream]:
+    """Another fake upstream."""
+    fake = FakeUpstream(fake_loop)
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture(scope="session")
+def gateway() -> Iterator[Gateway]:
+    """A running gateway on SQLite, shared by all tests: give models and upstreams names of your own."""
+    with Gateway.started() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a running PostgreSQL."""
+    with postgres.started() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database."""
+    with postgres.database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The URL of a running Redis, shared by all tests."""
+    with redis.started() as url:
+        yield url

@@ -1,0 +1,170 @@
+"""A real gateway in a process of its own: `manage.py serve` on a free port, with a data directory of its own.
+
+with Gateway.started(OPENAI_API_KEY="sk-…") as gateway:
+    httpx.post(gateway.url + "/v1/messages", headers=gateway.client_headers, json={...})
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.fake_upstream import FakeUpstream
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+READY_SECONDS = 30.0
+STOP_SECONDS = 40.0
+PRINTED = {
+    "admin_password": re.compile(r"^admin user: (?P<admin_name>\S+)  password: (\S+)$", re.MULTILINE),
+    "client_key": re.compile(r"\b(pxb_[0-9a-f]{40})\b"),
+    "management_key": re.compile(r"\b(pxm_[0-9a-f]{40})\b"),
+    "url": re.compile(r"serves at (http://\S+)"),
+}
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """What a process needs of our environment, without settings of ours or keys of providers, and `variables`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PXBIN_") and not name.endswith("_API_KEY")}
+    return {**kept, "PXBIN_ENV_FILE": os.devnull, "PXBIN_CONFIG_PATH": "", "PXBIN_LOG_FORMAT": "text", **variables}
+
+
+class Gateway:
+    """One running `serve`, and what it printed. A restart keeps the data directory and the keys."""
+
+    def __init__(self, data_dir: Path, variables: dict[str, str]) -> None:
+        self.data_dir = data_dir
+        self.variables = variables
+        self.admin_name = self.admin_password = self.client_key = self.management_key = self.url = ""
+        self.output = ""
+        self._start(port=0)
+
+    @classmethod
+    @contextmanager
+    def started(cls, **variables: str) -> Iterator["Gateway"]:
+        """Start one with these environment variables, and stop it at the end."""
+        data_dir = Path(tempfile.mkdtemp(prefix="pxbin-gateway-"))
+        gateway = None
+        try:
+            gateway = cls(data_dir, variables)
+            yield gateway
+        finally:
+            if gateway is not None and gateway.process.poll() is None:
+                gateway.stop()
+            shutil.rmtree(data_dir, ignore_errors=True)
+
+    @property
+    def client_headers(self) -> dict[str, str]:
+        """What a client of the LLM endpoints sends."""
+        return {"x-api-key": self.client_key}
+
+    @property
+    def management_headers(self) -> dict[str, str]:
+        """What a script of the management API sends."""
+        return {"x-api-key": self.management_key}
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2])
+
+    def api(self, method: str, path: str, **options: Any) -> Any:
+        """Call the management API and return the answer's `data`; fails on an error answer."""
+        response = httpx.request(method, f"{self.url}/api/v1{path}", headers=self.management_headers, timeout=30, **options)
+        assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
+        return response.json()["data"]
+
+    def add_upstream(self, upstream: FakeUpstream, *models: str, name: str = "", **fields: Any) -> str:
+        """Make an upstream of a fake one, with models that lead to it, by the API; returns its id."""
+        given = {"name": name or f"fake-{upstream.port}", "base_url": upstream.url, "api_key": "sk-upstream-secret", **fields}
+        upstream_id: str = self.api("POST", "/upstreams", json=given)["id"]
+        for model in models:
+            self.api("POST", "/models", json={"name": model, "upstream_id": upstream_id})
+        return upstream_id
+
+    def logs(self, number: int, *, seconds: float = 10.0, **filters: str) -> list[dict[str, Any]]:
+        """Wait until there are at least so many log rows, and return them, the newest first."""
+        deadline = time.monotonic() + seconds
+        while len(rows := self.api("GET", "/logs", params={"per_page": "1000", **filters})) < number:
+            assert time.monotonic() < deadline, f"{len(rows)} of {number} rows within {seconds} s"
+            time.sleep(0.05)
+        return list(rows)
+
+    def stop(self) -> str:
+        """SIGTERM: wait until it has drained, and return everything it printed."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> str:
+        """Wait for its end."""
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"the gateway did not stop within {STOP_SECONDS} s:\n{self.output}") from None
+        self._reader.join(5)
+        return self.output
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> None:
+        """Start again where it was, after it has stopped or was killed."""
+        assert self.process.poll() is not None, "it still runs"
+        self._start(port=self.port)
+
+    def _start(self, *, port: int) -> None:
+        variables = clean_environment(
+            PXBIN_DATA_DIR=str(self.data_dir), PXBIN_LISTEN_ADDR=f"127.0.0.1:{port}", PYTHONUNBUFFERED="1", **self.variables
+        )
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "manage.py"), "serve"],
+            env=variables,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._printed = 0
+        begin = len(self.output)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self._await_ready(begin)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output += line
+        self.process.stdout.close()
+
+    def _await_ready(self, begin: int) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not (found := PRINTED["url"].search(self.output, begin)) or not _is_ready(found[1]):
+            assert self.process.poll() is None, f"the gateway ended with {self.process.returncode}:\n{self.output}"
+            assert time.monotonic() < deadline, f"the gateway was not ready within {READY_SECONDS} s:\n{self.output}"
+            time.sleep(0.02)
+        self.url = found[1].rstrip("/")
+        for name in ("client_key", "management_key"):
+            if printed := PRINTED[name].search(self.output):
+                setattr(self, name, printed[1])
+        if printed := PRINTED["admin_password"].search(self.output):
+            self.admin_name, self.admin_password = printed["admin_name"], printed[2]
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/ready", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
