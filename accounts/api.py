@@ -149,5 +149,3 @@ def shown(row: ApiKey | ManagementKey) -> dict[str, Any]:
         "created_at": timestamp(row.created_at),
         "updated_at": timestamp(row.updated_at),
     }
-
-

@@ -28,13 +28,17 @@ from proxy.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
 from proxy.pipe import Pipe
 from proxy.prepare import Prepared, Preparer
 from proxy.record import Record
-from proxy.responses import EventStream, HttpRequest, JsonBytes
+from proxy.requests import HttpRequest
+from proxy.responses import EventStream, JsonBytes
 from proxy.wire import Envelope
 from upstreams import catalog, client, headers, routing
 from upstreams.credentials import auth_headers, url_for
 from upstreams.routing import Target
 
 logger = logging.getLogger("pxbin.exchange")
+
+LINGER_SECONDS = 0.5
+"""How long a finished stream's connection may take to end; after that it is closed instead of being used again."""
 
 Answer = JsonBytes | EventStream
 INTERNAL = Failure(kind="internal", message="Internal server error")
@@ -108,8 +112,8 @@ class Exchange:
         return client.open(
             "POST",
             url_for(target.upstream, prepared.path, target.quirks),
-            headers=[*headers.upward(self.http.headers, target.upstream.dialect, stream=prepared.stream), *auth_headers(target)],
-            body=prepared.body,
+            [*headers.upward(self.http.headers, target.upstream.dialect, stream=prepared.stream), *auth_headers(target)],
+            prepared.body,
             upstream=target.upstream,
         )
 
@@ -200,6 +204,9 @@ class Exchange:
                     self.record.tells()
                     yield held
                     held = b""
+                if pipe.outcome is not None:
+                    break
+            await answer.finish(LINGER_SECONDS)
 
     async def pieces(self, pipe: Pipe, answer: client.Answer) -> AsyncIterator[bytes]:
         """What each read makes visible; a broken connection becomes the error event that ends the stream."""
@@ -238,17 +245,14 @@ class Exchange:
 
     def finish(self, response: Response) -> None:
         """A whole answer is complete: record it, before it is sent."""
-        self.record.finished(usage=response.usage, output_chars=_length(response))
-        self.release()
+        self.release(self.record.finished(usage=response.usage, output_chars=_length(response)))
 
     def finish_stream(self, pipe: Pipe) -> None:
         """A stream is complete or broken: record it, before its last bytes are sent."""
-        if pipe.outcome == "finished":
-            self.record.finished(usage=pipe.usage, output_chars=pipe.output_chars)
+        if pipe.failure is None:
+            self.release(self.record.finished(usage=pipe.usage, output_chars=pipe.output_chars))
         else:
-            assert pipe.failure is not None
-            self.record.failed(pipe.failure, usage=pipe.usage, output_chars=pipe.output_chars)
-        self.release()
+            self.release(self.record.failed(pipe.failure, usage=pipe.usage, output_chars=pipe.output_chars))
 
     def refuse(self, failure: Failure) -> JsonBytes:
         """The client's own dialect's answer to what cannot be served."""
@@ -259,16 +263,12 @@ class Exchange:
 
     def abandon(self, error: BaseException) -> None:
         """The client has left, or a defect ended the request."""
-        if isinstance(error, Exception):
-            self.record.failed(INTERNAL)
-        else:
-            self.record.cancelled()
-        self.release()
+        self.release(self.record.failed(INTERNAL) if isinstance(error, Exception) else self.record.cancelled())
 
-    def release(self) -> None:
-        """Give back what the key's limits lent; once."""
+    def release(self, tokens: int = 0) -> None:
+        """Give back what the key's limits lent, and say what was used; once."""
         if self.lease is not None:
-            self.lease.release()
+            self.lease.release(tokens=tokens)
             self.lease = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -43,7 +44,7 @@ async def detailed(request: HttpRequest) -> JsonResponse:
         "redis": "configured" if settings.PXBIN.redis_url else "none",
         "models": catalogue.model_count,
         "upstreams": catalogue.upstream_count,
-        "journal": journal.statistics(),
+        "journal": msgspec.structs.asdict(journal.current().counters),
     }
     return JsonResponse(counts)
 

@@ -15,7 +15,7 @@ from proxy.canonical import Request, Usage
 from proxy.dialects.base import Reply
 from proxy.errors import Failure
 from proxy.pipe import Pipe
-from proxy.responses import HttpRequest
+from proxy.requests import HttpRequest
 from proxy.wire import Envelope
 from upstreams.routing import Target
 
@@ -98,24 +98,22 @@ class Record:
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
-    def finished(self, *, usage: Usage | None, output_chars: int) -> None:
-        """The answer is complete."""
-        self._write("finished", status=200, usage=usage, output_chars=output_chars)
+    def finished(self, *, usage: Usage | None, output_chars: int) -> int:
+        """The answer is complete; returns the tokens that it took, as do the others."""
+        return self._write("finished", status=200, usage=usage, output_chars=output_chars)
 
-    def failed(self, failure: Failure, *, usage: Usage | None = None, output_chars: int = 0) -> None:
+    def failed(self, failure: Failure, *, usage: Usage | None = None, output_chars: int = 0) -> int:
         """The answer broke off after its first byte, or we failed; the row keeps what was spent."""
-        self._write("failed", status=200 if self.told else failure.http_status, usage=usage, output_chars=output_chars, failure=failure)
+        return self._write("failed", status=200 if self.told else failure.http_status, usage=usage, output_chars=output_chars, failure=failure)
 
     def refused(self, failure: Failure, *, status: int) -> None:
         """An error was the whole answer: of an upstream when one was called, else ours."""
-        if self._key is None and not journal.admits_unauthenticated():
-            self._written = True
         self._write("failed" if self.meter.attempts else "rejected", status=status, failure=failure)
 
-    def cancelled(self) -> None:
+    def cancelled(self) -> int:
         """The client has left."""
         pipe = self.pipe
-        self._write(
+        return self._write(
             "cancelled",
             status=200 if self.told else _CLIENT_LEFT,
             usage=pipe.usage if pipe else None,
@@ -124,9 +122,9 @@ class Record:
 
     def _write(
         self, outcome: metering.Outcome, *, status: int, usage: Usage | None = None, output_chars: int = 0, failure: Failure | None = None
-    ) -> None:
+    ) -> int:
         if self._written:
-            return
+            return 0
         self._written = True
         spent, estimated = self._spent(usage, output_chars)
         target = self.target
@@ -141,7 +139,8 @@ class Record:
             error_type=failure.kind if failure else "",
             error_message=failure.message if failure else "",
         )
-        journal.append(entry)
+        journal.current().append(entry, unauthenticated=self._key is None)
+        return spent.total_input + spent.output if spent else 0
 
     def _spent(self, usage: Usage | None, output_chars: int) -> tuple[Usage | None, bool]:
         """The usage to bill, and whether it is an estimate: an upstream that told none, or not yet its output."""

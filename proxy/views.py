@@ -12,7 +12,8 @@ from proxy.callers import presented_key, speaks_anthropic
 from proxy.dialects import REGISTRY
 from proxy.dialects.base import Dialect
 from proxy.errors import ClientMistake, GatewayError
-from proxy.responses import EventStream, HttpRequest, JsonBytes
+from proxy.requests import HttpRequest
+from proxy.responses import EventStream, JsonBytes
 from proxy.wire import Envelope
 from upstreams import catalog
 

@@ -8,9 +8,9 @@ import logging
 
 from django.conf import settings
 
-from accounts import keys
+from accounts import keys, revisions
 from accounts.revisions import Watcher
-from billing import journal
+from billing import journal, prices
 from proxy.echo.transport import SCHEME, EchoTransport
 from upstreams import client
 
@@ -29,6 +29,7 @@ class Wiring:
         config = settings.PXBIN
         loop = asyncio.get_running_loop()
         journal.start(journal.Journal(config.data_dir / journal.SPOOL, schedule=loop.call_later, buffer_size=config.log_buffer_size))
+        revisions.listen("prices", prices.refresh)
         client.mount(SCHEME, EchoTransport())
         await asyncio.to_thread(self._watcher.start)
 

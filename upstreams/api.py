@@ -16,11 +16,25 @@ from upstreams.models import Upstream, UpstreamCredential
 
 router = Router(tags=["upstreams"])
 
-FORMATS = {"openai": "openai_chat", "anthropic": "anthropic", "openai_responses": "openai_responses", "bedrock": "bedrock", "passthrough": "passthrough"}
+FORMATS = {
+    "openai": "openai_chat",
+    "anthropic": "anthropic",
+    "openai_responses": "openai_responses",
+    "bedrock": "bedrock",
+    "passthrough": "passthrough",
+}
 """The API's word for a dialect; our own words are understood too."""
 FORMAT_OF = {dialect: word for word, dialect in FORMATS.items()}
 BAD_FORMAT = "Format must be one of " + ", ".join(f"'{word}'" for word in FORMATS)
-CLEARED_BY_NULL = {"region": "", "auth_header": "", "auth_scheme": "", "test_model": "", "extra_headers": {}, "quirks": {}, "capabilities": {}}
+CLEARED_BY_NULL = {
+    "region": "",
+    "auth_header": "",
+    "auth_scheme": "",
+    "test_model": "",
+    "extra_headers": {},
+    "quirks": {},
+    "capabilities": {},
+}
 """What ``null`` stands for; for the other fields it means unchanged."""
 
 

@@ -46,6 +46,7 @@ KNOWN_URLS = 4096
 READ_SIZE = 64 * 1024
 
 Headers = Iterable[tuple[str, str]]
+NETWORK = frozenset({"http", "https"})
 NEVER = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "te", "upgrade", "expect"})
 """Headers that describe the connection: ours alone to set."""
 
@@ -134,7 +135,7 @@ class _Pool:
     def _look_at(self, url: str) -> _Destination:
         try:
             parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or not url.isascii():
+            if parts.scheme not in NETWORK or not parts.hostname or parts.username is not None or not url.isascii():
                 raise ValueError("no address")
             if any(char <= " " or char == "\x7f" for char in url):
                 raise ValueError("a blank")
@@ -174,6 +175,16 @@ def mount(scheme: str, transport: httpx.AsyncBaseTransport) -> None:
     _mounted[scheme] = transport
 
 
+def _transport(scheme: str) -> httpx.AsyncBaseTransport:
+    if scheme == "echo" and scheme not in _mounted:
+        from proxy.echo.transport import EchoTransport  # only installations that use it pay for it
+
+        mount(scheme, EchoTransport())
+    if scheme not in _mounted:
+        raise failed("connect", "The upstream's address is not usable")
+    return _mounted[scheme]
+
+
 # Calls.
 
 
@@ -188,6 +199,9 @@ class Answer(Protocol):
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes: each item what one read brought, decoded. Raises ``UpstreamFailed`` when it breaks off."""
+
+    async def finish(self, seconds: float) -> None:
+        """Everything of interest has been read: give the rest a moment to end, so that the connection can be used again."""
 
 
 class Opening:
@@ -205,12 +219,11 @@ class Opening:
 
     async def __aenter__(self) -> Answer:
         scheme = self._url.partition(":")[0]
-        if scheme in _mounted:
-            answer: _NetworkAnswer | _MountedAnswer = await self._ask_mounted(_mounted[scheme])
+        if scheme in NETWORK:
+            self._answer = await self._ask_network()
         else:
-            answer = await self._ask_network()
-        self._answer = answer
-        return answer
+            self._answer = await self._ask_mounted(_transport(scheme))
+        return self._answer
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         answer, self._answer = self._answer, None
@@ -353,6 +366,17 @@ class _NetworkAnswer:
         except CorruptError as error:
             raise _told(error, answered=True) from error
 
+    async def finish(self, seconds: float) -> None:
+        """See ``Answer.finish``. Mostly the end came with the last event, and there is nothing to wait for."""
+        if self._payload.is_eof():
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                while await self._payload.readany():
+                    pass
+        except (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError):
+            return  # close() sees that it has not ended
+
     async def close(self) -> None:
         """Give the connection back if its answer was read to the end, else close it now."""
         if self._payload.is_eof() and self._payload.exception() is None:
@@ -387,6 +411,9 @@ class _MountedAnswer:
                 yield piece
         except (httpx.HTTPError, TimeoutError) as error:
             raise _told(error, answered=True) from error
+
+    async def finish(self, seconds: float) -> None:
+        """Nothing is used again."""
 
     async def close(self) -> None:
         stream = self._response.stream
