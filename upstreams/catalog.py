@@ -19,7 +19,19 @@ from upstreams import vault
 from upstreams.entries import COPIED, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 
-__all__ = ["Catalogue", "CredentialEntry", "Found", "ModelEntry", "RouteEntry", "UpstreamEntry", "current", "find_anew", "load", "refresh"]
+__all__ = [
+    "Catalogue",
+    "CredentialEntry",
+    "Found",
+    "ModelEntry",
+    "RouteEntry",
+    "UpstreamEntry",
+    "current",
+    "entries_of",
+    "find_anew",
+    "load",
+    "refresh",
+]
 
 logger = logging.getLogger("pxbin.catalogue")
 
@@ -133,9 +145,10 @@ def load() -> Catalogue:
             credentials[row.upstream_id].append(credential)
     upstreams = {}
     for upstream_row in Upstream.objects.filter(is_active=True):
-        upstream = _upstream(upstream_row, tuple(credentials[upstream_row.pk]))
-        if upstream is not None:
-            upstreams[upstream_row.pk] = (upstream_row, upstream)
+        try:
+            upstreams[upstream_row.pk] = (upstream_row, _upstream(upstream_row, tuple(credentials[upstream_row.pk])))
+        except msgspec.ValidationError as error:
+            logger.warning("upstream %s is not used, its quirks are wrong: %s", upstream_row.name, error)
     routes: defaultdict[Any, list[Route]] = defaultdict(list)
     for route in Route.objects.filter(is_active=True).order_by("created_at", "id"):
         if route.upstream_id in upstreams:
@@ -153,12 +166,15 @@ def _credential(row: UpstreamCredential) -> CredentialEntry | None:
     return CredentialEntry(id=str(row.pk), name=row.name, secret=secret, access_key_id=row.access_key_id, priority=row.priority)
 
 
-def _upstream(row: Upstream, credentials: tuple[CredentialEntry, ...]) -> UpstreamEntry | None:
-    try:
-        quirks = merged(row.quirks)
-    except msgspec.ValidationError as error:
-        logger.warning("upstream %s is not used, its quirks are wrong: %s", row.name, error)
-        return None
+def entries_of(row: Upstream) -> tuple[UpstreamEntry, CredentialEntry | None]:
+    """One upstream and its preferred credential, read for a call that no client asked for; a disabled credential if no other."""
+    rows = UpstreamCredential.objects.filter(upstream_id=row.pk, is_active=True)
+    rows = rows.order_by("disabled_reason", "priority", "created_at", "id")
+    credentials = tuple(entry for credential in rows if (entry := _credential(credential)) is not None)
+    return _upstream(row, credentials), credentials[0] if credentials else None
+
+
+def _upstream(row: Upstream, credentials: tuple[CredentialEntry, ...]) -> UpstreamEntry:
     return UpstreamEntry(
         id=str(row.pk),
         name=row.name,
@@ -176,7 +192,7 @@ def _upstream(row: Upstream, credentials: tuple[CredentialEntry, ...]) -> Upstre
         cooldown=row.cooldown_seconds,
         pass_client_credentials=row.pass_client_credentials,
         priority=row.priority,
-        quirks=quirks,
+        quirks=merged(row.quirks),
         capabilities=row.capabilities,
         credentials=credentials,
     )

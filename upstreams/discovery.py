@@ -1,0 +1,149 @@
+"""Which models an upstream offers, and how they become models of ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from django.db import transaction
+from simple_history.utils import bulk_create_with_history
+
+from upstreams import probe
+from upstreams.catalog import entries_of
+from upstreams.entries import CredentialEntry, UpstreamEntry
+from upstreams.models import Model, Route, Upstream
+
+TIMEOUT_SECONDS = 10.0
+MOST_PAGES = 100
+PAGE_SIZE = 1000
+WINDOW_FIELDS = ("context_window", "context_length", "max_input_tokens", "max_model_len")
+"""Where servers tell how many tokens fit a model: gateways, OpenRouter, Anthropic, vLLM."""
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as an upstream lists it."""
+
+    name: str
+    provider: str = ""
+    display_name: str | None = None
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+
+
+class DiscoveryFailed(Exception):  # noqa: N818  (it reads as what happened)
+    """An upstream's models could not be listed; ``stage`` is ``connection``, ``status`` or ``parse``."""
+
+    def __init__(self, stage: str, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.status = status
+
+
+def list_models(upstream: Upstream, *, seconds: float = TIMEOUT_SECONDS, allow_link_local: bool = False) -> list[Listed]:
+    """The models that a stored upstream lists, in its order, asked with its preferred credential.
+
+    ``seconds`` is the time for each page. Blocks; not for a thread with a running event loop. Raises :class:`DiscoveryFailed`.
+    """
+    entry, credential = entries_of(upstream)
+    return asyncio.run(ask(entry, credential, seconds=seconds, allow_link_local=allow_link_local))
+
+
+async def ask(
+    upstream: UpstreamEntry, credential: CredentialEntry | None, *, seconds: float = TIMEOUT_SECONDS, allow_link_local: bool = False
+) -> list[Listed]:
+    """The models that an upstream lists, page by page. Reads the shapes of OpenAI and Anthropic. Raises :class:`DiscoveryFailed`."""
+    listed: dict[str, Listed] = {}
+    after: str | None = None
+    for _ in range(MOST_PAGES):
+        path = "/v1/models" + _query(upstream.dialect, after)
+        try:
+            reply = await probe.call(upstream, credential, "GET", path, seconds=seconds, allow_link_local=allow_link_local)
+        except probe.ProbeFailed as error:
+            raise DiscoveryFailed("connection", f"Failed to reach upstream: {error}") from error
+        if reply.status != 200:
+            raise DiscoveryFailed("status", f"Upstream returned {reply.status}: {reply.excerpt()}", status=reply.status)
+        models, following = _page(reply)
+        listed |= {model.name: model for model in models if model.name not in listed}
+        if following is None or following == after:
+            break
+        after = following
+    return list(listed.values())
+
+
+def _query(dialect: str, after: str | None) -> str:
+    """Anthropic gives 20 models a page unless asked for more; other servers see a query only when they have announced a next page."""
+    wishes = [f"limit={PAGE_SIZE}"] if dialect == "anthropic" else []
+    if after is not None:
+        wishes.append(f"after_id={quote(after, safe='')}")
+    return "?" + "&".join(wishes) if wishes else ""
+
+
+def _page(reply: probe.Reply) -> tuple[list[Listed], str | None]:
+    """The models of a page and, where there are more, the id after which they go on."""
+    try:
+        value = reply.json()
+    except ValueError as error:
+        raise DiscoveryFailed("parse", "Failed to parse upstream response") from error
+    items = value.get("data") if isinstance(value, dict) else value
+    if not isinstance(items, list):
+        raise DiscoveryFailed("parse", "Failed to parse upstream response")
+    models = [_listed(item) for item in items if isinstance(item, dict) and isinstance(item.get("id"), str) and item["id"]]
+    more = isinstance(value, dict) and value.get("has_more") is True
+    last = value.get("last_id") if more else None
+    return models, last if isinstance(last, str) and last else None
+
+
+def _listed(item: dict[str, Any]) -> Listed:
+    owner, shown = item.get("owned_by"), item.get("display_name")
+    windows = (_tokens(item.get(field)) for field in WINDOW_FIELDS)
+    return Listed(
+        name=item["id"],
+        provider=owner if isinstance(owner, str) else "",
+        display_name=shown if isinstance(shown, str) and shown else None,
+        context_window=next((window for window in windows if window), None),
+        max_output_tokens=_tokens(item.get("max_output_tokens")) or _tokens(item.get("max_tokens")),
+    )
+
+
+def _tokens(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31 else None
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """What an import did: the names of the models that were made, and of those that existed already."""
+
+    created: list[str]
+    skipped: list[str]
+
+
+def import_models(upstream: Upstream, models: Iterable[Listed | str], *, path_prefix: str = "") -> Imported:
+    """Make a model and a route to ``upstream`` for each name that means nothing yet below ``path_prefix``.
+
+    Names longer than a model's name may be, and names with a star, are skipped. All or nothing.
+    """
+    created: list[Listed] = []
+    skipped: list[str] = []
+    with transaction.atomic():
+        taken: set[str] = set()
+        for name, aliases in Model.objects.filter(path_prefix=path_prefix).values_list("name", "aliases"):
+            taken.update((name, *aliases))
+        longest = Model._meta.get_field("name").max_length or 0  # noqa: SLF001  (Django's documented way to a field)
+        for each in models:
+            listed = Listed(name=each) if isinstance(each, str) else each
+            if listed.name in taken or "*" in listed.name or not 0 < len(listed.name) <= longest:
+                skipped.append(listed.name)
+            else:
+                taken.add(listed.name)
+                created.append(listed)
+        rows = [Model(path_prefix=path_prefix, **_fields(listed)) for listed in created]
+        bulk_create_with_history(rows, Model)
+        bulk_create_with_history([Route(model=row, upstream=upstream, remote_name=row.name) for row in rows], Route)
+    return Imported([listed.name for listed in created], skipped)
+
+
+def _fields(listed: Listed) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(listed)
+    return fields | {"provider": listed.provider[:100], "display_name": listed.display_name[:200] if listed.display_name else None}

@@ -1,0 +1,110 @@
+"""Calls that pxbin makes to an upstream of its own accord: to list its models and to see whether it is well.
+
+They are few and short, so they take httpx as it is. Each goes to an address that was looked at first (:mod:`upstreams.guard`),
+follows no redirect and reads no proxy settings from the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from proxy.errors import UpstreamFailed
+from upstreams import client
+from upstreams.addresses import url_for
+from upstreams.credentials import headers
+from upstreams.entries import CredentialEntry, UpstreamEntry
+from upstreams.guard import RefusedAddress, addresses_of
+from upstreams.headers import upward
+
+LARGEST_ANSWER = 16 * 1024 * 1024
+SHOWN_OF_AN_ERROR = 1024
+
+
+class ProbeFailed(Exception):  # noqa: N818  (it reads as what happened)
+    """No answer came. The words name neither credential nor query."""
+
+
+class Reply:
+    """An upstream's answer to a probe: its status and its body."""
+
+    def __init__(self, status: int, body: bytes, secret: str) -> None:
+        self.status = status
+        self._body = body
+        self._secret = secret
+
+    def json(self) -> Any:
+        """The body's value; raises ``ValueError``."""
+        return json.loads(self._body)
+
+    def excerpt(self) -> str:
+        """The beginning of the body for an error message, without the credential should it be repeated there."""
+        text = self._body[: SHOWN_OF_AN_ERROR + len(self._secret)].decode("utf-8", "replace")
+        return (text.replace(self._secret, "***") if self._secret else text)[:SHOWN_OF_AN_ERROR]
+
+
+async def call(
+    upstream: UpstreamEntry,
+    credential: CredentialEntry | None,
+    method: str,
+    path: str,
+    *,
+    body: Any = None,
+    seconds: float,
+    allow_link_local: bool = False,
+) -> Reply:
+    """One call of ``path`` (a dialect's own); ``seconds`` is the time for all of it. Raises :class:`ProbeFailed`."""
+    url = url_for(upstream, path, upstream.quirks)
+    secret = credential.secret if credential else ""
+    sent = [*upward({}, upstream.dialect, stream=False), *headers(upstream, credential)]
+    content = b"" if body is None else json.dumps(body).encode()
+    try:
+        async with asyncio.timeout(seconds):
+            if urlsplit(url).scheme in ("http", "https"):
+                return Reply(*await _over_the_network(method, url, sent, content, allow_link_local=allow_link_local), secret)
+            async with client.open(method, url, sent, content, upstream=upstream) as answer:
+                return Reply(answer.status, await answer.read(LARGEST_ANSWER), secret)
+    except UpstreamFailed as error:
+        raise ProbeFailed(error.failure.message) from error
+    except TimeoutError as error:
+        raise ProbeFailed(f"no answer within {seconds:g} s") from error
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, RefusedAddress, UnicodeError) as error:
+        raise ProbeFailed(str(error) or type(error).__name__) from error
+
+
+async def _over_the_network(
+    method: str, url: str, sent: list[tuple[str, str]], content: bytes, *, allow_link_local: bool
+) -> tuple[int, bytes]:
+    """Call the first address of the host that takes the connection."""
+    target = httpx.URL(url)
+    port = target.port or (443 if target.scheme == "https" else 80)
+    addresses = await addresses_of(target.host, port, allow_link_local=allow_link_local)
+    lines = {"host": target.netloc.decode("ascii"), **{name.lower(): value for name, value in sent}}
+    async with httpx.AsyncClient(timeout=None, trust_env=False, verify=client.tls_context()) as http:  # noqa: S113  (the caller limits it)
+        for address in addresses:
+            request = http.build_request(
+                method, target.copy_with(host=address), headers=lines, content=content, extensions={"sni_hostname": target.host}
+            )
+            try:
+                return await _send(http, request)
+            except httpx.ConnectError:
+                if address == addresses[-1]:
+                    raise
+    raise OSError("the host has no address")
+
+
+async def _send(http: httpx.AsyncClient, request: httpx.Request) -> tuple[int, bytes]:
+    answer = await http.send(request, stream=True)
+    try:
+        body = bytearray()
+        async for piece in answer.aiter_bytes():
+            body += piece
+            if len(body) > LARGEST_ANSWER:
+                raise OSError("the answer is too large")
+        return answer.status_code, bytes(body)
+    finally:
+        await answer.aclose()
