@@ -117,7 +117,6 @@ class Encoder:
         if event.index != self._current or block is None:
             return self._wait(event)
         if not block.prefix:
-            reveal_type(block); reveal_type(block.head)
             if isinstance(block.head, Reasoning) and not self._shows:
                 block.withheld.append(event.text)
                 return []
@@ -136,10 +135,7 @@ class Encoder:
     def _on_ended(self, event: PartEnded) -> list[Frame]:
         if event.index != self._current:
             return self._wait(event)
-        frames = self._close(event.seal)
-        while self._current is None and self._waiting:
-            frames += self._flush(next(iter(self._waiting)))
-        return frames
+        return [*self._close(event.seal), *self._flush()]
 
     def _on_usage(self, event: UsageReported) -> list[Frame]:
         self._usage = event.usage
@@ -147,8 +143,6 @@ class Encoder:
 
     def _on_finished(self, event: Finished) -> list[Frame]:
         frames = [] if self._started else self._on_started(Started())
-        if self._current is not None:
-            frames += self._on_ended(PartEnded(self._current))
         while self._current is not None:
             frames += self._on_ended(PartEnded(self._current))
         body = {"delta": encode_finish(event.finish), "usage": usage_wire.encode_delta(self._usage)}
@@ -165,8 +159,13 @@ class Encoder:
             held.append(event)
         return []
 
-    def _flush(self, index: int) -> list[Frame]:
-        return [frame for event in self._waiting.pop(index) for frame in self._handlers[type(event)](event)]
+    def _flush(self) -> list[Frame]:
+        """What waited for the open part to end, as far as it has ended itself."""
+        frames: list[Frame] = []
+        while self._current is None and self._waiting:
+            for event in self._waiting.pop(next(iter(self._waiting))):
+                frames += self._handlers[type(event)](event)
+        return frames
 
     def _open(self, event: PartStarted) -> list[Frame]:
         if not isinstance(event.part, Text | Reasoning | ToolCall | Opaque):
