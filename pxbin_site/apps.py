@@ -1,6 +1,11 @@
-"""The site as a Django app: it holds the `serve` command, the system checks and what belongs to no other app."""
+"""The site as a Django app: it holds the commands that start processes, the system checks, and what belongs to no other app."""
+
+from typing import Any
 
 from django.apps import AppConfig
+from django.core.checks import register
+from django.db import connections
+from django.db.models.signals import pre_migrate
 
 
 class SiteConfig(AppConfig):
@@ -9,3 +14,21 @@ class SiteConfig(AppConfig):
     name = "pxbin_site"
     label = "pxbin_site"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the checks of the settings, and the making of the schema."""
+        from pxbin_site import checks
+
+        register(checks.check_settings, checks.TAG)
+        pre_migrate.connect(make_schema, sender=self, dispatch_uid="pxbin_site.make_schema")
+
+
+def make_schema(using: str, **_: Any) -> None:
+    """Before the first table: on PostgreSQL, create the schema that `database_schema` names."""
+    from django.conf import settings
+
+    connection = connections[using]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            name = connection.ops.quote_name(settings.PXBIN.database_schema)
+            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {name}")

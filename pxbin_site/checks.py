@@ -1,0 +1,47 @@
+"""System checks of the settings: what is allowed, but most likely not meant. `manage.py check` and `serve` say them."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Warning  # noqa: A004  (Django's name for it)
+
+from pxbin_site.config import Config, env_name
+
+TAG = "pxbin"
+
+
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """Every warning about the settings."""
+    config: Config = settings.PXBIN
+    return [*_unknown_variables(config), *_separate_memories(config), *_nobody_works(config)]
+
+
+def _unknown_variables(config: Config) -> list[CheckMessage]:
+    return [
+        Warning(f"{name} is not a setting.", hint="Look for a spelling mistake; .env.example lists them all.", id="pxbin.W001")
+        for name in config.unknown_variables
+    ]
+
+
+def _separate_memories(config: Config) -> list[CheckMessage]:
+    if config.web_processes == 1 or config.redis_url:
+        return []
+    return [
+        Warning(
+            f"{config.web_processes} web processes count limits each for itself.",
+            hint=f"Set {env_name('redis_url')}, so that they share counters and cooldowns.",
+            id="pxbin.W002",
+        )
+    ]
+
+
+def _nobody_works(config: Config) -> list[CheckMessage]:
+    if config.celery or config.redis_url:
+        return []
+    return [
+        Warning(
+            "Nobody writes log rows: the Celery process is switched off.",
+            hint=f"Without {env_name('redis_url')} it has to run beside the server: remove {env_name('celery')}=0.",
+            id="pxbin.W003",
+        )
+    ]

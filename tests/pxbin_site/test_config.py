@@ -1,0 +1,145 @@
+"""Settings: what wins over what, what each name takes, and that every problem is said at once."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pxbin_site import config
+from pxbin_site.config import Config, ConfigurationError
+from pxbin_site.providers import PROVIDERS
+
+EXAMPLE = Path(__file__).resolve().parent.parent.parent / ".env.example"
+
+
+def load(directory, **variables):
+    return config.load(variables, directory=directory)
+
+
+def problems(directory, **variables):
+    with pytest.raises(ConfigurationError) as caught:
+        load(directory, **variables)
+    return caught.value.problems
+
+
+def test_nothing_set_means_the_defaults(tmp_path):
+    assert load(tmp_path) == Config(data_dir=tmp_path / "data")
+
+
+def test_an_empty_value_means_the_default(tmp_path):
+    assert load(tmp_path, PXBIN_REDIS_URL="", PXBIN_LOG_RETENTION_DAYS=" ", PXBIN_CONFIG_PATH="") == load(tmp_path)
+
+
+def test_the_environment_wins_over_the_env_file_and_that_over_the_yaml_file(tmp_path):
+    (tmp_path / "config.yaml").write_text("log_format: text\nlog_level: debug\nlog_retention_days: 30\ncors_origins: [http://a, http://b]\n")
+    (tmp_path / ".env").write_text("PXBIN_LOG_LEVEL=warning\nPXBIN_LOG_RETENTION_DAYS=20\n")
+    loaded = load(tmp_path, PXBIN_LOG_RETENTION_DAYS="10")
+    assert (loaded.log_format, loaded.log_level, loaded.log_retention_days) == ("text", "warning", 10)
+    assert loaded.cors_origins == ("http://a", "http://b")
+
+
+def test_reading_an_env_file_leaves_the_process_environment_alone(tmp_path, monkeypatch):
+    monkeypatch.delenv("PXBIN_LOG_LEVEL", raising=False)
+    (tmp_path / ".env").write_text("PXBIN_LOG_LEVEL=error\n")
+    assert load(tmp_path).log_level == "error"
+    assert load(tmp_path, PXBIN_ENV_FILE="none").log_level == "info"
+
+
+def test_the_yaml_file_may_lie_elsewhere(tmp_path):
+    (tmp_path / "other.yaml").write_text("database_schema: gateway\n")
+    assert load(tmp_path, PXBIN_CONFIG_PATH="other.yaml").database_schema == "gateway"
+
+
+def test_every_problem_is_said_at_once(tmp_path):
+    (tmp_path / "config.yaml").write_text("listen_adr: ':1'\nlog_format: xml\n")
+    found = problems(
+        tmp_path,
+        PXBIN_LISTEN_ADDR="8080",
+        PXBIN_DATABASE_URL="mysql://x",
+        PXBIN_DATABASE_SCHEMA="Drop Table",
+        PXBIN_ENCRYPTION_KEY="too short",
+        PXBIN_LOG_BUFFER_SIZE="-1",
+        PXBIN_MAX_DB_CONNS="5",
+        PXBIN_METRICS_ENABLED="maybe",
+        PXBIN_RATE_LIMIT_RPS="nan",
+    )
+    assert sorted(found) == [
+        f"{tmp_path}/config.yaml: there is no setting listen_adr",
+        "PXBIN_DATABASE_SCHEMA: must match [a-z_][a-z0-9_]*",
+        "PXBIN_DATABASE_URL: must begin with postgresql:// or postgres:// or sqlite://",
+        "PXBIN_ENCRYPTION_KEY: must have at least 16 characters",
+        "PXBIN_LISTEN_ADDR: must look like :8080 or 127.0.0.1:8080",
+        "PXBIN_LOG_BUFFER_SIZE: must be a whole number, 0 or more",
+        "PXBIN_LOG_FORMAT: must be one of json, text",
+        "PXBIN_MAX_DB_CONNS: must be greater than PXBIN_MIN_DB_CONNS",
+        "PXBIN_METRICS_ENABLED: must be true or false",
+        "PXBIN_RATE_LIMIT_RPS: must be a number, 0 or more",
+    ]
+
+
+@pytest.mark.parametrize("content", ["- a list", "a: b: c", "\x00"])
+def test_a_yaml_file_that_is_none_is_a_problem(tmp_path, content):
+    (tmp_path / "config.yaml").write_text(content)
+    [problem] = problems(tmp_path)
+    assert problem.startswith(f"{tmp_path}/config.yaml: ")
+
+
+def test_a_yaml_file_that_is_named_must_exist(tmp_path):
+    assert problems(tmp_path, PXBIN_CONFIG_PATH="gone.yaml") == [f"PXBIN_CONFIG_PATH: there is no file {tmp_path}/gone.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        (":8080", ("0.0.0.0", 8080)),
+        ("127.0.0.1:0", ("127.0.0.1", 0)),
+        ("[::1]:9", ("::1", 9)),
+        ("gateway.example:80", ("gateway.example", 80)),
+    ],
+)
+def test_addresses_to_listen_on(tmp_path, value, address):
+    loaded = load(tmp_path, PXBIN_LISTEN_ADDR=value)
+    assert (loaded.listen_host, loaded.listen_port) == address
+
+
+@pytest.mark.parametrize("value", ["8080", "host:", "host:http", ":65536", ":-1", ":8080/"])
+def test_what_is_no_address_is_refused(tmp_path, value):
+    assert problems(tmp_path, PXBIN_LISTEN_ADDR=value) == ["PXBIN_LISTEN_ADDR: must look like :8080 or 127.0.0.1:8080"]
+
+
+@pytest.mark.parametrize(("word", "meaning"), [("true", True), ("1", True), ("On", True), ("false", False), ("0", False), ("no", False)])
+def test_words_for_yes_and_no(tmp_path, word, meaning):
+    assert load(tmp_path, PXBIN_METRICS_ENABLED=word).metrics_enabled is meaning
+
+
+def test_old_encryption_keys_need_a_new_one(tmp_path):
+    old = "an old key that is long enough"
+    assert problems(tmp_path, PXBIN_ENCRYPTION_KEYS_OLD=old) == [
+        "PXBIN_ENCRYPTION_KEYS_OLD: needs PXBIN_ENCRYPTION_KEY, the key that replaces them"
+    ]
+    assert load(tmp_path, PXBIN_ENCRYPTION_KEYS_OLD=old, PXBIN_ENCRYPTION_KEY="a new key, long enough").encryption_keys_old == (old,)
+
+
+def test_keys_of_providers_are_found_in_the_environment_and_in_the_env_file(tmp_path):
+    (tmp_path / ".env").write_text("GROQ_API_KEY=gsk-2\n")
+    assert load(tmp_path, OPENAI_API_KEY="sk-1", XAI_API_KEY="").provider_keys == {"OPENAI_API_KEY": "sk-1", "GROQ_API_KEY": "gsk-2"}
+
+
+def test_variables_that_are_no_settings_are_named(tmp_path):
+    loaded = load(tmp_path, PXBIN_LISTEN_ADRR=":1", PXBIN_TEST_SIZE="proof", PXBIN_ENV_FILE="x", PATH="/bin")
+    assert loaded.unknown_variables == ("PXBIN_LISTEN_ADRR",)
+
+
+def test_every_setting_has_a_reader_and_every_reader_a_setting():
+    derived = {"seal_key", "provider_keys", "unknown_variables"}
+    assert set(config.READERS) == set(Config.__struct_fields__) - derived
+
+
+def test_the_example_names_every_setting_with_its_default(tmp_path):
+    lines = dict(re.findall(r"^# ([A-Z_]+)=(.*?)(?: {2,}#.*)?$", EXAMPLE.read_text(), re.MULTILINE))
+    providers = {provider.variable for provider in PROVIDERS}
+    assert set(lines) == {config.env_name(name) for name in config.READERS} | config.LOCATIONS | providers
+    shown = {name: value for name, value in lines.items() if name not in config.LOCATIONS | providers}
+    (tmp_path / ".env").touch()
+    assert msgspec.structs.asdict(load(tmp_path, **shown)) == msgspec.structs.asdict(load(tmp_path))

@@ -1,0 +1,90 @@
+"""Database settings, and that they do what they promise on real servers."""
+
+import contextlib
+
+import psycopg
+import pytest
+from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
+from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
+
+from pxbin_site.config import Config
+from pxbin_site.databases import database
+
+
+@pytest.fixture(autouse=True)
+def _connections_of_our_own(django_db_blocker):
+    """These tests open databases themselves; none is the project's."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@contextlib.contextmanager
+def connected(entry):
+    """A Django connection with these settings, outside of the project's own."""
+    wrapper = {"sqlite3": SQLite, "postgresql": PostgreSQL}[entry["ENGINE"].rpartition(".")[2]]
+    settings = {**connections["default"].settings_dict, "OPTIONS": {}, **entry, "CONN_MAX_AGE": 0}
+    connection = wrapper(settings, alias="trial")
+    try:
+        yield connection
+    finally:
+        connection.close()
+        if entry["ENGINE"].endswith("postgresql"):
+            connection.close_pool()
+
+
+def asked(connection, question):
+    with connection.cursor() as cursor:
+        cursor.execute(question)
+        return cursor.fetchone()[0]
+
+
+def test_sqlite_in_the_data_directory_is_the_default(tmp_path):
+    entry = database(Config(data_dir=tmp_path))
+    assert entry["ENGINE"] == "django.db.backends.sqlite3"
+    assert entry["NAME"] == str(tmp_path / "pxbin.sqlite3")
+
+
+def test_sqlite_writes_ahead_and_waits(tmp_path):
+    with connected(database(Config(data_dir=tmp_path))) as connection:
+        assert asked(connection, "PRAGMA journal_mode") == "wal"
+        assert asked(connection, "PRAGMA busy_timeout") == 20_000
+        assert connection.transaction_mode == "IMMEDIATE"
+
+
+def test_several_postgresql_hosts_with_the_session_that_is_wanted(tmp_path):
+    url = "postgresql://user:p%40ss@one:5432,two:5433/pxbin?target_session_attrs=read-write&sslmode=disable"
+    entry = database(Config(data_dir=tmp_path, database_url=url, database_schema="gateway", max_db_conns=9, min_db_conns=2))
+    assert entry == {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "pxbin",
+        "USER": "user",
+        "PASSWORD": "p@ss",
+        "HOST": "one,two",
+        "PORT": "5432,5433",
+        "OPTIONS": {
+            "target_session_attrs": "read-write",
+            "sslmode": "disable",
+            "connect_timeout": 5,
+            "options": "-c search_path=gateway",
+            "pool": {"min_size": 2, "max_size": 9, "timeout": 5},
+        },
+    }
+
+
+def test_the_first_of_several_hosts_may_be_down(tmp_path, postgres_url):
+    with psycopg.connect(postgres_url) as direct:
+        folder, port = direct.info.host, direct.info.port
+        name = direct.info.dbname
+    url = f"postgresql://postgres@/{name}?host=/nowhere,{folder}&port={port},{port}&target_session_attrs=read-write"
+    with connected(database(Config(data_dir=tmp_path, database_url=url))) as connection:
+        assert asked(connection, "SELECT current_database()") == name
+
+
+@pytest.mark.parametrize("schema", ["public", "gateway"])
+def test_only_our_schema_is_searched(tmp_path, postgres_url, schema):
+    with psycopg.connect(postgres_url) as direct:
+        direct.execute("CREATE TABLE public.of_another_project (id int)")
+    with connected(database(Config(data_dir=tmp_path, database_url=postgres_url, database_schema=schema))) as connection:
+        assert asked(connection, "SHOW search_path") == schema
+        assert asked(connection, "SELECT to_regclass('of_another_project') IS NOT NULL") is (schema == "public")
