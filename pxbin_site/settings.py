@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from billing import beat
 from pxbin_site import config, databases, secretfile
 from pxbin_site.logs import logging_config
 
@@ -71,7 +72,8 @@ else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
-CELERY_BROKER_URL = PXBIN.redis_url or "memory://"
+CELERY_BROKER_URL = PXBIN.redis_url or "memory://localhost/"
+CELERY_BEAT_SCHEDULE = beat.schedule(has_broker=bool(PXBIN.redis_url))
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -17,6 +17,9 @@ def home(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("", home),
     path("admin/", admin.site.urls),
+    path("", include("proxy.urls")),
 ]
-if importlib.util.find_spec("proxy.urls"):
-    urlpatterns.append(path("", include("proxy.urls")))
+if importlib.util.find_spec("billing.api"):
+    from pxbin_site.api import api
+
+    urlpatterns.append(path("api/v1/", api.urls))

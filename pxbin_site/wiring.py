@@ -5,6 +5,8 @@
 
 import asyncio
 import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 
@@ -14,6 +16,9 @@ from billing import journal, prices
 from proxy.echo.transport import SCHEME, EchoTransport
 from upstreams import client
 
+if TYPE_CHECKING:
+    from billing.shipping import Shipper
+
 logger = logging.getLogger("pxbin.wiring")
 
 
@@ -21,20 +26,33 @@ class Wiring:
     """The parts of one web process, from its first connection to its last."""
 
     def __init__(self) -> None:
+        self._spool = settings.PXBIN.data_dir / journal.SPOOL
         self._watcher = Watcher()
         self._watcher.every(keys.LAST_USED_SECONDS, keys.write_last_used)
+        # With Redis the workers may be on other machines, and the journal's segments are sent to them.
+        self._shipper = _shipper(self._spool) if settings.PXBIN.redis_url else None
 
     async def start(self) -> None:
         """Before the first connection: memory is filled and the journal is open."""
-        config = settings.PXBIN
         loop = asyncio.get_running_loop()
-        journal.start(journal.Journal(config.data_dir / journal.SPOOL, schedule=loop.call_later, buffer_size=config.log_buffer_size))
+        journal.start(journal.Journal(self._spool, schedule=loop.call_later, buffer_size=settings.PXBIN.log_buffer_size))
         revisions.listen("prices", prices.refresh)
         client.mount(SCHEME, EchoTransport())
         await asyncio.to_thread(self._watcher.start)
+        if self._shipper is not None:
+            self._shipper.start()
 
     async def stop(self) -> None:
         """After the last answer: what is in memory goes to disk and to the database."""
         await client.close_all()
         journal.current().close()
+        if self._shipper is not None:
+            await asyncio.to_thread(self._shipper.stop)
         await asyncio.to_thread(self._watcher.stop)
+
+
+def _shipper(spool: Path) -> "Shipper":
+    """Imported here, because it brings Celery along."""
+    from billing import shipping, tasks
+
+    return shipping.Shipper(spool, tasks.send)

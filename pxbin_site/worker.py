@@ -2,9 +2,11 @@
 
 import logging
 import signal
+import warnings
 
 from celery.apps import worker as celery_worker
 from celery.beat import EmbeddedService, Scheduler
+from celery.platforms import SecurityWarning
 from celery.worker import state
 from django.conf import settings
 
@@ -20,10 +22,15 @@ class QuietScheduler(Scheduler):
     sync_every = 24 * 3600
 
 
+@app.task(name="pxbin.wake", ignore_result=True)
+def wake() -> None:
+    """Do nothing."""
+
+
 class DeafWorker(celery_worker.Worker):
     """A worker that leaves its end to its parent: signals for the whole group of processes are for the parent."""
 
-    def install_platform_tweaks(self, worker: object) -> None:
+    def install_platform_tweaks(self, worker: object) -> None:  # noqa: ARG002  (Celery's signature)
         """Celery installs its signal handlers here."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
@@ -33,6 +40,7 @@ class Worker:
     """One process of background work. `deaf`: only :meth:`stop` ends it."""
 
     def __init__(self, *, deaf: bool) -> None:
+        warnings.filterwarnings("ignore", category=SecurityWarning)  # in a container root is the usual user
         kind = DeafWorker if deaf else celery_worker.Worker
         self._beat = EmbeddedService(app, thread=True, scheduler_cls=QuietScheduler)
         self._worker = kind(
@@ -53,9 +61,10 @@ class Worker:
             self._worker.start()
         except SystemExit:
             logger.debug("the worker was told to stop")
-        self._beat.stop()
+        self._beat.service.stop()
         writer.drain_spool(settings.PXBIN.data_dir / journal.SPOOL, wait=True)
 
     def stop(self) -> None:
         """From any thread: end after the task that runs."""
         state.should_stop = 0
+        wake.delay()  # the worker looks at its state when something arrives, else only every other second
