@@ -62,7 +62,7 @@ class Conversation:
             return
         step, other = self._step, self._other
         for position, item in enumerate(given):
-            step.get(item.kind, other)(item, position)
+            step.get(item.type or item.kind, other)(item, position)
         self._flush()
 
     # --- building messages -----------------------------------------------------------------------------------------
@@ -100,7 +100,8 @@ class Conversation:
                 self._add("assistant", part)
             return
         if role == "user":
-            self._flush()
+            if self._parts:
+                self._flush()
             self.messages.append(Message("user", self._content(item, position)))
         elif role in ("system", "developer"):
             self._system(self._content(item, position), position)

@@ -23,14 +23,14 @@ SUMMARY_SEPARATOR = "\n\n"
 """Between the summary parts of one reasoning item, which canonically are one text."""
 
 
-class AudioData(msgspec.Struct):
+class AudioData(msgspec.Struct, gc=False):
     """The inside of an ``input_audio`` part."""
 
     data: str
     format: str
 
 
-class ContentPart(msgspec.Struct):
+class ContentPart(msgspec.Struct, gc=False):
     """A part of a message, of a tool's output, of a reasoning summary."""
 
     type: str | None = None
@@ -48,7 +48,7 @@ class ContentPart(msgspec.Struct):
     prompt_cache_breakpoint: msgspec.Raw = NO_JSON
 
 
-class Item(msgspec.Struct):
+class Item(msgspec.Struct, gc=False):
     """An item of ``input`` or ``output``."""
 
     type: str | None = None

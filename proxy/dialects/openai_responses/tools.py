@@ -17,11 +17,12 @@ AnyTool = Tool | HostedTool
 NATIVE_SETTINGS = ("defer_loading", "allowed_callers", "output_schema", "async")
 """Settings of a tool that only Responses knows."""
 
+_CLIENT_TOOLS = frozenset({"function", "custom", "namespace"})
 _MODES = ("none", "auto", "required")
 _EMPTY_SCHEMA = msgspec.Raw(b'{"type":"object","properties":{}}')
 
 
-class _ToolOnWire(msgspec.Struct):
+class _ToolOnWire(msgspec.Struct, gc=False):
     type: str | None = None
     name: str | None = None
     description: str | None = None
@@ -65,22 +66,26 @@ def decode_tools(raw: msgspec.Raw, at: str) -> list[AnyTool]:
     """The tools of a list at the path ``at``."""
     tools: list[AnyTool] = []
     for position, each in enumerate(raw_items(raw, at)):
-        tools += _decode_tool(each, f"{at}.{position}", namespace="", description="")
+        tools += _decode_tool(each, f"{at}.{position}")
     return tools
 
 
-def _decode_tool(raw: msgspec.Raw, at: str, *, namespace: str, description: str) -> Iterable[AnyTool]:
-    kind = required(wire.decode(raw, _HEAD_DECODER, at=at).type, "type", at)
-    if kind not in ("function", "custom", "namespace"):
+def _decode_tool(raw: msgspec.Raw, at: str, namespace: str = "", description: str = "") -> Iterable[AnyTool]:
+    try:
+        given = _TOOL_DECODER.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # A hosted tool may use a known name for something else.
+        given = _ToolOnWire(type=wire.decode(raw, _HEAD_DECODER, at=at).type)
+        if given.type in _CLIENT_TOOLS:
+            given = wire.decode(raw, _TOOL_DECODER, at=at)
+    kind = required(given.type, "type", at)
+    if kind not in _CLIENT_TOOLS:
         return (HostedTool(family=FAMILY, type=kind, name=kind, native=raw, at=at),)
-    given = wire.decode(raw, _TOOL_DECODER, at=at)
     name = required(given.name, "name", at)
     if kind == "namespace":
         if given.tools is None or namespace:
             raise ClientMistake(f"{at}.tools: a namespace needs a list of functions and custom tools", param=f"{at}.tools")
-        inside = (
-            _decode_tool(each, f"{at}.tools.{n}", namespace=name, description=given.description or "") for n, each in enumerate(given.tools)
-        )
+        inside = (_decode_tool(each, f"{at}.tools.{n}", name, given.description or "") for n, each in enumerate(given.tools))
         return [tool for tools in inside for tool in tools]
     return (
         Tool(
@@ -100,6 +105,8 @@ def _decode_tool(raw: msgspec.Raw, at: str, *, namespace: str, description: str)
 
 def _native_settings(given: _ToolOnWire) -> dict[str, msgspec.Raw]:
     values = (given.defer_loading, given.allowed_callers, given.output_schema, given.async_)
+    if all(value is NO_JSON for value in values):
+        return {}
     return {name: value for name, value in zip(NATIVE_SETTINGS, values, strict=True) if value != NO_JSON}
 
 

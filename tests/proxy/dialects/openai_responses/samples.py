@@ -1,0 +1,54 @@
+"""What the tests of this dialect share."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from proxy.canonical import Message, Request, Text
+from proxy.dialects.base import Destination, Reply
+from proxy.dialects.openai_responses import DIALECT
+from proxy.quirks import Quirks, merged
+
+KEY = b"the secret of the tests"
+REPLY_ID = "0123456789abcdef01234567"
+
+
+def body(**fields: Any) -> bytes:
+    """A request body of a Responses client."""
+    return msgspec.json.encode({"model": "m", "input": "hi", **fields})
+
+
+def decoded(**fields: Any) -> Request:
+    return DIALECT.decode_request(DIALECT.open_request(body(**fields)), KEY)
+
+
+def messages(*items: Any, **fields: Any) -> tuple[Message, ...]:
+    """The messages of an input."""
+    return decoded(input=list(items), **fields).messages
+
+
+def request(*parts: Any, family: str = "anthropic", **fields: Any) -> Request:
+    """A canonical request; ``parts`` are messages, or texts of the user."""
+    given = tuple(part if isinstance(part, Message) else Message("user", (Text(part),)) for part in parts or ("hi",))
+    return Request(model="m", messages=given, family=family, **fields)
+
+
+def encoded(given: Request, *, model: str = "up", upstream: str = "up-1", stream: bool = False, **quirks: Any) -> dict[str, Any]:
+    """The body for a Responses upstream, parsed."""
+    destination = Destination(model=model, dialect="openai_responses", upstream=upstream, stream=stream, quirks=merged(quirks))
+    parsed: dict[str, Any] = json.loads(DIALECT.encode_request(given, destination))
+    return parsed
+
+
+def destination(**fields: Any) -> Destination:
+    return Destination(model="up", dialect="openai_responses", upstream="up-1", **fields)
+
+
+def reply(given: Request | None = None, model: str = "m") -> Reply:
+    return Reply(id=REPLY_ID, created=1_800_000_000, model=model, request=given or decoded(), seal_key=KEY)
+
+
+QUIRKS = Quirks()

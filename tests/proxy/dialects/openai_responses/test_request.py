@@ -1,0 +1,483 @@
+"""What a Responses client sends, as it is understood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from proxy import reasoning
+from proxy.canonical import (
+    Audio,
+    CacheMark,
+    Demand,
+    Document,
+    HostedTool,
+    Image,
+    Message,
+    Opaque,
+    OutputFormat,
+    Reasoning,
+    ReasoningSetting,
+    Seal,
+    Source,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+from proxy.dialects.openai_responses import DIALECT
+from proxy.errors import ClientMistake
+from tests.proxy.dialects.openai_responses.samples import KEY, body, decoded, messages
+
+PNG = "data:image/png;base64,iVBORw0KGgo="
+
+
+def raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def mistake(given: bytes) -> tuple[str | None, str]:
+    with pytest.raises(ClientMistake) as caught:
+        DIALECT.decode_request(DIALECT.open_request(given), KEY)
+    return caught.value.failure.param, caught.value.failure.message
+
+
+# --- input -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_string_is_one_user_message() -> None:
+    assert decoded(input="hello").messages == (Message("user", (Text("hello"),)),)
+
+
+def test_items_without_a_type_are_messages() -> None:
+    assert messages({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}) == (
+        Message("user", (Text("a"),)),
+        Message("assistant", (Text("b"),)),
+    )
+
+
+def test_instructions_come_before_leading_developer_and_system_items() -> None:
+    request = decoded(
+        instructions="first",
+        input=[
+            {"role": "developer", "content": [{"type": "input_text", "text": "second"}, {"type": "input_text", "text": "third"}]},
+            {"role": "system", "content": "fourth"},
+            {"role": "user", "content": "hi"},
+            {"role": "developer", "content": "late"},
+        ],
+    )
+    assert request.system == (Text("first"), Text("second"), Text("third"), Text("fourth"))
+    assert request.messages == (Message("user", (Text("hi"),)), Message("system", (Text("late"),)))
+
+
+def test_empty_instructions_are_no_system_text() -> None:
+    assert decoded(instructions="").system == ()
+
+
+def test_assistant_items_up_to_the_next_output_form_one_message() -> None:
+    assert messages(
+        {"role": "user", "content": "go"},
+        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}], "encrypted_content": "gAAA"},
+        {"type": "message", "id": "msg_1", "status": "completed", "phase": "final", "role": "assistant",
+         "content": [{"type": "output_text", "text": "calling", "annotations": [{"type": "file_path"}]}]},
+        {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "arguments": "{}", "status": "completed"},
+        {"type": "custom_tool_call", "call_id": "c2", "name": "patch", "input": "*** Begin", "namespace": "tools"},
+        {"type": "function_call_output", "call_id": "c1", "output": "one"},
+        {"type": "custom_tool_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "two"}]},
+        {"role": "assistant", "content": "done"},
+    ) == (
+        Message("user", (Text("go"),)),
+        Message(
+            "assistant",
+            (
+                Reasoning("hm", Seal("openai_responses", None, {"id": "rs_1", "encrypted_content": "gAAA"})),
+                Text("calling"),
+                ToolCall("c1", "f", "{}"),
+                ToolCall("c2", "patch", "*** Begin", kind="custom", namespace="tools"),
+            ),
+        ),
+        Message("user", (ToolResult("c1", (Text("one"),)), ToolResult("c2", (Text("two"),), kind="custom"))),
+        Message("assistant", (Text("done"),)),
+    )  # fmt: skip
+
+
+def test_parts_of_a_user_message_keep_their_order() -> None:
+    content = [
+        {"type": "input_text", "text": "look", "prompt_cache_breakpoint": {"mode": "explicit"}},
+        {"type": "input_image", "image_url": PNG, "detail": "low"},
+        {"type": "input_image", "image_url": "https://example.com/a.png"},
+        {"type": "input_image", "file_id": "file-1"},
+        {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0="},
+        {"type": "input_file", "filename": "a.txt", "file_data": "data:text/plain;base64,aGVsbG8="},
+        {"type": "input_file", "file_url": "https://example.com/b.pdf"},
+        {"type": "input_audio", "input_audio": {"data": "UklG", "format": "wav"}},
+        {"type": "input_video", "data": "x"},
+    ]
+    (message,) = messages({"role": "user", "content": content})
+    at = "input.0.content."
+    assert message.parts == (
+        Text("look", CacheMark()),
+        Image(Source("base64", "iVBORw0KGgo=", "image/png"), "low", at=at + "1"),
+        Image(Source("url", "https://example.com/a.png"), at=at + "2"),
+        Image(Source("file", "file-1"), at=at + "3"),
+        Document(Source("base64", "JVBERi0=", "application/pdf"), filename="a.pdf", at=at + "4"),
+        Document(Source("text", "hello", "text/plain"), filename="a.txt", at=at + "5"),
+        Document(Source("url", "https://example.com/b.pdf"), at=at + "6"),
+        Audio("UklG", "wav", at + "7"),
+        Opaque("openai_responses", "input_video", raw({"type": "input_video", "data": "x"}), at=at + "8"),
+    )
+
+
+def test_images_in_tool_outputs_stay_there() -> None:
+    output = [{"type": "input_text", "text": "shot:"}, {"type": "input_image", "image_url": PNG}]
+    *_, last = messages(
+        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": ""},
+        {"type": "function_call_output", "call_id": "c1", "output": output},
+    )
+    image = Image(Source("base64", "iVBORw0KGgo=", "image/png"), at="input.1.output.1")
+    assert last == Message("user", (ToolResult("c1", (Text("shot:"), image)),))
+
+
+def test_an_empty_output_is_an_empty_result() -> None:
+    *_, last = messages(
+        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": ""},
+        {"type": "function_call_output", "call_id": "c1", "output": ""},
+    )
+    assert last == Message("user", (ToolResult("c1"),))
+
+
+def test_refusals_of_the_history_are_known_as_such() -> None:
+    (message,) = messages({"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]})
+    assert message.parts == (Text("no", refusal=True),)
+
+
+def test_lone_surrogates_become_replacement_characters() -> None:
+    given = b'{"model":"m","input":[{"role":"user","content":"a\\ud83d"},{"role":"assistant","content":"b"}]}'
+    request = DIALECT.decode_request(DIALECT.open_request(given), KEY)
+    assert request.messages == (Message("user", (Text("a\N{REPLACEMENT CHARACTER}"),)), Message("assistant", (Text("b"),)))
+
+
+# --- reasoning, compaction, items of the vendor ----------------------------------------------------------------------
+
+
+def test_a_carrier_is_opened_with_our_key() -> None:
+    seal = Seal("anthropic", "anthropic", {"signature": "sig"})
+    item = {"type": "reasoning", "id": "rs_9", "summary": [{"type": "summary_text", "text": "hm"}]}
+    (good,) = messages({**item, "encrypted_content": reasoning.pack(seal, KEY)})
+    (forged,) = messages({**item, "encrypted_content": reasoning.pack(seal, b"another key")})
+    assert (good.parts, forged.parts) == ((Reasoning("hm", seal),), (Reasoning("hm", None),))
+
+
+def test_summary_parts_are_joined_by_empty_lines() -> None:
+    summary = [{"type": "summary_text", "text": "one"}, {"type": "summary_text", "text": "two"}]
+    (message,) = messages({"type": "reasoning", "id": "rs_1", "summary": summary, "encrypted_content": "gAAA"})
+    assert message.parts[0] == Reasoning("one\n\ntwo", Seal("openai_responses", None, {"id": "rs_1", "encrypted_content": "gAAA"}))
+
+
+def test_raw_reasoning_stands_in_for_a_missing_summary() -> None:
+    (message,) = messages({"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "raw"}]})
+    assert message.parts == (Reasoning("raw", None),)
+
+
+def test_hosted_tool_items_are_history_with_their_words() -> None:
+    search = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "x"}}
+    shell = {"type": "shell_call_output", "call_id": "s1", "output": [{"stdout": "a", "stderr": "b", "outcome": {"type": "exit"}}]}
+    mcp = {"type": "mcp_call", "id": "mcp_1", "name": "t", "arguments": "{}", "server_label": "s", "output": "found"}
+    (message,) = messages(search, shell, mcp)
+    family = "openai_responses"
+    assert message == Message(
+        "assistant",
+        (
+            Opaque(family, "web_search_call", raw(search), history=True, at="input.0"),
+            Opaque(family, "shell_call_output", raw(shell), "a\nb", history=True, at="input.1"),
+            Opaque(family, "mcp_call", raw(mcp), "found", history=True, at="input.2"),
+        ),
+    )
+
+
+def test_kinds_that_nobody_knows_are_kept_for_their_own_family() -> None:
+    item = {"type": "telepathy", "content": 7}
+    assert messages(item) == (Message("user", (Opaque("openai_responses", "telepathy", raw(item), at="input.0"),)),)
+
+
+def test_a_foreign_compaction_is_kept_whole() -> None:
+    item = {"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAA"}
+    assert messages(item) == (Message("assistant", (Opaque("openai_responses", "compaction", raw(item), history=True, at="input.0"),)),)
+
+
+def test_calls_without_a_namespace_mean_the_tool_in_the_default_one() -> None:
+    tools = [{"type": "namespace", "name": "functions", "description": "", "tools": [{"type": "custom", "name": "exec"}]}]
+    (message,) = messages(
+        {"type": "additional_tools", "role": "developer", "tools": tools},
+        {"type": "custom_tool_call", "call_id": "c1", "name": "exec", "input": "ls"},
+    )
+    assert message.parts == (ToolCall("c1", "exec", "ls", kind="custom", namespace="functions"),)
+
+
+# --- tools -----------------------------------------------------------------------------------------------------------
+
+
+def test_tools_of_every_kind() -> None:
+    schema = {"type": "object", "properties": {"b": {}, "a": {}}}
+    grammar = {"type": "grammar", "syntax": "lark", "definition": "start: /.+/"}
+    request = decoded(
+        tools=[
+            {"type": "function", "name": "f", "description": "does f", "parameters": schema, "strict": False, "defer_loading": True},
+            {"type": "function", "name": "g", "parameters": None},
+            {"type": "custom", "name": "patch", "description": "patches", "format": grammar},
+            {"type": "namespace", "name": "ns", "description": "a space", "tools": [{"type": "function", "name": "h", "strict": True}]},
+            {"type": "web_search", "external_web_access": True},
+            {"type": "mcp", "server_label": "s", "tools": "any", "name": 5},
+        ],
+        input=[
+            {"type": "additional_tools", "role": "developer", "tools": [{"type": "function", "name": "late"}]},
+            {"role": "user", "content": "hi"},
+        ],
+    )
+    family = "openai_responses"
+    assert request.tools == (
+        Tool(name="f", description="does f", schema=raw(schema), strict=False, family=family, native={"defer_loading": raw(True)}),
+        Tool(name="g", family=family),
+        Tool(name="patch", description="patches", kind="custom", format=raw(grammar), family=family),
+        Tool(name="h", strict=True, namespace="ns", namespace_description="a space", family=family),
+        HostedTool(
+            family=family, type="web_search", name="web_search", native=raw({"type": "web_search", "external_web_access": True}), at="tools.4"
+        ),
+        HostedTool(
+            family=family, type="mcp", name="mcp", native=raw({"type": "mcp", "server_label": "s", "tools": "any", "name": 5}), at="tools.5"
+        ),
+        Tool(name="late", family=family),
+    )
+
+
+def test_schemas_keep_every_byte() -> None:
+    schema = b'{"type": "object",  "x-unknown": 1.0, "properties": {"z": {"const": 1e2}}}'
+    given = b'{"model":"m","input":"hi","tools":[{"type":"function","name":"f","parameters":' + schema + b"}]}"
+    tool = DIALECT.decode_request(DIALECT.open_request(given), KEY).tools[0]
+    assert isinstance(tool, Tool)
+    assert tool.schema == msgspec.Raw(schema)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("auto", ToolChoice(mode="auto")),
+        ("none", ToolChoice(mode="none")),
+        ("required", ToolChoice(mode="required")),
+        (None, None),
+        ({"type": "function", "name": "f"}, ToolChoice(mode="tool", name="f")),
+        ({"type": "custom", "name": "p"}, ToolChoice(mode="tool", name="p", kind="custom")),
+        ({"type": "web_search_preview"}, ToolChoice(mode="tool", name="web_search_preview", kind="web_search_preview")),
+        ({"type": "mcp", "server_label": "s", "name": "t"}, ToolChoice(mode="tool", name="mcp", kind="mcp")),
+        (
+            {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "f"}, {"type": "image_generation"}]},
+            ToolChoice(mode="required", subset=("f", "image_generation")),
+        ),
+    ],
+)
+def test_tool_choices(given: Any, expected: ToolChoice | None) -> None:
+    assert decoded(tool_choice=given).tool_choice == expected
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+def test_settings_that_others_know() -> None:
+    request = decoded(
+        max_output_tokens=100, temperature=0.5, top_p=0.9, parallel_tool_calls=False, metadata={"a": "b"}, service_tier="flex",
+        user="u", safety_identifier="s", prompt_cache_key="k", stream=True, client_metadata={"session_id": "sess", "n": 1},
+        text={"verbosity": "low", "format": {"type": "json_schema", "name": "x", "schema": {"type": "object"}, "strict": True}},
+        reasoning={"effort": "xhigh", "summary": "detailed"},
+    )  # fmt: skip
+    told = {name: getattr(request, name) for name in request.__struct_fields__ if name not in ("messages", "extra", "model", "family")}
+    assert {name: value for name, value in told.items() if value not in (None, (), False)} == {
+        "max_tokens": 100,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "metadata": {"a": "b"},
+        "service_tier": "flex",
+        "end_user": "s",
+        "prompt_cache_key": "k",
+        "stream": True,
+        "session": "sess",
+        "verbosity": "low",
+        "output": OutputFormat(kind="json_schema", name="x", schema=raw({"type": "object"}), strict=True),
+        "reasoning": ReasoningSetting(mode="effort", effort="xhigh", summary="detailed"),
+    }
+    assert request.parallel_calls is False
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, None),
+        ({}, None),
+        ({"format": None}, None),
+        ({"format": {"type": "text"}}, None),
+        ({"format": {"type": "json_object"}}, OutputFormat(kind="json_object")),
+    ],
+)
+def test_output_formats(text: Any, expected: OutputFormat | None) -> None:
+    assert decoded(text=text).output == expected
+
+
+@pytest.mark.parametrize("given", [None, {}, {"summary": "auto"}, {"effort": None}])
+def test_reasoning_without_an_effort_asks_for_nothing(given: Any) -> None:
+    assert decoded(reasoning=given).reasoning is None
+
+
+def test_null_means_absent_everywhere() -> None:
+    names = (
+        "instructions", "max_output_tokens", "tools", "tool_choice", "text", "reasoning", "include", "store", "stream", "temperature", "top_p",
+        "top_logprobs", "metadata", "user", "previous_response_id", "conversation", "prompt", "background", "truncation", "service_tier",
+    )  # fmt: skip
+    assert decoded(**dict.fromkeys(names)) == decoded()
+
+
+def test_the_clients_own_json_is_kept_for_the_echo() -> None:
+    given = b'{"model":"m","input":"hi","temperature":1.50,"tools":[ {"type":"function","name":"f"} ],"stream":true,"unknown":null}'
+    request = DIALECT.decode_request(DIALECT.open_request(given), KEY)
+    assert request.extra == {"temperature": msgspec.Raw(b"1.50"), "tools": msgspec.Raw(b'[ {"type":"function","name":"f"} ]')}
+
+
+@pytest.mark.parametrize("field", ["previous_response_id", "conversation", "prompt"])
+def test_what_lives_on_the_vendors_side_is_demanded(field: str) -> None:
+    (demand,) = decoded(**{field: "x" if field != "prompt" else {"id": "x"}}).demands
+    assert (demand.field, demand.carried_by) == (field, ("openai_responses",))
+
+
+def test_stored_responses_say_how_they_are_switched_on() -> None:
+    (demand,) = decoded(previous_response_id="resp_1").demands
+    assert "PXBIN_RESPONSES_STORE_SECONDS" in demand.message
+
+
+def test_background_is_demanded_only_when_it_is_true() -> None:
+    assert [demand.field for demand in decoded(background=True).demands] == ["background"]
+    assert decoded(background=False).demands == ()
+
+
+def test_log_probabilities_are_demanded_of_those_that_have_them() -> None:
+    request = decoded(include=["message.output_text.logprobs"], top_logprobs=3)
+    assert (request.logprobs, request.top_logprobs) == (True, 3)
+    assert request.demands == (
+        Demand(
+            field="include",
+            message="include: log probabilities are not available at this model's upstream",
+            carried_by=("openai_chat", "openai_responses"),
+        ),
+    )
+
+
+def test_references_to_stored_items_are_demanded() -> None:
+    request = decoded(input=[{"type": "item_reference", "id": "msg_1"}, {"id": "rs_1"}])
+    assert [(demand.field, demand.carried_by) for demand in request.demands] == [
+        ("input.0", ("openai_responses",)),
+        ("input.1", ("openai_responses",)),
+    ]
+
+
+# --- mistakes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "param", "words"),
+    [
+        (b"", None, "empty"),
+        (b"[]", None, "Expected"),
+        (b"{", None, "not valid JSON"),
+        (b'{"input":"hi"}', "model", "model: the field is required"),
+        (b'{"model":5,"input":"hi"}', "model", "model: Expected `str`, got `int`"),
+        (b'{"model":"m"}', "input", "input: the field is required"),
+        (b'{"model":"m","input":[]}', "input", "input: the field is required"),
+        (b'{"model":"m","input":5}', "input", "input: Expected `str | array`, got `int`"),
+        (b'{"model":"m","messages":[]}', "messages", "/v1/chat/completions"),
+        (body(stream="yes"), "stream", "stream: Expected `bool | null`"),
+        (body(temperature="hot"), "temperature", "temperature: Expected `float | null`"),
+        (body(max_output_tokens=1.5), "max_output_tokens", "max_output_tokens: Expected `int | null`"),
+        (body(tools={}), "tools", "tools: Expected `array`"),
+        (body(tools=[5]), "tools.0", "tools.0: Expected `object`"),
+        (body(tools=[{"name": "f"}]), "tools.0.type", "tools.0.type: the field is required"),
+        (body(tools=[{"type": "function"}]), "tools.0.name", "tools.0.name: the field is required"),
+        (body(tools=[{"type": "function", "name": 5}]), "tools.0.name", "tools.0.name: Expected"),
+        (body(tools=[{"type": "namespace", "name": "n"}]), "tools.0.tools", "tools.0.tools: a namespace"),
+        (body(tools=[{"type": "namespace", "name": "n", "tools": [{"type": "function"}]}]), "tools.0.tools.0.name", "required"),
+        (body(tool_choice="any"), "tool_choice", "tool_choice: 'any' is not one of none, auto, required"),
+        (body(tool_choice={"type": "function"}), "tool_choice.name", "required"),
+        (body(tool_choice={"type": "allowed_tools", "mode": "none"}), "tool_choice.mode", "'none' is not one of auto, required"),
+        (body(text={"format": {"type": "json_schema", "name": "x"}}), "text.format.schema", "required"),
+        (body(text={"format": {"type": "json_schema", "schema": {}}}), "text.format.name", "required"),
+        (body(text={"format": {"type": "yaml"}}), "text.format.type", "'yaml' is not one of"),
+        (body(reasoning={"effort": "lots"}), "reasoning.effort", "'lots' is not one of none, minimal"),
+        (body(metadata={"a": 1}), "metadata", "Expected `str`"),
+        (body(include="x"), "include", "Expected `array | null`"),
+        (body(input=[5]), "input.0", "input.0: Expected `object`"),
+        (body(input=[{"role": "tool", "content": "x"}]), "input.0.role", "'tool' is not a role"),
+        (body(input=[{"type": "message", "content": "x"}]), "input.0.role", "the field is required"),
+        (body(input=[{"role": "user"}]), "input.0.content", "required"),
+        (body(input=[{"role": "user", "content": 5}]), "input.0.content", "Expected `str | array | null`"),
+        (body(input=[{"role": "user", "content": [{"text": "x"}]}]), "input.0.content.0.type", "required"),
+        (body(input=[{"role": "user", "content": [{"type": "input_text"}]}]), "input.0.content.0.text", "required"),
+        (body(input=[{"role": "user", "content": [{"type": "input_image"}]}]), "input.0.content.0", "image_url or file_id"),
+        (
+            body(input=[{"role": "user", "content": [{"type": "input_image", "image_url": {"url": PNG}}]}]),
+            "input.0.content.0.image_url",
+            "Expected `str | null`",
+        ),
+        (
+            body(input=[{"role": "user", "content": [{"type": "input_image", "image_url": "data:oops"}]}]),
+            "input.0.content.0.image_url",
+            "not a data URL that can be read",
+        ),
+        (body(input=[{"role": "user", "content": [{"type": "input_file"}]}]), "input.0.content.0", "file_data, file_url or file_id"),
+        (body(input=[{"role": "user", "content": [{"type": "input_audio"}]}]), "input.0.content.0.input_audio", "required"),
+        (
+            body(input=[{"role": "user", "content": [{"type": "input_file", "file_data": "data:text/plain;base64,/w=="}]}]),
+            "input.0.content.0.file_data",
+            "not valid UTF-8",
+        ),
+        (
+            body(input=[{"role": "developer", "content": [{"type": "input_image", "image_url": PNG}]}]),
+            "input.0.content.0",
+            "can hold text only",
+        ),
+        (body(input=[{"type": "function_call", "name": "f", "arguments": "{}"}]), "input.0.call_id", "required"),
+        (body(input=[{"type": "function_call", "call_id": "c", "arguments": "{}"}]), "input.0.name", "required"),
+        (body(input=[{"type": "function_call", "call_id": "c", "name": "f", "arguments": {}}]), "input.0.arguments", "string of JSON"),
+        (body(input=[{"type": "custom_tool_call", "call_id": "c", "name": "f"}]), "input.0.input", "required"),
+        (body(input=[{"type": "function_call_output", "output": "x"}]), "input.0.call_id", "required"),
+        (body(input=[{"type": "function_call_output", "call_id": "c"}]), "input.0.output", "string or a list"),
+        (body(input=[{"type": "function_call_output", "call_id": "c", "output": {"a": 1}}]), "input.0.output", "string or a list"),
+        (body(input=[{"type": "compaction"}]), "input.0.encrypted_content", "required"),
+        (body(input=[{"type": "reasoning", "summary": [{"type": "summary_text"}]}]), "input.0.summary.0.text", "required"),
+    ],
+)
+def test_mistakes_name_their_place(given: bytes, param: str | None, words: str) -> None:
+    said_param, message = mistake(given)
+    assert said_param == param
+    assert words in message
+
+
+def test_what_is_stored_elsewhere_may_replace_the_input() -> None:
+    request = DIALECT.open_request(b'{"model":"m","previous_response_id":"resp_1"}')
+    assert DIALECT.decode_request(request, KEY).messages == ()
+
+
+def test_unknown_roles_are_refused_before_anything_is_decoded() -> None:
+    with pytest.raises(ClientMistake, match="'tool' is not a role"):
+        DIALECT.open_request(body(input=[{"role": "tool", "content": "x"}]))
+
+
+def test_a_deep_nesting_is_refused() -> None:
+    param, message = mistake(b'{"model":"m","input":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+    assert (param, message) == (None, "The request is nested too deeply")
+
+
+def test_an_input_put_in_later_is_the_one_that_counts() -> None:
+    envelope = DIALECT.open_request(body(input="first"))
+    changed = msgspec.structs.replace(envelope, fields={**envelope.fields, "input": raw("second")})
+    assert DIALECT.decode_request(changed, KEY).messages == (Message("user", (Text("second"),)),)
+
+
