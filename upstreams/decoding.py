@@ -7,10 +7,10 @@ pieces of bounded size, so a small read that would become gigabytes does not.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-import brotli
+import brotli  # type: ignore[import-untyped]
 import zstandard
 
 PIECE = 256 * 1024
@@ -140,7 +140,7 @@ class Chain:
             decoder.close()
 
 
-MAKERS = {
+MAKERS: dict[str, Callable[[], Decoder]] = {
     "gzip": lambda: ZlibDecoder(raw_allowed=False),
     "x-gzip": lambda: ZlibDecoder(raw_allowed=False),
     "deflate": lambda: ZlibDecoder(raw_allowed=True),
