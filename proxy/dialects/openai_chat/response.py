@@ -21,7 +21,7 @@ from proxy.dialects.openai_chat.usage import (
     service_tier,
 )
 from proxy.dialects.openai_errors import failure_told
-from proxy.errors import Failure, UpstreamFailed
+from proxy.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.quirks import Quirks
 
 FAMILY = "openai_chat"
@@ -105,7 +105,10 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:
     try:
         answer = _ANSWER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _refuse(body, error)
+        try:
+            answer = wire.decode(body, _ANSWER)  # mends lone surrogates
+        except ClientMistake:
+            _refuse(body, error)
     choice = _first(answer)
     if choice is None or choice.message is None:
         _refuse(body, None)

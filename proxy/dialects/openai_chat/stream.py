@@ -92,13 +92,13 @@ class ChatStreamDecoder:
             return []
         try:
             chunk = _CHUNK.decode(frame.data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if frame.data.strip() == _DONE:
                 return self._finish()
             try:
                 chunk = wire.decode(frame.data, _CHUNK)  # mends lone surrogates
-            except ClientMistake as mistake:
-                return self._fail(_unreadable(frame, str(mistake)))
+            except ClientMistake:
+                return self._fail(_unreadable(frame, error))
         if chunk.error is not None or frame.event == "error" or chunk.object == "error":
             return self._fail(failure_told(msgspec.json.decode(frame.data, strict=False) if chunk.error is None else chunk.error))
         events: list[Event] = []
@@ -230,7 +230,7 @@ class ChatStreamDecoder:
             events.append(UsageReported(usage))
 
 
-def _unreadable(frame: Frame, why: str) -> Failure:
+def _unreadable(frame: Frame, why: Exception) -> Failure:
     """A frame that is no chunk; plain words after ``event: error`` are the upstream's own."""
     if frame.event == "error":
         return failure_told(frame.data.decode("utf-8", "replace"))
