@@ -73,3 +73,23 @@ def _json_error(request: HttpRequest, headers: list[edge.Header], identity: byte
     if "Allow" in response.headers:
         told.headers["Allow"] = response.headers["Allow"]
     return told
+
+
+def trailing_slash(get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> Callable[[HttpRequest], object]:
+    """Serve ``/api/v1/keys/`` as ``/api/v1/keys``: a redirect would lose the body of a POST."""
+
+    def middleware(request: HttpRequest) -> object:
+        if request.path_info.startswith("/api/") and request.path_info.endswith("/"):
+            request.path_info = request.path = request.path_info.rstrip("/")
+        return get_response(request)
+
+    async def async_middleware(request: HttpRequest) -> object:
+        if request.path_info.startswith("/api/") and request.path_info.endswith("/"):
+            request.path_info = request.path = request.path_info.rstrip("/")
+        answer = get_response(request)
+        return answer if isinstance(answer, HttpResponseBase) else await answer
+
+    return async_middleware if iscoroutinefunction(get_response) else middleware
+
+
+trailing_slash.sync_capable = trailing_slash.async_capable = True  # type: ignore[attr-defined]

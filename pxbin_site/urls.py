@@ -1,10 +1,10 @@
 """Every address of the site that the stock Django handler answers, and those of the proxy."""
 
-import importlib.util
-
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import include, path
+
+from pxbin_site.api import api
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -17,9 +17,6 @@ def home(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("", home),
     path("admin/", admin.site.urls),
+    path("api/v1/", api.urls),
     path("", include("proxy.urls")),
 ]
-if importlib.util.find_spec("billing.api"):
-    from pxbin_site.api import api
-
-    urlpatterns.append(path("api/v1/", api.urls))
