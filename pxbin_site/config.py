@@ -81,7 +81,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     # What it remembers and says.
     log_buffer_size: int = 10_000
     log_retention_days: int = 7
-    payload_retention_days: int = 7
     payload_retention_days: int = 3
     log_format: str = "json"
     log_level: str = "info"
@@ -220,7 +219,6 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "retry_base_delay_ms": _COUNT,
     "log_buffer_size": _COUNT,
     "log_retention_days": _any_whole_number,
-    "payload_retention_days": _any_whole_number,
     "payload_retention_days": _any_whole_number,
     "log_format": _one_of(LOG_FORMATS),
     "log_level": _one_of(LOG_LEVELS),
