@@ -1,0 +1,147 @@
+"""`python -m bench`: start an upstream and a gateway, measure every scenario, print a table."""
+
+import argparse
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from bench.gateway import ROOT, Gateway
+from bench.measure import Bench, Figures
+from bench.scenarios import SCENARIOS, Scenario
+
+COLUMNS = (
+    ("CPU ms", "cpu_ms", ".3f"),
+    ("req/s", "per_second", ".0f"),
+    ("p50 ms", "p50_ms", ".2f"),
+    ("p99 ms", "p99_ms", ".2f"),
+    ("first p50", "first_p50_ms", ".2f"),
+    ("first p99", "first_p99_ms", ".2f"),
+    ("web MiB", "web_memory", ".0f"),
+    ("all MiB", "memory", ".0f"),
+)
+
+
+def main() -> int:
+    """Run; the status is 1 when an answer was wrong or a log row is missing."""
+    options = arguments()
+    chosen = [scenario for scenario in SCENARIOS if not options.only or any(word in scenario.name for word in options.only)]
+    if not chosen:
+        print("no such scenario; there are:", *(scenario.name for scenario in SCENARIOS), sep="\n  ")
+        return 2
+    server_core, load_core = cores()
+    results: list[Figures] = []
+    with ExitStack() as stack:
+        bench = Bench(core=load_core)
+        stack.callback(bench.close)
+        roots = [ROOT] + ([stack.enter_context(checkout(options.vs))] if options.vs else [])
+        gateways = [
+            stack.enter_context(Gateway.started(root, upstream_port=bench.upstream_port, core=server_core, profile=options.profile))
+            for root in roots
+        ]
+        if not options.json:
+            print(heading(server_core, load_core))
+        for scenario in chosen:
+            figures = measure(bench, gateways, scenario, options)
+            results += figures
+            if not options.json:
+                for line in figures:
+                    print(row(line), flush=True)
+    if options.json:
+        print(msgspec.json.format(msgspec.json.encode(results)).decode())
+    return report_faults(results)
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measure what a request costs. docs/benchmarks.md explains the figures."
+    )
+    parser.add_argument("--only", action="append", metavar="WORDS", help="only scenarios whose name holds these words (may be repeated)")
+    parser.add_argument("--requests", type=int, default=4000, help="requests of a measurement (default 4000; large bodies a tenth)")
+    parser.add_argument("--connections", type=int, help="connections of the load (default 32; slow streams 200)")
+    parser.add_argument("--rounds", type=int, default=1, help="repeat and show the round with the least CPU time (default 1)")
+    parser.add_argument("--vs", metavar="REF", help="measure this git revision too, in turns with the working tree")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="write a cProfile of the server there (the figures are then useless)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args()
+    if options.profile:
+        options.profile = options.profile.resolve()
+        if options.vs:
+            parser.error("--profile and --vs exclude each other")
+    return options
+
+
+def measure(bench: Bench, gateways: list[Gateway], scenario: Scenario, options: argparse.Namespace) -> list[Figures]:
+    """The figures of one scenario: direct, then every gateway, each in its best round."""
+    size = {"requests": options.requests, "connections": options.connections}
+    found = [bench.direct(scenario, **size)]
+    rounds = [[bench.through(gateway, scenario, **size) for gateway in gateways] for _ in range(options.rounds)]
+    for turn in zip(*rounds, strict=True):
+        best = min(turn, key=lambda figures: figures.cpu_ms or 0.0)
+        best.wrong = [fault for figures in turn for fault in figures.wrong]
+        best.rows_missing = sum(figures.rows_missing for figures in turn)
+        found.append(best)
+    return found
+
+
+def cores() -> tuple[int | None, int | None]:
+    """A core for the server and one for the load, where the machine has two and `taskset`."""
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return (allowed[0], allowed[1]) if len(allowed) > 1 and shutil.which("taskset") else (None, None)
+
+
+class checkout:  # noqa: N801  (a context manager, used like a function)
+    """A git revision, unpacked into a directory of its own."""
+
+    def __init__(self, revision: str) -> None:
+        self._revision = revision
+        self._directory = tempfile.TemporaryDirectory(prefix="pxbin-bench-")
+
+    def __enter__(self) -> Path:
+        archive = subprocess.run(["git", "archive", self._revision], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+        target = Path(self._directory.name) / self._revision.replace("/", "-")
+        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+            files.extractall(target, filter="data")
+        return target
+
+    def __exit__(self, *_: object) -> None:
+        self._directory.cleanup()
+
+
+def heading(server_core: int | None, load_core: int | None) -> str:
+    """Where the measurement runs, and the names of the columns."""
+    where = f"server on core {server_core}, load and upstream on core {load_core}" if server_core is not None else "processes not pinned"
+    return f"{where}\n\n{'':42} {'':10} " + " ".join(f"{title:>9}" for title, _, _ in COLUMNS)
+
+
+def row(figures: Figures) -> str:
+    """One line of the table."""
+    cells = [getattr(figures, name) for _, name, _ in COLUMNS]
+    shown = ["-" if cell is None else format(cell, form) for cell, (_, _, form) in zip(cells, COLUMNS, strict=True)]
+    name = figures.scenario if figures.server == "direct" else ""
+    return f"{name:42} {figures.server[:10]:10} " + " ".join(f"{cell:>9}" for cell in shown)
+
+
+def report_faults(results: list[Figures]) -> int:
+    """Say what was wrong; the status of the command."""
+    status = 0
+    for figures in results:
+        if figures.rows_missing:
+            print(f"{figures.scenario} ({figures.server}): {figures.rows_missing} log rows are missing", file=sys.stderr)
+            status = 1
+        for fault in figures.wrong:
+            print(f"{figures.scenario} ({figures.server}): {fault}", file=sys.stderr)
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

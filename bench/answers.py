@@ -1,0 +1,78 @@
+"""The canned answers of the bench's upstream, and the texts that a client must get out of them."""
+
+import json
+from typing import Any
+
+CHUNKS = 50
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+
+WORDS = [f"word{number:02} " for number in range(CHUNKS)]
+TEXT = "".join(WORDS)
+INPUT_TOKENS, OUTPUT_TOKENS = 21, 100
+
+_CHAT_USAGE = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS, "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS}
+_MESSAGES_USAGE = {"input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS}
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _chunk(choices: list[dict[str, Any]], **more: Any) -> bytes:
+    chunk = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1767225600, "model": "bench", "choices": choices, **more}
+    return b"data: " + _json(chunk) + b"\n\n"
+
+
+def _choice(delta: dict[str, Any], finish: str | None = None) -> list[dict[str, Any]]:
+    return [{"index": 0, "delta": delta, "finish_reason": finish}]
+
+
+def _event(kind: str, **fields: Any) -> bytes:
+    return f"event: {kind}\ndata: ".encode() + _json({"type": kind, **fields}) + b"\n\n"
+
+
+def _message(content: list[dict[str, Any]], stop: str | None, usage: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": "msg_bench",
+        "type": "message",
+        "role": "assistant",
+        "model": "bench",
+        "content": content,
+        "stop_reason": stop,
+        "stop_sequence": None,
+        "usage": usage,
+    }
+
+
+WHOLE = {
+    CHAT: _json(
+        {
+            "id": "chatcmpl-bench",
+            "object": "chat.completion",
+            "created": 1767225600,
+            "model": "bench",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}],
+            "usage": _CHAT_USAGE,
+        }
+    ),
+    MESSAGES: _json(_message([{"type": "text", "text": TEXT}], "end_turn", _MESSAGES_USAGE)),
+}
+
+_BLOCK = {"type": "text", "text": ""}
+_DELTA = {"stop_reason": "end_turn", "stop_sequence": None}
+
+EVENTS = {
+    CHAT: [
+        _chunk(_choice({"role": "assistant", "content": ""})) + _chunk(_choice({"content": WORDS[0]})),
+        *(_chunk(_choice({"content": word})) for word in WORDS[1:]),
+        _chunk(_choice({}, "stop")) + _chunk([], usage=_CHAT_USAGE) + b"data: [DONE]\n\n",
+    ],
+    MESSAGES: [
+        _event("message_start", message=_message([], None, {**_MESSAGES_USAGE, "output_tokens": 1}))
+        + _event("content_block_start", index=0, content_block=_BLOCK)
+        + _event("content_block_delta", index=0, delta={"type": "text_delta", "text": WORDS[0]}),
+        *(_event("content_block_delta", index=0, delta={"type": "text_delta", "text": word}) for word in WORDS[1:]),
+        _event("content_block_stop", index=0) + _event("message_delta", delta=_DELTA, usage=_MESSAGES_USAGE) + _event("message_stop"),
+    ],
+}
+"""The streams: one item for each moment at which a provider would send; the last one is the end."""

@@ -1,0 +1,124 @@
+"""One measurement: warm up, send the load, wait for the log rows, and put the figures together."""
+
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from bench.answers import TEXT
+from bench.driver import Job, Outcome
+from bench.gateway import ROOT, Gateway, pinned
+from bench.scenarios import Scenario, request
+
+WARM_UP = 0.25
+
+
+class Figures(msgspec.Struct, kw_only=True):
+    """What one scenario came to. Times in milliseconds, memory in MiB; CPU and memory are the server's, None without one."""
+
+    scenario: str
+    server: str
+    requests: int
+    cpu_ms: float | None
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    first_p50_ms: float
+    first_p99_ms: float
+    memory: float | None = None
+    web_memory: float | None = None
+    rows_missing: int = 0
+    wrong: list[str] = []
+
+
+class Bench:
+    """The upstream and the load of one run, both on a core of their own where there is a second one."""
+
+    def __init__(self, *, core: int | None) -> None:
+        self._core = core
+        self._upstream = subprocess.Popen(
+            pinned([sys.executable, "-m", "bench.upstream"], core), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._upstream.stdout is not None
+        self.upstream_port = int(self._upstream.stdout.readline())
+
+    def close(self) -> None:
+        """End the upstream."""
+        self._upstream.communicate()
+
+    def through(self, gateway: Gateway, scenario: Scenario, *, requests: int, connections: int | None) -> Figures:
+        """Measure the gateway."""
+        connections = connections or scenario.connections
+        count = max(round(requests * scenario.share), connections)
+        body = request(scenario.path, scenario.body(scenario.path), key=gateway.key, port=gateway.port)
+        job = Job(
+            port=gateway.port,
+            request=body,
+            requests=count,
+            connections=connections,
+            stream=scenario.stream,
+            text=TEXT,
+            terminator=scenario.terminator,
+        )
+        if scenario.share:
+            self._drive(msgspec.structs.replace(job, requests=max(round(count * WARM_UP), connections)))
+        gateway.settle()
+        rows, before = gateway.rows(), gateway.read()
+        outcome = self._drive(job)
+        found = gateway.await_rows(rows + count)
+        after = gateway.read()
+        figures = _figures(scenario, gateway.label, outcome)
+        figures.cpu_ms = (after.cpu - before.cpu) * 1000 / count
+        figures.memory, figures.web_memory = after.memory / 2**20, after.web_memory / 2**20
+        figures.rows_missing = rows + count - found
+        return figures
+
+    def direct(self, scenario: Scenario, *, requests: int, connections: int | None) -> Figures:
+        """Measure the same load on the upstream itself, in its own dialect: what the rest of the bench costs."""
+        connections = connections or scenario.connections
+        path = scenario.upstream_path
+        upstream = msgspec.structs.replace(scenario, path=path)
+        job = Job(
+            port=self.upstream_port,
+            request=request(f"/{scenario.mode}{path}", upstream.body(path), key="none", port=self.upstream_port),
+            requests=max(round(requests * scenario.share), connections),
+            connections=connections,
+            stream=scenario.stream,
+            text=TEXT,
+            terminator=upstream.terminator,
+        )
+        return _figures(scenario, "direct", self._drive(job))
+
+    def _drive(self, job: Job) -> Outcome:
+        done = subprocess.run(
+            pinned([sys.executable, "-m", "bench.driver"], self._core),
+            cwd=ROOT,
+            input=msgspec.json.encode(job),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return msgspec.json.decode(done.stdout, type=Outcome)
+
+
+def _figures(scenario: Scenario, server: str, outcome: Outcome) -> Figures:
+    return Figures(
+        scenario=scenario.name,
+        server=server,
+        requests=len(outcome.last),
+        cpu_ms=None,
+        per_second=len(outcome.last) / outcome.wall,
+        p50_ms=_percentile(outcome.last, 50),
+        p99_ms=_percentile(outcome.last, 99),
+        first_p50_ms=_percentile(outcome.first, 50),
+        first_p99_ms=_percentile(outcome.first, 99),
+        wrong=outcome.wrong,
+    )
+
+
+def _percentile(seconds: Sequence[float], percent: int) -> float:
+    """A percentile in milliseconds."""
+    if len(seconds) < 2:
+        return sum(seconds) * 1000
+    return statistics.quantiles(seconds, n=100, method="inclusive")[percent - 1] * 1000
