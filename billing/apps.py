@@ -8,3 +8,9 @@ class BillingConfig(AppConfig):
 
     name = "billing"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Listen for new models."""
+        from billing import signals
+
+        signals.connect()

@@ -55,6 +55,6 @@ class MoneyField(Field):
         amount = self.value_from_object(obj)
         return "" if amount is None else str(amount)
 
-    def formfield(self, **kwargs: Any) -> forms.Field | None:  # type: ignore[override]
+    def formfield(self, **kwargs: Any) -> forms.Field | None:
         """Ask for a decimal number that is not negative."""
         return super().formfield(**{"form_class": forms.DecimalField, "min_value": Decimal(0), "decimal_places": DIGITS, **kwargs})

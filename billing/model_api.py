@@ -11,7 +11,7 @@ from ninja import Router, Schema
 from pydantic import ConfigDict, Field
 
 from accounts.envelope import Refused, data, stored, timestamp, uuid_of
-from billing import prices
+from billing import price_sync, prices
 from upstreams import discovery
 from upstreams.api import Ids, deleted
 from upstreams.api import found as found_upstream
@@ -159,7 +159,7 @@ def import_models(request: HttpRequest, body: Import) -> tuple[int, dict[str, An
         raise Refused("invalid_request", "At least one model is required")
     made = discovery.import_models(upstream, [_wanted(each) for each in body.models])
     for row in made.created:
-        prices.import_for(row)
+        price_sync.attach(row)
     counts = {"upstream": shown_upstream(upstream), "models_created": len(made.created), "models_skipped": len(made.skipped)}
     return 201, data(counts)
 
@@ -167,7 +167,7 @@ def import_models(request: HttpRequest, body: Import) -> tuple[int, dict[str, An
 @router.post("/sync-pricing")
 def sync_pricing(request: HttpRequest) -> dict[str, Any]:
     """Give every model the price that the bundled price data have for it; manual prices stay."""
-    return data(prices.sync())
+    return data(price_sync.sync())
 
 
 def _required_upstream(upstream_id: str | None) -> str:

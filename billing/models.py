@@ -89,7 +89,7 @@ class Outcome(models.TextChoices):
     REJECTED = "rejected", "Rejected by pxbin"
 
 
-class RequestLogQuerySet(models.QuerySet["RequestLog"]):
+class RequestLogQuerySet(models.QuerySet["RequestLog", "RequestLog"]):
     """Questions that are asked of the log."""
 
     def newest_first(self) -> Self:

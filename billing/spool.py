@@ -15,7 +15,7 @@ from billing.journal import LIVE, NEW, SEALED
 
 log = logging.getLogger(__name__)
 
-LOCK = "lock"
+LOCK = ".lock"
 QUARANTINE = "quarantine"
 STALE_SECONDS = 60
 
@@ -34,10 +34,10 @@ class Spool:
         self.directory = directory
 
     @contextlib.contextmanager
-    def claimed(self, *, wait: bool = False) -> Iterator[bool]:
-        """Be the only one who empties the spool; yields whether we are. `wait` until the other one is done."""
+    def claimed(self, lock: str = "writer", *, wait: bool = False) -> Iterator[bool]:
+        """Be the only one who does what `lock` names; yields whether we are. `wait` until the other one is done."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = os.open(self.directory / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        file = os.open(self.directory / f"{lock}{LOCK}", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             yield _locked(file, wait=wait)
         finally:

@@ -17,12 +17,14 @@ from django.utils import timezone
 from billing import rows
 from billing.metering import Entry
 from billing.models import CommittedSegment
+from billing.price_sync import LatePrices
 from billing.spool import Segment, Spool
 
 log = logging.getLogger(__name__)
 
 BATCH_LINES = 5000
 """Segments are written together until they have so many lines."""
+_late_prices = LatePrices()
 _decode = msgspec.json.Decoder(Entry).decode
 UUID = re.compile("[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 Spoiled = list[tuple[bytes, str]]
@@ -75,6 +77,7 @@ def write_segments(segments: Sequence[Segment], spool: Spool) -> int:
         batches = []
         for segment in fresh:
             entries, spoiled[segment.id] = decode(segment.lines)
+            _late_prices.fill(entries)
             batches.append((segment.id, entries))
         try:
             with transaction.atomic():

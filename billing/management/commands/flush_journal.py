@@ -1,0 +1,23 @@
+"""`manage.py flush_journal`: write into the log what lies in the spool."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from billing import journal, writer
+
+
+class Command(BaseCommand):
+    """Write the spool into the log, those segments included whose process was killed."""
+
+    help = "Write the complete segments of the journal, and those of killed processes, into the log."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Write, waiting for another process that is at it."""
+        try:
+            rows = writer.drain_spool(settings.PXBIN.data_dir / journal.SPOOL, wait=True)
+        except DatabaseError as error:
+            raise CommandError(f"The database did not take the rows; they stay in the spool: {error}") from error
+        self.stdout.write(f"{rows} new rows")

@@ -1,0 +1,40 @@
+"""Delete what is older than it is kept, a few thousand rows at a time: writers wait for no more than one batch."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import models
+from django.utils import timezone
+
+from billing.models import CommittedSegment, RequestAttempt, RequestLog, RequestPayload
+
+BATCH_ROWS = 5000
+SEGMENT_DAYS = 2
+"""How long ids of written segments are kept. A segment is shipped again for as long as its file exists: minutes, not days."""
+
+
+def prune(*, log_days: int, payload_days: int, now: datetime | None = None) -> dict[str, int]:
+    """Delete old log rows with their tries and bodies; the numbers deleted by table. Days of 0 or less mean for ever.
+
+    Bodies go after `payload_days` or with their log row, whichever is first.
+    """
+    now = now or timezone.now()
+    shorter = min((days for days in (log_days, payload_days) if days > 0), default=0)
+    return {
+        "payloads": _delete(RequestPayload, "timestamp", now, shorter),
+        "attempts": _delete(RequestAttempt, "timestamp", now, log_days),
+        "logs": _delete(RequestLog, "timestamp", now, log_days),
+        "segments": _delete(CommittedSegment, "created_at", now, SEGMENT_DAYS),
+    }
+
+
+def _delete(model: type[models.Model], field: str, now: datetime, days: int) -> int:
+    if days <= 0:
+        return 0
+    old: models.QuerySet[Any] = model._default_manager.filter(**{f"{field}__lt": now - timedelta(days=days)}).order_by(field)  # noqa: SLF001  (documented by Django)
+    deleted = 0
+    while batch := list(old.values_list("pk", flat=True)[:BATCH_ROWS]):
+        deleted += model._default_manager.filter(pk__in=batch).delete()[0]  # noqa: SLF001
+    return deleted

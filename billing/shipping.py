@@ -1,0 +1,97 @@
+"""With a broker: send this machine's segments to the workers, wherever they are, until their rows are in the database.
+
+A segment's file goes only when its id is found committed. What is not, after a minute, is sent again: the broker or a worker
+may have lost it, and writing twice is writing once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from django.db import DatabaseError, InterfaceError, connection
+from kombu.exceptions import OperationalError
+
+from billing.models import CommittedSegment
+from billing.spool import Segment, Spool
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.25
+CONFIRM_SECONDS = 1.0
+AGAIN_SECONDS = 60.0
+AT_ONCE = 500
+LOCK = "shipper"
+"""Another lock than that of who empties the spool into the database: both may be at it, and may wait for each other's end."""
+
+Send = Callable[[Segment], object]
+
+
+class Shipper:
+    """Ships a spool's segments. Of the shippers on one spool, one works and the others stand by."""
+
+    def __init__(self, directory: Path, send: Send, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._spool = Spool(directory)
+        self._send = send
+        self._clock = clock
+        self._sent: dict[Path, float] = {}
+        self._confirmed_at = 0.0
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Ship from a thread of its own: brokers and databases may take their time."""
+        self._thread = threading.Thread(target=self._run, name="pxbin-shipper", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send what is sealed by now, and end. What the workers have not written yet is left to the next start."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def ship(self) -> None:
+        """Look once: adopt, send what is new or due again, remove what is committed. Raises what the broker or database raises."""
+        self._spool.adopt()
+        now = self._clock()
+        waiting = self._spool.sealed()
+        self._sent = {path: self._sent[path] for path in waiting if path in self._sent}
+        for path in waiting:
+            if path not in self._sent or now - self._sent[path] >= AGAIN_SECONDS:
+                self._send(self._spool.read(path))
+                self._sent[path] = now
+        if self._sent and now - self._confirmed_at >= CONFIRM_SECONDS:
+            self._confirmed_at = now
+            self._remove_committed()
+
+    def _remove_committed(self) -> None:
+        by_id = {path.stem: path for path in self._sent}
+        for found in CommittedSegment.objects.filter(id__in=list(by_id)[:AT_ONCE]).values_list("id", flat=True):
+            path = by_id[found.hex]
+            self._spool.remove(path)
+            del self._sent[path]
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            with self._spool.claimed(LOCK) as ours:
+                while ours:
+                    self._attempt()
+                    if self._stopping.wait(LOOK_SECONDS):
+                        self._attempt()
+                        break
+            self._stopping.wait(LOOK_SECONDS)
+        connection.close()
+
+    def _attempt(self) -> None:
+        try:
+            self.ship()
+        except (OperationalError, OSError) as error:
+            log.warning("The log's segments cannot be sent now: %s", error)
+            self._stopping.wait(1.0)
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("The database does not say which segments are written: %s", error)
+            connection.close()
+            self._stopping.wait(1.0)

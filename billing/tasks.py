@@ -1,0 +1,42 @@
+"""Doorbells: what Celery rings runs from a command and a test without Celery."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.conf import settings
+
+from billing import price_sync, retention, writer
+from billing.journal import SPOOL
+from billing.spool import Segment, Spool
+
+
+@shared_task(name="billing.write_request_logs", ignore_result=True)
+def write_request_logs(records: list[str], segment: str) -> int:
+    """Write the lines of one segment, shipped by a web process on any machine; the number of new rows."""
+    lines = [record.encode() for record in records]
+    return writer.write_segments([Segment(segment, lines)], Spool(settings.PXBIN.data_dir / SPOOL))
+
+
+def send(segment: Segment) -> None:
+    """Hand a segment to the workers. Raises kombu's OperationalError when the broker is away."""
+    records = [line.decode("utf-8", "replace") for line in segment.lines]
+    write_request_logs.apply_async((records, segment.id), retry=False)
+
+
+@shared_task(name="billing.drain_spool", ignore_result=True)
+def drain_spool() -> int:
+    """Write what this machine's web processes have left in the spool; the number of new rows."""
+    return writer.drain_spool(settings.PXBIN.data_dir / SPOOL)
+
+
+@shared_task(name="billing.prune", ignore_result=True)
+def prune() -> dict[str, int]:
+    """Delete what is older than it is kept; the numbers of rows by table."""
+    config = settings.PXBIN
+    return retention.prune(log_days=config.log_retention_days, payload_days=config.payload_retention_days)
+
+
+@shared_task(name="billing.sync_prices", ignore_result=True)
+def sync_prices() -> dict[str, int]:
+    """Look every model up in the bundled price data."""
+    return price_sync.sync()
