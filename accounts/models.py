@@ -12,6 +12,8 @@ from django.db import models, transaction
 from django.dispatch import Signal
 from simple_history.models import HistoricalRecords
 
+from accounts.fields import ObjectField, json_object, strings
+
 revised = Signal()
 """Sent with ``name`` in the writing process once a change that bumped the revision ``name`` is committed."""
 
@@ -103,18 +105,6 @@ class Revised(models.Model):
             return super().delete(*args, **options)
 
 
-def strings(value: object) -> None:
-    """Refuse a JSON value that is not a list of non-empty strings."""
-    if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
-        raise ValidationError('Give a list of names, for example ["claude-*", "gpt-5"].')
-
-
-def json_object(value: object) -> None:
-    """Refuse a JSON value that is not an object."""
-    if not isinstance(value, dict):
-        raise ValidationError("Give a JSON object, for example {}.")
-
-
 def read_only() -> list[str]:
     """The permissions of a management key that asks for none in particular."""
     return ["read"]
@@ -140,7 +130,7 @@ class IssuedKey(Revised):
     name = models.CharField(max_length=200, blank=True, help_text="Who or what uses this key.")
     is_active = models.BooleanField("active", default=True, help_text="A revoked key is refused within a second.")
     expires_at = models.DateTimeField(null=True, blank=True, help_text="From then on the key is refused. Empty: never.")
-    metadata = models.JSONField(default=dict, blank=True, validators=[json_object], help_text="Free notes as a JSON object.")
+    metadata = ObjectField(validators=[json_object], help_text="Free notes as a JSON object.")
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:

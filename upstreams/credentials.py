@@ -65,8 +65,7 @@ def check_vault() -> None:
         except vault.VaultError as error:
             problems.append(f"credential {name or '(unnamed)'} of upstream {upstream}: {error}")
     if problems:
-        hint = "set PXBIN_ENCRYPTION_KEY to the key in use when they were stored, or name it in PXBIN_ENCRYPTION_KEYS_OLD"
-        raise vault.WrongKey([*problems, hint])
+        raise vault.WrongKey(problems)
 
 
 def rotate() -> int:

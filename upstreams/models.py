@@ -12,7 +12,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from simple_history.models import HistoricalRecords
 
-from accounts.models import Revised, json_object, strings
+from accounts.fields import ListField, ObjectField, json_object, strings
+from accounts.models import Revised
 from proxy.quirks import merged
 
 SCHEMES = ("http", "https", "echo")
@@ -136,9 +137,7 @@ class Upstream(Revised):
     auth_scheme = models.CharField(
         max_length=50, blank=True, help_text="Word before the credential, such as Bearer. Empty beside an auth header: none."
     )
-    extra_headers = models.JSONField(
-        default=dict, blank=True, validators=[header_fields], help_text="Sent with every request, as a JSON object. Not for secrets."
-    )
+    extra_headers = ObjectField(validators=[header_fields], help_text="Sent with every request, as a JSON object. Not for secrets.")
     connect_timeout_seconds = models.FloatField(default=10.0, validators=SOME_SECONDS)
     first_byte_timeout_seconds = models.FloatField(default=300.0, validators=SOME_SECONDS, help_text="Until the answer begins.")
     idle_timeout_seconds = models.FloatField(default=120.0, validators=SOME_SECONDS, help_text="Between two pieces of an answer.")
@@ -147,10 +146,8 @@ class Upstream(Revised):
     cooldown_seconds = models.FloatField(default=60.0, validators=SECONDS, help_text="How long a failing credential rests. 0: not at all.")
     pass_client_credentials = models.BooleanField(default=False, help_text="Forward the client's own credential instead of ours.")
     test_model = models.CharField(max_length=200, blank=True, help_text="The model that health checks call, under the upstream's name.")
-    quirks = models.JSONField(default=dict, blank=True, validators=[quirks], help_text="What this endpoint does differently, as JSON.")
-    capabilities = models.JSONField(
-        default=dict,
-        blank=True,
+    quirks = ObjectField(validators=[quirks], help_text="What this endpoint does differently, as JSON.")
+    capabilities = ObjectField(
         validators=[capabilities],
         help_text='What it cannot do: {"images": false, "tools": false, "audio": false}.',
     )
@@ -208,15 +205,13 @@ class Model(Revised):
     )
     display_name = models.CharField(max_length=200, null=True, blank=True)
     provider = models.CharField(max_length=100, blank=True, help_text="Shown as the owner in lists of models.")
-    aliases = models.JSONField(default=list, blank=True, validators=[strings], help_text="Other names for the same model; * allowed.")
+    aliases = ListField(validators=[strings], help_text="Other names for the same model; * allowed.")
     context_window = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens.")
     max_output_tokens = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens.")
     is_active = models.BooleanField("active", default=True)
 
     strategy = models.CharField(max_length=16, choices=Strategy.choices, default=Strategy.PRIORITY)
-    fallbacks = models.JSONField(
-        default=list, blank=True, validators=[strings], help_text="Names of models that answer when no route of this one can."
-    )
+    fallbacks = ListField(validators=[strings], help_text="Names of models that answer when no route of this one can.")
     timeout_seconds = models.FloatField(
         null=True, blank=True, validators=SOME_SECONDS, help_text="Total time of a request. Empty: no limit."
     )
@@ -231,22 +226,16 @@ class Model(Revised):
     temperature = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0.0), MaxValueValidator(2.0)], help_text="Overrides the client's."
     )
-    system_replacements = models.JSONField(
-        default=dict, blank=True, validators=[replacements], help_text="Texts replaced in the system prompt: {old: new}."
-    )
+    system_replacements = ObjectField(validators=[replacements], help_text="Texts replaced in the system prompt: {old: new}.")
     system_append = models.TextField(blank=True, help_text="Added after the system prompt.")
     inject_progress = models.BooleanField(default=False, help_text="Add a short summary of the session to the last user turn.")
-    body_defaults = models.JSONField(
-        default=dict, blank=True, validators=[json_object], help_text="Fields set where the client left them out."
-    )
-    body_extensions = models.JSONField(default=dict, blank=True, validators=[json_object], help_text="Fields merged into every request.")
-    tool_enforcement = models.JSONField(
-        default=dict, blank=True, validators=[json_object], help_text="Insist on tool calls; see the manual."
-    )
+    body_defaults = ObjectField(validators=[json_object], help_text="Fields set where the client left them out.")
+    body_extensions = ObjectField(validators=[json_object], help_text="Fields merged into every request.")
+    tool_enforcement = ObjectField(validators=[json_object], help_text="Insist on tool calls; see the manual.")
     repair_tool_history = models.BooleanField(default=True, help_text="Mend tool calls without results in the conversation.")
     buffer_tool_calls = models.BooleanField(default=False, help_text="Send each tool call when it is complete.")
     smooth_streaming = models.BooleanField(default=False, help_text="Send long pieces of a stream in small ones.")
-    quirks = models.JSONField(default=dict, blank=True, validators=[quirks], help_text="Overrides the upstream's quirks, as JSON.")
+    quirks = ObjectField(validators=[quirks], help_text="Overrides the upstream's quirks, as JSON.")
 
     history = HistoricalRecords()
 
@@ -302,7 +291,7 @@ class Route(Revised):
     weight = models.PositiveIntegerField(default=1, help_text="Share among routes of equal priority.")
     is_active = models.BooleanField("active", default=True)
     context_window = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens, where this upstream offers another window.")
-    capabilities = models.JSONField(default=dict, blank=True, validators=[capabilities], help_text="Overrides the upstream's.")
+    capabilities = ObjectField(validators=[capabilities], help_text="Overrides the upstream's.")
     vanished_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When the upstream stopped listing the model.")
 
     history = HistoricalRecords(excluded_fields=["vanished_at"])

@@ -1,0 +1,68 @@
+"""Columns that hold JSON of one shape, and what they refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db import models
+
+
+def json_object(value: object) -> None:
+    """Refuse a JSON value that is not an object."""
+    if not isinstance(value, dict):
+        raise ValidationError("Give a JSON object, for example {}.")
+
+
+def strings(value: object) -> None:
+    """Refuse a JSON value that is not a list of non-empty strings."""
+    if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
+        raise ValidationError('Give a list of names, for example ["claude-*", "gpt-5"].')
+
+
+class ObjectFormField(forms.JSONField):
+    """A form field for a JSON object; an empty text area is the empty object."""
+
+    empty_value: Any = {}
+
+    def clean(self, value: Any) -> Any:
+        """The object; raises ``ValidationError``."""
+        cleaned = super().clean(value)
+        return type(self.empty_value)() if cleaned is None else cleaned
+
+
+class ListFormField(ObjectFormField):
+    """The same for a list."""
+
+    empty_value = []
+
+
+class ObjectField(models.JSONField):
+    """A JSON object, empty where nothing is set: never null, never another shape."""
+
+    empty_values = [{}]
+    form_class: type[forms.JSONField] = ObjectFormField
+    shape: Any = dict
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        options.setdefault("default", self.shape)
+        options.setdefault("blank", True)
+        super().__init__(*args, **options)
+
+    def deconstruct(self) -> Any:
+        """For migrations it is a JSON column like any other."""
+        name, _, args, options = super().deconstruct()
+        return name, "django.db.models.JSONField", args, options
+
+    def formfield(self, **options: Any) -> Any:
+        """A field that takes an empty text."""
+        return super().formfield(**{"form_class": self.form_class, **options})
+
+
+class ListField(ObjectField):
+    """A JSON list."""
+
+    empty_values = [[]]
+    form_class = ListFormField
+    shape = list

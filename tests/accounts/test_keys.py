@@ -1,0 +1,198 @@
+import asyncio
+import re
+from datetime import timedelta
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError
+from django.utils import timezone
+
+from accounts import keys, revisions
+from accounts.keys import Key, ManagementRefused, authenticate, authenticate_management, issue, may_use, peek
+from accounts.models import ApiKey
+from proxy.errors import ClientMistake, GatewayError
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def refusal(token):
+    with pytest.raises(GatewayError) as caught:
+        await authenticate(token)
+    return caught.value.failure.kind, caught.value.failure.message
+
+
+def test_an_issued_key_is_stored_as_its_hash_and_prefix_alone():
+    plaintext, _ = issue("llm", name="laptop", rate_limit=60)
+    assert re.fullmatch(r"pxb_[0-9a-f]{40}", plaintext)
+    stored = ApiKey.objects.values().get()
+    assert plaintext not in str(stored)
+    assert (stored["key_hash"], stored["key_prefix"], stored["name"], stored["rate_limit"]) == (
+        keys.hash_of(plaintext),
+        plaintext[:8],
+        "laptop",
+        60,
+    )
+    assert not hasattr(ApiKey.history.get(), "key_hash")
+
+
+def test_the_hash_is_go_pxbins():
+    assert keys.hash_of("pxb_" + "0" * 40) == "712ba3c71f4b59b5ea1e1530ce9b7abd4b6e332d70805a0778680ba928a14085"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"rate_limit": 0}, {"token_limit": -1}, {"allowed_models": "gpt-5"}, {"allowed_models": [""]}, {"metadata": []}],
+)
+def test_bad_fields_are_refused(fields):
+    with pytest.raises(ValidationError):
+        issue("llm", **fields)
+    assert not ApiKey.objects.exists()
+
+
+async def test_a_key_works_in_the_request_after_it_was_made():
+    plaintext, row = await sync_to_async(issue)("llm", name="laptop")
+    assert await authenticate(plaintext) == Key(id=str(row.pk), prefix=plaintext[:8], name="laptop")
+    assert peek(plaintext) == Key(id=str(row.pk), prefix=plaintext[:8], name="laptop")
+
+
+async def test_every_refusal_says_what_is_the_matter():
+    expired, _ = await sync_to_async(issue)("llm", expires_at=timezone.now() - timedelta(seconds=1))
+    revoked, _ = await sync_to_async(issue)("llm", is_active=False)
+    assert [await refusal(token) for token in ("", "pxb_unknown", "\udcff", expired, revoked)] == [
+        ("authentication", "Missing API key"),
+        ("authentication", "Invalid API key"),
+        ("authentication", "Invalid API key"),
+        ("authentication", "API key has expired"),
+        ("permission", "API key is deactivated"),
+    ]
+    assert [peek(token) for token in ("", expired, revoked)] == [None, None, None]
+
+
+async def test_a_key_expires_in_memory():
+    plaintext, _ = await sync_to_async(issue)("llm", expires_at=timezone.now() + timedelta(seconds=0.3))
+    await authenticate(plaintext)
+    await asyncio.sleep(0.35)
+    assert peek(plaintext) is None
+    assert await refusal(plaintext) == ("authentication", "API key has expired")
+
+
+async def test_a_revoked_key_is_refused_at_once_in_the_process_that_revoked_it():
+    plaintext, row = await sync_to_async(issue)("llm")
+    await authenticate(plaintext)
+    row.is_active = False
+    await sync_to_async(row.save)()
+    assert peek(plaintext) is None
+    assert await refusal(plaintext) == ("permission", "API key is deactivated")
+
+
+async def test_a_deleted_key_is_unknown():
+    plaintext, row = await sync_to_async(issue)("llm")
+    await authenticate(plaintext)
+    await sync_to_async(row.delete)()
+    assert await refusal(plaintext) == ("authentication", "Invalid API key")
+
+
+async def test_known_keys_are_served_from_memory_while_the_database_is_away(monkeypatch):
+    plaintext, _ = await sync_to_async(issue)("llm")
+    await authenticate(plaintext)
+
+    def away():
+        raise DatabaseError("no connection")
+
+    monkeypatch.setattr(revisions, "current", away)
+    assert peek(plaintext) is not None
+    assert (await authenticate(plaintext)).prefix == plaintext[:8]
+    assert await refusal("pxb_unknown") == ("internal", "API keys cannot be checked at the moment")
+
+
+async def test_more_keys_than_memory_holds_all_work(monkeypatch):
+    monkeypatch.setattr(keys, "KNOWN_LIMIT", 10)
+    monkeypatch.setattr(keys, "ROWS_PER_QUERY", 3)
+    plaintexts = [(await sync_to_async(issue)("llm"))[0] for _ in range(25)]
+    for _ in range(2):
+        for plaintext in plaintexts:
+            await authenticate(plaintext)
+            assert len(keys._memory.known) <= 10
+    assert await refusal("pxb_unknown") == ("authentication", "Invalid API key")
+    row = await sync_to_async(ApiKey.objects.get)(key_hash=keys.hash_of(plaintexts[-1]))
+    row.is_active = False
+    await sync_to_async(row.save)()
+    assert await refusal(plaintexts[-1]) == ("permission", "API key is deactivated")
+    assert len(keys._memory.known) <= 10
+
+
+async def test_unknown_keys_leave_nothing_in_memory():
+    for number in range(50):
+        await refusal(f"pxb_{number}")
+    assert (keys._memory.known, keys._memory.wanted) == ({}, set())
+
+
+@pytest.mark.parametrize(
+    ("allowed", "names", "verdict"),
+    [
+        (None, ("anything",), True),
+        ((), ("anything",), False),
+        (("gpt-5",), ("gpt-5",), True),
+        (("gpt-5",), ("gpt-5-mini",), False),
+        (("claude-*",), ("claude-3-haiku",), True),
+        (("gpt-5",), ("fast", "gpt-5"), True),
+        (("claude-*haiku*",), ("claude-3-haiku", "claude-*haiku*"), True),
+    ],
+)
+def test_a_key_may_use_the_models_it_lists(allowed, names, verdict):
+    assert may_use(Key(id="a", allowed_models=allowed), *names) is verdict
+
+
+def test_management_keys_are_checked_in_the_database():
+    plaintext, row = issue("management", permissions=["read", "write"])
+    assert authenticate_management(plaintext) == row
+    client_key, _ = issue("llm")
+    expired, _ = issue("management", expires_at=timezone.now())
+    revoked, _ = issue("management", is_active=False)
+    refusals = []
+    for token in ("", client_key, expired, revoked):
+        with pytest.raises(ManagementRefused) as caught:
+            authenticate_management(token)
+        refusals.append((caught.value.status, caught.value.message))
+    assert refusals == [
+        (401, "Missing API key"),
+        (401, "Invalid API key"),
+        (401, "API key has expired"),
+        (403, "API key is deactivated"),
+    ]
+
+
+async def test_the_last_use_is_written_down_in_batches_and_is_no_change():
+    used, used_row = await sync_to_async(issue)("llm")
+    _, unused_row = await sync_to_async(issue)("llm")
+    manager, manager_row = await sync_to_async(issue)("management")
+    await authenticate(used)
+    await sync_to_async(authenticate_management)(manager)
+    numbers = await sync_to_async(revisions.current)()
+    await sync_to_async(keys.write_last_used)()
+    for row in (used_row, unused_row, manager_row):
+        await sync_to_async(row.refresh_from_db)()
+    assert [row.last_used_at is not None for row in (used_row, unused_row, manager_row)] == [True, False, True]
+    assert await sync_to_async(revisions.current)() == numbers
+
+
+async def test_uses_are_kept_while_they_cannot_be_written_down(monkeypatch):
+    plaintext, row = await sync_to_async(issue)("llm")
+    await authenticate(plaintext)
+
+    def away(*_args):
+        raise DatabaseError("no connection")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(keys, "_stamp", away)
+        with pytest.raises(DatabaseError):
+            keys.write_last_used()
+    await sync_to_async(keys.write_last_used)()
+    await sync_to_async(row.refresh_from_db)()
+    assert row.last_used_at is not None
+
+
+async def test_client_mistakes_are_told_from_our_own_faults():
+    with pytest.raises(ClientMistake):
+        await authenticate("pxb_unknown")

@@ -1,0 +1,91 @@
+import pytest
+
+from accounts.keys import Key
+from accounts.limits import Limiter
+from proxy.errors import ClientMistake
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def limiter(clock):
+    return Limiter(clock)
+
+
+def refusal(limiter, key):
+    with pytest.raises(ClientMistake) as caught:
+        limiter.check(key)
+    failure = caught.value.failure
+    return failure.kind, failure.message, failure.headers
+
+
+def test_a_key_without_limits_costs_nothing(limiter):
+    leases = {id(limiter.check(Key(id="a"))) for _ in range(100)}
+    assert len(leases) == 1
+
+
+def test_a_minutes_requests_may_come_at_once_and_then_fill_up_steadily(limiter, clock):
+    key = Key(id="a", rate_limit=30)
+    for _ in range(30):
+        limiter.check(key).release()
+    assert refusal(limiter, key) == ("rate_limit", "This key may send 30 requests per minute", {"retry-after": "2"})
+    clock.now += 2.0
+    limiter.check(key).release()
+    assert refusal(limiter, key)[0] == "rate_limit"
+
+
+def test_keys_do_not_share_their_limits(limiter):
+    limiter.check(Key(id="a", rate_limit=1)).release()
+    limiter.check(Key(id="b", rate_limit=1)).release()
+
+
+def test_requests_at_once_are_counted_until_they_end(limiter):
+    key = Key(id="a", concurrency_limit=2)
+    first, _ = limiter.check(key), limiter.check(key)
+    assert refusal(limiter, key) == ("rate_limit", "This key may have 2 requests running at once", {"retry-after": "1"})
+    first.release()
+    first.release()
+    limiter.check(key)
+    assert refusal(limiter, key)[0] == "rate_limit"
+
+
+def test_a_refused_request_is_not_charged(limiter, clock):
+    key = Key(id="a", rate_limit=2, concurrency_limit=1)
+    lease = limiter.check(key)
+    for _ in range(5):
+        refusal(limiter, key)
+    lease.release()
+    limiter.check(key).release()
+    assert refusal(limiter, key)[1] == "This key may send 2 requests per minute"
+
+
+def test_tokens_are_charged_when_they_are_known_and_the_next_request_waits(limiter, clock):
+    key = Key(id="a", token_limit=600)
+    limiter.check(key).release(tokens=1199)
+    assert refusal(limiter, key) == ("rate_limit", "This key may use 600 tokens per minute", {"retry-after": "60"})
+    clock.now += 60.0
+    limiter.check(key)
+
+
+def test_a_changed_limit_counts_from_the_next_request(limiter):
+    limiter.check(Key(id="a", rate_limit=1)).release()
+    limiter.check(Key(id="a", rate_limit=2)).release()
+
+
+def test_memory_does_not_grow_with_keys_that_have_gone(limiter, clock):
+    for number in range(1000):
+        limiter.check(Key(id=str(number), rate_limit=10, token_limit=10)).release(tokens=5)
+    clock.now += 61.0
+    limiter.check(Key(id="last", rate_limit=10)).release()
+    assert (len(limiter._requests), len(limiter._tokens), len(limiter._running)) == (1, 0, 0)

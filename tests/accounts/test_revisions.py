@@ -1,0 +1,228 @@
+import asyncio
+import threading
+import time
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, connection, transaction
+
+from accounts import revisions
+from accounts.models import ApiKey, Revision
+from accounts.revisions import Watcher
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def seen():
+    """How often the tables of the keys were read again."""
+    calls = []
+
+    def refresh():
+        calls.append(Revision.objects.get(pk="keys").number if Revision.objects.filter(pk="keys").exists() else 0)
+
+    revisions.listen("keys", refresh)
+    yield calls
+    revisions.forget(refresh)
+
+
+@pytest.fixture
+def watcher():
+    watchers = []
+
+    def start(**options):
+        watcher = Watcher(**options)
+        watchers.append(watcher)
+        return watcher
+
+    yield start
+    for watcher in watchers:
+        if watcher._thread.is_alive():
+            watcher.stop()
+
+
+def write_elsewhere(work):
+    """Write as another process would: without telling this one."""
+    revisions.revised.disconnect(dispatch_uid="accounts.revisions")
+    try:
+        work()
+    finally:
+        revisions.revised.connect(revisions._changed_here, dispatch_uid="accounts.revisions")
+
+
+def key(number):
+    return ApiKey(key_hash=f"{number:064x}", key_prefix="pxb_0000")
+
+
+def until(condition, *, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_every_way_of_writing_counts_once_except_what_changes_nothing_served():
+    numbers = []
+
+    def count():
+        numbers.append(revisions.current().get("keys", 0))
+
+    row = key(1)
+    row.save()
+    count()
+    row.name = "renamed"
+    row.save()
+    count()
+    ApiKey.objects.bulk_create([key(2), key(3)])
+    count()
+    ApiKey.objects.filter(key_prefix="pxb_0000").update(is_active=False)
+    count()
+    ApiKey.objects.update(last_used_at=None)
+    count()
+    ApiKey.objects.filter(pk=row.pk).delete()
+    count()
+    ApiKey.objects.first().delete()
+    count()
+    revisions.bump("keys")
+    count()
+    assert numbers == [1, 2, 3, 4, 4, 5, 6, 7]
+
+
+def test_a_change_that_is_rolled_back_is_none():
+    with transaction.atomic():
+        key(1).save()
+        transaction.set_rollback(True)
+    assert revisions.current() == {}
+
+
+def test_memory_is_fresh_when_the_write_returns(seen):
+    revisions.check()
+    key(1).save()
+    assert seen == [0, 1]
+
+
+def test_a_process_that_serves_nothing_reads_nothing(seen):
+    key(1).save()
+    assert seen == []
+
+
+def test_memory_is_left_alone_until_the_transaction_commits(seen):
+    revisions.check()
+    with transaction.atomic():
+        key(1).save()
+        assert seen == [0]
+    assert seen == [0, 1]
+
+
+def test_a_refresh_that_fails_stays_due_and_does_not_keep_the_others(seen):
+    attempts = []
+
+    def broken():
+        attempts.append(1)
+        raise ValueError("a defect")
+
+    revisions.listen("catalogue", broken)
+    try:
+        for _ in range(2):
+            with pytest.raises(ValueError, match="a defect"):
+                revisions.check()
+    finally:
+        revisions.forget(broken)
+    assert (len(attempts), seen) == (2, [0])
+
+
+def test_a_change_elsewhere_arrives_within_a_second(seen, watcher):
+    watcher().start()
+    assert seen == [0]
+    began = time.monotonic()
+    write_elsewhere(lambda: key(1).save())
+    until(lambda: seen == [0, 1], seconds=1.0)
+    assert time.monotonic() - began < 1.0
+
+
+async def test_a_request_can_ask_for_a_fresh_look(seen, watcher):
+    running = watcher(interval=60.0)
+    await sync_to_async(running.start)()
+    await sync_to_async(write_elsewhere)(lambda: key(1).save())
+    assert seen == [0]
+    assert await revisions.confirm() is True
+    assert seen == [0, 1]
+
+
+async def test_many_requests_share_few_looks(watcher, monkeypatch):
+    looks = []
+    real = revisions.current
+
+    def counted():
+        looks.append(time.monotonic())
+        return real()
+
+    monkeypatch.setattr(revisions, "current", counted)
+    running = watcher(interval=60.0)
+    await sync_to_async(running.start)()
+    looks.clear()
+    began = time.monotonic()
+    for _ in range(10):
+        assert all(await asyncio.gather(*[revisions.confirm() for _ in range(200)]))
+    assert len(looks) <= 11
+    assert time.monotonic() - began >= 9 * revisions.SHORTEST_INTERVAL_SECONDS
+
+
+async def test_without_a_watcher_the_look_is_made_here(seen):
+    assert await revisions.confirm() is True
+    assert seen == [0]
+
+
+async def test_memory_serves_on_while_the_database_is_away_and_catches_up(seen, watcher, monkeypatch):
+    running = watcher(interval=0.02)
+    await sync_to_async(running.start)()
+    real, away = revisions.current, threading.Event()
+    away.set()
+
+    def current():
+        if away.is_set():
+            raise DatabaseError("no connection")
+        return real()
+
+    monkeypatch.setattr(revisions, "current", current)
+    await sync_to_async(until)(lambda: not running._reachable, seconds=2.0)
+    assert await revisions.confirm() is False
+    await sync_to_async(write_elsewhere)(lambda: key(1).save())
+    assert seen == [0]
+    away.clear()
+    await sync_to_async(until)(lambda: seen == [0, 1], seconds=2.0)
+    assert await revisions.confirm() is True
+
+
+def test_chores_are_done_in_time_and_once_more_at_the_end(watcher):
+    done = []
+    running = watcher(interval=0.01)
+    running.every(0.05, lambda: done.append(threading.current_thread().name))
+    running.start()
+    until(lambda: len(done) >= 2, seconds=2.0)
+    running.stop()
+    ended = len(done)
+    time.sleep(0.1)
+    assert len(done) == ended
+    assert set(done) == {"pxbin-watcher"}
+    slow = watcher()
+    slow.every(3600.0, lambda: done.append("last"))
+    slow.start()
+    slow.stop()
+    assert done[ended:] == ["last"]
+
+
+def test_concurrent_writers_lose_no_count():
+    def write(start):
+        try:
+            for number in range(start, start + 20):
+                key(number).save()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=write, args=(start,)) for start in (100, 200, 300)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert revisions.current() == {"keys": 60}
