@@ -16,10 +16,9 @@ from proxy import wire
 from proxy.errors import ClientMistake
 
 NOTHING = Raw(b"")
-_NULLS = (b"", b"null")
 
 
-class Block(msgspec.Struct):
+class Block(msgspec.Struct, gc=False):
     """Every field of the mapped block types; ``None`` or empty where absent."""
 
     type: str = ""
@@ -40,14 +39,14 @@ class Block(msgspec.Struct):
     is_error: bool | None = None
 
 
-class Turn(msgspec.Struct):
+class Turn(msgspec.Struct, gc=False):
     """A message with its content."""
 
     role: Literal["user", "assistant", "system"]
     content: str | list[Block]
 
 
-class Head(msgspec.Struct):
+class Head(msgspec.Struct, gc=False):
     """A message whose content is not looked at."""
 
     role: Literal["user", "assistant", "system"]
@@ -73,7 +72,7 @@ _ANY = msgspec.json.Decoder()
 
 def present(raw: Raw) -> bool:
     """Whether an optional field was given; ``null`` means absent."""
-    return bytes(raw) not in _NULLS
+    return bool(raw) and bytes(raw) != b"null"
 
 
 def read_heads(raw: Raw) -> list[Head]:

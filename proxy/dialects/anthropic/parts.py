@@ -45,7 +45,6 @@ class _InnerBlock(msgspec.Struct):
 
 
 _SOURCE = msgspec.json.Decoder(_SourceFields)
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _CITATIONS = msgspec.json.Decoder(list[Raw])
 _CITATION = msgspec.json.Decoder(_CitationFields)
 _TOOL_CHANGE = msgspec.json.Decoder(_ToolChange)
@@ -56,19 +55,20 @@ class PartReader:
     """Reads the blocks of one request; ``seal_key`` opens our carriers."""
 
     def __init__(self, messages: Raw, seal_key: bytes) -> None:
-        self._originals = Originals(messages)
-        self._seal_key = seal_key
+        self._place = _Place(Originals(messages), seal_key)
 
     def message(self, index: int, turn: Turn) -> Message:
         """Raises :class:`ClientMistake` for a block that does not belong where it stands."""
         if isinstance(turn.content, str):
             return Message(turn.role, (Text(turn.content),) if turn.content else ())
+        place = self._place
+        place.role, place.message = turn.role, index
         parts: list[Part] = []
         for position, block in enumerate(turn.content):
             if block.type == "text" and block.text is not None and not block.cache_control and not block.citations:
                 parts.append(Text(block.text))
                 continue
-            place = _Place(self._originals, self._seal_key, turn.role, index, position)
+            place.block = position
             part = _decode(block, place)
             if part is not None:
                 parts.append(part)
@@ -76,13 +76,13 @@ class PartReader:
 
 
 class _Place(msgspec.Struct):
-    """Where a block stands: message, position, and position inside a tool result (-1: not inside one)."""
+    """Where the block that is being read stands: message, position, and position inside a tool result (-1: not inside one)."""
 
     originals: Originals
     seal_key: bytes
-    role: str
-    message: int
-    block: int
+    role: str = ""
+    message: int = 0
+    block: int = 0
     inner: int = -1
 
     @property
@@ -254,11 +254,13 @@ def arguments(raw: Raw, *, at: str) -> str:
     """``input`` as compact JSON text; raises :class:`ClientMistake` unless it is an object."""
     if not present(raw):
         return "{}"
-    wire.decode(raw, _OBJECT, at=at)
     try:
-        return wire.compact(raw)
+        text = wire.compact(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ClientMistake(f"{at}: not valid JSON: {error}", param=at) from None
+    if not text.startswith("{"):
+        raise ClientMistake(f"{at}: Expected `object`", param=at)
+    return text
 
 
 def _tool_result(block: Block, place: _Place) -> ToolResult:

@@ -85,7 +85,6 @@ def _any_tool(raw: Raw, at: str) -> Tool | HostedTool:
 def _tool(tool: _WireTool, at: str) -> Tool:
     if not tool.name:
         raise ClientMistake(f"{at}.name: Field required", param=f"{at}.name")
-    given = ((name, getattr(tool, name)) for name in _NATIVE)
     return Tool(
         name=tool.name,
         description=tool.description,
@@ -93,12 +92,13 @@ def _tool(tool: _WireTool, at: str) -> Tool:
         strict=tool.strict,
         cache=cache_mark(tool.cache_control),
         family=FAMILY,
-        native={name: raw for name, raw in given if present(raw)},
+        native={name: raw for name in _NATIVE if present(raw := getattr(tool, name))},
     )
 
 
 def _schema(raw: Raw, at: str) -> Raw:
-    wire.decode(raw, _HEAD, at=at)
+    if not bytes(raw).startswith(b"{"):
+        raise ClientMistake(f"{at}: Expected `object`", param=at)
     return raw
 
 
