@@ -127,9 +127,7 @@ def import_models(upstream: Upstream, models: Iterable[Listed | str], *, path_pr
     created: list[Listed] = []
     skipped: list[str] = []
     with transaction.atomic():
-        taken: set[str] = set()
-        for name, aliases in Model.objects.filter(path_prefix=path_prefix).values_list("name", "aliases"):
-            taken.update((name, *aliases))
+        taken = taken_names(path_prefix)
         longest = Model._meta.get_field("name").max_length or 0  # noqa: SLF001  (Django's documented way to a field)
         for each in models:
             listed = Listed(name=each) if isinstance(each, str) else each
@@ -142,6 +140,14 @@ def import_models(upstream: Upstream, models: Iterable[Listed | str], *, path_pr
         bulk_create_with_history(rows, Model)
         bulk_create_with_history([Route(model=row, upstream=upstream, remote_name=row.name) for row in rows], Route)
     return Imported([listed.name for listed in created], skipped)
+
+
+def taken_names(path_prefix: str = "") -> set[str]:
+    """The names and aliases that mean a model below a prefix already."""
+    taken: set[str] = set()
+    for name, aliases in Model.objects.filter(path_prefix=path_prefix).values_list("name", "aliases"):
+        taken.update((name, *aliases))
+    return taken
 
 
 def _fields(listed: Listed) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import httpx
 from proxy.errors import UpstreamFailed
 from upstreams import client
 from upstreams.addresses import url_for
+from upstreams.connections import tls_context
 from upstreams.credentials import headers
 from upstreams.entries import CredentialEntry, UpstreamEntry
 from upstreams.guard import RefusedAddress, addresses_of
@@ -84,7 +85,7 @@ async def _over_the_network(
     port = target.port or (443 if target.scheme == "https" else 80)
     addresses = await addresses_of(target.host, port, allow_link_local=allow_link_local)
     lines = {"host": target.netloc.decode("ascii"), **{name.lower(): value for name, value in sent}}
-    async with httpx.AsyncClient(timeout=None, trust_env=False, verify=client.tls_context()) as http:  # noqa: S113  (the caller limits it)
+    async with httpx.AsyncClient(timeout=None, trust_env=False, verify=tls_context()) as http:  # noqa: S113  (the caller limits it)
         for address in addresses:
             request = http.build_request(
                 method, target.copy_with(host=address), headers=lines, content=content, extensions={"sni_hostname": target.host}
