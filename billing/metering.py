@@ -238,7 +238,7 @@ def priced(usage: Usage, prices: tariff.Prices | None) -> int | None:
     if prices is None:
         return None
     amount = tariff.cost(usage, prices)
-    return None if amount is None else min(to_pico(amount), GREATEST)
+    return None if amount is None else min(max(to_pico(amount), 0), GREATEST)
 
 
 def clean(text: str, limit: int) -> str:

@@ -70,7 +70,7 @@ def _stage(connection: BaseDatabaseWrapper, table: str, rows: list[Row]) -> None
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(f'CREATE TEMPORARY TABLE IF NOT EXISTS incoming (LIKE "{table}") ON COMMIT DROP')
-            _copy(cursor, "incoming", LOG_COLUMNS, rows)
+            _copy(connection, cursor, "incoming", LOG_COLUMNS, rows)
         else:
             cursor.execute(f'CREATE TEMPORARY TABLE IF NOT EXISTS incoming AS SELECT {_list(LOG_COLUMNS)} FROM "{table}" LIMIT 0')  # noqa: S608
             _executemany(cursor, "incoming", LOG_COLUMNS, rows)
@@ -80,12 +80,16 @@ def _load(connection: BaseDatabaseWrapper, model: type[models.Model], columns: S
     if not rows:
         return
     with connection.cursor() as cursor:
-        write = _copy if connection.vendor == "postgresql" else _executemany
-        write(cursor, model._meta.db_table, columns, rows)  # noqa: SLF001  (documented by Django)
+        table = model._meta.db_table  # noqa: SLF001  (documented by Django)
+        if connection.vendor == "postgresql":
+            _copy(connection, cursor, table, columns, rows)
+        else:
+            _executemany(cursor, table, columns, rows)
 
 
-def _copy(cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    with cursor.copy(f'COPY "{table}" ({_list(columns)}) FROM STDIN') as copy:
+def _copy(connection: BaseDatabaseWrapper, cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    # Django wraps the errors of its own cursor's methods only.
+    with connection.wrap_database_errors, cursor.copy(f'COPY "{table}" ({_list(columns)}) FROM STDIN') as copy:
         for row in rows:
             copy.write_row(row)
 

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 BATCH_LINES = 5000
 """Segments are written together until they have so many lines."""
+REFUSED = (DataError, IntegrityError, ValueError, OverflowError)
+"""How databases and their drivers say that a value is none they can take, as opposed to being away."""
 _late_prices = LatePrices()
 _decode = msgspec.json.Decoder(Entry).decode
 UUID = re.compile("[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
@@ -82,7 +84,7 @@ def write_segments(segments: Sequence[Segment], spool: Spool) -> int:
         try:
             with transaction.atomic():
                 new = len(_insert([entry for _, entries in batches for entry in entries]))
-        except (DataError, IntegrityError, ValueError):
+        except REFUSED:
             new = _write_singly(batches, spoiled)
         now = timezone.now()
         CommittedSegment.objects.bulk_create(
@@ -130,6 +132,6 @@ def _write_singly(batches: list[tuple[str, list[Entry]]], spoiled: dict[str, Spo
             try:
                 with transaction.atomic():
                     new += len(_insert([entry]))
-            except (DataError, IntegrityError, ValueError) as error:
+            except REFUSED as error:
                 spoiled[segment_id].append((msgspec.json.encode(entry), str(error)))
     return new

@@ -1,0 +1,43 @@
+"""Run as a process by test_kills.py, to be killed: `append SPOOL` or `write SPOOL`."""
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+
+async def append(spool: Path) -> None:
+    """Append entries as fast as it goes; what stands on standard output was appended before."""
+    from billing.ids import new_id
+    from billing.journal import Journal
+    from billing.metering import Attempt, Entry
+
+    journal = Journal(spool, schedule=asyncio.get_running_loop().call_later)
+    while True:
+        for _ in range(50):
+            entry_id = new_id()
+            now = time.time_ns() // 1000
+            journal.append(Entry(id=entry_id, timestamp=now, model="m", tries=[Attempt(timestamp=now)], error_message="x" * 3000))
+            os.write(1, entry_id.encode() + b"\n")
+        await asyncio.sleep(0.001)
+
+
+def write(spool: Path) -> None:
+    """Empty the spool again and again."""
+    import django
+
+    django.setup()
+    from billing import writer
+
+    print("ready", flush=True)
+    while True:
+        writer.drain_spool(spool)
+
+
+if __name__ == "__main__":
+    directory = Path(sys.argv[2])
+    if sys.argv[1] == "append":
+        asyncio.run(append(directory))
+    else:
+        write(directory)

@@ -1,0 +1,74 @@
+"""kill -9 of web processes and writers at any moment: what was acknowledged is in the log, once."""
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from billing import writer
+from billing.models import RequestAttempt, RequestLog
+from tests.support.gateway import ROOT, clean_environment
+
+ROUNDS = 50 if os.environ.get("PXBIN_TEST_SIZE") == "proof" else 3
+SCRIPT = str(Path(__file__).with_name("killed.py"))
+
+
+class Victim:
+    """A process that will be killed; `said` is every whole line that it printed."""
+
+    def __init__(self, role: str, spool: Path, variables: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, SCRIPT, role, str(spool)],
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env=clean_environment(PYTHONPATH=str(ROOT), DJANGO_SETTINGS_MODULE="pxbin_site.settings", **variables),
+        )
+        self.said: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.said.extend(line.decode().strip() for line in self.process.stdout if line.endswith(b"\n"))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_nothing_is_lost_and_nothing_is_doubled(database, postgresql_url, spool, tmp_path):
+    url = f"sqlite:///{database.settings_dict['NAME']}" if database.vendor == "sqlite" else postgresql_url
+    variables = {"PXBIN_DATA_DIR": str(tmp_path), "PXBIN_DATABASE_URL": url}
+    chance = random.Random(7)
+    acknowledged: list[str] = []
+    for _ in range(ROUNDS):
+        emptier = Victim("write", spool, variables)
+        wait_for(lambda: emptier.said == ["ready"])  # noqa: B023
+        appenders = [Victim("append", spool, variables) for _ in range(2)]
+        wait_for(lambda: all(appender.said for appender in appenders))  # noqa: B023
+        time.sleep(chance.uniform(0, 0.8))
+        for victim in chance.sample([emptier, *appenders], 3):
+            victim.kill()
+        acknowledged += [entry_id for appender in appenders for entry_id in appender.said]
+    writer.drain_spool(spool, wait=True)
+
+    logged = {str(found) for found in RequestLog.objects.values_list("id", flat=True)}
+    assert len(acknowledged) > 100 * ROUNDS
+    assert set(acknowledged) - logged == set()
+    # Of each appender killed, one entry may have been written and not acknowledged.
+    assert len(logged - set(acknowledged)) <= 2 * ROUNDS
+    assert RequestAttempt.objects.count() == RequestLog.objects.count()
+    assert [path.name for path in spool.iterdir() if path.suffix in (".live", ".sealed")] == []

@@ -1,0 +1,135 @@
+"""From what happened to the entry."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from billing import metering, tariff
+from billing.metering import Entry, Meter
+from proxy.canonical import Usage
+
+PRICES = tariff.prices({"input": Decimal(3), "output": Decimal(15)}, id="p1", version="v1")
+STARTED = 5_000_000_000
+
+
+def meter(**fields) -> Meter:
+    return Meter(id="01", arrived=1_790_000_000.25, started=STARTED, **fields)
+
+
+def closed(of: Meter, **facts) -> Entry:
+    return metering.entry(of, **{"ended": STARTED + 12_345_678, "outcome": "finished", "status": 200, **facts})
+
+
+def test_a_finished_request():
+    asked = meter(
+        request_id="r",
+        path="/v1/messages",
+        dialect="anthropic",
+        stream=True,
+        api_key_id="k",
+        key_prefix="pxb_abcd",
+        key_name="laptop",
+        model="m",
+        model_id="mid",
+        upstream_id="u",
+        upstream_name="up",
+        upstream_dialect="openai_chat",
+        remote_model="gpt",
+        upstream_status=200,
+        attempts=1,
+        dispatched=STARTED + 345_678,
+        first_token=STARTED + 4_999_999,
+    )
+    usage = Usage(fresh=1000, cache_read=10, cache_write_5m=20, cache_write_1h=30, output=100, reasoning=40, service_tier="flex")
+    assert closed(asked, usage=usage, prices=PRICES) == Entry(
+        id="01",
+        timestamp=1_790_000_000_250_000,
+        request_id="r",
+        path="/v1/messages",
+        dialect="anthropic",
+        input_format="anthropic",
+        stream=True,
+        api_key_id="k",
+        key_prefix="pxb_abcd",
+        key_name="laptop",
+        model="m",
+        model_id="mid",
+        upstream_id="u",
+        upstream_name="up",
+        upstream_dialect="openai_chat",
+        remote_model="gpt",
+        upstream_status=200,
+        attempts=1,
+        latency_ms=12,
+        overhead_us=345,
+        ttft_ms=4,
+        input_tokens=1000,
+        cache_read_tokens=10,
+        cache_write_5m_tokens=20,
+        cache_write_1h_tokens=30,
+        output_tokens=100,
+        reasoning_tokens=40,
+        service_tier="flex",
+        cost=1060 * 3_000_000 + 100 * 15_000_000,
+        price_id="p1",
+        price_version="v1",
+    )
+
+
+def test_a_rejected_request_has_no_upstream_and_all_its_time_is_overhead():
+    assert closed(
+        meter(dialect="openai_chat"), outcome="rejected", status=401, error_type="authentication", error_message="Invalid API key"
+    ) == Entry(
+        id="01",
+        timestamp=1_790_000_000_250_000,
+        dialect="openai_chat",
+        status_code=401,
+        outcome="rejected",
+        error_type="authentication",
+        error_message="Invalid API key",
+        latency_ms=12,
+        overhead_us=12_345,
+    )
+
+
+@pytest.mark.parametrize(
+    ("dialect", "family"),
+    [("anthropic", "anthropic"), ("bedrock", "anthropic"), ("openai_chat", "openai"), ("openai_responses", "openai"), ("", "openai")],
+)
+def test_the_input_format_is_the_family_of_the_dialect(dialect, family):
+    assert closed(meter(dialect=dialect)).input_format == family
+
+
+def test_without_prices_or_with_a_rate_missing_the_cost_is_unknown():
+    usage = Usage(fresh=1, output=1)
+    assert closed(meter(), usage=usage).cost is None
+    found = closed(meter(), usage=usage, prices=tariff.prices({"input": Decimal(1)}, id="p2"))
+    assert (found.cost, found.price_id) == (None, "p2")
+
+
+def test_nul_bytes_lone_surrogates_and_long_texts_reach_no_database():
+    dirty = meter(model="a\0b\ud800c", user_agent="x" * 999, request_id="\0", path="/" + "p" * 999, session_id="ü" * 999)
+    found = closed(dirty, outcome="failed", error_message="ä\0" * 5000, error_type="t" * 99)
+    assert found.model == "ab?c"
+    assert found.request_id == ""
+    assert [len(text) for text in (found.user_agent, found.path, found.session_id, found.error_type)] == [200, 500, 200, 64]
+    assert found.error_message == "ä" * 1000
+    msgspec.json.encode(found)
+
+
+def test_what_upstreams_claim_is_bounded():
+    found = closed(meter(), usage=Usage(fresh=-5, output=2**70), prices=tariff.prices({"input": Decimal(1), "output": Decimal(10**9)}))
+    assert (found.input_tokens, found.output_tokens, found.cost) == (0, 2**31 - 1, 2**63 - 1)
+
+
+def test_an_entry_survives_the_journal():
+    one = closed(
+        meter(tries=[metering.Attempt(timestamp=1, error_message="x")], payload=metering.Payload(request_body="{}"), routing=[{"a": 1}])
+    )
+    assert msgspec.json.decode(msgspec.json.encode(one), type=Entry) == one
+
+
+def test_usage_is_read_back_from_an_entry():
+    usage = Usage(fresh=1, cache_read=2, cache_write_5m=3, cache_write_1h=4, output=5, reasoning=2, service_tier="flex")
+    assert metering.usage_of(closed(meter(), usage=usage)) == usage

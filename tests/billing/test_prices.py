@@ -1,0 +1,334 @@
+"""Which price list counts, and where price lists come from."""
+
+import json
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
+
+from accounts import revisions
+from accounts.models import Revision
+from billing import price_sources, price_sync, prices, tariff
+from billing.models import Price
+from billing.price_sources import Listed
+from billing.price_sync import LatePrices
+from proxy.canonical import Usage
+from tests.billing.conftest import entry
+from upstreams.models import Model, Route, Upstream
+
+pytestmark = pytest.mark.usefixtures("database")
+
+SONNET = {
+    "rates": {
+        "input": Decimal(3),
+        "output": Decimal(15),
+        "cache_read": Decimal("0.3"),
+        "cache_write_5m": Decimal("3.75"),
+        "cache_write_1h": Decimal(6),
+    },
+    "tiers": {
+        "prompt": [{"above": 200000, "input": "6", "output": "22.5", "cache_read": "0.6", "cache_write_5m": "7.5", "cache_write_1h": "12"}]
+    },
+}
+
+
+def upstream(name="u", base_url="http://127.0.0.1:9/v1") -> Upstream:
+    return Upstream.objects.create(name=name, base_url=base_url)
+
+
+def listed(amount: int, source="genai-prices", version="1") -> Listed:
+    return Listed(rates={"input": Decimal(amount), "output": Decimal(2 * amount)}, tiers={}, source=source, version=version)
+
+
+def source(**known: Listed):
+    """A source that knows these names anywhere."""
+    return lambda name, base_url: known.get(name)
+
+
+def active(**fields) -> list[tuple[str, str | None, int]]:
+    rows = Price.objects.filter(is_active=True, **fields).order_by("created_at")
+    return [(row.source, row.upstream and row.upstream.name, int(row.input)) for row in rows]
+
+
+class TestTheBook:
+    def test_knows_nothing_at_first(self):
+        assert prices.load().find("m", "u", "r") is None
+
+    def test_prefers_what_was_entered_by_hand_then_what_is_more_specific(self):
+        here, model = upstream(), Model.objects.create(name="m")
+        places = [
+            {"model": model, "upstream": here, "source": "manual"},
+            {"model": model, "source": "manual"},
+            {"name": "remote", "upstream": here, "source": "manual"},
+            {"name": "remote", "source": "manual"},
+            {"model": model, "upstream": here, "source": "genai-prices"},
+            {"model": model, "source": "litellm"},
+            {"name": "remote", "upstream": here, "source": "genai-prices"},
+            {"name": "remote", "source": "genai-prices"},
+        ]
+        rows = [Price.objects.create(input=number, **place) for number, place in enumerate(places)]
+        for row in rows:
+            found = prices.load().find(str(model.pk), str(here.pk), "remote")
+            assert (found.id, found.rates.input) == (str(row.pk), row.input)
+            row.is_active = False
+            row.save()
+        assert prices.load().find(str(model.pk), str(here.pk), "remote") is None
+
+    def test_of_two_for_the_same_thing_the_later_one_counts(self):
+        Price.objects.create(name="m", input=1)
+        later = Price.objects.create(name="m", input=2)
+        Price.objects.filter(pk=later.pk).update(created_at=datetime.now().astimezone() + timedelta(seconds=1))
+        assert prices.load().find("", "", "m").rates.input == 2
+
+    def test_is_not_read_from_the_database_by_requests(self, database):
+        Price.objects.create(name="m", input=1)
+        prices.refresh()
+        Price.objects.create(name="other", input=2)
+        from django.test.utils import CaptureQueriesContext
+
+        with CaptureQueriesContext(database) as queries:
+            assert prices.book().find("", "", "m").rates.input == 1
+        assert len(queries) == 0
+
+    def test_is_refreshed_when_the_revision_changes(self):
+        revisions.check()
+        Price.objects.create(name="m", input=7, tiers={"prompt": [{"above": 10, "input": "8"}]})
+        revisions.check()
+        found = prices.book().find("", "", "m")
+        assert tariff.cost(Usage(fresh=11), found) == Decimal("0.000088")
+
+
+class TestAPrice:
+    @pytest.mark.parametrize(
+        ("fields", "where"),
+        [({}, "__all__"), ({"name": "m", "tiers": {"prompt": 1}}, "tiers"), ({"name": "m", "input": "x"}, "input")],
+    )
+    def test_that_makes_no_sense_is_refused(self, fields, where):
+        with pytest.raises(ValidationError) as refused:
+            Price(**fields).full_clean()
+        assert list(refused.value.message_dict) == [where]
+
+
+class TestManualPrices:
+    def test_win_are_shown_and_replace_one_another(self):
+        model = Model.objects.create(name="m")
+        Price.objects.create(model=model, input=1, output=2, source="genai-prices")
+        assert prices.shown_for([model]) == {model.pk: prices.Shown(input=Decimal(1), output=Decimal(2), source="genai-prices")}
+        prices.set_manual(model, input_price=Decimal(3), output_price=Decimal("4.5"))
+        prices.set_manual(model, input_price=Decimal(5), output_price=Decimal("4.5"))
+        assert prices.shown_for([model]) == {model.pk: prices.Shown(input=Decimal(5), output=Decimal("4.5"), source="manual")}
+        assert prices.load().find(str(model.pk), "", "").rates == tariff.Rates(input=Decimal(5), output=Decimal("4.5"))
+        assert Price.objects.filter(source="manual", is_active=True).count() == 1
+
+    def test_of_zero_and_zero_are_taken_away(self):
+        model = Model.objects.create(name="m")
+        Price.objects.create(model=model, input=1, output=2, source="genai-prices")
+        prices.set_manual(model, input_price=Decimal(3), output_price=Decimal(4))
+        prices.set_manual(model, input_price=Decimal(0), output_price=Decimal(0))
+        assert prices.shown_for([model])[model.pk].source == "genai-prices"
+
+    def test_of_many_models_are_shown_with_one_query(self, database):
+        from django.test.utils import CaptureQueriesContext
+
+        models = [Model.objects.create(name=f"m{number}") for number in range(3)]
+        for model in models[:2]:
+            Price.objects.create(model=model, input=1, output=2, upstream=upstream(model.name))
+        with CaptureQueriesContext(database) as queries:
+            assert set(prices.shown_for(models)) == {models[0].pk, models[1].pk}
+        assert len(queries) == 1
+
+
+class TestGenaiPrices:
+    def test_know_every_class_and_the_long_prompts(self):
+        found = price_sources.genai_prices("claude-sonnet-4-5-20250929", "https://api.anthropic.com")
+        assert {"rates": found.rates, "tiers": found.tiers} == SONNET
+        assert (found.source, found.version.split()[0]) == ("genai-prices", "genai-prices")
+
+    def test_know_service_tiers(self):
+        found = price_sources.genai_prices("gpt-5", "https://api.openai.com/v1")
+        assert found.tiers["service"]["flex"] == {"input": "0.625", "output": "5", "cache_read": "0.0625"}
+        tariff.read_tiers(found.tiers)
+
+    def test_are_those_of_the_provider_at_the_address_or_else_of_the_maker(self):
+        makers = price_sources.genai_prices("deepseek-chat", "http://127.0.0.1:9/v1")
+        assert makers.rates["input"] > 0
+        assert price_sources.genai_prices("claude-sonnet-4-5", "http://localhost") == price_sources.genai_prices(
+            "claude-sonnet-4-5", "https://api.anthropic.com"
+        )
+
+    @pytest.mark.parametrize("name", ["test-model", "echo", "m1", "", "no/such"])
+    def test_do_not_guess(self, name):
+        assert price_sources.genai_prices(name, "http://127.0.0.1:9/v1") is None
+
+
+class TestAFileOfLiteLLM:
+    CONTENT = json.dumps(
+        {
+            "sample_spec": {"input_cost_per_token": 1, "output_cost_per_token": 1},
+            "fallback_generalizations": {"input_cost_per_token": 1},
+            "m": {
+                "mode": "responses",
+                "input_cost_per_token": 3e-06,
+                "output_cost_per_token": 1.5e-05,
+                "cache_read_input_token_cost": 3e-07,
+                "cache_creation_input_token_cost": 3.75e-06,
+                "cache_creation_input_token_cost_above_1hr": 6e-06,
+                "input_cost_per_token_above_200k_tokens": 6e-06,
+                "output_cost_per_token_above_200k_tokens": 2.25e-05,
+                "input_cost_per_token_flex": 1.5e-06,
+                "input_cost_per_token_batches": 1e-06,
+                "max_input_tokens": 200000,
+                "supports_vision": True,
+            },
+            "free": {"mode": "chat", "input_cost_per_token": 0, "output_cost_per_token": 0},
+            "odd": {"input_cost_per_token": "cheap", "output_cost_per_token": -1},
+            "embedding": {"mode": "embedding", "input_cost_per_token": 1e-07, "output_cost_per_token": 0.0},
+            "note": "not a model",
+        }
+    ).encode()
+
+    def test_is_understood(self):
+        look_up = price_sources.litellm(self.CONTENT, version="of May")
+        found = look_up("m", "")
+        rates = {"input": 3, "output": 15, "cache_read": Decimal("0.3"), "cache_write_5m": Decimal("3.75"), "cache_write_1h": 6}
+        assert (found.rates, found.source, found.version) == (rates, "litellm", "of May")
+        prompt, service = tariff.read_tiers(found.tiers)
+        assert prompt == [(200_000, {"input": Decimal(6), "output": Decimal("22.5")})]
+        assert service == {"flex": ({"input": Decimal("1.5")}, [])}
+        assert look_up("embedding", "").rates == {"input": Decimal("0.1"), "output": 0}
+        assert [look_up(name, "") for name in ("sample_spec", "fallback_generalizations", "free", "odd", "note", "M", "")] == [None] * 7
+
+    @pytest.mark.parametrize("content", [b"", b"[]", b"<html>"])
+    def test_that_is_none_is_refused(self, content):
+        with pytest.raises(ValueError, match=r"^not a price file"):
+            price_sources.litellm(content, version="x")
+
+
+class TestSynchronisation:
+    def test_gives_models_prices_and_says_how_many(self):
+        here = upstream()
+        known, unknown = Model.objects.create(name="known"), Model.objects.create(name="unknown")
+        for model in (known, unknown):
+            Route.objects.create(model=model, upstream=here, remote_name="" if model is known else "nobody")
+        Price.objects.all().delete()
+        assert price_sync.sync([source(known=listed(3))]) == {"models_updated": 1, "models_not_found": 1, "total_models": 2}
+        assert active() == [("genai-prices", None, 3)]
+
+    def test_writes_nothing_when_nothing_changed(self):
+        Route.objects.create(model=Model.objects.create(name="m"), upstream=upstream())
+        price_sync.sync([source(m=listed(3))])
+        before = Revision.objects.get(pk="prices").number
+        assert price_sync.sync([source(m=listed(3, version="2"))])["models_updated"] == 1
+        assert price_sync.sync([])["models_not_found"] == 1
+        assert Revision.objects.get(pk="prices").number == before
+        assert active() == [("genai-prices", None, 3)]
+
+    def test_keeps_the_old_price_for_the_rows_billed_at_it(self):
+        model = Model.objects.create(name="m")
+        price_sync.attach(model, [source(m=listed(3))])
+        assert price_sync.attach(model, [source(m=listed(4))]) == 1
+        assert list(Price.objects.order_by("created_at").values_list("input", "is_active")) == [(3, False), (4, True)]
+
+    def test_leaves_prices_entered_by_hand(self):
+        model = Model.objects.create(name="m")
+        prices.set_manual(model, input_price=Decimal(9), output_price=Decimal(9))
+        price_sync.attach(model, [source(m=listed(3))])
+        assert sorted(active()) == [("genai-prices", None, 3), ("manual", None, 9)]
+        assert prices.load().find(str(model.pk), "", "").rates.input == 9
+
+    def test_prices_each_upstream_apart_only_where_they_differ(self):
+        model = Model.objects.create(name="m")
+        cheap, dear = upstream("cheap", "http://127.0.0.1:1"), upstream("dear", "http://127.0.0.1:2")
+        for where in (cheap, dear):
+            Route.objects.create(model=model, upstream=where)
+
+        def differ(name, base_url):
+            return listed(1 if base_url.endswith("1") else 2)
+
+        price_sync.attach(model, [differ])
+        assert sorted(active()) == [("genai-prices", "cheap", 1), ("genai-prices", "dear", 2)]
+        price_sync.attach(model, [source(m=listed(3))])
+        assert active() == [("genai-prices", None, 3)]
+        price_sync.attach(model, [differ])
+        assert sorted(active()) == [("genai-prices", "cheap", 1), ("genai-prices", "dear", 2)]
+
+    def test_asks_the_second_source_for_what_the_first_does_not_know(self):
+        Model.objects.create(name="a")
+        Model.objects.create(name="b")
+        price_sync.sync([source(a=listed(1)), source(a=listed(8, "litellm"), b=listed(9, "litellm"))])
+        assert sorted(active()) == [("genai-prices", None, 1), ("litellm", None, 9)]
+
+    def test_does_not_price_patterns(self):
+        model = Model.objects.create(name="claude-*")
+        Route.objects.create(model=model, upstream=upstream())
+        assert price_sync.attach(model, [lambda name, base_url: listed(1)]) == 0
+
+
+class TestAModelThatIsMade:
+    def test_has_its_price_at_once(self):
+        model = Model.objects.create(name="ours")
+        assert active() == []
+        Route.objects.create(model=model, upstream=upstream(), remote_name="claude-sonnet-4-5")
+        assert active(model=model) == [("genai-prices", None, 3)]
+
+    def test_and_has_no_route_yet_is_looked_up_by_its_name(self):
+        assert active(model=Model.objects.create(name="claude-sonnet-4-5")) == [("genai-prices", None, 3)]
+
+
+class TestLatePrices:
+    def test_price_a_name_that_came_through_a_pattern_when_it_turns_up(self):
+        model, where = Model.objects.create(name="claude-*"), upstream()
+        one, two = [
+            entry(model_id=str(model.pk), upstream_id=str(where.pk), remote_model="claude-x", input_tokens=1_000_000, output_tokens=1)
+            for _ in "12"
+        ]
+        asked = []
+
+        def counting(name, base_url):
+            asked.append((name, base_url))
+            return listed(3)
+
+        LatePrices([counting]).fill([one, two])
+        (row,) = Price.objects.all()
+        assert (row.name, row.upstream, row.source) == ("claude-x", where, "genai-prices")
+        assert [(each.cost, each.price_id, each.price_version) for each in (one, two)] == [(3_000_006_000_000, str(row.pk), "1")] * 2
+        assert asked == [("claude-x", where.base_url)]
+
+    def test_leave_alone_what_is_priced_unknown_or_empty(self):
+        where = str(upstream().pk)
+        priced = entry(upstream_id=where, remote_model="a", input_tokens=1, cost=5)
+        unknown = entry(upstream_id=where, remote_model="b", input_tokens=1)
+        empty = entry(upstream_id=where, remote_model="a")
+        gone = entry(upstream_id="00000000-0000-4000-8000-000000000000", remote_model="a", input_tokens=1)
+        LatePrices([source(a=listed(3))]).fill([priced, unknown, empty, gone])
+        assert [each.cost for each in (priced, unknown, empty, gone)] == [5, None, None, None]
+
+    def test_find_what_was_entered_by_hand_since(self):
+        where = str(upstream().pk)
+        Price.objects.create(name="a", input=2)
+        one = entry(upstream_id=where, remote_model="a", input_tokens=10)
+        LatePrices([]).fill([one])
+        assert one.cost == 20_000_000
+
+
+class TestTheCommand:
+    def test_reads_a_price_file(self, tmp_path, capsys):
+        Model.objects.create(name="m")
+        Model.objects.create(name="n")
+        file = tmp_path / "prices.json"
+        file.write_bytes(TestAFileOfLiteLLM.CONTENT)
+        call_command("sync_prices", file=file)
+        assert capsys.readouterr().out == "1 of 2 models have prices, 1 are unknown\n"
+        assert active() == [("litellm", None, 3)]
+
+    def test_says_what_is_wrong_with_it(self, tmp_path):
+        file = tmp_path / "prices.json"
+        file.write_text("<html>")
+        with pytest.raises(CommandError, match=r"^not a price file"):
+            call_command("sync_prices", file=file)
+        with pytest.raises(CommandError, match="No such file"):
+            call_command("sync_prices", file=tmp_path / "none")
+        with pytest.raises(CommandError, match=r"^Failed to fetch pricing: "):
+            call_command("sync_prices", url="http://127.0.0.1:9/prices.json")

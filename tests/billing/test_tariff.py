@@ -1,0 +1,135 @@
+"""What tokens cost."""
+
+from decimal import Decimal
+
+import pytest
+
+from billing import tariff
+from billing.tariff import Rates
+from proxy.canonical import Usage
+
+BASE = {
+    "input": Decimal(3),
+    "output": Decimal(15),
+    "cache_read": Decimal("0.3"),
+    "cache_write_5m": Decimal("3.75"),
+    "cache_write_1h": Decimal(6),
+}
+LONG = {"above": 200_000, "input": "6", "output": "22.5", "cache_read": "0.6"}
+
+
+def cost(usage: Usage, rates=BASE, tiers=None) -> str:
+    amount = tariff.cost(usage, tariff.prices(rates, tiers))
+    return "unknown" if amount is None else f"{amount.normalize():f}"
+
+
+def test_each_class_is_billed_once_at_its_own_rate():
+    assert cost(Usage(fresh=1)) == "0.000003"
+    assert cost(Usage(output=1)) == "0.000015"
+    assert cost(Usage(cache_read=1)) == "0.0000003"
+    assert cost(Usage(cache_write_5m=1)) == "0.00000375"
+    assert cost(Usage(cache_write_1h=1)) == "0.000006"
+    assert cost(Usage(fresh=1, output=1, cache_read=1, cache_write_5m=1, cache_write_1h=1)) == "0.00002805"
+
+
+def test_reasoning_is_part_of_the_output_and_not_billed_again():
+    assert cost(Usage(output=100, reasoning=90)) == cost(Usage(output=100))
+
+
+def test_no_tokens_cost_nothing():
+    assert cost(Usage()) == "0"
+    assert cost(Usage(), rates={}) == "0"
+
+
+def test_a_class_that_was_used_and_has_no_rate_makes_the_cost_unknown():
+    assert cost(Usage(fresh=1), rates={"output": Decimal(1)}) == "unknown"
+    assert cost(Usage(output=1), rates={"input": Decimal(1)}) == "unknown"
+    assert cost(Usage(fresh=1), rates={"input": Decimal(1)}) == "0.000001"
+
+
+def test_a_rate_of_zero_is_free_not_unknown():
+    assert cost(Usage(fresh=10, output=10, cache_read=5), rates={"input": Decimal(0), "output": Decimal(0)}) == "0"
+
+
+def test_unknown_cache_rates_fall_back_and_never_to_zero():
+    assert cost(Usage(cache_read=1), rates={"input": Decimal(2)}) == "0.000002"
+    assert cost(Usage(cache_write_5m=1), rates={"input": Decimal(2)}) == "0.000002"
+    assert cost(Usage(cache_write_1h=1), rates={"input": Decimal(2)}) == "0.000002"
+    assert cost(Usage(cache_write_1h=1), rates={"input": Decimal(2), "cache_write_5m": Decimal(3)}) == "0.000003"
+    assert cost(Usage(cache_read=1), rates={"output": Decimal(2)}) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("usage", "amount"),
+    [
+        (Usage(fresh=200_000), "0.6"),
+        (Usage(fresh=200_001), "1.200006"),
+        (Usage(fresh=1, cache_read=200_000), "0.120006"),
+        (Usage(fresh=1, cache_write_5m=100_000, cache_write_1h=100_000), "0.975006"),
+        (Usage(fresh=200_001, output=2), "1.200051"),
+    ],
+)
+def test_a_long_prompt_is_billed_whole_at_its_tier(usage, amount):
+    assert cost(usage, tiers={"prompt": [LONG]}) == amount
+
+
+def test_of_several_prompt_tiers_the_highest_passed_counts_and_keeps_what_it_does_not_name():
+    tiers = {"prompt": [{"above": 30, "input": "30"}, {"above": 10, "input": "10", "output": "100"}]}
+    prices = tariff.prices(BASE, tiers)
+    assert [(prices.for_usage(Usage(fresh=tokens)).input, prices.for_usage(Usage(fresh=tokens)).output) for tokens in (10, 11, 30, 31)] == [
+        (3, 15),
+        (10, 100),
+        (10, 100),
+        (30, 100),
+    ]
+
+
+def test_the_service_tier_is_the_one_that_the_answer_names():
+    tiers = {"service": {"flex": {"input": "1"}, "Priority": {"input": "9", "output": "30"}}}
+    prices = tariff.prices(BASE, tiers)
+    found = {name: prices.for_usage(Usage(service_tier=name)) for name in (None, "default", "flex", "FLEX", "priority")}
+    assert {name: (rates.input, rates.output) for name, rates in found.items()} == {
+        None: (3, 15),
+        "default": (3, 15),
+        "flex": (1, 15),
+        "FLEX": (1, 15),
+        "priority": (9, 30),
+    }
+
+
+def test_a_flat_rate_of_a_service_tier_holds_for_long_prompts_too_and_its_own_prompt_tiers_win():
+    tiers = {"prompt": [LONG], "service": {"flex": {"input": "1"}, "slow": {"output": "2", "prompt": [{"above": 500_000, "output": "4"}]}}}
+    prices = tariff.prices(BASE, tiers)
+
+    def rates(tier: str, tokens: int) -> Rates:
+        return prices.for_usage(Usage(fresh=tokens, service_tier=tier))
+
+    assert (rates("flex", 300_000).input, rates("flex", 300_000).output) == (1, Decimal("22.5"))
+    assert [(rates("slow", tokens).input, rates("slow", tokens).output) for tokens in (1, 300_000, 600_000)] == [(3, 2), (6, 2), (6, 4)]
+
+
+@pytest.mark.parametrize(
+    ("tiers", "complaint"),
+    [
+        ([], None),
+        ({}, None),
+        (None, None),
+        ([1], 'Tiers are an object with "prompt" and "service".'),
+        ({"promt": []}, 'Tiers are an object with "prompt" and "service".'),
+        ({"prompt": {}}, '"prompt" is a list of objects with a whole number "above" and rates.'),
+        ({"prompt": [{"input": 1}]}, '"prompt" is a list of objects with a whole number "above" and rates.'),
+        ({"prompt": [{"above": True, "input": 1}]}, '"prompt" is a list of objects with a whole number "above" and rates.'),
+        ({"prompt": [{"above": 1, "imput": 1}]}, f"There is no class of tokens called imput; there are {', '.join(tariff.CLASSES)}."),
+        ({"service": {"flex": {"input": "cheap"}}}, "Rates are numbers."),
+        ({"service": {"flex": {"input": -1}}}, "Rates are not negative."),
+        ({"service": {"flex": {"input": "inf"}}}, "Rates are not negative."),
+        ({"service": {"flex": 1}}, '"service" maps the name of a service tier to its rates.'),
+    ],
+)
+def test_malformed_tiers_are_refused_with_a_sentence(tiers, complaint):
+    if complaint is None:
+        assert tariff.read_tiers(tiers) == ([], {})
+        return
+    with pytest.raises(ValueError) as refused:
+        tariff.read_tiers(tiers)
+    assert str(refused.value) == complaint

@@ -1,0 +1,223 @@
+"""Segments become rows: every entry, once, in both databases, whoever is killed when."""
+
+import os
+
+import msgspec
+import pytest
+from django.db import OperationalError
+
+from billing import writer
+from billing.ids import new_id
+from billing.journal import Journal
+from billing.metering import Attempt, Payload
+from billing.models import CommittedSegment, RequestAttempt, RequestLog, RequestPayload
+from billing.spool import Segment, Spool
+from tests.billing.conftest import entry
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+def written(spool, *entries) -> None:
+    """Leave a sealed segment of these entries in the spool."""
+    kept = Journal(spool, schedule=lambda seconds, work: None)
+    for each in entries:
+        kept.append(each)
+    kept.close()
+
+
+def logged() -> list[str]:
+    return sorted(str(found) for found in RequestLog.objects.values_list("id", flat=True))
+
+
+FULL = {
+    "request_id": "client's own \\ id\t1",
+    "method": "POST",
+    "path": "/v1/messages",
+    "dialect": "anthropic",
+    "input_format": "anthropic",
+    "upstream_dialect": "openai_chat",
+    "stream": True,
+    "api_key_id": "0b0e1c52-1111-4222-8333-944445555666",
+    "key_prefix": "pxb_abcd",
+    "key_name": "größte „Maschine“",
+    "session_id": "s1",
+    "client_ip": "2001:db8::1",
+    "user_agent": "claude-cli/2.0 (external, cli)",
+    "model": "claude-sonnet-4-5",
+    "remote_model": "gpt-5",
+    "upstream_id": "1b0e1c52-1111-4222-8333-944445555666",
+    "upstream_name": "openai",
+    "status_code": 200,
+    "upstream_status": 200,
+    "outcome": "failed",
+    "error_type": "network",
+    "error_message": 'line one\nline "two" \\N \\. end',
+    "attempts": 2,
+    "latency_ms": 1234,
+    "overhead_us": 456,
+    "ttft_ms": 78,
+    "input_tokens": 1,
+    "cache_read_tokens": 2,
+    "cache_write_5m_tokens": 3,
+    "cache_write_1h_tokens": 4,
+    "output_tokens": 5,
+    "reasoning_tokens": 1,
+    "usage_estimated": True,
+    "service_tier": "priority",
+    "price_id": "2b0e1c52-1111-4222-8333-944445555666",
+    "price_version": "genai-prices 1",
+    "request_metadata": {"user": "ü", "n": [1, None]},
+    "routing": [{"skipped": "b", "reason": "cooling"}],
+}
+
+
+def test_every_field_of_an_entry_arrives(spool):
+    one = entry(**FULL, cost=12_345_678_901_234_567)
+    written(spool, one)
+    assert writer.drain_spool(spool) == 1
+    row = RequestLog.objects.get()
+    shown = {
+        name: str(value) if name.endswith("_id") and name not in ("request_id", "session_id") else value
+        for name, value in vars(row).items()
+    }
+    assert {name: shown[name] for name in FULL} == FULL
+    assert (str(row.id), row.timestamp.isoformat(), str(row.cost)) == (one.id, "2026-09-21T14:13:20.123456+00:00", "12345.678901234567")
+
+
+def test_what_is_unknown_is_null(spool):
+    written(spool, entry())
+    writer.drain_spool(spool)
+    row = RequestLog.objects.get()
+    unknown = ("api_key_id", "upstream_id", "upstream_status", "ttft_ms", "cost", "price_id", "request_metadata", "routing")
+    assert [getattr(row, name) for name in unknown] == [None] * len(unknown)
+
+
+def test_written_segments_leave_the_spool_and_their_ids_are_kept(spool):
+    written(spool, entry(), entry())
+    (path,) = Spool(spool).sealed()
+    assert writer.drain_spool(spool) == 2
+    assert Spool(spool).sealed() == []
+    assert [(segment.id.hex, segment.rows) for segment in CommittedSegment.objects.all()] == [(path.stem, 2)]
+
+
+def test_a_writer_killed_between_commit_and_delete_doubles_nothing(spool, monkeypatch):
+    entries = [entry() for _ in range(3)]
+    written(spool, *entries)
+    with monkeypatch.context() as killed:
+        killed.setattr(Spool, "remove", lambda self, path: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            writer.drain_spool(spool)
+    assert len(Spool(spool).sealed()) == 1
+    assert writer.drain_spool(spool) == 0
+    assert (logged(), Spool(spool).sealed()) == (sorted(each.id for each in entries), [])
+
+
+def test_a_writer_that_fails_before_the_commit_loses_nothing(spool, monkeypatch):
+    entries = [entry(tries=[Attempt(timestamp=1)], payload=Payload(request_body="{}")) for _ in range(3)]
+    written(spool, *entries)
+    with monkeypatch.context() as broken:
+        broken.setattr(CommittedSegment.objects, "bulk_create", lambda *args, **options: (_ for _ in ()).throw(OperationalError("gone")))
+        with pytest.raises(OperationalError, match=r"^gone$"):
+            writer.drain_spool(spool)
+    assert [RequestLog.objects.count(), RequestAttempt.objects.count(), RequestPayload.objects.count()] == [0, 0, 0]
+    assert writer.drain_spool(spool) == 3
+    assert logged() == sorted(each.id for each in entries)
+
+
+def test_an_entry_that_comes_in_two_segments_is_written_once(spool):
+    one, other = entry(tries=[Attempt(timestamp=1)], payload=Payload(request_body="{}")), entry()
+    encoded = msgspec.json.encode(one)
+    reader = Spool(spool)
+    assert writer.write_segments([Segment(new_id().replace("-", ""), [encoded, encoded, msgspec.json.encode(other)])], reader) == 2
+    assert writer.write_segments([Segment(new_id().replace("-", ""), [encoded])], reader) == 0
+    assert [RequestLog.objects.count(), RequestAttempt.objects.count(), RequestPayload.objects.count()] == [2, 1, 1]
+
+
+def test_tries_and_bodies_go_into_their_own_tables(spool):
+    first = Attempt(
+        timestamp=1_790_000_000_000_000,
+        upstream_id="1b0e1c52-1111-4222-8333-944445555666",
+        upstream_name="a",
+        status_code=529,
+        outcome="failed",
+        error_type="overloaded",
+        error_message="try\nlater",
+        latency_ms=5,
+    )
+    second = Attempt(timestamp=1_790_000_000_500_000, upstream_name="b", status_code=200, ttft_ms=7, output_tokens=9, cost=10**12)
+    one = entry(tries=[first, second], payload=Payload(request_body='{"model": "m"}', response_body="data: x\n\n", truncated=True))
+    written(spool, one)
+    writer.drain_spool(spool)
+    row = RequestLog.objects.get()
+    assert [
+        (
+            each.number,
+            str(each.upstream_id),
+            each.upstream_name,
+            each.status_code,
+            each.outcome,
+            each.error_message,
+            each.ttft_ms,
+            each.cost,
+        )
+        for each in row.tries.order_by("number")
+    ] == [
+        (1, "1b0e1c52-1111-4222-8333-944445555666", "a", 529, "failed", "try\nlater", None, None),
+        (2, "None", "b", 200, "finished", "", 7, 1),
+    ]
+    assert (row.payload.request_body, row.payload.response_body, row.payload.truncated) == ('{"model": "m"}', "data: x\n\n", True)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"not json", "JSON is malformed"),
+        (b'{"timestamp": 1}', "missing required field `id`"),
+        (b'{"id": "42", "timestamp": 1}', "'42' is not a UUID"),
+        (b'{"id": "%s", "timestamp": "x"}' % new_id().encode(), "Expected `int`, got `str`"),
+        (b"\xff\xfe", "malformed"),
+    ],
+)
+def test_a_line_that_is_no_entry_is_set_aside_and_holds_nobody_up(spool, caplog, line, reason):
+    before, after = entry(), entry()
+    spool.mkdir()
+    path = spool / f"{'c' * 32}.sealed"
+    path.write_bytes(b"\n".join([msgspec.json.encode(before), line, msgspec.json.encode(after), b""]))
+    assert writer.drain_spool(spool) == 2
+    assert logged() == sorted([before.id, after.id])
+    aside = (spool / "quarantine" / f"{'c' * 32}.jsonl").read_bytes().split(b"\n")
+    assert aside[1:] == [line, b""]
+    assert reason in aside[0].decode()
+    assert "1 lines of segment" in caplog.text
+
+
+def test_an_entry_that_the_database_refuses_is_set_aside_and_holds_nobody_up(spool):
+    before, refused, after = entry(), entry(model="x" * 500, latency_ms=2**70), entry()
+    written(spool, before, refused, after)
+    assert writer.drain_spool(spool) == 2
+    assert logged() == sorted([before.id, after.id])
+    (aside,) = (spool / "quarantine").iterdir()
+    assert msgspec.json.decode(aside.read_bytes().split(b"\n")[1])["id"] == refused.id
+
+
+def test_one_drain_takes_many_segments_and_those_of_the_dead(spool):
+    entries = [entry() for _ in range(1200)]
+    written(spool, *entries)
+    dead = Journal(spool, schedule=lambda seconds, work: None)
+    last = entry()
+    dead.append(last)
+    os.close(dead._file)
+    assert writer.drain_spool(spool) == 1201
+    assert logged() == sorted(each.id for each in [*entries, last])
+
+
+def test_while_another_process_empties_the_spool_a_drain_does_nothing(spool):
+    written(spool, entry())
+    with Spool(spool).claimed() as ours:
+        assert ours
+        assert writer.drain_spool(spool) == 0
+    assert writer.drain_spool(spool) == 1
+
+
+def test_a_drain_of_a_spool_that_does_not_exist_makes_it(spool):
+    assert writer.drain_spool(spool) == 0
