@@ -106,8 +106,9 @@ def _word(value: Any) -> str:
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """The failure in an upstream's non-2xx answer; reads HTML, half a JSON and nothing at all."""
-    said = told(error_object(body))
-    message = said.message or _plain_words(body) or f"the upstream answered {status} without saying why"
+    parsed = error_object(body)
+    said = told(parsed)
+    message = said.message or ("" if parsed is not None else _plain_words(body)) or f"the upstream answered {status} without saying why"
     code = said.code or ("insufficient_quota" if said.type == "insufficient_quota" else "")
     kind = kind_for(status, message, code or None)
     kept = {name.lower(): value for name, value in headers.items() if name.lower() in _KEPT_HEADERS}
@@ -119,7 +120,7 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
 def _plain_words(body: bytes) -> str:
     """A short plain-text body; pages of HTML and broken JSON say nothing to a client."""
     text = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
-    return "" if text[:1] in ("<", "{", "[", '"') or len(text) > 500 else text
+    return "" if text == "null" or text[:1] in ("<", "{", "[") or len(text) > 500 else text
 
 
 def failure_told(error: Any, *, default: Kind = "bad_gateway") -> Failure:
