@@ -42,21 +42,22 @@ def clean_environment(**variables: str) -> dict[str, str]:
 class Gateway:
     """One running `serve`, and what it printed. A restart keeps the data directory and the keys."""
 
-    def __init__(self, data_dir: Path, variables: dict[str, str]) -> None:
+    def __init__(self, data_dir: Path, variables: dict[str, str], words: tuple[str, ...] = ()) -> None:
         self.data_dir = data_dir
         self.variables = variables
+        self.words = words
         self.admin_name = self.admin_password = self.client_key = self.management_key = self.url = ""
         self.output = ""
         self._start(port=0)
 
     @classmethod
     @contextmanager
-    def started(cls, **variables: str) -> Iterator["Gateway"]:
-        """Start one with these environment variables, and stop it at the end."""
+    def started(cls, *words: str, **variables: str) -> Iterator["Gateway"]:
+        """Start one with these arguments of `serve` and environment variables, and stop it at the end."""
         data_dir = Path(tempfile.mkdtemp(prefix="pxbin-gateway-"))
         gateway = None
         try:
-            gateway = cls(data_dir, variables)
+            gateway = cls(data_dir, variables, words)
             yield gateway
         finally:
             if gateway is not None and gateway.process.poll() is None:
@@ -127,10 +128,15 @@ class Gateway:
 
     def _start(self, *, port: int) -> None:
         variables = clean_environment(
-            PXBIN_DATA_DIR=str(self.data_dir), PXBIN_LISTEN_ADDR=f"127.0.0.1:{port}", PYTHONUNBUFFERED="1", **self.variables
+            **{
+                "PXBIN_DATA_DIR": str(self.data_dir),
+                "PXBIN_LISTEN_ADDR": f"127.0.0.1:{port}",
+                "PYTHONUNBUFFERED": "1",
+                **self.variables,
+            }
         )
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "manage.py"), "serve"],
+            [sys.executable, str(ROOT / "manage.py"), "serve", *self.words],
             env=variables,
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -161,6 +167,20 @@ class Gateway:
                 setattr(self, name, printed[1])
         if printed := PRINTED["admin_password"].search(self.output):
             self.admin_name, self.admin_password = printed["admin_name"], printed[2]
+
+
+def failed_start(data_dir: Path, **variables: str) -> tuple[int, str]:
+    """Run `serve` where it has to refuse; its exit status and what it wrote to standard error."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), "serve"],
+        env=clean_environment(PXBIN_DATA_DIR=str(data_dir), **{"PXBIN_LISTEN_ADDR": "127.0.0.1:0", **variables}),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=READY_SECONDS,
+        check=False,
+    )
+    return done.returncode, done.stderr
 
 
 def _is_ready(url: str) -> bool:

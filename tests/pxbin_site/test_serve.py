@@ -1,0 +1,226 @@
+"""`manage.py serve` as an operator meets it: the first start, later starts, refusals, the end."""
+
+import re
+import shlex
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.support.gateway import ROOT, Gateway, failed_start
+
+HELLO = {"model": "echo", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]}
+SLOW = {
+    "model": "echo",
+    "stream": True,
+    "messages": [{"role": "user", "content": "[echo chunks=20 pace_ms=50] one two three"}],
+}
+SECRETS = re.compile(r"pxb_[0-9a-f]{40}|pxm_[0-9a-f]{40}|password: \S+")
+
+
+def ask(gateway, body=HELLO, path="/v1/messages"):
+    return httpx.post(gateway.url + path, headers=gateway.client_headers, json=body, timeout=30)
+
+
+def readme_curls(gateway):
+    """The curl commands of the README's set-up, against this gateway."""
+    commands = re.findall(r"^curl (?:[^\n]*\\\n)*[^\n]*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    names = {"$KEY": gateway.client_key, "$SCRIPT_KEY": gateway.management_key, "http://127.0.0.1:8080": gateway.url}
+    for command in commands:
+        filled = command
+        for name, value in names.items():
+            filled = filled.replace(name, value)
+        yield shlex.split(filled.replace("\\\n", " "))
+
+
+def test_the_first_start_prints_what_is_needed_once(gateway):
+    assert re.search(r"^admin user: admin  password: \S{12,}$", gateway.output, re.MULTILINE)
+    assert len(set(re.findall(r"pxb_[0-9a-f]{40}", gateway.output))) == 1
+    assert len(re.findall(r"pxm_[0-9a-f]{40}", gateway.output)) == 1
+    assert f"curl {gateway.url}/v1/messages" in gateway.output
+
+
+def test_the_curls_of_the_readme_work(gateway):
+    answers = [subprocess.run([*words, "-sS"], capture_output=True, text=True, check=True).stdout for words in readme_curls(gateway)]
+    assert len(answers) == 3
+    assert '"content":[{"type":"text","text":"Hello"}]' in answers[0]
+    assert '"message":{"role":"assistant","content":"Hello"' in answers[1]
+    assert '"name": "local"' in answers[2]
+
+
+def test_the_row_of_a_request_is_there_within_two_seconds(gateway):
+    answer = ask(gateway, {**HELLO, "model": "echo-anthropic"})
+    assert answer.status_code == 200
+    identity = answer.headers["x-request-id"]
+    deadline = time.monotonic() + 2
+    while identity not in [row["request_id"] for row in gateway.logs(1)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_restart_keeps_everything_and_prints_no_secret():
+    with Gateway.started() as gateway:
+        assert ask(gateway).status_code == 200
+        gateway.stop()
+        before = len(gateway.output)
+        gateway.restart()
+        assert SECRETS.search(gateway.output, before) is None
+        assert ask(gateway).status_code == 200
+        assert len(gateway.logs(2)) == 2
+
+
+def test_arguments_win_over_settings_and_start_is_ignored():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with Gateway.started("start", "--host", "127.0.0.1", "--port", str(port), "--log-level", "debug") as gateway:
+        assert gateway.url == f"http://127.0.0.1:{port}"
+        assert ask(gateway).status_code == 200
+
+
+def test_all_that_is_written_is_in_the_data_directory(gateway):
+    with Gateway.started() as second:
+        assert ask(second).status_code == 200
+        assert second.url != gateway.url
+        assert ask(second, {**HELLO, "model": "echo-anthropic"}).status_code == 200
+        opened = {Path(each.path) for each in psutil.Process(second.process.pid).open_files()}
+        written = {path for path in opened if not path.is_relative_to(second.data_dir)}
+        assert written == set()
+        assert {path.name for path in second.data_dir.iterdir()} >= {"pxbin.sqlite3", "secrets.json", "spool"}
+
+
+def test_keys_of_providers_become_upstreams_that_an_admin_can_remove():
+    with Gateway.started(OPENAI_API_KEY="sk-first", GROQ_API_KEY="gsk-first") as gateway:
+        assert {row["name"]: row["base_url"] for row in gateway.api("GET", "/upstreams")} == {
+            "echo": "echo://openai",
+            "echo-anthropic": "echo://anthropic",
+            "openai": "https://api.openai.com/v1",
+            "groq": "https://api.groq.com/openai/v1",
+        }
+        assert "sk-first" not in gateway.output
+        [groq] = [row for row in gateway.api("GET", "/upstreams") if row["name"] == "groq"]
+        gateway.api("DELETE", f"/upstreams/{groq['id']}")
+        gateway.stop()
+        gateway.variables["XAI_API_KEY"] = "xai-later"
+        gateway.restart()
+        assert {row["name"] for row in gateway.api("GET", "/upstreams")} == {"echo", "echo-anthropic", "openai", "xai"}
+
+
+def test_bad_settings_are_all_named_and_nothing_starts(tmp_path):
+    status, said = failed_start(tmp_path / "data", PXBIN_LISTEN_ADDR="8080", PXBIN_LOG_FORMAT="xml", PXBIN_DATABASE_SCHEMA="1;2")
+    assert status == 2
+    assert said.splitlines() == [
+        "The settings have problems:",
+        "- PXBIN_LISTEN_ADDR: must look like :8080 or 127.0.0.1:8080",
+        "- PXBIN_DATABASE_SCHEMA: must match [a-z_][a-z0-9_]*",
+        "- PXBIN_LOG_FORMAT: must be one of json, text",
+    ]
+    assert not (tmp_path / "data").exists()
+
+
+def test_another_encryption_key_than_the_stored_credentials_need_is_refused():
+    with Gateway.started(OPENAI_API_KEY="sk-stored") as gateway:
+        gateway.stop()
+        status, said = failed_start(gateway.data_dir, PXBIN_ENCRYPTION_KEY="quite another passphrase")
+        assert status == 1
+        assert "PXBIN_ENCRYPTION_KEY" in said
+        assert "OPENAI_API_KEY of upstream openai" in said
+        assert "Traceback" not in said
+        gateway.restart()
+
+
+def test_an_address_in_use_is_said_in_a_sentence(gateway, tmp_path):
+    status, said = failed_start(tmp_path, PXBIN_LISTEN_ADDR=f"127.0.0.1:{gateway.port}")
+    assert (status, said) == (1, f"CommandError: Cannot listen on 127.0.0.1:{gateway.port}: Address already in use\n")
+
+
+def test_a_database_that_is_away_is_said_in_a_sentence(tmp_path):
+    status, said = failed_start(tmp_path, PXBIN_DATABASE_URL="postgresql://nobody:secret-word@127.0.0.1:1/none")
+    assert status == 1
+    assert said.splitlines()[-1].startswith("CommandError: The database cannot be used: ")
+    assert "secret-word" not in said
+
+
+@pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
+def test_a_signal_lets_running_streams_end_and_their_rows_be_written(signal):
+    import signal as signals
+
+    with Gateway.started() as gateway:
+        with httpx.stream("POST", f"{gateway.url}/v1/chat/completions", headers=gateway.client_headers, json=SLOW, timeout=30) as stream:
+            pieces = stream.iter_text()
+            begun = next(pieces)
+            gateway.process.send_signal(getattr(signals, signal))
+            whole = begun + "".join(pieces)
+        assert whole.endswith("data: [DONE]\n\n")
+        assert whole.count('"finish_reason":"stop"') == 1
+        gateway.wait()
+        assert gateway.process.returncode == 0
+        with pytest.raises(httpx.ConnectError):
+            ask(gateway)
+        assert not list((gateway.data_dir / "spool").glob("*.sealed"))
+        gateway.restart()
+        assert [row["status_code"] for row in gateway.logs(1)] == [200]
+
+
+def test_a_killed_server_takes_its_children_along_and_loses_no_row():
+    with Gateway.started() as gateway:
+        children = psutil.Process(gateway.process.pid).children()
+        assert children
+        for _ in range(20):
+            assert ask(gateway).status_code == 200
+        gateway.kill()
+        _, alive = psutil.wait_procs(children, timeout=10)
+        assert not alive
+        gateway.restart()
+        assert len(gateway.logs(20)) == 20
+
+
+def test_a_child_that_dies_is_replaced():
+    with Gateway.started() as gateway:
+        [child] = psutil.Process(gateway.process.pid).children()
+        child.kill()
+        assert ask(gateway).status_code == 200
+        assert len(gateway.logs(1)) == 1
+        [other] = psutil.Process(gateway.process.pid).children()
+        assert other.pid != child.pid
+
+
+def test_several_web_processes_share_the_address():
+    with Gateway.started(PXBIN_WEB_PROCESSES="3") as gateway:
+        family = psutil.Process(gateway.process.pid).children(recursive=True)
+        assert sorted(each.cmdline()[2] for each in family) == ["web", "web", "work"]
+        results = []
+        askers = [threading.Thread(target=lambda: results.extend(ask(gateway).status_code for _ in range(5))) for _ in range(8)]
+        for asker in askers:
+            asker.start()
+        for asker in askers:
+            asker.join()
+        assert results == [200] * 40
+        assert len(gateway.logs(40)) == 40
+        gateway.stop()
+        assert not [each for each in family if each.is_running()]
+
+
+def test_postgresql_in_a_schema_of_its_own(postgres_url):
+    import psycopg
+
+    with psycopg.connect(postgres_url, autocommit=True) as direct:
+        direct.execute("CREATE TABLE public.django_migrations (id int, app text, name text, applied timestamptz)")
+    with Gateway.started(PXBIN_DATABASE_URL=postgres_url, PXBIN_DATABASE_SCHEMA="gateway") as gateway:
+        assert ask(gateway).status_code == 200
+        assert [row["model"] for row in gateway.logs(1)] == ["echo"]
+    with psycopg.connect(postgres_url) as direct:
+        schemas = direct.execute("SELECT table_schema, count(*) > 10 FROM information_schema.tables GROUP BY 1").fetchall()
+        assert {name: many for name, many in schemas if name in {"public", "gateway"}} == {"public": False, "gateway": True}
+
+
+def test_redis_carries_the_rows_to_the_worker(redis_url, postgres_url):
+    with Gateway.started(PXBIN_REDIS_URL=redis_url, PXBIN_DATABASE_URL=postgres_url) as gateway:
+        for _ in range(5):
+            assert ask(gateway).status_code == 200
+        assert len(gateway.logs(5)) == 5
