@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -26,7 +26,6 @@ SECURITY_HEADERS: tuple[Header, ...] = (
 REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 PRINTABLE = re.compile(rb"[\x20-\x7e]{0,4096}")
 
-CROSS_ORIGIN = ("/v1/", "/api/v1/")
 METHODS = b"GET, POST, PUT, DELETE, OPTIONS, PATCH"
 REQUEST_HEADERS = b"Accept, Authorization, Content-Type, X-Request-ID, x-api-key, anthropic-version, anthropic-beta"
 EXPOSED = (
@@ -44,31 +43,32 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def find(headers: Iterable[Header], name: bytes) -> bytes | None:
-    """The first value of a request header; ``name`` in lower case."""
-    for key, value in headers:
-        if key == name:
-            return value
-    return None
+Fields = Mapping[bytes, bytes]
+"""A request's headers by lower-case name; ``dict(scope["headers"])`` is one."""
 
 
-def request_id(headers: Iterable[Header]) -> bytes:
+def request_id(fields: Fields) -> bytes:
     """The client's ``x-request-id`` when it is one line of visible ASCII, else a new UUID."""
-    given = find(headers, b"x-request-id")
+    given = fields.get(b"x-request-id")
     return given if given is not None and REQUEST_ID.fullmatch(given) else str(uuid.uuid4()).encode()
 
 
-def is_anthropic(path: str, headers: Iterable[Header]) -> bool:
+def is_anthropic(path: str, fields: Fields) -> bool:
     """Whether the caller speaks Anthropic's dialect: by path, or by the header that its clients always send."""
-    return path.startswith("/v1/messages") or find(headers, b"anthropic-version") is not None
+    return "/v1/messages" in path or b"anthropic-version" in fields
 
 
-def common_headers(path: str, headers: list[Header], identity: bytes) -> list[Header]:
-    """What an answer at ``path`` carries beside its own headers; ``headers`` are the request's."""
+def is_api(path: str) -> bool:
+    """Whether programs call this path: they want JSON, also for errors."""
+    return path.startswith(("/v1/", "/api/", "/model/")) or path in ("/v1", "/api", "/model") or "/v1/" in path
+
+
+def common_headers(path: str, fields: Fields, identity: bytes) -> list[Header]:
+    """What an answer at ``path`` carries beside its own headers; ``fields`` are the request's."""
     common = [(b"x-request-id", identity), *SECURITY_HEADERS]
-    if is_anthropic(path, headers):
+    if is_anthropic(path, fields):
         common.append((b"request-id", identity))
-    origin = find(headers, b"origin")
+    origin = fields.get(b"origin")
     if origin is not None and is_cross_origin(path):
         common += cors(origin)
     return common
@@ -78,8 +78,8 @@ def common_headers(path: str, headers: list[Header], identity: bytes) -> list[He
 
 
 def is_cross_origin(path: str) -> bool:
-    """Whether pages of other origins may call this path at all."""
-    return path.startswith(CROSS_ORIGIN)
+    """Whether pages of other origins may call this path at all: ``/v1`` (also below a path prefix) and ``/api/v1``."""
+    return "/v1/" in path
 
 
 def cors(origin: bytes) -> list[Header]:
@@ -100,14 +100,14 @@ def cors(origin: bytes) -> list[Header]:
     ]
 
 
-def preflight(path: str, headers: list[Header]) -> list[Header] | None:
+def preflight(path: str, fields: Fields) -> list[Header] | None:
     """The extra headers of the answer to a CORS preflight; None when the request is none.
 
     Whatever headers a page wants to send are allowed: SDKs bring new ones with each version.
     """
-    if not is_cross_origin(path) or find(headers, b"access-control-request-method") is None or find(headers, b"origin") is None:
+    if not is_cross_origin(path) or b"access-control-request-method" not in fields or b"origin" not in fields:
         return None
-    wanted = find(headers, b"access-control-request-headers") or REQUEST_HEADERS
+    wanted = fields.get(b"access-control-request-headers") or REQUEST_HEADERS
     return [
         (b"access-control-allow-methods", METHODS),
         (b"access-control-allow-headers", wanted if PRINTABLE.fullmatch(wanted) else REQUEST_HEADERS),
@@ -129,9 +129,9 @@ BEDROCK_TYPES = {
 MANAGEMENT_TYPES = {404: "not_found", 500: "server_error", 503: "server_error"}
 
 
-def refusal(path: str, headers: list[Header], *, status: int, message: str, identity: bytes | None = None) -> Answer:
-    """An error in the shape that callers of ``path`` expect; ``headers`` are the request's."""
-    identity = identity or request_id(headers)
+def refusal(path: str, fields: Fields, *, status: int, message: str, identity: bytes | None = None) -> Answer:
+    """An error in the shape that callers of ``path`` expect; ``fields`` are the request's headers."""
+    identity = identity or request_id(fields)
     extra: list[Header] = [(b"content-type", b"application/json")]
     if path.startswith("/model/"):
         kind = BEDROCK_TYPES.get(status, "ValidationException")
@@ -139,10 +139,10 @@ def refusal(path: str, headers: list[Header], *, status: int, message: str, iden
         extra.append((b"x-amzn-errortype", kind.encode()))
     elif path == "/api" or path.startswith("/api/"):
         body = {"error": {"type": MANAGEMENT_TYPES.get(status, "invalid_request"), "message": message}}
-    elif is_anthropic(path, headers):
+    elif is_anthropic(path, fields):
         error = {"type": ANTHROPIC_TYPES.get(status, "invalid_request_error"), "message": message}
         body = {"type": "error", "error": error, "request_id": identity.decode()}
     else:
         kind = OPENAI_TYPES.get(status, "invalid_request_error")
         body = {"error": {"message": message, "type": kind, "param": None, "code": OPENAI_CODES.get(status)}}
-    return Answer(status, [*extra, *common_headers(path, headers, identity)], msgspec.json.encode(body))
+    return Answer(status, [*extra, *common_headers(path, fields, identity)], msgspec.json.encode(body))

@@ -30,10 +30,10 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 WIRE_PREFIXES = ("/v1/", "/model/")
-"""Every path below these is hot or does not exist."""
+"""Every path below these is hot or does not exist; Django's resolver need not be asked."""
 
 
-class ClientLeft(Exception):
+class ClientLeftError(Exception):
     """The client left before its body was complete."""
 
 
@@ -49,7 +49,7 @@ class Handler(ASGIHandler):
         """Answer one HTTP request."""
         path, method = scope["path"], scope["method"]
         if method == "OPTIONS":
-            allowed = edge.preflight(path, scope["headers"])
+            allowed = edge.preflight(path, dict(scope["headers"]))
             if allowed is not None:
                 await send_whole(send, 204, [*allowed, *_common(scope)], b"")
                 return
@@ -69,10 +69,11 @@ class Handler(ASGIHandler):
     async def _serve(self, view: View, captured: dict[str, str], *, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body = await _read_body(receive)
-        except ClientLeft:
+        except ClientLeftError:
             return
         headers: list[Header] = scope["headers"]
-        identity = edge.request_id(headers)
+        fields = dict(headers)
+        identity = edge.request_id(fields)
         peer = scope.get("client")
         request = HttpRequest(
             method=scope["method"],
@@ -85,7 +86,7 @@ class Handler(ASGIHandler):
             request_id=identity.decode("ascii"),
             started_ns=perf_counter_ns(),
         )
-        common = edge.common_headers(request.path, headers, identity)
+        common = edge.common_headers(request.path, fields, identity)
         await _until_left(self._answer(view(request, **captured), request, send=send, common=common), request, scope=scope, receive=receive)
 
     async def _answer(self, view: Awaitable[Any], request: HttpRequest, *, send: Send, common: list[Header]) -> None:
@@ -106,7 +107,7 @@ class Handler(ASGIHandler):
                 raise
             logger.exception("A view failed: %s %s", request.method, request.path, extra={"request_id": request.request_id})
             fault = edge.refusal(
-                request.path, request.raw_headers, status=500, message="Internal server error", identity=request.request_id.encode()
+                request.path, dict(request.raw_headers), status=500, message="Internal server error", identity=request.request_id.encode()
             )
             await send_whole(send, fault.status, fault.headers, fault.body)
 
@@ -146,7 +147,7 @@ async def _listen(receive: Receive, leave: Callable[[], None]) -> None:
 async def _read_body(receive: Receive) -> bytes:
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise ClientLeft
+        raise ClientLeftError
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         return body
@@ -154,7 +155,7 @@ async def _read_body(receive: Receive) -> bytes:
     while message.get("more_body"):
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientLeft
+            raise ClientLeftError
         pieces.append(message.get("body", b""))
     return b"".join(pieces)
 
@@ -163,7 +164,8 @@ async def _read_body(receive: Receive) -> bytes:
 
 
 def _common(scope: Scope) -> list[Header]:
-    return edge.common_headers(scope["path"], scope["headers"], edge.request_id(scope["headers"]))
+    fields = dict(scope["headers"])
+    return edge.common_headers(scope["path"], fields, edge.request_id(fields))
 
 
 async def _send_django(send: Send, response: HttpResponse | StreamingHttpResponse, *, common: list[Header]) -> None:
@@ -190,7 +192,7 @@ async def _not_allowed(methods: Methods, scope: Scope, send: Send) -> None:
 
 
 async def _refuse(send: Send, scope: Scope, status: int, message: str, *, extra: Iterable[Header] = ()) -> None:
-    answer = edge.refusal(scope["path"], scope["headers"], status=status, message=message)
+    answer = edge.refusal(scope["path"], dict(scope["headers"]), status=status, message=message)
     await send_whole(send, answer.status, [*answer.headers, *extra], answer.body)
 
 

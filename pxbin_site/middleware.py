@@ -7,7 +7,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from pxbin_site import edge
 
-JSON_PREFIXES = ("/api/", "/v1/", "/model/")
 MESSAGES = {400: "Bad request", 403: "Forbidden", 404: "Unknown path", 405: "Method not allowed", 500: "Internal server error"}
 
 
@@ -27,27 +26,25 @@ class SecurityHeaders:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Pass the request on and complete the answer."""
-        headers = [
-            (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in request.headers.items()
-        ]
-        identity = edge.request_id(headers)
+        fields = {name.lower().encode("latin-1", "replace"): value.encode("latin-1", "replace") for name, value in request.headers.items()}
+        identity = edge.request_id(fields)
         request.META["pxbin.request_id"] = identity.decode("ascii")
         answer = self.get_response(request)
         if isinstance(answer, HttpResponseBase):
-            return _complete(request, headers, identity, answer)
-        return _complete_later(request, headers, identity, answer)
+            return _complete(request, fields, identity, answer)
+        return _complete_later(request, fields, identity, answer)
 
 
 async def _complete_later(
-    request: HttpRequest, headers: list[edge.Header], identity: bytes, answer: Awaitable[HttpResponseBase]
+    request: HttpRequest, fields: edge.Fields, identity: bytes, answer: Awaitable[HttpResponseBase]
 ) -> HttpResponseBase:
-    return _complete(request, headers, identity, await answer)
+    return _complete(request, fields, identity, await answer)
 
 
-def _complete(request: HttpRequest, headers: list[edge.Header], identity: bytes, response: HttpResponseBase) -> HttpResponseBase:
+def _complete(request: HttpRequest, fields: edge.Fields, identity: bytes, response: HttpResponseBase) -> HttpResponseBase:
     if _is_html_error(request, response):
-        response = _json_error(request, headers, identity, response)
-    for name, value in edge.common_headers(request.path, headers, identity):
+        response = _json_error(request, fields, identity, response)
+    for name, value in edge.common_headers(request.path, fields, identity):
         if name == b"vary":
             response.headers["Vary"] = ", ".join(filter(None, (response.headers.get("Vary"), value.decode())))
         else:
@@ -57,25 +54,27 @@ def _complete(request: HttpRequest, headers: list[edge.Header], identity: bytes,
 
 def _is_html_error(request: HttpRequest, response: HttpResponseBase) -> bool:
     """Django's own error pages, which no client of an API can read."""
-    if response.status_code < 400 or not request.path.startswith(JSON_PREFIXES):
+    if response.status_code < 400 or not edge.is_api(request.path):
         return False
     kind = response.headers.get("Content-Type", "")
     return kind.startswith("text/html") or not kind or (response.status_code == 405 and not kind.startswith("application/"))
 
 
-def _json_error(request: HttpRequest, headers: list[edge.Header], identity: bytes, response: HttpResponseBase) -> HttpResponse:
+def _json_error(request: HttpRequest, fields: edge.Fields, identity: bytes, response: HttpResponseBase) -> HttpResponse:
     status = response.status_code
     message = MESSAGES.get(status, "The request failed")
     if status in (404, 405):
         message = f"{message}: {request.method} {request.path}"
-    answer = edge.refusal(request.path, headers, status=status, message=message, identity=identity)
+    answer = edge.refusal(request.path, fields, status=status, message=message, identity=identity)
     told = HttpResponse(answer.body, status=status, content_type="application/json")
     if "Allow" in response.headers:
         told.headers["Allow"] = response.headers["Allow"]
     return told
 
 
-def trailing_slash(get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> Callable[[HttpRequest], object]:
+def trailing_slash(
+    get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]],
+) -> Callable[[HttpRequest], object]:
     """Serve ``/api/v1/keys/`` as ``/api/v1/keys``: a redirect would lose the body of a POST."""
 
     def middleware(request: HttpRequest) -> object:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import resource
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from email.utils import formatdate
 from time import monotonic, time
 from typing import Any
@@ -61,7 +62,9 @@ def limits_from_settings() -> Limits:
 def listening_socket(host: str, port: int, *, fd: int | None = None, reuse_port: bool = False) -> socket.socket:
     """A listening TCP socket: the one that ``fd`` is, or a new one at ``host:port`` (port 0: any)."""
     if fd is not None:
-        return socket.socket(fileno=fd)
+        inherited = socket.socket(fileno=fd)
+        inherited.setblocking(False)
+        return inherited
     family, kind, proto, _, name = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     listening = socket.socket(family, kind, proto)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -77,6 +80,7 @@ class Factory(HTTPFactory):  # type: ignore[misc]
     """Daphne's HTTP factory, building our protocol."""
 
     def buildProtocol(self, addr: object) -> Connection:  # noqa: ARG002, N802 - Twisted's name
+        """One of our connections, whoever calls."""
         return Connection(self.server)
 
 
@@ -93,11 +97,13 @@ class Server(daphne_server.Server):  # type: ignore[misc]
         self.running: set[Cycle] = set()
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop  # noqa: SLF001 - daphne takes it the same way
         self._listener: asyncio.Server | None = None
-        self._quiet: asyncio.Event = asyncio.Event()
-        self._hurry: asyncio.Event = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._hurry = asyncio.Event()
 
     async def listen(self, listening: socket.socket) -> None:
         """Start to accept. The ticker looks after every deadline."""
+        self.http_factory = Factory(self)
         self._tick()
         self._listener = await self.loop.create_server(lambda: StreamTransport(self._build), sock=listening, backlog=BACKLOG)
 
@@ -105,17 +111,14 @@ class Server(daphne_server.Server):  # type: ignore[misc]
         connection: Connection = self.http_factory.buildProtocol(transport)
         return connection
 
-    def start(self, main: Awaitable[None]) -> None:
-        """Run the reactor until ``main`` is done and has stopped it."""
+    def run_until_done(self, main: Coroutine[Any, Any, None]) -> None:
+        """Run the reactor until ``main`` is done; raises what it raises."""
         self.endpoints = []  # we listen ourselves; what daphne sets up beside its endpoints is wanted
         asyncio.set_event_loop(self.loop)
-        self.loop.call_soon(self._own_factory)
-        task = self.loop.create_task(_logged(main))
+        task = self.loop.create_task(main)
         task.add_done_callback(lambda _: reactor.stop())
         self.run()
-
-    def _own_factory(self) -> None:
-        self.http_factory = Factory(self)
+        task.result()
 
     # What connections tell.
 
@@ -156,23 +159,22 @@ class Server(daphne_server.Server):  # type: ignore[misc]
         now = monotonic()
         self.common_headers = b"server: pxbin\r\ndate: %b\r\n\r\n" % formatdate(time(), usegmt=True).encode()
         for connection in [each for each in self.open_connections if each.deadline is not None and each.deadline <= now]:
-            connection.check(now)
+            connection.overdue()
         self.loop.call_later(self.limits.tick, self._tick)
 
     # The end.
 
-    def hurry(self) -> None:
-        """A signal: the first one begins the drain, the second one ends it."""
+    def signalled(self) -> None:
+        """The first signal begins the drain, the second one ends it."""
         if self.draining:
             self._hurry.set()
         self.draining = True
         self._stop.set()
 
-    async def until_stopped(self) -> None:
+    async def until_signalled(self) -> None:
         """Wait for the first signal."""
-        self._stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            self.loop.add_signal_handler(number, self.hurry)
+            self.loop.add_signal_handler(number, self.signalled)
         await self._stop.wait()
 
     async def drain(self, seconds: float) -> None:
@@ -204,12 +206,10 @@ class Server(daphne_server.Server):  # type: ignore[misc]
         return super().kill_all_applications()
 
 
-async def _logged(main: Awaitable[None]) -> None:
-    try:
-        await main
-    except Exception:
-        logger.exception("The server stops")
-        raise
+def raise_file_limit() -> None:
+    """Each client and each upstream call is an open file; the usual soft limit of 1024 is soon reached."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _call(hook: Hook | None) -> None:
@@ -220,7 +220,7 @@ async def _call(hook: Hook | None) -> None:
         await result
 
 
-def serve(
+def serve(  # noqa: PLR0913 - the knobs of a server, all but two with defaults
     application: Application,
     *,
     host: str,
@@ -241,8 +241,8 @@ def serve(
     Raises what ``on_startup`` raises, and OSError when the address cannot be had.
     """
     listening = listening_socket(host, port, fd=fd, reuse_port=reuse_port)
+    raise_file_limit()
     server = Server(application, limits=limits or limits_from_settings(), access_log=access_log)
-    failures: list[BaseException] = []
 
     async def main() -> None:
         try:
@@ -250,12 +250,9 @@ def serve(
             await server.listen(listening)
             if on_listening is not None:
                 on_listening(listening.getsockname()[:2])
-            await server.until_stopped()
+            await server.until_signalled()
             await server.drain(drain_seconds)
-        except BaseException as error:  # told to the caller of serve() once the reactor has stopped
-            failures.append(error)
-        await _call(on_shutdown)
+        finally:
+            await _call(on_shutdown)
 
-    server.start(main())
-    if failures:
-        raise failures[0]
+    server.run_until_done(main())

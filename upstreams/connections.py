@@ -52,7 +52,7 @@ class Connector(aiohttp.TCPConnector):
             ssl=tls_context(),
             timeout_ceil_threshold=NO_ROUNDING,
         )
-        self._factory: functools.partial[ResponseHandler] = functools.partial(Wire, loop)
+        self._factory = functools.partial[ResponseHandler](Wire, loop)
 
 
 @functools.cache

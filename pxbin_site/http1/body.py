@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from .head import Refused
+from .head import RefusedError
 
 SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 TRAILER_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
 MAX_SIZE_LINE = 1024
 MAX_TRAILER = 16 * 1024
+OVERHEAD = 8
+"""Bytes on the wire for each byte of a chunked body, at most: the tiniest honest chunks need six."""
 
 
 class Body(Protocol):
@@ -18,9 +20,11 @@ class Body(Protocol):
 
     taken: int
 
-    def feed(self, data: bytes) -> bytes | None: ...
+    def feed(self, data: bytes) -> bytes | None:
+        """Take what one read brought."""
 
-    def content(self) -> bytes: ...
+    def content(self) -> bytes:
+        """The whole body."""
 
 
 class LengthBody:
@@ -32,6 +36,7 @@ class LengthBody:
         self.taken = 0
 
     def feed(self, data: bytes) -> bytes | None:
+        """See ``Body``."""
         left = self._left
         if len(data) < left:
             self._pieces.append(data)
@@ -44,12 +49,13 @@ class LengthBody:
         return data[left:]
 
     def content(self) -> bytes:
+        """See ``Body``."""
         pieces = self._pieces
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 class ChunkedBody:
-    """A chunked body of at most ``limit`` bytes; raises ``Refused`` 413 beyond, 400 where the chunks are malformed."""
+    """A chunked body of at most ``limit`` bytes; raises ``RefusedError`` 413 beyond, 400 where the chunks are malformed."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -61,7 +67,10 @@ class ChunkedBody:
         self.taken = 0
 
     def feed(self, data: bytes) -> bytes | None:
+        """See ``Body``."""
         self.taken += len(data)
+        if self.taken > OVERHEAD * self._limit + MAX_SIZE_LINE + MAX_TRAILER:
+            raise RefusedError(400, "Too much overhead in chunks")
         buffer = self._rest + data
         position = 0
         while True:
@@ -76,6 +85,7 @@ class ChunkedBody:
             position = after
 
     def content(self) -> bytes:
+        """See ``Body``."""
         return bytes(self._content)
 
     # Each step returns the position behind what it read, the same position when it needs more bytes, or -(end + 1) at the end.
@@ -84,14 +94,14 @@ class ChunkedBody:
         end = buffer.find(b"\r\n", position, position + MAX_SIZE_LINE)
         if end < 0:
             if len(buffer) - position >= MAX_SIZE_LINE:
-                raise Refused(400, "Malformed chunk size")
+                raise RefusedError(400, "Malformed chunk size")
             return position
         size = SIZE_LINE.fullmatch(buffer, position, end)
         if size is None:
-            raise Refused(400, "Malformed chunk size")
+            raise RefusedError(400, "Malformed chunk size")
         self._left = int(size[1], 16)
         if len(self._content) + self._left > self._limit:
-            raise Refused(413, "Request body too large")
+            raise RefusedError(413, "Request body too large")
         self._step = self._chunk if self._left else self._trailers
         return end + 2
 
@@ -110,18 +120,18 @@ class ChunkedBody:
             return position + 2
         if end in (b"", b"\r"):
             return position
-        raise Refused(400, "Malformed chunk")
+        raise RefusedError(400, "Malformed chunk")
 
     def _trailers(self, buffer: bytes, position: int) -> int:
         end = buffer.find(b"\r\n", position)
         waiting = len(buffer) - position if end < 0 else end + 2 - position
         if self._trailer + waiting > MAX_TRAILER:
-            raise Refused(431, "Trailer fields too large")
+            raise RefusedError(431, "Trailer fields too large")
         if end < 0:
             return position
         if end == position:
             return -(end + 2) - 1
         if not TRAILER_LINE.fullmatch(buffer, position, end):
-            raise Refused(400, "Malformed trailer field")
+            raise RefusedError(400, "Malformed trailer field")
         self._trailer += waiting
         return end + 2

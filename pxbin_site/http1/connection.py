@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from pxbin_site import edge
 from pxbin_site.http1.body import Body, ChunkedBody, LengthBody
 from pxbin_site.http1.cycle import Cycle, status_line
-from pxbin_site.http1.head import Head, Refused, parse, path_of
+from pxbin_site.http1.head import Head, RefusedError, parse, path_of
 from pxbin_site.http1.limits import Limits
 from pxbin_site.http1.transport import StreamTransport
 
@@ -33,15 +33,20 @@ class Host(Protocol):
     common_headers: bytes
     """``server`` and ``date``, with the empty line that ends a head."""
 
-    def opened(self, connection: Connection) -> None: ...
+    def opened(self, connection: Connection) -> None:
+        """A client connected."""
 
-    def closed(self, connection: Connection) -> None: ...
+    def closed(self, connection: Connection) -> None:
+        """A client is gone."""
 
-    def began(self, cycle: Cycle) -> None: ...
+    def began(self, cycle: Cycle) -> None:
+        """An application runs."""
 
-    def ended(self, cycle: Cycle) -> None: ...
+    def ended(self, cycle: Cycle) -> None:
+        """An application returned."""
 
-    def upgrade(self, connection: Connection, head: Head, rest: bytes) -> None: ...
+    def upgrade(self, connection: Connection, head: Head, rest: bytes) -> None:
+        """A client wants a websocket."""
 
 
 class Connection(protocol.Protocol):
@@ -61,6 +66,7 @@ class Connection(protocol.Protocol):
         self.deadline: float | None = None
         self.cycle: Cycle | None = None
         self._buffer = b""
+        self._searched = 0
         self._head: Head | None = None
         self._body: Body | None = None
         self._progress = 0
@@ -70,6 +76,7 @@ class Connection(protocol.Protocol):
     # Twisted protocol.
 
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name, as those below
+        """The client has ``header_timeout`` to say something."""
         transport: StreamTransport = self.transport
         raw = transport.raw
         raw.set_write_buffer_limits(high=self.limits.write_high_water)
@@ -81,6 +88,7 @@ class Connection(protocol.Protocol):
         self.server.opened(self)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
+        """What one read brought, in whatever state we are."""
         state = self.state
         try:
             if state is HEAD:
@@ -91,7 +99,7 @@ class Connection(protocol.Protocol):
                 self._hold(data)
             elif state is LINGER:
                 self._discard(data)
-        except Refused as refused:
+        except RefusedError as refused:
             self.refuse(refused.status, refused.message, self._head)
 
     def readConnectionLost(self) -> None:  # noqa: N802
@@ -106,6 +114,7 @@ class Connection(protocol.Protocol):
             self._leave()
 
     def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:  # noqa: ARG002, N802
+        """The client is gone; the running application is told at once."""
         self.state = CLOSED
         self.deadline = None
         self._buffer = b""
@@ -122,6 +131,7 @@ class Connection(protocol.Protocol):
         self.deadline = monotonic() + self.limits.write_stall
 
     def resumeProducing(self) -> None:  # noqa: N802
+        """The client has read enough."""
         self.paused = False
         if self.state is HEAD:
             self._rest()
@@ -131,6 +141,7 @@ class Connection(protocol.Protocol):
         self._wake()
 
     def stopProducing(self) -> None:  # noqa: N802
+        """Twisted's word for closing a producer."""
         self.abort()
 
     async def writable(self) -> None:
@@ -147,17 +158,19 @@ class Connection(protocol.Protocol):
             data = data.lstrip(b"\r\n")  # empty lines between requests are allowed
             if not data:
                 return
-        end = data.find(b"\r\n\r\n", max(0, len(self._buffer) - 3))
+        end = data.find(b"\r\n\r\n", max(0, self._searched - 3))
         limits = self.limits
         if end > limits.max_head_bytes or (end < 0 and len(data) > limits.max_head_bytes):
             self._buffer = data
-            raise Refused(431, "Request header fields too large")
+            raise RefusedError(431, "Request header fields too large")
         if end < 0:
-            if not self._buffer:
+            if not self._searched:
                 self.deadline = monotonic() + limits.header_timeout
             self._buffer = data
+            self._searched = len(data)
             return
         self._buffer = data
+        self._searched = 0
         head = parse(data[:end], max_target=limits.max_target_bytes, max_headers=limits.max_headers)
         self._head = head
         self._buffer = b""
@@ -176,7 +189,7 @@ class Connection(protocol.Protocol):
             return
         limits = self.limits
         if length is not None and length > limits.max_body_bytes:
-            raise Refused(413, "Request body too large")
+            raise RefusedError(413, "Request body too large")
         self._body = ChunkedBody(limits.max_body_bytes) if length is None else LengthBody(length)
         self.state = BODY
         self._progress = 0
@@ -201,7 +214,7 @@ class Connection(protocol.Protocol):
 
     def _begin_cycle(self, head: Head, body: bytes, rest: bytes) -> None:
         if self.server.draining:
-            raise Refused(503, "The server is shutting down")
+            raise RefusedError(503, "The server is shutting down")
         self.state = RUNNING
         self.deadline = None
         self._buffer = b""
@@ -265,8 +278,8 @@ class Connection(protocol.Protocol):
         if self.state in (CLOSED, LINGER):
             return
         path = head.path if head is not None else path_of(self._buffer)
-        headers = head.headers if head is not None else []
-        answer = edge.refusal(path, headers, status=status, message=message)
+        fields = dict(head.headers) if head is not None else {}
+        answer = edge.refusal(path, fields, status=status, message=message)
         lines = [status_line(answer.status)]
         lines += [b"%b: %b\r\n" % pair for pair in answer.headers]
         lines.append(b"content-length: %d\r\nconnection: close\r\n" % len(answer.body))
@@ -295,7 +308,7 @@ class Connection(protocol.Protocol):
 
     # Time.
 
-    def check(self, now: float) -> None:
+    def overdue(self) -> None:
         """Called by the server's ticker when ``deadline`` has passed."""
         self.deadline = None
         if self.paused or self.state in (LINGER, CLOSED):
@@ -307,11 +320,6 @@ class Connection(protocol.Protocol):
                 self.refuse(408, "The request head did not arrive in time", None)
             else:
                 self.transport.loseConnection()
-
-    def close_if_idle(self) -> None:
-        """Close a connection that has no request under way."""
-        if self.state is HEAD and not self._buffer:
-            self.transport.loseConnection()
 
     def _leave(self) -> None:
         if self.state is LINGER:

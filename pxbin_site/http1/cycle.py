@@ -29,7 +29,7 @@ def status_line(status: int) -> bytes:
     return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
-class Misused(RuntimeError):
+class MisuseError(RuntimeError):
     """The application did not keep to ASGI."""
 
 
@@ -165,10 +165,10 @@ class Cycle:
             self._send_body(message.get("body", b""), more=message.get("more_body", False))
         elif kind == "http.response.start":
             if self._status:
-                raise Misused("the response has already been started")
+                raise MisuseError("the response has already been started")
             self._start(message["status"], message.get("headers", ()))
         else:
-            raise Misused(f"unknown message {kind!r}")
+            raise MisuseError(f"unknown message {kind!r}")
         if self.connection.paused and not self._gone:
             await self.connection.writable()
 
@@ -184,38 +184,38 @@ class Cycle:
                 lines.append(b"%b: %b\r\n" % (name, value))
         block = b"".join(lines)
         if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines):
-            raise Misused("a header of the response holds a line break")
+            raise MisuseError("a header of the response holds a line break")
         self._status = status
         self._headers = block
 
     def _send_body(self, data: bytes, *, more: bool) -> None:
-        if not self._status:
-            raise Misused("the response has not been started")
-        if self._complete:
-            if self._gone:
-                return
-            raise Misused("the response is already complete")
         if self._gone:
-            self._complete = not more
             return
+        if not self._status:
+            raise MisuseError("the response has not been started")
+        if self._complete:
+            raise MisuseError("the response is already complete")
         head = self._write_head(len(data), more=more) if self._headers else b""
+        framed = self._framed(data, more=more)
+        if head or framed:
+            self.connection.write(head + framed if head else framed)
+        if not more:
+            self._finish()
+
+    def _framed(self, data: bytes, *, more: bool) -> bytes:
+        """``data`` as it goes out."""
         if self.head.method == "HEAD" or self._status in NO_BODY:
-            data = b""
-        elif self._chunked:
-            if data:
-                data = b"%x\r\n%b\r\n" % (len(data), data)
-            if not more:
-                data += b"0\r\n\r\n"
-        elif self._left is not None:
+            return b""
+        if self._chunked:
+            chunk = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+            return chunk if more else chunk + b"0\r\n\r\n"
+        if self._left is not None:
             self._left -= len(data)
             if self._left < 0 or (self._left and not more):
                 self._complete = True
                 self.connection.abort()
-                raise Misused("the body is not as long as its Content-Length says")
-        if head or data:
-            self.connection.write(head + data if head else data)
-        if not more:
-            self._finish()
+                raise MisuseError("the body is not as long as its Content-Length says")
+        return data
 
     def _write_head(self, length: int, *, more: bool) -> bytes:
         """The head as it goes out, once the framing of the body is known."""

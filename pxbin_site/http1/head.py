@@ -18,7 +18,7 @@ LISTS = frozenset({b"connection", b"expect", b"upgrade"})
 """Framing fields that may come more than once; a second one of the others makes the request ambiguous."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The request is answered by the server itself: ``status`` and a sentence for the client."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -46,13 +46,13 @@ class Head:
 
 
 def parse(block: bytes, *, max_target: int, max_headers: int) -> Head:
-    """The head whose lines are ``block`` (without the empty line); raises ``Refused``."""
+    """The head whose lines are ``block`` (without the empty line); raises ``RefusedError``."""
     first, _, fields = block.partition(b"\r\n")
     line = REQUEST_LINE.fullmatch(first)
     if line is None:
         if OTHER_VERSION.fullmatch(first):
-            raise Refused(505, "HTTP version not supported")
-        raise Refused(400, "Malformed request line")
+            raise RefusedError(505, "HTTP version not supported")
+        raise RefusedError(400, "Malformed request line")
     head = Head()
     head.method = line[1].decode("ascii")
     head.target = line[2]
@@ -72,34 +72,34 @@ def path_of(block: bytes) -> str:
 def _read_target(head: Head, max_target: int) -> None:
     target = head.target
     if len(target) > max_target:
-        raise Refused(414, "Request target too long")
+        raise RefusedError(414, "Request target too long")
     if target[:1] != b"/":
         absolute = ABSOLUTE.fullmatch(target)
         if absolute:
             target = absolute[1] if absolute[1].startswith(b"/") else b"/" + absolute[1]
         elif target != b"*" or head.method != "OPTIONS":
-            raise Refused(400, "Malformed request target")
+            raise RefusedError(400, "Malformed request target")
     raw, _, head.query = target.partition(b"?")
     head.raw_path = raw
     if b"#" in target:
-        raise Refused(400, "Malformed request target")
+        raise RefusedError(400, "Malformed request target")
     if b"%" in raw:
         if BAD_ESCAPE.search(raw):
-            raise Refused(400, "Malformed percent-encoding in the path")
+            raise RefusedError(400, "Malformed percent-encoding in the path")
         raw = unquote_to_bytes(raw)
     try:
         head.path = raw.decode()
     except UnicodeDecodeError:
-        raise Refused(400, "The path is not valid UTF-8") from None
+        raise RefusedError(400, "The path is not valid UTF-8") from None
 
 
 def _read_fields(head: Head, fields: bytes, max_headers: int) -> dict[bytes, bytes]:
     if not FIELDS.fullmatch(fields):
-        raise Refused(400, "Malformed header field")
+        raise RefusedError(400, "Malformed header field")
     lines = fields.split(b"\r\n")
     lines.pop()
     if len(lines) > max_headers:
-        raise Refused(431, "Too many header fields")
+        raise RefusedError(431, "Too many header fields")
     headers = head.headers = []
     framing: dict[bytes, bytes] = {}
     for line in lines:
@@ -109,7 +109,7 @@ def _read_fields(head: Head, fields: bytes, max_headers: int) -> dict[bytes, byt
         if name in FRAMING:
             if name in framing:
                 if name not in LISTS:
-                    raise Refused(400, f"Repeated header field {name.decode()}")
+                    raise RefusedError(400, f"Repeated header field {name.decode()}")
                 framing[name] += b"," + value
             else:
                 framing[name] = value
@@ -121,7 +121,7 @@ def _read_fields(head: Head, fields: bytes, max_headers: int) -> dict[bytes, byt
 
 def _read_framing(head: Head, framing: dict[bytes, bytes]) -> None:
     if head.minor and b"host" not in framing:
-        raise Refused(400, "Missing Host header field")
+        raise RefusedError(400, "Missing Host header field")
     head.length = _length(head, framing)
     head.expects_continue = head.minor == 1 and framing.get(b"expect", b"").lower() == b"100-continue"
     head.upgrade = b""
@@ -140,14 +140,14 @@ def _length(head: Head, framing: dict[bytes, bytes]) -> int | None:
     encoding = framing.get(b"transfer-encoding")
     if encoding is not None:
         if length is not None:
-            raise Refused(400, "Both Content-Length and Transfer-Encoding")
+            raise RefusedError(400, "Both Content-Length and Transfer-Encoding")
         if head.minor == 0:
-            raise Refused(400, "Transfer-Encoding in HTTP/1.0")
+            raise RefusedError(400, "Transfer-Encoding in HTTP/1.0")
         if encoding.lower() != b"chunked":
-            raise Refused(501, "Transfer-Encoding not supported")
+            raise RefusedError(501, "Transfer-Encoding not supported")
         return None
     if length is None:
         return 0
     if not LENGTH.fullmatch(length):
-        raise Refused(400, "Malformed Content-Length")
+        raise RefusedError(400, "Malformed Content-Length")
     return int(length)

@@ -43,6 +43,7 @@ class StreamTransport(asyncio.Protocol):
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected: make its protocol."""
         self.raw = cast("asyncio.Transport", transport)  # uvloop's transports have its methods but not its class
         self.peer = transport.get_extra_info("peername")
         self.host = transport.get_extra_info("sockname")
@@ -51,6 +52,7 @@ class StreamTransport(asyncio.Protocol):
         self.protocol.makeConnection(self)
 
     def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
         self.protocol.dataReceived(data)
 
     def eof_received(self) -> bool:
@@ -62,25 +64,30 @@ class StreamTransport(asyncio.Protocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is closed, by whomever."""
         self.connected = False
         self._producer = None
         self.protocol.connectionLost(CLEAN if exc is None else Failure(error.ConnectionLost(str(exc))))
 
     def pause_writing(self) -> None:
+        """The write buffer is over its high-water mark."""
         if self._producer is not None:
             self._producer.pauseProducing()
 
     def resume_writing(self) -> None:
+        """The write buffer is below its low-water mark again."""
         if self._producer is not None:
             self._producer.resumeProducing()
 
     # What a Twisted protocol calls.
 
     def write(self, data: bytes) -> None:
+        """Send, or buffer what the socket does not take."""
         if not self.raw.is_closing():
             self.raw.write(data)
 
     def writeSequence(self, data: Iterable[bytes]) -> None:  # noqa: N802 - Twisted's name, as all below
+        """Send several pieces as one."""
         self.write(b"".join(data))
 
     def loseConnection(self) -> None:  # noqa: N802
@@ -94,17 +101,21 @@ class StreamTransport(asyncio.Protocol):
         self.raw.abort()
 
     def getPeer(self) -> IPv4Address | IPv6Address:  # noqa: N802
+        """The client's address."""
         return address(self.peer)
 
     def getHost(self) -> IPv4Address | IPv6Address:  # noqa: N802
+        """Our address."""
         return address(self.host)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: N802
+        """Tell ``producer`` when to pause and when to go on."""
         if not streaming:
             raise NotImplementedError("only push producers are used here")
         self._producer = producer
 
     def unregisterProducer(self) -> None:  # noqa: N802
+        """Tell nobody any more."""
         self._producer = None
 
     def pauseProducing(self) -> None:  # noqa: N802
@@ -118,4 +129,5 @@ class StreamTransport(asyncio.Protocol):
             self.raw.resume_reading()
 
     def stopProducing(self) -> None:  # noqa: N802
+        """Close, as seen by Twisted."""
         self.loseConnection()

@@ -1,0 +1,208 @@
+"""A process for the server's tests: a scripted ASGI application under the real server.
+
+Started with one JSON argument (``limits``, ``drain_seconds``, ``cors_origins``). Prints its port, and ``down`` when the
+shutdown hook runs. ``GET /state`` tells what happened: a counter for each event.
+"""
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from typing import Any
+
+from django.conf import settings
+
+from pxbin_site.config import Config
+
+OPTIONS = json.loads(sys.argv[1])
+settings.configure(
+    PXBIN=Config(cors_origins=tuple(OPTIONS.get("cors_origins", ()))), MIDDLEWARE=[], ROOT_URLCONF="tests.pxbin_site.no_urls"
+)
+
+from proxy.responses import EventStream, HttpRequest, JsonBytes  # noqa: E402
+from pxbin_site.handler import Handler  # noqa: E402
+from pxbin_site.hot import HotPaths  # noqa: E402
+from pxbin_site.http1.limits import Limits  # noqa: E402
+from pxbin_site.server import serve  # noqa: E402
+
+STATE: Counter[str] = Counter()
+MEGABYTE = b"x" * 1_000_000
+
+
+async def respond(send: Any, body: bytes, *, status: int = 200, headers: Any = ()) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    message = await receive()
+    STATE["echoed"] += 1
+    await respond(send, message["body"], headers=[(b"x-seen-path", scope["path"].encode()), (b"x-seen-query", scope["query_string"])])
+
+
+async def state(scope: Any, receive: Any, send: Any) -> None:
+    await respond(send, json.dumps(STATE).encode())
+
+
+async def scope_told(scope: Any, receive: Any, send: Any) -> None:
+    told = {key: scope[key] for key in ("http_version", "method", "path", "scheme")}
+    told |= {
+        "raw_path": scope["raw_path"].decode(),
+        "headers": [[name.decode(), value.decode("latin-1")] for name, value in scope["headers"]],
+    }
+    await respond(send, json.dumps(told).encode())
+
+
+async def megabytes(scope: Any, receive: Any, send: Any) -> None:
+    """As many megabytes as the query says, counted as they are sent."""
+    count = int(scope["query_string"])
+    try:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(count):
+            await send({"type": "http.response.body", "body": MEGABYTE, "more_body": True})
+            STATE["megabytes"] += 1
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body"})
+    finally:
+        STATE["megabytes_ended"] += 1
+
+
+async def wait_gone(scope: Any, receive: Any, send: Any) -> None:
+    """An application that reads its disconnect from ``receive``, as ASGI has it."""
+    await receive()
+    STATE["waiting"] += 1
+    assert (await receive())["type"] == "http.disconnect"
+    STATE["told_gone"] += 1
+
+
+async def stubborn(scope: Any, receive: Any, send: Any) -> None:
+    """One that does not care whether its client is there."""
+    STATE["stubborn"] += 1
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        STATE["stubborn_cancelled"] += 1
+        raise
+
+
+async def slow(scope: Any, receive: Any, send: Any) -> None:
+    """A stream of ten pieces a tenth of a second apart."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    for number in range(10):
+        await send({"type": "http.response.body", "body": b"%d" % number, "more_body": True})
+        STATE["slow"] += 1
+        await asyncio.sleep(0.1)
+    await send({"type": "http.response.body"})
+
+
+async def broken(scope: Any, receive: Any, send: Any) -> None:
+    raise ValueError("a defect with pxb_secret")
+
+
+async def broken_later(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"half", "more_body": True})
+    raise ValueError("a defect")
+
+
+async def forgetful(scope: Any, receive: Any, send: Any) -> None:
+    """Returns without an answer."""
+
+
+async def liar(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
+    await send({"type": "http.response.body", "body": b"short"})
+
+
+async def splitter(scope: Any, receive: Any, send: Any) -> None:
+    await respond(send, b"", headers=[(b"x-a", b"b\r\nset-cookie: c=d")])
+
+
+async def nothing(scope: Any, receive: Any, send: Any) -> None:
+    await respond(send, b"", status=204)
+
+
+async def websocket(scope: Any, receive: Any, send: Any) -> None:
+    assert (await receive())["type"] == "websocket.connect"
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"].upper()})
+    STATE["websocket_closed"] += 1
+
+
+# Hot views, for what happens to them when their client leaves.
+
+
+async def pieces() -> Any:
+    try:
+        while True:
+            STATE["pieces"] += 1
+            yield b"data: piece\n\n"
+            await asyncio.sleep(0.01)
+    finally:
+        STATE["pieces_closed"] += 1
+
+
+async def floods() -> Any:
+    try:
+        for _ in range(200):
+            yield MEGABYTE
+            STATE["flooded"] += 1
+    finally:
+        STATE["floods_closed"] += 1
+
+
+async def hot_stream(http: HttpRequest) -> EventStream:
+    return EventStream(pieces())
+
+
+async def hot_flood(http: HttpRequest) -> EventStream:
+    return EventStream(floods())
+
+
+async def hot_wait(http: HttpRequest) -> JsonBytes:
+    STATE["hot_waiting"] += 1
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        STATE["hot_cancelled_gone" if http.gone else "hot_cancelled"] += 1
+        raise
+    raise AssertionError
+
+
+HOT = Handler(HotPaths({("POST", "/v1/stream"): hot_stream, ("POST", "/v1/flood"): hot_flood, ("POST", "/v1/wait"): hot_wait}))
+PATHS = {
+    "/state": state,
+    "/scope": scope_told,
+    "/megabytes": megabytes,
+    "/wait": wait_gone,
+    "/stubborn": stubborn,
+    "/slow": slow,
+    "/broken": broken,
+    "/v1/messages/broken": broken,
+    "/broken-later": broken_later,
+    "/forgetful": forgetful,
+    "/liar": liar,
+    "/splitter": splitter,
+    "/nothing": nothing,
+}
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await websocket(scope, receive, send)
+    elif HOT.hot.find(scope["path"]):
+        await HOT(scope, receive, send)
+    else:
+        await PATHS.get(scope["path"], echo)(scope, receive, send)
+
+
+serve(
+    application,
+    host="127.0.0.1",
+    port=0,
+    drain_seconds=OPTIONS.get("drain_seconds", 15),
+    on_shutdown=lambda: print("down", flush=True),
+    on_listening=lambda address: print(address[1], flush=True),
+    limits=Limits(**OPTIONS.get("limits", {})),
+)
