@@ -139,14 +139,17 @@ class Catalogue:
 def load() -> Catalogue:
     """Read a snapshot: four queries. A credential that cannot be decrypted or a row with bad quirks is left out and logged."""
     credentials: defaultdict[Any, list[CredentialEntry]] = defaultdict(list)
-    for row in UpstreamCredential.objects.filter(is_active=True, disabled_reason="").order_by("priority", "created_at", "id"):
+    for row in UpstreamCredential.objects.filter(is_active=True).order_by("priority", "created_at", "id"):
         credential = _credential(row)
         if credential is not None:
             credentials[row.upstream_id].append(credential)
     upstreams = {}
     for upstream_row in Upstream.objects.filter(is_active=True):
         try:
-            upstreams[upstream_row.pk] = (upstream_row, _upstream(upstream_row, tuple(credentials[upstream_row.pk])))
+            upstreams[upstream_row.pk] = (
+                upstream_row,
+                _upstream(upstream_row, tuple(sorted(credentials[upstream_row.pk], key=lambda key: not key.is_active))),
+            )
         except msgspec.ValidationError as error:
             logger.warning("upstream %s is not used, its quirks are wrong: %s", upstream_row.name, error)
     routes: defaultdict[Any, list[Route]] = defaultdict(list)
@@ -163,7 +166,14 @@ def _credential(row: UpstreamCredential) -> CredentialEntry | None:
     except vault.VaultError as error:
         logger.warning("credential %s of upstream %s is not used: %s", row.pk, row.upstream_id, error)
         return None
-    return CredentialEntry(id=str(row.pk), name=row.name, secret=secret, access_key_id=row.access_key_id, priority=row.priority)
+    return CredentialEntry(
+        id=str(row.pk),
+        name=row.name,
+        secret=secret,
+        access_key_id=row.access_key_id,
+        priority=row.priority,
+        is_active=not row.disabled_reason,
+    )
 
 
 def entries_of(row: Upstream) -> tuple[UpstreamEntry, CredentialEntry | None]:

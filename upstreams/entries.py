@@ -10,7 +10,10 @@ from proxy.quirks import DEFAULT, Quirks
 
 
 class CredentialEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A credential in plain text. ``access_key_id`` is AWS's, beside its secret."""
+    """A credential in plain text. ``access_key_id`` is AWS's, beside its secret.
+
+    ``is_active`` is false when the upstream has refused the key: it is the last to be tried.
+    """
 
     id: str
     name: str = ""
@@ -24,7 +27,7 @@ class CredentialEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UpstreamEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """An upstream. Times are seconds; ``credentials`` are the active ones that could be decrypted, the preferred first."""
+    """An upstream. Times are seconds; ``credentials``: those switched on and decrypted, preferred first."""
 
     id: str
     name: str

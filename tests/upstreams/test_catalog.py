@@ -1,0 +1,250 @@
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError
+
+from accounts import revisions
+from proxy.quirks import Quirks
+from tests.support.settings import with_encryption
+from upstreams import catalog, credentials, vault
+from upstreams.catalog import Catalogue, load
+from upstreams.entries import ModelEntry
+from upstreams.models import Model, Route, Upstream, UpstreamCredential
+from upstreams.routing import remote_name
+
+
+def entry(name, *aliases, prefix="", served=True):
+    return ModelEntry(id=f"{prefix}/{name}", name=name, aliases=aliases, path_prefix=prefix), served
+
+
+def answer(catalogue, name, prefix=""):
+    found = catalogue.find(name, prefix)
+    return found and (found.model.name, found.stars)
+
+
+class TestNames:
+    catalogue = Catalogue(
+        [
+            entry("gpt-5", "fast", "claude-opus-4"),
+            entry("claude-*"),
+            entry("claude-*haiku*", "haiku-*"),
+            entry("claude-sonnet-4"),
+            entry("off", "off-alias", served=False),
+            entry("closed-*", served=False),
+            entry("of*"),
+            entry("gpt-5", prefix="/team"),
+        ]
+    )
+
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("gpt-5", ("gpt-5", ())),
+            ("fast", ("gpt-5", ())),
+            ("claude-sonnet-4", ("claude-sonnet-4", ())),
+            ("claude-opus-4", ("gpt-5", ())),
+            ("claude-opus-5", ("claude-*", ("opus-5",))),
+            ("claude-3-5-haiku-20241022", ("claude-*haiku*", ("3-5-", "-20241022"))),
+            ("haiku-4", ("claude-*haiku*", ("4",))),
+            ("off", None),
+            ("off-alias", None),
+            ("offer", ("of*", ("fer",))),
+            ("closed-1", None),
+            ("unknown", None),
+            ("", None),
+            ("claude-*", ("claude-*", ("*",))),
+        ],
+    )
+    def test_exact_names_first_then_aliases_then_the_longest_literal_pattern(self, name, expected):
+        for _ in range(2):  # the second time from memory
+            assert answer(self.catalogue, name) == expected
+
+    def test_a_prefix_has_names_of_its_own(self):
+        found = self.catalogue.find("gpt-5", "/team")
+        assert found is not None
+        assert found.model.id == "/team/gpt-5"
+        assert (self.catalogue.find("fast", "/team"), self.catalogue.find("gpt-5", "/nobody")) == (None, None)
+        assert self.catalogue.prefixes() == ["/team"]
+
+    def test_lists_hold_no_patterns_and_nothing_that_is_not_served(self):
+        assert [model.name for model in self.catalogue.listed()] == ["claude-sonnet-4", "gpt-5"]
+        assert [model.name for model in self.catalogue.listed("/team")] == ["gpt-5"]
+
+    def test_names_that_clients_invent_do_not_fill_memory(self):
+        catalogue = Catalogue([entry("claude-*")])
+        for number in range(10_000):
+            catalogue.find(f"claude-{number}")
+            catalogue.find(f"x{number}")
+        catalogue.find("claude-" + "x" * 100_000)
+        remembered = catalogue._groups[""]._remembered
+        assert len(remembered) <= catalog.REMEMBERED_NAMES
+        assert max(map(len, remembered)) <= catalog.LONGEST_REMEMBERED_NAME
+
+    def test_equal_patterns_are_tried_in_the_order_of_their_text(self):
+        assert answer(Catalogue([entry("b*a"), entry("*ba")]), "bba") == ("*ba", ("b",))
+
+
+def add_upstream(name, **fields):
+    return Upstream.objects.create(name=name, base_url="http://127.0.0.1:1/v1", **fields)
+
+
+def add_model(name, *upstreams, remote_name="", **fields):
+    model = Model.objects.create(name=name, **fields)
+    for upstream in upstreams:
+        Route.objects.create(model=model, upstream=upstream, remote_name=remote_name)
+    return model
+
+
+def add_credential(upstream, secret, **fields):
+    credential = UpstreamCredential(upstream=upstream, **fields)
+    credentials.set_secret(credential, secret)
+    credential.save()
+    return credential
+
+
+@pytest.mark.django_db
+class TestLoading:
+    def test_a_snapshot_takes_four_queries_however_many_rows(self, django_assert_num_queries):
+        for number in range(3):
+            upstream = add_upstream(f"u{number}")
+            add_credential(upstream, "sk")
+            add_model(f"m{number}", upstream, aliases=[f"a{number}"])
+            with django_assert_num_queries(4):
+                assert load().model_count == number + 1
+
+    def test_only_what_is_active_is_served(self):
+        on, off = add_upstream("on"), add_upstream("off", is_active=False)
+        add_model("served", on)
+        add_model("switched off", on, is_active=False)
+        add_model("nowhere to go", off)
+        add_model("no route")
+        half = add_model("half", on, off)
+        by_fallback = add_model("by fallback", fallbacks=["served"])
+        closed = add_model("closed", on)
+        closed.routes.update(is_active=False)
+        catalogue = load()
+        assert [model.name for model in catalogue.listed()] == ["by fallback", "half", "served"]
+        assert [route.upstream.name for route in catalogue.find("half").model.routes] == ["on"]
+        assert (half.pk is not None, catalogue.find("by fallback").model.id) == (True, str(by_fallback.pk))
+        assert (catalogue.model_count, catalogue.upstream_count) == (3, 1)
+
+    def test_routes_are_ordered_by_priority_then_upstream_then_weight(self):
+        near, far = add_upstream("near", priority=1), add_upstream("far", priority=2)
+        model = add_model("m")
+        for upstream, priority, weight, remote in [
+            (far, 0, 5, "d"),
+            (near, 0, 1, "c"),
+            (near, 0, 9, "b"),
+            (far, -1, 1, "a"),
+            (near, 3, 9, "e"),
+        ]:
+            Route.objects.create(model=model, upstream=upstream, priority=priority, weight=weight, remote_name=remote)
+        assert [route.remote_name for route in load().find("m").model.routes] == ["a", "b", "c", "d", "e"]
+
+    def test_an_upstream_has_its_keys_in_order_and_refused_ones_are_marked(self):
+        upstream = add_upstream("u")
+        add_credential(upstream, "sk-later", priority=1)
+        add_credential(upstream, "sk-off", priority=-2, is_active=False)
+        refused = add_credential(upstream, "sk-refused", priority=-3)
+        refused.disabled_reason = "401"
+        refused.save()
+        add_credential(upstream, "sk-first", priority=0)
+        (entry,) = load().upstreams.values()
+        assert [(key.secret, key.is_active) for key in entry.credentials] == [("sk-first", True), ("sk-later", True), ("sk-refused", False)]
+
+    def test_a_models_quirks_override_its_upstreams(self):
+        upstream = add_upstream("u", quirks={"no_stop": True, "images": False}, capabilities={"images": False, "tools": False})
+        model = add_model("m", quirks={"images": True})
+        Route.objects.create(model=model, upstream=upstream, capabilities={"tools": True})
+        (route,) = load().find("m").model.routes
+        assert route.quirks == Quirks(no_stop=True, images=True)
+        assert route.upstream.quirks == Quirks(no_stop=True, images=False)
+        assert route.capabilities == {"images": False, "tools": True}
+
+    def test_policies_and_times_arrive(self):
+        add_model(
+            "m",
+            add_upstream("u", connect_timeout_seconds=0.5, retry_base_delay_ms=250, cooldown_seconds=0.0),
+            temperature=0.2,
+            max_tokens_cap=100,
+            system_append="Be brief.",
+            display_name="M",
+            provider="p",
+        )
+        model = load().find("m").model
+        upstream = model.routes[0].upstream
+        assert (upstream.connect_timeout, upstream.retry_base_delay, upstream.cooldown) == (0.5, 0.25, 0.0)
+        assert (model.temperature, model.max_tokens_cap, model.system_append) == (0.2, 100, "Be brief.")
+        assert (model.display_name, model.provider) == ("M", "p")
+
+    def test_a_credential_of_another_key_is_left_out_and_never_sent(self, caplog):
+        upstream = add_upstream("u")
+        add_model("m", upstream)
+        with with_encryption("another passphrase"):
+            credential = add_credential(upstream, "sk-lost")
+        (entry,) = load().upstreams.values()
+        assert entry.credentials == ()
+        known_id = vault.key_id(vault.derive("another passphrase"))
+        reason = f"encrypted with another key (id {known_id})"
+        assert caplog.messages == [f"credential {credential.pk} of upstream {upstream.pk} is not used: {reason}"]
+
+    def test_one_broken_row_does_not_take_the_others_along(self, caplog):
+        good, bad = add_upstream("good"), add_upstream("bad")
+        add_model("good", good)
+        add_model("bad", bad)
+        add_model("odd", good, quirks={"unknown": 1})
+        Upstream.objects.filter(name="bad").update(quirks={"no_stop": "perhaps"})
+        assert [model.name for model in load().listed()] == ["good"]
+        assert len(caplog.messages) == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("name", "remote", "requested", "sent"),
+    [
+        ("gpt-5", "", "gpt-5", "gpt-5"),
+        ("gpt-5", "openai/gpt-5", "gpt-5", "openai/gpt-5"),
+        ("claude-*", "", "claude-opus-5", "claude-opus-5"),
+        ("claude-*", "anthropic/claude-*", "claude-opus-5", "anthropic/claude-opus-5"),
+        ("claude-*haiku*", "haiku*-of-*", "claude-3-haiku-1", "haiku3--of--1"),
+        ("openrouter/*", "*", "openrouter/a/b", "a/b"),
+        ("claude-*", "fixed", "claude-opus-5", "fixed"),
+        ("gpt-5", "openai/*", "gpt-5", "openai/gpt-5"),
+    ],
+)
+def test_the_remote_name_follows_the_stars(name, remote, requested, sent):
+    add_model(name, add_upstream("u"), remote_name=remote)
+    found = load().find(requested)
+    assert remote_name(found.model.routes[0], found) == sent
+
+
+@pytest.mark.django_db(transaction=True)
+class TestFreshness:
+    async def test_a_model_works_in_the_request_after_it_was_made(self):
+        await sync_to_async(lambda: add_model("m", add_upstream("u")))()
+        assert catalog.current().find("m") is None
+        assert (await catalog.find_anew("m")).model.name == "m"
+
+    async def test_a_change_is_served_when_the_write_returns(self):
+        await sync_to_async(lambda: add_model("m", add_upstream("u")))()
+        await catalog.find_anew("m")
+        before = catalog.current()
+        await sync_to_async(Upstream.objects.filter(name="u").update)(is_active=False)
+        assert (catalog.current().find("m"), before.find("m") is not None) == (None, True)
+        assert await catalog.find_anew("m") is None
+
+    async def test_deleting_an_upstream_takes_its_routes_out(self):
+        await sync_to_async(lambda: add_model("m", add_upstream("u")))()
+        await catalog.find_anew("m")
+        await sync_to_async(lambda: Upstream.objects.get(name="u").delete())()
+        assert catalog.current().find("m") is None
+
+    async def test_the_last_snapshot_serves_while_the_database_is_away(self, monkeypatch):
+        await sync_to_async(lambda: add_model("m", add_upstream("u")))()
+        await catalog.find_anew("m")
+
+        def away():
+            raise DatabaseError("no connection")
+
+        monkeypatch.setattr(revisions, "current", away)
+        assert await catalog.find_anew("unknown") is None
+        assert catalog.current().find("m") is not None
