@@ -65,7 +65,9 @@ def _check_terminal(events: list[dict[str, Any]], items: _Items) -> None:
         return
     assert not items.open_items(), f"items were never finished: {items.open_items()}"
     assert response["error"] is None, "only failed responses have an error"
-    assert (response["incomplete_details"] is not None) == (last["type"] == "response.incomplete"), "incomplete_details do not fit the status"
+    assert (response["incomplete_details"] is not None) == (last["type"] == "response.incomplete"), (
+        "incomplete_details do not fit the status"
+    )
     usage = response["usage"]
     assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"], "the total is not the sum"
     assert {"cached_tokens", "cache_write_tokens"} == set(usage["input_tokens_details"]), "the input's details are not complete"
@@ -113,7 +115,9 @@ class _Item:
 
     def take(self, event: dict[str, Any]) -> None:
         kind = event["type"]
-        ladder = kind.removesuffix(".annotation.added").rpartition(".")[0] if not kind.endswith(".annotation.added") else "response.output_text"
+        ladder = (
+            kind.removesuffix(".annotation.added").rpartition(".")[0] if not kind.endswith(".annotation.added") else "response.output_text"
+        )
         assert event["item_id"] == self.skeleton["id"], f"{kind} names item {event['item_id']!r}, not {self.skeleton['id']!r}"
         assert _ITEM_OF_EVENT[ladder] == self.skeleton["type"], f"{kind} does not belong to a {self.skeleton['type']}"
         if kind in ("response.content_part.added", "response.reasoning_summary_part.added"):

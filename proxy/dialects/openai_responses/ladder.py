@@ -21,6 +21,7 @@ from proxy.dialects.openai_responses.reply import (
     reasoning_item,
     summary_parts,
     text_part,
+    told_logprobs,
     whole_arguments,
 )
 from proxy.framing.sse import Frame
@@ -133,8 +134,9 @@ class TextWriter:
         self._pieces.append(event.text)
         tail = self._tail
         if event.logprobs and not self._refusal:
-            self._logprobs += event.logprobs
-            tail = b',"logprobs":%b,"sequence_number":' % wire.encode(event.logprobs)
+            told = told_logprobs(event.logprobs)
+            self._logprobs += told
+            tail = b',"logprobs":%b,"sequence_number":' % wire.encode(told)
         return [self._ladder.delta(self._delta_kind, self._head, event.text, tail)]
 
     def cite(self, citation: Citation) -> list[Frame]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -74,9 +75,12 @@ class ReplyObject:
         """The object of ``response.created`` and ``response.in_progress``."""
         return self._write("in_progress", output=b"[]")
 
-    def finished(self, output: list[bytes], finish: Finish, usage: Usage | None) -> tuple[str, bytes]:
-        """The status and the object of a whole answer."""
-        reason = _INCOMPLETE.get(finish.reason)
+    def finished(self, output: list[bytes], finish: Finish, usage: Usage | None, *, refused: bool) -> tuple[str, bytes]:
+        """The status and the object of a whole answer.
+
+        ``refused``: the client reads the refusal in a part of its own; the response is complete then, as in the original.
+        """
+        reason = None if refused and finish.reason == "refusal" else _INCOMPLETE.get(finish.reason)
         status = "completed" if reason is None else "incomplete"
         counted = usage or Usage()
         body = self._write(
@@ -105,6 +109,24 @@ def text_part(text: str, *, refusal: bool, annotations: list[Any], logprobs: lis
     if refusal:
         return {"type": "refusal", "refusal": text}
     return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": logprobs}
+
+
+def told_logprobs(logprobs: Iterable[Any]) -> list[dict[str, Any]]:
+    """Log probabilities with every field that this wire has; other upstreams leave some of them out."""
+    return [
+        {**_token(each), "top_logprobs": list(map(_token, _listed(each.get("top_logprobs"))))}
+        for each in logprobs
+        if isinstance(each, dict)
+    ]
+
+
+def _token(given: Any) -> dict[str, Any]:
+    each = given if isinstance(given, dict) else {}
+    return {"token": each.get("token") or "", "bytes": _listed(each.get("bytes")), "logprob": each.get("logprob") or 0.0}
+
+
+def _listed(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else []
 
 
 def annotation(citation: Citation, written: int) -> Any:
@@ -178,7 +200,7 @@ def output_items(parts: tuple[Part, ...], reply: Reply) -> list[bytes]:
 def _whole_text(part: Text) -> dict[str, Any]:
     written = len(part.text)
     annotations = [each for each in (annotation(citation, written) for citation in part.citations) if each is not None]
-    return text_part(part.text, refusal=part.refusal, annotations=annotations, logprobs=list(part.logprobs))
+    return text_part(part.text, refusal=part.refusal, annotations=annotations, logprobs=told_logprobs(part.logprobs))
 
 
 def _whole_item(part: Part, reply: Reply, position: int) -> Any:

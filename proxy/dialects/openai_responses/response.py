@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from proxy import wire
@@ -31,7 +33,7 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:  # noqa: ARG001 - 
         raise UpstreamFailed(_unreadable(body), answered=True)
     parts = [part for item in response.output for part in item_parts(item)]
     has_calls = any(isinstance(part, ToolCall) for part in parts)
-    refused = any(isinstance(part, Text) and part.refusal for part in parts)
+    refused = _has_refusal(parts)
     return Response(
         id=response.id or "",
         model=response.model or "",
@@ -39,6 +41,10 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:  # noqa: ARG001 - 
         finish=settled(finish_of(response, refused=refused and not has_calls), has_calls=has_calls),
         usage=usage_of(response),
     )
+
+
+def _has_refusal(parts: Iterable[Part]) -> bool:
+    return any(isinstance(part, Text) and part.refusal for part in parts)
 
 
 def _unreadable(body: bytes) -> Failure:
@@ -65,7 +71,7 @@ def encode_response(response: Response, reply: Reply) -> bytes:
     """The response object; the answer to a compaction request is its one item."""
     asked = compaction.is_asked(reply.request)
     items = [wire.encode(compaction.item(response, reply))] if asked else output_items(response.parts, reply)
-    return ReplyObject(reply).finished(items, response.finish, response.usage)[1]
+    return ReplyObject(reply).finished(items, response.finish, response.usage, refused=_has_refusal(response.parts))[1]
 
 
 def patch_response(body: bytes, model: str) -> bytes:

@@ -52,6 +52,7 @@ class Encoder:
         self._open: dict[int, Writer] = {}
         self._message: MessageItem | None = None
         self._usage: Usage | None = None
+        self._refused = False
         self._step: dict[type, Callable[[Any], list[Frame]]] = {
             PartDelta: self._delta,
             PartStarted: self._started,
@@ -79,6 +80,7 @@ class Encoder:
     def _started(self, event: PartStarted) -> list[Frame]:
         part = event.part
         if isinstance(part, Text):
+            self._refused = self._refused or part.refusal
             self._open[event.index] = TextWriter(self._ladder, part)
             return self._delta(PartDelta(event.index, part.text, part.logprobs)) if part.text else []
         if isinstance(part, Reasoning):
@@ -152,7 +154,7 @@ class Encoder:
         return [*frames, self._terminal(event.finish)]
 
     def _terminal(self, finish: Finish) -> Frame:
-        status, body = self._object.finished(self._ladder.output(), finish, self._usage)
+        status, body = self._object.finished(self._ladder.output(), finish, self._usage, refused=self._refused)
         return self._ladder.event(f"response.{status}", b'"response":%b' % body)
 
     def _failed(self, event: Failed) -> list[Frame]:

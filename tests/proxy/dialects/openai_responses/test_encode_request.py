@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy import reasoning
 from proxy.canonical import (
     Audio,
     CacheMark,
@@ -29,9 +28,8 @@ from proxy.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.dialects.openai_responses import DIALECT
 from proxy.errors import ClientMistake
-from tests.proxy.dialects.openai_responses.samples import KEY, body, decoded, destination, encoded, request
+from tests.proxy.dialects.openai_responses.samples import encoded, request
 
 OWN = "openai_responses"
 
@@ -154,8 +152,17 @@ def test_late_system_text_is_hoisted_where_the_upstream_needs_it() -> None:
 def test_a_tool_turn() -> None:
     assert inputs(
         user(Text("go")),
-        assistant(Text("a"), Text("b"), ToolCall("toolu_1", "f", '{"x": 1}'), ToolCall("c2", "patch", "***", kind="custom"), ToolCall("c3", "g", "")),
-        user(ToolResult("toolu_1", (Text("one"), Text("two"))), ToolResult("c2", (), kind="custom"), ToolResult("c3", (Text("bad"),), is_error=True), Text("?")),
+        assistant(
+            Text("a"),
+            Text("b"),
+            ToolCall("toolu_1", "f", '{"x": 1}'), ToolCall("c2", "patch", "***", kind="custom"), ToolCall("c3", "g", "")
+        ),
+        user(
+            ToolResult("toolu_1", (Text("one"), Text("two"))),
+            ToolResult("c2", (), kind="custom"),
+            ToolResult("c3", (Text("bad"),), is_error=True),
+            Text("?"),
+        ),
     ) == [
         {"type": "message", "role": "user", "content": [text("go")]},
         {"type": "message", "role": "assistant", "content": [output_text("a"), output_text("b")]},
@@ -350,10 +357,14 @@ def test_tools() -> None:
         (ToolChoice(mode="tool", name="web_search"), {"type": "web_search"}),
         (
             ToolChoice(mode="auto", subset=("f", "p", "web_search")),
-            {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}, {"type": "custom", "name": "p"}, {"type": "web_search"}]},
+            {
+                "type": "allowed_tools",
+                "mode": "auto",
+                "tools": [{"type": "function", "name": "f"}, {"type": "custom", "name": "p"}, {"type": "web_search"}],
+            },
         ),
     ],
-)  # fmt: skip
+)
 def test_tool_choices(choice: ToolChoice, sent: Any) -> None:
     tools = (
         Tool(name="f"),
@@ -367,7 +378,11 @@ def test_tool_choices(choice: ToolChoice, sent: Any) -> None:
 @pytest.mark.parametrize(
     ("family", "output", "sent"),
     [
-        ("anthropic", OutputFormat(kind="json_schema", schema=raw({})), {"type": "json_schema", "name": "response", "schema": {}, "strict": True}),
+        (
+            "anthropic",
+            OutputFormat(kind="json_schema", schema=raw({})),
+            {"type": "json_schema", "name": "response", "schema": {}, "strict": True},
+        ),
         ("openai_chat", OutputFormat(kind="json_schema", name="x", schema=raw({})), {"type": "json_schema", "name": "x", "schema": {}}),
         (
             "openai_chat",
@@ -379,54 +394,3 @@ def test_tool_choices(choice: ToolChoice, sent: Any) -> None:
 )
 def test_structured_output(family: str, output: OutputFormat, sent: Any) -> None:
     assert encoded(request("hi", family=family, output=output))["text"] == {"format": sent}
-
-
-# --- its own clients -------------------------------------------------------------------------------------------------
-
-
-def test_a_decoded_request_is_encoded_with_all_that_its_family_knows() -> None:
-    given = {
-        "store": True, "truncation": "auto", "max_tool_calls": 3, "client_metadata": {"a": 1}, "prompt_cache_options": {"ttl": "30m"},
-        "reasoning": {"effort": "high", "context": "all_turns"}, "include": ["reasoning.encrypted_content", "web_search_call.results"],
-        "tools": [{"type": "mcp", "server_label": "s"}, {"type": "function", "name": "f", "parameters": {}, "defer_loading": True}],
-        "tool_choice": {"type": "mcp", "server_label": "s", "name": "t"}, "user": "u",
-        "input": [
-            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit"}}]},
-            {"type": "web_search_call", "id": "ws_1", "status": "completed"},
-            {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
-            {"type": "function_call_output", "call_id": "c", "output": [text("1"), text("2")]},
-            {"type": "telepathy", "n": 1},
-        ],
-    }  # fmt: skip
-    sent = encoded(decoded(**given))
-    assert sent == {"model": "up", **given, "safety_identifier": "u"}
-
-
-def test_a_body_for_the_same_dialect_keeps_every_byte() -> None:
-    given = b'{"input": [{"role":"user", "content":"hi"}], "unknown":{"a":1.0},  "model":"m","stream":true}'
-    envelope = DIALECT.open_request(given)
-    sent = DIALECT.patch_request(envelope, destination(stream=True), KEY)
-    assert sent == b'{"input":[{"role":"user", "content":"hi"}],"unknown":{"a":1.0},"model":"up","stream":true}'
-
-
-def test_the_stream_switch_follows_the_destination() -> None:
-    envelope = DIALECT.open_request(body(stream=True, stream_options={"include_obfuscation": False}))
-    assert json.loads(DIALECT.patch_request(envelope, destination(), KEY)) == {"model": "up", "input": "hi"}
-    assert json.loads(DIALECT.patch_request(DIALECT.open_request(body()), destination(stream=True), KEY))["stream"] is True
-
-
-def test_carriers_never_reach_an_upstream() -> None:
-    foreign = reasoning.pack(Seal("anthropic", "anthropic", {"signature": "s"}), KEY)
-    elsewhere = reasoning.pack(Seal(OWN, "up-2", SEALED), KEY)
-    forged = reasoning.pack(Seal(OWN, "up-1", SEALED), b"another key")
-    own = reasoning.pack(Seal(OWN, "up-1", SEALED), KEY)
-    summary = [{"type": "summary_text", "text": "hm"}]
-    items: list[Any] = [{"type": "reasoning", "id": f"rs_{n}", "summary": summary, "encrypted_content": each}
-                        for n, each in enumerate((foreign, elsewhere, forged, own, "gAAA native"))]  # fmt: skip
-    items.append({"role": "user", "content": "what is pxr1.abc?"})
-    sent = json.loads(DIALECT.patch_request(DIALECT.open_request(body(input=items)), destination(), KEY))["input"]
-    assert sent == [{"type": "reasoning", **SEALED, "summary": summary}, items[4], items[5]]
-
-
-def test_the_path() -> None:
-    assert DIALECT.path(destination()) == "/v1/responses"
