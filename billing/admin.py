@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
 from billing.models import Price, RequestAttempt, RequestLog, RequestPayload
+from billing.tariff import CLASSES
 
 TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens")
 
@@ -19,7 +20,9 @@ def dollars(amount: Decimal | None) -> str:
     """An amount as people read it: two decimal places, or as many more as say something."""
     if amount is None:
         return "unknown"
-    return f"${amount:,.2f}" if amount == round(amount, 2) else f"${amount:,.6f}".rstrip("0")
+    text = f"{amount.normalize():,f}"
+    whole, _, places = text.partition(".")
+    return f"${whole}.{places:0<2}"
 
 
 class Unwritable:
@@ -72,7 +75,8 @@ class PriceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
         """What a person has changed counts as entered by hand from then on."""
-        if form.changed_data and set(form.changed_data) != {"is_active"}:
+        stored = Price.objects.filter(pk=obj.pk).first()
+        if stored is not None and any(getattr(stored, name) != getattr(obj, name) for name in (*CLASSES, "tiers")):
             obj.source, obj.version = Price.Source.MANUAL, ""
         super().save_model(request, obj, form, change)
 

@@ -30,7 +30,7 @@ def write(spool: Path) -> None:
     django.setup()
     from billing import writer
 
-    print("ready", flush=True)
+    os.write(1, b"ready\n")
     while True:
         writer.drain_spool(spool)
 

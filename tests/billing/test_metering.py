@@ -78,9 +78,8 @@ def test_a_finished_request():
 
 
 def test_a_rejected_request_has_no_upstream_and_all_its_time_is_overhead():
-    assert closed(
-        meter(dialect="openai_chat"), outcome="rejected", status=401, error_type="authentication", error_message="Invalid API key"
-    ) == Entry(
+    facts = {"outcome": "rejected", "status": 401, "error_type": "authentication", "error_message": "Invalid API key"}
+    assert closed(meter(dialect="openai_chat"), **facts) == Entry(
         id="01",
         timestamp=1_790_000_000_250_000,
         dialect="openai_chat",
@@ -124,9 +123,8 @@ def test_what_upstreams_claim_is_bounded():
 
 
 def test_an_entry_survives_the_journal():
-    one = closed(
-        meter(tries=[metering.Attempt(timestamp=1, error_message="x")], payload=metering.Payload(request_body="{}"), routing=[{"a": 1}])
-    )
+    attempt = metering.Attempt(timestamp=1, error_message="x")
+    one = closed(meter(tries=[attempt], payload=metering.Payload(request_body="{}"), routing=[{"a": 1}]))
     assert msgspec.json.decode(msgspec.json.encode(one), type=Entry) == one
 
 

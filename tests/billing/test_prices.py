@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
+from django.test.utils import CaptureQueriesContext
 
 from accounts import revisions
 from accounts.models import Revision
@@ -86,8 +87,6 @@ class TestTheBook:
         Price.objects.create(name="m", input=1)
         prices.refresh()
         Price.objects.create(name="other", input=2)
-        from django.test.utils import CaptureQueriesContext
-
         with CaptureQueriesContext(database) as queries:
             assert prices.book().find("", "", "m").rates.input == 1
         assert len(queries) == 0
@@ -130,8 +129,6 @@ class TestManualPrices:
         assert prices.shown_for([model])[model.pk].source == "genai-prices"
 
     def test_of_many_models_are_shown_with_one_query(self, database):
-        from django.test.utils import CaptureQueriesContext
-
         models = [Model.objects.create(name=f"m{number}") for number in range(3)]
         for model in models[:2]:
             Price.objects.create(model=model, input=1, output=2, upstream=upstream(model.name))
@@ -280,10 +277,8 @@ class TestAModelThatIsMade:
 class TestLatePrices:
     def test_price_a_name_that_came_through_a_pattern_when_it_turns_up(self):
         model, where = Model.objects.create(name="claude-*"), upstream()
-        one, two = [
-            entry(model_id=str(model.pk), upstream_id=str(where.pk), remote_model="claude-x", input_tokens=1_000_000, output_tokens=1)
-            for _ in "12"
-        ]
+        facts = {"model_id": str(model.pk), "upstream_id": str(where.pk), "remote_model": "claude-x"}
+        one, two = [entry(**facts, input_tokens=1_000_000, output_tokens=1) for _ in "12"]
         asked = []
 
         def counting(name, base_url):

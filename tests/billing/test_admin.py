@@ -1,0 +1,119 @@
+"""Prices and the log in the admin."""
+
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from billing import writer
+from billing.admin import dollars
+from billing.metering import Attempt, Payload
+from billing.models import Price, RequestLog
+from tests.billing.conftest import entry
+from tests.billing.test_writer import FULL, written
+from upstreams.models import Model, Upstream
+
+
+@pytest.fixture
+def admin(database) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", password="x"))
+    return client
+
+
+def logged(spool, number: int) -> None:
+    tries = [Attempt(timestamp=1, upstream_name="first"), Attempt(timestamp=2, upstream_name="second")]
+    written(
+        spool, *(entry(**FULL, cost=1_234_567_000_000, tries=tries, payload=Payload(request_body='{"a": "<b>"}')) for _ in range(number))
+    )
+    writer.drain_spool(spool)
+
+
+def queries_of(client: Client, path: str, database) -> int:
+    with CaptureQueriesContext(database) as queries:
+        assert client.get(path).status_code == 200
+    return len(queries)
+
+
+@pytest.mark.parametrize("table", ["requestlog", "price", "requestpayload"])
+def test_a_list_takes_as_many_queries_for_three_rows_as_for_one(admin, database, spool, table):
+    counts = []
+    for number in (1, 2):
+        logged(spool, number)
+        for each in range(number):
+            model = Model.objects.create(name=f"m{number}{each}")
+            upstream = Upstream.objects.create(name=f"u{number}{each}")
+            Price.objects.create(model=model, upstream=upstream, input=1)
+        queries_of(admin, f"/admin/billing/{table}/", database)  # the session and content types are known from here on
+        counts.append(queries_of(admin, f"/admin/billing/{table}/", database))
+    assert counts[0] == counts[1]
+
+
+def test_the_log_is_found_by_request_id_and_filtered_by_outcome(admin, spool):
+    logged(spool, 1)
+    written(spool, entry(request_id="other", model="another-model"))
+    writer.drain_spool(spool)
+    page = admin.get("/admin/billing/requestlog/", {"q": "other"}).content.decode()
+    assert ("another-model" in page, FULL["model"] in page) == (True, False)
+    page = admin.get("/admin/billing/requestlog/", {"outcome__exact": "failed"}).content.decode()
+    assert ("another-model" in page, FULL["model"] in page) == (False, True)
+
+
+def test_a_row_is_shown_whole_and_cannot_be_changed(admin, spool):
+    logged(spool, 1)
+    row = RequestLog.objects.get()
+    page = admin.get(f"/admin/billing/requestlog/{row.pk}/change/").content.decode()
+    for text in ("$1.234567", "first", "second", "1234", "genai-prices 1", "cooling", FULL["key_name"], "0.5 ms"):
+        assert text in page, text
+    assert admin.post(f"/admin/billing/requestlog/{row.pk}/change/", {"model": "x"}).status_code == 403
+    assert admin.get("/admin/billing/requestlog/add/").status_code == 403
+    assert admin.post(f"/admin/billing/requestlog/{row.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_bodies_are_shown_escaped(admin, spool):
+    logged(spool, 1)
+    page = admin.get(f"/admin/billing/requestpayload/{RequestLog.objects.get().pk}/change/").content.decode()
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+
+
+def test_a_price_entered_by_hand_is_manual(admin, database):
+    model = Model.objects.create(name="m")
+    fields = {"model": str(model.pk), "input": "0.25", "output": "1.5", "tiers": "{}", "is_active": "on"}
+    answer = admin.post("/admin/billing/price/add/", fields)
+    assert answer.status_code == 302, answer.content.decode()
+    row = Price.objects.get()
+    assert (row.input, row.output, row.cache_read, row.source) == (Decimal("0.25"), Decimal("1.5"), None, "manual")
+
+
+def test_a_price_from_data_that_is_changed_by_hand_becomes_manual(admin, database):
+    row = Price.objects.create(name="m", input=1, output=2, source="genai-prices", version="genai-prices 1")
+    admin.post(f"/admin/billing/price/{row.pk}/change/", {"name": "m", "input": "1", "output": "2", "tiers": "{}"})
+    row.refresh_from_db()
+    assert (row.is_active, row.source) == (False, "genai-prices")
+    admin.post(f"/admin/billing/price/{row.pk}/change/", {"name": "m", "input": "3", "output": "2", "tiers": "{}", "is_active": "on"})
+    row.refresh_from_db()
+    assert (row.input, row.source, row.version) == (3, "manual", "")
+
+
+def test_wrong_prices_are_refused_with_words(admin, database):
+    page = admin.post("/admin/billing/price/add/", {"input": "-1", "tiers": '{"prompt": 1}', "is_active": "on"}).content.decode()
+    assert "Choose a model or give a name." in page or "greater than or equal to 0" in page
+    assert "is a list of objects" in page
+    assert Price.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (None, "unknown"),
+        (Decimal(0), "$0.00"),
+        (Decimal("1234.5"), "$1,234.50"),
+        (Decimal("0.000125"), "$0.000125"),
+        (Decimal("0.0000001"), "$0.0000001"),
+    ],
+)
+def test_amounts_read_well(amount, text):
+    assert dollars(amount) == text

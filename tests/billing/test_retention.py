@@ -1,0 +1,62 @@
+"""Rows go when their time is over."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from billing import beat, retention, tasks, writer
+from billing.metering import Attempt, Payload
+from billing.models import CommittedSegment, RequestAttempt, RequestLog, RequestPayload
+from tests.billing.conftest import entry
+from tests.billing.test_writer import written
+
+pytestmark = pytest.mark.usefixtures("database")
+NOW = timezone.now()
+
+
+def logged(spool, *ages_in_days: float) -> None:
+    moments = [int((NOW - timedelta(days=age)).timestamp() * 1_000_000) for age in ages_in_days]
+    written(spool, *(entry(timestamp=moment, tries=[Attempt(timestamp=moment)], payload=Payload(request_body="{}")) for moment in moments))
+    writer.drain_spool(spool)
+
+
+def counts() -> tuple[int, int, int]:
+    return RequestLog.objects.count(), RequestAttempt.objects.count(), RequestPayload.objects.count()
+
+
+@pytest.mark.parametrize(
+    ("log_days", "payload_days", "left"),
+    [
+        (7, 3, (3, 3, 2)),
+        (7, 30, (3, 3, 3)),
+        (7, 0, (3, 3, 3)),
+        (0, 3, (4, 4, 2)),
+        (-1, -1, (4, 4, 4)),
+        (1, 1, (1, 1, 1)),
+    ],
+)
+def test_rows_and_bodies_have_times_of_their_own(spool, log_days, payload_days, left):
+    logged(spool, 0.5, 2, 6.9, 7.1)
+    retention.prune(log_days=log_days, payload_days=payload_days, now=NOW)
+    assert counts() == left
+
+
+def test_the_number_of_deleted_rows_is_told_and_batches_are_many(spool, monkeypatch):
+    monkeypatch.setattr(retention, "BATCH_ROWS", 2)
+    logged(spool, 8, 8, 8, 9, 9, 1)
+    CommittedSegment.objects.update(created_at=NOW - timedelta(days=3))
+    assert retention.prune(log_days=7, payload_days=3, now=NOW) == {"payloads": 5, "attempts": 5, "logs": 5, "segments": 1}
+    assert counts() == (1, 1, 1)
+
+
+def test_the_task_prunes_by_the_settings(spool):
+    logged(spool, 1, 30)
+    assert tasks.prune() == {"payloads": 1, "attempts": 1, "logs": 1, "segments": 0}
+
+
+def test_beat_rings_tasks_that_exist():
+    rings = {name["task"] for has_broker in (True, False) for name in beat.schedule(has_broker=has_broker).values()}
+    known = {tasks.drain_spool.name, tasks.prune.name, tasks.sync_prices.name, tasks.write_request_logs.name}
+    assert rings <= known
+    assert "drain spool" not in beat.schedule(has_broker=True)

@@ -1,0 +1,122 @@
+"""With a broker, segments are sent until their rows are in the database."""
+
+import os
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from kombu.exceptions import OperationalError
+
+from billing import tasks, writer
+from billing.journal import Journal
+from billing.models import RequestLog
+from billing.shipping import Shipper
+from billing.spool import Segment, Spool
+from tests.billing.conftest import entry
+from tests.billing.test_writer import written
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+class Broker:
+    """Takes segments, or is away."""
+
+    def __init__(self) -> None:
+        self.taken: list[Segment] = []
+        self.is_away = False
+
+    def __call__(self, segment: Segment) -> None:
+        if self.is_away:
+            raise OperationalError("refused")
+        self.taken.append(segment)
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+def now() -> list[float]:
+    return [1000.0]
+
+
+@pytest.fixture
+def shipper(spool, broker, now) -> Shipper:
+    return Shipper(spool, broker, clock=lambda: now[0])
+
+
+def test_a_segment_is_sent_once_and_removed_when_it_is_committed(spool, shipper, broker, now):
+    one = entry()
+    written(spool, one)
+    shipper.ship()
+    shipper.ship()
+    (segment,) = broker.taken
+    assert len(Spool(spool).sealed()) == 1
+    assert writer.write_segments([segment], Spool(spool)) == 1
+    now[0] += 2
+    shipper.ship()
+    assert Spool(spool).sealed() == []
+    assert len(broker.taken) == 1
+    assert [str(row.id) for row in RequestLog.objects.all()] == [one.id]
+
+
+def test_a_segment_that_got_lost_is_sent_again_after_a_minute_and_written_once(spool, shipper, broker, now):
+    written(spool, entry())
+    shipper.ship()
+    now[0] += 59
+    shipper.ship()
+    assert len(broker.taken) == 1
+    now[0] += 1
+    shipper.ship()
+    assert broker.taken == [broker.taken[0]] * 2
+    assert [writer.write_segments([segment], Spool(spool)) for segment in broker.taken] == [1, 0]
+
+
+def test_while_the_broker_is_away_everything_waits_in_the_spool(spool, shipper, broker, now):
+    written(spool, entry())
+    broker.is_away = True
+    with pytest.raises(OperationalError):
+        shipper.ship()
+    broker.is_away = False
+    shipper.ship()
+    assert len(broker.taken) == 1
+
+
+def test_the_segments_of_a_killed_process_are_sent_too(spool, shipper, broker):
+    dead = Journal(spool, schedule=lambda seconds, work: None)
+    dead.append(entry())
+    os.close(dead._file)
+    shipper.ship()
+    assert [len(segment.lines) for segment in broker.taken] == [1]
+
+
+def test_of_two_shippers_one_works(spool, broker, django_db_blocker):
+    written(spool, entry())
+    with Spool(spool).claimed("shipper"):
+        idle = Shipper(spool, broker)
+        idle.start()
+        idle.stop()
+    assert broker.taken == []
+
+
+def test_the_task_writes_what_was_sent(spool, shipper, broker, monkeypatch):
+    sent = []
+    monkeypatch.setattr(tasks.write_request_logs, "apply_async", lambda args, **options: sent.append((args, options)))
+    one = entry(model="größe")
+    written(spool, one)
+    (path,) = Spool(spool).sealed()
+    tasks.send(Spool(spool).read(path))
+    ((args, options),) = sent
+    assert options == {"retry": False}
+    assert tasks.write_request_logs(*args) == 1
+    assert RequestLog.objects.get().model == "größe"
+
+
+def test_the_spool_of_the_settings_is_drained_by_task_and_command(capsys):
+    directory = settings.PXBIN.data_dir / "spool"
+    written(directory, entry(), entry())
+    assert tasks.drain_spool() == 2
+    written(directory, entry())
+    call_command("flush_journal")
+    assert capsys.readouterr().out == "1 new rows\n"
