@@ -54,6 +54,8 @@ def main() -> int:
             if not options.json:
                 for line in figures:
                     print(row(line), flush=True)
+        if any(figures.wrong for figures in results):
+            print(*(gateway.tail() for gateway in gateways), sep="\n", file=sys.stderr)
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(results)).decode())
     return report_faults(results)
@@ -86,7 +88,8 @@ def measure(bench: Bench, gateways: list[Gateway], scenario: Scenario, options: 
     rounds = [[bench.through(gateway, scenario, **size) for gateway in gateways] for _ in range(options.rounds)]
     for turn in zip(*rounds, strict=True):
         best = min(turn, key=lambda figures: figures.cpu_ms or 0.0)
-        best.wrong = [fault for figures in turn for fault in figures.wrong]
+        best.wrong = sum(figures.wrong for figures in turn)
+        best.fault = next((figures.fault for figures in turn if figures.fault), "")
         best.rows_missing = sum(figures.rows_missing for figures in turn)
         found.append(best)
     return found
@@ -137,8 +140,8 @@ def report_faults(results: list[Figures]) -> int:
         if figures.rows_missing:
             print(f"{figures.scenario} ({figures.server}): {figures.rows_missing} log rows are missing", file=sys.stderr)
             status = 1
-        for fault in figures.wrong:
-            print(f"{figures.scenario} ({figures.server}): {fault}", file=sys.stderr)
+        if figures.wrong:
+            print(f"{figures.scenario} ({figures.server}): {figures.wrong} answers are wrong, the first: {figures.fault}", file=sys.stderr)
             status = 1
     return status
 

@@ -8,9 +8,13 @@ import json
 import re
 import sys
 import time
+from typing import cast
 
 import msgspec
 import uvloop
+
+SILENCE = 30.0
+"""Seconds, besides a twentieth of one for each request, after which a job that is not finished has failed."""
 
 _TEXTS = re.compile(rb'"(?:text|content)":\s?"((?:[^"\\]|\\.)*)"')
 
@@ -36,7 +40,9 @@ class Outcome(msgspec.Struct, kw_only=True):
     cpu: float = 0.0
     first: list[float] = []
     last: list[float] = []
-    wrong: list[str] = []
+    wrong: int = 0
+    fault: str = ""
+    """What was wrong with the first answer that was."""
 
 
 class Client(asyncio.Protocol):
@@ -49,8 +55,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._ask()
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -142,9 +147,9 @@ class Load:
         return self._left >= 0
 
     def note(self, fault: str) -> None:
-        """Remember a fault; the first twenty are told."""
-        if len(self.outcome.wrong) < 20:
-            self.outcome.wrong.append(fault)
+        """Count a fault; the first one is told."""
+        self.outcome.wrong += 1
+        self.outcome.fault = self.outcome.fault or fault
 
     def finish(self) -> None:
         """One request is over."""
@@ -165,7 +170,10 @@ async def run(job: Job) -> Outcome:
     started, cpu = time.perf_counter(), time.process_time()
     for _ in range(min(job.connections, job.requests)):
         await loop.create_connection(lambda: Client(load), "127.0.0.1", job.port)
-    await load.all_done
+    try:
+        await asyncio.wait_for(load.all_done, SILENCE + job.requests / 20)
+    except TimeoutError:
+        load.note(f"{len(load.outcome.last)} of {job.requests} answers came in time")
     load.outcome.wall, load.outcome.cpu = time.perf_counter() - started, time.process_time() - cpu
     return load.outcome
 

@@ -70,6 +70,10 @@ class Gateway:
         finally:
             shutil.rmtree(data_dir, ignore_errors=True)
 
+    def tail(self) -> str:
+        """The last of what the server printed."""
+        return (self._data_dir / "output.txt").read_text()[-1500:]
+
     def read(self) -> Reading:
         """What the server and everything it started have used; processes that have ended count with their parents."""
         web = psutil.Process(self.process.pid)

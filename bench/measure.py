@@ -30,7 +30,8 @@ class Figures(msgspec.Struct, kw_only=True):
     memory: float | None = None
     web_memory: float | None = None
     rows_missing: int = 0
-    wrong: list[str] = []
+    wrong: int = 0
+    fault: str = ""
 
 
 class Bench:
@@ -114,6 +115,7 @@ def _figures(scenario: Scenario, server: str, outcome: Outcome) -> Figures:
         first_p50_ms=_percentile(outcome.first, 50),
         first_p99_ms=_percentile(outcome.first, 99),
         wrong=outcome.wrong,
+        fault=outcome.fault,
     )
 
 

@@ -6,6 +6,7 @@ a stream is sent: `/burst` in one write, `/apart` one write for each event, `/sl
 
 import asyncio
 import sys
+from typing import cast
 
 import uvloop
 
@@ -46,8 +47,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, _: Exception | None) -> None:
         """The other side is gone."""
