@@ -148,7 +148,7 @@ def load() -> Catalogue:
         try:
             upstreams[upstream_row.pk] = (
                 upstream_row,
-                _upstream(upstream_row, tuple(sorted(credentials[upstream_row.pk], key=lambda key: not key.is_active))),
+                _upstream(upstream_row, tuple(sorted(credentials[upstream_row.pk], key=lambda key: key.is_disabled))),
             )
         except msgspec.ValidationError as error:
             logger.warning("upstream %s is not used, its quirks are wrong: %s", upstream_row.name, error)
@@ -172,7 +172,7 @@ def _credential(row: UpstreamCredential) -> CredentialEntry | None:
         secret=secret,
         access_key_id=row.access_key_id,
         priority=row.priority,
-        is_active=not row.disabled_reason,
+        is_disabled=bool(row.disabled_reason),
     )
 
 

@@ -66,7 +66,8 @@ async def ask(
         if reply.status != 200:
             raise DiscoveryFailed("status", f"Upstream returned {reply.status}: {reply.excerpt()}", status=reply.status)
         models, following = _page(reply)
-        listed |= {model.name: model for model in models if model.name not in listed}
+        for model in models:
+            listed.setdefault(model.name, model)
         if following is None or following == after:
             break
         after = following

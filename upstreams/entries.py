@@ -10,17 +10,15 @@ from proxy.quirks import DEFAULT, Quirks
 
 
 class CredentialEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A credential in plain text. ``access_key_id`` is AWS's, beside its secret.
-
-    ``is_active`` is false when the upstream has refused the key: it is the last to be tried.
-    """
+    """A credential in plain text. ``access_key_id`` is AWS's, beside its secret."""
 
     id: str
     name: str = ""
     secret: str = ""
     access_key_id: str = ""
     priority: int = 0
-    is_active: bool = True
+    is_disabled: bool = False
+    """Its provider refused it; it is only asked when nothing else is left."""
 
     def __repr__(self) -> str:
         return f"CredentialEntry(id={self.id!r}, name={self.name!r})"

@@ -149,7 +149,11 @@ class TestLoading:
         refused.save()
         add_credential(upstream, "sk-first", priority=0)
         (entry,) = load().upstreams.values()
-        assert [(key.secret, key.is_active) for key in entry.credentials] == [("sk-first", True), ("sk-later", True), ("sk-refused", False)]
+        assert [(key.secret, key.is_disabled) for key in entry.credentials] == [
+            ("sk-first", False),
+            ("sk-later", False),
+            ("sk-refused", True),
+        ]
 
     def test_a_models_quirks_override_its_upstreams(self):
         upstream = add_upstream("u", quirks={"no_stop": True, "images": False}, capabilities={"images": False, "tools": False})

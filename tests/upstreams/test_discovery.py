@@ -1,0 +1,150 @@
+import pytest
+
+from tests.support.fake_upstream import HANG, RESET, Reply, bytes_reply, json_reply
+from upstreams import credentials, discovery
+from upstreams.discovery import DiscoveryFailed, Imported, Listed, import_models, list_models
+from upstreams.models import Model, Route, Upstream, UpstreamCredential
+
+pytestmark = pytest.mark.django_db
+
+SECRET = "sk-upstream-secret"
+
+
+@pytest.fixture
+def provider(upstream):
+    def make(path="/v1", **fields):
+        row = Upstream.objects.create(name="provider", base_url=upstream.url + path, **fields)
+        credential = UpstreamCredential(upstream=row)
+        credentials.set_secret(credential, SECRET)
+        credential.save()
+        return row
+
+    return make
+
+
+def failure(row, **options):
+    with pytest.raises(DiscoveryFailed) as caught:
+        list_models(row, **options)
+    return caught.value.stage, str(caught.value)
+
+
+def test_openais_list(upstream, provider):
+    upstream.reply(
+        json_reply(
+            {
+                "object": "list",
+                "data": [
+                    {"id": "gpt-5", "object": "model", "created": 1, "owned_by": "openai"},
+                    {"id": "qwen", "owned_by": "vllm", "max_model_len": 32768},
+                    {"id": "router/x", "context_length": 200000, "max_tokens": 8192},
+                    {"id": "odd", "owned_by": None, "context_length": "many", "max_tokens": True},
+                    {"no": "id"},
+                    {"id": "gpt-5"},
+                ],
+            }
+        )
+    )
+    assert list_models(provider()) == [
+        Listed(name="gpt-5", provider="openai"),
+        Listed(name="qwen", provider="vllm", context_window=32768),
+        Listed(name="router/x", context_window=200000, max_output_tokens=8192),
+        Listed(name="odd"),
+    ]
+    (request,) = upstream.requests
+    assert (request.method, request.path, request.header("authorization")) == ("GET", "/v1/models", f"Bearer {SECRET}")
+    assert request.header("host") == f"127.0.0.1:{upstream.port}"
+
+
+def test_anthropics_list_is_read_to_its_last_page(upstream, provider):
+    def page(*names, more):
+        items = [{"type": "model", "id": name, "display_name": name.title(), "max_input_tokens": 200000} for name in names]
+        return json_reply({"data": items, "has_more": more, "first_id": names[0], "last_id": names[-1]})
+
+    upstream.reply(page("a", "b", more=True), page("c", more=False))
+    assert [model.name for model in list_models(provider("", dialect="anthropic"))] == ["a", "b", "c"]
+    assert [request.path for request in upstream.requests] == ["/v1/models?limit=1000", "/v1/models?limit=1000&after_id=b"]
+    first = upstream.requests[0]
+    assert (first.header("x-api-key"), first.header("anthropic-version"), first.header("authorization")) == (SECRET, "2023-06-01", None)
+
+
+def test_a_list_that_never_ends_is_left(upstream, provider):
+    upstream.otherwise(json_reply({"data": [{"id": "a"}], "has_more": True, "last_id": "a"}))
+    assert [model.name for model in list_models(provider())] == ["a"]
+    assert len(upstream.requests) == 2
+
+
+def test_a_bare_list_is_understood(upstream, provider):
+    upstream.reply(json_reply([{"id": "a"}]))
+    assert list_models(provider()) == [Listed(name="a")]
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (json_reply({"error": f"bad key {SECRET}"}, status=401), ("status", 'Upstream returned 401: {"error": "bad key ***"}')),
+        (bytes_reply(b"x" * 5000, status=500), ("status", "Upstream returned 500: " + "x" * 1024)),
+        (bytes_reply(b"<html>"), ("parse", "Failed to parse upstream response")),
+        (json_reply({"models": []}), ("parse", "Failed to parse upstream response")),
+        (Reply(302, {"location": "http://127.0.0.1:1/"}), ("status", "Upstream returned 302: ")),
+    ],
+)
+def test_what_went_wrong_is_said_without_the_secret(upstream, provider, reply, expected):
+    upstream.reply(reply)
+    assert failure(provider()) == expected
+
+
+def test_an_upstream_that_cannot_be_reached(upstream, provider):
+    row = provider()
+    upstream.reply(Reply(instead=RESET))
+    assert failure(row)[0] == "connection"
+    upstream.reply(Reply(instead=HANG))
+    assert failure(row, seconds=0.2) == ("connection", "Failed to reach upstream: no answer within 0.2 s")
+    upstream.reply(json_reply({"data": []}), Reply(pieces=[b"{", 0.15, b" ", 0.15, b" "]))
+    assert list_models(row) == []
+    assert failure(row, seconds=0.2) == ("connection", "Failed to reach upstream: no answer within 0.2 s")
+
+
+def test_metadata_services_are_not_asked(provider):
+    row = provider()
+    row.base_url = "http://169.254.169.254/v1"
+    assert failure(row) == (
+        "connection",
+        "Failed to reach upstream: 169.254.169.254 is a link-local or metadata address (169.254.169.254), which pxbin does not call",
+    )
+
+
+def test_a_disabled_credential_is_tried_when_there_is_no_other(upstream, provider):
+    row = provider()
+    UpstreamCredential.objects.update(disabled_reason="401")
+    upstream.reply(json_reply({"data": []}))
+    list_models(row)
+    assert upstream.requests[0].header("authorization") == f"Bearer {SECRET}"
+
+
+def test_imports_make_a_model_and_a_route_and_skip_what_is_there(provider):
+    row = provider()
+    Model.objects.create(name="known", aliases=["alias"])
+    done = import_models(
+        row, ["known", "alias", "new", "new", "star*", "x" * 201, Listed(name="rich", provider="p", display_name="Rich", context_window=8)]
+    )
+    assert done == Imported(["new", "rich"], ["known", "alias", "new", "star*", "x" * 201])
+    routes = Route.objects.order_by("remote_name").values_list("model__name", "upstream", "remote_name")
+    assert list(routes) == [("new", row.pk, "new"), ("rich", row.pk, "rich")]
+    rich = Model.objects.get(name="rich")
+    assert (rich.provider, rich.display_name, rich.context_window) == ("p", "Rich", 8)
+    assert (Model.history.filter(name="new").count(), Route.history.count()) == (1, 2)
+    assert import_models(row, ["new"]) == Imported([], ["new"])
+    assert import_models(row, ["new"], path_prefix="/team").created == ["new"]
+
+
+def test_imports_take_the_same_queries_for_any_number(provider, django_assert_num_queries):
+    row = provider()
+    for prefix, number in (("/one", 1), ("/many", 20)):
+        with django_assert_num_queries(13):
+            import_models(row, [f"m{index}" for index in range(number)], path_prefix=prefix)
+
+
+def test_taken_names_are_those_below_the_prefix():
+    Model.objects.create(name="a", aliases=["b"])
+    Model.objects.create(name="c", path_prefix="/team")
+    assert (discovery.taken_names(), discovery.taken_names("/team")) == ({"a", "b"}, {"c"})

@@ -1,0 +1,125 @@
+import pytest
+
+from proxy.echo.transport import EchoTransport
+from tests.support.fake_upstream import HANG, Reply, bytes_reply, json_reply
+from upstreams import client, credentials, health
+from upstreams.models import Model, Route, Upstream, UpstreamCredential
+
+pytestmark = pytest.mark.django_db
+
+
+def listing(*names):
+    return json_reply({"data": [{"id": name} for name in names]})
+
+
+@pytest.fixture
+def provider(upstream):
+    def make(**fields):
+        row = Upstream.objects.create(name="provider", base_url=upstream.url, **fields)
+        credential = UpstreamCredential(upstream=row)
+        credentials.set_secret(credential, "sk-1")
+        credential.save()
+        return row
+
+    return make
+
+
+def report(result, **expected):
+    latency = result.pop("latency_ms")
+    assert isinstance(latency, int)
+    return result
+
+
+def test_a_healthy_upstream_lists_models_and_answers_its_pinned_one(upstream, provider):
+    upstream.reply(listing("a", "b"), json_reply({"choices": []}))
+    assert report(health.check(provider(test_model="b"))) == {"healthy": True, "models_found": 2, "tested_model": "b", "error": None}
+    _, asked = upstream.requests
+    assert (asked.method, asked.path, asked.header("authorization")) == ("POST", "/v1/chat/completions", "Bearer sk-1")
+    assert asked.json() == {"model": "b", "messages": [{"role": "user", "content": "hi"}], "max_completion_tokens": 1}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "quirks", "path", "body"),
+    [
+        (
+            "openai_chat",
+            {"max_tokens_field": "max_tokens"},
+            "/v1/chat/completions",
+            {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1},
+        ),
+        ("anthropic", {}, "/v1/messages", {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}),
+        ("openai_responses", {}, "/v1/responses", {"model": "m", "input": "hi", "max_output_tokens": 16, "store": False}),
+    ],
+)
+def test_each_dialect_is_asked_in_its_own_way(upstream, provider, dialect, quirks, path, body):
+    upstream.reply(listing("m"), json_reply({}))
+    assert health.check(provider(dialect=dialect, quirks=quirks))["healthy"] is True
+    assert (upstream.requests[1].path, upstream.requests[1].json()) == (path, body)
+
+
+def test_the_tested_model_is_never_a_random_one(upstream, provider):
+    row = provider()
+    names = ["whisper-1", "zeta", "text-embedding-3", "beta", "tts-1", "gpt-image-1"]
+    for _ in range(2):
+        upstream.reply(listing(*names), json_reply({}))
+        assert health.check(row)["tested_model"] == "beta"
+    model = Model.objects.create(name="ours-*")
+    Route.objects.create(model=model, upstream=row, priority=1, remote_name="routed")
+    upstream.reply(listing(*names), json_reply({}))
+    assert health.check(row)["tested_model"] == "routed"
+    row.test_model = "pinned"
+    upstream.reply(listing(*names), json_reply({}))
+    assert health.check(row)["tested_model"] == "pinned"
+
+
+def test_a_pinned_model_makes_up_for_a_missing_list(upstream, provider):
+    upstream.reply(json_reply({}, status=404), json_reply({}))
+    assert report(health.check(provider(test_model="m"))) == {"healthy": True, "models_found": 0, "tested_model": "m", "error": None}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "replies", "expected"),
+    [
+        ("openai_chat", [json_reply({}, status=404)], (0, "", "Models endpoint returned 404")),
+        ("openai_chat", [bytes_reply(b"<html>")], (0, "", "Failed to parse models response")),
+        ("openai_chat", [listing()], (0, "", "No models returned by upstream")),
+        ("openai_chat", [listing("whisper-1")], (1, "", "No model to test: set a test model")),
+        ("openai_chat", [listing("m"), json_reply({}, status=500)], (1, "m", "Completion returned 500")),
+        ("anthropic", [listing("m"), json_reply({}, status=529)], (1, "m", "Messages endpoint returned 529")),
+        ("openai_chat", [listing("m"), bytes_reply(b"<html>")], (1, "m", "Completion answer is not JSON")),
+        ("openai_chat", [listing("m"), json_reply([])], (1, "m", "Completion answer is not a JSON object")),
+    ],
+)
+def test_what_is_the_matter(upstream, provider, dialect, replies, expected):
+    upstream.reply(*replies)
+    found, tested, error = expected
+    result = report(health.check(provider(dialect=dialect)))
+    assert result == {"healthy": False, "models_found": found, "tested_model": tested, "error": error}
+
+
+def test_an_upstream_that_does_not_answer(upstream, provider, monkeypatch):
+    monkeypatch.setattr(health, "ANSWER_SECONDS", 0.2)
+    upstream.reply(listing("m"), Reply(instead=HANG))
+    assert health.check(provider())["error"] == "Completion request failed: no answer within 0.2 s"
+
+
+def test_an_address_that_nobody_listens_at(upstream):
+    row = Upstream(name="x", base_url="http://127.0.0.1:1")
+    assert health.check_unsaved(row, api_key="sk-2")["error"].startswith("Connection failed: ")
+    row.base_url = "http://169.254.169.254"
+    assert "link-local or metadata address" in health.check_unsaved(row, api_key="sk-2")["error"]
+
+
+def test_an_upstream_can_be_tried_before_it_is_stored(upstream):
+    upstream.reply(listing("m"), json_reply({}))
+    row = Upstream(name="x", base_url=upstream.url + "/", dialect="anthropic")
+    assert health.check_unsaved(row, api_key="sk-2")["healthy"] is True
+    assert [request.header("x-api-key") for request in upstream.requests] == ["sk-2", "sk-2"]
+    assert not Upstream.objects.exists()
+
+
+def test_the_echo_upstream_is_well():
+    client.mount("echo", EchoTransport())
+    for dialect, model in (("openai_chat", "echo"), ("anthropic", "echo-anthropic")):
+        row = Upstream(name=dialect, base_url="echo://x", dialect=dialect)
+        assert report(health.check_unsaved(row, api_key=""))["error"] is None, model

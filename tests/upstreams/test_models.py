@@ -1,0 +1,160 @@
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError
+
+from upstreams.models import Model, Route, Upstream, UpstreamCredential
+
+pytestmark = pytest.mark.django_db
+
+
+def problems(row):
+    try:
+        row.full_clean()
+    except ValidationError as error:
+        return error.message_dict
+    return {}
+
+
+def upstream(**fields):
+    return Upstream(**{"name": "u", "base_url": "https://api.example.test/v1", **fields})
+
+
+@pytest.mark.parametrize(
+    "base_url", ["https://api.example.test", "http://127.0.0.1:11434", "http://[::1]:8000/v1", "echo://openai", "https://x.test/a/b/"]
+)
+def test_addresses_that_paths_can_be_joined_to(base_url):
+    assert problems(upstream(base_url=base_url)) == {}
+
+
+@pytest.mark.parametrize("base_url", ["api.example.test", "ftp://x.test", "https://", "https:///v1", "http://x.test:99999", "http://[::1"])
+def test_addresses_that_lead_nowhere(base_url):
+    assert problems(upstream(base_url=base_url)) == {
+        "base_url": ["Give an address that begins with http:// or https://, for example https://api.openai.com/v1."]
+    }
+
+
+@pytest.mark.parametrize("base_url", ["https://key@x.test", "https://x.test/v1?key=1", "https://x.test/#a"])
+def test_addresses_that_hold_more_than_an_address(base_url):
+    assert problems(upstream(base_url=base_url)) == {"base_url": ["The address must not hold credentials, a query or a fragment."]}
+
+
+def test_only_bedrock_finds_its_address_by_itself():
+    needs_one = {"base_url": ["An upstream needs a base URL; Bedrock alone does with a region."]}
+    assert problems(upstream(base_url="")) == needs_one
+    assert problems(upstream(base_url="", dialect="bedrock")) == needs_one
+    assert problems(upstream(base_url="", dialect="bedrock", region="eu-central-1")) == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("quirks", {"no_such": True}, "Not a quirk: Object contains unknown field `no_such`."),
+        ("quirks", {"tool_choice": "some"}, "Not a quirk: Invalid enum value 'some' - at `$.tool_choice`."),
+        ("quirks", [], "Give a JSON object, for example {}."),
+        ("extra_headers", {"bad name": "x"}, "'bad name' is not a header with a value of one line of text."),
+        ("extra_headers", {"x": "a\r\nb"}, "'x' is not a header with a value of one line of text."),
+        ("capabilities", {"video": True}, "Capabilities are images, tools and audio, each true or false."),
+        ("capabilities", {"images": "no"}, "Capabilities are images, tools and audio, each true or false."),
+        ("auth_header", "two words", "Not the name of an HTTP header."),
+        ("connect_timeout_seconds", 0.0, "Ensure this value is greater than or equal to 0.001."),
+        ("cooldown_seconds", -1.0, "Ensure this value is greater than or equal to 0.0."),
+        ("max_retries", -1, "Ensure this value is greater than or equal to 0."),
+        ("dialect", "smtp", "Value 'smtp' is not a valid choice."),
+    ],
+)
+def test_a_bad_value_is_refused_in_words(field, value, message):
+    assert problems(upstream(**{field: value})) == {field: [message]}
+
+
+def test_good_values_are_taken_and_times_may_be_fractions():
+    row = upstream(
+        quirks={"no_stop": True},
+        extra_headers={"x-team": "a b"},
+        capabilities={"images": False},
+        connect_timeout_seconds=0.25,
+        cooldown_seconds=0,
+    )
+    assert problems(row) == {}
+    row.save()
+    assert problems(upstream()) == {"name": ["Upstream with this Name already exists."]}
+
+
+@pytest.mark.parametrize("prefix", ["", "/team", "/team-a/openai", "/vision", "/versions"])
+def test_prefixes_that_models_may_have(prefix):
+    assert problems(Model(name="m", path_prefix=prefix)) == {}
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["/v1", "/v1/team", "/api", "/admin", "/model", "/health", "/healthz", "/status", "/ready", "/metrics", "/static", "/ws", "/Admin"],
+)
+def test_pxbins_own_paths_are_no_prefixes(prefix):
+    assert problems(Model(name="m", path_prefix=prefix)) == {
+        "path_prefix": [f"{prefix} is one of pxbin's own paths; choose another prefix."]
+    }
+
+
+@pytest.mark.parametrize("prefix", ["team", "/", "/team/", "//team", "/te am", "/team?x", "/t%65am", "/team\n"])
+def test_malformed_prefixes_are_refused(prefix):
+    assert problems(Model(name="m", path_prefix=prefix)) == {
+        "path_prefix": ["A path prefix begins with / and does not end with one, for example /team-a."]
+    }
+
+
+def test_a_name_is_unique_below_its_prefix():
+    Model.objects.create(name="m")
+    Model.objects.create(name="m", path_prefix="/team")
+    assert problems(Model(name="m")) == {"__all__": ["A model of this name exists already."]}
+    with pytest.raises(IntegrityError):
+        Model.objects.create(name="m")
+
+
+def test_a_name_means_one_model():
+    Model.objects.create(name="gpt-5", aliases=["fast", "claude-*"])
+    assert problems(Model(name="fast")) == {"name": ["fast is already an alias of gpt-5."]}
+    assert problems(Model(name="m", aliases=["gpt-5"])) == {"aliases": ["gpt-5 already means the model gpt-5."]}
+    assert problems(Model(name="m", aliases=["claude-*"])) == {"aliases": ["claude-* already means the model gpt-5."]}
+    assert problems(Model(name="m", aliases=["m"])) == {"aliases": ["m is given twice."]}
+    assert problems(Model(name="m", aliases=["a", "a"])) == {"aliases": ["a is given twice."]}
+    assert problems(Model(name="fast", aliases=["gpt-5"], path_prefix="/team")) == {}
+    assert problems(Model.objects.get()) == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("aliases", "a"),
+        ("aliases", [1]),
+        ("aliases", None),
+        ("fallbacks", [" "]),
+        ("quirks", {"x": 1}),
+        ("system_replacements", {"": "x"}),
+        ("system_replacements", {"a": 1}),
+        ("body_defaults", []),
+        ("temperature", 3.0),
+        ("max_tokens_cap", 0),
+        ("timeout_seconds", 0.0),
+        ("strategy", "best"),
+        ("name", ""),
+    ],
+)
+def test_bad_values_of_models_are_refused(field, value):
+    assert list(problems(Model(**{"name": "m", field: value}))) == [field]
+
+
+def test_a_model_repairs_tool_histories_unless_told_otherwise():
+    assert (Model().repair_tool_history, Model().inject_progress, Model().allow_anonymous, Model().strategy) == (
+        True,
+        False,
+        False,
+        "priority",
+    )
+
+
+def test_what_hangs_on_an_upstream_goes_with_it_and_models_stay():
+    row = Upstream.objects.create(name="u", base_url="http://x")
+    UpstreamCredential.objects.create(upstream=row)
+    model = Model.objects.create(name="m")
+    Route.objects.create(model=model, upstream=row)
+    row.delete()
+    assert (UpstreamCredential.objects.count(), Route.objects.count(), Model.objects.count()) == (0, 0, 1)
