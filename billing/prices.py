@@ -51,6 +51,13 @@ def book() -> Book:
     return _book
 
 
+def compared(model_id: str, upstream_id: str, remote_name: str) -> Decimal | None:
+    """What the strategy "cheapest" compares: a million input and a million output tokens; `None` where nothing is known."""
+    found = _book.find(model_id, upstream_id, remote_name)
+    known = [] if found is None else [rate for rate in (found.rates.input, found.rates.output) if rate is not None]
+    return sum(known, Decimal(0)) if known else None
+
+
 def refresh() -> None:
     """Read the prices again: at the start of a web process and whenever the revision `prices` has changed."""
     global _book  # noqa: PLW0603  (one snapshot for each process, replaced whole)

@@ -1,10 +1,11 @@
 """The life of one request, in order. Read this page first.
 
     admit      who asks (key), what for (envelope, model), may they (models, limits)
-    prepare    the body for one target: patched within one dialect, else decoded, adapted and encoded
-    attempt    call the target: an answer, a stream, or UpstreamFailed; then the next target
+    plan       which targets may answer, the best first                       (upstreams.routing)
+    attempt    prepare the body, call the target, read its answer             (proxy.attempt)
+               on UpstreamFailed: learn from it, and the next target          (proxy.attempts)
     tell       the answer in the client's dialect, event by event
-    record     one line in the journal, before the last byte leaves
+    record     one line in the journal, before the last byte leaves           (proxy.record)
 
 This module knows the order and nothing else: no wire, no SQL. Every request ends as one of finished, failed, cancelled and
 rejected, and all four are written down.
@@ -12,44 +13,44 @@ rejected, and all four are written down.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from django.conf import settings
 
 from accounts import keys, limits
-from proxy.accumulate import Accumulator, replay
+from accounts.keys import Key
+from billing import prices
+from proxy import needs
+from proxy.attempt import Attempt, Call
+from proxy.attempts import Attempts
 from proxy.callers import presented_key
-from proxy.canonical import Failed, Response
-from proxy.dialects import REGISTRY
-from proxy.dialects.base import Destination, Dialect, Reply
+from proxy.canonical import Failed
+from proxy.dialects.base import Dialect
 from proxy.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
-from proxy.pipe import Pipe
-from proxy.prepare import Prepared, Preparer
 from proxy.record import Record
 from proxy.requests import HttpRequest
 from proxy.responses import EventStream, JsonBytes
 from proxy.wire import Envelope
-from upstreams import catalog, client, headers, routing
-from upstreams.credentials import auth_headers, url_for
-from upstreams.routing import Target
+from upstreams import catalog, headers, routing, standing
 
-logger = logging.getLogger("pxbin.exchange")
-
-LINGER_SECONDS = 0.5
-"""How long a finished stream's connection may take to end; after that it is closed instead of being used again."""
+HOLD_SECONDS = 10.0
+"""How long a stream's status waits for the first meaningful event; then 200, the opening event and keep-alives go out."""
 
 Answer = JsonBytes | EventStream
 INTERNAL = Failure(kind="internal", message="Internal server error")
 
 
-async def serve(http: HttpRequest, dialect: Dialect, *, opened: Callable[[bytes], Envelope] | None = None) -> Answer:
-    """Answer one request of a client that speaks ``dialect``. ``opened`` reads the body where the path says more than it does."""
-    exchange = Exchange(http, dialect)
+async def serve(http: HttpRequest, dialect: Dialect, *, opened: Callable[[bytes], Envelope] | None = None, prefix: str = "") -> Answer:
+    """Answer one request of a client that speaks ``dialect``.
+
+    ``opened`` reads the body where the path says more than it does; ``prefix`` is the group of models below a path prefix.
+    """
+    exchange = Exchange(http, dialect, prefix)
     try:
         await exchange.admit(opened or dialect.open_request)
-        if exchange.envelope.stream:
+        if exchange.call.envelope.stream:
             return exchange.stream()
         return await exchange.whole()
     except GatewayError as error:
@@ -63,115 +64,100 @@ async def serve(http: HttpRequest, dialect: Dialect, *, opened: Callable[[bytes]
 class Exchange:
     """One request on its way; the methods stand in the order in which they are used."""
 
-    envelope: Envelope
-    reply: Reply
+    call: Call
+    attempts: Attempts
 
-    def __init__(self, http: HttpRequest, dialect: Dialect) -> None:
+    def __init__(self, http: HttpRequest, dialect: Dialect, prefix: str) -> None:
         self.http = http
         self.dialect = dialect
+        self.prefix = prefix
         self.record = Record(http, dialect.name)
-        self.lease: limits.Lease | None = None
-        self.targets: list[Target] = []
+        self.lease = limits.UNLIMITED
+        self.session: str | None = None
+        self.deadline: float | None = None
+        self.told = False
+        self.failure: Failure | None = None
 
-    # --- admit -----------------------------------------------------------------------------------------------------
+    # --- admit and plan ----------------------------------------------------------------------------------------------
 
     async def admit(self, opened: Callable[[bytes], Envelope]) -> None:
-        """Let the request in, or raise :class:`ClientMistake`: key, body, model, permission, limits, in this order."""
+        """Let the request in, or raise :class:`GatewayError`: key, body, model, permission, limits, in this order."""
         token = presented_key(self.http.headers)
         key = keys.peek(token) or await keys.authenticate(token)
         self.record.known_key(key)
-        self.envelope = opened(self.http.body)
-        self.record.asked_for(self.envelope.model, stream=self.envelope.stream)
-        found = catalog.current().find(self.envelope.model) or await catalog.find_anew(self.envelope.model)
-        if found is None or not keys.may_use(key, self.envelope.model):
-            raise unknown_model(self.envelope.model)
+        envelope = opened(self.http.body)
+        self.record.asked_for(envelope.model, stream=envelope.stream)
+        found = catalog.current().find(envelope.model, self.prefix) or await catalog.find_anew(envelope.model, self.prefix)
+        if found is None or not keys.may_use(key, envelope.model):
+            raise unknown_model(envelope.model)
         self.lease = limits.check(key)
-        self.targets = routing.candidates(found)
-        if not self.targets:
-            raise GatewayError(Failure(kind="overloaded", message=f"No upstream is available for the model {self.envelope.model!r}"))
-        self.preparer = Preparer(self.dialect, self.envelope, settings.PXBIN.seal_key)
-
-    # --- prepare ---------------------------------------------------------------------------------------------------
-
-    def prepare(self, target: Target) -> Prepared:
-        """The body for ``target``; raises :class:`ClientMistake` for what it cannot carry."""
-        mode = target.quirks.upstream_stream
-        destination = Destination(
-            model=target.remote_name,
-            dialect=target.upstream.dialect,
-            upstream=target.upstream.id,
-            quirks=target.quirks,
-            max_output_tokens=target.model.max_output_tokens,
-            stream=self.envelope.stream if mode == "auto" else mode == "always",
+        meter = self.record.meter
+        self.call = Call(
+            self.http,
+            self.dialect,
+            envelope,
+            identity=meter.id.replace("-", "")[:24],
+            created=int(meter.arrived),
+            seal_key=settings.PXBIN.seal_key,
         )
-        return self.preparer.prepare(REGISTRY[target.upstream.dialect], destination)
+        self.plan(found, key)
 
-    def call(self, target: Target, prepared: Prepared) -> client.Opening:
-        """The call of ``target``, ready to be entered."""
-        self.record.calls(target)
-        return client.open(
-            "POST",
-            url_for(target.upstream, prepared.path, target.quirks),
-            [*headers.upward(self.http.headers, target.upstream.dialect, stream=prepared.stream), *auth_headers(target)],
-            prepared.body,
-            upstream=target.upstream,
+    def plan(self, found: catalog.Found, key: Key) -> None:
+        """Choose the targets, the best first."""
+        asked = needs.of(self.call, found, meter=self.record.meter)
+        self.session = asked.session
+        if found.model.timeout_seconds:
+            self.deadline = asyncio.get_running_loop().time() + found.model.timeout_seconds
+        planned = routing.plan(
+            found,
+            catalog.current(),
+            needs=asked,
+            standing=standing.current(),
+            allowed=lambda name: keys.may_use(key, name),
+            price_of=prices.compared,
         )
+        self.attempts = Attempts(planned, standing.current(), request_id=self.http.request_id)
 
-    # --- whole answers ---------------------------------------------------------------------------------------------
+    # --- whole answers -------------------------------------------------------------------------------------------------
 
     async def whole(self) -> JsonBytes:
         """The answer in one piece, from the first target that gives one."""
-        for target, is_last in _marked(self.targets):
-            try:
-                return await self.attempt_whole(target)
-            except UpstreamFailed as error:
-                self.record.attempt_failed(error.failure)
-                if is_last or not error.retryable:
-                    raise
-        raise AssertionError("candidates are never empty")
+        async with self.in_time():
+            while (target := await self.attempts.next()) is not None:
+                attempt = Attempt(self.call, target)
+                try:
+                    body = await self.attempts.sent(attempt).whole()
+                except UpstreamFailed as error:
+                    self.attempts.failed(attempt, error)
+                except ClientMistake as mistake:
+                    self.attempts.unfit(attempt, mistake)
+                else:
+                    self.ended(attempt)
+                    return JsonBytes(body, headers=self.reply_headers(attempt))
+        raise self.attempts.exhausted()
 
-    async def attempt_whole(self, target: Target) -> JsonBytes:
-        """One target's answer in the client's dialect; raises :class:`UpstreamFailed`."""
-        prepared = self.prepare(target)
-        source = REGISTRY[target.upstream.dialect]
-        async with self.call(target, prepared) as answer:
-            raw = await answer.read()
-        self.record.answered(answer.status)
-        if answer.status >= 400:
-            raise refused(source, answer.status, answer.headers, raw)
-        if is_stream(answer.headers):
-            response = _accumulated(source, target, raw)
-        else:
-            response = source.decode_response(raw, target.quirks)
-        if prepared.relayed and not is_stream(answer.headers):
-            body = raw if target.remote_name == self.envelope.model else self.dialect.patch_response(raw, self.envelope.model)
-        else:
-            restored = prepared.restorer.response(response) if prepared.restorer else response
-            body = self.dialect.encode_response(restored, self.new_reply())
-        self.finish(response)
-        return JsonBytes(body, headers=[*headers.downward(answer.headers), *self.record.headers()])
-
-    # --- streams ---------------------------------------------------------------------------------------------------
+    # --- streams ---------------------------------------------------------------------------------------------------------
 
     def stream(self) -> EventStream:
-        """The answer event by event. Nothing is sent before an upstream says something meaningful."""
+        """The answer event by event. Nothing is sent before an upstream says something meaningful, or the hold is over."""
         return EventStream(
-            self.tell(), media_type=self.dialect.framing.media_type, headers=self.record.headers, keepalive=self.dialect.keepalive
+            self.tell(),
+            media_type=self.dialect.framing.media_type,
+            headers=lambda: self.reply_headers(self.attempts.tried[-1] if self.attempts.tried else None),
+            keepalive=self.dialect.keepalive,
+            opening=self.open_early,
+            hold_seconds=HOLD_SECONDS,
+            late_error=self.late_error,
         )
 
-    async def tell(self) -> AsyncIterator[bytes | JsonBytes]:
+    async def tell(self) -> AsyncGenerator[bytes | JsonBytes, None]:
         """The bytes of the stream; or, as the first and only thing, a whole answer that says why there is none."""
         try:
-            for target, is_last in _marked(self.targets):
-                try:
-                    async with aclosing(self.attempt_stream(target)) as told:
-                        async for piece in told:
-                            yield piece
-                    return
-                except UpstreamFailed as error:
-                    self.record.attempt_failed(error.failure)
-                    if is_last or not error.retryable:
-                        raise
+            first, pieces = await self.first_piece()
+            async with aclosing(pieces):
+                yield first
+                async for piece in pieces:
+                    yield piece
         except GatewayError as error:
             yield self.refuse(error.failure)
         except BaseException as error:
@@ -179,131 +165,111 @@ class Exchange:
             self.abandon(error)
             raise
 
-    async def attempt_stream(self, target: Target) -> AsyncIterator[bytes]:
-        """One target's stream in the client's dialect. Raises :class:`UpstreamFailed` only before the first piece."""
-        prepared = self.prepare(target)
-        source = REGISTRY[target.upstream.dialect]
-        async with self.call(target, prepared) as answer:
-            self.record.answered(answer.status)
-            if answer.status >= 400:
-                raise refused(source, answer.status, answer.headers, await answer.read())
-            pipe = self.new_pipe(target, prepared)
-            self.record.pipe = pipe
-            if not is_stream(answer.headers):
-                yield self.burst(source, target, prepared, await answer.read())
-                return
-            held = b""
-            async for chunk in self.pieces(pipe, answer):
-                held += chunk
-                if pipe.outcome == "failed" and not self.record.told:
-                    assert pipe.failure is not None
-                    raise UpstreamFailed(pipe.failure, answered=True)
-                if pipe.outcome is not None:
-                    self.finish_stream(pipe)
-                if held and (pipe.has_content or pipe.outcome is not None):
-                    self.record.tells()
-                    yield held
-                    held = b""
-                if pipe.outcome is not None:
-                    break
-            await answer.finish(LINGER_SECONDS)
+    async def first_piece(self) -> tuple[bytes, AsyncGenerator[bytes, None]]:
+        """The first meaningful bytes, and the stream that they come from."""
+        async with self.in_time():
+            while (target := await self.attempts.next()) is not None:
+                attempt = Attempt(self.call, target)
+                pieces = self.attempts.sent(attempt).stream(self.ended)
+                try:
+                    first = await anext(pieces)
+                except UpstreamFailed as error:
+                    self.attempts.failed(attempt, error)
+                except ClientMistake as mistake:
+                    self.attempts.unfit(attempt, mistake)
+                else:
+                    self.told = True
+                    return first, pieces
+        raise self.attempts.exhausted()
 
-    async def pieces(self, pipe: Pipe, answer: client.Answer) -> AsyncIterator[bytes]:
-        """What each read makes visible; a broken connection becomes the error event that ends the stream."""
-        try:
-            async for chunk in answer.chunks():
-                yield pipe.feed(chunk)
-        except UpstreamFailed as error:
-            yield pipe.fail(error.failure)
+    def open_early(self) -> bytes:
+        """The hold is over: begin the client's stream although no upstream has said anything yet."""
+        self.told = True
+        return self.call.open_early()
+
+    def late_error(self, refusal: JsonBytes) -> bytes:  # noqa: ARG002  (the failure itself says more than the answer made of it)
+        """What ends a stream that was opened early and got no answer."""
+        assert self.failure is not None
+        assert self.call.encoder is not None
+        return b"".join(self.dialect.framing.write(frame) for frame in self.call.encoder.feed(Failed(self.failure)))
+
+    def in_time(self) -> _Deadline:
+        """The model's time limit: it bounds the wait for a whole answer, or for the first meaningful event."""
+        return _Deadline(self.deadline)
+
+    # --- the end -----------------------------------------------------------------------------------------------------------
+
+    def ended(self, attempt: Attempt) -> None:
+        """An answer is complete, or broke off after its first event: record it, before its last bytes are sent."""
+        if attempt.failure is None:
+            self.attempts.succeeded(attempt, self.session)
+            self.write("finished", status=200)
         else:
-            yield pipe.close()
-
-    def burst(self, source: Dialect, target: Target, prepared: Prepared, raw: bytes) -> bytes:
-        """The stream of an upstream that answered in one piece."""
-        response = source.decode_response(raw, target.quirks)
-        restored = prepared.restorer.response(response) if prepared.restorer else response
-        encoder, write = self.dialect.encoder(self.new_reply()), self.dialect.framing.write
-        told = b"".join(write(frame) for event in replay(restored) for frame in encoder.feed(event))
-        self.record.tells()
-        self.finish(response)
-        return told
-
-    def new_pipe(self, target: Target, prepared: Prepared) -> Pipe:
-        """The machine for one attempt's stream."""
-        quirks, reply = target.quirks, self.new_reply()
-        if prepared.relayed:
-            rename = None if target.remote_name == self.envelope.model else self.envelope.model
-            return Pipe.passing_through(self.dialect, quirks=quirks, reply=reply, rename=rename, hide_usage=prepared.hides_usage)
-        restorer = prepared.restorer.stream() if prepared.restorer else None
-        return Pipe(REGISTRY[target.upstream.dialect], self.dialect, quirks=quirks, reply=reply, restorer=restorer)
-
-    # --- the end ---------------------------------------------------------------------------------------------------
-
-    def new_reply(self) -> Reply:
-        """What encoders need to know of this request."""
-        return self.record.reply(self.envelope, self.preparer.decoded, seal_key=settings.PXBIN.seal_key)
-
-    def finish(self, response: Response) -> None:
-        """A whole answer is complete: record it, before it is sent."""
-        self.release(self.record.finished(usage=response.usage, output_chars=_length(response)))
-
-    def finish_stream(self, pipe: Pipe) -> None:
-        """A stream is complete or broken: record it, before its last bytes are sent."""
-        if pipe.failure is None:
-            self.release(self.record.finished(usage=pipe.usage, output_chars=pipe.output_chars))
-        else:
-            self.release(self.record.failed(pipe.failure, usage=pipe.usage, output_chars=pipe.output_chars))
+            self.attempts.broke_off(attempt)
+            self.write("failed", status=200, failure=attempt.failure)
 
     def refuse(self, failure: Failure) -> JsonBytes:
         """The client's own dialect's answer to what cannot be served."""
+        self.failure = failure
         shown = self.dialect.encode_error(failure, self.http.request_id)
-        self.record.refused(failure, status=shown.status)
-        self.release()
-        return JsonBytes(shown.body, status=shown.status, headers=[*shown.headers.items(), *self.record.headers()])
+        tried = self.tried
+        self.write("failed" if tried else "rejected", status=200 if self.told else shown.status, failure=failure)
+        return JsonBytes(shown.body, status=shown.status, headers=[*shown.headers.items(), *self.reply_headers(tried[-1] if tried else None)])
 
     def abandon(self, error: BaseException) -> None:
         """The client has left, or a defect ended the request."""
-        self.release(self.record.failed(INTERNAL) if isinstance(error, Exception) else self.record.cancelled())
+        for attempt in self.tried:
+            attempt.cancelled()
+        if isinstance(error, Exception):
+            self.write("failed", status=200 if self.told else 500, failure=INTERNAL)
+        else:
+            self.write("cancelled", status=200 if self.told else None)
 
-    def release(self, tokens: int = 0) -> None:
-        """Give back what the key's limits lent, and say what was used; once."""
-        if self.lease is not None:
-            self.lease.release(tokens=tokens)
-            self.lease = None
+    def write(self, outcome: str, *, status: int | None, failure: Failure | None = None) -> None:
+        """The journal's line, and what the key's limits lent."""
+        skips = self.attempts.skips if self.tried or outcome == "rejected" and hasattr(self, "attempts") else None
+        tokens = self.record.write(outcome, status=status, attempts=self.tried, skips=skips, failure=failure)  # type: ignore[arg-type]
+        self.lease.release(tokens=tokens)
+
+    @property
+    def tried(self) -> list[Attempt]:
+        """The attempts that were sent so far."""
+        return self.attempts.tried if hasattr(self, "attempts") else []
+
+    def reply_headers(self, attempt: Attempt | None) -> list[tuple[str, str]]:
+        """What the client gets to see of the upstream's headers, and the gateway's own."""
+        shown = headers.downward(attempt.received) if attempt is not None and attempt.failure is None else []
+        if not settings.PXBIN.response_headers:
+            return shown
+        own = [("x-pxbin-request-id", self.http.request_id), ("x-pxbin-attempts", str(len(self.tried)))]
+        if attempt is not None:
+            own += [
+                ("x-pxbin-upstream", attempt.target.upstream.name),
+                ("x-pxbin-model", attempt.target.remote_name),
+                ("x-pxbin-overhead-ms", f"{(self.tried[0].began_ns - self.http.started_ns) / 1e6:.2f}"),
+            ]
+        return shown + own
+
+
+class _Deadline:
+    """A time limit as an async context: its end is a failure of kind ``timeout``. ``None``: no limit, no cost."""
+
+    def __init__(self, when: float | None) -> None:
+        self._timeout = None if when is None else asyncio.timeout_at(when)
+
+    async def __aenter__(self) -> None:
+        if self._timeout is not None:
+            await self._timeout.__aenter__()
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> bool | None:
+        if self._timeout is None:
+            return None
+        try:
+            return await self._timeout.__aexit__(kind, error, trace)  # type: ignore[arg-type]
+        except TimeoutError:
+            raise UpstreamFailed(Failure(kind="timeout", message="No answer within the model's time limit"), retryable=False) from None
 
 
 def unknown_model(name: str) -> ClientMistake:
     """The refusal of a model that does not exist or that the key may not use; both look alike."""
     return ClientMistake(f"The model {name!r} does not exist or you do not have access to it", kind="model_not_found", param="model")
-
-
-def refused(source: Dialect, status: int, received: headers.Received, raw: bytes) -> UpstreamFailed:
-    """An upstream's own error. A 400, 413 or 422 is the client's mistake and is not tried elsewhere."""
-    failure = source.decode_error(status, received, raw)
-    return UpstreamFailed(failure, retryable=status not in (400, 413, 422), answered=True)
-
-
-def is_stream(received: headers.Received) -> bool:
-    """Whether an answer's body is a stream of events, whatever was asked for."""
-    return received.get("content-type", "").startswith(("text/event-stream", "application/vnd.amazon.eventstream"))
-
-
-def _accumulated(source: Dialect, target: Target, raw: bytes) -> Response:
-    """A whole answer out of a stream that an upstream sent although none was asked for, or because it knows nothing else."""
-    reader, decoder, accumulator = source.framing.reader(), source.decoder(target.quirks), Accumulator()
-    for frame in (*reader.feed(raw), *reader.close()):
-        for event in decoder.feed(frame):
-            accumulator.feed(event)
-    for event in decoder.close():
-        if isinstance(event, Failed):
-            raise UpstreamFailed(event.failure, answered=True)
-        accumulator.feed(event)
-    return accumulator.response()
-
-
-def _marked(targets: list[Target]) -> list[tuple[Target, bool]]:
-    return [(target, target is targets[-1]) for target in targets]
-
-
-def _length(response: Response) -> int:
-    return sum(len(getattr(part, "text", "") or getattr(part, "arguments", "")) for part in response.parts)

@@ -35,6 +35,8 @@ class Pipe:
         self._encoder: StreamEncoder = sink.encoder(reply)
         self._relay: Callable[[Frame], Frame | None] | None = None
         self._relayed = 0
+        self._early: list[Event] = []
+        self.is_taken_over = False
         self._note_of = {
             PartDelta: self._on_delta,
             PartStarted: self._on_part,
@@ -77,6 +79,17 @@ class Pipe:
         """The connection broke: the client's error event. Nothing if the stream had ended already."""
         return b"" if self.outcome is not None else self._tell([Failed(failure)])
 
+    def take_over(self, encoder: StreamEncoder) -> bytes:
+        """Go on with an encoder that has opened the client's stream already: what it should have told by now.
+
+        Before any content only; the bytes that were returned so far are to be thrown away.
+        """
+        self.is_taken_over = True
+        self._relay = None
+        self._encoder = encoder
+        early, self._early = [event for event in self._early if not isinstance(event, Started)], []
+        return b"".join(self._sink.framing.write(frame) for event in early for frame in encoder.feed(event))
+
     def _pass(self, frames: list[Frame]) -> bytes:
         if self._relay is None:
             events: list[Event] = []
@@ -88,6 +101,8 @@ class Pipe:
         for frame in frames:
             for event in self._decoder.feed(frame):
                 self._note(event)
+                if not self.has_content:
+                    self._early.append(event)
             passed = self._relay(frame)
             if passed is not None:
                 out.append(write(passed))
@@ -106,6 +121,10 @@ class Pipe:
             self._note(event)
             restored = (event,) if self._restorer is None else self._restorer.feed(event)
             for each in restored:
+                if self.is_taken_over and isinstance(each, Started):
+                    continue
+                if not self.has_content:
+                    self._early.append(each)
                 out += [write(frame) for frame in encode(each)]
         return b"".join(out)
 

@@ -44,9 +44,9 @@ class Preparer:
         return self._request
 
     @property
-    def decoded(self) -> Request | None:
-        """The canonical request if anything needed it so far."""
-        return self._request
+    def decoded_or_bare(self) -> Request:
+        """The canonical request if anything needed it so far, else one that knows only the envelope."""
+        return self._request or Request(model=self._envelope.model, messages=(), family="", stream=self._envelope.stream)
 
     def prepare(self, target: Dialect, destination: Destination) -> Prepared:
         """The body for a target; raises :class:`~proxy.errors.ClientMistake` for what it cannot carry."""

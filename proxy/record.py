@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Sequence
 from time import perf_counter_ns
+from typing import Any
 
 import msgspec
 
 from accounts.keys import Key
-from billing import journal, metering, prices
+from billing import journal, metering, prices, tariff
+from proxy.attempt import Attempt
 from proxy.callers import session_of
-from proxy.canonical import Request, Usage
-from proxy.dialects.base import Reply
+from proxy.canonical import Usage
 from proxy.errors import Failure
-from proxy.pipe import Pipe
 from proxy.requests import HttpRequest
-from proxy.wire import Envelope
-from upstreams.routing import Target
 
 CHARS_PER_TOKEN = 4
 """The rough rule by which missing usage is estimated for the log; such rows are marked."""
@@ -27,13 +26,10 @@ _CLIENT_LEFT = 499
 
 
 class Record:
-    """The meter of one request, and the one line that it becomes. ``told``: something meaningful went to the client."""
+    """The meter of one request, and the one line that it becomes."""
 
     def __init__(self, http: HttpRequest, dialect: str) -> None:
-        self.http = http
-        self.told = False
-        self.pipe: Pipe | None = None
-        self.target: Target | None = None
+        self._http = http
         self._key: Key | None = None
         self._written = False
         self.meter = metering.Meter(
@@ -45,11 +41,9 @@ class Record:
             path=http.path,
             dialect=dialect,
             session_id=session_of(http.headers) or "",
-            client_ip=http.client or "",
+            client_ip=http.client,
             user_agent=http.headers.get("user-agent", ""),
         )
-
-    # --- on the way --------------------------------------------------------------------------------------------------
 
     def known_key(self, key: Key) -> None:
         """The request's key is good."""
@@ -60,93 +54,105 @@ class Record:
         """The body names a model."""
         self.meter.model, self.meter.stream = model, stream
 
-    def calls(self, target: Target) -> None:
-        """An upstream is called now."""
-        meter = self.meter
-        self.target = target
-        self.pipe = None
-        meter.attempts += 1
-        meter.model_id = target.model.id
-        meter.upstream_id, meter.upstream_name = target.upstream.id, target.upstream.name
-        meter.upstream_dialect, meter.remote_model = target.upstream.dialect, target.remote_name
-        if meter.dispatched is None:
-            meter.dispatched = perf_counter_ns()
+    def overhead_us(self) -> int:
+        """From the request's arrival until the first upstream was called."""
+        return ((self.meter.dispatched or perf_counter_ns()) - self.meter.started) // 1000
 
-    def answered(self, status: int) -> None:
-        """The upstream sent a status."""
-        self.meter.upstream_status = status
-
-    def tells(self) -> None:
-        """The first meaningful bytes go to the client now."""
-        if not self.told:
-            self.told = True
-            self.meter.first_token = perf_counter_ns()
-
-    def attempt_failed(self, failure: Failure) -> None:
-        """One upstream failed; another may be tried."""
-        self.meter.upstream_status = failure.status or None
-
-    def reply(self, envelope: Envelope, request: Request | None, *, seal_key: bytes) -> Reply:
-        """What encoders need; made anew for each attempt, always with the same ids."""
-        if request is None:
-            request = Request(model=envelope.model, messages=(), family="", stream=envelope.stream)
-        return Reply(id=self.meter.id.replace("-", "")[:24], created=int(self.meter.arrived), model=envelope.model, request=request, seal_key=seal_key)
-
-    def headers(self) -> list[tuple[str, str]]:
-        """The gateway's own reply headers."""
-        return []
-
-    # --- the end -----------------------------------------------------------------------------------------------------
-
-    def finished(self, *, usage: Usage | None, output_chars: int) -> int:
-        """The answer is complete; returns the tokens that it took, as do the others."""
-        return self._write("finished", status=200, usage=usage, output_chars=output_chars)
-
-    def failed(self, failure: Failure, *, usage: Usage | None = None, output_chars: int = 0) -> int:
-        """The answer broke off after its first byte, or we failed; the row keeps what was spent."""
-        return self._write("failed", status=200 if self.told else failure.http_status, usage=usage, output_chars=output_chars, failure=failure)
-
-    def refused(self, failure: Failure, *, status: int) -> None:
-        """An error was the whole answer: of an upstream when one was called, else ours."""
-        self._write("failed" if self.meter.attempts else "rejected", status=status, failure=failure)
-
-    def cancelled(self) -> int:
-        """The client has left."""
-        pipe = self.pipe
-        return self._write(
-            "cancelled",
-            status=200 if self.told else _CLIENT_LEFT,
-            usage=pipe.usage if pipe else None,
-            output_chars=pipe.output_chars if pipe else 0,
-        )
-
-    def _write(
-        self, outcome: metering.Outcome, *, status: int, usage: Usage | None = None, output_chars: int = 0, failure: Failure | None = None
+    def write(
+        self,
+        outcome: metering.Outcome,
+        *,
+        status: int | None,
+        attempts: Sequence[Attempt] = (),
+        skips: list[dict[str, Any]] | None = None,
+        failure: Failure | None = None,
     ) -> int:
+        """Append the line, once; returns the tokens that all attempts took. ``status`` ``None``: the client left before one."""
         if self._written:
             return 0
         self._written = True
-        spent, estimated = self._spent(usage, output_chars)
-        target = self.target
+        spent, estimated = self._sum_up(attempts)
+        last = attempts[-1] if attempts else None
         entry = metering.entry(
             self.meter,
             ended=perf_counter_ns(),
             outcome=outcome,
-            status=status,
+            status=_CLIENT_LEFT if status is None else status,
             usage=spent,
             estimated=estimated,
-            prices=prices.book().find(target.model.id, target.upstream.id, target.remote_name) if target else None,
+            prices=_prices(last) if last else None,
             error_type=failure.kind if failure else "",
             error_message=failure.message if failure else "",
         )
+        if len(attempts) > 1 or (skips and attempts):
+            entry.tries = [self._try(attempt) for attempt in attempts]
+            known = [each.cost for each in entry.tries if each.cost is not None]
+            entry.cost = sum(known) if known else entry.cost
+        if skips:
+            entry.routing = skips
         journal.current().append(entry, unauthenticated=self._key is None)
         return spent.total_input + spent.output if spent else 0
 
-    def _spent(self, usage: Usage | None, output_chars: int) -> tuple[Usage | None, bool]:
-        """The usage to bill, and whether it is an estimate: an upstream that told none, or not yet its output."""
-        if usage is not None and (usage.output or not output_chars):
+    def _sum_up(self, attempts: Sequence[Attempt]) -> tuple[Usage | None, bool]:
+        """The usage of all attempts together, and the facts of the last one on the meter."""
+        meter = self.meter
+        meter.attempts = len(attempts)
+        if not attempts:
+            return None, False
+        last = attempts[-1]
+        target = last.target
+        meter.model_id = target.model.id
+        meter.upstream_id, meter.upstream_name = target.upstream.id, target.upstream.name
+        meter.upstream_dialect, meter.remote_model = target.upstream.dialect, target.remote_name
+        meter.upstream_status = last.status
+        meter.dispatched, meter.first_token = attempts[0].began_ns, last.first_token_ns
+        usages = [self.spent(attempt) for attempt in attempts]
+        known = [usage for usage, _ in usages if usage is not None]
+        if len(known) > 1:
+            return _total(known), any(estimated for _, estimated in usages)
+        return (known[0] if known else None), any(estimated for _, estimated in usages)
+
+    def spent(self, attempt: Attempt) -> tuple[Usage | None, bool]:
+        """What one attempt is billed for, and whether that is an estimate: the upstream told nothing, or not yet its output."""
+        usage, finished = attempt.usage, attempt.outcome == "finished"
+        written = -(-attempt.output_chars // CHARS_PER_TOKEN)
+        if usage is None:
+            if not finished and not written:
+                return None, False
+            return Usage(fresh=len(self._http.body) // CHARS_PER_TOKEN, output=written), True
+        if finished or usage.output >= written:
             return usage, False
-        if not output_chars:
-            return usage, False
-        known = usage or Usage(fresh=len(self.http.body) // CHARS_PER_TOKEN)
-        return msgspec.structs.replace(known, output=-(-output_chars // CHARS_PER_TOKEN)), True
+        return msgspec.structs.replace(usage, output=written), True
+
+    def _try(self, attempt: Attempt) -> metering.Attempt:
+        target, failure = attempt.target, attempt.failure
+        usage, _ = self.spent(attempt)
+        ended = attempt.ended_ns or perf_counter_ns()
+        first = attempt.first_token_ns
+        return metering.Attempt(
+            timestamp=int(self.meter.arrived * 1e6) + (attempt.began_ns - self.meter.started) // 1000,
+            upstream_id=target.upstream.id,
+            upstream_name=target.upstream.name,
+            credential_id=target.credential.id if target.credential else None,
+            credential_name=target.credential.name if target.credential else "",
+            route_id=target.route.id,
+            remote_model=target.remote_name,
+            status_code=attempt.status,
+            outcome=attempt.outcome or "failed",  # type: ignore[arg-type]
+            error_type=failure.kind if failure else "",
+            error_message=metering.clean(failure.message, metering.MESSAGE) if failure else "",
+            latency_ms=(ended - attempt.began_ns) // 1_000_000,
+            ttft_ms=None if first is None else (first - attempt.began_ns) // 1_000_000,
+            **metering.counts(usage or Usage()),
+            cost=metering.priced(usage, _prices(attempt)) if usage else None,
+        )
+
+
+def _prices(attempt: Attempt) -> tariff.Prices | None:
+    target = attempt.target
+    return prices.book().find(target.model.id, target.upstream.id, target.remote_name)
+
+
+def _total(usages: Sequence[Usage]) -> Usage:
+    classes = ("fresh", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning")
+    return Usage(**{name: sum(getattr(usage, name) for usage in usages) for name in classes}, service_tier=usages[-1].service_tier)

@@ -55,10 +55,11 @@ class EventStream:
     The status leaves with the first piece. If that is a ``JsonBytes``, it is the whole answer instead of a stream.
     ``headers`` may be a function, called when the first piece is there. ``keepalive`` is sent whenever nothing else was for
     a while: after the first piece, and also before it if ``late_error`` is given; that turns a ``JsonBytes`` which comes
-    after such a keep-alive into the event that ends the stream.
+    after such a keep-alive into the event that ends the stream. ``opening`` gives what goes out before the first such
+    keep-alive, which comes after ``hold_seconds`` instead of the usual time.
     """
 
-    __slots__ = ("_headers", "keepalive", "late_error", "media_type", "pieces", "status")
+    __slots__ = ("_headers", "hold_seconds", "keepalive", "late_error", "media_type", "opening", "pieces", "status")
 
     def __init__(
         self,
@@ -68,12 +69,16 @@ class EventStream:
         headers: Sequence[AnyHeader] | Callable[[], Sequence[AnyHeader]] = (),
         keepalive: bytes = b"",
         late_error: Callable[[JsonBytes], bytes] | None = None,
+        opening: Callable[[], bytes] | None = None,
+        hold_seconds: float | None = None,
         status: int = 200,
     ) -> None:
         self.pieces = pieces
         self.media_type = media_type
         self.keepalive = keepalive
         self.late_error = late_error
+        self.opening = opening
+        self.hold_seconds = hold_seconds
         self.status = status
         self._headers = headers
 

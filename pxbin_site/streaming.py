@@ -37,7 +37,9 @@ class StreamWriter:
 
     async def run(self) -> None:
         """Write until the pieces end. What the iterator raises comes out; it is closed then, and when this task is cancelled."""
-        beat = self._loop.call_later(self._idle, self._beat) if self._answer.keepalive else None
+        hold = self._idle if self._answer.hold_seconds is None else self._answer.hold_seconds
+        self._wait = min(hold, self._idle)
+        beat = self._loop.call_later(self._wait, self._beat) if self._answer.keepalive else None
         self._next_beat = beat
         try:
             async with aclosing(self._answer.pieces) as pieces:  # type: ignore[type-var] - async generators, as all our pieces are
@@ -81,7 +83,7 @@ class StreamWriter:
     def _beat(self) -> None:
         """Look whether something went out lately; a keep-alive goes only between pieces, while we wait for the next."""
         now = self._loop.time()
-        due = self._last + self._idle
+        due = self._last + (self._idle if self.started else self._wait)
         if due <= now + 0.001:
             due = now + self._idle
             if self._waiting and (self.started or self._answer.late_error is not None):
@@ -90,6 +92,8 @@ class StreamWriter:
         self._next_beat = self._loop.call_at(due, self._beat)
 
     async def _keep_alive(self) -> None:
+        opening = b""
         if not self.started:
+            opening = self._answer.opening() if self._answer.opening is not None else b""
             await self._start()
-        await self._send({"type": "http.response.body", "body": self._answer.keepalive, "more_body": True})
+        await self._send({"type": "http.response.body", "body": opening + self._answer.keepalive, "more_body": True})

@@ -14,7 +14,7 @@ from accounts import keys, revisions
 from accounts.revisions import Watcher
 from billing import journal, prices
 from proxy.echo.transport import SCHEME, EchoTransport
-from upstreams import client
+from upstreams import client, disabling, standing
 
 if TYPE_CHECKING:
     from billing.shipping import Shipper
@@ -36,6 +36,8 @@ class Wiring:
         """Before the first connection: memory is filled and the journal is open."""
         loop = asyncio.get_running_loop()
         journal.start(journal.Journal(self._spool, schedule=loop.call_later, buffer_size=settings.PXBIN.log_buffer_size))
+        config = settings.PXBIN
+        standing.start(standing.Standing(threshold=config.cb_failure_threshold, rest=config.cb_timeout_seconds))
         revisions.listen("prices", prices.refresh)
         client.mount(SCHEME, EchoTransport())
         await asyncio.to_thread(self._watcher.start)
@@ -46,6 +48,7 @@ class Wiring:
         """After the last answer: what is in memory goes to disk and to the database."""
         await client.close_all()
         journal.current().close()
+        await asyncio.to_thread(disabling.settle)
         if self._shipper is not None:
             await asyncio.to_thread(self._shipper.stop)
         await asyncio.to_thread(self._watcher.stop)

@@ -1,12 +1,28 @@
-"""Which upstreams may answer a request, in the order in which they are tried."""
+"""Which upstreams and keys may answer a request, in the order in which they are tried, and why others are not.
+
+A model's routes by priority (a lower number first), then the upstream's priority, then weight; each with its keys, from the
+one after the last used; then the model's fallbacks, depth first. What lacks a capability, or a model that the key may not
+use, is left out. What cools, is broken or is too small is only put behind the others: when nothing else is left, the best
+of them is still called.
+"""
 
 from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from accounts import globs
 from proxy.quirks import Quirks
-from upstreams.catalog import CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
+from upstreams import disabling
+from upstreams.catalog import Catalogue, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.standing import Standing
+
+PriceOf = Callable[[str, str, str], Decimal | None]
+"""The price of a million output tokens by model id, upstream id and remote name; handed in, for prices stand a floor higher."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,23 +35,150 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     remote_name: str
     quirks: Quirks
 
+    @property
+    def key_id(self) -> str:
+        """The credential's id; of an upstream without any, the upstream's own."""
+        return self.credential.id if self.credential is not None else self.upstream.id
 
-def candidates(found: Found) -> list[Target]:
-    """The targets of a model by route priority, upstream priority and weight, each with its upstream's preferred credential.
 
-    An upstream without credentials is called without one: local servers need none.
-    """
+class Needs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request asks of its target. ``tokens``: an estimate of its input. ``session``: which turns belong together."""
+
+    capabilities: frozenset[str] = frozenset()
+    tokens: int = 0
+    session: str | None = None
+    upstream: str = ""
+    """Only the upstream of this name (or id): the caller chose it."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """``targets`` in the order in which they are tried; ``skips`` says of each one put back or left out why."""
+
+    targets: list[Target]
+    skips: list[dict[str, Any]]
+
+
+def plan(
+    found: Found,
+    catalogue: Catalogue,
+    *,
+    needs: Needs,
+    standing: Standing,
+    allowed: Callable[[str], bool],
+    price_of: PriceOf,
+) -> Plan:
+    """The candidates for a request of ``found``. ``allowed``: whether the caller's key may use a model of that name."""
+    first: list[Target] = []
+    later: list[Target] = []
+    skips: list[dict[str, Any]] = []
+    for each in with_fallbacks(found, catalogue):
+        if each is not found and not allowed(each.requested):
+            skips.append({"model": each.requested, "skipped": "not allowed for this key"})
+            continue
+        for target in _ordered(each, needs, standing, price_of):
+            reason = _excluded(target, needs)
+            if reason:
+                skips.append(_shown(target, reason))
+                continue
+            reason = _put_back(target, needs, standing)
+            if reason:
+                skips.append(_shown(target, reason))
+            (later if reason else first).append(target)
+    return Plan(first + later, skips)
+
+
+def with_fallbacks(found: Found, catalogue: Catalogue) -> Iterable[Found]:
+    """A model, then its fallbacks depth first; one that came already, or does not exist, is passed over."""
+    seen: set[str] = set()
+    waiting = [found]
+    while waiting:
+        each = waiting.pop(0)
+        if each.model.id in seen:
+            continue
+        seen.add(each.model.id)
+        yield each
+        known = (catalogue.find(name, found.model.path_prefix) or catalogue.find(name) for name in each.model.fallbacks)
+        waiting[:0] = [fallback for fallback in known if fallback is not None]
+
+
+def _ordered(found: Found, needs: Needs, standing: Standing, price_of: PriceOf) -> list[Target]:
+    """One model's candidates: its routes in the order of its strategy, each with its keys in turn."""
+    routes = found.model.routes
+    if len(routes) > 1 and found.model.strategy != "priority":
+        routes = tuple(_by_strategy(found, routes, standing, price_of))
+    targets = [target for route in routes for target in _with_keys(route, found, standing)]
+    kept = standing.sessions.key_of(needs.session) if needs.session and len(targets) > 1 else None
+    if kept is not None:
+        targets.sort(key=lambda target: (_preference(target.route), target.key_id != kept))
+    return targets
+
+
+def _preference(route: RouteEntry) -> tuple[int, int]:
+    return (route.priority, route.upstream.priority)
+
+
+def _by_strategy(found: Found, routes: tuple[RouteEntry, ...], standing: Standing, price_of: PriceOf) -> list[RouteEntry]:
+    """Routes of equal preference in another order than by weight."""
+    strategy = found.model.strategy
+    if strategy == "weighted":
+        draw = {route.id: random.random() ** (1 / route.weight) if route.weight else 0.0 for route in routes}  # noqa: S311
+        return sorted(routes, key=lambda route: (_preference(route), -draw[route.id]))
+    if strategy == "latency":
+        return sorted(routes, key=lambda route: (_preference(route), standing.latency(route.id)))
+    if strategy == "cost":
+        unknown = Decimal("Infinity")
+        prices = {route.id: price_of(found.model.id, route.upstream.id, remote_name(route, found)) for route in routes}
+        return sorted(routes, key=lambda route: (_preference(route), unknown if (price := prices[route.id]) is None else price))
+    turn = standing.turn(found.model.id) % len(routes)
+    return sorted(routes[turn:] + routes[:turn], key=_preference)
+
+
+def _with_keys(route: RouteEntry, found: Found, standing: Standing) -> list[Target]:
+    """A route with each key of its upstream; among keys of equal priority, the one after the last used comes first."""
+    upstream = route.upstream
+    keys: tuple[CredentialEntry | None, ...] = upstream.credentials or (None,)
+    if len(keys) > 1:
+        keys = _rotated(upstream.credentials, standing.last_used(upstream.id))
+    name = remote_name(route, found)
     return [
-        Target(
-            model=found.model,
-            route=route,
-            upstream=route.upstream,
-            credential=route.upstream.credentials[0] if route.upstream.credentials else None,
-            remote_name=remote_name(route, found),
-            quirks=route.quirks,
-        )
-        for route in found.model.routes
+        Target(model=found.model, route=route, upstream=upstream, credential=key, remote_name=name, quirks=route.quirks) for key in keys
     ]
+
+
+def _rotated(keys: tuple[CredentialEntry, ...], last: str) -> tuple[CredentialEntry, ...]:
+    for place, key in enumerate(keys):
+        if key.id == last:
+            return tuple(sorted(keys[place + 1 :] + keys[: place + 1], key=lambda each: each.priority))
+    return keys
+
+
+def _excluded(target: Target, needs: Needs) -> str:
+    """Why a candidate cannot serve the request at all."""
+    if needs.upstream and needs.upstream not in (target.upstream.name, target.upstream.id):
+        return "another upstream was chosen"
+    missing = [name for name in sorted(needs.capabilities) if target.route.capabilities.get(name) is False]
+    return f"takes no {' and no '.join(missing)}" if missing else ""
+
+
+def _put_back(target: Target, needs: Needs, standing: Standing) -> str:
+    """Why others are tried before a candidate."""
+    state = standing.breakers.state(target.upstream.id)
+    if state == "open":
+        return "circuit breaker open"
+    until = standing.cooldowns.until(target.key_id, target.route.id, target.upstream.id)
+    if until:
+        return f"cooling for {max(0.0, until - standing.clock()):.1f} s"
+    if target.credential is not None and (target.credential.is_disabled or disabling.is_refused(target.credential.id)):
+        return "key disabled"
+    window = target.route.context_window or target.model.context_window
+    if window and needs.tokens > window:
+        return f"about {needs.tokens} tokens do not fit {window}"
+    return ""
+
+
+def _shown(target: Target, reason: str) -> dict[str, Any]:
+    key = target.credential.name or target.credential.id if target.credential else ""
+    return {"upstream": target.upstream.name, "key": key, "model": target.remote_name, "skipped": reason}
 
 
 def remote_name(route: RouteEntry, found: Found) -> str:

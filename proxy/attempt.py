@@ -1,0 +1,255 @@
+"""One call of one target: from the body that goes up to the last event that comes back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from time import perf_counter_ns
+
+import msgspec
+
+from proxy.accumulate import Accumulator, replay
+from proxy.canonical import Response, Started, Usage
+from proxy.dialects import REGISTRY
+from proxy.dialects.base import Destination, Dialect, Reply, StreamEncoder
+from proxy.errors import Failure, UpstreamFailed
+from proxy.pipe import Pipe
+from proxy.prepare import Prepared, Preparer
+from proxy.requests import HttpRequest
+from proxy.wire import Envelope
+from upstreams import client, headers
+from upstreams.credentials import auth_headers, url_for
+from upstreams.routing import Target
+
+LINGER_SECONDS = 0.5
+"""How long a finished stream's connection may take to end; after that it is closed instead of being used again."""
+
+
+class Call:
+    """What all attempts of one request share. ``encoder`` is set once the stream was opened before any content came."""
+
+    def __init__(self, http: HttpRequest, dialect: Dialect, envelope: Envelope, *, identity: str, created: int, seal_key: bytes) -> None:
+        self.http = http
+        self.dialect = dialect
+        self.envelope = envelope
+        self.preparer = Preparer(dialect, envelope, seal_key)
+        self.encoder: StreamEncoder | None = None
+        self._identity = identity
+        self._created = created
+        self._seal_key = seal_key
+
+    def reply(self) -> Reply:
+        """What encoders need to know; made anew for each attempt, always with the same ids."""
+        return Reply(
+            id=self._identity,
+            created=self._created,
+            model=self.envelope.model,
+            request=self.preparer.decoded_or_bare,
+            seal_key=self._seal_key,
+        )
+
+    def open_early(self) -> bytes:
+        """The bytes that begin the client's stream although nothing has come yet; the attempts go on with this encoder."""
+        self.encoder = self.dialect.encoder(self.reply())
+        return b"".join(self.dialect.framing.write(frame) for frame in self.encoder.feed(Started()))
+
+
+class Attempt:
+    """The facts are read when it has ended: ``outcome`` is ``None`` while it runs."""
+
+    def __init__(self, call: Call, target: Target) -> None:
+        self.call = call
+        self.target = target
+        self.source = REGISTRY[target.upstream.dialect]
+        self.outcome: str | None = None
+        self.failure: Failure | None = None
+        self.status: int | None = None
+        self.usage: Usage | None = None
+        self.dropped: tuple[str, ...] = ()
+        self.received: headers.Received = {}
+        self.began_ns = perf_counter_ns()
+        self.ended_ns: int | None = None
+        self.first_token_ns: int | None = None
+        self.pipe: Pipe | None = None
+        self._output_chars = 0
+
+    # --- what goes up --------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> Prepared:
+        """The body for the target; raises :class:`~proxy.errors.ClientMistake` for what it cannot carry."""
+        target, wanted = self.target, self.call.envelope.stream
+        mode = target.quirks.upstream_stream
+        destination = Destination(
+            model=target.remote_name,
+            dialect=target.upstream.dialect,
+            upstream=target.upstream.id,
+            quirks=target.quirks,
+            max_output_tokens=target.model.max_output_tokens,
+            stream=wanted if mode == "auto" else mode == "always",
+        )
+        prepared = self.call.preparer.prepare(self.source, destination)
+        self.dropped = prepared.dropped
+        return prepared
+
+    def _opening(self, prepared: Prepared) -> client.Opening:
+        target = self.target
+        up = headers.upward(self.call.http.headers, target.upstream.dialect, stream=prepared.stream)
+        url = url_for(target.upstream, prepared.path, target.quirks)
+        self.began_ns = perf_counter_ns()
+        return client.open("POST", url, [*up, *auth_headers(target)], prepared.body, upstream=target.upstream)
+
+    # --- whole answers ---------------------------------------------------------------------------------------------------
+
+    async def whole(self) -> bytes:
+        """The body of the client's answer; raises :class:`UpstreamFailed` or :class:`~proxy.errors.ClientMistake`."""
+        prepared = self.prepare()
+        async with self._opening(prepared) as answer:
+            self._answered(answer)
+            raw = await answer.read()
+        if answer.status >= 400:
+            raise self._refused(raw)
+        if _is_stream(answer.headers):
+            return self._encoded(self._accumulated(raw), prepared)
+        response = self.source.decode_response(raw, self.target.quirks)
+        if not prepared.relayed:
+            return self._encoded(response, prepared)
+        self._finished(response)
+        return raw if self._same_name else self.call.dialect.patch_response(raw, self.call.envelope.model)
+
+    def _encoded(self, response: Response, prepared: Prepared) -> bytes:
+        restored = prepared.restorer.response(response) if prepared.restorer else response
+        body = self.call.dialect.encode_response(restored, self.call.reply())
+        self._finished(response)
+        return body
+
+    def _accumulated(self, raw: bytes) -> Response:
+        """A whole answer out of a stream: the upstream knows nothing else, or sent one unasked."""
+        reader, decoder, accumulator = self.source.framing.reader(), self.source.decoder(self.target.quirks), Accumulator()
+        frames = [*reader.feed(raw), *reader.close()]
+        for event in [event for frame in frames for event in decoder.feed(frame)] + decoder.close():
+            accumulator.feed(event)
+        return accumulator.response()
+
+    # --- streams -----------------------------------------------------------------------------------------------------------
+
+    async def stream(self, ended: Callable[[Attempt], None]) -> AsyncIterator[bytes]:
+        """The client's bytes, from the first meaningful event on; ``ended`` is called before the last piece.
+
+        Raises :class:`UpstreamFailed` only before the first piece: afterwards a failure is the event that ends the stream.
+        """
+        prepared = self.prepare()
+        async with self._opening(prepared) as answer:
+            self._answered(answer)
+            if answer.status >= 400:
+                raise self._refused(await answer.read())
+            if not _is_stream(answer.headers):
+                told = self._burst(await answer.read(), prepared)
+                ended(self)
+                yield told
+                return
+            pipe = self.pipe = self._new_pipe(prepared)
+            held: list[bytes] = []
+            async for piece in self._pieces(pipe, answer):
+                if piece:
+                    held.append(piece)
+                if pipe.outcome is not None:
+                    self._settle(pipe)
+                    ended(self)
+                if held and (pipe.has_content or pipe.outcome is not None):
+                    self.first_token_ns = self.first_token_ns or perf_counter_ns()
+                    yield held[0] if len(held) == 1 else b"".join(held)
+                    held.clear()
+                if pipe.outcome is not None:
+                    break
+                if self.call.encoder is not None and not pipe.is_taken_over:
+                    held = [pipe.take_over(self.call.encoder)]
+            await answer.finish(LINGER_SECONDS)
+
+    async def _pieces(self, pipe: Pipe, answer: client.Answer) -> AsyncIterator[bytes]:
+        """What each read makes visible; a broken connection becomes the error event that ends the stream."""
+        try:
+            async for chunk in answer.chunks():
+                yield pipe.feed(chunk)
+        except UpstreamFailed as error:
+            yield pipe.fail(error.failure)
+        else:
+            yield pipe.close()
+
+    def _settle(self, pipe: Pipe) -> None:
+        """The stream has ended. One that failed before any content is told as an exception: another target may do better."""
+        self.usage = pipe.usage
+        if pipe.failure is None:
+            self._end("finished")
+        elif self.first_token_ns is None and not pipe.has_content:
+            raise UpstreamFailed(pipe.failure, answered=True)
+        else:
+            self.failure = pipe.failure
+            self._end("failed")
+
+    def _burst(self, raw: bytes, prepared: Prepared) -> bytes:
+        """The stream of an upstream that answered in one piece."""
+        response = self.source.decode_response(raw, self.target.quirks)
+        restored = prepared.restorer.response(response) if prepared.restorer else response
+        opened = self.call.encoder
+        encoder, write = opened or self.call.dialect.encoder(self.call.reply()), self.call.dialect.framing.write
+        events = replay(restored)[1 if opened else 0 :]
+        told = b"".join(write(frame) for event in events for frame in encoder.feed(event))
+        self.first_token_ns = perf_counter_ns()
+        self._finished(response)
+        return told
+
+    def _new_pipe(self, prepared: Prepared) -> Pipe:
+        dialect, quirks, reply = self.call.dialect, self.target.quirks, self.call.reply()
+        if prepared.relayed:
+            rename = None if self._same_name else self.call.envelope.model
+            pipe = Pipe.passing_through(dialect, quirks=quirks, reply=reply, rename=rename, hide_usage=prepared.hides_usage)
+        else:
+            restorer = prepared.restorer.stream() if prepared.restorer else None
+            pipe = Pipe(self.source, dialect, quirks=quirks, reply=reply, restorer=restorer)
+        if self.call.encoder is not None:
+            pipe.take_over(self.call.encoder)
+        return pipe
+
+    # --- the end -------------------------------------------------------------------------------------------------------------
+
+    @property
+    def _same_name(self) -> bool:
+        return self.target.remote_name == self.call.envelope.model
+
+    @property
+    def output_chars(self) -> int:
+        """Characters that the model wrote as far as we saw them."""
+        return self.pipe.output_chars if self.pipe is not None else self._output_chars
+
+    def failed(self, failure: Failure) -> None:
+        """The attempt is over without an answer."""
+        self.failure = failure
+        self._end("failed")
+
+    def cancelled(self) -> None:
+        """The client has left, or another attempt was faster."""
+        if self.pipe is not None:
+            self.usage = self.pipe.usage
+        self._end("cancelled")
+
+    def _answered(self, answer: client.Answer) -> None:
+        self.status, self.received = answer.status, answer.headers
+
+    def _refused(self, raw: bytes) -> UpstreamFailed:
+        assert self.status is not None
+        failure = self.source.decode_error(self.status, self.received, raw)
+        return UpstreamFailed(msgspec.structs.replace(failure, status=self.status), answered=True)
+
+    def _finished(self, response: Response) -> None:
+        self.usage = response.usage
+        self._output_chars = sum(len(getattr(part, "text", "") or getattr(part, "arguments", "")) for part in response.parts)
+        self._end("finished")
+
+    def _end(self, outcome: str) -> None:
+        if self.outcome is None:
+            self.outcome = outcome
+            self.ended_ns = perf_counter_ns()
+
+
+def _is_stream(received: headers.Received) -> bool:
+    """Whether an answer's body is a stream of events, whatever was asked for."""
+    return received.get("content-type", "").startswith(("text/event-stream", "application/vnd.amazon.eventstream"))

@@ -1,0 +1,134 @@
+"""Which target is tried next, and what each failure teaches.
+
+Every candidate once, the next one at once; the same one again only on a fresh connection, when the first attempt got no
+byte of an answer. When no other candidate is left, those whose upstream wants retries (``max_retries``) are tried again
+after 429, 503 and connection failures, with proxx's delays: base times 2^(n-1), give or take half.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from proxy.attempt import Attempt
+from proxy.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
+from upstreams import disabling
+from upstreams.routing import Plan, Target
+from upstreams.standing import Standing
+from upstreams.verdicts import Verdict, rest_seconds, verdict
+
+logger = logging.getLogger("pxbin.routing")
+
+
+class Attempts:
+    """The tries of one request. ``tried`` holds those that were sent, in order."""
+
+    def __init__(self, plan: Plan, standing: Standing, *, request_id: str) -> None:
+        self.tried: list[Attempt] = []
+        self.skips = plan.skips
+        self._standing = standing
+        self._request_id = request_id
+        self._waiting = list(plan.targets)
+        self._again: list[Target] = []
+        self._rounds = 0
+        self._reconnected: set[int] = set()
+        self._mistake: ClientMistake | None = None
+        self._error: UpstreamFailed | None = None
+
+    async def next(self) -> Target | None:
+        """The target to try now, after a pause where one is due; ``None`` when there is nothing left to try."""
+        if not self._waiting:
+            await self._begin_round()
+        if not self._waiting:
+            return None
+        target = self._waiting.pop(0)
+        self._standing.breakers.probes(target.upstream.id)
+        return target
+
+    async def _begin_round(self) -> None:
+        """Once all candidates have failed: those that may be tried again, after the shortest of their delays."""
+        self._rounds += 1
+        again, self._again = [target for target in self._again if target.upstream.max_retries >= self._rounds], []
+        if not again:
+            return
+        base = min(target.upstream.retry_base_delay for target in again)
+        delay = base * 2 ** (self._rounds - 1) * random.uniform(0.5, 1.5)  # noqa: S311  (jitter, not a secret)
+        logger.info("retry %d of request %s in %.3f s at %d upstream(s)", self._rounds, self._request_id, delay, len(again))
+        await asyncio.sleep(delay)
+        self._waiting = again
+
+    def sent(self, attempt: Attempt) -> Attempt:
+        """An attempt begins."""
+        self.tried.append(attempt)
+        return attempt
+
+    def unfit(self, attempt: Attempt, mistake: ClientMistake) -> None:
+        """A target cannot carry the request; nothing was sent. Another one may."""
+        self.tried.remove(attempt)
+        target = attempt.target
+        self.skips.append({"upstream": target.upstream.name, "model": target.remote_name, "skipped": mistake.failure.message})
+        self._mistake = self._mistake or mistake
+
+    def failed(self, attempt: Attempt, error: UpstreamFailed) -> None:
+        """Learn from a failure. Raises it when no other target can help."""
+        target, found = attempt.target, verdict(error.failure)
+        attempt.failed(error.failure)
+        self._error = error
+        self._learn(target, found, error.failure)
+        if not found.elsewhere:
+            raise error
+        if not error.answered and error.failure.kind in ("connect", "network") and id(target) not in self._reconnected:
+            self._reconnected.add(id(target))
+            self._waiting.insert(0, target)
+        elif found.again:
+            self._again.append(target)
+
+    def _learn(self, target: Target, found: Verdict, failure: Failure) -> None:
+        standing = self._standing
+        if found.counts:
+            standing.upstream_failed(target.upstream.id)
+        seconds = target.upstream.cooldown if target.model.cooldown_seconds is None else target.model.cooldown_seconds
+        if found.disables and target.credential is not None:
+            if not disabling.disable(target.upstream, target.credential, f"the upstream answered {failure.status}: {failure.message}"[:500]):
+                self._cool("key", target, seconds, failure)
+        elif found.cools is not None:
+            self._cool(found.cools, target, seconds, failure)
+
+    def _cool(self, scope: str, target: Target, seconds: float, failure: Failure) -> None:
+        """Let a key, a key's route or an upstream rest: as long as the provider says, else as configured; 0 switches it off."""
+        if seconds <= 0:
+            return
+        asked = rest_seconds(failure.headers, self._standing.clock())
+        subject = {
+            "route": f"key:{target.key_id}@{target.route.id}",
+            "key": f"key:{target.key_id}",
+            "upstream": f"upstream:{target.upstream.id}",
+        }[scope]
+        until = self._standing.cool(subject, seconds if asked is None else asked)
+        if target.credential is not None:
+            disabling.note_cooling(target.credential.id, until)
+
+    def succeeded(self, attempt: Attempt, session: str | None) -> None:
+        """A target has answered."""
+        target, standing = attempt.target, self._standing
+        standing.upstream_answered(target.upstream.id)
+        standing.used(target.upstream.id, target.key_id, session)
+        if attempt.first_token_ns is not None:
+            standing.first_token(target.route.id, (attempt.first_token_ns - attempt.began_ns) / 1e9)
+
+    def broke_off(self, attempt: Attempt) -> None:
+        """A stream failed after its first event: too late for another target, but not to learn from it."""
+        assert attempt.failure is not None
+        self._learn(attempt.target, verdict(attempt.failure), attempt.failure)
+
+    def exhausted(self) -> GatewayError:
+        """What the client is told when nothing is left: the last upstream's failure, else why no upstream could be asked."""
+        if self._error is not None:
+            return self._error
+        if self._mistake is not None:
+            return self._mistake
+        reasons = sorted({str(skip["skipped"]) for skip in self.skips})
+        if reasons and all(reason.startswith("takes no ") for reason in reasons):
+            return ClientMistake(f"No upstream of this model can serve the request: {'; '.join(reasons)}")
+        return GatewayError(Failure(kind="overloaded", message="No upstream is available for this model"))

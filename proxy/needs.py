@@ -1,0 +1,95 @@
+"""What a request asks of its target, read only as far as the model's routing wants to know it."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from billing.metering import Meter
+from proxy.attempt import Call
+from proxy.canonical import Audio, Image, Part, ToolResult
+from upstreams.catalog import Found
+from upstreams.routing import Needs
+
+BYTES_PER_TOKEN = 4
+_STABLE_BYTES = 65_536
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+_identity = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def of(call: Call, found: Found, *, meter: Meter) -> Needs:
+    """The needs of a request. Nothing is computed for a model with a single candidate."""
+    model = found.model
+    simple = len(model.routes) == 1 and len(model.routes[0].upstream.credentials) <= 1 and not model.fallbacks
+    session = meter.session_id or _named_session(call)
+    if session and not meter.session_id:
+        meter.session_id = session
+    capabilities = any(route.capabilities for route in model.routes) or bool(model.fallbacks)
+    if simple and not capabilities:
+        return Needs(session=session)
+    windows = model.context_window or any(route.context_window for route in model.routes)
+    return Needs(
+        capabilities=_capabilities(call) if capabilities else frozenset(),
+        tokens=len(call.http.body) // BYTES_PER_TOKEN if windows else 0,
+        session=session or _prefix(call),
+    )
+
+
+def _named_session(call: Call) -> str | None:
+    """What the body says of who is talking: Anthropic's ``metadata.user_id``, OpenAI's ``prompt_cache_key``."""
+    fields = call.envelope.fields
+    key = fields.get("prompt_cache_key")
+    if key is not None:
+        return _text(key)
+    metadata = fields.get("metadata")
+    if metadata is not None and call.dialect.family == "anthropic":
+        try:
+            user = _identity.decode(metadata).get("user_id")
+        except msgspec.DecodeError:  # the dialect says so, or the upstream does
+            return None
+        return None if user is None else _text(user)
+    return None
+
+
+def _text(raw: msgspec.Raw) -> str | None:
+    try:
+        return msgspec.json.decode(raw, type=str)[:200] or None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _prefix(call: Call) -> str | None:
+    """A hash of what stays the same from turn to turn: the instructions and the first message."""
+    fields = call.envelope.fields
+    digest = hashlib.blake2b(call.envelope.model.encode(errors="replace"), digest_size=16)
+    for name in ("system", "instructions"):
+        digest.update(bytes(fields.get(name, b""))[:_STABLE_BYTES])
+    turns = fields.get("messages") or fields.get("input")
+    if turns is None:
+        return None
+    try:
+        first = _list.decode(turns)[:2]
+    except msgspec.DecodeError:
+        first = [turns]
+    for turn in first[: 2 if b'"system"' in bytes(first[0])[:40] else 1] if first else []:
+        digest.update(bytes(turn)[:_STABLE_BYTES])
+    return digest.hexdigest()
+
+
+def _capabilities(call: Call) -> frozenset[str]:
+    request = call.preparer.request
+    needed = {"tools"} if request.tools else set()
+
+    def look(parts: tuple[Part, ...]) -> None:
+        for part in parts:
+            if isinstance(part, Image):
+                needed.add("images")
+            elif isinstance(part, Audio):
+                needed.add("audio")
+            elif isinstance(part, ToolResult):
+                look(part.content)
+
+    for message in request.messages:
+        look(message.parts)
+    return frozenset(needed)

@@ -1,0 +1,71 @@
+"""Keys that their provider refuses, and the cooldowns of keys as the database shows them.
+
+Requests only say what they saw; a thread writes it down, so that no request waits for the database.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from django.db import DatabaseError, connection
+
+from upstreams.entries import CredentialEntry, UpstreamEntry
+from upstreams.models import UpstreamCredential
+
+logger = logging.getLogger("pxbin.routing")
+
+_writer = ThreadPoolExecutor(1, thread_name_prefix="pxbin-credentials")
+_refused: set[str] = set()
+
+
+def disable(upstream: UpstreamEntry, credential: CredentialEntry, reason: str) -> bool:
+    """Take a key out everywhere, unless it is the last one of its upstream that is not; false then.
+
+    It stays out until an admin or a successful probe brings it back. The order of routing heeds it at once in this process
+    (:func:`is_refused`), everywhere else within a second.
+    """
+    others = [each for each in upstream.credentials if each.id != credential.id and not each.is_disabled and each.id not in _refused]
+    if not others:
+        return False
+    if credential.id not in _refused:
+        _refused.add(credential.id)
+        logger.warning("the key %s of upstream %s is disabled: %s", credential.name or credential.id, upstream.name, reason)
+        _writer.submit(_write, credential.id, reason)
+    return True
+
+
+def is_refused(credential_id: str) -> bool:
+    """Whether this process has just seen a key refused."""
+    return credential_id in _refused
+
+
+def note_cooling(credential_id: str, until: float) -> None:
+    """Show the latest end of a key's cooldowns in the database."""
+    _writer.submit(_write_cooling, credential_id, datetime.fromtimestamp(until, UTC))
+
+
+def settle() -> None:
+    """Wait until everything said so far is written (tests, shutdown)."""
+    _writer.submit(int).result()
+
+
+def _write(credential_id: str, reason: str) -> None:
+    """From then on the catalogue says it, here and elsewhere."""
+    try:
+        UpstreamCredential.objects.filter(pk=credential_id, disabled_reason="").update(disabled_reason=reason)
+        _refused.discard(credential_id)
+    except DatabaseError:
+        logger.exception("the disabled key %s could not be written down", credential_id)
+    finally:
+        connection.close()
+
+
+def _write_cooling(credential_id: str, until: datetime) -> None:
+    try:
+        UpstreamCredential.objects.filter(pk=credential_id).update(cooling_until=until)
+    except DatabaseError:
+        logger.exception("the cooldown of key %s could not be written down", credential_id)
+    finally:
+        connection.close()

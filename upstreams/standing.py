@@ -1,0 +1,255 @@
+"""How upstreams, keys and routes stand right now: cooling, broken, fast, last used. In memory; shared by :mod:`upstreams.sharing`.
+
+Nothing here forbids anything: it only puts the better candidates first. Times are Unix seconds, so that processes can share them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+Clock = Callable[[], float]
+BreakerState = Literal["closed", "open", "half_open"]
+
+LATENCY_WEIGHT = 0.3
+"""The share of the newest measurement in the moving average of the time to the first token."""
+AFFINITY_SECONDS = 3600.0
+"""How long a silent session keeps its key: providers' prompt caches live for at most an hour."""
+MOST_SESSIONS = 50_000
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A change of standing that other processes want to know. ``subject``: as in :class:`Cooldowns`, or an upstream's id."""
+
+    kind: Literal["cooling", "cleared", "broken", "mended", "session"]
+    subject: str
+    until: float = 0.0
+    value: str = ""
+
+
+Publish = Callable[[Change], None]
+
+
+def _nobody(change: Change) -> None:
+    """Publishes nothing: a single process needs nobody."""
+
+
+class Cooldowns:
+    """Until when something rests. Subjects: ``key:<id>``, ``upstream:<id>`` and ``key:<id>@<route id>``."""
+
+    def __init__(self, clock: Clock = time.time) -> None:
+        self._clock = clock
+        self._until: dict[str, float] = {}
+
+    def set(self, subject: str, until: float) -> None:
+        """Rest until a moment; a later end wins."""
+        if until > self._until.get(subject, 0.0):
+            self._until[subject] = until
+
+    def until(self, key: str, route: str, upstream: str) -> float:
+        """When a candidate is rested again; 0 when nothing of it cools."""
+        if not self._until:
+            return 0.0
+        end = max(self._until.get(subject, 0.0) for subject in (f"key:{key}", f"key:{key}@{route}", f"upstream:{upstream}"))
+        if end and end <= self._clock():
+            self._forget_past()
+            return 0.0
+        return end
+
+    def key_until(self, key: str) -> float:
+        """The latest end of any cooldown of a key."""
+        own = f"key:{key}"
+        return max((end for subject, end in self._until.items() if subject == own or subject.startswith(own + "@")), default=0.0)
+
+    def clear(self, key: str) -> None:
+        """A key is rested at once, on every route."""
+        own = f"key:{key}"
+        for subject in [subject for subject in self._until if subject == own or subject.startswith(own + "@")]:
+            del self._until[subject]
+
+    def _forget_past(self) -> None:
+        now = self._clock()
+        for subject in [subject for subject, end in self._until.items() if end <= now]:
+            del self._until[subject]
+
+
+class Breaker:
+    """The circuit breaker of one upstream: open after so many failures in a row, then one probe at a time."""
+
+    __slots__ = ("failures", "opened_until", "probing_until")
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.opened_until = 0.0
+        self.probing_until = 0.0
+
+    def state(self, now: float) -> BreakerState:
+        """``half_open`` lets one request through as a probe; while that one runs the others see ``open``."""
+        if not self.opened_until:
+            return "closed"
+        if now < self.opened_until or now < self.probing_until:
+            return "open"
+        return "half_open"
+
+
+class Breakers:
+    """All upstreams' breakers. ``threshold`` failures in a row open one for ``rest`` seconds."""
+
+    def __init__(self, *, threshold: int, rest: float, clock: Clock = time.time) -> None:
+        self.threshold = threshold
+        self.rest = rest
+        self._clock = clock
+        self._breakers: dict[str, Breaker] = {}
+
+    def state(self, upstream: str) -> BreakerState:
+        """How an upstream's breaker stands."""
+        breaker = self._breakers.get(upstream)
+        return "closed" if breaker is None else breaker.state(self._clock())
+
+    def probes(self, upstream: str) -> None:
+        """A request goes to an upstream; if its breaker is half open, this one is the probe."""
+        breaker = self._breakers.get(upstream)
+        if breaker is not None and breaker.state(self._clock()) == "half_open":
+            breaker.probing_until = self._clock() + self.rest
+
+    def failed(self, upstream: str) -> float:
+        """Count a failure; when it opens the breaker, the moment until which, else 0."""
+        breaker = self._breakers.setdefault(upstream, Breaker())
+        breaker.failures += 1
+        if breaker.failures < self.threshold:
+            return 0.0
+        breaker.opened_until, breaker.probing_until = self._clock() + self.rest, 0.0
+        return breaker.opened_until
+
+    def opened(self, upstream: str, until: float) -> None:
+        """Another process has opened it."""
+        breaker = self._breakers.setdefault(upstream, Breaker())
+        breaker.failures = max(breaker.failures, self.threshold)
+        breaker.opened_until = max(breaker.opened_until, until)
+
+    def succeeded(self, upstream: str) -> bool:
+        """An upstream answered; true when that closes an open breaker."""
+        breaker = self._breakers.pop(upstream, None)
+        return breaker is not None and bool(breaker.opened_until)
+
+
+class Sessions:
+    """Which key a session was served with: its prompt cache is there. The least recently used are forgotten."""
+
+    def __init__(self, clock: Clock = time.time) -> None:
+        self._clock = clock
+        self._keys: OrderedDict[str, tuple[str, float]] = OrderedDict()
+
+    def key_of(self, session: str) -> str | None:
+        """The key of a session that is not too old."""
+        known = self._keys.get(session)
+        if known is None or known[1] < self._clock():
+            return None
+        return known[0]
+
+    def keep(self, session: str, key: str) -> bool:
+        """A session was served with a key; true when that is news."""
+        news = self.key_of(session) != key
+        self._keys[session] = (key, self._clock() + AFFINITY_SECONDS)
+        self._keys.move_to_end(session)
+        if len(self._keys) > MOST_SESSIONS:
+            self._keys.popitem(last=False)
+        return news
+
+
+class Standing:
+    """Everything that routing wants to know besides the catalogue."""
+
+    def __init__(self, *, threshold: int = 5, rest: float = 30.0, clock: Clock = time.time) -> None:
+        self.clock = clock
+        self.cooldowns = Cooldowns(clock)
+        self.breakers = Breakers(threshold=threshold, rest=rest, clock=clock)
+        self.sessions = Sessions(clock)
+        self.publish: Publish = _nobody
+        self._latency: dict[str, float] = {}
+        self._last_used: dict[str, str] = {}
+        self._turns: dict[str, int] = {}
+
+    # --- what happened --------------------------------------------------------------------------------------------------
+
+    def cool(self, subject: str, seconds: float) -> float:
+        """Let something rest; returns until when."""
+        until = self.clock() + seconds
+        self.cooldowns.set(subject, until)
+        self.publish(Change("cooling", subject, until))
+        return until
+
+    def clear(self, key: str) -> None:
+        """An admin, or a probe, says that a key is well."""
+        self.cooldowns.clear(key)
+        self.publish(Change("cleared", key))
+
+    def upstream_failed(self, upstream: str) -> None:
+        """A failure that the breaker counts."""
+        until = self.breakers.failed(upstream)
+        if until:
+            self.publish(Change("broken", upstream, until))
+
+    def upstream_answered(self, upstream: str) -> None:
+        """An upstream works."""
+        if self.breakers.succeeded(upstream):
+            self.publish(Change("mended", upstream))
+
+    def used(self, upstream: str, key: str, session: str | None) -> None:
+        """A key has served a request."""
+        self._last_used[upstream] = key
+        if session is not None and self.sessions.keep(session, key):
+            self.publish(Change("session", session, value=key))
+
+    def first_token(self, route: str, seconds: float) -> None:
+        """A route took so long to its first token."""
+        known = self._latency.get(route)
+        self._latency[route] = seconds if known is None else known + LATENCY_WEIGHT * (seconds - known)
+
+    def learnt(self, change: Change) -> None:
+        """Another process tells of a change."""
+        if change.kind == "cooling":
+            self.cooldowns.set(change.subject, change.until)
+        elif change.kind == "cleared":
+            self.cooldowns.clear(change.subject)
+        elif change.kind == "broken":
+            self.breakers.opened(change.subject, change.until)
+        elif change.kind == "mended":
+            self.breakers.succeeded(change.subject)
+        elif change.kind == "session":
+            self.sessions.keep(change.subject, change.value)
+
+    # --- what routing asks ------------------------------------------------------------------------------------------------
+
+    def latency(self, route: str) -> float:
+        """The moving average of a route's time to the first token; unknown ones come first, to be tried."""
+        return self._latency.get(route, 0.0)
+
+    def last_used(self, upstream: str) -> str:
+        """The key that an upstream's last request was served with."""
+        return self._last_used.get(upstream, "")
+
+    def turn(self, model: str) -> int:
+        """0, 1, 2 … for the requests of a model in turn."""
+        turn = self._turns.get(model, -1) + 1
+        self._turns[model] = turn
+        return turn
+
+
+_standing = Standing()
+
+
+def current() -> Standing:
+    """The standing of this process."""
+    return _standing
+
+
+def start(standing: Standing) -> Standing:
+    """Make a standing the one of this process."""
+    global _standing  # noqa: PLW0603  (one for each process, set where the process is wired)
+    _standing = standing
+    return standing
