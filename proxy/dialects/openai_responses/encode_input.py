@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 from proxy.canonical import Audio, CacheMark, Document, Image, Message, Opaque, Part, Reasoning, Seal, Text, ToolCall, ToolResult
 from proxy.dialects.base import Destination
@@ -71,7 +71,7 @@ class InputEncoder:
         return {"type": kind, "call_id": result.call_id, "output": self._output(result)}
 
     def _output(self, result: ToolResult) -> Any:
-        texts = [part.text for part in result.content if isinstance(part, Text)]
+        texts = [part.text for part in result.content if isinstance(part, Text) or _is_foreign_words(part)]
         if len(texts) == len(result.content) and (len(texts) < 2 or self._family != FAMILY):
             return _flagged("\n".join(texts), is_error=result.is_error)
         parts = [self._content(part) for part in result.content if not isinstance(part, Text) or part.text]
@@ -173,19 +173,29 @@ class InputEncoder:
     def _reasoning(self, part: Reasoning) -> Any:
         """The provider's own item, for the upstream that made it; any other reasoning is left out."""
         seal = part.seal
-        if seal is None or not _opens(seal, self._upstream):
+        if seal is None or not opens(seal, self._upstream):
             return None
-        summary = [{"type": "summary_text", "text": part.text}] if part.text else []
-        return {"type": "reasoning", **seal.fields, "summary": summary}
+        text = part.text or seal.fields.get("text", "")
+        return {"type": "reasoning", **own_fields(seal), "summary": [{"type": "summary_text", "text": text}] if text else []}
 
 
-def _opens(seal: Seal, upstream: str) -> bool:
-    return seal.origin == FAMILY and seal.upstream in (None, upstream)
+def opens(seal: Seal, upstream: str) -> bool:
+    """Whether an upstream can open a seal: it made it, or the seal does not say who did."""
+    return seal.origin == FAMILY and seal.upstream in (None, "", upstream)
+
+
+def own_fields(seal: Seal) -> dict[str, str]:
+    """The fields of the provider's own item in a seal."""
+    return {name: value for name, value in seal.fields.items() if name in ("id", "encrypted_content")}
 
 
 def _flagged(text: str, *, is_error: bool) -> str:
     """Responses has no flag for failed tools: the words say it."""
     return f"Error: {text}" if is_error and not text.lower().startswith("error") else text
+
+
+def _is_foreign_words(part: Part) -> TypeGuard[Opaque]:
+    return isinstance(part, Opaque) and part.family != FAMILY and bool(part.text)
 
 
 def _is_item(part: Opaque) -> bool:

@@ -9,7 +9,8 @@ from proxy.dialects.base import Destination
 from proxy.dialects.openai_responses import compaction
 from proxy.dialects.openai_responses.decode import decode_request, open_request
 from proxy.dialects.openai_responses.encode import encode_request
-from proxy.dialects.openai_responses.items import FAMILY, raw_items
+from proxy.dialects.openai_responses.encode_input import opens, own_fields
+from proxy.dialects.openai_responses.items import raw_items
 from proxy.wire import Envelope
 
 __all__ = ["decode_request", "encode_request", "open_request", "patch_request"]
@@ -73,6 +74,6 @@ def _summary(carrier: str, seal_key: bytes) -> list[object]:
 
 def _own_reasoning(sealed: _Sealed, upstream: str, seal_key: bytes) -> list[object]:
     seal = reasoning.unpack(sealed.encrypted_content or "", seal_key)
-    if seal is None or seal.origin != FAMILY or seal.upstream != upstream:
+    if seal is None or not opens(seal, upstream):
         return []
-    return [{"type": "reasoning", **seal.fields, "summary": sealed.summary}]
+    return [{"type": "reasoning", **own_fields(seal), "summary": sealed.summary}]

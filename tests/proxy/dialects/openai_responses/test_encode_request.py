@@ -264,6 +264,7 @@ SEALED = {"id": "rs_1", "encrypted_content": "gAAA"}
     [
         (Seal(OWN, "up-1", SEALED), True),
         (Seal(OWN, None, SEALED), True),
+        (Seal(OWN, "", SEALED), True),
         (Seal(OWN, "up-2", SEALED), False),
         (Seal("anthropic", "anthropic", {"signature": "s"}), False),
         (Seal("openai_chat", "", {}), False),
@@ -274,6 +275,11 @@ def test_reasoning_returns_only_to_the_upstream_that_wrote_it(seal: Seal | None,
     items = inputs("hi", assistant(Reasoning("hm", seal), ToolCall("c", "f", "{}")))
     expected = [{"type": "reasoning", **SEALED, "summary": [{"type": "summary_text", "text": "hm"}]}] if kept else []
     assert [item for item in items if item["type"] == "reasoning"] == expected
+
+
+def test_words_that_were_withheld_from_the_client_go_back_too() -> None:
+    items = inputs("hi", assistant(Reasoning("", Seal(OWN, "up-1", {**SEALED, "text": "hm"})), ToolCall("c", "f", "{}")))
+    assert items[1] == {"type": "reasoning", **SEALED, "summary": [{"type": "summary_text", "text": "hm"}]}
 
 
 def test_reasoning_that_led_to_nothing_is_left_out() -> None:
