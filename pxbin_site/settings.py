@@ -80,6 +80,8 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_BEAT_ENABLE_REMOTE_CONTROL = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A task whose worker was killed comes back after this time, not after Celery's default hour.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 120} if PXBIN.redis_url else {"polling_interval": 0.2}

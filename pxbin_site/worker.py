@@ -1,12 +1,14 @@
 """The Celery worker with beat beside it in a thread: without Redis the broker is memory, which two processes cannot share."""
 
 import logging
+import os
 import signal
+import threading
 import warnings
 
 from celery.apps import worker as celery_worker
-from celery.beat import EmbeddedService, Scheduler
-from celery.platforms import SecurityWarning
+from celery.beat import Scheduler, Service
+from celery.exceptions import SecurityWarning
 from celery.worker import state
 from django.conf import settings
 
@@ -42,7 +44,7 @@ class Worker:
     def __init__(self, *, deaf: bool) -> None:
         warnings.filterwarnings("ignore", category=SecurityWarning)  # in a container root is the usual user
         kind = DeafWorker if deaf else celery_worker.Worker
-        self._beat = EmbeddedService(app, thread=True, scheduler_cls=QuietScheduler)
+        self._beat = Service(app, max_interval=1, scheduler_cls=QuietScheduler)
         self._worker = kind(
             app=app,
             pool="solo",
@@ -56,15 +58,15 @@ class Worker:
 
     def run(self) -> None:
         """Work until stopped; then write what the web processes have left in the spool."""
-        self._beat.start()
+        threading.Thread(target=self._beat.start, name="beat", daemon=True).start()
         try:
             self._worker.start()
         except SystemExit:
             logger.debug("the worker was told to stop")
-        self._beat.service.stop()
+        self._beat.stop()
         writer.drain_spool(settings.PXBIN.data_dir / journal.SPOOL, wait=True)
 
     def stop(self) -> None:
         """From any thread: end after the task that runs."""
-        state.should_stop = 0
+        state.should_stop = os.EX_OK  # type: ignore[assignment]  # its stubs know only the value before
         wake.delay()  # the worker looks at its state when something arrives, else only every other second
