@@ -29,6 +29,11 @@ STATE: Counter[str] = Counter()
 MEGABYTE = b"x" * 1_000_000
 
 
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 async def respond(send: Any, body: bytes, *, status: int = 200, headers: Any = ()) -> None:
     await send({"type": "http.response.start", "status": status, "headers": list(headers)})
     await send({"type": "http.response.body", "body": body})
@@ -202,7 +207,7 @@ serve(
     host="127.0.0.1",
     port=0,
     drain_seconds=OPTIONS.get("drain_seconds", 15),
-    on_shutdown=lambda: print("down", flush=True),
-    on_listening=lambda address: print(address[1], flush=True),
+    on_shutdown=lambda: say("down"),
+    on_listening=lambda address: say(str(address[1])),
     limits=Limits(**OPTIONS.get("limits", {})),
 )
