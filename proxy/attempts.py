@@ -78,7 +78,7 @@ class Attempts:
         self._learn(target, found, error.failure)
         if not found.elsewhere:
             raise error
-        if not error.answered and error.failure.kind in ("connect", "network") and id(target) not in self._reconnected:
+        if not (error.answered or error.reconnected) and error.failure.kind in ("connect", "network") and id(target) not in self._reconnected:
             self._reconnected.add(id(target))
             self._waiting.insert(0, target)
         elif found.again:

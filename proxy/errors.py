@@ -140,13 +140,14 @@ class UpstreamFailed(GatewayError):
     """An upstream refused, broke off or could not be reached.
 
     ``retryable``: another candidate may be tried. ``answered``: at least one byte of a response had arrived, so the
-    upstream may have done (and billed) the work.
+    upstream may have done (and billed) the work. ``reconnected``: a fresh connection has been tried already.
     """
 
-    def __init__(self, failure: Failure, *, retryable: bool = True, answered: bool = False) -> None:
+    def __init__(self, failure: Failure, *, retryable: bool = True, answered: bool = False, reconnected: bool = False) -> None:
         super().__init__(failure)
         self.retryable = retryable
         self.answered = answered
+        self.reconnected = reconnected
 
 
 def kind_for(status: int, message: str = "", code: str | None = None) -> Kind:

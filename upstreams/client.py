@@ -105,6 +105,7 @@ class Opening:
         except ValueError as error:
             raise failed("connect", "The upstream's address is not usable") from error
         head = self._head(destination)
+        reconnected = False
         while True:
             connection, wire = await self._connect(pool, destination)
             was_used, wire.used, wire.answered = wire.used, True, False
@@ -113,7 +114,10 @@ class Opening:
             except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError) as error:
                 connections.cut(connection)
                 if not (was_used and not wire.answered and isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError))):
-                    raise told(error, answered=wire.answered) from error
+                    failure = told(error, answered=wire.answered)
+                    failure.reconnected = reconnected
+                    raise failure from error
+                reconnected = True
             except BaseException:
                 connections.cut(connection)
                 raise
@@ -121,7 +125,7 @@ class Opening:
     async def _connect(self, pool: Pool, destination: Destination) -> tuple[Connection, Wire]:
         try:
             return await pool.connect(destination, self._upstream.connect_timeout)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a host name that no resolver takes
             raise failed("connect", _why_not_connected(error)) from error
 
     async def _exchange(self, connection: Connection, wire: Wire, head: bytes) -> NetworkAnswer:
