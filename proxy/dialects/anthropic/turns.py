@@ -88,6 +88,7 @@ class TurnWriter:
                 self._system(message)
             else:
                 self._append(message.role, [block for part in message.parts if (block := self._encoders[type(part)](part)) is not None])
+        self._place_system()
         self.late_system += [part for part in self._waiting if isinstance(part, Text)]
         for turn in self.turns:
             if turn["role"] == "user":

@@ -1,0 +1,209 @@
+"""Whatever the bytes are, only the declared failures come out."""
+
+import contextlib
+import copy
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.adapt import adapt
+from proxy.canonical import Failed, Finished
+from proxy.dialects import REGISTRY
+from proxy.dialects.anthropic import DIALECT
+from proxy.dialects.base import Destination
+from proxy.errors import ClientMistake, UpstreamFailed
+from proxy.framing.sse import Frame
+from proxy.quirks import DEFAULT
+from tests.support.cases import ROOT
+
+KEY = b"a secret"
+FOLDER: Path = ROOT / "anthropic"
+WORDS = [
+    "type",
+    "role",
+    "content",
+    "text",
+    "user",
+    "assistant",
+    "system",
+    "tool_use",
+    "tool_result",
+    "thinking",
+    "redacted_thinking",
+    "image",
+    "document",
+    "source",
+    "base64",
+    "url",
+    "input",
+    "id",
+    "name",
+    "tool_use_id",
+    "signature",
+    "data",
+    "messages",
+    "model",
+    "tools",
+    "citations",
+    "cache_control",
+    "server_tool_use",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_start",
+    "message_delta",
+    "message_stop",
+    "delta",
+    "index",
+    "usage",
+    "text_delta",
+    "input_json_delta",
+    "partial_json",
+    "error",
+    "content_block",
+    "pxr1.",
+]
+names = st.sampled_from(WORDS) | st.text(max_size=4)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5000) | st.floats(allow_nan=False, allow_infinity=False) | names,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=6),
+    max_leaves=25,
+)
+NASTY: list[Any] = [None, True, 0, -1, 1.5, "", "x", [], {}, [None], {"type": "text"}, [[]], {"": None}, "\ud800", "pxr1.x", 10**30]
+
+
+def recorded(name: str) -> list[Any]:
+    return [json.loads(file.read_bytes()) for file in sorted(FOLDER.glob(f"*/{name}")) if not file.parent.name.startswith("refusal-")]
+
+
+def mutated(value: Any, dice: random.Random) -> Any:
+    """``value`` with one place of it replaced, removed or doubled."""
+    value = copy.deepcopy(value)
+    places: list[tuple[Any, Any]] = []
+
+    def walk(node: Any) -> None:
+        for key in list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ():
+            places.append((node, key))
+            walk(node[key])
+
+    walk(value)
+    if places:
+        node, key = dice.choice(places)
+        node[key] = dice.choice([*NASTY, *(copy.deepcopy(other[at]) for other, at in (dice.choice(places),))])
+        if dice.random() < 0.2:
+            node.pop(key)
+    return value
+
+
+def serve(body: bytes) -> None:
+    """A body on its way to each kind of upstream."""
+    try:
+        envelope = DIALECT.open_request(body)
+    except ClientMistake:
+        return
+    for dialect in REGISTRY.values():
+        destination = Destination(model="m", dialect=dialect.name)
+        try:
+            if dialect is DIALECT:
+                DIALECT.patch_request(envelope, destination, KEY)
+            adapted = adapt(DIALECT.decode_request(envelope, KEY), destination, family=dialect.family, traits=dialect.traits)
+            json.loads(dialect.encode_request(adapted.request, destination))
+        except ClientMistake:
+            continue
+
+
+@given(st.fixed_dictionaries({"model": names}, optional=dict.fromkeys(("messages", "tools", "system", "thinking", "tool_choice"), values)))
+def test_any_request(body: dict[str, Any]) -> None:
+    serve(json.dumps(body).encode())
+
+
+@given(st.lists(st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "system"]), "content": values}), max_size=4))
+def test_any_messages(messages: list[Any]) -> None:
+    serve(json.dumps({"model": "m", "max_tokens": 5, "messages": messages}).encode())
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_recorded_requests_with_a_fault(seed: int) -> None:
+    dice = random.Random(seed)
+    bodies = recorded("request.json")
+    serve(json.dumps(mutated(mutated(dice.choice(bodies), dice), dice)).encode())
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes(body: bytes) -> None:
+    serve(body)
+    read_answer(body)
+    read_stream([body])
+    DIALECT.decode_error(500, {}, body)
+
+
+def read_answer(body: bytes) -> None:
+    with contextlib.suppress(UpstreamFailed):
+        DIALECT.decode_response(body, DEFAULT)
+    DIALECT.patch_response(body, "m")
+
+
+@given(values)
+def test_any_answer(value: Any) -> None:
+    body = json.dumps(value).encode()
+    read_answer(body)
+    DIALECT.decode_error(400, {}, body)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_recorded_answers_with_a_fault(seed: int) -> None:
+    dice = random.Random(seed)
+    read_answer(json.dumps(mutated(dice.choice(recorded("response.json")), dice)).encode())
+
+
+def read_stream(events: list[bytes]) -> None:
+    machine, relay = DIALECT.decoder(DEFAULT), DIALECT.relay("m", False)
+    told = []
+    for data in events:
+        frame = Frame(data)
+        told += machine.feed(frame)
+        assert relay(frame) is not None
+    told += machine.close()
+    assert [type(event) in (Finished, Failed) for event in told] == [False] * (len(told) - 1) + [True]
+
+
+@given(st.lists(values, max_size=6))
+def test_any_stream(events: list[Any]) -> None:
+    read_stream([json.dumps(event).encode() for event in events])
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 10**6))
+def test_recorded_streams_with_a_fault(seed: int) -> None:
+    dice = random.Random(seed)
+    stream = dice.choice(sorted(FOLDER.glob("*/stream.sse"))).read_bytes().decode()
+    events = [
+        json.loads(line[5:]) for line in stream.splitlines() if line.startswith("data: {") and line.endswith("}") and "\\ud83d" not in line
+    ]
+    read_stream([json.dumps(mutated(event, dice) if dice.random() < 0.4 else event).encode() for event in events])
+
+
+@pytest.mark.parametrize("depth", [100, 5000, 200_000])
+def test_deep_nesting(depth: int) -> None:
+    deep = b"[" * depth + b"]" * depth
+    serve(
+        b'{"model":"m","max_tokens":1,"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"b","input":{"a":'
+        + deep
+        + b"}}]}]}"
+    )
+    serve(b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"hologram","text":' + deep + b"}]}]}")
+    serve(
+        b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"a"}],"tools":[{"name":"f","input_schema":{"a":' + deep + b"}}]}"
+    )
+    read_answer(b'{"content":[{"type":"hologram","text":' + deep + b"}]}")
+    read_stream(
+        [
+            b'{"type":"content_block_start","index":0,"content_block":{"type":"hologram","text":' + deep + b"}}",
+            b'{"type":"content_block_stop","index":0}',
+        ]
+    )

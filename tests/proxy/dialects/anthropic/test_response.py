@@ -1,0 +1,219 @@
+"""Answers for Anthropic clients, and answers of Anthropic upstreams that are none (reading is shown in tests/cases/anthropic)."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from proxy.canonical import (
+    Citation,
+    Finish,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Reasoning,
+    ReasoningSetting,
+    Request,
+    Response,
+    Seal,
+    Source,
+    Text,
+    ToolCall,
+    Usage,
+)
+from proxy.dialects.anthropic import DIALECT
+from proxy.dialects.base import Reply
+from proxy.errors import UpstreamFailed
+from proxy.quirks import DEFAULT
+from proxy.reasoning import pack
+
+KEY = b"a secret"
+ID = "0123456789abcdef01234567"
+END = Finish()
+OMITTED = ReasoningSetting(mode="adaptive", display="omitted")
+
+
+def reply(reasoning: ReasoningSetting | None = None) -> Reply:
+    asked = Request(model="claude", messages=(Message("user", (Text("Hi"),)),), family="anthropic", reasoning=reasoning)
+    return Reply(id=ID, created=0, model="claude", request=asked, seal_key=KEY)
+
+
+def encoded(*parts: Part, finish: Finish = END, usage: Usage | None = None, reasoning: ReasoningSetting | None = None) -> dict[str, Any]:
+    response = Response(id="chatcmpl-1", model="gpt", parts=parts, finish=finish, usage=usage)
+    return json.loads(DIALECT.encode_response(response, reply(reasoning)))
+
+
+def test_a_whole_answer() -> None:
+    usage = Usage(fresh=1, cache_read=2, cache_write_5m=3, cache_write_1h=4, output=5, reasoning=6, service_tier="default")
+    assert encoded(Text("Hi"), usage=usage) == {
+        "id": f"msg_{ID}",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude",
+        "content": [{"type": "text", "text": "Hi"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "stop_details": None,
+        "usage": {
+            "input_tokens": 1,
+            "output_tokens": 5,
+            "cache_creation_input_tokens": 7,
+            "cache_read_input_tokens": 2,
+            "cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4},
+            "output_tokens_details": {"thinking_tokens": 6},
+            "server_tool_use": None,
+            "service_tier": "standard",
+        },
+    }
+
+
+def test_an_unknown_usage_is_zeros() -> None:
+    assert {encoded(Text("Hi"))["usage"][name] for name in ("input_tokens", "output_tokens", "cache_read_input_tokens")} == {0}
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        ("end", "end_turn"),
+        ("stop_sequence", "stop_sequence"),
+        ("tool_calls", "tool_use"),
+        ("length", "max_tokens"),
+        ("context_window", "model_context_window_exceeded"),
+        ("refusal", "refusal"),
+        ("pause", "pause_turn"),
+        ("compaction", "compaction"),
+    ],
+)
+def test_stop_reasons(reason: Any, word: str) -> None:
+    assert encoded(finish=Finish(reason=reason))["stop_reason"] == word
+
+
+def test_what_stopped_it() -> None:
+    details = {"type": "refusal", "category": None, "explanation": "No."}
+    body = encoded(finish=Finish(reason="stop_sequence", stop_sequence="END", details=details))
+    assert (body["stop_sequence"], body["stop_details"], body["content"]) == ("END", details, [])
+
+
+@pytest.mark.parametrize(
+    ("part", "block"),
+    [
+        (Text("No.", refusal=True), {"type": "text", "text": "No."}),
+        (
+            Text(
+                "a",
+                citations=(Citation(dialect="openai_chat", native=Raw(b"{}")), Citation(dialect="anthropic", native=Raw(b'{"type":"x"}'))),
+            ),
+            {"type": "text", "text": "a", "citations": [{"type": "x"}]},
+        ),
+        (ToolCall("call_1", "f", '{"a": 1}'), {"type": "tool_use", "id": "call_1", "name": "f", "input": {"a": 1}}),
+        (ToolCall("call_1", "f", ""), {"type": "tool_use", "id": "call_1", "name": "f", "input": {}}),
+        (ToolCall("call_1", "f", "{broken"), {"type": "tool_use", "id": "call_1", "name": "f", "input": {"_raw_arguments": "{broken"}}),
+        (Opaque("anthropic", "server_tool_use", Raw(b'{"type":"server_tool_use"}')), {"type": "server_tool_use"}),
+    ],
+)
+def test_parts(part: Part, block: dict[str, Any]) -> None:
+    assert encoded(part)["content"] == [block]
+
+
+@pytest.mark.parametrize(
+    "part", [Text(""), Opaque("openai_responses", "web_search_call", Raw(b"{}"), "words"), Image(Source("url", "https://example.com/"))]
+)
+def test_what_this_dialect_does_not_show(part: Part) -> None:
+    assert encoded(part)["content"] == []
+
+
+class TestCallIds:
+    def ids(self, *given: str) -> list[str]:
+        return [block["id"] for block in encoded(*(ToolCall(each, "f", "{}") for each in given))["content"]]
+
+    def test_good_ones_stay(self) -> None:
+        assert self.ids("call_1", "functions-name_0", "a" * 64) == ["call_1", "functions-name_0", "a" * 64]
+
+    def test_illegal_characters_are_replaced_and_collisions_counted(self) -> None:
+        assert self.ids("functions.name:0", "functions.name.0", "functions_name_0") == [
+            "functions_name_0",
+            "functions_name_0_2",
+            "toolu_" + hashlib.sha256(f"{ID}:2".encode()).hexdigest()[:24],
+        ]
+
+    def test_missing_and_repeated_ones_are_made_from_the_replys_id(self) -> None:
+        first, second = self.ids("", "")
+        assert (first[:6], len(first), first != second) == ("toolu_", 30, True)
+        assert self.ids("x", "x")[1] == second
+        assert self.ids("a" * 65)[0] == first
+
+
+class TestReasoning:
+    CHAT = Seal("openai_chat", "")
+    ITEM = Seal("openai_responses", "up-1", {"id": "rs_1", "encrypted_content": "enc"})
+
+    @pytest.mark.parametrize(
+        ("part", "block"),
+        [
+            (
+                Reasoning("Hm.", Seal("anthropic", "anthropic", {"signature": "sig"})),
+                {"type": "thinking", "thinking": "Hm.", "signature": "sig"},
+            ),
+            (Reasoning("", Seal("anthropic", "anthropic", {"signature": "sig"})), {"type": "thinking", "thinking": "", "signature": "sig"}),
+            (Reasoning("", Seal("anthropic", "anthropic", {"redacted": "xyz"})), {"type": "redacted_thinking", "data": "xyz"}),
+            (Reasoning("Hm.", CHAT), {"type": "thinking", "thinking": "Hm.", "signature": pack(CHAT, KEY)}),
+            (Reasoning("Hm.", ITEM), {"type": "thinking", "thinking": "Hm.", "signature": pack(ITEM, KEY)}),
+            (Reasoning("", ITEM), {"type": "redacted_thinking", "data": pack(ITEM, KEY)}),
+            (Reasoning("Hm."), {"type": "thinking", "thinking": "Hm.", "signature": ""}),
+        ],
+    )
+    def test_state_travels_in_the_block(self, part: Reasoning, block: dict[str, Any]) -> None:
+        assert encoded(part)["content"] == [block]
+
+    @pytest.mark.parametrize("part", [Reasoning(""), Reasoning("", CHAT)])
+    def test_nothing_is_nothing(self, part: Reasoning) -> None:
+        assert encoded(part)["content"] == []
+
+    def test_withheld_text_travels_in_the_carrier(self) -> None:
+        carrier = pack(Seal("openai_chat", "", {"text": "Hm."}), KEY)
+        assert encoded(Reasoning("Hm.", self.CHAT), reasoning=OMITTED)["content"] == [
+            {"type": "thinking", "thinking": "", "signature": carrier}
+        ]
+
+    def test_native_thinking_is_shown_as_the_upstream_sent_it(self) -> None:
+        part = Reasoning("Hm.", Seal("anthropic", "anthropic", {"signature": "sig"}))
+        assert encoded(part, reasoning=OMITTED)["content"] == [{"type": "thinking", "thinking": "Hm.", "signature": "sig"}]
+
+
+class TestNoAnswers:
+    @pytest.mark.parametrize(
+        ("body", "message"),
+        [
+            (b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}', "Overloaded"),
+            (b'{"error":"It broke"}', "It broke"),
+            (b'{"error":{"code":5}}', "The upstream answered with an error"),
+            (b"{}", "The upstream's answer holds no message"),
+            (b'{"choices":[]}', "The upstream's answer holds no message"),
+            (b"", "The upstream's answer is not a message that can be read"),
+            (b"<html>", "The upstream's answer is not a message that can be read"),
+            (b"[]", "The upstream's answer is not a message that can be read"),
+            (b'{"content":[{"type":"text","text":5}]}', "The upstream's answer is not a message that can be read (content.0.text)"),
+            (b'{"content":[{}]}', "The upstream's answer is not a message that can be read (content.0)"),
+        ],
+    )
+    def test_are_failures(self, body: bytes, message: str) -> None:
+        with pytest.raises(UpstreamFailed) as caught:
+            DIALECT.decode_response(body, DEFAULT)
+        assert (caught.value.failure.kind, caught.value.failure.message, caught.value.answered) == ("bad_gateway", message, True)
+
+    def test_an_error_beside_content_is_none(self) -> None:
+        body = b'{"id":"msg_1","content":[],"error":null,"stop_reason":"end_turn"}'
+        assert DIALECT.decode_response(body, DEFAULT) == Response(id="msg_1", model="", parts=(), finish=Finish())
+
+
+class TestPatching:
+    def test_only_the_model_is_renamed(self) -> None:
+        body = b'{"id":"msg_1","model":"claude-x-2026","content":[ {"x":1.50} ],"usage":{}}'
+        assert DIALECT.patch_response(body, "claude") == body.replace(b"claude-x-2026", b"claude")
+
+    @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error":{}}'])
+    def test_other_bodies_stay(self, body: bytes) -> None:
+        assert DIALECT.patch_response(body, "claude") == body
