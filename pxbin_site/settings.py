@@ -23,6 +23,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "unfold.contrib.simple_history",  # its pages in the look of the admin; before the app whose templates it replaces
     "simple_history",
     "ninja",  # serves the pages of /api/v1/docs from its own files
     "accounts",
