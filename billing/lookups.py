@@ -9,7 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 @models.CharField.register_lookup
-class ILike(models.Lookup):  # type: ignore[type-arg]  # generic only in the stubs
+class ILike(models.Lookup):
     """`name__ilike="%gpt_5%"`."""
 
     lookup_name = "ilike"

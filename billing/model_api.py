@@ -120,6 +120,40 @@ def create_model(request: HttpRequest, body: ModelFields) -> tuple[int, dict[str
     return 201, data(one(row))
 
 
+@router.post("/bulk-delete")
+def delete_models(request: HttpRequest, body: Ids) -> dict[str, Any]:
+    """Delete several models."""
+    return data({"deleted": deleted(Model, body.ids)})
+
+
+@router.post("/discover")
+def discover(request: HttpRequest, body: Discover) -> dict[str, Any]:
+    """What an upstream offers."""
+    return data([{"id": each.name, "owned_by": each.provider} for each in _offered(body)])
+
+
+@router.post("/import", response={201: Any})
+def import_models(request: HttpRequest, body: Import) -> tuple[int, dict[str, Any]]:
+    """Make models with a route to the upstream; names that exist already are skipped."""
+    upstream = found_upstream(_required_upstream(body.upstream_id))
+    if not body.models:
+        raise Refused("invalid_request", "At least one model is required")
+    made = discovery.import_models(upstream, [_wanted(each) for each in body.models])
+    for row in Model.objects.filter(path_prefix="", name__in=made.created):
+        price_sync.attach(row)
+    counts = {"upstream": shown_upstream(upstream), "models_created": len(made.created), "models_skipped": len(made.skipped)}
+    return 201, data(counts)
+
+
+@router.post("/sync-pricing")
+def sync_pricing(request: HttpRequest) -> dict[str, Any]:
+    """Give every model the price that the bundled price data have for it; manual prices stay."""
+    return data(price_sync.sync())
+
+
+# Behind the fixed paths, which the pattern would hide.
+
+
 @router.patch("/{model_id}")
 def update_model(request: HttpRequest, model_id: str, body: ModelFields) -> dict[str, Any]:
     """Change a model; ``upstream_id`` moves its first route, and ``null`` there takes its routes away."""
@@ -139,37 +173,6 @@ def delete_model(request: HttpRequest, model_id: str) -> dict[str, Any]:
     return data({"status": "deleted"})
 
 
-@router.post("/bulk-delete")
-def delete_models(request: HttpRequest, body: Ids) -> dict[str, Any]:
-    """Delete several models."""
-    return data({"deleted": deleted(Model, body.ids)})
-
-
-@router.post("/discover")
-def discover(request: HttpRequest, body: Discover) -> dict[str, Any]:
-    """What an upstream offers."""
-    return data([{"id": each.id, "owned_by": each.owned_by} for each in _offered(body)])
-
-
-@router.post("/import", response={201: Any})
-def import_models(request: HttpRequest, body: Import) -> tuple[int, dict[str, Any]]:
-    """Make models with a route to the upstream; names that exist already are skipped."""
-    upstream = found_upstream(_required_upstream(body.upstream_id))
-    if not body.models:
-        raise Refused("invalid_request", "At least one model is required")
-    made = discovery.import_models(upstream, [_wanted(each) for each in body.models])
-    for row in made.created:
-        price_sync.attach(row)
-    counts = {"upstream": shown_upstream(upstream), "models_created": len(made.created), "models_skipped": len(made.skipped)}
-    return 201, data(counts)
-
-
-@router.post("/sync-pricing")
-def sync_pricing(request: HttpRequest) -> dict[str, Any]:
-    """Give every model the price that the bundled price data have for it; manual prices stay."""
-    return data(price_sync.sync())
-
-
 def _required_upstream(upstream_id: str | None) -> str:
     if not upstream_id:
         raise Refused("invalid_request", "upstream_id is required")
@@ -177,20 +180,20 @@ def _required_upstream(upstream_id: str | None) -> str:
     return upstream_id
 
 
-def _offered(body: Discover) -> list[discovery.Offered]:
+def _offered(body: Discover) -> list[discovery.Listed]:
     upstream = found_upstream(_required_upstream(body.upstream_id))
     try:
-        return discovery.offered_by(upstream)
+        return discovery.list_models(upstream)
     except discovery.DiscoveryFailed as error:
         raise Refused("upstream_error", str(error)) from None
 
 
-def _wanted(item: Any) -> discovery.Wanted:
+def _wanted(item: Any) -> discovery.Listed:
     if isinstance(item, str):
         item = {"name": item}
     if not isinstance(item, dict) or not isinstance(item.get("name"), str) or not item["name"]:
         raise Refused("invalid_request", "models: names, or objects with a name, are expected")
-    return discovery.Wanted(name=item["name"], provider=str(item.get("provider") or ""))
+    return discovery.Listed(name=item["name"], provider=str(item.get("provider") or ""))
 
 
 def found(model_id: str) -> Model:

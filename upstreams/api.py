@@ -102,6 +102,26 @@ def create_upstream(request: HttpRequest, body: UpstreamFields) -> tuple[int, di
     return 201, data(shown(row))
 
 
+@router.post("/bulk-delete")
+def delete_upstreams(request: HttpRequest, body: Ids) -> dict[str, Any]:
+    """Delete several upstreams."""
+    return data({"deleted": deleted(Upstream, body.ids)})
+
+
+@router.post("/health-check")
+def check_health(request: HttpRequest, body: HealthCheck) -> dict[str, Any]:
+    """Ask an upstream for its models and for one token of its test model."""
+    if body.upstream_id:
+        return data(health.check(found(body.upstream_id)))
+    if not body.base_url or not body.api_key:
+        raise Refused("invalid_request", "Provide upstream_id or base_url + api_key")
+    row = Upstream(name="(not stored)", base_url=body.base_url, dialect=_dialect(body.format or "openai"), test_model=body.test_model or "")
+    return data(health.check_unsaved(row, api_key=body.api_key))
+
+
+# Behind the fixed paths, which the pattern would hide.
+
+
 @router.patch("/{upstream_id}")
 def update_upstream(request: HttpRequest, upstream_id: str, body: UpstreamFields) -> dict[str, Any]:
     """Change an upstream; a new ``api_key`` replaces that of its first credential."""
@@ -118,23 +138,6 @@ def delete_upstream(request: HttpRequest, upstream_id: str) -> dict[str, Any]:
     """Delete an upstream with its credentials and routes; log rows keep its name."""
     found(upstream_id).delete()
     return data({"status": "deleted"})
-
-
-@router.post("/bulk-delete")
-def delete_upstreams(request: HttpRequest, body: Ids) -> dict[str, Any]:
-    """Delete several upstreams."""
-    return data({"deleted": deleted(Upstream, body.ids)})
-
-
-@router.post("/health-check")
-def check_health(request: HttpRequest, body: HealthCheck) -> dict[str, Any]:
-    """Ask an upstream for its models and for one token of its test model."""
-    if body.upstream_id:
-        return data(health.check(found(body.upstream_id)))
-    if not body.base_url or not body.api_key:
-        raise Refused("invalid_request", "Provide upstream_id or base_url + api_key")
-    row = Upstream(name="(not stored)", base_url=body.base_url, dialect=_dialect(body.format or "openai"), test_model=body.test_model or "")
-    return data(health.check_unsaved(row, api_key=body.api_key))
 
 
 def found(upstream_id: str) -> Upstream:
