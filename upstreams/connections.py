@@ -99,7 +99,7 @@ class Pool:
         return Destination(key, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), parts.netloc)
 
     async def connect(self, destination: Destination, seconds: float) -> tuple[Connection, Wire]:
-        """A kept connection or a new one. Raises ``aiohttp.ClientError``, ``OSError`` or ``TimeoutError``."""
+        """A kept connection or a new one. Raises ``aiohttp.ClientError``, ``OSError`` (also ``TimeoutError``) or ``ValueError``."""
         limits = aiohttp.ClientTimeout(total=None, connect=seconds, sock_connect=seconds, ceil_threshold=NO_ROUNDING)
         connection = await self.connector.connect(destination.key, traces=[], timeout=limits)
         wire = connection.protocol

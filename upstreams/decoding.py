@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import brotli  # type: ignore[import-untyped]
 import zstandard
@@ -30,27 +30,25 @@ class Decoder(Protocol):
         """At the end of the bytes; raises ``CorruptError`` when some are missing."""
 
 
-class ZlibDecoder:
-    """gzip (also several members) and deflate (with its zlib head or, as some servers send it, raw)."""
+class GzipDecoder:
+    """gzip, also several members."""
 
-    def __init__(self, *, raw_allowed: bool) -> None:
-        self._raw_allowed = raw_allowed
-        self._machine: Any = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    WINDOW = zlib.MAX_WBITS | 16
+
+    def __init__(self) -> None:
+        self._machine = zlib.decompressobj(self.WINDOW)
         self._began = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """See ``Decoder``."""
         while data:
             if self._machine.eof:
-                self._machine = zlib.decompressobj(zlib.MAX_WBITS | 32)
+                self._machine = zlib.decompressobj(self.WINDOW)
+            self._began = True
             try:
                 piece = self._machine.decompress(data, PIECE)
             except zlib.error as error:
-                if self._began or not self._raw_allowed:
-                    raise CorruptError(str(error)) from error
-                self._machine, self._raw_allowed = zlib.decompressobj(-zlib.MAX_WBITS), False
-                continue
-            self._began = True
+                raise CorruptError(str(error)) from error
             data = self._machine.unconsumed_tail or self._machine.unused_data
             if piece:
                 yield piece
@@ -59,6 +57,28 @@ class ZlibDecoder:
         """See ``Decoder``."""
         if self._began and not self._machine.eof:
             raise CorruptError("the compressed body ends too early")
+
+
+class DeflateDecoder(GzipDecoder):
+    """deflate: with zlib's head as the standard has it, or without, as some servers send it. Two bytes tell."""
+
+    WINDOW = zlib.MAX_WBITS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """See ``Decoder``."""
+        if len(self._first) < 2:
+            self._began = True
+            self._first += data
+            if len(self._first) < 2:
+                return
+            data = self._first
+            if data[0] & 15 != 8 or int.from_bytes(data[:2], "big") % 31:
+                self._machine = zlib.decompressobj(-zlib.MAX_WBITS)
+        yield from super().feed(data)
 
 
 class BrotliDecoder:
@@ -141,9 +161,9 @@ class Chain:
 
 
 MAKERS: dict[str, Callable[[], Decoder]] = {
-    "gzip": lambda: ZlibDecoder(raw_allowed=False),
-    "x-gzip": lambda: ZlibDecoder(raw_allowed=False),
-    "deflate": lambda: ZlibDecoder(raw_allowed=True),
+    "gzip": GzipDecoder,
+    "x-gzip": GzipDecoder,
+    "deflate": DeflateDecoder,
     "br": BrotliDecoder,
     "zstd": ZstdDecoder,
 }

@@ -1,0 +1,91 @@
+"""What the stock handler's answers carry."""
+
+import json
+
+import pytest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
+from django.test import RequestFactory, override_settings
+
+from pxbin_site import edge
+from pxbin_site.config import Config
+from pxbin_site.middleware import SecurityHeaders
+
+REQUEST = RequestFactory()
+SECURITY = {name.decode(): value.decode() for name, value in edge.SECURITY_HEADERS}
+
+
+def answered(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    answer = SecurityHeaders(lambda _: response)(request)
+    assert isinstance(answer, HttpResponseBase)
+    return answer
+
+
+def lower(response: HttpResponseBase) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.items()}
+
+
+def test_every_answer_gets_the_headers_and_the_clients_id() -> None:
+    request = REQUEST.get("/admin/", headers={"X-Request-ID": "mine"})
+    headers = lower(answered(request, HttpResponse("ok")))
+    assert headers == {"content-type": "text/html; charset=utf-8", "x-request-id": "mine", **SECURITY}
+    assert request.META["pxbin.request_id"] == "mine"
+
+
+def test_what_a_view_has_set_stays() -> None:
+    response = HttpResponse("ok", headers={"X-Frame-Options": "SAMEORIGIN"})
+    assert lower(answered(REQUEST.get("/admin/"), response))["x-frame-options"] == "SAMEORIGIN"
+
+
+async def test_async_answers_too() -> None:
+    async def view(_: HttpRequest) -> HttpResponse:
+        return HttpResponse("ok")
+
+    answer = await SecurityHeaders(view)(REQUEST.get("/admin/"))
+    assert lower(answer).items() >= SECURITY.items()
+
+
+@override_settings(PXBIN=Config(cors_origins=("https://a",)))
+def test_the_management_api_has_cors() -> None:
+    response = HttpResponse("ok", headers={"Vary": "Cookie"})
+    headers = lower(answered(REQUEST.get("/api/v1/keys", headers={"Origin": "https://a"}), response))
+    assert (headers["access-control-allow-origin"], headers["vary"]) == ("https://a", "Cookie, Origin")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "body"),
+    [
+        ("/api/nothing", 404, {"error": {"type": "not_found", "message": "Unknown path: GET /api/nothing"}}),
+        ("/api/v1/x", 500, {"error": {"type": "server_error", "message": "Internal server error"}}),
+        (
+            "/v1",
+            404,
+            {"error": {"message": "Unknown path: GET /v1", "type": "invalid_request_error", "param": None, "code": "unknown_url"}},
+        ),
+    ],
+)
+def test_an_html_error_of_an_api_becomes_json(path: str, status: int, body: object) -> None:
+    answer = answered(REQUEST.get(path), HttpResponse("<h1>Oh</h1>", status=status))
+    assert isinstance(answer, HttpResponse)
+    assert (answer.status_code, answer["content-type"], json.loads(answer.content)) == (status, "application/json", body)
+
+
+def test_a_405_keeps_its_allow() -> None:
+    answer = answered(REQUEST.get("/api/v1/keys"), HttpResponseNotAllowed(["POST"]))
+    assert isinstance(answer, HttpResponse)
+    assert (answer["allow"], json.loads(answer.content)["error"]["message"]) == ("POST", "Method not allowed: GET /api/v1/keys")
+
+
+def test_json_errors_and_pages_for_people_are_left_alone() -> None:
+    said = JsonResponse({"error": {"type": "conflict"}}, status=409)
+    assert answered(REQUEST.get("/api/v1/keys"), said).status_code == 409
+    assert said.content == b'{"error": {"type": "conflict"}}'
+    page = HttpResponse("<h1>Not here</h1>", status=404)
+    assert answered(REQUEST.get("/admin/nothing"), page) is page
+
+
+def test_exceptions_are_djangos_to_answer() -> None:
+    def view(_: HttpRequest) -> HttpResponse:
+        raise Http404
+
+    with pytest.raises(Http404):
+        SecurityHeaders(view)(REQUEST.get("/api/nothing"))

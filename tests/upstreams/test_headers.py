@@ -1,0 +1,92 @@
+"""Which headers go up and which come down."""
+
+import pytest
+
+from proxy.requests import Headers
+from upstreams import headers
+
+
+def client(**fields: str) -> Headers:
+    return Headers([(name.replace("_", "-").encode(), value.encode()) for name, value in fields.items()])
+
+
+PRIVATE = client(
+    authorization="Bearer pxb_x",
+    x_api_key="pxb_x",
+    cookie="a=b",
+    referer="https://intranet/",
+    origin="https://intranet",
+    x_forwarded_for="10.0.0.1",
+    x_real_ip="10.0.0.1",
+    forwarded="for=10.0.0.1",
+    proxy_authorization="x",
+    openai_organization="org",
+    openai_project="p",
+    user_agent="claude-cli/2",
+    x_stainless_lang="js",
+    connection="x-secret",
+    x_secret="x",
+    host="pxbin",
+    anthropic_version="2026-10-21",
+    anthropic_beta="a,b",
+)
+
+
+def test_an_anthropic_upstream_gets_version_and_betas_and_nothing_else_of_the_client() -> None:
+    assert headers.upward(PRIVATE, "anthropic", stream=True) == [
+        ("content-type", "application/json"),
+        ("accept", "text/event-stream"),
+        ("anthropic-version", "2026-10-21"),
+        ("anthropic-beta", "a,b"),
+    ]
+
+
+def test_the_version_has_a_default() -> None:
+    assert headers.upward(client(), "anthropic", stream=False)[2:] == [("anthropic-version", "2023-06-01")]
+
+
+@pytest.mark.parametrize("dialect", ["openai_chat", "openai_responses", "bedrock", "passthrough"])
+def test_other_upstreams_get_nothing_of_the_client(dialect: str) -> None:
+    assert headers.upward(PRIVATE, dialect, stream=False) == [("content-type", "application/json"), ("accept", "application/json")]
+
+
+def test_the_content_type_may_be_another() -> None:
+    assert headers.upward(client(), "openai_chat", stream=False, content_type="multipart/form-data; boundary=x")[0] == (
+        "content-type",
+        "multipart/form-data; boundary=x",
+    )
+
+
+def test_limits_hints_and_the_upstreams_id_come_down() -> None:
+    received = {
+        "Retry-After": "3",
+        "retry-after-ms": "2500",
+        "X-Should-Retry": "true",
+        "Anthropic-Ratelimit-Requests-Remaining": "0",
+        "x-ratelimit-limit-tokens": "10",
+        "openai-processing-ms": "12",
+        "X-Request-Id": "req_1",
+        "Set-Cookie": "a=b",
+        "Server": "cloudflare",
+        "CF-Ray": "x",
+        "Content-Length": "3",
+        "Content-Encoding": "gzip",
+        "Content-Type": "application/json",
+        "openai-organization": "our-account",
+        "anthropic-organization-id": "our-account",
+        "Connection": "close",
+        "Access-Control-Allow-Origin": "*",
+    }
+    assert headers.downward(received) == [
+        ("retry-after", "3"),
+        ("retry-after-ms", "2500"),
+        ("x-should-retry", "true"),
+        ("anthropic-ratelimit-requests-remaining", "0"),
+        ("x-ratelimit-limit-tokens", "10"),
+        ("openai-processing-ms", "12"),
+        ("x-upstream-request-id", "req_1"),
+    ]
+
+
+def test_nothing_comes_down_of_an_answer_without_them() -> None:
+    assert headers.downward({"content-type": "application/json"}) == []
