@@ -24,18 +24,18 @@ def strings(value: object) -> None:
 class ObjectFormField(forms.JSONField):
     """A form field for a JSON object; an empty text area is the empty object."""
 
-    empty_value: Any = {}
+    shape: type = dict
 
     def clean(self, value: Any) -> Any:
         """The object; raises ``ValidationError``."""
         cleaned = super().clean(value)
-        return type(self.empty_value)() if cleaned is None else cleaned
+        return self.shape() if cleaned is None else cleaned
 
 
 class ListFormField(ObjectFormField):
     """The same for a list."""
 
-    empty_value = []
+    shape = list
 
 
 class ObjectField(models.JSONField):

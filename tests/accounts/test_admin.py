@@ -1,0 +1,106 @@
+import re
+
+import pytest
+from django.contrib.messages import get_messages
+
+from accounts import keys
+from accounts.models import ApiKey, ManagementKey
+
+pytestmark = pytest.mark.django_db
+
+LIMITS = {"rate_limit": "", "token_limit": "", "concurrency_limit": ""}
+MORE = {"metadata": "{}", "expires_at_0": "", "expires_at_1": "", "allowed_models": ""}
+
+
+def told(response):
+    """What this answer told; what earlier ones told waits for the next page in the same place."""
+    return [str(message) for message in get_messages(response.wsgi_request)._queued_messages]
+
+
+def make(admin_client, **fields):
+    form = {"name": "laptop", "is_active": "on", "model_access": "all", **LIMITS, **MORE, **fields}
+    return admin_client.post("/admin/accounts/apikey/add/", form)
+
+
+def test_a_key_made_by_hand_is_shown_once_and_works(admin_client):
+    response = make(admin_client)
+    assert response.status_code == 302, response.context["adminform"].form.errors
+    (plaintext,) = re.findall(r"pxb_[0-9a-f]{40}", " ".join(told(response)))
+    row = ApiKey.objects.get()
+    assert (row.key_hash, row.key_prefix, row.name, row.allowed_models) == (keys.hash_of(plaintext), plaintext[:8], "laptop", None)
+    listed = admin_client.get("/admin/accounts/apikey/").content.decode()
+    assert plaintext in listed  # the message itself
+    again = admin_client.get("/admin/accounts/apikey/").content.decode()
+    assert (plaintext in again, plaintext[:8] in again) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("access", "lines", "allowed"),
+    [
+        ("all", "ignored", None),
+        ("none", "ignored", []),
+        ("listed", " gpt-5 \n\nclaude-*\ngpt-5", ["gpt-5", "claude-*"]),
+    ],
+)
+def test_which_models_a_key_may_use_is_asked_in_words(admin_client, access, lines, allowed):
+    assert make(admin_client, model_access=access, allowed_models=lines).status_code == 302
+    assert ApiKey.objects.get().allowed_models == allowed
+    page = admin_client.get(f"/admin/accounts/apikey/{ApiKey.objects.get().pk}/change/")
+    assert page.context["adminform"].form.initial["model_access"] == access
+
+
+def test_an_empty_list_of_models_is_asked_about(admin_client):
+    response = make(admin_client, model_access="listed")
+    assert response.context["adminform"].form.errors == {"allowed_models": ["List at least one model, or choose another answer above."]}
+
+
+def test_changing_a_key_keeps_it(admin_client):
+    plaintext, row = keys.issue("llm", name="old")
+    form = {"name": "new", "is_active": "on", "model_access": "all", **LIMITS, **MORE}
+    response = admin_client.post(f"/admin/accounts/apikey/{row.pk}/change/", form)
+    assert response.status_code == 302
+    row.refresh_from_db()
+    assert (row.name, row.key_hash) == ("new", keys.hash_of(plaintext))
+    assert "pxb_" not in " ".join(told(response)).replace(row.key_prefix, "")
+
+
+def test_keys_are_revoked_and_let_in_again_together(admin_client):
+    rows = [keys.issue("llm", name=str(number))[1] for number in range(3)]
+    selected = {"_selected_action": [str(row.pk) for row in rows]}
+    response = admin_client.post("/admin/accounts/apikey/", {"action": "revoke", **selected})
+    assert told(response) == ["3 keys are revoked."]
+    assert set(ApiKey.objects.values_list("is_active", flat=True)) == {False}
+    assert rows[0].history.first().is_active is False
+    response = admin_client.post("/admin/accounts/apikey/", {"action": "reactivate", "_selected_action": [str(rows[0].pk)]})
+    assert told(response) == ["1 keys are active again."]
+
+
+def test_management_keys_read_or_write(admin_client):
+    for access, permissions in (("read", ["read"]), ("write", ["read", "write"])):
+        response = admin_client.post(
+            "/admin/accounts/managementkey/add/",
+            {"name": access, "is_active": "on", "access": access, "metadata": "", "expires_at_0": "", "expires_at_1": ""},
+        )
+        assert response.status_code == 302, response.context["adminform"].form.errors
+        row = ManagementKey.objects.get(name=access)
+        assert (row.permissions, row.metadata) == (permissions, {})
+        (plaintext,) = re.findall(r"pxm_[0-9a-f]{40}", " ".join(told(response)))
+        assert keys.authenticate_management(plaintext) == row
+
+
+@pytest.mark.parametrize("kind", ["llm", "management"])
+def test_lists_take_the_same_queries_for_any_number_of_rows(admin_client, django_assert_num_queries, kind):
+    path = {"llm": "/admin/accounts/apikey/", "management": "/admin/accounts/managementkey/"}[kind]
+    for more in (1, 2):
+        for _ in range(more):
+            keys.issue(kind, name="key")
+        with django_assert_num_queries(5):
+            assert admin_client.get(path).status_code == 200
+
+
+def test_every_page_of_a_key_opens(admin_client):
+    for path, row in (("apikey", keys.issue("llm")[1]), ("managementkey", keys.issue("management")[1])):
+        for page in ("", "add/", f"{row.pk}/change/", f"{row.pk}/history/", f"{row.pk}/delete/"):
+            response = admin_client.get(f"/admin/accounts/{path}/{page}")
+            assert response.status_code == 200
+            assert row.key_hash not in response.content.decode()

@@ -1,0 +1,182 @@
+import pytest
+from django.contrib.messages import get_messages
+
+from tests.support.fake_upstream import json_reply
+from upstreams import credentials, vault
+from upstreams.models import Model, Route, Upstream, UpstreamCredential
+
+pytestmark = pytest.mark.django_db
+
+SECRET = "sk-upstream-secret"
+UPSTREAM = {
+    "name": "provider",
+    "dialect": "openai_chat",
+    "base_url": "https://api.example.test/v1",
+    "is_active": "on",
+    "priority": "0",
+    "extra_headers": "",
+    "connect_timeout_seconds": "10",
+    "first_byte_timeout_seconds": "300",
+    "idle_timeout_seconds": "120",
+    "max_retries": "0",
+    "retry_base_delay_ms": "1000",
+    "cooldown_seconds": "60",
+    "quirks": "{}",
+    "capabilities": "{}",
+}
+
+
+def rows(prefix, *forms, initial=0):
+    fields = {f"{prefix}-TOTAL_FORMS": str(len(forms)), f"{prefix}-INITIAL_FORMS": str(initial)}
+    for index, form in enumerate(forms):
+        fields |= {f"{prefix}-{index}-{name}": value for name, value in form.items()}
+    return fields
+
+
+def errors(response):
+    found = dict(response.context["adminform"].form.errors)
+    for formset in response.context["inline_admin_formsets"]:
+        for form in formset.formset.forms:
+            found |= form.errors
+    return found
+
+
+def told(response):
+    """What this answer told; what earlier ones told waits for the next page in the same place."""
+    return [str(message) for message in get_messages(response.wsgi_request)._queued_messages]
+
+
+def add(name="u", base_url="http://127.0.0.1:1", **fields):
+    upstream = Upstream.objects.create(name=name, base_url=base_url, **fields)
+    credential = UpstreamCredential(upstream=upstream, name="main")
+    credentials.set_secret(credential, SECRET)
+    credential.save()
+    return upstream
+
+
+def test_an_upstream_is_made_with_its_key(admin_client):
+    key = {"name": "main", "secret": f" {SECRET} ", "priority": "0", "is_active": "on"}
+    response = admin_client.post("/admin/upstreams/upstream/add/", {**UPSTREAM, **rows("credentials", key)})
+    assert response.status_code == 302, errors(response)
+    credential = UpstreamCredential.objects.get()
+    assert (credential.upstream.name, credential.upstream.extra_headers) == ("provider", {})
+    assert vault.decrypt(credential.secret_encrypted) == SECRET
+
+
+def test_a_key_can_be_replaced_or_kept_and_is_never_shown(admin_client):
+    upstream = add()
+    credential = upstream.credentials.get()
+    path = f"/admin/upstreams/upstream/{upstream.pk}/change/"
+    page = admin_client.get(path).content.decode()
+    assert (SECRET in page, credential.secret_encrypted in page, "set, active" in page) == (False, False, True)
+    form = {"id": str(credential.pk), "upstream": str(upstream.pk), "name": "renamed", "secret": "", "priority": "0", "is_active": "on"}
+    for typed, kept in (("", SECRET), ("sk-new", "sk-new")):
+        given = {**UPSTREAM, **rows("credentials", {**form, "secret": typed}, initial=1)}
+        response = admin_client.post(path, given)
+        assert response.status_code == 302, errors(response)
+        credential.refresh_from_db()
+        assert (credential.name, vault.decrypt(credential.secret_encrypted)) == ("renamed", kept)
+
+
+def test_a_new_key_must_be_given(admin_client):
+    response = admin_client.post("/admin/upstreams/upstream/add/", {**UPSTREAM, **rows("credentials", {"name": "main", "priority": "0"})})
+    assert errors(response) == {"secret": ["Give the key."]}
+    assert not Upstream.objects.exists()
+
+
+def test_bad_quirks_are_refused_in_words(admin_client):
+    response = admin_client.post("/admin/upstreams/upstream/add/", {**UPSTREAM, "quirks": '{"x": 1}', **rows("credentials")})
+    assert errors(response) == {"quirks": ["Not a quirk: Object contains unknown field `x`."]}
+
+
+MODEL = {
+    "name": "claude-*",
+    "aliases": "fast\nsmall",
+    "fallbacks": "",
+    "is_active": "on",
+    "strategy": "priority",
+    "system_replacements": "",
+    "body_defaults": "",
+    "body_extensions": "",
+    "tool_enforcement": "",
+    "quirks": "",
+    "repair_tool_history": "on",
+}
+
+
+def test_a_model_is_made_with_its_route(admin_client):
+    upstream = add()
+    route = {"upstream": str(upstream.pk), "remote_name": "anthropic/claude-*", "priority": "0", "weight": "1", "is_active": "on"}
+    response = admin_client.post("/admin/upstreams/model/add/", {**MODEL, **rows("routes", route)})
+    assert response.status_code == 302, errors(response)
+    model = Model.objects.get()
+    assert (model.name, model.aliases, model.fallbacks, model.display_name, model.quirks) == ("claude-*", ["fast", "small"], [], None, {})
+    assert list(Route.objects.values_list("model", "upstream", "remote_name")) == [(model.pk, upstream.pk, "anthropic/claude-*")]
+
+
+def test_names_that_are_taken_are_refused_in_words(admin_client):
+    Model.objects.create(name="gpt-5", aliases=["fast"])
+    response = admin_client.post("/admin/upstreams/model/add/", {**MODEL, **rows("routes")})
+    assert errors(response) == {"aliases": ["fast already means the model gpt-5."]}
+
+
+def test_models_are_imported_from_what_the_upstream_lists(admin_client, upstream):
+    row = add(base_url=upstream.url)
+    Model.objects.create(name="known")
+    upstream.otherwise(json_reply({"data": [{"id": "known"}, {"id": "b", "context_length": 1000}, {"id": "a", "owned_by": "maker"}]}))
+    path = f"/admin/upstreams/upstream/{row.pk}/import-models/"
+    page = admin_client.get(path)
+    assert page.context["form"].fields["names"].choices == [("a", "a"), ("b", "b  (1,000 tokens)")]
+    response = admin_client.post(path, {"names": ["a"]})
+    assert (response.status_code, told(response)) == (302, ["1 models imported."])
+    assert sorted(Model.objects.values_list("name", "provider")) == [("a", "maker"), ("known", "")]
+    assert Route.objects.get().upstream == row
+    upstream.otherwise(json_reply({}, status=401))
+    assert told(admin_client.get(path)) == ["Upstream returned 401: {}"]
+
+
+def test_the_connection_can_be_tested(admin_client, upstream):
+    row = add(base_url=upstream.url, test_model="m")
+    upstream.otherwise(json_reply({"data": [{"id": "m"}]}))
+    (message,) = told(admin_client.get(f"/admin/upstreams/upstream/{row.pk}/test-connection/"))
+    assert message.startswith("u is well: 1 models listed, m answered in ")
+    upstream.otherwise(json_reply({}, status=500))
+    response = admin_client.post("/admin/upstreams/upstream/", {"action": "check_health", "_selected_action": [str(row.pk)]})
+    assert told(response) == ["u: Completion returned 500"]
+
+
+@pytest.mark.parametrize("path", ["upstream", "model", "route", "upstreamcredential"])
+def test_rows_are_switched_off_and_on_together(admin_client, path):
+    upstream = add()
+    Route.objects.create(model=Model.objects.create(name="m"), upstream=upstream)
+    table = {"upstream": Upstream, "model": Model, "route": Route, "upstreamcredential": UpstreamCredential}[path]
+    row = table.objects.get()
+    for action, state in (("deactivate", False), ("activate", True)):
+        response = admin_client.post(f"/admin/upstreams/{path}/", {"action": action, "_selected_action": [str(row.pk)]})
+        assert told(response) == [f"1 switched {'on' if state else 'off'}."]
+        row.refresh_from_db()
+        assert (row.is_active, row.history.first().is_active) == (state, state)
+
+
+@pytest.mark.parametrize(("path", "queries"), [("upstream", 5), ("model", 10), ("route", 6), ("upstreamcredential", 6)])
+def test_lists_take_the_same_queries_for_any_number_of_rows(admin_client, django_assert_num_queries, path, queries):
+    for names in (("a",), ("b", "c")):
+        for name in names:
+            upstream = add(name)
+            Route.objects.create(model=Model.objects.create(name=name), upstream=upstream)
+        with django_assert_num_queries(queries):
+            assert admin_client.get(f"/admin/upstreams/{path}/").status_code == 200
+
+
+def test_every_page_opens_and_shows_no_secret(admin_client):
+    upstream = add()
+    model = Model.objects.create(name="m")
+    route = Route.objects.create(model=model, upstream=upstream)
+    credential = upstream.credentials.get()
+    for path, row in (("upstream", upstream), ("model", model), ("route", route), ("upstreamcredential", credential)):
+        for page in ("", "?q=m", "add/", f"{row.pk}/change/", f"{row.pk}/history/", f"{row.pk}/delete/"):
+            response = admin_client.get(f"/admin/upstreams/{path}/{page}")
+            assert (path, page, response.status_code) == (path, page, 200)
+            text = response.content.decode()
+            assert SECRET not in text
+            assert credential.secret_encrypted not in text
