@@ -25,12 +25,11 @@ UNBUFFERED: tuple[Header, ...] = (
 
 def encoded(headers: Iterable[AnyHeader]) -> list[Header]:
     """Headers as bytes with lower-case names. Characters that no header can hold become question marks."""
-    return [
-        (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace"))
-        if isinstance(name, str) and isinstance(value, str)
-        else (name, value)  # type: ignore[misc] - both are bytes then
-        for name, value in headers
-    ]
+    return [(_bytes(name).lower(), _bytes(value)) for name, value in headers]
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("latin-1", "replace")
 
 
 class JsonBytes:

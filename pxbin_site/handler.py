@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from time import perf_counter_ns
 from typing import Any
 
@@ -27,7 +27,7 @@ from pxbin_site.streaming import Send, StreamWriter, send_whole
 logger = logging.getLogger("pxbin.handler")
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
 WIRE_PREFIXES = ("/v1/", "/model/")
 """Every path below these is hot or does not exist; Django's resolver need not be asked."""

@@ -76,7 +76,7 @@ def listening_socket(host: str, port: int, *, fd: int | None = None, reuse_port:
     return listening
 
 
-class Factory(HTTPFactory):  # type: ignore[misc]
+class Factory(HTTPFactory):
     """Daphne's HTTP factory, building our protocol."""
 
     def buildProtocol(self, addr: object) -> Connection:  # noqa: ARG002, N802 - Twisted's name
@@ -84,11 +84,12 @@ class Factory(HTTPFactory):  # type: ignore[misc]
         return Connection(self.server)
 
 
-class Server(daphne_server.Server):  # type: ignore[misc]
+class Server(daphne_server.Server):
     """Daphne's server with our HTTP protocol. Websockets and the life of their applications stay daphne's."""
 
     def __init__(self, application: Application, *, limits: Limits, access_log: bool = False) -> None:
         super().__init__(application, endpoints=["handed over as a socket"], signal_handlers=False, server_name="pxbin")
+        self.connections: dict[object, dict[str, Any]] = {}  # daphne's book of websockets
         self.limits = limits
         self.access_log = access_log
         self.draining = False
@@ -113,7 +114,7 @@ class Server(daphne_server.Server):  # type: ignore[misc]
 
     def run_until_done(self, main: Coroutine[Any, Any, None]) -> None:
         """Run the reactor until ``main`` is done; raises what it raises."""
-        self.endpoints = []  # we listen ourselves; what daphne sets up beside its endpoints is wanted
+        self.endpoints: list[str] = []  # we listen ourselves; what daphne sets up beside its endpoints is wanted
         asyncio.set_event_loop(self.loop)
         task = self.loop.create_task(main)
         task.add_done_callback(lambda _: reactor.stop())
@@ -202,7 +203,8 @@ class Server(daphne_server.Server):  # type: ignore[misc]
 
     def kill_all_applications(self) -> object:
         """Websocket applications that still run are cancelled by daphne; HTTP ones have ended in ``drain``."""
-        self.connections = {key: details for key, details in self.connections.items() if "application_instance" in details}
+        for websocket in [each for each, details in self.connections.items() if "application_instance" not in details]:
+            del self.connections[websocket]
         return super().kill_all_applications()
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 from proxy.responses import EventStream, Header, JsonBytes
 
 logger = logging.getLogger("pxbin.handler")
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
 async def send_whole(send: Send, status: int, headers: list[Header], body: bytes) -> None:
@@ -42,7 +42,7 @@ class StreamWriter:
         beat = self._loop.call_later(self._wait, self._beat) if self._answer.keepalive else None
         self._next_beat = beat
         try:
-            async with aclosing(self._answer.pieces) as pieces:  # type: ignore[type-var] - async generators, as all our pieces are
+            async with aclosing(cast("AsyncGenerator[bytes | JsonBytes, None]", self._answer.pieces)) as pieces:
                 async for piece in pieces:
                     self._waiting = False
                     if piece.__class__ is not bytes and not await self._whole(piece):

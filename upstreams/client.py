@@ -44,13 +44,13 @@ class Timeouts(Protocol):
     """
 
     @property
-    def connect_timeout(self) -> float: ...  # noqa: D102 - said above, as the next two
+    def connect_timeout(self) -> float: ...
 
     @property
-    def first_byte_timeout(self) -> float: ...  # noqa: D102
+    def first_byte_timeout(self) -> float: ...
 
     @property
-    def idle_timeout(self) -> float: ...  # noqa: D102
+    def idle_timeout(self) -> float: ...
 
 
 _mounted: dict[str, httpx.AsyncBaseTransport] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -52,7 +52,7 @@ class Connector(aiohttp.TCPConnector):
             ssl=tls_context(),
             timeout_ceil_threshold=NO_ROUNDING,
         )
-        self._factory = functools.partial[ResponseHandler](Wire, loop)
+        self._factory = cast("functools.partial[ResponseHandler]", functools.partial(Wire, loop))
 
 
 @functools.cache
