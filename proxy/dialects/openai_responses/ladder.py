@@ -27,6 +27,7 @@ from proxy.dialects.openai_responses.reply import (
 from proxy.framing.sse import Frame
 
 _string = msgspec.json.encode
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
 class Ladder:
@@ -40,8 +41,11 @@ class Ladder:
         self._next_index = 0
 
     def event(self, kind: str, fields: bytes) -> Frame:
-        """An event whose other fields are JSON members already."""
-        data = b'{"type":"%b",%b,"sequence_number":%d}' % (kind.encode(), fields, self.sequence)
+        """An event whose other fields are JSON members already.
+
+        The client's own JSON, which is echoed, may have line breaks between its tokens; an event has to be on one line.
+        """
+        data = b'{"type":"%b",%b,"sequence_number":%d}' % (kind.encode(), fields.translate(_ONE_LINE), self.sequence)
         self.sequence += 1
         return Frame(data, kind)
 

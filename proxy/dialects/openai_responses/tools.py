@@ -48,6 +48,16 @@ class _ChoiceOnWire(msgspec.Struct):
     tools: list[_ChoiceOnWire] | None = None
 
 
+class _Grammar(msgspec.Struct):
+    syntax: str
+    definition: str
+
+
+class _ChatFormat(msgspec.Struct):
+    grammar: _Grammar | None = None
+
+
+_CHAT_FORMAT_DECODER = msgspec.json.Decoder(_ChatFormat)
 _HEAD_DECODER = msgspec.json.Decoder(_Head)
 _HEADS_DECODER = msgspec.json.Decoder(list[_Head])
 _TOOL_DECODER = msgspec.json.Decoder(_ToolOnWire)
@@ -170,7 +180,7 @@ def _encode_tool(tool: Tool) -> dict[str, Any]:
         out["description"] = tool.description
     if tool.kind == "custom":
         if tool.format is not None:
-            out["format"] = tool.format
+            out["format"] = _flat_format(tool.format)
     else:
         out["parameters"] = _EMPTY_SCHEMA if tool.schema is None else tool.schema
         if tool.strict is not None or tool.family != FAMILY:
@@ -179,6 +189,15 @@ def _encode_tool(tool: Tool) -> dict[str, Any]:
     if tool.family == FAMILY:
         out.update(tool.native)
     return out
+
+
+def _flat_format(given: msgspec.Raw) -> Any:
+    """Chat clients wrap a grammar once more."""
+    try:
+        grammar = _CHAT_FORMAT_DECODER.decode(given).grammar
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return given
+    return given if grammar is None else {"type": "grammar", "syntax": grammar.syntax, "definition": grammar.definition}
 
 
 def encode_choice(choice: ToolChoice, tools: tuple[AnyTool, ...], native: msgspec.Raw | None) -> Any:

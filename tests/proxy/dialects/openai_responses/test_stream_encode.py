@@ -84,6 +84,13 @@ def test_a_stream_ends_in_the_answer_that_is_given_without_one() -> None:
     assert events[-1]["response"] == whole(ANSWER)
 
 
+def test_every_event_is_on_one_line_whatever_the_client_wrote() -> None:
+    written = b'{"model":"m","input":"hi","tools":[\r\n {"type":"function",\n "name":"f\\n"}\n]}'
+    request = DIALECT.decode_request(DIALECT.open_request(written), KEY)
+    events = check(stream(replay(ANSWER), request))
+    assert events[-1]["response"]["tools"] == [{"type": "function", "name": "f\n"}]
+
+
 def test_the_ladder_of_a_message() -> None:
     events = check(stream([Started(), PartStarted(0, Text("")), PartDelta(0, "a"), PartDelta(0, "b"), PartEnded(0), Finished()]))
     item_id = ids.make("msg_", REPLY_ID, 0)
