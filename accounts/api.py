@@ -116,7 +116,7 @@ def _row(key_id: str, kind: str | None) -> ApiKey | ManagementKey:
     identity = uuid_of(key_id)
     tables = [TABLES[kind]] if kind in TABLES else list(TABLES.values())
     for table in tables:
-        row = table.objects.filter(pk=identity).first()
+        row: ApiKey | ManagementKey | None = table.objects.filter(pk=identity).first()
         if row is not None:
             return row
     raise Refused("not_found", "Key not found")

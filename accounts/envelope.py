@@ -88,7 +88,7 @@ def stored(row: models.Model) -> None:
         duplicate = any(each.code in ("unique", "unique_together") for each in _leaves(problem))
         raise Refused("conflict" if duplicate else "invalid_request", _sentence(problem)) from None
     except IntegrityError:
-        raise Refused("conflict", f"This {row._meta.verbose_name} exists already") from None
+        raise Refused("conflict", f"This {row._meta.verbose_name} exists already") from None  # noqa: SLF001  (documented)
 
 
 def _leaves(problem: ValidationError) -> list[ValidationError]:

@@ -78,6 +78,7 @@ class RevisedQuerySet(models.QuerySet[Any]):
 class Revised(models.Model):
     """Base of the tables that are served from memory: every write bumps ``revision`` in its own transaction.
 
+    The counter comes first everywhere, so that two writers wait for each other there and nowhere in a circle.
     ``unrevised`` names the columns whose update alone changes nothing that is served.
     """
 
@@ -95,8 +96,8 @@ class Revised(models.Model):
     def save(self, *args: Any, **options: Any) -> None:
         """Save the row and bump the revision, or neither."""
         with transaction.atomic():
-            super().save(*args, **options)
             Revision.objects.bump(self.revision)
+            super().save(*args, **options)
 
     def delete(self, *args: Any, **options: Any) -> tuple[int, dict[str, int]]:
         """Delete the row with what hangs on it and bump the revision, or neither."""

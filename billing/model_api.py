@@ -20,11 +20,33 @@ from upstreams.models import Model, Route
 
 router = Router(tags=["models"])
 
-PLAIN = (
-    "name display_name provider aliases context_window max_output_tokens is_active path_prefix strategy fallbacks timeout_seconds"
-    " cooldown_seconds hedge_after_ms allow_anonymous max_tokens_default max_tokens_cap temperature system_replacements system_append"
-    " inject_progress body_defaults body_extensions tool_enforcement repair_tool_history quirks"
-).split()
+PLAIN = [
+    "name",
+    "display_name",
+    "provider",
+    "aliases",
+    "context_window",
+    "max_output_tokens",
+    "is_active",
+    "path_prefix",
+    "strategy",
+    "fallbacks",
+    "timeout_seconds",
+    "cooldown_seconds",
+    "hedge_after_ms",
+    "allow_anonymous",
+    "max_tokens_default",
+    "max_tokens_cap",
+    "temperature",
+    "system_replacements",
+    "system_append",
+    "inject_progress",
+    "body_defaults",
+    "body_extensions",
+    "tool_enforcement",
+    "repair_tool_history",
+    "quirks",
+]
 CLEARED_BY_NULL: dict[str, Any] = {
     "display_name": None,
     "provider": "",
@@ -198,7 +220,7 @@ def _wanted(item: Any) -> discovery.Listed:
 
 def found(model_id: str) -> Model:
     """The model of an id; raises :class:`Refused`."""
-    row = Model.objects.filter(pk=uuid_of(model_id)).first()
+    row: Model | None = Model.objects.filter(pk=uuid_of(model_id)).first()
     if row is None:
         raise Refused("not_found", "Model not found")
     return row

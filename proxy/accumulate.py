@@ -50,7 +50,10 @@ class _Open:
         words = "".join(self.pieces)
         if isinstance(head, Text):
             return msgspec.structs.replace(
-                head, text=head.text + words, citations=head.citations + tuple(self.citations), logprobs=head.logprobs + tuple(self.logprobs)
+                head,
+                text=head.text + words,
+                citations=head.citations + tuple(self.citations),
+                logprobs=head.logprobs + tuple(self.logprobs),
             )
         if isinstance(head, Reasoning):
             return Reasoning(head.text + words, self.seal or head.seal)

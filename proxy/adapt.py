@@ -70,7 +70,7 @@ def _without_foreign_tools(request: Request, family: str) -> tuple[Request, tupl
     for tool in foreign:
         if choice is not None and choice.mode == "tool" and choice.name in (tool.name, tool.type):
             raise ClientMistake(
-                f"tool_choice: the tool {tool.name!r} ({tool.type}) runs on its vendor's side and is not available at this model's upstream",
+                f"tool_choice: the tool {tool.name!r} ({tool.type}) runs on its vendor's side and this model's upstream does not have it",
                 param="tool_choice",
             )
     left = tuple(tool for tool in request.tools if tool not in foreign)
@@ -171,7 +171,9 @@ def _wrapped_description(tool: Tool) -> str:
     if tool.format is not None:
         form = msgspec.json.decode(tool.format)
         if isinstance(form, dict) and isinstance(form.get("definition"), str):
-            paragraphs.append(f"The input must follow this {form.get('syntax', '')} grammar:".replace("  ", " ") + f"\n{form['definition']}")
+            paragraphs.append(
+                f"The input must follow this {form.get('syntax', '')} grammar:".replace("  ", " ") + f"\n{form['definition']}"
+            )
     return "\n\n".join(paragraphs)
 
 
@@ -231,10 +233,14 @@ def _without(schema: Any, refused: frozenset[str]) -> Any:
     if not isinstance(schema, dict):
         return schema
     return {
-        key: {name: _without(each, refused) for name, each in value.items()} if key in _NAMED_SCHEMAS and isinstance(value, dict) else _without(value, refused)
+        key: _each_without(value, refused) if key in _NAMED_SCHEMAS and isinstance(value, dict) else _without(value, refused)
         for key, value in schema.items()
         if key not in refused
     }
+
+
+def _each_without(schemas: dict[str, Any], refused: frozenset[str]) -> dict[str, Any]:
+    return {name: _without(each, refused) for name, each in schemas.items()}
 
 
 def _refuse_images(request: Request, quirks: Quirks) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from time import perf_counter_ns
 
 import msgspec
@@ -131,7 +131,7 @@ class Attempt:
 
     # --- streams -----------------------------------------------------------------------------------------------------------
 
-    async def stream(self, ended: Callable[[Attempt], None]) -> AsyncIterator[bytes]:
+    async def stream(self, ended: Callable[[Attempt], None]) -> AsyncGenerator[bytes, None]:
         """The client's bytes, from the first meaningful event on; ``ended`` is called before the last piece.
 
         Raises :class:`UpstreamFailed` only before the first piece: afterwards a failure is the event that ends the stream.

@@ -78,7 +78,11 @@ class Attempts:
         self._learn(target, found, error.failure)
         if not found.elsewhere:
             raise error
-        if not (error.answered or error.reconnected) and error.failure.kind in ("connect", "network") and id(target) not in self._reconnected:
+        if (
+            not (error.answered or error.reconnected)
+            and error.failure.kind in ("connect", "network")
+            and id(target) not in self._reconnected
+        ):
             self._reconnected.add(id(target))
             self._waiting.insert(0, target)
         elif found.again:
@@ -90,7 +94,9 @@ class Attempts:
             standing.upstream_failed(target.upstream.id)
         seconds = target.upstream.cooldown if target.model.cooldown_seconds is None else target.model.cooldown_seconds
         if found.disables and target.credential is not None:
-            if not disabling.disable(target.upstream, target.credential, f"the upstream answered {failure.status}: {failure.message}"[:500]):
+            if not disabling.disable(
+                target.upstream, target.credential, f"the upstream answered {failure.status}: {failure.message}"[:500]
+            ):
                 self._cool("key", target, seconds, failure)
         elif found.cools is not None:
             self._cool(found.cools, target, seconds, failure)

@@ -44,6 +44,8 @@ class Citation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Text(msgspec.Struct, frozen=True):
+    """Words. ``logprobs`` are the entries that chat and Responses share, as they came."""
+
     text: str
     cache: CacheMark | None = None
     citations: tuple[Citation, ...] = ()
@@ -61,6 +63,8 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Image(msgspec.Struct, frozen=True):
+    """A picture to look at; ``detail`` is OpenAI's word for how closely."""
+
     source: Source
     detail: str | None = None
     cache: CacheMark | None = None
@@ -82,6 +86,8 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class Audio(msgspec.Struct, frozen=True):
+    """Sound, base64; ``format`` is ``wav`` or ``mp3``."""
+
     data: str
     format: str
     at: str = ""
@@ -120,6 +126,8 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class ToolResult(msgspec.Struct, frozen=True):
+    """What a tool gave for the call ``call_id``."""
+
     call_id: str
     content: tuple[Part, ...] = ()
     is_error: bool = False
@@ -213,6 +221,8 @@ class ReasoningSetting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutputFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """The shape that the answer's text must have."""
+
     kind: Literal["json_schema", "json_object"]
     name: str = ""
     schema: msgspec.Raw | None = None
@@ -290,6 +300,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the answer ended."""
+
     reason: FinishReason = "end"
     stop_sequence: str | None = None
     details: dict[str, Any] | None = None
@@ -336,6 +348,8 @@ class PartDelta(msgspec.Struct, frozen=True):
 
 
 class Cited(msgspec.Struct, frozen=True):
+    """The open text part names a source."""
+
     index: int
     citation: Citation
 
@@ -354,6 +368,8 @@ class UsageReported(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
+    """The stream is complete."""
+
     finish: Finish = Finish()
 
 

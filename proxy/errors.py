@@ -120,7 +120,7 @@ class GatewayError(Exception):
         self.failure = failure
 
 
-class ClientMistake(GatewayError):
+class ClientMistake(GatewayError):  # noqa: N818  (it says whose fault it is)
     """The client's request cannot be served as it is; no upstream is called."""
 
     def __init__(
@@ -136,7 +136,7 @@ class ClientMistake(GatewayError):
         super().__init__(Failure(kind=kind, message=message, param=param, code=code, details=details, headers=headers or {}))
 
 
-class UpstreamFailed(GatewayError):
+class UpstreamFailed(GatewayError):  # noqa: N818  (it says what happened)
     """An upstream refused, broke off or could not be reached.
 
     ``retryable``: another candidate may be tried. ``answered``: at least one byte of a response had arrived, so the

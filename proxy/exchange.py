@@ -16,12 +16,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from types import TracebackType
 
 from django.conf import settings
 
 from accounts import keys, limits
 from accounts.keys import Key
 from billing import prices
+from billing.metering import Outcome
 from proxy import needs
 from proxy.attempt import Attempt, Call
 from proxy.attempts import Attempts
@@ -65,7 +67,6 @@ class Exchange:
     """One request on its way; the methods stand in the order in which they are used."""
 
     call: Call
-    attempts: Attempts
 
     def __init__(self, http: HttpRequest, dialect: Dialect, prefix: str) -> None:
         self.http = http
@@ -73,6 +74,7 @@ class Exchange:
         self.prefix = prefix
         self.record = Record(http, dialect.name)
         self.lease = limits.UNLIMITED
+        self.attempts: Attempts | None = None
         self.session: str | None = None
         self.deadline: float | None = None
         self.told = False
@@ -118,23 +120,29 @@ class Exchange:
         )
         self.attempts = Attempts(planned, standing.current(), request_id=self.http.request_id)
 
+    def planned(self) -> Attempts:
+        """The tries of this request, once it was admitted."""
+        assert self.attempts is not None
+        return self.attempts
+
     # --- whole answers -------------------------------------------------------------------------------------------------
 
     async def whole(self) -> JsonBytes:
         """The answer in one piece, from the first target that gives one."""
+        attempts = self.planned()
         async with self.in_time():
-            while (target := await self.attempts.next()) is not None:
+            while (target := await attempts.next()) is not None:
                 attempt = Attempt(self.call, target)
                 try:
-                    body = await self.attempts.sent(attempt).whole()
+                    body = await attempts.sent(attempt).whole()
                 except UpstreamFailed as error:
-                    self.attempts.failed(attempt, error)
+                    attempts.failed(attempt, error)
                 except ClientMistake as mistake:
-                    self.attempts.unfit(attempt, mistake)
+                    attempts.unfit(attempt, mistake)
                 else:
                     self.ended(attempt)
                     return JsonBytes(body, headers=self.reply_headers(attempt))
-        raise self.attempts.exhausted()
+        raise attempts.exhausted()
 
     # --- streams ---------------------------------------------------------------------------------------------------------
 
@@ -143,7 +151,7 @@ class Exchange:
         return EventStream(
             self.tell(),
             media_type=self.dialect.framing.media_type,
-            headers=lambda: self.reply_headers(self.attempts.tried[-1] if self.attempts.tried else None),
+            headers=lambda: self.reply_headers(self.tried[-1] if self.tried else None),
             keepalive=self.dialect.keepalive,
             opening=self.open_early,
             hold_seconds=HOLD_SECONDS,
@@ -167,20 +175,21 @@ class Exchange:
 
     async def first_piece(self) -> tuple[bytes, AsyncGenerator[bytes, None]]:
         """The first meaningful bytes, and the stream that they come from."""
+        attempts = self.planned()
         async with self.in_time():
-            while (target := await self.attempts.next()) is not None:
+            while (target := await attempts.next()) is not None:
                 attempt = Attempt(self.call, target)
-                pieces = self.attempts.sent(attempt).stream(self.ended)
+                pieces = attempts.sent(attempt).stream(self.ended)
                 try:
                     first = await anext(pieces)
                 except UpstreamFailed as error:
-                    self.attempts.failed(attempt, error)
+                    attempts.failed(attempt, error)
                 except ClientMistake as mistake:
-                    self.attempts.unfit(attempt, mistake)
+                    attempts.unfit(attempt, mistake)
                 else:
                     self.told = True
                     return first, pieces
-        raise self.attempts.exhausted()
+        raise attempts.exhausted()
 
     def open_early(self) -> bytes:
         """The hold is over: begin the client's stream although no upstream has said anything yet."""
@@ -202,10 +211,10 @@ class Exchange:
     def ended(self, attempt: Attempt) -> None:
         """An answer is complete, or broke off after its first event: record it, before its last bytes are sent."""
         if attempt.failure is None:
-            self.attempts.succeeded(attempt, self.session)
+            self.planned().succeeded(attempt, self.session)
             self.write("finished", status=200)
         else:
-            self.attempts.broke_off(attempt)
+            self.planned().broke_off(attempt)
             self.write("failed", status=200, failure=attempt.failure)
 
     def refuse(self, failure: Failure) -> JsonBytes:
@@ -214,7 +223,8 @@ class Exchange:
         shown = self.dialect.encode_error(failure, self.http.request_id)
         tried = self.tried
         self.write("failed" if tried else "rejected", status=200 if self.told else shown.status, failure=failure)
-        return JsonBytes(shown.body, status=shown.status, headers=[*shown.headers.items(), *self.reply_headers(tried[-1] if tried else None)])
+        own = self.reply_headers(tried[-1] if tried else None)
+        return JsonBytes(shown.body, status=shown.status, headers=[*shown.headers.items(), *own])
 
     def abandon(self, error: BaseException) -> None:
         """The client has left, or a defect ended the request."""
@@ -225,16 +235,16 @@ class Exchange:
         else:
             self.write("cancelled", status=200 if self.told else None)
 
-    def write(self, outcome: str, *, status: int | None, failure: Failure | None = None) -> None:
+    def write(self, outcome: Outcome, *, status: int | None, failure: Failure | None = None) -> None:
         """The journal's line, and what the key's limits lent."""
-        skips = self.attempts.skips if self.tried or outcome == "rejected" and hasattr(self, "attempts") else None
-        tokens = self.record.write(outcome, status=status, attempts=self.tried, skips=skips, failure=failure)  # type: ignore[arg-type]
+        skips = self.attempts.skips if self.attempts is not None else None
+        tokens = self.record.write(outcome, status=status, attempts=self.tried, skips=skips, failure=failure)
         self.lease.release(tokens=tokens)
 
     @property
     def tried(self) -> list[Attempt]:
         """The attempts that were sent so far."""
-        return self.attempts.tried if hasattr(self, "attempts") else []
+        return [] if self.attempts is None else self.attempts.tried
 
     def reply_headers(self, attempt: Attempt | None) -> list[tuple[str, str]]:
         """What the client gets to see of the upstream's headers, and the gateway's own."""
@@ -261,11 +271,11 @@ class _Deadline:
         if self._timeout is not None:
             await self._timeout.__aenter__()
 
-    async def __aexit__(self, kind: object, error: object, trace: object) -> bool | None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._timeout is None:
-            return None
+            return
         try:
-            return await self._timeout.__aexit__(kind, error, trace)  # type: ignore[arg-type]
+            await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError:
             raise UpstreamFailed(Failure(kind="timeout", message="No answer within the model's time limit"), retryable=False) from None
 

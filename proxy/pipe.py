@@ -9,7 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from proxy.canonical import Event, Failed, Finish, Finished, PartDelta, PartStarted, Reasoning, Started, Text, ToolCall, Usage, UsageReported
+from proxy.canonical import (
+    Event,
+    Failed,
+    Finish,
+    Finished,
+    PartDelta,
+    PartStarted,
+    Reasoning,
+    Started,
+    Text,
+    ToolCall,
+    Usage,
+    UsageReported,
+)
 from proxy.dialects.base import Dialect, Reply, StreamEncoder
 from proxy.errors import Failure
 from proxy.framing.sse import Frame
@@ -150,9 +163,7 @@ class Pipe:
 
     def _on_part(self, event: PartStarted) -> None:
         head = event.part
-        if isinstance(head, ToolCall) or (isinstance(head, Reasoning) and head.seal is not None):
-            self.has_content = True
-        elif not isinstance(head, Text | Reasoning):
+        if isinstance(head, ToolCall) or (isinstance(head, Reasoning) and head.seal is not None) or not isinstance(head, Text | Reasoning):
             self.has_content = True
 
     def _on_started(self, event: Started) -> None:

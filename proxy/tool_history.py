@@ -56,7 +56,9 @@ def _refuse_results(run: tuple[Message, ...]) -> None:
     for message in run:
         for part in message.parts:
             if isinstance(part, ToolResult):
-                raise ClientMistake(f"messages: the tool result for {part.call_id!r} has no tool call in the turn before it", param="messages")
+                raise ClientMistake(
+                    f"messages: the tool result for {part.call_id!r} has no tool call in the turn before it", param="messages"
+                )
 
 
 def _answered(calls: dict[str, ToolCall], run: tuple[Message, ...], *, insert: bool) -> list[Message]:
@@ -66,7 +68,9 @@ def _answered(calls: dict[str, ToolCall], run: tuple[Message, ...], *, insert: b
         for part in message.parts:
             if isinstance(part, ToolResult):
                 if part.call_id not in calls:
-                    raise ClientMistake(f"messages: the tool result for {part.call_id!r} has no tool call in the turn before it", param="messages")
+                    raise ClientMistake(
+                        f"messages: the tool result for {part.call_id!r} has no tool call in the turn before it", param="messages"
+                    )
                 if part.call_id in results:
                     raise ClientMistake(f"messages: the tool call {part.call_id!r} has more than one result", param="messages")
                 results[part.call_id] = part

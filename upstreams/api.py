@@ -142,13 +142,13 @@ def delete_upstream(request: HttpRequest, upstream_id: str) -> dict[str, Any]:
 
 def found(upstream_id: str) -> Upstream:
     """The upstream of an id; raises :class:`Refused`."""
-    row = Upstream.objects.filter(pk=uuid_of(upstream_id)).first()
+    row: Upstream | None = Upstream.objects.filter(pk=uuid_of(upstream_id)).first()
     if row is None:
         raise Refused("not_found", "Upstream not found")
     return row
 
 
-def deleted(table: type[Upstream] | Any, ids: list[str]) -> int:
+def deleted(table: Any, ids: list[str]) -> int:
     """Delete the rows of ``ids`` and count them; raises :class:`Refused` for none and for what is no id."""
     if not ids:
         raise Refused("invalid_request", "At least one ID is required")
@@ -196,10 +196,24 @@ def _set_credential(row: Upstream, body: UpstreamFields) -> None:
 
 def shown(row: Upstream) -> dict[str, Any]:
     """An upstream as the API shows it; secrets never are."""
-    fields = (
-        "region priority is_active auth_header auth_scheme extra_headers connect_timeout_seconds first_byte_timeout_seconds"
-        " idle_timeout_seconds max_retries retry_base_delay_ms cooldown_seconds pass_client_credentials test_model quirks capabilities"
-    ).split()
+    fields = [
+        "region",
+        "priority",
+        "is_active",
+        "auth_header",
+        "auth_scheme",
+        "extra_headers",
+        "connect_timeout_seconds",
+        "first_byte_timeout_seconds",
+        "idle_timeout_seconds",
+        "max_retries",
+        "retry_base_delay_ms",
+        "cooldown_seconds",
+        "pass_client_credentials",
+        "test_model",
+        "quirks",
+        "capabilities",
+    ]
     return {
         "id": str(row.id),
         "name": row.name,

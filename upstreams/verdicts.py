@@ -131,7 +131,7 @@ def _reset(text: str, now: float) -> float | None:
         return number - now if number > 1_000_000_000 else number
     if "T" in text:
         try:
-            moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+            moment = datetime.fromisoformat(text)
         except ValueError:
             return None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now

@@ -65,6 +65,8 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamDecoder(Protocol):
+    """Reads one upstream's stream."""
+
     def feed(self, frame: Frame) -> list[Event]:
         """The events that one frame tells. Nothing follows ``Finished`` or ``Failed``; later frames are ignored."""
         ...
@@ -75,15 +77,23 @@ class StreamDecoder(Protocol):
 
 
 class StreamEncoder(Protocol):
+    """Writes one client's stream."""
+
     def feed(self, event: Event) -> list[Frame]:
         """The frames that tell one event, perhaps none; the last ones come with ``Finished`` or ``Failed``."""
         ...
 
 
 class FrameReader(Protocol):
-    def feed(self, chunk: bytes) -> list[Frame]: ...
+    """Cuts bytes into frames, however they were split."""
 
-    def close(self) -> list[Frame]: ...
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """The frames that one read completed."""
+        ...
+
+    def close(self) -> list[Frame]:
+        """What is left at the end of the bytes."""
+        ...
 
 
 class Framing(Protocol):
@@ -91,12 +101,18 @@ class Framing(Protocol):
 
     media_type: str
 
-    def reader(self) -> FrameReader: ...
+    def reader(self) -> FrameReader:
+        """A new reader for one stream."""
+        ...
 
-    def write(self, frame: Frame) -> bytes: ...
+    def write(self, frame: Frame) -> bytes:
+        """The bytes of one frame."""
+        ...
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
+    """A whole error answer, without the headers that all answers have."""
+
     status: int
     body: bytes
     headers: dict[str, str] = {}

@@ -4,8 +4,8 @@ import pytest
 
 from proxy.accumulate import Accumulator, accumulate, replay
 from proxy.canonical import (
-    Cited,
     Citation,
+    Cited,
     Failed,
     Finish,
     Finished,
@@ -61,7 +61,12 @@ def test_interleaved_parts_keep_the_order_in_which_they_began() -> None:
 
 
 def test_a_later_usage_replaces_an_earlier_one() -> None:
-    events = [Started("i", "m", Usage(fresh=9)), UsageReported(Usage(fresh=9, output=1)), UsageReported(Usage(fresh=8, output=2)), Finished()]
+    events = [
+        Started("i", "m", Usage(fresh=9)),
+        UsageReported(Usage(fresh=9, output=1)),
+        UsageReported(Usage(fresh=8, output=2)),
+        Finished(),
+    ]
     assert accumulate(events).usage == Usage(fresh=8, output=2)
 
 

@@ -98,12 +98,17 @@ class TestToolNames:
         ]
 
     def test_namespaces_are_flattened_and_led_back(self) -> None:
-        given = request(tools=(Tool(name="exec", namespace="functions"), Tool(name="exec", namespace="clock"), Tool(name="wait", namespace="clock")))
+        given = request(
+            tools=(Tool(name="exec", namespace="functions"), Tool(name="exec", namespace="clock"), Tool(name="wait", namespace="clock"))
+        )
         adapted = adapt(given, Destination(model="up", dialect="c"), family="c", traits=CHAT)
         assert [tool.name for tool in adapted.request.tools] == ["functions__exec", "clock__exec", "clock__wait"]
         reply = Response(id="1", model="up", parts=(call("a", "clock__exec"), call("b", "wait")), finish=Finish(reason="tool_calls"))
         assert adapted.restorer is not None
-        assert adapted.restorer.response(reply).parts == (ToolCall("a", "exec", "{}", namespace="clock"), ToolCall("b", "wait", "{}", namespace="clock"))
+        assert adapted.restorer.response(reply).parts == (
+            ToolCall("a", "exec", "{}", namespace="clock"),
+            ToolCall("b", "wait", "{}", namespace="clock"),
+        )
 
     def test_native_namespaces_stay(self) -> None:
         given = request(tools=(Tool(name="exec", namespace="functions"),))
@@ -121,23 +126,34 @@ class TestCustomTools:
     def test_a_custom_tool_travels_as_a_function_with_one_string(self) -> None:
         given = request(
             tools=(self.tool,),
-            messages=(ASK, Message("assistant", (ToolCall("a", "apply_patch", '*** "x"', kind="custom"),)), Message("user", (ToolResult("a", kind="custom"),))),
+            messages=(
+                ASK,
+                Message("assistant", (ToolCall("a", "apply_patch", '*** "x"', kind="custom"),)),
+                Message("user", (ToolResult("a", kind="custom"),)),
+            ),
         )
         expected = request(
             tools=(
                 Tool(
                     name="apply_patch",
-                    description="Edit files.\n\nGive the tool's whole input as the string `input`.\n\nThe input must follow this lark grammar:\nstart: x",
+                    description="Edit files.\n\nGive the tool's whole input as the string `input`."
+                    "\n\nThe input must follow this lark grammar:\nstart: x",
                     schema=msgspec.Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}'),
                 ),
             ),
-            messages=(ASK, Message("assistant", (ToolCall("a", "apply_patch", '{"input":"*** \\"x\\""}'),)), Message("user", (ToolResult("a"),))),
+            messages=(
+                ASK,
+                Message("assistant", (ToolCall("a", "apply_patch", '{"input":"*** \\"x\\""}'),)),
+                Message("user", (ToolResult("a"),)),
+            ),
         )
         assert fitted(given) == expected
 
     def test_its_reply_is_unwrapped(self) -> None:
         adapted = adapt(request(tools=(self.tool,)), Destination(model="up", dialect="c"), family="c", traits=CHAT)
-        reply = Response(id="1", model="up", parts=(ToolCall("a", "apply_patch", '{"input": "line\\n"}'),), finish=Finish(reason="tool_calls"))
+        reply = Response(
+            id="1", model="up", parts=(ToolCall("a", "apply_patch", '{"input": "line\\n"}'),), finish=Finish(reason="tool_calls")
+        )
         assert adapted.restorer is not None
         assert adapted.restorer.response(reply).parts == (ToolCall("a", "apply_patch", "line\n", kind="custom"),)
 
@@ -172,12 +188,20 @@ class TestHostedTools:
 class TestToolHistory:
     def test_an_unanswered_call_gets_an_error_result_beside_the_others(self) -> None:
         given = request(messages=(ASK, Message("assistant", (call("a"), call("b"))), Message("user", (ToolResult("b"), Text("go on")))))
-        expected = (ASK, Message("assistant", (call("a"), call("b"))), Message("user", (ToolResult("b"), ToolResult("a", (Text("(no result)"),), True), Text("go on"))))
+        expected = (
+            ASK,
+            Message("assistant", (call("a"), call("b"))),
+            Message("user", (ToolResult("b"), ToolResult("a", (Text("(no result)"),), True), Text("go on"))),
+        )
         assert fitted(given).messages == expected
 
     def test_an_unanswered_call_before_the_next_assistant_turn_gets_a_turn_of_its_own(self) -> None:
         given = request(messages=(ASK, Message("assistant", (call("a"),))))
-        assert fitted(given).messages == (ASK, Message("assistant", (call("a"),)), Message("user", (ToolResult("a", (Text("(no result)"),), True),)))
+        assert fitted(given).messages == (
+            ASK,
+            Message("assistant", (call("a"),)),
+            Message("user", (ToolResult("a", (Text("(no result)"),), True),)),
+        )
 
     def test_results_move_before_system_messages_of_the_same_turn(self) -> None:
         late = Message("system", (Text("note"),))
@@ -200,8 +224,14 @@ class TestToolHistory:
         assert mistake(given, CHAT, Quirks(unanswered_calls="refuse")) == ("messages: the tool call 'a' has no result", "messages")
 
     def test_ids_become_legal_alike_in_calls_and_results(self) -> None:
-        turn = (Message("assistant", (call("functions.f:0"), call("functions_f_0"))), Message("user", (ToolResult("functions.f:0"), ToolResult("functions_f_0"))))
-        legal = (Message("assistant", (call("functions_f_0"), call("functions_f_0_2"))), Message("user", (ToolResult("functions_f_0"), ToolResult("functions_f_0_2"))))
+        turn = (
+            Message("assistant", (call("functions.f:0"), call("functions_f_0"))),
+            Message("user", (ToolResult("functions.f:0"), ToolResult("functions_f_0"))),
+        )
+        legal = (
+            Message("assistant", (call("functions_f_0"), call("functions_f_0_2"))),
+            Message("user", (ToolResult("functions_f_0"), ToolResult("functions_f_0_2"))),
+        )
         assert fitted(request(messages=(ASK, *turn)), STRICT).messages == (ASK, *legal)
         assert fitted(request(messages=(ASK, *turn)), CHAT).messages == (ASK, *turn)
 
@@ -222,7 +252,9 @@ class TestQuirks:
         assert fitted(given) == given
 
     def test_refused_schema_keywords_are_removed_but_not_properties_of_that_name(self) -> None:
-        schema = msgspec.Raw(b'{"type":"object","additionalProperties":false,"properties":{"additionalProperties":{"type":"string","minLength":1}}}')
+        schema = msgspec.Raw(
+            b'{"type":"object","additionalProperties":false,"properties":{"additionalProperties":{"type":"string","minLength":1}}}'
+        )
         clean = msgspec.Raw(b'{"type":"object","properties":{"additionalProperties":{"type":"string"}}}')
         quirks = Quirks(schema_keywords_refused=("additionalProperties", "minLength"))
         assert fitted(request(tools=(Tool(name="f", schema=schema),)), CHAT, quirks) == request(tools=(Tool(name="f", schema=clean),))
@@ -236,7 +268,8 @@ class TestQuirks:
         given = request(output=OutputFormat(kind="json_schema", schema=schema))
         adapted = adapt(given, Destination(model="up", dialect="c", quirks=Quirks(structured_output=False)), family="c", traits=CHAT)
         assert adapted.request == request(
-            tools=(Tool(name="json_output", description="Give the final answer.", schema=schema),), tool_choice=ToolChoice(mode="tool", name="json_output")
+            tools=(Tool(name="json_output", description="Give the final answer.", schema=schema),),
+            tool_choice=ToolChoice(mode="tool", name="json_output"),
         )
         reply = Response(id="1", model="up", parts=(ToolCall("a", "json_output", '{"x":1}'),), finish=Finish(reason="tool_calls"))
         assert adapted.restorer is not None

@@ -24,14 +24,21 @@ def test_the_carrier_is_the_documented_json_with_a_signature() -> None:
     carrier = pack(Seal("openai_responses", "up", {"id": "rs_1", "encrypted_content": "xyz"}), KEY)
     assert is_carrier(carrier)
     packed = json.loads(base64.urlsafe_b64decode(carrier.removeprefix("pxr1.") + "=="))
-    assert {key: packed[key] for key in "voud"} == {"v": 1, "o": "openai_responses", "u": "up", "d": {"encrypted_content": "xyz", "id": "rs_1"}}
+    assert {key: packed[key] for key in "voud"} == {
+        "v": 1,
+        "o": "openai_responses",
+        "u": "up",
+        "d": {"encrypted_content": "xyz", "id": "rs_1"},
+    }
 
 
 def test_the_same_seal_always_makes_the_same_carrier() -> None:
     assert pack(Seal("a", "u", {"x": "1", "y": "2"}), KEY) == pack(Seal("a", "u", {"y": "2", "x": "1"}), KEY)
 
 
-@pytest.mark.parametrize("text", ["", "EqQBCgIYAhIM", "pxr1.", "pxr1.!!!", "pxr1.e30", "pxr1." + base64.urlsafe_b64encode(b"[1]").decode(), "pxr1.\udc80"])
+@pytest.mark.parametrize(
+    "text", ["", "EqQBCgIYAhIM", "pxr1.", "pxr1.!!!", "pxr1.e30", "pxr1." + base64.urlsafe_b64encode(b"[1]").decode(), "pxr1.\udc80"]
+)
 def test_what_is_no_carrier_is_none(text: str) -> None:
     assert unpack(text, KEY) is None
 

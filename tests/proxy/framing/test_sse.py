@@ -25,7 +25,10 @@ STREAMS = {
     "comments, ids and retries": (b": OPENROUTER PROCESSING\n\nid: 3\nretry: 10\ndata: 1\n\n", [Frame(b"1")]),
     "an event line without data": (b"event: gone\n\ndata: 1\n\n", [Frame(b"1")]),
     "byte order mark": (b"\xef\xbb\xbfdata: 1\n\n", [Frame(b"1")]),
-    "U+2028 and multi-byte text": ('data: {"t":"a\u2028b\u00e9\U0001f600"}\n\n'.encode(), [Frame('{"t":"a\u2028b\u00e9\U0001f600"}'.encode())]),
+    "U+2028 and multi-byte text": (
+        'data: {"t":"a\u2028b\u00e9\U0001f600"}\n\n'.encode(),
+        [Frame('{"t":"a\u2028b\u00e9\U0001f600"}'.encode())],
+    ),
     "a last event without its blank line": (b'data: {"a":1}\n\ndata: {"b":2}', [Frame(b'{"a":1}'), Frame(b'{"b":2}')]),
     "a last event cut in its JSON": (b'data: {"a":1}\n\ndata: {"b":', [Frame(b'{"a":1}')]),
     "DONE without its blank line": (b"data: [DONE]", [Frame(b"[DONE]")]),
@@ -40,7 +43,12 @@ def test_a_stream_gives_its_frames_in_any_split(name: str, size: int) -> None:
     assert frames_of(stream, size) == frames
 
 
-@given(st.lists(st.tuples(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r\n")), st.sampled_from(["", "message_start", "x"]))), st.integers(1, 50))
+@given(
+    st.lists(
+        st.tuples(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r\n")), st.sampled_from(["", "message_start", "x"]))
+    ),
+    st.integers(1, 50),
+)
 def test_what_is_written_is_read_back(events: list[tuple[str, str]], size: int) -> None:
     frames = [Frame(f'"{data}"'.encode(), event) for data, event in events]
     assert frames_of(b"".join(write(frame) for frame in frames), size) == frames
