@@ -102,7 +102,7 @@ class _MessagesEncoder:
         content = _plain(parts, self._marks)
         last = self._out[-1] if self._out else None
         if self._dropped_between and last is not None and last["role"] == "user":
-            last["content"] = [*_as_parts(last["content"]), *_as_parts(content)]
+            last["content"] = _plain([*_as_parts(last["content"]), *_as_parts(content)], self._marks)
         else:
             whole: Wire = {"role": "user", "content": content}
             if message.name is not None and self._request.family == FAMILY:

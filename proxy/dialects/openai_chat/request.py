@@ -60,9 +60,8 @@ def patch_request(envelope: Envelope, destination: Destination, seal_key: bytes)
         fields.pop("stream_options", None)
     elif destination.quirks.stream_usage:
         fields["stream_options"] = _with_usage(fields.get("stream_options"))
-    messages = fields["messages"]
-    if _CARRIER in bytes(messages):
-        fields["messages"] = _without_carriers(messages)
+    if any(message.reasoning_details for message in _typed(envelope).messages):
+        fields["messages"] = _without_carriers(fields["messages"])
     return wire.encode(fields)
 
 

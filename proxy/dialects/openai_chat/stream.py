@@ -254,15 +254,24 @@ _ENDS = msgspec.json.Decoder(_Ends)
 def relay(model: str | None, hide_usage: bool) -> Callable[[Frame], Frame | None]:
     """From the upstream's chunk to the client's: the model's name, and no usage chunk that nobody asked for."""
     name = None if model is None else msgspec.json.encode(model)
+    theirs, ours = b"", b"" if name is None else b'"model":' + name
 
     def pass_on(frame: Frame) -> Frame | None:
+        nonlocal theirs
         data = frame.data
         if hide_usage and b'"usage"' in data and _is_usage_only(data):
             return None
         if name is None:
             return frame
+        if theirs and theirs in data and data.count(b'"model"') == 1:
+            return Frame(data.replace(theirs, ours), frame.event)
         changed = renamed(data, name)
-        return frame if changed is data else Frame(changed, frame.event)
+        if changed is data:
+            return frame
+        # Every chunk of a stream names the model in the same bytes: found once, they are replaced without a search for their end.
+        found = _MODEL.search(data)
+        theirs = found[0] if found else b""
+        return Frame(changed, frame.event)
 
     return pass_on
 
