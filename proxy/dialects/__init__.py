@@ -1,12 +1,13 @@
 """The dialects that the gateway speaks, by name. A new one is a folder and a line here."""
 
-from proxy.dialects import anthropic, openai_chat, openai_responses
+from proxy.dialects import anthropic, bedrock, openai_chat, openai_responses
 from proxy.dialects.base import Dialect
 
 REGISTRY: dict[str, Dialect] = {
     dialect.name: dialect
     for dialect in (
         anthropic.DIALECT,
+        bedrock.DIALECT,
         openai_chat.DIALECT,
         openai_responses.DIALECT,
     )

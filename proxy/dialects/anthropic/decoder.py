@@ -127,7 +127,7 @@ class Decoder:
         """A stream without ``message_stop`` is broken, however far it came."""
         if self._done:
             return []
-        return self._fail(Failure(kind="network", message="The upstream's stream ended before its message was complete"))
+        return self.fail(Failure(kind="network", message="The upstream's stream ended before its message was complete"))
 
     def _odd(self, frame: Frame) -> list[Event]:
         """A frame that does not fit: lone surrogates are mended, unknown events ignored, anything else breaks the stream."""
@@ -220,7 +220,7 @@ class Decoder:
 
     def _on_error(self, event: _Event) -> list[Event]:
         message, type_, details = read_error({"error": event.error})
-        return self._fail(stream_failure(message, type_, details))
+        return self.fail(stream_failure(message, type_, details))
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
@@ -292,9 +292,12 @@ class Decoder:
         return [PartDelta(index, text), PartEnded(index)]
 
     def _unreadable(self) -> list[Event]:
-        return self._fail(Failure(kind="bad_gateway", message="The upstream's stream holds an event that cannot be read"))
+        return self.fail(Failure(kind="bad_gateway", message="The upstream's stream holds an event that cannot be read"))
 
-    def _fail(self, failure: Failure) -> list[Event]:
+    def fail(self, failure: Failure) -> list[Event]:
+        """End the stream with a failure, unless it has ended."""
+        if self._done:
+            return []
         self._done = True
         return [Failed(failure)]
 

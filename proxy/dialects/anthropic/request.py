@@ -150,19 +150,24 @@ def _session(user: str) -> str | None:
 
 def encode_request(request: Request, destination: Destination) -> bytes:
     """Raises :class:`ClientMistake` for content that this wire cannot carry."""
-    body = {"model": destination.model, **encode_body(request, destination)}
+    # A client of this dialect knows whether its model takes late system messages: what it wrote stays where it is.
+    keeps_system = request.family == FAMILY or destination.quirks.late_system_native
+    body = {"model": destination.model, **encode_body(request, destination, late_system_native=keeps_system)}
     if destination.stream:
         body["stream"] = True
     return wire.encode(body)
 
 
-def encode_body(request: Request, destination: Destination) -> dict[str, Any]:
-    """The body but for what Bedrock keeps elsewhere: the model and whether to stream."""
+def encode_body(request: Request, destination: Destination, *, late_system_native: bool) -> dict[str, Any]:
+    """The body but for what Bedrock keeps elsewhere: the model and whether to stream.
+
+    ``late_system_native``: the model takes system messages inside the conversation.
+    """
     native = request.family == FAMILY
     extra = {name: raw for name, raw in request.extra.items() if name in EXTRA} if native else {}
     marks = Marks(native=native, automatic="cache_control" in extra)
     tools = [_marked_tool(tool, marks) for tool in request.tools]
-    writer = TurnWriter(family=request.family, quirks=destination.quirks, marks=marks)
+    writer = TurnWriter(native=native, keeps_system=late_system_native, unsigned=destination.quirks.unsigned_thinking, marks=marks)
     turns = writer.write(request.messages)
     _check_turns(turns, no_prefill=destination.quirks.no_prefill)
     system = writer.texts((*request.system, *writer.late_system, *_json_sentence(request)))

@@ -14,7 +14,6 @@ from proxy import wire
 from proxy.canonical import Audio, CacheMark, Document, Image, Message, Opaque, Reasoning, Text, ToolCall, ToolResult
 from proxy.dialects.anthropic.parts import FAMILY
 from proxy.errors import ClientMistake
-from proxy.quirks import Quirks
 
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _MARK = Raw(b'{"type":"ephemeral"}')
@@ -60,14 +59,18 @@ class Marks:
 
 
 class TurnWriter:
-    """Writes the messages of one request; ``late_system`` collects system text that cannot stay in its place."""
+    """Writes the messages of one request; ``late_system`` collects system text that cannot stay in its place.
 
-    def __init__(self, *, family: str, quirks: Quirks, marks: Marks) -> None:
+    ``native``: the client is of this family. ``keeps_system``: the model takes late system messages. ``unsigned``: it takes
+    thinking with an empty signature.
+    """
+
+    def __init__(self, *, native: bool, keeps_system: bool, unsigned: bool, marks: Marks) -> None:
         self.late_system: list[Text] = []
         self.turns: list[Turn] = []
-        self._native = family == FAMILY
-        self._keeps_system = self._native or quirks.late_system_native
-        self._unsigned = quirks.unsigned_thinking
+        self._native = native
+        self._keeps_system = keeps_system
+        self._unsigned = unsigned
         self._marks = marks
         self._waiting: list[Text | Opaque] = []
         self._encoders: dict[type, Callable[[Any], Block | None]] = {
