@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from simple_history.admin import SimpleHistoryAdmin
 from simple_history.utils import bulk_update_with_history
-from unfold.admin import ModelAdmin, StackedInline, TabularInline
+from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
 from upstreams import discovery, health
@@ -69,9 +69,11 @@ class CredentialInline(TabularInline):  # type: ignore[misc]  # unfold has no ty
     form = CredentialForm
     fields = ("name", "secret", "shown_secret", "access_key_id", "priority", "is_active")
     readonly_fields = ("shown_secret",)
-    extra = 0
-    min_num = 0
     verbose_name_plural = "Credentials"
+
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:  # noqa: ARG002  (Django's signature)
+        """One row to fill in on a new page."""
+        return 0 if obj else 1
 
     @display(description="State")
     def shown_secret(self, row: UpstreamCredential) -> str:
@@ -191,15 +193,16 @@ def _tell_health(request: HttpRequest, row: Upstream) -> None:
         messages.error(request, f"{row.name}: {report['error']}")
 
 
-class RouteInline(StackedInline):  # type: ignore[misc]  # unfold has no types
+class RouteInline(TabularInline):  # type: ignore[misc]  # unfold has no types
     """The ways to a model, on the model's own page."""
 
     model = Route
-    fields = (("upstream", "remote_name"), ("priority", "weight", "is_active"))
-    autocomplete_fields = ("upstream",)
-    extra = 0
-    min_num = 1
+    fields = ("upstream", "remote_name", "priority", "weight", "is_active")
     verbose_name_plural = "Routes: where requests for this model go"
+
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:  # noqa: ARG002  (Django's signature)
+        """One row to fill in on a new page."""
+        return 0 if obj else 1
 
 
 @admin.register(Model)
