@@ -1,8 +1,7 @@
 """Entries into tables, the fastest way each database has; each entry once, however often it comes.
 
-The rows of a batch go into a temporary table (COPY on PostgreSQL, one prepared statement on SQLite) and from there into
-the log. Only those that were not there yet come back, and only for those are tries and bodies written: whoever counts
-something up from log rows counts what came back, and never counts twice.
+Only the rows that were not in the log yet are told to the caller, and only for those are tries and bodies written: whoever
+counts something up from log rows counts what came back, and never counts twice.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import functools
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, overload
 
 import msgspec
 from django.db import models
@@ -23,6 +22,7 @@ from billing.models import RequestAttempt, RequestLog, RequestPayload
 Row = tuple[Any, ...]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LOG = RequestLog._meta.db_table  # noqa: SLF001  (documented by Django)
 _json = msgspec.json.Encoder().encode
 
 LOG_COLUMNS = (
@@ -44,36 +44,40 @@ PAYLOAD_COLUMNS = ("log_id", "timestamp", "request_body", "response_body", "trun
 def insert(connection: BaseDatabaseWrapper, entries: Sequence[Entry], *, now: datetime) -> list[Entry]:
     """Write entries inside the caller's transaction; those that were new, in their order."""
     made = moment(int((now - EPOCH) / timedelta(microseconds=1)))
-    table = RequestLog._meta.db_table  # noqa: SLF001  (documented by Django)
-    _stage(connection, table, [log_row(entry, made) for entry in entries])
-    columns = _list(LOG_COLUMNS)
-    with connection.cursor() as cursor:
-        # "WHERE true" keeps SQLite from reading ON CONFLICT as part of a join.
-        cursor.execute(
-            f'INSERT INTO "{table}" ({columns}) SELECT {columns} FROM incoming WHERE true ON CONFLICT DO NOTHING RETURNING id'  # noqa: S608
-        )
-        came_back = {_uuid(str(row[0])) for row in cursor.fetchall()}
-        cursor.execute("DELETE FROM incoming")
-    new = []
-    for entry in entries:
-        entry_id = _uuid(entry.id)
-        if entry_id in came_back:
-            came_back.remove(entry_id)  # the same entry twice in one batch is new once
-            new.append(entry)
+    by_id = {_uuid(entry.id): entry for entry in reversed(entries)}  # the same entry twice in one batch is one
+    log_rows = [log_row(entry, made) for entry in reversed(by_id.values())]
+    insert_new = _insert_new_on_postgresql if connection.vendor == "postgresql" else _insert_new_on_sqlite
+    new = [by_id[log_id] for log_id in insert_new(connection, log_rows)]
     _load(connection, RequestAttempt, ATTEMPT_COLUMNS, [row for entry in new if entry.tries for row in attempt_rows(entry)])
     _load(connection, RequestPayload, PAYLOAD_COLUMNS, [payload_row(entry) for entry in new if entry.payload])
     return new
 
 
-def _stage(connection: BaseDatabaseWrapper, table: str, rows: list[Row]) -> None:
-    """Fill the temporary table `incoming`, which has the columns of the log and no constraints."""
+def _insert_new_on_postgresql(connection: BaseDatabaseWrapper, log_rows: list[Row]) -> list[str]:
+    """COPY the rows into a temporary table without constraints and take from there what the log lacks; the ids taken."""
+    columns = _list(LOG_COLUMNS)
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(f'CREATE TEMPORARY TABLE IF NOT EXISTS incoming (LIKE "{table}") ON COMMIT DROP')
-            _copy(connection, cursor, "incoming", LOG_COLUMNS, rows)
-        else:
-            cursor.execute(f'CREATE TEMPORARY TABLE IF NOT EXISTS incoming AS SELECT {_list(LOG_COLUMNS)} FROM "{table}" LIMIT 0')  # noqa: S608
-            _executemany(cursor, "incoming", LOG_COLUMNS, rows)
+        cursor.execute(f'CREATE TEMPORARY TABLE IF NOT EXISTS incoming (LIKE "{LOG}") ON COMMIT DROP')
+        _copy(connection, cursor, "incoming", LOG_COLUMNS, log_rows)
+        cursor.execute(f'INSERT INTO "{LOG}" ({columns}) SELECT {columns} FROM incoming ON CONFLICT DO NOTHING RETURNING id')  # noqa: S608
+        taken = {log_id.hex for (log_id,) in cursor.fetchall()}
+        cursor.execute("DELETE FROM incoming")
+    return [row[0] for row in log_rows if row[0] in taken]
+
+
+def _insert_new_on_sqlite(connection: BaseDatabaseWrapper, log_rows: list[Row]) -> list[str]:
+    """Ask which rows the log has and insert the others; the ids inserted.
+
+    A transaction holds the one write lock from its beginning (`transaction_mode` IMMEDIATE), so nothing comes between. The
+    way through a temporary table takes a fifth longer.
+    """
+    with connection.cursor() as cursor:
+        asked = _json([row[0] for row in log_rows]).decode()
+        cursor.execute(f'SELECT id FROM "{LOG}" WHERE id IN (SELECT value FROM json_each(%s))', [asked])  # noqa: S608
+        known = {log_id for (log_id,) in cursor.fetchall()}
+        new = [row for row in log_rows if row[0] not in known]
+        _executemany(cursor, LOG, LOG_COLUMNS, new)
+    return [row[0] for row in new]
 
 
 def _load(connection: BaseDatabaseWrapper, model: type[models.Model], columns: Sequence[str], rows: list[Row]) -> None:
@@ -150,6 +154,10 @@ def _second(seconds: int) -> str:
     return str(EPOCH + timedelta(seconds=seconds))[:-6]
 
 
+@overload
+def _uuid(text: str) -> str: ...
+@overload
+def _uuid(text: str | None) -> str | None: ...
 def _uuid(text: str | None) -> str | None:
     """The 32 digits of a UUID: what SQLite holds and PostgreSQL reads."""
     return text and text.replace("-", "")
