@@ -19,6 +19,7 @@ from proxy.wire import Envelope
 from upstreams import client, headers
 from upstreams.credentials import auth_headers, url_for
 from upstreams.routing import Target
+from upstreams.sigv4 import signed_headers
 
 LINGER_SECONDS = 0.5
 """How long a finished stream's connection may take to end; after that it is closed instead of being used again."""
@@ -31,7 +32,7 @@ class Call:
         self.http = http
         self.dialect = dialect
         self.envelope = envelope
-        self.preparer = Preparer(dialect, envelope, seal_key)
+        self.preparer = Preparer(dialect, envelope, seal_key, betas=http.headers.get("anthropic-beta", ""))
         self.encoder: StreamEncoder | None = None
         self._identity = identity
         self._created = created
@@ -93,9 +94,12 @@ class Attempt:
     def _opening(self, prepared: Prepared) -> client.Opening:
         target = self.target
         up = headers.upward(self.call.http.headers, target.upstream.dialect, stream=prepared.stream)
+        if prepared.betas and "anthropic-beta" not in self.call.http.headers:
+            up.append(("anthropic-beta", prepared.betas))
         url = url_for(target.upstream, prepared.path, target.quirks)
+        own = signed_headers(target, url, prepared.body) if target.is_signed else auth_headers(target)
         self.began_ns = perf_counter_ns()
-        return client.open("POST", url, [*up, *auth_headers(target)], prepared.body, upstream=target.upstream)
+        return client.open("POST", url, [*up, *own], prepared.body, upstream=target.upstream)
 
     # --- whole answers ---------------------------------------------------------------------------------------------------
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
+from proxy import wire
 from proxy.adapt import adapt
 from proxy.canonical import Request
 from proxy.dialects.base import Destination, Dialect
 from proxy.restore import Restorer
 from proxy.wire import Envelope
+
+ANTHROPIC = "anthropic"
+"""The family that Anthropic and Bedrock share, and the name of the first."""
+BETAS = "anthropic_beta"
+_STRINGS = msgspec.json.Decoder(list[str])
+
+replace = msgspec.structs.replace
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,12 +33,16 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     hides_usage: bool = False
     restorer: Restorer | None = None
     dropped: tuple[str, ...] = ()
+    betas: str = ""
+    """Betas that the client gave in its body, for an upstream that reads them from a header."""
 
 
 class Preparer:
     """Makes bodies for the candidates of one request; the client's body is decoded at most once."""
 
-    def __init__(self, dialect: Dialect, envelope: Envelope, seal_key: bytes) -> None:
+    def __init__(self, dialect: Dialect, envelope: Envelope, seal_key: bytes, *, betas: str = "") -> None:
+        """``betas``: the value of the header ``anthropic-beta``; Bedrock upstreams want them in the body."""
+        self._betas = betas
         self._dialect = dialect
         self._envelope = envelope
         self._seal_key = seal_key
@@ -40,7 +52,11 @@ class Preparer:
     def request(self) -> Request:
         """The canonical request; raises :class:`~proxy.errors.ClientMistake` when the body makes no sense."""
         if self._request is None:
-            self._request = self._dialect.decode_request(self._envelope, self._seal_key)
+            request = self._dialect.decode_request(self._envelope, self._seal_key)
+            if self._betas and request.family == ANTHROPIC and BETAS not in request.extra:
+                names = [name.strip() for name in self._betas.split(",") if name.strip()]
+                request = replace(request, extra=request.extra | {BETAS: msgspec.Raw(wire.encode(names))})
+            self._request = request
         return self._request
 
     @property
@@ -58,13 +74,18 @@ class Preparer:
                 relayed=True,
                 hides_usage=destination.stream and not _asks_for_usage(self._envelope),
             )
-        adapted = adapt(self.request, destination, family=target.family, traits=target.traits)
+        request, betas = self.request, ""
+        if destination.dialect == ANTHROPIC and BETAS in request.extra:
+            betas = ",".join(wire.decode(request.extra[BETAS], _STRINGS, at=BETAS))
+            request = replace(request, extra={name: raw for name, raw in request.extra.items() if name != BETAS})
+        adapted = adapt(request, destination, family=target.family, traits=target.traits)
         return Prepared(
             body=target.encode_request(adapted.request, destination),
             path=target.path(destination),
             stream=destination.stream,
             restorer=adapted.restorer,
             dropped=adapted.dropped,
+            betas=betas,
         )
 
 

@@ -12,9 +12,13 @@ HOT = {
     ("POST", "/v1/messages"): views.messages,
     ("POST", "/v1/chat/completions"): views.chat_completions,
     ("POST", "/v1/chat/completions/stream"): views.chat_completions_stream,
+    ("POST", "/v1/responses"): views.responses,
+    ("POST", "/v1/responses/compact"): views.responses_compact,
     ("GET", "/v1/models"): views.models,
 }
 HOT_PATTERNS = [
+    ("POST", re.compile(r"/model/(?P<model>.+)/invoke"), views.invoke),
+    ("POST", re.compile(r"/model/(?P<model>.+)/invoke-with-response-stream"), views.invoke_stream),
     ("GET", re.compile(r"/v1/models/(?P<name>.+)"), views.model),
 ]
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
 from accounts import keys
 from proxy import exchange, listing
 from proxy.callers import presented_key, speaks_anthropic
-from proxy.dialects import REGISTRY
-from proxy.dialects.base import Dialect
+from proxy.canonical import Response
+from proxy.dialects import REGISTRY, bedrock
+from proxy.dialects.base import Dialect, Reply
+from proxy.dialects.openai_responses import compaction
 from proxy.errors import ClientMistake, GatewayError
 from proxy.requests import HttpRequest
 from proxy.responses import EventStream, JsonBytes
@@ -18,7 +20,9 @@ from proxy.wire import Envelope
 from upstreams import catalog
 
 ANTHROPIC = REGISTRY["anthropic"]
+BEDROCK = REGISTRY["bedrock"]
 OPENAI_CHAT = REGISTRY["openai_chat"]
+OPENAI_RESPONSES = REGISTRY["openai_responses"]
 
 DEFAULT_PAGE, LARGEST_PAGE = 20, 1000
 """Anthropic's page sizes of the list of models."""
@@ -42,6 +46,35 @@ async def chat_completions_stream(http: HttpRequest) -> JsonBytes | EventStream:
         return msgspec.structs.replace(envelope, stream=True, fields=envelope.fields | {"stream": msgspec.Raw(b"true")})
 
     return await exchange.serve(http, OPENAI_CHAT, opened=streamed)
+
+
+async def responses(http: HttpRequest) -> JsonBytes | EventStream:
+    """``POST /v1/responses``."""
+    return await exchange.serve(http, OPENAI_RESPONSES)
+
+
+async def responses_compact(http: HttpRequest) -> JsonBytes | EventStream:
+    """``POST /v1/responses/compact``: the conversation, summarised by the model into one item that comes back encrypted."""
+    asked: list[Envelope] = []
+
+    def opened(body: bytes) -> Envelope:
+        asked.append(compaction.as_request(OPENAI_RESPONSES.open_request(body)))
+        return asked[0]
+
+    def encoded(response: Response, reply: Reply) -> bytes:
+        return compaction.compact_reply(response, reply, asked[0])
+
+    return await exchange.serve(http, msgspec.structs.replace(OPENAI_RESPONSES, encode_response=encoded), opened=opened)
+
+
+async def invoke(http: HttpRequest, model: str) -> JsonBytes | EventStream:
+    """``POST /model/{id}/invoke``: Bedrock's InvokeModel, the model in the path."""
+    return await exchange.serve(http, BEDROCK, opened=bedrock.opener(unquote(model), stream=False))
+
+
+async def invoke_stream(http: HttpRequest, model: str) -> JsonBytes | EventStream:
+    """``POST /model/{id}/invoke-with-response-stream``."""
+    return await exchange.serve(http, BEDROCK, opened=bedrock.opener(unquote(model), stream=True))
 
 
 async def models(http: HttpRequest) -> JsonBytes:

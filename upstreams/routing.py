@@ -40,6 +40,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         """The credential's id; of an upstream without any, the upstream's own."""
         return self.credential.id if self.credential is not None else self.upstream.id
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether requests are signed with AWS's SigV4 instead of carrying a key."""
+        return self.upstream.dialect == "bedrock" and self.credential is not None and bool(self.credential.access_key_id)
+
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
     """What a request asks of its target. ``tokens``: an estimate of its input. ``session``: which turns belong together."""

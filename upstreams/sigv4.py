@@ -1,0 +1,38 @@
+"""AWS Signature Version 4 for Bedrock, by botocore; imported when the first request is signed, never at start."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any
+
+from upstreams.routing import Target
+
+SERVICE = "bedrock"
+_REGION_IN_HOST = re.compile(r"//bedrock-runtime\.([a-z0-9-]+)\.")
+DEFAULT_REGION = "us-east-1"
+
+
+def signed_headers(target: Target, url: str, body: bytes) -> list[tuple[str, str]]:
+    """The headers that sign a POST of ``body`` to ``url``, and the upstream's extra headers, which are not signed."""
+    from botocore.awsrequest import AWSRequest
+
+    assert target.credential is not None
+    request = AWSRequest(method="POST", url=url, data=body, headers={"content-type": "application/json"})
+    _signer(target.credential.access_key_id, target.credential.secret, region_of(target)).add_auth(request)
+    signed = [(name, value) for name, value in request.headers.items() if name.lower() != "content-type"]
+    return [*signed, *target.upstream.extra_headers.items()]
+
+
+def region_of(target: Target) -> str:
+    """The upstream's region: as configured, else as its address names it."""
+    match = _REGION_IN_HOST.search(target.upstream.base_url)
+    return target.upstream.region or (match[1] if match else DEFAULT_REGION)
+
+
+@functools.lru_cache(maxsize=256)
+def _signer(access_key: str, secret: str, region: str) -> Any:
+    from botocore.auth import SigV4Auth
+    from botocore.credentials import Credentials
+
+    return SigV4Auth(Credentials(access_key, secret), SERVICE, region)
