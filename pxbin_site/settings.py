@@ -126,4 +126,5 @@ UNFOLD = {
     "SITE_TITLE": "pxbin",
     "SITE_HEADER": "pxbin",
     "SITE_SYMBOL": "hub",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/pxbin/favicon.svg"}],
 }
