@@ -144,7 +144,7 @@ def _calls(question: Question) -> tuple[Call, ...]:
         return ()
     wanted = _forced(question) if question.choice == "tool" else _asked_for(question)
     if not wanted and must:
-        wanted = [(question.tools[0], [])]
+        wanted = [(question.tools[0], list(samples.objects_in(question.text))[:1])]
     calls = [_call(tool, given, prompt=question.text) for tool, objects in wanted for given in objects or (None,)]
     return tuple(calls if question.parallel else calls[:1])
 

@@ -89,7 +89,7 @@ def test_a_forced_tool_that_is_not_offered_is_refused():
 
 
 def test_any_takes_the_first_tool():
-    assert [call.name for call in calls("hello", choice="any")] == ["get_weather"]
+    assert calls('hello {"city": "Oslo"}', choice="any") == (Call("get_weather", '{"city": "Oslo"}'),)
 
 
 def test_none_calls_nothing():

@@ -1,0 +1,71 @@
+"""The JavaScript SDKs against a running gateway, with upstreams of both dialects behind it."""
+
+import pytest
+
+from tests.support.node import run_script
+
+THOUGHT = "The prompt has 2 words. I will repeat what I was told."
+
+
+def run(gateway, script, *arguments):
+    return run_script(script, *arguments, BASE_URL=gateway.url, KEY=gateway.client_key)
+
+
+def test_anthropics_sdk(gateway, model):
+    assert run(gateway, "anthropic_sdk.mjs", model) == {
+        "text": [[{"type": "text", "text": "Hello there"}], "end_turn", model, 3],
+        "stream": [["one ", "two ", "three"], "one two three", "end_turn", 4],
+        "tools": [
+            [["tool_use", "get_weather", {"city": "Oslo"}], ["tool_use", "get_time", {"city": "Rome"}]],
+            "tool_use",
+            "21 degrees\nnoon",
+        ],
+        "thinking": [["thinking", "text"], THOUGHT, True],
+        "image": "look\n[image/png, 3 bytes]",
+        "structured": {"city": "Oslo"},
+        "models": ["model", "model"],
+        "errors": {
+            "overloaded": ["OverloadedError", 529, "overloaded_error"],
+            "limited": ["RateLimitError", 429, "rate_limit_error"],
+            "bad": ["BadRequestError", 400, "invalid_request_error"],
+            "key": ["AuthenticationError", 401, "authentication_error"],
+            "model": ["NotFoundError", 404, "not_found_error"],
+            "midway": ["APIError", None, "overloaded_error"],
+            "cut": ["APIError", None, "api_error"],
+        },
+    }
+
+
+def test_openais_sdk(gateway, model):
+    assert run(gateway, "openai_sdk.mjs", model) == {
+        "text": ["Hello there", "stop", model, 3],
+        "stream": [["one ", "two ", "three"], 4],
+        "helper": ["one two three", "stop"],
+        "tools": "get_weather of Oslo\nget_time of Rome",
+        "reasoning": THOUGHT,
+        "image": "look\n[image/png, 3 bytes]",
+        "structured": {"city": "Oslo"},
+        "models": ["model", "model"],
+        "errors": {
+            "overloaded": ["InternalServerError", 503, "overloaded"],
+            "limited": ["RateLimitError", 429, "rate_limit_exceeded"],
+            "bad": ["BadRequestError", 400, None],
+            "key": ["AuthenticationError", 401, "invalid_api_key"],
+            "model": ["NotFoundError", 404, "model_not_found"],
+            "midway": ["APIError", None, "overloaded"],
+            "cut": ["APIError", None, None],
+        },
+    }
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "chat", "compatible"])
+def test_vercels_sdk(gateway, model, provider):
+    assert run(gateway, "ai_sdk.mjs", provider, model) == {
+        "text": ["Hello there", "stop", 3],
+        "stream": [["one ", "two ", "three"], "stop", 4],
+        "tools": [2, "get_weather of Oslo\nget_time of Rome"],
+        "structured": {"city": "Oslo"},
+        "image": "look\n[image/png, 3 bytes]",
+        "limited": ["AI_APICallError", 429],
+        "midway": ["text-delta", "error"],
+    }
