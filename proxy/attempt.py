@@ -15,6 +15,7 @@ from proxy.errors import Failure, UpstreamFailed
 from proxy.pipe import Pipe
 from proxy.prepare import Prepared, Preparer
 from proxy.requests import HttpRequest
+from proxy.tokens import estimate
 from proxy.wire import Envelope
 from upstreams import client, headers
 from upstreams.credentials import auth_headers, url_for
@@ -40,12 +41,14 @@ class Call:
 
     def reply(self) -> Reply:
         """What encoders need to know; made anew for each attempt, always with the same ids."""
+        request = self.preparer.decoded_or_bare
         return Reply(
             id=self._identity,
             created=self._created,
             model=self.envelope.model,
-            request=self.preparer.decoded_or_bare,
+            request=request,
             seal_key=self._seal_key,
+            input_estimate=estimate(request) if self.envelope.stream and request.messages else 0,
         )
 
     def open_early(self) -> bytes:

@@ -36,6 +36,11 @@ class Attempts:
         self._mistake: ClientMistake | None = None
         self._error: UpstreamFailed | None = None
 
+    @property
+    def targets(self) -> list[Target]:
+        """Those that have not been tried yet."""
+        return list(self._waiting)
+
     async def next(self) -> Target | None:
         """The target to try now, after a pause where one is due; ``None`` when there is nothing left to try."""
         if not self._waiting:

@@ -24,7 +24,7 @@ from accounts import keys, limits
 from accounts.keys import Key
 from billing import prices
 from billing.metering import Outcome
-from proxy import needs
+from proxy import counting, needs, wire
 from proxy.attempt import Attempt, Call
 from proxy.attempts import Attempts
 from proxy.callers import presented_key
@@ -61,6 +61,19 @@ async def serve(http: HttpRequest, dialect: Dialect, *, opened: Callable[[bytes]
         # Protects the ledger: also a cancelled request and a defect of ours leave their row. The handler answers.
         exchange.abandon(error)
         raise
+
+
+async def count(http: HttpRequest, dialect: Dialect, *, opened: Callable[[bytes], Envelope], prefix: str = "") -> Answer:
+    """Answer a question for the size of a request; like ``serve``, but nothing is generated and nothing is billed."""
+    exchange = Exchange(http, dialect, prefix)
+    try:
+        await exchange.admit(opened)
+        exchange.lease.release()
+        number = await counting.count(exchange.call, exchange.planned().targets)
+    except GatewayError as error:
+        return exchange.refuse(error.failure)
+    shown = {"object": "response.input_tokens", "input_tokens": number} if dialect.name == "openai_responses" else {"input_tokens": number}
+    return JsonBytes(wire.encode(shown))
 
 
 class Exchange:

@@ -10,6 +10,8 @@ from proxy import health, views
 
 HOT = {
     ("POST", "/v1/messages"): views.messages,
+    ("POST", "/v1/messages/count_tokens"): views.count_tokens,
+    ("POST", "/v1/responses/input_tokens"): views.input_tokens,
     ("POST", "/v1/chat/completions"): views.chat_completions,
     ("POST", "/v1/chat/completions/stream"): views.chat_completions_stream,
     ("POST", "/v1/responses"): views.responses,

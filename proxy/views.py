@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 
 from accounts import keys
-from proxy import exchange, listing
+from proxy import exchange, listing, wire
 from proxy.callers import presented_key, speaks_anthropic
 from proxy.canonical import Response
 from proxy.dialects import REGISTRY, bedrock
@@ -31,6 +31,21 @@ DEFAULT_PAGE, LARGEST_PAGE = 20, 1000
 async def messages(http: HttpRequest) -> JsonBytes | EventStream:
     """``POST /v1/messages``."""
     return await exchange.serve(http, ANTHROPIC)
+
+
+async def count_tokens(http: HttpRequest) -> JsonBytes | EventStream:
+    """``POST /v1/messages/count_tokens``: the body of a request, without ``max_tokens``."""
+
+    def opened(body: bytes) -> Envelope:
+        fields = wire.open_object(body)
+        return ANTHROPIC.open_request(wire.encode({"max_tokens": 1, **fields, "stream": False}))
+
+    return await exchange.count(http, ANTHROPIC, opened=opened)
+
+
+async def input_tokens(http: HttpRequest) -> JsonBytes | EventStream:
+    """``POST /v1/responses/input_tokens``."""
+    return await exchange.count(http, OPENAI_RESPONSES, opened=OPENAI_RESPONSES.open_request)
 
 
 async def chat_completions(http: HttpRequest) -> JsonBytes | EventStream:

@@ -15,7 +15,7 @@ DEFAULT_REGION = "us-east-1"
 
 def signed_headers(target: Target, url: str, body: bytes) -> list[tuple[str, str]]:
     """The headers that sign a POST of ``body`` to ``url``, and the upstream's extra headers, which are not signed."""
-    from botocore.awsrequest import AWSRequest
+    from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
 
     assert target.credential is not None
     request = AWSRequest(method="POST", url=url, data=body, headers={"content-type": "application/json"})
@@ -32,7 +32,7 @@ def region_of(target: Target) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _signer(access_key: str, secret: str, region: str) -> Any:
-    from botocore.auth import SigV4Auth
-    from botocore.credentials import Credentials
+    from botocore.auth import SigV4Auth  # type: ignore[import-untyped]
+    from botocore.credentials import Credentials  # type: ignore[import-untyped]
 
     return SigV4Auth(Credentials(access_key, secret), SERVICE, region)
