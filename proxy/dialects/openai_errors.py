@@ -38,8 +38,10 @@ _SHOWN: Mapping[str, tuple[int, str, str | None]] = {
 """Status, type and code of each kind of failure; a kind without its own code shows the upstream's."""
 
 _KIND_OF_WORD: Mapping[str, Kind] = {
+    "authentication_error": "upstream_auth",
     "context_length_exceeded": "context_length",
     "insufficient_quota": "quota",
+    "invalid_api_key": "upstream_auth",
     "invalid_request_error": "invalid_request",
     "model_not_found": "model_not_found",
     "overloaded": "overloaded",
@@ -86,8 +88,18 @@ def told(error: Any) -> Told:
         if isinstance(words, (list, dict)):
             words = told(words).message
         if isinstance(words, str) and words:
-            return Told(words, _word(error.get("type")), _word(error.get("code")), _word(error.get("param")))
+            return Told(words + _provider_words(error), _word(error.get("type")), _word(error.get("code")), _word(error.get("param")))
     return Told("", _word(error.get("type")), _word(error.get("code")), _word(error.get("param")))
+
+
+def _provider_words(error: dict[str, Any]) -> str:
+    """What the provider behind a router said, which OpenRouter hands on as text in ``metadata.raw``."""
+    metadata = error.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    if not isinstance(raw, str):
+        return ""
+    words = told(error_object(raw.encode("utf-8", "replace"))).message or _plain_words(raw.encode("utf-8", "replace"))
+    return f": {words}" if words else ""
 
 
 def _told_by_list(errors: list[Any]) -> Told:
@@ -104,12 +116,17 @@ def _word(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _name(code: str) -> str:
+    """A code that is a word; some servers repeat the status there."""
+    return "" if code.isdecimal() else code
+
+
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """The failure in an upstream's non-2xx answer; reads HTML, half a JSON and nothing at all."""
     parsed = error_object(body)
     said = told(parsed)
     message = said.message or ("" if parsed is not None else _plain_words(body)) or f"the upstream answered {status} without saying why"
-    code = said.code or ("insufficient_quota" if said.type == "insufficient_quota" else "")
+    code = _name(said.code) or ("insufficient_quota" if said.type == "insufficient_quota" else "")
     kind = kind_for(status, message, code or None)
     kept = {name.lower(): value for name, value in headers.items() if name.lower() in _KEPT_HEADERS}
     if kind == "upstream_auth":
@@ -134,7 +151,7 @@ def failure_told(error: Any, *, default: Kind = "bad_gateway") -> Failure:
     message = said.message or "the upstream reported an error without saying what"
     if kind == "upstream_auth":
         return Failure(kind=kind, message=UPSTREAM_REFUSED_KEY)
-    return Failure(kind=kind, message=message[:_MESSAGE_LIMIT], code=said.code or None)
+    return Failure(kind=kind, message=message[:_MESSAGE_LIMIT], code=_name(said.code) or None)
 
 
 def error_fields(failure: Failure) -> dict[str, str | None]:

@@ -102,7 +102,7 @@ class ChatStreamEncoder:
         frames = self._on_started(None)
         part = event.part
         if isinstance(part, ToolCall):
-            frames.append(self._call(event.index, part))
+            frames += self._call(event.index, part)
         elif isinstance(part, Text):
             self._refused = self._refused or part.refusal
             told = _Part(part, 0, b'{"refusal":' if part.refusal else b'{"content":', b"}")
@@ -117,20 +117,25 @@ class ChatStreamEncoder:
                 frames += self._on_delta(PartDelta(event.index, part.text))
         return frames
 
-    def _call(self, index: int, call: ToolCall) -> Frame:
+    def _call(self, index: int, call: ToolCall) -> list[Frame]:
+        if self._legacy and self._calls:
+            return []  # the legacy form has room for one call
         number = self._calls
         self._calls += 1
         call_id = call.id or generated_call_id(self._reply, number)
         shape, field = ("custom", "input") if call.kind == "custom" else ("function", "arguments")
         if self._legacy:
             self._parts[index] = _Part(call, number, b'{"function_call":{"arguments":', b"}}")
-            return self._delta(_json({"function_call": {"name": call.name, "arguments": ""}}))
+            return [self._delta(_json({"function_call": {"name": call.name, "arguments": ""}}))]
         head = b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (number, shape.encode(), field.encode())
         self._parts[index] = _Part(call, number, head, b"}}]}")
-        return self._delta(_json({"tool_calls": [{"index": number, "id": call_id, "type": shape, shape: {"name": call.name, field: ""}}]}))
+        told = {"index": number, "id": call_id, "type": shape, shape: {"name": call.name, field: ""}}
+        return [self._delta(_json({"tool_calls": [told]}))]
 
     def _on_delta(self, event: PartDelta) -> list[Frame]:
-        told = self._parts[event.index]
+        told = self._parts.get(event.index)
+        if told is None:
+            return []
         text = event.text
         part = told.part
         if part.__class__ is Text:
@@ -153,7 +158,9 @@ class ChatStreamEncoder:
         return Frame(self._before + delta + b',"logprobs":' + _json(logprobs) + self._after)
 
     def _on_cited(self, event: Cited) -> list[Frame]:
-        self._parts[event.index].citations.append(event.citation)
+        told = self._parts.get(event.index)
+        if told is not None:
+            told.citations.append(event.citation)
         return []
 
     def _on_ended(self, event: PartEnded) -> list[Frame]:

@@ -112,7 +112,7 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:
     choice = _first(answer)
     if choice is None or choice.message is None:
         _refuse(body, None)
-    if choice.error is not None or choice.finish_reason == "error":
+    if choice.error or choice.finish_reason == "error":
         raise UpstreamFailed(failure_told(choice.error), answered=True)
     parts = _parts(choice.message, choice.logprobs, quirks)
     has_calls = any(isinstance(part, ToolCall) for part in parts)

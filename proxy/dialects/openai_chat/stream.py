@@ -25,6 +25,7 @@ from proxy.canonical import (
     UsageReported,
     settled,
 )
+from proxy.dialects.base import error_object
 from proxy.dialects.openai_chat.calls import Calls
 from proxy.dialects.openai_chat.encode_stream import ChatStreamEncoder, break_off
 from proxy.dialects.openai_chat.response import SEAL, Logprobs, Said, WireCall, citations_of, content_of, thought_of
@@ -99,8 +100,8 @@ class ChatStreamDecoder:
                 chunk = wire.decode(frame.data, _CHUNK)  # mends lone surrogates
             except ClientMistake:
                 return self._fail(_unreadable(frame, error))
-        if chunk.error is not None or frame.event == "error" or chunk.object == "error":
-            return self._fail(failure_told(msgspec.json.decode(frame.data, strict=False) if chunk.error is None else chunk.error))
+        if chunk.error or frame.event == "error" or chunk.object == "error":
+            return self._fail(failure_told(chunk.error or error_object(frame.data)))
         events: list[Event] = []
         if not self._started and (chunk.choices or chunk.id):
             self._start(chunk, events)
@@ -108,7 +109,7 @@ class ChatStreamDecoder:
         for choice in chunk.choices or ():
             if choice is None or choice.index:
                 continue
-            if choice.error is not None or choice.finish_reason == "error":
+            if choice.error or choice.finish_reason == "error":
                 return events + self._fail(failure_told(choice.error))
             self._choice(choice, events)
         return events

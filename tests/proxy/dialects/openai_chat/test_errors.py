@@ -27,6 +27,11 @@ HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
         (b'{"error":{"error":{"message":"said"}}}', "said"),
         (b'{"object":"error","message":"said","code":400}', "said"),
         (b'{"error":{"code":400,"message":"said","status":"INVALID_ARGUMENT"}}', "said"),
+        (
+            b'{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"{\\"error\\":{\\"message\\":\\"said\\"}}"}}}',
+            "Provider returned error: said",
+        ),
+        (b'{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"said"}}}', "Provider returned error: said"),
         (b"said", "said"),
         (b'"said"', "said"),
         (HTML, "the upstream answered 400 without saying why"),
@@ -120,3 +125,8 @@ def test_the_upstreams_own_code_shows_where_the_kind_has_none() -> None:
     told = DIALECT.encode_error(Failure(kind="invalid_request", message="said", code="invalid_value", headers={"retry-after": "1"}), "r")
     assert json.loads(told.body)["error"]["code"] == "invalid_value"
     assert told.headers == {"retry-after": "1", "x-request-id": "r"}
+
+
+def test_a_status_in_the_place_of_a_code_is_no_code() -> None:
+    assert DIALECT.decode_error(400, {}, b'{"error":{"message":"said","code":400}}').code is None
+    assert DIALECT.decode_error(400, {}, b'{"error":{"message":"said","code":"invalid_value"}}').code == "invalid_value"

@@ -18,6 +18,7 @@ from proxy.canonical import (
     Finish,
     Finished,
     Message,
+    Opaque,
     PartDelta,
     PartEnded,
     PartStarted,
@@ -152,6 +153,17 @@ def test_a_client_of_legacy_functions_reads_a_function_call() -> None:
     assert chunks[-1]["choices"][0]["finish_reason"] == "function_call"
 
 
+def test_the_legacy_form_has_room_for_one_call() -> None:
+    told = stream_of(Started(), *words(0, ToolCall("a", "f", ""), "{}"), *words(1, ToolCall("b", "g", ""), "{}"), Finished(), reply=LEGACY)
+    assert told.count(b"function_call") == 2
+    assert b'"g"' not in told
+
+
+def test_blocks_that_chat_does_not_have_say_nothing() -> None:
+    block = Opaque("anthropic", "server_tool_use", msgspec.Raw(b"{}"), history=True)
+    assert deltas_of(PartStarted(0, block), Cited(0, Citation()), PartEnded(0)) == []
+
+
 def test_reasoning_streams_and_its_state_follows() -> None:
     redacted = Seal("anthropic", "anthropic", {"redacted": "r"})
     told = deltas_of(
@@ -225,6 +237,12 @@ def test_nothing_follows_the_end() -> None:
     assert [type(event) for event in decoder.feed(Frame(b"[DONE]"))] == [Started, Finished]
     assert decoder.feed(Frame(b'{"choices":[{"delta":{"content":"x"}}]}')) == []
     assert decoder.close() == []
+
+
+@pytest.mark.parametrize("nothing", ["null", "{}", '""', "false"])
+def test_an_empty_error_is_none(nothing: str) -> None:
+    decoder = DIALECT.decoder(DEFAULT)
+    assert decoder.feed(Frame(b'{"error":%b,"choices":[{"delta":{"content":"x"}}]}' % nothing.encode()))[-1] == PartDelta(0, "x")
 
 
 def test_half_an_emoji_in_a_chunk_is_replaced() -> None:
