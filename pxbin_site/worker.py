@@ -23,6 +23,10 @@ class QuietScheduler(Scheduler):
 
     sync_every = 24 * 3600
 
+    def adjust(self, n: float, drift: float = 0.001) -> float:
+        """Wake just behind the time. Celery wakes 10 ms before it and asks the clock until it is there: forty times a ring."""
+        return n + drift if n and n > 0 else n
+
 
 @app.task(name="pxbin.wake", ignore_result=True)
 def wake() -> None:
