@@ -67,6 +67,12 @@ def create_key(request: HttpRequest, body: NewKey) -> tuple[int, dict[str, Any]]
     return 201, _created(body, kind=body.type or "llm", permissions=["read"])
 
 
+@router.get("/{key_id}")
+def get_key(request: HttpRequest, key_id: str, type: str | None = None) -> dict[str, Any]:  # noqa: A002
+    """One key, without its secret."""
+    return data(shown(_row(key_id, type)))
+
+
 @router.patch("/{key_id}")
 def update_key(request: HttpRequest, key_id: str, body: KeyFields, type: str | None = None) -> dict[str, Any]:  # noqa: A002
     """Change a key; without ``type`` both kinds are searched."""

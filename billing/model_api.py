@@ -176,6 +176,12 @@ def sync_pricing(request: HttpRequest) -> dict[str, Any]:
 # Behind the fixed paths, which the pattern would hide.
 
 
+@router.get("/{model_id}")
+def get_model(request: HttpRequest, model_id: str) -> dict[str, Any]:
+    """One model."""
+    return data(one(found(model_id)))
+
+
 @router.patch("/{model_id}")
 def update_model(request: HttpRequest, model_id: str, body: ModelFields) -> dict[str, Any]:
     """Change a model; ``upstream_id`` moves its first route, and ``null`` there takes its routes away."""

@@ -76,7 +76,8 @@ class Preparer:
             )
         request, betas = self.request, ""
         if destination.dialect == ANTHROPIC and BETAS in request.extra:
-            betas = ",".join(wire.decode(request.extra[BETAS], _STRINGS, at=BETAS))
+            names: list[str] = wire.decode(request.extra[BETAS], _STRINGS, at=BETAS)
+            betas = ",".join(names)
             request = replace(request, extra={name: raw for name, raw in request.extra.items() if name != BETAS})
         adapted = adapt(request, destination, family=target.family, traits=target.traits)
         return Prepared(

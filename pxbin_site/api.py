@@ -17,6 +17,8 @@ from accounts.keys import ManagementRefused
 from billing.api import router as logs_router
 from billing.model_api import router as models_router
 from upstreams.api import router as upstreams_router
+from upstreams.route_api import keys as credentials_router
+from upstreams.route_api import routes as routes_router
 
 logger = logging.getLogger("pxbin.api")
 
@@ -31,6 +33,8 @@ api.add_router("", open_router, auth=None)
 api.add_router("/keys", keys_router)
 api.add_router("/upstreams", upstreams_router)
 api.add_router("/models", models_router)
+api.add_router("/routes", routes_router)
+api.add_router("/credentials", credentials_router)
 api.add_router("/logs", logs_router)
 
 

@@ -122,6 +122,12 @@ def check_health(request: HttpRequest, body: HealthCheck) -> dict[str, Any]:
 # Behind the fixed paths, which the pattern would hide.
 
 
+@router.get("/{upstream_id}")
+def get_upstream(request: HttpRequest, upstream_id: str) -> dict[str, Any]:
+    """One upstream."""
+    return data(shown(found(upstream_id)))
+
+
 @router.patch("/{upstream_id}")
 def update_upstream(request: HttpRequest, upstream_id: str, body: UpstreamFields) -> dict[str, Any]:
     """Change an upstream; a new ``api_key`` replaces that of its first credential."""

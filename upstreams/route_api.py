@@ -1,0 +1,214 @@
+"""``/api/v1/routes`` and ``/api/v1/credentials``: which upstream serves a model, and with which keys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from django.db import models
+from django.http import HttpRequest
+from ninja import Router, Schema
+from pydantic import ConfigDict
+
+from accounts.envelope import Refused, data, page_of, paginated, stored, timestamp, uuid_of
+from upstreams import credentials, standing
+from upstreams.api import found as found_upstream
+from upstreams.models import Model, Route, UpstreamCredential
+
+Row = TypeVar("Row", bound=models.Model)
+
+routes = Router(tags=["routes"])
+keys = Router(tags=["credentials"])
+
+ROUTE_FIELDS = ("remote_name", "priority", "weight", "is_active", "context_window", "capabilities")
+ROUTE_CLEARED: dict[str, Any] = {"remote_name": "", "context_window": None, "capabilities": {}}
+"""What ``null`` stands for; for the other fields it means unchanged."""
+
+
+class RouteFields(Schema):
+    """What can be set on a route."""
+
+    model_config = ConfigDict(strict=True)
+
+    model_id: str | None = None
+    upstream_id: str | None = None
+    remote_name: str | None = None
+    priority: int | None = None
+    weight: int | None = None
+    is_active: bool | None = None
+    context_window: int | None = None
+    capabilities: dict[str, bool] | None = None
+
+
+class CredentialFields(Schema):
+    """What can be set on a credential. The key is never shown again."""
+
+    model_config = ConfigDict(strict=True)
+
+    upstream_id: str | None = None
+    name: str | None = None
+    api_key: str | None = None
+    access_key_id: str | None = None
+    priority: int | None = None
+    is_active: bool | None = None
+
+
+# --- routes ------------------------------------------------------------------------------------------------------------
+
+
+@routes.get("")
+def list_routes(request: HttpRequest, model_id: str | None = None, upstream_id: str | None = None) -> dict[str, Any]:
+    """All routes, the preferred ones first; of one model or one upstream where these are given."""
+    rows = Route.objects.order_by("model__name", "priority", "upstream__priority", "-weight", "id")
+    if model_id:
+        rows = rows.filter(model_id=uuid_of(model_id))
+    if upstream_id:
+        rows = rows.filter(upstream_id=uuid_of(upstream_id))
+    page, size = page_of(request.GET)
+    return paginated([shown_route(row) for row in rows[(page - 1) * size : page * size]], total=rows.count(), page=page, per_page=size)
+
+
+@routes.get("/{route_id}")
+def get_route(request: HttpRequest, route_id: str) -> dict[str, Any]:
+    """One route."""
+    return data(shown_route(_found(Route, route_id, "Route")))
+
+
+@routes.post("", response={201: Any})
+def create_route(request: HttpRequest, body: RouteFields) -> tuple[int, dict[str, Any]]:
+    """Let an upstream serve a model."""
+    if not body.model_id or not body.upstream_id:
+        raise Refused("invalid_request", "model_id and upstream_id are required")
+    row = Route()
+    _assign_route(row, body)
+    stored(row)
+    return 201, data(shown_route(row))
+
+
+@routes.patch("/{route_id}")
+def update_route(request: HttpRequest, route_id: str, body: RouteFields) -> dict[str, Any]:
+    """Change a route."""
+    row = _found(Route, route_id, "Route")
+    _assign_route(row, body)
+    stored(row)
+    return data({"status": "updated"})
+
+
+@routes.delete("/{route_id}")
+def delete_route(request: HttpRequest, route_id: str) -> dict[str, Any]:
+    """Delete a route."""
+    _found(Route, route_id, "Route").delete()
+    return data({"status": "deleted"})
+
+
+def _assign_route(row: Route, body: RouteFields) -> None:
+    given = body.model_dump(exclude_unset=True)
+    if given.get("model_id"):
+        row.model = _found(Model, given["model_id"], "Model")
+    if given.get("upstream_id"):
+        row.upstream = found_upstream(given["upstream_id"])
+    for field in ROUTE_FIELDS:
+        if field in given and given[field] is not None:
+            setattr(row, field, given[field])
+        elif field in given and field in ROUTE_CLEARED:
+            setattr(row, field, ROUTE_CLEARED[field])
+
+
+def shown_route(row: Route) -> dict[str, Any]:
+    """A route as the API shows it."""
+    return {
+        "id": str(row.id),
+        "model_id": str(row.model_id),
+        "upstream_id": str(row.upstream_id),
+        **{field: getattr(row, field) for field in ROUTE_FIELDS},
+        "vanished_at": timestamp(row.vanished_at),
+        "created_at": timestamp(row.created_at),
+        "updated_at": timestamp(row.updated_at),
+    }
+
+
+# --- credentials ---------------------------------------------------------------------------------------------------------
+
+
+@keys.get("")
+def list_credentials(request: HttpRequest, upstream_id: str | None = None) -> dict[str, Any]:
+    """All credentials, or those of one upstream, with their state; never the keys themselves."""
+    rows = UpstreamCredential.objects.order_by("upstream__name", "priority", "created_at", "id")
+    if upstream_id:
+        rows = rows.filter(upstream_id=uuid_of(upstream_id))
+    page, size = page_of(request.GET)
+    return paginated([shown_credential(row) for row in rows[(page - 1) * size : page * size]], total=rows.count(), page=page, per_page=size)
+
+
+@keys.get("/{credential_id}")
+def get_credential(request: HttpRequest, credential_id: str) -> dict[str, Any]:
+    """One credential."""
+    return data(shown_credential(_found(UpstreamCredential, credential_id, "Credential")))
+
+
+@keys.post("", response={201: Any})
+def create_credential(request: HttpRequest, body: CredentialFields) -> tuple[int, dict[str, Any]]:
+    """Give an upstream another key."""
+    if not body.upstream_id or not body.api_key:
+        raise Refused("invalid_request", "upstream_id and api_key are required")
+    row = UpstreamCredential(upstream=found_upstream(body.upstream_id))
+    _assign_credential(row, body)
+    stored(row)
+    return 201, data(shown_credential(row))
+
+
+@keys.patch("/{credential_id}")
+def update_credential(request: HttpRequest, credential_id: str, body: CredentialFields) -> dict[str, Any]:
+    """Change a credential. ``is_active: true`` also brings back one that was disabled or is cooling."""
+    row = _found(UpstreamCredential, credential_id, "Credential")
+    _assign_credential(row, body)
+    stored(row)
+    if body.is_active or body.api_key:
+        standing.current().clear(str(row.id))
+    return data({"status": "updated"})
+
+
+@keys.delete("/{credential_id}")
+def delete_credential(request: HttpRequest, credential_id: str) -> dict[str, Any]:
+    """Delete a credential."""
+    _found(UpstreamCredential, credential_id, "Credential").delete()
+    return data({"status": "deleted"})
+
+
+def _assign_credential(row: UpstreamCredential, body: CredentialFields) -> None:
+    given = body.model_dump(exclude_unset=True)
+    if given.get("upstream_id"):
+        row.upstream = found_upstream(given["upstream_id"])
+    for field in ("name", "access_key_id", "priority", "is_active"):
+        if given.get(field) is not None:
+            setattr(row, field, given[field])
+    if body.api_key:
+        credentials.set_secret(row, body.api_key)
+    if body.is_active:
+        row.disabled_reason, row.cooling_until = "", None
+
+
+def shown_credential(row: UpstreamCredential) -> dict[str, Any]:
+    """A credential as the API shows it. ``cooling_until`` is the latest end of any of its cooldowns, ``null`` when rested."""
+    known = standing.current().cooldowns.key_until(str(row.id))
+    until = datetime.fromtimestamp(known, UTC) if known else row.cooling_until
+    return {
+        "id": str(row.id),
+        "upstream_id": str(row.upstream_id),
+        "name": row.name,
+        "access_key_id": row.access_key_id,
+        "priority": row.priority,
+        "is_active": row.is_active,
+        "cooling_until": timestamp(until) if until is not None and until > datetime.now(UTC) else None,
+        "disabled_reason": row.disabled_reason or None,
+        "last_used_at": timestamp(row.last_used_at),
+        "created_at": timestamp(row.created_at),
+        "updated_at": timestamp(row.updated_at),
+    }
+
+
+def _found(table: type[Row], identity: str, name: str) -> Row:
+    row: Row | None = table._default_manager.filter(pk=uuid_of(identity)).first()  # noqa: SLF001  (Django's documented API)
+    if row is None:
+        raise Refused("not_found", f"{name} not found")
+    return row
