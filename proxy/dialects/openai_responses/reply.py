@@ -11,7 +11,7 @@ from proxy import reasoning, wire
 from proxy.canonical import Citation, Finish, Opaque, Part, Reasoning, Request, Seal, Text, ToolCall, Usage
 from proxy.dialects.base import Reply
 from proxy.dialects.openai_responses import ids
-from proxy.dialects.openai_responses.items import DEFAULT_NAMESPACE, FAMILY
+from proxy.dialects.openai_responses.items import CONTINUES, DEFAULT_NAMESPACE, FAMILY
 from proxy.dialects.openai_responses.usage import usage_on_wire
 
 _ECHO_DEFAULTS: dict[str, Any] = {
@@ -49,7 +49,10 @@ ITEM_PREFIXES = {"message": "msg_", "function_call": "fc_", "custom_tool_call": 
 def echo(request: Request) -> dict[str, Any]:
     """The request's values in the client's own JSON."""
     given = request.extra if request.family == FAMILY else {}
-    return {name: default if name in _OUR_OWN else given.get(name, default) for name, default in _ECHO_DEFAULTS.items()}
+    told = {name: default if name in _OUR_OWN else given.get(name, default) for name, default in _ECHO_DEFAULTS.items()}
+    if CONTINUES in given:
+        told["previous_response_id"] = given[CONTINUES]
+    return told
 
 
 class ReplyObject:

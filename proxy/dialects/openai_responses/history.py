@@ -1,0 +1,57 @@
+"""Turns that the gateway keeps: what a response leaves for the next one, and how that one takes it up.
+
+A client that names a ``previous_response_id`` sends only what is new. The items of the earlier turns (their input and their
+output, in order) are put before it, and the request is then one like any other, for an upstream of any dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from proxy import wire
+from proxy.dialects.openai_responses.items import CONTINUES, is_absent, raw_items
+from proxy.wire import Envelope
+
+_STRING_DECODER = msgspec.json.Decoder(str)
+
+
+class _Answer(msgspec.Struct):
+    output: list[msgspec.Raw] = []
+
+
+_ANSWER_DECODER = msgspec.json.Decoder(_Answer)
+
+
+def previous_id(envelope: Envelope) -> str | None:
+    """The response that a request goes on from; raises :class:`~proxy.errors.ClientMistake` for what is no id."""
+    given = envelope.fields.get("previous_response_id")
+    return None if given is None or is_absent(given) else wire.decode(given, _STRING_DECODER, at="previous_response_id")
+
+
+def input_items(envelope: Envelope) -> list[msgspec.Raw]:
+    """The items of a request's input as the client wrote them; a text is the message that it stands for."""
+    given = envelope.fields.get("input")
+    if given is None or is_absent(given):
+        return []
+    if bytes(given).lstrip().startswith(b'"'):
+        return [msgspec.Raw(b'{"type":"message","role":"user","content":%b}' % bytes(given))]
+    return [msgspec.Raw(bytes(item)) for item in raw_items(given)]
+
+
+def output_items(answer: bytes) -> list[msgspec.Raw]:
+    """The items of a response object of ours; none for anything else."""
+    try:
+        return [msgspec.Raw(bytes(item)) for item in _ANSWER_DECODER.decode(answer).output]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+
+
+def continued(envelope: Envelope, earlier: Sequence[msgspec.Raw]) -> Envelope:
+    """The request with the ``earlier`` items before its own; its answer still names the response that it goes on from."""
+    fields = {name: value for name, value in envelope.fields.items() if name != "previous_response_id"}
+    fields["input"] = msgspec.Raw(wire.encode([*earlier, *input_items(envelope)]))
+    if "previous_response_id" in envelope.fields:
+        fields[CONTINUES] = envelope.fields["previous_response_id"]
+    return Envelope(fields=fields, model=envelope.model, stream=envelope.stream)

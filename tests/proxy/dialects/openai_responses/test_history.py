@@ -1,0 +1,67 @@
+"""A request that goes on from an earlier response."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from proxy.canonical import Finish, Message, Response, Text, ToolCall, ToolResult
+from proxy.dialects.openai_responses import DIALECT, history
+from proxy.errors import ClientMistake
+from tests.proxy.dialects.openai_responses.samples import KEY, body, destination, reply
+
+FIRST = DIALECT.open_request(body(input="weather?"))
+ANSWER = DIALECT.encode_response(
+    Response(id="x", model="up", parts=(Text("Looking."), ToolCall("c1", "f", "{}")), finish=Finish(reason="tool_calls")),
+    reply(DIALECT.decode_request(FIRST, KEY)),
+)
+EARLIER = [*history.input_items(FIRST), *history.output_items(ANSWER)]
+NEXT = DIALECT.open_request(
+    body(input=[{"type": "function_call_output", "call_id": "c1", "output": "sunny"}], previous_response_id="resp_1")
+)
+
+
+def test_the_earlier_turns_come_before_what_is_new() -> None:
+    request = DIALECT.decode_request(history.continued(NEXT, EARLIER), KEY)
+    assert request.demands == ()
+    assert request.messages == (
+        Message("user", (Text("weather?"),)),
+        Message("assistant", (Text("Looking."), ToolCall("c1", "f", "{}"))),
+        Message("user", (ToolResult("c1", (Text("sunny"),)),)),
+    )
+
+
+def test_the_answer_names_the_response_that_it_goes_on_from() -> None:
+    request = DIALECT.decode_request(history.continued(NEXT, EARLIER), KEY)
+    answer = DIALECT.encode_response(Response(id="x", model="up", parts=(), finish=Finish()), reply(request))
+    assert json.loads(answer)["previous_response_id"] == "resp_1"
+
+
+def test_an_upstream_hears_nothing_of_our_store() -> None:
+    envelope = history.continued(NEXT, EARLIER)
+    patched = json.loads(DIALECT.patch_request(envelope, destination(), KEY))
+    encoded = json.loads(DIALECT.encode_request(DIALECT.decode_request(envelope, KEY), destination()))
+    assert set(patched) == {"model", "input"}
+    assert [item["type"] for item in patched["input"]] == ["message", "message", "function_call", "function_call_output"]
+    assert set(encoded) == {"model", "input", "include", "store"}
+
+
+def test_the_id_is_checked() -> None:
+    assert history.previous_id(NEXT) == "resp_1"
+    assert history.previous_id(FIRST) is None
+    with pytest.raises(ClientMistake, match="previous_response_id: Expected `str"):
+        DIALECT.open_request(body(previous_response_id=5))
+
+
+@pytest.mark.parametrize("answer", [b"", b"[]", b'{"output":5}', b"{}"])
+def test_what_is_no_answer_leaves_nothing(answer: bytes) -> None:
+    assert history.output_items(answer) == []
+
+
+def test_no_input_leaves_nothing() -> None:
+    assert history.input_items(DIALECT.open_request(b'{"model":"m","input":null,"previous_response_id":"x"}')) == []
+    assert history.input_items(DIALECT.open_request(b'{"model":"m","input":[{"role":"user", "content":"a"}]}')) == [
+        msgspec.Raw(b'{"role":"user", "content":"a"}')
+    ]
