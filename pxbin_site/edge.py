@@ -29,8 +29,8 @@ PRINTABLE = re.compile(rb"[\x20-\x7e]{0,4096}")
 METHODS = b"GET, POST, PUT, DELETE, OPTIONS, PATCH"
 REQUEST_HEADERS = b"Accept, Authorization, Content-Type, X-Request-ID, x-api-key, anthropic-version, anthropic-beta"
 EXPOSED = (
-    b"X-Request-ID, request-id, x-upstream-request-id, retry-after, retry-after-ms, x-should-retry, x-pxbin-upstream, x-pxbin-model,"
-    b" x-pxbin-cost, x-pxbin-attempts"
+    b"X-Request-ID, request-id, x-upstream-request-id, retry-after, retry-after-ms, x-should-retry,"
+    b" x-pxbin-request-id, x-pxbin-upstream, x-pxbin-model, x-pxbin-attempts, x-pxbin-overhead-ms, x-pxbin-cost"
 )
 MAX_AGE = b"300"
 

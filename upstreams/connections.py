@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 import ssl
 from typing import NamedTuple, cast
 from urllib.parse import urlsplit
@@ -13,13 +14,14 @@ import aiohttp
 import certifi
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
-from aiohttp.connector import Connection
+from aiohttp.connector import AddrInfoType, Connection
 from yarl import URL
 
 CONNECTIONS_PER_HOST = 2000
 KEEPALIVE_SECONDS = 50.0
 """Below the 60 s after which common load balancers close idle connections, so that few calls meet one just closed."""
 DNS_SECONDS = 30
+KEEPALIVE_PROBES = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15))
 KNOWN_URLS = 4096
 NETWORK = frozenset({"http", "https"})
 NO_ROUNDING = 1e9
@@ -51,8 +53,19 @@ class Connector(aiohttp.TCPConnector):
             ttl_dns_cache=DNS_SECONDS,
             ssl=tls_context(),
             timeout_ceil_threshold=NO_ROUNDING,
+            socket_factory=watched_socket,
         )
         self._factory = cast("functools.partial[ResponseHandler]", functools.partial(Wire, loop))
+
+
+def watched_socket(address: AddrInfoType) -> socket.socket:
+    """A socket on which the kernel notices a dead peer: models may think for minutes without a byte."""
+    made = socket.socket(*address[:3])
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, seconds in KEEPALIVE_PROBES:
+        if hasattr(socket, name):  # Linux
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+    return made
 
 
 @functools.cache
