@@ -67,7 +67,8 @@ class Command(BaseCommand):
 
     def _tell(self, lines: list[str], listening: socket.socket) -> None:
         host, port = listening.getsockname()[:2]
-        url = f"http://{'127.0.0.1' if host in EVERY_ADDRESS else host}:{port}"
+        name = "127.0.0.1" if host in EVERY_ADDRESS else f"[{host}]" if ":" in host else host
+        url = f"http://{name}:{port}"
         for line in lines:
             self.stdout.write(line)
         key = next((line.rpartition(" ")[2] for line in lines if " pxb_" in line), None)
@@ -85,7 +86,7 @@ class Command(BaseCommand):
         children = [Child("web", f"--fd={listening.fileno()}", pass_fds=(listening.fileno(),)) for _ in range(config.web_processes - 1)]
         celery = [Child("work", "--with-parent")] if config.celery else []
         try:
-            run(listening.fileno())
+            run(listening)
         finally:
             for child in children + celery:
                 child.stop()
