@@ -6,9 +6,10 @@ import msgspec
 
 from proxy.dialects.base import Destination, Dialect, Traits
 from proxy.dialects.openai_chat.errors import decode_error, encode_error
+from proxy.dialects.openai_chat.relay import renamed
 from proxy.dialects.openai_chat.request import decode_request, encode_request, open_request, patch_request
 from proxy.dialects.openai_chat.response import decode_response, encode_response
-from proxy.dialects.openai_chat.stream import ChatStreamDecoder, ChatStreamEncoder, break_off, relay, renamed
+from proxy.dialects.openai_chat.stream import ChatStreamDecoder, ChatStreamEncoder, break_off, relay
 from proxy.framing.sse import SSE
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from proxy.canonical import Event, PartDelta, PartEnded, PartStarted, ToolCall
-from proxy.dialects.openai_chat.response import WireCall, arguments_text
+from proxy.dialects.openai_chat.said import WireCall, arguments_text
 
 
 class _Call:

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from proxy import media, reasoning, wire
-from proxy.canonical import Audio, CacheMark, Document, Image, Message, Opaque, Part, Reasoning, Seal, Source, Text, ToolCall, ToolResult
+from proxy import reasoning, wire
+from proxy.canonical import Audio, Document, Image, Message, Opaque, Part, Reasoning, Seal, Text, ToolCall, ToolResult
 from proxy.dialects.openai_chat import shapes
-from proxy.errors import ClientMistake
+from proxy.dialects.openai_chat.decode_parts import PART_OF_TYPE, guessed_type, mistake, words_of
+from proxy.dialects.openai_chat.shapes import FAMILY
 
-FAMILY = "openai_chat"
-
-_FILE_TYPES = {
-    "pdf": "application/pdf",
-    "txt": "text/plain",
-    "md": "text/markdown",
-    "csv": "text/csv",
-    "html": "text/html",
-    "json": "application/json",
-}
-"""Types of files whose content comes without one, by the ending of their name."""
 _ASSISTANT_PARTS = (Text, Reasoning)
 _READ_PARTS = (Text, Image, Document, Audio)
-_PDF_IN_BASE64 = "JVBERi0"
 _CONTENTS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _PARTS = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -65,7 +52,7 @@ class MessagesDecoder:
         texts: list[Text] = []
         for index, part in enumerate(parts):
             if not isinstance(part, Text):
-                raise _mistake(f"messages.{position}.content.{index}", "system messages hold text only")
+                raise mistake(f"messages.{position}.content.{index}", "system messages hold text only")
             texts.append(part)
         if self.messages:
             if texts:
@@ -92,7 +79,7 @@ class MessagesDecoder:
         call_id = message.tool_call_id
         if not call_id:
             if not self._unnamed:
-                raise _mistake(f"messages.{position}.tool_call_id", "a tool message needs the id of its tool call")
+                raise mistake(f"messages.{position}.tool_call_id", "a tool message needs the id of its tool call")
             call_id = self._unnamed.pop(0)[1]
         parts = tuple(self._parts(message, position))
         self._result(ToolResult(call_id, parts, kind="custom" if call_id in self._custom else "function"))
@@ -100,10 +87,10 @@ class MessagesDecoder:
     def _function(self, message: shapes.Message, position: int) -> None:
         """The legacy role: its result belongs to the last open call of that name."""
         if not message.name:
-            raise _mistake(f"messages.{position}.name", "a function message needs the name of its function")
+            raise mistake(f"messages.{position}.name", "a function message needs the name of its function")
         found = next((each for each in self._unnamed if each[0] == message.name), None)
         if found is None:
-            raise _mistake(f"messages.{position}", f"no function call of {message.name!r} comes before this function message")
+            raise mistake(f"messages.{position}", f"no function call of {message.name!r} comes before this function message")
         self._unnamed.remove(found)
         self._result(ToolResult(found[1], tuple(self._parts(message, position))))
 
@@ -121,13 +108,13 @@ class MessagesDecoder:
         at = f"messages.{position}.tool_calls.{index}"
         if call.custom is not None:
             if not call.custom.name:
-                raise _mistake(f"{at}.custom.name", "a tool call needs the name of its tool")
+                raise mistake(f"{at}.custom.name", "a tool call needs the name of its tool")
             call_id = call.id or self._generated(call.custom.name, position, index)
             self._custom.add(call_id)
             return ToolCall(call_id, call.custom.name, call.custom.input or "", "custom")
         function = call.function
         if function is None or not function.name:
-            raise _mistake(f"{at}.function.name", "a tool call needs the name of its function")
+            raise mistake(f"{at}.function.name", "a tool call needs the name of its function")
         return ToolCall(call.id or self._generated(function.name, position, index), function.name, _arguments(function.arguments))
 
     def _generated(self, name: str, position: int, index: int) -> str:
@@ -148,7 +135,7 @@ class MessagesDecoder:
             carried = [entry for entry in entries if _carrier(entry)]
             if carried:
                 return self._unpacked(carried, visible or "")
-            visible = visible or "".join(_words(entry.get("text") or entry.get("summary")) for entry in entries)
+            visible = visible or "".join(words_of(entry.get("text") or entry.get("summary")) for entry in entries)
         return [Reasoning(visible, Seal(FAMILY, None))] if visible else []
 
     def _unpacked(self, entries: list[dict[str, Any]], visible: str) -> list[Part]:
@@ -158,7 +145,7 @@ class MessagesDecoder:
             seal = reasoning.unpack(_carrier(entry), self._seal_key)
             if seal is None:
                 continue
-            text = _words(entry.get("text"))
+            text = words_of(entry.get("text"))
             if not text and len(entries) == 1 and entry.get("type") == "reasoning.text":
                 text = visible
             parts.append(Reasoning(text, seal))
@@ -173,7 +160,7 @@ class MessagesDecoder:
         return [self._part(part, message, position, index) for index, part in enumerate(content or ())]
 
     def _part(self, part: shapes.Part, message: shapes.Message, position: int, index: int) -> Part:
-        decode = _PART_OF_TYPE.get(part.type or _guessed_type(part))
+        decode = PART_OF_TYPE.get(part.type or guessed_type(part))
         decoded = None if decode is None else decode(part, f"messages.{position}.content.{index}")
         if decoded is None or not isinstance(decoded, _ASSISTANT_PARTS if message.role == "assistant" else _READ_PARTS):
             return self._opaque(part, message, position, index)
@@ -183,14 +170,6 @@ class MessagesDecoder:
         at = f"messages.{position}.content.{index}"
         native = wire.decode(wire.decode(self._raw, _CONTENTS, at="messages")[position]["content"], _PARTS, at=at)[index]
         return Opaque(FAMILY, part.type or "", native, part.text or "", message.role == "assistant", at)
-
-
-def _mistake(at: str, words: str) -> ClientMistake:
-    return ClientMistake(f"{at}: {words}", param=at)
-
-
-def _words(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _carrier(entry: dict[str, Any]) -> str:
@@ -207,102 +186,3 @@ def _arguments(arguments: str | dict[str, msgspec.Raw] | None) -> str:
     if isinstance(arguments, dict):
         return wire.compact(wire.encode(arguments))
     return arguments or ""
-
-
-# --- parts by type ---------------------------------------------------------------------------------------------------
-
-
-def _cache(part: shapes.Part) -> CacheMark | None:
-    if shapes.given(part.cache_control):
-        return CacheMark(part.cache_control)
-    return CacheMark() if shapes.given(part.prompt_cache_breakpoint) else None
-
-
-def _guessed_type(part: shapes.Part) -> str:
-    return "" if part.text is None else "text"
-
-
-def _text(part: shapes.Part, at: str) -> Part:
-    if part.text is None:
-        raise _mistake(f"{at}.text", "a text part needs its text")
-    return Text(part.text, _cache(part))
-
-
-def _refusal(part: shapes.Part, at: str) -> Part:
-    if part.refusal is None:
-        raise _mistake(f"{at}.refusal", "a refusal part needs its text")
-    return Text(part.refusal, _cache(part), refusal=True)
-
-
-def _image(part: shapes.Part, at: str) -> Part:
-    link = part.image_url
-    if link is None:
-        raise _mistake(f"{at}.image_url", "an image_url part needs its image_url")
-    url, detail = (link, None) if isinstance(link, str) else (link.url, link.detail)
-    if media.is_web_url(url):
-        return Image(Source("url", url), detail, _cache(part), at)
-    source = media.parse_data_url(url)
-    if source is None:
-        raise _mistake(f"{at}.image_url.url", "an http(s) URL or a base64 data URL is expected")
-    if source.media_type == "application/pdf":
-        return Document(source, cache=_cache(part), at=at)
-    if not source.media_type.startswith("image/"):
-        raise _mistake(f"{at}.image_url.url", f"{source.media_type} is not an image type")
-    return Image(source, detail, _cache(part), at)
-
-
-def _audio(part: shapes.Part, at: str) -> Part:
-    if part.input_audio is None:
-        raise _mistake(f"{at}.input_audio", "an input_audio part needs its data and format")
-    return Audio(part.input_audio.data, part.input_audio.format, at)
-
-
-def _file(part: shapes.Part, at: str) -> Part:
-    file = part.file
-    if file is None or not (file.file_data or file.file_id):
-        raise _mistake(f"{at}.file", "a file part needs file_data or file_id")
-    source = _file_source(file.file_data, file.filename or "", at) if file.file_data else Source("file", file.file_id or "")
-    if source.kind == "base64" and source.media_type.startswith("image/"):
-        return Image(source, None, _cache(part), at)
-    return Document(source, title=file.filename, filename=file.filename, cache=_cache(part), at=at)
-
-
-def _file_source(data: str, filename: str, at: str) -> Source:
-    """A file's content from its data URL, or from bare base64 with the type told by its name."""
-    if data[:5].lower() == "data:":
-        source = media.parse_data_url(data)
-    else:
-        media_type = _FILE_TYPES.get(filename.rpartition(".")[2].lower(), "")
-        if not media_type and data.startswith(_PDF_IN_BASE64):
-            media_type = "application/pdf"
-        source = Source("base64", data, media_type) if media_type and _is_base64(data) else None
-    readable = None if source is None else media.as_text(source)
-    if readable is None:
-        raise _mistake(f"{at}.file.file_data", "a data URL with base64 content is expected")
-    return readable
-
-
-def _is_base64(data: str) -> bool:
-    try:
-        base64.b64decode(data[:64], validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return True
-
-
-def _thinking(part: shapes.Part, at: str) -> Part | None:  # noqa: ARG001 - the table's signature
-    """Mistral's reasoning part: a text, or text parts."""
-    thinking = part.thinking
-    if isinstance(thinking, list):
-        thinking = "".join(_words(each.get("text")) for each in thinking if isinstance(each, dict))
-    return Reasoning(thinking, Seal(FAMILY, None)) if isinstance(thinking, str) else None
-
-
-_PART_OF_TYPE: dict[str, Callable[[shapes.Part, str], Part | None]] = {
-    "text": _text,
-    "refusal": _refusal,
-    "image_url": _image,
-    "input_audio": _audio,
-    "file": _file,
-    "thinking": _thinking,
-}

@@ -11,10 +11,8 @@ import msgspec
 from proxy import wire
 from proxy.canonical import CacheMark, Demand, Effort, HostedTool, OutputFormat, ReasoningSetting, Tool, ToolChoice
 from proxy.dialects.openai_chat import shapes
-from proxy.errors import ClientMistake
-
-FAMILY = "openai_chat"
-OWN = ("openai_chat",)
+from proxy.dialects.openai_chat.decode_parts import mistake
+from proxy.dialects.openai_chat.shapes import FAMILY
 
 EFFORTS = get_args(Effort)
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -24,11 +22,6 @@ _STRINGS = msgspec.json.Decoder(dict[str, str] | None)
 
 MAPPED = frozenset(shapes.Body.__struct_fields__) - {"n"} | {"top_k", "metadata", "web_search_options"}
 """Fields with a canonical place; all others travel in ``Request.extra``."""
-
-
-def mistake(at: str, words: str) -> ClientMistake:
-    """The error for the field at ``at``."""
-    return ClientMistake(f"{at}: {words}", param=at)
 
 
 # --- tools -----------------------------------------------------------------------------------------------------------

@@ -9,10 +9,10 @@ import msgspec
 
 from proxy import media, wire
 from proxy.canonical import Audio, CacheMark, Document, Image, Message, Opaque, Part, Reasoning, Request, Text, ToolCall, ToolResult
+from proxy.dialects.openai_chat.shapes import FAMILY
 from proxy.errors import ClientMistake
 from proxy.quirks import Quirks
 
-FAMILY = "openai_chat"
 _MAX_BREAKPOINTS = 4
 _DETAILS = frozenset({"auto", "low", "high"})
 _PLACEHOLDERS = {Image: "[image attached below]", Document: "[document attached below]", Audio: "[audio attached below]"}
@@ -89,6 +89,10 @@ class _MessagesEncoder:
     # --- users and tools -------------------------------------------------------------------------------------------
 
     def _user(self, message: Message) -> None:
+        only = message.parts[0] if len(message.parts) == 1 else None
+        if isinstance(only, Text) and message.name is None and not (self._marks or self._dropped_between):
+            self._out.append({"role": "user", "content": only.text})
+            return
         results = [part for part in message.parts if isinstance(part, ToolResult)]
         rest = [part for part in message.parts if not isinstance(part, ToolResult)] if results else list(message.parts)
         moved: list[Wire] = []
@@ -112,6 +116,10 @@ class _MessagesEncoder:
 
     def _result(self, result: ToolResult, moved: list[Wire]) -> None:
         """One tool message; the media that it may not hold are added to ``moved``."""
+        only = result.content[0] if len(result.content) == 1 else None
+        if isinstance(only, Text) and not (self._marks or result.is_error):
+            self._out.append({"role": "tool", "tool_call_id": result.call_id, "content": only.text})
+            return
         words: list[Text] = []
         inside: list[Wire] = []
         placeholder = ""

@@ -10,8 +10,9 @@ import msgspec
 
 from proxy.canonical import CacheMark, HostedTool, ReasoningSetting, Request, Tool, ToolChoice
 from proxy.dialects.base import Destination
-from proxy.dialects.openai_chat.decode_settings import EFFORTS, FAMILY, MAPPED
+from proxy.dialects.openai_chat.decode_settings import EFFORTS, MAPPED
 from proxy.dialects.openai_chat.encode_messages import encode_messages
+from proxy.dialects.openai_chat.shapes import FAMILY
 from proxy.errors import ClientMistake
 from proxy.quirks import Quirks
 

@@ -25,7 +25,7 @@ from proxy.canonical import (
     UsageReported,
 )
 from proxy.dialects.base import Reply
-from proxy.dialects.openai_chat.response import annotation, generated_call_id, reasoning_detail, wants_legacy_calls
+from proxy.dialects.openai_chat.encode_response import annotation, generated_call_id, reasoning_detail, wants_legacy_calls
 from proxy.dialects.openai_chat.usage import encode_usage, finish_word, service_tier
 from proxy.dialects.openai_errors import error_fields
 from proxy.errors import Failure

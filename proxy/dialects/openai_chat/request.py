@@ -10,8 +10,9 @@ from proxy import reasoning, wire
 from proxy.canonical import Request
 from proxy.dialects.base import Destination
 from proxy.dialects.openai_chat import decode_settings, shapes
-from proxy.dialects.openai_chat.decode_messages import FAMILY, MessagesDecoder
+from proxy.dialects.openai_chat.decode_messages import MessagesDecoder
 from proxy.dialects.openai_chat.encode_request import encode_request
+from proxy.dialects.openai_chat.shapes import FAMILY
 from proxy.errors import ClientMistake
 from proxy.wire import Envelope
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+FAMILY = "openai_chat"
 Raw = msgspec.Raw
 ABSENT = Raw(b"")
 _NULL = Raw(b"null")
