@@ -150,10 +150,11 @@ class Gateway:
         self._await_ready(begin)
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.output += line
-        self.process.stdout.close()
+        printed = self.process.stdout  # of this start: children of a killed server may print on when the next one runs
+        assert printed is not None
+        with printed:
+            for line in printed:
+                self.output += line
 
     def _await_ready(self, begin: int) -> None:
         deadline = time.monotonic() + READY_SECONDS
