@@ -7,18 +7,20 @@ from time import perf_counter_ns
 
 import msgspec
 
+from billing.metering import Outcome
 from proxy.accumulate import Accumulator, replay
+from proxy.callers import presented
 from proxy.canonical import Response, Started, Usage
 from proxy.dialects import REGISTRY
 from proxy.dialects.base import Destination, Dialect, Reply, StreamEncoder
-from proxy.errors import Failure, UpstreamFailed
+from proxy.errors import Failure, Kind, UpstreamFailed
 from proxy.pipe import Pipe
 from proxy.prepare import Prepared, Preparer
 from proxy.requests import HttpRequest
 from proxy.tokens import estimate
 from proxy.wire import Envelope
 from upstreams import client, headers
-from upstreams.credentials import auth_headers, url_for
+from upstreams.credentials import auth_headers, passed_on, url_for
 from upstreams.routing import Target
 from upstreams.sigv4 import signed_headers
 
@@ -35,6 +37,7 @@ class Call:
         self.envelope = envelope
         self.preparer = Preparer(dialect, envelope, seal_key, betas=http.headers.get("anthropic-beta", ""))
         self.encoder: StreamEncoder | None = None
+        self.own_credentials = presented(http.headers).own
         self._identity = identity
         self._created = created
         self._seal_key = seal_key
@@ -57,22 +60,69 @@ class Call:
         return b"".join(self.dialect.framing.write(frame) for frame in self.encoder.feed(Started()))
 
 
-class Attempt:
-    """The facts are read when it has ended: ``outcome`` is ``None`` while it runs."""
+class Try:
+    """The facts of one call of a target. They are read when it has ended: ``outcome`` is ``None`` while it runs."""
 
     def __init__(self, call: Call, target: Target) -> None:
         self.call = call
         self.target = target
-        self.source = REGISTRY[target.upstream.dialect]
-        self.outcome: str | None = None
+        self.outcome: Outcome | None = None
         self.failure: Failure | None = None
         self.status: int | None = None
         self.usage: Usage | None = None
-        self.dropped: tuple[str, ...] = ()
         self.received: headers.Received = {}
         self.began_ns = perf_counter_ns()
         self.ended_ns: int | None = None
         self.first_token_ns: int | None = None
+
+    @property
+    def output_chars(self) -> int:
+        """Characters that the model wrote as far as we saw them."""
+        return 0
+
+    def credentials(self, url: str, body: bytes) -> list[tuple[str, str]]:
+        """The headers by which the upstream knows who pays: ours, AWS's signature, or the client's own where it wants those."""
+        target = self.target
+        if target.upstream.pass_client_credentials:
+            return passed_on(target.upstream, self.call.own_credentials)
+        return signed_headers(target, url, body) if target.is_signed else auth_headers(target)
+
+    def answered(self, answer: client.Answer) -> None:
+        """The upstream sent a status."""
+        self.status, self.received = answer.status, answer.headers
+
+    def refused(self, source: Dialect, raw: bytes) -> UpstreamFailed:
+        """The upstream's own error. A 401 for the client's own credential is the client's."""
+        assert self.status is not None
+        failure = msgspec.structs.replace(source.decode_error(self.status, self.received, raw), status=self.status)
+        if self.status in (401, 403) and self.target.upstream.pass_client_credentials:
+            kind: Kind = "authentication" if self.status == 401 else "permission"
+            return UpstreamFailed(msgspec.structs.replace(failure, kind=kind), retryable=False, answered=True)
+        return UpstreamFailed(failure, answered=True)
+
+    def failed(self, failure: Failure) -> None:
+        """The attempt is over without an answer."""
+        self.failure = failure
+        self.end("failed")
+
+    def cancelled(self) -> None:
+        """The client has left, or another attempt was faster."""
+        self.end("cancelled")
+
+    def end(self, outcome: Outcome) -> None:
+        """Nothing more comes; the first end counts."""
+        if self.outcome is None:
+            self.outcome = outcome
+            self.ended_ns = perf_counter_ns()
+
+
+class Attempt(Try):
+    """One call of one target, with the translation there and back."""
+
+    def __init__(self, call: Call, target: Target) -> None:
+        super().__init__(call, target)
+        self.source = call.dialect if target.upstream.dialect == "passthrough" else REGISTRY[target.upstream.dialect]
+        self.dropped: tuple[str, ...] = ()
         self.pipe: Pipe | None = None
         self._output_chars = 0
 
@@ -84,7 +134,7 @@ class Attempt:
         mode = target.quirks.upstream_stream
         destination = Destination(
             model=target.remote_name,
-            dialect=target.upstream.dialect,
+            dialect=self.source.name,
             upstream=target.upstream.id,
             quirks=target.quirks,
             max_output_tokens=target.model.max_output_tokens,
@@ -96,11 +146,11 @@ class Attempt:
 
     def _opening(self, prepared: Prepared) -> client.Opening:
         target = self.target
-        up = headers.upward(self.call.http.headers, target.upstream.dialect, stream=prepared.stream)
+        up = headers.upward(self.call.http.headers, self.source.name, stream=prepared.stream)
         if prepared.betas and "anthropic-beta" not in self.call.http.headers:
             up.append(("anthropic-beta", prepared.betas))
         url = url_for(target.upstream, prepared.path, target.quirks)
-        own = signed_headers(target, url, prepared.body) if target.is_signed else auth_headers(target)
+        own = self.credentials(url, prepared.body)
         self.began_ns = perf_counter_ns()
         return client.open("POST", url, [*up, *own], prepared.body, upstream=target.upstream)
 
@@ -110,10 +160,10 @@ class Attempt:
         """The body of the client's answer; raises :class:`UpstreamFailed` or :class:`~proxy.errors.ClientMistake`."""
         prepared = self.prepare()
         async with self._opening(prepared) as answer:
-            self._answered(answer)
+            self.answered(answer)
             raw = await answer.read()
         if answer.status >= 400:
-            raise self._refused(raw)
+            raise self.refused(self.source, raw)
         if _is_stream(answer.headers):
             return self._encoded(self._accumulated(raw), prepared)
         response = self.source.decode_response(raw, self.target.quirks)
@@ -145,9 +195,9 @@ class Attempt:
         """
         prepared = self.prepare()
         async with self._opening(prepared) as answer:
-            self._answered(answer)
+            self.answered(answer)
             if answer.status >= 400:
-                raise self._refused(await answer.read())
+                raise self.refused(self.source, await answer.read())
             if not _is_stream(answer.headers):
                 told = self._burst(await answer.read(), prepared)
                 ended(self)
@@ -185,12 +235,12 @@ class Attempt:
         """The stream has ended. One that failed before any content is told as an exception: another target may do better."""
         self.usage = pipe.usage
         if pipe.failure is None:
-            self._end("finished")
+            self.end("finished")
         elif self.first_token_ns is None and not pipe.has_content:
             raise UpstreamFailed(pipe.failure, answered=True)
         else:
             self.failure = pipe.failure
-            self._end("failed")
+            self.end("failed")
 
     def _burst(self, raw: bytes, prepared: Prepared) -> bytes:
         """The stream of an upstream that answered in one piece."""
@@ -227,34 +277,16 @@ class Attempt:
         """Characters that the model wrote as far as we saw them."""
         return self.pipe.output_chars if self.pipe is not None else self._output_chars
 
-    def failed(self, failure: Failure) -> None:
-        """The attempt is over without an answer."""
-        self.failure = failure
-        self._end("failed")
-
     def cancelled(self) -> None:
-        """The client has left, or another attempt was faster."""
+        """See :class:`Try`; what a stream has told so far is kept."""
         if self.pipe is not None:
             self.usage = self.pipe.usage
-        self._end("cancelled")
-
-    def _answered(self, answer: client.Answer) -> None:
-        self.status, self.received = answer.status, answer.headers
-
-    def _refused(self, raw: bytes) -> UpstreamFailed:
-        assert self.status is not None
-        failure = self.source.decode_error(self.status, self.received, raw)
-        return UpstreamFailed(msgspec.structs.replace(failure, status=self.status), answered=True)
+        super().cancelled()
 
     def _finished(self, response: Response) -> None:
         self.usage = response.usage
         self._output_chars = sum(len(getattr(part, "text", "") or getattr(part, "arguments", "")) for part in response.parts)
-        self._end("finished")
-
-    def _end(self, outcome: str) -> None:
-        if self.outcome is None:
-            self.outcome = outcome
-            self.ended_ns = perf_counter_ns()
+        self.end("finished")
 
 
 def _is_stream(received: headers.Received) -> bool:

@@ -81,7 +81,7 @@ class Attempts:
         attempt.failed(error.failure)
         self._error = error
         self._learn(target, found, error.failure)
-        if not found.elsewhere:
+        if not (found.elsewhere and error.retryable):
             raise error
         if (
             not (error.answered or error.reconnected)

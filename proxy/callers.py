@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 SESSION_HEADERS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")
 """Headers by which agents say which turns belong together (Claude Code, Codex, others)."""
@@ -12,17 +13,39 @@ _LONGEST = 256
 _CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256\s.*?Credential=([^/,\s]+)/")
 
 
-def presented_key(headers: Mapping[str, str]) -> str:
-    """The gateway key of a request: ``x-api-key`` first, then ``Authorization: Bearer``; empty when there is none.
+KEY_HEADER = "x-pxbin-key"
+OWN_PREFIXES = ("pxb_", "pxm_")
+"""How our own keys begin; such strings never go to an upstream."""
 
-    Where both are present and only the second looks like one of ours, that one is meant.
+
+class Presented(NamedTuple):
+    """The gateway key of a request (empty when there is none), and the client's own credentials as it sent them."""
+
+    key: str
+    own: tuple[tuple[str, str], ...] = ()
+
+
+def presented(headers: Mapping[str, str]) -> Presented:
+    """Who asks: ``X-Pxbin-Key``, else whichever of ``x-api-key`` and ``Authorization`` holds a key of ours, else the first there is.
+
+    What is not our key may be the client's own credential for an upstream that passes it on.
     """
     direct = headers.get("x-api-key", "").strip()
-    authorization = headers.get("authorization", "")
+    authorization = headers.get("authorization", "").strip()
     bearer = bearer_token(authorization) or aws_access_key(authorization)
-    if direct and bearer.startswith("pxb_") and not direct.startswith("pxb_"):
-        return bearer
-    return direct or bearer
+    own = []
+    if authorization and not bearer.startswith(OWN_PREFIXES):
+        own.append(("authorization", authorization))
+    if direct and not direct.startswith(OWN_PREFIXES):
+        own.append(("x-api-key", direct))
+    named = headers.get(KEY_HEADER, "").strip()
+    ours = next((each for each in (direct, bearer) if each.startswith("pxb_")), "")
+    return Presented(named or ours or direct or bearer, tuple(own))
+
+
+def presented_key(headers: Mapping[str, str]) -> str:
+    """The key of :func:`presented`."""
+    return presented(headers).key
 
 
 def bearer_token(value: str) -> str:

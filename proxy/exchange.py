@@ -24,7 +24,7 @@ from accounts import keys, limits
 from accounts.keys import Key
 from billing import prices
 from billing.metering import Outcome
-from proxy import counting, needs, wire
+from proxy import admission, counting, needs, wire
 from proxy.attempt import Attempt, Call
 from proxy.attempts import Attempts
 from proxy.callers import presented_key
@@ -98,12 +98,15 @@ class Exchange:
     async def admit(self, opened: Callable[[bytes], Envelope]) -> None:
         """Let the request in, or raise :class:`GatewayError`: key, body, model, permission, limits, in this order."""
         token = presented_key(self.http.headers)
-        key = keys.peek(token) or await keys.authenticate(token)
+        try:
+            key = keys.peek(token) or await keys.authenticate(token)
+        except ClientMistake as refusal:
+            key = admission.without_key(self.http, opened, self.prefix, refusal)
         self.record.known_key(key)
         envelope = opened(self.http.body)
         self.record.asked_for(envelope.model, stream=envelope.stream)
         found = catalog.current().find(envelope.model, self.prefix) or await catalog.find_anew(envelope.model, self.prefix)
-        if found is None or not keys.may_use(key, envelope.model):
+        if found is None or not keys.may_use(key, envelope.model, found.model.name):
             raise unknown_model(envelope.model)
         self.lease = limits.check(key)
         meter = self.record.meter

@@ -48,7 +48,7 @@ class Record:
     def known_key(self, key: Key) -> None:
         """The request's key is good."""
         self._key = key
-        self.meter.api_key_id, self.meter.key_prefix, self.meter.key_name = key.id, key.prefix, key.name
+        self.meter.api_key_id, self.meter.key_prefix, self.meter.key_name = key.id or None, key.prefix, key.name
 
     def asked_for(self, model: str, *, stream: bool) -> None:
         """The body names a model."""
@@ -138,7 +138,7 @@ class Record:
             route_id=target.route.id,
             remote_model=target.remote_name,
             status_code=attempt.status,
-            outcome=attempt.outcome or "failed",  # type: ignore[arg-type]
+            outcome=attempt.outcome or "failed",
             error_type=failure.kind if failure else "",
             error_message=metering.clean(failure.message, metering.MESSAGE) if failure else "",
             latency_ms=(ended - attempt.began_ns) // 1_000_000,

@@ -115,7 +115,7 @@ async def model(http: HttpRequest, name: str) -> JsonBytes:
     try:
         key = await keys.authenticate(presented_key(http.headers))
         found = catalog.current().find(name) or await catalog.find_anew(name)
-        if found is None or not keys.may_use(key, name):
+        if found is None or not keys.may_use(key, name, found.model.name):
             raise exchange.unknown_model(name)
         return _json(listing.anthropic_model(found.model, name) if dialect is ANTHROPIC else listing.openai_model(found.model, name))
     except GatewayError as error:

@@ -69,6 +69,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     # How the gateway answers.
     response_headers: bool = True
+    open_passthrough: bool = False
     default_context_window: int = 128_000
     default_max_output_tokens: int = 8192
     rate_limit_rps: float = 0.0
@@ -209,6 +210,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "keepalive_seconds": _SECONDS,
     "drain_seconds": _SECONDS,
     "response_headers": _read_bool,
+    "open_passthrough": _read_bool,
     "default_context_window": _AT_LEAST_ONE,
     "default_max_output_tokens": _AT_LEAST_ONE,
     "rate_limit_rps": _SECONDS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from upstreams import vault
@@ -41,6 +41,19 @@ def credential_header(dialect: str, secret: str, *, auth_header: str = "", auth_
     own_header, own_scheme = OWN_HEADERS[dialect]
     scheme = auth_scheme or ("" if auth_header else own_scheme)
     return auth_header or own_header, f"{scheme} {secret}" if scheme else secret
+
+
+def passed_on(upstream: UpstreamEntry, own: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The client's own credentials for an upstream that wants them, and its extra headers.
+
+    Unchanged; or, where the upstream names a header or a scheme, the bare secret put into these.
+    """
+    given = list(own)
+    if given and (upstream.auth_header or upstream.auth_scheme):
+        name, value = given[0]
+        secret = value.partition(" ")[2].strip() or value if name == "authorization" else value
+        given = [credential_header(upstream.dialect, secret, auth_header=upstream.auth_header, auth_scheme=upstream.auth_scheme)]
+    return [*given, *upstream.extra_headers.items()]
 
 
 def auth_headers(target: Target) -> list[tuple[str, str]]:
