@@ -9,18 +9,16 @@ from pxbin_site.asgi import application
 from pxbin_site.wiring import Wiring
 
 
-def run(fd: int) -> None:
-    """Serve on the listening socket `fd` (a duplicate is used) until SIGTERM or SIGINT."""
+def run(listening: socket.socket) -> None:
+    """Serve on a listening socket until SIGTERM or SIGINT; the socket is closed when the drain begins."""
     wiring = Wiring()
-    with socket.socket(fileno=fd) as original:
-        duplicate = original.dup().detach()
-        original.detach()
     server.serve(
         application,
         host="",
         port=0,
-        fd=duplicate,
+        fd=listening.dup().detach(),
         drain_seconds=settings.PXBIN.drain_seconds,
         on_startup=wiring.start,
+        on_drain=listening.close,
         on_shutdown=wiring.stop,
     )

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -24,4 +25,5 @@ class Command(BaseCommand):
         from pxbin_site.web import run
 
         when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
-        run(options["fd"])
+        with socket.socket(fileno=options["fd"]) as listening:
+            run(listening)
