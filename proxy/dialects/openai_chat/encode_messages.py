@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
-from proxy import media, wire
-from proxy.canonical import Audio, CacheMark, Document, Image, Message, Opaque, Part, Reasoning, Request, Text, ToolCall, ToolResult
+from proxy import wire
+from proxy.canonical import Audio, Document, Image, Message, Opaque, Part, Reasoning, Request, Text, ToolCall, ToolResult
+from proxy.dialects.openai_chat.encode_parts import PartsEncoder, Wire, as_parts, plain, texts_of
 from proxy.dialects.openai_chat.shapes import FAMILY
 from proxy.errors import ClientMistake
 from proxy.quirks import Quirks
 
-_MAX_BREAKPOINTS = 4
-_DETAILS = frozenset({"auto", "low", "high"})
 _PLACEHOLDERS = {Image: "[image attached below]", Document: "[document attached below]", Audio: "[audio attached below]"}
-
-Wire = dict[str, Any]
 
 
 def encode_messages(request: Request, quirks: Quirks) -> list[Wire]:
@@ -26,24 +22,16 @@ def encode_messages(request: Request, quirks: Quirks) -> list[Wire]:
 
 
 class _MessagesEncoder:
-    """Builds one request's messages; ``_marked`` remembers the parts that got a cache breakpoint."""
+    """Builds one request's messages."""
 
     def __init__(self, request: Request, quirks: Quirks) -> None:
         self._request = request
         self._quirks = quirks
-        self._marks = quirks.cache_markers != "drop"
         self._system_role = "developer" if quirks.supports_developer else "system"
         self._hoists = quirks.late_system == "hoist"
-        self._marked: list[Wire] = []
+        self._parts = PartsEncoder(quirks, own=request.family == FAMILY)
         self._out: list[Wire] = []
         self._dropped_between = False
-        self._user_parts_of: dict[type, Callable[[Any], list[Any]]] = {
-            Text: self._text_part,
-            Image: self._image_part,
-            Document: self._document_part,
-            Audio: self._audio_part,
-            Opaque: self._opaque_part,
-        }
 
     def encode(self) -> list[Wire]:
         leading = self._leading()
@@ -62,7 +50,7 @@ class _MessagesEncoder:
         if run:
             self._assistants(run)
         self._refuse_prefill()
-        self._keep_last_breakpoints()
+        self._parts.keep_last_breakpoints()
         return leading + self._out
 
     def _leading(self) -> list[Wire]:
@@ -71,7 +59,7 @@ class _MessagesEncoder:
         if self._hoists:
             late = [message for message in self._request.messages if message.role == "system"]
             texts += [part for message in late for part in message.parts if isinstance(part, Text)]
-        content = self._content(_texts(texts, "\n\n"), "\n\n")
+        content = self._parts.content(texts_of(texts, "\n\n"), "\n\n")
         return [{"role": self._system_role, "content": content}] if content else []
 
     def _refuse_prefill(self) -> None:
@@ -82,7 +70,7 @@ class _MessagesEncoder:
         if self._hoists:
             return
         texts = [part for part in message.parts if isinstance(part, Text)]
-        content = self._content(_texts(texts, "\n\n"), "\n\n")
+        content = self._parts.content(texts_of(texts, "\n\n"), "\n\n")
         if content:
             self._out.append({"role": self._system_role, "content": content})
 
@@ -90,7 +78,7 @@ class _MessagesEncoder:
 
     def _user(self, message: Message) -> None:
         only = message.parts[0] if len(message.parts) == 1 else None
-        if isinstance(only, Text) and message.name is None and not (self._marks or self._dropped_between):
+        if isinstance(only, Text) and message.name is None and not (self._parts.marks or self._dropped_between):
             self._out.append({"role": "user", "content": only.text})
             return
         results = [part for part in message.parts if isinstance(part, ToolResult)]
@@ -100,13 +88,13 @@ class _MessagesEncoder:
             self._result(result, moved)
         if results and not rest and not moved:
             return
-        parts = moved + self._user_parts(rest)
+        parts = moved + self._parts.user(rest)
         if not parts and results:
             return
-        content = _plain(parts, self._marks)
+        content = plain(parts, self._parts.marks)
         last = self._out[-1] if self._out else None
         if self._dropped_between and last is not None and last["role"] == "user":
-            last["content"] = _plain([*_as_parts(last["content"]), *_as_parts(content)], self._marks)
+            last["content"] = plain([*as_parts(last["content"]), *as_parts(content)], self._parts.marks)
         else:
             whole: Wire = {"role": "user", "content": content}
             if message.name is not None and self._request.family == FAMILY:
@@ -117,7 +105,7 @@ class _MessagesEncoder:
     def _result(self, result: ToolResult, moved: list[Wire]) -> None:
         """One tool message; the media that it may not hold are added to ``moved``."""
         only = result.content[0] if len(result.content) == 1 else None
-        if isinstance(only, Text) and not (self._marks or result.is_error):
+        if isinstance(only, Text) and not (self._parts.marks or result.is_error):
             self._out.append({"role": "tool", "tool_call_id": result.call_id, "content": only.text})
             return
         words: list[Text] = []
@@ -125,78 +113,23 @@ class _MessagesEncoder:
         placeholder = ""
         for part in result.content:
             if isinstance(part, Image) and self._quirks.tool_image_parts:
-                inside.append(self._image(part))
+                inside.append(self._parts.image(part))
             elif isinstance(part, Image | Audio) or (isinstance(part, Document) and part.source.kind != "text"):
                 placeholder = placeholder or _PLACEHOLDERS[type(part)]
                 moved.append({"type": "text", "text": f"[attached to the result of tool call {result.call_id}]"})
-                moved += self._user_parts([part])
+                moved += self._parts.user([part])
             else:
-                words += self._readable(part)
+                words += self._parts.readable(part)
         if result.is_error and not _says_error(words):
             words = [Text("Error: " + words[0].text, words[0].cache), *words[1:]] if words else [Text("Error")]
-        if not words and not inside and placeholder:
+        if placeholder and not inside and not any(word.text for word in words):
             words = [Text(placeholder)]
         if result.cache is not None and words:
             words[-1] = Text(words[-1].text, result.cache)
-        content = self._content(_texts(words, "\n"), "\n")
+        content = self._parts.content(texts_of(words, "\n"), "\n")
         if inside:
-            content = [*_as_parts(content), *inside]
+            content = [*as_parts(content), *inside]
         self._out.append({"role": "tool", "tool_call_id": result.call_id, "content": content})
-
-    def _readable(self, part: Part) -> list[Text]:
-        """A part of a tool result as words."""
-        if isinstance(part, Text):
-            return [part]
-        if isinstance(part, Document):
-            return [Text(_document_words(part), part.cache)]
-        if isinstance(part, Opaque):
-            return [Text(part.text)] if part.text else _dropped(part)
-        return []
-
-    def _user_parts(self, parts: Iterable[Part]) -> list[Wire]:
-        out: list[Wire] = []
-        for part in parts:
-            encode = self._user_parts_of.get(type(part))
-            if encode is not None:
-                out += encode(part)
-        return out
-
-    def _text_part(self, part: Text) -> list[Wire]:
-        return [self._mark({"type": "text", "text": part.text}, part.cache)] if part.text else []
-
-    def _image_part(self, part: Image) -> list[Wire]:
-        return [self._image(part)]
-
-    def _image(self, part: Image) -> Wire:
-        source = part.source
-        if source.kind not in ("base64", "url"):
-            raise _refused(part.at, "an image by a vendor's file id cannot go to this model's upstream")
-        link: Wire = {"url": source.value if source.kind == "url" else media.data_url(source)}
-        if part.detail in _DETAILS:
-            link["detail"] = part.detail
-        return self._mark({"type": "image_url", "image_url": link}, part.cache)
-
-    def _document_part(self, part: Document) -> list[Wire]:
-        source = part.source
-        if source.kind == "text":
-            return [self._mark({"type": "text", "text": _document_words(part)}, part.cache)]
-        if source.kind == "file" and self._request.family == FAMILY:
-            file: Wire = {"file_id": source.value}
-            if part.filename:
-                file["filename"] = part.filename
-            return [self._mark({"type": "file", "file": file}, part.cache)]
-        if source.kind != "base64":
-            raise _refused(part.at, "a document by URL or by a vendor's file id cannot go to this model's upstream; send it inline")
-        name = part.filename or part.title or ("document.pdf" if source.media_type == "application/pdf" else "document")
-        return [self._mark({"type": "file", "file": {"filename": name, "file_data": media.data_url(source)}}, part.cache)]
-
-    def _audio_part(self, part: Audio) -> list[Wire]:
-        return [{"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}]
-
-    def _opaque_part(self, part: Opaque) -> list[Any]:
-        if part.family == FAMILY:
-            return [part.native]
-        return [{"type": "text", "text": each.text} for each in self._readable(part)]
 
     # --- assistants ------------------------------------------------------------------------------------------------
 
@@ -238,8 +171,8 @@ class _MessagesEncoder:
                     native.append(part.native)
                 elif part.text:
                     texts.append(Text(part.text))
-        content = self._content(_texts(texts, ""), "")
-        return [*_as_parts(content), *native] if native else content
+        content = self._parts.content(texts_of(texts, ""), "")
+        return [*as_parts(content), *native] if native else content
 
     def _call(self, call: ToolCall) -> Wire:
         if call.kind == "custom":
@@ -257,68 +190,9 @@ class _MessagesEncoder:
         except msgspec.DecodeError:
             return arguments
 
-    # --- texts and cache markers -----------------------------------------------------------------------------------
-
-    def _content(self, texts: list[Text], separator: str) -> Any:
-        """One string, or parts where a cache marker has to be kept."""
-        if not self._marks or not any(text.cache for text in texts):
-            return separator.join(text.text for text in texts)
-        return [self._mark({"type": "text", "text": text.text}, text.cache) for text in texts]
-
-    def _mark(self, part: Wire, cache: CacheMark | None) -> Wire:
-        if cache is None or not self._marks:
-            return part
-        if self._quirks.cache_markers == "passthrough":
-            part["cache_control"] = cache.native
-        else:
-            part["prompt_cache_breakpoint"] = {"mode": "explicit"}
-            self._marked.append(part)
-        return part
-
-    def _keep_last_breakpoints(self) -> None:
-        for part in self._marked[:-_MAX_BREAKPOINTS]:
-            del part["prompt_cache_breakpoint"]
-
-
-def _refused(at: str, words: str) -> ClientMistake:
-    return ClientMistake(f"{at}: {words}" if at else words, param=at or None)
-
-
-def _dropped(part: Opaque) -> list[Text]:
-    """Nothing, for what only the assistant's side made; content meant to be read is refused instead."""
-    if part.history:
-        return []
-    raise _refused(part.at, f"a block of type {part.type!r} cannot be translated for this model's upstream")
-
-
-def _texts(parts: Iterable[Text], separator: str) -> list[Text]:
-    """The texts that say something; between joined turns an empty one would only leave its separator."""
-    return [part for part in parts if part.text] if separator != "\n" else list(parts)
-
-
-def _plain(parts: list[Wire], marks: bool) -> Any:
-    """A single text as a string, anything else as parts."""
-    if not parts:
-        return ""
-    only = parts[0] if len(parts) == 1 else None
-    if isinstance(only, dict) and only["type"] == "text" and not (marks and len(only) > 2):
-        return only["text"]
-    return parts
-
-
-def _as_parts(content: Any) -> list[Wire]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
-    return list(content)
-
 
 def _says_error(words: list[Text]) -> bool:
     return bool(words) and words[0].text.lstrip().lower().startswith("error")
-
-
-def _document_words(document: Document) -> str:
-    title = document.title or document.filename
-    return "\n".join(line for line in (title, document.context, document.source.value) if line)
 
 
 def _is_plain(message: Message) -> bool:

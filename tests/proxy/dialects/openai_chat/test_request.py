@@ -162,6 +162,11 @@ def test_media_of_results_follow_all_tool_messages() -> None:
     ]
 
 
+def test_an_empty_text_beside_an_image_says_nothing() -> None:
+    told = messages_of(user("Hi"), assistant(ToolCall("c1", "f", "{}")), user(ToolResult("c1", (Text(""), Image(PNG)))))
+    assert told[2]["content"] == "[image attached below]"
+
+
 def test_upstreams_that_take_images_in_results_get_them_there() -> None:
     told = messages_of(
         user("Hi"), assistant(ToolCall("c1", "f", "{}")), user(ToolResult("c1", (Text("see"), Image(PNG)))), tool_image_parts=True
