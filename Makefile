@@ -65,5 +65,5 @@ $(DEV_STAMP): | $(BIN)/python
 
 $(NODE_STAMP): | $(DEV_STAMP)
 	@echo "Installing what tests/js/package-lock.json pins (once)"
-	@$(NPM) --prefix tests/js ci --silent --no-audit --no-fund
+	@$(NPM) --prefix tests/js ci --loglevel=error
 	@touch $@

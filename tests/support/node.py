@@ -14,8 +14,8 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "js"
 
 
 def environment() -> dict[str, str]:
-    """Our environment, in which `node` means the wheel's Node."""
-    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
+    """Our environment, in which `node` means the wheel's Node, and trusts the certificates that this system trusts."""
+    return {"NODE_USE_SYSTEM_CA": "1", **os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def npm_command() -> list[str]:
