@@ -27,17 +27,17 @@ async def ask(client: httpx.AsyncClient, gateway: Gateway, *, request_id: str, s
 async def until_killed(gateway: Gateway, *, round_: int, answered: set[str]) -> None:
     """Ask 200 times at once, and kill the server when about half have their answer."""
 
-    async def kill() -> None:
-        begun = len(answered)
-        while len(answered) < begun + AT_ONCE // 2:
-            await asyncio.sleep(0)
-        gateway.process.kill()
+    begun = len(answered)
+
+    async def ask_and_kill(**request) -> None:
+        await ask(client, gateway, answered=answered, **request)
+        if len(answered) == begun + AT_ONCE // 2:
+            gateway.process.kill()
 
     limits = httpx.Limits(max_connections=AT_ONCE)
     async with httpx.AsyncClient(timeout=60, limits=limits) as client, asyncio.TaskGroup() as group:
         for number in range(AT_ONCE):
-            group.create_task(ask(client, gateway, request_id=f"{round_}-{number}", stream=number % 2 == 0, answered=answered))
-        group.create_task(kill())
+            group.create_task(ask_and_kill(request_id=f"{round_}-{number}", stream=number % 2 == 0))
 
 
 @pytest.mark.timeout(300)

@@ -1,0 +1,26 @@
+"""Ids sort by time."""
+
+import time
+import uuid
+
+from billing.ids import made_at, new_id
+
+
+def test_an_id_is_a_uuid_of_version_7_with_dashes():
+    made = uuid.UUID(new_id())
+    assert (made.version, made.variant) == (7, uuid.RFC_4122)
+    assert str(made) == str(uuid.UUID(str(made)))
+
+
+def test_ids_are_unique_and_sort_by_their_millisecond():
+    ids = []
+    for _ in range(20):
+        ids.append(new_id())
+        time.sleep(0.002)
+    assert ids == sorted(set(ids))
+    assert len({new_id() for _ in range(10_000)}) == 10_000
+
+
+def test_an_id_says_when_it_was_made():
+    before = time.time()
+    assert before - 0.001 <= made_at(new_id()) <= time.time()

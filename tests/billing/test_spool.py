@@ -1,0 +1,59 @@
+"""The folder of segments, seen from the side that takes them."""
+
+import os
+import time
+
+from billing.spool import Segment, Spool
+
+
+def made(spool, name: str, *, age: float = 0.0, content: bytes = b"") -> None:
+    spool.mkdir(exist_ok=True)
+    (spool / name).write_bytes(content)
+    os.utime(spool / name, (time.time() - age,) * 2)
+
+
+def names(spool) -> set[str]:
+    return {path.name for path in spool.iterdir()}
+
+
+def test_segments_come_oldest_first(spool):
+    for age, name in ((1, "b.sealed"), (3, "c.sealed"), (2, "a.sealed"), (9, "d.live")):
+        made(spool, name, age=age)
+    assert [path.name for path in Spool(spool).sealed()] == ["c.sealed", "a.sealed", "b.sealed"]
+
+
+def test_a_segment_that_was_never_begun_is_removed_after_a_minute(spool):
+    made(spool, "young.new", age=10)
+    made(spool, "old.new", age=70)
+    assert Spool(spool).adopt() == 0
+    assert names(spool) == {"young.new"}
+
+
+def test_a_file_that_vanishes_while_we_look_harms_nobody(spool, monkeypatch):
+    made(spool, "kept.live")
+    monkeypatch.setattr(Spool, "_names", lambda self: ["gone.live", "gone.sealed", "gone.new", "kept.live"])
+    reader = Spool(spool)
+    assert reader.adopt() == 1
+    assert reader.sealed() == []
+    reader.remove(spool / "gone.sealed")
+
+
+def test_a_segment_is_its_id_and_its_lines(spool):
+    made(spool, f"{'d' * 32}.sealed", content=b'{"a":1}\n{"b":2}\n')
+    assert Spool(spool).read(spool / f"{'d' * 32}.sealed") == Segment("d" * 32, [b'{"a":1}', b'{"b":2}'])
+
+
+def test_taking_a_segment_again_overwrites_what_was_set_aside(spool, caplog):
+    reader = Spool(spool)
+    for _ in range(2):
+        reader.quarantine("e" * 32, [(b"x\xff", "no\nentry"), (b"y", "neither")])
+    (path,) = (spool / "quarantine").iterdir()
+    assert path.read_bytes() == b"# no entry\nx\xff\n# neither\ny\n"
+
+
+def test_only_one_holds_a_claim_and_claims_of_other_names_do_not_matter(spool):
+    reader = Spool(spool)
+    with reader.claimed() as first, reader.claimed() as second, reader.claimed("shipper") as other:
+        assert (first, second, other) == (True, False, True)
+    with reader.claimed(wait=True) as again:
+        assert again
