@@ -16,6 +16,7 @@ from proxy.dialects.base import Destination, Dialect, Reply, StreamEncoder
 from proxy.errors import Failure, Kind, UpstreamFailed
 from proxy.pipe import Pipe
 from proxy.prepare import Prepared, Preparer
+from proxy.reasoning import BOUND_ORIGIN, bound_response
 from proxy.requests import HttpRequest
 from proxy.tokens import estimate
 from proxy.wire import Envelope
@@ -173,10 +174,15 @@ class Attempt(Try):
         return raw if self._same_name else self.call.dialect.patch_response(raw, self.call.envelope.model)
 
     def _encoded(self, response: Response, prepared: Prepared) -> bytes:
-        restored = prepared.restorer.response(response) if prepared.restorer else response
+        restored = self._restored(response, prepared)
         body = self.call.dialect.encode_response(restored, self.call.reply())
         self._finished(response)
         return body
+
+    def _restored(self, response: Response, prepared: Prepared) -> Response:
+        """The answer in the client's tool names, its reasoning bound to the upstream that wrote it."""
+        restored = prepared.restorer.response(response) if prepared.restorer else response
+        return bound_response(restored, self.target.upstream.id) if self.source.family == BOUND_ORIGIN else restored
 
     def _accumulated(self, raw: bytes) -> Response:
         """A whole answer out of a stream: the upstream knows nothing else, or sent one unasked."""
@@ -245,7 +251,7 @@ class Attempt(Try):
     def _burst(self, raw: bytes, prepared: Prepared) -> bytes:
         """The stream of an upstream that answered in one piece."""
         response = self.source.decode_response(raw, self.target.quirks)
-        restored = prepared.restorer.response(response) if prepared.restorer else response
+        restored = self._restored(response, prepared)
         opened = self.call.encoder
         encoder, write = opened or self.call.dialect.encoder(self.call.reply()), self.call.dialect.framing.write
         events = replay(restored)[1 if opened else 0 :]
@@ -261,7 +267,7 @@ class Attempt(Try):
             pipe = Pipe.passing_through(dialect, quirks=quirks, reply=reply, rename=rename, hide_usage=prepared.hides_usage)
         else:
             restorer = prepared.restorer.stream() if prepared.restorer else None
-            pipe = Pipe(self.source, dialect, quirks=quirks, reply=reply, restorer=restorer)
+            pipe = Pipe(self.source, dialect, quirks=quirks, reply=reply, restorer=restorer, upstream=self.target.upstream.id)
         if self.call.encoder is not None:
             pipe.take_over(self.call.encoder)
         return pipe

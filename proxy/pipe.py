@@ -27,6 +27,7 @@ from proxy.dialects.base import Dialect, Reply, StreamEncoder
 from proxy.errors import Failure
 from proxy.framing.sse import Frame
 from proxy.quirks import Quirks
+from proxy.reasoning import BOUND_ORIGIN, bound
 from proxy.restore import StreamRestorer
 
 
@@ -38,7 +39,11 @@ class Pipe:
     ``output_chars``: characters that the model wrote so far, for an estimate where no usage comes.
     """
 
-    def __init__(self, source: Dialect, sink: Dialect, *, quirks: Quirks, reply: Reply, restorer: StreamRestorer | None) -> None:
+    def __init__(
+        self, source: Dialect, sink: Dialect, *, quirks: Quirks, reply: Reply, restorer: StreamRestorer | None, upstream: str = ""
+    ) -> None:
+        """``upstream``: the id that reasoning is bound to."""
+        self._upstream = upstream if source.family == BOUND_ORIGIN else ""
         self._source = source
         self._sink = sink
         self._reply = reply
@@ -132,6 +137,8 @@ class Pipe:
         out: list[bytes] = []
         for event in events:
             self._note(event)
+            if self._upstream:
+                event = bound(event, self._upstream)  # noqa: PLW2901
             restored = (event,) if self._restorer is None else self._restorer.feed(event)
             for each in restored:
                 if self.is_taken_over and isinstance(each, Started):

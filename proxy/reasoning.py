@@ -13,9 +13,11 @@ import hmac
 
 import msgspec
 
-from proxy.canonical import Seal
+from proxy.canonical import Event, PartEnded, PartStarted, Reasoning, Response, Seal
 
 PREFIX = "pxr1."
+BOUND_ORIGIN = "openai_responses"
+"""The family whose state is encrypted for the account behind one upstream."""
 
 
 class _Packed(msgspec.Struct):
@@ -59,3 +61,25 @@ def unpack(text: str, key: bytes) -> Seal | None:
 def _sign(packed: _Packed, key: bytes) -> str:
     digest = hmac.new(key, msgspec.json.encode(packed), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest[:18]).decode()
+
+
+def bound(event: Event, upstream: str) -> Event:
+    """``event`` with its seal bound to the upstream that made it: only there is it any good (Responses)."""
+    if isinstance(event, PartEnded) and event.seal is not None:
+        return PartEnded(event.index, _bound(event.seal, upstream))
+    if isinstance(event, PartStarted) and isinstance(event.part, Reasoning) and event.part.seal is not None:
+        return PartStarted(event.index, Reasoning(event.part.text, _bound(event.part.seal, upstream)))
+    return event
+
+
+def bound_response(response: Response, upstream: str) -> Response:
+    """A whole answer, its seals bound."""
+    parts = tuple(
+        Reasoning(part.text, _bound(part.seal, upstream)) if isinstance(part, Reasoning) and part.seal is not None else part
+        for part in response.parts
+    )
+    return msgspec.structs.replace(response, parts=parts)
+
+
+def _bound(seal: Seal, upstream: str) -> Seal:
+    return Seal(seal.origin, upstream, seal.fields) if seal.origin == BOUND_ORIGIN else seal
