@@ -127,9 +127,15 @@ def check(job: Job, head: bytes, body: bytes) -> str:
         return f"text {text[:80]!r}"
     if job.stream and not body.endswith(job.terminator.encode()):
         return "no terminator"
-    if not job.stream:
+    return "" if job.stream or _is_json(body) else "not JSON"
+
+
+def _is_json(body: bytes) -> bool:
+    try:
         json.loads(body)
-    return ""
+    except ValueError:
+        return False
+    return True
 
 
 class Load:

@@ -95,13 +95,6 @@ class Gateway:
             time.sleep(0.1)
         return found
 
-    def settle(self) -> None:
-        """Wait until no more rows come in: what happened before shall not be measured."""
-        before = -1
-        while (found := self.rows()) != before:
-            before = found
-            time.sleep(1.0)
-
     def _await_start(self) -> tuple[int, str, str]:
         deadline = time.monotonic() + READY_SECONDS
         while True:

@@ -63,10 +63,12 @@ class Bench:
             text=TEXT,
             terminator=scenario.terminator,
         )
+        rows = gateway.rows()
         if scenario.share:
-            self._drive(msgspec.structs.replace(job, requests=max(round(count * WARM_UP), connections)))
-        gateway.settle()
-        rows, before = gateway.rows(), gateway.read()
+            warm_up = max(round(count * WARM_UP), connections)
+            self._drive(msgspec.structs.replace(job, requests=warm_up))
+            rows = gateway.await_rows(rows + warm_up)
+        before = gateway.read()
         outcome = self._drive(job)
         found = gateway.await_rows(rows + count)
         after = gateway.read()

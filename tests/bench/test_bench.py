@@ -1,0 +1,58 @@
+"""The bench itself works; how fast the gateway is, no test asserts."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bench import driver
+from bench.answers import CHAT, MESSAGES, TEXT, WHOLE
+from bench.driver import Job
+from tests.support.gateway import ROOT, clean_environment
+
+
+def test_a_small_run_measures_every_pair():
+    words = [sys.executable, "-m", "bench", "--json", "--requests", "50", "--connections", "5"]
+    only = ["--only", "apart", "--only", "passthrough, stream"]
+    done = subprocess.run([*words, *only], cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    figures = json.loads(done.stdout)
+    measured = [(line["scenario"], line["server"] == "direct") for line in figures]
+    names = list(dict.fromkeys(name for name, _ in measured))
+    assert len(names) == 4
+    assert measured == [(name, direct) for name in names for direct in (True, False)]
+    assert [line for line in figures if line["wrong"] or line["rows_missing"] or not line["per_second"]] == []
+    assert [line["cpu_ms"] is None for line in figures] == [True, False] * len(names)
+
+
+def job():
+    return Job(port=1, request=b"", requests=1, connections=1, stream=False, text=TEXT)
+
+
+@pytest.mark.parametrize("path", [CHAT, MESSAGES])
+def test_the_driver_takes_a_right_answer(path):
+    assert driver.check(job(), b"HTTP/1.1 200 OK\r\n\r\n", WHOLE[path]) == ""
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "fault"),
+    [
+        (b"HTTP/1.1 500 Oops\r\n\r\n", WHOLE[CHAT], "not status 200"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", WHOLE[CHAT].replace(b"word07 ", b""), f"text {TEXT.replace('word07 ', '')[:80]!r}"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", WHOLE[CHAT][:-1], "not JSON"),
+    ],
+)
+def test_the_driver_notices_a_wrong_answer(head, body, fault):
+    assert driver.check(job(), head, body) == fault
+
+
+def test_the_driver_misses_the_end_of_a_stream():
+    stream = Job(port=1, request=b"", requests=1, connections=1, stream=True, text="a", terminator="data: [DONE]\n\n")
+    body = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+    assert driver.check(stream, b"HTTP/1.1 200 OK\r\n\r\n", body) == "no terminator"
+    assert driver.check(stream, b"HTTP/1.1 200 OK\r\n\r\n", body + b"data: [DONE]\n\n") == ""
+
+
+def test_chunks_are_put_together():
+    assert driver.dechunk(b"3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n") == b"abc0123456789"

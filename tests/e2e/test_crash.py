@@ -1,0 +1,91 @@
+"""kill -9 in the middle of 200 requests: whoever got the last byte of an answer has exactly one row in the log."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sqlite3
+import time
+from collections import Counter
+
+import psutil
+import pytest
+
+from tests.support.gateway import Gateway
+
+ROUNDS = 50 if os.environ.get("PXBIN_TEST_SIZE") == "proof" else 2
+CLIENTS = 200
+LONGEST = 1.5
+"""Seconds that an answer takes at most."""
+
+
+async def request(gateway: Gateway, name: str, chance: random.Random) -> bool:
+    """Send one request that takes its time, and say whether its last byte came."""
+    seconds = chance.uniform(0, LONGEST)
+    stream = chance.random() < 0.5
+    order = f"[echo chunks=10 pace_ms={seconds * 100:.0f}]" if stream else f"[echo hang={seconds:.3f}]"
+    model, path = chance.choice(["echo", "echo-anthropic"]), chance.choice(["messages", "chat/completions"])
+    messages = [{"role": "user", "content": f"hello {order}"}]
+    body = json.dumps({"model": model, "max_tokens": 100, "stream": stream, "messages": messages}).encode()
+    head = (
+        f"POST /v1/{path} HTTP/1.1\r\nhost: gateway\r\nx-api-key: {gateway.client_key}\r\nx-request-id: {name}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    try:
+        writer.write(head.encode() + body)
+        answered = (await reader.readuntil(b"\r\n\r\n")).lower()
+        assert answered.startswith(b"http/1.1 200"), answered
+        if b"chunked" in answered:
+            await reader.readuntil(b"\r\n0\r\n\r\n")
+        else:
+            await reader.readexactly(int(answered.partition(b"content-length:")[2].partition(b"\r\n")[0]))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return False
+    finally:
+        writer.close()
+    return True
+
+
+async def send_and_kill(gateway: Gateway, names: list[str], chance: random.Random, *, children_too: bool) -> list[str]:
+    """Send all requests at once, kill the server in the middle, and return the names of those that were answered."""
+    children = [child.pid for child in psutil.Process(gateway.process.pid).children(recursive=True)]
+    requests = [asyncio.create_task(request(gateway, name, chance)) for name in names]
+    await asyncio.sleep(chance.uniform(0.4, 0.7) * LONGEST + 0.3)
+    gateway.process.kill()
+    for child in children if children_too else []:
+        os.kill(child, signal.SIGKILL)
+    answered = await asyncio.gather(*requests)
+    gateway.process.wait()
+    return [name for name, whole in zip(names, answered, strict=True) if whole]
+
+
+def rows(gateway: Gateway) -> Counter[str]:
+    """How many rows there are of every request."""
+    with sqlite3.connect(gateway.data_dir / "pxbin.sqlite3", timeout=20) as database:
+        found = Counter(name for (name,) in database.execute("SELECT request_id FROM billing_requestlog"))
+    database.close()
+    return found
+
+
+@pytest.mark.timeout(60 + 60 * ROUNDS)
+def test_every_request_that_got_its_last_byte_has_one_row():
+    chance = random.Random(11)
+    expected: set[str] = set()
+    sent: set[str] = set()
+    with Gateway.started() as gateway:
+        for number in range(ROUNDS):
+            names = [f"crash-{number}-{index}" for index in range(CLIENTS)]
+            answered = asyncio.run(send_and_kill(gateway, names, chance, children_too=number % 2 == 1))
+            assert 0 < len(answered) < CLIENTS
+            expected.update(answered)
+            sent.update(names)
+            gateway.restart()
+        deadline = time.monotonic() + 90
+        while (missing := expected - set(rows(gateway))) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        found = rows(gateway)
+    assert missing == set()
+    assert {name: count for name, count in found.items() if count > 1} == {}
+    assert set(found) - sent == set()
