@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+
 from celery import shared_task
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
 
 from billing import price_sync, retention, writer
 from billing.journal import SPOOL
 from billing.spool import Segment, Spool
+
+log = logging.getLogger(__name__)
+_away = threading.Event()
 
 
 @shared_task(name="billing.write_request_logs", ignore_result=True)
@@ -25,8 +32,22 @@ def send(segment: Segment) -> None:
 
 @shared_task(name="billing.drain_spool", ignore_result=True)
 def drain_spool() -> int:
-    """Write what this machine's web processes have left in the spool; the number of new rows."""
-    return writer.drain_spool(settings.PXBIN.data_dir / SPOOL)
+    """Write what this machine's web processes have left in the spool; the number of new rows.
+
+    While the database is away everything stays in the spool, and that is said once, not at every ring.
+    """
+    try:
+        rows = writer.drain_spool(settings.PXBIN.data_dir / SPOOL)
+    except (OperationalError, InterfaceError) as error:
+        connection.close()
+        if not _away.is_set():
+            _away.set()
+            log.warning("The database is away, log entries wait in the spool: %s", error)
+        return 0
+    if _away.is_set():
+        _away.clear()
+        log.warning("The database is back, log entries are written again")
+    return rows
 
 
 @shared_task(name="billing.prune", ignore_result=True)

@@ -5,7 +5,8 @@ import os
 import pytest
 from django.conf import settings
 from django.core.management import call_command
-from kombu.exceptions import OperationalError
+from django.db import OperationalError
+from kombu.exceptions import OperationalError as BrokerAway
 
 from billing import tasks, writer
 from billing.journal import Journal
@@ -27,7 +28,7 @@ class Broker:
 
     def __call__(self, segment: Segment) -> None:
         if self.is_away:
-            raise OperationalError("refused")
+            raise BrokerAway("refused")
         self.taken.append(segment)
 
 
@@ -76,7 +77,7 @@ def test_a_segment_that_got_lost_is_sent_again_after_a_minute_and_written_once(s
 def test_while_the_broker_is_away_everything_waits_in_the_spool(spool, shipper, broker, now):
     written(spool, entry())
     broker.is_away = True
-    with pytest.raises(OperationalError):
+    with pytest.raises(BrokerAway):
         shipper.ship()
     broker.is_away = False
     shipper.ship()
@@ -120,3 +121,16 @@ def test_the_spool_of_the_settings_is_drained_by_task_and_command(capsys):
     written(directory, entry())
     call_command("flush_journal")
     assert capsys.readouterr().out == "1 new rows\n"
+
+
+def test_while_the_database_is_away_the_spool_keeps_everything_and_one_line_says_so(monkeypatch, caplog):
+    directory = settings.PXBIN.data_dir / "spool"
+    written(directory, entry())
+    with monkeypatch.context() as away:
+        away.setattr(writer, "write_segments", lambda segments, spool: (_ for _ in ()).throw(OperationalError("no route")))
+        assert [tasks.drain_spool(), tasks.drain_spool()] == [0, 0]
+    assert [tasks.drain_spool(), tasks.drain_spool()] == [1, 0]
+    assert caplog.messages == [
+        "The database is away, log entries wait in the spool: no route",
+        "The database is back, log entries are written again",
+    ]
