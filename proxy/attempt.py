@@ -125,6 +125,7 @@ class Attempt(Try):
         self.source = call.dialect if target.upstream.dialect == "passthrough" else REGISTRY[target.upstream.dialect]
         self.dropped: tuple[str, ...] = ()
         self.pipe: Pipe | None = None
+        self._held: list[bytes] = []
         self._output_chars = 0
 
     # --- what goes up --------------------------------------------------------------------------------------------------
@@ -210,7 +211,7 @@ class Attempt(Try):
                 yield told
                 return
             pipe = self.pipe = self._new_pipe(prepared)
-            held: list[bytes] = []
+            held = self._held
             async for piece in self._pieces(pipe, answer):
                 if piece:
                     held.append(piece)
@@ -223,9 +224,13 @@ class Attempt(Try):
                     held.clear()
                 if pipe.outcome is not None:
                     break
-                if self.call.encoder is not None and not pipe.is_taken_over:
-                    held = [pipe.take_over(self.call.encoder)]
             await answer.finish(LINGER_SECONDS)
+
+    def opened_early(self) -> None:
+        """The client's stream was opened before this attempt had anything to tell: go on from there."""
+        if self.pipe is not None and self.outcome is None and not self.pipe.has_content and self.call.encoder is not None:
+            self._held.clear()
+            self.pipe.take_over(self.call.encoder)
 
     async def _pieces(self, pipe: Pipe, answer: client.Answer) -> AsyncIterator[bytes]:
         """What each read makes visible; a broken connection becomes the error event that ends the stream."""

@@ -31,11 +31,13 @@ from proxy.callers import presented_key
 from proxy.canonical import Failed
 from proxy.dialects.base import Dialect
 from proxy.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
+from proxy.hedge import race
 from proxy.record import Record
 from proxy.requests import HttpRequest
 from proxy.responses import EventStream, JsonBytes
 from proxy.wire import Envelope
 from upstreams import catalog, headers, routing, standing
+from upstreams.routing import Target
 
 HOLD_SECONDS = 10.0
 """How long a stream's status waits for the first meaningful event; then 200, the opening event and keep-alives go out."""
@@ -90,6 +92,7 @@ class Exchange:
         self.attempts: Attempts | None = None
         self.session: str | None = None
         self.deadline: float | None = None
+        self.hedge_after: float | None = None
         self.told = False
         self.failure: Failure | None = None
 
@@ -126,6 +129,8 @@ class Exchange:
         self.session = asked.session
         if found.model.timeout_seconds:
             self.deadline = asyncio.get_running_loop().time() + found.model.timeout_seconds
+        if found.model.hedge_after_ms is not None:
+            self.hedge_after = found.model.hedge_after_ms / 1000
         planned = routing.plan(
             found,
             catalog.current(),
@@ -147,8 +152,12 @@ class Exchange:
         """The answer in one piece, from the first target that gives one."""
         attempts = self.planned()
         async with self.in_time():
+            if self.hedge_after is not None:
+                attempt, body = await race(attempts, self.attempt, Attempt.whole, stagger=self.hedge_after)
+                self.ended(attempt)
+                return JsonBytes(body, headers=self.reply_headers(attempt))
             while (target := await attempts.next()) is not None:
-                attempt = Attempt(self.call, target)
+                attempt = self.attempt(target)
                 try:
                     body = await attempts.sent(attempt).whole()
                 except UpstreamFailed as error:
@@ -193,8 +202,12 @@ class Exchange:
         """The first meaningful bytes, and the stream that they come from."""
         attempts = self.planned()
         async with self.in_time():
+            if self.hedge_after is not None:
+                _, begun = await race(attempts, self.attempt, self.begin_stream, stagger=self.hedge_after)
+                self.told = True
+                return begun
             while (target := await attempts.next()) is not None:
-                attempt = Attempt(self.call, target)
+                attempt = self.attempt(target)
                 pieces = attempts.sent(attempt).stream(self.ended)
                 try:
                     first = await anext(pieces)
@@ -207,10 +220,22 @@ class Exchange:
                     return first, pieces
         raise attempts.exhausted()
 
+    def attempt(self, target: Target) -> Attempt:
+        """A try of ``target``."""
+        return Attempt(self.call, target)
+
+    async def begin_stream(self, attempt: Attempt) -> tuple[bytes, AsyncGenerator[bytes, None]]:
+        """One attempt's first meaningful bytes, and the stream that they come from."""
+        pieces = attempt.stream(self.ended)
+        return await anext(pieces), pieces
+
     def open_early(self) -> bytes:
         """The hold is over: begin the client's stream although no upstream has said anything yet."""
         self.told = True
-        return self.call.open_early()
+        opening = self.call.open_early()
+        for attempt in self.tried:
+            attempt.opened_early()
+        return opening
 
     def late_error(self, refusal: JsonBytes) -> bytes:  # noqa: ARG002  (the failure itself says more than the answer made of it)
         """What ends a stream that was opened early and got no answer."""

@@ -97,16 +97,16 @@ class Pipe:
         """The connection broke: the client's error event. Nothing if the stream had ended already."""
         return b"" if self.outcome is not None else self._tell([Failed(failure)])
 
-    def take_over(self, encoder: StreamEncoder) -> bytes:
-        """Go on with an encoder that has opened the client's stream already: what it should have told by now.
+    def take_over(self, encoder: StreamEncoder) -> None:
+        """Go on with an encoder that has opened the client's stream already.
 
-        Before any content only; the bytes that were returned so far are to be thrown away.
+        Before any content only; the bytes that were returned so far are to be thrown away. What was told so far, and what
+        comes before the first content, is encoded together with it.
         """
         self.is_taken_over = True
         self._relay = None
         self._encoder = encoder
-        early, self._early = [event for event in self._early if not isinstance(event, Started)], []
-        return b"".join(self._sink.framing.write(frame) for event in early for frame in encoder.feed(event))
+        self._early = [event for event in self._early if not isinstance(event, Started)]
 
     def _pass(self, frames: list[Frame]) -> bytes:
         if self._relay is None:
@@ -141,10 +141,13 @@ class Pipe:
                 event = bound(event, self._upstream)  # noqa: PLW2901
             restored = (event,) if self._restorer is None else self._restorer.feed(event)
             for each in restored:
-                if self.is_taken_over and isinstance(each, Started):
-                    continue
-                if not self.has_content:
+                if not self.has_content and self.outcome is None:
                     self._early.append(each)
+                    if self.is_taken_over:
+                        continue
+                elif self.is_taken_over and self._early:
+                    early, self._early = self._early, []
+                    out += [write(frame) for held in early if not isinstance(held, Started) for frame in encode(held)]
                 out += [write(frame) for frame in encode(each)]
         return b"".join(out)
 

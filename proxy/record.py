@@ -138,7 +138,7 @@ class Record:
             route_id=target.route.id,
             remote_model=target.remote_name,
             status_code=attempt.status,
-            outcome=attempt.outcome or "failed",
+            outcome=attempt.outcome or "cancelled",
             error_type=failure.kind if failure else "",
             error_message=metering.clean(failure.message, metering.MESSAGE) if failure else "",
             latency_ms=(ended - attempt.began_ns) // 1_000_000,

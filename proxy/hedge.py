@@ -1,0 +1,54 @@
+"""Two candidates at once: the second begins when the first is slow, and the faster one answers.
+
+The loser is cancelled, which closes its connection; what it had told of its usage by then is billed and logged like any
+other attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from proxy.attempt import Attempt
+from proxy.attempts import Attempts
+from proxy.errors import ClientMistake, UpstreamFailed
+from upstreams.routing import Target
+
+T = TypeVar("T")
+
+AT_ONCE = 2
+
+
+async def race(
+    attempts: Attempts, new: Callable[[Target], Attempt], begin: Callable[[Attempt], Coroutine[Any, Any, T]], *, stagger: float
+) -> tuple[Attempt, T]:
+    """The first attempt that succeeds, and its result. ``stagger``: seconds that one may be alone.
+
+    Raises what :meth:`Attempts.failed` and :meth:`Attempts.exhausted` say when none does.
+    """
+    running: dict[asyncio.Task[T], Attempt] = {}
+    try:
+        while True:
+            if not running or (attempts.targets and len(running) < AT_ONCE):
+                target = await attempts.next()
+                if target is None:
+                    raise attempts.exhausted()
+                attempt = attempts.sent(new(target))
+                running[asyncio.ensure_future(begin(attempt))] = attempt
+            more = bool(attempts.targets) and len(running) < AT_ONCE
+            done, _ = await asyncio.wait(running, timeout=stagger if more else None, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                attempt = running.pop(task)
+                try:
+                    return attempt, task.result()
+                except UpstreamFailed as error:
+                    attempts.failed(attempt, error)
+                except ClientMistake as mistake:
+                    attempts.unfit(attempt, mistake)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for loser in running.values():
+            loser.cancelled()
