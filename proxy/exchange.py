@@ -117,7 +117,7 @@ class Exchange:
             self.http,
             self.dialect,
             envelope,
-            identity=meter.id.replace("-", "")[:24],
+            identity=meter.id.replace("-", "")[-24:],
             created=int(meter.arrived),
             seal_key=settings.PXBIN.seal_key,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Sequence
 from time import perf_counter_ns
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import msgspec
 
 from accounts.keys import Key
-from billing import journal, metering, prices, tariff
+from billing import ids, journal, metering, prices, tariff
 from proxy.attempt import Attempt
 from proxy.callers import session_of
 from proxy.canonical import Usage
@@ -33,7 +32,7 @@ class Record:
         self._key: Key | None = None
         self._written = False
         self.meter = metering.Meter(
-            id=str(uuid.uuid4()),
+            id=ids.new_id(),
             arrived=time.time(),
             started=http.started_ns,
             request_id=http.request_id,

@@ -7,12 +7,13 @@ values are bytes, as ASGI has them.
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 from django.conf import settings
+
+from billing.ids import new_id
 
 Header = tuple[bytes, bytes]
 
@@ -50,7 +51,7 @@ Fields = Mapping[bytes, bytes]
 def request_id(fields: Fields) -> bytes:
     """The client's ``x-request-id`` when it is one line of visible ASCII, else a new UUID."""
     given = fields.get(b"x-request-id")
-    return given if given is not None and REQUEST_ID.fullmatch(given) else str(uuid.uuid4()).encode()
+    return given if given is not None and REQUEST_ID.fullmatch(given) else new_id().encode()
 
 
 def is_anthropic(path: str, fields: Fields) -> bool:
