@@ -28,7 +28,7 @@ from proxy.errors import Failure
 from proxy.framing.sse import Frame
 from proxy.quirks import Quirks
 from proxy.reasoning import BOUND_ORIGIN, bound
-from proxy.restore import StreamRestorer
+from proxy.transforms import Transform
 
 
 class Pipe:
@@ -40,7 +40,7 @@ class Pipe:
     """
 
     def __init__(
-        self, source: Dialect, sink: Dialect, *, quirks: Quirks, reply: Reply, restorer: StreamRestorer | None, upstream: str = ""
+        self, source: Dialect, sink: Dialect, *, quirks: Quirks, reply: Reply, restorer: Transform | None, upstream: str = ""
     ) -> None:
         """``upstream``: the id that reasoning is bound to."""
         self._upstream = upstream if source.family == BOUND_ORIGIN else ""
@@ -134,22 +134,30 @@ class Pipe:
         if self._relay is not None:
             return self._tell_end_of_relay(events)
         write, encode = self._sink.framing.write, self._encoder.feed
+        plain = self._restorer is None and not self._upstream
         out: list[bytes] = []
         for event in events:
+            if plain and self.has_content and event.__class__ is PartDelta:
+                # Nearly every event of a stream; nothing about it is held, restored or bound.
+                self.output_chars += len(event.text)  # type: ignore[union-attr]
+                out += [write(frame) for frame in encode(event)]
+                continue
             self._note(event)
-            if self._upstream:
-                event = bound(event, self._upstream)  # noqa: PLW2901
-            restored = (event,) if self._restorer is None else self._restorer.feed(event)
-            for each in restored:
-                if not self.has_content and self.outcome is None:
-                    self._early.append(each)
-                    if self.is_taken_over:
-                        continue
-                elif self.is_taken_over and self._early:
-                    early, self._early = self._early, []
-                    out += [write(frame) for held in early if not isinstance(held, Started) for frame in encode(held)]
-                out += [write(frame) for frame in encode(each)]
+            out += [write(frame) for each in self._for_client(event) for frame in encode(each)]
         return b"".join(out)
+
+    def _for_client(self, event: Event) -> list[Event]:
+        """What the encoder is told of an event: restored, bound to its upstream, and after what was held back before."""
+        if self._upstream:
+            event = bound(event, self._upstream)
+        restored = [event] if self._restorer is None else self._restorer.feed(event)
+        if self.has_content or self.outcome is not None:
+            if self.is_taken_over and self._early:
+                restored = [*(held for held in self._early if not isinstance(held, Started)), *restored]
+                self._early = []
+            return restored
+        self._early += restored
+        return [] if self.is_taken_over else restored
 
     def _tell_end_of_relay(self, events: list[Event]) -> bytes:
         """A relayed stream told everything itself, except that it broke off."""

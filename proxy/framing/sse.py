@@ -6,6 +6,8 @@ The reader takes any split of the byte stream. It cuts at line ends in bytes, ne
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 
 _BOM = b"\xef\xbb\xbf"
@@ -21,15 +23,14 @@ class Frame(msgspec.Struct, frozen=True):
 class Reader:
     """Feed it the reads as they come; it returns the frames that each of them completed."""
 
-    __slots__ = ("_buffer", "_data", "_event", "_started")
+    __slots__ = ("_buffer", "_started")
 
     def __init__(self) -> None:
         self._buffer = b""
-        self._data: list[bytes] = []
-        self._event = ""
         self._started = False
 
     def feed(self, chunk: bytes) -> list[Frame]:
+        """The frames that one read completed."""
         buffer = self._buffer + chunk if self._buffer else chunk
         if not self._started:
             if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
@@ -37,48 +38,37 @@ class Reader:
                 return []
             self._started = True
             buffer = buffer.removeprefix(_BOM)
+        held = b""
         if b"\r" in buffer:
             # A lone CR ends a line too; one at the very end may be half of a CRLF, so it waits for the next byte.
             held = b"\r" if buffer.endswith(b"\r") else b""
             buffer = (buffer[:-1] if held else buffer).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        else:
-            held = b""
-        lines = buffer.split(b"\n")
-        self._buffer = lines.pop() + held
-        frames: list[Frame] = []
-        for line in lines:
-            self._take(line, frames)
-        return frames
+        blocks = buffer.split(b"\n\n")
+        self._buffer = blocks.pop() + held
+        return [frame for block in blocks if (frame := _frame(block)) is not None]
 
     def close(self) -> list[Frame]:
         """At the end of the bytes: a last event without its blank line counts, if its data is complete JSON or ``[DONE]``."""
-        frames: list[Frame] = []
         rest, self._buffer = self._buffer.rstrip(b"\r"), b""
-        if rest:
-            self._take(rest, frames)
-        if self._data:
-            frame = self._dispatch()
-            if _complete(frame.data):
-                frames.append(frame)
-        return frames
+        frame = _frame(rest)
+        return [frame] if frame is not None and _complete(frame.data) else []
 
-    def _take(self, line: bytes, frames: list[Frame]) -> None:
-        if not line:
-            if self._data:
-                frames.append(self._dispatch())
-            else:
-                self._event = ""
-        elif line.startswith(b"data:"):
-            self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+
+def _frame(block: bytes) -> Frame | None:
+    """The event that the lines of ``block`` make; ``None`` for one without data."""
+    if block.startswith(b"data: ") and b"\n" not in block:
+        return Frame(block[6:])
+    data: list[bytes] = []
+    event = ""
+    for line in block.split(b"\n"):
+        if line.startswith(b"data:"):
+            data.append(line[6:] if line[5:6] == b" " else line[5:])
         elif line.startswith(b"event:"):
-            self._event = line[6:].strip().decode("utf-8", "replace")
+            event = line[6:].strip().decode("utf-8", "replace")
         # Comments (": keep-alive"), id, retry and unknown fields carry nothing for us.
-
-    def _dispatch(self) -> Frame:
-        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-        frame = Frame(data, self._event)
-        self._data, self._event = [], ""
-        return frame
+    if not data:
+        return None
+    return Frame(data[0] if len(data) == 1 else b"\n".join(data), event)
 
 
 def _complete(data: bytes) -> bool:
@@ -94,8 +84,13 @@ def _complete(data: bytes) -> bool:
 def write(frame: Frame) -> bytes:
     """The bytes of one frame; its data is JSON on one line, as all our encoders make it."""
     if frame.event:
-        return b"event: %b\ndata: %b\n\n" % (frame.event.encode(), frame.data)
+        return b"%bdata: %b\n\n" % (_event_line(frame.event), frame.data)
     return b"data: %b\n\n" % frame.data
+
+
+@functools.lru_cache(maxsize=256)
+def _event_line(event: str) -> bytes:
+    return b"event: %b\n" % event.encode()
 
 
 COMMENT = b": keep-alive\n\n"
@@ -110,8 +105,7 @@ class Sse:
     def reader(self) -> Reader:
         return Reader()
 
-    def write(self, frame: Frame) -> bytes:
-        return write(frame)
+    write = staticmethod(write)
 
 
 SSE = Sse()
