@@ -23,7 +23,7 @@ def chunk(delta: dict[str, object], finish: str | None = None) -> bytes:
         "model": "theirs",
         "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
     }
-    return b"data: " + json.dumps(body).encode() + b"\n\n"
+    return b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"
 
 
 ROLE, TEXT, STOP, DONE = chunk({"role": "assistant", "content": ""}), chunk({"content": "Hi"}), chunk({}, "stop"), b"data: [DONE]\n\n"
