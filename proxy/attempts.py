@@ -10,22 +10,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from typing import TypeVar
 
-from proxy.attempt import Attempt
+from proxy.attempt import Try
+from proxy.enforcement import Unaccepted
 from proxy.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
 from upstreams import disabling
-from upstreams.routing import Plan, Target
+from upstreams.routing import ANOTHER_CHOSEN, Plan, Target, session_of
 from upstreams.standing import Standing
-from upstreams.verdicts import Verdict, rest_seconds, verdict
+from upstreams.verdicts import Scope, Verdict, rest_seconds, verdict
+
+AnyTry = TypeVar("AnyTry", bound=Try)
 
 logger = logging.getLogger("pxbin.routing")
+
+PASSING = frozenset({"rate_limit", "overloaded"})
+"""Kinds of failure that a client does well to wait for."""
 
 
 class Attempts:
     """The tries of one request. ``tried`` holds those that were sent, in order."""
 
     def __init__(self, plan: Plan, standing: Standing, *, request_id: str) -> None:
-        self.tried: list[Attempt] = []
+        self.tried: list[Try] = []
         self.skips = plan.skips
         self._standing = standing
         self._request_id = request_id
@@ -49,6 +56,7 @@ class Attempts:
             return None
         target = self._waiting.pop(0)
         self._standing.breakers.probes(target.upstream.id)
+        self._standing.sent(target.upstream.id, target.key_id)
         return target
 
     async def _begin_round(self) -> None:
@@ -63,24 +71,30 @@ class Attempts:
         await asyncio.sleep(delay)
         self._waiting = again
 
-    def sent(self, attempt: Attempt) -> Attempt:
+    def sent(self, attempt: AnyTry) -> AnyTry:
         """An attempt begins."""
         self.tried.append(attempt)
         return attempt
 
-    def unfit(self, attempt: Attempt, mistake: ClientMistake) -> None:
+    def unfit(self, attempt: Try, mistake: ClientMistake) -> None:
         """A target cannot carry the request; nothing was sent. Another one may."""
         self.tried.remove(attempt)
         target = attempt.target
         self.skips.append({"upstream": target.upstream.name, "model": target.remote_name, "skipped": mistake.failure.message})
         self._mistake = self._mistake or mistake
 
-    def failed(self, attempt: Attempt, error: UpstreamFailed) -> None:
+    def failed(self, attempt: Try, error: UpstreamFailed) -> None:
         """Learn from a failure. Raises it when no other target can help."""
         target, found = attempt.target, verdict(error.failure)
         attempt.failed(error.failure)
-        self._error = error
-        self._learn(target, found, error.failure)
+        if self._error is None or error.failure.kind in PASSING or self._error.failure.kind not in PASSING:
+            self._error = error
+        if isinstance(error, Unaccepted) or attempt.mends(error.failure):  # no fault of the upstream's; the same one is asked again
+            if not error.retryable:
+                raise error
+            self._waiting.insert(0, target)
+            return
+        self._learn(attempt, found, error.failure)
         if not (found.elsewhere and error.retryable):
             raise error
         if (
@@ -93,24 +107,27 @@ class Attempts:
         elif found.again:
             self._again.append(target)
 
-    def _learn(self, target: Target, found: Verdict, failure: Failure) -> None:
-        standing = self._standing
+    def _learn(self, attempt: Try, found: Verdict, failure: Failure) -> None:
+        standing, target = self._standing, attempt.target
         if found.counts:
             standing.upstream_failed(target.upstream.id)
         seconds = target.upstream.cooldown if target.model.cooldown_seconds is None else target.model.cooldown_seconds
+        if found.disables and target.upstream.pass_client_credentials:
+            return  # the client's own credential was refused, not ours
         if found.disables and target.credential is not None:
             if not disabling.disable(
                 target.upstream, target.credential, f"the upstream answered {failure.status}: {failure.message}"[:500]
             ):
-                self._cool("key", target, seconds, failure)
+                self._cool("key", attempt, seconds)
         elif found.cools is not None:
-            self._cool(found.cools, target, seconds, failure)
+            self._cool(found.cools, attempt, seconds)
 
-    def _cool(self, scope: str, target: Target, seconds: float, failure: Failure) -> None:
+    def _cool(self, scope: Scope, attempt: Try, seconds: float) -> None:
         """Let a key, a key's route or an upstream rest: as long as the provider says, else as configured; 0 switches it off."""
         if seconds <= 0:
             return
-        asked = rest_seconds(failure.headers, self._standing.clock())
+        target = attempt.target
+        asked = rest_seconds(attempt.received, self._standing.clock()) if attempt.failure and attempt.failure.status >= 400 else None
         subject = {
             "route": f"key:{target.key_id}@{target.route.id}",
             "key": f"key:{target.key_id}",
@@ -118,28 +135,34 @@ class Attempts:
         }[scope]
         until = self._standing.cool(subject, seconds if asked is None else asked)
         if target.credential is not None:
-            disabling.note_cooling(target.credential.id, until)
+            disabling.note_cooling(target.credential.id, max(until, self._standing.cooldowns.key_until(target.credential.id)))
 
-    def succeeded(self, attempt: Attempt, session: str | None) -> None:
+    def succeeded(self, attempt: Try, session: str | None) -> None:
         """A target has answered."""
         target, standing = attempt.target, self._standing
         standing.upstream_answered(target.upstream.id)
-        standing.used(target.upstream.id, target.key_id, session)
+        if session is not None:
+            standing.served(target.key_id, session_of(session, target.model))
         if attempt.first_token_ns is not None:
             standing.first_token(target.route.id, (attempt.first_token_ns - attempt.began_ns) / 1e9)
 
-    def broke_off(self, attempt: Attempt) -> None:
+    def broke_off(self, attempt: Try) -> None:
         """A stream failed after its first event: too late for another target, but not to learn from it."""
         assert attempt.failure is not None
-        self._learn(attempt.target, verdict(attempt.failure), attempt.failure)
+        self._learn(attempt, verdict(attempt.failure), attempt.failure)
 
     def exhausted(self) -> GatewayError:
-        """What the client is told when nothing is left: the last upstream's failure, else why no upstream could be asked."""
+        """What the client is told when nothing is left: an upstream's failure, else why no upstream could be asked.
+
+        Of several failures the last one counts, but one that says when to come back before one that says nothing.
+        """
         if self._error is not None:
             return self._error
         if self._mistake is not None:
             return self._mistake
         reasons = sorted({str(skip["skipped"]) for skip in self.skips})
+        if reasons == [ANOTHER_CHOSEN]:
+            return ClientMistake("The chosen upstream does not serve this model", param="X-Pxbin-Upstream")
         if reasons and all(reason.startswith("takes no ") for reason in reasons):
             return ClientMistake(f"No upstream of this model can serve the request: {'; '.join(reasons)}")
         return GatewayError(Failure(kind="overloaded", message="No upstream is available for this model"))

@@ -18,14 +18,15 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from types import TracebackType
 
+import msgspec
 from django.conf import settings
 
 from accounts import keys, limits
 from accounts.keys import Key
 from billing import prices
 from billing.metering import Outcome
-from proxy import admission, counting, needs, wire
-from proxy.attempt import Attempt, Call
+from proxy import admission, counting, enforcement, needs, wire
+from proxy.attempt import Attempt, Call, Try
 from proxy.attempts import Attempts
 from proxy.callers import presented_key
 from proxy.canonical import Failed
@@ -38,9 +39,6 @@ from proxy.responses import EventStream, JsonBytes
 from proxy.wire import Envelope
 from upstreams import catalog, headers, routing, standing
 from upstreams.routing import Target
-
-HOLD_SECONDS = 10.0
-"""How long a stream's status waits for the first meaningful event; then 200, the opening event and keep-alives go out."""
 
 Answer = JsonBytes | EventStream
 INTERNAL = Failure(kind="internal", message="Internal server error")
@@ -125,7 +123,10 @@ class Exchange:
 
     def plan(self, found: catalog.Found, key: Key) -> None:
         """Choose the targets, the best first."""
-        asked = needs.of(self.call, found, meter=self.record.meter)
+        self.call.enforcing = enforcement.of(self.http, self.call.envelope, found.model)
+        asked = self.needs(found)
+        if upstream := needs.chosen(self.http, key):
+            asked = msgspec.structs.replace(asked, upstream=upstream)
         self.session = asked.session
         if found.model.timeout_seconds:
             self.deadline = asyncio.get_running_loop().time() + found.model.timeout_seconds
@@ -140,6 +141,10 @@ class Exchange:
             price_of=prices.compared,
         )
         self.attempts = Attempts(planned, standing.current(), request_id=self.http.request_id)
+
+    def needs(self, found: catalog.Found) -> routing.Needs:
+        """What the request asks of its target."""
+        return needs.of(self.call, found, meter=self.record.meter)
 
     def planned(self) -> Attempts:
         """The tries of this request, once it was admitted."""
@@ -179,7 +184,7 @@ class Exchange:
             headers=lambda: self.reply_headers(self.tried[-1] if self.tried else None),
             keepalive=self.dialect.keepalive,
             opening=self.open_early,
-            hold_seconds=HOLD_SECONDS,
+            hold_seconds=settings.PXBIN.hold_seconds,
             late_error=self.late_error,
         )
 
@@ -249,7 +254,7 @@ class Exchange:
 
     # --- the end -----------------------------------------------------------------------------------------------------------
 
-    def ended(self, attempt: Attempt) -> None:
+    def ended(self, attempt: Try) -> None:
         """An answer is complete, or broke off after its first event: record it, before its last bytes are sent."""
         if attempt.failure is None:
             self.planned().succeeded(attempt, self.session)
@@ -283,13 +288,13 @@ class Exchange:
         self.lease.release(tokens=tokens)
 
     @property
-    def tried(self) -> list[Attempt]:
+    def tried(self) -> list[Try]:
         """The attempts that were sent so far."""
         return [] if self.attempts is None else self.attempts.tried
 
-    def reply_headers(self, attempt: Attempt | None) -> list[tuple[str, str]]:
+    def reply_headers(self, attempt: Try | None) -> list[tuple[str, str]]:
         """What the client gets to see of the upstream's headers, and the gateway's own."""
-        shown = headers.downward(attempt.received) if attempt is not None and attempt.failure is None else []
+        shown = self.shown_headers(attempt) if attempt is not None and attempt.failure is None else []
         if not settings.PXBIN.response_headers:
             return shown
         own = [("x-pxbin-request-id", self.http.request_id), ("x-pxbin-attempts", str(len(self.tried)))]
@@ -300,6 +305,10 @@ class Exchange:
                 ("x-pxbin-overhead-ms", f"{(self.tried[0].began_ns - self.http.started_ns) / 1e6:.2f}"),
             ]
         return shown + own
+
+    def shown_headers(self, attempt: Try) -> list[tuple[str, str]]:
+        """What the client gets to see of the upstream's headers."""
+        return headers.downward(attempt.received)
 
 
 class _Deadline:

@@ -6,12 +6,17 @@ import hashlib
 
 import msgspec
 
+from accounts.keys import Key
 from billing.metering import Meter
 from proxy.attempt import Call
 from proxy.canonical import Audio, Image, Part, ToolResult
+from proxy.errors import ClientMistake
+from proxy.requests import HttpRequest
 from upstreams.catalog import Found
 from upstreams.routing import Needs
 
+CHOICE_HEADER = "x-pxbin-upstream"
+"""A request header by which keys that may choose name one upstream (or give its id)."""
 BYTES_PER_TOKEN = 4
 _STABLE_BYTES = 65_536
 _list = msgspec.json.Decoder(list[msgspec.Raw])
@@ -27,13 +32,24 @@ def of(call: Call, found: Found, *, meter: Meter) -> Needs:
         meter.session_id = session
     capabilities = any(route.capabilities for route in model.routes) or bool(model.fallbacks)
     if simple and not capabilities:
-        return Needs(session=session)
-    windows = model.context_window or any(route.context_window for route in model.routes)
+        return Needs()
+    windows = model.context_window or model.fallbacks or any(route.context_window for route in model.routes)
     return Needs(
         capabilities=_capabilities(call) if capabilities else frozenset(),
         tokens=len(call.http.body) // BYTES_PER_TOKEN if windows else 0,
         session=session or _prefix(call),
     )
+
+
+def chosen(http: HttpRequest, key: Key) -> str:
+    """The upstream that the caller wants, by name or id; empty for whichever is best.
+
+    Raises :class:`~proxy.errors.ClientMistake` where the key may not choose.
+    """
+    upstream = http.headers.get(CHOICE_HEADER, "").strip()
+    if upstream and not key.may_choose_upstream:
+        raise ClientMistake("This API key may not choose an upstream", kind="permission", param=CHOICE_HEADER)
+    return upstream
 
 
 def _named_session(call: Call) -> str | None:

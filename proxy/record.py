@@ -11,7 +11,7 @@ import msgspec
 
 from accounts.keys import Key
 from billing import ids, journal, metering, prices, tariff
-from proxy.attempt import Attempt
+from proxy.attempt import Try
 from proxy.callers import session_of
 from proxy.canonical import Usage
 from proxy.errors import Failure
@@ -62,7 +62,7 @@ class Record:
         outcome: metering.Outcome,
         *,
         status: int | None,
-        attempts: Sequence[Attempt] = (),
+        attempts: Sequence[Try] = (),
         skips: list[dict[str, Any]] | None = None,
         failure: Failure | None = None,
     ) -> int:
@@ -92,7 +92,7 @@ class Record:
         journal.current().append(entry, unauthenticated=self._key is None)
         return spent.total_input + spent.output if spent else 0
 
-    def _sum_up(self, attempts: Sequence[Attempt]) -> tuple[Usage | None, bool]:
+    def _sum_up(self, attempts: Sequence[Try]) -> tuple[Usage | None, bool]:
         """The usage of all attempts together, and the facts of the last one on the meter."""
         meter = self.meter
         meter.attempts = len(attempts)
@@ -111,19 +111,19 @@ class Record:
             return _total(known), any(estimated for _, estimated in usages)
         return (known[0] if known else None), any(estimated for _, estimated in usages)
 
-    def spent(self, attempt: Attempt) -> tuple[Usage | None, bool]:
+    def spent(self, attempt: Try) -> tuple[Usage | None, bool]:
         """What one attempt is billed for, and whether that is an estimate: the upstream told nothing, or not yet its output."""
         usage, finished = attempt.usage, attempt.outcome == "finished"
         written = -(-attempt.output_chars // CHARS_PER_TOKEN)
         if usage is None:
-            if not finished and not written:
+            if attempt.outcome == "failed" and not written:
                 return None, False
             return Usage(fresh=len(self._http.body) // CHARS_PER_TOKEN, output=written), True
-        if finished or usage.output >= written:
+        if finished:
             return usage, False
-        return msgspec.structs.replace(usage, output=written), True
+        return msgspec.structs.replace(usage, output=max(usage.output, written)), True
 
-    def _try(self, attempt: Attempt) -> metering.Attempt:
+    def _try(self, attempt: Try) -> metering.Attempt:
         target, failure = attempt.target, attempt.failure
         usage, _ = self.spent(attempt)
         ended = attempt.ended_ns or perf_counter_ns()
@@ -147,7 +147,7 @@ class Record:
         )
 
 
-def _prices(attempt: Attempt) -> tariff.Prices | None:
+def _prices(attempt: Try) -> tariff.Prices | None:
     target = attempt.target
     return prices.book().find(target.model.id, target.upstream.id, target.remote_name)
 

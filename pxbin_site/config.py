@@ -14,6 +14,7 @@ import environ
 import msgspec
 import yaml
 
+from proxy.enforcement_rules import LONGEST_DELAY_MS, MOST_RETRIES
 from pxbin_site.providers import PROVIDERS
 
 PREFIX = "PXBIN_"
@@ -78,6 +79,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     cb_timeout_seconds: float = 30.0
     retry_max_attempts: int = 3
     retry_base_delay_ms: int = 100
+    # How long a stream's status waits for the first meaningful event; then 200, the opening event and keep-alives go out.
+    hold_seconds: float = 10.0
+    key_cooldown_seconds: float = 60.0
+    health_check_seconds: float = 0.0
+    discover_seconds: float = 0.0
+    upstream_models_cache_ttl_seconds: float = 3600.0
+    upstream_models_fetch_timeout_ms: int = 2000
+
+    # Tool-call enforcement where neither the request nor the model says otherwise. Empty texts: the gateway's own.
+    enforce_tool_call_mode: bool = False
+    enforce_tool_call_termination_flag: str = ""
+    enforce_tool_call_max_retries: int = 10
+    enforce_tool_call_guidance: str = ""
+    enforce_tool_call_stream_chunk_delay_ms: int = 0
+    enforce_tool_call_empty_response_policy: str = "strict"
 
     # What it remembers and says.
     log_buffer_size: int = 10_000
@@ -126,7 +142,7 @@ def _read_list(value: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in value.split(",") if item.strip())
 
 
-def _number(kind: type[int] | type[float], *, least: int) -> Callable[[str], int | float]:
+def _number(kind: type[int] | type[float], *, least: int, most: int | None = None) -> Callable[[str], int | float]:
     noun = "a whole number" if kind is int else "a number"
 
     def read(value: str) -> int | float:
@@ -136,6 +152,8 @@ def _number(kind: type[int] | type[float], *, least: int) -> Callable[[str], int
             raise ValueError(f"must be {noun}") from None
         if not least <= number < float("inf"):
             raise ValueError(f"must be {noun}, {least} or more")
+        if most is not None and number > most:
+            raise ValueError(f"must be {noun}, {most} at most")
         return number
 
     return read
@@ -219,6 +237,18 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "cb_timeout_seconds": _SECONDS,
     "retry_max_attempts": _COUNT,
     "retry_base_delay_ms": _COUNT,
+    "hold_seconds": _SECONDS,
+    "key_cooldown_seconds": _SECONDS,
+    "health_check_seconds": _SECONDS,
+    "discover_seconds": _SECONDS,
+    "upstream_models_cache_ttl_seconds": _SECONDS,
+    "upstream_models_fetch_timeout_ms": _AT_LEAST_ONE,
+    "enforce_tool_call_mode": _read_bool,
+    "enforce_tool_call_termination_flag": str,
+    "enforce_tool_call_max_retries": _number(int, least=1, most=MOST_RETRIES),
+    "enforce_tool_call_guidance": str,
+    "enforce_tool_call_stream_chunk_delay_ms": _number(int, least=0, most=LONGEST_DELAY_MS),
+    "enforce_tool_call_empty_response_policy": _one_of(("strict", "lenient")),
     "log_buffer_size": _COUNT,
     "log_retention_days": _any_whole_number,
     "payload_retention_days": _any_whole_number,

@@ -6,6 +6,8 @@ Requests only say what they saw; a thread writes it down, so that no request wai
 from __future__ import annotations
 
 import logging
+import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -17,7 +19,10 @@ from upstreams.models import UpstreamCredential
 logger = logging.getLogger("pxbin.routing")
 
 _writer = ThreadPoolExecutor(1, thread_name_prefix="pxbin-credentials")
-_refused: set[str] = set()
+_refused: dict[str, float] = {}
+"""Until when (monotonic) this process's own observation counts; then the catalogue has taken it up."""
+GRACE_SECONDS = 5.0
+"""Longer than a written change takes to come back in the catalogue."""
 
 
 def disable(upstream: UpstreamEntry, credential: CredentialEntry, reason: str) -> bool:
@@ -26,11 +31,11 @@ def disable(upstream: UpstreamEntry, credential: CredentialEntry, reason: str) -
     It stays out until an admin or a successful probe brings it back. The order of routing heeds it at once in this process
     (:func:`is_refused`), everywhere else within a second.
     """
-    others = [each for each in upstream.credentials if each.id != credential.id and not each.is_disabled and each.id not in _refused]
+    others = [each for each in upstream.credentials if each.id != credential.id and not each.is_disabled and not is_refused(each.id)]
     if not others:
         return False
-    if credential.id not in _refused:
-        _refused.add(credential.id)
+    if not is_refused(credential.id):
+        _refused[credential.id] = math.inf
         logger.warning("the key %s of upstream %s is disabled: %s", credential.name or credential.id, upstream.name, reason)
         _writer.submit(_write, credential.id, reason)
     return True
@@ -38,7 +43,18 @@ def disable(upstream: UpstreamEntry, credential: CredentialEntry, reason: str) -
 
 def is_refused(credential_id: str) -> bool:
     """Whether this process has just seen a key refused."""
-    return credential_id in _refused
+    until = _refused.get(credential_id) if _refused else None
+    if until is None:
+        return False
+    if until < time.monotonic():
+        _refused.pop(credential_id, None)
+        return False
+    return True
+
+
+def forget(credential_id: str) -> None:
+    """An admin or a probe brings a key back."""
+    _refused.pop(credential_id, None)
 
 
 def note_cooling(credential_id: str, until: float) -> None:
@@ -55,10 +71,11 @@ def _write(credential_id: str, reason: str) -> None:
     """From then on the catalogue says it, here and elsewhere."""
     try:
         UpstreamCredential.objects.filter(pk=credential_id, disabled_reason="").update(disabled_reason=reason)
-        _refused.discard(credential_id)
     except DatabaseError:
         logger.exception("the disabled key %s could not be written down", credential_id)
     finally:
+        if credential_id in _refused:
+            _refused[credential_id] = time.monotonic() + GRACE_SECONDS
         connection.close()
 
 

@@ -11,7 +11,7 @@ from ninja import Router, Schema
 from pydantic import ConfigDict
 
 from accounts.envelope import Refused, data, page_of, paginated, stored, timestamp, uuid_of
-from upstreams import credentials, standing
+from upstreams import credentials, disabling, standing
 from upstreams.api import found as found_upstream
 from upstreams.models import Model, Route, UpstreamCredential
 
@@ -164,7 +164,8 @@ def update_credential(request: HttpRequest, credential_id: str, body: Credential
     _assign_credential(row, body)
     stored(row)
     if body.is_active or body.api_key:
-        standing.current().clear(str(row.id))
+        disabling.forget(str(row.id))
+        standing.current().clear(str(row.id), str(row.upstream_id))
     return data({"status": "updated"})
 
 

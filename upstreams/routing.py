@@ -25,6 +25,9 @@ PriceOf = Callable[[str, str, str], Decimal | None]
 """The price of a million output tokens by model id, upstream id and remote name; handed in, for prices stand a floor higher."""
 
 
+ANOTHER_CHOSEN = "another upstream was chosen"
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """One candidate: everything that a call needs to know. ``quirks``: the upstream's overridden by the model's."""
 
@@ -74,7 +77,7 @@ def plan(
 ) -> Plan:
     """The candidates for a request of ``found``. ``allowed``: whether the caller's key may use a model of that name."""
     first: list[Target] = []
-    later: list[Target] = []
+    later: list[tuple[int, Target]] = []
     skips: list[dict[str, Any]] = []
     for each in with_fallbacks(found, catalogue):
         if each is not found and not allowed(each.requested):
@@ -85,11 +88,14 @@ def plan(
             if reason:
                 skips.append(_shown(target, reason))
                 continue
-            reason = _put_back(target, needs, standing)
+            reason, rank = _put_back(target, needs, standing)
             if reason:
                 skips.append(_shown(target, reason))
-            (later if reason else first).append(target)
-    return Plan(first + later, skips)
+                later.append((rank, target))
+            else:
+                first.append(target)
+    later.sort(key=lambda each: each[0])
+    return Plan([*first, *(target for _, target in later)], skips)
 
 
 def with_fallbacks(found: Found, catalogue: Catalogue) -> Iterable[Found]:
@@ -112,10 +118,15 @@ def _ordered(found: Found, needs: Needs, standing: Standing, price_of: PriceOf) 
     if len(routes) > 1 and found.model.strategy != "priority":
         routes = tuple(_by_strategy(found, routes, standing, price_of))
     targets = [target for route in routes for target in _with_keys(route, found, standing)]
-    kept = standing.sessions.key_of(needs.session) if needs.session and len(targets) > 1 else None
+    kept = standing.sessions.key_of(session_of(needs.session, found.model)) if needs.session and len(targets) > 1 else None
     if kept is not None:
         targets.sort(key=lambda target: (_preference(target.route), target.key_id != kept))
     return targets
+
+
+def session_of(session: str, model: ModelEntry) -> str:
+    """The name under which a session's key is kept: an agent's session speaks with several models, each with a key of its own."""
+    return f"{model.id}/{session}"
 
 
 def _preference(route: RouteEntry) -> tuple[int, int]:
@@ -160,25 +171,24 @@ def _rotated(keys: tuple[CredentialEntry, ...], last: str) -> tuple[CredentialEn
 def _excluded(target: Target, needs: Needs) -> str:
     """Why a candidate cannot serve the request at all."""
     if needs.upstream and needs.upstream not in (target.upstream.name, target.upstream.id):
-        return "another upstream was chosen"
+        return ANOTHER_CHOSEN
     missing = [name for name in sorted(needs.capabilities) if target.route.capabilities.get(name) is False]
     return f"takes no {' and no '.join(missing)}" if missing else ""
 
 
-def _put_back(target: Target, needs: Needs, standing: Standing) -> str:
-    """Why others are tried before a candidate."""
-    state = standing.breakers.state(target.upstream.id)
-    if state == "open":
-        return "circuit breaker open"
-    until = standing.cooldowns.until(target.key_id, target.route.id, target.upstream.id)
-    if until:
-        return f"cooling for {max(0.0, until - standing.clock()):.1f} s"
-    if target.credential is not None and (target.credential.is_disabled or disabling.is_refused(target.credential.id)):
-        return "key disabled"
+def _put_back(target: Target, needs: Needs, standing: Standing) -> tuple[str, int]:
+    """Why others are tried before a candidate, and how far behind them: what may pass before what was refused or cannot fit."""
     window = target.route.context_window or target.model.context_window
     if window and needs.tokens > window:
-        return f"about {needs.tokens} tokens do not fit {window}"
-    return ""
+        return f"about {needs.tokens} tokens do not fit {window}", 4
+    if target.credential is not None and (target.credential.is_disabled or disabling.is_refused(target.credential.id)):
+        return "key disabled", 3
+    if standing.breakers.state(target.upstream.id) == "open":
+        return "circuit breaker open", 2
+    until = standing.cooldowns.until(target.key_id, target.route.id, target.upstream.id)
+    if until:
+        return f"cooling for {max(0.0, until - standing.clock()):.1f} s", 1
+    return "", 0
 
 
 def _shown(target: Target, reason: str) -> dict[str, Any]:

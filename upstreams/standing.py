@@ -65,8 +65,9 @@ class Cooldowns:
         own = f"key:{key}"
         return max((end for subject, end in self._until.items() if subject == own or subject.startswith(own + "@")), default=0.0)
 
-    def clear(self, key: str) -> None:
-        """A key is rested at once, on every route."""
+    def clear(self, key: str, upstream: str = "") -> None:
+        """A key is rested at once, on every route; and its upstream, where that is given."""
+        self._until.pop(f"upstream:{upstream}", None)
         own = f"key:{key}"
         for subject in [subject for subject in self._until if subject == own or subject.startswith(own + "@")]:
             del self._until[subject]
@@ -183,10 +184,10 @@ class Standing:
         self.publish(Change("cooling", subject, until))
         return until
 
-    def clear(self, key: str) -> None:
-        """An admin, or a probe, says that a key is well."""
-        self.cooldowns.clear(key)
-        self.publish(Change("cleared", key))
+    def clear(self, key: str, upstream: str) -> None:
+        """An admin, or a probe, says that a key is well, and its upstream with it."""
+        self.learnt(change := Change("cleared", key, value=upstream))
+        self.publish(change)
 
     def upstream_failed(self, upstream: str) -> None:
         """A failure that the breaker counts."""
@@ -199,10 +200,13 @@ class Standing:
         if self.breakers.succeeded(upstream):
             self.publish(Change("mended", upstream))
 
-    def used(self, upstream: str, key: str, session: str | None) -> None:
-        """A key has served a request."""
+    def sent(self, upstream: str, key: str) -> None:
+        """A request goes out with a key: the next new session takes the one after it."""
         self._last_used[upstream] = key
-        if session is not None and self.sessions.keep(session, key):
+
+    def served(self, key: str, session: str) -> None:
+        """A key has served a request of a session (:func:`upstreams.routing.session_of`)."""
+        if self.sessions.keep(session, key):
             self.publish(Change("session", session, value=key))
 
     def first_token(self, route: str, seconds: float) -> None:
@@ -215,7 +219,8 @@ class Standing:
         if change.kind == "cooling":
             self.cooldowns.set(change.subject, change.until)
         elif change.kind == "cleared":
-            self.cooldowns.clear(change.subject)
+            self.cooldowns.clear(change.subject, change.value)
+            self.breakers.succeeded(change.value)
         elif change.kind == "broken":
             self.breakers.opened(change.subject, change.until)
         elif change.kind == "mended":
@@ -230,7 +235,7 @@ class Standing:
         return self._latency.get(route, 0.0)
 
     def last_used(self, upstream: str) -> str:
-        """The key that an upstream's last request was served with."""
+        """The key that an upstream's last request went out with."""
         return self._last_used.get(upstream, "")
 
     def turn(self, model: str) -> int:

@@ -53,7 +53,7 @@ BY_STATUS: Mapping[int, Verdict] = {
     429: Verdict(again=True, cools="route"),
     503: Verdict(again=True, cools="route", counts=True),
     504: Verdict(counts=True),
-    529: Verdict(again=True, cools="route", counts=True),
+    529: Verdict(cools="route", counts=True),
 }
 BY_KIND: Mapping[str, Verdict] = {
     "connect": Verdict(again=True, counts=True),
@@ -90,7 +90,11 @@ def rest_seconds(headers: Mapping[str, str], now: float) -> float | None:
 
     ``now`` is Unix seconds. Bounded to a day: a larger value is a mistake somewhere.
     """
-    asked = _milliseconds(headers.get("retry-after-ms")) or _retry_after(headers.get("retry-after"), now) or _resets(headers, now)
+    asked = _milliseconds(headers.get("retry-after-ms"))
+    if asked is None:
+        asked = _retry_after(headers.get("retry-after"), now)
+    if asked is None:
+        asked = _resets(headers, now)
     return None if asked is None else min(max(asked, 0.0), _LONGEST_REST)
 
 
