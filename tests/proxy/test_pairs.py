@@ -1,0 +1,100 @@
+"""All sixteen pairs: what a client says arrives at every kind of upstream, as far as the upstream has words for it.
+
+Nothing here knows a pair. A client's body is what an upstream of its own dialect would get; it is read as a client's body and
+made ready for each target, and what the target reads is compared with what was said.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from proxy.adapt import adapt
+from proxy.canonical import Request
+from proxy.dialects import REGISTRY
+from proxy.dialects.base import Destination, Dialect
+from proxy.dialects.bedrock.request import opener
+from proxy.prepare import Preparer
+from proxy.wire import Envelope
+from tests.support import rules_anthropic, rules_openai_chat, rules_openai_responses
+from tests.support.conversations import requests
+from tests.support.meaning import carried, meaning
+
+KEY = b"the secret of the pairs"
+PAIRS = [(client, target) for client in REGISTRY for target in REGISTRY]
+
+
+def _check_bedrock(body: dict[str, Any]) -> None:
+    assert body.pop("anthropic_version") == "bedrock-2023-05-31"
+    assert not {"model", "stream"} & set(body)
+    rules_anthropic.check_request(body)
+
+
+RULES: dict[str, Callable[[dict[str, Any]], None]] = {
+    "anthropic": rules_anthropic.check_request,
+    "bedrock": _check_bedrock,
+    "openai_chat": rules_openai_chat.check_request,
+    "openai_responses": rules_openai_responses.check_request,
+}
+
+
+def opened(dialect: Dialect, body: bytes, *, stream: bool) -> Envelope:
+    """A client's body, opened at its door: Bedrock's has the model in the path."""
+    return opener("client-model", stream=stream)(body) if dialect.name == "bedrock" else dialect.open_request(body)
+
+
+def destination(target: str, *, stream: bool) -> Destination:
+    return Destination(model="upstream-model", dialect=target, upstream="up-1", stream=stream)
+
+
+def sent(request: Request, target: Dialect) -> bytes:
+    """The body that an upstream of ``target`` gets for a canonical request."""
+    where = destination(target.name, stream=request.stream)
+    adapted = adapt(request, where, family=target.family, traits=target.traits)
+    return target.encode_request(adapted.request, where)
+
+
+def read(body: bytes, dialect: Dialect, *, stream: bool) -> Request:
+    return dialect.decode_request(opened(dialect, body, stream=stream), KEY)
+
+
+def compared(said: Request, arrived: Request, target: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What should have arrived, and what did."""
+    thinks = arrived.reasoning is not None and arrived.reasoning.mode in ("budget", "adaptive")
+    due, got = carried(meaning(said), target, thinks=thinks), meaning(arrived)
+    got |= {name: "any" for name, value in due.items() if value == "any"}
+    return due, got
+
+
+@pytest.mark.parametrize(("client", "target"), PAIRS)
+@given(data=st.data())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_a_conversation_survives_what_the_target_can_carry(client: str, target: str, data: st.DataObject) -> None:
+    sink, source = REGISTRY[client], REGISTRY[target]
+    meant = data.draw(requests(sink.family))
+    body = sent(meant, sink)
+    RULES[client](json.loads(body))
+    said = read(body, sink, stream=meant.stream)
+    due, got = compared(meant, said, client)
+    assert got == due
+
+    arrived_body = sent(said, source)
+    RULES[target](json.loads(arrived_body))
+    due, got = compared(said, read(arrived_body, source, stream=meant.stream), target)
+    assert got == due
+
+
+@pytest.mark.parametrize(("client", "target"), PAIRS)
+@given(data=st.data())
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_the_same_conversation_gives_the_same_bytes(client: str, target: str, data: st.DataObject) -> None:
+    sink = REGISTRY[client]
+    meant = data.draw(requests(sink.family))
+    body, where = sent(meant, sink), destination(target, stream=meant.stream)
+    twice = [Preparer(sink, opened(sink, body, stream=meant.stream), KEY).prepare(REGISTRY[target], where).body for _ in range(2)]
+    assert twice[0] == twice[1]

@@ -1,0 +1,171 @@
+"""What a request means, apart from the words of any wire, and what of it each kind of upstream can carry.
+
+``meaning(request)`` is comparable between dialects: adjacent words are one text, turns of one role are one turn, system text
+is one heap, tools are known by their descriptions and calls by their tools. ``carried(meaning, target)`` is the table of what
+a target moves, limits or drops (wire formats, sections 6 and 7): all that is not written here survives.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from proxy.canonical import Document, Image, Part, Request, Text, Tool, ToolCall, ToolResult
+
+JSON_SENTENCE = "Respond with a single JSON object."
+NO_ARGUMENTS = {"type": "object", "properties": {}}
+WRAPPED = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+FREE_TEXT = "free text"
+ATTACHED = {"image": "[image attached below]", "document": "[document attached below]"}
+_ERROR = re.compile(r"^error:?\s*", re.IGNORECASE)
+
+Meaning = dict[str, Any]
+
+
+def meaning(request: Request) -> Meaning:
+    """The request as plain values."""
+    tools = [tool for tool in request.tools if isinstance(tool, Tool)]
+    late = [part for message in request.messages if message.role == "system" for part in message.parts]
+    return {
+        "system": sorted(words for part in (*request.system, *late) if isinstance(part, Text) for words in part.text.split("\n\n")),
+        "turns": _turns(request, {tool.name: tool for tool in tools}),
+        "tools": [_tool(tool) for tool in tools],
+        "choice": _choice(request, tools),
+        "at most one call": bool(tools) and request.parallel_calls is False and _mode(request) != "none",
+        "output": _output(request),
+        **{
+            name: getattr(request, name)
+            for name in ("max_tokens", "temperature", "top_p", "top_k", "end_user", "metadata", "prompt_cache_key")
+        },
+        "stop": list(request.stop),
+    }
+
+
+def _mode(request: Request) -> str:
+    return request.tool_choice.mode if request.tool_choice is not None else "auto"
+
+
+def _choice(request: Request, tools: list[Tool]) -> Any:
+    choice = request.tool_choice
+    if choice is None or not tools or choice.mode == "auto":
+        return None
+    return [_purpose(tool) for tool in tools if tool.name == choice.name] if choice.mode == "tool" else choice.mode
+
+
+def _purpose(tool: Tool) -> str:
+    """The description's first line: what free-form tools get besides where they are wrapped stands below."""
+    return (tool.description or "").partition("\n")[0]
+
+
+def _tool(tool: Tool) -> Any:
+    schema = NO_ARGUMENTS if tool.schema is None else json.loads(bytes(tool.schema))
+    if tool.kind == "custom" or schema == WRAPPED:
+        return {"description": _purpose(tool), "schema": FREE_TEXT}
+    return {"description": tool.description, "schema": NO_ARGUMENTS if schema == {} else schema, "strict": bool(tool.strict)}
+
+
+def _output(request: Request) -> Any:
+    if request.output is None:
+        return None
+    return json.loads(bytes(request.output.schema)) if request.output.schema is not None else request.output.kind
+
+
+def _turns(request: Request, tools: dict[str, Tool]) -> list[Any]:
+    out: list[Any] = []
+    called: dict[str, int] = {}
+    for message in request.messages:
+        if message.role == "system":
+            continue
+        if not out or out[-1]["role"] != message.role:
+            out.append({"role": message.role, "results": {}, "content": [], "calls": []})
+        for part in message.parts:
+            if isinstance(part, ToolCall):
+                called[part.id] = len(called)
+                out[-1]["calls"].append((called[part.id], _called(part, tools)))
+            elif isinstance(part, ToolResult):
+                out[-1]["results"][called[part.call_id]] = _result(part)
+            else:
+                _add(out[-1]["content"], _content(part))
+    return out
+
+
+def _called(call: ToolCall, tools: dict[str, Tool]) -> Any:
+    tool = tools.get(call.name)
+    values = {"input": call.arguments} if call.kind == "custom" else json.loads(call.arguments)
+    return _purpose(tool) if tool else call.name, values
+
+
+def _result(result: ToolResult) -> Any:
+    said = "\n".join(part.text for part in result.content if isinstance(part, Text))
+    failed = result.is_error or said.startswith("Error")
+    media = [_content(part) for part in result.content if not isinstance(part, Text)]
+    return {"text": _ERROR.sub("", said) if failed else said, "failed": failed, "media": media, "id": result.call_id}
+
+
+def _content(part: Part) -> Any:
+    if isinstance(part, Text):
+        return part.text
+    if isinstance(part, Image):
+        return ["image", part.source.kind, part.source.value, part.source.media_type]
+    assert isinstance(part, Document), part
+    return ["document", part.source.kind, part.source.value, part.title or part.filename]
+
+
+def _add(content: list[Any], item: Any) -> None:
+    """Append, joining words to words."""
+    if content and isinstance(item, str) and isinstance(content[-1], str):
+        content[-1] += item
+    elif item != "":
+        content.append(item)
+
+
+# --- what a target carries -------------------------------------------------------------------------------------------
+
+
+def carried(meant: Meaning, target: str, *, thinks: bool) -> Meaning:
+    """What of ``meant`` arrives at a target. ``thinks``: thinking is on there, which rules out sampling at Anthropic."""
+    out = {**meant, **(_AT_ANTHROPIC if target in ("anthropic", "bedrock") else {})}
+    if target in ("anthropic", "bedrock"):
+        out["max_tokens"] = out["max_tokens"] or "any"
+        if meant["output"] == "json_object":
+            out |= {"output": None, "system": sorted([*meant["system"], JSON_SENTENCE])}
+        if thinks:
+            out |= {"temperature": None, "top_k": None, "top_p": "any"}
+        elif meant["temperature"] is not None:
+            out |= {"temperature": min(meant["temperature"], 1.0), "top_p": None}
+        out["stop"] = [text for text in meant["stop"] if text.strip()]
+        return out
+    out["turns"] = [_with_words_for_notes(turn) for turn in meant["turns"]]
+    out["top_k"] = None
+    if target == "openai_responses":
+        return out | {"stop": [], "max_tokens": None if meant["max_tokens"] is None else max(16, meant["max_tokens"])}
+    out["turns"] = [_with_media_behind(turn) for turn in out["turns"]]
+    return out | {"stop": meant["stop"][:4]}
+
+
+_AT_ANTHROPIC: Meaning = {"metadata": None, "prompt_cache_key": None}
+
+
+def _with_words_for_notes(turn: Any) -> Any:
+    """A text document is words to OpenAI's models: its title and its text."""
+    content: list[Any] = []
+    for item in turn["content"]:
+        _add(content, f"{item[3]}\n{item[2]}" if item[:2] == ["document", "text"] else item)
+    return {**turn, "content": content}
+
+
+def _with_media_behind(turn: Any) -> Any:
+    """Chat has no pictures in results: they follow in the user's message, each with the id of its call."""
+    moved: list[Any] = []
+    results = {}
+    for number, result in turn["results"].items():
+        for item in result["media"]:
+            _add(moved, f"[attached to the result of tool call {result['id']}]")
+            _add(moved, item)
+        is_silent = result["media"] and not result["text"] and not result["failed"]
+        results[number] = {**result, "media": [], "text": ATTACHED[result["media"][0][0]] if is_silent else result["text"]}
+    content = [*moved]
+    for item in turn["content"]:
+        _add(content, item)
+    return {**turn, "results": results, "content": content}
