@@ -32,7 +32,9 @@ def test_an_empty_value_means_the_default(tmp_path):
 
 
 def test_the_environment_wins_over_the_env_file_and_that_over_the_yaml_file(tmp_path):
-    (tmp_path / "config.yaml").write_text("log_format: text\nlog_level: debug\nlog_retention_days: 30\ncors_origins: [http://a, http://b]\n")
+    (tmp_path / "config.yaml").write_text(
+        "log_format: text\nlog_level: debug\nlog_retention_days: 30\ncors_origins: [http://a, http://b]\n"
+    )
     (tmp_path / ".env").write_text("PXBIN_LOG_LEVEL=warning\nPXBIN_LOG_RETENTION_DAYS=20\n")
     loaded = load(tmp_path, PXBIN_LOG_RETENTION_DAYS="10")
     assert (loaded.log_format, loaded.log_level, loaded.log_retention_days) == ("text", "warning", 10)
