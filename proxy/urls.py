@@ -7,8 +7,23 @@ import re
 from django.urls import path
 
 from proxy import health, views
+from proxy.raw import Endpoint
+
+AUDIO = frozenset({"audio"})
+RELAYED = [
+    Endpoint(path="/v1/embeddings", estimates=True),
+    Endpoint(path="/v1/completions", estimates=True),
+    Endpoint(path="/v1/images/generations", default_model="dall-e-2"),
+    Endpoint(path="/v1/audio/speech"),
+    Endpoint(path="/v1/moderations", default_model="omni-moderation-latest"),
+    Endpoint(path="/v1/rerank", estimates=True),
+    Endpoint(path="/v1/audio/transcriptions", form="file", capabilities=AUDIO),
+    Endpoint(path="/v1/audio/translations", form="file", capabilities=AUDIO),
+]
+"""Paths whose bodies pass as they are, to OpenAI-style upstreams; the default models are those of OpenAI's API."""
 
 HOT = {
+    **{("POST", endpoint.path): views.relayed(endpoint) for endpoint in RELAYED},
     ("POST", "/v1/messages"): views.messages,
     ("POST", "/v1/messages/count_tokens"): views.count_tokens,
     ("POST", "/v1/responses/input_tokens"): views.input_tokens,

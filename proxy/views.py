@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs, unquote
 
 import msgspec
 
 from accounts import keys
-from proxy import exchange, listing, wire
+from proxy import exchange, listing, raw, wire
 from proxy.callers import presented_key, speaks_anthropic
 from proxy.canonical import Response
 from proxy.dialects import REGISTRY, bedrock
@@ -28,47 +29,47 @@ DEFAULT_PAGE, LARGEST_PAGE = 20, 1000
 """Anthropic's page sizes of the list of models."""
 
 
-async def messages(http: HttpRequest) -> JsonBytes | EventStream:
+async def messages(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
     """``POST /v1/messages``."""
-    return await exchange.serve(http, ANTHROPIC)
+    return await exchange.serve(http, ANTHROPIC, prefix=prefix)
 
 
-async def count_tokens(http: HttpRequest) -> JsonBytes | EventStream:
+async def count_tokens(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
     """``POST /v1/messages/count_tokens``: the body of a request, without ``max_tokens``."""
 
     def opened(body: bytes) -> Envelope:
         fields = wire.open_object(body)
         return ANTHROPIC.open_request(wire.encode({"max_tokens": 1, **fields, "stream": False}))
 
-    return await exchange.count(http, ANTHROPIC, opened=opened)
+    return await exchange.count(http, ANTHROPIC, opened=opened, prefix=prefix)
 
 
-async def input_tokens(http: HttpRequest) -> JsonBytes | EventStream:
+async def input_tokens(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
     """``POST /v1/responses/input_tokens``."""
-    return await exchange.count(http, OPENAI_RESPONSES, opened=OPENAI_RESPONSES.open_request)
+    return await exchange.count(http, OPENAI_RESPONSES, opened=OPENAI_RESPONSES.open_request, prefix=prefix)
 
 
-async def chat_completions(http: HttpRequest) -> JsonBytes | EventStream:
+async def chat_completions(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
     """``POST /v1/chat/completions``."""
-    return await exchange.serve(http, OPENAI_CHAT)
+    return await exchange.serve(http, OPENAI_CHAT, prefix=prefix)
 
 
-async def chat_completions_stream(http: HttpRequest) -> JsonBytes | EventStream:
+async def chat_completions_stream(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
     """``POST /v1/chat/completions/stream``: the same, always streamed."""
 
     def streamed(body: bytes) -> Envelope:
         envelope = OPENAI_CHAT.open_request(body)
         return msgspec.structs.replace(envelope, stream=True, fields=envelope.fields | {"stream": msgspec.Raw(b"true")})
 
-    return await exchange.serve(http, OPENAI_CHAT, opened=streamed)
+    return await exchange.serve(http, OPENAI_CHAT, opened=streamed, prefix=prefix)
 
 
-async def responses(http: HttpRequest) -> JsonBytes | EventStream:
+async def responses(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
     """``POST /v1/responses``."""
-    return await exchange.serve(http, OPENAI_RESPONSES)
+    return await exchange.serve(http, OPENAI_RESPONSES, prefix=prefix)
 
 
-async def responses_compact(http: HttpRequest) -> JsonBytes | EventStream:
+async def responses_compact(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
     """``POST /v1/responses/compact``: the conversation, summarised by the model into one item that comes back encrypted."""
     asked: list[Envelope] = []
 
@@ -79,25 +80,26 @@ async def responses_compact(http: HttpRequest) -> JsonBytes | EventStream:
     def encoded(response: Response, reply: Reply) -> bytes:
         return compaction.compact_reply(response, reply, asked[0])
 
-    return await exchange.serve(http, msgspec.structs.replace(OPENAI_RESPONSES, encode_response=encoded), opened=opened)
+    dialect = msgspec.structs.replace(OPENAI_RESPONSES, encode_response=encoded)
+    return await exchange.serve(http, dialect, opened=opened, prefix=prefix)
 
 
-async def invoke(http: HttpRequest, model: str) -> JsonBytes | EventStream:
+async def invoke(http: HttpRequest, model: str, prefix: str = "") -> JsonBytes | EventStream:
     """``POST /model/{id}/invoke``: Bedrock's InvokeModel, the model in the path."""
-    return await exchange.serve(http, BEDROCK, opened=bedrock.opener(unquote(model), stream=False))
+    return await exchange.serve(http, BEDROCK, opened=bedrock.opener(unquote(model), stream=False), prefix=prefix)
 
 
-async def invoke_stream(http: HttpRequest, model: str) -> JsonBytes | EventStream:
+async def invoke_stream(http: HttpRequest, model: str, prefix: str = "") -> JsonBytes | EventStream:
     """``POST /model/{id}/invoke-with-response-stream``."""
-    return await exchange.serve(http, BEDROCK, opened=bedrock.opener(unquote(model), stream=True))
+    return await exchange.serve(http, BEDROCK, opened=bedrock.opener(unquote(model), stream=True), prefix=prefix)
 
 
-async def models(http: HttpRequest) -> JsonBytes:
+async def models(http: HttpRequest, prefix: str = "") -> JsonBytes:
     """``GET /v1/models``: what the caller's key may use, in the caller's shape; patterns are not listed."""
     dialect = _caller(http)
     try:
         key = await keys.authenticate(presented_key(http.headers))
-        listed = [model for model in catalog.current().listed() if keys.may_use(key, model.name)]
+        listed = [model for model in catalog.current().listed(prefix) if keys.may_use(key, model.name)]
         if dialect is not ANTHROPIC:
             return _json(listing.openai_list(listed))
         query = parse_qs(http.query_string.decode("latin-1"))
@@ -109,12 +111,12 @@ async def models(http: HttpRequest) -> JsonBytes:
         return _refusal(http, dialect, error)
 
 
-async def model(http: HttpRequest, name: str) -> JsonBytes:
+async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonBytes:
     """``GET /v1/models/{id}``: any name that a request would be accepted for, also an alias or a name that a pattern takes."""
     dialect = _caller(http)
     try:
         key = await keys.authenticate(presented_key(http.headers))
-        found = catalog.current().find(name) or await catalog.find_anew(name)
+        found = catalog.current().find(name, prefix) or await catalog.find_anew(name, prefix)
         if found is None or not keys.may_use(key, name, found.model.name):
             raise exchange.unknown_model(name)
         return _json(listing.anthropic_model(found.model, name) if dialect is ANTHROPIC else listing.openai_model(found.model, name))
@@ -122,8 +124,40 @@ async def model(http: HttpRequest, name: str) -> JsonBytes:
         return _refusal(http, dialect, error)
 
 
+def relayed(endpoint: raw.Endpoint) -> Callable[..., Awaitable[JsonBytes | EventStream]]:
+    """The view of an endpoint whose bodies pass untranslated."""
+
+    async def view(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
+        return await raw.serve(http, endpoint, prefix=prefix)
+
+    return view
+
+
+async def plain(http: HttpRequest, prefix: str) -> JsonBytes | EventStream:
+    """Any other path below a path prefix: served where the group has an upstream of the plain proxy mode."""
+    takers = [model for model in catalog.current().models if model.path_prefix == prefix and is_plain(model)]
+    if not takers or any(segment in (".", "..") for segment in http.path.split("/")):
+        error = ClientMistake(f"Unknown path: {http.method} {http.path}", kind="not_found")
+        return _refusal(http, _caller_below(http, prefix), error)
+    endpoint = raw.PlainPath(path=raw.path_below(http, prefix), default_model=takers[0].name)
+    return await raw.serve(http, endpoint, prefix=prefix)
+
+
+def is_plain(model: catalog.ModelEntry) -> bool:
+    """Whether a model takes whatever is asked for below its path prefix."""
+    return any(route.upstream.dialect == "passthrough" for route in model.routes)
+
+
 def _caller(http: HttpRequest) -> Dialect:
     return ANTHROPIC if speaks_anthropic(http.headers) else OPENAI_CHAT
+
+
+def _caller_below(http: HttpRequest, prefix: str) -> Dialect:
+    """Whom an answer at a path that is not known has to please."""
+    rest = http.path.removeprefix(prefix)
+    if rest.startswith("/v1/messages") or "anthropic-version" in http.headers:
+        return ANTHROPIC
+    return BEDROCK if rest.startswith("/model/") else OPENAI_CHAT
 
 
 def _page_size(query: dict[str, list[str]]) -> int:

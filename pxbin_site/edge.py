@@ -121,6 +121,8 @@ def preflight(path: str, fields: Fields) -> list[Header] | None:
 ANTHROPIC_TYPES = {404: "not_found_error", 413: "request_too_large", 500: "api_error", 503: "overloaded_error"}
 OPENAI_TYPES = {500: "server_error", 503: "server_error"}
 OPENAI_CODES = {404: "unknown_url", 405: "method_not_allowed", 503: "overloaded"}
+INVOKES = ("/invoke", "/invoke-with-response-stream")
+"""How the paths of Bedrock's callers end, also below a path prefix."""
 BEDROCK_TYPES = {
     404: "ResourceNotFoundException",
     408: "ModelTimeoutException",
@@ -134,7 +136,7 @@ def refusal(path: str, fields: Fields, *, status: int, message: str, identity: b
     """An error in the shape that callers of ``path`` expect; ``fields`` are the request's headers."""
     identity = identity or request_id(fields)
     extra: list[Header] = [(b"content-type", b"application/json")]
-    if path.startswith("/model/"):
+    if path.startswith("/model/") or (path.endswith(INVOKES) and "/model/" in path and not path.startswith("/api/")):
         kind = BEDROCK_TYPES.get(status, "ValidationException")
         body: object = {"message": message}
         extra.append((b"x-amzn-errortype", kind.encode()))

@@ -33,6 +33,9 @@ WIRE_PREFIXES = ("/v1/", "/model/")
 """Every path below these is hot or does not exist; Django's resolver need not be asked."""
 
 
+Below = Callable[[str], Awaitable[tuple[Methods, dict[str, str]] | None]]
+
+
 class ClientLeftError(Exception):
     """The client left before its body was complete."""
 
@@ -40,9 +43,11 @@ class ClientLeftError(Exception):
 class Handler(ASGIHandler):
     """Serves the hot paths itself and hands the rest to Django's own handler."""
 
-    def __init__(self, hot: HotPaths, *, keepalive_seconds: float = 15.0) -> None:
+    def __init__(self, hot: HotPaths, *, keepalive_seconds: float = 15.0, below: Below | None = None) -> None:
+        """``below`` finds what is reached below a path prefix; it is asked for paths that are not hot."""
         super().__init__()
         self.hot = hot
+        self.below = below
         self.keepalive_seconds = keepalive_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,6 +59,8 @@ class Handler(ASGIHandler):
                 await send_whole(send, 204, [*allowed, *_common(scope)], b"")
                 return
         found = self.hot.find(path)
+        if found is None and self.below is not None:
+            found = await self.below(path)
         if found is not None:
             methods, captured = found
             view = methods.get(method)
@@ -199,6 +206,8 @@ async def _refuse(send: Send, scope: Scope, status: int, message: str, *, extra:
 def get_application() -> Handler:
     """The handler for this site's hot paths, with Django set up."""
     django.setup(set_prefix=False)
+    from proxy.prefixed import Below
     from proxy.urls import HOT, HOT_PATTERNS
 
-    return Handler(HotPaths(HOT, HOT_PATTERNS), keepalive_seconds=settings.PXBIN.keepalive_seconds)
+    hot = HotPaths(HOT, HOT_PATTERNS)
+    return Handler(hot, keepalive_seconds=settings.PXBIN.keepalive_seconds, below=Below(hot.find).find)

@@ -18,6 +18,17 @@ ANTHROPIC_FAMILY = frozenset({"anthropic"})
 
 DOWN_EXACT = frozenset({"retry-after", "retry-after-ms", "x-should-retry", "openai-processing-ms", "openai-version"})
 DOWN_PREFIXES = ("anthropic-ratelimit-", "anthropic-priority-", "x-ratelimit-", "x-amzn-bedrock-")
+HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "proxy-connection", "host", "content-length"}
+)
+"""Headers that describe a connection, not the message that goes over it."""
+NOT_UP = HOP_BY_HOP | {"accept-encoding", "user-agent", "via", "origin", "referer", "dnt", "x-real-ip", "x-request-id", "true-client-ip"}
+NOT_UP_PARTS = ("auth", "cookie", "key", "token", "secret", "credential", "password", "signature", "session", "forwarded", "client")
+NOT_UP_PREFIXES = ("sec-", "cf-", "x-pxbin-", "x-stainless-", "x-amz-", "fly-", "x-envoy-", "x-client-")
+NEEDED_UP = frozenset({"idempotency-key", "x-goog-api-client"})
+NOT_DOWN = HOP_BY_HOP | {"content-encoding", "set-cookie", "set-cookie2", "server", "via", "alt-svc", "strict-transport-security", "date"}
+NOT_DOWN_PREFIXES = ("access-control-", "cf-", "proxy-", "www-", "x-pxbin-", "x-frame-", "x-xss-", "openai-organization", "openai-project")
+OWN_KEYS = ("pxb_", "pxm_")
 UPSTREAM_REQUEST_IDS = ("request-id", "x-request-id", "x-amzn-requestid", "apim-request-id")
 
 
@@ -47,4 +58,33 @@ def downward(received: Received) -> list[tuple[str, str]]:
             request_id = value
     if request_id:
         headers.append(("x-upstream-request-id", request_id))
+    return headers
+
+
+def plain_upward(client: Received) -> list[tuple[str, str]]:
+    """The headers of a request that goes up as it came (plain proxy mode), without credentials.
+
+    Here everything passes but what describes the connection, who the client is or who pays: unknown APIs have headers of
+    their own. A value that holds a key of ours stays behind whatever its name.
+    """
+    return [(name.lower(), value) for name, value in client.items() if _may_go_up(name.lower(), value)]
+
+
+def _may_go_up(name: str, value: str) -> bool:
+    if any(key in value for key in OWN_KEYS):
+        return False
+    if name in NEEDED_UP:
+        return True
+    return not (name in NOT_UP or name.startswith(NOT_UP_PREFIXES) or any(part in name for part in NOT_UP_PARTS))
+
+
+def plain_downward(received: Received) -> list[tuple[str, str]]:
+    """What a client of the plain proxy mode sees of an upstream's headers; the upstream's id as ``x-upstream-request-id``."""
+    headers = []
+    for name, value in received.items():
+        lower = name.lower()
+        if lower in UPSTREAM_REQUEST_IDS:
+            headers.append(("x-upstream-request-id", value))
+        elif lower not in NOT_DOWN and not lower.startswith(NOT_DOWN_PREFIXES):
+            headers.append((lower, value))
     return headers

@@ -1,0 +1,250 @@
+"""Path prefixes: groups of models below a path of their own, and the plain proxy mode."""
+
+import anthropic
+import httpx
+import openai
+import pytest
+
+from tests.support.fake_upstream import CLOSE, Reply, bytes_reply, json_reply, sse
+
+COMPLETION = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "remote",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},
+}
+
+
+def group(gateway, upstream, prefix, *models, remote_name="", **fields):
+    """Models below a prefix that lead to one fake upstream."""
+    upstream_id = gateway.add_upstream(upstream, **fields)
+    for model in models:
+        gateway.api("POST", "/models", json={"name": model, "upstream_id": upstream_id, "path_prefix": prefix, "remote_name": remote_name})
+    return upstream_id
+
+
+def error_of(response):
+    return response.status_code, response.json()["error"]["type"], response.json()["error"]["message"]
+
+
+def test_a_model_with_a_prefix_is_reached_only_below_it(gateway, upstream):
+    group(gateway, upstream, "/team-a", "grouped")
+    upstream.otherwise(json_reply(COMPLETION))
+    body = {"model": "grouped", "messages": [{"role": "user", "content": "hello"}]}
+
+    def ask(prefix):
+        return httpx.post(f"{gateway.url}{prefix}/v1/chat/completions", headers=gateway.client_headers, json=body)
+
+    assert [ask(prefix).status_code for prefix in ("/team-a", "", "/team", "/team-a/b")] == [200, 404, 404, 404]
+    assert [request.path for request in upstream.requests] == ["/v1/chat/completions"]
+
+
+def test_the_sdks_work_below_a_prefix(gateway, upstream):
+    group(gateway, upstream, "/team-sdk/x", "grouped-sdk")
+    upstream.otherwise(json_reply(COMPLETION))
+    with openai.OpenAI(base_url=f"{gateway.url}/team-sdk/x/v1", api_key=gateway.client_key, max_retries=0) as gpt:
+        said = gpt.chat.completions.create(model="grouped-sdk", messages=[{"role": "user", "content": "hello"}])
+        answered = gpt.responses.create(model="grouped-sdk", input="hello")
+        listed = [model.id for model in gpt.models.list()]
+        one = gpt.models.retrieve("grouped-sdk").id
+    with anthropic.Anthropic(base_url=f"{gateway.url}/team-sdk/x", api_key=gateway.client_key, max_retries=0) as claude:
+        message = claude.messages.create(model="grouped-sdk", max_tokens=9, messages=[{"role": "user", "content": "hello"}])
+        counted = claude.messages.count_tokens(model="grouped-sdk", messages=[{"role": "user", "content": "hello"}]).input_tokens
+        claudes = [model.id for model in claude.models.list()]
+    assert (said.choices[0].message.content, answered.output_text, message.content[0].text) == ("hi", "hi", "hi")
+    assert (listed, one, claudes, counted > 0) == (["grouped-sdk"], "grouped-sdk", ["grouped-sdk"], True)
+
+
+def test_lists_are_those_of_the_group(gateway, upstream):
+    group(gateway, upstream, "/team-list", "b-list", "a-list")
+    upstream_id = gateway.add_upstream(upstream, "bare-list", name="bare")
+    assert upstream_id
+    bearer = {"authorization": f"Bearer {gateway.client_key}"}
+    below = [model["id"] for model in httpx.get(f"{gateway.url}/team-list/v1/models", headers=bearer).json()["data"]]
+    bare = {model["id"] for model in httpx.get(f"{gateway.url}/v1/models", headers=bearer).json()["data"]}
+    assert (below, "bare-list" in bare, {"a-list", "b-list"} & bare) == (["a-list", "b-list"], True, set())
+
+
+def test_bedrocks_paths_work_below_a_prefix(gateway, upstream):
+    group(gateway, upstream, "/team-aws", "grouped-aws")
+    upstream.otherwise(json_reply(COMPLETION))
+    body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
+    bearer = {"authorization": f"Bearer {gateway.client_key}"}
+    answer = httpx.post(f"{gateway.url}/team-aws/model/grouped-aws/invoke", headers=bearer, json=body)
+    wrong = httpx.post(f"{gateway.url}/team-aws/model/nobody/invoke", headers=bearer, json=body)
+    assert (answer.status_code, answer.json()["content"][0]["text"]) == (200, "hi")
+    assert (wrong.status_code, wrong.headers["x-amzn-errortype"].split(":")[0]) == (404, "ResourceNotFoundException")
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/team-404/v1/nothing", (404, "invalid_request_error")),
+        ("/team-404/v1/messages/batches", (404, "not_found_error")),
+        ("/team-404/elsewhere", (404, "invalid_request_error")),
+    ],
+)
+def test_unknown_paths_are_refused_in_the_callers_dialect(gateway, upstream, path, shown):
+    known = {model["name"] for model in gateway.api("GET", "/models")}
+    if "grouped-404" not in known:
+        group(gateway, upstream, "/team-404", "grouped-404")
+    status, kind, message = error_of(httpx.post(gateway.url + path, headers=gateway.client_headers, json={"model": "grouped-404"}))
+    assert ((status, kind), message) == (shown, f"Unknown path: POST {path}")
+
+
+def test_a_wrong_method_is_refused_and_the_prefix_itself_answers(gateway, upstream):
+    group(gateway, upstream, "/team-405", "grouped-405")
+    refused = httpx.get(f"{gateway.url}/team-405/v1/messages", headers=gateway.client_headers)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    assert [httpx.head(f"{gateway.url}/team-405{rest}").status_code for rest in ("", "/")] == [200, 200]
+
+
+# Plain proxy mode.
+
+
+def plain(gateway, upstream, prefix, *models, **fields):
+    return group(gateway, upstream, prefix, *models, format="passthrough", **fields)
+
+
+def test_known_paths_of_a_passthrough_upstream_keep_the_clients_dialect(gateway, upstream):
+    plain(gateway, upstream, "/plain-known", "p-known", remote_name="their-name")
+    message = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "their-name",
+        "content": [{"type": "text", "text": "hi"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 3, "output_tokens": 1},
+    }
+    upstream.reply(json_reply(message), json_reply(COMPLETION))
+    asked = {"model": "p-known", "max_tokens": 5, "messages": [{"role": "user", "content": "hello"}], "their_own": [1]}
+    told = httpx.post(f"{gateway.url}/plain-known/v1/messages", headers=gateway.client_headers, json=asked)
+    assert (told.status_code, told.json()) == (200, {**message, "model": "p-known"})
+    first = upstream.requests[0]
+    assert (first.path, first.json(), first.header("authorization"), first.header("x-api-key")) == (
+        "/v1/messages",
+        {**asked, "model": "their-name"},
+        "Bearer sk-upstream-secret",
+        None,
+    )
+    said = httpx.post(f"{gateway.url}/plain-known/v1/chat/completions", headers=gateway.client_headers, json=asked)
+    assert (said.json()["model"], upstream.requests[1].path) == ("p-known", "/v1/chat/completions")
+
+
+def test_the_headers_of_a_passthrough_upstreams_key_can_be_chosen(gateway, upstream):
+    plain(gateway, upstream, "/plain-auth", "p-auth", auth_header="X-Their-Key")
+    upstream.otherwise(json_reply(COMPLETION))
+    asked = {"model": "p-auth", "messages": [{"role": "user", "content": "hello"}]}
+    httpx.post(f"{gateway.url}/plain-auth/v1/chat/completions", headers=gateway.client_headers, json=asked)
+    (request,) = upstream.requests
+    assert (request.header("x-their-key"), request.header("authorization")) == ("sk-upstream-secret", None)
+
+
+def test_any_other_path_goes_up_with_only_the_model_and_the_key_changed(gateway, upstream):
+    plain(gateway, upstream, "/plain-any", "p-any", remote_name="their-name")
+    upstream.reply(
+        bytes_reply(b'{ "ok" :1 }', status=201, headers={"content-type": "application/json", "x-their-own": "y", "set-cookie": "a=b"})
+    )
+    body = '{ "inner": {"model": "p-any"},\n  "model" : "p-any", "text": "gr\\u00fc\\u00df" }'
+    answer = httpx.put(
+        f"{gateway.url}/plain-any/their/path%2Fx?a=1&b=%20two",
+        headers={
+            "authorization": f"Bearer {gateway.client_key}",
+            "content-type": "application/json",
+            "x-custom": "kept",
+            "cookie": "session=1",
+            "x-forwarded-for": "10.1.2.3",
+            "x-their-api-key": gateway.client_key,
+        },
+        content=body,
+    )
+    assert (answer.status_code, answer.content, answer.headers["x-their-own"], "set-cookie" in answer.headers) == (
+        201,
+        b'{ "ok" :1 }',
+        "y",
+        False,
+    )
+    (request,) = upstream.requests
+    assert (request.method, request.path) == ("PUT", "/their/path%2Fx?a=1&b=%20two")
+    assert request.body.decode() == body.replace('"model" : "p-any"', '"model" : "their-name"')
+    sent = {name.lower(): value for name, value in request.headers}
+    assert {
+        name: sent.get(name) for name in ("authorization", "x-custom", "content-type", "cookie", "x-forwarded-for", "x-their-api-key")
+    } == {
+        "authorization": "Bearer sk-upstream-secret",
+        "x-custom": "kept",
+        "content-type": "application/json",
+        "cookie": None,
+        "x-forwarded-for": None,
+        "x-their-api-key": None,
+    }
+
+
+def test_methods_without_a_body_go_to_the_groups_model(gateway, upstream):
+    plain(gateway, upstream, "/plain-get", "p-get")
+    upstream.reply(
+        json_reply({"data": []}), bytes_reply(b"", status=204), bytes_reply(b"\x00\xffbytes", headers={"content-type": "image/png"})
+    )
+    got = httpx.get(f"{gateway.url}/plain-get/v1/files?limit=2", headers=gateway.client_headers)
+    gone = httpx.delete(f"{gateway.url}/plain-get/v1/files/f-1", headers=gateway.client_headers)
+    image = httpx.get(f"{gateway.url}/plain-get/picture", headers=gateway.client_headers)
+    assert (got.json(), gone.status_code, gone.content) == ({"data": []}, 204, b"")
+    assert (image.content, image.headers["content-type"]) == (b"\x00\xffbytes", "image/png")
+    assert [(request.method, request.path, request.body) for request in upstream.requests] == [
+        ("GET", "/v1/files?limit=2", b""),
+        ("DELETE", "/v1/files/f-1", b""),
+        ("GET", "/picture", b""),
+    ]
+    (row,) = gateway.logs(3)[2:3]
+    assert (row["outcome"], row["status_code"]) == ("finished", 200)
+
+
+def test_an_upstreams_own_errors_pass_but_not_those_about_our_key(gateway, upstream):
+    plain(gateway, upstream, "/plain-bad", "p-bad")
+    answers = [
+        json_reply({"theirs": "not here"}, status=404),
+        json_reply({"theirs": "down"}, status=503, headers={"retry-after": "0"}),
+        json_reply({"error": "key sk-upstream-secret is bad"}, status=401),
+    ]
+    upstream.reply(*answers)
+    told = [httpx.post(f"{gateway.url}/plain-bad/do", headers=gateway.client_headers, json={"model": "p-bad"}) for _ in answers]
+    assert [(answer.status_code, answer.json()) for answer in told[:2]] == [(404, {"theirs": "not here"}), (503, {"theirs": "down"})]
+    assert (told[2].status_code, "sk-upstream-secret" in told[2].text) == (502, False)
+
+
+def test_plain_streams_pass_as_they_come_and_are_cut_where_the_upstream_cuts(gateway, upstream):
+    plain(gateway, upstream, "/plain-stream", "p-stream")
+    events = [b'data: {"a"', b":1}\n\n", b"data: [DONE]\n\n"]
+    upstream.reply(sse(*events), Reply(200, {"content-type": "application/octet-stream"}, (b"one", 0.1, CLOSE)))
+    with httpx.stream("POST", f"{gateway.url}/plain-stream/run", headers=gateway.client_headers, json={"model": "p-stream"}) as answer:
+        assert (answer.headers["content-type"], b"".join(answer.iter_raw())) == ("text/event-stream", b"".join(events))
+    with (
+        pytest.raises(httpx.RemoteProtocolError),
+        httpx.stream("POST", f"{gateway.url}/plain-stream/run", headers=gateway.client_headers, json={"model": "p-stream"}) as answer,
+    ):
+        b"".join(answer.iter_raw())
+
+
+def test_strangers_and_unknown_models_are_refused(gateway, upstream):
+    plain(gateway, upstream, "/plain-closed", "p-closed")
+    url = f"{gateway.url}/plain-closed/do"
+    assert httpx.post(url, json={"model": "p-closed"}).status_code == 401
+    assert httpx.post(url, headers=gateway.client_headers, json={"model": "other"}).status_code == 404
+    assert httpx.get(f"{gateway.url}/plain-closed/%2e%2e/admin", headers=gateway.client_headers).status_code == 404
+    assert upstream.requests == []
+
+
+def test_pages_of_other_origins_may_ask_below_a_prefix(upstream):
+    from tests.support.gateway import Gateway
+
+    with Gateway.started(PXBIN_CORS_ORIGINS="*") as gateway:
+        plain(gateway, upstream, "/plain-cors", "p-cors")
+        asked = {"origin": "https://app.example", "access-control-request-method": "POST"}
+        answer = httpx.options(f"{gateway.url}/plain-cors/v1/chat/completions", headers=asked)
+        refused = httpx.post(f"{gateway.url}/plain-cors/v1/nothing", headers={"origin": "https://app.example"}, json={})
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (204, "*")
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "*")
