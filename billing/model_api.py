@@ -45,6 +45,8 @@ PLAIN = [
     "body_extensions",
     "tool_enforcement",
     "repair_tool_history",
+    "buffer_tool_calls",
+    "smooth_streaming",
     "quirks",
 ]
 CLEARED_BY_NULL: dict[str, Any] = {
@@ -104,6 +106,8 @@ class ModelFields(Schema):
     body_extensions: dict[str, Any] | None = None
     tool_enforcement: dict[str, Any] | None = None
     repair_tool_history: bool | None = None
+    buffer_tool_calls: bool | None = None
+    smooth_streaming: bool | None = None
     quirks: dict[str, Any] | None = None
 
 

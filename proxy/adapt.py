@@ -46,7 +46,9 @@ def adapt(request: Request, destination: Destination, *, family: str, traits: Tr
     for fit in (_sampling, _schemas, _tool_choice):
         request = fit(request, destination.quirks)
     _refuse_images(request, destination.quirks)
-    messages = repaired(request.messages, insert=destination.quirks.unanswered_calls == "insert")
+    unanswered, messages = destination.quirks.unanswered_calls, request.messages
+    if unanswered != "pass":
+        messages = repaired(messages, insert=unanswered == "insert")
     messages = legal_ids(messages, strict=traits.strict_call_ids)
     if messages is not request.messages:
         request = replace(request, messages=messages)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from time import perf_counter_ns
 
@@ -13,12 +14,15 @@ from proxy.callers import presented
 from proxy.canonical import Response, Started, Usage
 from proxy.dialects import REGISTRY
 from proxy.dialects.base import Destination, Dialect, Reply, StreamEncoder
+from proxy.enforcement import Enforcing
 from proxy.errors import Failure, Kind, UpstreamFailed
 from proxy.pipe import Pipe
-from proxy.prepare import Prepared, Preparer
+from proxy.policies import NONE
+from proxy.prepare import Edits, Prepared, Preparer
 from proxy.reasoning import BOUND_ORIGIN, bound_response
 from proxy.requests import HttpRequest
 from proxy.tokens import estimate
+from proxy.transforms import Transform, arranged, pieces_of
 from proxy.wire import Envelope
 from upstreams import client, headers
 from upstreams.credentials import auth_headers, passed_on, url_for
@@ -38,6 +42,7 @@ class Call:
         self.envelope = envelope
         self.preparer = Preparer(dialect, envelope, seal_key, betas=http.headers.get("anthropic-beta", ""))
         self.encoder: StreamEncoder | None = None
+        self.enforcing: Enforcing | None = None
         self.own_credentials = presented(http.headers).own
         self._identity = identity
         self._created = created
@@ -101,6 +106,9 @@ class Try:
             return UpstreamFailed(msgspec.structs.replace(failure, kind=kind), retryable=False, answered=True)
         return UpstreamFailed(failure, answered=True)
 
+    def opened_early(self) -> None:
+        """The client's stream was opened before this attempt had anything to tell."""
+
     def failed(self, failure: Failure) -> None:
         """The attempt is over without an answer."""
         self.failure = failure
@@ -109,6 +117,10 @@ class Try:
     def cancelled(self) -> None:
         """The client has left, or another attempt was faster."""
         self.end("cancelled")
+
+    def mends(self, failure: Failure) -> bool:  # noqa: ARG002  (for those that can)
+        """Whether the same target may do better with the history mended."""
+        return False
 
     def end(self, outcome: Outcome) -> None:
         """Nothing more comes; the first end counts."""
@@ -126,13 +138,15 @@ class Attempt(Try):
         self.dropped: tuple[str, ...] = ()
         self.pipe: Pipe | None = None
         self._held: list[bytes] = []
+        self._relayed = False
         self._output_chars = 0
 
     # --- what goes up --------------------------------------------------------------------------------------------------
 
     def prepare(self) -> Prepared:
         """The body for the target; raises :class:`~proxy.errors.ClientMistake` for what it cannot carry."""
-        target, wanted = self.target, self.call.envelope.stream
+        target, enforcing = self.target, self.call.enforcing
+        wanted = self.call.envelope.stream and enforcing is None
         mode = target.quirks.upstream_stream
         destination = Destination(
             model=target.remote_name,
@@ -142,9 +156,23 @@ class Attempt(Try):
             max_output_tokens=target.model.max_output_tokens,
             stream=wanted if mode == "auto" else mode == "always",
         )
-        prepared = self.call.preparer.prepare(self.source, destination)
+        edits = None if target.model.policies is NONE and enforcing is None else self._edits()
+        prepared = self.call.preparer.prepare(self.source, destination, edits)
         self.dropped = prepared.dropped
+        self._relayed = prepared.relayed
         return prepared
+
+    def _edits(self) -> Edits:
+        policies, enforcing = self.target.model.policies, self.call.enforcing
+        if enforcing is None:
+            return Edits(policies=policies)
+        return Edits(policies=policies, guidance=enforcing.rules.guidance, correction=enforcing.correction, whole=True)
+
+    def mends(self, failure: Failure) -> bool:
+        """See :class:`Try`: the target refused tool calls that have no result."""
+        words = failure.message.lower()
+        speaks_of_calls = failure.status in (400, 422) and ("tool" in words or "function" in words)
+        return speaks_of_calls and self._relayed and self.target.quirks.unanswered_calls == "insert" and self.call.preparer.mend()
 
     def _opening(self, prepared: Prepared) -> client.Opening:
         target = self.target
@@ -161,18 +189,22 @@ class Attempt(Try):
     async def whole(self) -> bytes:
         """The body of the client's answer; raises :class:`UpstreamFailed` or :class:`~proxy.errors.ClientMistake`."""
         prepared = self.prepare()
-        async with self._opening(prepared) as answer:
-            self.answered(answer)
-            raw = await answer.read()
-        if answer.status >= 400:
-            raise self.refused(self.source, raw)
-        if _is_stream(answer.headers):
-            return self._encoded(self._accumulated(raw), prepared)
-        response = self.source.decode_response(raw, self.target.quirks)
-        if not prepared.relayed:
+        response, raw = await self._answer(prepared)
+        if raw is None or not prepared.relayed or self.call.enforcing is not None:
             return self._encoded(response, prepared)
         self._finished(response)
         return raw if self._same_name else self.call.dialect.patch_response(raw, self.call.envelope.model)
+
+    async def _answer(self, prepared: Prepared) -> tuple[Response, bytes | None]:
+        """The whole answer, and its bytes unless they are a stream."""
+        async with self._opening(prepared) as answer:
+            self.answered(answer)
+            raw = await _body(answer)
+        if answer.status >= 400:
+            raise self.refused(self.source, raw)
+        if _is_stream(answer.headers) or _holds_events(raw):
+            return self._accumulated(raw), None
+        return self.source.decode_response(raw, self.target.quirks), raw
 
     def _encoded(self, response: Response, prepared: Prepared) -> bytes:
         restored = self._restored(response, prepared)
@@ -181,8 +213,14 @@ class Attempt(Try):
         return body
 
     def _restored(self, response: Response, prepared: Prepared) -> Response:
-        """The answer in the client's tool names, its reasoning bound to the upstream that wrote it."""
+        """The answer in the client's tool names, its reasoning bound to the upstream that wrote it.
+
+        Raises :class:`~proxy.enforcement.Unaccepted` where enforcement does not accept it.
+        """
         restored = prepared.restorer.response(response) if prepared.restorer else response
+        if self.call.enforcing is not None:
+            self._note(response)
+            restored = self.call.enforcing.accepted(restored)
         return bound_response(restored, self.target.upstream.id) if self.source.family == BOUND_ORIGIN else restored
 
     def _accumulated(self, raw: bytes) -> Response:
@@ -195,16 +233,33 @@ class Attempt(Try):
 
     # --- streams -----------------------------------------------------------------------------------------------------------
 
-    async def stream(self, ended: Callable[[Attempt], None]) -> AsyncGenerator[bytes, None]:
+    def stream(self, ended: Callable[[Attempt], None]) -> AsyncGenerator[bytes, None]:
         """The client's bytes, from the first meaningful event on; ``ended`` is called before the last piece.
 
         Raises :class:`UpstreamFailed` only before the first piece: afterwards a failure is the event that ends the stream.
         """
+        return self._live(ended) if self.call.enforcing is None else self._checked(ended)
+
+    async def _checked(self, ended: Callable[[Attempt], None]) -> AsyncGenerator[bytes, None]:
+        """The stream of an answer that had to be seen whole before the client may see any of it."""
+        assert self.call.enforcing is not None
+        prepared = self.prepare()
+        response, _ = await self._answer(prepared)
+        delay = self.call.enforcing.rules.delay_seconds
+        told = self._replayed(response, prepared, in_pieces=bool(delay))
+        self._finished(response)
+        for piece in told[:-1]:
+            yield piece
+            await asyncio.sleep(delay)
+        ended(self)
+        yield told[-1]
+
+    async def _live(self, ended: Callable[[Attempt], None]) -> AsyncGenerator[bytes, None]:
         prepared = self.prepare()
         async with self._opening(prepared) as answer:
             self.answered(answer)
             if answer.status >= 400:
-                raise self.refused(self.source, await answer.read())
+                raise self.refused(self.source, await _body(answer))
             if not _is_stream(answer.headers):
                 told = self._burst(await answer.read(), prepared)
                 ended(self)
@@ -255,27 +310,41 @@ class Attempt(Try):
 
     def _burst(self, raw: bytes, prepared: Prepared) -> bytes:
         """The stream of an upstream that answered in one piece."""
-        response = self.source.decode_response(raw, self.target.quirks)
+        response = self._accumulated(raw) if _holds_events(raw) else self.source.decode_response(raw, self.target.quirks)
+        told = self._replayed(response, prepared, in_pieces=self.target.model.policies.smooth_streaming)
+        self._finished(response)
+        return b"".join(told)
+
+    def _replayed(self, response: Response, prepared: Prepared, *, in_pieces: bool) -> list[bytes]:
+        """A whole answer as a stream; ``in_pieces``: its texts cut small, and the bytes of each event apart."""
         restored = self._restored(response, prepared)
         opened = self.call.encoder
         encoder, write = opened or self.call.dialect.encoder(self.call.reply()), self.call.dialect.framing.write
         events = replay(restored)[1 if opened else 0 :]
-        told = b"".join(write(frame) for event in events for frame in encoder.feed(event))
+        if in_pieces:
+            events = pieces_of(events)
+        told = [b"".join(write(frame) for frame in encoder.feed(event)) for event in events]
         self.first_token_ns = perf_counter_ns()
-        self._finished(response)
-        return told
+        return [piece for piece in told if piece] if in_pieces else [b"".join(told)]
 
     def _new_pipe(self, prepared: Prepared) -> Pipe:
-        dialect, quirks, reply = self.call.dialect, self.target.quirks, self.call.reply()
-        if prepared.relayed:
+        dialect, quirks, shapes = self.call.dialect, self.target.quirks, self.target.model.policies.shapes_stream
+        if prepared.relayed and shapes:
+            _ = self.call.preparer.request  # the encoder writes what the client asked for
+        reply = self.call.reply()
+        if prepared.relayed and not shapes:
             rename = None if self._same_name else self.call.envelope.model
             pipe = Pipe.passing_through(dialect, quirks=quirks, reply=reply, rename=rename, hide_usage=prepared.hides_usage)
         else:
-            restorer = prepared.restorer.stream() if prepared.restorer else None
+            restorer = self._transform(prepared)
             pipe = Pipe(self.source, dialect, quirks=quirks, reply=reply, restorer=restorer, upstream=self.target.upstream.id)
         if self.call.encoder is not None:
             pipe.take_over(self.call.encoder)
         return pipe
+
+    def _transform(self, prepared: Prepared) -> Transform | None:
+        policies, restorer = self.target.model.policies, prepared.restorer.stream() if prepared.restorer else None
+        return arranged(restorer, buffered=policies.buffer_tool_calls, smooth=policies.smooth_streaming)
 
     # --- the end -------------------------------------------------------------------------------------------------------------
 
@@ -295,9 +364,27 @@ class Attempt(Try):
         super().cancelled()
 
     def _finished(self, response: Response) -> None:
+        self._note(response)
+        self.end("finished")
+
+    def _note(self, response: Response) -> None:
         self.usage = response.usage
         self._output_chars = sum(len(getattr(part, "text", "") or getattr(part, "arguments", "")) for part in response.parts)
-        self.end("finished")
+
+
+async def _body(answer: client.Answer) -> bytes:
+    """The whole body. Of a refusal the status says enough where the body breaks off."""
+    try:
+        return await answer.read()
+    except UpstreamFailed:
+        if answer.status >= 400:
+            return b""
+        raise
+
+
+def _holds_events(raw: bytes) -> bool:
+    """Whether a body is a stream of events although its content type says something else."""
+    return raw.lstrip()[:6].startswith((b"data:", b"event:"))
 
 
 def _is_stream(received: headers.Received) -> bool:

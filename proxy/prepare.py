@@ -8,7 +8,12 @@ from proxy import wire
 from proxy.adapt import adapt
 from proxy.canonical import Request
 from proxy.dialects.base import Destination, Dialect
+from proxy.errors import ClientMistake
+from proxy.policies import NONE, Policies, merged_body
+from proxy.progress import summary
+from proxy.prompt_edits import Additions, edited
 from proxy.restore import Restorer
+from proxy.tool_history import has_unanswered
 from proxy.wire import Envelope
 
 ANTHROPIC = "anthropic"
@@ -37,6 +42,18 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """Betas that the client gave in its body, for an upstream that reads them from a header."""
 
 
+class Edits(msgspec.Struct, frozen=True, kw_only=True):
+    """What is changed on the way up beside the translation: a model's policies, and what enforcement adds to the prompt.
+
+    ``whole``: the upstream is asked for an answer in one piece although the client streams.
+    """
+
+    policies: Policies = NONE
+    guidance: str = ""
+    correction: str = ""
+    whole: bool = False
+
+
 class Preparer:
     """Makes bodies for the candidates of one request; the client's body is decoded at most once."""
 
@@ -47,6 +64,8 @@ class Preparer:
         self._envelope = envelope
         self._seal_key = seal_key
         self._request: Request | None = None
+        self.mends_history = False
+        """Same-dialect bodies are translated too, so that calls without results get one: an upstream has refused them."""
 
     @property
     def request(self) -> Request:
@@ -59,14 +78,26 @@ class Preparer:
             self._request = request
         return self._request
 
+    def mend(self) -> bool:
+        """From now on, give calls without results one also within one dialect. False if none is missing, or if that was done."""
+        if self.mends_history:
+            return False
+        try:
+            self.mends_history = has_unanswered(self.request.messages)
+        except ClientMistake:
+            return False  # the upstream's own words are the better refusal
+        return self.mends_history
+
     @property
     def decoded_or_bare(self) -> Request:
         """The canonical request if anything needed it so far, else one that knows only the envelope."""
         return self._request or Request(model=self._envelope.model, messages=(), family="", stream=self._envelope.stream)
 
-    def prepare(self, target: Dialect, destination: Destination) -> Prepared:
+    def prepare(self, target: Dialect, destination: Destination, edits: Edits | None = None) -> Prepared:
         """The body for a target; raises :class:`~proxy.errors.ClientMistake` for what it cannot carry."""
-        if target is self._dialect and destination.stream == self._envelope.stream:
+        if edits is not None:
+            return self._edited(target, destination, edits)
+        if target is self._dialect and destination.stream == self._envelope.stream and not self.mends_history:
             return Prepared(
                 body=target.patch_request(self._envelope, destination, self._seal_key),
                 path=target.path(destination),
@@ -88,6 +119,30 @@ class Preparer:
             dropped=adapted.dropped,
             betas=betas,
         )
+
+    def _edited(self, target: Dialect, destination: Destination, edits: Edits) -> Prepared:
+        """The same with the client's own fields edited first, and the model's fields merged into the body at last."""
+        envelope, policies = self._envelope, edits.policies
+        if edits.whole and envelope.stream:
+            envelope = replace(envelope, stream=False, fields={name: raw for name, raw in envelope.fields.items() if name != "stream"})
+        relayed = target is self._dialect and destination.stream == envelope.stream and not self.mends_history
+        progress = self._progress(relayed=relayed) if policies.inject_progress else ""
+        additions = Additions((edits.guidance,), (progress, edits.correction))
+        envelope = edited(envelope, self._dialect.name, policies, additions, quirks=destination.quirks, relayed=relayed)
+        if edits.whole or not relayed:
+            _ = self.request  # the answer is written for what the client itself has asked
+        inner = Preparer(self._dialect, envelope, self._seal_key, betas=self._betas)
+        inner.mends_history = self.mends_history
+        prepared = inner.prepare(target, destination)
+        return replace(prepared, body=merged_body(prepared.body, policies))
+
+    def _progress(self, *, relayed: bool) -> str:
+        try:
+            return summary(self.request)
+        except ClientMistake:
+            if relayed:
+                return ""  # an upstream of the client's own dialect may understand what we do not
+            raise
 
 
 def _asks_for_usage(envelope: Envelope) -> bool:

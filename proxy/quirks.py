@@ -63,8 +63,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Longest tool name; 0: the dialect's own limit."""
     names_in_pieces: bool = False
     """Tool names arrive in several fragments that belong together."""
-    unanswered_calls: Literal["insert", "refuse"] = "insert"
-    """A tool call of the history without its result."""
+    unanswered_calls: Literal["insert", "refuse", "pass"] = "insert"
+    """A tool call of the history without its result: a result is inserted, it is refused, or the history goes up as it is."""
     late_system_native: bool = False
     """Anthropic upstream that takes ``role: system`` inside ``messages``."""
     user_field: Literal["user", "safety_identifier", "none"] = "user"

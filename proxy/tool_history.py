@@ -45,6 +45,13 @@ def repaired(messages: tuple[Message, ...], *, insert: bool) -> tuple[Message, .
     return tuple(out)
 
 
+def has_unanswered(messages: tuple[Message, ...]) -> bool:
+    """Whether any tool call has no result."""
+    parts = [part for message in messages for part in message.parts]
+    results = {part.call_id for part in parts if isinstance(part, ToolResult)}
+    return any(isinstance(part, ToolCall) and part.id not in results for part in parts)
+
+
 def _run_end(messages: tuple[Message, ...], start: int, *, assistant: bool) -> int:
     end = start
     while end < len(messages) and (messages[end].role == "assistant") == assistant:

@@ -8,7 +8,7 @@ the default. `load` looks at everything before it complains, so that one start s
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import environ
 import msgspec
@@ -93,7 +93,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     enforce_tool_call_max_retries: int = 10
     enforce_tool_call_guidance: str = ""
     enforce_tool_call_stream_chunk_delay_ms: int = 0
-    enforce_tool_call_empty_response_policy: str = "strict"
+    enforce_tool_call_empty_response_policy: Literal["strict", "lenient"] = "strict"
 
     # What it remembers and says.
     log_buffer_size: int = 10_000

@@ -18,9 +18,10 @@ from simple_history.utils import bulk_update_with_history
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
+from proxy.policies import PROMPT_FIELDS
 from upstreams import discovery, health
 from upstreams.forms import CredentialForm, ImportForm, ModelForm
-from upstreams.models import Model, Route, Upstream, UpstreamCredential
+from upstreams.models import Dialect, Model, Route, Upstream, UpstreamCredential
 
 COLLAPSED = ("collapse",)
 STATES = {"active": "success", "inactive": "danger", "disabled": "danger", "missing": "warning"}
@@ -205,6 +206,22 @@ class RouteInline(TabularInline):  # type: ignore[misc]  # unfold has no types
         return 0 if obj else 1
 
 
+def _prompt_warning(row: Model) -> str:
+    """A sentence on prompt edits that a native Anthropic upstream would feel; empty where there are none."""
+    edits = [name for name in PROMPT_FIELDS if getattr(row, name)]
+    if (row.tool_enforcement or {}).get("enabled"):
+        edits.append("tool_enforcement")
+    native = row.routes.filter(is_active=True, upstream__dialect__in=(Dialect.ANTHROPIC, Dialect.BEDROCK))
+    names = list(native.order_by("upstream__name").values_list("upstream__name", flat=True).distinct())
+    if not edits or not names:
+        return ""
+    return (
+        f"{row.name} leads to {', '.join(names)}, where thinking blocks are bound to the conversation and prompts are cached: "
+        f"changing {', '.join(edits)} in the middle of a session voids both for the turns so far. The edits themselves are the same "
+        "in every turn."
+    )
+
+
 @admin.register(Model)
 class ModelAdminPage(Switchable):
     """Models that clients ask for."""
@@ -249,6 +266,13 @@ class ModelAdminPage(Switchable):
         ),
         ("Peculiarities", {"classes": COLLAPSED, "fields": ("quirks", "created_at", "updated_at")}),
     )
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save the routes too, then warn of prompts that change before an upstream that remembers them."""
+        super().save_related(request, form, formsets, change)
+        warning = _prompt_warning(form.instance)
+        if warning:
+            messages.warning(request, warning)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
         """Rows with their routes."""

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from accounts import globs, revisions
+from proxy import policies
 from proxy.quirks import Quirks, merged
 from upstreams import vault
 from upstreams.entries import COPIED, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
@@ -35,6 +36,8 @@ __all__ = [
 
 logger = logging.getLogger("pxbin.catalogue")
 
+UNREPAIRED = {"unanswered_calls": "pass"}
+"""The quirk of models whose tool history goes up as it is."""
 REMEMBERED_NAMES = 4096
 """Answers of pattern matching kept for each path prefix."""
 LONGEST_REMEMBERED_NAME = 256
@@ -214,19 +217,27 @@ def _model(row: Model, routes: Iterable[Route], upstreams: Mapping[Any, tuple[Up
     for route in routes:
         upstream_row, upstream = upstreams[route.upstream_id]
         try:
-            quirks = merged(upstream_row.quirks, row.quirks) if row.quirks else upstream.quirks
+            layers = (upstream_row.quirks, {} if row.repair_tool_history else UNREPAIRED, row.quirks)
+            quirks = merged(*layers) if any(layers[1:]) else upstream.quirks
         except msgspec.ValidationError as error:
             logger.warning("model %s is not served, its quirks are wrong: %s", row, error)
             break
         usable.append(_route(route, upstream, quirks))
     usable.sort(key=lambda route: (route.priority, route.upstream.priority, -route.weight))
+    fields = {field: getattr(row, field) for field in COPIED}
+    try:
+        found = policies.of(fields)
+    except msgspec.ValidationError as error:
+        logger.warning("model %s is not served, its policies are wrong: %s", row, error)
+        found, usable = policies.NONE, []
     entry = ModelEntry(
         id=str(row.pk),
         aliases=tuple(row.aliases),
         fallbacks=tuple(row.fallbacks),
         routes=tuple(usable),
         created=int(row.created_at.timestamp()),
-        **{field: getattr(row, field) for field in COPIED},
+        policies=found,
+        **fields,
     )
     return entry, row.is_active and bool(usable or row.fallbacks)
 

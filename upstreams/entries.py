@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.policies import NONE, Policies
 from proxy.quirks import DEFAULT, Quirks
 
 
@@ -93,9 +94,13 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     repair_tool_history: bool = True
     buffer_tool_calls: bool = False
     smooth_streaming: bool = False
+    policies: Policies = NONE
+    """The fields above that change requests and streams, ready for use."""
 
 
-COPIED = tuple(field for field in ModelEntry.__struct_fields__ if field not in ("id", "aliases", "fallbacks", "routes", "created"))
+COPIED = tuple(
+    field for field in ModelEntry.__struct_fields__ if field not in ("id", "aliases", "fallbacks", "routes", "created", "policies")
+)
 """The fields that an entry has from its row as they are."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,6 +15,7 @@ from simple_history.models import HistoricalRecords
 
 from accounts.fields import ListField, ObjectField, json_object, strings
 from accounts.models import Revised
+from proxy import policies
 from proxy.quirks import merged
 
 SCHEMES = ("http", "https", "echo")
@@ -253,8 +255,16 @@ class Model(Revised):
     def __str__(self) -> str:
         return f"{self.path_prefix}/{self.name}" if self.path_prefix else self.name
 
+    @property
+    def policy_fields(self) -> dict[str, Any]:
+        """The fields that :mod:`proxy.policies` reads."""
+        return {name: getattr(self, name) for name in policies.FIELDS}
+
     def clean(self) -> None:
-        """Refuse names that already mean another model under the same prefix."""
+        """Refuse policies that make no sense, and names that already mean another model under the same prefix."""
+        problems = policies.problems(self.policy_fields)
+        if problems:
+            raise ValidationError(problems)
         self.name = self.name.strip()
         taken: dict[str, str] = {}
         for name, aliases in Model.objects.filter(path_prefix=self.path_prefix).exclude(pk=self.pk).values_list("name", "aliases"):
