@@ -1,0 +1,116 @@
+"""When an answer counts as a step of the work, and who decides that it must."""
+
+import msgspec
+import pytest
+
+from proxy.canonical import Finish, Reasoning, Response, Seal, Text, ToolCall
+from proxy.enforcement_rules import DEFAULTS, FLAG, Enforcement, Rules, chosen, has_tools, switched
+
+STRICT = Enforcement.of(Rules())
+LENIENT = Enforcement.of(Rules(empty_response_policy="lenient"))
+NEITHER = "it had neither a tool call nor the termination flag"
+
+
+def answer(*parts):
+    return Response(id="r", model="m", parts=parts, finish=Finish())
+
+
+@pytest.mark.parametrize(
+    ("parts", "fault"),
+    [
+        ((ToolCall("c1", "t", "{}"),), ""),
+        ((Text("Let me see."), ToolCall("c1", "t", "{}")), ""),
+        ((ToolCall("", "t", "{}"),), "its tool call had no id or no name"),
+        ((ToolCall("c1", "", "{}"),), "its tool call had no id or no name"),
+        ((Text(FLAG),), ""),
+        ((Text('Done. {"tool_loop" :"completed" }'),), ""),
+        ((Reasoning(FLAG), Text("Done.")), ""),
+        ((Text("I will do it."),), NEITHER),
+        ((Text('{"tool_loop": "going"}'),), NEITHER),
+        ((), "it was empty"),
+        ((Text(" \n"),), "it was empty"),
+        ((Reasoning("hm"), Text("")), "it was empty"),
+    ],
+)
+def test_a_good_answer_calls_a_tool_or_says_that_the_work_is_done(parts, fault):
+    assert STRICT.fault(answer(*parts)) == fault
+    assert LENIENT.fault(answer(*parts)) == ("" if fault == "it was empty" else fault)
+
+
+@pytest.mark.parametrize(
+    ("parts", "left"),
+    [
+        ((Text(FLAG),), ()),
+        ((Text(f"All done.\n\n{FLAG}\n"),), (Text("All done."),)),
+        ((Text(f"```json\n{FLAG}\n```"), Text("Bye.")), (Text("Bye."),)),
+        ((Reasoning(FLAG), Text("Done.")), (Text("Done."),)),
+        ((Reasoning(FLAG, Seal("anthropic", "u", {})), Text("Done.")), (Reasoning(FLAG, Seal("anthropic", "u", {})), Text("Done."))),
+    ],
+)
+def test_the_flag_is_taken_out_of_the_answer(parts, left):
+    assert STRICT.without_flag(answer(*parts)).parts == left
+
+
+def test_an_answer_without_the_flag_is_left_alone():
+    given = answer(Text("  spaces stay  "), ToolCall("c", "t", FLAG))
+    assert STRICT.without_flag(given) is given
+
+
+def test_a_flag_of_plain_words_is_taken_literally():
+    rules = Enforcement.of(Rules(termination_flag="ALL DONE", guidance="Say {flag}."))
+    assert (rules.guidance, rules.fault(answer(Text("ALL  DONE"))), rules.fault(answer(Text("ALL DONE")))) == ("Say ALL DONE.", NEITHER, "")
+    assert rules.correction("it was empty").endswith("answer with exactly ALL DONE]")
+
+
+ON, OFF = Rules(enabled=True), Rules(enabled=False)
+
+
+@pytest.mark.parametrize(
+    ("header", "query", "model", "settings", "tools", "is_on"),
+    [
+        (None, None, None, OFF, True, False),
+        (None, None, None, ON, True, True),
+        (None, None, OFF, ON, True, False),
+        (None, None, Rules(max_retries=2), ON, True, True),
+        (None, None, ON, OFF, True, True),
+        (None, None, ON, ON, False, False),
+        (None, False, ON, ON, True, False),
+        (None, True, OFF, OFF, False, True),
+        (False, True, ON, ON, True, False),
+        (True, False, OFF, OFF, False, True),
+    ],
+)
+def test_the_header_wins_over_the_query_over_the_model_over_the_settings(header, query, model, settings, tools, is_on):
+    assert (chosen(header=header, query=query, model=model, settings=settings, has_tools=tools) is not None) is is_on
+
+
+def test_a_models_rules_lie_over_the_settings_and_those_over_our_own():
+    settings = Rules(enabled=True, max_retries=4, termination_flag="DONE")
+    found = chosen(header=None, query=None, model=Rules(max_retries=2, stream_chunk_delay_ms=30), settings=settings, has_tools=True)
+    expected = Enforcement(
+        flag="DONE", max_retries=2, guidance=str(DEFAULTS.guidance).replace("{flag}", "DONE"), delay_seconds=0.03, is_strict=True
+    )
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning"),
+    [(None, None), ("", None), ("TRUE", True), ("1", True), ("yes", True), (" on ", True), ("off", False), ("0", False)],
+)
+def test_words_that_switch(word, meaning):
+    assert switched(word) is meaning
+
+
+def test_another_word_is_refused():
+    with pytest.raises(ValueError, match="true or false is expected"):
+        switched("maybe")
+
+
+@pytest.mark.parametrize(("fields", "offered"), [({}, False), ({"tools": b"[ ]"[:1] + b"]"}, False), ({"tools": b"null"}, False)])
+def test_no_tools(fields, offered):
+    assert has_tools({name: msgspec.Raw(raw) for name, raw in fields.items()}) is offered
+
+
+@pytest.mark.parametrize("name", ["tools", "functions"])
+def test_tools(name):
+    assert has_tools({name: msgspec.Raw(b'[{"name":"t"}]')})

@@ -1,0 +1,105 @@
+"""Streams in small pieces, and calls in one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.accumulate import accumulate
+from proxy.canonical import (
+    Failed,
+    Finish,
+    Finished,
+    PartDelta,
+    PartEnded,
+    PartStarted,
+    Reasoning,
+    Started,
+    Text,
+    ToolCall,
+    Usage,
+    UsageReported,
+)
+from proxy.errors import Failure
+from proxy.transforms import PIECE_CHARS, CallBuffer, Chain, Smoother, arranged, pieces
+
+CALL = ToolCall("c1", "t", "")
+OTHER = ToolCall("c2", "u", "")
+BROKEN = Failed(Failure(kind="network", message="cut"))
+
+
+def through(transform, *events):
+    return [told for event in events for told in transform.feed(event)]
+
+
+@given(st.text(alphabet=st.sampled_from("ab 日\n\t.,"), max_size=300))
+def test_the_pieces_of_a_text_are_the_text(text):
+    assert "".join(pieces(text)) == text
+
+
+@given(st.text(alphabet=st.sampled_from("ab 日\n"), max_size=300))
+def test_no_piece_is_long(text):
+    assert all(0 < len(piece) <= PIECE_CHARS + 2 for piece in pieces(text))
+
+
+def test_words_stay_whole():
+    assert pieces("The quick brown fox jumps over the lazy dog.") == ["The quick brown fox ", "jumps over the lazy dog."]
+
+
+def test_texts_and_reasoning_are_cut_and_arguments_are_not():
+    long = "one two three four five six seven"
+    cut = ["one two three four five ", "six seven"]
+    events = [PartStarted(0, Reasoning("")), PartDelta(0, long), PartEnded(0), PartStarted(1, CALL), PartDelta(1, long), PartEnded(1)]
+    told = [events[0], *(PartDelta(0, piece) for piece in cut), *events[2:]]
+    assert through(Smoother(), *events) == told
+    short = [PartStarted(0, Text("")), PartDelta(0, "short"), PartDelta(0, long, ({"token": long},))]
+    assert through(Smoother(), *short) == short
+
+
+def test_interleaved_calls_come_one_by_one_when_each_is_complete():
+    events = [
+        PartStarted(0, CALL),
+        PartStarted(1, OTHER),
+        PartDelta(0, '{"a'),
+        PartDelta(1, "{}"),
+        PartEnded(1),
+        PartDelta(0, '":1}'),
+        PartEnded(0),
+    ]
+    whole = [PartStarted(1, OTHER), PartDelta(1, "{}"), PartEnded(1), PartStarted(0, CALL), PartDelta(0, '{"a":1}'), PartEnded(0)]
+    assert through(CallBuffer(), *events) == whole
+
+
+def test_a_call_without_arguments_and_text_beside_it():
+    events = [PartStarted(0, Text("")), PartDelta(0, "a"), PartStarted(1, CALL), PartDelta(0, "b"), PartEnded(1), PartEnded(0)]
+    held = [PartStarted(0, Text("")), PartDelta(0, "a"), PartDelta(0, "b"), PartStarted(1, CALL), PartEnded(1), PartEnded(0)]
+    assert through(CallBuffer(), *events) == held
+
+
+def test_an_unfinished_call_of_a_broken_stream_is_never_told():
+    assert through(CallBuffer(), PartStarted(0, CALL), PartDelta(0, '{"rm'), BROKEN) == [BROKEN]
+
+
+@pytest.mark.parametrize(("buffered", "smooth"), [(True, False), (False, True), (True, True)])
+def test_the_meaning_of_a_stream_stays_the_same(buffered, smooth):
+    events = [
+        Started("r", "m"),
+        PartStarted(0, Text("")),
+        PartDelta(0, "some words that are rather many, all in one piece"),
+        PartEnded(0),
+        PartStarted(1, CALL),
+        PartDelta(1, "{"),
+        PartDelta(1, "}"),
+        PartEnded(1),
+        UsageReported(Usage(fresh=1, output=2)),
+        Finished(Finish(reason="tool_calls")),
+    ]
+    transform = arranged(None, buffered=buffered, smooth=smooth)
+    assert transform is not None
+    assert accumulate(through(transform, *events)) == accumulate(events)
+
+
+def test_nothing_to_arrange_costs_nothing():
+    restorer = CallBuffer()
+    assert arranged(None, buffered=False, smooth=False) is None
+    assert arranged(restorer, buffered=False, smooth=False) is restorer
+    assert isinstance(arranged(restorer, buffered=True, smooth=False), Chain)
