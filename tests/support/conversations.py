@@ -179,6 +179,12 @@ SEALS = {
 }
 """What an upstream of each family seals its reasoning with."""
 
+TIERS: dict[str, tuple[str | None, ...]] = {
+    "anthropic": (None, "standard", "priority", "batch"),
+    "openai_responses": (None, "default", "flex", "ultrafast"),
+    "openai_chat": (None, "default", "scale"),
+}
+
 
 @st.composite
 def responses(draw: st.DrawFn, family: str) -> Response:
@@ -196,7 +202,14 @@ def responses(draw: st.DrawFn, family: str) -> Response:
     has_calls = any(isinstance(part, ToolCall) for part in parts)
     reason = "refusal" if refuses else draw(st.sampled_from(["end", "length"]))
     fresh, read, written, output = (draw(st.integers(0, 1000)) for _ in range(4))
-    usage = Usage(fresh=fresh, cache_read=read, cache_write_5m=written, output=output, reasoning=draw(st.integers(0, output)))
+    usage = Usage(
+        fresh=fresh,
+        cache_read=read,
+        cache_write_5m=written,
+        output=output,
+        reasoning=draw(st.integers(0, output)),
+        service_tier=draw(st.sampled_from(TIERS[family])),
+    )
     return Response(
         id="upstream-id-1",
         model="upstream-model",

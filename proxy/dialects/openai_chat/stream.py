@@ -82,6 +82,7 @@ class ChatStreamDecoder:
         self._kind = ""
         self._part = -1
         self._refused = False
+        self._thinks_plainly = False
         self._finish_word: str | None = None
         self._usage: WireUsage | None = None
         self._service_tier: Any = None
@@ -147,7 +148,10 @@ class ChatStreamDecoder:
 
     def _said(self, said: Said, logprobs: Logprobs | None, events: list[Event]) -> None:
         content = said.content
-        if said.reasoning_content or said.reasoning or said.reasoning_details:
+        plainly = said.reasoning_content or said.reasoning
+        # Details behind plain words only say the same again.
+        if plainly or (said.reasoning_details and not self._thinks_plainly):
+            self._thinks_plainly = self._thinks_plainly or bool(plainly)
             thought = thought_of(said)
             if thought:
                 self._say("reasoning", thought, events)

@@ -12,7 +12,7 @@ from proxy.canonical import Citation, Finish, Opaque, Part, Reasoning, Request, 
 from proxy.dialects.base import Reply
 from proxy.dialects.openai_responses import ids
 from proxy.dialects.openai_responses.items import CONTINUES, DEFAULT_NAMESPACE, FAMILY
-from proxy.dialects.openai_responses.usage import usage_on_wire
+from proxy.dialects.openai_responses.usage import service_tier, usage_on_wire
 
 _ECHO_DEFAULTS: dict[str, Any] = {
     "background": False,
@@ -91,7 +91,7 @@ class ReplyObject:
             output=_array(output),
             usage=usage_on_wire(counted),
             incomplete=None if reason is None else {"reason": reason},
-            tier=counted.service_tier,
+            tier=service_tier(counted),
         )
         return status, body
 

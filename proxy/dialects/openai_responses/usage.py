@@ -54,3 +54,13 @@ def usage_on_wire(usage: Usage) -> UsageOnWire:
 def input_tokens_reply(count: int) -> bytes:
     """The answer of ``POST /v1/responses/input_tokens``."""
     return b'{"object":"response.input_tokens","input_tokens":%d}' % count
+
+
+_TIERS = {"standard": "default", "standard_only": "default"} | {
+    tier: tier for tier in ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
+}
+
+
+def service_tier(usage: Usage) -> str | None:
+    """The tier in Responses' words, if it has one for it; SDKs refuse any other."""
+    return _TIERS.get(usage.service_tier or "")

@@ -1,0 +1,120 @@
+"""The round trip of reasoning: from the upstream that wrote it, through any client, back to that upstream and to no other.
+
+The client is played by echoing what it was given, as its SDK does (wire formats, section 11).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from proxy.adapt import adapt
+from proxy.canonical import Finish, Message, Reasoning, Request, Response, Text, ToolCall, Usage
+from proxy.dialects import REGISTRY
+from proxy.dialects.base import Destination, Reply
+from proxy.dialects.bedrock.request import opener
+from proxy.reasoning import PREFIX, bound_response
+from tests.support.conversations import SEALS, words
+
+KEY = b"the secret of the pairs"
+TRIPS = [(origin, client, target) for origin in SEALS for client in REGISTRY for target in REGISTRY]
+CALL = ToolCall("call_1", "look", '{"a":1}')
+TOOL: dict[str, Any] = {"name": "look", "description": "Looks."}
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+
+
+def next_messages(answer: dict[str, Any]) -> dict[str, Any]:
+    """What a Messages client sends next."""
+    result = {"type": "tool_result", "tool_use_id": answer["content"][-1]["id"], "content": "seen"}
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": answer["content"]}, {"role": "user", "content": [result]}]
+    return {"max_tokens": 9000, "messages": turns, "tools": [{**TOOL, "input_schema": SCHEMA}]}
+
+
+def next_chat(answer: dict[str, Any]) -> dict[str, Any]:
+    """What a chat client sends next."""
+    said = answer["choices"][0]["message"]
+    result = {"role": "tool", "tool_call_id": said["tool_calls"][0]["id"], "content": "seen"}
+    return {
+        "model": "m",
+        "messages": [{"role": "user", "content": "Hi"}, said, result],
+        "tools": [{"type": "function", "function": {**TOOL, "parameters": SCHEMA}}],
+    }
+
+
+def next_responses(answer: dict[str, Any]) -> dict[str, Any]:
+    """What a Responses client sends next."""
+    result = {"type": "function_call_output", "call_id": answer["output"][-1]["call_id"], "output": "seen"}
+    items = [{"role": "user", "content": "Hi"}, *answer["output"], result]
+    return {"model": "m", "input": items, "store": False, "tools": [{**TOOL, "type": "function", "parameters": SCHEMA, "strict": False}]}
+
+
+NEXT = {
+    "anthropic": lambda answer: {"model": "m", **next_messages(answer)},
+    "bedrock": lambda answer: {"anthropic_version": "bedrock-2023-05-31", **next_messages(answer)},
+    "openai_chat": next_chat,
+    "openai_responses": next_responses,
+}
+
+
+def echoed(client: str, answer: Response) -> Request:
+    """The client's next request, read by the gateway."""
+    sink = REGISTRY[client]
+    asked = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family=sink.family)
+    reply = Reply(id="0123456789abcdef01234567", created=1, model="m", request=asked, seal_key=KEY)
+    body = json.dumps(NEXT[client](json.loads(sink.encode_response(answer, reply)))).encode()
+    envelope = opener("m", stream=False)(body) if client == "bedrock" else sink.open_request(body)
+    return sink.decode_request(envelope, KEY)
+
+
+def sent(request: Request, target: str, *, upstream: str = "up-1") -> bytes:
+    where = Destination(model="up", dialect=target, upstream=upstream)
+    adapted = adapt(request, where, family=REGISTRY[target].family, traits=REGISTRY[target].traits)
+    return REGISTRY[target].encode_request(adapted.request, where)
+
+
+def thoughts(body: bytes, target: str) -> list[Any]:
+    """The reasoning in a body, in the target's own shape."""
+    told = json.loads(body)
+    if target == "openai_chat":
+        return [message["reasoning_content"] for message in told["messages"] if "reasoning_content" in message]
+    if target == "openai_responses":
+        return [(item["summary"], item["encrypted_content"]) for item in told["input"] if item.get("type") == "reasoning"]
+    blocks = [block for turn in told["messages"] if isinstance(turn["content"], list) for block in turn["content"]]
+    return [(block["thinking"], block["signature"]) for block in blocks if block["type"] == "thinking"]
+
+
+def due(origin: str, target: str, text: str) -> list[Any]:
+    if REGISTRY[target].family != origin:
+        return []
+    if origin == "openai_chat":
+        return [text]
+    if origin == "openai_responses":
+        return [([{"type": "summary_text", "text": text}], "c2VjcmV0")]
+    return [(text, "c2lnbmVk")]
+
+
+def answered(origin: str, text: str) -> Response:
+    parts = (Reasoning(text, SEALS[origin]), CALL)
+    answer = Response(id="x", model="up", parts=parts, finish=Finish(reason="tool_calls"), usage=Usage(output=1))
+    return bound_response(answer, "up-1")
+
+
+@pytest.mark.parametrize(("origin", "client", "target"), TRIPS)
+@given(text=words)
+@settings(max_examples=10, deadline=None)
+def test_reasoning_returns_to_its_origin_and_to_no_other(origin: str, client: str, target: str, text: str) -> None:
+    body = sent(echoed(client, answered(origin, text)), target)
+    assert thoughts(body, target) == due(origin, target, text)
+    assert PREFIX.encode() not in body
+    if REGISTRY[target].family != origin:
+        assert json.dumps(text)[1:-1].encode() not in body
+        assert text.encode() not in body
+
+
+@pytest.mark.parametrize("client", [name for name in REGISTRY if name != "openai_responses"])
+def test_encrypted_reasoning_returns_to_no_other_account(client: str) -> None:
+    request = echoed(client, answered("openai_responses", "deep thought"))
+    assert thoughts(sent(request, "openai_responses", upstream="up-2"), "openai_responses") == []

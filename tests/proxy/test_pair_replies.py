@@ -1,0 +1,184 @@
+"""All sixteen pairs on the way back: an upstream's answer, whole and streamed, as every kind of client gets it.
+
+An upstream's wire is made by its own dialect's encoder. What the client gets is judged by the strict grammar of its dialect and
+by the official SDK's types, and read once more: it must mean what the upstream said, whether it was streamed or not.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from proxy.accumulate import accumulate, replay
+from proxy.canonical import (
+    Event,
+    Finish,
+    Finished,
+    Message,
+    PartDelta,
+    PartEnded,
+    PartStarted,
+    Reasoning,
+    Request,
+    Response,
+    Started,
+    Text,
+    ToolCall,
+)
+from proxy.dialects import REGISTRY
+from proxy.dialects.base import Dialect, Reply
+from proxy.pipe import Pipe
+from proxy.quirks import DEFAULT
+from proxy.reasoning import bound_response
+from tests.support.cases import events_of
+from tests.support.conversations import TOOL_NAMES, arguments, responses
+from tests.support.wires import JUDGES
+
+KEY = b"the secret of the pairs"
+PAIRS = [(upstream, client) for upstream in REGISTRY for client in REGISTRY]
+RELAXED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def reply(dialect: Dialect) -> Reply:
+    """What the encoder of a dialect must know; chat clients ask for usage here."""
+    asked = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family=dialect.family, stream=True, include_usage=True)
+    return Reply(id="0123456789abcdef01234567", created=1_800_000_000, model="m", request=asked, seal_key=KEY)
+
+
+def written(dialect: Dialect, events: list[Event]) -> bytes:
+    """A whole stream of a dialect."""
+    encoder = dialect.encoder(reply(dialect))
+    return b"".join(dialect.framing.write(frame) for event in events for frame in encoder.feed(event))
+
+
+def piped(source: Dialect, sink: Dialect, pieces: list[bytes]) -> tuple[bytes, str | None]:
+    """What a client gets of an upstream's bytes, and how it ended."""
+    pipe = Pipe(source, sink, quirks=DEFAULT, reply=reply(sink), restorer=None, upstream="up-1")
+    told = b"".join(pipe.feed(piece) for piece in pieces) + pipe.close()
+    return told, pipe.outcome
+
+
+def cut(stream: bytes, places: list[int]) -> list[bytes]:
+    """The stream in pieces."""
+    ends = [0, *sorted(place % (len(stream) + 1) for place in places), len(stream)]
+    return [stream[start:end] for start, end in pairwise(ends)]
+
+
+def said(response: Response) -> dict[str, Any]:
+    """What every dialect has words for: ids of messages and calls, and how usage is split, are its own."""
+    refused = any(isinstance(part, Text) and part.refusal for part in response.parts) or response.finish.reason == "refusal"
+    return {
+        "reasoning": "".join(part.text for part in response.parts if isinstance(part, Reasoning)),
+        "text": "".join(part.text for part in response.parts if isinstance(part, Text)),
+        "calls": [(part.id, part.name, json.loads(part.arguments)) for part in response.parts if isinstance(part, ToolCall)],
+        "finish": "refusal" if refused else response.finish.reason,
+        "tokens": response.usage and (response.usage.total_input, response.usage.cache_read, response.usage.output),
+    }
+
+
+@pytest.mark.parametrize(("upstream", "client"), PAIRS)
+@given(data=st.data())
+@RELAXED
+def test_an_answer_arrives_whole_and_streamed_alike(upstream: str, client: str, data: st.DataObject) -> None:
+    source, sink = REGISTRY[upstream], REGISTRY[client]
+    answer = data.draw(responses(source.family))
+    decoded = source.decode_response(source.encode_response(answer, reply(source)), DEFAULT)
+    assert said(decoded) == said(answer)
+    stream = written(source, replay(answer))
+    assert said(accumulate(events_of(source, stream, DEFAULT, size=len(stream)))) == said(answer)
+
+    body = sink.encode_response(bound_response(decoded, "up-1"), reply(sink))
+    JUDGES[client].answer(body)
+    told, outcome = piped(source, sink, [stream])
+    assert outcome == "finished"
+    JUDGES[client].whole(told)
+    streamed = accumulate(events_of(sink, told, DEFAULT, size=len(told)))
+    assert said(sink.decode_response(body, DEFAULT)) == said(answer)
+    assert said(streamed) == said(answer)
+
+
+@pytest.mark.parametrize(("upstream", "client"), PAIRS)
+@given(data=st.data(), places=st.lists(st.integers(0, 100_000), max_size=12))
+@RELAXED
+def test_any_split_of_the_bytes_gives_the_same_stream(upstream: str, client: str, data: st.DataObject, places: list[int]) -> None:
+    source, sink = REGISTRY[upstream], REGISTRY[client]
+    stream = written(source, replay(data.draw(responses(source.family))))
+    assert piped(source, sink, cut(stream, places)) == piped(source, sink, [stream])
+
+
+@pytest.mark.parametrize(("upstream", "client"), PAIRS)
+@given(data=st.data(), place=st.integers(0, 100_000))
+@RELAXED
+def test_any_truncation_is_one_error_and_never_a_success(upstream: str, client: str, data: st.DataObject, place: int) -> None:
+    source, sink = REGISTRY[upstream], REGISTRY[client]
+    stream = written(source, replay(data.draw(responses(source.family))))
+    told, outcome = piped(source, sink, [stream[: place % len(stream)]])
+    if outcome == "finished":
+        # The upstream had said that it was done: only bytes without meaning are missing.
+        whole, _ = piped(source, sink, [stream])
+        assert _without_usage(sink, told) == _without_usage(sink, whole)
+        JUDGES[client].whole(told)
+    else:
+        assert outcome == "failed"
+        JUDGES[client].broken(told)
+
+
+def _without_usage(sink: Dialect, stream: bytes) -> dict[str, Any]:
+    """Chat's usage comes behind its finish, so a cut between the two is no broken answer."""
+    return said(accumulate(events_of(sink, stream, DEFAULT, size=len(stream)))) | {"tokens": None}
+
+
+@st.composite
+def interleaved(draw: st.DrawFn) -> tuple[list[ToolCall], list[Event]]:
+    """Parallel calls whose fragments arrive in any order, each in its own."""
+    calls = [
+        ToolCall(f"call_{number}", name, draw(arguments))
+        for number, name in enumerate(draw(st.lists(st.sampled_from(TOOL_NAMES), min_size=2, max_size=4)))
+    ]
+    waiting = {index: _told(index, call, draw(st.integers(1, 4))) for index, call in enumerate(calls)}
+    events: list[Event] = [Started("up", "m")]
+    begun = 0
+    while any(waiting.values()):
+        # Parts begin in the order of their indices; what follows is free.
+        ready = [index for index, left in waiting.items() if left and index <= begun]
+        index = draw(st.sampled_from(ready))
+        begun += index == begun
+        events.append(waiting[index].pop(0))
+    return calls, [*events, Finished(Finish(reason="tool_calls"))]
+
+
+def _told(index: int, call: ToolCall, size: int) -> list[Event]:
+    text = call.arguments
+    fragments: list[Event] = [PartDelta(index, text[start : start + size]) for start in range(0, len(text), size)]
+    return [PartStarted(index, ToolCall(call.id, call.name, "")), *fragments, PartEnded(index)]
+
+
+@pytest.mark.parametrize("client", REGISTRY)
+@given(drawn=interleaved())
+@RELAXED
+def test_interleaved_calls_arrive_valid_and_complete(client: str, drawn: tuple[list[ToolCall], list[Event]]) -> None:
+    calls, events = drawn
+    sink = REGISTRY[client]
+    stream = written(sink, events)
+    JUDGES[client].whole(stream)
+    got = accumulate(events_of(sink, stream, DEFAULT, size=len(stream)))
+    assert said(got)["calls"] == [(call.id, call.name, json.loads(call.arguments)) for call in calls]
+
+
+@pytest.mark.parametrize(
+    ("upstream", "client"), [(upstream, client) for upstream in ("openai_chat", "openai_responses") for client in REGISTRY]
+)
+@given(drawn=interleaved())
+@RELAXED
+def test_calls_interleaved_on_the_wire_arrive_too(upstream: str, client: str, drawn: tuple[list[ToolCall], list[Event]]) -> None:
+    calls, events = drawn
+    told, outcome = piped(REGISTRY[upstream], REGISTRY[client], [written(REGISTRY[upstream], events)])
+    assert outcome == "finished"
+    JUDGES[client].whole(told)
+    got = accumulate(events_of(REGISTRY[client], told, DEFAULT, size=len(told)))
+    assert said(got)["calls"] == [(call.id, call.name, json.loads(call.arguments)) for call in calls]
