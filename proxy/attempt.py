@@ -369,7 +369,8 @@ class Attempt(Try):
 
     def _note(self, response: Response) -> None:
         self.usage = response.usage
-        self._output_chars = sum(len(getattr(part, "text", "") or getattr(part, "arguments", "")) for part in response.parts)
+        if response.usage is None:  # then it is estimated
+            self._output_chars = sum(len(getattr(part, "text", "") or getattr(part, "arguments", "")) for part in response.parts)
 
 
 async def _body(answer: client.Answer) -> bytes:
