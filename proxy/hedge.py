@@ -49,6 +49,8 @@ async def race(
     finally:
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        for late in await asyncio.gather(*running, return_exceptions=True):
+            if isinstance(late, tuple):  # it began its stream in the same moment as the winner
+                await late[1].aclose()
         for loser in running.values():
             loser.cancelled()

@@ -48,6 +48,8 @@ class Gateway:
         self.words = words
         self.admin_name = self.admin_password = self.client_key = self.management_key = self.url = ""
         self.output = ""
+        # A client of its own for each call would read the certificate authorities anew each time.
+        self.http = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
         self._start(port=0)
 
     @classmethod
@@ -62,6 +64,8 @@ class Gateway:
         finally:
             if gateway is not None and gateway.process.poll() is None:
                 gateway.stop()
+            if gateway is not None:
+                gateway.http.close()
             shutil.rmtree(data_dir, ignore_errors=True)
 
     @property
@@ -81,7 +85,7 @@ class Gateway:
 
     def api(self, method: str, path: str, **options: Any) -> Any:
         """Call the management API and return the answer's `data`; fails on an error answer."""
-        response = httpx.request(method, f"{self.url}/api/v1{path}", headers=self.management_headers, timeout=30, **options)
+        response = self.http.request(method, f"{self.url}/api/v1{path}", headers=self.management_headers, timeout=30, **options)
         assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
         return response.json()["data"]
 

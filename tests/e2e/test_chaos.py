@@ -1,0 +1,277 @@
+"""Every way in which an upstream misbehaves: what the client sees, how often each upstream is called, what the rows say.
+
+Each case runs for clients of both dialects, whole and streamed; once where nothing else can answer, and once with a second
+upstream that is well.
+"""
+
+import gzip
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.support.fake_upstream import CLOSE, HANG, RESET, FakeUpstream, Loop, Reply, bytes_reply, event, json_reply, sse
+from tests.support.gateway import Gateway
+
+HELLO = [{"role": "user", "content": "Hi"}]
+USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+
+
+def chat_answer(text="well"):
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": USAGE}
+
+
+def chunk(delta, finish=None, **more):
+    choices = [{"index": 0, "delta": delta, "finish_reason": finish}] if delta is not None else []
+    return event({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices, **more})
+
+
+OPENED = chunk({"role": "assistant", "content": ""})
+FINISH = (chunk({}, "stop"), chunk(None, usage=USAGE), event("[DONE]"))
+WELL = chat_answer()
+STREAM = (OPENED, chunk({"content": "well"}), *FINISH)
+
+
+def error(status, message="so it goes", **headers):
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return json_reply({"error": {"message": message, "type": "some_error"}}, status=status, headers=named)
+
+
+def answering(request):
+    """A healthy upstream."""
+    return sse(*STREAM) if request.json().get("stream") else json_reply(WELL)
+
+
+def plain(body, kind="application/json", **headers):
+    return bytes_reply(body, headers={"content-type": kind, **{name.replace("_", "-"): value for name, value in headers.items()}})
+
+
+@dataclass(frozen=True)
+class Case:
+    """One misbehaviour. `status`: what Messages and Chat clients see where nothing else answers; `calls`: of the sick upstream."""
+
+    reply: Reply
+    status: tuple[int, int]
+    kind: str
+    calls: int = 1
+    saved: bool = True
+    """Whether the healthy upstream is asked."""
+    retry_after: str | None = None
+    streamed: bool | None = None
+    """Only for streams, or only for whole answers; None for both."""
+
+
+SQUEEZED = gzip.compress(json.dumps(WELL).encode())
+CASES = {
+    "resets": Case(Reply(instead=RESET), (502, 502), "api_error", calls=2),
+    "closes before the headers": Case(Reply(instead=CLOSE), (502, 502), "api_error", calls=2),
+    "hangs before the headers": Case(Reply(instead=HANG), (504, 504), "timeout_error"),
+    "429": Case(error(429), (429, 429), "rate_limit_error"),
+    "429 with Retry-After": Case(error(429, retry_after="7"), (429, 429), "rate_limit_error", retry_after="7"),
+    "401": Case(error(401), (502, 502), "api_error"),
+    "403": Case(error(403), (403, 403), "permission_error"),
+    "404": Case(error(404), (404, 404), "not_found_error"),
+    "500": Case(error(500), (500, 500), "api_error"),
+    "502": Case(error(502), (502, 502), "api_error"),
+    "503": Case(error(503), (529, 503), "overloaded_error"),
+    "529": Case(error(529), (529, 503), "overloaded_error"),
+    "500 that breaks off": Case(Reply(500, {"content-length": "99"}, (b"{", CLOSE), chunked=False), (500, 500), "api_error"),
+    "400": Case(error(400), (400, 400), "invalid_request_error", saved=False),
+    "413": Case(error(413), (413, 413), "request_too_large", saved=False),
+    "422": Case(error(422), (400, 400), "invalid_request_error", saved=False),
+    "HTML": Case(plain(b"<html>oops</html>", "text/html"), (502, 502), "api_error"),
+    "half a JSON": Case(plain(b'{"id": "c", "choi'), (502, 502), "api_error"),
+    "nothing": Case(plain(b""), (502, 502), "api_error"),
+    "200 with an error": Case(json_reply({"error": {"message": "no", "type": "server_error"}}), (502, 502), "api_error"),
+    "truncated gzip": Case(plain(SQUEEZED[:40], content_encoding="gzip"), (502, 502), "api_error"),
+    "a body that breaks off": Case(
+        Reply(200, {"content-type": "application/json", "content-length": "400"}, (b'{"id":', CLOSE), chunked=False),
+        (502, 502),
+        "api_error",
+    ),
+    "a body that hangs": Case(
+        Reply(200, {"content-type": "application/json", "content-length": "400"}, (b'{"id":', HANG), chunked=False),
+        (504, 504),
+        "timeout_error",
+    ),
+    "an empty stream": Case(sse(), (502, 502), "api_error", streamed=True),
+    "a stream that only opens": Case(sse(OPENED), (502, 502), "api_error", streamed=True),
+    "a stream that breaks off before content": Case(sse(OPENED, 0.05, RESET), (502, 502), "api_error", streamed=True),
+    "a stream that hangs before content": Case(sse(OPENED, HANG), (504, 504), "timeout_error", streamed=True),
+    "an error event before content": Case(
+        sse(OPENED, event({"error": {"message": "no", "type": "server_error"}})), (502, 502), "api_error", streamed=True
+    ),
+}
+Key = tuple[str, str, bool, bool]
+"""A case, the client's dialect, whether it streams, and whether there is a healthy second upstream."""
+KEYS: list[Key] = [
+    (name, dialect, stream, with_second)
+    for name, case in CASES.items()
+    for dialect in ("messages", "chat")
+    for stream in (False, True)
+    for with_second in (False, True)
+    if case.streamed is None or case.streamed is stream
+]
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    """One whose circuit breakers stay out of the way."""
+    with Gateway.started(PXBIN_CB_FAILURE_THRESHOLD="1000", PXBIN_HOLD_SECONDS="5") as running:
+        yield running
+
+
+class Asked:
+    """One request to the gateway, its answer and its row."""
+
+    def __init__(self, gateway: Gateway, model: str, dialect: str, *, stream: bool, **headers: str) -> None:
+        path = {"messages": "/v1/messages", "chat": "/v1/chat/completions"}[dialect]
+        body = {"model": model, "max_tokens": 99, "stream": stream, "messages": HELLO}
+        self.answer = gateway.http.post(gateway.url + path, headers={**gateway.client_headers, **headers}, json=body, timeout=30)
+        self._gateway = gateway
+        self._model = model
+
+    def row(self, **filters: str) -> dict[str, Any]:
+        (row,) = self._gateway.logs(1, model=self._model, **filters)
+        detailed: dict[str, Any] = self._gateway.api("GET", f"/logs/{row['id']}")
+        return detailed
+
+    @property
+    def text(self) -> str:
+        """Everything that the model said."""
+        if self.answer.headers["content-type"] == "application/json":
+            value = self.answer.json()
+            return str(value["content"][0]["text"] if "content" in value else value["choices"][0]["message"]["content"])
+        said = []
+        for line in self.answer.text.splitlines():
+            if line.startswith("data: {"):
+                value = json.loads(line[6:])
+                delta = value.get("delta") or next((choice["delta"] for choice in value.get("choices", ())), {})
+                said.append(delta.get("text") or delta.get("content") or "")
+        return "".join(said)
+
+
+def named(upstream: FakeUpstream, gateway: Gateway, **fields: Any) -> str:
+    name = f"u-{uuid.uuid4().hex[:8]}"
+    patience = {"first_byte_timeout_seconds": 1.5, "idle_timeout_seconds": 1.5, "cooldown_seconds": 0}
+    gateway.add_upstream(upstream, name, name=name, **{**patience, **fields})
+    return name
+
+
+def two(gateway: Gateway, sick: FakeUpstream, well: FakeUpstream, **fields: Any) -> str:
+    """The name of a model whose first route leads to the sick upstream."""
+    name = named(sick, gateway, **fields)
+    (model,) = [each for each in gateway.api("GET", "/models", params={"per_page": "1000"}) if each["name"] == name]
+    other = gateway.add_upstream(well, name=f"{name}-well", priority=5)
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other, "priority": 5})
+    return name
+
+
+class Run:
+    """One case with one kind of client, asked at once; its row is read when all others have been asked too."""
+
+    def __init__(self, gateway: Gateway, loop: Loop, key: Key) -> None:
+        name, self.dialect, self.stream, with_second = key
+        self.case = CASES[name]
+        self._sick, self._well = FakeUpstream(loop), FakeUpstream(loop)
+        self._sick.otherwise(self.case.reply)
+        self._well.otherwise(answering)
+        model = two(gateway, self._sick, self._well) if with_second else named(self._sick, gateway)
+        self.asked = Asked(gateway, model, self.dialect, stream=self.stream)
+        self.calls = (len(self._sick.requests), len(self._well.requests))
+        self.status = self.case.status[self.dialect == "chat"]
+
+    def stop(self) -> None:
+        self._sick.stop()
+        self._well.stop()
+
+
+@pytest.fixture(scope="module")
+def runs(gateway, fake_loop):
+    """All runs by their keys. They are asked some at a time, since most of each is waiting."""
+    with ThreadPoolExecutor(6) as pool:
+        done = dict(zip(KEYS, pool.map(lambda key: Run(gateway, fake_loop, key), KEYS), strict=True))
+    gateway.logs(len(KEYS), seconds=30)
+    yield done
+    for run in done.values():
+        run.stop()
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if not key[3]], ids=str)
+def test_alone(runs, key):
+    run = runs[key]
+    answer, case = run.asked.answer, run.case
+    assert (answer.status_code, run.calls) == (run.status, (case.calls, 0)), answer.text
+    if run.dialect == "messages":
+        assert answer.json()["error"]["type"] == case.kind
+    assert answer.headers.get("retry-after") == case.retry_after
+    assert answer.headers["x-pxbin-attempts"] == str(case.calls)
+    row = run.asked.row()
+    assert (row["outcome"], row["status_code"], row["attempts"]) == ("failed", run.status, case.calls)
+    assert (row["input_tokens"], row["output_tokens"]) == (0, 0)
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if key[3]], ids=str)
+def test_with_a_healthy_second(runs, key):
+    run = runs[key]
+    answer, case = run.asked.answer, run.case
+    assert run.calls == (case.calls, int(case.saved)), answer.text
+    row = run.asked.row()
+    if not case.saved:
+        assert (answer.status_code, row["outcome"]) == (run.status, "failed")
+        return
+    assert (answer.status_code, run.asked.text) == (200, "well")
+    assert (row["outcome"], row["status_code"], row["attempts"]) == ("finished", 200, case.calls + 1)
+    assert [each["outcome"] for each in row["tries"]] == ["failed"] * case.calls + ["finished"]
+    assert (row["input_tokens"], row["output_tokens"], row["usage_estimated"]) == (5, 2, False)
+    assert answer.headers["x-pxbin-attempts"] == str(case.calls + 1)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_an_upstream_that_is_not_there(gateway, upstream, second_upstream, stream):
+    upstream.stop()
+    second_upstream.otherwise(answering)
+    asked = Asked(gateway, two(gateway, upstream, second_upstream), "messages", stream=stream)
+    assert (asked.answer.status_code, asked.text) == (200, "well")
+    assert [each["error_type"] for each in asked.row()["tries"]] == ["connect", "connect", ""]
+
+
+@pytest.mark.parametrize("ending", [(RESET,), (CLOSE,), (HANG,), ()], ids=["reset", "close", "hang", "unfinished"])
+def test_a_stream_that_fails_after_content_ends_in_an_error_and_goes_nowhere_else(gateway, upstream, second_upstream, ending):
+    upstream.otherwise(sse(OPENED, chunk({"content": "one two three"}), 0.05, *ending))
+    asked = Asked(gateway, two(gateway, upstream, second_upstream), "messages", stream=True)
+    assert (asked.answer.status_code, asked.text, len(second_upstream.requests)) == (200, "one two three", 0)
+    assert [line for line in asked.answer.text.splitlines() if line.startswith("event: ")][-1] == "event: error"
+    row = asked.row()
+    assert (row["outcome"], row["status_code"], row["usage_estimated"]) == ("failed", 200, True)
+    assert row["output_tokens"] == 4
+
+
+def test_a_slow_drip_is_an_answer(gateway, upstream):
+    upstream.otherwise(sse(OPENED, *(piece for letter in "well" for piece in (0.2, chunk({"content": letter}))), *FINISH))
+    asked = Asked(gateway, named(upstream, gateway), "messages", stream=True)
+    assert (asked.text, asked.row()["outcome"]) == ("well", "finished")
+
+
+def test_a_stream_that_calls_itself_json_is_an_answer(gateway, upstream):
+    upstream.otherwise(plain(b"".join(STREAM)))
+    for stream in (True, False):
+        asked = Asked(gateway, named(upstream, gateway), "messages", stream=stream)
+        assert (asked.answer.status_code, asked.text) == (200, "well")
+
+
+def test_a_whole_answer_to_a_streamed_request_is_an_answer(gateway, upstream):
+    upstream.otherwise(json_reply(WELL))
+    asked = Asked(gateway, named(upstream, gateway), "chat", stream=True)
+    assert (asked.answer.headers["content-type"], asked.text) == ("text/event-stream", "well")
+
+
+def test_a_properly_finished_empty_answer_is_success(gateway, upstream, second_upstream):
+    upstream.otherwise(sse(OPENED, *FINISH))
+    asked = Asked(gateway, two(gateway, upstream, second_upstream), "messages", stream=True)
+    assert (asked.answer.status_code, asked.text, len(second_upstream.requests)) == (200, "", 0)
