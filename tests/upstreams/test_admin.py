@@ -120,6 +120,36 @@ def test_names_that_are_taken_are_refused_in_words(admin_client):
     assert errors(response) == {"aliases": ["fast already means the model gpt-5."]}
 
 
+def test_edits_of_the_prompt_before_a_native_upstream_are_warned_of(admin_client):
+    native, other = add("native", dialect="anthropic"), add("other")
+    for number, (upstream, fields, names) in enumerate(
+        [
+            (native, {"system_append": "Be terse.", "inject_progress": "on"}, "system_append, inject_progress"),
+            (native, {"tool_enforcement": '{"enabled": true}'}, "tool_enforcement"),
+            (native, {"temperature": "0.5"}, ""),
+            (other, {"system_append": "Be terse."}, ""),
+        ]
+    ):
+        route = {"upstream": str(upstream.pk), "priority": "0", "weight": "1", "is_active": "on"}
+        given = {**MODEL, "name": f"m{number}", "aliases": "", **fields, **rows("routes", route)}
+        response = admin_client.post("/admin/upstreams/model/add/", given)
+        assert response.status_code == 302, errors(response)
+        warnings = [text for text in told(response) if "thinking blocks" in text]
+        expected = (
+            f"m{number} leads to native, where thinking blocks are bound to the conversation and prompts are cached: changing {names}"
+        )
+        assert [text.split(" in the middle")[0] for text in warnings] == ([expected] if names else [])
+
+
+def test_policies_that_make_no_sense_are_refused_in_words(admin_client):
+    given = {**MODEL, "tool_enforcement": '{"max_retries": 0}', "body_defaults": '{"stream": true}', **rows("routes")}
+    response = admin_client.post("/admin/upstreams/model/add/", given)
+    assert errors(response) == {
+        "body_defaults": ["stream: set by the gateway itself, and not here."],
+        "tool_enforcement": ["Expected `int` >= 1 - at `max_retries`."],
+    }
+
+
 def test_models_are_imported_from_what_the_upstream_lists(admin_client, upstream):
     row = add(base_url=upstream.url)
     Model.objects.create(name="known")
