@@ -14,7 +14,7 @@ rejected, and all four are written down.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from types import TracebackType
 
@@ -270,7 +270,7 @@ class Exchange:
         tried = self.tried
         self.write("failed" if tried else "rejected", status=200 if self.told else shown.status, failure=failure)
         own = self.reply_headers(tried[-1] if tried else None)
-        return JsonBytes(shown.body, status=shown.status, headers=[*shown.headers.items(), *own])
+        return JsonBytes(shown.body, status=shown.status, headers=[*_without_ids(shown.headers), *own])
 
     def abandon(self, error: BaseException) -> None:
         """The client has left, or a defect ended the request."""
@@ -309,6 +309,11 @@ class Exchange:
     def shown_headers(self, attempt: Try) -> list[tuple[str, str]]:
         """What the client gets to see of the upstream's headers."""
         return headers.downward(attempt.received)
+
+
+def _without_ids(shown: Mapping[str, str]) -> list[tuple[str, str]]:
+    """An error's headers but for the request's ids, which every answer gets from the handler."""
+    return [pair for pair in shown.items() if pair[0] not in ("x-request-id", "request-id")]
 
 
 class _Deadline:

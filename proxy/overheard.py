@@ -14,15 +14,18 @@ from proxy.canonical import Usage
 from proxy.framing.sse import Frame, Reader
 
 
+NOTHING = msgspec.Raw(b"null")
+
+
 class _Told(msgspec.Struct):
-    usage: msgspec.Raw | None = None
+    usage: msgspec.Raw = NOTHING
     duration: Any = None
-    response: msgspec.Raw | None = None
-    message: msgspec.Raw | None = None
+    response: msgspec.Raw = NOTHING
+    message: msgspec.Raw = NOTHING
 
 
 _told = msgspec.json.Decoder(_Told)
-_usage = msgspec.json.Decoder(dict[str, Any])
+_usage = msgspec.json.Decoder(dict[str, Any] | None)
 
 
 class Overheard:
@@ -53,14 +56,16 @@ class Overheard:
     def _hear(self, body: bytes | msgspec.Raw) -> None:
         try:
             told = _told.decode(body)
-            usage = None if told.usage is None else _usage.decode(told.usage)
+            usage = _usage.decode(told.usage)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         if usage is not None:
             self.usage = read_usage(usage) or self.usage
             self.seconds = _number(usage.get("seconds")) or self.seconds
-        elif told.response is not None or told.message is not None:
-            self._hear(told.response or told.message or b"")
+        else:
+            for inner in (told.response, told.message):
+                if bytes(inner)[:1] == b"{":
+                    self._hear(inner)
         if self.seconds is None:
             self.seconds = _number(told.duration)
 
