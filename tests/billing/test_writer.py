@@ -172,7 +172,7 @@ def test_tries_and_bodies_go_into_their_own_tables(spool):
         (b"not json", "JSON is malformed"),
         (b'{"timestamp": 1}', "missing required field `id`"),
         (b'{"id": "42", "timestamp": 1}', "'42' is not a UUID"),
-        (b'{"id": "%s", "timestamp": "x"}' % new_id().encode(), "Expected `int`, got `str`"),
+        (b'{"id": "01a1fe03-4e07-7ebd-9e4e-4b6c57293a8c", "timestamp": "x"}', "Expected `int`, got `str`"),
         (b"\xff\xfe", "malformed"),
     ],
 )
