@@ -13,7 +13,6 @@ import msgspec
 from proxy.canonical import Usage
 from proxy.framing.sse import Frame, Reader
 
-
 NOTHING = msgspec.Raw(b"null")
 
 

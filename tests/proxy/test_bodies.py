@@ -1,0 +1,94 @@
+"""Untranslated bodies: another model's name in them, and nothing else."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.bodies import asked_anything, asked_json
+from proxy.errors import ClientMistake
+from proxy.wire import Envelope
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("body", "renamed"),
+    [
+        ('{"model":"a"}', '{"model":"b"}'),
+        ('{ "x" : 1.50,\n "model"\t: "a" , "y":"\\u00fc" }', '{ "x" : 1.50,\n "model"\t: "b" , "y":"\\u00fc" }'),
+        ('{"inner":{"model":"a"},"model":"a"}', '{"inner":{"model":"a"},"model":"b"}'),
+        ('{"text":"\\"model\\": \\"a\\"","model":"a"}', '{"text":"\\"model\\": \\"a\\"","model":"b"}'),
+        ('{"model":"\\u0061"}', '{"model":"b"}'),
+        ('{"mod\\u0065l":"a" , "x":1}', '{"model":"b","x":1}'),
+    ],
+)
+def test_only_the_name_of_the_model_changes(body, renamed):
+    assert asked_json(body.encode()).renamed("b").decode() == renamed
+
+
+def test_a_body_with_the_right_name_stays_as_it_is():
+    body = b'{ "model" : "a" }'
+    assert asked_json(body).renamed("a") is body
+
+
+def test_a_model_that_is_not_named_is_the_default():
+    asked = asked_json(b'{"input": "x"}', default="usual")
+    assert (asked.envelope.model, asked.renamed("usual"), asked.renamed("other")) == (
+        "usual",
+        b'{"input": "x"}',
+        b'{"input":"x","model":"other"}',
+    )
+
+
+def test_the_stream_switch_is_read():
+    assert [asked_json(b'{"model":"a"%b}' % more).envelope.stream for more in (b"", b',"stream":true', b',"stream":null')] == [
+        False,
+        True,
+        False,
+    ]
+
+
+JSON_VALUES = st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["model", "x"]), inner, max_size=2), max_leaves=8)  # fmt: skip
+
+
+@given(st.dictionaries(st.text(max_size=4), JSON_VALUES, max_size=4), st.text(min_size=1, max_size=6), st.text(min_size=1, max_size=6))
+def test_everything_else_means_the_same(fields, model, other):
+    body = {**fields, "model": model}
+    renamed = asked_json(json.dumps(body).encode()).renamed(other)
+    assert json.loads(renamed) == {**body, "model": other}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"", {}),
+        (b"\x00\xff", {"content-type": "application/octet-stream"}),
+        (b'{"no": "model"}', JSON),
+        (b'{"model": 5}', JSON),
+        (b'{"model": "a"', JSON),
+        (b'{"model": "a"}', {**JSON, "content-encoding": "gzip"}),
+        (b"--x", {"content-type": "multipart/form-data; boundary=y"}),
+    ],
+)
+def test_what_names_no_model_goes_to_the_groups(body, headers):
+    asked = asked_anything(body, headers, default="usual")
+    assert (asked.envelope, asked.renamed("theirs")) == (Envelope({}, "usual"), body)
+
+
+def test_a_model_is_found_in_json_and_in_forms():
+    form = b'--y\r\ncontent-disposition: form-data; name="model"\r\n\r\na\r\n--y--'
+    found = [
+        asked_anything(b'{"model": "a"}', JSON, default=""),
+        asked_anything(form, {"content-type": "multipart/form-data; boundary=y"}, default=""),
+    ]
+    assert [(asked.envelope.model, asked.renamed("b")) for asked in found] == [
+        ("a", b'{"model": "b"}'),
+        ("a", form.replace(b"\na\r", b"\nb\r")),
+    ]
+
+
+def test_a_body_that_is_no_object_is_the_clients_mistake():
+    with pytest.raises(ClientMistake):
+        asked_json(b"[]")
