@@ -171,7 +171,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ('path_prefix', 'name'),
-                'constraints': [models.UniqueConstraint(fields=('path_prefix', 'name'), name='unique_model_name', violation_error_message='A model of this name exists already.')],
+                'constraints': [models.UniqueConstraint(fields=('path_prefix', 'name'), name='unique_model_name', violation_error_code='unique', violation_error_message='A model of this name exists already.')],
             },
         ),
         migrations.CreateModel(
