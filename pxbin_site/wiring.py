@@ -18,6 +18,7 @@ from upstreams import client, disabling, standing
 
 if TYPE_CHECKING:
     from billing.shipping import Shipper
+    from upstreams.sharing import Sharing
 
 logger = logging.getLogger("pxbin.wiring")
 
@@ -31,13 +32,17 @@ class Wiring:
         self._watcher.every(keys.LAST_USED_SECONDS, keys.write_last_used)
         # With Redis the workers may be on other machines, and the journal's segments are sent to them.
         self._shipper = _shipper(self._spool) if settings.PXBIN.redis_url else None
+        self._sharing: Sharing | None = None
 
     async def start(self) -> None:
         """Before the first connection: memory is filled and the journal is open."""
         loop = asyncio.get_running_loop()
         journal.start(journal.Journal(self._spool, schedule=loop.call_later, buffer_size=settings.PXBIN.log_buffer_size))
         config = settings.PXBIN
-        standing.start(standing.Standing(threshold=config.cb_failure_threshold, rest=config.cb_timeout_seconds))
+        known = standing.start(standing.Standing(threshold=config.cb_failure_threshold, rest=config.cb_timeout_seconds))
+        if config.redis_url:
+            self._sharing = _sharing(config.redis_url, known)
+            await self._sharing.start()
         revisions.listen("prices", prices.refresh)
         client.mount(SCHEME, EchoTransport())
         await asyncio.to_thread(self._watcher.start)
@@ -47,11 +52,20 @@ class Wiring:
     async def stop(self) -> None:
         """After the last answer: what is in memory goes to disk and to the database."""
         await client.close_all()
+        if self._sharing is not None:
+            await self._sharing.stop()
         journal.current().close()
         await asyncio.to_thread(disabling.settle)
         if self._shipper is not None:
             await asyncio.to_thread(self._shipper.stop)
         await asyncio.to_thread(self._watcher.stop)
+
+
+def _sharing(url: str, known: standing.Standing) -> "Sharing":
+    """Imported here, because only installations with Redis need its client."""
+    from upstreams import sharing
+
+    return sharing.Sharing(url, known)
 
 
 def _shipper(spool: Path) -> "Shipper":

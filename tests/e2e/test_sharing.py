@@ -1,0 +1,129 @@
+"""Two gateways on one PostgreSQL and one Redis: what one learns of an upstream, the other heeds within a second."""
+
+import time
+import uuid
+from contextlib import ExitStack
+
+import pytest
+
+from tests.support import postgres, redis
+from tests.support.fake_upstream import RESET, Reply, json_reply
+from tests.support.gateway import Gateway
+
+WELL = json_reply(
+    {
+        "id": "c",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "well"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},
+    }
+)
+SOON = 0.8
+"""Seconds within which the other gateway knows, with room for the request that shows it."""
+
+
+@pytest.fixture(scope="module")
+def pair():
+    with ExitStack() as running:
+        server = running.enter_context(postgres.started())
+        shared = {
+            "PXBIN_DATABASE_URL": running.enter_context(postgres.database(server)),
+            "PXBIN_REDIS_URL": running.enter_context(redis.started()),
+            "PXBIN_ENCRYPTION_KEY": "a passphrase of both",
+            "PXBIN_SECRET_KEY": "a secret of both",
+            "PXBIN_MAX_DB_CONNS": "6",
+            "PXBIN_MIN_DB_CONNS": "1",
+            "PXBIN_CELERY": "false",
+        }
+        first = running.enter_context(Gateway.started(**shared))
+        second = running.enter_context(Gateway.started(**shared))
+        key = first.api("POST", "/keys", json={"name": "shared"})["key"]
+        first.client_key = second.client_key = key
+        assert [ask(each, "echo") for each in (first, second)] == [200, 200]
+        yield first, second
+
+
+def ask(gateway, model, *, session=None):
+    body = {"model": model, "max_tokens": 10, "messages": [{"role": "user", "content": uuid.uuid4().hex}]}
+    headers = gateway.client_headers | ({"x-claude-code-session-id": session} if session else {})
+    return gateway.http.post(f"{gateway.url}/v1/messages", headers=headers, json=body, timeout=30).status_code
+
+
+def with_keys(gateway, upstream, number, **fields):
+    """A model whose upstream has so many keys, `k0` first; its name and the ids of the keys."""
+    name = f"m-{uuid.uuid4().hex[:8]}"
+    upstream_id = gateway.add_upstream(upstream, name, name=name, api_key="k0", **fields)
+    for place in range(1, number):
+        gateway.api("POST", "/credentials", json={"upstream_id": upstream_id, "api_key": f"k{place}"})
+    return name, [row["id"] for row in gateway.api("GET", "/credentials", params={"upstream_id": upstream_id})]
+
+
+def with_second(gateway, upstream, second_upstream, **fields):
+    name, keys = with_keys(gateway, upstream, 1, **fields)
+    (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name]
+    other = gateway.add_upstream(second_upstream, name=f"{name}-second")
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other, "priority": 5})
+    return name, keys
+
+
+def keys_of(upstream):
+    return [request.header("authorization").removeprefix("Bearer ") for request in upstream.requests]
+
+
+def test_a_cooldown_and_its_end_are_known_to_both(pair, upstream, second_upstream):
+    first, second = pair
+    name, (key,) = with_second(first, upstream, second_upstream)
+    upstream.reply(json_reply({"error": {"message": "slow down"}}, status=429, headers={"retry-after": "60"}))
+    upstream.otherwise(WELL)
+    second_upstream.otherwise(WELL)
+    assert (ask(first, name), len(upstream.requests)) == (200, 1)
+    time.sleep(SOON)
+    assert (ask(second, name), len(upstream.requests), len(second_upstream.requests)) == (200, 1, 2)
+    first.api("PATCH", f"/credentials/{key}", json={"is_active": True})
+    time.sleep(SOON)
+    assert (ask(second, name), len(upstream.requests)) == (200, 2)
+
+
+def test_an_open_circuit_breaker_is_open_for_both(pair, upstream, second_upstream):
+    first, second = pair
+    name, _ = with_second(first, upstream, second_upstream, cooldown_seconds=0)
+    upstream.otherwise(Reply(instead=RESET))
+    second_upstream.otherwise(WELL)
+    assert [ask(first, name) for _ in range(4)] == [200] * 4
+    calls = len(upstream.requests)
+    time.sleep(SOON)
+    assert (ask(second, name), len(upstream.requests)) == (200, calls)
+
+
+def test_a_refused_key_is_disabled_for_both(pair, upstream):
+    first, second = pair
+    name, _ = with_keys(first, upstream, 2)
+    refused = json_reply({"error": {"message": "no such key"}}, status=401)
+    upstream.otherwise(lambda request: refused if request.header("authorization") == "Bearer k0" else WELL)
+    assert ask(first, name) == 200
+    time.sleep(SOON)
+    upstream.requests.clear()
+    assert [ask(second, name) for _ in range(4)] == [200] * 4
+    assert keys_of(upstream) == ["k1"] * 4
+
+
+def test_a_session_keeps_its_key_in_both_and_after_a_restart(pair, upstream):
+    first, second = pair
+    name, _ = with_keys(first, upstream, 5)
+    upstream.otherwise(WELL)
+    ask(first, name)
+    ask(first, name, session="s-1")
+    (kept,) = set(keys_of(upstream)[1:])
+    time.sleep(SOON)
+    upstream.requests.clear()
+    for turn in range(12):
+        ask((first, second)[turn % 2], name, session="s-1")
+        ask((first, second)[turn % 2], name)  # other sessions go on in turn
+    assert keys_of(upstream)[::2] == [kept] * 12
+    second.stop()
+    second.restart()
+    upstream.requests.clear()
+    ask(second, name, session="s-1")
+    assert keys_of(upstream) == [kept]

@@ -1,0 +1,61 @@
+"""Standing shared through a real Redis, and without one that answers."""
+
+import asyncio
+import time
+import uuid
+
+from redis.asyncio import Redis
+
+from upstreams.sharing import CHANNEL, Sharing
+from upstreams.standing import Change, Standing
+
+
+async def until(condition):
+    async with asyncio.timeout(2):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_one_learns_what_the_other_tells_and_a_late_one_what_was_told(redis_url):
+    key, upstream, session = (uuid.uuid4().hex for _ in range(3))
+    first, second, late = Standing(), Standing(), Standing()
+    shares = [Sharing(redis_url, standing) for standing in (first, second)]
+    for share in shares:
+        await share.start()
+    await asyncio.sleep(0.2)
+    end = first.cool(f"key:{key}@r", 30)
+    first.served(key, session)
+    await until(lambda: second.cooldowns.until(key, "r", upstream) == end and second.sessions.key_of(session) == key)
+
+    shares.append(Sharing(redis_url, late))
+    await shares[-1].start()
+    assert (late.cooldowns.until(key, "r", upstream), late.sessions.key_of(session)) == (end, key)
+
+    second.clear(key, upstream)
+    await until(lambda: first.cooldowns.until(key, "r", upstream) == late.cooldowns.until(key, "r", upstream) == 0)
+    for share in shares:
+        await share.stop()
+
+
+async def test_what_cannot_be_read_is_passed_over(redis_url):
+    known = Standing()
+    share = Sharing(redis_url, known)
+    await share.start()
+    await asyncio.sleep(0.2)
+    async with Redis.from_url(redis_url) as client:
+        await client.publish(CHANNEL, b"{")
+        told = {"origin": "another", "change": {"kind": "cooling", "subject": "key:k", "until": time.time() + 9}}
+        await client.publish(CHANNEL, str(told).replace("'", '"'))
+    await until(lambda: known.cooldowns.until("k", "r", "u"))
+    await share.stop()
+
+
+async def test_without_redis_a_process_starts_and_goes_on(unused_tcp_port):
+    known = Standing()
+    share = Sharing(f"redis://127.0.0.1:{unused_tcp_port}/0", known)
+    began = time.monotonic()
+    await share.start()
+    known.publish(Change("session", "s", value="k"))
+    await asyncio.sleep(0.05)
+    await share.stop()
+    assert time.monotonic() - began < 2
