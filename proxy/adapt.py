@@ -172,6 +172,8 @@ def _wrapped_description(tool: Tool) -> str:
     paragraphs.append("Give the tool's whole input as the string `input`.")
     if tool.format is not None:
         form = msgspec.json.decode(tool.format)
+        if isinstance(form, dict) and isinstance(form.get("grammar"), dict):
+            form = form["grammar"]  # chat's shape; Responses has the grammar's fields beside the type
         if isinstance(form, dict) and isinstance(form.get("definition"), str):
             paragraphs.append(
                 f"The input must follow this {form.get('syntax', '')} grammar:".replace("  ", " ") + f"\n{form['definition']}"

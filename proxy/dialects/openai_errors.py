@@ -157,7 +157,8 @@ def failure_told(error: Any, *, default: Kind = "bad_gateway") -> Failure:
 def error_fields(failure: Failure) -> dict[str, str | None]:
     """The error object that a client of the OpenAI family sees, in bodies and in streams."""
     _, kind, code = _SHOWN[failure.kind]
-    return {"message": failure.message, "type": kind, "param": failure.param, "code": code or failure.code}
+    message = UPSTREAM_REFUSED_KEY if failure.kind == "upstream_auth" else failure.message
+    return {"message": message, "type": kind, "param": failure.param, "code": code or failure.code}
 
 
 def encode_error(failure: Failure, request_id: str) -> ErrorBody:

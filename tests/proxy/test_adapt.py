@@ -149,6 +149,12 @@ class TestCustomTools:
         )
         assert fitted(given) == expected
 
+    def test_the_grammar_is_told_also_in_the_shape_of_chat(self) -> None:
+        chat = msgspec.structs.replace(
+            self.tool, format=msgspec.Raw(b'{"type":"grammar","grammar":{"syntax":"lark","definition":"start: x"}}')
+        )
+        assert fitted(request(tools=(chat,))) == fitted(request(tools=(self.tool,)))
+
     def test_its_reply_is_unwrapped(self) -> None:
         adapted = adapt(request(tools=(self.tool,)), Destination(model="up", dialect="c"), family="c", traits=CHAT)
         reply = Response(

@@ -92,7 +92,9 @@ class ChatStreamEncoder:
 
     # --- events ----------------------------------------------------------------------------------------------------
 
-    def _on_started(self, event: Started | None) -> list[Frame]:  # noqa: ARG002 - the client's ids are our own
+    def _on_started(self, event: Started | None) -> list[Frame]:  # the client's ids are our own
+        if event is not None:
+            self._usage = event.usage
         if self._started:
             return []
         self._started = True

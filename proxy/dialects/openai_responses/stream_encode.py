@@ -59,7 +59,7 @@ class Encoder:
             PartEnded: self._ended,
             Cited: self._cited,
             UsageReported: self._reported,
-            Started: lambda _event: [],
+            Started: self._reported,
             Finished: self._finished,
             Failed: self._failed,
         }
@@ -142,7 +142,7 @@ class Encoder:
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
-    def _reported(self, event: UsageReported) -> list[Frame]:
+    def _reported(self, event: UsageReported | Started) -> list[Frame]:
         self._usage = event.usage
         return []
 

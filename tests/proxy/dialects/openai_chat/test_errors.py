@@ -102,7 +102,6 @@ def test_headers_that_a_client_may_act_upon_are_kept() -> None:
         ("quota", 429, "insufficient_quota", "insufficient_quota"),
         ("internal", 500, "server_error", None),
         ("upstream_error", 500, "server_error", None),
-        ("upstream_auth", 502, "server_error", "upstream_error"),
         ("bad_gateway", 502, "server_error", None),
         ("connect", 502, "server_error", None),
         ("network", 502, "server_error", None),
@@ -114,6 +113,13 @@ def test_every_kind_has_its_status_type_and_code(kind: Any, status: int, type_: 
     told = DIALECT.encode_error(Failure(kind=kind, message="said", param="messages.0"), "req-1")
     assert (told.status, told.headers) == (status, {"x-request-id": "req-1"})
     assert json.loads(told.body) == {"error": {"message": "said", "type": type_, "param": "messages.0", "code": code}}
+
+
+def test_what_any_upstream_says_of_our_key_is_not_shown() -> None:
+    told = DIALECT.encode_error(Failure(kind="upstream_auth", message="Incorrect API key: sk-abc", status=401), "req-1")
+    assert told.status == 502
+    expected = {"message": "upstream authentication failed", "type": "server_error", "param": None, "code": "upstream_error"}
+    assert json.loads(told.body) == {"error": expected}
 
 
 def test_no_kind_is_forgotten() -> None:

@@ -90,6 +90,12 @@ def test_the_usage_chunk_comes_for_those_who_asked() -> None:
     }
 
 
+def test_the_usage_of_the_start_is_the_last_known_where_no_other_comes() -> None:
+    told = stream_of(Started(usage=Usage(fresh=5, output=1)), Finished(), reply=WITH_USAGE)
+    check(told, include_usage=True)
+    assert json.loads(told.split(b"data: ")[-2])["usage"]["total_tokens"] == 6
+
+
 def test_an_unknown_usage_is_a_chunk_of_zeros() -> None:
     assert check(stream_of(Started(), Finished(), reply=WITH_USAGE), include_usage=True)
 

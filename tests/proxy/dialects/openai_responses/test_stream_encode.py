@@ -198,6 +198,11 @@ def test_items_of_hosted_tools_pass_within_their_family() -> None:
     assert events[-1]["response"]["output"][0] == native
 
 
+def test_the_usage_of_the_start_is_the_last_known_where_no_other_comes() -> None:
+    events = check(stream([Started(usage=Usage(fresh=5, output=1)), Finished()]))
+    assert events[-1]["response"]["usage"]["total_tokens"] == 6
+
+
 @pytest.mark.parametrize(
     ("finish", "terminal"), [("length", "incomplete"), ("refusal", "incomplete"), ("end", "completed"), ("pause", "completed")]
 )
