@@ -101,7 +101,7 @@ def edited(envelope: Envelope, dialect: str, policies: Policies, additions: Addi
     _limit(fields, shape, policies, quirks)
     if policies.temperature is not None:
         _set_temperature(fields, shape, policies.temperature, quirks=quirks, relayed=relayed)
-    if relayed and shape is MESSAGES:
+    if relayed and shape is MESSAGES and fields.get("max_tokens") is not envelope.fields.get("max_tokens"):
         _fit_thinking(fields)
     return msgspec.structs.replace(envelope, fields=fields)
 

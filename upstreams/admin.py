@@ -215,11 +215,13 @@ def _prompt_warning(row: Model) -> str:
     names = list(native.order_by("upstream__name").values_list("upstream__name", flat=True).distinct())
     if not edits or not names:
         return ""
-    return (
+    warning = (
         f"{row.name} leads to {', '.join(names)}, where thinking blocks are bound to the conversation and prompts are cached: "
-        f"changing {', '.join(edits)} in the middle of a session voids both for the turns so far. The edits themselves are the same "
-        "in every turn."
+        f"changing {', '.join(edits)} in the middle of a session voids both for the turns so far."
     )
+    if row.inject_progress:
+        warning += " The note of inject_progress moves on with every turn, so thinking blocks that were written behind it may be refused."
+    return warning
 
 
 @admin.register(Model)

@@ -162,6 +162,11 @@ def test_temperature_and_limits_in_each_dialects_own_fields(dialect, fields, pol
     assert edit(dialect, fields, policies) == expected
 
 
+def test_a_clients_own_budget_is_its_own_business():
+    fields = {"max_tokens": 10, "thinking": {"type": "enabled", "budget_tokens": 2000}}
+    assert edit("anthropic", fields, Policies(max_tokens_cap=100)) == fields
+
+
 def test_quirks_decide_on_the_field_of_the_limit_and_on_sampling():
     old = Quirks(max_tokens_field="max_tokens", no_sampling=True)
     assert edit("openai_chat", {}, Policies(max_tokens_default=70, temperature=0.2), quirks=old) == {"max_tokens": 70}

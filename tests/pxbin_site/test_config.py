@@ -145,3 +145,11 @@ def test_the_example_names_every_setting_with_its_default(tmp_path):
     shown = {name: value for name, value in lines.items() if name not in config.LOCATIONS | providers}
     (tmp_path / ".env").touch()
     assert msgspec.structs.asdict(load(tmp_path, **shown)) == msgspec.structs.asdict(load(tmp_path))
+
+
+def test_the_numbers_of_tool_call_enforcement_have_bounds(tmp_path):
+    found = problems(tmp_path, PXBIN_ENFORCE_TOOL_CALL_MAX_RETRIES="51", PXBIN_ENFORCE_TOOL_CALL_STREAM_CHUNK_DELAY_MS="10001")
+    assert sorted(found) == [
+        "PXBIN_ENFORCE_TOOL_CALL_MAX_RETRIES: must be a whole number, 50 at most",
+        "PXBIN_ENFORCE_TOOL_CALL_STREAM_CHUNK_DELAY_MS: must be a whole number, 10000 at most",
+    ]

@@ -139,6 +139,7 @@ def test_edits_of_the_prompt_before_a_native_upstream_are_warned_of(admin_client
             f"m{number} leads to native, where thinking blocks are bound to the conversation and prompts are cached: changing {names}"
         )
         assert [text.split(" in the middle")[0] for text in warnings] == ([expected] if names else [])
+        assert ["moves on" in text for text in warnings] == (["inject_progress" in names] if names else [])
 
 
 def test_policies_that_make_no_sense_are_refused_in_words(admin_client):
