@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import time
 from collections import Counter
+from contextlib import closing
 
 import psutil
 import pytest
@@ -63,10 +64,8 @@ async def send_and_kill(gateway: Gateway, names: list[str], chance: random.Rando
 
 def rows(gateway: Gateway) -> Counter[str]:
     """How many rows there are of every request."""
-    with sqlite3.connect(gateway.data_dir / "pxbin.sqlite3", timeout=20) as database:
-        found = Counter(name for (name,) in database.execute("SELECT request_id FROM billing_requestlog"))
-    database.close()
-    return found
+    with closing(sqlite3.connect(gateway.data_dir / "pxbin.sqlite3", timeout=20)) as database:
+        return Counter(name for (name,) in database.execute("SELECT request_id FROM billing_requestlog"))
 
 
 @pytest.mark.timeout(60 + 60 * ROUNDS)

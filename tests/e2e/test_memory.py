@@ -3,6 +3,9 @@
 import asyncio
 import json
 import os
+import sqlite3
+import time
+from contextlib import closing
 
 import psutil
 import pytest
@@ -43,6 +46,15 @@ def request(gateway: Gateway, number: int) -> bytes:
     return head.encode() + body
 
 
+def await_rows(gateway: Gateway, number: int) -> None:
+    """Wait until all requests are in the log: until then, the writer has not begun or is in the middle of its work."""
+    deadline = time.monotonic() + 60
+    with closing(sqlite3.connect(gateway.data_dir / "pxbin.sqlite3", timeout=20)) as database:
+        while (found := database.execute("SELECT count(*) FROM billing_requestlog").fetchone()[0]) < number:
+            assert time.monotonic() < deadline, f"{found} of {number} rows"
+            time.sleep(0.1)
+
+
 def memory(gateway: Gateway) -> dict[str, float]:
     """Resident MiB of the server and of its children."""
     web = psutil.Process(gateway.process.pid)
@@ -54,8 +66,10 @@ def memory(gateway: Gateway) -> dict[str, float]:
 def test_memory_stays_flat():
     with Gateway.started() as gateway:
         asyncio.run(send(gateway, REQUESTS // 4))
+        await_rows(gateway, REQUESTS // 4)
         before = memory(gateway)
         asyncio.run(send(gateway, REQUESTS))
+        await_rows(gateway, REQUESTS // 4 + REQUESTS)
         after = memory(gateway)
     grown = {name: round(after[name] - before[name], 1) for name in after}
     assert {name: mib for name, mib in grown.items() if mib > ALLOWED_MIB} == {}
