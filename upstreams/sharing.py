@@ -135,7 +135,7 @@ class Sharing:
             if content is not None:
                 self._learn(content)
 
-    def _learn(self, content: bytes) -> None:
+    def _learn(self, content: bytes | str) -> None:
         try:
             message = _message.decode(content)
         except msgspec.DecodeError as error:  # from another version of ours

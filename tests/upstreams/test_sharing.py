@@ -12,7 +12,7 @@ from upstreams.standing import Change, Standing
 
 async def until(condition):
     async with asyncio.timeout(2):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  (it is about memory that nobody announces)
             await asyncio.sleep(0.01)
 
 
