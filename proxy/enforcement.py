@@ -59,12 +59,12 @@ class Enforcing:
 
 def of(http: HttpRequest, envelope: Envelope, model: ModelEntry) -> Enforcing | None:
     """The enforcement that header, query, model and settings ask for; raises :class:`~proxy.errors.ClientMistake` for a bad word."""
-    header, rules = http.headers.get(HEADER), model.policies.rules
-    if header is None and not http.query_string and rules is None and not settings.PXBIN.enforce_tool_call_mode:
+    rules = model.policies.rules
+    if rules is None and not http.query_string and HEADER not in http.headers and not settings.PXBIN.enforce_tool_call_mode:
         return None
     words = parse_qs(http.query_string.decode("latin-1")).get(QUERY, [None])
     enforcement = chosen(
-        header=_switched(header, f"header {HEADER}"),
+        header=_switched(http.headers.get(HEADER), f"header {HEADER}"),
         query=_switched(words[-1], QUERY),
         model=rules,
         settings=_settings(),

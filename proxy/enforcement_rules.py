@@ -30,6 +30,9 @@ answer with exactly {flag}]"""
 TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
 FALSE_WORDS = frozenset({"false", "0", "no", "off"})
 
+_SUMMARY = b'"compaction_trigger"'
+"""The item of a Responses request that asks for a compaction."""
+
 MOST_RETRIES = 50
 LONGEST_DELAY_MS = 10_000
 
@@ -149,5 +152,7 @@ def chosen(*, header: bool | None, query: bool | None, model: Rules | None, sett
 
 
 def has_tools(fields: Mapping[str, msgspec.Raw]) -> bool:
-    """Whether a request's fields offer any tool."""
+    """Whether a request's fields offer any tool to work with; a request for a summary of the conversation only lists them."""
+    if _SUMMARY in bytes(fields.get("input", b"")):
+        return False
     return any(bytes(fields.get(name, b"")).strip() not in (b"", b"null", b"[]") for name in ("tools", "functions"))

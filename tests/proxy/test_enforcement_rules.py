@@ -106,11 +106,15 @@ def test_another_word_is_refused():
         switched("maybe")
 
 
-@pytest.mark.parametrize(("fields", "offered"), [({}, False), ({"tools": b"[ ]"[:1] + b"]"}, False), ({"tools": b"null"}, False)])
-def test_no_tools(fields, offered):
-    assert has_tools({name: msgspec.Raw(raw) for name, raw in fields.items()}) is offered
+TOOLS = b'[{"name":"t"}]'
+COMPACTS = b'[{"type":"compaction_trigger"}]'
+
+
+@pytest.mark.parametrize("fields", [{}, {"tools": b"[]"}, {"tools": b" null"}, {"tools": TOOLS, "input": COMPACTS}])
+def test_no_tools_to_work_with(fields):
+    assert not has_tools({name: msgspec.Raw(raw) for name, raw in fields.items()})
 
 
 @pytest.mark.parametrize("name", ["tools", "functions"])
 def test_tools(name):
-    assert has_tools({name: msgspec.Raw(b'[{"name":"t"}]')})
+    assert has_tools({name: msgspec.Raw(TOOLS)})
