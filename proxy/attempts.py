@@ -90,6 +90,7 @@ class Attempts:
         if self._error is None or error.failure.kind in PASSING or self._error.failure.kind not in PASSING:
             self._error = error
         if isinstance(error, Unaccepted) or attempt.mends(error.failure):  # no fault of the upstream's; the same one is asked again
+            self._standing.upstream_answered(target.upstream.id)
             if not error.retryable:
                 raise error
             self._waiting.insert(0, target)
