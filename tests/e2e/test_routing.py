@@ -1,0 +1,314 @@
+"""The rules of routing with a real gateway: cooldowns, keys, retries, deadlines, affinity, headers, races, cancellation."""
+
+import asyncio
+import os
+import random
+import time
+import uuid
+
+import httpx
+import pytest
+
+from tests.e2e.test_chaos import FINISH, OPENED, STREAM, WELL, Asked, answering, chunk, error, named, two
+from tests.support.fake_upstream import HANG, RESET, Reply, json_reply, sse
+from tests.support.gateway import Gateway
+
+PROOF = os.environ.get("PXBIN_TEST_SIZE") == "proof"
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    with Gateway.started(PXBIN_CB_FAILURE_THRESHOLD="1000", PXBIN_HOLD_SECONDS="1") as running:
+        yield running
+
+
+def upstream_of(gateway, name):
+    return next(row["id"] for row in gateway.api("GET", "/upstreams", params={"per_page": "1000"}) if row["name"] == name)
+
+
+def change_model(gateway, name, **fields):
+    (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name]
+    gateway.api("PATCH", f"/models/{model['id']}", json=fields)
+
+
+def credentials_of(gateway, name):
+    return gateway.api("GET", "/credentials", params={"upstream_id": upstream_of(gateway, name)})
+
+
+def with_keys(gateway, upstream, *keys, **fields):
+    name = named(upstream, gateway, api_key=keys[0], **fields)
+    upstream_id = upstream_of(gateway, name)
+    for key in keys[1:]:
+        gateway.api("POST", "/credentials", json={"upstream_id": upstream_id, "api_key": key})
+    return name
+
+
+def keys_of(upstream):
+    return [request.header("authorization").removeprefix("Bearer ") for request in upstream.requests]
+
+
+def ask(gateway, model, *, stream=False, dialect="messages", **headers):
+    """One request of a session of its own."""
+    return Asked(gateway, model, dialect, stream=stream, **{"x-claude-code-session-id": uuid.uuid4().hex, **headers})
+
+
+# Keys and cooldowns
+
+
+def test_a_rate_limited_key_rests_as_long_as_its_provider_says_and_the_next_key_answers_at_once(gateway, upstream):
+    name = with_keys(gateway, upstream, "k1", "k2", cooldown_seconds=60)
+    limited = error(429, retry_after="0.8")
+    upstream.otherwise(lambda request: limited if request.header("authorization") == "Bearer k1" else answering(request))
+    assert (ask(gateway, name).answer.status_code, keys_of(upstream)) == (200, ["k1", "k2"])
+    assert [bool(row["cooling_until"]) for row in credentials_of(gateway, name)] == [True, False]
+    for _ in range(2):
+        assert ask(gateway, name).answer.status_code == 200
+    assert keys_of(upstream)[2:] == ["k2", "k2"]
+    time.sleep(0.9)
+    upstream.otherwise(answering)
+    for _ in range(2):
+        ask(gateway, name)
+    assert sorted(keys_of(upstream)[4:]) == ["k1", "k2"]
+    assert [row["cooling_until"] for row in credentials_of(gateway, name)] == [None, None]
+
+
+def test_reset_headers_say_how_long_where_retry_after_does_not(gateway, upstream):
+    name = with_keys(gateway, upstream, "k1", "k2", cooldown_seconds=60)
+    upstream.reply(error(429, x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="700ms"))
+    upstream.otherwise(answering)
+    ask(gateway, name)
+    assert credentials_of(gateway, name)[0]["cooling_until"]
+    time.sleep(0.8)
+    assert credentials_of(gateway, name)[0]["cooling_until"] is None
+
+
+def test_a_cooldown_of_nothing_is_none(gateway, upstream):
+    name = with_keys(gateway, upstream, "k1", "k2", cooldown_seconds=0)
+    upstream.reply(error(429, retry_after="60"))
+    upstream.otherwise(answering)
+    ask(gateway, name)
+    assert [row["cooling_until"] for row in credentials_of(gateway, name)] == [None, None]
+
+
+def test_a_refused_key_is_disabled_until_it_is_switched_on_again(gateway, upstream):
+    name = with_keys(gateway, upstream, "k1", "k2")
+    refused = error(401, "no such key")
+    upstream.otherwise(lambda request: refused if request.header("authorization") == "Bearer k1" else answering(request))
+    assert [ask(gateway, name).answer.status_code for _ in range(3)] == [200] * 3
+    assert keys_of(upstream) == ["k1", "k2", "k2", "k2"]
+    time.sleep(0.6)
+    first, second = credentials_of(gateway, name)
+    assert (first["disabled_reason"][:25], second["disabled_reason"]) == ("the upstream answered 401", None)
+    gateway.api("PATCH", f"/credentials/{first['id']}", json={"is_active": True})
+    assert credentials_of(gateway, name)[0]["disabled_reason"] is None
+    upstream.otherwise(answering)
+    for _ in range(2):
+        ask(gateway, name)
+    assert sorted(keys_of(upstream)[4:]) == ["k1", "k2"]
+
+
+def test_the_last_key_is_never_disabled(gateway, upstream):
+    name = with_keys(gateway, upstream, "k1")
+    upstream.otherwise(error(401))
+    assert [ask(gateway, name).answer.status_code for _ in range(2)] == [502, 502]
+    assert (keys_of(upstream), credentials_of(gateway, name)[0]["disabled_reason"]) == (["k1", "k1"], None)
+
+
+def test_the_same_prefix_goes_to_the_same_key(gateway, upstream):
+    name = with_keys(gateway, upstream, "k1", "k2", "k3", "k4")
+    upstream.otherwise(answering)
+    for turn in range(25):
+        for session in range(4):
+            system = f"You are number {session} of {name}."
+            messages = [
+                {"role": "user", "content": "Hi"},
+                *[{"role": "assistant", "content": "x"}, {"role": "user", "content": "go"}] * turn,
+            ]
+            body = {"model": name, "max_tokens": 9, "system": system, "messages": messages}
+            gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body)
+    keys = keys_of(upstream)
+    assert [len(set(keys[session::4])) for session in range(4)] == [1, 1, 1, 1]
+    assert len(set(keys)) == 4
+
+
+# Retries and deadlines
+
+
+def test_the_same_candidate_is_asked_again_only_when_no_other_is_left(gateway, upstream, second_upstream):
+    name = two(gateway, upstream, second_upstream, max_retries=2, retry_base_delay_ms=100)
+    upstream.reply(error(503), error(503))
+    upstream.otherwise(answering)
+    second_upstream.otherwise(error(500))
+    began = time.monotonic()
+    asked = ask(gateway, name)
+    assert 0.05 + 0.1 <= time.monotonic() - began < 3
+    assert (asked.answer.status_code, len(upstream.requests), len(second_upstream.requests)) == (200, 3, 1)
+    tries = asked.row()["tries"]
+    assert [each["status_code"] for each in tries] == [503, 500, 503, 200]
+
+
+def test_without_max_retries_a_status_is_not_asked_again(gateway, upstream):
+    upstream.otherwise(error(503))
+    assert (ask(gateway, named(upstream, gateway)).answer.status_code, len(upstream.requests)) == (529, 1)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_the_models_deadline_ends_all_attempts(gateway, upstream, second_upstream, stream):
+    name = two(gateway, upstream, second_upstream, first_byte_timeout_seconds=0.5)
+    change_model(gateway, name, timeout_seconds=0.8)
+    upstream.otherwise(Reply(instead=HANG))
+    second_upstream.otherwise(Reply(instead=HANG))
+    began = time.monotonic()
+    asked = ask(gateway, name, stream=stream)
+    assert 0.7 < time.monotonic() - began < 3
+    assert (asked.answer.status_code, len(upstream.requests), len(second_upstream.requests)) == (504, 1, 1)
+    assert asked.row()["outcome"] == "failed"
+    assert second_upstream.requests[0].left_early.wait(3)
+
+
+# What a client can see and choose
+
+
+def test_headers_tell_who_answered_also_of_errors(gateway, upstream):
+    name = named(upstream, gateway)
+    upstream.reply(json_reply(WELL), error(500))
+    for _ in range(2):
+        headers = ask(gateway, name).answer.headers
+        assert (headers["x-pxbin-upstream"], headers["x-pxbin-model"], headers["x-pxbin-attempts"]) == (name, name, "1")
+        assert headers["x-pxbin-request-id"]
+        assert 0 < float(headers["x-pxbin-overhead-ms"]) < 1000
+
+
+def test_only_keys_that_may_choose_an_upstream(gateway, upstream, second_upstream):
+    name = two(gateway, upstream, second_upstream)
+    upstream.otherwise(answering)
+    second_upstream.otherwise(answering)
+    refused = ask(gateway, name, **{"x-pxbin-upstream": f"{name}-well"}).answer
+    assert (refused.status_code, refused.json()["error"]["type"]) == (403, "permission_error")
+    key = gateway.api("POST", "/keys", json={"name": "chooser", "may_choose_upstream": True})["key"]
+    chosen = {"x-api-key": key, "x-pxbin-upstream": f"{name}-well"}
+    assert ask(gateway, name, **chosen).answer.headers["x-pxbin-upstream"] == f"{name}-well"
+    assert (len(upstream.requests), len(second_upstream.requests)) == (0, 1)
+    assert ask(gateway, name, **{**chosen, "x-pxbin-upstream": "none"}).answer.status_code == 400
+
+
+def test_headers_can_be_switched_off(upstream):
+    with Gateway.started(PXBIN_RESPONSE_HEADERS="0", PXBIN_CELERY="false") as quiet:
+        answer = ask(quiet, "echo").answer
+    assert (answer.status_code, [name for name in answer.headers if name.startswith("x-pxbin-")]) == (200, [])
+
+
+def test_images_go_past_what_takes_none(gateway, upstream, second_upstream):
+    name = two(gateway, upstream, second_upstream, capabilities={"images": False})
+    second_upstream.otherwise(answering)
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
+    body = {"model": name, "max_tokens": 9, "messages": [{"role": "user", "content": [image]}]}
+    answer = gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body)
+    assert (answer.status_code, len(upstream.requests), len(second_upstream.requests)) == (200, 0, 1)
+    (row,) = gateway.logs(1, model=name)
+    assert [skip["skipped"] for skip in row["routing"]] == ["takes no images"]
+
+
+# The hold, and races
+
+
+def test_after_the_hold_the_stream_is_open_and_candidates_still_change(gateway, upstream, second_upstream):
+    name = two(gateway, upstream, second_upstream, first_byte_timeout_seconds=9, idle_timeout_seconds=9)
+    upstream.otherwise(sse(OPENED, 2.0, RESET))
+    second_upstream.otherwise(answering)
+    body = {"model": name, "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+    began = time.monotonic()
+    url, headers = f"{gateway.url}/v1/messages", gateway.client_headers
+    with httpx.stream("POST", url, headers=headers, json=body, timeout=30) as answer:
+        opened = time.monotonic() - began
+        names = [line[7:] for line in answer.iter_lines() if line.startswith("event: ")]
+    assert 0.8 < opened < 1.9
+    assert names[0] == "message_start"
+    assert names.count("message_start") == 1
+    assert names[-1] == "message_stop"
+    (row,) = gateway.logs(1, model=name)
+    assert (row["outcome"], row["attempts"]) == ("finished", 2)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_race_is_won_by_the_faster_and_the_loser_is_cancelled_and_logged(gateway, upstream, second_upstream, stream):
+    name = two(gateway, upstream, second_upstream, first_byte_timeout_seconds=30)
+    change_model(gateway, name, hedge_after_ms=200)
+    upstream.otherwise(sse(OPENED, HANG) if stream else Reply(instead=HANG))
+    second_upstream.otherwise(answering)
+    asked = ask(gateway, name, stream=stream)
+    assert (asked.answer.status_code, asked.text) == (200, "well")
+    assert upstream.requests[0].left_early.wait(3)
+    row = asked.row()
+    assert (row["outcome"], [each["outcome"] for each in row["tries"]]) == ("finished", ["cancelled", "finished"])
+    assert row["upstream_name"] == f"{name}-well"
+    assert asked.answer.headers["x-pxbin-upstream"] == f"{name}-well"
+
+
+# Many at once
+
+
+SICK = (
+    Reply(instead=RESET),
+    error(500),
+    error(429, retry_after="1"),
+    sse(OPENED),
+    sse(OPENED, 0.01, RESET),
+    json_reply({"error": {"message": "no"}}),
+)
+
+
+async def test_with_one_healthy_candidate_no_request_fails_before_its_first_token(gateway, upstream, second_upstream):
+    number = 10_000 if PROOF else 200
+    name = two(gateway, upstream, second_upstream, cooldown_seconds=0.2)
+    upstream.otherwise(lambda request: random.choice(SICK))
+    second_upstream.otherwise(answering)
+    waiting = asyncio.Semaphore(20)
+    async with httpx.AsyncClient(timeout=30) as http:
+
+        async def one(place):
+            body = {"model": name, "max_tokens": 9, "stream": bool(place % 2), "messages": [{"role": "user", "content": str(place)}]}
+            async with waiting:
+                answer = await http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body)
+            return answer.status_code, "well" in answer.text
+
+        assert set(await asyncio.gather(*(one(place) for place in range(number)))) == {(200, True)}
+    assert len(upstream.requests) >= number // 40
+
+
+async def test_clients_that_leave_at_any_moment_leave_nothing_but_their_rows(gateway, upstream):
+    number = 500 if PROOF else 100
+    name = named(upstream, gateway, first_byte_timeout_seconds=60, idle_timeout_seconds=60)
+    drip = [piece for place in range(100) for piece in (chunk({"content": f"word {place} "}), 0.1)]
+    upstream.otherwise(lambda request: sse(0.2, OPENED, *drip, *FINISH) if request.json().get("stream") else Reply(instead=HANG))
+    url, marker = f"{gateway.url}/v1/messages", uuid.uuid4().hex
+
+    async def one(http, place):
+        body = {"model": name, "max_tokens": 9, "stream": place % 4 > 0, "messages": [{"role": "user", "content": marker * 20}]}
+        try:
+            async with (
+                asyncio.timeout(random.uniform(0.5, 3.0)),
+                http.stream("POST", url, headers=gateway.client_headers, json=body) as answer,
+            ):
+                async for _ in answer.aiter_bytes():
+                    pass
+        except TimeoutError:
+            return True
+        return False
+
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    async with httpx.AsyncClient(timeout=60, limits=limits) as http:
+        assert all(await asyncio.gather(*(one(http, place) for place in range(number))))
+    arrived = len(upstream.requests)
+    deadline = time.monotonic() + 5
+    while upstream.connections:
+        assert time.monotonic() < deadline, f"{upstream.connections} connections to the upstream are still open"
+        await asyncio.sleep(0.05)
+    rows = await asyncio.to_thread(gateway.logs, arrived, model=name, seconds=20)
+    assert len(rows) >= arrived
+    assert {row["outcome"] for row in rows} == {"cancelled"}
+    called = [row for row in rows if row["attempts"]]
+    assert len(called) >= arrived
+    assert all(row["usage_estimated"] and row["input_tokens"] > 100 for row in called)
+    upstream.otherwise(sse(*STREAM))
+    assert (await asyncio.to_thread(ask, gateway, name, stream=True)).text == "well"
