@@ -72,7 +72,10 @@ def _moment(text: str, name: str) -> datetime:
         raise refusal from None
     if moment.tzinfo is None or "T" not in text.upper():
         raise refusal
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # before the year 1 or after 9999, seen from UTC
+        raise refusal from None
 
 
 def _status(text: str) -> Q:

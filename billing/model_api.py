@@ -20,6 +20,9 @@ from upstreams.models import Model, Route
 
 router = Router(tags=["models"])
 
+HIGHEST_PRICE = 1_000_000
+"""In USD for a million tokens: a dollar for one."""
+
 PLAIN = [
     "name",
     "display_name",
@@ -84,8 +87,8 @@ class ModelFields(Schema):
     upstream_id: str | None = None
     remote_name: str | None = None
     aliases: list[str] | None = None
-    input_cost_per_million: float | None = Field(None, ge=0)
-    output_cost_per_million: float | None = Field(None, ge=0)
+    input_cost_per_million: float | None = Field(None, ge=0, le=HIGHEST_PRICE)
+    output_cost_per_million: float | None = Field(None, ge=0, le=HIGHEST_PRICE)
     context_window: int | None = None
     max_output_tokens: int | None = None
     is_active: bool | None = None

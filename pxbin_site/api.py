@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
+from ninja.parser import Parser
 
 from accounts.api import open_router
 from accounts.api import router as keys_router
@@ -16,13 +17,34 @@ from accounts.envelope import Refused, error
 from accounts.keys import ManagementRefused
 from billing.api import router as logs_router
 from billing.model_api import router as models_router
+from upstreams.api import presets as presets_router
 from upstreams.api import router as upstreams_router
 from upstreams.route_api import keys as credentials_router
 from upstreams.route_api import routes as routes_router
 
 logger = logging.getLogger("pxbin.api")
 
+
+class StorableJson(Parser):
+    """Reads bodies without what no database keeps: NUL bytes go, lone surrogates become U+FFFD."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        """The body's JSON value."""
+        return _storable(super().parse_body(request))
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_storable(each) for each in value]
+    if isinstance(value, dict):
+        return {_storable(name): _storable(each) for name, each in value.items()}
+    return value
+
+
 api = NinjaAPI(
+    parser=StorableJson(),
     title="pxbin management API",
     version="1",
     description="Keys, upstreams, models and logs by script. Use a `pxm_` key as the bearer token.",
@@ -32,6 +54,7 @@ api = NinjaAPI(
 api.add_router("", open_router, auth=None)
 api.add_router("/keys", keys_router)
 api.add_router("/upstreams", upstreams_router)
+api.add_router("/presets", presets_router)
 api.add_router("/models", models_router)
 api.add_router("/routes", routes_router)
 api.add_router("/credentials", credentials_router)

@@ -102,7 +102,9 @@ class Handler(ASGIHandler):
         try:
             answer = await view
             if isinstance(answer, JsonBytes):
-                await send_whole(send, answer.status, [*answer.headers, *common], answer.body)
+                own = {name for name, _ in answer.headers}  # a view's error answer names the request itself
+                headers = [*answer.headers, *(pair for pair in common if pair[0] not in own)]
+                await send_whole(send, answer.status, headers, answer.body)
                 return
             if not isinstance(answer, EventStream):
                 await _send_django(send, answer, common=common)

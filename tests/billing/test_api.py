@@ -143,6 +143,7 @@ def test_filters(ask, log, query, found):
         ({"from": "yesterday"}, "Invalid 'from' timestamp, use RFC3339"),
         ({"from": "2026-09-21"}, "Invalid 'from' timestamp, use RFC3339"),
         ({"to": "2026-09-21T10:00:00"}, "Invalid 'to' timestamp, use RFC3339"),
+        ({"from": "0001-01-01T00:00:00+14:00"}, "Invalid 'from' timestamp, use RFC3339"),
         ({"outcome": "fine"}, "Invalid outcome, must be one of finished, failed, cancelled, rejected"),
     ],
 )

@@ -117,6 +117,15 @@ async def test_the_client_keeps_its_request_id() -> None:
     assert (client.bodies, client.headers["x-request-id"], client.headers["request-id"]) == ([b"mine"], "mine", "mine")
 
 
+async def test_a_header_of_the_view_is_not_sent_twice() -> None:
+    async def view(http: HttpRequest) -> JsonBytes:
+        return JsonBytes(b"{}", status=404, headers=[(b"request-id", http.request_id.encode())])
+
+    client = Client("/v1/messages", headers={"x-request-id": "mine"})
+    await client.answered(handler(view))
+    assert [value for name, value in client.sent[0]["headers"] if name == b"request-id"] == [b"mine"]
+
+
 async def test_a_trailing_slash_is_tolerated() -> None:
     assert (await Client("/v1/messages/").answered(handler(told))).status == 201
 
