@@ -245,3 +245,25 @@ class CommittedSegment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} ({self.rows})"
+
+
+class StoredResponse(models.Model):
+    """One turn of a conversation, kept for clients of the Responses API that name it instead of sending it again.
+
+    `input` holds the items that this turn added, as a JSON list; `response` is the whole answer as the client got it.
+    """
+
+    id = models.CharField(max_length=200, primary_key=True)
+    api_key_id = models.UUIDField(help_text="Only this key may read it or go on from it.")
+    previous_id = models.CharField(max_length=200, blank=True, help_text="The turn that it went on from.")
+    model = models.CharField(max_length=200)
+    input = models.TextField()
+    response = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        indexes = (models.Index(fields=("expires_at",), name="response_by_end"),)
+
+    def __str__(self) -> str:
+        return self.id

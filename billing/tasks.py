@@ -9,7 +9,7 @@ from celery import shared_task
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from billing import price_sync, retention, writer
+from billing import price_sync, retention, stored, writer
 from billing.journal import SPOOL
 from billing.spool import Segment, Spool
 
@@ -54,7 +54,8 @@ def drain_spool() -> int:
 def prune() -> dict[str, int]:
     """Delete what is older than it is kept; the numbers of rows by table."""
     config = settings.PXBIN
-    return retention.prune(log_days=config.log_retention_days, payload_days=config.payload_retention_days)
+    deleted = retention.prune(log_days=config.log_retention_days, payload_days=config.payload_retention_days)
+    return {**deleted, "responses": stored.prune()}
 
 
 @shared_task(name="billing.sync_prices", ignore_result=True)

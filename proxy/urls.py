@@ -22,6 +22,8 @@ RELAYED = [
 ]
 """Paths whose bodies pass as they are, to OpenAI-style upstreams; the default models are those of OpenAI's API."""
 
+STORED = re.compile(r"/v1/responses/(?P<response_id>[^/]+)")
+
 HOT = {
     **{("POST", endpoint.path): views.relayed(endpoint) for endpoint in RELAYED},
     ("POST", "/v1/messages"): views.messages,
@@ -37,6 +39,9 @@ HOT_PATTERNS = [
     ("POST", re.compile(r"/model/(?P<model>.+)/invoke"), views.invoke),
     ("POST", re.compile(r"/model/(?P<model>.+)/invoke-with-response-stream"), views.invoke_stream),
     ("GET", re.compile(r"/v1/models/(?P<name>.+)"), views.model),
+    ("GET", STORED, views.stored_response),
+    ("DELETE", STORED, views.stored_response),
+    ("GET", re.compile(r"/v1/responses/(?P<response_id>[^/]+)/input_items"), views.stored_input),
 ]
 
 urlpatterns = [

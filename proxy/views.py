@@ -8,12 +8,13 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 
 from accounts import keys
-from proxy import exchange, listing, raw, wire
+from proxy import exchange, listing, raw, remembering, wire
 from proxy.callers import presented_key, speaks_anthropic
 from proxy.canonical import Response
 from proxy.dialects import REGISTRY, bedrock
 from proxy.dialects.base import Dialect, Reply
 from proxy.dialects.openai_responses import compaction
+from proxy.dialects.openai_responses import listing as response_items
 from proxy.errors import ClientMistake, GatewayError
 from proxy.requests import HttpRequest
 from proxy.responses import EventStream, JsonBytes
@@ -66,6 +67,8 @@ async def chat_completions_stream(http: HttpRequest, prefix: str = "") -> JsonBy
 
 async def responses(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
     """``POST /v1/responses``."""
+    if remembering.is_on():
+        return await remembering.serve(http, prefix=prefix)
     return await exchange.serve(http, OPENAI_RESPONSES, prefix=prefix)
 
 
@@ -82,6 +85,30 @@ async def responses_compact(http: HttpRequest, prefix: str = "") -> JsonBytes | 
 
     dialect = msgspec.structs.replace(OPENAI_RESPONSES, encode_response=encoded)
     return await exchange.serve(http, dialect, opened=opened, prefix=prefix)
+
+
+async def stored_response(http: HttpRequest, response_id: str, prefix: str = "") -> JsonBytes:  # noqa: ARG001  (ids are the key's)
+    """``GET`` and ``DELETE /v1/responses/{id}``, for the key that made it."""
+    try:
+        key = await keys.authenticate(presented_key(http.headers))
+        if http.method == "DELETE":
+            await remembering.forget(response_id, key.id)
+            return _json({"id": response_id, "object": "response", "deleted": True})
+        return JsonBytes((await remembering.find(response_id, key.id)).response.encode())
+    except GatewayError as error:
+        return _refusal(http, OPENAI_RESPONSES, error)
+
+
+async def stored_input(http: HttpRequest, response_id: str, prefix: str = "") -> JsonBytes:  # noqa: ARG001  (as above)
+    """``GET /v1/responses/{id}/input_items``."""
+    query = parse_qs(http.query_string.decode("latin-1"))
+    asked = {name: query[name][0] for name in ("limit", "order", "after") if name in query}
+    try:
+        key = await keys.authenticate(presented_key(http.headers))
+        turn = await remembering.find(response_id, key.id)
+        return _json(response_items.page(await remembering.input_of(turn), turn.id, **asked))
+    except GatewayError as error:
+        return _refusal(http, OPENAI_RESPONSES, error)
 
 
 async def invoke(http: HttpRequest, model: str, prefix: str = "") -> JsonBytes | EventStream:

@@ -71,6 +71,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     # How the gateway answers.
     response_headers: bool = True
     open_passthrough: bool = False
+    responses_store_seconds: float = 0.0
     default_context_window: int = 128_000
     default_max_output_tokens: int = 8192
     rate_limit_rps: float = 0.0
@@ -229,6 +230,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "drain_seconds": _SECONDS,
     "response_headers": _read_bool,
     "open_passthrough": _read_bool,
+    "responses_store_seconds": _SECONDS,
     "default_context_window": _AT_LEAST_ONE,
     "default_max_output_tokens": _AT_LEAST_ONE,
     "rate_limit_rps": _SECONDS,

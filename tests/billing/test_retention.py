@@ -52,7 +52,7 @@ def test_the_number_of_deleted_rows_is_told_and_batches_are_many(spool, monkeypa
 
 def test_the_task_prunes_by_the_settings(spool):
     logged(spool, 1, 30)
-    assert tasks.prune() == {"payloads": 1, "attempts": 1, "logs": 1, "segments": 0}
+    assert tasks.prune() == {"payloads": 1, "attempts": 1, "logs": 1, "segments": 0, "responses": 0}
 
 
 def test_beat_rings_tasks_that_exist():

@@ -1,0 +1,186 @@
+"""Turns that the gateway keeps for `previous_response_id`: by OpenAI's SDK, with upstreams of every dialect."""
+
+import time
+
+import anthropic
+import httpx
+import openai
+import pytest
+
+from tests.support.fake_upstream import event, json_reply, sse
+from tests.support.gateway import Gateway
+
+WIRES = ["openai", "anthropic", "openai_responses"]
+CHAT = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},
+}
+
+
+@pytest.fixture(scope="module")
+def keeping():
+    """A gateway that keeps responses for a minute."""
+    with Gateway.started(PXBIN_RESPONSES_STORE_SECONDS="60") as running:
+        yield running
+
+
+@pytest.fixture
+def gpt(keeping):
+    with openai.OpenAI(base_url=f"{keeping.url}/v1", api_key=keeping.client_key, max_retries=0, timeout=30) as client:
+        yield client
+
+
+def said(wire, words):
+    """An upstream's answer in its own dialect."""
+    if wire == "openai":
+        return json_reply({**CHAT, "choices": [{"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": "stop"}]})
+    if wire == "anthropic":
+        head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn", "stop_sequence": None}
+        return json_reply({**head, "content": [{"type": "text", "text": words}], "usage": {"input_tokens": 5, "output_tokens": 2}})
+    part = {"type": "output_text", "text": words, "annotations": []}
+    message = {"id": f"msg_{words}", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
+    usage = {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7}
+    head = {"id": f"resp_{words}", "object": "response", "created_at": 1, "status": "completed", "model": "m", "error": None}
+    return json_reply({**head, "output": [message], "usage": usage, "tools": [], "parallel_tool_calls": True, "tool_choice": "auto"})
+
+
+def turns_of(wire, request):
+    """The roles and words of the conversation that an upstream was sent."""
+    body = request.json()
+    turns = body["input"] if wire == "openai_responses" else body["messages"]
+
+    def words(content):
+        return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+    return [(turn["role"], words(turn["content"])) for turn in turns]
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_conversation_goes_on_from_its_last_turn(keeping, gpt, upstream, wire):
+    model = f"keep-{wire}"
+    keeping.add_upstream(upstream, model, format=wire)
+    upstream.reply(*(said(wire, words) for words in ("one", "two", "three")))
+    first = gpt.responses.create(model=model, input="a", store=True)
+    second = gpt.responses.create(model=model, input=[{"role": "user", "content": "b"}], previous_response_id=first.id)
+    third = gpt.responses.create(model=model, input="c", previous_response_id=second.id)
+    assert third.output_text == "three"
+    assert turns_of(wire, upstream.requests[2]) == [
+        ("user", "a"),
+        ("assistant", "one"),
+        ("user", "b"),
+        ("assistant", "two"),
+        ("user", "c"),
+    ]
+    assert "previous_response_id" not in upstream.requests[2].json()
+    kept = gpt.responses.retrieve(second.id)
+    assert (kept.id, kept.output_text, kept.status) == (second.id, "two", "completed")
+
+
+def test_a_streamed_turn_is_kept_too_and_goes_on_at_another_upstream(keeping, gpt, upstream, second_upstream):
+    def chunk(delta, finish=None):
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return event({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]})
+
+    keeping.add_upstream(upstream, "keep-stream")
+    keeping.add_upstream(second_upstream, "keep-other", format="anthropic")
+    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"at":"sky"}'}}
+    upstream.reply(sse(chunk({"role": "assistant", "tool_calls": [call]}), chunk({}, "tool_calls"), event("[DONE]")))
+    second_upstream.reply(said("anthropic", "blue"))
+    look = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {"at": {"type": "string"}}}}
+    with gpt.responses.stream(model="keep-stream", input="look", tools=[look]) as stream:
+        first = stream.get_final_response()
+    (asked,) = first.output
+    result = {"type": "function_call_output", "call_id": asked.call_id, "output": "clouds"}
+    second = gpt.responses.create(model="keep-other", input=[result], tools=[look], previous_response_id=first.id)
+    assert (second.output_text, second.previous_response_id) == ("blue", first.id)
+    _, called, answered = second_upstream.requests[0].json()["messages"]
+    assert (called["content"][0]["name"], called["content"][0]["input"]) == ("look", {"at": "sky"})
+    assert answered["content"][0]["tool_use_id"] == called["content"][0]["id"]
+
+
+def test_the_input_is_listed(keeping, gpt, upstream):
+    keeping.add_upstream(upstream, "keep-list")
+    upstream.reply(said("openai", "one"), said("openai", "two"))
+    first = gpt.responses.create(model="keep-list", input="a")
+    second = gpt.responses.create(model="keep-list", input="b", previous_response_id=first.id)
+    listed = list(gpt.responses.input_items.list(second.id, order="asc", limit=1))
+    assert [(item.type, item.role, item.content[0].text) for item in listed] == [
+        ("message", "user", "a"),
+        ("message", "assistant", "one"),
+        ("message", "user", "b"),
+    ]
+    newest = gpt.responses.input_items.list(second.id, limit=2)
+    assert ([item.content[0].text for item in newest.data], newest.has_more) == (["b", "one"], True)
+    with pytest.raises(openai.BadRequestError):
+        gpt.responses.input_items.list(second.id, limit=1000)
+
+
+def test_what_is_deleted_or_was_never_kept_is_not_found(keeping, gpt, upstream):
+    keeping.add_upstream(upstream, "keep-not")
+    upstream.otherwise(said("openai", "one"))
+    gone = gpt.responses.create(model="keep-not", input="a").id
+    gpt.responses.delete(gone)
+    never = gpt.responses.create(model="keep-not", input="a", store=False).id
+    calls = len(upstream.requests)
+    for response_id in (gone, never, "resp_nobody"):
+        with pytest.raises(openai.NotFoundError):
+            gpt.responses.retrieve(response_id)
+        with pytest.raises(openai.NotFoundError):
+            gpt.responses.delete(response_id)
+        with pytest.raises(openai.BadRequestError) as raised:
+            gpt.responses.create(model="keep-not", input="b", previous_response_id=response_id)
+        assert (raised.value.code, raised.value.param) == ("previous_response_not_found", "previous_response_id")
+    assert len(upstream.requests) == calls
+
+
+def test_another_key_does_not_see_it(keeping, gpt, upstream):
+    keeping.add_upstream(upstream, "keep-mine")
+    upstream.otherwise(said("openai", "one"))
+    mine = gpt.responses.create(model="keep-mine", input="a").id
+    other = gpt.with_options(api_key=keeping.api("POST", "/keys", json={"name": "other"})["key"])
+    with pytest.raises(openai.NotFoundError):
+        other.responses.retrieve(mine)
+    with pytest.raises(openai.BadRequestError):
+        other.responses.create(model="keep-mine", input="b", previous_response_id=mine)
+    with pytest.raises(openai.AuthenticationError):
+        gpt.with_options(api_key="pxb_" + "0" * 40).responses.retrieve(mine)
+    assert gpt.responses.retrieve(mine).id == mine
+
+
+def test_refusals_and_other_dialects_are_as_ever(keeping, gpt, upstream):
+    keeping.add_upstream(upstream, "keep-plain")
+    upstream.otherwise(said("openai", "one"))
+    with pytest.raises(openai.NotFoundError):
+        gpt.responses.create(model="no-such-model", input="a")
+    with pytest.raises(openai.AuthenticationError):
+        gpt.with_options(api_key="pxb_" + "0" * 40).responses.create(model="keep-plain", input="a")
+    with anthropic.Anthropic(base_url=keeping.url, api_key=keeping.client_key, max_retries=0) as claude:
+        message = claude.messages.create(model="keep-plain", max_tokens=5, messages=[{"role": "user", "content": "a"}])
+    assert message.content[0].text == "one"
+    rows = keeping.logs(1)
+    assert {row["outcome"] for row in rows} <= {"finished", "rejected"}
+
+
+def test_turns_are_forgotten_in_time(upstream):
+    with Gateway.started(PXBIN_RESPONSES_STORE_SECONDS="1.5") as gateway:
+        gateway.add_upstream(upstream, "brief")
+        upstream.otherwise(said("openai", "one"))
+        with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0) as client:
+            first = client.responses.create(model="brief", input="a").id
+            assert client.responses.retrieve(first).id == first
+            time.sleep(1.6)
+            with pytest.raises(openai.NotFoundError):
+                client.responses.retrieve(first)
+
+
+def test_when_switched_off_the_refusal_says_how_to_switch_it_on(gateway, upstream):
+    gateway.add_upstream(upstream, "keeps-nothing")
+    headers = {"authorization": f"Bearer {gateway.client_key}"}
+    body = {"model": "keeps-nothing", "input": "a", "previous_response_id": "resp_1"}
+    refused = httpx.post(f"{gateway.url}/v1/responses", headers=headers, json=body)
+    read = httpx.get(f"{gateway.url}/v1/responses/resp_1", headers=headers)
+    assert (refused.status_code, read.status_code, upstream.requests) == (400, 404, [])
+    assert all("PXBIN_RESPONSES_STORE_SECONDS" in answer.json()["error"]["message"] for answer in (refused, read))
