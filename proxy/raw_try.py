@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from time import perf_counter_ns
 
 import msgspec
@@ -80,8 +81,9 @@ class RawTry(Try):
                 self._finish(ended)
                 yield raw
                 return
-            async for piece in self._streamed(answer, ended):
-                yield piece
+            async with aclosing(self._streamed(answer, ended)) as told:
+                async for piece in told:
+                    yield piece
 
     def _refuses(self, status: int) -> bool:
         return status >= 500 or (status in PLAIN_REFUSALS if self.order.plain else status >= 400)

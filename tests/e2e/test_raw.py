@@ -8,7 +8,7 @@ import httpx
 import openai
 import pytest
 
-from tests.support.fake_upstream import CLOSE, RESET, Reply, bytes_reply, event, json_reply, sse
+from tests.support.fake_upstream import CLOSE, HANG, RESET, Reply, bytes_reply, event, json_reply, sse
 
 EMBEDDINGS = {
     "object": "list",
@@ -196,6 +196,18 @@ def test_a_stream_that_breaks_off_raises(gpt, gateway, upstream, serve):
     with pytest.raises(openai.APIError):
         seen.extend(chunk.id for chunk in streamed.parse())
     assert (seen, logged(gateway, streamed)["outcome"]) == (["c"], "failed")
+
+
+def test_a_client_that_leaves_takes_the_upstreams_call_with_it(gateway, upstream, serve):
+    first = event({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}})
+    upstream.reply(sse(first, HANG))
+    body = {"model": serve("raw-left"), "prompt": "x", "stream": True}
+    headers = {"authorization": f"Bearer {gateway.client_key}"}
+    with httpx.stream("POST", f"{gateway.url}/v1/completions", headers=headers, json=body) as answer:
+        assert next(answer.iter_raw()) == first
+    assert upstream.requests[0].left_early.wait(5)
+    row = logged(gateway, answer)
+    assert (row["outcome"], row["input_tokens"], row["output_tokens"]) == ("cancelled", 3, 1)
 
 
 def test_images_speech_and_moderations(gpt, gateway, upstream, serve):

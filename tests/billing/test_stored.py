@@ -1,0 +1,65 @@
+"""Turns kept for `previous_response_id`: whose they are, how they hang together, and when they go."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from billing import stored
+from billing.models import StoredResponse
+from billing.stored import Turn
+
+pytestmark = pytest.mark.django_db
+
+MINE, OTHER = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
+
+
+def turn(name, previous="", key=MINE):
+    return Turn(id=name, api_key_id=key, previous_id=previous, model="m", input=f'["{name}"]', response='{"output":[]}')
+
+
+def keep(*turns, seconds=60):
+    for each in turns:
+        stored.keep(each, seconds=seconds)
+
+
+def test_a_turn_comes_back_to_its_key_alone():
+    keep(turn("a"))
+    assert (stored.find("a", MINE), stored.find("a", OTHER), stored.find("b", MINE)) == (turn("a"), None, None)
+
+
+def test_a_turn_kept_twice_is_replaced_but_not_by_another_key():
+    keep(turn("a"), Turn(id="a", api_key_id=MINE, model="n"))
+    assert (stored.find("a", MINE).model, StoredResponse.objects.count()) == ("n", 1)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        keep(turn("a", key=OTHER))
+    assert stored.find("a", MINE).model == "n"
+
+
+def test_a_chain_comes_in_order_and_lives_on():
+    keep(turn("a"), turn("b", "a"), turn("c", "b"), seconds=5)
+    assert stored.chain("c", MINE, seconds=500) == [turn("a"), turn("b", "a"), turn("c", "b")]
+    later = timezone.now() + timedelta(seconds=400)
+    assert StoredResponse.objects.filter(expires_at__gt=later).count() == 3
+    assert stored.chain("c", OTHER, seconds=500) is None
+
+
+def test_a_chain_with_a_gap_is_none():
+    keep(turn("a"), turn("b", "a"), turn("c", "b"))
+    assert (stored.delete("b", OTHER), stored.delete("b", MINE), stored.delete("b", MINE)) == (False, True, False)
+    assert (stored.chain("c", MINE, seconds=5), stored.chain("a", MINE, seconds=5)) == (None, [turn("a")])
+
+
+def test_a_turn_that_names_itself_does_not_go_on_for_ever(monkeypatch):
+    monkeypatch.setattr(stored, "LONGEST_CHAIN", 5)
+    keep(turn("a", "a"))
+    assert stored.chain("a", MINE, seconds=5) is None
+
+
+def test_what_has_expired_is_not_found_and_goes(monkeypatch):
+    monkeypatch.setattr(stored, "BATCH_ROWS", 2)
+    keep(turn("a"), turn("b"), turn("c"), seconds=-1)
+    keep(turn("d"))
+    assert (stored.find("a", MINE), stored.prune(), stored.prune()) == (None, 3, 0)
+    assert stored.find("d", MINE) == turn("d")
