@@ -23,9 +23,9 @@ run: $(RUN_STAMP) ## Start the gateway (http://127.0.0.1:8080 unless PXBIN_LISTE
 	@exec $(BIN)/python manage.py serve $(ARGS)
 
 test: $(DEV_STAMP) $(NODE_STAMP) ## Run every test, small sizes (ARGS="tests/proxy -x" runs some)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
-proof: $(DEV_STAMP) $(NODE_STAMP) ## Run the same tests in full sizes
+proof: $(DEV_STAMP) $(NODE_STAMP) ## Run the same tests in full sizes, one after the other
 	@PXBIN_TEST_SIZE=proof $(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV_STAMP) ## Check style, types, imports, migrations and settings
