@@ -10,7 +10,7 @@ NODE_STAMP := tests/js/node_modules/.done-$(firstword $(shell cksum < tests/js/p
 PIP = $(shell $(BIN)/python -m pip --version >/dev/null 2>&1 && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check --no-input --require-hashes
 NPM = $(BIN)/python -m tests.support.npm
-LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --system-certs
 ARGS ?=
 
 .DEFAULT_GOAL := help
