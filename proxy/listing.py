@@ -5,20 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.conf import settings
-
+from upstreams import windows
 from upstreams.catalog import ModelEntry
-
-
-def context_window(model: ModelEntry) -> int:
-    """Tokens that fit the model: as configured, else the gateway's default."""
-    first = model.routes[0].context_window if model.routes else None
-    return first or model.context_window or int(settings.PXBIN.default_context_window)
 
 
 def openai_model(model: ModelEntry, name: str) -> dict[str, Any]:
     """OpenAI's ``model`` object, with the fields that agents read to know when to compact."""
-    window = context_window(model)
+    window = windows.window(model, name)
     return {
         "id": name,
         "object": "model",
@@ -34,7 +27,7 @@ def openai_model(model: ModelEntry, name: str) -> dict[str, Any]:
 
 def anthropic_model(model: ModelEntry, name: str) -> dict[str, Any]:
     """Anthropic's ``ModelInfo``, with the same context window fields beside its own."""
-    window = context_window(model)
+    window = windows.window(model, name)
     return {
         "type": "model",
         "id": name,

@@ -19,7 +19,7 @@ from proxy.errors import ClientMistake, GatewayError
 from proxy.requests import HttpRequest
 from proxy.responses import EventStream, JsonBytes
 from proxy.wire import Envelope
-from upstreams import catalog
+from upstreams import catalog, windows
 
 ANTHROPIC = REGISTRY["anthropic"]
 BEDROCK = REGISTRY["bedrock"]
@@ -127,6 +127,7 @@ async def models(http: HttpRequest, prefix: str = "") -> JsonBytes:
     try:
         key = await keys.authenticate(presented_key(http.headers))
         listed = [model for model in catalog.current().listed(prefix) if keys.may_use(key, model.name)]
+        await windows.look(listed)
         if dialect is not ANTHROPIC:
             return _json(listing.openai_list(listed))
         query = parse_qs(http.query_string.decode("latin-1"))
@@ -146,6 +147,7 @@ async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonBytes:
         found = catalog.current().find(name, prefix) or await catalog.find_anew(name, prefix)
         if found is None or not keys.may_use(key, name, found.model.name):
             raise exchange.unknown_model(name)
+        await windows.look([found.model])
         return _json(listing.anthropic_model(found.model, name) if dialect is ANTHROPIC else listing.openai_model(found.model, name))
     except GatewayError as error:
         return _refusal(http, dialect, error)

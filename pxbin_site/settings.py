@@ -6,6 +6,7 @@ from pathlib import Path
 from billing import beat
 from pxbin_site import config, databases, secretfile
 from pxbin_site.logs import logging_config
+from upstreams import beat as upstreams_beat
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 PXBIN = secretfile.complete(config.load(os.environ, directory=BASE_DIR))
@@ -76,7 +77,9 @@ else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 CELERY_BROKER_URL = PXBIN.redis_url or "memory://localhost/"
-CELERY_BEAT_SCHEDULE = beat.schedule(has_broker=bool(PXBIN.redis_url))
+CELERY_BEAT_SCHEDULE = beat.schedule(has_broker=bool(PXBIN.redis_url)) | upstreams_beat.schedule(
+    health_check_seconds=PXBIN.health_check_seconds, discover_seconds=PXBIN.discover_seconds
+)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 from django.db import transaction
+from django.utils import timezone
 from simple_history.utils import bulk_create_with_history
 
 from upstreams import probe
@@ -141,6 +142,31 @@ def import_models(upstream: Upstream, models: Iterable[Listed | str], *, path_pr
         bulk_create_with_history(rows, Model)
         bulk_create_with_history([Route(model=row, upstream=upstream, remote_name=row.name) for row in rows], Route)
     return Imported([listed.name for listed in created], skipped)
+
+
+def discover(upstream: Upstream, *, seconds: float = TIMEOUT_SECONDS) -> dict[str, int]:
+    """Take up what an upstream lists now: new names become models, and routes to names that are gone are marked, not deleted.
+
+    The numbers of ``created`` models and of ``vanished`` and ``returned`` routes. Raises :class:`DiscoveryFailed`.
+    """
+    listed = list_models(upstream, seconds=seconds)
+    if not listed:
+        raise DiscoveryFailed("parse", "The upstream lists no models")
+    names = {model.name for model in listed}
+    gone, back = [], []
+    for route in upstream.routes.select_related("model"):
+        name = route.remote_name or route.model.name
+        if "*" in name:
+            continue
+        if name not in names and route.vanished_at is None:
+            gone.append(route.pk)
+        elif name in names and route.vanished_at is not None:
+            back.append(route.pk)
+    Route.objects.filter(pk__in=gone).update(vanished_at=timezone.now())
+    Route.objects.filter(pk__in=back).update(vanished_at=None)
+    led_to = {route.remote_name or route.model.name for route in upstream.routes.select_related("model")}
+    done = import_models(upstream, [model for model in listed if model.name not in led_to])
+    return {"created": len(done.created), "vanished": len(gone), "returned": len(back)}
 
 
 def taken_names(path_prefix: str = "") -> set[str]:

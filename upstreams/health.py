@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from proxy.quirks import Quirks
-from upstreams import discovery, probe
+from upstreams import disabling, discovery, probe, standing
 from upstreams.catalog import entries_of
 from upstreams.entries import CredentialEntry, UpstreamEntry
-from upstreams.models import Upstream
+from upstreams.models import Upstream, UpstreamCredential
 
 ANSWER_SECONDS = 15.0
 NOT_FOR_CHAT = (
@@ -48,11 +48,40 @@ def check(upstream: Upstream, *, allow_link_local: bool = False) -> dict[str, An
 
     ``{"healthy", "models_found", "tested_model", "latency_ms", "error"}``: the latency is that of the tested model's answer.
     The test model is the upstream's ``test_model``, else the remote name of its first route, else the alphabetically first
-    listed model that looks like one for chat: never a random one. Blocks; not for a thread with a running event loop.
+    listed model that looks like one for chat: never a random one. Credentials that are disabled or cooling are tried as well,
+    and those that work are brought back. Blocks; not for a thread with a running event loop.
     """
     entry, credential = entries_of(upstream)
     pinned = upstream.test_model or _first_remote_name(upstream)
-    return asyncio.run(examine(entry, credential, test_model=pinned, allow_link_local=allow_link_local))
+    resting = [each for each in entry.credentials if each is not credential and each.id in _resting(upstream)]
+
+    async def all_of_them() -> list[dict[str, Any]]:
+        asked = (examine(entry, each, test_model=pinned, allow_link_local=allow_link_local) for each in (credential, *resting))
+        return await asyncio.gather(*asked)
+
+    reports = asyncio.run(all_of_them())
+    for each, report in zip((credential, *resting), reports, strict=True):
+        if each is not None and report["healthy"]:
+            _bring_back(upstream, each)
+    return reports[0]
+
+
+def _resting(upstream: Upstream) -> set[str]:
+    """The ids of the upstream's credentials that are disabled or cooling."""
+    known = standing.current().cooldowns
+    rows = UpstreamCredential.objects.filter(upstream_id=upstream.pk, is_active=True).values_list("id", "disabled_reason", "cooling_until")
+    return {str(identity) for identity, reason, until in rows if reason or until or known.key_until(str(identity))}
+
+
+def _bring_back(upstream: Upstream, credential: CredentialEntry) -> None:
+    """A credential has just worked: whatever kept it out is over."""
+    rows = UpstreamCredential.objects.filter(pk=credential.id)
+    if rows.exclude(disabled_reason="").exists():
+        rows.update(disabled_reason="", cooling_until=None)
+    else:
+        rows.exclude(cooling_until=None).update(cooling_until=None)
+    disabling.forget(credential.id)
+    standing.current().clear(credential.id, str(upstream.pk))
 
 
 def check_unsaved(upstream: Upstream, *, api_key: str, allow_link_local: bool = False) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import msgspec
 from redis.asyncio import Redis
@@ -82,7 +83,7 @@ class Sharing:
             while self._waiting:
                 change = self._waiting[0]
                 try:
-                    await self._send(change)
+                    await self.send(change)
                 except (RedisError, OSError) as error:
                     self._away(error)
                     await asyncio.sleep(AGAIN_SECONDS)
@@ -90,7 +91,8 @@ class Sharing:
                     if self._waiting and self._waiting[0] is change:
                         self._waiting.popleft()
 
-    async def _send(self, change: Change) -> None:
+    async def send(self, change: Change) -> None:
+        """Tell one change now, and keep it for those that start later. Raises Redis' errors."""
         content = _encode(_Message(self._origin, change))
         async with self._redis.pipeline(transaction=True) as pipe:
             if change.kind == "cleared":
@@ -155,6 +157,33 @@ class Sharing:
         if self._is_away:
             self._is_away = False
             logger.warning("Redis is back")
+
+
+@contextmanager
+def telling(url: str, standing: Standing) -> Iterator[None]:
+    """In a process without an event loop of ours (a worker): what changes meanwhile is told at the end. Empty ``url``: nobody."""
+    if not url:
+        yield
+        return
+    changes: list[Change] = []
+    usual, standing.publish = standing.publish, changes.append
+    try:
+        yield
+    finally:
+        standing.publish = usual
+        if changes:
+            asyncio.run(_tell_at_once(url, standing, changes))
+
+
+async def _tell_at_once(url: str, standing: Standing, changes: list[Change]) -> None:
+    share = Sharing(url, standing)
+    try:
+        for change in changes:
+            await share.send(change)
+    except (RedisError, OSError) as error:
+        logger.warning("Redis is away, other processes are not told: %s", error)
+    finally:
+        await share.stop()
 
 
 def _kept(kind: str, subject: str) -> str:

@@ -2,7 +2,7 @@ import pytest
 
 from proxy.echo.transport import EchoTransport
 from tests.support.fake_upstream import HANG, Reply, bytes_reply, json_reply
-from upstreams import client, credentials, health
+from upstreams import client, credentials, health, standing, tasks
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 
 pytestmark = pytest.mark.django_db
@@ -123,3 +123,48 @@ def test_the_echo_upstream_is_well():
     for dialect, model in (("openai_chat", "echo"), ("anthropic", "echo-anthropic")):
         row = Upstream(name=dialect, base_url="echo://x", dialect=dialect)
         assert report(health.check_unsaved(row, api_key=""))["error"] is None, model
+
+
+# Keys that were out
+
+
+@pytest.fixture
+def second_key(provider):
+    row = provider(test_model="m")
+    credential = UpstreamCredential(upstream=row, name="second")
+    credentials.set_secret(credential, "sk-2")
+    credential.disabled_reason = "no such key"
+    credential.save()
+    return credential
+
+
+def answering_only(*keys):
+    def answer(request):
+        if request.header("authorization").removeprefix("Bearer ") not in keys:
+            return json_reply({"error": {"message": "no such key"}}, status=401)
+        return listing("m") if request.method == "GET" else json_reply({"choices": []})
+
+    return answer
+
+
+def test_a_disabled_key_that_works_again_is_brought_back(upstream, second_key):
+    upstream.otherwise(answering_only("sk-1", "sk-2"))
+    known = standing.current()
+    known.cool(f"key:{second_key.pk}", 60)
+    assert health.check(second_key.upstream)["healthy"]
+    second_key.refresh_from_db()
+    assert (second_key.disabled_reason, known.cooldowns.key_until(str(second_key.pk))) == ("", 0)
+
+
+def test_a_disabled_key_that_is_still_refused_stays_out(upstream, second_key):
+    upstream.otherwise(answering_only("sk-1"))
+    assert health.check(second_key.upstream)["healthy"]
+    second_key.refresh_from_db()
+    assert second_key.disabled_reason == "no such key"
+
+
+def test_all_active_upstreams_are_checked_by_the_task(upstream, second_key):
+    upstream.otherwise(answering_only("sk-1"))
+    Upstream.objects.create(name="off", base_url=upstream.url, is_active=False)
+    Upstream.objects.create(name="theirs", base_url=upstream.url, pass_client_credentials=True)
+    assert tasks.health_check() == {"provider": True}
