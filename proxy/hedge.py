@@ -47,10 +47,15 @@ async def race(
                 except ClientMistake as mistake:
                     attempts.unfit(attempt, mistake)
     finally:
-        for task in running:
-            task.cancel()
-        for late in await asyncio.gather(*running, return_exceptions=True):
-            if isinstance(late, tuple):  # it began its stream in the same moment as the winner
-                await late[1].aclose()
-        for loser in running.values():
-            loser.cancelled()
+        await _leave(running)
+
+
+async def _leave(running: dict[asyncio.Task[T], Attempt]) -> None:
+    """End the attempts that have lost, and close what they have opened."""
+    for task in running:
+        task.cancel()
+    for late in await asyncio.gather(*running, return_exceptions=True):
+        if isinstance(late, tuple):  # it began its stream in the same moment as the winner
+            await late[1].aclose()
+    for loser in running.values():
+        loser.cancelled()
