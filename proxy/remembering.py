@@ -99,6 +99,7 @@ class Remembering(Exchange):
         previous = history.previous_id(envelope) or ""
         if bytes(envelope.fields.get("store", b"true")) != b"false":
             own = wire.encode(history.input_items(envelope)).decode("utf-8", "replace")
+            envelope = history.kept(envelope)
             self.turn = Turn(id="", api_key_id=key.id, previous_id=previous, model=envelope.model, input=own)
         if previous:
             envelope = history.continued(envelope, await earlier_items(previous, key.id))

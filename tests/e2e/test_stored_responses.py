@@ -74,7 +74,7 @@ def test_a_conversation_goes_on_from_its_last_turn(keeping, gpt, upstream, wire)
         ("assistant", "two"),
         ("user", "c"),
     ]
-    assert "previous_response_id" not in upstream.requests[2].json()
+    assert {"previous_response_id", "pxbin_keeps", "pxbin_continues"} & set(upstream.requests[2].json()) == set()
     kept = gpt.responses.retrieve(second.id)
     assert (kept.id, kept.output_text, kept.status) == (second.id, "two", "completed")
 
@@ -95,7 +95,7 @@ def test_a_streamed_turn_is_kept_too_and_goes_on_at_another_upstream(keeping, gp
     (asked,) = first.output
     result = {"type": "function_call_output", "call_id": asked.call_id, "output": "clouds"}
     second = gpt.responses.create(model="keep-other", input=[result], tools=[look], previous_response_id=first.id)
-    assert (second.output_text, second.previous_response_id) == ("blue", first.id)
+    assert (second.output_text, second.previous_response_id, second.store, first.store) == ("blue", first.id, True, True)
     _, called, answered = second_upstream.requests[0].json()["messages"]
     assert (called["content"][0]["name"], called["content"][0]["input"]) == ("look", {"at": "sky"})
     assert answered["content"][0]["tool_use_id"] == called["content"][0]["id"]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from proxy import wire
-from proxy.dialects.openai_responses.items import CONTINUES, is_absent, raw_items
+from proxy.dialects.openai_responses.items import CONTINUES, KEEPS, is_absent, raw_items
 from proxy.wire import Envelope
 
 _STRING_DECODER = msgspec.json.Decoder(str)
@@ -46,6 +46,11 @@ def output_items(answer: bytes) -> list[msgspec.Raw]:
         return [msgspec.Raw(bytes(item)) for item in _ANSWER_DECODER.decode(answer).output]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
+
+
+def kept(envelope: Envelope) -> Envelope:
+    """The request, marked as one whose answer will be kept."""
+    return msgspec.structs.replace(envelope, fields={**envelope.fields, KEEPS: msgspec.Raw(b"true")})
 
 
 def continued(envelope: Envelope, earlier: Sequence[msgspec.Raw]) -> Envelope:

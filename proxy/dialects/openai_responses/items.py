@@ -21,6 +21,8 @@ DEFAULT_NAMESPACE = "functions"
 """The namespace that calls mean when they name none (Codex declares its tools in it and calls them without)."""
 CONTINUES = "pxbin_continues"
 """Field of an envelope whose earlier turns the gateway has put in: the id of the response that it goes on from."""
+KEEPS = "pxbin_keeps"
+"""Field of an envelope whose answer the gateway will keep: the answer then says so."""
 SUMMARY_SEPARATOR = "\n\n"
 """Between the summary parts of one reasoning item, which canonically are one text."""
 

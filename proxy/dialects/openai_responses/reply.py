@@ -11,7 +11,7 @@ from proxy import reasoning, wire
 from proxy.canonical import Citation, Finish, Opaque, Part, Reasoning, Request, Seal, Text, ToolCall, Usage
 from proxy.dialects.base import Reply
 from proxy.dialects.openai_responses import ids
-from proxy.dialects.openai_responses.items import CONTINUES, DEFAULT_NAMESPACE, FAMILY
+from proxy.dialects.openai_responses.items import CONTINUES, DEFAULT_NAMESPACE, FAMILY, KEEPS
 from proxy.dialects.openai_responses.usage import service_tier, usage_on_wire
 
 _ECHO_DEFAULTS: dict[str, Any] = {
@@ -52,6 +52,8 @@ def echo(request: Request) -> dict[str, Any]:
     told = {name: default if name in _OUR_OWN else given.get(name, default) for name, default in _ECHO_DEFAULTS.items()}
     if CONTINUES in given:
         told["previous_response_id"] = given[CONTINUES]
+    if KEEPS in given:
+        told["store"] = True
     return told
 
 

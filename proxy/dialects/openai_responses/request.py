@@ -10,7 +10,7 @@ from proxy.dialects.openai_responses import compaction
 from proxy.dialects.openai_responses.decode import decode_request, open_request
 from proxy.dialects.openai_responses.encode import encode_request
 from proxy.dialects.openai_responses.encode_input import opens, own_fields
-from proxy.dialects.openai_responses.items import CONTINUES, raw_items
+from proxy.dialects.openai_responses.items import CONTINUES, KEEPS, raw_items
 from proxy.wire import Envelope
 
 __all__ = ["decode_request", "encode_request", "open_request", "patch_request"]
@@ -33,6 +33,7 @@ def patch_request(envelope: Envelope, destination: Destination, seal_key: bytes)
     """The client's body with the upstream's model name and without our carriers; all else as it was."""
     fields = dict(envelope.fields)
     fields.pop(CONTINUES, None)
+    fields.pop(KEEPS, None)
     fields["model"] = msgspec.Raw(wire.encode(destination.model))
     if destination.stream != envelope.stream:
         fields.pop("stream", None)
