@@ -43,7 +43,7 @@ def adapt(request: Request, destination: Destination, *, family: str, traits: Tr
     if not traits.tool_subsets:
         request = _subset_applied(request)
     request, emulated = _output_emulated(request, destination.quirks)
-    for fit in (_sampling, _schemas, _tool_choice):
+    for fit in (_settings, _schemas, _tool_choice):
         request = fit(request, destination.quirks)
     _refuse_images(request, destination.quirks)
     unanswered, messages = destination.quirks.unanswered_calls, request.messages
@@ -184,9 +184,12 @@ def _wrapped_description(tool: Tool) -> str:
 # --- settings ------------------------------------------------------------------------------------------------------
 
 
-def _sampling(request: Request, quirks: Quirks) -> Request:
+def _settings(request: Request, quirks: Quirks) -> Request:
     if quirks.no_sampling:
         request = replace(request, temperature=None, top_p=None, top_k=None)
+    if quirks.settings_refused:
+        extra = {name: raw for name, raw in request.extra.items() if name not in quirks.settings_refused}
+        request = replace(request, extra=extra, **dict.fromkeys(quirks.settings_refused))
     return replace(request, stop=()) if quirks.no_stop and request.stop else request
 
 

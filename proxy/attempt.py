@@ -176,7 +176,7 @@ class Attempt(Try):
 
     def _opening(self, prepared: Prepared) -> client.Opening:
         target = self.target
-        up = headers.upward(self.call.http.headers, self.source.name, stream=prepared.stream)
+        up = headers.upward(self.call.http.headers, self.source.name, stream=prepared.stream, betas=target.quirks.beta_allow_list)
         if prepared.betas and "anthropic-beta" not in self.call.http.headers:
             up.append(("anthropic-beta", prepared.betas))
         url = url_for(target.upstream, prepared.path, target.quirks)

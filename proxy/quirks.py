@@ -70,6 +70,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     user_field: Literal["user", "safety_identifier", "none"] = "user"
     top_k: bool = False
     """Chat upstream that knows ``top_k``."""
+    settings_refused: tuple[Literal["prompt_cache_key", "metadata", "service_tier", "verbosity"], ...] = ()
+    """Settings that it does not know and answers with 400."""
     too_many_stops: Literal["first_four", "refuse"] = "first_four"
     beta_allow_list: tuple[str, ...] | None = None
     """Betas that go up; null: all of them to Anthropic, none of them to Bedrock."""

@@ -17,6 +17,7 @@ from accounts.envelope import Refused, error
 from accounts.keys import ManagementRefused
 from billing.api import router as logs_router
 from billing.model_api import router as models_router
+from upstreams.api import presets as presets_router
 from upstreams.api import router as upstreams_router
 from upstreams.route_api import keys as credentials_router
 from upstreams.route_api import routes as routes_router
@@ -53,6 +54,7 @@ api = NinjaAPI(
 api.add_router("", open_router, auth=None)
 api.add_router("/keys", keys_router)
 api.add_router("/upstreams", upstreams_router)
+api.add_router("/presets", presets_router)
 api.add_router("/models", models_router)
 api.add_router("/routes", routes_router)
 api.add_router("/credentials", credentials_router)

@@ -1,8 +1,10 @@
-"""Well-known providers: which upstream a key in the environment stands for, and which model names lead to it."""
+"""Well-known providers: which preset a key in the environment stands for, and which model names lead to it."""
 
 from typing import Any
 
 import msgspec
+
+from proxy.presets import PRESETS
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -16,28 +18,22 @@ class Provider(msgspec.Struct, frozen=True):
     quirks: dict[str, Any] = {}
 
 
+def _known(variable: str, name: str, *patterns: str) -> Provider:
+    """The provider of the preset `name`."""
+    preset = PRESETS[name]
+    return Provider(variable, name, preset.base_url, preset.dialect, patterns, preset.quirks)
+
+
 PROVIDERS = (
-    Provider(
-        "OPENAI_API_KEY",
-        "openai",
-        "https://api.openai.com/v1",
-        patterns=("gpt-*", "chatgpt-*", "o1*", "o3*", "o4*", "codex-*"),
-        quirks={"supports_developer": True},
-    ),
-    Provider("ANTHROPIC_API_KEY", "anthropic", "https://api.anthropic.com", "anthropic", patterns=("claude-*",)),
-    Provider("OPENROUTER_API_KEY", "openrouter", "https://openrouter.ai/api/v1"),
-    Provider("GROQ_API_KEY", "groq", "https://api.groq.com/openai/v1"),
-    Provider("DEEPSEEK_API_KEY", "deepseek", "https://api.deepseek.com/v1", patterns=("deepseek-*",)),
-    Provider(
-        "GEMINI_API_KEY",
-        "gemini",
-        "https://generativelanguage.googleapis.com/v1beta/openai",
-        patterns=("gemini-*",),
-        quirks={"api_path": "/chat/completions"},
-    ),
-    Provider("MISTRAL_API_KEY", "mistral", "https://api.mistral.ai/v1", patterns=("mistral-*", "magistral-*", "codestral-*", "devstral-*")),
-    Provider("XAI_API_KEY", "xai", "https://api.x.ai/v1", patterns=("grok-*",)),
-    Provider("CEREBRAS_API_KEY", "cerebras", "https://api.cerebras.ai/v1"),
-    Provider("TOGETHER_API_KEY", "together", "https://api.together.xyz/v1"),
-    Provider("FIREWORKS_API_KEY", "fireworks", "https://api.fireworks.ai/inference/v1"),
+    _known("OPENAI_API_KEY", "openai", "gpt-*", "chatgpt-*", "o1*", "o3*", "o4*", "codex-*"),
+    _known("ANTHROPIC_API_KEY", "anthropic", "claude-*"),
+    _known("OPENROUTER_API_KEY", "openrouter"),
+    _known("GROQ_API_KEY", "groq"),
+    _known("DEEPSEEK_API_KEY", "deepseek", "deepseek-*"),
+    _known("GEMINI_API_KEY", "gemini", "gemini-*"),
+    _known("MISTRAL_API_KEY", "mistral", "mistral-*", "magistral-*", "codestral-*", "devstral-*"),
+    _known("XAI_API_KEY", "xai", "grok-*"),
+    _known("CEREBRAS_API_KEY", "cerebras"),
+    _known("TOGETHER_API_KEY", "together"),
+    _known("FIREWORKS_API_KEY", "fireworks"),
 )

@@ -20,7 +20,7 @@ from unfold.decorators import action, display
 
 from proxy.policies import PROMPT_FIELDS
 from upstreams import discovery, health
-from upstreams.forms import CredentialForm, ImportForm, ModelForm
+from upstreams.forms import CredentialForm, ImportForm, ModelForm, UpstreamForm
 from upstreams.models import Dialect, Model, Route, Upstream, UpstreamCredential
 
 COLLAPSED = ("collapse",)
@@ -86,6 +86,7 @@ class CredentialInline(TabularInline):  # type: ignore[misc]  # unfold has no ty
 class UpstreamAdmin(Switchable):
     """Providers' endpoints."""
 
+    form = UpstreamForm
     list_display = ("name", "dialect", "base_url", "state", "priority", "keys", "models")
     list_filter = ("is_active", "dialect")
     search_fields = ("name", "base_url")
@@ -94,7 +95,7 @@ class UpstreamAdmin(Switchable):
     actions_detail = ("import_models", "test_connection")
     readonly_fields = ("created_at", "updated_at")
     fieldsets = (
-        (None, {"fields": ("name", "dialect", "base_url", "is_active", "priority")}),
+        (None, {"fields": ("name", "preset", "dialect", "base_url", "is_active", "priority")}),
         (
             "Authentication",
             {

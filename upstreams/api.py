@@ -11,10 +11,12 @@ from ninja import Router, Schema
 from pydantic import ConfigDict
 
 from accounts.envelope import Refused, data, stored, timestamp, uuid_of
+from proxy.presets import PRESETS, Preset, filled
 from upstreams import credentials, health
 from upstreams.models import Upstream, UpstreamCredential
 
 router = Router(tags=["upstreams"])
+presets = Router(tags=["upstreams"])
 
 FORMATS = {
     "openai": "openai_chat",
@@ -44,6 +46,7 @@ class UpstreamFields(Schema):
     model_config = ConfigDict(strict=True)
 
     name: str | None = None
+    preset: str | None = None
     base_url: str | None = None
     endpoint: str | None = None
     api_key: str | None = None
@@ -81,6 +84,17 @@ class HealthCheck(Schema):
     api_key: str | None = None
     format: str | None = None
     test_model: str | None = None
+
+
+@presets.get("")
+def list_presets(request: HttpRequest) -> dict[str, Any]:
+    """What is known of well-known endpoints: `preset` in a new upstream fills in what it does not say."""
+    return data([_shown_preset(preset) for preset in PRESETS.values()])
+
+
+def _shown_preset(preset: Preset) -> dict[str, Any]:
+    known = {"name": preset.name, "title": preset.title, "base_url": preset.base_url, "format": FORMAT_OF[preset.dialect]}
+    return {**known, "quirks": preset.quirks, **preset.fields}
 
 
 @router.get("")
@@ -174,7 +188,9 @@ def _dialect(word: str) -> str:
 
 
 def _assign(row: Upstream, body: UpstreamFields) -> None:
-    given = body.model_dump(exclude_unset=True, exclude={"api_key", "access_key_id", "format", "endpoint"})
+    given = body.model_dump(exclude_unset=True, exclude={"api_key", "access_key_id", "format", "endpoint", "preset"})
+    if body.preset is not None:
+        given = _with_preset(row, body.preset, given)
     for field, value in given.items():
         if value is not None:
             setattr(row, field, value)
@@ -187,6 +203,16 @@ def _assign(row: Upstream, body: UpstreamFields) -> None:
     if row.dialect == "bedrock" and not row.base_url and row.region:
         row.base_url = f"https://bedrock-runtime.{row.region}.amazonaws.com"
     row.base_url = row.base_url.rstrip("/")
+
+
+def _with_preset(row: Upstream, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The given fields, and the preset's where nothing was given; raises :class:`Refused` for a preset that does not exist."""
+    preset = PRESETS.get(name)
+    if preset is None:
+        raise Refused("invalid_request", f"Preset must be one of {', '.join(PRESETS)}")
+    values = filled(preset, given)
+    row.dialect = values.pop("dialect")
+    return values
 
 
 def _set_credential(row: Upstream, body: UpstreamFields) -> None:

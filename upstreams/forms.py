@@ -6,11 +6,32 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
 
 from accounts.forms import NamesField
+from proxy.presets import PRESETS, filled
 from upstreams import credentials
 from upstreams.models import UpstreamCredential
+
+
+class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only; the admin names model and fields
+    """An upstream; a preset fills in what is left empty."""
+
+    preset = forms.ChoiceField(
+        required=False,
+        choices=[("", "none"), *((preset.name, preset.title) for preset in PRESETS.values())],
+        widget=UnfoldAdminSelectWidget,
+        help_text="A well-known endpoint: sets the dialect, and fills in the address and the peculiarities that you leave empty.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """The fields, with those of the preset."""
+        super().clean()
+        preset = PRESETS.get(self.cleaned_data.pop("preset", ""))
+        if preset is not None:
+            given = {name: value for name, value in self.cleaned_data.items() if name != "dialect"}
+            self.cleaned_data |= filled(preset, given)
+        return self.cleaned_data
 
 
 class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only; the admin names model and fields

@@ -32,15 +32,20 @@ OWN_KEYS = ("pxb_", "pxm_")
 UPSTREAM_REQUEST_IDS = ("request-id", "x-request-id", "x-amzn-requestid", "apim-request-id")
 
 
-def upward(client: Received, dialect: str, *, stream: bool, content_type: str = "application/json") -> list[tuple[str, str]]:
+def upward(
+    client: Received, dialect: str, *, stream: bool, content_type: str = "application/json", betas: tuple[str, ...] | None = None
+) -> list[tuple[str, str]]:
     """The headers of a request to an upstream of ``dialect``, without its credentials.
 
-    ``anthropic-version`` is the client's own, else the first stable one; ``anthropic-beta`` is forwarded as it came.
+    ``anthropic-version`` is the client's own, else the first stable one; ``anthropic-beta`` is forwarded as it came, or those
+    of its entries that ``betas`` allows.
     """
     headers = [("content-type", content_type), ("accept", "text/event-stream" if stream else "application/json")]
     if dialect in ANTHROPIC_FAMILY:
         headers.append(("anthropic-version", client.get("anthropic-version") or ANTHROPIC_VERSION))
         beta = client.get("anthropic-beta")
+        if beta and betas is not None:
+            beta = ",".join(name for each in beta.split(",") if (name := each.strip()) in betas)
         if beta:
             headers.append(("anthropic-beta", beta))
     return headers

@@ -1,6 +1,7 @@
 import pytest
 from django.contrib.messages import get_messages
 
+from proxy.presets import PRESETS
 from tests.support.fake_upstream import json_reply
 from upstreams import credentials, vault
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
@@ -211,3 +212,12 @@ def test_every_page_opens_and_shows_no_secret(admin_client):
             text = response.content.decode()
             assert SECRET not in text
             assert credential.secret_encrypted not in text
+
+
+def test_a_preset_fills_in_what_is_left_empty(admin_client):
+    preset = PRESETS["deepseek-anthropic"]
+    given = {**UPSTREAM, "preset": preset.name, "base_url": "", "quirks": '{"no_stop": true}', **rows("credentials")}
+    response = admin_client.post("/admin/upstreams/upstream/add/", given)
+    assert response.status_code == 302, errors(response)
+    row = Upstream.objects.get()
+    assert (row.base_url, row.dialect, row.quirks) == (preset.base_url, "anthropic", {**preset.quirks, "no_stop": True})

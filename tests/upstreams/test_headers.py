@@ -90,3 +90,11 @@ def test_limits_hints_and_the_upstreams_id_come_down() -> None:
 
 def test_nothing_comes_down_of_an_answer_without_them() -> None:
     assert headers.downward({"content-type": "application/json"}) == []
+
+
+@pytest.mark.parametrize(
+    ("allowed", "sent"), [(None, "one, two,three"), (("three", "one"), "one,three"), ((), None)], ids=["all", "some", "none"]
+)
+def test_only_allowed_betas_go_up(allowed, sent):
+    up = dict(headers.upward(client(anthropic_beta="one, two,three"), "anthropic", stream=False, betas=allowed))
+    assert up.get("anthropic-beta") == sent

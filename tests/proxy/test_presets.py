@@ -1,0 +1,37 @@
+"""The presets: every one is made of things that exist, and they fill in what was not said."""
+
+import pytest
+
+from proxy.dialects import REGISTRY
+from proxy.presets import PRESETS, Preset, filled
+from proxy.quirks import merged
+
+PRESET = Preset(name="p", title="P", base_url="https://p.example/v1", quirks={"images": False, "top_k": True}, fields={"auth_header": "k"})
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_names_a_dialect_and_quirks_that_exist(name: str) -> None:
+    preset = PRESETS[name]
+    assert preset.name == name
+    assert preset.dialect in REGISTRY
+    assert merged(preset.quirks) is not None
+    assert preset.base_url.startswith(("https://", "http://{host}"))
+
+
+def test_a_preset_fills_in_what_was_not_said() -> None:
+    assert filled(PRESET, {"name": "mine"}) == {
+        "dialect": "openai_chat",
+        "base_url": "https://p.example/v1",
+        "auth_header": "k",
+        "name": "mine",
+        "quirks": {"images": False, "top_k": True},
+    }
+
+
+def test_what_was_said_wins_and_quirks_are_merged() -> None:
+    told = filled(PRESET, {"base_url": "https://q", "auth_header": "", "quirks": {"images": True}})
+    assert (told["base_url"], told["auth_header"], told["quirks"]) == ("https://q", "k", {"images": True, "top_k": True})
+
+
+def test_an_address_with_a_gap_is_only_a_hint() -> None:
+    assert "base_url" not in filled(PRESETS["vllm"], {})

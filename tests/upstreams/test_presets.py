@@ -1,0 +1,45 @@
+"""Presets through the management API."""
+
+import uuid
+
+import httpx
+
+from proxy.presets import PRESETS
+
+
+def made(gateway, **fields):
+    """An upstream made by script, as the API shows it."""
+    upstream_id = gateway.api("POST", "/upstreams", json={"name": f"preset-{uuid.uuid4().hex[:8]}", **fields})["id"]
+    return gateway.api("GET", f"/upstreams/{upstream_id}")
+
+
+def test_the_presets_are_listed(gateway):
+    listed = gateway.api("GET", "/presets")
+    assert [preset["name"] for preset in listed] == list(PRESETS)
+    assert next(preset for preset in listed if preset["name"] == "azure-openai") == {
+        "name": "azure-openai",
+        "title": "Azure OpenAI",
+        "base_url": "https://{resource}.openai.azure.com/openai/v1",
+        "format": "openai",
+        "quirks": {"supports_developer": True},
+        "auth_header": "api-key",
+    }
+
+
+def test_a_preset_fills_in_what_is_not_given(gateway):
+    row = made(gateway, preset="deepseek-anthropic", api_key="k")
+    told = {name: row[name] for name in ("base_url", "format", "quirks")}
+    preset = PRESETS["deepseek-anthropic"]
+    assert told == {"base_url": preset.base_url, "format": "anthropic", "quirks": preset.quirks}
+
+
+def test_what_is_given_wins(gateway):
+    row = made(gateway, preset="vllm", base_url="http://127.0.0.1:1/v1", quirks={"top_k": False}, format="openai_responses")
+    assert (row["base_url"], row["format"]) == ("http://127.0.0.1:1/v1", "openai_responses")
+    assert row["quirks"] == {**PRESETS["vllm"].quirks, "top_k": False}
+
+
+def test_a_preset_that_does_not_exist_is_refused(gateway):
+    answer = httpx.post(f"{gateway.url}/api/v1/upstreams", json={"name": "x", "preset": "made-up"}, headers=gateway.management_headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith("Preset must be one of openai, ")
