@@ -1,0 +1,349 @@
+"""The table of docs/translation.md: what becomes of each feature between every two dialects, found out by trying.
+
+``python -m tests.support.feature_table`` writes the file anew. A cell is computed: a client's body with the feature is made ready for
+the target and read again. ``carried``: the same arrives. ``moved``: it arrives in another place or in other words. ``dropped``: the
+rest of the request goes up without it. ``refused``: a 400 that names the field. ``-``: the client's dialect has no words for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from proxy.canonical import (
+    CacheMark,
+    Document,
+    Image,
+    Message,
+    OutputFormat,
+    Part,
+    Reasoning,
+    ReasoningSetting,
+    Request,
+    Source,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+from proxy.dialects import REGISTRY
+from proxy.dialects.base import Destination, Dialect
+from proxy.dialects.bedrock.request import opener
+from proxy.errors import ClientMistake
+from proxy.prepare import Preparer
+
+FILE = Path(__file__).resolve().parent.parent.parent / "docs" / "translation.md"
+KEY = b"the secret of the table"
+NOTHING = "-"
+TITLES = {"anthropic": "Anthropic Messages", "openai_chat": "OpenAI Chat", "openai_responses": "OpenAI Responses", "bedrock": "AWS Bedrock"}
+LETTERS = {"anthropic": "A", "openai_chat": "C", "openai_responses": "R", "bedrock": "B"}
+
+HI = Message("user", (Text("Hi"),))
+SCHEMA = msgspec.Raw(b'{"type":"object","properties":{"trace":{"type":"string"}}}')
+LOOK = Tool(name="look", description="trace", schema=SCHEMA)
+CALL = ToolCall("call_1", "look", '{"trace":1}')
+LOOP = (HI, Message("assistant", (CALL, msgspec.structs.replace(CALL, id="call_2"))))
+
+
+class Feature(msgspec.Struct, frozen=True, kw_only=True):
+    """``fields`` make the canonical request, ``raw`` a client's own body; ``look`` tells what of it is there; ``trace`` betrays it
+    elsewhere in the target's body."""
+
+    title: str
+    look: Callable[[Request], Any]
+    fields: dict[str, Any] = {}
+    raw: dict[str, dict[str, Any]] = {}
+    trace: str = "\0"
+
+
+def said(*parts: Part) -> dict[str, Any]:
+    return {"messages": (Message("user", parts),)}
+
+
+def parts_of(request: Request, kind: type) -> list[Any]:
+    """What parts of a kind say, wherever they stand."""
+    found = [part for message in request.messages for part in message.parts]
+    found += [inner for part in found if isinstance(part, ToolResult) for inner in part.content]
+    return [_told(part) for part in found if isinstance(part, kind)]
+
+
+def _told(part: Any) -> Any:
+    if isinstance(part, Image | Document):
+        return part.source.kind, part.source.value
+    if isinstance(part, ToolCall):
+        return part.kind, part.arguments.replace(" ", "")
+    if isinstance(part, ToolResult):
+        return [inner.text if isinstance(inner, Text) else "media" for inner in part.content]
+    return part.text if isinstance(part, Text | Reasoning) else str(part)
+
+
+def results(*content: Part, is_error: bool = False) -> dict[str, Any]:
+    answered = (ToolResult("call_1", content, is_error=is_error), ToolResult("call_2", (Text("second"),)))
+    return {"messages": (*LOOP, Message("user", answered)), "tools": (LOOK,)}
+
+
+def errors(request: Request) -> list[bool]:
+    return [part.is_error for message in request.messages for part in message.parts if isinstance(part, ToolResult)]
+
+
+def marks(request: Request) -> bool:
+    return any(getattr(part, "cache", None) for message in request.messages for part in message.parts)
+
+
+PICTURE = Image(Source("base64", "trace", "image/png"))
+PAPER = Document(Source("base64", "JVBERi0=", "application/pdf"), filename="a.pdf")
+ANTHROPIC = ("anthropic", "bedrock")
+
+
+def both(value: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return dict.fromkeys(ANTHROPIC, value)
+
+
+FEATURES = (
+    Feature(title="system text", fields={"system": (Text("trace"),)}, look=lambda r: [text.text for text in r.system], trace="trace"),
+    Feature(
+        title="system text amid the conversation",
+        fields={"messages": (HI, Message("system", (Text("trace"),)), Message("assistant", (Text("Yes"),)), HI)},
+        look=lambda r: [message.role for message in r.messages].index("system") if any(m.role == "system" for m in r.messages) else None,
+        trace="trace",
+    ),
+    Feature(title="image, inline", fields=said(PICTURE), look=lambda r: parts_of(r, Image)),
+    Feature(title="image by URL", fields=said(Image(Source("url", "https://e.test/i.png"))), look=lambda r: parts_of(r, Image)),
+    Feature(title="PDF, inline", fields=said(PAPER), look=lambda r: parts_of(r, Document)),
+    Feature(
+        title="PDF by URL",
+        raw={
+            **both(
+                {"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "url", "url": "https://e.test/a"}}]}]}
+            ),
+            "openai_responses": {"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "https://e.test/a"}]}]},
+        },
+        look=lambda r: parts_of(r, Document),
+    ),
+    Feature(
+        title="text document",
+        fields=said(Document(Source("text", "trace", "text/plain"), title="T")),
+        look=lambda r: parts_of(r, Document),
+        trace="trace",
+    ),
+    Feature(
+        title="a vendor's file id",
+        raw={
+            **both({"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "file", "file_id": "f"}}]}]}),
+            "openai_chat": {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
+            "openai_responses": {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
+        },
+        look=lambda r: parts_of(r, Image) + parts_of(r, Document),
+    ),
+    Feature(
+        title="audio",
+        raw={
+            "openai_chat": {
+                "messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]}]
+            }
+        },
+        look=lambda r: [type(part).__name__ for message in r.messages for part in message.parts],
+    ),
+    Feature(title="tools", fields={"tools": (LOOK,)}, look=lambda r: [(t.name, t.description, bytes(t.schema or b"")) for t in r.tools]),
+    Feature(
+        title="strict tools", fields={"tools": (msgspec.structs.replace(LOOK, strict=True),)}, look=lambda r: [t.strict for t in r.tools]
+    ),
+    Feature(
+        title="free-form (custom) tools",
+        raw={
+            "openai_chat": {"tools": [{"type": "custom", "custom": {"name": "trace"}}]},
+            "openai_responses": {"tools": [{"type": "custom", "name": "trace"}]},
+        },
+        look=lambda r: [tool.kind for tool in r.tools],
+        trace="trace",
+    ),
+    Feature(
+        title="tool namespaces",
+        raw={
+            "openai_responses": {
+                "tools": [{"type": "namespace", "name": "ns", "description": "d", "tools": [{"type": "function", "name": "trace"}]}]
+            }
+        },
+        look=lambda r: [tool.namespace for tool in r.tools],
+        trace="ns__trace",
+    ),
+    Feature(
+        title="hosted tools beside others",
+        raw={
+            **both({"tools": [{"name": "f", "input_schema": {"type": "object"}}, {"type": "web_search_20250305", "name": "web_search"}]}),
+            "openai_responses": {"tools": [{"type": "function", "name": "f", "parameters": {}}, {"type": "web_search"}]},
+        },
+        look=lambda r: len(r.tools),
+    ),
+    Feature(title="parallel tool calls", fields=results(Text("trace")), look=lambda r: parts_of(r, ToolCall)),
+    Feature(title="tool results", fields=results(Text("trace")), look=lambda r: parts_of(r, ToolResult)),
+    Feature(title="failed tool results", fields=results(Text("trace"), is_error=True), look=errors, trace="Error"),
+    Feature(title="images in tool results", fields=results(PICTURE), look=lambda r: parts_of(r, ToolResult), trace="trace"),
+    Feature(
+        title="forced tool",
+        fields={"tools": (LOOK,), "tool_choice": ToolChoice(mode="tool", name="look")},
+        look=lambda r: r.tool_choice and r.tool_choice.name,
+    ),
+    Feature(title="at most one call", fields={"tools": (LOOK,), "parallel_calls": False}, look=lambda r: r.parallel_calls is False),
+    Feature(
+        title="a subset of the tools",
+        raw={
+            "openai_chat": {
+                "tools": [{"type": "function", "function": {"name": "a"}}, {"type": "function", "function": {"name": "trace"}}],
+                "tool_choice": {
+                    "type": "allowed_tools",
+                    "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "trace"}}]},
+                },
+            },
+            "openai_responses": {
+                "tools": [{"type": "function", "name": "a", "parameters": {}}, {"type": "function", "name": "trace", "parameters": {}}],
+                "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "trace"}]},
+            },
+        },
+        look=lambda r: r.tool_choice and r.tool_choice.subset,
+        trace="trace",
+    ),
+    Feature(
+        title="JSON schema of the answer",
+        fields={"output": OutputFormat(kind="json_schema", name="n", schema=SCHEMA)},
+        look=lambda r: r.output and r.output.schema,
+    ),
+    Feature(
+        title="JSON object as answer",
+        raw={
+            "openai_chat": {"response_format": {"type": "json_object"}},
+            "openai_responses": {"text": {"format": {"type": "json_object"}}},
+        },
+        look=lambda r: r.output and r.output.kind,
+        trace="JSON object",
+    ),
+    Feature(
+        title="reasoning effort",
+        raw={
+            **both({"output_config": {"effort": "high"}, "max_tokens": 40000}),
+            "openai_chat": {"reasoning_effort": "high"},
+            "openai_responses": {"reasoning": {"effort": "high"}},
+        },
+        look=lambda r: r.reasoning and r.reasoning.effort,
+        trace="thinking",
+    ),
+    Feature(
+        title="thinking budget",
+        fields={"reasoning": ReasoningSetting(mode="budget", budget=9000), "max_tokens": 40000},
+        look=lambda r: r.reasoning and r.reasoning.budget,
+        trace="medium",
+    ),
+    Feature(title="output limit", fields={"max_tokens": 999}, look=lambda r: r.max_tokens),
+    Feature(title="temperature up to 1", fields={"temperature": 0.5}, look=lambda r: r.temperature),
+    Feature(
+        title="temperature above 1",
+        raw={"openai_chat": {"temperature": 1.5}, "openai_responses": {"temperature": 1.5}},
+        look=lambda r: r.temperature,
+        trace='"temperature":1',
+    ),
+    Feature(title="top_p", fields={"top_p": 0.5}, look=lambda r: r.top_p),
+    Feature(title="top_k", raw={**both({"top_k": 5}), "openai_chat": {"top_k": 5}}, look=lambda r: r.top_k),
+    Feature(title="stop sequences, up to four", fields={"stop": ("a", "b")}, look=lambda r: r.stop),
+    Feature(title="seed, penalties, logit bias", raw={"openai_chat": {"seed": 7}}, look=lambda r: r.extra.get("seed")),
+    Feature(
+        title="log probabilities",
+        raw={"openai_chat": {"logprobs": True}, "openai_responses": {"include": ["message.output_text.logprobs"]}},
+        look=lambda r: r.logprobs,
+    ),
+    Feature(title="several answers (n > 1)", raw={"openai_chat": {"n": 2}}, look=lambda r: [demand.field for demand in r.demands]),
+    Feature(title="end user", fields={"end_user": "trace"}, look=lambda r: r.end_user),
+    Feature(
+        title="metadata",
+        raw={"openai_chat": {"metadata": {"a": "b"}}, "openai_responses": {"metadata": {"a": "b"}}},
+        look=lambda r: r.metadata,
+    ),
+    Feature(
+        title="verbosity",
+        raw={"openai_chat": {"verbosity": "low"}, "openai_responses": {"text": {"verbosity": "low"}}},
+        look=lambda r: r.verbosity,
+    ),
+    Feature(
+        title="prompt_cache_key",
+        raw={"openai_chat": {"prompt_cache_key": "k"}, "openai_responses": {"prompt_cache_key": "k"}},
+        look=lambda r: r.prompt_cache_key,
+    ),
+    Feature(title="cache breakpoints", fields=said(Text("Hi", CacheMark()), Text("there")), look=marks),
+    Feature(
+        title="context_management edits", raw=both({"context_management": {"edits": []}}), look=lambda r: r.extra.get("context_management")
+    ),
+    Feature(title="threads", raw=both({"thread": {"type": "create"}}), look=lambda r: [demand.field for demand in r.demands]),
+    Feature(
+        title="previous_response_id",
+        raw={"openai_responses": {"previous_response_id": "resp_1"}},
+        look=lambda r: [demand.field for demand in r.demands],
+    ),
+)
+
+
+def opened(dialect: Dialect, body: dict[str, Any]) -> Preparer:
+    raw = json.dumps(body).encode()
+    return Preparer(dialect, opener("m", stream=False)(raw) if dialect.name == "bedrock" else dialect.open_request(raw), KEY)
+
+
+def destination(target: str) -> Destination:
+    return Destination(model="upstream-model", dialect=target, upstream="up-1")
+
+
+def base(dialect: Dialect, fields: dict[str, Any]) -> dict[str, Any]:
+    """A body that a client of the dialect could send."""
+    request = Request(**{"model": "m", "messages": (HI,), "family": dialect.family, **fields})
+    body: dict[str, Any] = json.loads(dialect.encode_request(request, destination(dialect.name)))
+    return body
+
+
+def cell(feature: Feature, client: str, target: str) -> str:
+    """What becomes of a feature."""
+    sink, source = REGISTRY[client], REGISTRY[target]
+    if feature.raw and client not in feature.raw:
+        return NOTHING
+    preparer = opened(sink, base(sink, feature.fields) | feature.raw.get(client, {}))
+    meant = feature.look(preparer.request)
+    if not meant or meant == feature.look(opened(sink, base(sink, {})).request):
+        return NOTHING
+    try:
+        body = preparer.prepare(source, destination(target)).body
+    except ClientMistake:
+        return "refused"
+    if feature.look(opened(source, json.loads(body)).request) == meant:
+        return "carried"
+    return "moved" if feature.trace in body.decode() else "dropped"
+
+
+def table() -> str:
+    """The document."""
+    pairs = [(client, target) for client in LETTERS for target in LETTERS]
+    head = [f"{LETTERS[client]}→{LETTERS[target]}" for client, target in pairs]
+    rows = [["feature", *head], ["---"] * (len(head) + 1)]
+    rows += [[feature.title, *(cell(feature, *pair) for pair in pairs)] for feature in FEATURES]
+    return TEXT + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+TEXT = """# What is carried between the dialects
+
+This file is written by `python -m tests.support.feature_table`; a test compares it with what the code does. Every cell was
+computed: a client's request with the feature was made ready for an upstream without any quirks, and read again.
+
+A is Anthropic Messages, C is OpenAI Chat Completions, R is OpenAI Responses, B is AWS Bedrock InvokeModel. `A→C`: the client
+speaks A, the upstream C.
+
+- **carried**: the same arrives.
+- **moved**: it arrives in another place, or in other words.
+- **dropped**: the request goes up without it.
+- **refused**: the client gets a 400 that names the field.
+- **-**: the client's dialect has no words for it.
+
+"""
+
+
+if __name__ == "__main__":
+    FILE.write_text(table())
