@@ -211,15 +211,14 @@ class Gate:
 
     def __init__(self, *, per_second: int) -> None:
         self.per_second = per_second
-        self._second = -1
-        self._passed = 0
+        self._passed: deque[float] = deque(maxlen=per_second)
 
     def lets_pass(self, now: float) -> bool:
-        """Whether the event at `now` (seconds) is one of the first of its second."""
-        if int(now) != self._second:
-            self._second, self._passed = int(now), 0
-        self._passed += 1
-        return self._passed <= self.per_second
+        """Whether fewer than `per_second` events have passed in the second before `now` (seconds)."""
+        if len(self._passed) == self.per_second and now - self._passed[0] < 1.0:
+            return False
+        self._passed.append(now)
+        return True
 
 
 _current: Journal | None = None

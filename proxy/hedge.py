@@ -31,10 +31,7 @@ async def race(
     try:
         while True:
             if not running or (attempts.targets and len(running) < AT_ONCE):
-                target = await attempts.next()
-                if target is None:
-                    raise attempts.exhausted()
-                attempt = attempts.sent(new(target))
+                attempt = attempts.sent(new(await _next(attempts)))
                 running[asyncio.ensure_future(begin(attempt))] = attempt
             more = bool(attempts.targets) and len(running) < AT_ONCE
             done, _ = await asyncio.wait(running, timeout=stagger if more else None, return_when=asyncio.FIRST_COMPLETED)
@@ -48,6 +45,13 @@ async def race(
                     attempts.unfit(attempt, mistake)
     finally:
         await _leave(running)
+
+
+async def _next(attempts: Attempts) -> Target:
+    target = await attempts.next()
+    if target is None:
+        raise attempts.exhausted()
+    return target
 
 
 async def _leave(running: dict[asyncio.Task[T], Attempt]) -> None:

@@ -164,7 +164,9 @@ class Pipe:
         out: list[bytes] = []
         for event in events:
             self._note(event)
-            if isinstance(event, Failed):
+            if isinstance(event, Finished):
+                out += [self._sink.framing.write(frame) for frame in self._sink.ending]
+            elif isinstance(event, Failed):
                 out += [self._sink.framing.write(frame) for frame in self._sink.break_off(event.failure, self._relayed)]
         return b"".join(out)
 

@@ -146,6 +146,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         Non-2xx answers. ``decode`` reads anything, also HTML and nothing at all.
     keepalive:
         Bytes that mean nothing, for an idle stream.
+    ending:
+        The frames that end a relayed stream which was complete but for them.
     """
 
     name: str
@@ -167,6 +169,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     decode_error: Callable[[int, Mapping[str, str], bytes], Failure]
     encode_error: Callable[[Failure, str], ErrorBody]
     keepalive: bytes = b": keep-alive\n\n"
+    ending: tuple[Frame, ...] = ()
 
 
 def error_object(body: bytes) -> Any:

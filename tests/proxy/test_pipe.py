@@ -101,3 +101,10 @@ def test_a_stream_that_was_opened_early_is_not_opened_twice() -> None:
         pipe.feed(before)
         pipe.take_over(encoder)
         assert names(opening + pipe.feed(content)) == ["message_start", "content_block_start", "content_block_delta"]
+
+
+def test_a_relayed_chat_stream_without_its_last_line_gets_it() -> None:
+    pipe = relayed()
+    told = pipe.feed(ROLE + TEXT + STOP) + pipe.close()
+    assert told == (ROLE + TEXT + STOP).replace(b'"theirs"', b'"mine"') + DONE
+    assert pipe.outcome == "finished"

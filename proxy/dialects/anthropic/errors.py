@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy import wire
+from proxy.dialects import openai_errors
 from proxy.dialects.base import ErrorBody, error_object
 from proxy.errors import CONTEXT_OVERFLOW, Failure, Kind, kind_for
 
@@ -57,7 +58,11 @@ _MAX_WORDS = 2000
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """The failure behind a non-2xx answer, whatever its body looks like."""
-    message, type_, details = read_error(error_object(body))
+    value = error_object(body)
+    message, type_, details = read_error(value)
+    # Servers that only speak like Anthropic, and whatever stands before them, fail in other shapes.
+    other = openai_errors.told(value)
+    message, type_ = message or other.message, other.code or type_
     return Failure(
         kind=kind_for(status, message, type_),
         message=message or f"The upstream answered with status {status}",

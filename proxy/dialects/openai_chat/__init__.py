@@ -10,7 +10,7 @@ from proxy.dialects.openai_chat.relay import renamed
 from proxy.dialects.openai_chat.request import decode_request, encode_request, open_request, patch_request
 from proxy.dialects.openai_chat.response import decode_response, encode_response
 from proxy.dialects.openai_chat.stream import ChatStreamDecoder, ChatStreamEncoder, break_off, relay
-from proxy.framing.sse import SSE
+from proxy.framing.sse import SSE, Frame
 
 
 def _path(destination: Destination) -> str:  # noqa: ARG001 - the same for every model
@@ -39,6 +39,7 @@ DIALECT = Dialect(
     encoder=ChatStreamEncoder,
     relay=relay,
     break_off=break_off,
+    ending=(Frame(b"[DONE]"),),
     decode_error=decode_error,
     encode_error=encode_error,
 )

@@ -29,6 +29,7 @@ class MessagesDecoder:
         self._unnamed: list[tuple[str, str]] = []
         self._custom: set[str] = set()
         self.system: list[Text] = []
+        self._system_is_plain = False
         self.messages: list[Message] = []
         self._of_role: dict[str, Callable[[shapes.Message, int], None]] = {
             "system": self._system,
@@ -57,7 +58,11 @@ class MessagesDecoder:
         if self.messages:
             if texts:
                 self.messages.append(Message("system", tuple(texts), message.name))
+        elif isinstance(message.content, str) and self._system_is_plain and self.system and texts:
+            # Plain texts are one text with blank lines between them; parts stay blocks of their own.
+            self.system[-1] = Text(f"{self.system[-1].text}\n\n{texts[0].text}")
         else:
+            self._system_is_plain = isinstance(message.content, str)
             self.system += texts
 
     def _user(self, message: shapes.Message, position: int) -> None:

@@ -98,7 +98,7 @@ def _tool(tool: Tool, quirks: Quirks) -> Any:
         shape["description"] = tool.description
     if tool.kind == "custom":
         if tool.format is not None:
-            shape["format"] = tool.format
+            shape["format"] = _nested_format(tool.format)
         whole: dict[str, Any] = {"type": "custom", "custom": shape}
     else:
         if tool.schema is not None:
@@ -109,6 +109,14 @@ def _tool(tool: Tool, quirks: Quirks) -> Any:
     if quirks.cache_markers == "passthrough" and isinstance(tool.cache, CacheMark):
         whole["cache_control"] = tool.cache.native
     return whole
+
+
+def _nested_format(given: msgspec.Raw) -> Any:
+    """The format of a free-form tool: chat keeps a grammar under ``grammar``, where Responses has its fields beside the type."""
+    form = msgspec.json.decode(given)
+    if not isinstance(form, dict) or form.get("type") != "grammar" or "grammar" in form:
+        return given
+    return {"type": "grammar", "grammar": {name: value for name, value in form.items() if name != "type"}}
 
 
 def _choice(choice: ToolChoice, request: Request) -> Any:

@@ -68,6 +68,8 @@ class _Chunk(msgspec.Struct):
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
+_NOTHING = frozenset({b"", b"null"})
+"""Data of frames that say nothing."""
 
 
 class ChatStreamDecoder:
@@ -89,7 +91,7 @@ class ChatStreamDecoder:
 
     def feed(self, frame: Frame) -> list[Event]:
         """The events of one chunk; ``Finished`` waits for ``[DONE]`` or the end of the bytes, because usage may still come."""
-        if self._over or not frame.data:
+        if self._over or frame.data in _NOTHING:
             return []
         try:
             chunk = _CHUNK.decode(frame.data)
