@@ -19,7 +19,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
 from proxy.policies import PROMPT_FIELDS
-from upstreams import discovery, health
+from upstreams import disabling, discovery, health, standing
 from upstreams.forms import CredentialForm, ImportForm, ModelForm, UpstreamForm
 from upstreams.models import Dialect, Model, Route, Upstream, UpstreamCredential
 
@@ -87,7 +87,7 @@ class UpstreamAdmin(Switchable):
     """Providers' endpoints."""
 
     form = UpstreamForm
-    list_display = ("name", "dialect", "base_url", "state", "priority", "keys", "models")
+    list_display = ("name", "dialect", "base_url", "state", "breaker", "priority", "keys", "models")
     list_filter = ("is_active", "dialect")
     search_fields = ("name", "base_url")
     inlines = (CredentialInline,)
@@ -124,6 +124,11 @@ class UpstreamAdmin(Switchable):
             key_count=Count("credentials", filter=Q(credentials__is_active=True, credentials__disabled_reason=""), distinct=True),
             model_count=Count("routes__model", distinct=True),
         )
+
+    @display(description="Circuit breaker")
+    def breaker(self, row: Upstream) -> str:
+        """How it stands in this process; with Redis, in all of them."""
+        return standing.current().breakers.state(str(row.pk)).replace("_", " ")
 
     @display(description="Keys")
     def keys(self, row: Any) -> int:
@@ -323,6 +328,13 @@ class CredentialAdmin(Switchable):
         (None, {"fields": ("upstream", "name", "secret", "access_key_id", ("priority", "is_active"))}),
         ("State", {"fields": ("condition", "disabled_reason", "cooling_until", "last_used_at", "created_at")}),
     )
+
+    @admin.action(description="Activate", permissions=["change"])
+    def activate(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        """Use them, also those that their provider refused or that are cooling."""
+        super().activate(request, rows)
+        for key, upstream in rows.values_list("pk", "upstream_id"):
+            disabling.bring_back(str(key), str(upstream))
 
     @display(description="State", label=STATES)
     def condition(self, row: UpstreamCredential) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
 from ninja import Router, Schema
@@ -106,7 +107,7 @@ def list_upstreams(request: HttpRequest) -> dict[str, Any]:
 @router.post("", response={201: Any})
 def create_upstream(request: HttpRequest, body: UpstreamFields) -> tuple[int, dict[str, Any]]:
     """Make an upstream, with a first credential when a key is given."""
-    row = Upstream()
+    row = Upstream(cooldown_seconds=settings.PXBIN.key_cooldown_seconds)
     with transaction.atomic():
         _assign(row, body)
         if not row.name or not row.base_url:

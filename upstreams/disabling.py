@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from django.db import DatabaseError, connection
 
+from upstreams import standing
 from upstreams.entries import CredentialEntry, UpstreamEntry
 from upstreams.models import UpstreamCredential
 
@@ -55,6 +56,17 @@ def is_refused(credential_id: str) -> bool:
 def forget(credential_id: str) -> None:
     """An admin or a probe brings a key back."""
     _refused.pop(credential_id, None)
+
+
+def bring_back(credential_id: str, upstream_id: str) -> None:
+    """A key works, or an admin says so: whatever kept it out is over. Blocks for the database."""
+    rows = UpstreamCredential.objects.filter(pk=credential_id)
+    if rows.exclude(disabled_reason="").exists():
+        rows.update(disabled_reason="", cooling_until=None)
+    else:
+        rows.exclude(cooling_until=None).update(cooling_until=None)
+    forget(credential_id)
+    standing.current().clear(credential_id, upstream_id)
 
 
 def note_cooling(credential_id: str, until: float) -> None:

@@ -62,7 +62,7 @@ def check(upstream: Upstream, *, allow_link_local: bool = False) -> dict[str, An
     reports = asyncio.run(all_of_them())
     for each, report in zip((credential, *resting), reports, strict=True):
         if each is not None and report["healthy"]:
-            _bring_back(upstream, each)
+            disabling.bring_back(each.id, str(upstream.pk))
     return reports[0]
 
 
@@ -71,17 +71,6 @@ def _resting(upstream: Upstream) -> set[str]:
     known = standing.current().cooldowns
     rows = UpstreamCredential.objects.filter(upstream_id=upstream.pk, is_active=True).values_list("id", "disabled_reason", "cooling_until")
     return {str(identity) for identity, reason, until in rows if reason or until or known.key_until(str(identity))}
-
-
-def _bring_back(upstream: Upstream, credential: CredentialEntry) -> None:
-    """A credential has just worked: whatever kept it out is over."""
-    rows = UpstreamCredential.objects.filter(pk=credential.id)
-    if rows.exclude(disabled_reason="").exists():
-        rows.update(disabled_reason="", cooling_until=None)
-    else:
-        rows.exclude(cooling_until=None).update(cooling_until=None)
-    disabling.forget(credential.id)
-    standing.current().clear(credential.id, str(upstream.pk))
 
 
 def check_unsaved(upstream: Upstream, *, api_key: str, allow_link_local: bool = False) -> dict[str, Any]:

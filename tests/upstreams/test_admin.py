@@ -3,7 +3,7 @@ from django.contrib.messages import get_messages
 
 from proxy.presets import PRESETS
 from tests.support.fake_upstream import json_reply
-from upstreams import credentials, vault
+from upstreams import credentials, standing, vault
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 
 pytestmark = pytest.mark.django_db
@@ -221,3 +221,23 @@ def test_a_preset_fills_in_what_is_left_empty(admin_client):
     assert response.status_code == 302, errors(response)
     row = Upstream.objects.get()
     assert (row.base_url, row.dialect, row.quirks) == (preset.base_url, "anthropic", {**preset.quirks, "no_stop": True})
+
+
+def test_activating_a_key_brings_it_back(admin_client):
+    key = add().credentials.get()
+    key.disabled_reason = "no such key"
+    key.save()
+    path = "/admin/upstreams/upstreamcredential/"
+    assert "disabled" in admin_client.get(path).content.decode()
+    admin_client.post(path, {"action": "activate", "_selected_action": [str(key.pk)]})
+    key.refresh_from_db()
+    assert (key.disabled_reason, key.is_active) == ("", True)
+
+
+def test_the_list_of_upstreams_shows_an_open_circuit_breaker(admin_client):
+    row, known = add(), standing.current()
+    for _ in range(known.breakers.threshold):
+        known.upstream_failed(str(row.pk))
+    assert ">open<" in admin_client.get("/admin/upstreams/upstream/").content.decode()
+    known.upstream_answered(str(row.pk))
+    assert ">closed<" in admin_client.get("/admin/upstreams/upstream/").content.decode()

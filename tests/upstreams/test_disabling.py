@@ -1,0 +1,54 @@
+import pytest
+
+from upstreams import credentials, disabling, standing
+from upstreams.entries import CredentialEntry, UpstreamEntry
+from upstreams.models import Upstream, UpstreamCredential
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def pair():
+    """Two stored keys, and their upstream as requests see it."""
+    row = Upstream.objects.create(name="u", base_url="http://x")
+    keys = []
+    for name in ("first", "second"):
+        key = UpstreamCredential(upstream=row, name=name)
+        credentials.set_secret(key, f"sk-{name}")
+        key.save()
+        keys.append(key)
+    entries = tuple(CredentialEntry(id=str(key.pk), name=key.name) for key in keys)
+    yield keys, UpstreamEntry(id=str(row.pk), name="u", base_url="http://x", dialect="openai_chat", credentials=entries)
+    for entry in entries:
+        disabling.forget(entry.id)
+
+
+def test_a_refused_key_is_out_at_once_and_written_down(pair):
+    (first, _), upstream = pair
+    assert disabling.disable(upstream, upstream.credentials[0], "no such key")
+    assert disabling.is_refused(str(first.pk))
+    disabling.settle()
+    first.refresh_from_db()
+    assert (first.disabled_reason, disabling.is_refused(str(first.pk))) == ("no such key", True)
+
+
+def test_the_last_key_stays(pair):
+    (_, second), upstream = pair
+    assert disabling.disable(upstream, upstream.credentials[0], "no such key")
+    assert not disabling.disable(upstream, upstream.credentials[1], "no such key")
+    disabling.settle()
+    second.refresh_from_db()
+    assert (second.disabled_reason, disabling.is_refused(str(second.pk))) == ("", False)
+
+
+def test_a_key_that_is_brought_back_is_in_and_rested_everywhere(pair):
+    (first, _), upstream = pair
+    disabling.disable(upstream, upstream.credentials[0], "no such key")
+    disabling.note_cooling(str(first.pk), standing.current().cool(f"key:{first.pk}", 60))
+    disabling.settle()
+    first.refresh_from_db()
+    assert first.cooling_until is not None
+    disabling.bring_back(str(first.pk), upstream.id)
+    first.refresh_from_db()
+    assert (first.disabled_reason, first.cooling_until) == ("", None)
+    assert (disabling.is_refused(str(first.pk)), standing.current().cooldowns.key_until(str(first.pk))) == (False, 0)
