@@ -1,0 +1,152 @@
+"""Which target is tried next, told with attempts that never leave the process."""
+
+import pytest
+
+from proxy.attempts import Attempts
+from proxy.errors import ClientMistake, Failure, UpstreamFailed
+from upstreams.entries import CredentialEntry, ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.routing import ANOTHER_CHOSEN, Plan, Target
+from upstreams.standing import Standing
+
+
+class Tried:
+    """What an attempt shows to those who learn from it."""
+
+    def __init__(self, target, received=None):
+        self.target = target
+        self.received = received or {}
+        self.failure = None
+        self.first_token_ns = None
+        self.began_ns = 0
+
+    def failed(self, failure):
+        self.failure = failure
+
+
+def target(name, **fields):
+    upstream = UpstreamEntry(id=name, name=name, base_url="http://x", dialect="openai_chat", retry_base_delay=0.01, **fields)
+    route = RouteEntry(id=f"route-{name}", upstream=upstream)
+    model = ModelEntry(id="m", name="m", routes=(route,))
+    key = CredentialEntry(id=f"key-{name}")
+    return Target(model=model, route=route, upstream=upstream, credential=key, remote_name="r", quirks=upstream.quirks)
+
+
+@pytest.fixture(autouse=True)
+def _no_database(monkeypatch):
+    """What is written down beside the memory has tests of its own."""
+    monkeypatch.setattr("upstreams.disabling.note_cooling", lambda key, until: None)
+
+
+@pytest.fixture
+def standing():
+    return Standing(threshold=100, clock=lambda: 1000.0)
+
+
+def upstream_said(status, kind="upstream_error"):
+    return UpstreamFailed(Failure(kind=kind, status=status, message="so it goes"), answered=True)
+
+
+def no_connection():
+    return UpstreamFailed(Failure(kind="connect", message="No connection"))
+
+
+async def tried(attempts, *errors):
+    """The names of those that are tried while each fails as `errors` say; then who would be next."""
+    names = []
+    for error in errors:
+        chosen = await attempts.next()
+        names.append(chosen.upstream.name)
+        attempts.failed(attempts.sent(Tried(chosen)), error)
+    following = await attempts.next()
+    return names, following and following.upstream.name
+
+
+async def test_every_candidate_once_in_order(standing):
+    attempts = Attempts(Plan([target("a"), target("b")], []), standing, request_id="1")
+    assert await tried(attempts, upstream_said(500), upstream_said(429, "rate_limit")) == (["a", "b"], None)
+
+
+async def test_without_a_byte_of_an_answer_the_same_one_is_tried_once_on_a_fresh_connection(standing):
+    attempts = Attempts(Plan([target("a"), target("b")], []), standing, request_id="1")
+    assert await tried(attempts, no_connection(), no_connection(), upstream_said(500)) == (["a", "a", "b"], None)
+
+
+async def test_a_connection_that_was_renewed_already_is_not_renewed_again(standing):
+    attempts = Attempts(Plan([target("a"), target("b")], []), standing, request_id="1")
+    error = UpstreamFailed(Failure(kind="network", message="broke"), reconnected=True)
+    assert await tried(attempts, error) == (["a"], "b")
+
+
+async def test_retries_come_when_no_other_is_left_and_as_often_as_the_upstream_wants(standing):
+    attempts = Attempts(Plan([target("a", max_retries=2), target("b", max_retries=1)], []), standing, request_id="1")
+    errors = [upstream_said(503, "overloaded")] * 5
+    assert await tried(attempts, *errors) == (["a", "b", "a", "b", "a"], None)
+
+
+@pytest.mark.parametrize("status", [500, 529])
+async def test_other_statuses_are_not_retried(standing, status):
+    attempts = Attempts(Plan([target("a", max_retries=3)], []), standing, request_id="1")
+    assert await tried(attempts, upstream_said(status)) == (["a"], None)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_the_clients_mistake_ends_it_and_cools_nothing(standing, status):
+    attempts = Attempts(Plan([target("a"), target("b")], []), standing, request_id="1")
+    attempt = attempts.sent(Tried(await attempts.next()))
+    with pytest.raises(UpstreamFailed):
+        attempts.failed(attempt, upstream_said(status, "invalid_request"))
+    assert standing.cooldowns.key_until("key-a") == 0
+
+
+@pytest.mark.parametrize(
+    ("cooldown", "received", "until"),
+    [
+        (60, {}, 1060),
+        (60, {"retry-after": "5"}, 1005),
+        (5, {"retry-after": "60"}, 1060),
+        (60, {"retry-after": "0"}, 0),
+        (60, {"x-ratelimit-reset-requests": "20ms"}, 1000.02),
+        (0, {"retry-after": "60"}, 0),
+    ],
+)
+async def test_how_long_a_limited_key_cools(standing, cooldown, received, until):
+    attempts = Attempts(Plan([target("a", cooldown=cooldown)], []), standing, request_id="1")
+    attempts.failed(attempts.sent(Tried(await attempts.next(), received)), upstream_said(429, "rate_limit"))
+    assert standing.cooldowns.until("key-a", "route-a", "a") == pytest.approx(until)
+    assert standing.cooldowns.until("key-a", "another route", "a") == 0
+
+
+async def test_a_refused_credential_of_the_client_says_nothing_of_ours(standing):
+    attempts = Attempts(Plan([target("a", pass_client_credentials=True)], []), standing, request_id="1")
+    error = UpstreamFailed(Failure(kind="authentication", status=401, message="no"), retryable=False, answered=True)
+    attempt = attempts.sent(Tried(await attempts.next()))
+    with pytest.raises(UpstreamFailed):
+        attempts.failed(attempt, error)
+    assert standing.cooldowns.key_until("key-a") == 0
+
+
+async def test_the_client_is_told_of_what_passes_rather_than_of_what_does_not(standing):
+    attempts = Attempts(Plan([target("a"), target("b"), target("c")], []), standing, request_id="1")
+    await tried(attempts, upstream_said(500), upstream_said(429, "rate_limit"), upstream_said(500))
+    assert attempts.exhausted().failure.status == 429
+
+
+async def test_what_cannot_carry_the_request_was_not_tried(standing):
+    attempts = Attempts(Plan([target("a")], []), standing, request_id="1")
+    mistake = ClientMistake("No audio")
+    attempts.unfit(attempts.sent(Tried(await attempts.next())), mistake)
+    assert (await attempts.next(), attempts.tried, attempts.exhausted()) == (None, [], mistake)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "kind"),
+    [
+        (["takes no images"], "invalid_request"),
+        ([ANOTHER_CHOSEN], "invalid_request"),
+        (["takes no images", "other"], "overloaded"),
+        ([], "overloaded"),
+    ],
+)
+def test_why_no_upstream_was_asked(standing, reasons, kind):
+    attempts = Attempts(Plan([], [{"skipped": reason} for reason in reasons]), standing, request_id="1")
+    assert attempts.exhausted().failure.kind == kind
