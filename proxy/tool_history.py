@@ -24,7 +24,7 @@ def repaired(messages: tuple[Message, ...], *, insert: bool) -> tuple[Message, .
     """The messages with every call answered, in place; ``insert`` false refuses unanswered calls instead.
 
     Results move to the head of the run of messages that follows their calls, and system messages behind them.
-    Raises :class:`ClientMistake` for a result without its call and for a second result of one call.
+    Raises :class:`ClientMistake` for a result without its call, for a second result of one call and for two calls of one id.
     """
     if not any(isinstance(part, ToolCall | ToolResult) for message in messages for part in message.parts):
         return messages
@@ -38,7 +38,7 @@ def repaired(messages: tuple[Message, ...], *, insert: bool) -> tuple[Message, .
             out += run
             position = turn_end
             continue
-        calls = {part.id: part for message in run for part in message.parts if isinstance(part, ToolCall)}
+        calls = _calls(run)
         out += run
         position = _run_end(messages, turn_end, assistant=False)
         out += _answered(calls, messages[turn_end:position], insert=insert)
@@ -50,6 +50,18 @@ def has_unanswered(messages: tuple[Message, ...]) -> bool:
     parts = [part for message in messages for part in message.parts]
     results = {part.call_id for part in parts if isinstance(part, ToolResult)}
     return any(isinstance(part, ToolCall) and part.id not in results for part in parts)
+
+
+def _calls(run: tuple[Message, ...]) -> dict[str, ToolCall]:
+    """The calls of an assistant's run of messages, by id."""
+    calls: dict[str, ToolCall] = {}
+    for message in run:
+        for part in message.parts:
+            if isinstance(part, ToolCall):
+                if part.id in calls:
+                    raise ClientMistake(f"messages: the tool call id {part.id!r} stands twice in one turn", param="messages")
+                calls[part.id] = part
+    return calls
 
 
 def _run_end(messages: tuple[Message, ...], start: int, *, assistant: bool) -> int:

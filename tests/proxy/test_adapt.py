@@ -25,6 +25,7 @@ from proxy.canonical import (
 from proxy.dialects.base import Destination, Traits
 from proxy.errors import ClientMistake
 from proxy.quirks import Quirks
+from proxy.tool_history import repaired
 
 CHAT = Traits(tool_name_limit=64)
 STRICT = Traits(tool_name_limit=128, strict_call_ids=True, tool_subsets=False)
@@ -280,3 +281,9 @@ class TestQuirks:
         reply = Response(id="1", model="up", parts=(ToolCall("a", "json_output", '{"x":1}'),), finish=Finish(reason="tool_calls"))
         assert adapted.restorer is not None
         assert adapted.restorer.response(reply) == Response(id="1", model="up", parts=(Text('{"x":1}'),), finish=Finish(reason="end"))
+
+
+def test_two_calls_of_one_id_in_a_turn_are_refused() -> None:
+    calls = Message("assistant", (ToolCall("x", "a", "{}"), ToolCall("x", "b", "{}")))
+    with pytest.raises(ClientMistake, match="the tool call id 'x' stands twice in one turn"):
+        repaired((Message("user", (Text("Hi"),)), calls), insert=True)

@@ -257,3 +257,9 @@ def test_names_in_pieces_are_joined_where_the_quirk_says_so() -> None:
 
 def test_every_quirk_is_shown() -> None:
     assert sorted({case[0] for case in CASES} | set(ELSEWHERE)) == sorted(field.name for field in msgspec.structs.fields(Quirks))
+
+
+def test_a_grammar_lies_where_chat_has_it() -> None:
+    patch = Tool(name="patch", kind="custom", format=msgspec.Raw(b'{"type":"grammar","syntax":"lark","definition":"start: A"}'))
+    told = body(CHAT, {"supports_custom_tools": True}, tools=(patch,))["tools"][0]["custom"]
+    assert told == {"name": "patch", "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: A"}}}
