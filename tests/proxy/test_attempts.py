@@ -22,6 +22,9 @@ class Tried:
     def failed(self, failure):
         self.failure = failure
 
+    def mends(self, failure):
+        return False
+
 
 def target(name, **fields):
     upstream = UpstreamEntry(id=name, name=name, base_url="http://x", dialect="openai_chat", retry_base_delay=0.01, **fields)
