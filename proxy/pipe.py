@@ -139,7 +139,7 @@ class Pipe:
         for event in events:
             if plain and self.has_content and event.__class__ is PartDelta:
                 # Nearly every event of a stream; nothing about it is held, restored or bound.
-                self.output_chars += len(event.text)  # type: ignore[union-attr]
+                self.output_chars += len(event.text)
                 out += [write(frame) for frame in encode(event)]
                 continue
             self._note(event)
