@@ -25,7 +25,7 @@ from accounts import keys, limits
 from accounts.keys import Key
 from billing import prices
 from billing.metering import Outcome
-from proxy import admission, counting, enforcement, needs, wire
+from proxy import admission, counting, enforcement, needs, trace, wire
 from proxy.attempt import Attempt, Call, Try
 from proxy.attempts import Attempts
 from proxy.callers import presented_key
@@ -93,6 +93,7 @@ class Exchange:
         self.hedge_after: float | None = None
         self.told = False
         self.failure: Failure | None = None
+        self.traced = False
 
     # --- admit and plan ----------------------------------------------------------------------------------------------
 
@@ -125,6 +126,7 @@ class Exchange:
         """Choose the targets, the best first."""
         self.call.enforcing = enforcement.of(self.http, self.call.envelope, found.model)
         asked = self.needs(found)
+        self.traced = needs.traced(self.http, key)
         if upstream := needs.chosen(self.http, key):
             asked = msgspec.structs.replace(asked, upstream=upstream)
         self.session = asked.session
@@ -297,13 +299,9 @@ class Exchange:
         shown = self.shown_headers(attempt) if attempt is not None and attempt.failure is None else []
         if not settings.PXBIN.response_headers:
             return shown
-        own = [("x-pxbin-request-id", self.http.request_id), ("x-pxbin-attempts", str(len(self.tried)))]
-        if attempt is not None:
-            own += [
-                ("x-pxbin-upstream", attempt.target.upstream.name),
-                ("x-pxbin-model", attempt.target.remote_name),
-                ("x-pxbin-overhead-ms", f"{(self.tried[0].began_ns - self.http.started_ns) / 1e6:.2f}"),
-            ]
+        own = trace.headers(self.tried, request_id=self.http.request_id, started_ns=self.http.started_ns)
+        if self.traced:
+            own.append((needs.TRACE_HEADER, trace.decision(self.tried, self.planned().skips)))
         return shown + own
 
     def shown_headers(self, attempt: Try) -> list[tuple[str, str]]:

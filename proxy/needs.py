@@ -17,6 +17,8 @@ from upstreams.routing import Needs
 
 CHOICE_HEADER = "x-pxbin-upstream"
 """A request header by which keys that may choose name one upstream (or give its id)."""
+TRACE_HEADER = "x-pxbin-trace"
+"""A request header by which the same keys ask for the routing decision, in a reply header of the same name."""
 BYTES_PER_TOKEN = 4
 _STABLE_BYTES = 65_536
 _list = msgspec.json.Decoder(list[msgspec.Raw])
@@ -50,6 +52,14 @@ def chosen(http: HttpRequest, key: Key) -> str:
     if upstream and not key.may_choose_upstream:
         raise ClientMistake("This API key may not choose an upstream", kind="permission", param=CHOICE_HEADER)
     return upstream
+
+
+def traced(http: HttpRequest, key: Key) -> bool:
+    """Whether the caller wants to see how its request was routed; raises like :func:`chosen`."""
+    wanted = TRACE_HEADER in http.headers
+    if wanted and not key.may_choose_upstream:
+        raise ClientMistake("This API key may not trace requests", kind="permission", param=TRACE_HEADER)
+    return wanted
 
 
 def _named_session(call: Call) -> str | None:

@@ -12,7 +12,7 @@ from ninja.parser import Parser
 
 from accounts.api import open_router
 from accounts.api import router as keys_router
-from accounts.api_auth import management_key
+from accounts.api_auth import ManagementAuth
 from accounts.envelope import Refused, error
 from accounts.keys import ManagementRefused
 from billing.api import router as logs_router
@@ -48,7 +48,7 @@ api = NinjaAPI(
     title="pxbin management API",
     version="1",
     description="Keys, upstreams, models and logs by script. Use a `pxm_` key as the bearer token.",
-    auth=management_key,
+    auth=ManagementAuth(),
     urls_namespace="api-v1",
 )
 api.add_router("", open_router, auth=None)

@@ -1,6 +1,7 @@
 """The rules of routing with a real gateway: cooldowns, keys, retries, deadlines, affinity, headers, races, cancellation."""
 
 import asyncio
+import json
 import os
 import random
 import time
@@ -190,6 +191,10 @@ def test_only_keys_that_may_choose_an_upstream(gateway, upstream, second_upstrea
     assert ask(gateway, name, **chosen).answer.headers["x-pxbin-upstream"] == f"{name}-well"
     assert (len(upstream.requests), len(second_upstream.requests)) == (0, 1)
     assert ask(gateway, name, **{**chosen, "x-pxbin-upstream": "none"}).answer.status_code == 400
+    assert ask(gateway, name, **{"x-pxbin-trace": "1"}).answer.status_code == 403
+    traced = json.loads(ask(gateway, name, **chosen, **{"x-pxbin-trace": "1"}).answer.headers["x-pxbin-trace"])
+    assert [each["upstream"] for each in traced["tried"]] == [f"{name}-well"]
+    assert [each["skipped"] for each in traced["skipped"]] == ["another upstream was chosen"]
 
 
 def test_headers_can_be_switched_off(upstream):

@@ -1,0 +1,55 @@
+"""The gateway's own reply headers: who answered, after how many tries, and on request the whole decision."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from proxy import wire
+from proxy.attempt import Try
+
+LONGEST = 4096
+"""Characters of a trace; servers and clients bound headers at 8 KiB and more."""
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+
+
+def headers(tried: Sequence[Try], *, request_id: str, started_ns: int) -> list[tuple[str, str]]:
+    """``X-Pxbin-*`` of an answer; those of an upstream only where one was called."""
+    own = [("x-pxbin-request-id", request_id), ("x-pxbin-attempts", str(len(tried)))]
+    if tried:
+        target = tried[-1].target
+        own += [
+            ("x-pxbin-upstream", printable(target.upstream.name)),
+            ("x-pxbin-model", printable(target.remote_name)),
+            ("x-pxbin-overhead-ms", f"{(tried[0].began_ns - started_ns) / 1e6:.2f}"),
+        ]
+    return own
+
+
+def decision(tried: Sequence[Try], skips: Sequence[dict[str, Any]]) -> str:
+    """The routing decision as one line of ASCII JSON: what was tried, in order, and what was put back or left out, and why."""
+    shown = {"tried": [_shown(each) for each in tried], "skipped": list(skips)}
+    return _UNPRINTABLE.sub(lambda match: "".join(f"\\u{unit:04x}" for unit in _units(match[0])), wire.encode(shown).decode())[:LONGEST]
+
+
+def printable(text: str) -> str:
+    """``text`` as a header value can hold it."""
+    return _UNPRINTABLE.sub("?", text)
+
+
+def _units(character: str) -> list[int]:
+    encoded = character.encode("utf-16-be", "surrogatepass")
+    return [int.from_bytes(encoded[at : at + 2], "big") for at in range(0, len(encoded), 2)]
+
+
+def _shown(tried: Try) -> dict[str, Any]:
+    target = tried.target
+    return {
+        "upstream": target.upstream.name,
+        "key": target.credential.name or target.credential.id if target.credential else "",
+        "model": target.remote_name,
+        "status": tried.status,
+        "outcome": tried.outcome or "running",
+        "error": tried.failure.kind if tried.failure else None,
+    }

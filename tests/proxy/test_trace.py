@@ -1,0 +1,25 @@
+"""The gateway's own reply headers."""
+
+import json
+
+from proxy import trace
+
+
+def test_a_trace_is_one_line_of_ascii_that_json_reads_back() -> None:
+    skips = [{"upstream": "Zürich \U0001f600\n", "skipped": "cooling for 3.0 s"}]
+    told = trace.decision([], skips)
+    assert told.isascii()
+    assert "\n" not in told
+    assert json.loads(told) == {"tried": [], "skipped": skips}
+
+
+def test_a_trace_is_bounded() -> None:
+    assert len(trace.decision([], [{"skipped": "x" * 10_000}])) == trace.LONGEST
+
+
+def test_names_cannot_break_a_header() -> None:
+    assert trace.printable("a\r\nset-cookie: b é") == "a??set-cookie: b ?"
+
+
+def test_a_request_that_called_nobody_names_nobody() -> None:
+    assert trace.headers([], request_id="r", started_ns=0) == [("x-pxbin-request-id", "r"), ("x-pxbin-attempts", "0")]
