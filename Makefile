@@ -26,7 +26,7 @@ test: $(DEV_STAMP) $(NODE_STAMP) ## Run every test, small sizes (ARGS="tests/pro
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 proof: $(DEV_STAMP) $(NODE_STAMP) ## Run the same tests in full sizes, one after the other
-	@PXBIN_TEST_SIZE=proof $(BIN)/python -m pytest $(ARGS)
+	@PXBIN_TEST_SIZE=proof $(BIN)/python -m pytest --timeout 3600 $(ARGS)
 
 check: $(DEV_STAMP) ## Check style, types, imports, migrations and settings
 	@$(BIN)/ruff check .
