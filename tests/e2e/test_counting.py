@@ -1,0 +1,61 @@
+"""`count_tokens` through a real gateway: asked of the upstream, or estimated."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.support.fake_upstream import FakeUpstream, json_reply
+from tests.support.gateway import Gateway
+
+ASK = {"messages": [{"role": "user", "content": "Hello, world"}], "tools": [{"name": "f", "input_schema": {"type": "object"}}]}
+
+
+def model(gateway: Gateway, upstream: FakeUpstream, form: str) -> str:
+    name = f"counted-{upstream.url.rpartition(':')[2]}"
+    made = gateway.api("POST", "/upstreams", json={"name": name, "base_url": upstream.url, "api_key": "k", "format": form})
+    gateway.api("POST", "/models", json={"name": name, "upstream_id": made["id"], "remote_name": "theirs"})
+    return name
+
+
+def count(gateway: Gateway, name: str, **fields: object) -> httpx.Response:
+    url = f"{gateway.url}/v1/messages/count_tokens"
+    return httpx.post(url, headers=gateway.client_headers, json={"model": name, **ASK, **fields}, timeout=30)
+
+
+def test_an_anthropic_upstream_is_asked(gateway: Gateway, upstream: FakeUpstream) -> None:
+    name = model(gateway, upstream, "anthropic")
+    upstream.reply(json_reply({"input_tokens": 42}))
+    assert count(gateway, name).json() == {"input_tokens": 42}
+    assert [(each.path, each.json()) for each in upstream.requests] == [("/v1/messages/count_tokens", {"model": "theirs", **ASK})]
+
+
+def test_a_responses_upstream_is_asked_in_its_own_words(gateway: Gateway, upstream: FakeUpstream) -> None:
+    name = model(gateway, upstream, "openai_responses")
+    upstream.reply(json_reply({"object": "response.input_tokens", "input_tokens": 17}))
+    assert count(gateway, name).json() == {"input_tokens": 17}
+    asked = upstream.requests[0]
+    assert (asked.path, asked.json()["model"], sorted(asked.json())) == (
+        "/v1/responses/input_tokens",
+        "theirs",
+        ["input", "model", "tools"],
+    )
+
+
+def test_a_chat_upstream_is_not_asked(gateway: Gateway, upstream: FakeUpstream) -> None:
+    name = model(gateway, upstream, "openai")
+    assert count(gateway, name).json() == {"input_tokens": 275}
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("reply", [json_reply({}, status=404), json_reply({"error": "gone"}, status=500), json_reply({"no": "count"})])
+def test_an_upstream_that_cannot_count_is_passed_over(gateway: Gateway, upstream: FakeUpstream, reply: object) -> None:
+    name = model(gateway, upstream, "anthropic")
+    upstream.reply(reply)  # type: ignore[arg-type]
+    assert count(gateway, name).json() == {"input_tokens": 275}
+
+
+def test_what_makes_no_sense_is_refused(gateway: Gateway, upstream: FakeUpstream) -> None:
+    name = model(gateway, upstream, "openai")
+    refused = count(gateway, name, messages="no list")
+    assert (refused.status_code, refused.json()["error"]["type"]) == (400, "invalid_request_error")
