@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from pxbin_site.http1.head import Head
-
-if TYPE_CHECKING:
-    from pxbin_site.http1.connection import Connection
+from pxbin_site.http1.limits import Limits
 
 logger = logging.getLogger("pxbin.server")
 access = logging.getLogger("pxbin.access")
@@ -33,6 +31,49 @@ class MisuseError(RuntimeError):
     """The application did not keep to ASGI."""
 
 
+class Line(Protocol):
+    """What a cycle needs of the connection that it answers on."""
+
+    loop: asyncio.AbstractEventLoop
+    limits: Limits
+    keep_alive: bool
+    paused: bool
+
+    @property
+    def application(self) -> Callable[..., Awaitable[None]]:
+        """The ASGI application."""
+
+    @property
+    def server(self) -> Any:
+        """The server: ``draining``, ``access_log`` and ``common_headers`` are read."""
+
+    @property
+    def client(self) -> Any:
+        """The peer's address, as ASGI has it."""
+
+    @property
+    def server_name(self) -> Any:
+        """Our own address, as ASGI has it."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+    async def writable(self) -> None:
+        """Wait until the client has read enough."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
+
+    def refuse(self, status: int, message: str, head: Head | None = None) -> None:
+        """Answer with an error of the server's own."""
+
+    def cycle_ended(self, cycle: Cycle) -> None:
+        """The application has returned."""
+
+    def response_done(self, cycle: Cycle) -> None:
+        """The answer is complete."""
+
+
 class Cycle:
     """Runs the application for one request. The body is complete before it starts.
 
@@ -45,7 +86,7 @@ class Cycle:
         "connection", "head",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection, head: Head, body: bytes) -> None:
+    def __init__(self, connection: Line, head: Head, body: bytes) -> None:
         self.connection = connection
         self.head = head
         self._body: bytes | None = body
