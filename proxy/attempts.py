@@ -31,11 +31,13 @@ PASSING = frozenset({"rate_limit", "overloaded"})
 class Attempts:
     """The tries of one request. ``tried`` holds those that were sent, in order."""
 
-    def __init__(self, plan: Plan, standing: Standing, *, request_id: str) -> None:
+    def __init__(self, plan: Plan, standing: Standing, *, request_id: str, session: str | None = None) -> None:
+        """``session``: which turns belong together, where that is known."""
         self.tried: list[Try] = []
         self.skips = plan.skips
         self._standing = standing
         self._request_id = request_id
+        self._session = session
         self._waiting = list(plan.targets)
         self._again: list[Target] = []
         self._rounds = 0
@@ -55,8 +57,11 @@ class Attempts:
         if not self._waiting:
             return None
         target = self._waiting.pop(0)
-        self._standing.breakers.probes(target.upstream.id)
-        self._standing.sent(target.upstream.id, target.key_id)
+        self._standing.sent(
+            **_subject(target),
+            has_others=len(target.upstream.credentials) > 1,
+            session=None if self._session is None else session_of(self._session, target.model),
+        )
         return target
 
     async def _begin_round(self) -> None:
@@ -110,6 +115,10 @@ class Attempts:
 
     def _learn(self, attempt: Try, found: Verdict, failure: Failure) -> None:
         standing, target = self._standing, attempt.target
+        if found.elsewhere:
+            standing.left(**_subject(target))  # it was no proof that it works; what is worse follows
+        else:
+            standing.began(**_subject(target))  # who finds a mistake in the request works
         if found.counts:
             standing.upstream_failed(target.upstream.id)
         seconds = target.upstream.cooldown if target.model.cooldown_seconds is None else target.model.cooldown_seconds
@@ -138,12 +147,26 @@ class Attempts:
         if target.credential is not None:
             disabling.note_cooling(target.credential.id, max(until, self._standing.cooldowns.key_until(target.credential.id)))
 
-    def succeeded(self, attempt: Try, session: str | None) -> None:
-        """A target has answered."""
+    def began(self, attempt: Try) -> None:
+        """A target's answer has begun: what had rested of it works again, and its session stays there."""
+        if attempt.failure is not None:
+            return  # it has broken off in the same moment
+        target = attempt.target
+        self._standing.began(**_subject(target))
+        if self._session is not None:
+            self._standing.served(target.key_id, session_of(self._session, target.model))
+
+    def left(self, attempt: Try) -> None:
+        """An attempt was given up without a word on its target: its client has left, or another candidate was faster."""
+        if attempt.outcome is None:
+            self._standing.left(**_subject(attempt.target))
+        attempt.cancelled()
+
+    def succeeded(self, attempt: Try) -> None:
+        """A target has answered to the end."""
         target, standing = attempt.target, self._standing
+        self.began(attempt)
         standing.upstream_answered(target.upstream.id)
-        if session is not None:
-            standing.served(target.key_id, session_of(session, target.model))
         if attempt.first_token_ns is not None:
             standing.first_token(target.route.id, (attempt.first_token_ns - attempt.began_ns) / 1e9)
 
@@ -167,3 +190,8 @@ class Attempts:
         if reasons and all(reason.startswith("takes no ") for reason in reasons):
             return ClientMistake(f"No upstream of this model can serve the request: {'; '.join(reasons)}")
         return GatewayError(Failure(kind="overloaded", message="No upstream is available for this model"))
+
+
+def _subject(target: Target) -> dict[str, str]:
+    """Whom standing is to remember something of."""
+    return {"upstream": target.upstream.id, "key": target.key_id, "route": target.route.id}

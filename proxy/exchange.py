@@ -88,7 +88,6 @@ class Exchange:
         self.record = Record(http, dialect.name)
         self.lease = limits.UNLIMITED
         self.attempts: Attempts | None = None
-        self.session: str | None = None
         self.deadline: float | None = None
         self.hedge_after: float | None = None
         self.told = False
@@ -129,7 +128,6 @@ class Exchange:
         self.traced = needs.traced(self.http, key)
         if upstream := needs.chosen(self.http, key):
             asked = msgspec.structs.replace(asked, upstream=upstream)
-        self.session = asked.session
         if found.model.timeout_seconds:
             self.deadline = asyncio.get_running_loop().time() + found.model.timeout_seconds
         if found.model.hedge_after_ms is not None:
@@ -142,7 +140,7 @@ class Exchange:
             allowed=lambda name: keys.may_use(key, name),
             price_of=prices.compared,
         )
-        self.attempts = Attempts(planned, standing.current(), request_id=self.http.request_id)
+        self.attempts = Attempts(planned, standing.current(), request_id=self.http.request_id, session=asked.session)
 
     def needs(self, found: catalog.Found) -> routing.Needs:
         """What the request asks of its target."""
@@ -210,8 +208,8 @@ class Exchange:
         attempts = self.planned()
         async with self.in_time():
             if self.hedge_after is not None:
-                _, begun = await race(attempts, self.attempt, self.begin_stream, stagger=self.hedge_after)
-                self.told = True
+                attempt, begun = await race(attempts, self.attempt, self.begin_stream, stagger=self.hedge_after)
+                self.begun(attempt)
                 return begun
             while (target := await attempts.next()) is not None:
                 attempt = self.attempt(target)
@@ -223,9 +221,14 @@ class Exchange:
                 except ClientMistake as mistake:
                     attempts.unfit(attempt, mistake)
                 else:
-                    self.told = True
+                    self.begun(attempt)
                     return first, pieces
         raise attempts.exhausted()
+
+    def begun(self, attempt: Try) -> None:
+        """The client's stream begins with an attempt's first meaningful event."""
+        self.told = True
+        self.planned().began(attempt)
 
     def attempt(self, target: Target) -> Attempt:
         """A try of ``target``."""
@@ -259,7 +262,7 @@ class Exchange:
     def ended(self, attempt: Try) -> None:
         """An answer is complete, or broke off after its first event: record it, before its last bytes are sent."""
         if attempt.failure is None:
-            self.planned().succeeded(attempt, self.session)
+            self.planned().succeeded(attempt)
             self.write("finished", status=200)
         else:
             self.planned().broke_off(attempt)
@@ -277,7 +280,7 @@ class Exchange:
     def abandon(self, error: BaseException) -> None:
         """The client has left, or a defect ended the request."""
         for attempt in self.tried:
-            attempt.cancelled()
+            self.planned().left(attempt)
         if isinstance(error, Exception):
             self.write("failed", status=200 if self.told else 500, failure=INTERNAL)
         else:

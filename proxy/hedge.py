@@ -44,7 +44,7 @@ async def race(
                 except ClientMistake as mistake:
                     attempts.unfit(attempt, mistake)
     finally:
-        await _leave(running)
+        await _leave(attempts, running)
 
 
 async def _next(attempts: Attempts) -> Target:
@@ -54,7 +54,7 @@ async def _next(attempts: Attempts) -> Target:
     return target
 
 
-async def _leave(running: dict[asyncio.Task[T], Attempt]) -> None:
+async def _leave(attempts: Attempts, running: dict[asyncio.Task[T], Attempt]) -> None:
     """End the attempts that have lost, and close what they have opened."""
     for task in running:
         task.cancel()
@@ -62,4 +62,4 @@ async def _leave(running: dict[asyncio.Task[T], Attempt]) -> None:
         if isinstance(late, tuple):  # it began its stream in the same moment as the winner
             await late[1].aclose()
     for loser in running.values():
-        loser.cancelled()
+        attempts.left(loser)

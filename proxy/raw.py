@@ -130,7 +130,7 @@ class Relay(Exchange):
     async def tell(self) -> AsyncGenerator[bytes | JsonBytes, None]:
         """The pieces of the answer; a whole one is its only piece."""
         try:
-            attempt, first, pieces = await self.begun()
+            attempt, first, pieces = await self.first()
             async with aclosing(pieces):
                 if attempt.is_whole:
                     yield self.answer(attempt, first)
@@ -148,7 +148,7 @@ class Relay(Exchange):
             self.abandon(error)
             raise
 
-    async def begun(self) -> tuple[RawTry, bytes, AsyncGenerator[bytes, None]]:
+    async def first(self) -> tuple[RawTry, bytes, AsyncGenerator[bytes, None]]:
         """The first target that answers, the first bytes of its answer, and the others."""
         attempts: Attempts = self.planned()
         order = self.endpoint.order(self.http, self.asked)
@@ -163,7 +163,7 @@ class Relay(Exchange):
                 except ClientMistake as mistake:
                     attempts.unfit(attempt, mistake)
                 else:
-                    self.told = True
+                    self.begun(attempt)
                     return attempt, first, pieces
         raise attempts.exhausted()
 

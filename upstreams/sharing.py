@@ -1,21 +1,27 @@
 """How processes tell one another, through Redis, what cools, what is broken, and which key a session has.
 
-Requests never wait for Redis: a change is laid into a queue, and a task sends it. What a process needs that starts later is
-kept in Redis for as long as it holds. While Redis is away every process goes on with what it knows; afterwards it reads
-everything anew. Keys that a provider refuses travel by the database (:mod:`upstreams.disabling`).
+Requests never wait for Redis: a change is laid into a queue, where the newest of its kind and subject replaces the older one,
+and a task sends what has gathered. What a process needs that starts later is kept in Redis for as long as it holds. While
+Redis is away, or does not answer, every process goes on with what it knows; afterwards it reads everything anew and tells what
+it knows again, for Redis may have forgotten it. Keys that a provider refuses travel by the database
+(:mod:`upstreams.disabling`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import uuid
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from upstreams.standing import AFFINITY_SECONDS, Change, Standing
@@ -25,7 +31,13 @@ logger = logging.getLogger("pxbin.sharing")
 CHANNEL = "pxbin:standing"
 AGAIN_SECONDS = 0.5
 """Between two tries to reach Redis."""
-MOST_WAITING = 20_000
+BETWEEN_SECONDS = 0.05
+"""Between two messages of a busy process: what happens meanwhile goes together."""
+PATIENCE_SECONDS = 2.0
+"""How long Redis may take for an answer; then it counts as away."""
+SILENCE_SECONDS = 5.0
+"""How long the channel may be silent before Redis is asked whether it is there."""
+MOST_WAITING = 60_000
 """Changes that wait for Redis; the oldest go first, they matter least."""
 PAGE = 500
 
@@ -45,10 +57,14 @@ class Sharing:
     """One process's share in the common standing. ``start`` and ``stop`` belong to its event loop."""
 
     def __init__(self, url: str, standing: Standing) -> None:
-        self._redis = Redis.from_url(url, socket_connect_timeout=2.0, health_check_interval=5)
+        # No silent second try: after a broken connection everything has to be read anew.
+        self._redis = Redis.from_url(
+            url, socket_connect_timeout=PATIENCE_SECONDS, socket_timeout=PATIENCE_SECONDS, retry=Retry(NoBackoff(), 0)
+        )
         self._standing = standing
         self._origin = uuid.uuid4().hex
-        self._waiting: deque[Change] = deque(maxlen=MOST_WAITING)
+        self._waiting: dict[tuple[str, str], Change] = {}
+        self._lock = threading.Lock()
         self._news = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,39 +89,61 @@ class Sharing:
 
     def _tell(self, change: Change) -> None:
         """From any thread."""
-        self._waiting.append(change)
+        self._put(change)
         self._loop.call_soon_threadsafe(self._news.set)
+
+    def _put(self, change: Change) -> None:
+        with self._lock:
+            self._waiting.pop((change.kind, change.subject), None)  # the newest stands behind what came before it
+            self._waiting[change.kind, change.subject] = change
+            if len(self._waiting) > MOST_WAITING:
+                del self._waiting[next(iter(self._waiting))]
+
+    def _take_waiting(self) -> list[Change]:
+        with self._lock:
+            names = [name for name, _ in zip(self._waiting, range(PAGE), strict=False)]
+            return [self._waiting.pop(name) for name in names]
+
+    def _put_back(self, changes: Sequence[Change]) -> None:
+        """What could not be sent waits in front again, except what has been overtaken."""
+        with self._lock:
+            late = {(each.kind, each.subject): each for each in changes if (each.kind, each.subject) not in self._waiting}
+            self._waiting = late | self._waiting
 
     async def _send_all(self) -> None:
         while True:
             await self._news.wait()
             self._news.clear()
-            while self._waiting:
-                change = self._waiting[0]
+            while changes := self._take_waiting():
                 try:
-                    await self.send(change)
+                    await self.send(changes)
                 except (RedisError, OSError) as error:
+                    self._put_back(changes)
                     self._away(error)
                     await asyncio.sleep(AGAIN_SECONDS)
                 else:
-                    if self._waiting and self._waiting[0] is change:
-                        self._waiting.popleft()
+                    await asyncio.sleep(BETWEEN_SECONDS)
 
-    async def send(self, change: Change) -> None:
-        """Tell one change now, and keep it for those that start later. Raises Redis' errors."""
-        content = _encode(_Message(self._origin, change))
-        async with self._redis.pipeline(transaction=True) as pipe:
-            if change.kind == "cleared":
-                known = [key async for key in self._redis.scan_iter(_kept("cooling", f"key:{change.subject}*"), count=PAGE)]
-                pipe.delete(*known, _kept("cooling", f"upstream:{change.value}"), _kept("broken", change.value))
-            elif change.kind == "mended":
-                pipe.delete(_kept("broken", change.subject))
-            else:
-                seconds = AFFINITY_SECONDS if change.kind == "session" else change.until - self._standing.clock()
-                if seconds > 0:
-                    pipe.set(_kept(change.kind, change.subject), content, px=max(1, round(seconds * 1000)))
-            pipe.publish(CHANNEL, content)
+    async def send(self, changes: Sequence[Change]) -> None:
+        """Tell changes now, and keep them for those that start later. Raises Redis' errors."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for change in changes:
+                content = _encode(_Message(self._origin, change))
+                await self._keep(pipe, change, content)
+                pipe.publish(CHANNEL, content)
             await pipe.execute()
+
+    async def _keep(self, pipe: Any, change: Change, content: bytes) -> None:
+        """Lay into ``pipe`` what those have to find that start later."""
+        if change.kind == "cleared":
+            known = [key async for key in self._redis.scan_iter(_kept("cooling", f"key:{change.subject}*"), count=PAGE)]
+            pipe.delete(*known, _kept("cooling", f"upstream:{change.value}"), _kept("broken", change.value))
+        elif change.kind == "mended":
+            pipe.delete(_kept("broken", change.subject))
+        else:
+            seconds = change.until - self._standing.clock() if change.until else AFFINITY_SECONDS
+            if seconds > 0:
+                pipe.set(_kept(change.kind, change.subject), content, px=max(1, round(seconds * 1000)))
 
     # --- learning --------------------------------------------------------------------------------------------------------
 
@@ -116,11 +154,25 @@ class Sharing:
                     await channel.subscribe(CHANNEL)
                     await self._load()
                     self._back()
-                    async for told in channel.listen():
-                        self._learn(told["data"])
+                    await self._hear(channel)
             except (RedisError, OSError) as error:
                 self._away(error)
             await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _hear(self, channel: Any) -> None:
+        """Learn what is told, until Redis breaks off or says nothing even when it is asked."""
+        deadline, asked = self._loop.time() + SILENCE_SECONDS, False
+        while True:
+            told = await channel.get_message(timeout=max(0.01, deadline - self._loop.time()))
+            if told is not None:
+                deadline, asked = self._loop.time() + SILENCE_SECONDS, False
+                if told["type"] == "message":
+                    self._learn(told["data"])
+            elif self._loop.time() >= deadline:
+                if asked:
+                    raise RedisConnectionError("Redis does not answer")
+                await channel.ping()
+                deadline, asked = self._loop.time() + PATIENCE_SECONDS, True
 
     async def _load(self) -> None:
         """Everything that holds now."""
@@ -157,6 +209,9 @@ class Sharing:
         if self._is_away:
             self._is_away = False
             logger.warning("Redis is back")
+            for change in self._standing.holding():
+                self._put(change)
+            self._news.set()
 
 
 @contextmanager
@@ -178,8 +233,7 @@ def telling(url: str, standing: Standing) -> Iterator[None]:
 async def _tell_at_once(url: str, standing: Standing, changes: list[Change]) -> None:
     share = Sharing(url, standing)
     try:
-        for change in changes:
-            await share.send(change)
+        await share.send(changes)
     except (RedisError, OSError) as error:
         logger.warning("Redis is away, other processes are not told: %s", error)
     finally:

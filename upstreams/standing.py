@@ -5,6 +5,7 @@ Nothing here forbids anything: it only puts the better candidates first. Times a
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -12,7 +13,8 @@ from typing import Literal
 
 import msgspec
 
-Clock = Callable[[], float]
+from upstreams.cooldowns import Clock, Cooldowns
+
 BreakerState = Literal["closed", "open", "half_open"]
 
 LATENCY_WEIGHT = 0.3
@@ -23,9 +25,9 @@ MOST_SESSIONS = 50_000
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A change of standing that other processes want to know. ``subject``: as in :class:`Cooldowns`, or an upstream's id."""
+    """A change of standing that other processes want to know. ``subject``: as in :class:`Cooldowns`, an upstream's id or a session."""
 
-    kind: Literal["cooling", "cleared", "broken", "mended", "session"]
+    kind: Literal["cooling", "cleared", "broken", "mended", "session", "used"]
     subject: str
     until: float = 0.0
     value: str = ""
@@ -36,46 +38,6 @@ Publish = Callable[[Change], None]
 
 def _nobody(change: Change) -> None:
     """Publishes nothing: a single process needs nobody."""
-
-
-class Cooldowns:
-    """Until when something rests. Subjects: ``key:<id>``, ``upstream:<id>`` and ``key:<id>@<route id>``."""
-
-    def __init__(self, clock: Clock = time.time) -> None:
-        self._clock = clock
-        self._until: dict[str, float] = {}
-
-    def set(self, subject: str, until: float) -> None:
-        """Rest until a moment; a later end wins."""
-        if until > self._until.get(subject, 0.0):
-            self._until[subject] = until
-
-    def until(self, key: str, route: str, upstream: str) -> float:
-        """When a candidate is rested again; 0 when nothing of it cools."""
-        if not self._until:
-            return 0.0
-        end = max(self._until.get(subject, 0.0) for subject in (f"key:{key}", f"key:{key}@{route}", f"upstream:{upstream}"))
-        if end and end <= self._clock():
-            self._forget_past()
-            return 0.0
-        return end
-
-    def key_until(self, key: str) -> float:
-        """The latest end of any cooldown of a key."""
-        own = f"key:{key}"
-        return max((end for subject, end in self._until.items() if subject == own or subject.startswith(own + "@")), default=0.0)
-
-    def clear(self, key: str, upstream: str = "") -> None:
-        """A key is rested at once, on every route; and its upstream, where that is given."""
-        self._until.pop(f"upstream:{upstream}", None)
-        own = f"key:{key}"
-        for subject in [subject for subject in self._until if subject == own or subject.startswith(own + "@")]:
-            del self._until[subject]
-
-    def _forget_past(self) -> None:
-        now = self._clock()
-        for subject in [subject for subject, end in self._until.items() if end <= now]:
-            del self._until[subject]
 
 
 class Breaker:
@@ -111,11 +73,30 @@ class Breakers:
         breaker = self._breakers.get(upstream)
         return "closed" if breaker is None else breaker.state(self._clock())
 
+    def opened_until(self, upstream: str) -> float:
+        """Until when an upstream's breaker is open; 0 for one that is closed."""
+        breaker = self._breakers.get(upstream)
+        return 0.0 if breaker is None else breaker.opened_until
+
     def probes(self, upstream: str) -> None:
         """A request goes to an upstream; if its breaker is half open, this one is the probe."""
         breaker = self._breakers.get(upstream)
         if breaker is not None and breaker.state(self._clock()) == "half_open":
             breaker.probing_until = self._clock() + self.rest
+
+    def released(self, upstream: str) -> None:
+        """A probe has shown nothing (its client left): the next request is one."""
+        breaker = self._breakers.get(upstream)
+        if breaker is not None:
+            breaker.probing_until = 0.0
+
+    def began(self, upstream: str) -> bool:
+        """An upstream has begun an answer: true when that closes an open breaker. If it breaks off, it is open again."""
+        breaker = self._breakers.get(upstream)
+        if breaker is None or not breaker.opened_until:
+            return False
+        breaker.opened_until, breaker.failures = 0.0, self.threshold - 1
+        return True
 
     def failed(self, upstream: str) -> float:
         """Count a failure; when it opens the breaker, the moment until which, else 0."""
@@ -137,29 +118,55 @@ class Breakers:
         breaker = self._breakers.pop(upstream, None)
         return breaker is not None and bool(breaker.opened_until)
 
+    def holding(self) -> list[tuple[str, float]]:
+        """The upstreams whose breakers are open, and until when."""
+        now = self._clock()
+        return [(upstream, breaker.opened_until) for upstream, breaker in list(self._breakers.items()) if breaker.opened_until > now]
+
+
+class _Kept(msgspec.Struct):
+    """A session's key, until when it counts, and when the other processes were last told of it (long ago: never)."""
+
+    key: str
+    until: float
+    told: float = -math.inf
+
 
 class Sessions:
     """Which key a session was served with: its prompt cache is there. The least recently used are forgotten."""
 
     def __init__(self, clock: Clock = time.time) -> None:
         self._clock = clock
-        self._keys: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._keys: OrderedDict[str, _Kept] = OrderedDict()
 
     def key_of(self, session: str) -> str | None:
         """The key of a session that is not too old."""
         known = self._keys.get(session)
-        if known is None or known[1] < self._clock():
-            return None
-        return known[0]
+        return None if known is None or known.until < self._clock() else known.key
+
+    def expect(self, session: str, key: str) -> None:
+        """A new session's first request goes out with a key: those that come before its answer go there too."""
+        if self.key_of(session) is None:
+            self._keep(session, _Kept(key, self._clock() + AFFINITY_SECONDS))
 
     def keep(self, session: str, key: str) -> bool:
-        """A session was served with a key; true when that is news."""
-        news = self.key_of(session) != key
-        self._keys[session] = (key, self._clock() + AFFINITY_SECONDS)
+        """A session was served with a key; true when the others should hear of it: it is news, or old enough to be forgotten."""
+        now, known = self._clock(), self._keys.get(session)
+        told = known.told if known is not None and known.key == key else -math.inf
+        is_due = told + AFFINITY_SECONDS / 2 < now
+        self._keep(session, _Kept(key, now + AFFINITY_SECONDS, now if is_due else told))
+        return is_due
+
+    def holding(self) -> list[tuple[str, str]]:
+        """The sessions that have a key, and which."""
+        now = self._clock()
+        return [(session, kept.key) for session, kept in list(self._keys.items()) if kept.until > now]
+
+    def _keep(self, session: str, kept: _Kept) -> None:
+        self._keys[session] = kept
         self._keys.move_to_end(session)
         if len(self._keys) > MOST_SESSIONS:
             self._keys.popitem(last=False)
-        return news
 
 
 class Standing:
@@ -200,9 +207,26 @@ class Standing:
         if self.breakers.succeeded(upstream):
             self.publish(Change("mended", upstream))
 
-    def sent(self, upstream: str, key: str) -> None:
-        """A request goes out with a key: the next new session takes the one after it."""
-        self._last_used[upstream] = key
+    def sent(self, *, upstream: str, key: str, route: str, has_others: bool = True, session: str | None = None) -> None:
+        """A request goes out with a key: the next new session takes the one after it. ``has_others``: of the same upstream."""
+        self.breakers.probes(upstream)
+        self.cooldowns.probes(key, route, upstream)
+        if has_others:
+            self._last_used[upstream] = key
+            self.publish(Change("used", upstream, value=key))
+        if session is not None:
+            self.sessions.expect(session, key)
+
+    def began(self, *, upstream: str, key: str, route: str) -> None:
+        """An answer has begun: whatever had rested works again."""
+        self.cooldowns.worked(key, route, upstream)
+        if self.breakers.began(upstream):
+            self.publish(Change("mended", upstream))
+
+    def left(self, *, upstream: str, key: str, route: str) -> None:
+        """A request ended without a word on its upstream: its client left, or another candidate was faster."""
+        self.breakers.released(upstream)
+        self.cooldowns.released(key, route, upstream)
 
     def served(self, key: str, session: str) -> None:
         """A key has served a request of a session (:func:`upstreams.routing.session_of`)."""
@@ -227,6 +251,17 @@ class Standing:
             self.breakers.succeeded(change.subject)
         elif change.kind == "session":
             self.sessions.keep(change.subject, change.value)
+        elif change.kind == "used":
+            self._last_used[change.subject] = change.value
+
+    def holding(self) -> list[Change]:
+        """What holds now, as those want to know it who have forgotten everything."""
+        return [
+            *(Change("cooling", subject, until) for subject, until in self.cooldowns.holding()),
+            *(Change("broken", upstream, until) for upstream, until in self.breakers.holding()),
+            *(Change("used", upstream, value=key) for upstream, key in list(self._last_used.items())),
+            *(Change("session", session, value=key) for session, key in self.sessions.holding()),
+        ]
 
     # --- what routing asks ------------------------------------------------------------------------------------------------
 

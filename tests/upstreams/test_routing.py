@@ -102,7 +102,7 @@ def test_the_other_keys_of_a_cooling_upstream_are_still_there(asking):
 
 def test_a_new_session_takes_the_healthy_key_after_the_last_used_one(asking):
     wanted = model("m", route("1", upstream("u", "k1", "k2", "k3")))
-    asking.standing.sent("u", "k1")
+    asking.standing.sent(upstream="u", key="k1", route="r")
     assert asking.keys(wanted) == ["k2", "k3", "k1"]
     asking.standing.cool("key:k2@1", 9)
     assert asking.keys(wanted) == ["k3", "k1", "k2"]

@@ -1,5 +1,6 @@
 import pytest
 
+from upstreams.cooldowns import PROBE_SECONDS
 from upstreams.standing import AFFINITY_SECONDS, Change, Standing
 
 
@@ -32,6 +33,86 @@ def test_a_key_that_cools_on_a_route_is_well_on_others(standing, clock):
 def test_a_key_or_an_upstream_that_cools_does_so_on_every_route(standing, subject):
     standing.cool(subject, 10)
     assert {standing.cooldowns.until("k", route, "u") for route in ("r1", "r2")} == {1010}
+
+
+def test_what_has_rested_is_tried_by_one_request_first(standing, clock):
+    """The others go elsewhere until that one has an answer, is put to rest again, or has had its time."""
+    k = {"upstream": "u", "key": "k", "route": "r1"}
+
+    def until():
+        return standing.cooldowns.until("k", "r1", "u")
+
+    standing.cool("key:k@r1", 10)
+    standing.began(**k)  # of a request that was sent before
+    assert until() == 1010
+    clock.now = 1010
+    assert until() == 0
+    standing.sent(**k)
+    assert until() == 1010 + PROBE_SECONDS
+    standing.left(**k)
+    assert until() == 0
+    standing.sent(**k)
+    standing.cool("key:k@r1", 5)
+    assert until() == 1015
+    clock.now = 1015
+    standing.sent(**k)
+    standing.began(**k)
+    standing.sent(**k)
+    assert until() == 0
+
+
+def test_a_breaker_closes_with_the_first_word_and_opens_again_with_the_first_break(standing, clock):
+    for _ in range(3):
+        standing.upstream_failed("u")
+    clock.now += 30
+    standing.sent(upstream="u", key="k", route="r")
+    assert standing.breakers.state("u") == "open"
+    standing.began(upstream="u", key="k", route="r")
+    assert standing.breakers.state("u") == "closed"
+    standing.upstream_failed("u")
+    assert standing.breakers.state("u") == "open"
+
+
+def test_a_probe_whose_client_leaves_makes_room_for_the_next(standing, clock):
+    for _ in range(3):
+        standing.upstream_failed("u")
+    clock.now += 30
+    standing.sent(upstream="u", key="k", route="r")
+    standing.left(upstream="u", key="k", route="r")
+    assert standing.breakers.state("u") == "half_open"
+
+
+def test_turns_that_come_before_a_sessions_first_answer_go_the_same_way(standing):
+    told: list[Change] = []
+    standing.publish = told.append
+    for key in ("k1", "k2"):
+        standing.sent(upstream="u", key=key, route="r", session="s")
+    assert standing.sessions.key_of("s") == "k1"
+    standing.served("k2", "s")
+    assert (standing.sessions.key_of("s"), [change.kind for change in told]) == ("k2", ["used", "used", "session"])
+
+
+def test_a_long_session_is_told_again_before_the_others_forget_it(standing, clock):
+    told: list[Change] = []
+    standing.publish = told.append
+    for _ in range(4):
+        standing.served("k", "s")
+        clock.now += AFFINITY_SECONDS * 0.4
+    assert len(told) == 2
+
+
+def test_everything_that_holds_can_be_told_again(standing, clock):
+    other = Standing(threshold=3, clock=clock)
+    standing.cool("key:k@r", 10)
+    standing.cool("key:gone", 0)
+    standing.sent(upstream="u", key="k", route="r2")
+    standing.served("k", "s")
+    for _ in range(3):
+        standing.upstream_failed("u")
+    for change in standing.holding():
+        other.learnt(change)
+    assert other.holding() == standing.holding()
+    assert [change.kind for change in other.holding()] == ["cooling", "broken", "used", "session"]
 
 
 def test_the_latest_end_of_a_keys_cooldowns_is_shown(standing):
