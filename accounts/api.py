@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any
+from typing import Annotated, Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from ninja import Router, Schema
-from pydantic import ConfigDict
+from ninja import Field, Query, Router, Schema
+from pydantic import WithJsonSchema
 
 from accounts import keys
 from accounts.api_auth import presented
-from accounts.envelope import Refused, data, page_of, paginated, stored, timestamp, uuid_of
+from accounts.api_schema import Body, Created, Data, Done, Id, Moment, Page, Paging, answers, created
+from accounts.envelope import Refused, data, moment_of, page_of, paginated, stored, timestamp, uuid_of
 from accounts.models import ApiKey, ManagementKey
 
 router = Router(tags=["keys"])
@@ -22,38 +23,82 @@ TABLES: dict[str, type[ApiKey] | type[ManagementKey]] = {"llm": ApiKey, "managem
 LIMITS = ("rate_limit", "token_limit", "concurrency_limit", "allowed_models", "may_choose_upstream")
 BAD_TYPE = "Invalid key type, must be 'llm' or 'management'"
 
+Kind = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TABLES)})]
+Permissions = Annotated[list[str], WithJsonSchema({"type": "array", "items": {"type": "string", "enum": ["read", "write"]}})]
 
-class KeyFields(Schema):
+
+class KeyFields(Body):
     """What can be set on a key. A field left out stays as it is; ``null`` clears it."""
 
-    model_config = ConfigDict(strict=True)
-
-    name: str | None = None
+    name: str | None = Field(None, description="Who or what uses it.")
     is_active: bool | None = None
-    expires_at: str | None = None
-    metadata: dict[str, Any] | None = None
-    rate_limit: int | None = None
-    token_limit: int | None = None
-    concurrency_limit: int | None = None
-    allowed_models: list[str] | None = None
-    may_choose_upstream: bool | None = None
-    permissions: list[str] | None = None
+    expires_at: Moment | None = Field(None, description="From then on it is refused.")
+    metadata: dict[str, Any] | None = Field(None, description="Free notes.")
+    rate_limit: int | None = Field(None, description="Requests per minute. Client keys only, as all down to may_choose_upstream.")
+    token_limit: int | None = Field(None, description="Tokens per minute, input and output together.")
+    concurrency_limit: int | None = Field(None, description="Requests at once.")
+    allowed_models: list[str] | None = Field(None, description="Names, * stands for anything; null: every model.")
+    may_choose_upstream: bool | None = Field(None, description="May name the upstream of a request in X-Pxbin-Upstream.")
+    permissions: Permissions | None = Field(None, description="Management keys only.")
 
 
 class NewKey(KeyFields):
     """A key to be made."""
 
-    type: str | None = None
+    type: Kind | None = Field(None, description="Left out: llm.")
 
 
 class Bootstrap(NewKey):
     """The first key, made with the bootstrap secret."""
 
-    bootstrap_key: str | None = None
+    bootstrap_key: str | None = Field(None, description="The secret, where no header has it.")
 
 
-@router.get("")
-def list_keys(request: HttpRequest, type: str = "llm") -> dict[str, Any]:  # noqa: A002  (the API's own word)
+class ShownKey(Schema):
+    """A key, without its secret. Some fields belong to one kind only."""
+
+    id: Id
+    key_prefix: str
+    name: str
+    is_active: bool
+    expires_at: Moment | None
+    last_used_at: Moment | None
+    metadata: dict[str, Any]
+    created_at: Moment
+    updated_at: Moment
+
+
+class ShownClientKey(ShownKey):
+    """A client's key."""
+
+    rate_limit: int | None
+    token_limit: int | None
+    concurrency_limit: int | None
+    allowed_models: list[str] | None
+    may_choose_upstream: bool
+
+
+class ShownManagementKey(ShownKey):
+    """A key for the management API."""
+
+    permissions: Permissions
+
+
+class IssuedKey(Schema):
+    """The one answer that shows a key."""
+
+    key: str
+    id: Id
+    name: str
+    key_prefix: str
+    created_at: Moment
+
+
+AnyKey = ShownManagementKey | ShownClientKey
+
+
+@router.get("", response=answers(Page[AnyKey]))
+def list_keys(request: HttpRequest, paging: Query[Paging], type: Kind = "llm") -> dict[str, Any]:  # noqa: A002  (the API's own word)
     """Keys of one kind, the newest first; never their secrets. Revoked keys stay listed."""
     table = ManagementKey if type == "management" else ApiKey
     page, size = page_of(request.GET)
@@ -61,20 +106,20 @@ def list_keys(request: HttpRequest, type: str = "llm") -> dict[str, Any]:  # noq
     return paginated([shown(row) for row in rows[(page - 1) * size : page * size]], total=rows.count(), page=page, per_page=size)
 
 
-@router.post("", response={201: Any})
-def create_key(request: HttpRequest, body: NewKey) -> tuple[int, dict[str, Any]]:
+@router.post("", response=answers(Data[IssuedKey], 201))
+def create_key(request: HttpRequest, body: NewKey) -> Created:
     """Make a key; the answer is the only place where it is ever shown."""
-    return 201, _created(body, kind=body.type or "llm", permissions=["read"])
+    return created(_created(body, kind=body.type or "llm", permissions=["read"]))
 
 
-@router.get("/{key_id}")
-def get_key(request: HttpRequest, key_id: str, type: str | None = None) -> dict[str, Any]:  # noqa: A002
+@router.get("/{key_id}", response=answers(Data[AnyKey]))
+def get_key(request: HttpRequest, key_id: Id, type: Kind | None = None) -> dict[str, Any]:  # noqa: A002
     """One key, without its secret."""
     return data(shown(_row(key_id, type)))
 
 
-@router.patch("/{key_id}")
-def update_key(request: HttpRequest, key_id: str, body: KeyFields, type: str | None = None) -> dict[str, Any]:  # noqa: A002
+@router.patch("/{key_id}", response=answers(Data[Done]))
+def update_key(request: HttpRequest, key_id: Id, body: KeyFields, type: Kind | None = None) -> dict[str, Any]:  # noqa: A002
     """Change a key; without ``type`` both kinds are searched."""
     row = _row(key_id, type)
     _assign(row, body)
@@ -82,8 +127,8 @@ def update_key(request: HttpRequest, key_id: str, body: KeyFields, type: str | N
     return data({"status": "updated"})
 
 
-@router.delete("/{key_id}")
-def revoke_key(request: HttpRequest, key_id: str, type: str | None = None) -> dict[str, Any]:  # noqa: A002
+@router.delete("/{key_id}", response=answers(Data[Done]))
+def revoke_key(request: HttpRequest, key_id: Id, type: Kind | None = None) -> dict[str, Any]:  # noqa: A002
     """Revoke a key; it is refused from the next request on."""
     row = _row(key_id, type)
     row.is_active = False
@@ -91,8 +136,8 @@ def revoke_key(request: HttpRequest, key_id: str, type: str | None = None) -> di
     return data({"status": "deactivated"})
 
 
-@open_router.post("/bootstrap", response={201: Any})
-def bootstrap(request: HttpRequest, body: Bootstrap) -> tuple[int, dict[str, Any]]:
+@open_router.post("/bootstrap", response=answers(Data[IssuedKey], 201))
+def bootstrap(request: HttpRequest, body: Bootstrap) -> Created:
     """Make a key with the bootstrap secret, given in a header or in the body; the latter makes a management key by default."""
     secret: str = settings.PXBIN.management_bootstrap_key
     in_header = presented(request)
@@ -102,7 +147,7 @@ def bootstrap(request: HttpRequest, body: Bootstrap) -> tuple[int, dict[str, Any
     if not hmac.compare_digest(given.encode(), secret.encode()):
         raise Refused("authentication_error", "Invalid bootstrap key")
     kind = body.type or ("llm" if in_header else "management")
-    return 201, _created(body, kind=kind, permissions=["read", "write"])
+    return created(_created(body, kind=kind, permissions=["read", "write"]))
 
 
 def _created(body: KeyFields, *, kind: str, permissions: list[str]) -> dict[str, Any]:
@@ -113,9 +158,8 @@ def _created(body: KeyFields, *, kind: str, permissions: list[str]) -> dict[str,
         row.permissions = permissions
     _assign(row, body)
     stored(row)
-    return data(
-        {"key": plaintext, "id": str(row.id), "name": row.name, "key_prefix": row.key_prefix, "created_at": timestamp(row.created_at)}
-    )
+    made = timestamp(row.created_at.replace(microsecond=0))
+    return data({"key": plaintext, "id": str(row.id), "name": row.name, "key_prefix": row.key_prefix, "created_at": made})
 
 
 def _row(key_id: str, kind: str | None) -> ApiKey | ManagementKey:
@@ -131,6 +175,8 @@ def _row(key_id: str, kind: str | None) -> ApiKey | ManagementKey:
 def _assign(row: ApiKey | ManagementKey, body: KeyFields) -> None:
     given = body.model_dump(exclude_unset=True, exclude={"type", "bootstrap_key"})
     allowed = {"name", "is_active", "expires_at", "metadata", *(("permissions",) if isinstance(row, ManagementKey) else LIMITS)}
+    if given.get("expires_at") is not None:
+        given["expires_at"] = moment_of(given["expires_at"], "expires_at")
     for field, value in given.items():
         if field in allowed and (value is not None or _clears(field)):
             setattr(row, field, value)

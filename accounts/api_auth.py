@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest
-from ninja.security import APIKeyHeader
+from ninja.security import APIKeyHeader, HttpBearer
 
 from accounts.keys import ManagementRefused, authenticate_management
 from accounts.models import ManagementKey
@@ -19,7 +19,7 @@ def presented(request: HttpRequest) -> str:
 
 
 class ManagementAuth(APIKeyHeader):
-    """The scheme as the API's own documentation shows it; a bearer token is as good."""
+    """The key in a header of its own."""
 
     param_name = "x-api-key"
 
@@ -28,6 +28,18 @@ class ManagementAuth(APIKeyHeader):
         return management_key(request)
 
     def authenticate(self, request: HttpRequest, key: str | None) -> ManagementKey:  # noqa: ARG002  (asked for by the base class)
+        """The caller's key; see :func:`management_key`."""
+        return management_key(request)
+
+
+class ManagementBearer(HttpBearer):
+    """The same key as a bearer token."""
+
+    def __call__(self, request: HttpRequest) -> ManagementKey:
+        """The caller's key; see :func:`management_key`."""
+        return management_key(request)
+
+    def authenticate(self, request: HttpRequest, token: str) -> ManagementKey:  # noqa: ARG002  (asked for by the base class)
         """The caller's key; see :func:`management_key`."""
         return management_key(request)
 

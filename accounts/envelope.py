@@ -64,10 +64,20 @@ def paginated(items: list[Any], *, total: int, page: int, per_page: int) -> dict
 
 
 def timestamp(moment: datetime | None) -> str | None:
-    """RFC 3339 in UTC, with microseconds where there are any."""
+    """RFC 3339 in UTC, with as many digits of a fraction as it has, six at most."""
     if moment is None:
         return None
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat()
+    return (text.rstrip("0") if "." in text else text) + "Z"
+
+
+def moment_of(text: str, field: str) -> datetime:
+    """A point in time as RFC 3339 writes it; without an offset it is UTC. Raises :class:`Refused`, which names ``field``."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # no time at all, or one before the year 1 or after 9999, seen from UTC
+        raise Refused("invalid_request", f"{field}: write it as in RFC 3339, for example 2030-01-31T12:00:00Z") from None
 
 
 def uuid_of(text: str, message: str = "Invalid ID format") -> uuid.UUID:

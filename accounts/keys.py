@@ -32,6 +32,11 @@ PREFIXES = {"llm": "pxb_", "management": "pxm_"}
 LAST_USED_SECONDS = 30.0
 """How often :func:`write_last_used` is meant to run."""
 
+WRONG_KIND = {
+    "llm": "Invalid API key: it begins with pxm_, as keys of the management API do; a client's key begins with pxb_",
+    "management": "Invalid API key: it begins with pxb_, as keys of clients do; a key of the management API begins with pxm_",
+}
+"""What to say of an unknown key that begins like one of the other kind; by the kind that is needed."""
 MISSING, INVALID, EXPIRED, INACTIVE = "Missing API key", "Invalid API key", "API key has expired", "API key is deactivated"
 
 
@@ -204,7 +209,7 @@ async def authenticate(token: str) -> Key:
             raise GatewayError(Failure(kind="internal", message="API keys cannot be checked at the moment"))
         key = _memory.known.get(key_hash)
     if key is None:
-        raise ClientMistake(INVALID, kind="authentication")
+        raise ClientMistake(_invalid(token, needed="llm"), kind="authentication")
     if not key.is_active:
         raise ClientMistake(INACTIVE, kind="permission")
     now = time.time()
@@ -214,13 +219,19 @@ async def authenticate(token: str) -> Key:
     return key
 
 
+def _invalid(token: str, *, needed: str) -> str:
+    """Why a key that is not known is refused."""
+    kinds = [kind for kind, prefix in PREFIXES.items() if token.startswith(prefix)]
+    return INVALID if kinds in ([], [needed]) else WRONG_KIND[needed]
+
+
 def authenticate_management(token: str) -> ManagementKey:
     """The row of a management key, from the database. Raises :class:`ManagementRefused`. What it permits is the caller's to see."""
     if not token:
         raise ManagementRefused(401, MISSING)
     row: ManagementKey | None = ManagementKey.objects.filter(key_hash=hash_of(token)).first()
     if row is None:
-        raise ManagementRefused(401, INVALID)
+        raise ManagementRefused(401, _invalid(token, needed="management"))
     if not row.is_active:
         raise ManagementRefused(403, INACTIVE)
     if row.expires_at is not None and row.expires_at <= timezone.now():

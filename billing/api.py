@@ -4,49 +4,133 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 from django.db.models import Q
 from django.http import HttpRequest
-from ninja import Router
+from ninja import Field, Query, Router, Schema
+from pydantic import WithJsonSchema
 
+from accounts.api_schema import Data, Id, Moment, Page, Paging, answers
 from accounts.envelope import Refused, data, page_of, paginated, timestamp, uuid_of
 from billing import lookups  # noqa: F401  (registers `ilike`)
 from billing.models import Outcome, RequestAttempt, RequestLog, RequestLogQuerySet
 
 router = Router(tags=["logs"])
 
-PLAIN = (
-    "request_id", "method", "path", "dialect", "input_format", "upstream_dialect", "stream", "key_prefix", "key_name", "session_id",
-    "model", "remote_model", "upstream_name", "status_code", "upstream_status", "outcome", "error_type", "error_message", "attempts",
-    "latency_ms", "overhead_us", "ttft_ms", "input_tokens", "cache_read_tokens", "cache_creation_tokens", "cache_write_5m_tokens",
-    "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "usage_estimated", "service_tier", "price_version",
-    "request_metadata", "routing",
-)  # fmt: skip
-PLAIN_OF_TRY = (
-    "number", "upstream_name", "credential_name", "remote_model", "status_code", "outcome", "error_type", "error_message", "latency_ms",
-    "ttft_ms", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens",
-    "reasoning_tokens",
-)  # fmt: skip
 LONGEST_PATTERN = 500
 
 
-@router.get("")
-def list_logs(request: HttpRequest) -> dict[str, Any]:
-    """Requests, the newest first.
+OutcomeWord = Annotated[str, WithJsonSchema({"type": "string", "enum": Outcome.values})]
+InputFormat = Annotated[str, WithJsonSchema({"type": "string", "enum": ["anthropic", "openai"]})]
 
-    Filters: `key_id`, `upstream_id`, `model` (a part of the name in any case, `%` and `_` are wildcards), `status_code` (a multiple of 100
-    is its whole class), `input_format`, `dialect`, `outcome`, `request_id`, `from` and `to` (RFC 3339, inclusive). Pages: `page` and
-    `per_page`.
-    """
+
+class Filters(Paging):
+    """Which requests. All that are given have to hold; an empty one is none."""
+
+    key_id: Id | None = None
+    upstream_id: Id | None = None
+    model: str | None = Field(None, description="A part of the name in any case; % and _ are wildcards.")
+    status_code: Annotated[str | None, WithJsonSchema({"type": "integer"})] = Field(
+        None, description="A multiple of 100 is its whole class: 400 is 400 to 499."
+    )
+    input_format: InputFormat | None = None
+    dialect: str | None = Field(None, description="What the client spoke, exactly.")
+    outcome: OutcomeWord | None = None
+    request_id: str | None = Field(None, description="The x-request-id that the client sent or got.")
+    from_: Moment | None = Field(None, alias="from", description="RFC 3339, inclusive.")
+    to: Moment | None = Field(None, description="RFC 3339, inclusive.")
+
+
+class ShownLog(Schema):
+    """One request. Tokens are in disjoint classes; an unknown price shows as `cost` 0 and `cost_usd` null."""
+
+    id: Id
+    request_id: str
+    timestamp: Moment
+    created_at: Moment
+    method: str
+    path: str
+    dialect: str
+    input_format: InputFormat
+    upstream_dialect: str
+    stream: bool
+    llm_key_id: Id | None
+    key_prefix: str
+    key_name: str
+    session_id: str
+    model: str
+    remote_model: str
+    upstream_id: Id | None
+    upstream_name: str
+    status_code: int
+    upstream_status: int | None
+    outcome: OutcomeWord
+    error_type: str
+    error_message: str
+    attempts: int
+    latency_ms: int
+    overhead_us: int
+    ttft_ms: int | None
+    input_tokens: int
+    cache_read_tokens: int
+    cache_creation_tokens: int
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    usage_estimated: bool
+    service_tier: str
+    cost: float
+    cost_usd: float | None
+    price_version: str
+    request_metadata: Any
+    routing: Any
+
+
+class ShownTry(Schema):
+    """One call of an upstream."""
+
+    number: int
+    timestamp: Moment
+    upstream_id: Id | None
+    upstream_name: str
+    credential_id: Id | None
+    credential_name: str
+    route_id: Id | None
+    remote_model: str
+    status_code: int | None
+    outcome: OutcomeWord
+    error_type: str
+    error_message: str
+    latency_ms: int
+    ttft_ms: int | None
+    input_tokens: int
+    cache_read_tokens: int
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cost_usd: float | None
+
+
+class OneLog(ShownLog):
+    """One request, with each call of an upstream that it took, where there was more than one."""
+
+    tries: list[ShownTry]
+
+
+@router.get("", response=answers(Page[ShownLog]))
+def list_logs(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
+    """Requests, the newest first."""
     page, per_page = page_of(request.GET)
     found = filtered(request.GET)
     rows = found.newest_first()[(page - 1) * per_page : page * per_page]
     return paginated([shown(row) for row in rows], total=found.count(), page=page, per_page=per_page)
 
 
-@router.get("/{log_id}")
-def get_log(request: HttpRequest, log_id: str) -> dict[str, Any]:
+@router.get("/{log_id}", response=answers(Data[OneLog]))
+def get_log(request: HttpRequest, log_id: Id) -> dict[str, Any]:
     """One request, with each call of an upstream that it took."""
     row = RequestLog.objects.filter(pk=uuid_of(log_id)).first()
     if row is None:
@@ -110,28 +194,28 @@ FILTERS: Mapping[str, Callable[[str], Q]] = {
 
 def shown(row: RequestLog) -> dict[str, Any]:
     """A row as the API shows it. An unknown price shows as `cost` 0, for clients of old, and as `cost_usd` null."""
-    return {
+    made_up = {
         "id": str(row.id),
         "timestamp": timestamp(row.timestamp),
         "created_at": timestamp(row.created_at),
-        **{field: getattr(row, field) for field in PLAIN},
         "llm_key_id": _text(row.api_key_id),
         "upstream_id": _text(row.upstream_id),
         "cost": float(row.cost or 0),
         "cost_usd": None if row.cost is None else float(row.cost),
     }
+    return {name: made_up[name] if name in made_up else getattr(row, name) for name in ShownLog.model_fields}
 
 
 def shown_try(row: RequestAttempt) -> dict[str, Any]:
     """One call of an upstream as the API shows it."""
-    return {
-        **{field: getattr(row, field) for field in PLAIN_OF_TRY},
+    made_up = {
         "timestamp": timestamp(row.timestamp),
         "upstream_id": _text(row.upstream_id),
         "credential_id": _text(row.credential_id),
         "route_id": _text(row.route_id),
         "cost_usd": None if row.cost is None else float(row.cost),
     }
+    return {name: made_up[name] if name in made_up else getattr(row, name) for name in ShownTry.model_fields}
 
 
 def _text(identifier: Any) -> str | None:

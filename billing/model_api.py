@@ -7,51 +7,23 @@ from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest
-from ninja import Router, Schema
-from pydantic import ConfigDict, Field
+from ninja import Router
 
+from accounts.api_schema import Created, Data, Deleted, Done, Id, answers, created
 from accounts.envelope import Refused, data, stored, timestamp, uuid_of
 from billing import price_sync, prices
+from billing.model_schema import Discover, Import, Imported, ModelFields, NewModel, Offer, ShownModel, Synchronised, Wanted
 from upstreams import discovery
 from upstreams.api import Ids, deleted
 from upstreams.api import found as found_upstream
 from upstreams.api import shown as shown_upstream
-from upstreams.models import Model, Route
+from upstreams.models import Model, Route, Upstream
 
 router = Router(tags=["models"])
 
-HIGHEST_PRICE = 1_000_000
-"""In USD for a million tokens: a dollar for one."""
-
-PLAIN = [
-    "name",
-    "display_name",
-    "provider",
-    "aliases",
-    "context_window",
-    "max_output_tokens",
-    "is_active",
-    "path_prefix",
-    "strategy",
-    "fallbacks",
-    "timeout_seconds",
-    "cooldown_seconds",
-    "hedge_after_ms",
-    "allow_anonymous",
-    "max_tokens_default",
-    "max_tokens_cap",
-    "temperature",
-    "system_replacements",
-    "system_append",
-    "inject_progress",
-    "body_defaults",
-    "body_extensions",
-    "tool_enforcement",
-    "repair_tool_history",
-    "buffer_tool_calls",
-    "smooth_streaming",
-    "quirks",
-]
+ELSEWHERE = frozenset({"upstream_id", "remote_name", "input_cost_per_million", "output_cost_per_million"})
+"""Fields that are kept in a route and in a price."""
+PLAIN = tuple(name for name in ModelFields.model_fields if name not in ELSEWHERE)
 CLEARED_BY_NULL: dict[str, Any] = {
     "display_name": None,
     "provider": "",
@@ -76,58 +48,7 @@ CLEARED_BY_NULL: dict[str, Any] = {
 """What ``null`` stands for; for the other fields it means unchanged."""
 
 
-class ModelFields(Schema):
-    """What can be set on a model. A field left out stays as it is; prices are USD per million tokens."""
-
-    model_config = ConfigDict(strict=True)
-
-    name: str | None = None
-    display_name: str | None = None
-    provider: str | None = None
-    upstream_id: str | None = None
-    remote_name: str | None = None
-    aliases: list[str] | None = None
-    input_cost_per_million: float | None = Field(None, ge=0, le=HIGHEST_PRICE)
-    output_cost_per_million: float | None = Field(None, ge=0, le=HIGHEST_PRICE)
-    context_window: int | None = None
-    max_output_tokens: int | None = None
-    is_active: bool | None = None
-    path_prefix: str | None = None
-    strategy: str | None = None
-    fallbacks: list[str] | None = None
-    timeout_seconds: float | None = None
-    cooldown_seconds: float | None = None
-    hedge_after_ms: int | None = None
-    allow_anonymous: bool | None = None
-    max_tokens_default: int | None = None
-    max_tokens_cap: int | None = None
-    temperature: float | None = None
-    system_replacements: dict[str, str] | None = None
-    system_append: str | None = None
-    inject_progress: bool | None = None
-    body_defaults: dict[str, Any] | None = None
-    body_extensions: dict[str, Any] | None = None
-    tool_enforcement: dict[str, Any] | None = None
-    repair_tool_history: bool | None = None
-    buffer_tool_calls: bool | None = None
-    smooth_streaming: bool | None = None
-    quirks: dict[str, Any] | None = None
-
-
-class Discover(Schema):
-    """Which upstream to ask."""
-
-    upstream_id: str | None = None
-
-
-class Import(Schema):
-    """Models to make, by name or with their provider."""
-
-    upstream_id: str | None = None
-    models: list[Any] = []
-
-
-@router.get("")
+@router.get("", response=answers(Data[list[ShownModel]]))
 def list_models(request: HttpRequest) -> dict[str, Any]:
     """All models by name."""
     rows = list(Model.objects.order_by("name", "path_prefix").prefetch_related("routes"))
@@ -135,8 +56,8 @@ def list_models(request: HttpRequest) -> dict[str, Any]:
     return data([shown(row, shown_prices.get(row.pk)) for row in rows])
 
 
-@router.post("", response={201: Any})
-def create_model(request: HttpRequest, body: ModelFields) -> tuple[int, dict[str, Any]]:
+@router.post("", response=answers(Data[ShownModel], 201))
+def create_model(request: HttpRequest, body: NewModel) -> Created:
     """Make a model; with ``upstream_id`` a route to it is made too."""
     if not body.name:
         raise Refused("invalid_request", "Name is required")
@@ -146,35 +67,36 @@ def create_model(request: HttpRequest, body: ModelFields) -> tuple[int, dict[str
         stored(row)
         _set_route(row, body)
         _set_prices(row, body)
-    return 201, data(one(row))
+    return created(data(one(row)))
 
 
-@router.post("/bulk-delete")
+@router.post("/bulk-delete", response=answers(Data[Deleted]))
 def delete_models(request: HttpRequest, body: Ids) -> dict[str, Any]:
     """Delete several models."""
     return data({"deleted": deleted(Model, body.ids)})
 
 
-@router.post("/discover")
+@router.post("/discover", response=answers(Data[list[Offer]], upstream=True))
 def discover(request: HttpRequest, body: Discover) -> dict[str, Any]:
     """What an upstream offers."""
     return data([{"id": each.name, "owned_by": each.provider} for each in _offered(body)])
 
 
-@router.post("/import", response={201: Any})
-def import_models(request: HttpRequest, body: Import) -> tuple[int, dict[str, Any]]:
+@router.post("/import", response=answers(Data[Imported], 201))
+def import_models(request: HttpRequest, body: Import) -> Created:
     """Make models with a route to the upstream; names that exist already are skipped."""
     upstream = found_upstream(_required_upstream(body.upstream_id))
     if not body.models:
         raise Refused("invalid_request", "At least one model is required")
-    made = discovery.import_models(upstream, [_wanted(each) for each in body.models])
+    wanted = [Wanted(name=each) if isinstance(each, str) else each for each in body.models]
+    made = discovery.import_models(upstream, [discovery.Listed(name=each.name, provider=each.provider or "") for each in wanted])
     for row in Model.objects.filter(path_prefix="", name__in=made.created):
         price_sync.attach(row)
     counts = {"upstream": shown_upstream(upstream), "models_created": len(made.created), "models_skipped": len(made.skipped)}
-    return 201, data(counts)
+    return created(data(counts))
 
 
-@router.post("/sync-pricing")
+@router.post("/sync-pricing", response=answers(Data[Synchronised], upstream=True))
 def sync_pricing(request: HttpRequest) -> dict[str, Any]:
     """Give every model the price that the bundled price data have for it; manual prices stay."""
     return data(price_sync.sync())
@@ -183,15 +105,15 @@ def sync_pricing(request: HttpRequest) -> dict[str, Any]:
 # Behind the fixed paths, which the pattern would hide.
 
 
-@router.get("/{model_id}")
-def get_model(request: HttpRequest, model_id: str) -> dict[str, Any]:
+@router.get("/{model_id}", response=answers(Data[ShownModel]))
+def get_model(request: HttpRequest, model_id: Id) -> dict[str, Any]:
     """One model."""
     return data(one(found(model_id)))
 
 
-@router.patch("/{model_id}")
-def update_model(request: HttpRequest, model_id: str, body: ModelFields) -> dict[str, Any]:
-    """Change a model; ``upstream_id`` moves its first route, and ``null`` there takes its routes away."""
+@router.patch("/{model_id}", response=answers(Data[Done]))
+def update_model(request: HttpRequest, model_id: Id, body: ModelFields) -> dict[str, Any]:
+    """Change a model; ``upstream_id`` moves its first route, and ``null`` there switches its routes off."""
     row = found(model_id)
     with transaction.atomic():
         _assign(row, body)
@@ -201,8 +123,8 @@ def update_model(request: HttpRequest, model_id: str, body: ModelFields) -> dict
     return data({"status": "updated"})
 
 
-@router.delete("/{model_id}")
-def delete_model(request: HttpRequest, model_id: str) -> dict[str, Any]:
+@router.delete("/{model_id}", response=answers(Data[Done]))
+def delete_model(request: HttpRequest, model_id: Id) -> dict[str, Any]:
     """Delete a model with its routes."""
     found(model_id).delete()
     return data({"status": "deleted"})
@@ -223,14 +145,6 @@ def _offered(body: Discover) -> list[discovery.Listed]:
         raise Refused("upstream_error", str(error)) from None
 
 
-def _wanted(item: Any) -> discovery.Listed:
-    if isinstance(item, str):
-        item = {"name": item}
-    if not isinstance(item, dict) or not isinstance(item.get("name"), str) or not item["name"]:
-        raise Refused("invalid_request", "models: names, or objects with a name, are expected")
-    return discovery.Listed(name=item["name"], provider=str(item.get("provider") or ""))
-
-
 def found(model_id: str) -> Model:
     """The model of an id; raises :class:`Refused`."""
     row: Model | None = Model.objects.filter(pk=uuid_of(model_id)).first()
@@ -241,6 +155,8 @@ def found(model_id: str) -> Model:
 
 def _assign(row: Model, body: ModelFields) -> None:
     given = body.model_dump(exclude_unset=True)
+    if given.get("path_prefix"):
+        given["path_prefix"] = "/" + given["path_prefix"].strip("/")
     for field in PLAIN:
         if field not in given:
             continue
@@ -253,19 +169,25 @@ def _assign(row: Model, body: ModelFields) -> None:
 
 def _set_route(row: Model, body: ModelFields) -> None:
     given = body.model_dump(exclude_unset=True)
-    route = row.routes.order_by("priority", "created_at").first()
-    if "upstream_id" in given and given["upstream_id"] is None:
-        row.routes.all().delete()
-        return
+    if "upstream_id" in given and not given["upstream_id"]:
+        row.routes.update(is_active=False)  # kept, so that the model can be given its upstream again with its name there
+    route = row.routes.order_by("-is_active", "priority", "created_at").first()
     if given.get("upstream_id"):
-        upstream = found_upstream(_required_upstream(given["upstream_id"]))
         route = route or Route(model=row)
-        route.upstream = upstream
+        route.upstream, route.is_active = _named_upstream(given["upstream_id"]), True
     if route is None:
         return
     if "remote_name" in given:
         route.remote_name = given["remote_name"] or ""
     stored(route)
+
+
+def _named_upstream(upstream_id: str) -> Upstream:
+    """The upstream that a body names; one that does not exist is a mistake in the body."""
+    row: Upstream | None = Upstream.objects.filter(pk=uuid_of(upstream_id, "Invalid upstream_id format")).first()
+    if row is None:
+        raise Refused("invalid_request", "upstream_id: there is no such upstream")
+    return row
 
 
 def _set_prices(row: Model, body: ModelFields) -> None:
@@ -290,11 +212,11 @@ def one(row: Model) -> dict[str, Any]:
 
 def shown(row: Model, price: prices.Shown | None) -> dict[str, Any]:
     """A model as the API shows it; its first route stands for "the" upstream. An unknown price shows as 0."""
-    route = next(iter(sorted(row.routes.all(), key=lambda each: (each.priority, each.created_at))), None)
+    route = next(iter(sorted(row.routes.all(), key=lambda each: (not each.is_active, each.priority, each.created_at))), None)
     return {
         "id": str(row.id),
         **{field: getattr(row, field) for field in PLAIN},
-        "upstream_id": str(route.upstream_id) if route else None,
+        "upstream_id": str(route.upstream_id) if route and route.is_active else None,
         "remote_name": route.remote_name if route else "",
         "input_cost_per_million": float(price.input or 0) if price else 0,
         "output_cost_per_million": float(price.output or 0) if price else 0,

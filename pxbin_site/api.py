@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from difflib import get_close_matches
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
+from ninja.renderers import JSONRenderer
 
 from accounts.api import open_router
 from accounts.api import router as keys_router
-from accounts.api_auth import ManagementAuth
+from accounts.api_auth import ManagementAuth, ManagementBearer
+from accounts.api_schema import FIELDS, IGNORED
 from accounts.envelope import Refused, error
 from accounts.keys import ManagementRefused
 from billing.api import router as logs_router
@@ -28,9 +32,41 @@ logger = logging.getLogger("pxbin.api")
 class StorableJson(Parser):
     """Reads bodies without what no database keeps: NUL bytes go, lone surrogates become U+FFFD."""
 
-    def parse_body(self, request: HttpRequest) -> Any:
-        """The body's JSON value."""
-        return _storable(super().parse_body(request))
+    def parse_body(self, request: HttpRequest) -> dict[str, Any]:
+        """The body's JSON object; what comes after it is ignored, as pxbin always did. Raises ValueError."""
+        body, _ = json.JSONDecoder().raw_decode(request.body.decode().lstrip())
+        if not isinstance(body, dict):
+            raise ValueError("the body is no JSON object")  # noqa: TRY004  (one kind of error for whatever is no body)
+        request.META[FIELDS] = list(body)
+        return dict(_storable(body))
+
+
+class OneLine(JSONRenderer):
+    """Answers end with a newline: they are for terminals, too."""
+
+    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> str:
+        """The answer's text."""
+        return f"{super().render(request, data, response_status=response_status)}\n"
+
+
+class ManagementAPI(NinjaAPI):
+    """Names the fields of a body that it did not understand in `X-Pxbin-Ignored`: a misspelt one is found that way."""
+
+    def create_response(self, request: HttpRequest, data: Any, **options: Any) -> HttpResponse:
+        """The answer, with that header where it is needed."""
+        response = super().create_response(request, data, **options)
+        if ignored := request.META.get(IGNORED):
+            response.headers["X-Pxbin-Ignored"] = ", ".join(_doubt(name, known) for name, known in ignored.items())[:1000]
+        return response
+
+    def get_content_type(self) -> str:
+        """JSON is UTF-8; it has no parameter for that."""
+        return "application/json"
+
+
+def _doubt(name: str, known: list[str]) -> str:
+    similar = get_close_matches(name, known, n=1)
+    return ascii(name)[1:-1] + (f" (did you mean {similar[0]}?)" if similar else "")
 
 
 def _storable(value: Any) -> Any:
@@ -43,12 +79,13 @@ def _storable(value: Any) -> Any:
     return value
 
 
-api = NinjaAPI(
+api = ManagementAPI(
     parser=StorableJson(),
+    renderer=OneLine(),
     title="pxbin management API",
     version="1",
     description="Keys, upstreams, models and logs by script. Use a `pxm_` key as the bearer token.",
-    auth=ManagementAuth(),
+    auth=[ManagementAuth(), ManagementBearer()],
     urls_namespace="api-v1",
 )
 api.add_router("", open_router, auth=None)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Annotated, Any
 
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
-from ninja import Router, Schema
-from pydantic import ConfigDict
+from ninja import Field, Router, Schema
+from pydantic import ConfigDict, WithJsonSchema
 
+from accounts.api_schema import Body, Created, Data, Deleted, Done, Id, Moment, answers, created
 from accounts.envelope import Refused, data, stored, timestamp, uuid_of
 from proxy.presets import PRESETS, Preset, filled
 from upstreams import credentials, health
@@ -41,20 +42,22 @@ CLEARED_BY_NULL = {
 """What ``null`` stands for; for the other fields it means unchanged."""
 
 
-class UpstreamFields(Schema):
+Format = Annotated[str, WithJsonSchema({"type": "string", "enum": list(FORMATS)})]
+PresetName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(PRESETS)})]
+
+
+class UpstreamFields(Body):
     """What can be set on an upstream. A field left out stays as it is."""
 
-    model_config = ConfigDict(strict=True)
-
     name: str | None = None
-    preset: str | None = None
+    preset: PresetName | None = Field(None, description="Fills in what is not given; GET /presets shows them.")
     base_url: str | None = None
-    endpoint: str | None = None
-    api_key: str | None = None
-    access_key_id: str | None = None
-    format: str | None = None
+    endpoint: str | None = Field(None, description="Another word for base_url.")
+    api_key: str | None = Field(None, description="Becomes or replaces the first credential; never shown again.")
+    access_key_id: str | None = Field(None, description="Of AWS credentials; api_key is then the secret access key.")
+    format: Format | None = None
     region: str | None = None
-    priority: int | None = None
+    priority: int | None = Field(None, description="A lower number is preferred.")
     is_active: bool | None = None
     auth_header: str | None = None
     auth_scheme: str | None = None
@@ -71,23 +74,68 @@ class UpstreamFields(Schema):
     capabilities: dict[str, bool] | None = None
 
 
-class Ids(Schema):
+class NewUpstream(UpstreamFields):
+    """An upstream to be made; a preset knows the address of most."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["name"]})
+
+
+class ShownUpstream(Schema):
+    """An upstream; secrets never are shown."""
+
+    id: Id
+    name: str
+    base_url: str
+    format: Format
+    region: str
+    priority: int
+    is_active: bool
+    auth_header: str
+    auth_scheme: str
+    extra_headers: dict[str, str]
+    connect_timeout_seconds: float
+    first_byte_timeout_seconds: float
+    idle_timeout_seconds: float
+    max_retries: int
+    retry_base_delay_ms: int
+    cooldown_seconds: float
+    pass_client_credentials: bool
+    test_model: str
+    quirks: dict[str, Any]
+    capabilities: dict[str, bool]
+    created_at: Moment
+    updated_at: Moment
+
+
+class Ids(Body):
     """Rows to delete."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["ids"]})
 
     ids: list[str] = []
 
 
-class HealthCheck(Schema):
+class HealthCheck(Body):
     """Either an upstream, or the address and key of one that is not stored yet."""
 
-    upstream_id: str | None = None
+    upstream_id: Id | None = None
     base_url: str | None = None
     api_key: str | None = None
-    format: str | None = None
-    test_model: str | None = None
+    format: Format | None = None
+    test_model: str | None = Field(None, description="Which model to ask for one token.")
 
 
-@presets.get("")
+class Health(Schema):
+    """What a health check found."""
+
+    healthy: bool
+    models_found: int
+    tested_model: str
+    latency_ms: int
+    error: str | None
+
+
+@presets.get("", response=answers(Data[list[dict[str, Any]]]))
 def list_presets(request: HttpRequest) -> dict[str, Any]:
     """What is known of well-known endpoints: `preset` in a new upstream fills in what it does not say."""
     return data([_shown_preset(preset) for preset in PRESETS.values()])
@@ -98,14 +146,14 @@ def _shown_preset(preset: Preset) -> dict[str, Any]:
     return {**known, "quirks": preset.quirks, **preset.fields}
 
 
-@router.get("")
+@router.get("", response=answers(Data[list[ShownUpstream]]))
 def list_upstreams(request: HttpRequest) -> dict[str, Any]:
     """All upstreams, the preferred ones first."""
     return data([shown(row) for row in Upstream.objects.order_by("priority", "name")])
 
 
-@router.post("", response={201: Any})
-def create_upstream(request: HttpRequest, body: UpstreamFields) -> tuple[int, dict[str, Any]]:
+@router.post("", response=answers(Data[ShownUpstream], 201))
+def create_upstream(request: HttpRequest, body: NewUpstream) -> Created:
     """Make an upstream, with a first credential when a key is given."""
     row = Upstream(cooldown_seconds=settings.PXBIN.key_cooldown_seconds)
     with transaction.atomic():
@@ -114,16 +162,16 @@ def create_upstream(request: HttpRequest, body: UpstreamFields) -> tuple[int, di
             raise Refused("invalid_request", "Name and base_url are required")
         stored(row)
         _set_credential(row, body)
-    return 201, data(shown(row))
+    return created(data(shown(row)))
 
 
-@router.post("/bulk-delete")
+@router.post("/bulk-delete", response=answers(Data[Deleted]))
 def delete_upstreams(request: HttpRequest, body: Ids) -> dict[str, Any]:
     """Delete several upstreams."""
     return data({"deleted": deleted(Upstream, body.ids)})
 
 
-@router.post("/health-check")
+@router.post("/health-check", response=answers(Data[Health]))
 def check_health(request: HttpRequest, body: HealthCheck) -> dict[str, Any]:
     """Ask an upstream for its models and for one token of its test model."""
     if body.upstream_id:
@@ -137,14 +185,14 @@ def check_health(request: HttpRequest, body: HealthCheck) -> dict[str, Any]:
 # Behind the fixed paths, which the pattern would hide.
 
 
-@router.get("/{upstream_id}")
-def get_upstream(request: HttpRequest, upstream_id: str) -> dict[str, Any]:
+@router.get("/{upstream_id}", response=answers(Data[ShownUpstream]))
+def get_upstream(request: HttpRequest, upstream_id: Id) -> dict[str, Any]:
     """One upstream."""
     return data(shown(found(upstream_id)))
 
 
-@router.patch("/{upstream_id}")
-def update_upstream(request: HttpRequest, upstream_id: str, body: UpstreamFields) -> dict[str, Any]:
+@router.patch("/{upstream_id}", response=answers(Data[Done]))
+def update_upstream(request: HttpRequest, upstream_id: Id, body: UpstreamFields) -> dict[str, Any]:
     """Change an upstream; a new ``api_key`` replaces that of its first credential."""
     row = found(upstream_id)
     with transaction.atomic():
@@ -154,8 +202,8 @@ def update_upstream(request: HttpRequest, upstream_id: str, body: UpstreamFields
     return data({"status": "updated"})
 
 
-@router.delete("/{upstream_id}")
-def delete_upstream(request: HttpRequest, upstream_id: str) -> dict[str, Any]:
+@router.delete("/{upstream_id}", response=answers(Data[Done]))
+def delete_upstream(request: HttpRequest, upstream_id: Id) -> dict[str, Any]:
     """Delete an upstream with its credentials and routes; log rows keep its name."""
     found(upstream_id).delete()
     return data({"status": "deleted"})
@@ -229,30 +277,10 @@ def _set_credential(row: Upstream, body: UpstreamFields) -> None:
 
 def shown(row: Upstream) -> dict[str, Any]:
     """An upstream as the API shows it; secrets never are."""
-    fields = [
-        "region",
-        "priority",
-        "is_active",
-        "auth_header",
-        "auth_scheme",
-        "extra_headers",
-        "connect_timeout_seconds",
-        "first_byte_timeout_seconds",
-        "idle_timeout_seconds",
-        "max_retries",
-        "retry_base_delay_ms",
-        "cooldown_seconds",
-        "pass_client_credentials",
-        "test_model",
-        "quirks",
-        "capabilities",
-    ]
-    return {
+    made_up = {
         "id": str(row.id),
-        "name": row.name,
-        "base_url": row.base_url,
         "format": FORMAT_OF[row.dialect],
-        **{field: getattr(row, field) for field in fields},
         "created_at": timestamp(row.created_at),
         "updated_at": timestamp(row.updated_at),
     }
+    return {field: made_up[field] if field in made_up else getattr(row, field) for field in ShownUpstream.model_fields}

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from django.db import models
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Query, Router, Schema
 from pydantic import ConfigDict
 
+from accounts.api_schema import Body, Created, Data, Done, Id, Moment, Page, Paging, answers, created
 from accounts.envelope import Refused, data, page_of, paginated, stored, timestamp, uuid_of
 from upstreams import credentials, disabling, standing
 from upstreams.api import found as found_upstream
@@ -25,13 +26,11 @@ ROUTE_CLEARED: dict[str, Any] = {"remote_name": "", "context_window": None, "cap
 """What ``null`` stands for; for the other fields it means unchanged."""
 
 
-class RouteFields(Schema):
+class RouteFields(Body):
     """What can be set on a route."""
 
-    model_config = ConfigDict(strict=True)
-
-    model_id: str | None = None
-    upstream_id: str | None = None
+    model_id: Id | None = None
+    upstream_id: Id | None = None
     remote_name: str | None = None
     priority: int | None = None
     weight: int | None = None
@@ -40,12 +39,33 @@ class RouteFields(Schema):
     capabilities: dict[str, bool] | None = None
 
 
-class CredentialFields(Schema):
+class NewRoute(RouteFields):
+    """A route to be made."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["model_id", "upstream_id"]})
+
+
+class ShownRoute(Schema):
+    """A route. `vanished_at`: since when the upstream has not listed the model any more."""
+
+    id: Id
+    model_id: Id
+    upstream_id: Id
+    remote_name: str
+    priority: int
+    weight: int
+    is_active: bool
+    context_window: int | None
+    capabilities: dict[str, bool]
+    vanished_at: Moment | None
+    created_at: Moment
+    updated_at: Moment
+
+
+class CredentialFields(Body):
     """What can be set on a credential. The key is never shown again."""
 
-    model_config = ConfigDict(strict=True)
-
-    upstream_id: str | None = None
+    upstream_id: Id | None = None
     name: str | None = None
     api_key: str | None = None
     access_key_id: str | None = None
@@ -53,11 +73,33 @@ class CredentialFields(Schema):
     is_active: bool | None = None
 
 
+class NewCredential(CredentialFields):
+    """A credential to be made."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["upstream_id", "api_key"]})
+
+
+class ShownCredential(Schema):
+    """A credential with its state. `cooling_until`: it rests until then; `disabled_reason`: why it was switched off by itself."""
+
+    id: Id
+    upstream_id: Id
+    name: str
+    access_key_id: str
+    priority: int
+    is_active: bool
+    cooling_until: Moment | None
+    disabled_reason: str | None
+    last_used_at: Moment | None
+    created_at: Moment
+    updated_at: Moment
+
+
 # --- routes ------------------------------------------------------------------------------------------------------------
 
 
-@routes.get("")
-def list_routes(request: HttpRequest, model_id: str | None = None, upstream_id: str | None = None) -> dict[str, Any]:
+@routes.get("", response=answers(Page[ShownRoute]))
+def list_routes(request: HttpRequest, paging: Query[Paging], model_id: Id | None = None, upstream_id: Id | None = None) -> dict[str, Any]:
     """All routes, the preferred ones first; of one model or one upstream where these are given."""
     rows = Route.objects.order_by("model__name", "priority", "upstream__priority", "-weight", "id")
     if model_id:
@@ -68,25 +110,25 @@ def list_routes(request: HttpRequest, model_id: str | None = None, upstream_id: 
     return paginated([shown_route(row) for row in rows[(page - 1) * size : page * size]], total=rows.count(), page=page, per_page=size)
 
 
-@routes.get("/{route_id}")
-def get_route(request: HttpRequest, route_id: str) -> dict[str, Any]:
+@routes.get("/{route_id}", response=answers(Data[ShownRoute]))
+def get_route(request: HttpRequest, route_id: Id) -> dict[str, Any]:
     """One route."""
     return data(shown_route(_found(Route, route_id, "Route")))
 
 
-@routes.post("", response={201: Any})
-def create_route(request: HttpRequest, body: RouteFields) -> tuple[int, dict[str, Any]]:
+@routes.post("", response=answers(Data[ShownRoute], 201))
+def create_route(request: HttpRequest, body: NewRoute) -> Created:
     """Let an upstream serve a model."""
     if not body.model_id or not body.upstream_id:
         raise Refused("invalid_request", "model_id and upstream_id are required")
     row = Route()
     _assign_route(row, body)
     stored(row)
-    return 201, data(shown_route(row))
+    return created(data(shown_route(row)))
 
 
-@routes.patch("/{route_id}")
-def update_route(request: HttpRequest, route_id: str, body: RouteFields) -> dict[str, Any]:
+@routes.patch("/{route_id}", response=answers(Data[Done]))
+def update_route(request: HttpRequest, route_id: Id, body: RouteFields) -> dict[str, Any]:
     """Change a route."""
     row = _found(Route, route_id, "Route")
     _assign_route(row, body)
@@ -94,8 +136,8 @@ def update_route(request: HttpRequest, route_id: str, body: RouteFields) -> dict
     return data({"status": "updated"})
 
 
-@routes.delete("/{route_id}")
-def delete_route(request: HttpRequest, route_id: str) -> dict[str, Any]:
+@routes.delete("/{route_id}", response=answers(Data[Done]))
+def delete_route(request: HttpRequest, route_id: Id) -> dict[str, Any]:
     """Delete a route."""
     _found(Route, route_id, "Route").delete()
     return data({"status": "deleted"})
@@ -130,8 +172,8 @@ def shown_route(row: Route) -> dict[str, Any]:
 # --- credentials ---------------------------------------------------------------------------------------------------------
 
 
-@keys.get("")
-def list_credentials(request: HttpRequest, upstream_id: str | None = None) -> dict[str, Any]:
+@keys.get("", response=answers(Page[ShownCredential]))
+def list_credentials(request: HttpRequest, paging: Query[Paging], upstream_id: Id | None = None) -> dict[str, Any]:
     """All credentials, or those of one upstream, with their state; never the keys themselves."""
     rows = UpstreamCredential.objects.order_by("upstream__name", "priority", "created_at", "id")
     if upstream_id:
@@ -140,25 +182,25 @@ def list_credentials(request: HttpRequest, upstream_id: str | None = None) -> di
     return paginated([shown_credential(row) for row in rows[(page - 1) * size : page * size]], total=rows.count(), page=page, per_page=size)
 
 
-@keys.get("/{credential_id}")
-def get_credential(request: HttpRequest, credential_id: str) -> dict[str, Any]:
+@keys.get("/{credential_id}", response=answers(Data[ShownCredential]))
+def get_credential(request: HttpRequest, credential_id: Id) -> dict[str, Any]:
     """One credential."""
     return data(shown_credential(_found(UpstreamCredential, credential_id, "Credential")))
 
 
-@keys.post("", response={201: Any})
-def create_credential(request: HttpRequest, body: CredentialFields) -> tuple[int, dict[str, Any]]:
+@keys.post("", response=answers(Data[ShownCredential], 201))
+def create_credential(request: HttpRequest, body: NewCredential) -> Created:
     """Give an upstream another key."""
     if not body.upstream_id or not body.api_key:
         raise Refused("invalid_request", "upstream_id and api_key are required")
     row = UpstreamCredential(upstream=found_upstream(body.upstream_id))
     _assign_credential(row, body)
     stored(row)
-    return 201, data(shown_credential(row))
+    return created(data(shown_credential(row)))
 
 
-@keys.patch("/{credential_id}")
-def update_credential(request: HttpRequest, credential_id: str, body: CredentialFields) -> dict[str, Any]:
+@keys.patch("/{credential_id}", response=answers(Data[Done]))
+def update_credential(request: HttpRequest, credential_id: Id, body: CredentialFields) -> dict[str, Any]:
     """Change a credential. ``is_active: true`` also brings back one that was disabled or is cooling."""
     row = _found(UpstreamCredential, credential_id, "Credential")
     _assign_credential(row, body)
@@ -169,8 +211,8 @@ def update_credential(request: HttpRequest, credential_id: str, body: Credential
     return data({"status": "updated"})
 
 
-@keys.delete("/{credential_id}")
-def delete_credential(request: HttpRequest, credential_id: str) -> dict[str, Any]:
+@keys.delete("/{credential_id}", response=answers(Data[Done]))
+def delete_credential(request: HttpRequest, credential_id: Id) -> dict[str, Any]:
     """Delete a credential."""
     _found(UpstreamCredential, credential_id, "Credential").delete()
     return data({"status": "deleted"})

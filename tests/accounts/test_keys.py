@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from accounts import keys, revisions
-from accounts.keys import Key, ManagementRefused, authenticate, authenticate_management, issue, may_use, peek
+from accounts.keys import WRONG_KIND, Key, ManagementRefused, authenticate, authenticate_management, issue, may_use, peek
 from accounts.models import ApiKey
 from proxy.errors import ClientMistake, GatewayError
 
@@ -157,7 +157,7 @@ def test_management_keys_are_checked_in_the_database():
         refusals.append((caught.value.status, caught.value.message))
     assert refusals == [
         (401, "Missing API key"),
-        (401, "Invalid API key"),
+        (401, WRONG_KIND["management"]),
         (401, "API key has expired"),
         (403, "API key is deactivated"),
     ]

@@ -51,7 +51,7 @@ def test_a_row_shows_everything(ask, log):
     assert item == {
         **{name: value for name, value in FULL.items() if name not in hidden},
         "id": one.id,
-        "timestamp": "2026-09-21T14:13:20.500000Z",
+        "timestamp": "2026-09-21T14:13:20.5Z",
         "llm_key_id": FULL["api_key_id"],
         "cache_creation_tokens": 7,
         "cost": 1.5,

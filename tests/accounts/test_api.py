@@ -1,0 +1,214 @@
+"""``/api/v1/keys``, ``/api/v1/bootstrap``, and what all of the management API has in common."""
+
+import json
+import re
+import uuid
+
+import pytest
+
+from accounts.keys import WRONG_KIND, hash_of
+from accounts.models import ApiKey
+from tests.support.management import Management
+
+pytestmark = pytest.mark.django_db
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,5}[1-9])?Z")
+SECRET = "bootstrap-secret-1"
+NOBODY = str(uuid.UUID(int=7))
+
+
+@pytest.fixture
+def script() -> Management:
+    return Management()
+
+
+@pytest.fixture
+def bootstrapping(settings) -> None:
+    settings.PXBIN = settings.PXBIN.__class__(**{**_fields(settings.PXBIN), "management_bootstrap_key": SECRET})
+
+
+def _fields(config):
+    return {name: getattr(config, name) for name in config.__struct_fields__}
+
+
+# --- who may ask -------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_needed_and_refusals_are_plain_texts(script):
+    client = script.made("/keys", name="c")["key"]
+    revoked = script.made("/keys", type="management")
+    script.ask("DELETE", f"/keys/{revoked['id']}")
+    asked = [{"accept": "*/*"}, {"x-api-key": "pxm_unknown"}, {"x-api-key": client}, {"x-api-key": revoked["key"]}]
+    answers = [script.ask("GET", "/keys", None, **{name.replace("-", "_"): value for name, value in headers.items()}) for headers in asked]
+    assert answers == [
+        (401, {"error": "Missing API key"}),
+        (401, {"error": "Invalid API key"}),
+        (401, {"error": WRONG_KIND["management"]}),
+        (403, {"error": "API key is deactivated"}),
+    ]
+
+
+def test_a_bearer_token_is_as_good_but_x_api_key_comes_first(script):
+    assert script.ask("GET", "/keys", authorization=f"Bearer {script.key}").status == 200
+    assert script.ask("GET", "/keys", x_api_key="pxm_no", authorization=f"Bearer {script.key}").status == 401
+
+
+def test_a_key_that_may_only_read_cannot_write():
+    reader = Management(permissions=("read",))
+    assert reader.ask("GET", "/keys").status == 200
+    assert reader.ask("POST", "/keys", {}) == (403, {"error": "API key lacks the permission 'write'"})
+
+
+# --- bodies and answers -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"name"', b"1", b"null", b"\xff", b"[" * 100_000])
+def test_what_is_no_json_object_makes_nothing(script, body):
+    answer = script.raw("POST", "/keys", body)
+    assert answer.status_code == 400
+    assert json.loads(answer.content)["error"]["message"].startswith("Invalid JSON body")
+    assert not ApiKey.objects.exists()
+
+
+@pytest.mark.parametrize("body", [b'{"name": "t"} and more', b' \n{"name": "t"}{"name": "u"}', b'{"name": "s", "name": "t"}'])
+def test_what_follows_the_first_value_is_ignored(script, body):
+    assert json.loads(script.raw("POST", "/keys", body).content)["data"]["name"] == "t"
+
+
+def test_unknown_fields_are_ignored_and_named(script):
+    answer = script.raw("POST", "/keys", b'{"name": "t", "rate_limits": 5, "\\u00e4": 1}')
+    assert (answer.status_code, answer["X-Pxbin-Ignored"]) == (201, "rate_limits (did you mean rate_limit?), \\xe4")
+    assert "X-Pxbin-Ignored" not in script.raw("POST", "/keys", b'{"name": "t"}')
+
+
+@pytest.mark.parametrize("fields", [{"name": 5}, {"rate_limit": "5"}, {"rate_limit": 1.5}, {"is_active": "yes"}, {"allowed_models": "a"}])
+def test_a_wrong_type_is_named(script, fields):
+    status, kind, message = script.ask("POST", "/keys", fields).refusal
+    assert (status, kind, message.split(": ")[:2]) == (400, "invalid_request", ["Invalid JSON body", next(iter(fields))])
+
+
+def test_an_answer_is_one_line_of_json(script):
+    for answer in (script.raw("GET", "/keys"), script.raw("GET", "/keys/none")):
+        assert answer["Content-Type"] == "application/json"
+        assert answer.content.endswith(b"}\n")
+
+
+def test_both_spellings_of_a_path_are_served(script):
+    assert script.ask("GET", "/keys/") == script.ask("GET", "/keys")
+    assert script.ask("POST", "/keys/", {"name": "slash"}).status == 201
+
+
+# --- keys ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_key_is_shown_once(script):
+    made = script.made("/keys", name="laptop", rate_limit=7)
+    assert set(made) == {"key", "id", "name", "key_prefix", "created_at"}
+    assert re.fullmatch(r"pxb_[0-9a-f]{40}", made["key"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", made["created_at"])
+    assert ApiKey.objects.get(pk=made["id"]).key_hash == hash_of(made["key"])
+    shown = script.get(f"/keys/{made['id']}")
+    assert {name: value for name, value in shown.items() if not name.endswith("_at")} == {
+        "id": made["id"], "key_prefix": made["key"][:8], "name": "laptop", "is_active": True, "rate_limit": 7, "token_limit": None,
+        "concurrency_limit": None, "allowed_models": None, "may_choose_upstream": False, "metadata": {},
+    }  # fmt: skip
+    assert (shown["expires_at"], shown["last_used_at"]) == (None, None)
+    assert MOMENT.fullmatch(shown["created_at"])
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [(None, "pxb_"), ("", "pxb_"), ("llm", "pxb_"), ("management", "pxm_")])
+def test_the_type_says_which_kind(script, kind, prefix):
+    assert script.made("/keys", type=kind)["key"].startswith(prefix)
+
+
+def test_another_type_is_refused(script):
+    assert script.ask("POST", "/keys", {"type": "x"}).refusal == (400, "invalid_request", "Invalid key type, must be 'llm' or 'management'")
+
+
+def test_a_management_key_may_read_unless_more_is_asked_for(script):
+    made = [script.made("/keys", type="management", **more) for more in ({}, {"permissions": ["read", "write"]})]
+    assert [script.get(f"/keys/{each['id']}")["permissions"] for each in made] == [["read"], ["read", "write"]]
+    assert script.ask("POST", "/keys", {"type": "management", "permissions": ["admin"]}).status == 400
+
+
+def test_the_newest_are_listed_first_revoked_ones_too(script):
+    made = [script.made("/keys", name=str(number))["id"] for number in range(3)]
+    script.ask("DELETE", f"/keys/{made[1]}")
+    listed = script.ask("GET", "/keys?type=anything")
+    assert [(row["name"], row["is_active"]) for row in listed.data] == [("2", True), ("1", False), ("0", True)]
+    assert listed.body["meta"] == {"total": 3, "page": 1, "per_page": 50}
+    assert script.ask("GET", "/keys?page=9&per_page=2").body == {"data": [], "meta": {"total": 3, "page": 9, "per_page": 2}}
+    assert [row["name"] for row in script.get("/keys?type=management")] == ["tests"]
+
+
+def test_null_clears_a_limit_and_means_unchanged_elsewhere(script):
+    made = script.made("/keys", name="n", rate_limit=5, allowed_models=["a"])["id"]
+    changes = {"name": None, "is_active": None, "rate_limit": None, "allowed_models": None}
+    assert script.ask("PATCH", f"/keys/{made}", changes).body == {"data": {"status": "updated"}}
+    shown = script.get(f"/keys/{made}")
+    assert (shown["name"], shown["is_active"], shown["rate_limit"], shown["allowed_models"]) == ("n", True, None, None)
+
+
+def test_without_a_type_both_kinds_are_searched(script):
+    made = script.made("/keys", type="management")["id"]
+    assert script.ask("DELETE", f"/keys/{made}?type=llm").refusal == (404, "not_found", "Key not found")
+    assert script.ask("DELETE", f"/keys/{made}").body == {"data": {"status": "deactivated"}}
+    assert script.get(f"/keys/{made}")["is_active"] is False
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_an_unknown_key_and_a_malformed_id(script, method):
+    assert script.ask(method, f"/keys/{NOBODY}", {}).refusal == (404, "not_found", "Key not found")
+    assert script.ask(method, "/keys/x", {}).refusal == (400, "invalid_request", "Invalid ID format")
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("2030-01-31T12:00:00Z", "2030-01-31T12:00:00Z"),
+        ("2030-01-31T12:00:00+02:00", "2030-01-31T10:00:00Z"),
+        ("2030-01-31", "2030-01-31T00:00:00Z"),
+    ],
+)
+def test_an_end_is_a_point_in_time(script, written, shown):
+    assert script.get(f"/keys/{script.made('/keys', expires_at=written)['id']}")["expires_at"] == shown
+
+
+@pytest.mark.parametrize("written", ["soon", "2030-13-01", "0001-01-01T00:00:00+02:00"])
+def test_an_end_that_is_no_time_is_refused(script, written):
+    expected = "expires_at: write it as in RFC 3339, for example 2030-01-31T12:00:00Z"
+    assert script.ask("POST", "/keys", {"expires_at": written}).refusal == (400, "invalid_request", expected)
+
+
+# --- bootstrap -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "prefix"),
+    [
+        ({"x_api_key": SECRET}, {"name": "a"}, "pxb_"),
+        ({"x_api_key": SECRET}, {"type": "management"}, "pxm_"),
+        ({"authorization": f"Bearer {SECRET}"}, {}, "pxb_"),
+        ({"accept": "*/*"}, {"bootstrap_key": SECRET, "name": "admin"}, "pxm_"),
+        ({"accept": "*/*"}, {"bootstrap_key": SECRET, "type": "llm"}, "pxb_"),
+    ],
+)
+@pytest.mark.usefixtures("bootstrapping")
+def test_both_forms_of_bootstrapping(script, headers, body, prefix):
+    made = script.ask("POST", "/bootstrap", body, **headers)
+    assert made.status == 201
+    assert made.data["key"].startswith(prefix)
+    if prefix == "pxm_":
+        assert script.get(f"/keys/{made.data['id']}")["permissions"] == ["read", "write"]
+
+
+@pytest.mark.parametrize(
+    ("header", "body"), [("x", {}), ("", {}), ("wr\u00f6ng", {}), ("", {"bootstrap_key": "x"}), ("x", {"bootstrap_key": SECRET})]
+)
+@pytest.mark.usefixtures("bootstrapping")
+def test_a_wrong_secret_is_refused(script, header, body):
+    assert script.ask("POST", "/bootstrap", body, x_api_key=header).refusal == (401, "authentication_error", "Invalid bootstrap key")
+
+
+def test_without_a_secret_there_is_no_bootstrapping(script):
+    assert script.ask("POST", "/bootstrap", {"bootstrap_key": ""}, accept="*/*").status == 404

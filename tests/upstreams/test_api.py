@@ -1,0 +1,113 @@
+"""``/api/v1/upstreams``: the contract that scripts rely on."""
+
+import uuid
+
+import pytest
+
+from tests.support.management import Management
+from upstreams import vault
+from upstreams.api import BAD_FORMAT
+from upstreams.models import UpstreamCredential
+
+pytestmark = pytest.mark.django_db
+
+NOBODY = str(uuid.UUID(int=7))
+LOCAL = {"name": "local", "base_url": "http://127.0.0.1:9", "api_key": "sk-1"}
+
+
+@pytest.fixture
+def script() -> Management:
+    return Management()
+
+
+def secrets() -> list[str]:
+    return [vault.decrypt(row.secret_encrypted) for row in UpstreamCredential.objects.all()]
+
+
+def test_an_upstream_is_made_with_its_key_which_is_never_shown(script):
+    made = script.made("/upstreams", **LOCAL)
+    assert (made["name"], made["base_url"], made["format"], made["priority"], made["is_active"]) == (
+        "local", "http://127.0.0.1:9", "openai", 0, True,
+    )  # fmt: skip
+    assert script.get(f"/upstreams/{made['id']}") == made
+    assert "sk-1" not in str(made)
+    assert secrets() == ["sk-1"]
+
+
+def test_a_local_upstream_needs_no_key(script):
+    script.made("/upstreams", name="a", base_url="http://127.0.0.1:9")
+    assert secrets() == []
+
+
+@pytest.mark.parametrize("word", ["openai", "anthropic", "openai_responses", "bedrock"])
+def test_every_format_comes_back_as_it_was_given(script, word):
+    assert script.made("/upstreams", name=word, base_url="http://x", format=word)["format"] == word
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "Name and base_url are required"),
+        ({"name": "a"}, "Name and base_url are required"),
+        ({"name": "a", "base_url": "http://x", "format": "x"}, BAD_FORMAT),
+    ],
+)
+def test_what_is_missing_is_said(script, fields, message):
+    assert script.ask("POST", "/upstreams", fields).refusal == (400, "invalid_request", message)
+
+
+def test_a_second_one_of_the_same_name_is_a_conflict(script):
+    script.made("/upstreams", **LOCAL)
+    assert script.ask("POST", "/upstreams", LOCAL).refusal[:2] == (409, "conflict")
+
+
+def test_a_change_touches_what_it_names_and_a_blank_key_keeps_the_old_one(script):
+    made = script.made("/upstreams", **LOCAL)
+    change = {"name": "other", "base_url": "http://x/", "api_key": "", "format": "anthropic", "priority": None, "is_active": False}
+    assert script.ask("PATCH", f"/upstreams/{made['id']}", change).body == {"data": {"status": "updated"}}
+    shown = script.get(f"/upstreams/{made['id']}")
+    changed = {"name": "other", "base_url": "http://x", "format": "anthropic", "is_active": False, "updated_at": shown["updated_at"]}
+    assert shown == {**made, **changed}
+    assert secrets() == ["sk-1"]
+    script.ask("PATCH", f"/upstreams/{made['id']}", {"api_key": "sk-2"})
+    assert secrets() == ["sk-2"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+def test_an_unknown_upstream_and_a_malformed_id(script, method):
+    body = {} if method == "PATCH" else None
+    assert script.ask(method, f"/upstreams/{NOBODY}", body).refusal == (404, "not_found", "Upstream not found")
+    assert script.ask(method, "/upstreams/x", body).refusal == (400, "invalid_request", "Invalid ID format")
+
+
+def test_deleting_leaves_the_models(script):
+    made = script.made("/upstreams", **LOCAL)["id"]
+    model = script.made("/models", name="m", upstream_id=made)["id"]
+    assert script.ask("DELETE", f"/upstreams/{made}").body == {"data": {"status": "deleted"}}
+    assert script.get(f"/models/{model}")["upstream_id"] is None
+
+
+def test_several_are_deleted_at_once(script):
+    made = [script.made("/upstreams", name=name, base_url="http://x")["id"] for name in "abc"]
+    assert script.ask("POST", "/upstreams/bulk-delete", {"ids": [*made[:2], NOBODY]}).body == {"data": {"deleted": 2}}
+    assert [row["name"] for row in script.get("/upstreams")] == ["c"]
+    assert script.ask("POST", "/upstreams/bulk-delete", {"ids": []}).refusal == (400, "invalid_request", "At least one ID is required")
+    assert script.ask("POST", "/upstreams/bulk-delete", {"ids": ["x"]}).refusal == (400, "invalid_request", "Invalid ID: x")
+
+
+@pytest.mark.parametrize(
+    ("fields", "refusal"),
+    [
+        ({}, (400, "invalid_request", "Provide upstream_id or base_url + api_key")),
+        ({"upstream_id": NOBODY}, (404, "not_found", "Upstream not found")),
+        ({"upstream_id": "x"}, (400, "invalid_request", "Invalid ID format")),
+    ],
+)
+def test_a_health_check_needs_something_to_check(script, fields, refusal):
+    assert script.ask("POST", "/upstreams/health-check", fields).refusal == refusal
+
+
+def test_addresses_of_clouds_metadata_are_not_called(script):
+    found = script.ask("POST", "/upstreams/health-check", {"base_url": "http://169.254.169.254", "api_key": "k"})
+    assert (found.status, found.data["healthy"], found.data["models_found"]) == (200, False, 0)
+    assert "does not call" in found.data["error"]
