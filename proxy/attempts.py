@@ -120,7 +120,9 @@ class Attempts:
         else:
             standing.began(**_subject(target))  # who finds a mistake in the request works
         if found.counts:
-            standing.upstream_failed(target.upstream.id)
+            until = standing.upstream_failed(target.upstream.id)
+            if until:
+                disabling.note_resting(target.upstream.id, until)
         seconds = target.upstream.cooldown if target.model.cooldown_seconds is None else target.model.cooldown_seconds
         if found.disables and target.upstream.pass_client_credentials:
             return  # the client's own credential was refused, not ours
@@ -144,6 +146,8 @@ class Attempts:
             "upstream": f"upstream:{target.upstream.id}",
         }[scope]
         until = self._standing.cool(subject, seconds if asked is None else asked)
+        if scope == "upstream" or target.credential is None:
+            disabling.note_resting(target.upstream.id, until)
         if target.credential is not None:
             disabling.note_cooling(target.credential.id, max(until, self._standing.cooldowns.key_until(target.credential.id)))
 

@@ -12,14 +12,18 @@ from proxy.attempt import Call
 from proxy.canonical import Audio, Image, Part, ToolResult
 from proxy.errors import ClientMistake
 from proxy.requests import HttpRequest
+from proxy.tokens import estimate
+from upstreams import windows
 from upstreams.catalog import Found
-from upstreams.routing import Needs
+from upstreams.routing import Needs, remote_name
 
 CHOICE_HEADER = "x-pxbin-upstream"
 """A request header by which keys that may choose name one upstream (or give its id)."""
 TRACE_HEADER = "x-pxbin-trace"
 """A request header by which the same keys ask for the routing decision, in a reply header of the same name."""
 BYTES_PER_TOKEN = 4
+LEAST_BYTES_PER_TOKEN = 2
+"""Hardly any request has fewer; one that fits by this count fits."""
 _STABLE_BYTES = 65_536
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _identity = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -35,10 +39,9 @@ def of(call: Call, found: Found, *, meter: Meter) -> Needs:
     capabilities = any(route.capabilities for route in model.routes) or bool(model.fallbacks)
     if simple and not capabilities:
         return Needs()
-    windows = model.context_window or model.fallbacks or any(route.context_window for route in model.routes)
     return Needs(
         capabilities=_capabilities(call) if capabilities else frozenset(),
-        tokens=len(call.http.body) // BYTES_PER_TOKEN if windows else 0,
+        tokens=_size(call, found),
         session=session or _prefix(call),
     )
 
@@ -103,8 +106,23 @@ def _prefix(call: Call) -> str | None:
     return digest.hexdigest()
 
 
+def _size(call: Call, found: Found) -> int:
+    """About how many tokens the request has; looked at closely only where it may matter (a picture is long and has few)."""
+    size = len(call.http.body)
+    smallest = min((windows.of(found.model, route, remote_name(route, found)) for route in found.model.routes), default=0)
+    if size <= smallest * LEAST_BYTES_PER_TOKEN:
+        return size // BYTES_PER_TOKEN
+    try:
+        return estimate(call.preparer.request)
+    except ClientMistake:  # an upstream of the client's own dialect may understand what we do not
+        return size // BYTES_PER_TOKEN
+
+
 def _capabilities(call: Call) -> frozenset[str]:
-    request = call.preparer.request
+    try:
+        request = call.preparer.request
+    except ClientMistake:  # as above; who has to translate the request refuses it
+        return frozenset()
     needed = {"tools"} if request.tools else set()
 
     def look(parts: tuple[Part, ...]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Any
 
-from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
 from ninja import Field, Router, Schema
@@ -155,7 +154,7 @@ def list_upstreams(request: HttpRequest) -> dict[str, Any]:
 @router.post("", response=answers(Data[ShownUpstream], 201))
 def create_upstream(request: HttpRequest, body: NewUpstream) -> Created:
     """Make an upstream, with a first credential when a key is given."""
-    row = Upstream(cooldown_seconds=settings.PXBIN.key_cooldown_seconds)
+    row = Upstream()
     with transaction.atomic():
         _assign(row, body)
         if not row.name or not row.base_url:

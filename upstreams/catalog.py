@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -156,11 +157,21 @@ def load() -> Catalogue:
         except msgspec.ValidationError as error:
             logger.warning("upstream %s is not used, its quirks are wrong: %s", upstream_row.name, error)
     routes: defaultdict[Any, list[Route]] = defaultdict(list)
-    for route in Route.objects.filter(is_active=True).order_by("created_at", "id"):
-        if route.upstream_id in upstreams:
+    idle: defaultdict[Any, list[dict[str, str]]] = defaultdict(list)
+    for route in Route.objects.select_related("upstream").order_by("created_at", "id"):
+        if route.is_active and route.upstream_id in upstreams:
             routes[route.model_id].append(route)
-    models = [_model(row, routes[row.pk], upstreams) for row in Model.objects.order_by("path_prefix", "name")]
+        else:
+            idle[route.model_id].append(_idle(route))
+    models = [_model(row, routes[row.pk], idle[row.pk], upstreams) for row in Model.objects.order_by("path_prefix", "name")]
     return Catalogue(models, [upstream for _, upstream in upstreams.values()])
+
+
+def _idle(route: Route) -> dict[str, str]:
+    """What the log says of a route that is not served."""
+    what = "route" if not route.is_active else "upstream"
+    reason = f"the {what} is switched off" if not (route.is_active and route.upstream.is_active) else "the upstream's quirks are wrong"
+    return {"upstream": route.upstream.name, "model": route.remote_name, "skipped": reason}
 
 
 def _credential(row: UpstreamCredential) -> CredentialEntry | None:
@@ -176,7 +187,12 @@ def _credential(row: UpstreamCredential) -> CredentialEntry | None:
         access_key_id=row.access_key_id,
         priority=row.priority,
         is_disabled=bool(row.disabled_reason),
+        recovered=_seconds(row.recovered_at),
     )
+
+
+def _seconds(moment: datetime | None) -> float:
+    return moment.timestamp() if moment is not None else 0.0
 
 
 def entries_of(row: Upstream) -> tuple[UpstreamEntry, CredentialEntry | None]:
@@ -208,10 +224,13 @@ def _upstream(row: Upstream, credentials: tuple[CredentialEntry, ...]) -> Upstre
         quirks=merged(row.quirks),
         capabilities=row.capabilities,
         credentials=credentials,
+        recovered=_seconds(row.recovered_at),
     )
 
 
-def _model(row: Model, routes: Iterable[Route], upstreams: Mapping[Any, tuple[Upstream, UpstreamEntry]]) -> tuple[ModelEntry, bool]:
+def _model(
+    row: Model, routes: Iterable[Route], idle: Iterable[dict[str, str]], upstreams: Mapping[Any, tuple[Upstream, UpstreamEntry]]
+) -> tuple[ModelEntry, bool]:
     """A model's entry, and whether it is served: active, with a usable route or with fallbacks."""
     usable = []
     for route in routes:
@@ -235,6 +254,7 @@ def _model(row: Model, routes: Iterable[Route], upstreams: Mapping[Any, tuple[Up
         aliases=tuple(row.aliases),
         fallbacks=tuple(row.fallbacks),
         routes=tuple(usable),
+        idle=tuple(idle),
         created=int(row.created_at.timestamp()),
         policies=found,
         **fields,
@@ -250,6 +270,7 @@ def _route(row: Route, upstream: UpstreamEntry, quirks: Quirks) -> RouteEntry:
         priority=row.priority,
         weight=row.weight,
         context_window=row.context_window,
+        listed_context_window=row.listed_context_window,
         capabilities={**upstream.capabilities, **row.capabilities},
         quirks=quirks,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from django.utils import timezone
+
 from upstreams import vault
 from upstreams.addresses import url_for
 from upstreams.models import UpstreamCredential
@@ -66,6 +68,7 @@ def set_secret(credential: UpstreamCredential, secret: str) -> None:
     credential.secret_encrypted = vault.encrypt(secret.strip())
     credential.disabled_reason = ""
     credential.cooling_until = None
+    credential.recovered_at = timezone.now()
 
 
 def check_vault() -> None:

@@ -12,16 +12,20 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from django.db import DatabaseError, connection
+from django.utils import timezone
 
-from upstreams import standing
+from accounts import revisions
+from upstreams import catalog, standing
 from upstreams.entries import CredentialEntry, UpstreamEntry
-from upstreams.models import UpstreamCredential
+from upstreams.models import Upstream, UpstreamCredential
 
 logger = logging.getLogger("pxbin.routing")
 
 _writer = ThreadPoolExecutor(1, thread_name_prefix="pxbin-credentials")
 _refused: dict[str, float] = {}
 """Until when (monotonic) this process's own observation counts; then the catalogue has taken it up."""
+_recovered: dict[str, float] = {}
+"""The last recovery of a key or an upstream that this process has heeded."""
 GRACE_SECONDS = 5.0
 """Longer than a written change takes to come back in the catalogue."""
 
@@ -59,19 +63,43 @@ def forget(credential_id: str) -> None:
 
 
 def bring_back(credential_id: str, upstream_id: str) -> None:
-    """A key works, or an admin says so: whatever kept it out is over. Blocks for the database."""
-    rows = UpstreamCredential.objects.filter(pk=credential_id)
-    if rows.exclude(disabled_reason="").exists():
-        rows.update(disabled_reason="", cooling_until=None)
-    else:
-        rows.exclude(cooling_until=None).update(cooling_until=None)
+    """A key works, or an admin says so: whatever kept it out, or its upstream, is over. Blocks for the database.
+
+    An upstream without keys has its own id in their place. The database tells the other processes (:func:`heed`).
+    """
+    settle()  # what this process has seen of it before is written first
+    now = timezone.now()
+    for rows, rested in (
+        (UpstreamCredential.objects.filter(pk=credential_id), {"disabled_reason": "", "cooling_until": None}),
+        (Upstream.objects.filter(pk=upstream_id), {"resting_until": None}),
+    ):
+        if rows.exclude(**rested).exists():
+            rows.update(**rested, recovered_at=now)
     forget(credential_id)
     standing.current().clear(credential_id, upstream_id)
+
+
+def heed() -> None:
+    """Let rest no longer what somebody, in whatever process, has found well since the last look at the catalogue."""
+    for upstream in catalog.current().upstreams.values():
+        for key, moment in ((upstream.id, upstream.recovered), *((each.id, each.recovered) for each in upstream.credentials)):
+            if moment > _recovered.get(key, 0.0):
+                _recovered[key] = moment
+                forget(key)
+                standing.current().learnt(standing.Change("cleared", key, value=upstream.id))
+
+
+revisions.listen("catalogue", heed)
 
 
 def note_cooling(credential_id: str, until: float) -> None:
     """Show the latest end of a key's cooldowns in the database."""
     _writer.submit(_write_cooling, credential_id, datetime.fromtimestamp(until, UTC))
+
+
+def note_resting(upstream_id: str, until: float) -> None:
+    """Show in the database until when a whole upstream is kept back."""
+    _writer.submit(_write_resting, upstream_id, datetime.fromtimestamp(until, UTC))
 
 
 def settle() -> None:
@@ -96,5 +124,14 @@ def _write_cooling(credential_id: str, until: datetime) -> None:
         UpstreamCredential.objects.filter(pk=credential_id).update(cooling_until=until)
     except DatabaseError:
         logger.exception("the cooldown of key %s could not be written down", credential_id)
+    finally:
+        connection.close()
+
+
+def _write_resting(upstream_id: str, until: datetime) -> None:
+    try:
+        Upstream.objects.filter(pk=upstream_id).update(resting_until=until)
+    except DatabaseError:
+        logger.exception("the rest of upstream %s could not be written down", upstream_id)
     finally:
         connection.close()

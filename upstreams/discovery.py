@@ -140,24 +140,32 @@ def import_models(upstream: Upstream, models: Iterable[Listed | str], *, path_pr
                 created.append(listed)
         rows = [Model(path_prefix=path_prefix, **_fields(listed)) for listed in created]
         bulk_create_with_history(rows, Model)
-        bulk_create_with_history([Route(model=row, upstream=upstream, remote_name=row.name) for row in rows], Route)
+        routes = [
+            Route(model=row, upstream=upstream, remote_name=row.name, listed_context_window=listed.context_window)
+            for row, listed in zip(rows, created, strict=True)
+        ]
+        bulk_create_with_history(routes, Route)
     return Imported([listed.name for listed in created], skipped)
 
 
 def discover(upstream: Upstream, *, seconds: float = TIMEOUT_SECONDS) -> dict[str, int]:
-    """Take up what an upstream lists now: new names become models, and routes to names that are gone are marked, not deleted.
+    """Take up what an upstream lists now: new names become models, routes to names that are gone are marked, not deleted.
+
+    Routes learn their context windows.
 
     The numbers of ``created`` models and of ``vanished`` and ``returned`` routes. Raises :class:`DiscoveryFailed`.
     """
     listed = list_models(upstream, seconds=seconds)
     if not listed:
         raise DiscoveryFailed("parse", "The upstream lists no models")
-    names = {model.name for model in listed}
+    names = {model.name: model.context_window for model in listed}
     gone, back = [], []
     for route in upstream.routes.select_related("model"):
         name = route.remote_name or route.model.name
         if "*" in name:
             continue
+        if names.get(name) and names[name] != route.listed_context_window:
+            Route.objects.filter(pk=route.pk).update(listed_context_window=names[name])
         if name not in names and route.vanished_at is None:
             gone.append(route.pk)
         elif name in names and route.vanished_at is not None:

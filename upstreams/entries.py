@@ -20,6 +20,8 @@ class CredentialEntry(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     is_disabled: bool = False
     """Its provider refused it; it is only asked when nothing else is left."""
+    recovered: float = 0.0
+    """When somebody last said that it works again (Unix seconds)."""
 
     def __repr__(self) -> str:
         return f"CredentialEntry(id={self.id!r}, name={self.name!r})"
@@ -47,6 +49,7 @@ class UpstreamEntry(msgspec.Struct, frozen=True, kw_only=True):
     quirks: Quirks = DEFAULT
     capabilities: dict[str, bool] = {}
     credentials: tuple[CredentialEntry, ...] = ()
+    recovered: float = 0.0
 
 
 class RouteEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +61,7 @@ class RouteEntry(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     weight: int = 1
     context_window: int | None = None
+    listed_context_window: int | None = None
     capabilities: dict[str, bool] = {}
     quirks: Quirks = DEFAULT
 
@@ -77,6 +81,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     fallbacks: tuple[str, ...] = ()
     strategy: str = "priority"
     routes: tuple[RouteEntry, ...] = ()
+    idle: tuple[dict[str, str], ...] = ()
+    """The routes that are switched off, as the log shows what was left out."""
     created: int = 0
     timeout_seconds: float | None = None
     cooldown_seconds: float | None = None
@@ -99,7 +105,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 COPIED = tuple(
-    field for field in ModelEntry.__struct_fields__ if field not in ("id", "aliases", "fallbacks", "routes", "created", "policies")
+    field for field in ModelEntry.__struct_fields__ if field not in ("id", "aliases", "fallbacks", "routes", "idle", "created", "policies")
 )
 """The fields that an entry has from its row as they are."""
 

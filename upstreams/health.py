@@ -61,8 +61,8 @@ def check(upstream: Upstream, *, allow_link_local: bool = False) -> dict[str, An
 
     reports = asyncio.run(all_of_them())
     for each, report in zip((credential, *resting), reports, strict=True):
-        if each is not None and report["healthy"]:
-            disabling.bring_back(each.id, str(upstream.pk))
+        if report["healthy"]:
+            disabling.bring_back(each.id if each is not None else entry.id, entry.id)
     return reports[0]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -111,6 +112,11 @@ def replacements(value: object) -> None:
         raise ValidationError("Give a JSON object that maps each old text to its new text.")
 
 
+def cooldown_seconds() -> float:
+    """The cooldown of new upstreams, however they are made: ``PXBIN_KEY_COOLDOWN_SECONDS``."""
+    return float(settings.PXBIN.key_cooldown_seconds)
+
+
 SECONDS = (MinValueValidator(0.0),)
 SOME_SECONDS = (MinValueValidator(0.001),)
 
@@ -119,6 +125,7 @@ class Upstream(Revised):
     """A provider's endpoint: one address, one protocol, one kind of authentication."""
 
     revision = "catalogue"
+    unrevised = frozenset({"resting_until"})
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=200, unique=True)
@@ -145,7 +152,9 @@ class Upstream(Revised):
     idle_timeout_seconds = models.FloatField(default=120.0, validators=SOME_SECONDS, help_text="Between two pieces of an answer.")
     max_retries = models.PositiveSmallIntegerField(default=0, help_text="Repeats after 429, 503 and failed connections.")
     retry_base_delay_ms = models.PositiveIntegerField("retry base delay (ms)", default=1000)
-    cooldown_seconds = models.FloatField(default=60.0, validators=SECONDS, help_text="How long a failing credential rests. 0: not at all.")
+    cooldown_seconds = models.FloatField(
+        default=cooldown_seconds, validators=SECONDS, help_text="How long a failing credential rests. 0: not at all."
+    )
     pass_client_credentials = models.BooleanField(default=False, help_text="Forward the client's own credential instead of ours.")
     test_model = models.CharField(max_length=200, blank=True, help_text="The model that health checks call, under the upstream's name.")
     quirks = ObjectField(validators=[quirks], help_text="What this endpoint does differently, as JSON.")
@@ -153,8 +162,12 @@ class Upstream(Revised):
         validators=[capabilities],
         help_text='What it cannot do: {"images": false, "tools": false, "audio": false}.',
     )
+    resting_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="How long its circuit breaker, or a cooldown of the whole upstream, keeps it back."
+    )
+    recovered_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When a check last ended such a rest.")
 
-    history = HistoricalRecords()
+    history = HistoricalRecords(excluded_fields=["resting_until", "recovered_at"])
 
     class Meta:
         ordering = ("priority", "name")
@@ -183,9 +196,12 @@ class UpstreamCredential(Revised):
     is_active = models.BooleanField("active", default=True)
     disabled_reason = models.TextField(blank=True, editable=False)
     cooling_until = models.DateTimeField(null=True, blank=True, editable=False)
+    recovered_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When an admin or a check last said that it works again."
+    )
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    history = HistoricalRecords(excluded_fields=["secret_encrypted", "cooling_until", "last_used_at"])
+    history = HistoricalRecords(excluded_fields=["secret_encrypted", "cooling_until", "recovered_at", "last_used_at"])
 
     class Meta:
         verbose_name = "credential"
@@ -302,9 +318,10 @@ class Route(Revised):
     is_active = models.BooleanField("active", default=True)
     context_window = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens, where this upstream offers another window.")
     capabilities = ObjectField(validators=[capabilities], help_text="Overrides the upstream's.")
+    listed_context_window = models.PositiveIntegerField(null=True, blank=True, editable=False, help_text="What the upstream itself says.")
     vanished_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When the upstream stopped listing the model.")
 
-    history = HistoricalRecords(excluded_fields=["vanished_at"])
+    history = HistoricalRecords(excluded_fields=["listed_context_window", "vanished_at"])
 
     class Meta:
         ordering = ("priority", "-weight", "created_at", "id")

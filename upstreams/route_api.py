@@ -206,8 +206,7 @@ def update_credential(request: HttpRequest, credential_id: Id, body: CredentialF
     _assign_credential(row, body)
     stored(row)
     if body.is_active or body.api_key:
-        disabling.forget(str(row.id))
-        standing.current().clear(str(row.id), str(row.upstream_id))
+        disabling.bring_back(str(row.id), str(row.upstream_id))
     return data({"status": "updated"})
 
 
@@ -227,8 +226,6 @@ def _assign_credential(row: UpstreamCredential, body: CredentialFields) -> None:
             setattr(row, field, given[field])
     if body.api_key:
         credentials.set_secret(row, body.api_key)
-    if body.is_active:
-        row.disabled_reason, row.cooling_until = "", None
 
 
 def shown_credential(row: UpstreamCredential) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import msgspec
 
 from accounts import globs
 from proxy.quirks import Quirks
-from upstreams import disabling
+from upstreams import disabling, windows
 from upstreams.catalog import Catalogue, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.standing import Standing
 
@@ -79,7 +79,8 @@ def plan(
     first: list[Target] = []
     later: list[tuple[int, Target]] = []
     skips: list[dict[str, Any]] = []
-    for each in with_fallbacks(found, catalogue):
+    for each in with_fallbacks(found, catalogue, skips):
+        skips.extend(each.model.idle)
         if each is not found and not allowed(each.requested):
             skips.append({"model": each.requested, "skipped": "not allowed for this key"})
             continue
@@ -98,8 +99,8 @@ def plan(
     return Plan([*first, *(target for _, target in later)], skips)
 
 
-def with_fallbacks(found: Found, catalogue: Catalogue) -> Iterable[Found]:
-    """A model, then its fallbacks depth first; one that came already, or does not exist, is passed over."""
+def with_fallbacks(found: Found, catalogue: Catalogue, skips: list[dict[str, Any]]) -> Iterable[Found]:
+    """A model, then its fallbacks depth first; one that came already is passed over, and one that cannot be served is told."""
     seen: set[str] = set()
     waiting = [found]
     while waiting:
@@ -108,8 +109,14 @@ def with_fallbacks(found: Found, catalogue: Catalogue) -> Iterable[Found]:
             continue
         seen.add(each.model.id)
         yield each
-        known = (catalogue.find(name, found.model.path_prefix) or catalogue.find(name) for name in each.model.fallbacks)
-        waiting[:0] = [fallback for fallback in known if fallback is not None]
+        following = []
+        for name in each.model.fallbacks:
+            fallback = catalogue.find(name, found.model.path_prefix) or catalogue.find(name)
+            if fallback is not None:
+                following.append(fallback)
+            else:
+                skips.append({"model": name, "skipped": "no such model, or it is switched off"})
+        waiting[:0] = following
 
 
 def _ordered(found: Found, needs: Needs, standing: Standing, price_of: PriceOf) -> list[Target]:
@@ -178,8 +185,8 @@ def _excluded(target: Target, needs: Needs) -> str:
 
 def _put_back(target: Target, needs: Needs, standing: Standing) -> tuple[str, int]:
     """Why others are tried before a candidate, and how far behind them: what may pass before what was refused or cannot fit."""
-    window = target.route.context_window or target.model.context_window
-    if window and needs.tokens > window:
+    window = windows.of(target.model, target.route, target.remote_name) if needs.tokens else 0
+    if needs.tokens > window:
         return f"about {needs.tokens} tokens do not fit {window}", 4
     if target.credential is not None and (target.credential.is_disabled or disabling.is_refused(target.credential.id)):
         return "key disabled", 3

@@ -196,11 +196,12 @@ class Standing:
         self.learnt(change := Change("cleared", key, value=upstream))
         self.publish(change)
 
-    def upstream_failed(self, upstream: str) -> None:
-        """A failure that the breaker counts."""
+    def upstream_failed(self, upstream: str) -> float:
+        """A failure that the breaker counts; when it opens, the moment until which, else 0."""
         until = self.breakers.failed(upstream)
         if until:
             self.publish(Change("broken", upstream, until))
+        return until
 
     def upstream_answered(self, upstream: str) -> None:
         """An upstream works."""

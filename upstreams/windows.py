@@ -1,7 +1,7 @@
 """How many tokens fit a model: what its upstream says, else what is configured, else the gateway's default.
 
-Upstreams are asked when somebody lists models, all at once and for a short time, and their answers are kept; requests never
-wait for it.
+Upstreams are asked when somebody lists models, all at once and for a short time, and their answers are kept; what discovery
+hears is kept with the routes. Requests go by these and never wait.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from django.conf import settings
 
 from upstreams import discovery
-from upstreams.entries import ModelEntry, UpstreamEntry
+from upstreams.entries import ModelEntry, RouteEntry, UpstreamEntry
 
 LISTING = frozenset({"openai_chat", "anthropic", "openai_responses"})
 """Dialects whose upstreams list their models."""
@@ -25,13 +25,22 @@ _asked_again: dict[str, float] = {}
 
 
 def window(model: ModelEntry, requested: str) -> int:
-    """The context window of a model in tokens, by its preferred route; the upstream's own word first."""
+    """The context window of a model in tokens, by its preferred route."""
     if model.routes:
         route = model.routes[0]
-        listed = _known.get(route.upstream.id, {}).get(route.remote_name or requested)
-        if listed or route.context_window:
-            return listed or int(route.context_window or 0)
+        return of(model, route, route.remote_name or requested)
     return model.context_window or int(settings.PXBIN.default_context_window)
+
+
+def of(model: ModelEntry, route: RouteEntry, remote_name: str) -> int:
+    """How many tokens fit a model at one upstream: its own word, as heard lately or as discovered, then what is configured."""
+    return (
+        _known.get(route.upstream.id, {}).get(remote_name)
+        or route.listed_context_window
+        or route.context_window
+        or model.context_window
+        or int(settings.PXBIN.default_context_window)
+    )
 
 
 async def look(models: Iterable[ModelEntry]) -> None:
