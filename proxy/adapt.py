@@ -45,7 +45,7 @@ def adapt(request: Request, destination: Destination, *, family: str, traits: Tr
     request, emulated = _output_emulated(request, destination.quirks)
     for fit in (_settings, _schemas, _tool_choice):
         request = fit(request, destination.quirks)
-    _refuse_images(request, destination.quirks)
+    _refuse_images(request, destination.quirks, takes_urls=traits.image_urls or request.family == family)
     unanswered, messages = destination.quirks.unanswered_calls, request.messages
     if unanswered != "pass":
         messages = repaired(messages, insert=unanswered == "insert")
@@ -250,8 +250,10 @@ def _each_without(schemas: dict[str, Any], refused: frozenset[str]) -> dict[str,
     return {name: _without(each, refused) for name, each in schemas.items()}
 
 
-def _refuse_images(request: Request, quirks: Quirks) -> None:
-    if quirks.images and quirks.image_urls:
+def _refuse_images(request: Request, quirks: Quirks, *, takes_urls: bool) -> None:
+    if quirks.image_urls is not None:
+        takes_urls = quirks.image_urls
+    if quirks.images and takes_urls:
         return
 
     def check(part: Part) -> None:

@@ -79,8 +79,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Call the upstream streamed or not, whatever the client asked for."""
     unsigned_thinking: bool = False
     """Anthropic-compatible upstream that takes thinking blocks with an empty signature."""
-    image_urls: bool = True
-    """Takes images by URL."""
+    image_urls: bool | None = None
+    """Takes images by URL; null: as its dialect does (on Bedrock most models fetch none)."""
 
 
 DEFAULT = Quirks()

@@ -62,6 +62,8 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """Tool call ids must match ``^[a-zA-Z0-9_-]+$``."""
     tool_subsets: bool = True
     """Knows ``allowed_tools``; where not, the list of tools itself is narrowed."""
+    image_urls: bool = True
+    """Takes images by URL of clients of another family; their own family's words go up as they are."""
 
 
 class StreamDecoder(Protocol):

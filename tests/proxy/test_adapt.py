@@ -258,6 +258,14 @@ class TestQuirks:
         assert mistake(given, CHAT, Quirks(images=False))[1] == "messages.2.content.0.content.0"
         assert fitted(given) == given
 
+    def test_images_by_url_are_refused_where_few_take_them_but_not_within_one_family(self) -> None:
+        given = request(messages=(Message("user", (Image(Source("url", "https://e.test/a.png"), at="messages.0.content.0"),)),))
+        shy = Traits(image_urls=False)
+        assert mistake(given, shy)[1] == "messages.0.content.0"
+        assert fitted(given, shy, Quirks(image_urls=True)) == given
+        assert fitted(given, shy, family="anthropic") == given
+        assert fitted(given, CHAT) == given
+
     def test_refused_schema_keywords_are_removed_but_not_properties_of_that_name(self) -> None:
         schema = msgspec.Raw(
             b'{"type":"object","additionalProperties":false,"properties":{"additionalProperties":{"type":"string","minLength":1}}}'
@@ -287,3 +295,49 @@ def test_two_calls_of_one_id_in_a_turn_are_refused() -> None:
     calls = Message("assistant", (ToolCall("x", "a", "{}"), ToolCall("x", "b", "{}")))
     with pytest.raises(ClientMistake, match="the tool call id 'x' stands twice in one turn"):
         repaired((Message("user", (Text("Hi"),)), calls), insert=True)
+
+
+class TestASubsetOfTools:
+    TOOLS = (
+        Tool(name="f", namespace="mcp"),
+        Tool(name="g", namespace="mcp"),
+        Tool(name="f"),
+        HostedTool(family="openai_responses", type="web_search", name="web_search", native=msgspec.Raw(b"{}")),
+    )
+
+    def fitted(self, choice: ToolChoice, traits: Traits) -> Request:
+        given = request(family="openai_responses", tools=self.TOOLS, tool_choice=choice)
+        return adapt(given, DESTINATION, family="openai_chat", traits=traits).request
+
+    @pytest.mark.parametrize(
+        ("asked", "names"),
+        [
+            (("mcp__f",), ("mcp__f",)),
+            (("f",), ("f",)),
+            (("g",), ("mcp__g",)),
+            (("mcp",), ("mcp__f", "mcp__g")),
+            (("web_search", "f"), ("f",)),
+        ],
+    )
+    def test_it_names_the_tools_as_the_target_knows_them(self, asked: tuple[str, ...], names: tuple[str, ...]) -> None:
+        choice = self.fitted(ToolChoice(mode="auto", subset=asked), Traits()).tool_choice
+        assert choice == ToolChoice(mode="auto", subset=names)
+
+    def test_it_narrows_the_tools_of_a_namespace(self) -> None:
+        fitted = self.fitted(ToolChoice(mode="required", subset=("mcp__g",)), STRICT)
+        assert (fitted.tools, fitted.tool_choice) == ((Tool(name="mcp__g"),), ToolChoice(mode="required"))
+
+    def test_none_of_it_may_be_called_when_the_target_has_none_of_it(self) -> None:
+        assert self.fitted(ToolChoice(mode="auto", subset=("web_search",)), STRICT).tool_choice == ToolChoice(mode="none")
+
+    def test_it_is_refused_when_one_must_be_called_and_the_target_has_none_of_it(self) -> None:
+        with pytest.raises(ClientMistake, match="none of the allowed tools"):
+            self.fitted(ToolChoice(mode="required", subset=("web_search",)), Traits())
+
+    def test_a_hosted_tool_is_refused_when_forced_although_no_list_declares_it(self) -> None:
+        with pytest.raises(ClientMistake, match="runs on its vendor's side"):
+            self.fitted(ToolChoice(mode="tool", name="file_search", kind="file_search"), Traits())
+
+    def test_a_bare_name_may_choose_the_tool_of_a_namespace(self) -> None:
+        choice = self.fitted(ToolChoice(mode="tool", name="g"), Traits()).tool_choice
+        assert choice == ToolChoice(mode="tool", name="mcp__g")

@@ -20,6 +20,7 @@ from proxy.dialects import REGISTRY
 from proxy.dialects.base import Destination, Dialect
 from proxy.dialects.bedrock.request import opener
 from proxy.prepare import Preparer
+from proxy.quirks import Quirks
 from proxy.wire import Envelope
 from tests.support import rules_anthropic, rules_openai_chat, rules_openai_responses
 from tests.support.conversations import requests
@@ -49,7 +50,8 @@ def opened(dialect: Dialect, body: bytes, *, stream: bool) -> Envelope:
 
 
 def destination(target: str, *, stream: bool) -> Destination:
-    return Destination(model="upstream-model", dialect=target, upstream="up-1", stream=stream)
+    """An upstream that takes images by URL, also where its dialect's upstreams seldom do."""
+    return Destination(model="upstream-model", dialect=target, upstream="up-1", stream=stream, quirks=Quirks(image_urls=True))
 
 
 def sent(request: Request, target: Dialect) -> bytes:

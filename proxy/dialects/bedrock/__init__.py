@@ -12,7 +12,7 @@ __all__ = ["DIALECT", "opener"]
 DIALECT = Dialect(
     name="bedrock",
     family="anthropic",
-    traits=Traits(tool_name_limit=128, strict_call_ids=True, tool_subsets=False),
+    traits=Traits(tool_name_limit=128, strict_call_ids=True, tool_subsets=False, image_urls=False),
     framing=EVENT_STREAM,
     path=path,
     open_request=open_request,
