@@ -17,6 +17,8 @@ from proxy.errors import ClientMistake
 T = TypeVar("T")
 
 _ESCAPE = re.compile(rb"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL)
+_UNICODE_ESCAPE = re.compile(r"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)")
+_ALWAYS_ESCAPED = '"\\'
 _PATH = re.compile(r" - at `(?P<path>[^`]*)`$")
 _MAP_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _STRING_DECODER = msgspec.json.Decoder(str)
@@ -53,10 +55,15 @@ def _decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
         raise
     except msgspec.DecodeError:
         # msgspec calls a lone surrogate "invalid" or, at the end of a string, "truncated": so the repair itself tells.
-        repaired = _ESCAPE.sub(_mend, bytes(body))
-        if repaired == bytes(body):
+        mended_body = repaired(bytes(body))
+        if mended_body == bytes(body):
             raise
-        return decoder.decode(repaired)
+        return decoder.decode(mended_body)
+
+
+def repaired(body: bytes) -> bytes:
+    """JSON with its lone surrogates replaced by U+FFFD."""
+    return _ESCAPE.sub(_mend, body)
 
 
 def _mend(match: re.Match[bytes]) -> bytes:
@@ -88,8 +95,21 @@ def encode(value: Any) -> bytes:
 
 
 def compact(raw: bytes | msgspec.Raw) -> str:
-    """JSON text without insignificant white space; key order, numbers and escapes stay as written."""
-    return msgspec.json.format(bytes(raw), indent=-1).decode()
+    """JSON text without insignificant white space, its characters as themselves; key order and numbers stay as written.
+
+    A model that reads the text again should see words, not the ``\\u`` escapes that some clients write for every letter
+    outside ASCII.
+    """
+    text = msgspec.json.format(bytes(raw), indent=-1).decode()
+    return _UNICODE_ESCAPE.sub(_plain, text) if "\\u" in text else text
+
+
+def _plain(match: re.Match[str]) -> str:
+    escape = match[0]
+    if escape[1] != "u":
+        return escape
+    character = mended(escape)
+    return escape if character < " " or character in _ALWAYS_ESCAPED else character
 
 
 def mended(inside: str) -> str:

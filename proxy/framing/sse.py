@@ -82,10 +82,13 @@ def _complete(data: bytes) -> bool:
 
 
 def write(frame: Frame) -> bytes:
-    """The bytes of one frame; its data is JSON on one line, as all our encoders make it."""
+    """The bytes of one frame. Its data is JSON, where a line break that an upstream made is white space: it goes on one line."""
+    data = frame.data
+    if b"\n" in data:
+        data = data.replace(b"\n", b" ")
     if frame.event:
-        return b"%bdata: %b\n\n" % (_event_line(frame.event), frame.data)
-    return b"data: %b\n\n" % frame.data
+        return b"%bdata: %b\n\n" % (_event_line(frame.event), data)
+    return b"data: %b\n\n" % data
 
 
 @functools.lru_cache(maxsize=256)

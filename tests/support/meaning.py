@@ -100,7 +100,10 @@ def _result(result: ToolResult) -> Any:
     said = "\n".join(part.text for part in result.content if isinstance(part, Text))
     failed = result.is_error or said.startswith("Error")
     media = [_content(part) for part in result.content if not isinstance(part, Text)]
-    return {"text": _ERROR.sub("", said) if failed else said, "failed": failed, "media": media, "id": result.call_id}
+    if failed:  # behind "Error:" stands what was said, or a note of the pictures that follow
+        said = _ERROR.sub("", said)
+        said = "" if said in ATTACHED.values() else said
+    return {"text": said, "failed": failed, "media": media, "id": result.call_id}
 
 
 def _content(part: Part) -> Any:

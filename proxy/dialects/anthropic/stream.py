@@ -19,6 +19,13 @@ PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 
 
+class _Kind(msgspec.Struct):
+    type: str = ""
+
+
+_KIND = msgspec.json.Decoder(_Kind)
+
+
 def decoder(quirks: Quirks) -> Decoder:  # noqa: ARG001 -- every dialect's decoder takes the quirks
     """A machine for one upstream stream."""
     return Decoder()
@@ -30,13 +37,13 @@ def encoder(reply: Reply) -> Encoder:
 
 
 def relay(model: str | None, hide_usage: bool) -> Callable[[Frame], Frame | None]:  # noqa: ARG001 -- the signature of all dialects
-    """Frames as they came, but for the model's name in ``message_start``."""
+    """Frames as they came, but for the model's name in ``message_start`` and for an ``event:`` line that the server left out."""
     if model is None:
-        return _unchanged
+        return _named
     name = Raw(wire.encode(model))
 
     def renamed(frame: Frame) -> Frame:
-        return _with_model(frame, name) if b'"message_start"' in frame.data else frame
+        return _named(_with_model(frame, name) if b'"message_start"' in frame.data else frame)
 
     return renamed
 
@@ -46,8 +53,14 @@ def break_off(failure: Failure, frames_sent: int) -> list[Frame]:  # noqa: ARG00
     return [error_frame(failure)]
 
 
-def _unchanged(frame: Frame) -> Frame:
-    return frame
+def _named(frame: Frame) -> Frame:
+    """The frame with its ``event:`` line; the SDKs skip events that have none."""
+    if frame.event:
+        return frame
+    try:
+        return Frame(frame.data, _KIND.decode(frame.data).type)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return frame
 
 
 def _with_model(frame: Frame, name: Raw) -> Frame:

@@ -244,11 +244,21 @@ def tool_input(arguments: str) -> Raw:
     """``arguments`` as the object that the API demands; words that are no object are kept under ``_raw_arguments``."""
     if not arguments or arguments.isspace():
         return Raw(b"{}")
+    text = arguments.encode(errors="replace")
+    if _is_object(text):
+        return Raw(text)
+    if arguments.strip() == "null":
+        return Raw(b"{}")
+    mended = wire.repaired(text)  # half of a surrogate pair, as models cut their emoji
+    return Raw(mended if _is_object(mended) else wire.encode({"_raw_arguments": arguments}))
+
+
+def _is_object(text: bytes) -> bool:
     try:
-        _OBJECT.decode(arguments)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return Raw(b"{}") if arguments.strip() == "null" else Raw(wire.encode({"_raw_arguments": arguments}))
-    return Raw(arguments.encode())
+        _OBJECT.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _results_first(block: Block) -> bool:

@@ -120,10 +120,11 @@ class _MessagesEncoder:
                 moved += self._parts.user([part])
             else:
                 words += self._parts.readable(part)
-        if result.is_error and not _says_error(words):
-            words = [Text("Error: " + words[0].text, words[0].cache), *words[1:]] if words else [Text("Error")]
         if placeholder and not inside and not any(word.text for word in words):
             words = [Text(placeholder)]
+        if result.is_error and not _says_error(words):
+            first = words[0] if words else Text("")
+            words = [Text("Error: " + first.text, first.cache), *words[1:]]
         if result.cache is not None and words:
             words[-1] = Text(words[-1].text, result.cache)
         content = self._parts.content(texts_of(words, "\n"), "\n")

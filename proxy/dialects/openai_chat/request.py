@@ -14,6 +14,7 @@ from proxy.dialects.openai_chat.decode_messages import MessagesDecoder
 from proxy.dialects.openai_chat.encode_request import encode_request
 from proxy.dialects.openai_chat.shapes import FAMILY
 from proxy.errors import ClientMistake
+from proxy.quirks import Quirks
 from proxy.wire import Envelope
 
 __all__ = ["decode_request", "encode_request", "open_request", "patch_request"]
@@ -62,7 +63,7 @@ def patch_request(envelope: Envelope, destination: Destination, seal_key: bytes)
     elif destination.quirks.stream_usage:
         fields["stream_options"] = _with_usage(fields.get("stream_options"))
     if any(message.reasoning_details for message in _typed(envelope).messages):
-        fields["messages"] = _without_carriers(fields["messages"])
+        fields["messages"] = _without_carriers(fields["messages"], destination.quirks)
     return wire.encode(fields)
 
 
@@ -71,13 +72,13 @@ def _with_usage(options: msgspec.Raw | None) -> msgspec.Raw:
     return msgspec.Raw(wire.encode({**wanted, "include_usage": _TRUE}))
 
 
-def _without_carriers(messages: msgspec.Raw) -> msgspec.Raw:
-    """The messages without the entries of ``reasoning_details`` that hold a carrier; all else as received."""
+def _without_carriers(messages: msgspec.Raw, quirks: Quirks) -> msgspec.Raw:
+    """The messages without the reasoning that our carriers seal; all else as received."""
     listed = wire.decode(messages, _RAW_LIST, at="messages")
-    return msgspec.Raw(wire.encode([_message_without_carriers(raw) if _CARRIER in bytes(raw) else raw for raw in listed]))
+    return msgspec.Raw(wire.encode([_message_without_carriers(raw, quirks) if _CARRIER in bytes(raw) else raw for raw in listed]))
 
 
-def _message_without_carriers(raw: msgspec.Raw) -> Any:
+def _message_without_carriers(raw: msgspec.Raw, quirks: Quirks) -> Any:
     message = wire.decode(raw, _RAW_FIELDS, at="messages")
     details = message.get("reasoning_details")
     if details is None or bytes(details)[:1] != b"[":
@@ -88,8 +89,12 @@ def _message_without_carriers(raw: msgspec.Raw) -> Any:
         return raw
     if own:
         message["reasoning_details"] = msgspec.Raw(wire.encode(own))
-    else:
-        del message["reasoning_details"]
+        return message
+    # The visible text is what the sealed parts say: another provider's thoughts, which go back to nobody else.
+    del message["reasoning_details"]
+    message.pop("reasoning_content", None)
+    if quirks.requires_reasoning_content and "tool_calls" in message:
+        message["reasoning_content"] = msgspec.Raw(b'""')
     return message
 
 

@@ -52,3 +52,7 @@ def test_a_stream_gives_its_frames_in_any_split(name: str, size: int) -> None:
 def test_what_is_written_is_read_back(events: list[tuple[str, str]], size: int) -> None:
     frames = [Frame(f'"{data}"'.encode(), event) for data, event in events]
     assert frames_of(b"".join(write(frame) for frame in frames), size) == frames
+
+
+def test_json_that_came_on_several_lines_is_written_on_one() -> None:
+    assert write(Frame(b'{"a":1,\n"b":2}', "e")) == b'event: e\ndata: {"a":1, "b":2}\n\n'

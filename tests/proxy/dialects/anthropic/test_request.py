@@ -252,6 +252,7 @@ class TestToolResults:
             ("[1]", {"_raw_arguments": "[1]"}),
             ('{"a":', {"_raw_arguments": '{"a":'}),
             ("words", {"_raw_arguments": "words"}),
+            ('{"a":"\\ud83d!"}', {"a": "\ufffd!"}),
         ],
     )
     def test_arguments_become_an_object(self, arguments: str, sent: dict[str, Any]) -> None:

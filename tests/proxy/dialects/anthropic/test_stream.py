@@ -254,6 +254,12 @@ class TestTheRelay:
         frame = Frame(self.START, "message_start")
         assert DIALECT.relay(None, False)(frame) is frame
 
+    @pytest.mark.parametrize("name", [None, "claude"])
+    def test_an_event_line_that_the_server_left_out_is_given(self, name: str | None) -> None:
+        pass_on = DIALECT.relay(name, False)
+        assert pass_on(Frame(b'{"type":"ping"}')) == Frame(b'{"type":"ping"}', "ping")
+        assert pass_on(Frame(b"no json")) == Frame(b"no json")
+
     def test_a_relayed_stream_that_breaks_ends_in_an_error(self) -> None:
         assert DIALECT.break_off(Failure(kind="network", message="Gone"), 7) == [
             Frame(b'{"type":"error","error":{"type":"api_error","message":"Gone"}}', "error")

@@ -181,12 +181,18 @@ def test_upstreams_that_take_images_in_results_get_them_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "shown"), [("no such file", "Error: no such file"), ("Error: no such file", "Error: no such file"), ("", "Error")]
+    ("words", "shown"), [("no such file", "Error: no such file"), ("Error: no such file", "Error: no such file"), ("", "Error: ")]
 )
 def test_a_failed_result_says_so_once(words: str, shown: str) -> None:
     content = (Text(words),) if words else ()
     told = messages_of(user("Hi"), assistant(ToolCall("c1", "f", "{}")), user(ToolResult("c1", content, is_error=True)))
     assert told[2]["content"] == shown
+
+
+def test_a_failed_result_of_a_picture_alone_says_so_before_the_placeholder() -> None:
+    failed = ToolResult("c1", (Image(Source("base64", "AAAA", "image/png")),), is_error=True)
+    told = messages_of(user("Hi"), assistant(ToolCall("c1", "f", "{}")), user(failed))
+    assert told[2] == {"role": "tool", "tool_call_id": "c1", "content": "Error: [image attached below]"}
 
 
 def test_search_results_and_texts_to_read_are_text() -> None:
@@ -554,6 +560,18 @@ def test_our_carriers_are_taken_out_and_nothing_else() -> None:
         mixed | {"reasoning_details": [other]},
         {"role": "assistant", "content": "x", "k": None},
     ]
+
+
+@pytest.mark.parametrize(("requires", "left"), [(False, {}), (True, {"reasoning_content": ""})])
+def test_the_text_of_sealed_reasoning_goes_to_no_other_provider(requires: bool, left: dict[str, str]) -> None:
+    carrier = reasoning.pack(Seal("anthropic", "anthropic", {"signature": "s"}), KEY)
+    calls = [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    turn = {"role": "assistant", "content": None, "tool_calls": calls}
+    sealed = {"reasoning_content": "y", "reasoning_details": [{"type": "reasoning.text", "text": "y", "signature": carrier, "index": 0}]}
+    result = {"role": "tool", "tool_call_id": "c1", "content": "r"}
+    body = {"model": "m", "messages": [{"role": "user", "content": "q"}, turn | sealed, result]}
+    told = json.loads(DIALECT.patch_request(opened(body), destination(requires_reasoning_content=requires), KEY))
+    assert told["messages"] == [{"role": "user", "content": "q"}, turn | left, result]
 
 
 def test_a_body_whose_fields_were_changed_is_read_anew() -> None:

@@ -1,0 +1,18 @@
+"""JSON text that is written anew: the same values, no more characters than needed."""
+
+import pytest
+
+from proxy.wire import compact
+
+TEXTS = {
+    "white space": (b'{ "b" : 1,\n "a" : [ 1.0, 1e5 ] }', '{"b":1,"a":[1.0,1e5]}'),
+    "letters as escapes": (rb'{"city":"Z\u00fcrich \ud83d\ude00 \u003cb\u003e"}', '{"city":"Z\u00fcrich \U0001f600 <b>"}'),
+    "escapes that JSON needs": (rb'["\u0000\u001f\u0022\u005c\n\""]', r'["\u0000\u001f\u0022\u005c\n\""]'),
+    "a backslash before a u": (rb'["C:\\u00fcber"]', r'["C:\\u00fcber"]'),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_compact_text_holds_its_characters_as_themselves(name: str) -> None:
+    raw, told = TEXTS[name]
+    assert compact(raw) == told
