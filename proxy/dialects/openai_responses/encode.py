@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from proxy import wire
-from proxy.canonical import OutputFormat, ReasoningSetting, Request, Text
+from proxy.canonical import Message, OutputFormat, ReasoningSetting, Request, Text
 from proxy.dialects.base import Destination
 from proxy.dialects.openai_responses.encode_input import InputEncoder
 from proxy.dialects.openai_responses.items import ENCRYPTED_CONTENT, FAMILY, LOGPROBS
@@ -63,9 +63,12 @@ def encode_request(request: Request, destination: Destination) -> bytes:
             part.text for each in messages if each.role == "system" for part in each.parts if isinstance(part, Text) and part.text
         ]
         messages = tuple(each for each in messages if each.role != "system")
+    items = encoder.encode(messages)
+    if not items:  # chat takes system text alone, Responses wants some input
+        items, instructions = encoder.encode((Message("system", request.system),)), []
     if instructions:
         body["instructions"] = "\n\n".join(instructions)
-    body["input"] = encoder.encode(messages)
+    body["input"] = items
     if request.tools:
         body["tools"] = encode_tools(request.tools)
     if request.tool_choice is not None:

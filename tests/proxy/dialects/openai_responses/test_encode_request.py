@@ -20,6 +20,7 @@ from proxy.canonical import (
     Part,
     Reasoning,
     ReasoningSetting,
+    Request,
     Seal,
     Source,
     Text,
@@ -133,6 +134,13 @@ def test_system_texts_become_instructions() -> None:
 
 def test_empty_system_text_is_left_out() -> None:
     assert "instructions" not in encoded(request("hi", system=(Text(""),)))
+
+
+def test_system_text_alone_is_input_since_there_has_to_be_some() -> None:
+    sent = encoded(Request(model="m", messages=(), system=(Text("a"), Text("b")), family="openai_chat"))
+    parts = [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}]
+    assert "instructions" not in sent
+    assert sent["input"] == [{"type": "message", "role": "developer", "content": parts}]
 
 
 def test_late_system_text_is_a_developer_item_in_its_place() -> None:
