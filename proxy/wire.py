@@ -97,8 +97,8 @@ def encode(value: Any) -> bytes:
 def compact(raw: bytes | msgspec.Raw) -> str:
     """JSON text without insignificant white space, its characters as themselves; key order and numbers stay as written.
 
-    A model that reads the text again should see words, not the ``\\u`` escapes that some clients write for every letter
-    outside ASCII.
+    A model that reads the text again should see words, not the escapes that some clients write for every letter outside
+    ASCII.
     """
     text = msgspec.json.format(bytes(raw), indent=-1).decode()
     return _UNICODE_ESCAPE.sub(_plain, text) if "\\u" in text else text

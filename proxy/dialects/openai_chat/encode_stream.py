@@ -69,6 +69,7 @@ class ChatStreamEncoder:
         self._shown_thought = False
         self._written = 0
         self._refused = False
+        self._annotations: list[Any] = []
         self._usage: Usage | None = None
         self._on: dict[type, Callable[[Any], list[Frame]]] = {
             Started: self._on_started,
@@ -178,8 +179,8 @@ class ChatStreamEncoder:
             whole = Reasoning("".join(told.pieces), event.seal or part.seal)
             detail = reasoning_detail(whole, told.number, self._reply.seal_key)
             return [self._delta(_json({"reasoning_details": [detail]}))] if detail else []
-        cited = [annotation(each, told.start, self._written) for each in (*part.citations, *told.citations) if each.url]
-        return [self._delta(_json({"annotations": cited}))] if cited else []
+        self._annotations += [annotation(each, told.start, self._written) for each in (*part.citations, *told.citations) if each.url]
+        return []
 
     def _on_usage(self, event: UsageReported) -> list[Frame]:
         self._usage = event.usage
@@ -188,6 +189,9 @@ class ChatStreamEncoder:
     def _on_finished(self, event: Finished) -> list[Frame]:
         frames = self._on_started(None)
         self._over = True
+        if self._annotations:
+            # All at once: OpenAI's stream helpers cannot add to a list whose entries have no index.
+            frames.append(self._delta(_json({"annotations": self._annotations})))
         frames.append(self._finish(event.finish))
         if self._usage_field:
             frames.append(Frame(self._head + b',"choices":[],"usage":' + _json(encode_usage(self._usage)) + b"}"))

@@ -188,17 +188,22 @@ def test_reasoning_streams_and_its_state_follows() -> None:
     ]
 
 
-def test_citations_follow_their_text() -> None:
+def test_the_citations_of_all_texts_come_in_one_delta() -> None:
     told = deltas_of(
         *words(0, Text(""), "ab"),
-        PartStarted(1, Text("")),
-        Cited(1, Citation(url="https://a", title="A")),
-        PartDelta(1, "cde"),
-        PartEnded(1),
+        *[PartStarted(1, Text("")), Cited(1, Citation(url="https://a", title="A")), PartDelta(1, "cde"), PartEnded(1)],
+        *[PartStarted(2, Text("")), PartDelta(2, "f"), Cited(2, Citation(url="https://b", title="B")), PartEnded(2)],
     )
-    assert told[-1] == {
-        "annotations": [{"type": "url_citation", "url_citation": {"url": "https://a", "title": "A", "start_index": 2, "end_index": 5}}]
-    }
+    cited = [
+        {"url": "https://a", "title": "A", "start_index": 2, "end_index": 5},
+        {"url": "https://b", "title": "B", "start_index": 5, "end_index": 6},
+    ]
+    assert told == [
+        {"content": "ab"},
+        {"content": "cde"},
+        {"content": "f"},
+        {"annotations": [{"type": "url_citation", "url_citation": each} for each in cited]},
+    ]
 
 
 def test_log_probabilities_stand_beside_their_delta() -> None:
