@@ -148,7 +148,8 @@ class Watcher:
             _watcher = None
         self._stopped = True
         self._wake.set()
-        self._thread.join()
+        if self._thread.ident is not None:  # it may end before it began, where something else could not start
+            self._thread.join()
 
     async def look(self) -> bool:
         """Wait for a check that began after this call. False when the database is away and nothing could be checked."""

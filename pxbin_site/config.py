@@ -5,7 +5,6 @@ YAML file. The environment wins over `.env`, `.env` over the YAML file, the file
 the default. `load` looks at everything before it complains, so that one start shows every problem.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -15,15 +14,12 @@ import msgspec
 import yaml
 
 from proxy.enforcement_rules import LONGEST_DELAY_MS, MOST_RETRIES
+from pxbin_site import readers
 from pxbin_site.providers import PROVIDERS
 
 PREFIX = "PXBIN_"
-SCHEMA_PATTERN = re.compile(r"[a-z_][a-z0-9_]*")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "text")
-TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
-FALSE_WORDS = frozenset({"0", "false", "no", "off"})
-SHORTEST_ENCRYPTION_KEY = 16
 
 
 class ConfigurationError(Exception):
@@ -111,125 +107,45 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def listen_host(self) -> str:
         """The address to listen on; `:8080` in `listen_addr` means every address."""
-        return split_listen_addr(self.listen_addr)[0]
+        return readers.split_listen_addr(self.listen_addr)[0]
 
     @property
     def listen_port(self) -> int:
         """The TCP port to listen on; 0 lets the system choose one."""
-        return split_listen_addr(self.listen_addr)[1]
+        return readers.split_listen_addr(self.listen_addr)[1]
 
 
-def split_listen_addr(value: str) -> tuple[str, int]:
-    """Take `:8080`, `127.0.0.1:8080` or `[::1]:8080` apart. Raises ValueError with a sentence for the operator."""
-    host, colon, port = value.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError("must look like :8080 or 127.0.0.1:8080")
-    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  (pxbin's own form: no host means every address)
-
-
-def _read_listen_addr(value: str) -> str:
-    split_listen_addr(value)
-    return value
-
-
-def _read_bool(value: str) -> bool:
-    word = value.lower()
-    if word not in TRUE_WORDS | FALSE_WORDS:
-        raise ValueError("must be true or false")
-    return word in TRUE_WORDS
-
-
-def _read_list(value: str) -> tuple[str, ...]:
-    return tuple(item.strip() for item in value.split(",") if item.strip())
-
-
-def _number(kind: type[int] | type[float], *, least: int, most: int | None = None) -> Callable[[str], int | float]:
-    noun = "a whole number" if kind is int else "a number"
-
-    def read(value: str) -> int | float:
-        try:
-            number = kind(value)
-        except ValueError:
-            raise ValueError(f"must be {noun}") from None
-        if not least <= number < float("inf"):
-            raise ValueError(f"must be {noun}, {least} or more")
-        if most is not None and number > most:
-            raise ValueError(f"must be {noun}, {most} at most")
-        return number
-
-    return read
-
-
-def _any_whole_number(value: str) -> int:
-    try:
-        return int(value)
-    except ValueError:
-        raise ValueError("must be a whole number") from None
-
-
-def _one_of(words: tuple[str, ...]) -> Callable[[str], str]:
-    def read(value: str) -> str:
-        if value.lower() not in words:
-            raise ValueError("must be one of " + ", ".join(words))
-        return value.lower()
-
-    return read
-
-
-def _read_schema(value: str) -> str:
-    if not SCHEMA_PATTERN.fullmatch(value):
-        raise ValueError(f"must match {SCHEMA_PATTERN.pattern}")
-    return value
-
-
-def _url(*schemes: str) -> Callable[[str], str]:
-    def read(value: str) -> str:
-        if value.partition("://")[0] not in schemes or "://" not in value:
-            raise ValueError("must begin with " + " or ".join(f"{scheme}://" for scheme in schemes))
-        return value
-
-    return read
-
-
-def _read_encryption_key(value: str) -> str:
-    if len(value) < SHORTEST_ENCRYPTION_KEY:
-        raise ValueError(f"must have at least {SHORTEST_ENCRYPTION_KEY} characters")
-    return value
-
-
-def _read_encryption_keys(value: str) -> tuple[str, ...]:
-    return tuple(_read_encryption_key(key) for key in _read_list(value))
-
-
-_COUNT = _number(int, least=0)
-_AT_LEAST_ONE = _number(int, least=1)
-_SECONDS = _number(float, least=0)
+_COUNT = readers.number(int, least=0)
+_AT_LEAST_ONE = readers.number(int, least=1)
+_SECONDS = readers.number(float, least=0)
+_DURATION = readers.number(float, least=0.01)
+"""A time limit; with 0 nothing could ever be in time."""
 
 READERS: Mapping[str, Callable[[str], Any]] = {
     "data_dir": Path,
-    "listen_addr": _read_listen_addr,
+    "listen_addr": readers.listen_addr,
     "web_processes": _AT_LEAST_ONE,
-    "celery": _read_bool,
-    "allowed_hosts": _read_list,
-    "trusted_origins": _read_list,
-    "cors_origins": _read_list,
-    "debug": _read_bool,
-    "database_url": _url("postgresql", "postgres", "sqlite"),
-    "database_schema": _read_schema,
+    "celery": readers.boolean,
+    "allowed_hosts": readers.hosts,
+    "trusted_origins": readers.trusted_origins,
+    "cors_origins": readers.origins,
+    "debug": readers.boolean,
+    "database_url": readers.database_url,
+    "database_schema": readers.schema,
     "max_db_conns": _AT_LEAST_ONE,
     "min_db_conns": _COUNT,
-    "redis_url": _url("redis", "rediss", "unix"),
+    "redis_url": readers.redis_url,
     "secret_key": str,
-    "encryption_key": _read_encryption_key,
-    "encryption_keys_old": _read_encryption_keys,
+    "encryption_key": readers.encryption_key,
+    "encryption_keys_old": readers.encryption_keys,
     "management_bootstrap_key": str,
     "max_body_bytes": _AT_LEAST_ONE,
-    "header_timeout_seconds": _SECONDS,
-    "body_timeout_seconds": _SECONDS,
-    "keepalive_seconds": _SECONDS,
+    "header_timeout_seconds": _DURATION,
+    "body_timeout_seconds": _DURATION,
+    "keepalive_seconds": _DURATION,
     "drain_seconds": _SECONDS,
-    "response_headers": _read_bool,
-    "open_passthrough": _read_bool,
+    "response_headers": readers.boolean,
+    "open_passthrough": readers.boolean,
     "responses_store_seconds": _SECONDS,
     "default_context_window": _AT_LEAST_ONE,
     "default_max_output_tokens": _AT_LEAST_ONE,
@@ -245,18 +161,18 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "discover_seconds": _SECONDS,
     "upstream_models_cache_ttl_seconds": _SECONDS,
     "upstream_models_fetch_timeout_ms": _AT_LEAST_ONE,
-    "enforce_tool_call_mode": _read_bool,
+    "enforce_tool_call_mode": readers.boolean,
     "enforce_tool_call_termination_flag": str,
-    "enforce_tool_call_max_retries": _number(int, least=1, most=MOST_RETRIES),
+    "enforce_tool_call_max_retries": readers.number(int, least=1, most=MOST_RETRIES),
     "enforce_tool_call_guidance": str,
-    "enforce_tool_call_stream_chunk_delay_ms": _number(int, least=0, most=LONGEST_DELAY_MS),
-    "enforce_tool_call_empty_response_policy": _one_of(("strict", "lenient")),
+    "enforce_tool_call_stream_chunk_delay_ms": readers.number(int, least=0, most=LONGEST_DELAY_MS),
+    "enforce_tool_call_empty_response_policy": readers.one_of(("strict", "lenient")),
     "log_buffer_size": _COUNT,
-    "log_retention_days": _any_whole_number,
-    "payload_retention_days": _any_whole_number,
-    "log_format": _one_of(LOG_FORMATS),
-    "log_level": _one_of(LOG_LEVELS),
-    "metrics_enabled": _read_bool,
+    "log_retention_days": readers.any_whole_number,
+    "payload_retention_days": readers.any_whole_number,
+    "log_format": readers.one_of(LOG_FORMATS),
+    "log_level": readers.one_of(LOG_LEVELS),
+    "metrics_enabled": readers.boolean,
 }
 # Read before the others, because they say where the others are.
 CONFIG_PATH = f"{PREFIX}CONFIG_PATH"

@@ -17,6 +17,7 @@ import django
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpResponse, StreamingHttpResponse
+from django.urls import get_resolver
 
 from proxy.requests import HttpRequest
 from proxy.responses import EventStream, Header, JsonBytes
@@ -208,6 +209,7 @@ async def _refuse(send: Send, scope: Scope, status: int, message: str, *, extra:
 def get_application() -> Handler:
     """The handler for this site's hot paths, with Django set up."""
     django.setup(set_prefix=False)
+    get_resolver()._populate()  # noqa: SLF001  (Django's own: every address, so that a fault in one shows now and not in a request)
     from proxy.prefixed import Below
     from proxy.urls import HOT, HOT_PATTERNS
 

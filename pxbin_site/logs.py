@@ -23,8 +23,13 @@ class JsonFormatter(logging.Formatter):
 
 
 def logging_config(*, log_format: str, log_level: str) -> dict[str, Any]:
-    """The `LOGGING` setting. Chatty libraries are kept at warnings, whatever our own level is."""
-    quiet = ("daphne", "asyncio", "celery", "httpx", "httpcore", "aiohttp", "botocore", "django.request", "twisted")
+    """The `LOGGING` setting. Chatty libraries are kept at warnings, whatever our own level is.
+
+    Two are kept at errors: Django would write a line for each 404 and 401, which anyone can send; and the pool one for each
+    try to connect, where our own log says once that the database is away.
+    """
+    quiet = ("daphne", "asyncio", "celery", "httpx", "httpcore", "aiohttp", "botocore", "twisted")
+    quieter = ("django.request", "psycopg.pool")
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -34,5 +39,5 @@ def logging_config(*, log_format: str, log_level: str) -> dict[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": log_format}},
         "root": {"handlers": ["stderr"], "level": log_level.upper()},
-        "loggers": {name: {"level": "WARNING"} for name in quiet},
+        "loggers": {name: {"level": "WARNING"} for name in quiet} | {name: {"level": "ERROR"} for name in quieter},
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from pxbin_site.config import Config, ConfigurationError
+from pxbin_site.config import Config, ConfigurationError, env_name
 
 FILE_NAME = "secrets.json"
 NAMES = ("secret_key", "encryption_key")
@@ -30,8 +30,11 @@ def _derive(secret: str, purpose: str) -> bytes:
 
 
 def _read_or_make(path: Path) -> dict[str, str]:
-    if not path.exists():
-        _make(path)
+    try:
+        if not path.exists():
+            _make(path)
+    except OSError as error:
+        raise ConfigurationError([f"{env_name('data_dir')}: {path.parent} cannot be written to ({error.strerror})"]) from error
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         return {name: kept[name] for name in NAMES}

@@ -222,7 +222,8 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _call(hook: Hook | None) -> None:
+async def call(hook: Hook | None) -> None:
+    """Call a hook, if there is one, and wait for what it began."""
     if hook is None:
         return
     result = hook()
@@ -237,7 +238,7 @@ def serve(  # noqa: PLR0913 - the knobs of a server, all but two with defaults
     port: int,
     drain_seconds: float = 15.0,
     on_startup: Hook | None = None,
-    on_drain: Hook | None = None,
+    on_drain: Callable[[int], Any] | None = None,
     on_shutdown: Hook | None = None,
     on_listening: Callable[[tuple[str, int]], Any] | None = None,
     fd: int | None = None,
@@ -248,9 +249,10 @@ def serve(  # noqa: PLR0913 - the knobs of a server, all but two with defaults
     """Run ``application`` until SIGTERM or SIGINT has been served. Only in the main thread, once per process.
 
     ``on_startup`` and ``on_shutdown`` may be plain or async functions; the first runs before the first connection is
-    accepted, the last after the last answer. ``on_drain`` runs when the first signal has come: whoever shares the listening
-    socket must let go of it too, or the kernel goes on accepting for nobody. ``on_listening`` gets the address. ``fd``: a
-    listening socket of the parent. Raises what ``on_startup`` raises, and OSError when the address cannot be had.
+    accepted, the last after the last answer. ``on_drain`` gets the number of running answers when the first signal has come:
+    whoever shares the listening socket must let go of it too, or the kernel goes on accepting for nobody. ``on_listening``
+    gets the address. ``fd``: a listening socket of the parent. Raises what ``on_startup`` raises, and OSError when the address
+    cannot be had.
     """
     listening = listening_socket(host, port, fd=fd, reuse_port=reuse_port)
     raise_file_limit()
@@ -258,15 +260,16 @@ def serve(  # noqa: PLR0913 - the knobs of a server, all but two with defaults
 
     async def main() -> None:
         try:
-            await _call(on_startup)
+            await call(on_startup)
             settle_memory()
             await server.listen(listening)
             if on_listening is not None:
                 on_listening(listening.getsockname()[:2])
             await server.until_signalled()
-            await _call(on_drain)
+            if on_drain is not None:
+                on_drain(len(server.running))
             await server.drain(drain_seconds)
         finally:
-            await _call(on_shutdown)
+            await call(on_shutdown)
 
     server.run_until_done(main())

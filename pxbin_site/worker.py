@@ -5,7 +5,9 @@ import os
 import signal
 import threading
 import warnings
+from collections.abc import Callable
 
+from celery import signals
 from celery.apps import worker as celery_worker
 from celery.beat import Scheduler, Service
 from celery.exceptions import SecurityWarning
@@ -59,6 +61,10 @@ class Worker:
             send_events=False,
             quiet=True,
         )
+
+    def when_ready(self, do: Callable[[], object]) -> None:
+        """Have `do` called as soon as tasks are taken."""
+        signals.worker_ready.connect(lambda **_: do(), weak=False)
 
     def run(self) -> None:
         """Work until stopped; then write what the web processes have left in the spool."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pxbin_site import config
+from pxbin_site import config, secretfile
 from pxbin_site.config import Config, ConfigurationError
 from pxbin_site.providers import PROVIDERS
 
@@ -153,3 +153,51 @@ def test_the_numbers_of_tool_call_enforcement_have_bounds(tmp_path):
         "PXBIN_ENFORCE_TOOL_CALL_MAX_RETRIES: must be a whole number, 50 at most",
         "PXBIN_ENFORCE_TOOL_CALL_STREAM_CHUNK_DELAY_MS: must be a whole number, 10000 at most",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("CORS_ORIGINS", "nonsense", "'nonsense' is no origin: write https://host or https://host:port, without a path, or *"),
+        ("CORS_ORIGINS", "http://a,a/b", "'a/b' is no origin: write https://host or https://host:port, without a path, or *"),
+        ("TRUSTED_ORIGINS", "*", "'*' is no origin: write https://host or https://host:port, without a path"),
+        ("ALLOWED_HOSTS", "https://a", "'https://a' is no host name: write gateway.example, .example for all below it, or *"),
+        ("REDIS_URL", "redis://h:port/0", "has a host or a port that cannot be understood"),
+        ("REDIS_URL", "unix://", "must name a socket, as in unix:///run/redis.sock"),
+        ("DATABASE_URL", "postgresql://u:secret@h:port/db", "has a host or a port that cannot be understood"),
+        ("DATABASE_URL", "postgresql://u:secret@[h/db", "has a host or a port that cannot be understood"),
+        ("DATABASE_URL", "postgresql://u@a:1,,c:3/db", "has an empty host in its list of hosts"),
+        ("DATABASE_URL", "postgresql://", "must end with the name of a database, as in postgresql://user:password@host:5432/pxbin"),
+        ("DATABASE_URL", "sqlite:///", "must name a file, as in sqlite:////var/lib/pxbin/pxbin.sqlite3"),
+        ("HEADER_TIMEOUT_SECONDS", "0", "must be a number, 0.01 or more"),
+        ("KEEPALIVE_SECONDS", "nan", "must be a number, 0.01 or more"),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_work_is_refused_with_a_sentence(tmp_path, name, value, sentence):
+    assert problems(tmp_path, **{f"PXBIN_{name}": value}) == [f"PXBIN_{name}: {sentence}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "https://a.example:8443,http://localhost:5173,http://[::1]:1,app://obsidian.md"),
+        ("TRUSTED_ORIGINS", "https://*.example,http://127.0.0.1:8080"),
+        ("ALLOWED_HOSTS", "*,.example,127.0.0.1,[::1]"),
+        ("REDIS_URL", "rediss://user:p%40ss@h:6380/1"),
+        ("REDIS_URL", "unix:///run/redis.sock?db=1"),
+        ("DATABASE_URL", "postgresql://u:p%40:x@a:5432,b:5433/pxbin?target_session_attrs=read-write"),
+        ("DATABASE_URL", "postgres:///pxbin?host=/run/postgresql"),
+        ("DATABASE_URL", "sqlite:////var/lib/pxbin.sqlite3"),
+    ],
+)
+def test_what_can_work_is_taken(tmp_path, name, value):
+    read = getattr(load(tmp_path, **{f"PXBIN_{name}": value}), name.lower())
+    assert read in (value, tuple(value.split(",")))
+
+
+def test_a_data_directory_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(ConfigurationError) as caught:
+        secretfile.complete(load(tmp_path))
+    assert caught.value.problems == [f"PXBIN_DATA_DIR: {tmp_path / 'data'} cannot be written to (File exists)"]

@@ -2,8 +2,10 @@
 
 import re
 import shlex
+import signal as signals
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.gateway import ROOT, Gateway, failed_start
+from tests.support.gateway import ROOT, Gateway, clean_environment, failed_start
 
 HELLO = {"model": "echo", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]}
 SLOW = {
@@ -63,6 +65,14 @@ def test_the_row_of_a_request_is_there_within_two_seconds(gateway):
         time.sleep(0.05)
 
 
+def test_the_first_row_after_a_start_does_not_wait_for_the_worker_to_load():
+    with Gateway.started() as gateway:
+        asked = time.monotonic()
+        assert ask(gateway).status_code == 200
+        gateway.logs(1)
+        assert time.monotonic() - asked < 2
+
+
 def test_a_restart_keeps_everything_and_prints_no_secret():
     with Gateway.started() as gateway:
         assert ask(gateway).status_code == 200
@@ -81,6 +91,7 @@ def test_arguments_win_over_settings_and_start_is_ignored():
     with Gateway.started("start", "--host", "127.0.0.1", "--port", str(port), "--log-level", "debug") as gateway:
         assert gateway.url == f"http://127.0.0.1:{port}"
         assert ask(gateway).status_code == 200
+        assert {child.environ()["PXBIN_LOG_LEVEL"] for child in psutil.Process(gateway.process.pid).children()} == {"debug"}
 
 
 def test_all_that_is_written_is_in_the_data_directory(gateway):
@@ -148,8 +159,6 @@ def test_a_database_that_is_away_is_said_in_a_sentence(tmp_path):
 
 @pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
 def test_a_signal_lets_running_streams_end_and_their_rows_be_written(signal):
-    import signal as signals
-
     with Gateway.started() as gateway:
         with httpx.stream("POST", f"{gateway.url}/v1/chat/completions", headers=gateway.client_headers, json=SLOW, timeout=30) as stream:
             pieces = stream.iter_text()
@@ -158,13 +167,76 @@ def test_a_signal_lets_running_streams_end_and_their_rows_be_written(signal):
             whole = begun + "".join(pieces)
         assert whole.endswith("data: [DONE]\n\n")
         assert whole.count('"finish_reason":"stop"') == 1
-        gateway.wait()
+        said = gateway.wait()
         assert gateway.process.returncode == 0
+        assert said.splitlines()[-2:] == [
+            "pxbin is stopping: no new requests, 1 running answers have 15 s to end (a second signal cuts them)",
+            "pxbin has stopped",
+        ]
         with pytest.raises(httpx.ConnectError):
             ask(gateway)
         assert not list((gateway.data_dir / "spool").glob("*.sealed"))
         gateway.restart()
         assert [row["status_code"] for row in gateway.logs(1)] == [200]
+
+
+def test_a_stream_that_does_not_end_in_time_is_cut_and_written_down():
+    endless = {**SLOW, "messages": [{"role": "user", "content": "[echo chunks=1000 pace_ms=50] one two three"}]}
+    with Gateway.started(PXBIN_DRAIN_SECONDS="1") as gateway:
+        with httpx.stream("POST", f"{gateway.url}/v1/chat/completions", headers=gateway.client_headers, json=endless, timeout=30) as stream:
+            pieces = stream.iter_text()
+            next(pieces)
+            began = time.monotonic()
+            gateway.process.send_signal(signals.SIGTERM)
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(pieces)
+            assert 0.9 < time.monotonic() - began < 5
+        gateway.wait()
+        gateway.restart()
+        [row] = gateway.logs(1)
+        assert (row["outcome"], row["stream"]) == ("cancelled", True)
+
+
+def test_a_connection_that_stays_open_gets_no_new_request_through_while_the_server_drains():
+    with (
+        Gateway.started() as gateway,
+        httpx.Client(limits=httpx.Limits(max_connections=1), headers=gateway.client_headers, timeout=30) as kept,
+        httpx.stream("POST", f"{gateway.url}/v1/chat/completions", headers=gateway.client_headers, json=SLOW, timeout=30) as stream,
+    ):
+        pieces = stream.iter_text()
+        next(pieces)
+        assert kept.post(f"{gateway.url}/v1/messages", json=HELLO).status_code == 200
+        gateway.process.send_signal(signals.SIGTERM)
+        while "is stopping" not in gateway.output:
+            time.sleep(0.01)
+        refused = kept.post(f"{gateway.url}/v1/messages", json=HELLO)
+        assert (refused.status_code, refused.json()["error"]["type"]) == (503, "overloaded_error")
+        assert "".join(pieces).endswith("data: [DONE]\n\n")
+
+
+def test_a_fault_in_the_addresses_shows_at_the_start(tmp_path):
+    (tmp_path / "broken_urls.py").write_text("import pxbin_site.no_such_module\n")
+    program = (
+        "import sys; sys.argv = ['manage.py', 'serve']; import pxbin_site.settings as site; site.ROOT_URLCONF = 'broken_urls';"
+        "from manage import main; main()"
+    )
+    variables = {
+        "PXBIN_DATA_DIR": str(tmp_path / "data"),
+        "PXBIN_LISTEN_ADDR": "127.0.0.1:0",
+        "DJANGO_SETTINGS_MODULE": "pxbin_site.settings",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=clean_environment(**variables, PYTHONPATH=f"{ROOT}:{tmp_path}"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "No module named 'pxbin_site.no_such_module'" in done.stderr
+    assert "pxbin serves at" not in done.stdout
 
 
 def test_a_killed_server_takes_its_children_along_and_loses_no_row():

@@ -1,6 +1,7 @@
 """`manage.py serve`: prepare the installation, then serve until a signal comes."""
 
 import argparse
+import asyncio
 import logging
 import socket
 from typing import Any
@@ -13,9 +14,13 @@ from django.db import DatabaseError
 from pxbin_site import firstrun
 from pxbin_site.background import Child
 from pxbin_site.checks import TAG
-from pxbin_site.config import LOG_LEVELS, Config
+from pxbin_site.config import LOG_LEVELS, Config, env_name
 from upstreams import credentials, vault
 
+logger = logging.getLogger("pxbin.serve")
+
+WORKER_SECONDS = 10.0
+"""How long the first connections wait for the Celery process at most."""
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  (compared with, not listened on)
 CURL = """curl {url}/v1/messages -H 'x-api-key: {key}' -H 'content-type: application/json' \\
   -d '{{"model": "echo", "max_tokens": 100, "messages": [{{"role": "user", "content": "Hello"}}]}}'"""
@@ -37,8 +42,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare, then serve."""
         config: Config = settings.PXBIN
+        self.variables = {}
         if options["log_level"]:
             logging.getLogger().setLevel(options["log_level"].upper())
+            self.variables[env_name("log_level")] = options["log_level"]
         self.check(tags=[TAG])
         from pxbin_site import server  # installs the reactor
 
@@ -46,13 +53,23 @@ class Command(BaseCommand):
         port = config.listen_port if options["port"] is None else options["port"]
         try:
             listening = server.listening_socket(host, port)
-        except OSError as error:
-            raise CommandError(f"Cannot listen on {host}:{port}: {error.strerror or error}") from error
+        except (OSError, OverflowError) as error:
+            raise CommandError(f"Cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}") from error
         with listening:
-            self._prepare(config, listening)
-            self._serve(config, listening)
+            self.children = self._worker(config)
+            try:
+                self._prepare(config)
+                self._serve(config, listening)
+            finally:
+                for child in self.children:
+                    child.stop()
+        self._say("pxbin has stopped")
 
-    def _prepare(self, config: Config, listening: socket.socket) -> None:
+    def _worker(self, config: Config) -> list[Child]:
+        """Celery's process, if there shall be one: it loads while we prepare the database, and begins when that is done."""
+        return [Child("work", "--with-parent", variables=self.variables, held=True)] if config.celery else []
+
+    def _prepare(self, config: Config) -> None:
         """Bring the database up to date and tell the operator what was made."""
         try:
             with firstrun.alone(config):
@@ -63,30 +80,41 @@ class Command(BaseCommand):
             raise CommandError(f"{error}\nSet PXBIN_ENCRYPTION_KEY to the key that they were stored with.") from error
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {error}") from error
-        self._tell(lines, listening)
-
-    def _tell(self, lines: list[str], listening: socket.socket) -> None:
-        host, port = listening.getsockname()[:2]
-        name = "127.0.0.1" if host in EVERY_ADDRESS else f"[{host}]" if ":" in host else host
-        url = f"http://{name}:{port}"
-        for line in lines:
-            self.stdout.write(line)
-        key = next((line.rpartition(" ")[2] for line in lines if " pxb_" in line), None)
-        if key:
-            self.stdout.write("These are shown once. Try it:")
-            self.stdout.write(CURL.format(url=url, key=key))
-        self.stdout.write(f"pxbin serves at {url} and is administered at {url}/admin/")
-        self.stdout.flush()
+        self._say(*lines)  # now, whatever happens next: nobody can show these again
+        self.new_key = next((line.rpartition(" ")[2] for line in lines if " pxb_" in line), "")
 
     def _serve(self, config: Config, listening: socket.socket) -> None:
         """Serve beside the children until a signal comes; they stop after us, when everything is in the journal."""
         from pxbin_site.web import run
 
+        for worker in self.children:
+            worker.release()
         listening.set_inheritable(True)
-        children = [Child("web", f"--fd={listening.fileno()}", pass_fds=(listening.fileno(),)) for _ in range(config.web_processes - 1)]
-        celery = [Child("work", "--with-parent")] if config.celery else []
-        try:
-            run(listening)
-        finally:
-            for child in children + celery:
-                child.stop()
+        descriptor = listening.fileno()
+        for _ in range(config.web_processes - 1):
+            self.children.insert(0, Child("web", f"--fd={descriptor}", pass_fds=(descriptor,), variables=self.variables))
+
+        def stopping(running: int) -> None:
+            some = f"{running} running answers have {config.drain_seconds:g} s to end (a second signal cuts them)"
+            self._say(f"pxbin is stopping: no new requests, {some if running else 'nothing runs'}")
+
+        run(listening, before=self._await_worker, on_listening=self._announce, on_drain=stopping)
+
+    async def _await_worker(self) -> None:
+        """The first request shall find somebody who writes its row; but requests matter more, and rows can wait in the spool."""
+        for child in self.children:
+            if child.words[0] == "work" and not await asyncio.to_thread(child.wait_ready, WORKER_SECONDS):
+                logger.warning("The Celery process is not ready after %s s; log rows wait in the spool until it is", WORKER_SECONDS)
+
+    def _announce(self, address: tuple[str, int]) -> None:
+        host, port = address
+        name = "127.0.0.1" if host in EVERY_ADDRESS else f"[{host}]" if ":" in host else host
+        url = f"http://{name}:{port}"
+        if self.new_key:
+            self._say("These are shown once. Try it:", CURL.format(url=url, key=self.new_key))
+        self._say(f"pxbin serves at {url} and is administered at {url}/admin/")
+
+    def _say(self, *lines: str) -> None:
+        for line in lines:
+            self.stdout.write(line)
+        self.stdout.flush()

@@ -23,5 +23,8 @@ class Command(BaseCommand):
 
         worker = Worker(deaf=options["with_parent"])
         if options["with_parent"]:
+            if not background.released():
+                return
+            worker.when_ready(background.say_ready)
             background.when_parent_ends(worker.stop)
         worker.run()
