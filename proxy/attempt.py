@@ -11,12 +11,12 @@ import msgspec
 from billing.metering import Outcome
 from proxy.accumulate import Accumulator, replay
 from proxy.callers import presented
-from proxy.canonical import Response, Started, Usage
+from proxy.canonical import Request, Response, Started, Usage
 from proxy.dialects import REGISTRY
 from proxy.dialects.base import Destination, Dialect, Reply, StreamEncoder
 from proxy.enforcement import Enforcing
 from proxy.errors import Failure, Kind, UpstreamFailed
-from proxy.pipe import Pipe
+from proxy.pipe import Pipe, holds_events, is_stream
 from proxy.policies import NONE
 from proxy.prepare import Edits, Prepared, Preparer
 from proxy.reasoning import BOUND_ORIGIN, bound_response
@@ -145,10 +145,20 @@ class Attempt(Try):
 
     def prepare(self) -> Prepared:
         """The body for the target; raises :class:`~proxy.errors.ClientMistake` for what it cannot carry."""
+        prepared = self.call.preparer.prepare(self.source, self._destination(), self._edits())
+        self.dropped = prepared.dropped
+        self._relayed = prepared.relayed
+        return prepared
+
+    def asked(self) -> Request:
+        """What the target is asked, with the model's policies, in the canonical form."""
+        return self.call.preparer.asked(self.source, self._destination(), self._edits())
+
+    def _destination(self) -> Destination:
         target, enforcing = self.target, self.call.enforcing
         wanted = self.call.envelope.stream and enforcing is None
         mode = target.quirks.upstream_stream
-        destination = Destination(
+        return Destination(
             model=target.remote_name,
             dialect=self.source.name,
             upstream=target.upstream.id,
@@ -156,16 +166,11 @@ class Attempt(Try):
             max_output_tokens=target.model.max_output_tokens,
             stream=wanted if mode == "auto" else mode == "always",
         )
-        edits = None if target.model.policies is NONE and enforcing is None else self._edits()
-        prepared = self.call.preparer.prepare(self.source, destination, edits)
-        self.dropped = prepared.dropped
-        self._relayed = prepared.relayed
-        return prepared
 
-    def _edits(self) -> Edits:
+    def _edits(self) -> Edits | None:
         policies, enforcing = self.target.model.policies, self.call.enforcing
         if enforcing is None:
-            return Edits(policies=policies)
+            return None if policies is NONE else Edits(policies=policies)
         return Edits(policies=policies, guidance=enforcing.rules.guidance, correction=enforcing.correction, whole=True)
 
     def mends(self, failure: Failure) -> bool:
@@ -175,14 +180,18 @@ class Attempt(Try):
         return speaks_of_calls and self._relayed and self.target.quirks.unanswered_calls == "insert" and self.call.preparer.mend()
 
     def _opening(self, prepared: Prepared) -> client.Opening:
+        return self.post(prepared, prepared.path, prepared.body)
+
+    def post(self, prepared: Prepared, path: str, body: bytes) -> client.Opening:
+        """Call the target with ``body`` at ``path``."""
         target = self.target
         up = headers.upward(self.call.http.headers, self.source.name, stream=prepared.stream, betas=target.quirks.beta_allow_list)
         if prepared.betas and "anthropic-beta" not in self.call.http.headers:
             up.append(("anthropic-beta", prepared.betas))
-        url = url_for(target.upstream, prepared.path, target.quirks)
-        own = self.credentials(url, prepared.body)
+        url = url_for(target.upstream, path, target.quirks)
+        own = self.credentials(url, body)
         self.began_ns = perf_counter_ns()
-        return client.open("POST", url, [*up, *own], prepared.body, upstream=target.upstream)
+        return client.open("POST", url, [*up, *own], body, upstream=target.upstream)
 
     # --- whole answers ---------------------------------------------------------------------------------------------------
 
@@ -202,7 +211,7 @@ class Attempt(Try):
             raw = await _body(answer)
         if answer.status >= 400:
             raise self.refused(self.source, raw)
-        if _is_stream(answer.headers) or _holds_events(raw):
+        if is_stream(answer.headers) or holds_events(raw):
             return self._accumulated(raw), None
         return self.source.decode_response(raw, self.target.quirks), raw
 
@@ -260,7 +269,7 @@ class Attempt(Try):
             self.answered(answer)
             if answer.status >= 400:
                 raise self.refused(self.source, await _body(answer))
-            if not _is_stream(answer.headers):
+            if not is_stream(answer.headers):
                 told = self._burst(await answer.read(), prepared)
                 ended(self)
                 yield told
@@ -310,7 +319,7 @@ class Attempt(Try):
 
     def _burst(self, raw: bytes, prepared: Prepared) -> bytes:
         """The stream of an upstream that answered in one piece."""
-        response = self._accumulated(raw) if _holds_events(raw) else self.source.decode_response(raw, self.target.quirks)
+        response = self._accumulated(raw) if holds_events(raw) else self.source.decode_response(raw, self.target.quirks)
         told = self._replayed(response, prepared, in_pieces=self.target.model.policies.smooth_streaming)
         self._finished(response)
         return b"".join(told)
@@ -381,13 +390,3 @@ async def _body(answer: client.Answer) -> bytes:
         if answer.status >= 400:
             return b""
         raise
-
-
-def _holds_events(raw: bytes) -> bool:
-    """Whether a body is a stream of events although its content type says something else."""
-    return raw.lstrip()[:6].startswith((b"data:", b"event:"))
-
-
-def _is_stream(received: headers.Received) -> bool:
-    """Whether an answer's body is a stream of events, whatever was asked for."""
-    return received.get("content-type", "").startswith(("text/event-stream", "application/vnd.amazon.eventstream"))

@@ -113,6 +113,13 @@ class Attempts:
         elif found.again:
             self._again.append(target)
 
+    def timed_out(self, failure: Failure) -> None:
+        """The time for the whole request is over: those that still run have failed."""
+        for attempt in self.tried:
+            if attempt.outcome is None:
+                attempt.failed(failure)
+                self._learn(attempt, verdict(failure), failure)
+
     def _learn(self, attempt: Try, found: Verdict, failure: Failure) -> None:
         standing, target = self._standing, attempt.target
         if found.elsewhere:

@@ -16,14 +16,16 @@ from proxy import tokens
 from proxy.attempt import Attempt, Call
 from proxy.canonical import Request
 from proxy.errors import GatewayError, UpstreamFailed
-from upstreams import client, headers
-from upstreams.credentials import auth_headers, url_for
 from upstreams.routing import Target
 
 PATHS = {"anthropic": "/v1/messages/count_tokens", "openai_responses": "/v1/responses/input_tokens"}
 """Where upstreams count, by dialect. The body is that of the request; both answer ``{"input_tokens": n}``."""
-NOT_COUNTED = frozenset({"max_tokens", "max_output_tokens", "stream", "store", "include", "stream_options"})
-"""Fields that a request has and a count does not."""
+NOT_COUNTED = frozenset(
+    {"max_tokens", "max_output_tokens", "stream", "store", "include", "stream_options", "temperature", "top_p", "top_k", "top_logprobs"}
+    | {"stop_sequences", "metadata", "service_tier", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
+    | {"background", "max_tool_calls"}
+)
+"""Fields that a request has and a count does not; the providers refuse them there."""
 
 
 class _Counted(msgspec.Struct):
@@ -36,25 +38,26 @@ _decoder = msgspec.json.Decoder(_Counted)
 async def count(call: Call, targets: list[Target]) -> int:
     """The input tokens of the call's request: as its first target counts them, else our estimate.
 
-    A target that counts but fails is passed over; a request that makes no sense raises :class:`~proxy.errors.ClientMistake`.
+    What the model's policies add counts too. A target that counts but fails is passed over; a request that makes no sense raises
+    :class:`~proxy.errors.ClientMistake`.
     """
-    for target in targets[:1]:
-        if target.upstream.dialect in PATHS and not target.upstream.base_url.startswith("echo:"):
-            counted = await _asked(call, target)
-            if counted is not None:
-                return counted
-    return await estimated(call.preparer.request)
+    if not targets:
+        return await estimated(call.preparer.request)
+    attempt = Attempt(call, targets[0])
+    upstream = attempt.target.upstream
+    if upstream.dialect in PATHS and not upstream.base_url.startswith("echo:"):
+        counted = await _counted(attempt)
+        if counted is not None:
+            return counted
+    return await estimated(attempt.asked())
 
 
-async def _asked(call: Call, target: Target) -> int | None:
-    attempt = Attempt(call, target)
+async def _counted(attempt: Attempt) -> int | None:
     prepared = attempt.prepare()
     fields = msgspec.json.decode(prepared.body, type=dict[str, msgspec.Raw])
     body = msgspec.json.encode({name: value for name, value in fields.items() if name not in NOT_COUNTED})
-    up = [*headers.upward(call.http.headers, target.upstream.dialect, stream=False), *auth_headers(target)]
-    url = url_for(target.upstream, PATHS[target.upstream.dialect], target.quirks)
     try:
-        async with client.open("POST", url, up, body, upstream=target.upstream) as answer:
+        async with attempt.post(prepared, PATHS[attempt.source.name], body) as answer:
             raw = await answer.read()
     except UpstreamFailed:
         return None

@@ -73,7 +73,7 @@ async def count(http: HttpRequest, dialect: Dialect, *, opened: Callable[[bytes]
     except GatewayError as error:
         return exchange.refuse(error.failure)
     shown = {"object": "response.input_tokens", "input_tokens": number} if dialect.name == "openai_responses" else {"input_tokens": number}
-    return JsonBytes(wire.encode(shown))
+    return JsonBytes(wire.encode(shown), headers=exchange.reply_headers(None))
 
 
 class Exchange:
@@ -255,7 +255,7 @@ class Exchange:
 
     def in_time(self) -> _Deadline:
         """The model's time limit: it bounds the wait for a whole answer, or for the first meaningful event."""
-        return _Deadline(self.deadline)
+        return _Deadline(self.deadline, self.planned())
 
     # --- the end -----------------------------------------------------------------------------------------------------------
 
@@ -320,8 +320,9 @@ def _without_ids(shown: Mapping[str, str]) -> list[tuple[str, str]]:
 class _Deadline:
     """A time limit as an async context: its end is a failure of kind ``timeout``. ``None``: no limit, no cost."""
 
-    def __init__(self, when: float | None) -> None:
+    def __init__(self, when: float | None, attempts: Attempts) -> None:
         self._timeout = None if when is None else asyncio.timeout_at(when)
+        self._attempts = attempts
 
     async def __aenter__(self) -> None:
         if self._timeout is not None:
@@ -333,7 +334,9 @@ class _Deadline:
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError:
-            raise UpstreamFailed(Failure(kind="timeout", message="No answer within the model's time limit"), retryable=False) from None
+            failure = Failure(kind="timeout", message="No answer within the model's time limit")
+            self._attempts.timed_out(failure)
+            raise UpstreamFailed(failure, retryable=False) from None
 
 
 def unknown_model(name: str) -> ClientMistake:

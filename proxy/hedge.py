@@ -43,8 +43,14 @@ async def race(
                     attempts.failed(attempt, error)
                 except ClientMistake as mistake:
                     attempts.unfit(attempt, mistake)
+    except asyncio.CancelledError:
+        await _leave(running)
+        running.clear()  # whoever has ended the race says how they ended
+        raise
     finally:
-        await _leave(attempts, running)
+        await _leave(running)
+        for loser in running.values():
+            attempts.left(loser)
 
 
 async def _next(attempts: Attempts) -> Target:
@@ -54,12 +60,10 @@ async def _next(attempts: Attempts) -> Target:
     return target
 
 
-async def _leave(attempts: Attempts, running: dict[asyncio.Task[T], Attempt]) -> None:
+async def _leave(running: dict[asyncio.Task[T], Attempt]) -> None:
     """End the attempts that have lost, and close what they have opened."""
     for task in running:
         task.cancel()
     for late in await asyncio.gather(*running, return_exceptions=True):
         if isinstance(late, tuple):  # it began its stream in the same moment as the winner
             await late[1].aclose()
-    for loser in running.values():
-        attempts.left(loser)

@@ -7,7 +7,7 @@ they are and the decoder only listens, so that the usage, the finish and a broke
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from proxy.canonical import (
     Event,
@@ -200,3 +200,13 @@ class Pipe:
     def _on_failed(self, event: Failed) -> None:
         self.outcome = "failed"
         self.failure = event.failure
+
+
+def holds_events(raw: bytes) -> bool:
+    """Whether a body is a stream of events although its content type says something else."""
+    return raw.lstrip()[:6].startswith((b"data:", b"event:"))
+
+
+def is_stream(received: Mapping[str, str]) -> bool:
+    """Whether an answer's body is a stream of events, whatever was asked for."""
+    return received.get("content-type", "").startswith(("text/event-stream", "application/vnd.amazon.eventstream"))

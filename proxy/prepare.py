@@ -95,8 +95,20 @@ class Preparer:
 
     def prepare(self, target: Dialect, destination: Destination, edits: Edits | None = None) -> Prepared:
         """The body for a target; raises :class:`~proxy.errors.ClientMistake` for what it cannot carry."""
-        if edits is not None:
-            return self._edited(target, destination, edits)
+        try:
+            return self._edited(target, destination, edits) if edits is not None else self._prepared(target, destination)
+        except ClientMistake as mistake:
+            raise self._in_clients_words(mistake) from None
+
+    def _in_clients_words(self, mistake: ClientMistake) -> ClientMistake:
+        """The mistake with the conversation named as the client's dialect does."""
+        field, failure = self._dialect.traits.conversation_field, mistake.failure
+        if failure.param != "messages" or field == "messages":
+            return mistake
+        mistake.failure = replace(failure, param=field, message=failure.message.replace("messages:", f"{field}:", 1))
+        return mistake
+
+    def _prepared(self, target: Dialect, destination: Destination) -> Prepared:
         if target is self._dialect and destination.stream == self._envelope.stream and not self.mends_history:
             return Prepared(
                 body=target.patch_request(self._envelope, destination, self._seal_key),
@@ -120,8 +132,20 @@ class Preparer:
             betas=betas,
         )
 
+    def asked(self, target: Dialect, destination: Destination, edits: Edits | None = None) -> Request:
+        """The request as a model's policies make it, before it is translated: what its tokens are counted by."""
+        return self.request if edits is None else self._editing(target, destination, edits)[0].request
+
     def _edited(self, target: Dialect, destination: Destination, edits: Edits) -> Prepared:
         """The same with the client's own fields edited first, and the model's fields merged into the body at last."""
+        inner, relayed = self._editing(target, destination, edits)
+        if edits.whole or not relayed:
+            _ = self.request  # the answer is written for what the client itself has asked
+        prepared = inner.prepare(target, destination)
+        return replace(prepared, body=merged_body(prepared.body, edits.policies))
+
+    def _editing(self, target: Dialect, destination: Destination, edits: Edits) -> tuple[Preparer, bool]:
+        """One for the edited fields, and whether its body goes up untranslated."""
         envelope, policies = self._envelope, edits.policies
         if edits.whole and envelope.stream:
             envelope = replace(envelope, stream=False, fields={name: raw for name, raw in envelope.fields.items() if name != "stream"})
@@ -129,12 +153,9 @@ class Preparer:
         progress = self._progress(relayed=relayed) if policies.inject_progress else ""
         additions = Additions((edits.guidance,), (progress, edits.correction))
         envelope = edited(envelope, self._dialect.name, policies, additions, quirks=destination.quirks, relayed=relayed)
-        if edits.whole or not relayed:
-            _ = self.request  # the answer is written for what the client itself has asked
         inner = Preparer(self._dialect, envelope, self._seal_key, betas=self._betas)
         inner.mends_history = self.mends_history
-        prepared = inner.prepare(target, destination)
-        return replace(prepared, body=merged_body(prepared.body, policies))
+        return inner, relayed
 
     def _progress(self, *, relayed: bool) -> str:
         try:

@@ -83,8 +83,10 @@ class Record:
             error_type=failure.kind if failure else "",
             error_message=failure.message if failure else "",
         )
-        if len(attempts) > 1 or (skips and attempts):
-            entry.tries = [self._try(attempt) for attempt in attempts]
+        if len(attempts) == 1:
+            entry.tries = [self._try(attempts[0], spent, entry.cost)]
+        elif attempts:
+            entry.tries = [self._priced_try(attempt) for attempt in attempts]
             known = [each.cost for each in entry.tries if each.cost is not None]
             entry.cost = sum(known) if known else entry.cost
         if skips:
@@ -123,9 +125,12 @@ class Record:
             return usage, False
         return msgspec.structs.replace(usage, output=max(usage.output, written)), True
 
-    def _try(self, attempt: Try) -> metering.Attempt:
-        target, failure = attempt.target, attempt.failure
+    def _priced_try(self, attempt: Try) -> metering.Attempt:
         usage, _ = self.spent(attempt)
+        return self._try(attempt, usage, metering.priced(usage, _prices(attempt)) if usage else None)
+
+    def _try(self, attempt: Try, usage: Usage | None, cost: int | None) -> metering.Attempt:
+        target, failure = attempt.target, attempt.failure
         ended = attempt.ended_ns or perf_counter_ns()
         first = attempt.first_token_ns
         return metering.Attempt(
@@ -143,7 +148,7 @@ class Record:
             latency_ms=(ended - attempt.began_ns) // 1_000_000,
             ttft_ms=None if first is None else (first - attempt.began_ns) // 1_000_000,
             **metering.counts(usage or Usage()),
-            cost=metering.priced(usage, _prices(attempt)) if usage else None,
+            cost=cost,
         )
 
 

