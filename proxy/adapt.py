@@ -20,8 +20,9 @@ from proxy.errors import ClientMistake
 from proxy.quirks import Quirks
 from proxy.restore import JSON_OUTPUT, Restorer
 from proxy.tool_history import legal_ids, repaired
-from proxy.tool_names import ToolNames
+from proxy.tool_names import ToolNames, flat_name, named
 
+_CLIENT_KINDS = ("function", "custom")
 JSON_OBJECT_SENTENCE = "Respond with a single JSON object."
 _WRAPPED_SCHEMA = msgspec.Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
 
@@ -40,8 +41,7 @@ def adapt(request: Request, destination: Destination, *, family: str, traits: Tr
     """Fit ``request`` to a target of ``family``; raises :class:`ClientMistake` for what can neither be carried nor moved."""
     _refuse_demands(request, destination.dialect)
     request, dropped = _without_foreign_tools(request, family)
-    if not traits.tool_subsets:
-        request = _subset_applied(request)
+    request = _subset_settled(request, narrows=not traits.tool_subsets)
     request, emulated = _output_emulated(request, destination.quirks)
     for fit in (_settings, _schemas, _tool_choice):
         request = fit(request, destination.quirks)
@@ -66,28 +66,41 @@ def _refuse_demands(request: Request, dialect: str) -> None:
 
 def _without_foreign_tools(request: Request, family: str) -> tuple[Request, tuple[str, ...]]:
     foreign = [tool for tool in request.tools if isinstance(tool, HostedTool) and tool.family != family]
+    choice = request.tool_choice
+    if choice is not None and choice.mode == "tool" and request.family != family and choice.kind not in _CLIENT_KINDS:
+        raise _not_there(choice.name, choice.kind)
     if not foreign:
         return request, ()
-    choice = request.tool_choice
     for tool in foreign:
         if choice is not None and choice.mode == "tool" and choice.name in (tool.name, tool.type):
-            raise ClientMistake(
-                f"tool_choice: the tool {tool.name!r} ({tool.type}) runs on its vendor's side and this model's upstream does not have it",
-                param="tool_choice",
-            )
+            raise _not_there(tool.name, tool.type)
     left = tuple(tool for tool in request.tools if tool not in foreign)
     if not left and choice is not None and choice.mode == "required":
         raise ClientMistake("tool_choice: none of the tools is available at this model's upstream", param="tool_choice")
     return replace(request, tools=left), tuple(f"tool {tool.type}" for tool in foreign)
 
 
-def _subset_applied(request: Request) -> Request:
+def _not_there(name: str, kind: str) -> ClientMistake:
+    return ClientMistake(
+        f"tool_choice: the tool {name!r} ({kind}) runs on its vendor's side and this model's upstream does not have it", param="tool_choice"
+    )
+
+
+def _subset_settled(request: Request, *, narrows: bool) -> Request:
+    """The subset as the flat names of tools that the target has; ``narrows``: the list of tools becomes the subset."""
     choice = request.tool_choice
-    if choice is None or choice.subset is None:
+    if choice is None or choice.subset is None or not request.tools:
         return request
-    allowed = set(choice.subset)
-    tools = tuple(tool for tool in request.tools if tool.name in allowed)
-    return replace(request, tools=tools, tool_choice=replace(choice, subset=None))
+    allowed = [tool for entry in dict.fromkeys(choice.subset) for tool in named(entry, request.tools)]
+    if not allowed and choice.mode == "required":
+        raise ClientMistake("tool_choice: none of the allowed tools is available at this model's upstream", param="tool_choice")
+    if not allowed:
+        return replace(request, tool_choice=ToolChoice(mode="none"))
+    if narrows:
+        tools = tuple(tool for tool in request.tools if tool in allowed)
+        return replace(request, tools=tools, tool_choice=replace(choice, subset=None))
+    subset = tuple(dict.fromkeys(flat_name(tool) for tool in allowed))
+    return replace(request, tool_choice=replace(choice, subset=subset))
 
 
 def _tool_choice(request: Request, quirks: Quirks) -> Request:
@@ -113,7 +126,7 @@ def _with_tool_names(request: Request, quirks: Quirks, traits: Traits, *, emulat
     if not renamed and not has_custom:
         restorer = Restorer(names, wraps=False, emulated=True) if emulated else None
         return Adapted(request, restorer, dropped)
-    fit = _Fit(names, wraps=wraps, flatten=not traits.namespaces)
+    fit = _Fit(names, request.tools, wraps=wraps, flatten=not traits.namespaces)
     request = replace(
         request,
         tools=tuple(fit.tool(tool) for tool in request.tools),
@@ -126,8 +139,9 @@ def _with_tool_names(request: Request, quirks: Quirks, traits: Traits, *, emulat
 class _Fit:
     """Applies the target's tool names to the places where they stand."""
 
-    def __init__(self, names: ToolNames, *, wraps: bool, flatten: bool) -> None:
+    def __init__(self, names: ToolNames, tools: tuple[Tool | HostedTool, ...], *, wraps: bool, flatten: bool) -> None:
         self._names = names
+        self._tools = tools
         self._wraps = wraps
         self._flatten = flatten
 
@@ -145,10 +159,21 @@ class _Fit:
     def choice(self, choice: ToolChoice | None) -> ToolChoice | None:
         if choice is None:
             return None
-        name = self._names.sent(choice.name, choice.namespace) if choice.mode == "tool" else choice.name
-        subset = None if choice.subset is None else tuple(self._names.sent(each) for each in choice.subset)
+        name, namespace = choice.name, choice.namespace
+        if choice.mode == "tool":
+            if not namespace:
+                # A bare name may mean the tool of a namespace.
+                namespace = next((tool.namespace for tool in named(name, self._tools) if isinstance(tool, Tool)), "")
+            name = self._names.sent(name, namespace)
+        subset = None if choice.subset is None else tuple(self._flat_sent(entry) for entry in choice.subset)
         kind = "function" if self._wraps else choice.kind
-        return replace(choice, name=name, kind=kind, namespace=self._namespace(choice.namespace), subset=subset)
+        return replace(choice, name=name, kind=kind, namespace=self._namespace(namespace), subset=subset)
+
+    def _flat_sent(self, entry: str) -> str:
+        """A flat name of the subset, as the target knows the tool."""
+        for tool in named(entry, self._tools):
+            return flat_name(self.tool(tool))
+        return self._names.sent(entry)
 
     def message(self, message: Message) -> Message:
         if not any(isinstance(part, ToolCall | ToolResult) for part in message.parts):

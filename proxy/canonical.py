@@ -198,7 +198,7 @@ class HostedTool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """``tool`` names one tool; ``subset`` (chat and Responses: allowed tools) narrows ``auto`` or ``required``."""
+    """``tool`` names one tool; ``subset`` (chat and Responses: allowed tools, by flat name) narrows ``auto`` or ``required``."""
 
     mode: Literal["auto", "required", "none", "tool"]
     name: str = ""

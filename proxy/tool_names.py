@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -25,6 +25,18 @@ class Origin(msgspec.Struct, frozen=True):
     name: str
     namespace: str = ""
     kind: str = "function"
+
+
+def flat_name(tool: Tool | HostedTool) -> str:
+    """The one name of a tool: with its namespace in front, if it has one."""
+    namespace = "" if isinstance(tool, HostedTool) else tool.namespace
+    return f"{namespace}{NAMESPACE_SEPARATOR}{tool.name}" if namespace else tool.name
+
+
+def named(entry: str, tools: Sequence[Tool | HostedTool]) -> list[Tool | HostedTool]:
+    """The tools that ``entry`` means in a list of allowed ones: by flat name, else by the name of a namespace or inside one."""
+    exact = [tool for tool in tools if entry == flat_name(tool) or (isinstance(tool, HostedTool) and entry == tool.type)]
+    return exact or [tool for tool in tools if isinstance(tool, Tool) and entry in (tool.namespace, tool.name)]
 
 
 def legal(full: str, limit: int) -> str:

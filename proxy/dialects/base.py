@@ -58,6 +58,8 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     tool_name_limit: int = 64
     custom_tools: bool = False
     namespaces: bool = False
+    conversation_field: str = "messages"
+    """Where a request keeps its turns, as mistakes name it."""
     strict_call_ids: bool = False
     """Tool call ids must match ``^[a-zA-Z0-9_-]+$``."""
     tool_subsets: bool = True

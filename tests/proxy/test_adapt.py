@@ -306,8 +306,7 @@ class TestASubsetOfTools:
     )
 
     def fitted(self, choice: ToolChoice, traits: Traits) -> Request:
-        given = request(family="openai_responses", tools=self.TOOLS, tool_choice=choice)
-        return adapt(given, DESTINATION, family="openai_chat", traits=traits).request
+        return fitted(request(family="openai_responses", tools=self.TOOLS, tool_choice=choice), traits)
 
     @pytest.mark.parametrize(
         ("asked", "names"),
@@ -320,7 +319,7 @@ class TestASubsetOfTools:
         ],
     )
     def test_it_names_the_tools_as_the_target_knows_them(self, asked: tuple[str, ...], names: tuple[str, ...]) -> None:
-        choice = self.fitted(ToolChoice(mode="auto", subset=asked), Traits()).tool_choice
+        choice = self.fitted(ToolChoice(mode="auto", subset=asked), CHAT).tool_choice
         assert choice == ToolChoice(mode="auto", subset=names)
 
     def test_it_narrows_the_tools_of_a_namespace(self) -> None:
@@ -332,12 +331,12 @@ class TestASubsetOfTools:
 
     def test_it_is_refused_when_one_must_be_called_and_the_target_has_none_of_it(self) -> None:
         with pytest.raises(ClientMistake, match="none of the allowed tools"):
-            self.fitted(ToolChoice(mode="required", subset=("web_search",)), Traits())
+            self.fitted(ToolChoice(mode="required", subset=("web_search",)), CHAT)
 
     def test_a_hosted_tool_is_refused_when_forced_although_no_list_declares_it(self) -> None:
         with pytest.raises(ClientMistake, match="runs on its vendor's side"):
-            self.fitted(ToolChoice(mode="tool", name="file_search", kind="file_search"), Traits())
+            self.fitted(ToolChoice(mode="tool", name="file_search", kind="file_search"), CHAT)
 
     def test_a_bare_name_may_choose_the_tool_of_a_namespace(self) -> None:
-        choice = self.fitted(ToolChoice(mode="tool", name="g"), Traits()).tool_choice
+        choice = self.fitted(ToolChoice(mode="tool", name="g"), CHAT).tool_choice
         assert choice == ToolChoice(mode="tool", name="mcp__g")

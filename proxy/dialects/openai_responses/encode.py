@@ -103,7 +103,8 @@ def _reasoning(request: Request, destination: Destination) -> Any:
     if request.reasoning.mode == "disabled":
         return None
     asked = {} if effort is None else {"effort": effort}
-    return {**asked, "summary": request.reasoning.summary or "auto"}
+    # Anthropic's clients read the thinking; a chat client's word for the effort is all that it has asked for.
+    return {**asked, "summary": "auto"} if request.family == "anthropic" else asked
 
 
 def _effort(setting: ReasoningSetting, family: str, destination: Destination) -> str | None:

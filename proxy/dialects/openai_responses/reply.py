@@ -212,12 +212,25 @@ def _whole_item(part: Part, reply: Reply, position: int) -> Any:
     if isinstance(part, ToolCall):
         prefix = ITEM_PREFIXES["custom_tool_call" if part.kind == "custom" else "function_call"]
         call_id = part.id or ids.make("call_", reply.id, position)
-        return call_item(ids.make(prefix, reply.id, position), part, call_id, whole_arguments(part.kind, part.arguments))
+        arguments = part.arguments if part.kind == "custom" else _as_json(part.arguments)
+        return call_item(ids.make(prefix, reply.id, position), part, call_id, whole_arguments(part.kind, arguments))
     if isinstance(part, Reasoning) and (part.text or part.seal):
         return reasoning_item(ids.make("rs_", reply.id, position), part.text, part.seal, reply.seal_key)
     if isinstance(part, Opaque) and part.family == FAMILY:
         return part.native
     return None
+
+
+def _as_json(arguments: str) -> str:
+    """Arguments as valid JSON text: words that are none are kept under ``_raw_arguments`` (wire formats, section 8.1).
+
+    A stream has passed its fragments on before that can be known, so there they stay as the model wrote them.
+    """
+    try:
+        msgspec.json.decode(wire.repaired(arguments.encode(errors="replace") or b"{}"), type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return wire.encode({"_raw_arguments": arguments}).decode()
+    return arguments
 
 
 def whole_arguments(kind: str, arguments: str) -> str:

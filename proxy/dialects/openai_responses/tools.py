@@ -11,6 +11,7 @@ from proxy import wire
 from proxy.canonical import HostedTool, Tool, ToolChoice
 from proxy.dialects.openai_responses.items import FAMILY, NO_JSON, is_absent, raw_items, required
 from proxy.errors import ClientMistake
+from proxy.tool_names import NAMESPACE_SEPARATOR, named
 
 AnyTool = Tool | HostedTool
 
@@ -130,7 +131,7 @@ def decode_choice(raw: msgspec.Raw | None) -> ToolChoice | None:
     kind = required(choice.type, "type", "tool_choice")
     if kind == "allowed_tools":
         mode = _mode(required(choice.mode, "mode", "tool_choice"), "tool_choice.mode", _MODES[1:])
-        names = tuple(_tool_named(each, f"tool_choice.tools.{n}") for n, each in enumerate(choice.tools or ()))
+        names = tuple(_allowed(each, f"tool_choice.tools.{n}") for n, each in enumerate(choice.tools or ()))
         return ToolChoice(mode=mode, subset=names)
     return ToolChoice(mode="tool", name=_tool_named(choice, "tool_choice"), kind=kind, namespace=choice.namespace or "")
 
@@ -142,9 +143,14 @@ def _mode(word: str, at: str, allowed: tuple[str, ...]) -> Any:
 
 
 def _tool_named(choice: _ChoiceOnWire, at: str) -> str:
-    if choice.type in ("function", "custom"):
+    if choice.type in _CLIENT_TOOLS:
         return required(choice.name, "name", at)
     return required(choice.type, "type", at)
+
+
+def _allowed(choice: _ChoiceOnWire, at: str) -> str:
+    name = _tool_named(choice, at)
+    return f"{choice.namespace}{NAMESPACE_SEPARATOR}{name}" if choice.namespace else name
 
 
 # --- encode ----------------------------------------------------------------------------------------------------------
@@ -214,8 +220,14 @@ def encode_choice(choice: ToolChoice, tools: tuple[AnyTool, ...], native: msgspe
 
 
 def _reference(name: str, tools: tuple[AnyTool, ...]) -> dict[str, str]:
-    kind = _kind_of(name, "", tools)
-    return {"type": kind, "name": name} if kind in ("function", "custom") else {"type": kind}
+    meant = named(name, tools)
+    if not meant:
+        return {"type": "function", "name": name}
+    tool = meant[0]
+    if isinstance(tool, HostedTool):
+        return {"type": tool.type}
+    reference = {"type": tool.kind, "name": tool.name}
+    return {**reference, "namespace": tool.namespace} if tool.namespace else reference
 
 
 def _kind_of(name: str, namespace: str, tools: tuple[AnyTool, ...]) -> str:

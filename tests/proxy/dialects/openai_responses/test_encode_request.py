@@ -306,7 +306,7 @@ def test_reasoning_that_led_to_nothing_is_left_out() -> None:
         (ReasoningSetting(mode="adaptive", effort="medium"), "anthropic", {"effort": "medium", "summary": "auto"}),
         (ReasoningSetting(mode="adaptive"), "anthropic", {"summary": "auto"}),
         (ReasoningSetting(mode="disabled"), "anthropic", None),
-        (ReasoningSetting(mode="effort", effort="xhigh"), "openai_chat", {"effort": "xhigh", "summary": "auto"}),
+        (ReasoningSetting(mode="effort", effort="xhigh"), "openai_chat", {"effort": "xhigh"}),
         (ReasoningSetting(mode="effort", effort="none"), "openai_chat", {"effort": "none"}),
         (None, "openai_chat", None),
     ],

@@ -318,6 +318,14 @@ def test_no_arguments_are_an_empty_object() -> None:
     assert shown(ToolCall("c", "f", ""))["output"][0]["arguments"] == "{}"
 
 
+@pytest.mark.parametrize(
+    ("written", "told"), [("{bad", '{"_raw_arguments":"{bad"}'), ('{"a":"\\ud800"}', '{"a":"\\ud800"}'), ("[1]", "[1]"), (" {} ", " {} ")]
+)
+def test_arguments_that_are_no_json_are_kept_in_an_object(written: str, told: str) -> None:
+    answer = Response(id="", model="", parts=(ToolCall("c", "f", written),), finish=Finish(reason="tool_calls"))
+    assert json.loads(DIALECT.encode_response(answer, reply()))["output"][0]["arguments"] == told
+
+
 def test_redacted_reasoning_has_an_empty_summary() -> None:
     (item,) = shown(Reasoning("", Seal("anthropic", "anthropic", {"redacted": "r"})))["output"]
     assert item["summary"] == []

@@ -265,6 +265,15 @@ def test_frames_are_relayed_under_the_clients_model_name() -> None:
     assert DIALECT.relay(None, True)(created) is created
 
 
+@pytest.mark.parametrize("model", [None, "m"])
+def test_an_event_line_that_the_server_left_out_is_added(model: str | None) -> None:
+    relay = DIALECT.relay(model, False)
+    for data in (b'{"type":"response.output_text.delta","delta":"x"}', b'{"type":"response.completed","response":{"model":"m"}}'):
+        kind = json.loads(data)["type"]
+        assert relay(Frame(data)) == Frame(data, kind)
+    assert relay(Frame(b"[DONE]")) == Frame(b"[DONE]")
+
+
 # --- what the official SDK makes of it -------------------------------------------------------------------------------
 
 
