@@ -6,7 +6,12 @@ import anthropic
 import openai
 import pytest
 
+from tests.support.fake_upstream import Loop
 from tests.support.gateway import Gateway
+from tests.support.vendor_wires import Said
+from tests.support.vendors import Vendor
+
+FORMATS = {"openai_chat": "openai", "anthropic": "anthropic", "openai_responses": "openai_responses", "bedrock": "bedrock"}
 
 
 @pytest.fixture(params=["echo", "echo-anthropic"])
@@ -37,3 +42,27 @@ async def async_claude(gateway: Gateway):
 async def async_gpt(gateway: Gateway):
     async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def vendors(gateway: Gateway, fake_loop: Loop) -> Iterator[dict[str, Vendor]]:
+    """A provider of each dialect, behind models named ``gpt-5-at-<dialect>`` and ``claude-sonnet-4-5-at-<dialect>``.
+
+    Clients go by a model's name where they choose what to send.
+    """
+    made = {dialect: Vendor(dialect, fake_loop) for dialect in FORMATS}
+    for dialect, vendor in made.items():
+        models = [f"gpt-5-at-{dialect}", f"claude-sonnet-4-5-at-{dialect}"]
+        gateway.add_upstream(vendor.fake, *models, name=f"vendor-{dialect}", format=FORMATS[dialect], region="us-east-1")
+    yield made
+    for vendor in made.values():
+        vendor.fake.stop()
+
+
+@pytest.fixture(params=list(FORMATS))
+def vendor(request: pytest.FixtureRequest, vendors: dict[str, Vendor]) -> Vendor:
+    """Every test runs with a provider of each dialect."""
+    chosen = vendors[request.param]
+    chosen.split = 0
+    chosen.says(Said("Hello"))
+    return chosen

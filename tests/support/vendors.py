@@ -1,0 +1,160 @@
+"""Four providers, one for each dialect.
+
+    vendor.says(Said("Hello", calls=[Call("call_1", "f", '{"a":1}')]))   # the next answer, streamed if it was asked so
+    vendor.last                                                          # the request that arrived, as JSON
+
+A vendor checks what it gets as the real API would, and answers 400 with the sentence where it would refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tests.support import rules_anthropic, rules_openai_chat, rules_openai_responses
+from tests.support.fake_upstream import CLOSE, FakeUpstream, Loop, Received, Reply, json_reply
+from tests.support.vendor_wires import (
+    Json,
+    Said,
+    bedrock_stream,
+    chat_stream,
+    chat_whole,
+    message_events,
+    message_whole,
+    named,
+    response_events,
+    response_whole,
+)
+
+EVENT_STREAM = "application/vnd.amazon.eventstream"
+
+
+class Vendor:
+    """One provider. ``split``: its streams come in pieces of so many bytes; 0 is an event at a time."""
+
+    def __init__(self, dialect: str, loop: Loop) -> None:
+        self.dialect = dialect
+        self.fake = FakeUpstream(loop)
+        self.fake.otherwise(self._answer)
+        self.refused: list[str] = []
+        """Why requests were refused, since answers were last laid ready."""
+        self.split = 0
+        self._ready: list[Said | Reply] = [Said("Hello")]
+
+    def says(self, *answers: Said | Reply) -> None:
+        """Lay answers ready; the last one is repeated. What has arrived before is forgotten."""
+        self.fake.requests.clear()
+        self.refused.clear()
+        self._ready = list(answers)
+
+    def fails(self, status: int, message: str, **headers: str) -> None:
+        """Answer with an error, as this provider writes it."""
+        self.says(error_of(self.dialect, status, message, headers))
+
+    @property
+    def bodies(self) -> list[Json]:
+        """What has arrived."""
+        return [request.json() for request in self.fake.requests]
+
+    @property
+    def last(self) -> Json:
+        """What arrived last."""
+        return self.bodies[-1]
+
+    def _answer(self, received: Received) -> Reply:
+        body = received.json()
+        try:
+            CHECKS[self.dialect](received, body)
+        except (AssertionError, KeyError, TypeError, ValueError) as error:
+            self.refused.append(f"{type(error).__name__}: {error}")
+            return error_of(self.dialect, 400, f"refused by the vendor: {error!r}", {})
+        said = self._ready.pop(0) if len(self._ready) > 1 else self._ready[0]
+        return said if isinstance(said, Reply) else self._render(said, received, body)
+
+    def _render(self, said: Said, received: Received, body: Json) -> Reply:
+        if self.dialect == "bedrock":
+            model = "claude"
+            if not received.path.endswith("with-response-stream"):
+                return json_reply(message_whole(said, model), headers={"x-amzn-requestid": "aws-1"})
+            return Reply(200, {"content-type": EVENT_STREAM}, self._pieces(bedrock_stream(said, model), said))
+        if not body.get("stream"):
+            wholes: dict[str, Callable[[], Json]] = {
+                "openai_chat": lambda: chat_whole(said, body),
+                "anthropic": lambda: message_whole(said, body["model"]),
+                "openai_responses": lambda: response_whole(said, body),
+            }
+            return json_reply(wholes[self.dialect](), headers={"x-request-id": "req_up1", "x-ratelimit-remaining-requests": "7"})
+        streams: dict[str, Callable[[], Iterator[bytes]]] = {
+            "openai_chat": lambda: chat_stream(said, body),
+            "anthropic": lambda: named(_closing(message_events(said, body["model"]), said)),
+            "openai_responses": lambda: named(response_events(said, body), numbered=True),
+        }
+        return Reply(200, {"content-type": "text/event-stream; charset=utf-8"}, self._pieces(streams[self.dialect](), said))
+
+    def _pieces(self, frames: Iterator[bytes], said: Said) -> list[Any]:
+        written: list[Any] = list(frames)
+        if self.split:
+            whole = b"".join(written)
+            written = [whole[at : at + self.split] for at in range(0, len(whole), self.split)]
+        return [*written, CLOSE] if said.breaks == "close" else written
+
+
+def _closing(events: Iterator[Json], said: Said) -> Iterator[Json]:
+    for value in events:
+        if value["type"] == "error" and said.breaks == "close":
+            return
+        yield value
+
+
+def error_of(dialect: str, status: int, message: str, headers: Json) -> Reply:
+    """An error as the provider writes it."""
+    kinds = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+    kinds |= {413: "request_too_large", 429: "rate_limit_error", 500: "api_error", 529: "overloaded_error", 503: "overloaded_error"}
+    if dialect == "anthropic":
+        body: Json = {"type": "error", "error": {"type": kinds.get(status, "api_error"), "message": message}, "request_id": "req_up1"}
+        return json_reply(body, status=status, headers={"request-id": "req_up1", **headers})
+    if dialect == "bedrock":
+        names = {400: "ValidationException", 401: "UnrecognizedClientException", 403: "AccessDeniedException"}
+        names |= {404: "ResourceNotFoundException", 429: "ThrottlingException", 500: "InternalServerException"}
+        names |= {503: "ServiceUnavailableException"}
+        kind = names.get(status, "InternalServerException")
+        return json_reply({"message": message}, status=status, headers={"x-amzn-errortype": f"{kind}:http://internal/", **headers})
+    error = {"message": message, "type": "invalid_request_error" if status < 500 else "server_error", "param": None, "code": None}
+    if status == 429:
+        error |= {"type": "requests", "code": "rate_limit_exceeded"}
+    if status == 404:
+        error |= {"code": "model_not_found"}
+    return json_reply({"error": error}, status=status, headers={"x-request-id": "req_up1", **headers})
+
+
+def _check_chat(received: Received, body: Json) -> None:
+    assert received.path == "/v1/chat/completions", received.path
+    assert (received.header("authorization") or "").startswith("Bearer sk-"), "no bearer key"
+    rules_openai_chat.check_request(body)
+
+
+def _check_messages(received: Received, body: Json) -> None:
+    assert received.path.partition("?")[0] == "/v1/messages", received.path
+    assert received.header("anthropic-version"), "anthropic-version: header is required"
+    rules_anthropic.check_request(body)
+
+
+def _check_responses(received: Received, body: Json) -> None:
+    assert received.path == "/v1/responses", received.path
+    rules_openai_responses.check_request(body)
+
+
+def _check_bedrock(received: Received, body: Json) -> None:
+    assert received.path.startswith("/model/"), received.path
+    assert body["anthropic_version"] == "bedrock-2023-05-31", "anthropic_version"
+    rest = {key: value for key, value in body.items() if key not in ("anthropic_version", "anthropic_beta")}
+    assert not {"model", "stream"} & set(rest), "model or stream in the body"
+    rules_anthropic.check_request(rest)
+
+
+CHECKS: dict[str, Callable[[Received, Json], None]] = {
+    "openai_chat": _check_chat,
+    "anthropic": _check_messages,
+    "openai_responses": _check_responses,
+    "bedrock": _check_bedrock,
+}
