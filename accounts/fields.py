@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django import forms
@@ -26,10 +27,32 @@ class ObjectFormField(forms.JSONField):
 
     shape: type = dict
 
+    def prepare_value(self, value: Any) -> Any:
+        """Nothing where nothing is set, else lines that a person can read; what was typed stays as it was typed."""
+        if value in ({}, []):
+            return ""
+        return json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict | list) else super().prepare_value(value)
+
+    def to_python(self, value: Any) -> Any:
+        """The value; says where text stops being JSON."""
+        try:
+            return super().to_python(value)
+        except ValidationError as error:
+            raise ValidationError(_what_is_wrong(value), code="invalid") from error
+
     def clean(self, value: Any) -> Any:
         """The object; raises ``ValidationError``."""
         cleaned = super().clean(value)
         return self.shape() if cleaned is None else cleaned
+
+
+def _what_is_wrong(text: Any) -> str:
+    try:
+        json.loads(text)
+    except (TypeError, ValueError) as problem:
+        place = f" (line {problem.lineno}, column {problem.colno})" if isinstance(problem, json.JSONDecodeError) else ""
+        return f'This is not JSON{place}. Names and texts stand in double quotes, for example {{"name": "value"}}.'
+    return "This is not JSON that can be stored."
 
 
 class ListFormField(ObjectFormField):

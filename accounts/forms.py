@@ -46,6 +46,7 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         allowed = self.instance.allowed_models
+        self.fields["name"].widget.attrs.setdefault("placeholder", "For example: Anna's laptop")
         self.initial["model_access"] = ALL if allowed is None else LISTED if allowed else NONE
 
     def clean(self) -> dict[str, Any]:

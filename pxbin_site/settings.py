@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from billing import beat
-from pxbin_site import config, databases, secretfile
+from pxbin_site import appearance, config, databases, secretfile
 from pxbin_site.logs import logging_config
 from upstreams import beat as upstreams_beat
 
@@ -18,6 +18,7 @@ CSRF_TRUSTED_ORIGINS = list(PXBIN.trusted_origins)
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -98,6 +99,9 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
+FORMAT_MODULE_PATH = ["pxbin_site.formats"]
+LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"
 
 # Files of the admin are served from where the packages keep them: nothing has to be collected first.
 STATIC_URL = "/static/"
@@ -125,9 +129,4 @@ SILENCED_SYSTEM_CHECKS = [
 LOGGING_CONFIG = "logging.config.dictConfig"
 LOGGING = logging_config(log_format=PXBIN.log_format, log_level=PXBIN.log_level)
 
-UNFOLD = {
-    "SITE_TITLE": "pxbin",
-    "SITE_HEADER": "pxbin",
-    "SITE_SYMBOL": "hub",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/pxbin/favicon.svg"}],
-}
+UNFOLD = appearance.UNFOLD

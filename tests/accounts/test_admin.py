@@ -1,3 +1,4 @@
+import html
 import re
 
 import pytest
@@ -24,14 +25,27 @@ def make(admin_client, **fields):
 
 def test_a_key_made_by_hand_is_shown_once_and_works(admin_client):
     response = make(admin_client)
-    assert response.status_code == 302, response.context["adminform"].form.errors
-    (plaintext,) = re.findall(r"pxb_[0-9a-f]{40}", " ".join(told(response)))
+    (plaintext,) = set(re.findall(r"pxb_[0-9a-f]{40}", response.content.decode()))
     row = ApiKey.objects.get()
     assert (row.key_hash, row.key_prefix, row.name, row.allowed_models) == (keys.hash_of(plaintext), plaintext[:8], "laptop", None)
+    assert (response.status_code, "no-store" in response["Cache-Control"], plaintext in str(response.cookies)) == (200, True, False)
     listed = admin_client.get("/admin/accounts/apikey/").content.decode()
-    assert plaintext in listed  # the message itself
-    again = admin_client.get("/admin/accounts/apikey/").content.decode()
-    assert (plaintext in again, plaintext[:8] in again) == (False, True)
+    assert (plaintext in listed, plaintext[:8] in listed) == (False, True)
+
+
+def test_a_new_key_comes_with_lines_to_paste(admin_client):
+    text = html.unescape(make(admin_client).content.decode())
+    (plaintext,) = set(re.findall(r"pxb_[0-9a-f]{40}", text))
+    for line in (
+        "export ANTHROPIC_BASE_URL=http://testserver",
+        f"export ANTHROPIC_AUTH_TOKEN={plaintext}",
+        "export ANTHROPIC_MODEL=echo",
+        "curl http://testserver/v1/messages",
+        f"-H 'x-api-key: {plaintext}'",
+        f"-H 'Authorization: Bearer {plaintext}'",
+        f"export OPENAI_API_KEY={plaintext}",
+    ):
+        assert line in text
 
 
 @pytest.mark.parametrize(
@@ -43,7 +57,7 @@ def test_a_key_made_by_hand_is_shown_once_and_works(admin_client):
     ],
 )
 def test_which_models_a_key_may_use_is_asked_in_words(admin_client, access, lines, allowed):
-    assert make(admin_client, model_access=access, allowed_models=lines).status_code == 302
+    assert "The key is ready" in make(admin_client, model_access=access, allowed_models=lines).content.decode()
     assert ApiKey.objects.get().allowed_models == allowed
     page = admin_client.get(f"/admin/accounts/apikey/{ApiKey.objects.get().pk}/change/")
     assert page.context["adminform"].form.initial["model_access"] == access
@@ -68,11 +82,11 @@ def test_keys_are_revoked_and_let_in_again_together(admin_client):
     rows = [keys.issue("llm", name=str(number))[1] for number in range(3)]
     selected = {"_selected_action": [str(row.pk) for row in rows]}
     response = admin_client.post("/admin/accounts/apikey/", {"action": "revoke", **selected})
-    assert told(response) == ["3 keys are revoked."]
+    assert told(response) == ["3 API keys revoked."]
     assert set(ApiKey.objects.values_list("is_active", flat=True)) == {False}
     assert rows[0].history.first().is_active is False
     response = admin_client.post("/admin/accounts/apikey/", {"action": "reactivate", "_selected_action": [str(rows[0].pk)]})
-    assert told(response) == ["1 keys are active again."]
+    assert told(response) == ["1 API key let in again."]
 
 
 def test_management_keys_read_or_write(admin_client):
@@ -81,10 +95,9 @@ def test_management_keys_read_or_write(admin_client):
             "/admin/accounts/managementkey/add/",
             {"name": access, "is_active": "on", "access": access, "metadata": "", "expires_at_0": "", "expires_at_1": ""},
         )
-        assert response.status_code == 302, response.context["adminform"].form.errors
+        (plaintext,) = set(re.findall(r"pxm_[0-9a-f]{40}", response.content.decode()))
         row = ManagementKey.objects.get(name=access)
         assert (row.permissions, row.metadata) == (permissions, {})
-        (plaintext,) = re.findall(r"pxm_[0-9a-f]{40}", " ".join(told(response)))
         assert keys.authenticate_management(plaintext) == row
 
 

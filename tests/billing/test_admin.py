@@ -8,12 +8,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from billing import writer
-from billing.admin import dollars
+from billing.admin.words import dollars
 from billing.metering import Attempt, Payload
 from billing.models import Price, RequestLog
 from tests.billing.conftest import entry
 from tests.billing.test_writer import FULL, written
 from upstreams.models import Model, Upstream
+
+TOLD = {**FULL, "routing": [{"upstream": "third", "key": "main", "model": "m", "skipped": "cooling for 3.0 s"}]}
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def admin(database) -> Client:
 def logged(spool, number: int) -> None:
     tries = [Attempt(timestamp=1, upstream_name="first"), Attempt(timestamp=2, upstream_name="second")]
     written(
-        spool, *(entry(**FULL, cost=1_234_567_000_000, tries=tries, payload=Payload(request_body='{"a": "<b>"}')) for _ in range(number))
+        spool, *(entry(**TOLD, cost=1_234_567_000_000, tries=tries, payload=Payload(request_body='{"a": "<b>"}')) for _ in range(number))
     )
     writer.drain_spool(spool)
 
@@ -65,7 +67,7 @@ def test_a_row_is_shown_whole_and_cannot_be_changed(admin, spool):
     logged(spool, 1)
     row = RequestLog.objects.get()
     page = admin.get(f"/admin/billing/requestlog/{row.pk}/change/").content.decode()
-    for text in ("$1.234567", "first", "second", "1234", "genai-prices 1", "cooling", FULL["key_name"], "0.5 ms"):
+    for text in ("$1.234567", "first", "second", "1,234", "genai-prices 1", "cooling", FULL["key_name"], "0.5 ms"):
         assert text in page, text
     assert admin.post(f"/admin/billing/requestlog/{row.pk}/change/", {"model": "x"}).status_code == 403
     assert admin.get("/admin/billing/requestlog/add/").status_code == 403

@@ -23,7 +23,9 @@ UPSTREAM = {
     "retry_base_delay_ms": "1000",
     "cooldown_seconds": "60",
     "quirks": "{}",
-    "capabilities": "{}",
+    "takes_images": "on",
+    "takes_tools": "on",
+    "takes_audio": "on",
 }
 
 
@@ -69,7 +71,7 @@ def test_a_key_can_be_replaced_or_kept_and_is_never_shown(admin_client):
     credential = upstream.credentials.get()
     path = f"/admin/upstreams/upstream/{upstream.pk}/change/"
     page = admin_client.get(path).content.decode()
-    assert (SECRET in page, credential.secret_encrypted in page, "set, active" in page) == (False, False, True)
+    assert (SECRET in page, credential.secret_encrypted in page, "A key is stored" in page) == (False, False, True)
     form = {"id": str(credential.pk), "upstream": str(upstream.pk), "name": "renamed", "secret": "", "priority": "0", "is_active": "on"}
     for typed, kept in (("", SECRET), ("sk-new", "sk-new")):
         given = {**UPSTREAM, **rows("credentials", {**form, "secret": typed}, initial=1)}
@@ -152,29 +154,159 @@ def test_policies_that_make_no_sense_are_refused_in_words(admin_client):
     }
 
 
+def import_path(row):
+    return f"/admin/upstreams/upstream/{row.pk}/import-models/"
+
+
 def test_models_are_imported_from_what_the_upstream_lists(admin_client, upstream):
     row = add(base_url=upstream.url)
     Model.objects.create(name="known")
     upstream.otherwise(json_reply({"data": [{"id": "known"}, {"id": "b", "context_length": 1000}, {"id": "a", "owned_by": "maker"}]}))
-    path = f"/admin/upstreams/upstream/{row.pk}/import-models/"
-    page = admin_client.get(path)
+    page = admin_client.get(import_path(row))
     assert page.context["form"].fields["names"].choices == [("a", "a"), ("b", "b  (1,000 tokens)")]
-    response = admin_client.post(path, {"names": ["a"]})
-    assert (response.status_code, told(response)) == (302, ["1 models imported."])
+    response = admin_client.post(import_path(row), {"names": ["a"]})
+    assert (response.status_code, told(response)) == (302, ["1 model imported, 0 routes added."])
     assert sorted(Model.objects.values_list("name", "provider")) == [("a", "maker"), ("known", "")]
     assert Route.objects.get().upstream == row
+
+
+def test_an_upstream_that_lists_nothing_is_told_in_words(admin_client, upstream):
+    row = add(base_url=upstream.url)
     upstream.otherwise(json_reply({}, status=401))
-    assert told(admin_client.get(path)) == ["Upstream returned 401: {}"]
+    assert told(admin_client.get(import_path(row))) == ["u: Upstream returned 401: {}"]
+
+
+@pytest.mark.parametrize(("place", "priorities"), [("behind", [3, 4]), ("beside", [3, 3])])
+def test_a_model_that_exists_gets_a_second_route(admin_client, upstream, place, priorities):
+    first, second = add("first"), add("second", base_url=upstream.url)
+    model = Model.objects.create(name="shared", aliases=["same"])
+    Route.objects.create(model=model, upstream=first, priority=3)
+    upstream.otherwise(json_reply({"data": [{"id": "maker/shared"}]}))
+    page = admin_client.get(import_path(second))
+    ((value, text),) = page.context["form"].fields["joins"].choices
+    assert (value, text) == (f"{model.pk} maker/shared", "shared would also be served as maker/shared")
+    response = admin_client.post(import_path(second), {"joins": [value], "place": place})
+    assert told(response) == ["0 models imported, 1 route added."]
+    routes = list(model.routes.order_by("created_at").values_list("upstream__name", "remote_name", "priority"))
+    assert routes == [("first", "", priorities[0]), ("second", "maker/shared", priorities[1])]
+    assert admin_client.get(import_path(second)).context["found"].joins == []
+
+
+def test_an_import_of_nothing_is_asked_about(admin_client, upstream):
+    row = add(base_url=upstream.url)
+    upstream.otherwise(json_reply({"data": [{"id": "a"}]}))
+    response = admin_client.post(import_path(row), {})
+    assert response.context["form"].non_field_errors() == ["Choose at least one model."]
+
+
+def test_everything_new_is_taken_up_and_what_is_gone_is_marked(admin_client, upstream):
+    row = add(base_url=upstream.url)
+    gone = Route.objects.create(model=Model.objects.create(name="old"), upstream=row)
+    upstream.otherwise(json_reply({"data": [{"id": "a"}, {"id": "b"}]}))
+    words = "u: 2 new models, 1 route marked as vanished, 0 back."
+    assert told(admin_client.post(import_path(row), {"_discover": "1"})) == [words]
+    gone.refresh_from_db()
+    assert gone.vanished_at is not None
+    response = admin_client.post("/admin/upstreams/upstream/", {"action": "discover", "_selected_action": [str(row.pk)]})
+    assert told(response) == ["u: 0 new models, 0 routes marked as vanished, 0 back."]
 
 
 def test_the_connection_can_be_tested(admin_client, upstream):
     row = add(base_url=upstream.url, test_model="m")
+    path = f"/admin/upstreams/upstream/{row.pk}/change/"
     upstream.otherwise(json_reply({"data": [{"id": "m"}]}))
-    (message,) = told(admin_client.get(f"/admin/upstreams/upstream/{row.pk}/test-connection/"))
-    assert message.startswith("u is well: 1 models listed, m answered in ")
+    (message,) = told(admin_client.post(path, {"_deed": "test"}))
+    assert message.startswith("u is well: 1 model listed, m answered in ")
     upstream.otherwise(json_reply({}, status=500))
     response = admin_client.post("/admin/upstreams/upstream/", {"action": "check_health", "_selected_action": [str(row.pk)]})
     assert told(response) == ["u: Completion returned 500"]
+
+
+def test_a_disabled_key_says_why_and_is_brought_back_from_its_upstreams_page(admin_client):
+    row = add()
+    key = row.credentials.get()
+    key.disabled_reason = "401: this key was revoked"
+    key.save()
+    path = f"/admin/upstreams/upstream/{row.pk}/change/"
+    assert "401: this key was revoked" in admin_client.get(path).content.decode()
+    assert "401: this key was revoked" in admin_client.get("/admin/upstreams/upstream/").content.decode()
+    assert told(admin_client.post(path, {"_deed": f"back {key.pk}"})) == ["The key is used again."]
+    key.refresh_from_db()
+    assert key.disabled_reason == ""
+
+
+def test_nobody_brings_back_the_key_of_another_upstream(admin_client):
+    row, other = add(), add("other")
+    key = other.credentials.get()
+    key.disabled_reason = "refused"
+    key.save()
+    assert told(admin_client.post(f"/admin/upstreams/upstream/{row.pk}/change/", {"_deed": f"back {key.pk}"})) == []
+    key.refresh_from_db()
+    assert key.disabled_reason == "refused"
+
+
+def test_after_a_new_upstream_come_its_models(admin_client):
+    response = admin_client.post("/admin/upstreams/upstream/add/", {**UPSTREAM, **rows("credentials")})
+    row = Upstream.objects.get()
+    assert response.headers["Location"] == f"/admin/upstreams/upstream/{row.pk}/change/"
+    assert import_path(row) in told(response)[-1]
+
+
+def test_what_an_upstream_takes_is_asked_in_words(admin_client):
+    given = {name: value for name, value in UPSTREAM.items() if name != "takes_audio"}
+    response = admin_client.post("/admin/upstreams/upstream/add/", {**given, **rows("credentials")})
+    assert response.status_code == 302, errors(response)
+    row = Upstream.objects.get()
+    assert row.capabilities == {"audio": False}
+    page = admin_client.get(f"/admin/upstreams/upstream/{row.pk}/change/").context["adminform"].form.initial
+    assert {name: page[name] for name in ("takes_images", "takes_tools", "takes_audio")} == {
+        "takes_images": True, "takes_tools": True, "takes_audio": False,
+    }  # fmt: skip
+
+
+def test_what_a_route_takes_can_differ_from_its_upstream(admin_client):
+    model, upstream = Model.objects.create(name="m"), add()
+    given = {"model": str(model.pk), "upstream": str(upstream.pk), "priority": "0", "weight": "1", "is_active": "on"}
+    answers = {"takes_images": "no", "takes_tools": "yes", "takes_audio": ""}
+    response = admin_client.post("/admin/upstreams/route/add/", {**given, **answers})
+    assert response.status_code == 302, errors(response)
+    route = Route.objects.get()
+    assert route.capabilities == {"images": False, "tools": True}
+    shown = admin_client.get(f"/admin/upstreams/route/{route.pk}/change/").context["adminform"].form.initial
+    assert {name: shown[name] for name in answers} == answers
+
+
+def test_extra_headers_are_lines(admin_client):
+    given = {**UPSTREAM, "extra_headers": "X-Team: a: b\n\nX-Other:c", **rows("credentials")}
+    response = admin_client.post("/admin/upstreams/upstream/add/", given)
+    assert response.status_code == 302, errors(response)
+    row = Upstream.objects.get()
+    assert row.extra_headers == {"X-Team": "a: b", "X-Other": "c"}
+    assert "X-Team: a: b\nX-Other: c" in admin_client.get(f"/admin/upstreams/upstream/{row.pk}/change/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "words"),
+    [
+        ("extra_headers", "no colon", "“no colon” is not a header: write Name: value."),
+        ("extra_headers", "bad name: x", "'bad name' is not a header with a value of one line of text."),
+        (
+            "quirks",
+            '{"x": 1',
+            'This is not JSON (line 1, column 8). Names and texts stand in double quotes, for example {"name": "value"}.',
+        ),
+        ("base_url", "", "An upstream needs a base URL; Bedrock alone does with a region."),
+    ],
+)
+def test_what_is_wrong_stands_at_its_field(admin_client, field, typed, words):
+    response = admin_client.post("/admin/upstreams/upstream/add/", {**UPSTREAM, field: typed, **rows("credentials")})
+    assert errors(response) == {field: [words]}
+
+
+def test_a_model_that_leads_nowhere_is_warned_of(admin_client):
+    response = admin_client.post("/admin/upstreams/model/add/", {**MODEL, "name": "lost", "aliases": "", **rows("routes")})
+    assert "lost leads nowhere yet: add a route, or requests for it are refused." in told(response)
+    assert "leads nowhere" in admin_client.get("/admin/upstreams/model/").content.decode()
 
 
 @pytest.mark.parametrize("path", ["upstream", "model", "route", "upstreamcredential"])
@@ -182,15 +314,15 @@ def test_rows_are_switched_off_and_on_together(admin_client, path):
     upstream = add()
     Route.objects.create(model=Model.objects.create(name="m"), upstream=upstream)
     table = {"upstream": Upstream, "model": Model, "route": Route, "upstreamcredential": UpstreamCredential}[path]
-    row = table.objects.get()
+    row, noun = table.objects.get(), str(table._meta.verbose_name)
     for action, state in (("deactivate", False), ("activate", True)):
         response = admin_client.post(f"/admin/upstreams/{path}/", {"action": action, "_selected_action": [str(row.pk)]})
-        assert told(response) == [f"1 switched {'on' if state else 'off'}."]
+        assert told(response) == [f"1 {noun} switched {'on' if state else 'off'}."]
         row.refresh_from_db()
         assert (row.is_active, row.history.first().is_active) == (state, state)
 
 
-@pytest.mark.parametrize(("path", "queries"), [("upstream", 5), ("model", 10), ("route", 6), ("upstreamcredential", 6)])
+@pytest.mark.parametrize(("path", "queries"), [("upstream", 6), ("model", 10), ("route", 6), ("upstreamcredential", 6)])
 def test_lists_take_the_same_queries_for_any_number_of_rows(admin_client, django_assert_num_queries, path, queries):
     for names in (("a",), ("b", "c")):
         for name in names:
@@ -238,6 +370,7 @@ def test_the_list_of_upstreams_shows_an_open_circuit_breaker(admin_client):
     row, known = add(), standing.current()
     for _ in range(known.breakers.threshold):
         known.upstream_failed(str(row.pk))
-    assert ">open<" in admin_client.get("/admin/upstreams/upstream/").content.decode()
+    assert "breaker open" in admin_client.get("/admin/upstreams/upstream/").content.decode()
     known.upstream_answered(str(row.pk))
-    assert ">closed<" in admin_client.get("/admin/upstreams/upstream/").content.decode()
+    page = admin_client.get("/admin/upstreams/upstream/").content.decode()
+    assert ("breaker open" in page, "healthy" in page) == (False, True)

@@ -1,0 +1,7 @@
+"""Prices and the log in the admin."""
+
+from billing.admin.log import RequestLogAdmin
+from billing.admin.payload import RequestPayloadAdmin
+from billing.admin.prices import PriceAdmin
+
+__all__ = ["PriceAdmin", "RequestLogAdmin", "RequestPayloadAdmin"]

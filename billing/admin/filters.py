@@ -1,0 +1,91 @@
+"""Filters of the log. Each one asks for what an index answers, whatever the size of the table."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.admin.filters import Choice
+from accounts.models import ApiKey
+from upstreams.models import Model, Upstream
+
+MOST_CHOICES = 500
+
+PERIODS = {
+    "15m": ("Last 15 minutes", timedelta(minutes=15)),
+    "1h": ("Last hour", timedelta(hours=1)),
+    "24h": ("Last 24 hours", timedelta(hours=24)),
+    "7d": ("Last 7 days", timedelta(days=7)),
+    "30d": ("Last 30 days", timedelta(days=30)),
+}
+STATUSES = {
+    "2xx": ("2xx: answered", Q(status_code__range=(200, 299))),
+    "400": ("400: bad request", Q(status_code=400)),
+    "401": ("401: no valid key", Q(status_code=401)),
+    "403": ("403: not allowed", Q(status_code=403)),
+    "404": ("404: unknown model or path", Q(status_code=404)),
+    "429": ("429: too many requests", Q(status_code=429)),
+    "499": ("499: the client left", Q(status_code=499)),
+    "5xx": ("5xx: failed", Q(status_code__range=(500, 599))),
+}
+
+
+class PeriodFilter(Choice):
+    """By when the request began."""
+
+    title = "time"
+    parameter_name = "period"
+
+    def conditions(self) -> dict[str, tuple[str, Q]]:
+        """Counted from now."""
+        now = timezone.now()
+        return {value: (name, Q(timestamp__gte=now - length)) for value, (name, length) in PERIODS.items()}
+
+
+class StatusFilter(Choice):
+    """By what the client got."""
+
+    title = "status"
+    parameter_name = "status"
+
+    def conditions(self) -> dict[str, tuple[str, Q]]:
+        """The statuses that say something."""
+        return STATUSES
+
+
+class KeyFilter(Choice):
+    """By the client's key."""
+
+    title = "API key"
+    parameter_name = "key"
+
+    def conditions(self) -> dict[str, tuple[str, Q]]:
+        """The keys there are, by name."""
+        rows = ApiKey.objects.order_by("name", "key_prefix").values_list("pk", "name", "key_prefix")[:MOST_CHOICES]
+        return {str(pk): (f"{name or 'unnamed'} ({prefix}…)", Q(api_key_id=pk)) for pk, name, prefix in rows}
+
+
+class ModelFilter(Choice):
+    """By the name that the client gave."""
+
+    title = "model"
+    parameter_name = "asked"
+
+    def conditions(self) -> dict[str, tuple[str, Q]]:
+        """The names of our models. For other names, aliases for example, there is the search."""
+        rows = Model.objects.exclude(name__contains="*").order_by("name").values_list("name", flat=True).distinct()[:MOST_CHOICES]
+        return {name: (name, Q(model=name)) for name in rows}
+
+
+class UpstreamFilter(Choice):
+    """By who answered last."""
+
+    title = "upstream"
+    parameter_name = "upstream"
+
+    def conditions(self) -> dict[str, tuple[str, Q]]:
+        """The upstreams there are."""
+        rows = Upstream.objects.order_by("name").values_list("pk", "name")[:MOST_CHOICES]
+        return {str(pk): (name, Q(upstream_id=pk)) for pk, name in rows}

@@ -1,0 +1,81 @@
+"""Prices in the admin."""
+
+# mypy: disable-error-code="untyped-decorator"
+# Unfold has no types, and its decorators are everywhere here.
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from accounts.admin.shared import COLLAPSED, Page
+from billing.admin.words import dollars
+from billing.models import Price
+from billing.tariff import CLASSES
+
+STATES = {"in force": "success", "replaced": ""}
+
+
+@admin.register(Price)
+class PriceAdmin(Page):
+    """Prices, those in force first; a price entered here wins over those from price data."""
+
+    list_display = ("__str__", "input_price", "output_price", "cache_read_price", "cache_write_price", "source", "state")
+    list_filter = ("is_active", "source", "upstream")
+    list_select_related = ("model", "upstream")
+    search_fields = ("name", "model__name", "upstream__name")
+    search_help_text = "The name of a model or of an upstream"
+    autocomplete_fields = ("model", "upstream")
+    ordering = ("-is_active", "model__name", "name", "-created_at")
+    readonly_fields = ("source", "version", "created_at")
+    empty_title = "No prices yet"
+    empty_text = "Known models are priced by the data that came with the gateway. A price that is entered here wins over it."
+    fieldsets = (
+        (
+            "Basics",
+            {"fields": ("model", "name", "upstream", "is_active"), "description": "Choose a model, or give the upstream's name of one."},
+        ),
+        (
+            "USD per million tokens",
+            {
+                "fields": ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h"),
+                "description": "Empty means unknown, and requests of unknown price show no cost. 0 means free.",
+            },
+        ),
+        ("Advanced", {"classes": COLLAPSED, "fields": ("tiers", "source", "version", "created_at")}),
+    )
+
+    @admin.display(description="input", ordering="input")
+    def input_price(self, row: Price) -> str:
+        """USD per million tokens; likewise below."""
+        return dollars(row.input)
+
+    @admin.display(description="output", ordering="output")
+    def output_price(self, row: Price) -> str:
+        """Reasoning included."""
+        return dollars(row.output)
+
+    @admin.display(description="cache read", ordering="cache_read")
+    def cache_read_price(self, row: Price) -> str:
+        """Unknown is billed as input."""
+        return "as input" if row.cache_read is None else dollars(row.cache_read)
+
+    @admin.display(description="cache write", ordering="cache_write_5m")
+    def cache_write_price(self, row: Price) -> str:
+        """For 5 minutes."""
+        return "as input" if row.cache_write_5m is None else dollars(row.cache_write_5m)
+
+    @display(description="State", ordering="is_active", label=STATES)
+    def state(self, row: Price) -> str:
+        """Whether requests are billed at it."""
+        return "in force" if row.is_active else "replaced"
+
+    def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
+        """What a person has changed counts as entered by hand from then on."""
+        stored = Price.objects.filter(pk=obj.pk).first()
+        if stored is not None and any(getattr(stored, name) != getattr(obj, name) for name in (*CLASSES, "tiers")):
+            obj.source, obj.version = Price.Source.MANUAL, ""
+        super().save_model(request, obj, form, change)

@@ -1,0 +1,29 @@
+"""Django's own users and groups, in the look of the other pages."""
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from accounts.admin.shared import Page
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, Page):  # type: ignore[type-arg,misc]  # unfold has no types
+    """People who may log in here."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, Page):  # type: ignore[misc]  # unfold has no types
+    """Sets of permissions that several people share."""
+
+    empty_title = "No groups yet"
+    empty_text = "A group gives several people the same permissions. Superusers need none."

@@ -1,0 +1,140 @@
+"""The start page: what to do first, how the last day went, and what needs somebody's attention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import islice
+from typing import Any, NamedTuple
+
+from django.db.models import Count, Q, Sum
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import ApiKey
+from billing.admin.words import NONE, OUTCOME_LEVELS, OUTCOME_WORDS, dollars
+from billing.models import Outcome, RequestLog
+from upstreams import standing
+from upstreams.admin import condition
+from upstreams.models import Model, Route, Upstream
+
+MOST_COUNTED = 10_000
+"""Requests of the last day that are looked at: the newest ones, found by an index."""
+MOST_TROUBLES = 10
+
+
+class Step(NamedTuple):
+    """Something a newcomer does, in this order. ``done``: what there is of it, empty for nothing."""
+
+    title: str
+    text: str
+    done: str
+    url: str
+    button: str
+
+
+class Trouble(NamedTuple):
+    """Something that is not as it should be, and where to mend it."""
+
+    name: str
+    word: str
+    level: str
+    detail: str
+    url: str
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """What the template of the start page is given besides."""
+    may = request.user.has_perm
+    return {
+        **context,
+        "title": "Start",
+        "steps": steps(),
+        "day": last_day() if may("billing.view_requestlog") else None,
+        "troubles": list(islice(troubles(), MOST_TROUBLES)) if may("upstreams.view_upstream") else None,
+    }
+
+
+def steps() -> list[Step]:
+    """The way of a newcomer: four queries."""
+    used = ApiKey.objects.aggregate(number=Count("pk", filter=Q(is_active=True)))["number"]
+    upstreams = Upstream.objects.filter(is_active=True).exclude(base_url__startswith="echo:").count()
+    models = Model.objects.filter(is_active=True, routes__is_active=True).distinct().count()
+    newest = RequestLog.objects.newest_first().values_list("timestamp", flat=True).first()
+    return [
+        Step(
+            "Make an API key",
+            "One for each person or program. It comes with ready-made lines for curl and Claude Code.",
+            f"{used} active" if used else "",
+            reverse("admin:accounts_apikey_add"),
+            "Make a key",
+        ),
+        Step(
+            "Connect an upstream",
+            "A provider's endpoint and your key for it. The built-in echo answers without one.",
+            f"{upstreams} besides the echo" if upstreams else "",
+            reverse("admin:upstreams_upstream_add"),
+            "Add an upstream",
+        ),
+        Step(
+            "Import its models",
+            "On the upstream's page, choose among the models that it lists.",
+            f"{models} lead somewhere" if models else "",
+            reverse("admin:upstreams_upstream_changelist"),
+            "Choose an upstream",
+        ),
+        Step(
+            "Send a request",
+            "With the lines on the right; it appears in the log within two seconds.",
+            f"last one {newest:%Y-%m-%d %H:%M:%S} UTC" if newest else "",
+            reverse("admin:billing_requestlog_changelist"),
+            "Open the log",
+        ),
+    ]
+
+
+def last_day() -> dict[str, Any]:
+    """How the requests of the last 24 hours ended, of the newest :data:`MOST_COUNTED` of them: one query."""
+    newest = RequestLog.objects.since(timezone.now() - timedelta(hours=24)).newest_first().values("pk")[:MOST_COUNTED]
+    rows = RequestLog.objects.filter(pk__in=newest).values("outcome").annotate(number=Count("pk"), spent=Sum("cost"), priced=Count("cost"))
+    found = {row["outcome"]: row for row in rows.order_by("outcome")}
+    total = sum(row["number"] for row in found.values())
+    called = [row for outcome, row in found.items() if outcome != Outcome.REJECTED]
+    unknown = sum(row["number"] - row["priced"] for row in called)
+    known = [row["spent"] for row in found.values() if row["spent"] is not None]
+    log = reverse("admin:billing_requestlog_changelist")
+    return {
+        "total": f"{total:,}" + ("+" if total >= MOST_COUNTED else ""),
+        "is_part": total >= MOST_COUNTED,
+        "outcomes": [
+            {
+                "word": OUTCOME_WORDS[outcome],
+                "level": OUTCOME_LEVELS[outcome],
+                "number": f"{found[outcome]['number'] if outcome in found else 0:,}",
+                "url": f"{log}?period=24h&outcome__exact={outcome.value}",
+            }
+            for outcome in Outcome
+        ],
+        "cost": dollars(sum(known)) if known else NONE if not unknown else "unknown",
+        "unknown": unknown,
+        "url": f"{log}?period=24h",
+    }
+
+
+def troubles() -> Iterator[Trouble]:
+    """Upstreams, keys and routes that somebody should look at: three queries."""
+    known = standing.current()
+    for upstream in Upstream.objects.filter(is_active=True).prefetch_related("credentials"):
+        where = reverse("admin:upstreams_upstream_change", args=(upstream.pk,))
+        seen = condition.of_upstream(upstream, upstream.credentials.all(), known)
+        if seen.word != "healthy":
+            yield Trouble(upstream.name, seen.word, seen.level, seen.detail, where)
+        for key in upstream.credentials.all():
+            state = condition.of_key(key, known)
+            if state.word in ("disabled", "missing") and seen.word != "no usable key":
+                yield Trouble(f"{upstream.name}: {key}", state.word, state.level, state.detail, where)
+    for route in Route.objects.filter(is_active=True, vanished_at__isnull=False).select_related("model", "upstream")[:MOST_TROUBLES]:
+        where = reverse("admin:upstreams_model_change", args=(route.model_id,))
+        detail = f"{route.upstream.name} does not list {route.remote_name or route.model.name} any more."
+        yield Trouble(str(route.model), "vanished", "warning", detail, where)

@@ -1,0 +1,76 @@
+"""Ready-made lines for the gateway's clients, as the admin shows them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from django import template
+from django.http import HttpRequest
+
+from accounts import globs
+from upstreams.models import Model
+
+register = template.Library()
+
+KEY_HERE = "pxb_…"
+MOST_NAMES = 200
+NO_MODEL = "echo"
+
+
+@register.inclusion_tag("pxbin/snippets.html")
+def client_examples(request: HttpRequest, key: str = KEY_HERE, allowed: list[str] | None = None) -> dict[str, Any]:
+    """Lines for curl, OpenAI clients and Claude Code. ``allowed``: the key's models, ``None`` for all of them."""
+    url = request.build_absolute_uri("/").rstrip("/")
+    model = example_model(allowed)
+    hello = {"messages": [{"role": "user", "content": "Hello"}]}
+    messages, chat = {"model": model, "max_tokens": 100, **hello}, {"model": model, **hello}
+    lines = {
+        "Claude Code": _lines(
+            f"export ANTHROPIC_BASE_URL={shlex.quote(url)}",
+            f"export ANTHROPIC_AUTH_TOKEN={key}",
+            f"export ANTHROPIC_MODEL={shlex.quote(model)}",
+            "export ANTHROPIC_DEFAULT_HAIKU_MODEL=$ANTHROPIC_MODEL",
+            "claude",
+        ),
+        "curl, as an Anthropic client": _curl(f"{url}/v1/messages", f"x-api-key: {key}", messages),
+        "curl, as an OpenAI client": _curl(f"{url}/v1/chat/completions", f"Authorization: Bearer {key}", chat),
+        "OpenAI SDKs": _lines(f"export OPENAI_BASE_URL={shlex.quote(url + '/v1')}", f"export OPENAI_API_KEY={key}"),
+    }
+    return {"snippets": list(lines.items())}
+
+
+@register.inclusion_tag("pxbin/snippets.html")
+def manager_examples(request: HttpRequest, key: str) -> dict[str, Any]:
+    """Lines for scripts that manage the gateway."""
+    url = request.build_absolute_uri("/api/v1/")
+    return {"snippets": [("curl", f"curl {shlex.quote(url + 'upstreams')} -H 'x-api-key: {key}'")]}
+
+
+@register.simple_tag
+def gateway_url(request: HttpRequest) -> str:
+    """The address that clients are given: the one by which this browser came."""
+    return request.build_absolute_uri("/").rstrip("/")
+
+
+def example_model(allowed: list[str] | None) -> str:
+    """A model that leads somewhere and that the key may use, a real one rather than the echo."""
+    rows = Model.objects.filter(is_active=True, path_prefix="", routes__is_active=True, routes__upstream__is_active=True)
+    names = rows.exclude(name__contains="*").order_by("name").values_list("name", flat=True).distinct()[:MOST_NAMES]
+    usable = [name for name in names if allowed is None or any(globs.match(pattern, name) is not None for pattern in allowed)]
+    real = [name for name in usable if not name.startswith("echo")]
+    return next(iter([*real, *usable]), NO_MODEL)
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(lines)
+
+
+def _curl(url: str, header: str, body: dict[str, Any]) -> str:
+    return _lines(
+        f"curl {shlex.quote(url)} \\",
+        f"  -H {shlex.quote(header)} \\",
+        "  -H 'content-type: application/json' \\",
+        f"  -d {shlex.quote(json.dumps(body))}",
+    )

@@ -1,0 +1,86 @@
+"""How upstreams and their keys are, in a word, its colour and a sentence, as the lists and the pages show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from upstreams.models import Upstream, UpstreamCredential
+from upstreams.standing import Standing
+
+LEVELS = {"healthy": "success", "ready": "success", "cooling": "warning", "probing": "warning", "off": "", "no key": "warning"}
+"""The colours of the words; everything else is red."""
+
+
+class Condition(NamedTuple):
+    """``word`` is also a key of :data:`LEVELS`; ``detail`` may be empty."""
+
+    word: str
+    detail: str = ""
+
+    @property
+    def level(self) -> str:
+        """The colour, in the words of the theme's labels."""
+        return LEVELS.get(self.word, "danger")
+
+
+def of_key(row: UpstreamCredential, known: Standing) -> Condition:
+    """How a credential is. What this process has seen counts besides what the database says."""
+    if not row.secret_encrypted:
+        return Condition("missing", "No key is stored.")
+    if not row.is_active:
+        return Condition("off", "Switched off by hand.")
+    if row.disabled_reason:
+        return Condition("disabled", row.disabled_reason)
+    until = _rested_at(row, known)
+    return Condition("cooling", _until(until, known)) if until else Condition("ready")
+
+
+def of_upstream(row: Upstream, keys: Iterable[UpstreamCredential], known: Standing) -> Condition:
+    """How an upstream is, by its breaker, its own cooldown, and its keys."""
+    if not row.is_active:
+        return Condition("off", "Switched off by hand.")
+    state = known.breakers.state(str(row.pk))
+    if state != "closed":
+        return _of_breaker(state, known.breakers.opened_until(str(row.pk)), known)
+    until = known.cooldowns.until("", "", str(row.pk))
+    if until:
+        return Condition("cooling", _until(until, known))
+    return _of_keys(row, [of_key(key, known) for key in keys])
+
+
+def _of_breaker(state: str, until: float, known: Standing) -> Condition:
+    if state == "half_open":
+        return Condition("probing", "The circuit breaker was open; the next request decides.")
+    if until > known.clock():
+        return Condition("breaker open", f"After failures in a row, until {_moment(until)}. Then one request is let through.")
+    return Condition("breaker open", "A request is under way that decides.")
+
+
+def _of_keys(row: Upstream, conditions: list[Condition]) -> Condition:
+    if not conditions:
+        return Condition("healthy", "The client's own key is passed on." if row.pass_client_credentials else "Called without a key.")
+    usable = [each for each in conditions if each.word == "ready"]
+    out = next((each for each in conditions if each.word in ("disabled", "missing")), None)
+    if usable:
+        return Condition("healthy", "" if len(usable) == len(conditions) else f"{len(usable)} of {len(conditions)} keys are ready.")
+    cooling = next((each for each in conditions if each.word == "cooling"), None)
+    if cooling is not None:
+        return cooling
+    return Condition("no usable key", out.detail) if out is not None else Condition("no key", "All keys are switched off.")
+
+
+def _rested_at(row: UpstreamCredential, known: Standing) -> float:
+    """When a key is rested; 0 when it is."""
+    stored = row.cooling_until.timestamp() if row.cooling_until else 0.0
+    until = max(stored, known.cooldowns.key_until(str(row.pk)))
+    return until if until > known.clock() else 0.0
+
+
+def _until(until: float, known: Standing) -> str:
+    return f"Until {_moment(until)}, {max(1, round(until - known.clock()))} s from now."
+
+
+def _moment(until: float) -> str:
+    return f"{datetime.fromtimestamp(until, UTC):%H:%M:%S} UTC"

@@ -1,0 +1,45 @@
+"""The page on which an upstream's models are chosen: new ones, and second ways to models that exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from accounts.admin.shared import counted
+from upstreams import discovery
+from upstreams.admin import offers
+from upstreams.forms import ImportForm
+from upstreams.models import Upstream
+
+
+def page(request: HttpRequest, row: Upstream, *, frame: dict[str, Any], models_url: str) -> HttpResponse:
+    """Show the offers, or take up those that were chosen. ``frame``: what every page of the admin is given."""
+    try:
+        listed = discovery.list_models(row)
+    except discovery.DiscoveryFailed as problem:
+        messages.error(request, f"{row.name}: {problem}")
+        return redirect("admin:upstreams_upstream_change", row.pk)
+    found = offers.of(row, listed)
+    form = ImportForm(
+        request.POST if request.method == "POST" else None,
+        names=[(model.name, _described(model)) for model in found.new],
+        joins=[(join.value, f"{join.model} would also be served as {join.listed.name}") for join in found.joins],
+    )
+    if request.method == "POST" and form.is_valid():
+        _take_up(request, row, found, form.cleaned_data)
+        return redirect(models_url)
+    shown = {**frame, "title": f"Import models of {row.name}", "original": row, "form": form, "listed": len(listed), "found": found}
+    return render(request, "admin/upstreams/upstream/import_models.html", shown)
+
+
+def _take_up(request: HttpRequest, row: Upstream, found: offers.Offers, chosen: dict[str, Any]) -> None:
+    done = discovery.import_models(row, [model for model in found.new if model.name in chosen["names"]])
+    joined = offers.join(row, [join for join in found.joins if join.value in chosen["joins"]], as_fallback=chosen["place"] == "behind")
+    messages.success(request, f"{counted(len(done.created), 'model')} imported, {counted(len(joined), 'route')} added.")
+
+
+def _described(model: discovery.Listed) -> str:
+    return f"{model.name}  ({model.context_window:,} tokens)" if model.context_window else model.name

@@ -1,0 +1,129 @@
+"""Models in the admin: what clients ask for, where it leads, and what is changed on the way."""
+
+# mypy: disable-error-code="untyped-decorator"
+# Unfold has no types, and its decorators are everywhere here.
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from accounts.admin.shared import COLLAPSED, Switchable
+from proxy.policies import PROMPT_FIELDS
+from upstreams.admin.route import RouteInline, route_state
+from upstreams.forms import ModelForm
+from upstreams.models import Dialect, Model
+
+STATES = {"active": "success", "off": "", "leads nowhere": "danger"}
+
+
+@admin.register(Model)
+class ModelPage(Switchable):
+    """Models that clients ask for."""
+
+    form = ModelForm
+    inlines = (RouteInline,)
+    list_display = ("name", "shown_aliases", "leads_to", "context_window", "provider", "state")
+    list_filter = ("is_active", "routes__upstream", "provider", "path_prefix")
+    search_fields = ("name", "display_name", "aliases")
+    search_help_text = "A name or an alias"
+    empty_title = "No models yet"
+    empty_text = "The quickest way: open an upstream and import the models that it lists. Or add one by hand and say where it leads."
+    readonly_fields = ("created_at", "updated_at")
+    fieldsets = (
+        ("Basics", {"fields": ("name", "display_name", "aliases", "is_active")}),
+        (
+            "Limits",
+            {
+                "classes": COLLAPSED,
+                "fields": ("context_window", "max_output_tokens", "max_tokens_default", "max_tokens_cap", "timeout_seconds"),
+                "description": "In tokens and seconds. Empty means that nothing is known, or no limit.",
+            },
+        ),
+        (
+            "Routing",
+            {"classes": COLLAPSED, "fields": ("strategy", "fallbacks", "cooldown_seconds", "hedge_after_ms")},
+        ),
+        (
+            "Policies: changes to prompts",
+            {
+                "classes": COLLAPSED,
+                "fields": ("system_append", "system_replacements", "inject_progress"),
+                "description": "Where a model leads to Anthropic itself, a changed prompt voids its cache and its thinking blocks "
+                "for the turns so far: change these between sessions.",
+            },
+        ),
+        (
+            "Policies: requests and streams",
+            {
+                "classes": COLLAPSED,
+                "fields": (
+                    "temperature", "body_defaults", "body_extensions", "tool_enforcement",
+                    "repair_tool_history", "buffer_tool_calls", "smooth_streaming",
+                ),
+            },
+        ),
+        (
+            "Advanced",
+            {"classes": COLLAPSED, "fields": ("provider", "path_prefix", "allow_anonymous", "quirks", "created_at", "updated_at")},
+        ),
+    )  # fmt: skip
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save the routes too, then warn of prompts that change before an upstream that remembers them."""
+        super().save_related(request, form, formsets, change)
+        warning = prompt_warning(form.instance)
+        if warning:
+            messages.warning(request, warning)
+        if not form.instance.routes.exists():
+            messages.warning(request, f"{form.instance.name} leads nowhere yet: add a route, or requests for it are refused.")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        """Rows with their routes."""
+        rows: QuerySet[Model] = super().get_queryset(request)
+        return rows.prefetch_related("routes__upstream")
+
+    @display(description="Leads to")
+    def leads_to(self, row: Model) -> str:
+        """The upstreams in the order of the routes, with the names there."""
+        ways = []
+        for route in row.routes.all():
+            name = f"{route.upstream.name} as {route.remote_name}" if route.remote_name not in ("", row.name) else route.upstream.name
+            state = route_state(route)
+            ways.append(name if state == "active" else f"{name} ({state})")
+        return ", ".join(ways) or "nowhere"
+
+    @display(description="Also known as", empty_value="")
+    def shown_aliases(self, row: Model) -> str:
+        """The first aliases."""
+        return ", ".join(row.aliases[:2]) + (f" and {len(row.aliases) - 2} more" if len(row.aliases) > 2 else "")
+
+    @display(description="State", ordering="is_active", label=STATES)
+    def state(self, row: Model) -> str:
+        """Whether it serves: it is active, and so is a route of it, or another model answers instead."""
+        if not row.is_active:
+            return "off"
+        leads = bool(row.fallbacks) or any(route.is_active and route.upstream.is_active for route in row.routes.all())
+        return "active" if leads else "leads nowhere"
+
+
+def prompt_warning(row: Model) -> str:
+    """A sentence on prompt edits that a native Anthropic upstream would feel; empty where there are none."""
+    edits = [name for name in PROMPT_FIELDS if getattr(row, name)]
+    if (row.tool_enforcement or {}).get("enabled"):
+        edits.append("tool_enforcement")
+    native = row.routes.filter(is_active=True, upstream__dialect__in=(Dialect.ANTHROPIC, Dialect.BEDROCK))
+    names = list(native.order_by("upstream__name").values_list("upstream__name", flat=True).distinct())
+    if not edits or not names:
+        return ""
+    warning = (
+        f"{row.name} leads to {', '.join(names)}, where thinking blocks are bound to the conversation and prompts are cached: "
+        f"changing {', '.join(edits)} in the middle of a session voids both for the turns so far."
+    )
+    if row.inject_progress:
+        warning += " The note of inject_progress moves on with every turn, so thinking blocks that were written behind it may be refused."
+    return warning

@@ -1,0 +1,68 @@
+"""Routes in the admin, on their own pages and on those of their models."""
+
+# mypy: disable-error-code="untyped-decorator"
+# Unfold has no types, and its decorators are everywhere here.
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import TabularInline
+from unfold.decorators import display
+
+from accounts.admin.shared import COLLAPSED, Switchable
+from upstreams.forms import RouteForm
+from upstreams.models import Route
+
+STATES = {"active": "success", "off": "", "upstream off": "warning", "vanished": "danger"}
+
+
+def route_state(row: Route) -> str:
+    """One word on a route."""
+    if not row.is_active:
+        return "off"
+    if row.vanished_at is not None:
+        return "vanished"
+    return "active" if row.upstream.is_active else "upstream off"
+
+
+class RouteInline(TabularInline):  # type: ignore[misc]  # unfold has no types
+    """The ways to a model, on the model's own page."""
+
+    model = Route
+    fields = ("upstream", "remote_name", "priority", "weight", "is_active")
+    verbose_name_plural = "Routes: which upstreams answer, the lowest priority first"
+
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:  # noqa: ARG002  (Django's signature)
+        """One row to fill in on a new page."""
+        return 0 if obj else 1
+
+
+@admin.register(Route)
+class RouteAdmin(Switchable):
+    """All routes, for work across models."""
+
+    form = RouteForm
+    list_display = ("model", "upstream", "remote_name", "priority", "weight", "state")
+    list_filter = ("is_active", "upstream")
+    list_select_related = ("model", "upstream")
+    search_fields = ("model__name", "upstream__name", "remote_name")
+    search_help_text = "The name of a model or of an upstream"
+    autocomplete_fields = ("model", "upstream")
+    empty_title = "No routes yet"
+    empty_text = "A route leads from a model to an upstream. Importing the models of an upstream makes them."
+    readonly_fields = ("vanished_at", "created_at")
+    fieldsets = (
+        ("Basics", {"fields": ("model", "upstream", "remote_name", "priority", "weight", "is_active")}),
+        (
+            "Advanced",
+            {"classes": COLLAPSED, "fields": ("context_window", "takes_images", "takes_tools", "takes_audio", "vanished_at", "created_at")},
+        ),
+    )
+
+    @display(description="State", ordering="is_active", label=STATES)
+    def state(self, row: Route) -> str:
+        """Whether it serves, and if not, why."""
+        return route_state(row)
