@@ -134,10 +134,8 @@ def test_a_refresh_that_fails_stays_due_and_does_not_keep_the_others(seen):
 def test_a_change_elsewhere_arrives_within_a_second(seen, watcher):
     watcher().start()
     assert seen == [0]
-    began = time.monotonic()
     write_elsewhere(lambda: key(1).save())
     until(lambda: seen == [0, 1], seconds=1.0)
-    assert time.monotonic() - began < 1.0
 
 
 async def test_a_request_can_ask_for_a_fresh_look(seen, watcher):

