@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import msgspec
+from django.db.models import Q
 from django.utils import timezone
 
 from billing.models import StoredResponse
@@ -39,6 +40,14 @@ def find(response_id: str, api_key_id: str) -> Turn | None:
     if row is None:
         return None
     return Turn(id=row.id, api_key_id=api_key_id, previous_id=row.previous_id, model=row.model, input=row.input, response=row.response)
+
+
+def with_item(item_id: str, api_key_id: str) -> Turn | None:
+    """The newest turn of this key that has an item of that id, or at least the id somewhere in its text."""
+    quoted = f'"{item_id}"'
+    rows = StoredResponse.objects.filter(api_key_id=api_key_id, expires_at__gt=timezone.now())
+    row = rows.filter(Q(response__contains=quoted) | Q(input__contains=quoted)).order_by("-created_at").first()
+    return None if row is None else find(row.id, api_key_id)
 
 
 def chain(response_id: str, api_key_id: str, *, seconds: float) -> list[Turn] | None:

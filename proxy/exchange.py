@@ -49,9 +49,13 @@ async def serve(http: HttpRequest, dialect: Dialect, *, opened: Callable[[bytes]
 
     ``opened`` reads the body where the path says more than it does; ``prefix`` is the group of models below a path prefix.
     """
-    exchange = Exchange(http, dialect, prefix)
+    return await run(Exchange(http, dialect, prefix), opened or dialect.open_request)
+
+
+async def run(exchange: Exchange, opened: Callable[[bytes], Envelope]) -> Answer:
+    """Lead one request from its admission to its answer."""
     try:
-        await exchange.admit(opened or dialect.open_request)
+        await exchange.admit(opened)
         if exchange.call.envelope.stream:
             return exchange.stream()
         return await exchange.whole()
@@ -63,16 +67,19 @@ async def serve(http: HttpRequest, dialect: Dialect, *, opened: Callable[[bytes]
         raise
 
 
-async def count(http: HttpRequest, dialect: Dialect, *, opened: Callable[[bytes], Envelope], prefix: str = "") -> Answer:
-    """Answer a question for the size of a request; like ``serve``, but nothing is generated and nothing is billed."""
-    exchange = Exchange(http, dialect, prefix)
+async def count(exchange: Exchange, opened: Callable[[bytes], Envelope]) -> Answer:
+    """Answer a question for the size of a request; like ``run``, but nothing is generated and nothing is billed."""
     try:
         await exchange.admit(opened)
         exchange.lease.release()
         number = await counting.count(exchange.call, exchange.planned().targets)
     except GatewayError as error:
         return exchange.refuse(error.failure)
-    shown = {"object": "response.input_tokens", "input_tokens": number} if dialect.name == "openai_responses" else {"input_tokens": number}
+    shown = (
+        {"object": "response.input_tokens", "input_tokens": number}
+        if exchange.dialect.name == "openai_responses"
+        else {"input_tokens": number}
+    )
     return JsonBytes(wire.encode(shown), headers=exchange.reply_headers(None))
 
 

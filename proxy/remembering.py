@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,9 +23,10 @@ from billing.stored import Turn
 from proxy import wire
 from proxy.callers import presented_key
 from proxy.dialects import REGISTRY
+from proxy.dialects.base import Dialect
 from proxy.dialects.openai_responses import history
 from proxy.errors import ClientMistake, Failure, GatewayError
-from proxy.exchange import Answer, Exchange
+from proxy.exchange import Answer, Exchange, run
 from proxy.framing.sse import Frame, Reader
 from proxy.requests import HttpRequest
 from proxy.responses import JsonBytes
@@ -67,24 +69,16 @@ def is_on() -> bool:
 
 async def serve(http: HttpRequest, *, prefix: str = "") -> Answer:
     """Answer one request to ``/v1/responses``, with the turns that it goes on from, and keep it unless the client does not want that."""
-    exchange = Remembering(http, RESPONSES, prefix)
-    try:
-        await exchange.admit(RESPONSES.open_request)
-        if exchange.call.envelope.stream:
-            return exchange.stream()
-        return await exchange.whole()
-    except GatewayError as error:
-        return exchange.refuse(error.failure)
-    except BaseException as error:
-        # Protects the ledger, as in exchange.serve().
-        exchange.abandon(error)
-        raise
+    return await run(Remembering(http, RESPONSES, prefix), RESPONSES.open_request)
 
 
-class Remembering(Exchange):
-    """A request whose turn is kept. ``turn`` says what is known of it before there is an answer; None: it is not kept."""
+def asking(http: HttpRequest, dialect: Dialect, prefix: str) -> Exchange:
+    """The exchange for a request that is never kept, but may go on from what was: a count, a compaction."""
+    return Recalling(http, dialect, prefix) if is_on() else Exchange(http, dialect, prefix)
 
-    turn: Turn | None = None
+
+class Recalling(Exchange):
+    """A request with what it means by ids: the turns that it goes on from, and the items that it refers to."""
 
     async def admit(self, opened: Callable[[bytes], Envelope]) -> None:
         """See :class:`Exchange`; puts the earlier turns before the request's input."""
@@ -95,15 +89,30 @@ class Remembering(Exchange):
             await super().admit(opened)  # tells what is wrong, or lets in somebody without a key, for whom nothing is kept
             return
         self.record.known_key(key)
-        envelope = opened(self.http.body)
+        envelope = await with_referenced_items(opened(self.http.body), key.id)
         previous = history.previous_id(envelope) or ""
-        if bytes(envelope.fields.get("store", b"true")) != b"false":
-            own = wire.encode(history.input_items(envelope)).decode("utf-8", "replace")
-            envelope = history.kept(envelope)
-            self.turn = Turn(id="", api_key_id=key.id, previous_id=previous, model=envelope.model, input=own)
+        envelope = self.noted(envelope, key.id, previous)
         if previous:
             envelope = history.continued(envelope, await earlier_items(previous, key.id))
         await super().admit(lambda _body: envelope)
+
+    def noted(self, envelope: Envelope, api_key_id: str, previous: str) -> Envelope:  # noqa: ARG002  (for those that keep it)
+        """Take down what a kept turn is to say of its own request."""
+        return envelope
+
+
+class Remembering(Recalling):
+    """A request whose turn is kept. ``turn`` says what is known of it before there is an answer; None: it is not kept."""
+
+    turn: Turn | None = None
+
+    def noted(self, envelope: Envelope, api_key_id: str, previous: str) -> Envelope:
+        """See :class:`Recalling`."""
+        if bytes(envelope.fields.get("store", b"true")) == b"false":
+            return envelope
+        own = wire.encode(history.input_items(envelope)).decode("utf-8", "replace")
+        self.turn = Turn(id="", api_key_id=api_key_id, previous_id=previous, model=envelope.model, input=own)
+        return history.kept(envelope)
 
     async def whole(self) -> JsonBytes:
         """See :class:`Exchange`."""
@@ -165,6 +174,17 @@ async def earlier_items(response_id: str, api_key_id: str) -> list[msgspec.Raw]:
     for turn in turns:
         items += [*_items.decode(turn.input), *history.output_items(turn.response.encode())]
     return items
+
+
+async def with_referenced_items(envelope: Envelope, api_key_id: str) -> Envelope:
+    """The request with kept items in the place of references to them; what is not kept may be known to the upstream."""
+    found: dict[int, msgspec.Raw] = {}
+    for position, item_id in history.references(envelope):
+        turn = await asked(partial(stored.with_item, item_id, api_key_id))
+        item = None if turn is None else history.item_of(turn.input, turn.response, item_id)
+        if item is not None:
+            found[position] = item
+    return history.with_items(envelope, found) if found else envelope
 
 
 async def find(response_id: str, api_key_id: str) -> Turn:

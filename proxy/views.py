@@ -43,12 +43,12 @@ async def count_tokens(http: HttpRequest, prefix: str = "") -> JsonBytes | Event
         fields = wire.open_object(body)
         return ANTHROPIC.open_request(wire.encode({"max_tokens": 1, **fields, "stream": False}))
 
-    return await exchange.count(http, ANTHROPIC, opened=opened, prefix=prefix)
+    return await exchange.count(exchange.Exchange(http, ANTHROPIC, prefix), opened)
 
 
 async def input_tokens(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
     """``POST /v1/responses/input_tokens``."""
-    return await exchange.count(http, OPENAI_RESPONSES, opened=OPENAI_RESPONSES.open_request, prefix=prefix)
+    return await exchange.count(remembering.asking(http, OPENAI_RESPONSES, prefix), OPENAI_RESPONSES.open_request)
 
 
 async def chat_completions(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
@@ -75,17 +75,15 @@ async def responses(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStr
 
 async def responses_compact(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
     """``POST /v1/responses/compact``: the conversation, summarised by the model into one item that comes back encrypted."""
-    asked: list[Envelope] = []
 
     def opened(body: bytes) -> Envelope:
-        asked.append(compaction.as_request(OPENAI_RESPONSES.open_request(body)))
-        return asked[0]
+        return compaction.as_request(OPENAI_RESPONSES.open_request(body))
 
     def encoded(response: Response, reply: Reply) -> bytes:
-        return compaction.compact_reply(response, reply, asked[0])
+        return compaction.compact_reply(response, reply, asked.call.envelope)
 
-    dialect = msgspec.structs.replace(OPENAI_RESPONSES, encode_response=encoded)
-    return await exchange.serve(http, dialect, opened=opened, prefix=prefix)
+    asked = remembering.asking(http, msgspec.structs.replace(OPENAI_RESPONSES, encode_response=encoded), prefix)
+    return await exchange.run(asked, opened)
 
 
 async def stored_response(http: HttpRequest, response_id: str, prefix: str = "") -> JsonBytes:  # noqa: ARG001  (ids are the key's)

@@ -37,6 +37,15 @@ def test_a_turn_kept_twice_is_replaced_but_not_by_another_key():
     assert stored.find("a", MINE).model == "n"
 
 
+def test_the_newest_turn_with_an_item_is_found():
+    keep(turn("a"), turn("b", key=OTHER))
+    stored.keep(Turn(id="c", api_key_id=MINE, model="m", input="[]", response='{"output":[{"id":"msg_1"}]}'), seconds=60)
+    stored.keep(Turn(id="d", api_key_id=MINE, model="m", input='[{"id":"msg_1"}]'), seconds=60)
+    found = [stored.with_item(item, MINE) for item in ("msg_1", "msg_", "a", "b")]
+    assert [each and each.id for each in found] == ["d", None, "a", None]
+    assert stored.with_item("msg_1", OTHER) is None
+
+
 def test_a_chain_comes_in_order_and_lives_on():
     keep(turn("a"), turn("b", "a"), turn("c", "b"), seconds=5)
     assert stored.chain("c", MINE, seconds=500) == [turn("a"), turn("b", "a"), turn("c", "b")]

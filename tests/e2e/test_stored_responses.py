@@ -118,6 +118,44 @@ def test_the_input_is_listed(keeping, gpt, upstream):
         gpt.responses.input_items.list(second.id, limit=1000)
 
 
+def test_references_to_single_items_are_resolved(keeping, gpt, upstream):
+    keeping.add_upstream(upstream, "keep-refer", format="anthropic")
+    upstream.otherwise(said("anthropic", "one"))
+    (message,) = gpt.responses.create(model="keep-refer", input="a").output
+    again = [{"role": "user", "content": "a"}, {"type": "item_reference", "id": message.id}, {"role": "user", "content": "b"}]
+    third = gpt.responses.create(model="keep-refer", input=again)
+    assert turns_of("anthropic", upstream.requests[1]) == [("user", "a"), ("assistant", "one"), ("user", "b")]
+    gpt.responses.create(model="keep-refer", input="c", previous_response_id=third.id)
+    assert turns_of("anthropic", upstream.requests[2])[1] == ("assistant", "one")
+    with pytest.raises(openai.BadRequestError) as raised:
+        gpt.responses.create(model="keep-refer", input=[{"type": "item_reference", "id": "msg_nobody"}, again[0]])
+    assert (raised.value.param, len(upstream.requests)) == ("input.0", 3)
+
+
+def test_counts_and_compactions_go_on_from_a_kept_turn(keeping, gpt, upstream):
+    keeping.add_upstream(upstream, "keep-asks")
+    upstream.otherwise(said("openai", "one"))
+    first = gpt.responses.create(model="keep-asks", input="a long first message of several words").id
+    alone = gpt.responses.input_tokens.count(model="keep-asks", input="b").input_tokens
+    assert gpt.responses.input_tokens.count(model="keep-asks", input="b", previous_response_id=first).input_tokens > alone + 7
+    compacted = gpt.responses.compact(model="keep-asks", input="b", previous_response_id=first)
+    assert [item.type for item in compacted.output] == ["message", "message", "compaction"]
+    assert [item.content[0].text if not isinstance(item.content, str) else item.content for item in compacted.output[:2]] == [
+        "a long first message of several words",
+        "b",
+    ]
+    assert turns_of("openai", upstream.requests[1])[:3] == [
+        ("user", "a long first message of several words"),
+        ("assistant", "one"),
+        ("user", "b"),
+    ]
+    assert gpt.responses.create(model="keep-asks", input=[*compacted.output[2:], {"role": "user", "content": "c"}]).output_text == "one"
+    for ask in (gpt.responses.input_tokens.count, gpt.responses.compact):
+        with pytest.raises(openai.BadRequestError) as raised:
+            ask(model="keep-asks", input="b", previous_response_id="resp_nobody")
+        assert raised.value.param == "previous_response_id"
+
+
 def test_what_is_deleted_or_was_never_kept_is_not_found(keeping, gpt, upstream):
     keeping.add_upstream(upstream, "keep-not")
     upstream.otherwise(said("openai", "one"))

@@ -192,8 +192,8 @@ class Conversation:
     def _reference(self, item: Item, position: int) -> None:
         at = f"input.{position}"
         message = (
-            f"{at}: references to stored items (item_reference) are not available at this model's upstream, because the gateway keeps no "
-            "items; send the items themselves"
+            f"{at}: the gateway keeps no item {item.id!r} that this reference (item_reference) could mean; send the item itself, or let "
+            "the operator switch stored responses on by setting PXBIN_RESPONSES_STORE_SECONDS to the seconds that they are kept"
         )
         self.demands.append(Demand(field=at, message=message, carried_by=(FAMILY,)))
         self._other(item, position)

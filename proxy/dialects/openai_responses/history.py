@@ -6,7 +6,8 @@ output, in order) are put before it, and the request is then one like any other,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -15,6 +16,19 @@ from proxy.dialects.openai_responses.items import CONTINUES, KEEPS, is_absent, r
 from proxy.wire import Envelope
 
 _STRING_DECODER = msgspec.json.Decoder(str)
+
+
+REFERENCE = "item_reference"
+_REFERENCE = re.compile(rb'item_reference|\{\s*"id"\s*:\s*"[^"]*"\s*\}')
+
+
+class _Head(msgspec.Struct):
+    type: str | None = None
+    role: str | None = None
+    id: str | None = None
+
+
+_HEAD_DECODER = msgspec.json.Decoder(_Head)
 
 
 class _Answer(msgspec.Struct):
@@ -38,6 +52,29 @@ def input_items(envelope: Envelope) -> list[msgspec.Raw]:
     if bytes(given).lstrip().startswith(b'"'):
         return [msgspec.Raw(b'{"type":"message","role":"user","content":%b}' % bytes(given))]
     return [msgspec.Raw(bytes(item)) for item in raw_items(given)]
+
+
+def references(envelope: Envelope) -> list[tuple[int, str]]:
+    """Position and id of every reference to a stored item in a request's input."""
+    given = envelope.fields.get("input")
+    if given is None or _REFERENCE.search(bytes(given)) is None or not bytes(given).lstrip().startswith(b"["):
+        return []
+    heads = [wire.decode(item, _HEAD_DECODER, at=f"input.{position}") for position, item in enumerate(raw_items(given))]
+    return [(position, head.id) for position, head in enumerate(heads) if head.id and (head.type or head.role or REFERENCE) == REFERENCE]
+
+
+def item_of(given: str, answer: str, item_id: str) -> msgspec.Raw | None:
+    """The item of that id in a kept turn: its answer, or its input as a JSON list."""
+    items = [*output_items(answer.encode()), *msgspec.json.decode(given, type=list[msgspec.Raw])]
+    heads = (msgspec.json.decode(item, type=_Head) for item in items)
+    return next((item for item, head in zip(items, heads, strict=True) if head.id == item_id and head.type != REFERENCE), None)
+
+
+def with_items(envelope: Envelope, found: Mapping[int, msgspec.Raw]) -> Envelope:
+    """The request with items in the place of the references to them, by their positions."""
+    items = [found.get(position, item) for position, item in enumerate(input_items(envelope))]
+    fields = {**envelope.fields, "input": msgspec.Raw(wire.encode(items))}
+    return Envelope(fields=fields, model=envelope.model, stream=envelope.stream)
 
 
 def output_items(answer: bytes) -> list[msgspec.Raw]:

@@ -65,3 +65,23 @@ def test_no_input_leaves_nothing() -> None:
     assert history.input_items(DIALECT.open_request(b'{"model":"m","input":[{"role":"user", "content":"a"}]}')) == [
         msgspec.Raw(b'{"role":"user", "content":"a"}')
     ]
+
+
+def test_references_are_found_by_their_kind_or_their_bareness() -> None:
+    items = [{"role": "user", "content": "item_reference"}, {"type": "item_reference", "id": "msg_1"}, {"id": "rs_1"}]
+    envelope = DIALECT.open_request(json.dumps({"model": "m", "input": [*items, {"role": "user", "id": "msg_2", "content": "x"}]}).encode())
+    assert history.references(envelope) == [(1, "msg_1"), (2, "rs_1")]
+    for given in ("item_reference", [{"role": "user", "content": "x"}]):
+        assert history.references(DIALECT.open_request(json.dumps({"model": "m", "input": given}).encode())) == []
+
+
+def test_items_take_the_place_of_references() -> None:
+    envelope = DIALECT.open_request(b'{"model":"m","input":[{"id":"msg_1"},{"role":"user","content":"x"}]}')
+    item = history.item_of(
+        '[{"id":"in_1"}]', '{"output":[{"type":"item_reference","id":"msg_1"},{"id":"msg_1","role":"assistant"}]}', "msg_1"
+    )
+    assert item is not None
+    mended = history.with_items(envelope, {0: item})
+    assert json.loads(bytes(mended.fields["input"])) == [{"id": "msg_1", "role": "assistant"}, {"role": "user", "content": "x"}]
+    assert history.item_of('[{"id":"in_1"}]', "{}", "in_2") is None
+    assert history.item_of('[{"id":"in_1"}]', "{}", "in_1") == msgspec.Raw(b'{"id":"in_1"}')
