@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 
 from proxy import health, views
 from proxy.raw import Endpoint
@@ -44,10 +46,12 @@ HOT_PATTERNS = [
     ("GET", re.compile(r"/v1/responses/(?P<response_id>[^/]+)/input_items"), views.stored_input),
 ]
 
-urlpatterns = [
-    path("health", health.health),
-    path("healthz", health.health),
-    path("status", health.status),
-    path("ready", health.ready),
-    path("health/detailed", health.detailed),
-]
+WELFARE = {
+    "health": health.health,
+    "healthz": health.health,
+    "status": health.status,
+    "ready": health.ready,
+    "health/detailed": health.detailed,
+}
+# Balancers send whatever they like: neither a slash at the end nor a missing token of a form shall matter.
+urlpatterns = [path(f"{name}{slash}", csrf_exempt(require_safe(view))) for name, view in WELFARE.items() for slash in ("", "/")]

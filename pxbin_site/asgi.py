@@ -9,3 +9,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pxbin_site.settings")
 from pxbin_site.handler import get_application
 
 application = ProtocolTypeRouter({"http": get_application()})
+
+
+def takes_websockets(path: str) -> bool:  # noqa: ARG001  (nobody has one yet)
+    """Whether the application has a websocket at a path."""
+    return False

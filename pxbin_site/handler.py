@@ -55,6 +55,9 @@ class Handler(ASGIHandler):
         """Answer one HTTP request."""
         path, method = scope["path"], scope["method"]
         if method == "OPTIONS":
+            if path == "*":  # what the server as a whole can do
+                await send_whole(send, 204, [(b"allow", edge.METHODS), *_common(scope)], b"")
+                return
             allowed = edge.preflight(path, dict(scope["headers"]))
             if allowed is not None:
                 await send_whole(send, 204, [*allowed, *_common(scope)], b"")
@@ -69,8 +72,8 @@ class Handler(ASGIHandler):
                 await self._serve(view, captured, scope=scope, receive=receive, send=send)
             else:
                 await _not_allowed(methods, scope, send)
-        elif path.startswith(WIRE_PREFIXES):
-            await _refuse(send, scope, 404, f"Unknown path: {method} {path}")
+        elif (hint := edge.base_url_hint(path)) or path.startswith(WIRE_PREFIXES):
+            await _refuse(send, scope, 404, f"Unknown path: {method} {path}{hint}")
         else:
             await super().__call__(scope, receive, send)
 

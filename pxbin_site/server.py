@@ -29,6 +29,7 @@ logger = logging.getLogger("pxbin.server")
 
 Application = Callable[..., Awaitable[None]]
 Hook = Callable[[], Any]
+Where = Callable[[str], bool]
 BACKLOG = 2048
 
 
@@ -48,6 +49,11 @@ from pxbin_site.http1.connection import Connection  # noqa: E402
 from pxbin_site.http1.cycle import Cycle  # noqa: E402
 from pxbin_site.http1.head import Head  # noqa: E402
 from pxbin_site.http1.transport import StreamTransport  # noqa: E402
+
+
+def everywhere(path: str) -> bool:  # noqa: ARG001  (that is what it means)
+    """Yes."""
+    return True
 
 
 def limits_from_settings() -> Limits:
@@ -88,10 +94,11 @@ class Factory(HTTPFactory):
 class Server(daphne_server.Server):
     """Daphne's server with our HTTP protocol. Websockets and the life of their applications stay daphne's."""
 
-    def __init__(self, application: Application, *, limits: Limits, access_log: bool = False) -> None:
+    def __init__(self, application: Application, *, limits: Limits, access_log: bool = False, websockets: Where = everywhere) -> None:
         super().__init__(application, endpoints=["handed over as a socket"], signal_handlers=False, server_name="pxbin")
         self.connections: dict[object, dict[str, Any]] = {}  # daphne's book of websockets
         self.limits = limits
+        self.takes_websockets = websockets
         self.access_log = access_log
         self.draining = False
         self.common_headers = b""
@@ -245,18 +252,19 @@ def serve(  # noqa: PLR0913 - the knobs of a server, all but two with defaults
     reuse_port: bool = False,
     access_log: bool = False,
     limits: Limits | None = None,
+    websockets: Where = everywhere,
 ) -> None:
     """Run ``application`` until SIGTERM or SIGINT has been served. Only in the main thread, once per process.
 
     ``on_startup`` and ``on_shutdown`` may be plain or async functions; the first runs before the first connection is
     accepted, the last after the last answer. ``on_drain`` gets the number of running answers when the first signal has come:
     whoever shares the listening socket must let go of it too, or the kernel goes on accepting for nobody. ``on_listening``
-    gets the address. ``fd``: a listening socket of the parent. Raises what ``on_startup`` raises, and OSError when the address
-    cannot be had.
+    gets the address. ``websockets`` says at which paths there are any. ``fd``: a listening socket of the parent. Raises what
+    ``on_startup`` raises, and OSError when the address cannot be had.
     """
     listening = listening_socket(host, port, fd=fd, reuse_port=reuse_port)
     raise_file_limit()
-    server = Server(application, limits=limits or limits_from_settings(), access_log=access_log)
+    server = Server(application, limits=limits or limits_from_settings(), access_log=access_log, websockets=websockets)
 
     async def main() -> None:
         try:

@@ -4,11 +4,15 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.templatetags.static import static
 from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from django.views.generic.base import RedirectView
 
 from pxbin_site.api import api
 
 
+@csrf_exempt
+@require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """Show browsers the way to the admin; answer the `HEAD /` that Claude Code sends to see whether anyone is there."""
     if request.method == "HEAD":
@@ -19,6 +23,7 @@ def home(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("", home),
     path("favicon.ico", RedirectView.as_view(url=static("pxbin/favicon.svg"), permanent=True)),
+    path("admin", RedirectView.as_view(url="/admin/", query_string=True)),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("", include("proxy.urls")),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from django.conf import settings
 
 from pxbin_site import server
-from pxbin_site.asgi import application
+from pxbin_site.asgi import application, takes_websockets
 from pxbin_site.wiring import Wiring
 
 
@@ -42,4 +42,5 @@ def run(
         on_listening=on_listening,
         on_drain=drain,
         on_shutdown=wiring.stop,
+        websockets=takes_websockets,
     )

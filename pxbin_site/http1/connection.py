@@ -20,6 +20,8 @@ from pxbin_site.http1.transport import StreamTransport
 
 logger = logging.getLogger("pxbin.server")
 
+TLS_RECORD = 0x16
+"""How a TLS handshake begins, and no method of HTTP."""
 HEAD, BODY, RUNNING, LINGER, UPGRADED, CLOSED = "head", "body", "running", "linger", "upgraded", "closed"
 
 
@@ -44,6 +46,9 @@ class Host(Protocol):
 
     def ended(self, cycle: Cycle) -> None:
         """An application returned."""
+
+    def takes_websockets(self, path: str) -> bool:
+        """Whether there are websockets at a path; elsewhere an upgrade is ignored, as HTTP allows."""
 
     def upgrade(self, connection: Connection, head: Head, rest: bytes) -> None:
         """A client wants a websocket."""
@@ -164,6 +169,8 @@ class Connection(protocol.Protocol):
             self._buffer = data
             raise RefusedError(431, "Request header fields too large")
         if end < 0:
+            if data[0] == TLS_RECORD:
+                raise RefusedError(400, "This is TLS; speak plain HTTP here, or put a TLS proxy in front")
             if not self._searched:
                 self.deadline = monotonic() + limits.header_timeout
             self._buffer = data
@@ -175,7 +182,7 @@ class Connection(protocol.Protocol):
         self._head = head
         self._buffer = b""
         rest = data[end + 4 :]
-        if head.upgrade == b"websocket" and head.method == "GET" and not head.length:
+        if head.upgrade == b"websocket" and head.method == "GET" and not head.length and self.server.takes_websockets(head.path):
             self.state = UPGRADED
             self.deadline = None
             self.server.upgrade(self, head, rest)

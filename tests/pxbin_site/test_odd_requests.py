@@ -1,0 +1,94 @@
+"""What the real gateway answers to requests that are rare, misaddressed or no HTTP at all."""
+
+import json
+import socket
+
+import httpx
+import pytest
+
+UPGRADE = {
+    "connection": "Upgrade",
+    "upgrade": "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+HELLO = {"model": "echo", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]}
+
+
+def ask(gateway, method, path, **options):
+    return gateway.http.request(method, gateway.url + path, headers={**gateway.client_headers, **options.pop("headers", {})}, **options)
+
+
+def raw(gateway, sent: bytes) -> bytes:
+    """Everything that comes back until the server closes or is silent."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as connection:
+        connection.sendall(sent)
+        return connection.recv(65536)
+
+
+@pytest.mark.parametrize("path", ["/health", "/healthz", "/status", "/ready", "/health/detailed"])
+def test_questions_after_its_health_are_answered_with_or_without_a_slash(gateway, path):
+    for asked in (path, f"{path}/"):
+        answer = httpx.get(gateway.url + asked)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+        assert httpx.head(gateway.url + asked).status_code == 200
+        assert [httpx.request(method, gateway.url + asked).status_code for method in ("POST", "OPTIONS", "DELETE")] == [405] * 3
+
+
+def test_the_root_answers_head_and_leads_browsers_to_the_admin(gateway):
+    answers = {method: httpx.request(method, f"{gateway.url}/") for method in ("HEAD", "GET", "POST", "TRACE")}
+    assert {method: answer.status_code for method, answer in answers.items()} == {"HEAD": 200, "GET": 302, "POST": 405, "TRACE": 405}
+    assert answers["GET"].headers["location"] == "/admin/"
+    assert httpx.get(f"{gateway.url}/admin").headers["location"] == "/admin/"
+
+
+def test_options_of_the_whole_server(gateway):
+    status, _, rest = raw(gateway, b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").partition(b"\r\n")
+    assert status == b"HTTP/1.1 204 No Content"
+    assert rest.startswith(b"allow: GET, POST, ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "kind"),
+    [
+        ("GET", "/v1/messages", 405, "invalid_request_error"),
+        ("GET", "/v1/responses", 405, "invalid_request_error"),
+        ("GET", "/v1/realtime", 404, "invalid_request_error"),
+        ("GET", "/api/v1/nothing", 404, "not_found"),
+    ],
+)
+def test_where_there_is_no_websocket_an_upgrade_is_ignored(gateway, method, path, status, kind):
+    answer = ask(gateway, method, path, headers=UPGRADE)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (status, kind)
+    assert ask(gateway, "GET", "/v1/models", headers=UPGRADE).status_code == 200
+
+
+def test_tls_at_the_plain_port_is_told_at_once(gateway):
+    answer = raw(gateway, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"].startswith("This is TLS")
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/chat/completions", "/v1/chat/completions"),
+        ("/responses", "/v1/responses"),
+        ("/messages/count_tokens", "/v1/messages/count_tokens"),
+        ("/v1/v1/messages", "/v1/messages"),
+        ("//v1/messages", "/v1/messages"),
+        ("/v1//messages", "/v1/messages"),
+    ],
+)
+def test_a_base_url_with_too_little_or_too_much_is_explained(gateway, path, meant):
+    answer = ask(gateway, "POST", path, json=HELLO)
+    assert answer.status_code == 404
+    assert answer.json()["error"]["message"] == f"Unknown path: POST {path}; {meant} may be meant: look at the client's base URL"
+
+
+def test_a_key_of_the_other_kind_is_explained(gateway):
+    wrong = httpx.post(f"{gateway.url}/v1/messages", headers=gateway.management_headers, json=HELLO)
+    assert (wrong.status_code, wrong.json()["error"]["type"]) == (401, "authentication_error")
+    assert wrong.json()["error"]["message"].startswith("Invalid API key: it begins with pxm_")
+    wrong = httpx.get(f"{gateway.url}/api/v1/keys", headers=gateway.client_headers)
+    assert (wrong.status_code, wrong.json()["error"][:38]) == (401, "Invalid API key: it begins with pxb_, ")
