@@ -51,7 +51,7 @@ def test_the_nth_star_is_replaced_by_the_nth_match(template, stars, filled):
 class Watched(str):
     """A name that counts how often it is searched."""
 
-    searches = 0
+    __slots__ = ("searches",)
 
     def find(self, *args):
         self.searches += 1
@@ -61,6 +61,7 @@ class Watched(str):
 @pytest.mark.parametrize("pattern", ["a*" * 200 + "b*", "*a*" * 50 + "b*"])
 def test_no_name_of_a_client_makes_matching_slow(pattern):
     name = Watched("a" * 100_000)
+    name.searches = 0
     assert match(pattern, name) is None
     assert 0 < name.searches <= pattern.count("*")
 
