@@ -20,13 +20,13 @@ def model(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def claude(gateway: Gateway) -> Iterator[anthropic.Anthropic]:
     with anthropic.Anthropic(base_url=gateway.url, api_key=gateway.client_key, max_retries=0, timeout=30) as client:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def gpt(gateway: Gateway) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0, timeout=30) as client:
         yield client

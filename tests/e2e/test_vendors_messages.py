@@ -41,10 +41,10 @@ def ask(claude, vendor):
     return asking
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def runtime(gateway):
     keys = {"aws_access_key_id": gateway.client_key, "aws_secret_access_key": "not checked"}
-    config = Config(retries={"max_attempts": 1})
+    config = Config(retries={"total_max_attempts": 1})
     return boto3.client("bedrock-runtime", endpoint_url=gateway.url, region_name="us-east-1", config=config, **keys)
 
 
