@@ -77,9 +77,15 @@ class Try:
         self.status: int | None = None
         self.usage: Usage | None = None
         self.received: headers.Received = {}
+        self.opening: client.Opening | None = None
         self.began_ns = perf_counter_ns()
         self.ended_ns: int | None = None
         self.first_token_ns: int | None = None
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the request has reached the connection, so that the upstream may bill it."""
+        return self.opening is not None and self.opening.is_sent
 
     @property
     def output_chars(self) -> int:
@@ -191,7 +197,8 @@ class Attempt(Try):
         url = url_for(target.upstream, path, target.quirks)
         own = self.credentials(url, body)
         self.began_ns = perf_counter_ns()
-        return client.open("POST", url, [*up, *own], body, upstream=target.upstream)
+        self.opening = client.open("POST", url, [*up, *own], body, upstream=target.upstream)
+        return self.opening
 
     # --- whole answers ---------------------------------------------------------------------------------------------------
 

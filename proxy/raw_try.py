@@ -69,7 +69,8 @@ class RawTry(Try):
         url = url_for(target.upstream, order.path, target.quirks)
         own = self.credentials(url, body)
         self.began_ns = perf_counter_ns()
-        async with client.open(order.method, url, [*order.up, *own], body, upstream=target.upstream) as answer:
+        self.opening = client.open(order.method, url, [*order.up, *own], body, upstream=target.upstream)
+        async with self.opening as answer:
             self.answered(answer)
             if self._refuses(answer.status):
                 self.refusal = await answer.read()
@@ -119,13 +120,14 @@ class RawTry(Try):
 
     def _finish(self, ended: Callable[[Try], None]) -> None:
         self._learn()
-        if self.usage is None and not self.order.estimates:
-            self.usage = Usage()
         self.end("finished")
         ended(self)
 
     def _learn(self) -> None:
+        """What the answer told of its usage; without a word, none where the body's length says nothing of it (audio, images)."""
         self.usage = self.heard.usage
+        if self.usage is None and not self.order.estimates:
+            self.usage = Usage()
 
     def cancelled(self) -> None:
         """See :class:`Try`; what the answer has told so far is kept."""

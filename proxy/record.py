@@ -118,7 +118,7 @@ class Record:
         usage, finished = attempt.usage, attempt.outcome == "finished"
         written = -(-attempt.output_chars // CHARS_PER_TOKEN)
         if usage is None:
-            if attempt.outcome == "failed" and not written:
+            if (attempt.outcome == "failed" and not written) or not attempt.is_sent:
                 return None, False
             return Usage(fresh=len(self._http.body) // CHARS_PER_TOKEN, output=written), True
         if finished:

@@ -72,9 +72,12 @@ def open(method: str, url: str, headers: Headers, body: bytes = b"", *, upstream
 
 
 class Opening:
-    """A call that begins when it is entered. Raises ``UpstreamFailed`` (connect, timeout, network) when no answer comes."""
+    """A call that begins when it is entered. Raises ``UpstreamFailed`` (connect, timeout, network) when no answer comes.
 
-    __slots__ = ("_answer", "_body", "_headers", "_method", "_upstream", "_url")
+    ``is_sent``: the request has been written, so the upstream may be working on it.
+    """
+
+    __slots__ = ("_answer", "_body", "_headers", "_method", "_upstream", "_url", "is_sent")
 
     def __init__(self, method: str, url: str, headers: Headers, body: bytes, *, upstream: Timeouts) -> None:
         self._method = method
@@ -83,6 +86,7 @@ class Opening:
         self._body = body
         self._upstream = upstream
         self._answer: Answer | None = None
+        self.is_sent = False
 
     async def __aenter__(self) -> Answer:
         scheme = self._url.partition(":")[0]
@@ -147,6 +151,7 @@ class Opening:
             transport.write(self._body)
         else:
             transport.write(head + self._body)
+        self.is_sent = True
         wire.start_timeout()
         message, payload = await wire.read()
         while message.code < 200:  # 100 Continue, 103 Early Hints: the answer is yet to come
@@ -172,6 +177,7 @@ class Opening:
     async def _ask_mounted(self, transport: httpx.AsyncBaseTransport) -> MountedAnswer:
         timeout = {"connect": self._upstream.connect_timeout, "read": self._upstream.first_byte_timeout}
         request = httpx.Request(self._method, self._url, headers=list(self._headers), content=self._body, extensions={"timeout": timeout})
+        self.is_sent = True
         try:
             return MountedAnswer(await transport.handle_async_request(request), idle=self._upstream.idle_timeout)
         except httpx.HTTPError as error:
