@@ -27,10 +27,11 @@ from proxy.canonical import (
 )
 from proxy.dialects.anthropic.blocks import NOTHING, Block, present, read_block, words
 from proxy.dialects.anthropic.errors import read_error, stream_failure
-from proxy.dialects.anthropic.parts import FAMILY, arguments, citation, citations
-from proxy.dialects.anthropic.response import finish
+from proxy.dialects.anthropic.parts import FAMILY, citation, citations
+from proxy.dialects.anthropic.response import finish, told_arguments
 from proxy.dialects.anthropic.turns import tool_input
 from proxy.dialects.anthropic.usage import WireUsage
+from proxy.dialects.replies import decode_again
 from proxy.errors import ClientMistake, Failure
 from proxy.framing.sse import Frame
 
@@ -39,10 +40,10 @@ class _Delta(msgspec.Struct, gc=False):
     """All deltas in one: of a block, and of the message."""
 
     type: str = ""
-    text: str = ""
-    thinking: str = ""
-    signature: str = ""
-    partial_json: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    partial_json: str | None = None
     citation: Raw = NOTHING
     content: str | None = None
     encrypted_content: str | None = None
@@ -121,7 +122,7 @@ class Decoder:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._odd(frame)
         handler = self._handlers.get(event.type or frame.event)
-        return handler(event) if handler is not None else []
+        return handler(event) if handler is not None else self._unknown(event)
 
     def close(self) -> list[Event]:
         """A stream without ``message_stop`` is broken, however far it came."""
@@ -131,20 +132,24 @@ class Decoder:
 
     def _odd(self, frame: Frame) -> list[Event]:
         """A frame that does not fit: lone surrogates are mended, unknown events ignored, anything else breaks the stream."""
-        if frame.data.strip() == b"[DONE]":
+        if frame.data.strip() in (b"", b"[DONE]"):
             return []
         try:
-            event = wire.decode(frame.data, _EVENT)
+            event = decode_again(frame.data, _EVENT)
         except ClientMistake:
             return [] if self._is_foreign(frame) else self._unreadable()
         handler = self._handlers.get(event.type or frame.event)
-        return handler(event) if handler is not None else []
+        return handler(event) if handler is not None else self._unknown(event)
+
+    def _unknown(self, event: _Event) -> list[Event]:
+        """Events of a type that is not ours say nothing; an error without any type is one all the same."""
+        return self._on_error(event) if event.error is not None and not event.type else []
 
     def _is_foreign(self, frame: Frame) -> bool:
         try:
             return (wire.decode(frame.data, _KIND).type or frame.event) not in self._handlers
         except ClientMistake:
-            return False
+            return bool(frame.event) and frame.event not in self._handlers
 
     # --- one method per event ----------------------------------------------------------------------------------------
 
@@ -173,13 +178,13 @@ class Decoder:
             return []
         kind = delta.type
         if kind == "text_delta" and block.kind == "text":
-            return self._more_text(event.index, block, delta.text)
+            return self._more_text(event.index, block, delta.text or "")
         if kind == "input_json_delta":
-            return self._more_input(event.index, block, delta.partial_json)
+            return self._more_input(event.index, block, delta.partial_json or "")
         if kind == "thinking_delta" and block.kind == "thinking":
             return [PartDelta(event.index, delta.thinking)] if delta.thinking else []
         if kind == "signature_delta":
-            block.signature = delta.signature
+            block.signature = delta.signature or ""
         elif kind == "citations_delta" and block.kind == "text":
             return self._cited(event.index, block, delta.citation)
         elif kind == "compaction_delta":
@@ -285,11 +290,7 @@ class Decoder:
         """A call without a fragment has the arguments of its start, mostly none."""
         if block.started:
             return [PartEnded(index)]
-        try:
-            text = arguments(block.block.input, at="content_block.input")
-        except ClientMistake:
-            text = "{}"
-        return [PartDelta(index, text), PartEnded(index)]
+        return [PartDelta(index, told_arguments(block.block.input)), PartEnded(index)]
 
     def _unreadable(self) -> list[Event]:
         return self.fail(Failure(kind="bad_gateway", message="The upstream's stream holds an event that cannot be read"))

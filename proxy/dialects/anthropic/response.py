@@ -11,13 +11,14 @@ from msgspec import Raw
 from proxy import reasoning, wire
 from proxy.canonical import Finish, FinishReason, Opaque, Part, Reasoning, Response, Seal, Text, ToolCall, settled
 from proxy.dialects.anthropic import usage as usage_wire
-from proxy.dialects.anthropic.blocks import MAPPED, Block, read_block, words
+from proxy.dialects.anthropic.blocks import MAPPED, Block, present, read_block, words
 from proxy.dialects.anthropic.errors import read_error
 from proxy.dialects.anthropic.ids import CallIds
-from proxy.dialects.anthropic.parts import FAMILY, arguments, citations
+from proxy.dialects.anthropic.parts import FAMILY, citations
 from proxy.dialects.anthropic.turns import tool_input
 from proxy.dialects.anthropic.usage import WireUsage
 from proxy.dialects.base import Reply
+from proxy.dialects.replies import decode_again
 from proxy.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.quirks import Quirks
 
@@ -48,6 +49,7 @@ class _Message(msgspec.Struct):
 
 _MESSAGE = msgspec.json.Decoder(_Message)
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_STRING = msgspec.json.Decoder(str)
 
 
 # --- decode ----------------------------------------------------------------------------------------------------------
@@ -56,7 +58,7 @@ _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 def decode_response(body: bytes, quirks: Quirks) -> Response:  # noqa: ARG001 -- every dialect's decoder takes the quirks
     """Raises :class:`UpstreamFailed` for an error object and for what is no message."""
     try:
-        message = wire.decode(body, _MESSAGE)
+        message = _read(body)
         if message.content is None and (message.type == "error" or message.error is not None):
             words_, _, details = read_error({"error": message.error})
             raise _unreadable(words_ or "The upstream answered with an error", details)
@@ -74,6 +76,13 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:  # noqa: ARG001 --
         finish=finish(message.stop_reason, message.stop_sequence, message.stop_details, has_calls=has_calls),
         usage=message.usage.canonical() if message.usage is not None else None,
     )
+
+
+def _read(body: bytes) -> _Message:
+    try:
+        return _MESSAGE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode_again(body, _MESSAGE)
 
 
 def _unreadable(message: str, details: dict[str, Any] | None = None) -> UpstreamFailed:
@@ -129,7 +138,14 @@ def _read_redacted(block: Block) -> Part:
 
 
 def _read_call(block: Block) -> Part:
-    return ToolCall(block.id or "", block.name or "", arguments(block.input, at="input"))
+    return ToolCall(block.id or "", block.name or "", told_arguments(block.input))
+
+
+def told_arguments(raw: Raw) -> str:
+    """The arguments of a call in a reply; servers that only speak like Anthropic write them as text, or as something else."""
+    if bytes(raw).startswith(b'"'):
+        return str(wire.decode(raw, _STRING, at="input")) or "{}"
+    return wire.compact(raw) if present(raw) else "{}"
 
 
 _READERS: dict[str, Callable[[Block], Part | None]] = {

@@ -76,9 +76,10 @@ def _image(part: shapes.Part, at: str) -> Part:
 
 
 def _audio(part: shapes.Part, at: str) -> Part:
-    if part.input_audio is None:
+    sound = part.input_audio
+    if not isinstance(sound, shapes.Sound) or not (sound.data and sound.format):
         raise mistake(f"{at}.input_audio", "an input_audio part needs its data and format")
-    return Audio(part.input_audio.data, part.input_audio.format, at)
+    return Audio(sound.data, sound.format, at)
 
 
 def _file(part: shapes.Part, at: str) -> Part:

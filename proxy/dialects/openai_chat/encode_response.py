@@ -89,7 +89,7 @@ def generated_call_id(reply: Reply, index: int) -> str:
 
 def reasoning_detail(part: Reasoning, index: int, seal_key: bytes) -> dict[str, Any] | None:
     """The entry of ``reasoning_details`` that brings a provider's state back to us (section 11)."""
-    if part.seal is None or part.seal.origin == FAMILY:
+    if part.seal is None or part.seal.origin == FAMILY or not (part.text or any(part.seal.fields.values())):
         return None
     carrier = reasoning.pack(part.seal, seal_key)
     if not part.text:

@@ -7,13 +7,13 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from proxy import wire
 from proxy.canonical import Part, Reasoning, Response, Text, ToolCall, settled
 from proxy.dialects.openai_chat.encode_response import encode_response
 from proxy.dialects.openai_chat.said import SEAL, Logprobs, Said, arguments_text, citations_of, content_of, thought_of
 from proxy.dialects.openai_chat.think_tags import ThinkTags
 from proxy.dialects.openai_chat.usage import WireUsage, decode_finish, decode_usage
 from proxy.dialects.openai_errors import failure_told
+from proxy.dialects.replies import decode_again
 from proxy.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.quirks import Quirks
 
@@ -48,7 +48,7 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:
         answer = _ANSWER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         try:
-            answer = wire.decode(body, _ANSWER)  # mends lone surrogates
+            answer = decode_again(body, _ANSWER)
         except ClientMistake:
             _refuse(body, error)
     choice = _first(answer)

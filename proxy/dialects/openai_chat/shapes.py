@@ -33,8 +33,8 @@ class Link(msgspec.Struct):
 class Sound(msgspec.Struct):
     """Audio in base64."""
 
-    data: str
-    format: str
+    data: str = ""
+    format: str = ""
 
 
 class File(msgspec.Struct):
@@ -52,7 +52,8 @@ class Part(msgspec.Struct):
     text: str | None = None
     refusal: str | None = None
     image_url: str | Link | None = None
-    input_audio: Sound | None = None
+    input_audio: Sound | str | None = None
+    """Mistral takes the data alone."""
     file: File | None = None
     thinking: Any = None
     prompt_cache_breakpoint: Raw = ABSENT

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from proxy import wire
 from proxy.canonical import (
     Cited,
     Event,
@@ -31,6 +30,7 @@ from proxy.dialects.openai_chat.said import SEAL, Logprobs, Said, WireCall, cita
 from proxy.dialects.openai_chat.think_tags import ThinkTags
 from proxy.dialects.openai_chat.usage import WireUsage, decode_finish, decode_usage
 from proxy.dialects.openai_errors import failure_told
+from proxy.dialects.replies import decode_again
 from proxy.errors import ClientMistake, Failure
 from proxy.framing.sse import Frame
 from proxy.quirks import Quirks
@@ -99,7 +99,7 @@ class ChatStreamDecoder:
             if frame.data.strip() == _DONE:
                 return self._finish()
             try:
-                chunk = wire.decode(frame.data, _CHUNK)  # mends lone surrogates
+                chunk = decode_again(frame.data, _CHUNK)
             except ClientMistake:
                 return self._fail(_unreadable(frame, error))
         if chunk.error or frame.event == "error" or chunk.object == "error":

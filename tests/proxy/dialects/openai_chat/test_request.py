@@ -539,6 +539,14 @@ def test_a_stream_asks_for_usage_and_keeps_its_other_options() -> None:
     assert without["stream_options"] == {"include_obfuscation": False}
 
 
+def test_audio_in_another_servers_shape_passes_within_the_dialect() -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": "UklGRg=="}]}]}
+    assert json.loads(DIALECT.patch_request(opened(body), destination(), KEY))["messages"] == body["messages"]
+    with pytest.raises(ClientMistake) as caught:
+        DIALECT.decode_request(opened(body), KEY)
+    assert caught.value.failure.param == "messages.0.content.0.input_audio"
+
+
 def test_our_carriers_are_taken_out_and_nothing_else() -> None:
     carrier = reasoning.pack(Seal("anthropic", "anthropic", {"signature": "s"}), KEY)
     other = {"type": "reasoning.text", "text": "z", "signature": "theirs"}

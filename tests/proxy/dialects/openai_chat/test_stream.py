@@ -188,6 +188,10 @@ def test_reasoning_streams_and_its_state_follows() -> None:
     ]
 
 
+def test_reasoning_without_text_and_state_is_nothing() -> None:
+    assert deltas_of(PartStarted(0, Reasoning("")), PartEnded(0, Seal("anthropic", "anthropic", {"signature": ""}))) == []
+
+
 def test_the_citations_of_all_texts_come_in_one_delta() -> None:
     told = deltas_of(
         *words(0, Text(""), "ab"),
