@@ -25,13 +25,17 @@ MOST_TROUBLES = 10
 
 
 class Step(NamedTuple):
-    """Something a newcomer does, in this order. ``done``: what there is of it, empty for nothing."""
+    """Something a newcomer does, in this order. ``done``: what there is of it, empty for nothing.
+
+    Who lacks the ``permission`` is not shown the step.
+    """
 
     title: str
     text: str
     done: str
     url: str
     button: str
+    permission: str
 
 
 class Trouble(NamedTuple):
@@ -50,7 +54,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return {
         **context,
         "title": "Start",
-        "steps": steps(),
+        "steps": [step for step in steps() if may(step.permission)],
         "day": last_day() if may("billing.view_requestlog") else None,
         "troubles": list(islice(troubles(), MOST_TROUBLES)) if may("upstreams.view_upstream") else None,
     }
@@ -69,6 +73,7 @@ def steps() -> list[Step]:
             f"{used} active" if used else "",
             reverse("admin:accounts_apikey_add"),
             "Make a key",
+            "accounts.add_apikey",
         ),
         Step(
             "Connect an upstream",
@@ -76,6 +81,7 @@ def steps() -> list[Step]:
             f"{upstreams} besides the echo" if upstreams else "",
             reverse("admin:upstreams_upstream_add"),
             "Add an upstream",
+            "upstreams.add_upstream",
         ),
         Step(
             "Import its models",
@@ -83,6 +89,7 @@ def steps() -> list[Step]:
             f"{models} lead somewhere" if models else "",
             reverse("admin:upstreams_upstream_changelist"),
             "Choose an upstream",
+            "upstreams.view_upstream",
         ),
         Step(
             "Send a request",
@@ -90,6 +97,7 @@ def steps() -> list[Step]:
             f"last one {newest:%Y-%m-%d %H:%M:%S} UTC" if newest else "",
             reverse("admin:billing_requestlog_changelist"),
             "Open the log",
+            "billing.view_requestlog",
         ),
     ]
 

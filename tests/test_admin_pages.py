@@ -1,14 +1,31 @@
-"""The admin in a real browser: it looks as it should, and complains about nothing."""
+"""The admin in a real browser: what a person sees and does there, and that its console complains about nothing."""
 
 import os
 import re
 from pathlib import Path
 
-from tests.support.browser import open_page
+import httpx
+import pytest
 
-PAGES = ("", "accounts/apikey/", "upstreams/upstream/", "upstreams/upstream/add/", "upstreams/model/", "billing/requestlog/")
+from tests.support.browser import open_page
+from tests.support.fake_upstream import json_reply
+
+SECTIONS = (
+    "", "accounts/apikey/", "accounts/managementkey/", "upstreams/upstream/", "upstreams/model/", "upstreams/route/",
+    "upstreams/upstreamcredential/", "billing/requestlog/", "billing/requestpayload/", "billing/price/", "auth/user/", "auth/group/",
+)  # fmt: skip
+FORMS = tuple(f"{section}add/" for section in SECTIONS if section and "request" not in section)
+SIDEBAR = [
+    "Start", "API keys", "Upstreams", "Models", "Requests", "Prices", "Upstream keys", "Routes", "Kept bodies",
+    "Management keys", "Users", "Groups",
+]  # fmt: skip
 ARTIFACTS = Path(__file__).resolve().parent / "artifacts"
 """Where screenshots are kept when PXBIN_TEST_ARTIFACTS is set."""
+NAMELESS = """() => [...document.querySelectorAll("#content input, #content select, #content textarea, #content button")].filter((field) =>
+  field.type !== "hidden" && field.offsetParent !== null && !(field.labels && field.labels.length) && !field.ariaLabel
+  && !field.getAttribute("aria-labelledby") && !field.placeholder && !field.title && !field.textContent.trim()
+).map((field) => field.name || field.outerHTML)"""
+"""The fields that a person can see and a screen reader cannot name."""
 
 
 async def log_in(page, gateway):
@@ -25,14 +42,44 @@ async def keep(page, name):
         await page.screenshot(path=ARTIFACTS / f"{name or 'index'}.png")
 
 
-async def test_pages_of_the_admin_are_styled_and_without_errors(gateway):
+async def save(page):
+    await page.click("button[name=_save]")
+    await page.wait_for_load_state()
+
+
+async def ask(gateway, key, model):
+    body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+    async with httpx.AsyncClient(timeout=30) as client:
+        return (await client.post(f"{gateway.url}/v1/messages", headers={"x-api-key": key}, json=body)).status_code
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 390)])
+async def test_every_page_is_styled_fits_its_window_and_names_its_fields(gateway, theme, width):
+    async with open_page() as page:
+        await page.emulate_media(color_scheme=theme)
+        await page.set_viewport_size({"width": width, "height": 900})
+        await log_in(page, gateway)
+        for path in (*SECTIONS, *FORMS):
+            answer = await page.goto(f"{gateway.url}/admin/{path}")
+            await keep(page, f"{theme}-{re.sub(r'[^a-z]+', '-', path).strip('-') or 'start'}")
+            family = await page.evaluate("getComputedStyle(document.body).fontFamily")
+            wider = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            nameless = await page.evaluate(NAMELESS)
+            assert (path, answer.status, family.split(",")[0], wider, nameless, page.problems) == (path, 200, "Inter", 0, [], [])
+
+
+async def test_the_sidebar_follows_a_newcomers_way(gateway):
     async with open_page() as page:
         await log_in(page, gateway)
-        for path in PAGES:
-            answer = await page.goto(f"{gateway.url}/admin/{path}")
-            await keep(page, re.sub(r"\W+", "-", path).strip("-"))
-            family = await page.evaluate("getComputedStyle(document.body).fontFamily")
-            assert (path, answer.status, family.split(",")[0], page.problems) == (path, 200, "Inter", [])
+        assert await page.locator("#nav-sidebar-apps a span:last-of-type").all_inner_texts() == SIDEBAR
+        titles = await page.locator("ol.pxbin-stack h3").all_inner_texts()
+        assert [title.split(". ")[1].split("  ")[0][:12] for title in titles] == [
+            "Make an API ",
+            "Connect an u",
+            "Import its m",
+            "Send a reque",
+        ]
+        assert await page.inner_text("#gateway-url") == gateway.url
 
 
 async def test_the_login_page_refuses_a_wrong_password(gateway):
@@ -42,4 +89,63 @@ async def test_the_login_page_refuses_a_wrong_password(gateway):
         await page.fill("input[name=password]", "wrong")
         await page.click("button[type=submit]")
         assert "Please enter the correct" in await page.inner_text("body")
-        await keep(page, "login")
+        await page.fill("input[name=password]", gateway.admin_password)
+        await page.click("button[type=submit]")
+        await page.wait_for_url(f"{gateway.url}/admin/")
+
+
+async def test_a_key_is_made_copied_and_gone(gateway):
+    async with open_page() as page:
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=gateway.url)
+        await log_in(page, gateway)
+        await page.goto(f"{gateway.url}/admin/accounts/apikey/add/")
+        await page.fill("#id_name", "browser's key")
+        assert await page.is_hidden("#id_allowed_models")
+        await page.click("text=The models listed below")
+        await page.fill("#id_allowed_models", "echo*")
+        await save(page)
+        key = await page.inner_text("#issued-key")
+        await page.click("[data-copy=issued-key]")
+        await page.wait_for_selector("text=Copied")
+        assert await page.evaluate("navigator.clipboard.readText()") == key
+        assert f"export ANTHROPIC_AUTH_TOKEN={key}" in await page.inner_text("#claude-code")
+        await page.reload()
+        assert (key in await page.content(), page.problems) == (False, [])
+    assert await ask(gateway, key, "echo") == 200
+
+
+async def test_an_upstream_is_connected_by_hand_and_a_request_is_read_in_the_log(gateway, upstream):
+    chat = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+    ], "usage": {"prompt_tokens": 12, "completion_tokens": 3}}  # fmt: skip
+    listed = {"data": [{"id": "by-hand-model", "context_length": 1000}, {"id": "other-model"}]}
+    upstream.otherwise(lambda request: json_reply(listed if request.path.endswith("/models") else chat))
+    async with open_page() as page:
+        await log_in(page, gateway)
+        await page.goto(f"{gateway.url}/admin/upstreams/upstream/add/")
+        await page.fill("#id_name", "by hand")
+        await save(page)
+        assert "An upstream needs a base URL" in await page.inner_text("fieldset >> nth=0")
+        await page.fill("#id_base_url", f"{upstream.url}/v1")
+        await page.fill("#id_credentials-0-secret", "sk-typed-by-hand")
+        await save(page)
+        assert "Next: import its models." in await page.inner_text("body")
+        await page.click("text=Test connection")
+        await page.wait_for_selector("text=by hand is well: 2 models listed")
+        await page.click("text=Import its models")
+        await page.wait_for_url("**/import-models/")
+        await page.fill("[data-finds=new-names]", "by-hand")
+        await page.check("#every-name")
+        await page.click("text=Import what is chosen")
+        await page.wait_for_selector("text=1 model imported, 0 routes added.")
+        assert "sk-typed-by-hand" not in await page.content()
+        assert await ask(gateway, gateway.client_key, "by-hand-model") == 200
+        gateway.logs(1, model="by-hand-model")
+        await page.goto(f"{gateway.url}/admin/billing/requestlog/?q=by-hand")
+        row = await page.inner_text("#result_list tbody tr")
+        assert re.search(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", row)
+        for text in ("FINISHED 200", "by-hand-model", "Messages → Chat", "by hand", "12 → 3", "unknown"):
+            assert text in row, text
+        await page.click("#result_list .field-began a")
+        await page.wait_for_selector("text=by hand answered at the first attempt.")
+        assert (await page.locator("section[aria-label=Attempts] tbody").count(), page.problems) == (1, [])

@@ -185,6 +185,15 @@ class RouteForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the t
         return cleaned
 
 
+class RouteRowForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only; the admin names model and fields
+    """A route as a row of a table, whose fields are named for those who cannot see the heads of its columns."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for field in self.fields.values():
+            field.widget.attrs["aria-label"] = field.label
+
+
 PLACES = (
     ("behind", "As a fallback: behind the routes that a model has already"),
     ("beside", "Side by side: requests are shared with its first route"),

@@ -91,4 +91,4 @@ class Unwritable:
 
 def link(url: str, text: str) -> str:
     """An anchor that looks like one."""
-    return format_html('<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', url, text)
+    return format_html('<a class="pxbin-link" href="{}">{}</a>', url, text)

@@ -11,12 +11,12 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from accounts.admin.shared import Unwritable
 from billing.admin import story, words
-from billing.admin.filters import KeyFilter, ModelFilter, PeriodFilter, StatusFilter, UpstreamFilter
+from billing.admin.filters import KeyFilter, ModelFilter, MomentFilter, PeriodFilter, StatusFilter, UpstreamFilter
 from billing.admin.paginator import UncountedPage
 from billing.models import RequestLog
 from upstreams.models import Model
@@ -31,7 +31,7 @@ class RequestLogAdmin(Unwritable, UncountedPage):
     list_display = ("began", "result", "asked", "answered_by", "key", "tokens", "price", "time")
     list_display_links = ("began",)
     list_filter = (
-        PeriodFilter, ("timestamp", RangeDateTimeFilter), ("outcome", ChoicesDropdownFilter), StatusFilter, ModelFilter, UpstreamFilter,
+        PeriodFilter, ("timestamp", MomentFilter), ("outcome", ChoicesDropdownFilter), StatusFilter, ModelFilter, UpstreamFilter,
         KeyFilter,
     )  # fmt: skip
     search_fields = ("request_id",)

@@ -13,7 +13,7 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from accounts.admin.shared import COLLAPSED, Switchable
-from upstreams.forms import RouteForm
+from upstreams.forms import RouteForm, RouteRowForm
 from upstreams.models import Route
 
 STATES = {"active": "success", "off": "", "upstream off": "warning", "vanished": "danger"}
@@ -32,6 +32,7 @@ class RouteInline(TabularInline):  # type: ignore[misc]  # unfold has no types
     """The ways to a model, on the model's own page."""
 
     model = Route
+    form = RouteRowForm
     fields = ("upstream", "remote_name", "priority", "weight", "is_active")
     verbose_name_plural = "Routes: which upstreams answer, the lowest priority first"
 

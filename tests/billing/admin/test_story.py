@@ -1,0 +1,125 @@
+"""One request as its page tells it."""
+
+import uuid
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from django.utils.html import strip_tags
+
+from accounts.models import ApiKey
+from billing.admin import story
+from billing.models import Price, RequestAttempt, RequestLog
+from upstreams.models import Model, Upstream
+
+pytestmark = pytest.mark.django_db
+
+MOMENT = datetime(2026, 3, 2, 13, 14, 15, 678_000, tzinfo=UTC)
+PLAIN = {
+    "method": "POST",
+    "path": "/v1/messages",
+    "dialect": "anthropic",
+    "input_format": "anthropic",
+    "latency_ms": 1234,
+    "overhead_us": 560,
+}
+SKIPS = [
+    {"upstream": "first", "key": "main", "model": "m-1", "skipped": "cooling for 3.0 s"},
+    {"upstream": "third", "key": "", "model": "m", "skipped": "takes no images"},
+]
+
+
+def request(**fields):
+    given = {"request_id": "r", "timestamp": MOMENT, "model": "m", "status_code": 200, "outcome": "finished", **PLAIN}
+    return RequestLog.objects.create(**{**given, **fields})
+
+
+def attempt(row, number, name, **fields):
+    given = {"log": row, "number": number, "timestamp": MOMENT, "upstream_name": name, "outcome": "finished", "latency_ms": 100}
+    return RequestAttempt.objects.create(**{**given, **fields})
+
+
+def plain(rows):
+    return [[" ".join(strip_tags(str(cell)).split()) for cell in row] for row in rows]
+
+
+def test_all_attempts_and_all_skips_are_told():
+    row = request(attempts=2, upstream_name="second", routing=SKIPS)
+    attempt(row, 1, "first", credential_name="main", remote_model="m-1", outcome="failed", status_code=503, error_type="overloaded")
+    attempt(row, 2, "second", remote_model="m-2", status_code=200, ttft_ms=40, input_tokens=10, output_tokens=5, cost=Decimal("0.25"))
+    told = story.of(row)
+    assert told["sentence"] == "second answered at attempt 2, after first. 2 candidates were put back or left out."
+    assert plain(told["attempts"]["rows"]) == [
+        ["1", "first", "main", "m-1", "failed 503", "overloaded", "100 ms", "-", "0 → 0", "-"],
+        ["2", "second", "-", "m-2", "finished 200", "-", "100 ms", "40 ms", "10 → 5", "$0.25"],
+    ]
+    assert plain(told["passed"]["rows"]) == [
+        ["first", "main", "m-1", "cooling for 3.0 s", "called all the same"],
+        ["third", "-", "m", "takes no images", "not called"],
+    ]
+
+
+def test_a_single_attempt_is_told_from_the_row_itself():
+    told = story.of(request(attempts=1, upstream_name="u", upstream_status=200, remote_model="m-1", output_tokens=3))
+    assert told["sentence"] == "u answered at the first attempt."
+    assert plain(told["attempts"]["rows"]) == [["1", "u", "-", "m-1", "finished 200", "-", "1,234 ms", "-", "0 → 3", "unknown"]]
+    assert told["passed"] is None
+
+
+def test_a_rejected_request_called_nobody_and_cost_nothing():
+    told = story.of(request(outcome="rejected", status_code=404, error_type="not_found", error_message="no such model"))
+    assert (told["sentence"], told["attempts"]) == ("No upstream was called.", None)
+    assert [(figure.title, figure.value) for figure in told["figures"]] == [
+        ("Latency", "1,234 ms"), ("First token", "-"), ("Own overhead", "-"), ("Tokens", "0 → 0"), ("Cost", "-"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cost", "shown"), [(None, "unknown"), (Decimal(0), "$0.00"), (Decimal("0.000125"), "$0.000125")])
+def test_what_is_not_known_is_never_nothing(cost, shown):
+    assert {figure.title: figure.value for figure in story.figures(request(attempts=1, cost=cost))}["Cost"] == shown
+
+
+def test_tokens_are_told_by_class_with_their_prices():
+    price = Price.objects.create(name="m", input=Decimal(3), output=Decimal(15), cache_read=Decimal("0.3"))
+    row = request(
+        attempts=1, price_id=price.pk, input_tokens=1, cache_read_tokens=2, cache_write_5m_tokens=3, cache_write_1h_tokens=4,
+        output_tokens=5000, reasoning_tokens=6,
+    )  # fmt: skip
+    assert story.of(row)["tokens"]["rows"] == [
+        ["Input, no cache involved", "1", "$3.00"],
+        ["Read from a cache", "2", "$0.30"],
+        ["Written to a cache for 5 minutes", "3", "as input"],
+        ["Written to a cache for an hour", "4", "as input"],
+        ["Output, reasoning included", "5,000", "$15.00"],
+        ["of it reasoning", "6", ""],
+    ]
+
+
+def test_what_still_exists_is_linked(django_assert_num_queries):
+    key, model = ApiKey.objects.create(name="laptop", key_hash="0" * 64), Model.objects.create(name="m")
+    upstream = Upstream.objects.create(name="u", base_url="http://x")
+    row = request(attempts=1, upstream_id=upstream.pk, upstream_name="u", api_key_id=key.pk, key_name="laptop", key_prefix="pxb_1234")
+    with django_assert_num_queries(5):
+        facts = {name: value for _, group in story.of(row)["facts"] for name, value in group}
+    for name, path in (
+        ("Model", f"upstreams/model/{model.pk}"),
+        ("API key", f"accounts/apikey/{key.pk}"),
+        ("Answered by", f"upstreams/upstream/{upstream.pk}"),
+    ):
+        assert f'href="/admin/{path}/change/"' in facts[name]
+    assert facts["Began (UTC)"] == "2026-03-02 13:14:15.678"
+
+
+def test_what_is_gone_is_only_named():
+    row = request(attempts=1, upstream_id=uuid.uuid4(), upstream_name="gone", api_key_id=uuid.uuid4(), key_name="lost")
+    facts = {name: value for _, group in story.of(row)["facts"] for name, value in group}
+    assert (facts["Answered by"], facts["API key"], facts["Model"]) == ("gone", "lost", "m")
+
+
+def test_names_from_clients_are_escaped(admin_client):
+    row = request(
+        model="<script>x</script>", error_type="e", error_message="<b>no</b>", attempts=1, upstream_name="<i>u</i>", routing=SKIPS
+    )
+    page = admin_client.get(f"/admin/billing/requestlog/{row.pk}/change/").content.decode()
+    assert [text for text in ("<script>x", "<b>no", "<i>u") if text in page] == []
+    assert "&lt;b&gt;no" in page

@@ -1,0 +1,96 @@
+"""How upstreams and keys are, in a word and a sentence."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from upstreams.admin.condition import Condition, of_key, of_upstream
+from upstreams.models import Upstream, UpstreamCredential
+from upstreams.standing import Standing
+
+NOW = datetime(2026, 3, 2, 12, 0, 0, tzinfo=UTC).timestamp()
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def known(clock):
+    return Standing(threshold=2, rest=30.0, clock=clock)
+
+
+def key(**fields):
+    return UpstreamCredential(**{"secret_encrypted": "v2:x", **fields})
+
+
+UPSTREAM = Upstream(name="u")
+LATER = datetime(2026, 3, 2, 12, 1, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (key(), Condition("ready")),
+        (key(is_active=False), Condition("off", "Switched off by hand.")),
+        (key(secret_encrypted=""), Condition("missing", "No key is stored.")),
+        (key(disabled_reason="401: revoked"), Condition("disabled", "401: revoked")),
+        (key(cooling_until=LATER), Condition("cooling", "Until 12:01:00 UTC, 60 s from now.")),
+        (key(cooling_until=datetime(2026, 3, 2, 11, 0, 0, tzinfo=UTC)), Condition("ready")),
+    ],
+)
+def test_a_key(row, expected, known):
+    assert of_key(row, known) == expected
+
+
+def test_a_key_that_only_this_process_has_seen_cooling(known):
+    row = key()
+    known.cool(f"key:{row.pk}@some-route", 5)
+    assert of_key(row, known) == Condition("cooling", "Until 12:00:05 UTC, 5 s from now.")
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ([], Condition("healthy", "Called without a key.")),
+        ([key()], Condition("healthy")),
+        ([key(), key(disabled_reason="no")], Condition("healthy", "1 of 2 keys are ready.")),
+        ([key(disabled_reason="401: revoked"), key(is_active=False)], Condition("no usable key", "401: revoked")),
+        ([key(is_active=False)], Condition("no key", "All keys are switched off.")),
+        ([key(cooling_until=LATER), key(disabled_reason="no")], Condition("cooling", "Until 12:01:00 UTC, 60 s from now.")),
+    ],
+)
+def test_an_upstream_by_its_keys(keys, expected, known):
+    assert of_upstream(UPSTREAM, keys, known) == expected
+
+
+def test_an_upstream_that_is_switched_off(known):
+    assert of_upstream(Upstream(is_active=False), [key()], known) == Condition("off", "Switched off by hand.")
+
+
+def test_an_upstream_that_rests_as_a_whole(known):
+    known.cool(f"upstream:{UPSTREAM.pk}", 90)
+    assert of_upstream(UPSTREAM, [key()], known) == Condition("cooling", "Until 12:01:30 UTC, 90 s from now.")
+
+
+def test_a_circuit_breaker_opens_and_is_tried(known, clock):
+    for _ in range(2):
+        known.upstream_failed(str(UPSTREAM.pk))
+    told = "After failures in a row, until 12:00:30 UTC. Then one request is let through."
+    assert of_upstream(UPSTREAM, [key()], known) == Condition("breaker open", told)
+    clock.now = NOW + 31
+    assert of_upstream(UPSTREAM, [key()], known).word == "probing"
+    known.breakers.probes(str(UPSTREAM.pk))
+    assert of_upstream(UPSTREAM, [key()], known) == Condition("breaker open", "A request is under way that decides.")
+
+
+def test_words_have_colours():
+    assert [Condition(word).level for word in ("healthy", "cooling", "breaker open", "off")] == ["success", "warning", "danger", ""]
