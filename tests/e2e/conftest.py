@@ -14,9 +14,22 @@ from tests.support.vendors import Vendor
 FORMATS = {"openai_chat": "openai", "anthropic": "anthropic", "openai_responses": "openai_responses", "bedrock": "bedrock"}
 
 
-@pytest.fixture(params=["echo", "echo-anthropic"])
-def model(request: pytest.FixtureRequest) -> str:
-    """Every test runs with an upstream of either dialect: once translated, once passed through."""
+ECHOES = {"openai_chat": "echo", "anthropic": "echo-anthropic", "openai_responses": "echo-responses", "bedrock": "echo-bedrock"}
+
+
+@pytest.fixture(scope="session")
+def echoes(gateway: Gateway) -> dict[str, str]:
+    """A model of each dialect that repeats its prompt; two of them are the gateway itself, asked in other words by way of a loop."""
+    for dialect in ("openai_responses", "bedrock"):
+        way = {"base_url": gateway.url, "api_key": gateway.client_key, "format": dialect, "region": "us-east-1"}
+        upstream = gateway.api("POST", "/upstreams", json={"name": ECHOES[dialect], **way})
+        gateway.api("POST", "/models", json={"name": ECHOES[dialect], "upstream_id": upstream["id"], "remote_name": "echo-anthropic"})
+    return ECHOES
+
+
+@pytest.fixture(params=list(ECHOES.values()))
+def model(request: pytest.FixtureRequest, echoes: dict[str, str]) -> str:
+    """Every test runs with an upstream of each dialect: once passed through where the client speaks it, else translated."""
     return str(request.param)
 
 

@@ -1,4 +1,7 @@
-"""The JavaScript SDKs against a running gateway, with upstreams of both dialects behind it."""
+"""The JavaScript SDKs against a running gateway, with upstreams of every dialect behind it.
+
+A Responses stream has few words for a failure, and a Bedrock stream calls a broken connection an unavailable service.
+"""
 
 import pytest
 
@@ -23,15 +26,15 @@ def test_anthropics_sdk(gateway, model):
         "thinking": [["thinking", "text"], THOUGHT, True],
         "image": "look\n[image/png, 3 bytes]",
         "structured": {"city": "Oslo"},
-        "models": ["model", "model"],
+        "models": ["model"] * 4,
         "errors": {
             "overloaded": ["OverloadedError", 529, "overloaded_error"],
             "limited": ["RateLimitError", 429, "rate_limit_error"],
             "bad": ["BadRequestError", 400, "invalid_request_error"],
             "key": ["AuthenticationError", 401, "authentication_error"],
             "model": ["NotFoundError", 404, "not_found_error"],
-            "midway": ["APIError", None, "overloaded_error"],
-            "cut": ["APIError", None, "api_error"],
+            "midway": ["APIError", None, "api_error" if model == "echo-responses" else "overloaded_error"],
+            "cut": ["APIError", None, "overloaded_error" if model == "echo-bedrock" else "api_error"],
         },
     }
 
@@ -45,20 +48,20 @@ def test_openais_sdk(gateway, model):
         "reasoning": THOUGHT,
         "image": "look\n[image/png, 3 bytes]",
         "structured": {"city": "Oslo"},
-        "models": ["model", "model"],
+        "models": ["model"] * 4,
         "errors": {
             "overloaded": ["InternalServerError", 503, "overloaded"],
             "limited": ["RateLimitError", 429, "rate_limit_exceeded"],
             "bad": ["BadRequestError", 400, None],
             "key": ["AuthenticationError", 401, "invalid_api_key"],
             "model": ["NotFoundError", 404, "model_not_found"],
-            "midway": ["APIError", None, "overloaded"],
-            "cut": ["APIError", None, None],
+            "midway": ["APIError", None, "server_error" if model == "echo-responses" else "overloaded"],
+            "cut": ["APIError", None, {"echo-responses": "server_error", "echo-bedrock": "overloaded"}.get(model)],
         },
     }
 
 
-@pytest.mark.parametrize("provider", ["anthropic", "chat", "compatible"])
+@pytest.mark.parametrize("provider", ["anthropic", "chat", "responses", "compatible"])
 def test_vercels_sdk(gateway, model, provider):
     assert run(gateway, "ai_sdk.mjs", provider, model) == {
         "text": ["Hello there", "stop", 3],

@@ -1,4 +1,4 @@
-"""LangChain's chat models against a running gateway, with upstreams of both dialects behind it."""
+"""LangChain's chat models against a running gateway, with upstreams of every dialect behind it."""
 
 import pytest
 from langchain_anthropic import ChatAnthropic
@@ -20,11 +20,13 @@ def get_weather(city: str) -> str:
     return f"rain in {city}"
 
 
-@pytest.fixture(params=["anthropic", "openai"])
+@pytest.fixture(params=["anthropic", "openai", "responses"])
 def chat(request, gateway, model):
     if request.param == "anthropic":
         return ChatAnthropic(model=model, base_url=gateway.url, api_key=gateway.client_key, max_retries=0, max_tokens=1000)
-    return ChatOpenAI(model=model, base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0, stream_usage=True)
+    responses = request.param == "responses"
+    url = f"{gateway.url}/v1"
+    return ChatOpenAI(model=model, base_url=url, api_key=gateway.client_key, max_retries=0, stream_usage=True, use_responses_api=responses)
 
 
 def test_a_text(chat):

@@ -9,6 +9,7 @@ const apiKey = process.env.KEY;
 const providers = {
   anthropic: (id) => createAnthropic({ baseURL, apiKey })(id),
   chat: (id) => createOpenAI({ baseURL, apiKey }).chat(id),
+  responses: (id) => createOpenAI({ baseURL, apiKey })(id),
   compatible: (id) => createOpenAICompatible({ name: "gateway", baseURL, apiKey, includeUsage: true, supportsStructuredOutputs: true })(id),
 };
 const [, , provider, id] = process.argv;

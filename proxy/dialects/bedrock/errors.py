@@ -90,7 +90,9 @@ def _kind(name: str, message: str, status: int) -> Kind:
     known = KINDS.get(name.partition(":")[0].rpartition("#")[2])
     if known is None:
         return kind_for(status, message)
-    return kind_for(400, message) if known == "invalid_request" else known
+    if known == "invalid_request":  # a body that is too large is refused under this name, too
+        return kind_for(413 if status == 413 else 400, message)
+    return known
 
 
 def encode_error(failure: Failure, request_id: str) -> ErrorBody:

@@ -16,6 +16,7 @@ REQUEST_ID = "req_1"
     ("status", "name", "shown_status", "shown_type"),
     [
         (400, "ValidationException", 400, "invalid_request_error"),
+        (413, "ValidationException", 413, "request_too_large"),
         (400, "ServiceQuotaExceededException", 429, "rate_limit_error"),
         (403, "AccessDeniedException", 403, "permission_error"),
         (403, "UnrecognizedClientException", 502, "api_error"),
