@@ -316,12 +316,18 @@ class Exchange:
 
     def shown_headers(self, attempt: Try) -> list[tuple[str, str]]:
         """What the client gets to see of the upstream's headers."""
-        return headers.downward(attempt.received)
+        shown = headers.downward(attempt.received)
+        told = self.dialect.answer_headers
+        if told is None:
+            return shown
+        given = {name for name, _ in shown}
+        usage = None if self.call.envelope.stream else attempt.usage
+        return shown + [(name, value) for name, value in told(usage).items() if name not in given]
 
 
 def _without_ids(shown: Mapping[str, str]) -> list[tuple[str, str]]:
     """An error's headers but for the request's ids, which every answer gets from the handler."""
-    return [pair for pair in shown.items() if pair[0] not in ("x-request-id", "request-id")]
+    return [pair for pair in shown.items() if pair[0].lower() not in ("x-request-id", "request-id", "x-amzn-requestid")]
 
 
 class _Deadline:

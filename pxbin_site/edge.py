@@ -59,6 +59,11 @@ def is_anthropic(path: str, fields: Fields) -> bool:
     return "/v1/messages" in path or b"anthropic-version" in fields
 
 
+def is_bedrock(path: str) -> bool:
+    """Whether the caller speaks Bedrock's dialect, also below a path prefix."""
+    return path.startswith("/model/") or (path.endswith(INVOKES) and "/model/" in path and not path.startswith("/api/"))
+
+
 def is_api(path: str) -> bool:
     """Whether programs call this path: they want JSON, also for errors."""
     return path.startswith(("/v1/", "/api/", "/model/")) or path in ("/v1", "/api", "/model") or "/v1/" in path
@@ -69,6 +74,8 @@ def common_headers(path: str, fields: Fields, identity: bytes) -> list[Header]:
     common = [(b"x-request-id", identity), *SECURITY_HEADERS]
     if is_anthropic(path, fields):
         common.append((b"request-id", identity))
+    elif is_bedrock(path):
+        common.append((b"x-amzn-requestid", identity))
     origin = fields.get(b"origin")
     if origin is not None and is_cross_origin(path):
         common += cors(origin)
@@ -153,7 +160,7 @@ def refusal(path: str, fields: Fields, *, status: int, message: str, identity: b
     extra: list[Header] = [(b"content-type", b"application/json")]
     if settings.PXBIN.response_headers and not path.startswith("/api"):
         extra.append((b"x-pxbin-request-id", identity))
-    if path.startswith("/model/") or (path.endswith(INVOKES) and "/model/" in path and not path.startswith("/api/")):
+    if is_bedrock(path):
         kind = BEDROCK_TYPES.get(status, "ValidationException")
         body: object = {"message": message}
         extra.append((b"x-amzn-errortype", kind.encode()))

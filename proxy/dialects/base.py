@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from proxy.canonical import Event, Request, Response
+from proxy.canonical import Event, Request, Response, Usage
 from proxy.errors import Failure
 from proxy.framing.sse import Frame
 from proxy.quirks import DEFAULT, Quirks
@@ -152,6 +152,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         Bytes that mean nothing, for an idle stream.
     ending:
         The frames that end a relayed stream which was complete but for them.
+    answer_headers(usage):
+        Headers by which clients of this dialect are told of an answer, in lower case; ``usage`` is ``None`` while it is not known.
     """
 
     name: str
@@ -174,6 +176,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     encode_error: Callable[[Failure, str], ErrorBody]
     keepalive: bytes = b": keep-alive\n\n"
     ending: tuple[Frame, ...] = ()
+    answer_headers: Callable[[Usage | None], Mapping[str, str]] | None = None
 
 
 def error_object(body: bytes) -> Any:

@@ -145,6 +145,21 @@ def test_boto3_is_answered_whole_and_streamed(gateway: Gateway, model: str) -> N
     assert [events[0]["type"], events[-1]["type"]] == ["message_start", "message_stop"]
 
 
+def test_boto3_is_told_the_tokens_and_an_id_beside_the_body(gateway: Gateway) -> None:
+    runtime = client(gateway, gateway.client_key)
+    whole = runtime.invoke_model(modelId="echo", body=json.dumps(BODY))
+    usage, told = json.loads(whole["body"].read())["usage"], whole["ResponseMetadata"]["HTTPHeaders"]
+    counts = [told[f"x-amzn-bedrock-{side}-token-count"] for side in ("input", "output")]
+    assert counts == [str(usage["input_tokens"]), str(usage["output_tokens"])]
+    stream = runtime.invoke_model_with_response_stream(modelId="echo", body=json.dumps(BODY))
+    assert stream["contentType"] == "application/json"
+    with pytest.raises(ClientError) as caught:
+        runtime.invoke_model(modelId="nosuch", body=json.dumps(BODY))
+    answers = [whole["ResponseMetadata"], stream["ResponseMetadata"], caught.value.response["ResponseMetadata"]]
+    assert len({answer["RequestId"] for answer in answers}) == 3
+    assert all(answer["RequestId"] == answer["HTTPHeaders"]["x-request-id"] for answer in answers)
+
+
 def test_boto3_talks_to_bedrock_through_the_gateway(gateway: Gateway, signed: str) -> None:
     runtime = client(gateway, gateway.client_key)
     assert json.loads(runtime.invoke_model(modelId=signed, body=json.dumps(BODY))["body"].read())["content"] == ANSWER["content"]

@@ -3,7 +3,7 @@
 from proxy.dialects.base import Dialect, Traits
 from proxy.dialects.bedrock.errors import decode_error, encode_error
 from proxy.dialects.bedrock.request import decode_request, encode_request, open_request, opener, patch_request, path
-from proxy.dialects.bedrock.response import decode_response, encode_response, patch_response
+from proxy.dialects.bedrock.response import answer_headers, decode_response, encode_response, patch_response
 from proxy.dialects.bedrock.stream import PING, break_off, decoder, encoder, relay
 from proxy.framing.eventstream import EVENT_STREAM
 
@@ -29,4 +29,5 @@ DIALECT = Dialect(
     decode_error=decode_error,
     encode_error=encode_error,
     keepalive=PING,
+    answer_headers=answer_headers,
 )

@@ -19,13 +19,14 @@ _EFFORTS = frozenset(get_args(Effort))
 _STATE_FIELDS = ("previous_response_id", "prompt", "conversation")
 """Fields that stand for an input kept elsewhere."""
 
+NO_BACKGROUND = "background: background responses are not available at this model's upstream; leave the field out and stream instead"
 _DEMANDS = {
     "previous_response_id": (
         "previous_response_id: stored responses are switched off on this gateway, so earlier turns must be sent again in input; "
         "the operator switches them on by setting PXBIN_RESPONSES_STORE_SECONDS to the seconds that responses are kept"
     ),
     "conversation": "conversation: conversations kept by the server are not available at this model's upstream; send the turns in input",
-    "background": "background: background responses are not available at this model's upstream; leave the field out and stream instead",
+    "background": NO_BACKGROUND,
     "prompt": "prompt: prompt templates kept by the vendor are not available at this model's upstream; send the text in input",
 }
 

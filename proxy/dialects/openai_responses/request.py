@@ -7,10 +7,11 @@ import msgspec
 from proxy import reasoning, wire
 from proxy.dialects.base import Destination
 from proxy.dialects.openai_responses import compaction
-from proxy.dialects.openai_responses.decode import decode_request, open_request
+from proxy.dialects.openai_responses.decode import NO_BACKGROUND, decode_request, open_request
 from proxy.dialects.openai_responses.encode import encode_request
 from proxy.dialects.openai_responses.encode_input import opens, own_fields
 from proxy.dialects.openai_responses.items import CONTINUES, KEEPS, raw_items
+from proxy.errors import ClientMistake
 from proxy.wire import Envelope
 
 __all__ = ["decode_request", "encode_request", "open_request", "patch_request"]
@@ -30,8 +31,14 @@ _SEALED_DECODER = msgspec.json.Decoder(_Sealed)
 
 
 def patch_request(envelope: Envelope, destination: Destination, seal_key: bytes) -> bytes:
-    """The client's body with the upstream's model name and without our carriers; all else as it was."""
+    """The client's body with the upstream's model name and without our carriers; all else as it was.
+
+    Raises :class:`ClientMistake` for a background response that is not streamed: it would be made (and billed) for nobody,
+    because only the upstream could be asked for it later.
+    """
     fields = dict(envelope.fields)
+    if not envelope.stream and bytes(fields.get("background", b"false")) == b"true":
+        raise ClientMistake(NO_BACKGROUND, param="background")
     fields.pop(CONTINUES, None)
     fields.pop(KEEPS, None)
     fields["model"] = msgspec.Raw(wire.encode(destination.model))

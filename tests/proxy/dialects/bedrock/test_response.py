@@ -1,0 +1,27 @@
+"""What an answer tells beside its body."""
+
+import pytest
+
+from proxy.canonical import Usage
+from proxy.dialects.bedrock import DIALECT
+
+
+@pytest.mark.parametrize(
+    ("usage", "told"),
+    [
+        (None, {"content-type": "application/json"}),
+        (Usage(fresh=3, output=2), {"input-token-count": "3", "output-token-count": "2"}),
+        (
+            Usage(fresh=3, cache_read=5, cache_write_5m=1, cache_write_1h=1, output=2),
+            {
+                "input-token-count": "3",
+                "output-token-count": "2",
+                "cache-read-input-token-count": "5",
+                "cache-write-input-token-count": "2",
+            },
+        ),
+    ],
+)
+def test_headers_count_the_tokens(usage: Usage | None, told: dict[str, str]) -> None:
+    assert DIALECT.answer_headers is not None
+    assert DIALECT.answer_headers(usage) == {f"x-amzn-bedrock-{name}": value for name, value in told.items()}
