@@ -103,14 +103,11 @@ class Attempts:
         self._learn(attempt, found, error.failure)
         if not (found.elsewhere and error.retryable):
             raise error
-        if (
-            not (error.answered or error.reconnected)
-            and error.failure.kind in ("connect", "network")
-            and id(target) not in self._reconnected
-        ):
+        unanswered = not error.answered and error.failure.kind in ("connect", "network")
+        if unanswered and not error.reconnected and id(target) not in self._reconnected:
             self._reconnected.add(id(target))
             self._waiting.insert(0, target)
-        elif found.again:
+        elif found.again or unanswered:
             self._again.append(target)
 
     def timed_out(self, failure: Failure) -> None:

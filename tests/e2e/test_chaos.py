@@ -1,6 +1,6 @@
 """Every way in which an upstream misbehaves: what the client sees, how often each upstream is called, what the rows say.
 
-Each case runs for clients of both dialects, whole and streamed; once where nothing else can answer, and once with a second
+Each case runs for clients of every dialect, whole and streamed; once where nothing else can answer, and once with a second
 upstream that is well.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from proxy.framing import eventstream
 from tests.support.fake_upstream import CLOSE, HANG, RESET, FakeUpstream, Loop, Reply, bytes_reply, event, json_reply, sse
 from tests.support.gateway import Gateway
 
@@ -62,14 +63,18 @@ class Case:
     saved: bool = True
     """Whether the healthy upstream is asked."""
     retry_after: str | None = None
+    invoke: int | None = None
+    """What InvokeModel clients see, where it does not follow from what Messages clients do."""
     streamed: bool | None = None
     """Only for streams, or only for whole answers; None for both."""
 
 
+INVOKE = {502: 424, 504: 408, 529: 503}
+"""Bedrock's statuses for a model's bad answer, a timeout and an overload."""
 SQUEEZED = gzip.compress(json.dumps(WELL).encode())
 CASES = {
-    "resets": Case(Reply(instead=RESET), (502, 502), "api_error", calls=2),
-    "closes before the headers": Case(Reply(instead=CLOSE), (502, 502), "api_error", calls=2),
+    "resets": Case(Reply(instead=RESET), (502, 502), "api_error", calls=2, invoke=503),
+    "closes before the headers": Case(Reply(instead=CLOSE), (502, 502), "api_error", calls=2, invoke=503),
     "hangs before the headers": Case(Reply(instead=HANG), (504, 504), "timeout_error"),
     "429": Case(error(429), (429, 429), "rate_limit_error"),
     "429 with Retry-After": Case(error(429, retry_after="7"), (429, 429), "rate_limit_error", retry_after="7"),
@@ -88,20 +93,21 @@ CASES = {
     "half a JSON": Case(plain(b'{"id": "c", "choi'), (502, 502), "api_error"),
     "nothing": Case(plain(b""), (502, 502), "api_error"),
     "200 with an error": Case(json_reply({"error": {"message": "no", "type": "server_error"}}), (502, 502), "api_error"),
-    "truncated gzip": Case(plain(SQUEEZED[:40], content_encoding="gzip"), (502, 502), "api_error"),
+    "truncated gzip": Case(plain(SQUEEZED[:40], content_encoding="gzip"), (502, 502), "api_error", invoke=503),
     "a body that breaks off": Case(
         Reply(200, {"content-type": "application/json", "content-length": "400"}, (b'{"id":', CLOSE), chunked=False),
         (502, 502),
         "api_error",
+        invoke=503,
     ),
     "a body that hangs": Case(
         Reply(200, {"content-type": "application/json", "content-length": "400"}, (b'{"id":', HANG), chunked=False),
         (504, 504),
         "timeout_error",
     ),
-    "an empty stream": Case(sse(), (502, 502), "api_error", streamed=True),
-    "a stream that only opens": Case(sse(OPENED), (502, 502), "api_error", streamed=True),
-    "a stream that breaks off before content": Case(sse(OPENED, 0.05, RESET), (502, 502), "api_error", streamed=True),
+    "an empty stream": Case(sse(), (502, 502), "api_error", streamed=True, invoke=503),
+    "a stream that only opens": Case(sse(OPENED), (502, 502), "api_error", streamed=True, invoke=503),
+    "a stream that breaks off before content": Case(sse(OPENED, 0.05, RESET), (502, 502), "api_error", streamed=True, invoke=503),
     "a stream that hangs before content": Case(sse(OPENED, HANG), (504, 504), "timeout_error", streamed=True),
     "an error event before content": Case(
         sse(OPENED, event({"error": {"message": "no", "type": "server_error"}})), (502, 502), "api_error", streamed=True
@@ -112,7 +118,7 @@ Key = tuple[str, str, bool, bool]
 KEYS: list[Key] = [
     (name, dialect, stream, with_second)
     for name, case in CASES.items()
-    for dialect in ("messages", "chat")
+    for dialect in ("messages", "chat", "responses", "invoke")
     for stream in (False, True)
     for with_second in (False, True)
     if case.streamed is None or case.streamed is stream
@@ -126,12 +132,31 @@ def gateway():
         yield running
 
 
+def request_of(dialect: str, model: str, *, stream: bool) -> tuple[str, dict[str, Any]]:
+    """The path and the body of a request in a client's dialect."""
+    if dialect == "responses":
+        return "/v1/responses", {"model": model, "stream": stream, "input": HELLO}
+    if dialect == "invoke":
+        path = f"/model/{model}/invoke" + ("-with-response-stream" if stream else "")
+        return path, {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 99, "messages": HELLO}
+    path = {"messages": "/v1/messages", "chat": "/v1/chat/completions"}[dialect]
+    return path, {"model": model, "max_tokens": 99, "stream": stream, "messages": HELLO}
+
+
+def said_in_events(content: bytes) -> str:
+    """The text of a stream of AWS events that hold Anthropic's."""
+    reader, said = eventstream.Reader(), []
+    for frame in [*reader.feed(content), *reader.close()]:
+        told = json.loads(frame.data)
+        said.append(told.get("delta", {}).get("text", ""))
+    return "".join(said)
+
+
 class Asked:
     """One request to the gateway, its answer and its row."""
 
     def __init__(self, gateway: Gateway, model: str, dialect: str, *, stream: bool, **headers: str) -> None:
-        path = {"messages": "/v1/messages", "chat": "/v1/chat/completions"}[dialect]
-        body = {"model": model, "max_tokens": 99, "stream": stream, "messages": HELLO}
+        path, body = request_of(dialect, model, stream=stream)
         self.answer = gateway.http.post(gateway.url + path, headers={**gateway.client_headers, **headers}, json=body, timeout=30)
         self._gateway = gateway
         self._model = model
@@ -146,11 +171,18 @@ class Asked:
         """Everything that the model said."""
         if self.answer.headers["content-type"] == "application/json":
             value = self.answer.json()
+            if "output" in value:
+                return str(value["output"][0]["content"][0]["text"])
             return str(value["content"][0]["text"] if "content" in value else value["choices"][0]["message"]["content"])
+        if self.answer.headers["content-type"].startswith("application/vnd.amazon"):
+            return said_in_events(self.answer.content)
         said = []
         for line in self.answer.text.splitlines():
             if line.startswith("data: {"):
                 value = json.loads(line[6:])
+                if isinstance(value.get("delta"), str):
+                    said.append(value["delta"] if value["type"] == "response.output_text.delta" else "")
+                    continue
                 delta = value.get("delta") or next((choice["delta"] for choice in value.get("choices", ())), {})
                 said.append(delta.get("text") or delta.get("content") or "")
         return "".join(said)
@@ -184,7 +216,8 @@ class Run:
         model = two(gateway, self._sick, self._well) if with_second else named(self._sick, gateway)
         self.asked = Asked(gateway, model, self.dialect, stream=self.stream)
         self.calls = (len(self._sick.requests), len(self._well.requests))
-        self.status = self.case.status[self.dialect == "chat"]
+        messages, chat = self.case.status
+        self.status = {"messages": messages, "invoke": self.case.invoke or INVOKE.get(messages, messages)}.get(self.dialect, chat)
 
     def stop(self) -> None:
         self._sick.stop()

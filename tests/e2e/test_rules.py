@@ -1,0 +1,250 @@
+"""Routing's rules where they are easily read in two ways, each with a real gateway (docs/routing.md says them all)."""
+
+import json
+import time
+import uuid
+from collections import Counter
+
+import httpx
+import pytest
+
+from tests.e2e.test_chaos import OPENED, WELL, answering, chunk, error, named, two
+from tests.e2e.test_routing import ask, change_model, credentials_of, keys_of, upstream_of, with_keys
+from tests.support.fake_upstream import CLOSE, HANG, Reply, json_reply, sse
+from tests.support.gateway import Gateway
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    with Gateway.started(PXBIN_CB_FAILURE_THRESHOLD="1000", PXBIN_KEY_COOLDOWN_SECONDS="7.5") as running:
+        yield running
+
+
+def row_of(gateway, name):
+    (row,) = gateway.logs(1, model=name)
+    return gateway.api("GET", f"/logs/{row['id']}")
+
+
+# Cooldowns
+
+
+def test_even_when_the_whole_upstream_cools_its_other_keys_are_tried_in_the_same_request(gateway, upstream):
+    name = with_keys(gateway, upstream, "k1", "k2", "k3", cooldown_seconds=60)
+    limited = error(429, "organization rate limit reached", retry_after="30")
+    upstream.otherwise(lambda request: answering(request) if request.header("authorization") == "Bearer k3" else limited)
+    assert (ask(gateway, name).answer.status_code, keys_of(upstream)) == (200, ["k1", "k2", "k3"])
+
+
+def test_a_limited_key_still_serves_another_route(gateway, upstream, second_upstream):
+    """A 429 is about the key on its route: the same key goes on with another model."""
+    name = two(gateway, upstream, second_upstream, cooldown_seconds=60)
+    other = f"{name}-other"
+    gateway.api("POST", "/models", json={"name": other, "upstream_id": upstream_of(gateway, name)})
+    upstream.reply(error(429))
+    upstream.otherwise(answering)
+    second_upstream.otherwise(answering)
+    assert [ask(gateway, each).answer.status_code for each in (name, name, other)] == [200] * 3
+    assert (len(upstream.requests), len(second_upstream.requests)) == (2, 2)
+
+
+def test_a_models_cooldown_is_in_the_place_of_its_upstreams_and_may_be_a_fraction(gateway, upstream):
+    name = with_keys(gateway, upstream, "k1", "k2", cooldown_seconds=60)
+    change_model(gateway, name, cooldown_seconds=0.4)
+    upstream.reply(error(429))
+    upstream.otherwise(answering)
+    ask(gateway, name)
+    assert credentials_of(gateway, name)[0]["cooling_until"]
+    time.sleep(0.5)
+    assert credentials_of(gateway, name)[0]["cooling_until"] is None
+
+
+def test_cooling_until_is_the_latest_end_of_the_keys_cooldowns(gateway, upstream):
+    name = with_keys(gateway, upstream, "k1", cooldown_seconds=60)
+    gateway.api("POST", "/models", json={"name": f"{name}-2", "upstream_id": upstream_of(gateway, name)})
+    upstream.reply(error(429, retry_after="500"), error(429, retry_after="5"))
+    for model in (name, f"{name}-2"):
+        ask(gateway, model)
+    (row,) = credentials_of(gateway, name)
+    left = time.mktime(time.strptime(row["cooling_until"][:19], "%Y-%m-%dT%H:%M:%S")) - time.mktime(time.gmtime())
+    assert 450 < left <= 500
+
+
+def test_new_upstreams_have_the_cooldown_of_the_setting(gateway, upstream):
+    named(upstream, gateway, cooldown_seconds=3)
+    made = gateway.api("POST", "/upstreams", json={"name": f"u-{uuid.uuid4().hex}", "base_url": upstream.url})
+    assert made["cooldown_seconds"] == 7.5
+    assert {row["cooldown_seconds"] for row in gateway.api("GET", "/upstreams") if row["name"].startswith("echo")} == {7.5}  # first run
+
+
+# What is tried again, and where
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_the_clients_mistake_cools_nothing_and_goes_nowhere_else(gateway, upstream, second_upstream, status):
+    name = two(gateway, upstream, second_upstream, cooldown_seconds=60, max_retries=3, retry_base_delay_ms=1)
+    upstream.otherwise(error(status))
+    for _ in range(2):
+        assert ask(gateway, name).answer.status_code == {422: 400}.get(status, status)
+    assert (len(upstream.requests), len(second_upstream.requests)) == (2, 0)
+    assert [row["cooling_until"] for row in credentials_of(gateway, name)] == [None]
+
+
+@pytest.mark.parametrize("again", [error(429), error(503), Reply(instead=CLOSE)], ids=["429", "503", "no answer"])
+def test_retries_are_for_429_503_and_failed_connections(gateway, upstream, again):
+    name = named(upstream, gateway, max_retries=2, retry_base_delay_ms=20)
+    upstream.reply(again, again)
+    upstream.otherwise(answering)
+    assert (ask(gateway, name).answer.status_code, len(upstream.requests)) == (200, 3)
+
+
+def test_nothing_is_tried_again_once_a_word_has_come(gateway, upstream, second_upstream):
+    """The upstream has worked and bills it."""
+    name = two(gateway, upstream, second_upstream, max_retries=3, retry_base_delay_ms=1)
+    upstream.otherwise(sse(OPENED, chunk({"content": "one"}), 0.05, CLOSE))
+    asked = ask(gateway, name, stream=True)
+    assert (asked.text, len(upstream.requests), len(second_upstream.requests)) == ("one", 1, 0)
+    row = row_of(gateway, name)
+    assert (row["outcome"], row["usage_estimated"], [each["outcome"] for each in row["tries"]]) == ("failed", True, ["failed"])
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("hedged", [False, True], ids=["one by one", "raced"])
+def test_what_runs_when_the_time_is_over_has_failed(gateway, upstream, second_upstream, stream, hedged):
+    name = two(gateway, upstream, second_upstream, first_byte_timeout_seconds=30)
+    change_model(gateway, name, timeout_seconds=0.6, hedge_after_ms=100 if hedged else None)
+    for each in (upstream, second_upstream):
+        each.otherwise(Reply(instead=HANG))
+    assert ask(gateway, name, stream=stream).answer.status_code == 504
+    tries = row_of(gateway, name)["tries"]
+    assert [(each["outcome"], each["error_type"]) for each in tries] == [("failed", "timeout")] * (2 if hedged else 1)
+
+
+# What the log says
+
+
+def test_a_single_attempt_is_written_down_with_its_key(gateway, upstream):
+    name = with_keys(gateway, upstream, "k1")
+    upstream.otherwise(answering)
+    ask(gateway, name)
+    row = row_of(gateway, name)
+    (key,) = credentials_of(gateway, name)
+    (only,) = row["tries"]
+    assert (only["credential_id"], only["upstream_name"], only["status_code"], only["outcome"]) == (key["id"], name, 200, "finished")
+    assert (only["input_tokens"], only["output_tokens"], only["cost_usd"]) == (row["input_tokens"], row["output_tokens"], row["cost_usd"])
+    assert row["routing"] is None
+
+
+def test_every_candidate_that_was_left_out_or_put_back_is_told_with_the_reason(gateway, upstream, second_upstream):
+    name = two(gateway, upstream, second_upstream, capabilities={"tools": False}, cooldown_seconds=60)
+    model = next(row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name)
+    off = gateway.add_upstream(upstream, name=f"{name}-off")
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": off, "is_active": False})
+    small = gateway.add_upstream(upstream, name=f"{name}-small")
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": small, "context_window": 10})
+    cold = gateway.add_upstream(upstream, name=f"{name}-cold", priority=1)
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": cold, "priority": 1})
+    gateway.api("PATCH", f"/models/{model['id']}", json={"fallbacks": ["nobody"]})
+    upstream.otherwise(error(429, retry_after="60"))
+    second_upstream.otherwise(answering)
+    tools = [{"name": "look", "input_schema": {"type": "object"}}]
+    body = {"model": name, "max_tokens": 9, "tools": tools, "messages": [{"role": "user", "content": "word " * 40}]}
+    for _ in range(2):
+        assert gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body).status_code == 200
+    newest, _ = gateway.logs(2, model=name)
+    told = {skip.get("upstream", skip["model"]): skip["skipped"] for skip in gateway.api("GET", f"/logs/{newest['id']}")["routing"]}
+    assert told[name] == "takes no tools"
+    assert told[f"{name}-off"] == "the route is switched off"
+    assert told[f"{name}-small"].endswith("tokens do not fit 10")
+    assert told[f"{name}-cold"].startswith("cooling for ")
+    assert told["nobody"] == "no such model, or it is switched off"
+
+
+# Which one comes first
+
+
+def upstreams_of(gateway, name, number):
+    """How often each upstream was the first choice of so many sessions."""
+    for _ in range(number):
+        assert ask(gateway, name).answer.status_code == 200
+    return Counter(row["upstream_name"].removeprefix(name) or "first" for row in gateway.logs(number, model=name))
+
+
+def equal_pair(gateway, upstream, second_upstream, *, weights=(1, 1), **fields):
+    name = named(upstream, gateway)
+    (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name]
+    (route,) = gateway.api("GET", "/routes", params={"model_id": model["id"]})
+    gateway.api("PATCH", f"/routes/{route['id']}", json={"weight": weights[0]})
+    other = gateway.add_upstream(second_upstream, name=f"{name}-b")
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other, "weight": weights[1]})
+    change_model(gateway, name, **fields)
+    upstream.otherwise(answering)
+    second_upstream.otherwise(answering)
+    return name
+
+
+def test_priority_takes_the_heavier_one_every_time(gateway, upstream, second_upstream):
+    assert upstreams_of(gateway, equal_pair(gateway, upstream, second_upstream, weights=(1, 2)), 10) == {"-b": 10}
+
+
+def test_round_robin_takes_each_in_turn(gateway, upstream, second_upstream):
+    name = equal_pair(gateway, upstream, second_upstream, strategy="round_robin")
+    assert upstreams_of(gateway, name, 20) == {"first": 10, "-b": 10}
+
+
+def test_weighted_draws_by_weight(gateway, upstream, second_upstream):
+    name = equal_pair(gateway, upstream, second_upstream, weights=(3, 1), strategy="weighted")
+    assert 95 <= upstreams_of(gateway, name, 160)["first"] <= 143  # 120 is meant; four standard deviations are 22
+
+
+def test_latency_takes_the_faster_one_once_it_knows_both(gateway, upstream, second_upstream):
+    name = equal_pair(gateway, upstream, second_upstream, strategy="latency")
+    upstream.otherwise(sse(0.3, OPENED, chunk({"content": "well"}), chunk({}, "stop")))
+    second_upstream.otherwise(sse(OPENED, chunk({"content": "well"}), chunk({}, "stop")))
+    for _ in range(10):
+        assert ask(gateway, name, stream=True).text == "well"
+    assert (len(upstream.requests), len(second_upstream.requests)) == (1, 9)
+
+
+def test_a_session_goes_on_with_its_upstream_and_key_whatever_the_strategy(gateway, upstream, second_upstream):
+    name = equal_pair(gateway, upstream, second_upstream, strategy="round_robin")
+    for _ in range(9):
+        ask(gateway, name, **{"x-claude-code-session-id": name})
+    assert sorted((len(upstream.requests), len(second_upstream.requests))) == [0, 9]
+
+
+# Below a prefix
+
+
+def test_a_model_below_a_prefix_is_reached_and_listed_only_there(gateway, upstream):
+    name = named(upstream, gateway)
+    change_model(gateway, name, path_prefix=f"/{name}")
+    upstream.otherwise(json_reply(WELL))
+    body = {"model": name, "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+
+    def names(prefix):
+        return [each["id"] for each in httpx.get(f"{gateway.url}{prefix}/v1/models", headers=gateway.client_headers).json()["data"]]
+
+    def status(prefix):
+        return httpx.post(f"{gateway.url}{prefix}/v1/messages", headers=gateway.client_headers, json=body).status_code
+
+    assert ([status(""), status(f"/{name}")], names(f"/{name}"), name in names("")) == ([404, 200], [name], False)
+
+
+# Headers of errors
+
+
+REFUSED = (
+    ("POST", "/v1/messages", 401),
+    ("POST", "/v1/messages/count_tokens", 401),
+    ("POST", "/v1/embeddings", 401),
+    ("POST", "/model/x/invoke", 403),
+    ("GET", "/v1/models", 401),
+    ("POST", "/v1/nothing", 404),
+    ("GET", "/v1/messages", 405),
+)
+
+
+@pytest.mark.parametrize(("method", "path", "status"), REFUSED)
+def test_errors_carry_the_requests_id_too(gateway, method, path, status):
+    answer = httpx.request(method, gateway.url + path, headers={"x-request-id": "mine"}, content=json.dumps({"model": "x"}))
+    assert (answer.status_code, answer.headers["x-pxbin-request-id"]) == (status, "mine")
