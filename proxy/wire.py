@@ -20,6 +20,7 @@ _ESCAPE = re.compile(rb"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-
 _UNICODE_ESCAPE = re.compile(r"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)")
 _ALWAYS_ESCAPED = '"\\'
 _PATH = re.compile(r" - at `(?P<path>[^`]*)`$")
+_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _MAP_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _STRING_DECODER = msgspec.json.Decoder(str)
 
@@ -76,10 +77,14 @@ def _located(error: msgspec.ValidationError, at: str) -> tuple[str, str]:
     """The words of a validation error, and where: ``$.messages[0].content`` becomes ``messages.0.content`` below ``at``."""
     text = str(error)
     match = _PATH.search(text)
-    if match is None:
-        return text, at
-    steps = match["path"].removeprefix("$").replace("[...]", "").replace("[", ".").replace("]", "").strip(".")
-    return text[: match.start()], f"{at}.{steps}".strip(".") if steps else at
+    words, path = text if match is None else text[: match.start()], at
+    if match is not None:
+        steps = match["path"].removeprefix("$").replace("[...]", "").replace("[", ".").replace("]", "").strip(".")
+        path = f"{at}.{steps}".strip(".")
+    missing = _MISSING.fullmatch(words)
+    if missing is not None:
+        return "Field required", f"{path}.{missing['name']}".strip(".")
+    return words, path
 
 
 def open_object(body: bytes) -> dict[str, msgspec.Raw]:

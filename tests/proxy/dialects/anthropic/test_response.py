@@ -196,7 +196,7 @@ class TestNoAnswers:
             (b"<html>", "The upstream's answer is not a message that can be read"),
             (b"[]", "The upstream's answer is not a message that can be read"),
             (b'{"content":[{"type":"text","text":5}]}', "The upstream's answer is not a message that can be read (content.0.text)"),
-            (b'{"content":[{}]}', "The upstream's answer is not a message that can be read (content.0)"),
+            (b'{"content":[{}]}', "The upstream's answer is not a message that can be read (content.0.type)"),
         ],
     )
     def test_are_failures(self, body: bytes, message: str) -> None:

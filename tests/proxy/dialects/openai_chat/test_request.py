@@ -594,7 +594,7 @@ def test_a_body_whose_fields_were_changed_is_read_anew() -> None:
         (b"", None),
         (b"[]", None),
         (b"{", None),
-        (b'{"messages":[{"role":"user","content":"x"}]}', None),
+        (b'{"messages":[{"role":"user","content":"x"}]}', "model"),
         (b'{"model":1,"messages":[{"role":"user","content":"x"}]}', "model"),
         (b'{"model":"","messages":[{"role":"user","content":"x"}]}', "model"),
         (b'{"model":"m","messages":{}}', "messages"),
