@@ -18,16 +18,17 @@ Clock = Callable[[], float]
 
 
 class _Bucket:
-    """A minute's allowance that fills up steadily. It may be overdrawn by what is only known afterwards (tokens)."""
+    """An allowance that fills up steadily: a minute's, or ``rate`` a second. What is only known afterwards may overdraw it."""
 
-    def __init__(self, size: int, now: float) -> None:
+    def __init__(self, size: int, now: float, *, rate: float | None = None) -> None:
         self.size = size
+        self._rate = size / 60.0 if rate is None else rate
         self._level = float(size)
         self._at = now
 
     def level(self, now: float) -> float:
         """What is left."""
-        self._level = min(float(self.size), self._level + (now - self._at) * self.size / 60.0)
+        self._level = min(float(self.size), self._level + (now - self._at) * self._rate)
         self._at = now
         return self._level
 
@@ -37,7 +38,7 @@ class _Bucket:
 
     def seconds_until(self, amount: float, now: float) -> float:
         """How long until ``amount`` is there; 0 when it is."""
-        return max(0.0, (amount - self.level(now)) * 60.0 / self.size)
+        return max(0.0, (amount - self.level(now)) / self._rate)
 
 
 class Lease:
@@ -60,10 +61,17 @@ UNLIMITED = Lease(None, None)
 
 
 class Limiter:
-    """The limits of all keys in one process."""
+    """The limits of all keys in one process.
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
+    ``rps``: requests per second of each key, whatever limits of its own it has; 0 is no limit. ``burst``: how many at once, if
+    none were sent for a while; 0 is twice the rate.
+    """
+
+    def __init__(self, clock: Clock = time.monotonic, *, rps: float = 0.0, burst: int = 0) -> None:
         self._clock = clock
+        self._rps = rps
+        self._burst = burst or max(1, math.ceil(2 * rps))
+        self._seconds: dict[str, _Bucket] = {}
         self._requests: dict[str, _Bucket] = {}
         self._tokens: dict[str, _Bucket] = {}
         self._running: dict[str, int] = {}
@@ -71,23 +79,35 @@ class Limiter:
 
     def check(self, key: Key) -> Lease:
         """A lease, or :class:`~proxy.errors.ClientMistake` of kind ``rate_limit`` with the header ``retry-after``."""
-        if key.rate_limit is None and key.token_limit is None and key.concurrency_limit is None:
+        if key.rate_limit is None and key.token_limit is None and key.concurrency_limit is None and not self._rps:
             return UNLIMITED
         now = self._clock()
+        second = self._second(key, now)
         requests = _bucket(self._requests, key.id, key.rate_limit, now)
         tokens = _bucket(self._tokens, key.id, key.token_limit, now)
         running = self._running.get(key.id, 0)
         if key.concurrency_limit is not None and running >= key.concurrency_limit:
             raise _refusal(f"This key may have {key.concurrency_limit} requests running at once", 1.0)
+        if second is not None and (wait := second.seconds_until(1.0, now)):
+            raise _refusal(f"A key may send {self._rps:g} requests per second here", wait)
         if requests is not None and (wait := requests.seconds_until(1.0, now)):
             raise _refusal(f"This key may send {requests.size} requests per minute", wait)
         if tokens is not None and (wait := tokens.seconds_until(1.0, now)):
             raise _refusal(f"This key may use {tokens.size} tokens per minute", wait)
-        if requests is not None:
-            requests.take(1.0)
+        for bucket in (second, requests):
+            if bucket is not None:
+                bucket.take(1.0)
         self._running[key.id] = running + 1
         self._sweep(now)
         return Lease(self, key)
+
+    def _second(self, key: Key, now: float) -> _Bucket | None:
+        """What the gateway allows every key; nobody's requests (without a key) are not counted together."""
+        if not self._rps or not key.id:
+            return None
+        if key.id not in self._seconds:
+            self._seconds[key.id] = _Bucket(self._burst, now, rate=self._rps)
+        return self._seconds[key.id]
 
     def settle(self, key: Key, tokens: int) -> None:
         """A request of ``key`` has ended."""
@@ -104,7 +124,7 @@ class Limiter:
         if now - self._swept < SWEEP_SECONDS:
             return
         self._swept = now
-        for buckets in (self._requests, self._tokens):
+        for buckets in (self._requests, self._tokens, self._seconds):
             for key_id in [key_id for key_id, bucket in buckets.items() if bucket.level(now) >= bucket.size]:
                 del buckets[key_id]
 
@@ -125,6 +145,12 @@ def _refusal(message: str, wait: float) -> ClientMistake:
 
 
 _limiter = Limiter()
+
+
+def start(limiter: Limiter) -> None:
+    """Make a limiter the one of this process."""
+    global _limiter  # noqa: PLW0603  (one for each process, set where the process is wired)
+    _limiter = limiter
 
 
 def check(key: Key) -> Lease:

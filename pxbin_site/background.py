@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 logger = logging.getLogger("pxbin.background")
@@ -29,11 +29,10 @@ LINE = 0
 class Child:
     """One `manage.py` command in a process of its own."""
 
-    def __init__(self, *words: str, pass_fds: tuple[int, ...] = (), variables: Mapping[str, str] | None = None, held: bool = False) -> None:
-        """`variables` are added to its environment. `held`: it loads what it needs and then waits for :meth:`release`."""
+    def __init__(self, *words: str, pass_fds: tuple[int, ...] = (), held: bool = False) -> None:
+        """`held`: it loads what it needs and then waits for :meth:`release`."""
         self.words = words
         self._pass_fds = pass_fds
-        self._environment = {**os.environ, **(variables or {})}
         self._released = not held
         self._stopping = threading.Event()
         self._starting = threading.Lock()
@@ -50,7 +49,6 @@ class Child:
                 stdin=theirs.fileno(),
                 start_new_session=True,
                 pass_fds=self._pass_fds,
-                env=self._environment,
             )
             theirs.close()
             if self._released:

@@ -13,7 +13,7 @@ TAG = "pxbin"
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Every warning about the settings."""
     config: Config = settings.PXBIN
-    return [*_unknown_variables(config), *_separate_memories(config), *_nobody_works(config)]
+    return [*_unknown_variables(config), *_separate_memories(config), *_nobody_works(config), *_not_yet(config)]
 
 
 def _unknown_variables(config: Config) -> list[CheckMessage]:
@@ -33,6 +33,13 @@ def _separate_memories(config: Config) -> list[CheckMessage]:
             id="pxbin.W002",
         )
     ]
+
+
+def _not_yet(config: Config) -> list[CheckMessage]:
+    if not config.metrics_enabled:
+        return []
+    hint = "Counts are at /health/detailed, and every request has a row in the log."
+    return [Warning(f"{env_name('metrics_enabled')} has no effect: there is no /metrics yet.", hint=hint, id="pxbin.W004")]
 
 
 def _nobody_works(config: Config) -> list[CheckMessage]:

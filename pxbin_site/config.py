@@ -74,8 +74,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit_burst: int = 0
     cb_failure_threshold: int = 5
     cb_timeout_seconds: float = 30.0
-    retry_max_attempts: int = 3
-    retry_base_delay_ms: int = 100
+    # Of new upstreams, as the cooldown below. One attempt: clients repeat by themselves, and other upstreams are asked first.
+    retry_max_attempts: int = 1
+    retry_base_delay_ms: int = 1000
     # How long a stream's status waits for the first meaningful event; then 200, the opening event and keep-alives go out.
     hold_seconds: float = 10.0
     key_cooldown_seconds: float = 60.0
@@ -99,6 +100,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str = "json"
     log_level: str = "info"
     metrics_enabled: bool = False
+    # Whether health checks and discovery may call link-local and metadata addresses.
+    allow_link_local: bool = False
 
     # What was found in the environment beside settings.
     provider_keys: dict[str, str] = {}
@@ -153,7 +156,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "rate_limit_burst": _COUNT,
     "cb_failure_threshold": _COUNT,
     "cb_timeout_seconds": _SECONDS,
-    "retry_max_attempts": _COUNT,
+    "retry_max_attempts": _AT_LEAST_ONE,
     "retry_base_delay_ms": _COUNT,
     "hold_seconds": _SECONDS,
     "key_cooldown_seconds": _SECONDS,
@@ -173,6 +176,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "log_format": readers.one_of(LOG_FORMATS),
     "log_level": readers.one_of(LOG_LEVELS),
     "metrics_enabled": readers.boolean,
+    "allow_link_local": readers.boolean,
 }
 # Read before the others, because they say where the others are.
 CONFIG_PATH = f"{PREFIX}CONFIG_PATH"

@@ -22,6 +22,12 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+def set_level(level: str | None) -> None:
+    """Log as much as an argument asks for; without one, as much as the settings say."""
+    if level:
+        logging.getLogger().setLevel(level.upper())
+
+
 def logging_config(*, log_format: str, log_level: str) -> dict[str, Any]:
     """The `LOGGING` setting. Chatty libraries are kept at warnings, whatever our own level is.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts import keys, revisions
+from accounts import keys, limits, revisions
 from accounts.revisions import Watcher
 from billing import journal, prices
 from proxy.echo.transport import SCHEME, EchoTransport
@@ -43,6 +43,7 @@ class Wiring:
         if config.redis_url:
             self._sharing = _sharing(config.redis_url, known)
             await self._sharing.start()
+        limits.start(limits.Limiter(rps=config.rate_limit_rps, burst=config.rate_limit_burst))
         revisions.listen("prices", prices.refresh)
         client.mount(SCHEME, EchoTransport())
         await asyncio.to_thread(self._watcher.start)

@@ -6,6 +6,8 @@ import asyncio
 import ipaddress
 import socket
 
+from django.conf import settings
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 REFUSED = tuple(
@@ -40,11 +42,12 @@ def is_refused(address: Address) -> bool:
 async def addresses_of(host: str, port: int, *, allow_link_local: bool = False) -> list[str]:
     """The addresses of a host, to be called as they are: a second look-up could answer otherwise.
 
-    Raises :class:`RefusedAddress` when one of them must not be called, and ``OSError`` when there is none.
+    Raises :class:`RefusedAddress` when one of them must not be called, and ``OSError`` when there is none. The setting
+    ``PXBIN_ALLOW_LINK_LOCAL`` allows all.
     """
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    if not allow_link_local:
+    if not (allow_link_local or settings.PXBIN.allow_link_local):
         for address in addresses:
             if is_refused(ipaddress.ip_address(address.partition("%")[0])):
                 raise RefusedAddress(f"{host} is a link-local or metadata address ({address}), which pxbin does not call")

@@ -117,6 +117,16 @@ def cooldown_seconds() -> float:
     return float(settings.PXBIN.key_cooldown_seconds)
 
 
+def max_retries() -> int:
+    """The same for repeats after the first attempt: ``PXBIN_RETRY_MAX_ATTEMPTS`` counts that one, too."""
+    return int(settings.PXBIN.retry_max_attempts) - 1
+
+
+def retry_base_delay_ms() -> int:
+    """The same for the pause before the first repeat: ``PXBIN_RETRY_BASE_DELAY_MS``."""
+    return int(settings.PXBIN.retry_base_delay_ms)
+
+
 SECONDS = (MinValueValidator(0.0),)
 SOME_SECONDS = (MinValueValidator(0.001),)
 
@@ -150,8 +160,8 @@ class Upstream(Revised):
     connect_timeout_seconds = models.FloatField(default=10.0, validators=SOME_SECONDS)
     first_byte_timeout_seconds = models.FloatField(default=300.0, validators=SOME_SECONDS, help_text="Until the answer begins.")
     idle_timeout_seconds = models.FloatField(default=120.0, validators=SOME_SECONDS, help_text="Between two pieces of an answer.")
-    max_retries = models.PositiveSmallIntegerField(default=0, help_text="Repeats after 429, 503 and failed connections.")
-    retry_base_delay_ms = models.PositiveIntegerField("retry base delay (ms)", default=1000)
+    max_retries = models.PositiveSmallIntegerField(default=max_retries, help_text="Repeats after 429, 503 and failed connections.")
+    retry_base_delay_ms = models.PositiveIntegerField("retry base delay (ms)", default=retry_base_delay_ms)
     cooldown_seconds = models.FloatField(
         default=cooldown_seconds, validators=SECONDS, help_text="How long a failing credential rests. 0: not at all."
     )

@@ -4,6 +4,7 @@ import json
 import re
 import uuid
 
+import msgspec
 import pytest
 
 from accounts.keys import WRONG_KIND, hash_of
@@ -24,11 +25,7 @@ def script() -> Management:
 
 @pytest.fixture
 def bootstrapping(settings) -> None:
-    settings.PXBIN = settings.PXBIN.__class__(**{**_fields(settings.PXBIN), "management_bootstrap_key": SECRET})
-
-
-def _fields(config):
-    return {name: getattr(config, name) for name in config.__struct_fields__}
+    settings.PXBIN = msgspec.structs.replace(settings.PXBIN, management_bootstrap_key=SECRET)
 
 
 # --- who may ask -------------------------------------------------------------------------------------------------------

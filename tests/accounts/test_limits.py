@@ -89,3 +89,26 @@ def test_memory_does_not_grow_with_keys_that_have_gone(limiter, clock):
     clock.now += 61.0
     limiter.check(Key(id="last", rate_limit=10)).release()
     assert (len(limiter._requests), len(limiter._tokens), len(limiter._running)) == (1, 0, 0)
+
+
+def test_the_gateway_may_limit_every_key_by_the_second(clock):
+    limiter = Limiter(clock, rps=2.0)
+    unlimited, limited = Key(id="a"), Key(id="b", rate_limit=1)
+    for _ in range(4):  # twice the rate at once
+        limiter.check(unlimited).release()
+    assert refusal(limiter, unlimited) == ("rate_limit", "A key may send 2 requests per second here", {"retry-after": "1"})
+    clock.now += 0.5
+    limiter.check(unlimited).release()
+    assert refusal(limiter, unlimited)[0] == "rate_limit"
+    limiter.check(limited).release()
+    assert refusal(limiter, limited)[1] == "This key may send 1 requests per minute"
+    limiter.check(Key(id="")).release()
+
+
+def test_a_burst_may_be_smaller_than_the_rate(clock):
+    limiter = Limiter(clock, rps=10.0, burst=1)
+    limiter.check(Key(id="a")).release()
+    assert refusal(limiter, Key(id="a"))[0] == "rate_limit"
+    clock.now += 61.0
+    limiter.check(Key(id="b")).release()
+    assert list(limiter._seconds) == ["b"]

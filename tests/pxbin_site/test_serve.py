@@ -91,7 +91,7 @@ def test_arguments_win_over_settings_and_start_is_ignored():
     with Gateway.started("start", "--host", "127.0.0.1", "--port", str(port), "--log-level", "debug") as gateway:
         assert gateway.url == f"http://127.0.0.1:{port}"
         assert ask(gateway).status_code == 200
-        assert {child.environ()["PXBIN_LOG_LEVEL"] for child in psutil.Process(gateway.process.pid).children()} == {"debug"}
+        assert {child.cmdline()[-1] for child in psutil.Process(gateway.process.pid).children()} == {"--log-level=debug"}
 
 
 def test_all_that_is_written_is_in_the_data_directory(gateway):

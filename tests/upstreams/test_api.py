@@ -2,6 +2,7 @@
 
 import uuid
 
+import msgspec
 import pytest
 
 from tests.support.management import Management
@@ -111,3 +112,10 @@ def test_addresses_of_clouds_metadata_are_not_called(script):
     found = script.ask("POST", "/upstreams/health-check", {"base_url": "http://169.254.169.254", "api_key": "k"})
     assert (found.status, found.data["healthy"], found.data["models_found"]) == (200, False, 0)
     assert "does not call" in found.data["error"]
+
+
+def test_new_upstreams_repeat_as_the_settings_say(script, settings):
+    before = script.made("/upstreams", name="before", base_url="http://x")
+    settings.PXBIN = msgspec.structs.replace(settings.PXBIN, retry_max_attempts=3, retry_base_delay_ms=100)
+    after = script.made("/upstreams", name="after", base_url="http://x")
+    assert [(made["max_retries"], made["retry_base_delay_ms"]) for made in (before, after)] == [(0, 1000), (2, 100)]

@@ -1,5 +1,6 @@
 import ipaddress
 
+import msgspec
 import pytest
 
 from upstreams.guard import RefusedAddress, addresses_of, is_refused
@@ -37,3 +38,8 @@ async def test_however_the_address_is_written(host):
 
 async def test_a_host_is_called_at_the_addresses_that_were_looked_at():
     assert "127.0.0.1" in await addresses_of("localhost", 80)
+
+
+async def test_an_operator_may_allow_them(settings):
+    settings.PXBIN = msgspec.structs.replace(settings.PXBIN, allow_link_local=True)
+    assert await addresses_of("169.254.169.254", 80) == ["169.254.169.254"]

@@ -14,7 +14,8 @@ from django.db import DatabaseError
 from pxbin_site import firstrun
 from pxbin_site.background import Child
 from pxbin_site.checks import TAG
-from pxbin_site.config import LOG_LEVELS, Config, env_name
+from pxbin_site.config import LOG_LEVELS, Config
+from pxbin_site.logs import set_level
 from upstreams import credentials, vault
 
 logger = logging.getLogger("pxbin.serve")
@@ -42,10 +43,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare, then serve."""
         config: Config = settings.PXBIN
-        self.variables = {}
-        if options["log_level"]:
-            logging.getLogger().setLevel(options["log_level"].upper())
-            self.variables[env_name("log_level")] = options["log_level"]
+        set_level(options["log_level"])
+        self.passed_on = (f"--log-level={options['log_level']}",) if options["log_level"] else ()
         self.check(tags=[TAG])
         from pxbin_site import server  # installs the reactor
 
@@ -67,7 +66,7 @@ class Command(BaseCommand):
 
     def _worker(self, config: Config) -> list[Child]:
         """Celery's process, if there shall be one: it loads while we prepare the database, and begins when that is done."""
-        return [Child("work", "--with-parent", variables=self.variables, held=True)] if config.celery else []
+        return [Child("work", "--with-parent", *self.passed_on, held=True)] if config.celery else []
 
     def _prepare(self, config: Config) -> None:
         """Bring the database up to date and tell the operator what was made."""
@@ -92,7 +91,7 @@ class Command(BaseCommand):
         listening.set_inheritable(True)
         descriptor = listening.fileno()
         for _ in range(config.web_processes - 1):
-            self.children.insert(0, Child("web", f"--fd={descriptor}", pass_fds=(descriptor,), variables=self.variables))
+            self.children.insert(0, Child("web", f"--fd={descriptor}", *self.passed_on, pass_fds=(descriptor,)))
 
         def stopping(running: int) -> None:
             some = f"{running} running answers have {config.drain_seconds:g} s to end (a second signal cuts them)"

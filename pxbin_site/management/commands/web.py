@@ -8,6 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from pxbin_site.background import when_parent_ends
+from pxbin_site.config import LOG_LEVELS
+from pxbin_site.logs import set_level
 
 
 class Command(BaseCommand):
@@ -19,11 +21,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """The parent's socket."""
         parser.add_argument("--fd", type=int, required=True, help="number of the inherited listening socket")
+        parser.add_argument("--log-level", choices=LOG_LEVELS, help="how much to log (default info)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve."""
         from pxbin_site.web import run
 
+        set_level(options["log_level"])
         when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
         with socket.socket(fileno=options["fd"]) as listening:
             run(listening)

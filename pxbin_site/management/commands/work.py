@@ -5,6 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from pxbin_site import background
+from pxbin_site.config import LOG_LEVELS
+from pxbin_site.logs import set_level
 
 
 class Command(BaseCommand):
@@ -16,11 +18,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Who decides when it ends."""
         parser.add_argument("--with-parent", action="store_true", help="end when standard input ends, and ignore signals")
+        parser.add_argument("--log-level", choices=LOG_LEVELS, help="how much to log (default info)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Work."""
         from pxbin_site.worker import Worker
 
+        set_level(options["log_level"])
         worker = Worker(deaf=options["with_parent"])
         if options["with_parent"]:
             if not background.released():
