@@ -1,0 +1,120 @@
+"""Cooldowns and breakers that a scheduled health check ends, and sessions that stay where their cache is."""
+
+import time
+import uuid
+from collections import Counter
+
+import pytest
+
+from tests.e2e.test_chaos import answering, error
+from tests.e2e.test_routing import ask, credentials_of, keys_of, with_keys
+from tests.support.fake_upstream import RESET, Reply, json_reply
+from tests.support.gateway import Gateway
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    """Without Redis: Celery's beat runs in another process than the one that serves."""
+    with Gateway.started(PXBIN_HEALTH_CHECK_SECONDS="1", PXBIN_CB_FAILURE_THRESHOLD="3", PXBIN_CB_TIMEOUT_SECONDS="600") as running:
+        yield running
+
+
+def until(condition, *, seconds=15):
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, f"it did not happen within {seconds} s"
+        time.sleep(0.1)
+
+
+def listing(answer):
+    """An upstream that lists a model and answers otherwise as `answer` says."""
+    return lambda request: json_reply({"data": [{"id": "m"}]}) if request.path == "/v1/models" else answer(request)
+
+
+def of_clients(requests):
+    """Those that no health check has sent."""
+    return [each for each in requests if each.path != "/v1/models" and each.json()["messages"] != [{"role": "user", "content": "hi"}]]
+
+
+def test_a_scheduled_check_ends_a_cooldown_in_the_process_that_serves(gateway, upstream):
+    name = with_keys(gateway, upstream, "k1", "k2", cooldown_seconds=600)
+    sick = [True]
+    limited = error(429)
+    upstream.otherwise(
+        listing(lambda request: limited if sick[0] and request.header("authorization") == "Bearer k1" else answering(request))
+    )
+    assert ask(gateway, name).answer.status_code == 200
+    assert credentials_of(gateway, name)[0]["cooling_until"]
+    sick[0] = False
+    until(lambda: credentials_of(gateway, name)[0]["cooling_until"] is None)
+    upstream.requests.clear()
+    for _ in range(4):
+        ask(gateway, name)
+    asked = of_clients(upstream.requests)
+    assert Counter(request.header("authorization") for request in asked) == {"Bearer k1": 2, "Bearer k2": 2}
+
+
+def test_a_scheduled_check_brings_a_disabled_key_back(gateway, upstream):
+    name = with_keys(gateway, upstream, "k1", "k2")
+    sick = [True]
+    upstream.otherwise(
+        listing(lambda request: error(401) if sick[0] and request.header("authorization") == "Bearer k1" else answering(request))
+    )
+    ask(gateway, name)
+    until(lambda: credentials_of(gateway, name)[0]["disabled_reason"])
+    sick[0] = False
+    until(lambda: credentials_of(gateway, name)[0]["disabled_reason"] is None)
+    until(lambda: (upstream.requests.clear(), [ask(gateway, name) for _ in range(2)], "k1" in keys_of(upstream))[2])
+
+
+def test_a_scheduled_check_closes_a_breaker_in_the_process_that_serves(gateway, upstream, second_upstream):
+    name = with_keys(gateway, upstream, "k1")
+    (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name]
+    other = gateway.add_upstream(second_upstream, name=f"{name}-second")
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other, "priority": 5})
+    second_upstream.otherwise(listing(answering))
+    upstream.otherwise(Reply(instead=RESET))
+    for _ in range(4):
+        assert ask(gateway, name).answer.status_code == 200
+    newest = gateway.logs(4, model=name)[0]
+    assert [skip["skipped"] for skip in newest["routing"]] == ["circuit breaker open"]
+    upstream.otherwise(listing(answering))
+    until(lambda: ask(gateway, name).answer.headers["x-pxbin-upstream"] == name)
+
+
+def test_the_same_prefix_goes_to_the_same_upstream_and_key_in_99_of_100_turns(gateway, upstream, second_upstream):
+    """Sixty sessions in turn, named by a header, by their user, by a cache key, or by nothing but their first words."""
+    name = with_keys(gateway, upstream, "k1", "k2", "k3")
+    (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name]
+    other = gateway.add_upstream(second_upstream, name=f"{name}-second", api_key="s1")
+    gateway.api("POST", "/credentials", json={"upstream_id": other, "api_key": "s2"})
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other})
+    gateway.api("PATCH", f"/models/{model['id']}", json={"strategy": "round_robin"})
+    for each in (upstream, second_upstream):
+        each.otherwise(listing(answering))
+    marks = [uuid.uuid4().hex for _ in range(60)]
+
+    def turn(place, number):
+        mark = marks[place]
+        history = [{"role": "assistant", "content": "x"}, {"role": "user", "content": f"go on {number}"}] * number
+        body = {"model": name, "max_tokens": 9, "messages": [{"role": "user", "content": f"I am {mark}."}, *history]}
+        headers, path = dict(gateway.client_headers), "/v1/messages"
+        if place % 4 == 0:
+            headers["x-claude-code-session-id"] = mark
+            body["messages"] = body["messages"][number:]  # its beginning was compacted away
+        elif place % 4 == 1:
+            body["metadata"] = {"user_id": mark}
+        elif place % 4 == 2:
+            path, body["prompt_cache_key"] = "/v1/chat/completions", mark
+        assert gateway.http.post(gateway.url + path, headers=headers, json=body, timeout=30).status_code == 200
+
+    homes = {place: [] for place in range(len(marks))}
+    for number in range(8):
+        for place in homes:
+            before = (len(upstream.requests), len(second_upstream.requests))
+            turn(place, number)
+            asked = [*upstream.requests[before[0] :], *second_upstream.requests[before[1] :]]
+            homes[place] += [each.header("authorization") for each in of_clients(asked)]
+    stayed = sum(count for turns in homes.values() for _, count in Counter(turns).most_common(1))
+    assert stayed / (8 * len(marks)) >= 0.99
+    assert len({turns[0] for turns in homes.values()}) == 5  # new sessions are spread over all keys
