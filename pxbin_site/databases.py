@@ -1,6 +1,7 @@
 """Turn the database settings into Django's `DATABASES` entry."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 
@@ -9,15 +10,24 @@ from pxbin_site.config import Config
 SQLITE_TIMEOUT_SECONDS = 20
 CONNECT_TIMEOUT_SECONDS = 5
 SQLITE_FILE = "pxbin.sqlite3"
+POSTGRESQL_PORT = 5432
 
 
 def database(config: Config) -> dict[str, Any]:
     """SQLite in the data directory, or what `database_url` names."""
     url = config.database_url or f"sqlite:///{config.data_dir / SQLITE_FILE}"
     entry: dict[str, Any] = environ.Env.db_url_config(url)
+    if "," in entry["HOST"] and not entry["HOST"].startswith("/"):
+        entry["PORT"] = _ports(url)
     if entry["ENGINE"].endswith("sqlite3"):
         return _sqlite(entry, config)
     return _postgresql(entry, config)
+
+
+def _ports(url: str) -> str:
+    """One port for each of several hosts: django-environ leaves out those that the URL leaves out, and libpq pairs them by place."""
+    servers = url.partition("://")[2].partition("/")[0].rpartition("@")[2].split(",")
+    return ",".join(str(urlsplit(f"//{server}").port or POSTGRESQL_PORT) for server in servers)
 
 
 def _sqlite(entry: dict[str, Any], config: Config) -> dict[str, Any]:

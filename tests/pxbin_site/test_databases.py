@@ -88,3 +88,10 @@ def test_only_our_schema_is_searched(tmp_path, postgres_url, schema):
     with connected(database(Config(data_dir=tmp_path, database_url=postgres_url, database_schema=schema))) as connection:
         assert asked(connection, "SHOW search_path") == schema
         assert asked(connection, "SELECT to_regclass('of_another_project') IS NOT NULL") is (schema == "public")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "ports"), [("a:1,b:2", "1,2"), ("a,b:2", "5432,2"), ("a:1,b", "1,5432"), ("a,b,[::1]:3", "5432,5432,3"), ("a,b", "5432,5432")]
+)
+def test_each_of_several_hosts_has_its_own_port(hosts, ports):
+    assert database(Config(database_url=f"postgresql://u:p@{hosts}/db"))["PORT"] == ports
