@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.contrib.filters.admin import DropdownFilter
+from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
 
 class Choice(DropdownFilter):  # type: ignore[misc]  # unfold has no types
@@ -25,6 +25,27 @@ class Choice(DropdownFilter):  # type: ignore[misc]  # unfold has no types
         """Django's question for the rows; a value that is not a choice asks nothing."""
         chosen = self.conditions().get(self.value() or "")
         return queryset if chosen is None else queryset.filter(chosen[1])
+
+
+class ValueFilter(Choice):
+    """By the values that a column has, without the empty one. ``parameter_name`` is the column; no choices, no filter."""
+
+    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
+        self.rows = model.objects.order_by(self.parameter_name)
+        super().__init__(request, params, model, model_admin)
+
+    def conditions(self) -> dict[str, tuple[str, Q]]:
+        """Each value by itself."""
+        values = self.rows.exclude(**{self.parameter_name: ""}).values_list(self.parameter_name, flat=True).distinct()
+        return {value: (value, Q(**{self.parameter_name: value})) for value in values}
+
+
+class RelatedFilter(RelatedDropdownFilter):  # type: ignore[misc]  # unfold has no types
+    """By what a row belongs to. Links lead to filtered lists, so it filters also where there is a single choice."""
+
+    def has_output(self) -> bool:
+        """Django would leave it out, and show every row."""
+        return True
 
 
 class KeyStateFilter(Choice):

@@ -11,6 +11,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
 
+from accounts.admin.filters import RelatedFilter
 from accounts.admin.shared import COLLAPSED, Page
 from billing.admin.words import dollars
 from billing.models import Price
@@ -24,7 +25,7 @@ class PriceAdmin(Page):
     """Prices, those in force first; a price entered here wins over those from price data."""
 
     list_display = ("__str__", "input_price", "output_price", "cache_read_price", "cache_write_price", "source", "state")
-    list_filter = ("is_active", "source", "upstream")
+    list_filter = ("is_active", "source", ("upstream", RelatedFilter))
     list_select_related = ("model", "upstream")
     search_fields = ("name", "model__name", "upstream__name")
     search_help_text = "The name of a model or of an upstream"

@@ -72,7 +72,7 @@ def of(row: RequestLog) -> dict[str, Any]:
         "figures": figures(row),
         "attempts": {"headers": ATTEMPT_HEADERS, "rows": _attempts(row, tries, links)} if row.attempts else None,
         "passed": {"headers": PASSED_HEADERS, "rows": [_passed(skip, tries) for skip in skips]} if skips else None,
-        "tokens": {"headers": ("Class", "Tokens", "USD per million"), "rows": _tokens(row, links.price)},
+        "tokens": {"headers": ("Class", "Tokens", "USD per million"), "rows": _tokens(row, links.price)} if row.attempts else None,
         "facts": _facts(row, links),
         "payload": RequestPayload.objects.filter(pk=row.pk).values_list("pk", flat=True).first(),
     }

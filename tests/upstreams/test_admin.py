@@ -374,3 +374,14 @@ def test_the_list_of_upstreams_shows_an_open_circuit_breaker(admin_client):
     known.upstream_answered(str(row.pk))
     page = admin_client.get("/admin/upstreams/upstream/").content.decode()
     assert ("breaker open" in page, "healthy" in page) == (False, True)
+
+
+def test_models_are_filtered_by_what_they_have(admin_client):
+    upstream = add()
+    Route.objects.create(model=Model.objects.create(name="a", provider="maker"), upstream=upstream)
+    Model.objects.create(name="b", path_prefix="/team")
+    path = "/admin/upstreams/model/"
+    for query, names in (({"provider": "maker"}, ["a"]), ({"path_prefix": "/team"}, ["b"]), ({"provider": "x"}, ["a", "b"])):
+        assert [row.name for row in admin_client.get(path, query).context["cl"].result_list] == names
+    found = admin_client.get(path, {"routes__upstream__id__exact": str(upstream.pk)}).context["cl"].result_list
+    assert [row.name for row in found] == ["a"]

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from unfold.admin import StackedInline
 from unfold.decorators import display
 
+from accounts.admin.filters import RelatedFilter
 from accounts.admin.shared import Switchable
 from upstreams import disabling, standing
 from upstreams.admin import condition
@@ -43,7 +44,7 @@ class CredentialAdmin(Switchable):
 
     form = CredentialForm
     list_display = ("__str__", "upstream", "condition", "detail", "priority", "last_used_at")
-    list_filter = ("is_active", "upstream")
+    list_filter = ("is_active", ("upstream", RelatedFilter))
     list_select_related = ("upstream",)
     search_fields = ("name", "upstream__name")
     search_help_text = "The name of a key or of an upstream"

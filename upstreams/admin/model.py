@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
+from accounts.admin.filters import RelatedFilter, ValueFilter
 from accounts.admin.shared import COLLAPSED, Switchable
 from proxy.policies import PROMPT_FIELDS
 from upstreams.admin.route import RouteInline, route_state
@@ -21,14 +22,27 @@ from upstreams.models import Dialect, Model
 STATES = {"active": "success", "off": "", "leads nowhere": "danger"}
 
 
+class ProviderFilter(ValueFilter):
+    """By who is shown as the owner."""
+
+    title = parameter_name = "provider"
+
+
+class PrefixFilter(ValueFilter):
+    """By the path below which models are reached."""
+
+    title = "path prefix"
+    parameter_name = "path_prefix"
+
+
 @admin.register(Model)
 class ModelPage(Switchable):
     """Models that clients ask for."""
 
     form = ModelForm
     inlines = (RouteInline,)
-    list_display = ("name", "shown_aliases", "leads_to", "context_window", "provider", "state")
-    list_filter = ("is_active", "routes__upstream", "provider", "path_prefix")
+    list_display = ("name", "shown_aliases", "leads_to", "window", "provider", "state")
+    list_filter = ("is_active", ("routes__upstream", RelatedFilter), ProviderFilter, PrefixFilter)
     search_fields = ("name", "display_name", "aliases")
     search_help_text = "A name or an alias"
     empty_title = "No models yet"
@@ -96,6 +110,11 @@ class ModelPage(Switchable):
             state = route_state(route)
             ways.append(name if state == "active" else f"{name} ({state})")
         return ", ".join(ways) or "nowhere"
+
+    @display(description="Context window", ordering="context_window", empty_value="unknown")
+    def window(self, row: Model) -> str | None:
+        """In tokens."""
+        return f"{row.context_window:,}" if row.context_window else None
 
     @display(description="Also known as", empty_value="")
     def shown_aliases(self, row: Model) -> str:

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from unfold.admin import TabularInline
 from unfold.decorators import display
 
+from accounts.admin.filters import RelatedFilter
 from accounts.admin.shared import COLLAPSED, Switchable
 from upstreams.forms import RouteForm, RouteRowForm
 from upstreams.models import Route
@@ -47,7 +48,7 @@ class RouteAdmin(Switchable):
 
     form = RouteForm
     list_display = ("model", "upstream", "remote_name", "priority", "weight", "state")
-    list_filter = ("is_active", "upstream")
+    list_filter = ("is_active", ("upstream", RelatedFilter))
     list_select_related = ("model", "upstream")
     search_fields = ("model__name", "upstream__name", "remote_name")
     search_help_text = "The name of a model or of an upstream"

@@ -68,7 +68,7 @@ def test_a_single_attempt_is_told_from_the_row_itself():
 
 def test_a_rejected_request_called_nobody_and_cost_nothing():
     told = story.of(request(outcome="rejected", status_code=404, error_type="not_found", error_message="no such model"))
-    assert (told["sentence"], told["attempts"]) == ("No upstream was called.", None)
+    assert (told["sentence"], told["attempts"], told["tokens"]) == ("No upstream was called.", None, None)
     assert [(figure.title, figure.value) for figure in told["figures"]] == [
         ("Latency", "1,234 ms"), ("First token", "-"), ("Own overhead", "-"), ("Tokens", "0 → 0"), ("Cost", "-"),
     ]  # fmt: skip
