@@ -7,14 +7,16 @@ from typing import Annotated, Any
 
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils import timezone
 from ninja import Field, Router, Schema
 from pydantic import ConfigDict, WithJsonSchema
 
 from accounts.api_schema import Body, Created, Data, Deleted, Done, Id, Moment, answers, created
 from accounts.envelope import Refused, data, stored, timestamp, uuid_of
 from proxy.presets import PRESETS, Preset, filled
-from upstreams import credentials, health
+from upstreams import credentials, discovery, health, standing
 from upstreams.models import Upstream, UpstreamCredential
+from upstreams.standing import BreakerState
 
 router = Router(tags=["upstreams"])
 presets = Router(tags=["upstreams"])
@@ -102,8 +104,18 @@ class ShownUpstream(Schema):
     test_model: str
     quirks: dict[str, Any]
     capabilities: dict[str, bool]
+    circuit_breaker: BreakerState = Field(description="As the process that answers knows it; with Redis, all know the same.")
+    resting_until: Moment | None = Field(description="How long its breaker, or a cooldown of the whole upstream, keeps it back.")
     created_at: Moment
     updated_at: Moment
+
+
+class Discovered(Schema):
+    """What discovery did: models made, and routes whose names are gone or back."""
+
+    created: int
+    vanished: int
+    returned: int
 
 
 class Ids(Body):
@@ -188,6 +200,15 @@ def check_health(request: HttpRequest, body: HealthCheck) -> dict[str, Any]:
 def get_upstream(request: HttpRequest, upstream_id: Id) -> dict[str, Any]:
     """One upstream."""
     return data(shown(found(upstream_id)))
+
+
+@router.post("/{upstream_id}/discover", response=answers(Data[Discovered]))
+def discover(request: HttpRequest, upstream_id: Id) -> dict[str, Any]:
+    """Take up what an upstream lists now: new models are made, vanished ones marked; nothing is deleted."""
+    try:
+        return data(discovery.discover(found(upstream_id)))
+    except discovery.DiscoveryFailed as failure:
+        raise Refused("upstream_error", str(failure)) from None
 
 
 @router.patch("/{upstream_id}", response=answers(Data[Done]))
@@ -276,9 +297,12 @@ def _set_credential(row: Upstream, body: UpstreamFields) -> None:
 
 def shown(row: Upstream) -> dict[str, Any]:
     """An upstream as the API shows it; secrets never are."""
+    until = row.resting_until
     made_up = {
         "id": str(row.id),
         "format": FORMAT_OF[row.dialect],
+        "circuit_breaker": standing.current().breakers.state(str(row.id)),
+        "resting_until": timestamp(until) if until is not None and until > timezone.now() else None,
         "created_at": timestamp(row.created_at),
         "updated_at": timestamp(row.updated_at),
     }

@@ -1,14 +1,16 @@
 """``/api/v1/upstreams``: the contract that scripts rely on."""
 
 import uuid
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
+from tests.support.fake_upstream import json_reply
 from tests.support.management import Management
-from upstreams import vault
+from upstreams import disabling, standing, vault
 from upstreams.api import BAD_FORMAT
-from upstreams.models import UpstreamCredential
+from upstreams.models import Route, Upstream, UpstreamCredential
 
 pytestmark = pytest.mark.django_db
 
@@ -119,3 +121,26 @@ def test_new_upstreams_repeat_as_the_settings_say(script, settings):
     settings.PXBIN = msgspec.structs.replace(settings.PXBIN, retry_max_attempts=3, retry_base_delay_ms=100)
     after = script.made("/upstreams", name="after", base_url="http://x")
     assert [(made["max_retries"], made["retry_base_delay_ms"]) for made in (before, after)] == [(0, 1000), (2, 100)]
+
+
+def test_a_broken_upstream_shows_it_until_it_works_again(script, monkeypatch):
+    monkeypatch.setattr(standing, "_standing", standing.Standing(threshold=1, rest=60))
+    made = script.made("/upstreams", **LOCAL)
+    assert (made["circuit_breaker"], made["resting_until"]) == ("closed", None)
+    until = standing.current().upstream_failed(made["id"])
+    Upstream.objects.filter(pk=made["id"]).update(resting_until=datetime.fromtimestamp(until, UTC))
+    shown = script.get(f"/upstreams/{made['id']}")
+    assert (shown["circuit_breaker"], shown["resting_until"][:10]) == ("open", datetime.fromtimestamp(until, UTC).isoformat()[:10])
+    disabling.bring_back(made["id"], made["id"])
+    assert {**script.get(f"/upstreams/{made['id']}"), "updated_at": ""} == {**made, "updated_at": ""}
+
+
+def test_discovery_by_the_api(script, upstream):
+    made = script.made("/upstreams", name="listing", base_url=upstream.url)
+    upstream.reply(json_reply({"data": [{"id": "one", "context_length": 7000}, {"id": "two"}]}), json_reply({"data": [{"id": "two"}]}))
+    where = f"/upstreams/{made['id']}/discover"
+    assert script.ask("POST", where).body == {"data": {"created": 2, "vanished": 0, "returned": 0}}
+    assert Route.objects.get(model__name="one").listed_context_window == 7000
+    assert script.ask("POST", where).body == {"data": {"created": 0, "vanished": 1, "returned": 0}}
+    upstream.reply(json_reply({}, status=500))
+    assert script.ask("POST", where).refusal[1] == "upstream_error"
