@@ -17,7 +17,8 @@ ANTHROPIC_FAMILY = frozenset({"anthropic"})
 """Dialects whose upstreams read ``anthropic-version`` and ``anthropic-beta`` from headers (Bedrock takes them in the body)."""
 
 DOWN_EXACT = frozenset({"retry-after", "retry-after-ms", "x-should-retry", "openai-processing-ms", "openai-version"})
-DOWN_PREFIXES = ("anthropic-ratelimit-", "anthropic-priority-", "x-ratelimit-", "x-amzn-bedrock-")
+BEDROCK, BEDROCK_EVENTS, BEDROCK_PREFIX = "bedrock", "application/vnd.amazon.eventstream", "x-amzn-bedrock-"
+DOWN_PREFIXES = ("anthropic-ratelimit-", "anthropic-priority-", "x-ratelimit-", BEDROCK_PREFIX)
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "proxy-connection", "host", "content-length"}
 )
@@ -38,9 +39,12 @@ def upward(
     """The headers of a request to an upstream of ``dialect``, without its credentials.
 
     ``anthropic-version`` is the client's own, else the first stable one; ``anthropic-beta`` is forwarded as it came, or those
-    of its entries that ``betas`` allows.
+    of its entries that ``betas`` allows. Bedrock reads guardrails and service tiers from headers of its own.
     """
-    headers = [("content-type", content_type), ("accept", "text/event-stream" if stream else "application/json")]
+    events = BEDROCK_EVENTS if dialect == BEDROCK else "text/event-stream"
+    headers = [("content-type", content_type), ("accept", events if stream else "application/json")]
+    if dialect == BEDROCK:
+        headers += [(name.lower(), value) for name, value in client.items() if name.lower().startswith(BEDROCK_PREFIX)]
     if dialect in ANTHROPIC_FAMILY:
         headers.append(("anthropic-version", client.get("anthropic-version") or ANTHROPIC_VERSION))
         beta = client.get("anthropic-beta")

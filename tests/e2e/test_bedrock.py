@@ -167,6 +167,14 @@ def test_boto3_talks_to_bedrock_through_the_gateway(gateway: Gateway, signed: st
     assert [json.loads(event["chunk"]["bytes"])["type"] for event in stream] == [event["type"] for event in EVENTS]
 
 
+def test_guardrails_go_up(gateway: Gateway, upstream: FakeUpstream, signed: str) -> None:
+    guarded = {"guardrailIdentifier": "gr-1", "guardrailVersion": "1", "trace": "ENABLED"}
+    client(gateway, gateway.client_key).invoke_model(modelId=signed, body=json.dumps(BODY), **guarded)
+    (sent,) = upstream.requests
+    told = [sent.header(f"x-amzn-bedrock-{name}") for name in ("guardrailidentifier", "guardrailversion", "trace")]
+    assert told == ["gr-1", "1", "ENABLED"]
+
+
 @pytest.mark.parametrize(
     ("key", "model", "code"),
     [("pxb_wrong", "echo", "UnrecognizedClientException"), ("", "nosuch:0", "ResourceNotFoundException")],

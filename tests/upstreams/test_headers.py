@@ -50,6 +50,17 @@ def test_other_upstreams_get_nothing_of_the_client(dialect: str) -> None:
     assert headers.upward(PRIVATE, dialect, stream=False) == [("content-type", "application/json"), ("accept", "application/json")]
 
 
+def test_bedrock_gets_its_own_headers_and_is_asked_for_its_own_frames() -> None:
+    given = client(x_amzn_bedrock_guardrailidentifier="g1", x_amzn_bedrock_trace="ENABLED", x_amz_security_token="t", x_amz_date="d")
+    assert headers.upward(given, "bedrock", stream=True) == [
+        ("content-type", "application/json"),
+        ("accept", "application/vnd.amazon.eventstream"),
+        ("x-amzn-bedrock-guardrailidentifier", "g1"),
+        ("x-amzn-bedrock-trace", "ENABLED"),
+    ]
+    assert len(headers.upward(given, "openai_chat", stream=True)) == 2
+
+
 def test_the_content_type_may_be_another() -> None:
     assert headers.upward(client(), "openai_chat", stream=False, content_type="multipart/form-data; boundary=x")[0] == (
         "content-type",
