@@ -102,6 +102,15 @@ def _legacy_choice(choice: str | shapes.Named | None) -> ToolChoice | None:
     return ToolChoice(mode="tool", name=choice.name)
 
 
+def limit(body: shapes.Body) -> int | None:
+    """The output limit, whose newer field wins. Zero means something only to Anthropic's own clients."""
+    name = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
+    tokens: int | None = getattr(body, name)
+    if tokens is not None and tokens < 1:
+        raise mistake(name, "at least 1 is expected")
+    return tokens
+
+
 # --- output and reasoning --------------------------------------------------------------------------------------------
 
 

@@ -116,7 +116,6 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
     turns.decode(body.messages)
     top_k = fields.get("top_k")
     stop = body.stop
-    limit = body.max_completion_tokens
     return Request(
         model=envelope.model,
         messages=tuple(turns.messages),
@@ -125,7 +124,7 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
         tools=decode_settings.tools(body, fields),
         tool_choice=decode_settings.tool_choice(body),
         parallel_calls=body.parallel_tool_calls,
-        max_tokens=body.max_tokens if limit is None else limit,
+        max_tokens=decode_settings.limit(body),
         stop=(stop,) if isinstance(stop, str) else tuple(stop or ()),
         temperature=body.temperature,
         top_p=body.top_p,
