@@ -265,7 +265,7 @@ def response_items(said: Said) -> list[Json]:
         summary = [{"type": "summary_text", "text": "".join(said.thoughts)}]
         items.append({"id": "rs_1", "type": "reasoning", "summary": summary, "encrypted_content": SEALED})
     parts: list[Json] = []
-    if said.pieces:
+    if "".join(said.pieces):
         parts.append({"type": "output_text", "text": "".join(said.pieces), "annotations": [], "logprobs": []})
     if said.refusal:
         parts.append({"type": "refusal", "refusal": said.refusal})
