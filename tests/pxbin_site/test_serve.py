@@ -239,6 +239,20 @@ def test_a_fault_in_the_addresses_shows_at_the_start(tmp_path):
     assert "pxbin serves at" not in done.stdout
 
 
+def test_ctrl_c_during_the_start_is_one_line(tmp_path):
+    starting = subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), "serve"],
+        env=clean_environment(PXBIN_DATA_DIR=str(tmp_path / "data"), PXBIN_LISTEN_ADDR="127.0.0.1:0"),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not psutil.Process(starting.pid).children():  # it prepares the database now
+        time.sleep(0.01)
+    starting.send_signal(signals.SIGINT)
+    assert (starting.communicate(timeout=60)[1], starting.returncode) == ("stopped by Ctrl-C\n", 130)
+
+
 def test_a_killed_server_takes_its_children_along_and_loses_no_row():
     with Gateway.started() as gateway:
         children = psutil.Process(gateway.process.pid).children()
