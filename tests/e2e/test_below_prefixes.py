@@ -1,0 +1,106 @@
+"""Every endpoint below a path prefix, and what its paths do when an upstream fails: as without a prefix."""
+
+import threading
+import time
+import uuid
+
+import httpx
+import pytest
+
+from proxy.urls import HOT, HOT_PATTERNS
+from tests.e2e.test_chaos import STREAM, WELL, error
+from tests.support.fake_upstream import CLOSE, HANG, RESET, Reply, bytes_reply, json_reply, sse
+from tests.support.gateway import Gateway
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    with Gateway.started(PXBIN_CB_FAILURE_THRESHOLD="1000", PXBIN_RESPONSES_STORE_SECONDS="60") as running:
+        yield running
+
+
+def group(gateway, *upstreams, **fields):
+    """A prefix with one model of the same name, whose routes lead to the upstreams in their order."""
+    name = f"g-{uuid.uuid4().hex[:8]}"
+    patience = {"first_byte_timeout_seconds": 1.5, "idle_timeout_seconds": 1.5, **fields}
+    ids = [gateway.add_upstream(each, name=f"{name}-{place}", priority=place, **patience) for place, each in enumerate(upstreams)]
+    model = gateway.api("POST", "/models", json={"name": name, "upstream_id": ids[0], "path_prefix": f"/{name}"})
+    for other in ids[1:]:
+        gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other})
+    return name
+
+
+WIRE = sorted({(method, path) for method, path in HOT if path.startswith("/v1/")})
+
+
+@pytest.mark.parametrize(("method", "path"), WIRE, ids=[f"{method} {path}" for method, path in WIRE])
+def test_every_path_is_there_below_a_prefix_too(gateway, upstream, method, path):
+    """Also with an empty body: an endpoint that is there says what is missing, and not that the path is unknown."""
+    name = group(gateway, upstream)
+    upstream.otherwise(json_reply(WELL))
+    answer = httpx.request(method, f"{gateway.url}/{name}{path}", headers=gateway.client_headers, content=b"" if method == "GET" else b"{}")
+    bare = httpx.request(method, f"{gateway.url}{path}", headers=gateway.client_headers, content=b"" if method == "GET" else b"{}")
+    assert answer.status_code == bare.status_code
+    assert "Unknown path" not in answer.text
+
+
+def test_the_paths_with_names_in_them_are_there_too():
+    assert {method for method, _, _ in HOT_PATTERNS} >= {"GET", "POST"}
+
+
+FAILURES = {
+    "reset": Reply(instead=RESET),
+    "hang": Reply(instead=HANG),
+    "429": error(429, retry_after="30"),
+    "401": error(401),
+    "500": error(500),
+    "529": error(529),
+    "half a body": Reply(200, {"content-type": "application/json", "content-length": "400"}, (b'{"id":', CLOSE), chunked=False),
+    "truncated stream": sse(0.01, RESET),
+}
+PLACES = {
+    "chat": ("/v1/chat/completions", {}, {"messages": [{"role": "user", "content": "Hi"}]}),
+    "embeddings": ("/v1/embeddings", {}, {"input": "Hi"}),
+    "plain": ("/anything/at/all", {"format": "passthrough"}, {"x": 1}),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("place", PLACES)
+def test_another_upstream_answers_when_the_first_fails(gateway, upstream, second_upstream, place, failure):
+    path, fields, body = PLACES[place]
+    name = group(gateway, upstream, second_upstream, cooldown_seconds=30, **fields)
+    upstream.otherwise(FAILURES[failure])
+    second_upstream.otherwise(json_reply(WELL))
+    answer = httpx.post(f"{gateway.url}/{name}{path}", headers=gateway.client_headers, json={"model": name, **body}, timeout=30)
+    assert (answer.status_code, answer.json()["id"], len(second_upstream.requests)) == (200, WELL["id"], 1)
+    (row,) = gateway.logs(1, model=name)
+    tries = gateway.api("GET", f"/logs/{row['id']}")["tries"]
+    assert ([each["outcome"] for each in tries][-2:], row["outcome"]) == (["failed", "finished"], "finished")
+    if failure in ("429", "500", "529"):  # it cools here as anywhere
+        httpx.post(f"{gateway.url}/{name}{path}", headers=gateway.client_headers, json={"model": name, **body}, timeout=30)
+        assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_client_that_leaves_ends_the_call(gateway, upstream, place, stream):
+    path, fields, body = PLACES[place]
+    name = group(gateway, upstream, **fields)
+    upstream.otherwise(sse(*STREAM[:2], HANG) if stream else Reply(instead=HANG))
+    url, json = f"{gateway.url}/{name}{path}", {"model": name, "stream": stream, **body}
+
+    def leave():
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(url, headers=gateway.client_headers, json=json, timeout=httpx.Timeout(5, read=0.7))
+
+    client = threading.Thread(target=leave)
+    client.start()
+    client.join()
+    assert upstream.wait_for(1)[0].left_early.wait(3)
+    (row,) = gateway.logs(1, model=name)
+    assert (row["outcome"], row["attempts"]) == ("cancelled", 1)
+    began = time.monotonic()
+    upstream.otherwise(bytes_reply(b"{}", headers={"content-type": "application/json"}))
+    httpx.post(url, headers=gateway.client_headers, json={"model": name, **body})
+    assert time.monotonic() - began < 3
