@@ -68,7 +68,13 @@ def _frame(block: bytes) -> Frame | None:
         # Comments (": keep-alive"), id, retry and unknown fields carry nothing for us.
     if not data:
         return None
-    return Frame(data[0] if len(data) == 1 else b"\n".join(data), event)
+    return Frame(data[0] if len(data) == 1 else _joined(data), event)
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    """Several data lines as one text; in JSON a line break is only white space, so that it can be passed on as one line."""
+    text = b"\n".join(lines)
+    return text.replace(b"\n", b" ") if _complete(text) else text
 
 
 def _complete(data: bytes) -> bool:
@@ -82,13 +88,10 @@ def _complete(data: bytes) -> bool:
 
 
 def write(frame: Frame) -> bytes:
-    """The bytes of one frame. Its data is JSON, where a line break that an upstream made is white space: it goes on one line."""
-    data = frame.data
-    if b"\n" in data:
-        data = data.replace(b"\n", b" ")
+    """The bytes of one frame; its data is JSON on one line, as all our encoders make it and as the reader leaves it."""
     if frame.event:
-        return b"%bdata: %b\n\n" % (_event_line(frame.event), data)
-    return b"data: %b\n\n" % data
+        return b"%bdata: %b\n\n" % (_event_line(frame.event), frame.data)
+    return b"data: %b\n\n" % frame.data
 
 
 @functools.lru_cache(maxsize=256)
