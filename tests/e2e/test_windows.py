@@ -3,6 +3,7 @@
 import time
 import uuid
 
+from tests.e2e.test_chaos import WELL
 from tests.support.fake_upstream import HANG, Reply, json_reply
 
 
@@ -32,3 +33,27 @@ def test_an_upstream_that_is_silent_holds_the_list_up_once_and_shortly(gateway, 
     assert 1.5 < time.monotonic() - began < 4
     assert windows(gateway, name) == [128_000]
     assert len(upstream.requests) == 1
+
+
+def test_a_request_goes_first_where_the_upstream_says_that_it_fits(gateway, upstream, second_upstream):
+    """Long text goes past the small window that discovery heard of; a picture of as many bytes has few tokens and does not."""
+    name = f"fits-{uuid.uuid4().hex[:8]}"
+    small = gateway.add_upstream(upstream, name=f"{name}-small")
+    upstream.reply(json_reply({"data": [{"id": name, "context_length": 20_000}]}))
+    gateway.api("POST", f"/upstreams/{small}/discover")
+    (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name]
+    large = gateway.add_upstream(second_upstream, name=f"{name}-large", priority=5)
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": large, "context_window": 1_000_000})
+    gateway.api("PATCH", f"/models/{model['id']}", json={"context_window": 1_000_000})
+    for each in (upstream, second_upstream):
+        each.otherwise(json_reply(WELL))
+    text = {"type": "text", "text": "word " * 20_000}
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * 100_000}}
+    asked = []
+    for content in (text, picture):
+        body = {"model": name, "max_tokens": 9, "messages": [{"role": "user", "content": [content]}]}
+        answer = gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body)
+        asked.append((answer.status_code, answer.headers["x-pxbin-upstream"].rpartition("-")[2]))
+    assert asked == [(200, "large"), (200, "small")]
+    newest = gateway.logs(2, model=name)[-1]
+    assert [skip["skipped"][-13:] for skip in newest["routing"]] == ["not fit 20000"]
