@@ -83,8 +83,8 @@ def heed() -> None:
     """Let rest no longer what somebody, in whatever process, has found well since the last look at the catalogue."""
     for upstream in catalog.current().upstreams.values():
         for key, moment in ((upstream.id, upstream.recovered), *((each.id, each.recovered) for each in upstream.credentials)):
-            if moment > _recovered.get(key, 0.0):
-                _recovered[key] = moment
+            known, _recovered[key] = _recovered.get(key), moment
+            if known is not None and moment > known:  # at first sight nothing is news: it may cool since then
                 forget(key)
                 standing.current().learnt(standing.Change("cleared", key, value=upstream.id))
 
