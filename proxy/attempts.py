@@ -12,9 +12,9 @@ import logging
 import random
 from typing import TypeVar
 
-from proxy.attempt import Try
 from proxy.enforcement import Unaccepted
 from proxy.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
+from proxy.tries import Try
 from upstreams import disabling
 from upstreams.routing import ANOTHER_CHOSEN, Plan, Target, session_of
 from upstreams.standing import Standing

@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 
 from proxy import tokens
-from proxy.attempt import Attempt, Call
+from proxy.attempt import Attempt
 from proxy.canonical import Request
 from proxy.errors import GatewayError, UpstreamFailed
+from proxy.tries import Call
 from upstreams.routing import Target
 
 PATHS = {"anthropic": "/v1/messages/count_tokens", "openai_responses": "/v1/responses/input_tokens"}

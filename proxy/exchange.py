@@ -26,7 +26,7 @@ from accounts.keys import Key
 from billing import prices
 from billing.metering import Outcome
 from proxy import admission, counting, enforcement, needs, trace, wire
-from proxy.attempt import Attempt, Call, Try
+from proxy.attempt import Attempt
 from proxy.attempts import Attempts
 from proxy.callers import presented_key
 from proxy.canonical import Failed
@@ -36,6 +36,7 @@ from proxy.hedge import race
 from proxy.record import Record
 from proxy.requests import HttpRequest
 from proxy.responses import EventStream, JsonBytes
+from proxy.tries import Call, Try
 from proxy.wire import Envelope
 from upstreams import catalog, headers, routing, standing
 from upstreams.routing import Target

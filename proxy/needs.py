@@ -8,11 +8,11 @@ import msgspec
 
 from accounts.keys import Key
 from billing.metering import Meter
-from proxy.attempt import Call
 from proxy.canonical import Audio, Image, Part, ToolResult
 from proxy.errors import ClientMistake
 from proxy.requests import HttpRequest
 from proxy.tokens import estimate
+from proxy.tries import Call
 from upstreams import windows
 from upstreams.catalog import Found
 from upstreams.routing import Needs, remote_name

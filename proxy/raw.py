@@ -13,7 +13,6 @@ from urllib.parse import quote
 import msgspec
 
 from proxy import bodies
-from proxy.attempt import Try
 from proxy.attempts import Attempts
 from proxy.bodies import Asked
 from proxy.dialects.base import Dialect, ErrorBody
@@ -22,6 +21,7 @@ from proxy.exchange import Exchange
 from proxy.raw_try import EVENTS, OPENAI_CHAT, BrokenOffError, Order, RawTry
 from proxy.requests import HttpRequest
 from proxy.responses import EventStream, JsonBytes, encoded
+from proxy.tries import Try
 from proxy.wire import Envelope
 from upstreams import headers
 from upstreams.catalog import Found

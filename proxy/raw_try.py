@@ -8,12 +8,12 @@ from time import perf_counter_ns
 
 import msgspec
 
-from proxy.attempt import Call, Try
 from proxy.bodies import Asked
 from proxy.canonical import Usage
 from proxy.dialects import REGISTRY
 from proxy.errors import ClientMistake, UpstreamFailed
 from proxy.overheard import Overheard
+from proxy.tries import Call, Try
 from upstreams import client
 from upstreams.credentials import url_for
 from upstreams.routing import Target

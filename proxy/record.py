@@ -11,11 +11,11 @@ import msgspec
 
 from accounts.keys import Key
 from billing import ids, journal, metering, prices, tariff
-from proxy.attempt import Try
 from proxy.callers import session_of
 from proxy.canonical import Usage
 from proxy.errors import Failure
 from proxy.requests import HttpRequest
+from proxy.tries import Try
 
 CHARS_PER_TOKEN = 4
 """The rough rule by which missing usage is estimated for the log; such rows are marked."""

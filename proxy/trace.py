@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from proxy import wire
-from proxy.attempt import Try
+from proxy.tries import Try
 
 LONGEST = 4096
 """Characters of a trace; servers and clients bound headers at 8 KiB and more."""

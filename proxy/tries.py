@@ -1,0 +1,127 @@
+"""What all tries of one request share, and the facts of one: whom it called, what came of it, and what it cost.
+
+:class:`proxy.attempt.Attempt` translates there and back; :class:`proxy.raw_try.RawTry` passes bodies on as they are.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter_ns
+
+import msgspec
+
+from billing.metering import Outcome
+from proxy.callers import presented
+from proxy.canonical import Started, Usage
+from proxy.dialects.base import Dialect, Reply, StreamEncoder
+from proxy.enforcement import Enforcing
+from proxy.errors import Failure, Kind, UpstreamFailed
+from proxy.prepare import Preparer
+from proxy.requests import HttpRequest
+from proxy.tokens import estimate
+from proxy.wire import Envelope
+from upstreams import client, headers
+from upstreams.credentials import auth_headers, passed_on
+from upstreams.routing import Target
+from upstreams.sigv4 import signed_headers
+
+
+class Call:
+    """What all attempts of one request share. ``encoder`` is set once the stream was opened before any content came."""
+
+    def __init__(self, http: HttpRequest, dialect: Dialect, envelope: Envelope, *, identity: str, created: int, seal_key: bytes) -> None:
+        self.http = http
+        self.dialect = dialect
+        self.envelope = envelope
+        self.preparer = Preparer(dialect, envelope, seal_key, betas=http.headers.get("anthropic-beta", ""))
+        self.encoder: StreamEncoder | None = None
+        self.enforcing: Enforcing | None = None
+        self.own_credentials = presented(http.headers).own
+        self._identity = identity
+        self._created = created
+        self._seal_key = seal_key
+
+    def reply(self) -> Reply:
+        """What encoders need to know; made anew for each attempt, always with the same ids."""
+        request = self.preparer.decoded_or_bare
+        return Reply(
+            id=self._identity,
+            created=self._created,
+            model=self.envelope.model,
+            request=request,
+            seal_key=self._seal_key,
+            input_estimate=estimate(request) if self.envelope.stream and request.messages else 0,
+        )
+
+    def open_early(self) -> bytes:
+        """The bytes that begin the client's stream although nothing has come yet; the attempts go on with this encoder."""
+        self.encoder = self.dialect.encoder(self.reply())
+        return b"".join(self.dialect.framing.write(frame) for frame in self.encoder.feed(Started()))
+
+
+class Try:
+    """The facts of one call of a target. They are read when it has ended: ``outcome`` is ``None`` while it runs."""
+
+    def __init__(self, call: Call, target: Target) -> None:
+        self.call = call
+        self.target = target
+        self.outcome: Outcome | None = None
+        self.failure: Failure | None = None
+        self.status: int | None = None
+        self.usage: Usage | None = None
+        self.received: headers.Received = {}
+        self.opening: client.Opening | None = None
+        self.began_ns = perf_counter_ns()
+        self.ended_ns: int | None = None
+        self.first_token_ns: int | None = None
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the request has reached the connection, so that the upstream may bill it."""
+        return self.opening is not None and self.opening.is_sent
+
+    @property
+    def output_chars(self) -> int:
+        """Characters that the model wrote as far as we saw them."""
+        return 0
+
+    def credentials(self, url: str, body: bytes) -> list[tuple[str, str]]:
+        """The headers by which the upstream knows who pays: ours, AWS's signature, or the client's own where it wants those."""
+        target = self.target
+        if target.upstream.pass_client_credentials:
+            return passed_on(target.upstream, self.call.own_credentials)
+        return signed_headers(target, url, body) if target.is_signed else auth_headers(target)
+
+    def answered(self, answer: client.Answer) -> None:
+        """The upstream sent a status."""
+        self.status, self.received = answer.status, answer.headers
+
+    def refused(self, source: Dialect, raw: bytes) -> UpstreamFailed:
+        """The upstream's own error. A 401 for the client's own credential is the client's."""
+        assert self.status is not None
+        failure = msgspec.structs.replace(source.decode_error(self.status, self.received, raw), status=self.status)
+        if self.status in (401, 403) and self.target.upstream.pass_client_credentials:
+            kind: Kind = "authentication" if self.status == 401 else "permission"
+            return UpstreamFailed(msgspec.structs.replace(failure, kind=kind), retryable=False, answered=True)
+        return UpstreamFailed(failure, answered=True)
+
+    def opened_early(self) -> None:
+        """The client's stream was opened before this attempt had anything to tell."""
+
+    def failed(self, failure: Failure) -> None:
+        """The attempt is over without an answer."""
+        self.failure = failure
+        self.end("failed")
+
+    def cancelled(self) -> None:
+        """The client has left, or another attempt was faster."""
+        self.end("cancelled")
+
+    def mends(self, failure: Failure) -> bool:  # noqa: ARG002  (for those that can)
+        """Whether the same target may do better with the history mended."""
+        return False
+
+    def end(self, outcome: Outcome) -> None:
+        """Nothing more comes; the first end counts."""
+        if self.outcome is None:
+            self.outcome = outcome
+            self.ended_ns = perf_counter_ns()
