@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from time import perf_counter_ns
 
+from django.conf import settings
+
 from proxy.accumulate import Accumulator, replay
 from proxy.canonical import Request, Response
 from proxy.dialects import REGISTRY
@@ -60,6 +62,7 @@ class Attempt(Try):
             upstream=target.upstream.id,
             quirks=target.quirks,
             max_output_tokens=target.model.max_output_tokens,
+            default_max_output_tokens=settings.PXBIN.default_max_output_tokens,
             stream=wanted if mode == "auto" else mode == "always",
         )
 

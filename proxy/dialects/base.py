@@ -17,15 +17,13 @@ from proxy.framing.sse import Frame
 from proxy.quirks import DEFAULT, Quirks
 from proxy.wire import Envelope
 
-DEFAULT_MAX_TOKENS = 8192
-"""Sent to Anthropic upstreams when neither the client nor the model's configuration gives a limit."""
-
 
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """Where an encoded request goes.
 
     ``model``: the upstream's name of the model. ``upstream``: its id (seals of Responses are bound to it).
-    ``max_output_tokens``: the model's maximum, when known.
+    ``max_output_tokens``: the model's maximum, when known; ``default_max_output_tokens`` stands in for it where the wire
+    demands a limit (Anthropic) and the client gave none.
     """
 
     model: str
@@ -33,6 +31,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     upstream: str = ""
     quirks: Quirks = DEFAULT
     max_output_tokens: int | None = None
+    default_max_output_tokens: int = 8192
     stream: bool = False
     """Whether the upstream is asked to stream, which may differ from what the client asked for."""
 

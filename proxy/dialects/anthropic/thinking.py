@@ -15,7 +15,7 @@ from proxy import wire
 from proxy.canonical import Effort, ReasoningSetting, Request
 from proxy.dialects.anthropic.blocks import NOTHING, present
 from proxy.dialects.anthropic.models import knows_xhigh, thinking_style
-from proxy.dialects.base import DEFAULT_MAX_TOKENS, Destination
+from proxy.dialects.base import Destination
 from proxy.errors import ClientMistake
 
 MIN_BUDGET = 1024
@@ -148,7 +148,7 @@ def _limits(request: Request, destination: Destination, budget: int | None, *, c
     if destination.max_output_tokens is not None:
         limit = max(LEAST_MAX_TOKENS, destination.max_output_tokens)
         return limit, _fitting(budget, limit) if clamp else budget
-    return DEFAULT_MAX_TOKENS + (budget or 0), budget
+    return max(LEAST_MAX_TOKENS, destination.default_max_output_tokens) + (budget or 0), budget
 
 
 def _fitting(budget: int | None, max_tokens: int | None) -> int | None:

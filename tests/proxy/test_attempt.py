@@ -1,0 +1,33 @@
+"""What goes up to a target, told with attempts that are made ready and never sent."""
+
+import json
+from typing import Any
+
+import pytest
+
+from proxy.attempt import Attempt
+from proxy.dialects import REGISTRY
+from proxy.requests import HttpRequest
+from proxy.tries import Call
+from tests.support.settings import with_config
+from upstreams.entries import ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.routing import Target
+
+
+def attempt(asked: dict[str, Any], *, client: str = "openai_chat", upstream: str = "anthropic", **model: Any) -> Attempt:
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}], **asked}).encode()
+    dialect = REGISTRY[client]
+    http = HttpRequest(method="POST", path="/", body=body)
+    call = Call(http, dialect, dialect.open_request(body), identity="0" * 24, created=0, seal_key=b"k")
+    where = UpstreamEntry(id="u", name="u", base_url="http://x", dialect=upstream)
+    route = RouteEntry(id="r", upstream=where)
+    entry = ModelEntry(id="m", name="m", routes=(route,), **model)
+    return Attempt(call, Target(model=entry, route=route, upstream=where, credential=None, remote_name="up", quirks=where.quirks))
+
+
+@pytest.mark.parametrize(
+    ("asked", "model", "limit"), [({}, {}, 5000), ({"max_tokens": 7}, {}, 7), ({}, {"max_output_tokens": 64_000}, 64_000)]
+)
+def test_the_default_limit_of_the_settings_goes_up_where_nobody_gave_one(asked, model, limit):
+    with with_config(default_max_output_tokens=5000):
+        assert json.loads(attempt(asked, **model).prepare().body)["max_tokens"] == limit
