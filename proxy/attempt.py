@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from time import perf_counter_ns
+from typing import Any
 
 from django.conf import settings
 
@@ -260,6 +261,11 @@ class Attempt(Try):
     @property
     def _same_name(self) -> bool:
         return self.target.remote_name == self.call.envelope.model
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """See :class:`Try`: the hosted tools that the target does not have."""
+        return {"dropped": list(self.dropped)} if self.dropped else {}
 
     @property
     def output_chars(self) -> int:

@@ -192,13 +192,6 @@ class Relay(Exchange):
         content = [(name, attempt.received[name]) for name in _CONTENT if name in attempt.received]
         return [*content, *headers.downward(attempt.received)]
 
-    def ended(self, attempt: Try) -> None:
-        """See :class:`Exchange`; the length of audio goes into the log too, and the plain proxy's status."""
-        if isinstance(attempt, RawTry) and attempt.heard.seconds is not None:
-            meter = self.record.meter
-            meter.request_metadata = {**(meter.request_metadata or {}), "audio_seconds": attempt.heard.seconds}
-        super().ended(attempt)
-
     def refuse(self, failure: Failure) -> JsonBytes:
         """See :class:`Exchange`; of the plain proxy's upstreams the last one's own words, unless they are about our key."""
         refusal = super().refuse(failure)

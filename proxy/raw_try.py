@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from time import perf_counter_ns
+from typing import Any
 
 import msgspec
 
@@ -128,6 +129,11 @@ class RawTry(Try):
         self.usage = self.heard.usage
         if self.usage is None and not self.order.estimates:
             self.usage = Usage()
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """See :class:`Try`: how long the sound was that the upstream has heard."""
+        return {} if self.heard.seconds is None else {"audio_seconds": self.heard.seconds}
 
     def cancelled(self) -> None:
         """See :class:`Try`; what the answer has told so far is kept."""

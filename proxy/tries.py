@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from time import perf_counter_ns
+from typing import Any
 
 import msgspec
 
@@ -78,6 +79,11 @@ class Try:
     def is_sent(self) -> bool:
         """Whether the request has reached the connection, so that the upstream may bill it."""
         return self.opening is not None and self.opening.is_sent
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What the log row says of it besides, as ``request_metadata``."""
+        return {}
 
     @property
     def output_chars(self) -> int:
