@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 
 _VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
 _RANDOM = (1 << 128) - 1 ^ (0xF << 76) ^ (0b11 << 62) ^ ((1 << 48) - 1 << 80)
@@ -16,8 +15,3 @@ def new_id() -> str:
     random = int.from_bytes(os.urandom(10), "big") & _RANDOM
     text = f"{(milliseconds << 80) | _VERSION_AND_VARIANT | random:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def made_at(identifier: str) -> float:
-    """When an id of :func:`new_id` was made, in seconds since 1970."""
-    return (uuid.UUID(identifier).int >> 80) / 1000

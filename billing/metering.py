@@ -7,7 +7,7 @@ The exchange makes a :class:`Meter` when a request arrives and writes into it wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import msgspec
 
@@ -141,9 +141,6 @@ class Meter(msgspec.Struct, kw_only=True):
     first_token: int | None = None
     """When the first meaningful event went to the client."""
     request_metadata: dict[str, Any] | None = None
-    routing: list[Any] | dict[str, Any] | None = None
-    tries: list[Attempt] = []
-    payload: Payload | None = None
 
 
 def entry(  # noqa: PLR0913  (the facts that exist only at the end; each has a name)
@@ -201,14 +198,22 @@ def entry(  # noqa: PLR0913  (the facts that exist only at the end; each has a n
         price_id=prices.id or None if prices else None,
         price_version=prices.version if prices else "",
         request_metadata=meter.request_metadata,
-        routing=meter.routing,
         model_id=meter.model_id,
-        tries=meter.tries,
-        payload=meter.payload,
     )
 
 
-def counts(usage: Usage) -> dict[str, int]:
+class Counts(TypedDict):
+    """The token columns by name."""
+
+    input_tokens: int
+    cache_read_tokens: int
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+
+
+def counts(usage: Usage) -> Counts:
     """The token columns of an entry or an attempt."""
     return {
         "input_tokens": count(usage.fresh),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from decimal import Decimal
 from typing import Self
 
 from django.core.exceptions import ValidationError
@@ -99,11 +98,6 @@ class RequestLogQuerySet(models.QuerySet["RequestLog", "RequestLog"]):
     def since(self, moment: datetime) -> Self:
         """Requests that began after a moment."""
         return self.filter(timestamp__gt=moment)
-
-    def total_cost(self) -> Decimal:
-        """The exact sum of what is known; rows of unknown price add nothing."""
-        total: Decimal | None = self.aggregate(total=models.Sum("cost"))["total"]
-        return Decimal(0) if total is None else total
 
 
 class RequestLog(models.Model):

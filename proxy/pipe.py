@@ -2,7 +2,7 @@
 
 Pure: no clock, no sockets. ``feed`` takes one read of the upstream and returns everything that the client may see of it, in
 one piece. Between two different dialects each frame is decoded, restored and encoded; within one dialect the frames pass as
-they are and the decoder only listens, so that the usage, the finish and a broken stream are known there too.
+they are and the decoder only listens, so that the usage, the end and a broken stream are known there too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from proxy.canonical import (
     Event,
     Failed,
-    Finish,
     Finished,
     PartDelta,
     PartStarted,
@@ -66,9 +65,7 @@ class Pipe:
         self.has_content = False
         self.outcome: str | None = None
         self.failure: Failure | None = None
-        self.finish: Finish | None = None
         self.usage: Usage | None = None
-        self.upstream_id = ""
         self.output_chars = 0
 
     @classmethod
@@ -187,15 +184,13 @@ class Pipe:
             self.has_content = True
 
     def _on_started(self, event: Started) -> None:
-        self.upstream_id = event.id
         self.usage = event.usage
 
     def _on_usage(self, event: UsageReported) -> None:
         self.usage = event.usage
 
-    def _on_finished(self, event: Finished) -> None:
+    def _on_finished(self, _event: Finished) -> None:
         self.outcome = "finished"
-        self.finish = event.finish
 
     def _on_failed(self, event: Failed) -> None:
         self.outcome = "failed"

@@ -48,11 +48,6 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
     smooth_streaming: bool = False
 
     @property
-    def edits_prompt(self) -> bool:
-        """Whether words of the conversation change."""
-        return bool(self.replacements or self.append or self.inject_progress)
-
-    @property
     def shapes_stream(self) -> bool:
         """Whether the events of a stream are arranged anew."""
         return self.buffer_tool_calls or self.smooth_streaming

@@ -106,8 +106,6 @@ def _mentioned(request: Request) -> Iterable[Origin]:
     for tool in request.tools:
         if isinstance(tool, Tool):
             yield Origin(tool.name, tool.namespace, tool.kind)
-        elif isinstance(tool, HostedTool):
-            continue
     for message in request.messages:
         if message.role == "assistant":
             for part in message.parts:

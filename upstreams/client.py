@@ -25,7 +25,7 @@ from upstreams.answers import Answer, MountedAnswer, NetworkAnswer, failed, told
 from upstreams.connections import NETWORK, Destination, Pool, Wire, close_all
 from upstreams.headers import USER_AGENT
 
-__all__ = ["Answer", "Opening", "Timeouts", "close_all", "mount", "open", "warm"]
+__all__ = ["Answer", "Opening", "Timeouts", "close_all", "mount", "open"]
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADERS = 256
@@ -59,11 +59,6 @@ _mounted: dict[str, httpx.AsyncBaseTransport] = {}
 def mount(scheme: str, transport: httpx.AsyncBaseTransport) -> None:
     """Let ``transport`` answer calls to URLs of ``scheme``."""
     _mounted[scheme] = transport
-
-
-def warm() -> None:
-    """Do now what the first call would do: read the certificate authorities, make the pool. Needs a running loop."""
-    connections.pool()
 
 
 def open(method: str, url: str, headers: Headers, body: bytes = b"", *, upstream: Timeouts) -> Opening:  # noqa: A001 - read as client.open

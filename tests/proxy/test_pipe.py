@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from proxy.canonical import Finish, Request, Started, Usage
+from proxy.canonical import Request, Started, Usage
 from proxy.dialects import REGISTRY
 from proxy.dialects.base import Reply
 from proxy.errors import Failure
@@ -52,7 +52,7 @@ def test_a_translated_stream_tells_what_it_learnt() -> None:
     assert names(told) == ["content_block_start", "content_block_delta"]
     told = pipe.feed(STOP + USAGE + DONE)
     assert names(told) == ["content_block_stop", "message_delta", "message_stop"]
-    assert (pipe.outcome, pipe.finish, pipe.usage, pipe.failure) == ("finished", Finish(reason="end"), Usage(fresh=5, output=2), None)
+    assert (pipe.outcome, pipe.usage, pipe.failure) == ("finished", Usage(fresh=5, output=2), None)
     assert pipe.feed(TEXT) + pipe.close() + pipe.fail(Failure(kind="network", message="x")) == b""
 
 

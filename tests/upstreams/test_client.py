@@ -392,7 +392,6 @@ async def test_after_close_all_calls_open_new_connections() -> None:
     async with serving(politely) as (_, url):
         assert await ask(url) == (200, b"1")
         await client.close_all()
-        client.warm()
         assert await ask(url) == (200, b"2")
 
 
