@@ -1,4 +1,4 @@
-"""What a web process needs besides its application: the journal, the watcher over keys and catalogue, the echo upstream.
+"""What a web process needs besides its application: the journal, the watcher over keys and catalogue, what processes share.
 
 `serve` hands `start` and `stop` to the server. Here, on the top floor, the parts that do not know one another are joined.
 """
@@ -13,7 +13,6 @@ from django.conf import settings
 from accounts import keys, limits, revisions
 from accounts.revisions import Watcher
 from billing import journal, prices
-from proxy.echo.transport import SCHEME, EchoTransport
 from upstreams import client, disabling, standing
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ class Wiring:
             await self._sharing.start()
         limits.start(limits.Limiter(rps=config.rate_limit_rps, burst=config.rate_limit_burst))
         revisions.listen("prices", prices.refresh)
-        client.mount(SCHEME, EchoTransport())
         await asyncio.to_thread(self._watcher.start)
         if self._shipper is not None:
             self._shipper.start()

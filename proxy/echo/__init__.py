@@ -1,13 +1,13 @@
 """The built-in upstream `echo`: a provider that needs no network, no account and no money.
 
-It is meant for the first curl of a newcomer, for the playground and for tests. It speaks OpenAI Chat
-Completions and Anthropic Messages, and it repeats what the user said; what else it can do (tool calls,
-thinking, structured output, slow streams, errors on demand) is described in docs/echo.md.
+It is meant for the first curl of a newcomer and for tests. It speaks OpenAI Chat Completions and Anthropic
+Messages, and it repeats what the user said; what else it can do (tool calls, thinking, structured output,
+slow streams, errors on demand) is described in docs/echo.md.
 
 How it is reached. An upstream row whose base URL has the scheme `echo` (`echo://openai`,
 `echo://anthropic`) takes the ordinary way through catalogue, routing and `upstreams.client`. The client
-picks its transport by the URL's scheme, and for `echo` that is `EchoTransport`, an `httpx` transport like
-the one that opens sockets. The alternative was an application served by pxbin itself under an internal
+picks its transport by the URL's scheme, and for `echo` that is `EchoTransport`, an `httpx` transport without
+sockets. The alternative was an application served by pxbin itself under an internal
 path. It was rejected, because a server that calls itself has to know its own address (which may be a unix
 socket, a wildcard or a port chosen by the system), has to guard a path that the public can reach, uses two
 of its own connections for each request, and waits for itself while it drains.

@@ -21,8 +21,6 @@ from proxy.echo.orders import Orders, Refused
 from proxy.echo.plan import Answer, Question, Stamp, plan
 from proxy.echo.wire import END, PIECE, Step, count_input, encode, mapping
 
-SCHEME = "echo"
-
 _MID_STREAM_STATUS = 529
 _JSON, _SSE = "application/json", "text/event-stream; charset=utf-8"
 

@@ -1,8 +1,7 @@
 import pytest
 
-from proxy.echo.transport import EchoTransport
 from tests.support.fake_upstream import HANG, Reply, bytes_reply, json_reply
-from upstreams import client, credentials, health, standing, tasks
+from upstreams import credentials, health, standing, tasks
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 
 pytestmark = pytest.mark.django_db
@@ -119,7 +118,6 @@ def test_an_upstream_can_be_tried_before_it_is_stored(upstream):
 
 
 def test_the_echo_upstream_is_well():
-    client.mount("echo", EchoTransport())
     for dialect, model in (("openai_chat", "echo"), ("anthropic", "echo-anthropic")):
         row = Upstream(name=dialect, base_url="echo://x", dialect=dialect)
         assert report(health.check_unsaved(row, api_key=""))["error"] is None, model
