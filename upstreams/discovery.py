@@ -43,25 +43,23 @@ class DiscoveryFailed(Exception):  # noqa: N818  (it reads as what happened)
         self.status = status
 
 
-def list_models(upstream: Upstream, *, seconds: float = TIMEOUT_SECONDS, allow_link_local: bool = False) -> list[Listed]:
+def list_models(upstream: Upstream, *, seconds: float = TIMEOUT_SECONDS) -> list[Listed]:
     """The models that a stored upstream lists, in its order, asked with its preferred credential.
 
     ``seconds`` is the time for each page. Blocks; not for a thread with a running event loop. Raises :class:`DiscoveryFailed`.
     """
     entry, credential = entries_of(upstream)
-    return asyncio.run(ask(entry, credential, seconds=seconds, allow_link_local=allow_link_local))
+    return asyncio.run(ask(entry, credential, seconds=seconds))
 
 
-async def ask(
-    upstream: UpstreamEntry, credential: CredentialEntry | None, *, seconds: float = TIMEOUT_SECONDS, allow_link_local: bool = False
-) -> list[Listed]:
+async def ask(upstream: UpstreamEntry, credential: CredentialEntry | None, *, seconds: float = TIMEOUT_SECONDS) -> list[Listed]:
     """The models that an upstream lists, page by page. Reads the shapes of OpenAI and Anthropic. Raises :class:`DiscoveryFailed`."""
     listed: dict[str, Listed] = {}
     after: str | None = None
     for _ in range(MOST_PAGES):
         path = "/v1/models" + _query(upstream.dialect, after)
         try:
-            reply = await probe.call(upstream, credential, "GET", path, seconds=seconds, allow_link_local=allow_link_local)
+            reply = await probe.call(upstream, credential, "GET", path, seconds=seconds)
         except probe.ProbeFailed as error:
             raise DiscoveryFailed("connection", f"Failed to reach upstream: {error}") from error
         if reply.status != 200:

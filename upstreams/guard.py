@@ -39,7 +39,7 @@ def is_refused(address: Address) -> bool:
     return any(address in network for network in REFUSED)
 
 
-async def addresses_of(host: str, port: int, *, allow_link_local: bool = False) -> list[str]:
+async def addresses_of(host: str, port: int) -> list[str]:
     """The addresses of a host, to be called as they are: a second look-up could answer otherwise.
 
     Raises :class:`RefusedAddress` when one of them must not be called, and ``OSError`` when there is none. The setting
@@ -47,7 +47,7 @@ async def addresses_of(host: str, port: int, *, allow_link_local: bool = False) 
     """
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    if not (allow_link_local or settings.PXBIN.allow_link_local):
+    if not settings.PXBIN.allow_link_local:
         for address in addresses:
             if is_refused(ipaddress.ip_address(address.partition("%")[0])):
                 raise RefusedAddress(f"{host} is a link-local or metadata address ({address}), which pxbin does not call")

@@ -43,7 +43,7 @@ REQUESTS: Mapping[str, tuple[str, Callable[[str, Quirks], dict[str, Any]], str]]
 """The smallest request of each dialect: path, body, and its name in messages. The least that Responses grants is 16 tokens."""
 
 
-def check(upstream: Upstream, *, allow_link_local: bool = False) -> dict[str, Any]:
+def check(upstream: Upstream) -> dict[str, Any]:
     """The health of a stored upstream, called with its preferred credential.
 
     ``{"healthy", "models_found", "tested_model", "latency_ms", "error"}``: the latency is that of the tested model's answer.
@@ -56,7 +56,7 @@ def check(upstream: Upstream, *, allow_link_local: bool = False) -> dict[str, An
     resting = [each for each in entry.credentials if each is not credential and each.id in _resting(upstream)]
 
     async def all_of_them() -> list[dict[str, Any]]:
-        asked = (examine(entry, each, test_model=pinned, allow_link_local=allow_link_local) for each in (credential, *resting))
+        asked = (examine(entry, each, test_model=pinned) for each in (credential, *resting))
         return await asyncio.gather(*asked)
 
     reports = asyncio.run(all_of_them())
@@ -73,11 +73,11 @@ def _resting(upstream: Upstream) -> set[str]:
     return {str(identity) for identity, reason, until in rows if reason or until or known.key_until(str(identity))}
 
 
-def check_unsaved(upstream: Upstream, *, api_key: str, allow_link_local: bool = False) -> dict[str, Any]:
+def check_unsaved(upstream: Upstream, *, api_key: str) -> dict[str, Any]:
     """:func:`check` for an upstream that is not stored yet and a key in plain text."""
     entry, _ = entries_of(upstream)
     credential = CredentialEntry(id="", secret=api_key) if api_key else None
-    return asyncio.run(examine(entry, credential, test_model=upstream.test_model, allow_link_local=allow_link_local))
+    return asyncio.run(examine(entry, credential, test_model=upstream.test_model))
 
 
 def _first_remote_name(upstream: Upstream) -> str:
@@ -89,12 +89,10 @@ def _first_remote_name(upstream: Upstream) -> str:
     return ""
 
 
-async def examine(
-    upstream: UpstreamEntry, credential: CredentialEntry | None, *, test_model: str = "", allow_link_local: bool = False
-) -> dict[str, Any]:
+async def examine(upstream: UpstreamEntry, credential: CredentialEntry | None, *, test_model: str = "") -> dict[str, Any]:
     """The checks themselves. Where a test model is pinned, an upstream that lists no models can be well all the same."""
     try:
-        listed = [model.name for model in await discovery.ask(upstream, credential, allow_link_local=allow_link_local)]
+        listed = [model.name for model in await discovery.ask(upstream, credential)]
     except discovery.DiscoveryFailed as failure:
         if not test_model or failure.stage == "connection":
             return _sick(_words(failure))
@@ -104,17 +102,15 @@ async def examine(
         return _sick("No models returned by upstream" if not listed else "No model to test: set a test model", found=len(listed))
     if upstream.dialect not in REQUESTS:
         return _report(found=len(listed), error=None if listed else "No models returned by upstream")
-    return await _try(upstream, credential, model, found=len(listed), allow_link_local=allow_link_local)
+    return await _try(upstream, credential, model, found=len(listed))
 
 
-async def _try(
-    upstream: UpstreamEntry, credential: CredentialEntry | None, model: str, *, found: int, allow_link_local: bool
-) -> dict[str, Any]:
+async def _try(upstream: UpstreamEntry, credential: CredentialEntry | None, model: str, *, found: int) -> dict[str, Any]:
     path, body_for, word = REQUESTS[upstream.dialect]
     body = body_for(model, upstream.quirks)
     began = time.monotonic()
     try:
-        reply = await probe.call(upstream, credential, "POST", path, body=body, seconds=ANSWER_SECONDS, allow_link_local=allow_link_local)
+        reply = await probe.call(upstream, credential, "POST", path, body=body, seconds=ANSWER_SECONDS)
         error = None if reply.status == 200 else f"{word} {'' if word == 'Completion' else 'endpoint '}returned {reply.status}"
         if error is None and not isinstance(reply.json(), dict):
             error = f"{word} answer is not a JSON object"

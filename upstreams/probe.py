@@ -56,7 +56,6 @@ async def call(
     *,
     body: Any = None,
     seconds: float,
-    allow_link_local: bool = False,
 ) -> Reply:
     """One call of ``path`` (a dialect's own); ``seconds`` is the time for all of it. Raises :class:`ProbeFailed`."""
     url = url_for(upstream, path, upstream.quirks)
@@ -66,7 +65,7 @@ async def call(
     try:
         async with asyncio.timeout(seconds):
             if urlsplit(url).scheme in ("http", "https"):
-                return Reply(*await _over_the_network(method, url, sent, content, allow_link_local=allow_link_local), secret)
+                return Reply(*await _over_the_network(method, url, sent, content), secret)
             async with client.open(method, url, sent, content, upstream=upstream) as answer:
                 return Reply(answer.status, await answer.read(LARGEST_ANSWER), secret)
     except UpstreamFailed as error:
@@ -77,13 +76,11 @@ async def call(
         raise ProbeFailed(str(error) or type(error).__name__) from error
 
 
-async def _over_the_network(
-    method: str, url: str, sent: list[tuple[str, str]], content: bytes, *, allow_link_local: bool
-) -> tuple[int, bytes]:
+async def _over_the_network(method: str, url: str, sent: list[tuple[str, str]], content: bytes) -> tuple[int, bytes]:
     """Call the first address of the host that takes the connection."""
     target = httpx.URL(url)
     port = target.port or (443 if target.scheme == "https" else 80)
-    addresses = await addresses_of(target.host, port, allow_link_local=allow_link_local)
+    addresses = await addresses_of(target.host, port)
     lines = {"host": target.netloc.decode("ascii"), **{name.lower(): value for name, value in sent}}
     async with httpx.AsyncClient(timeout=None, trust_env=False, verify=tls_context()) as http:  # noqa: S113  (the caller limits it)
         for address in addresses:

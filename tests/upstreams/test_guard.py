@@ -30,16 +30,12 @@ def test_local_and_public_addresses_are_called(address):
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "0xA9FEA9FE", "2852039166"])
-async def test_however_the_address_is_written(host):
+async def test_however_the_address_is_written_it_is_called_only_where_the_operator_allows_it(host, settings):
     with pytest.raises(RefusedAddress):
         await addresses_of(host, 80)
-    assert await addresses_of(host, 80, allow_link_local=True) == ["169.254.169.254"]
+    settings.PXBIN = msgspec.structs.replace(settings.PXBIN, allow_link_local=True)
+    assert await addresses_of(host, 80) == ["169.254.169.254"]
 
 
 async def test_a_host_is_called_at_the_addresses_that_were_looked_at():
     assert "127.0.0.1" in await addresses_of("localhost", 80)
-
-
-async def test_an_operator_may_allow_them(settings):
-    settings.PXBIN = msgspec.structs.replace(settings.PXBIN, allow_link_local=True)
-    assert await addresses_of("169.254.169.254", 80) == ["169.254.169.254"]
