@@ -25,7 +25,7 @@ from accounts import keys, limits
 from accounts.keys import Key
 from billing import prices
 from billing.metering import Outcome
-from proxy import admission, counting, enforcement, needs, trace, wire
+from proxy import admission, counting, enforcement, needs, trace
 from proxy.attempt import Attempt
 from proxy.attempts import Attempts
 from proxy.callers import presented_key
@@ -76,12 +76,7 @@ async def count(exchange: Exchange, opened: Callable[[bytes], Envelope]) -> Answ
         number = await counting.count(exchange.call, exchange.planned().targets)
     except GatewayError as error:
         return exchange.refuse(error.failure)
-    shown = (
-        {"object": "response.input_tokens", "input_tokens": number}
-        if exchange.dialect.name == "openai_responses"
-        else {"input_tokens": number}
-    )
-    return JsonBytes(wire.encode(shown), headers=exchange.reply_headers(None))
+    return JsonBytes(exchange.dialect.encode_count(number), headers=exchange.reply_headers(None))
 
 
 class Exchange:

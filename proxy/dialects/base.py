@@ -121,6 +121,11 @@ class ErrorBody(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
 
 
+def counted(tokens: int) -> bytes:
+    """The answer to a question for the size of a request, as Anthropic gives it."""
+    return b'{"input_tokens":%d}' % tokens
+
+
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """One vendor's way to talk.
 
@@ -153,6 +158,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         The frames that end a relayed stream which was complete but for them.
     answer_headers(usage):
         Headers by which clients of this dialect are told of an answer, in lower case; ``usage`` is ``None`` while it is not known.
+    encode_count(tokens):
+        The answer to a question for the size of a request, in tokens.
     """
 
     name: str
@@ -176,6 +183,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     keepalive: bytes = b": keep-alive\n\n"
     ending: tuple[Frame, ...] = ()
     answer_headers: Callable[[Usage | None], Mapping[str, str]] | None = None
+    encode_count: Callable[[int], bytes] = counted
 
 
 def error_object(body: bytes) -> Any:

@@ -5,6 +5,7 @@ from proxy.dialects.openai_responses.errors import decode_error, encode_error
 from proxy.dialects.openai_responses.request import decode_request, encode_request, open_request, patch_request
 from proxy.dialects.openai_responses.response import decode_response, encode_response, patch_response
 from proxy.dialects.openai_responses.stream import break_off, decoder, encoder, relay
+from proxy.dialects.openai_responses.usage import encode_count
 from proxy.framing.sse import COMMENT, SSE
 
 PATH = "/v1/responses"
@@ -33,5 +34,6 @@ DIALECT = Dialect(
     break_off=break_off,
     decode_error=decode_error,
     encode_error=encode_error,
+    encode_count=encode_count,
     keepalive=COMMENT,
 )

@@ -51,9 +51,9 @@ def usage_on_wire(usage: Usage) -> UsageOnWire:
     )
 
 
-def input_tokens_reply(count: int) -> bytes:
+def encode_count(tokens: int) -> bytes:
     """The answer of ``POST /v1/responses/input_tokens``."""
-    return b'{"object":"response.input_tokens","input_tokens":%d}' % count
+    return b'{"object":"response.input_tokens","input_tokens":%d}' % tokens
 
 
 _TIERS = {"standard": "default", "standard_only": "default"} | {

@@ -13,7 +13,6 @@ from openai.types.responses import Response as SdkResponse
 from proxy import reasoning
 from proxy.canonical import Citation, Finish, Opaque, Part, Reasoning, Response, Seal, Text, ToolCall, Usage
 from proxy.dialects.openai_responses import DIALECT, compaction, ids
-from proxy.dialects.openai_responses.usage import input_tokens_reply
 from proxy.errors import UpstreamFailed
 from tests.proxy.dialects.openai_responses.samples import KEY, QUIRKS, REPLY_ID, body, decoded, destination, reply
 
@@ -336,7 +335,7 @@ def test_redacted_reasoning_has_an_empty_summary() -> None:
 
 
 def test_counted_tokens() -> None:
-    assert json.loads(input_tokens_reply(12)) == {"object": "response.input_tokens", "input_tokens": 12}
+    assert json.loads(DIALECT.encode_count(12)) == {"object": "response.input_tokens", "input_tokens": 12}
 
 
 HISTORY = [
