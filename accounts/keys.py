@@ -11,17 +11,17 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
-from django.db import DatabaseError, InterfaceError
 from django.db.models import F
 from django.utils import timezone
 
 from accounts import globs, revisions
+from accounts.lastuse import LastUse
 from accounts.models import ApiKey, IssuedKey, ManagementKey
 from proxy.errors import ClientMistake, Failure, GatewayError
 
@@ -29,8 +29,6 @@ KNOWN_LIMIT = 10_000
 """Keys held in memory."""
 ROWS_PER_QUERY = 500
 PREFIXES = {"llm": "pxb_", "management": "pxm_"}
-LAST_USED_SECONDS = 30.0
-"""How often :func:`write_last_used` is meant to run."""
 
 WRONG_KIND = {
     "llm": "Invalid API key: it begins with pxm_, as keys of the management API do; a client's key begins with pxb_",
@@ -111,8 +109,6 @@ class _Memory:
         self.known: dict[str, Key] = {}
         self.is_complete = False
         self.wanted: set[str] = set()
-        self.used: dict[str, float] = {}
-        self.used_management: dict[str, float] = {}
 
     def refresh(self) -> None:
         """Read the most recently used keys, and where these are not all, also the others in use here."""
@@ -176,6 +172,8 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
     )
 
 
+clients, managers = LastUse(ApiKey), LastUse(ManagementKey)
+"""Which keys of either kind were used."""
 _memory = _Memory()
 revisions.listen("keys", _memory.refresh)
 revisions.at_every_look(_memory.look_up)
@@ -186,10 +184,9 @@ def peek(token: str) -> Key | None:
     key = _memory.known.get(hash_of(token))
     if key is None or not key.is_active:
         return None
-    now = time.time()
-    if key.expires_at is not None and key.expires_at <= now:
+    if key.expires_at is not None and key.expires_at <= time.time():
         return None
-    _memory.used[key.id] = now
+    clients.note(key.id)
     return key
 
 
@@ -212,10 +209,9 @@ async def authenticate(token: str) -> Key:
         raise ClientMistake(_invalid(token, needed="llm"), kind="authentication")
     if not key.is_active:
         raise ClientMistake(INACTIVE, kind="permission")
-    now = time.time()
-    if key.expires_at is not None and key.expires_at <= now:
+    if key.expires_at is not None and key.expires_at <= time.time():
         raise ClientMistake(EXPIRED, kind="authentication")
-    _memory.used[key.id] = now
+    clients.note(key.id)
     return key
 
 
@@ -236,7 +232,7 @@ def authenticate_management(token: str) -> ManagementKey:
         raise ManagementRefused(403, INACTIVE)
     if row.expires_at is not None and row.expires_at <= timezone.now():
         raise ManagementRefused(401, EXPIRED)
-    _memory.used_management[str(row.pk)] = time.time()
+    managers.note(str(row.pk))
     return row
 
 
@@ -244,25 +240,3 @@ def may_use(key: Key, *names: str) -> bool:
     """Whether a key may use a model that goes by any of ``names``: the one the client gave, and the model's own."""
     allowed = key.allowed_models
     return allowed is None or any(entry == name or globs.match(entry, name) is not None for entry in allowed for name in names)
-
-
-# --- last use --------------------------------------------------------------------------------------------------------
-
-
-def write_last_used() -> None:
-    """Write down which keys were used since the last call; meant for :meth:`accounts.revisions.Watcher.every`."""
-    used, _memory.used = _memory.used, {}
-    used_management, _memory.used_management = _memory.used_management, {}
-    try:
-        _stamp(ApiKey, used)
-        _stamp(ManagementKey, used_management)
-    except (DatabaseError, InterfaceError):
-        _memory.used = used | _memory.used
-        _memory.used_management = used_management | _memory.used_management
-        raise
-
-
-def _stamp(table: type[IssuedKey], used: Iterable[str]) -> None:
-    identities, now = list(used), timezone.now()
-    for start in range(0, len(identities), ROWS_PER_QUERY):
-        table.objects.filter(pk__in=identities[start : start + ROWS_PER_QUERY]).update(last_used_at=now)

@@ -15,7 +15,7 @@ from typing import TypeVar
 from proxy.enforcement import Unaccepted
 from proxy.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
 from proxy.tries import Try
-from upstreams import disabling
+from upstreams import credentials, disabling
 from upstreams.routing import ANOTHER_CHOSEN, Plan, Target, session_of
 from upstreams.standing import Standing
 from upstreams.verdicts import Scope, Verdict, rest_seconds, verdict
@@ -57,6 +57,8 @@ class Attempts:
         if not self._waiting:
             return None
         target = self._waiting.pop(0)
+        if target.credential is not None:
+            credentials.used.note(target.credential.id)
         self._standing.sent(
             **_subject(target),
             has_others=len(target.upstream.credentials) > 1,

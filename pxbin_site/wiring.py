@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts import keys, limits, revisions
+from accounts import keys, lastuse, limits, revisions
 from accounts.revisions import Watcher
 from billing import journal, prices
-from upstreams import client, disabling, standing
+from upstreams import client, credentials, disabling, standing
 
 if TYPE_CHECKING:
     from billing.shipping import Shipper
@@ -28,7 +28,8 @@ class Wiring:
     def __init__(self) -> None:
         self._spool = settings.PXBIN.data_dir / journal.SPOOL
         self._watcher = Watcher()
-        self._watcher.every(keys.LAST_USED_SECONDS, keys.write_last_used)
+        for used in (keys.clients, keys.managers, credentials.used):
+            self._watcher.every(lastuse.WRITE_SECONDS, used.write)
         # With Redis the workers may be on other machines, and the journal's segments are sent to them.
         self._shipper = _shipper(self._spool) if settings.PXBIN.redis_url else None
         self._sharing: Sharing | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
+from accounts.lastuse import LastUse
 from upstreams import vault
 from upstreams.addresses import url_for
 from upstreams.models import UpstreamCredential
@@ -25,6 +26,8 @@ OWN_HEADERS: Mapping[str, tuple[str, str]] = {
     "passthrough": ("authorization", "Bearer"),
 }
 """Each dialect's header for a credential and the word before it. Bedrock: a bearer key; SigV4 is signed request by request."""
+used = LastUse(UpstreamCredential)
+"""Which keys requests were sent with."""
 
 
 def headers(upstream: UpstreamEntry, credential: CredentialEntry | None) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts import keys, revisions
 from accounts.keys import WRONG_KIND, Key, ManagementRefused, authenticate, authenticate_management, issue, may_use, peek
-from accounts.models import ApiKey
+from accounts.models import ApiKey, RevisedQuerySet
 from proxy.errors import ClientMistake, GatewayError
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -170,7 +170,8 @@ async def test_the_last_use_is_written_down_in_batches_and_is_no_change():
     await authenticate(used)
     await sync_to_async(authenticate_management)(manager)
     numbers = await sync_to_async(revisions.current)()
-    await sync_to_async(keys.write_last_used)()
+    for each in (keys.clients, keys.managers):
+        await sync_to_async(each.write)()
     for row in (used_row, unused_row, manager_row):
         await sync_to_async(row.refresh_from_db)()
     assert [row.last_used_at is not None for row in (used_row, unused_row, manager_row)] == [True, False, True]
@@ -181,14 +182,14 @@ async def test_uses_are_kept_while_they_cannot_be_written_down(monkeypatch):
     plaintext, row = await sync_to_async(issue)("llm")
     await authenticate(plaintext)
 
-    def away(*_args):
+    def away(*_args, **_values):
         raise DatabaseError("no connection")
 
     with monkeypatch.context() as broken:
-        broken.setattr(keys, "_stamp", away)
+        broken.setattr(RevisedQuerySet, "update", away)
         with pytest.raises(DatabaseError):
-            keys.write_last_used()
-    await sync_to_async(keys.write_last_used)()
+            await sync_to_async(keys.clients.write)()
+    await sync_to_async(keys.clients.write)()
     await sync_to_async(row.refresh_from_db)()
     assert row.last_used_at is not None
 

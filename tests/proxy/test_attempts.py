@@ -2,9 +2,12 @@
 
 import pytest
 
+from accounts.lastuse import LastUse
 from proxy.attempts import Attempts
 from proxy.errors import ClientMistake, Failure, UpstreamFailed
+from upstreams import credentials
 from upstreams.entries import CredentialEntry, ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.models import UpstreamCredential
 from upstreams.routing import ANOTHER_CHOSEN, Plan, Target
 from upstreams.standing import Standing
 
@@ -38,6 +41,7 @@ def target(name, **fields):
 def _no_database(monkeypatch):
     """What is written down beside the memory has tests of its own."""
     monkeypatch.setattr("upstreams.disabling.note_cooling", lambda key, until: None)
+    monkeypatch.setattr(credentials, "used", LastUse(UpstreamCredential))
 
 
 @pytest.fixture
@@ -62,6 +66,12 @@ async def tried(attempts, *errors):
         attempts.failed(attempts.sent(Tried(chosen)), error)
     following = await attempts.next()
     return names, following and following.upstream.name
+
+
+async def test_the_keys_that_were_tried_were_used(standing):
+    attempts = Attempts(Plan([target("a"), target("b"), target("c")], []), standing, request_id="1")
+    await tried(attempts, upstream_said(500))
+    assert credentials.used._used == {"key-a", "key-b"}
 
 
 async def test_every_candidate_once_in_order(standing):

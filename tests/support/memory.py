@@ -1,7 +1,7 @@
 """What a process keeps in memory of the database, put back to the state before its first look."""
 
 from accounts import keys, revisions
-from upstreams import catalog
+from upstreams import catalog, credentials
 
 
 def forget() -> None:
@@ -11,6 +11,7 @@ def forget() -> None:
     keys._memory.known = {}
     keys._memory.is_complete = False
     keys._memory.wanted.clear()
-    keys._memory.used.clear()
-    keys._memory.used_management.clear()
+    keys.clients._used.clear()
+    keys.managers._used.clear()
+    credentials.used._used.clear()
     catalog._current = catalog.Catalogue()

@@ -52,3 +52,12 @@ def test_a_key_that_is_brought_back_is_in_and_rested_everywhere(pair):
     first.refresh_from_db()
     assert (first.disabled_reason, first.cooling_until) == ("", None)
     assert (disabling.is_refused(str(first.pk)), standing.current().cooldowns.key_until(str(first.pk))) == (False, 0)
+
+
+def test_when_a_key_was_used_is_written_down(pair):
+    (first, second), _ = pair
+    credentials.used.note(str(first.pk))
+    credentials.used.write()
+    for key in (first, second):
+        key.refresh_from_db()
+    assert [key.last_used_at is not None for key in (first, second)] == [True, False]
