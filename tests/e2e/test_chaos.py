@@ -17,7 +17,6 @@ from proxy.framing import eventstream
 from tests.support.fake_upstream import CLOSE, HANG, RESET, FakeUpstream, Loop, Reply, bytes_reply, event, json_reply, sse
 from tests.support.gateway import Gateway
 
-HELLO = [{"role": "user", "content": "Hi"}]
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 
 
@@ -132,15 +131,16 @@ def gateway():
         yield running
 
 
-def request_of(dialect: str, model: str, *, stream: bool) -> tuple[str, dict[str, Any]]:
+def request_of(dialect: str, model: str, text: str, *, stream: bool) -> tuple[str, dict[str, Any]]:
     """The path and the body of a request in a client's dialect."""
+    turns = [{"role": "user", "content": text}]
     if dialect == "responses":
-        return "/v1/responses", {"model": model, "stream": stream, "input": HELLO}
+        return "/v1/responses", {"model": model, "stream": stream, "input": turns}
     if dialect == "invoke":
         path = f"/model/{model}/invoke" + ("-with-response-stream" if stream else "")
-        return path, {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 99, "messages": HELLO}
+        return path, {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 99, "messages": turns}
     path = {"messages": "/v1/messages", "chat": "/v1/chat/completions"}[dialect]
-    return path, {"model": model, "max_tokens": 99, "stream": stream, "messages": HELLO}
+    return path, {"model": model, "max_tokens": 99, "stream": stream, "messages": turns}
 
 
 def said_in_events(content: bytes) -> str:
@@ -155,16 +155,20 @@ def said_in_events(content: bytes) -> str:
 class Asked:
     """One request to the gateway, its answer and its row."""
 
-    def __init__(self, gateway: Gateway, model: str, dialect: str, *, stream: bool, **headers: str) -> None:
-        path, body = request_of(dialect, model, stream=stream)
-        self.answer = gateway.http.post(gateway.url + path, headers={**gateway.client_headers, **headers}, json=body, timeout=30)
+    def __init__(self, gateway: Gateway, model: str, dialect: str, *, stream: bool) -> None:
+        self._text = f"Hi, I am {uuid.uuid4()}"
+        path, body = request_of(dialect, model, self._text, stream=stream)
+        self.answer = gateway.http.post(gateway.url + path, headers=gateway.client_headers, json=body, timeout=30)
         self._gateway = gateway
-        self._model = model
 
-    def row(self, **filters: str) -> dict[str, Any]:
-        (row,) = self._gateway.logs(1, model=self._model, **filters)
+    def row(self) -> dict[str, Any]:
+        (row,) = self._gateway.logs(1, request_id=self.answer.headers["x-pxbin-request-id"])
         detailed: dict[str, Any] = self._gateway.api("GET", f"/logs/{row['id']}")
         return detailed
+
+    def calls_of(self, upstream: FakeUpstream) -> int:
+        """How often this upstream got the request."""
+        return sum(self._text.encode() in received.body for received in upstream.requests)
 
     @property
     def text(self) -> str:
@@ -204,35 +208,53 @@ def two(gateway: Gateway, sick: FakeUpstream, well: FakeUpstream, **fields: Any)
     return name
 
 
+class Stage:
+    """A sick and a healthy upstream, a model that has the first alone, and one that has both."""
+
+    def __init__(self, gateway: Gateway, loop: Loop, reply: Reply) -> None:
+        self.sick, self.well = FakeUpstream(loop), FakeUpstream(loop)
+        self.sick.otherwise(reply)
+        self.well.otherwise(answering)
+        self.models = (named(self.sick, gateway), two(gateway, self.sick, self.well))
+
+    def stop(self) -> None:
+        self.sick.stop()
+        self.well.stop()
+
+
 class Run:
     """One case with one kind of client, asked at once; its row is read when all others have been asked too."""
 
-    def __init__(self, gateway: Gateway, loop: Loop, key: Key) -> None:
+    def __init__(self, gateway: Gateway, stage: Stage, key: Key) -> None:
         name, self.dialect, self.stream, with_second = key
         self.case = CASES[name]
-        self._sick, self._well = FakeUpstream(loop), FakeUpstream(loop)
-        self._sick.otherwise(self.case.reply)
-        self._well.otherwise(answering)
-        model = two(gateway, self._sick, self._well) if with_second else named(self._sick, gateway)
-        self.asked = Asked(gateway, model, self.dialect, stream=self.stream)
-        self.calls = (len(self._sick.requests), len(self._well.requests))
+        self.asked = Asked(gateway, stage.models[with_second], self.dialect, stream=self.stream)
+        self.calls = (self.asked.calls_of(stage.sick), self.asked.calls_of(stage.well))
         messages, chat = self.case.status
         self.status = {"messages": messages, "invoke": self.case.invoke or INVOKE.get(messages, messages)}.get(self.dialect, chat)
-
-    def stop(self) -> None:
-        self._sick.stop()
-        self._well.stop()
 
 
 @pytest.fixture(scope="module")
 def runs(gateway, fake_loop):
-    """All runs by their keys. They are asked some at a time, since most of each is waiting."""
-    with ThreadPoolExecutor(6) as pool:
-        done = dict(zip(KEYS, pool.map(lambda key: Run(gateway, fake_loop, key), KEYS), strict=True))
+    """All runs by their keys. They are asked some at a time, since most of each is waiting.
+
+    A case has one stage for all of them, except where an answer keeps its upstream away from the next request.
+    """
+    stages: dict[Any, Stage] = {}
+    for key in KEYS:
+        place = key if CASES[key[0]].retry_after else key[0]
+        if place not in stages:
+            stages[place] = Stage(gateway, fake_loop, CASES[key[0]].reply)
+
+    def run(key: Key) -> Run:
+        return Run(gateway, stages.get(key) or stages[key[0]], key)
+
+    with ThreadPoolExecutor(8) as pool:
+        done = dict(zip(KEYS, pool.map(run, KEYS), strict=True))
     gateway.logs(len(KEYS), seconds=30)
     yield done
-    for run in done.values():
-        run.stop()
+    for stage in stages.values():
+        stage.stop()
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS if not key[3]], ids=str)
