@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 SPOOL = "spool"
 NEW, LIVE, SEALED = ".new", ".live", ".sealed"
-SEAL_SECONDS = 0.5
+SEAL_SECONDS = 0.25
 SEAL_LINES = 500
 RETRY_SECONDS = 1.0
 REJECTIONS_PER_SECOND = 10

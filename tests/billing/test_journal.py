@@ -33,12 +33,12 @@ def test_an_entry_is_in_the_file_when_append_returns(kept, spool):
     assert msgspec.json.decode(path.read_bytes(), type=Entry) == one
 
 
-def test_a_segment_is_sealed_half_a_second_after_its_first_entry(kept, spool, timers):
+def test_a_segment_is_sealed_a_quarter_of_a_second_after_its_first_entry(kept, spool, timers):
     one, other = entry(), entry()
     kept.append(one)
     kept.append(other)
     assert lines(spool) == []
-    assert timers.run() == [0.5]
+    assert timers.run() == [0.25]
     assert lines(spool) == [[one, other]]
 
 
