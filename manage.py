@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Run a command of the gateway: `manage.py help` lists them, `manage.py serve` starts it."""
 
+import gc
 import os
 import sys
 
@@ -22,6 +23,8 @@ def main() -> None:
     except KeyboardInterrupt:  # while `serve` runs, Ctrl-C is its own affair; this one came before, or in another command
         print("stopped by Ctrl-C", file=sys.stderr)
         raise SystemExit(130) from None
+    finally:
+        gc.freeze()  # else the interpreter's last collections look at everything once more before it ends: 0.4 s
 
 
 if __name__ == "__main__":
