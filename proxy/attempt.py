@@ -21,7 +21,7 @@ from proxy.reasoning import BOUND_ORIGIN, bound_response
 from proxy.transforms import Transform, arranged, pieces_of
 from proxy.tries import Call, Try
 from upstreams import client, headers
-from upstreams.credentials import url_for
+from upstreams.addresses import url_for
 from upstreams.routing import Target
 
 LINGER_SECONDS = 0.5

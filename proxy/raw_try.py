@@ -16,7 +16,7 @@ from proxy.errors import ClientMistake, UpstreamFailed
 from proxy.overheard import Overheard
 from proxy.tries import Call, Try
 from upstreams import client
-from upstreams.credentials import url_for
+from upstreams.addresses import url_for
 from upstreams.routing import Target
 
 OPENAI_CHAT = REGISTRY["openai_chat"]

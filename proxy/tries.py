@@ -20,8 +20,7 @@ from proxy.prepare import Preparer
 from proxy.requests import HttpRequest
 from proxy.tokens import estimate
 from proxy.wire import Envelope
-from upstreams import client, headers
-from upstreams.credentials import auth_headers, passed_on
+from upstreams import client, credentials, headers
 from upstreams.routing import Target
 from upstreams.sigv4 import signed_headers
 
@@ -94,8 +93,8 @@ class Try:
         """The headers by which the upstream knows who pays: ours, AWS's signature, or the client's own where it wants those."""
         target = self.target
         if target.upstream.pass_client_credentials:
-            return passed_on(target.upstream, self.call.own_credentials)
-        return signed_headers(target, url, body) if target.is_signed else auth_headers(target)
+            return credentials.passed_on(target.upstream, self.call.own_credentials)
+        return signed_headers(target, url, body) if target.is_signed else credentials.headers(target.upstream, target.credential)
 
     def answered(self, answer: client.Answer) -> None:
         """The upstream sent a status."""

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
 from accounts.lastuse import LastUse
 from upstreams import vault
-from upstreams.addresses import url_for
+from upstreams.entries import CredentialEntry, UpstreamEntry
 from upstreams.models import UpstreamCredential
-
-if TYPE_CHECKING:
-    from upstreams.catalog import CredentialEntry, UpstreamEntry
-    from upstreams.routing import Target
-
-__all__ = ["auth_headers", "check_vault", "headers", "rotate", "set_secret", "url_for"]
 
 OWN_HEADERS: Mapping[str, tuple[str, str]] = {
     "openai_chat": ("authorization", "Bearer"),
@@ -59,11 +52,6 @@ def passed_on(upstream: UpstreamEntry, own: Iterable[tuple[str, str]]) -> list[t
         secret = value.partition(" ")[2].strip() or value if name == "authorization" else value
         given = [credential_header(upstream.dialect, secret, auth_header=upstream.auth_header, auth_scheme=upstream.auth_scheme)]
     return [*given, *upstream.extra_headers.items()]
-
-
-def auth_headers(target: Target) -> list[tuple[str, str]]:
-    """:func:`headers` of a target."""
-    return headers(target.upstream, target.credential)
 
 
 def set_secret(credential: UpstreamCredential, secret: str) -> None:
