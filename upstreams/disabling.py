@@ -10,8 +10,10 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import revisions
@@ -42,7 +44,7 @@ def disable(upstream: UpstreamEntry, credential: CredentialEntry, reason: str) -
     if not is_refused(credential.id):
         _refused[credential.id] = math.inf
         logger.warning("the key %s of upstream %s is disabled: %s", credential.name or credential.id, upstream.name, reason)
-        _writer.submit(_write, credential.id, reason)
+        _writer.submit(_write_disabled, credential.id, reason)
     return True
 
 
@@ -94,12 +96,14 @@ revisions.listen("catalogue", heed)
 
 def note_cooling(credential_id: str, until: float) -> None:
     """Show the latest end of a key's cooldowns in the database."""
-    _writer.submit(_write_cooling, credential_id, datetime.fromtimestamp(until, UTC))
+    rows = UpstreamCredential.objects.filter(pk=credential_id)
+    _writer.submit(_write, rows, f"the cooldown of key {credential_id}", cooling_until=datetime.fromtimestamp(until, UTC))
 
 
 def note_resting(upstream_id: str, until: float) -> None:
     """Show in the database until when a whole upstream is kept back."""
-    _writer.submit(_write_resting, upstream_id, datetime.fromtimestamp(until, UTC))
+    rows = Upstream.objects.filter(pk=upstream_id)
+    _writer.submit(_write, rows, f"the rest of upstream {upstream_id}", resting_until=datetime.fromtimestamp(until, UTC))
 
 
 def settle() -> None:
@@ -107,31 +111,19 @@ def settle() -> None:
     _writer.submit(int).result()
 
 
-def _write(credential_id: str, reason: str) -> None:
+def _write_disabled(credential_id: str, reason: str) -> None:
     """From then on the catalogue says it, here and elsewhere."""
+    rows = UpstreamCredential.objects.filter(pk=credential_id, disabled_reason="")
+    _write(rows, f"the disabled key {credential_id}", disabled_reason=reason)
+    if credential_id in _refused:
+        _refused[credential_id] = time.monotonic() + GRACE_SECONDS
+
+
+def _write(rows: QuerySet[Any], what: str, **values: Any) -> None:
+    """Update rows in the writer's thread, which keeps no connection. While the database is away, this is told in our own log alone."""
     try:
-        UpstreamCredential.objects.filter(pk=credential_id, disabled_reason="").update(disabled_reason=reason)
-    except DatabaseError:
-        logger.exception("the disabled key %s could not be written down", credential_id)
-    finally:
-        if credential_id in _refused:
-            _refused[credential_id] = time.monotonic() + GRACE_SECONDS
-        connection.close()
-
-
-def _write_cooling(credential_id: str, until: datetime) -> None:
-    try:
-        UpstreamCredential.objects.filter(pk=credential_id).update(cooling_until=until)
-    except DatabaseError:
-        logger.exception("the cooldown of key %s could not be written down", credential_id)
-    finally:
-        connection.close()
-
-
-def _write_resting(upstream_id: str, until: datetime) -> None:
-    try:
-        Upstream.objects.filter(pk=upstream_id).update(resting_until=until)
-    except DatabaseError:
-        logger.exception("the rest of upstream %s could not be written down", upstream_id)
+        rows.update(**values)
+    except (DatabaseError, InterfaceError):
+        logger.exception("%s could not be written down", what)
     finally:
         connection.close()
