@@ -7,7 +7,7 @@ from typing import Any
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON: time, level, logger, message, and the traceback if there is one."""
+    """A record as one line of JSON: time, level, logger, message, and where there are any the request's id and a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the record as a JSON object."""
@@ -17,6 +17,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if request_id := getattr(record, "request_id", ""):
+            line["request_id"] = request_id
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

@@ -1,0 +1,19 @@
+"""What a line of the gateway's own log holds."""
+
+import json
+import logging
+
+from pxbin_site.logs import JsonFormatter
+
+
+def line(**extra):
+    record = logging.getLogger("pxbin.test").makeRecord(
+        "pxbin.test", logging.WARNING, __file__, 1, "%s is away", ("it",), None, extra=extra
+    )
+    record.created = 1_790_000_000.25
+    return json.loads(JsonFormatter().format(record))
+
+
+def test_a_line_is_one_json_object_which_names_the_request_if_there_is_one():
+    said = {"time": "2026-09-21T14:13:20.250+00:00", "level": "warning", "logger": "pxbin.test", "message": "it is away"}
+    assert (line(), line(request_id="r-1")) == (said, said | {"request_id": "r-1"})
