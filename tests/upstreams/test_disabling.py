@@ -1,5 +1,7 @@
 import pytest
+from django.db import InterfaceError
 
+from accounts.models import RevisedQuerySet
 from upstreams import credentials, disabling, standing
 from upstreams.entries import CredentialEntry, UpstreamEntry
 from upstreams.models import Upstream, UpstreamCredential
@@ -61,3 +63,16 @@ def test_when_a_key_was_used_is_written_down(pair):
     for key in (first, second):
         key.refresh_from_db()
     assert [key.last_used_at is not None for key in (first, second)] == [True, False]
+
+
+def test_what_the_database_does_not_take_is_said_in_the_log(pair, monkeypatch, caplog):
+    (first, _), _ = pair
+
+    def away(*_args, **_values):
+        raise InterfaceError("the connection is closed")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(RevisedQuerySet, "update", away)
+        disabling.note_cooling(str(first.pk), 2_000_000_000.0)
+        disabling.settle()
+    assert f"the cooldown of key {first.pk} could not be written down" in caplog.text
