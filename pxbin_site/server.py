@@ -66,7 +66,7 @@ def limits_from_settings() -> Limits:
     )
 
 
-def listening_socket(host: str, port: int, *, fd: int | None = None, reuse_port: bool = False) -> socket.socket:
+def listening_socket(host: str, port: int, *, fd: int | None = None) -> socket.socket:
     """A listening TCP socket: the one that ``fd`` is, or a new one at ``host:port`` (port 0: any)."""
     if fd is not None:
         inherited = socket.socket(fileno=fd)
@@ -75,8 +75,6 @@ def listening_socket(host: str, port: int, *, fd: int | None = None, reuse_port:
     family, kind, proto, _, name = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     listening = socket.socket(family, kind, proto)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if reuse_port:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listening.bind(name)
     listening.listen(BACKLOG)
     listening.setblocking(False)
@@ -94,12 +92,11 @@ class Factory(HTTPFactory):
 class Server(daphne_server.Server):
     """Daphne's server with our HTTP protocol. Websockets and the life of their applications stay daphne's."""
 
-    def __init__(self, application: Application, *, limits: Limits, access_log: bool = False, websockets: Where = everywhere) -> None:
+    def __init__(self, application: Application, *, limits: Limits, websockets: Where = everywhere) -> None:
         super().__init__(application, endpoints=["handed over as a socket"], signal_handlers=False, server_name="pxbin")
         self.connections: dict[object, dict[str, Any]] = {}  # daphne's book of websockets
         self.limits = limits
         self.takes_websockets = websockets
-        self.access_log = access_log
         self.draining = False
         self.common_headers = b""
         self.open_connections: set[Connection] = set()
@@ -249,8 +246,6 @@ def serve(  # noqa: PLR0913 - the knobs of a server, all but two with defaults
     on_shutdown: Hook | None = None,
     on_listening: Callable[[tuple[str, int]], Any] | None = None,
     fd: int | None = None,
-    reuse_port: bool = False,
-    access_log: bool = False,
     limits: Limits | None = None,
     websockets: Where = everywhere,
 ) -> None:
@@ -262,9 +257,9 @@ def serve(  # noqa: PLR0913 - the knobs of a server, all but two with defaults
     gets the address. ``websockets`` says at which paths there are any. ``fd``: a listening socket of the parent. Raises what
     ``on_startup`` raises, and OSError when the address cannot be had.
     """
-    listening = listening_socket(host, port, fd=fd, reuse_port=reuse_port)
+    listening = listening_socket(host, port, fd=fd)
     raise_file_limit()
-    server = Server(application, limits=limits or limits_from_settings(), access_log=access_log, websockets=websockets)
+    server = Server(application, limits=limits or limits_from_settings(), websockets=websockets)
 
     async def main() -> None:
         try:

@@ -31,7 +31,6 @@ class Host(Protocol):
     application: Callable[..., Awaitable[None]]
     limits: Limits
     draining: bool
-    access_log: bool
     common_headers: bytes
     """``server`` and ``date``, with the empty line that ends a head."""
 

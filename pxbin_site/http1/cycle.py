@@ -6,14 +6,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from time import perf_counter
 from typing import Any, Protocol
 
 from pxbin_site.http1.head import Head
 from pxbin_site.http1.limits import Limits
 
 logger = logging.getLogger("pxbin.server")
-access = logging.getLogger("pxbin.access")
 
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 NO_BODY = frozenset({204, 304})
@@ -45,7 +43,7 @@ class Line(Protocol):
 
     @property
     def server(self) -> Any:
-        """The server: ``draining``, ``access_log`` and ``common_headers`` are read."""
+        """The server: ``draining`` and ``common_headers`` are read."""
 
     @property
     def client(self) -> Any:
@@ -82,7 +80,7 @@ class Cycle:
     """
 
     __slots__ = (
-        "_body", "_chunked", "_complete", "_gone", "_headers", "_leaving", "_left", "_loop", "_started", "_status", "_task", "_wait",
+        "_body", "_chunked", "_complete", "_gone", "_headers", "_leaving", "_left", "_loop", "_status", "_task", "_wait",
         "connection", "head",
     )  # fmt: skip
 
@@ -98,7 +96,6 @@ class Cycle:
         self._gone = False
         self._leaving: list[Callable[[], None]] = []
         self._wait: asyncio.Future[None] | None = None
-        self._started = perf_counter()
         self._loop = connection.loop
         self._task = self._loop.create_task(self._run())
 
@@ -285,9 +282,4 @@ class Cycle:
         self._complete = True
         self._leaving.clear()
         self._wake()
-        if self.connection.server.access_log:
-            access.info(
-                "%s %s %d %.1f ms", self.head.method, self.head.path, self._status, (perf_counter() - self._started) * 1000,
-                extra={"client": self.connection.client, "status": self._status},
-            )  # fmt: skip
         self.connection.response_done(self)
