@@ -9,7 +9,7 @@ from celery import shared_task
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from billing import price_sync, retention, stored, writer
+from billing import retention, stored, writer
 from billing.journal import SPOOL
 from billing.spool import Segment, Spool
 
@@ -56,9 +56,3 @@ def prune() -> dict[str, int]:
     config = settings.PXBIN
     deleted = retention.prune(log_days=config.log_retention_days, payload_days=config.payload_retention_days)
     return {**deleted, "responses": stored.prune()}
-
-
-@shared_task(name="billing.sync_prices", ignore_result=True)
-def sync_prices() -> dict[str, int]:
-    """Look every model up in the bundled price data."""
-    return price_sync.sync()
