@@ -28,8 +28,8 @@ def _separate_memories(config: Config) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            f"{config.web_processes} web processes count limits each for itself.",
-            hint=f"Set {env_name('redis_url')}, so that they share counters and cooldowns.",
+            f"{config.web_processes} web processes learn of failing upstreams each for itself.",
+            hint=f"Set {env_name('redis_url')}, so that they share cooldowns, breakers and sessions; limits stay those of each process.",
             id="pxbin.W002",
         )
     ]
