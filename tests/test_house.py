@@ -1,6 +1,7 @@
 """The house stands as docs/architecture.md draws it: what `make check` cannot see, or would not say."""
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,15 @@ def test_every_module_stands_on_a_floor():
     floors = {name.strip() for layer in CONTRACTS[0]["layers"] for name in layer.split(":")}
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sources() if path.name != "__init__.py"}
     assert sorted(name for name in modules if not any(f"{name}.".startswith(f"{floor}.") for floor in floors)) == []
+
+
+def test_every_module_is_on_the_map():
+    """docs/architecture.md names each one in the table of its package; a dialect's own modules are named by their folder."""
+    _, _, told = (ROOT / "docs" / "architecture.md").read_text().partition("## Map")
+    tables = dict(re.findall(r"^\| `(\w+)/` \|.*\n((?:\|.*\n)+)", told, re.MULTILINE))
+    named = {package: sorted(re.findall(r"`(\w+)`", tables[package])) for package in PACKAGES}
+    paths = [path.relative_to(ROOT) for path in sources() if path.name != "__init__.py" and path.parent.parent.name != "dialects"]
+    assert named == {package: sorted(path.stem for path in paths if path.parts[0] == package) for package in PACKAGES}
 
 
 def test_every_pure_module_is_watched():
