@@ -22,7 +22,7 @@ from upstreams.catalog import Catalogue, CredentialEntry, Found, ModelEntry, Rou
 from upstreams.standing import Standing
 
 PriceOf = Callable[[str, str, str], Decimal | None]
-"""The price of a million output tokens by model id, upstream id and remote name; handed in, for prices stand a floor higher."""
+"""The price of a million input and a million output tokens by model id, upstream id and remote name; handed in from a floor higher."""
 
 
 ANOTHER_CHOSEN = "another upstream was chosen"
