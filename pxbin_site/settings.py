@@ -69,7 +69,14 @@ TEMPLATES = [
 DATABASES = {"default": databases.database(PXBIN)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Without Redis the broker is memory, and worker and beat are one process.
+# Redis holds what several processes share. Without it one process is the whole gateway, and memory does.
+if PXBIN.redis_url:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": PXBIN.redis_url}}
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [PXBIN.redis_url]}}}
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
 CELERY_BROKER_URL = PXBIN.redis_url or "memory://localhost/"
 CELERY_BEAT_SCHEDULE = beat.schedule(has_broker=bool(PXBIN.redis_url)) | upstreams_beat.schedule(
     health_check_seconds=PXBIN.health_check_seconds, discover_seconds=PXBIN.discover_seconds
