@@ -69,7 +69,8 @@ TEMPLATES = [
 DATABASES = {"default": databases.database(PXBIN)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Redis holds what several processes share. Without it one process is the whole gateway, and memory does.
+# Redis holds what several processes share, and carries what the live view of the log will hear of. Without it one process is
+# the whole gateway, and memory does.
 if PXBIN.redis_url:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": PXBIN.redis_url}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [PXBIN.redis_url]}}}
