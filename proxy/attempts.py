@@ -2,7 +2,7 @@
 
 Every candidate once, the next one at once; the same one again only on a fresh connection, when the first attempt got no
 byte of an answer. When no other candidate is left, those whose upstream wants retries (``max_retries``) are tried again
-after 429, 503 and connection failures, with proxx's delays: base times 2^(n-1), give or take half.
+after 429, 503 and connection failures, with a delay: base times 2^(n-1), give or take half.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from proxy.enforcement import Unaccepted
@@ -21,6 +22,7 @@ from upstreams.standing import Standing
 from upstreams.verdicts import Scope, Verdict, rest_seconds, verdict
 
 AnyTry = TypeVar("AnyTry", bound=Try)
+T = TypeVar("T")
 
 logger = logging.getLogger("pxbin.routing")
 
@@ -49,6 +51,18 @@ class Attempts:
     def targets(self) -> list[Target]:
         """Those that have not been tried yet."""
         return list(self._waiting)
+
+    async def one_by_one(self, new: Callable[[Target], AnyTry], begin: Callable[[AnyTry], Awaitable[T]]) -> tuple[AnyTry, T]:
+        """The first try that succeeds, and its result; raises what :meth:`failed` and :meth:`exhausted` say when none does."""
+        while (target := await self.next()) is not None:
+            attempt = self.sent(new(target))
+            try:
+                return attempt, await begin(attempt)
+            except UpstreamFailed as error:
+                self.failed(attempt, error)
+            except ClientMistake as mistake:
+                self.unfit(attempt, mistake)
+        raise self.exhausted()
 
     async def next(self) -> Target | None:
         """The target to try now, after a pause where one is due; ``None`` when there is nothing left to try."""

@@ -14,9 +14,10 @@ rejected, and all four are written down.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from types import TracebackType
+from typing import Any, TypeVar
 
 import msgspec
 from django.conf import settings
@@ -41,6 +42,7 @@ from proxy.wire import Envelope
 from upstreams import catalog, headers, routing, standing
 from upstreams.routing import Target
 
+T = TypeVar("T")
 Answer = JsonBytes | EventStream
 INTERNAL = Failure(kind="internal", message="Internal server error")
 
@@ -154,28 +156,25 @@ class Exchange:
         assert self.attempts is not None
         return self.attempts
 
+    async def first(self, begin: Callable[[Attempt], Coroutine[Any, Any, T]]) -> tuple[Attempt, T]:
+        """The first attempt that succeeds within the model's time, and its result: one by one, or two at once."""
+        attempts = self.planned()
+        async with self.in_time():
+            if self.hedge_after is None:
+                return await attempts.one_by_one(self.attempt, begin)
+            return await race(attempts, self.attempt, begin, stagger=self.hedge_after)
+
+    def attempt(self, target: Target) -> Attempt:
+        """A try of ``target``."""
+        return Attempt(self.call, target)
+
     # --- whole answers -------------------------------------------------------------------------------------------------
 
     async def whole(self) -> JsonBytes:
         """The answer in one piece, from the first target that gives one."""
-        attempts = self.planned()
-        async with self.in_time():
-            if self.hedge_after is not None:
-                attempt, body = await race(attempts, self.attempt, Attempt.whole, stagger=self.hedge_after)
-                self.ended(attempt)
-                return JsonBytes(body, headers=self.reply_headers(attempt))
-            while (target := await attempts.next()) is not None:
-                attempt = self.attempt(target)
-                try:
-                    body = await attempts.sent(attempt).whole()
-                except UpstreamFailed as error:
-                    attempts.failed(attempt, error)
-                except ClientMistake as mistake:
-                    attempts.unfit(attempt, mistake)
-                else:
-                    self.ended(attempt)
-                    return JsonBytes(body, headers=self.reply_headers(attempt))
-        raise attempts.exhausted()
+        attempt, body = await self.first(Attempt.whole)
+        self.ended(attempt)
+        return JsonBytes(body, headers=self.reply_headers(attempt))
 
     # --- streams ---------------------------------------------------------------------------------------------------------
 
@@ -208,34 +207,14 @@ class Exchange:
 
     async def first_piece(self) -> tuple[bytes, AsyncGenerator[bytes, None]]:
         """The first meaningful bytes, and the stream that they come from."""
-        attempts = self.planned()
-        async with self.in_time():
-            if self.hedge_after is not None:
-                attempt, begun = await race(attempts, self.attempt, self.begin_stream, stagger=self.hedge_after)
-                self.begun(attempt)
-                return begun
-            while (target := await attempts.next()) is not None:
-                attempt = self.attempt(target)
-                pieces = attempts.sent(attempt).stream(self.ended)
-                try:
-                    first = await anext(pieces)
-                except UpstreamFailed as error:
-                    attempts.failed(attempt, error)
-                except ClientMistake as mistake:
-                    attempts.unfit(attempt, mistake)
-                else:
-                    self.begun(attempt)
-                    return first, pieces
-        raise attempts.exhausted()
+        attempt, begun = await self.first(self.begin_stream)
+        self.begun(attempt)
+        return begun
 
     def begun(self, attempt: Try) -> None:
         """The client's stream begins with an attempt's first meaningful event."""
         self.told = True
         self.planned().began(attempt)
-
-    def attempt(self, target: Target) -> Attempt:
-        """A try of ``target``."""
-        return Attempt(self.call, target)
 
     async def begin_stream(self, attempt: Attempt) -> tuple[bytes, AsyncGenerator[bytes, None]]:
         """One attempt's first meaningful bytes, and the stream that they come from."""

@@ -13,10 +13,9 @@ from urllib.parse import quote
 import msgspec
 
 from proxy import bodies
-from proxy.attempts import Attempts
 from proxy.bodies import Asked
 from proxy.dialects.base import Dialect, ErrorBody
-from proxy.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
+from proxy.errors import Failure, GatewayError
 from proxy.exchange import Exchange
 from proxy.raw_try import EVENTS, OPENAI_CHAT, BrokenOffError, Order, RawTry
 from proxy.requests import HttpRequest
@@ -130,7 +129,7 @@ class Relay(Exchange):
     async def tell(self) -> AsyncGenerator[bytes | JsonBytes, None]:
         """The pieces of the answer; a whole one is its only piece."""
         try:
-            attempt, first, pieces = await self.first()
+            attempt, (first, pieces) = await self.first_bytes()
             async with aclosing(pieces):
                 if attempt.is_whole:
                     yield self.answer(attempt, first)
@@ -148,24 +147,18 @@ class Relay(Exchange):
             self.abandon(error)
             raise
 
-    async def first(self) -> tuple[RawTry, bytes, AsyncGenerator[bytes, None]]:
+    async def first_bytes(self) -> tuple[RawTry, tuple[bytes, AsyncGenerator[bytes, None]]]:
         """The first target that answers, the first bytes of its answer, and the others."""
-        attempts: Attempts = self.planned()
         order = self.endpoint.order(self.http, self.asked)
+
+        async def begin(attempt: RawTry) -> tuple[bytes, AsyncGenerator[bytes, None]]:
+            pieces = attempt.pieces(self.ended)
+            return await anext(pieces), pieces
+
         async with self.in_time():
-            while (target := await attempts.next()) is not None:
-                attempt = attempts.sent(RawTry(self.call, target, order))
-                pieces = attempt.pieces(self.ended)
-                try:
-                    first = await anext(pieces)
-                except UpstreamFailed as error:
-                    attempts.failed(attempt, error)
-                except ClientMistake as mistake:
-                    attempts.unfit(attempt, mistake)
-                else:
-                    self.begun(attempt)
-                    return attempt, first, pieces
-        raise attempts.exhausted()
+            attempt, begun = await self.planned().one_by_one(lambda target: RawTry(self.call, target, order), begin)
+        self.begun(attempt)
+        return attempt, begun
 
     def open(self, attempt: RawTry) -> None:
         """The client's stream has the upstream's status and type; keep-alives only between events."""
