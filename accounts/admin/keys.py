@@ -53,7 +53,7 @@ class IssuedKeyAdmin(Switchable):
 
     @display(description="Last used", ordering="last_used_at", empty_value="never")
     def last_used(self, row: IssuedKey) -> Any:
-        """Written down once a minute at most."""
+        """Written down every half minute."""
         return row.last_used_at
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:

@@ -115,7 +115,7 @@ def figures(row: RequestLog) -> list[Figure]:
 
 
 def _attempts(row: RequestLog, tries: Sequence[RequestAttempt], links: Links) -> list[list[str]]:
-    """The calls. A request that one upstream answered at once has no rows of its own for that: the log's row says it all."""
+    """The calls. Where the only one has no row of its own, the log's row says it all."""
     if tries:
         return [_attempt(str(each.number), each, links, key=each.credential_name, status=each.status_code) for each in tries]
     return [_attempt("1", row, links, key="", status=row.upstream_status)]
