@@ -112,7 +112,7 @@ class Exchange:
         envelope = opened(self.http.body)
         self.record.asked_for(envelope.model, stream=envelope.stream)
         found = catalog.current().find(envelope.model, self.prefix) or await catalog.find_anew(envelope.model, self.prefix)
-        if found is None or not keys.may_use(key, envelope.model, found.model.name):
+        if found is None or not admission.may_use(key, found):
             raise unknown_model(envelope.model)
         self.lease = limits.check(key)
         meter = self.record.meter
@@ -142,7 +142,7 @@ class Exchange:
             catalog.current(),
             needs=asked,
             standing=standing.current(),
-            allowed=lambda name: keys.may_use(key, name),
+            allowed=lambda fallback: admission.may_use(key, fallback),
             price_of=prices.compared,
         )
         self.attempts = Attempts(planned, standing.current(), request_id=self.http.request_id, session=asked.session)

@@ -72,16 +72,16 @@ def plan(
     *,
     needs: Needs,
     standing: Standing,
-    allowed: Callable[[str], bool],
+    allowed: Callable[[Found], bool],
     price_of: PriceOf,
 ) -> Plan:
-    """The candidates for a request of ``found``. ``allowed``: whether the caller's key may use a model of that name."""
+    """The candidates for a request of ``found``. ``allowed``: whether the caller may use a fallback."""
     first: list[Target] = []
     later: list[tuple[int, Target]] = []
     skips: list[dict[str, Any]] = []
     for each in with_fallbacks(found, catalogue, skips):
         skips.extend(each.model.idle)
-        if each is not found and not allowed(each.requested):
+        if each is not found and not allowed(each):
             skips.append({"model": each.requested, "skipped": "not allowed for this key"})
             continue
         for target in _ordered(each, needs, standing, price_of):

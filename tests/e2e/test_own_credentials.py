@@ -122,6 +122,19 @@ def test_who_needs_no_key(request, upstream, is_open, passes, anonymous, status)
         assert went_up(upstream) == ({"x-api-key": "sk-own"} if passes else {"authorization": "Bearer sk-ours"})
 
 
+@pytest.mark.parametrize("is_open", [True, False], ids=["open by setting", "open by model"])
+@pytest.mark.parametrize("backup_is_open", [True, False], ids=["to an open model", "to a closed model"])
+def test_a_fallback_needs_no_key_only_where_it_is_open_itself(request, upstream, second_upstream, is_open, backup_is_open):
+    gateway = request.getfixturevalue("open_gateway" if is_open else "gateway")
+    paid = {"pass_client_credentials": False, "api_key": "sk-ours"}
+    backup = own(gateway, second_upstream, model_fields={"allow_anonymous": backup_is_open}, **paid)
+    name = own(gateway, upstream, model_fields={"allow_anonymous": not is_open, "fallbacks": [backup]})
+    upstream.otherwise(error(500, "down"))
+    assert ask(gateway, name, {"x-api-key": "sk-own"}).status_code == (200 if backup_is_open else 500)
+    assert len(second_upstream.requests) == backup_is_open
+    assert ask(gateway, name, {"x-pxbin-key": gateway.client_key, "x-api-key": "sk-own"}).status_code == 200
+
+
 def test_a_revoked_key_is_refused_where_nobody_needs_one(gateway, upstream):
     name = own(gateway, upstream, model_fields={"allow_anonymous": True})
     made = gateway.api("POST", "/keys", json={"name": "gone"})

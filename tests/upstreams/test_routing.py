@@ -32,7 +32,7 @@ class Asking:
     def __init__(self):
         self.standing = Standing(threshold=3, rest=30, clock=lambda: 1000.0)
 
-    def plan(self, *models, allowed=lambda name: True, price_of=lambda *ids: None, **needs):
+    def plan(self, *models, allowed=lambda found: True, price_of=lambda *ids: None, **needs):
         catalogue = Catalogue([(each, True) for each in models])
         found = catalogue.find(models[0].name)
         return plan(found, catalogue, needs=Needs(**needs), standing=self.standing, allowed=allowed, price_of=price_of)
@@ -67,8 +67,8 @@ def test_fallbacks_come_depth_first_and_cycles_end(asking):
 
 def test_fallbacks_that_the_key_may_not_use_are_left_out(asking):
     models = (model("m", route("1", A), fallbacks=("x", "y")), model("x", route("2", B)), model("y", route("3", C)))
-    assert asking.keys(*models, allowed=lambda name: name != "x") == ["a1", "c1"]
-    assert asking.reasons(*models, allowed=lambda name: name != "x") == [("x", "not allowed for this key")]
+    assert asking.keys(*models, allowed=lambda found: found.requested != "x") == ["a1", "c1"]
+    assert asking.reasons(*models, allowed=lambda found: found.requested != "x") == [("x", "not allowed for this key")]
 
 
 @pytest.mark.parametrize("ability", ["images", "tools", "audio"])
