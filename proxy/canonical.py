@@ -272,8 +272,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Chat only: the client asked for the usage chunk. The other dialects always report usage."""
     demands: tuple[Demand, ...] = ()
     extra: dict[str, msgspec.Raw] = {}
-    session: str | None = None
-    """Who the turns belong together for (attribution, affinity), when the body says so."""
 
 
 # --- the answer ------------------------------------------------------------------------------------------------------

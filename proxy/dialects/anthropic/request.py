@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import Any
 
 import msgspec
@@ -26,15 +25,10 @@ __all__ = ["decode_request", "encode_body", "encode_request", "open_request", "p
 
 MAX_USER_ID = 256
 _JSON_OBJECT_SENTENCE = "Respond with a single JSON object."
-_SESSION = re.compile(r"_session_([0-9a-zA-Z-]{8,})$")
 
 
 class _Metadata(msgspec.Struct):
     user_id: str | None = None
-
-
-class _UserId(msgspec.Struct):
-    session_id: str
 
 
 class _Format(msgspec.Struct):
@@ -48,7 +42,6 @@ class _Kind(msgspec.Struct):
 
 _SYSTEM = msgspec.json.Decoder(str | list[Block])
 _METADATA = msgspec.json.Decoder(_Metadata)
-_USER_ID = msgspec.json.Decoder(_UserId)
 _FORMAT = msgspec.json.Decoder(_Format)
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _KIND = msgspec.json.Decoder(_Kind)
@@ -88,7 +81,6 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
         stream=envelope.stream,
         demands=demands(fields, settings),
         extra=extra,
-        session=_session(user) if user else None,
     )
 
 
@@ -132,17 +124,6 @@ def _output(raw: Raw, at: str) -> OutputFormat | None:
         raise ClientMistake(f"{at}.schema: Field required", param=f"{at}.schema")
     wire.decode(form.schema, _OBJECT, at=f"{at}.schema")
     return OutputFormat(kind="json_schema", schema=form.schema)
-
-
-def _session(user: str) -> str | None:
-    """The session in Claude Code's ``user_id``: a JSON text with ``session_id``, or ``…_session_<id>``."""
-    if user.startswith("{"):
-        try:
-            return _USER_ID.decode(user).session_id or None
-        except (msgspec.DecodeError, RecursionError):
-            return None
-    match = _SESSION.search(user)
-    return match[1] if match else None
 
 
 # --- encode ----------------------------------------------------------------------------------------------------------

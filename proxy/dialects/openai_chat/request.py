@@ -142,7 +142,6 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
         demands=decode_settings.demands(body, fields),
         extra=decode_settings.own_settings(fields),
-        session=body.prompt_cache_key,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 
@@ -77,7 +77,6 @@ class _Settings(msgspec.Struct, kw_only=True):
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
-    client_metadata: Any = None
     store: bool | None = None
     background: bool | None = None
     previous_response_id: str | None = None
@@ -163,7 +162,6 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
         stream=envelope.stream,
         demands=(*_demands(settings, fields, logprobs=logprobs), *conversation.demands),
         extra={name: value for name, value in fields.items() if name not in ("input", "model", "stream") and not is_absent(value)},
-        session=_session(settings.client_metadata),
     )
     return compaction.asked_for(request) if conversation.wants_compaction else request
 
@@ -234,11 +232,3 @@ def _demands(settings: _Settings, fields: dict[str, msgspec.Raw], *, logprobs: b
         message = "include: log probabilities are not available at this model's upstream"
         demands.append(Demand(field="include", message=message, carried_by=("openai_chat", FAMILY)))
     return demands
-
-
-def _session(client_metadata: Any) -> str | None:
-    """Codex names its session in ``client_metadata``."""
-    if not isinstance(client_metadata, dict):
-        return None
-    session = client_metadata.get("session_id")
-    return session if isinstance(session, str) and session else None

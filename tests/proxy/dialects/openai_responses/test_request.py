@@ -299,7 +299,6 @@ def test_settings_that_others_know() -> None:
         "end_user": "s",
         "prompt_cache_key": "k",
         "stream": True,
-        "session": "sess",
         "verbosity": "low",
         "output": OutputFormat(kind="json_schema", name="x", schema=raw({"type": "object"}), strict=True),
         "reasoning": ReasoningSetting(mode="effort", effort="xhigh", summary="detailed"),
