@@ -63,7 +63,7 @@ class _Open:
 
 
 class Accumulator:
-    """Takes events one by one; ``response()`` once the stream has finished, ``partial()`` at any time."""
+    """Takes events one by one; ``response()`` once the stream has finished."""
 
     def __init__(self) -> None:
         self.started = Started()
@@ -93,20 +93,16 @@ class Accumulator:
         elif isinstance(event, Failed):
             raise UpstreamFailed(event.failure, answered=True)
 
-    def partial(self) -> Response:
-        """What has arrived so far, in the order in which the parts began."""
+    def response(self) -> Response:
+        """The whole answer, its parts in the order in which they began; only after :class:`Finished`."""
+        assert self.finish is not None, "the decoder ended its stream without Finished or Failed"
         return Response(
             id=self.started.id,
             model=self.started.model,
             parts=tuple(part.whole() for part in self._parts.values()),
-            finish=self.finish or Finish(),
+            finish=self.finish,
             usage=self.usage,
         )
-
-    def response(self) -> Response:
-        """The whole answer; only after :class:`Finished`."""
-        assert self.finish is not None, "the decoder ended its stream without Finished or Failed"
-        return self.partial()
 
 
 def accumulate(events: Iterable[Event]) -> Response:
