@@ -14,7 +14,20 @@ from typing import Any
 import msgspec
 
 from proxy import wire
-from proxy.canonical import HostedTool, Image, Message, OutputFormat, Part, Request, Text, Tool, ToolCall, ToolChoice, ToolResult
+from proxy.canonical import (
+    JSON_OBJECT_SENTENCE,
+    HostedTool,
+    Image,
+    Message,
+    OutputFormat,
+    Part,
+    Request,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
 from proxy.dialects.base import Destination, Traits
 from proxy.errors import ClientMistake
 from proxy.quirks import Quirks
@@ -23,7 +36,6 @@ from proxy.tool_history import legal_ids, repaired
 from proxy.tool_names import ToolNames, flat_name, named
 
 _CLIENT_KINDS = ("function", "custom")
-JSON_OBJECT_SENTENCE = "Respond with a single JSON object."
 _WRAPPED_SCHEMA = msgspec.Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
 
 replace = msgspec.structs.replace

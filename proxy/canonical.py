@@ -230,6 +230,10 @@ class OutputFormat(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
 
 
+JSON_OBJECT_SENTENCE = "Respond with a single JSON object."
+"""What asks for ``json_object`` in words, where a wire or a server has no switch for it."""
+
+
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """A field that changes what comes back, so that it cannot be dropped: other targets than ``carried_by`` refuse it."""
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from proxy import wire
-from proxy.canonical import Message, OutputFormat, Request, Text, Tool
+from proxy.canonical import JSON_OBJECT_SENTENCE, Message, OutputFormat, Request, Text, Tool
 from proxy.dialects.anthropic.blocks import NOTHING, Block, present, read_messages
 from proxy.dialects.anthropic.carriers import TRACE, without_carriers
 from proxy.dialects.anthropic.envelope import EXTRA, demands, messages_of, open_request, plain_settings
@@ -24,7 +24,6 @@ from proxy.wire import Envelope
 __all__ = ["decode_request", "encode_body", "encode_request", "open_request", "patch_fields", "patch_request"]
 
 MAX_USER_ID = 256
-_JSON_OBJECT_SENTENCE = "Respond with a single JSON object."
 
 
 class _Metadata(msgspec.Struct):
@@ -182,7 +181,7 @@ def _check_turns(turns: list[Turn], *, no_prefill: bool) -> None:
 
 
 def _json_sentence(request: Request) -> tuple[Text, ...]:
-    return (Text(_JSON_OBJECT_SENTENCE),) if request.output is not None and request.output.kind == "json_object" else ()
+    return (Text(JSON_OBJECT_SENTENCE),) if request.output is not None and request.output.kind == "json_object" else ()
 
 
 def _settings(request: Request, destination: Destination, *, turns: list[Turn]) -> dict[str, Any]:
