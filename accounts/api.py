@@ -13,7 +13,7 @@ from pydantic import WithJsonSchema
 from accounts import keys
 from accounts.api_auth import presented
 from accounts.api_schema import Body, Created, Data, Done, Id, Moment, Page, Paging, answers, created
-from accounts.envelope import Refused, data, moment_of, page_of, paginated, stored, timestamp, uuid_of
+from accounts.envelope import Refused, data, moment_of, page_of, stored, timestamp, uuid_of
 from accounts.models import ApiKey, ManagementKey
 
 router = Router(tags=["keys"])
@@ -101,9 +101,8 @@ AnyKey = ShownManagementKey | ShownClientKey
 def list_keys(request: HttpRequest, paging: Query[Paging], type: Kind = "llm") -> dict[str, Any]:  # noqa: A002  (the API's own word)
     """Keys of one kind, the newest first; never their secrets. Revoked keys stay listed."""
     table = ManagementKey if type == "management" else ApiKey
-    page, size = page_of(request.GET)
     rows = table.objects.order_by("-created_at", "-id")
-    return paginated([shown(row) for row in rows[(page - 1) * size : page * size]], total=rows.count(), page=page, per_page=size)
+    return page_of(rows, request.GET, shown=shown)
 
 
 @router.post("", response=answers(Data[IssuedKey], 201))

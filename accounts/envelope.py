@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
+
+RowT = TypeVar("RowT", bound=models.Model)
 
 DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE = 50, 1000
 
@@ -46,21 +49,21 @@ def error(kind: str, message: str) -> dict[str, Any]:
     return {"error": {"type": kind, "message": message}}
 
 
-def page_of(query: Any) -> tuple[int, int]:
-    """``page`` and ``per_page`` of a query string; what is no positive number means the default, and pages are bounded."""
-    page, size = _positive(query.get("page"), 1), _positive(query.get("per_page"), DEFAULT_PAGE_SIZE)
-    return page, min(size, LARGEST_PAGE_SIZE)
+def page_of(rows: models.QuerySet[RowT, RowT], query: Mapping[str, str], *, shown: Callable[[RowT], dict[str, Any]]) -> dict[str, Any]:
+    """The page of ``rows`` that a query string asks for; ``total`` counts all of them, whatever the page.
+
+    ``page`` and ``per_page``: what is no positive number means the default, and pages are bounded.
+    """
+    page = _positive(query.get("page"), 1)
+    size = min(_positive(query.get("per_page"), DEFAULT_PAGE_SIZE), LARGEST_PAGE_SIZE)
+    items = [shown(row) for row in rows[(page - 1) * size : page * size]]
+    return {"data": items, "meta": {"total": rows.count(), "page": page, "per_page": size}}
 
 
 def _positive(text: str | None, default: int) -> int:
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 9:
         return default
     return int(text) or default
-
-
-def paginated(items: list[Any], *, total: int, page: int, per_page: int) -> dict[str, Any]:
-    """One page of a list; ``total`` counts all of it, whatever the page."""
-    return {"data": items, "meta": {"total": total, "page": page, "per_page": per_page}}
 
 
 def timestamp(moment: datetime | None) -> str | None:

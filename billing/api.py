@@ -12,7 +12,7 @@ from ninja import Field, Query, Router, Schema
 from pydantic import WithJsonSchema
 
 from accounts.api_schema import Data, Id, Moment, Page, Paging, answers
-from accounts.envelope import Refused, data, page_of, paginated, timestamp, uuid_of
+from accounts.envelope import Refused, data, page_of, timestamp, uuid_of
 from billing import lookups  # noqa: F401  (registers `ilike`)
 from billing.models import Outcome, RequestAttempt, RequestLog, RequestLogQuerySet
 
@@ -115,7 +115,7 @@ class ShownTry(Schema):
 
 
 class OneLog(ShownLog):
-    """One request, with each call of an upstream that it took, where there was more than one."""
+    """One request, with each call of an upstream that it took."""
 
     tries: list[ShownTry]
 
@@ -123,10 +123,7 @@ class OneLog(ShownLog):
 @router.get("", response=answers(Page[ShownLog]))
 def list_logs(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
     """Requests, the newest first."""
-    page, per_page = page_of(request.GET)
-    found = filtered(request.GET)
-    rows = found.newest_first()[(page - 1) * per_page : page * per_page]
-    return paginated([shown(row) for row in rows], total=found.count(), page=page, per_page=per_page)
+    return page_of(filtered(request.GET).newest_first(), request.GET, shown=shown)
 
 
 @router.get("/{log_id}", response=answers(Data[OneLog]))

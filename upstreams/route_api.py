@@ -11,7 +11,7 @@ from ninja import Query, Router, Schema
 from pydantic import ConfigDict
 
 from accounts.api_schema import Body, Created, Data, Done, Id, Moment, Page, Paging, answers, created
-from accounts.envelope import Refused, data, page_of, paginated, stored, timestamp, uuid_of
+from accounts.envelope import Refused, data, page_of, stored, timestamp, uuid_of
 from upstreams import credentials, disabling, standing
 from upstreams.api import found as found_upstream
 from upstreams.models import Model, Route, UpstreamCredential
@@ -106,8 +106,7 @@ def list_routes(request: HttpRequest, paging: Query[Paging], model_id: Id | None
         rows = rows.filter(model_id=uuid_of(model_id))
     if upstream_id:
         rows = rows.filter(upstream_id=uuid_of(upstream_id))
-    page, size = page_of(request.GET)
-    return paginated([shown_route(row) for row in rows[(page - 1) * size : page * size]], total=rows.count(), page=page, per_page=size)
+    return page_of(rows, request.GET, shown=shown_route)
 
 
 @routes.get("/{route_id}", response=answers(Data[ShownRoute]))
@@ -178,8 +177,7 @@ def list_credentials(request: HttpRequest, paging: Query[Paging], upstream_id: I
     rows = UpstreamCredential.objects.order_by("upstream__name", "priority", "created_at", "id")
     if upstream_id:
         rows = rows.filter(upstream_id=uuid_of(upstream_id))
-    page, size = page_of(request.GET)
-    return paginated([shown_credential(row) for row in rows[(page - 1) * size : page * size]], total=rows.count(), page=page, per_page=size)
+    return page_of(rows, request.GET, shown=shown_credential)
 
 
 @keys.get("/{credential_id}", response=answers(Data[ShownCredential]))
