@@ -15,10 +15,11 @@ POSTGRESQL_PORT = 5432
 
 def database(config: Config) -> dict[str, Any]:
     """SQLite in the data directory, or what `database_url` names."""
-    url = config.database_url or f"sqlite:///{config.data_dir / SQLITE_FILE}"
-    entry: dict[str, Any] = environ.Env.db_url_config(url)
+    if not config.database_url:  # not by way of a URL, where a folder's `#`, `?` or `%` would mean something
+        return _sqlite({"ENGINE": "django.db.backends.sqlite3", "NAME": str(config.data_dir / SQLITE_FILE)}, config)
+    entry: dict[str, Any] = environ.Env.db_url_config(config.database_url)
     if "," in entry["HOST"] and not entry["HOST"].startswith("/"):
-        entry["PORT"] = _ports(url)
+        entry["PORT"] = _ports(config.database_url)
     if entry["ENGINE"].endswith("sqlite3"):
         return _sqlite(entry, config)
     return _postgresql(entry, config)

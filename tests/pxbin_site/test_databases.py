@@ -45,6 +45,15 @@ def test_sqlite_in_the_data_directory_is_the_default(tmp_path):
     assert entry["NAME"] == str(tmp_path / "pxbin.sqlite3")
 
 
+@pytest.mark.parametrize("folder", ["a#b", "a?b=c", "100%", "a%20b", "with blanks", "file:x"])
+def test_sqlite_lies_in_the_data_directory_whatever_that_is_called(tmp_path, folder):
+    (tmp_path / folder).mkdir()
+    with connected(database(Config(data_dir=tmp_path / folder))) as connection:
+        assert asked(connection, "PRAGMA journal_mode") == "wal"
+    assert [path.name for path in tmp_path.iterdir()] == [folder]
+    assert (tmp_path / folder / "pxbin.sqlite3").exists()
+
+
 def test_sqlite_writes_ahead_and_waits(tmp_path):
     with connected(database(Config(data_dir=tmp_path))) as connection:
         assert asked(connection, "PRAGMA journal_mode") == "wal"
