@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import environ
 import msgspec
 import yaml
+from dotenv.parser import Binding, parse_stream
 
 from proxy.enforcement_rules import LONGEST_DELAY_MS, MOST_RETRIES
 from pxbin_site import readers
@@ -184,6 +184,8 @@ ENV_FILE = f"{PREFIX}ENV_FILE"
 TEST_PREFIX = f"{PREFIX}TEST_"
 """For the tests alone, which read them themselves."""
 LOCATIONS = frozenset({CONFIG_PATH, ENV_FILE})
+UNSPOKEN = frozenset({"database_url", "redis_url", "secret_key", "encryption_key", "encryption_keys_old", "management_bootstrap_key"})
+"""Values that are or hold secrets: what is wrong with them is said without them."""
 
 
 def env_name(field: str) -> str:
@@ -191,21 +193,41 @@ def env_name(field: str) -> str:
     return PREFIX + field.upper()
 
 
-def gather(variables: Mapping[str, str], *, directory: Path) -> tuple[environ.Env, list[str]]:
-    """Lay the environment over `directory/.env` over the YAML file; also return what is wrong with the file."""
+def gather(variables: Mapping[str, str], *, directory: Path) -> tuple[dict[str, str], list[str]]:
+    """Lay the environment over `directory/.env` over the YAML file; also return what is wrong with the files."""
+    env_file, problems = _place(variables, ENV_FILE, directory / ".env")
+    values, wrong = read_env_file(env_file)
+    problems += wrong
+    values |= variables
+    config_file, missing = _place(values, CONFIG_PATH, directory / "config.yaml")
+    settings, wrong = read_yaml(config_file)
+    return {env_name(name): value for name, value in settings.items()} | values, [*problems, *missing, *wrong]
 
-    class Layers(environ.Env):  # type: ignore[misc]  # django-environ has no types; read_env() writes to the class
-        ENVIRON = dict(variables)
 
-    Layers.read_env(directory / (variables.get(ENV_FILE) or ".env"))
-    layers = Layers()
-    path = directory / (layers.str(CONFIG_PATH, default="") or "config.yaml")
-    settings, problems = read_yaml(path)
-    if layers.str(CONFIG_PATH, default="") and not path.exists():
-        problems.append(f"{CONFIG_PATH}: there is no file {path}")
-    for name, value in settings.items():
-        layers.ENVIRON.setdefault(env_name(name), value)
-    return layers, problems
+def _place(values: Mapping[str, str], name: str, usual: Path) -> tuple[Path, list[str]]:
+    """Where a file lies. One that is named has to be there, the usual one need not."""
+    named = values.get(name, "").strip()
+    path = usual.parent / named if named else usual
+    return path, [f"{name}: there is no file {path}"] if named and not path.exists() else []
+
+
+def read_env_file(path: Path) -> tuple[dict[str, str], list[str]]:
+    """Read a `.env` file, if there is one, with one sentence for each line that is none of its kind."""
+    if not path.exists():
+        return {}, []
+    try:
+        with path.open(encoding="utf-8") as file:
+            lines = list(parse_stream(file))
+    except (OSError, UnicodeDecodeError) as error:
+        return {}, [f"{path}: cannot be read: {error}"]
+    problems = [f"{path}: line {_number(line)} is not of the form NAME=value" for line in lines if line.error]
+    return {line.key: line.value for line in lines if line.key and line.value is not None}, problems
+
+
+def _number(line: Binding) -> int:
+    """Where in the file a line is: what was read of it begins with the empty lines before it."""
+    before = line.original.string.removesuffix(line.original.string.lstrip())
+    return line.original.line + before.count("\n")
 
 
 def read_yaml(path: Path) -> tuple[dict[str, str], list[str]]:
@@ -233,26 +255,27 @@ def _as_text(value: object) -> str:
 
 def load(variables: Mapping[str, str], *, directory: Path) -> Config:
     """Read the settings. Relative paths start at `directory`. Raises ConfigurationError with every problem found."""
-    layers, problems = gather(variables, directory=directory)
+    given, problems = gather(variables, directory=directory)
     values: dict[str, Any] = {}
     for name, read in READERS.items():
-        text = layers.str(env_name(name), default="").strip()
+        text = given.get(env_name(name), "").strip()
         if not text:
             continue
         try:
             values[name] = read(text)
         except ValueError as error:
-            problems.append(f"{env_name(name)}: {error}")
+            shown = "" if name in UNSPOKEN else f"={text!r}"
+            problems.append(f"{env_name(name)}{shown}: {error}")
     config = Config(**values)
     problems += _contradictions(config)
     if problems:
         raise ConfigurationError(problems)
-    provider_keys = {each.variable: layers.str(each.variable, default="").strip() for each in PROVIDERS}
+    provider_keys = {each.variable: given.get(each.variable, "").strip() for each in PROVIDERS}
     return msgspec.structs.replace(
         config,
         data_dir=(directory / config.data_dir).resolve(),
         provider_keys={variable: key for variable, key in provider_keys.items() if key},
-        unknown_variables=_unknown(layers.ENVIRON),
+        unknown_variables=_unknown(given),
     )
 
 

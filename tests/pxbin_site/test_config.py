@@ -1,16 +1,18 @@
 """Settings: what wins over what, what each name takes, and that every problem is said at once."""
 
+import os
 import re
 from pathlib import Path
 
-import msgspec
 import pytest
+import yaml
 
 from pxbin_site import config, secretfile
 from pxbin_site.config import Config, ConfigurationError
 from pxbin_site.providers import PROVIDERS
 
-EXAMPLE = Path(__file__).resolve().parent.parent.parent / ".env.example"
+ROOT = Path(__file__).resolve().parent.parent.parent
+EXAMPLE, COMPOSE = ROOT / ".env.example", ROOT / "docker-compose.yml"
 
 
 def load(directory, **variables):
@@ -45,7 +47,7 @@ def test_reading_an_env_file_leaves_the_process_environment_alone(tmp_path, monk
     monkeypatch.delenv("PXBIN_LOG_LEVEL", raising=False)
     (tmp_path / ".env").write_text("PXBIN_LOG_LEVEL=error\n")
     assert load(tmp_path).log_level == "error"
-    assert load(tmp_path, PXBIN_ENV_FILE="none").log_level == "info"
+    assert load(tmp_path, PXBIN_ENV_FILE=os.devnull).log_level == "info"
 
 
 def test_the_yaml_file_may_lie_elsewhere(tmp_path):
@@ -68,15 +70,15 @@ def test_every_problem_is_said_at_once(tmp_path):
     )
     assert sorted(found) == [
         f"{tmp_path}/config.yaml: there is no setting listen_adr",
-        "PXBIN_DATABASE_SCHEMA: must match [a-z_][a-z0-9_]*",
+        "PXBIN_DATABASE_SCHEMA='Drop Table': must match [a-z_][a-z0-9_]*",
         "PXBIN_DATABASE_URL: must begin with postgresql:// or postgres:// or sqlite://",
         "PXBIN_ENCRYPTION_KEY: must have at least 16 characters",
-        "PXBIN_LISTEN_ADDR: must look like :8080 or 127.0.0.1:8080",
-        "PXBIN_LOG_BUFFER_SIZE: must be a whole number, 0 or more",
-        "PXBIN_LOG_FORMAT: must be one of json, text",
+        "PXBIN_LISTEN_ADDR='8080': must look like :8080 or 127.0.0.1:8080",
+        "PXBIN_LOG_BUFFER_SIZE='-1': must be a whole number, 0 or more",
+        "PXBIN_LOG_FORMAT='xml': must be one of json, text",
         "PXBIN_MAX_DB_CONNS: must be greater than PXBIN_MIN_DB_CONNS",
-        "PXBIN_METRICS_ENABLED: must be true or false",
-        "PXBIN_RATE_LIMIT_RPS: must be a number, 0 or more",
+        "PXBIN_METRICS_ENABLED='maybe': must be true or false",
+        "PXBIN_RATE_LIMIT_RPS='nan': must be a number, 0 or more",
     ]
 
 
@@ -89,6 +91,42 @@ def test_a_yaml_file_that_is_none_is_a_problem(tmp_path, content):
 
 def test_a_yaml_file_that_is_named_must_exist(tmp_path):
     assert problems(tmp_path, PXBIN_CONFIG_PATH="gone.yaml") == [f"PXBIN_CONFIG_PATH: there is no file {tmp_path}/gone.yaml"]
+
+
+def test_an_env_file_that_is_named_must_exist(tmp_path):
+    assert problems(tmp_path, PXBIN_ENV_FILE="gone.env") == [f"PXBIN_ENV_FILE: there is no file {tmp_path}/gone.env"]
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("PXBIN_SECRET_KEY=ab#cd", "ab#cd"),
+        ("PXBIN_SECRET_KEY=ab cd  # a comment", "ab cd"),
+        ("PXBIN_SECRET_KEY=                 # a comment", ""),
+        (" PXBIN_SECRET_KEY = ab\t", "ab"),
+        ("export PXBIN_SECRET_KEY=ab", "ab"),
+        ("PXBIN_SECRET_KEY='ab # cd'  # a comment", "ab # cd"),
+        ('PXBIN_SECRET_KEY="ab # cd"', "ab # cd"),
+        ("PXBIN_SECRET_KEY=$ab${cd}", "$ab${cd}"),
+        ("# PXBIN_SECRET_KEY=ab", ""),
+        ("PXBIN_SECRET_KEY", ""),
+    ],
+)
+def test_what_a_line_of_the_env_file_means(tmp_path, line, value):
+    (tmp_path / ".env").write_text(f"{line}\r\nPXBIN_LOG_LEVEL=debug\r\n")
+    loaded = load(tmp_path)
+    assert (loaded.secret_key, loaded.log_level) == (value, "debug")
+
+
+def test_lines_of_the_env_file_that_mean_nothing_are_named_without_their_text(tmp_path):
+    (tmp_path / ".env").write_text('PXBIN_DEBUG=no\n\n\nmy key is sk-1\nOPENAI_API_KEY="sk-2" "sk-3"\n')
+    assert problems(tmp_path) == [f"{tmp_path}/.env: line {number} is not of the form NAME=value" for number in (4, 5)]
+
+
+def test_an_env_file_that_is_no_text_is_a_problem(tmp_path):
+    (tmp_path / ".env").write_bytes(b"\xff")
+    [problem] = problems(tmp_path)
+    assert problem.startswith(f"{tmp_path}/.env: cannot be read: ")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +145,7 @@ def test_addresses_to_listen_on(tmp_path, value, address):
 
 @pytest.mark.parametrize("value", ["8080", "host:", "host:http", ":65536", ":-1", ":8080/"])
 def test_what_is_no_address_is_refused(tmp_path, value):
-    assert problems(tmp_path, PXBIN_LISTEN_ADDR=value) == ["PXBIN_LISTEN_ADDR: must look like :8080 or 127.0.0.1:8080"]
+    assert problems(tmp_path, PXBIN_LISTEN_ADDR=value) == [f"PXBIN_LISTEN_ADDR={value!r}: must look like :8080 or 127.0.0.1:8080"]
 
 
 @pytest.mark.parametrize(("word", "meaning"), [("true", True), ("1", True), ("On", True), ("false", False), ("0", False), ("no", False)])
@@ -129,7 +167,7 @@ def test_keys_of_providers_are_found_in_the_environment_and_in_the_env_file(tmp_
 
 
 def test_variables_that_are_no_settings_are_named(tmp_path):
-    loaded = load(tmp_path, PXBIN_LISTEN_ADRR=":1", PXBIN_TEST_SIZE="proof", PXBIN_ENV_FILE="x", PATH="/bin")
+    loaded = load(tmp_path, PXBIN_LISTEN_ADRR=":1", PXBIN_TEST_SIZE="proof", PXBIN_ENV_FILE=os.devnull, PATH="/bin")
     assert loaded.unknown_variables == ("PXBIN_LISTEN_ADRR",)
 
 
@@ -138,20 +176,45 @@ def test_every_setting_has_a_reader_and_every_reader_a_setting():
     assert set(config.READERS) == set(Config.__struct_fields__) - derived
 
 
-def test_the_example_names_every_setting_with_its_default(tmp_path):
-    lines = dict(re.findall(r"^# ([A-Z_]+)=(.*?)(?: {2,}#.*)?$", EXAMPLE.read_text(), re.MULTILINE))
+EXAMPLES = re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE)
+COMPOSED = dict(re.findall(r"\$\{([A-Z_]+):(.*?)\}", COMPOSE.read_text()))
+
+
+def test_the_example_names_every_setting():
     providers = {provider.variable for provider in PROVIDERS}
-    assert set(lines) == {config.env_name(name) for name in config.READERS} | config.LOCATIONS | providers
-    shown = {name: value for name, value in lines.items() if name not in config.LOCATIONS | providers}
-    (tmp_path / ".env").touch()
-    assert msgspec.structs.asdict(load(tmp_path, **shown)) == msgspec.structs.asdict(load(tmp_path))
+    assert sorted(name for name, _ in EXAMPLES) == sorted(
+        {config.env_name(name) for name in config.READERS} | config.LOCATIONS | providers | set(COMPOSED)
+    )
+
+
+def test_compose_takes_the_secrets_and_its_address_from_the_env_file():
+    assert {f"{name}={value}" for name, value in COMPOSED.items()} == {
+        "POSTGRES_PASSWORD=?set it in .env",
+        "PXBIN_SECRET_KEY=?set it in .env",
+        "PXBIN_ENCRYPTION_KEY=?set it in .env",
+        f"PUBLISHED_ADDR=-{dict(EXAMPLES)['PUBLISHED_ADDR']}",
+    }
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    assert services["web"]["ports"] == ["${PUBLISHED_ADDR:-127.0.0.1:8080}:8080"]
+    assert services["web"]["environment"]["PXBIN_LISTEN_ADDR"] == ":8080"
+    assert services["web"]["env_file"] == services["worker"]["env_file"] == [{"path": ".env", "required": False}]
+
+
+@pytest.mark.parametrize("lines", [*([line] for line in EXAMPLES), EXAMPLES], ids=lambda lines: lines[0][0] if len(lines) == 1 else "all")
+def test_what_the_example_shows_are_the_defaults(tmp_path, lines):
+    text = EXAMPLE.read_text()
+    for name, value in lines:
+        text = text.replace(f"#{name}={value}\n", f"{name}={value}\n")
+    (tmp_path / ".env").write_text(text)
+    assert load(tmp_path) == Config(data_dir=tmp_path / "data")
+    assert [line for line in text.splitlines() if line and not line.startswith("#")] == [f"{name}={value}" for name, value in lines]
 
 
 def test_the_numbers_of_tool_call_enforcement_have_bounds(tmp_path):
     found = problems(tmp_path, PXBIN_ENFORCE_TOOL_CALL_MAX_RETRIES="51", PXBIN_ENFORCE_TOOL_CALL_STREAM_CHUNK_DELAY_MS="10001")
     assert sorted(found) == [
-        "PXBIN_ENFORCE_TOOL_CALL_MAX_RETRIES: must be a whole number, 50 at most",
-        "PXBIN_ENFORCE_TOOL_CALL_STREAM_CHUNK_DELAY_MS: must be a whole number, 10000 at most",
+        "PXBIN_ENFORCE_TOOL_CALL_MAX_RETRIES='51': must be a whole number, 50 at most",
+        "PXBIN_ENFORCE_TOOL_CALL_STREAM_CHUNK_DELAY_MS='10001': must be a whole number, 10000 at most",
     ]
 
 
@@ -174,7 +237,8 @@ def test_the_numbers_of_tool_call_enforcement_have_bounds(tmp_path):
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_work_is_refused_with_a_sentence(tmp_path, name, value, sentence):
-    assert problems(tmp_path, **{f"PXBIN_{name}": value}) == [f"PXBIN_{name}: {sentence}"]
+    said = "" if name in {"REDIS_URL", "DATABASE_URL"} else f"={value!r}"  # both may hold a password
+    assert problems(tmp_path, **{f"PXBIN_{name}": value}) == [f"PXBIN_{name}{said}: {sentence}"]
 
 
 @pytest.mark.parametrize(

@@ -127,9 +127,9 @@ def test_bad_settings_are_all_named_and_nothing_starts(tmp_path):
     assert status == 2
     assert said.splitlines() == [
         "The settings have problems:",
-        "- PXBIN_LISTEN_ADDR: must look like :8080 or 127.0.0.1:8080",
-        "- PXBIN_DATABASE_SCHEMA: must match [a-z_][a-z0-9_]*",
-        "- PXBIN_LOG_FORMAT: must be one of json, text",
+        "- PXBIN_LISTEN_ADDR='8080': must look like :8080 or 127.0.0.1:8080",
+        "- PXBIN_DATABASE_SCHEMA='1;2': must match [a-z_][a-z0-9_]*",
+        "- PXBIN_LOG_FORMAT='xml': must be one of json, text",
     ]
     assert not (tmp_path / "data").exists()
 
