@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest
 from ninja.security import APIKeyHeader, HttpBearer
 
-from accounts.keys import ManagementRefused, authenticate_management
+from accounts.keys import MISPLACED, ManagementRefused, authenticate_management
 from accounts.models import ManagementKey
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -46,7 +46,10 @@ class ManagementBearer(HttpBearer):
 
 def management_key(request: HttpRequest) -> ManagementKey:
     """The key behind a request; raises :class:`ManagementRefused` (401, 403). Writing needs the permission ``write``."""
-    key = authenticate_management(presented(request))
+    token = presented(request)
+    if not token and "Authorization" in request.headers:
+        raise ManagementRefused(401, MISPLACED)
+    key = authenticate_management(token)
     needed = "read" if request.method in READING else "write"
     if needed not in key.permissions:
         raise ManagementRefused(403, f"API key lacks the permission '{needed}'")

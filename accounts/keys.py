@@ -36,6 +36,8 @@ WRONG_KIND = {
 }
 """What to say of an unknown key that begins like one of the other kind; by the kind that is needed."""
 MISSING, INVALID, EXPIRED, INACTIVE = "Missing API key", "Invalid API key", "API key has expired", "API key is deactivated"
+MISPLACED = f"{MISSING}: send it as x-api-key, or as Authorization: Bearer"
+"""What to say where a key may have come in another place."""
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):

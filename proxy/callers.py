@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import NamedTuple
+
+from accounts.keys import MISPLACED, PREFIXES
+from proxy.errors import ClientMistake
+from upstreams.headers import holds_own_key
 
 SESSION_HEADERS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")
 """Headers by which agents say which turns belong together (Claude Code, Codex, others)."""
@@ -14,8 +19,8 @@ _CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256\s.*?Credential=([^/,\s]+)/")
 
 
 KEY_HEADER = "x-pxbin-key"
-OWN_PREFIXES = ("pxb_", "pxm_")
-"""How our own keys begin; such strings never go to an upstream."""
+ELSEWHERE = ("authorization", "api-key", "x-goog-api-key")
+"""Where clients of other APIs have their keys; ``Authorization`` in words that mean nothing here."""
 
 
 class Presented(NamedTuple):
@@ -33,25 +38,37 @@ def presented(headers: Mapping[str, str]) -> Presented:
     direct = headers.get("x-api-key", "").strip()
     authorization = headers.get("authorization", "").strip()
     bearer = bearer_token(authorization) or aws_access_key(authorization)
-    own = []
-    if authorization and not bearer.startswith(OWN_PREFIXES):
-        own.append(("authorization", authorization))
-    if direct and not direct.startswith(OWN_PREFIXES):
-        own.append(("x-api-key", direct))
+    own = [(name, value) for name, value in (("authorization", authorization), ("x-api-key", direct)) if value and not _is_ours(value)]
     named = headers.get(KEY_HEADER, "").strip()
-    ours = next((each for each in (direct, bearer) if each.startswith("pxb_")), "")
+    ours = next((each for each in (direct, bearer) if each.startswith(PREFIXES["llm"])), "")
     return Presented(named or ours or direct or bearer, tuple(own))
 
 
 def presented_key(headers: Mapping[str, str]) -> str:
-    """The key of :func:`presented`."""
-    return presented(headers).key
+    """The key of :func:`presented`, empty when there is none. Raises :class:`ClientMistake` where one may be in the wrong place."""
+    key = presented(headers).key
+    if not key and any(headers.get(name) for name in ELSEWHERE):
+        raise ClientMistake(MISPLACED, kind="authentication")
+    return key
 
 
 def bearer_token(value: str) -> str:
-    """The token of an ``Authorization`` header of the scheme Bearer (any case), else empty."""
+    """The token of an ``Authorization`` header of the scheme Bearer (any case), or a key of ours without one, else empty."""
     scheme, _, token = value.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    if scheme.lower() == "bearer":
+        return token.strip()
+    return value if value.startswith(tuple(PREFIXES.values())) else ""
+
+
+def _is_ours(credential: str) -> bool:
+    """Whether a credential holds a key of ours, whatever stands around it."""
+    scheme, _, rest = credential.partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            return holds_own_key(b64decode(rest).decode("latin-1"))
+        except ValueError:  # no Base64
+            pass
+    return holds_own_key(credential)
 
 
 def aws_access_key(value: str) -> str:

@@ -103,8 +103,8 @@ class Exchange:
 
     async def admit(self, opened: Callable[[bytes], Envelope]) -> None:
         """Let the request in, or raise :class:`GatewayError`: key, body, model, permission, limits, in this order."""
-        token = presented_key(self.http.headers)
         try:
+            token = presented_key(self.http.headers)
             key = keys.peek(token) or await keys.authenticate(token)
         except ClientMistake as refusal:
             key = admission.without_key(self.http, opened, self.prefix, refusal)

@@ -15,7 +15,7 @@ import msgspec
 from proxy import bodies
 from proxy.bodies import Asked
 from proxy.dialects.base import Dialect, ErrorBody
-from proxy.errors import Failure, GatewayError
+from proxy.errors import ClientMistake, Failure, GatewayError
 from proxy.exchange import Exchange
 from proxy.raw_try import EVENTS, OPENAI_CHAT, BrokenOffError, Order, RawTry
 from proxy.requests import HttpRequest
@@ -27,7 +27,6 @@ from upstreams.catalog import Found
 from upstreams.routing import Needs
 
 KEEPALIVE = b": keep-alive\n\n"
-OWN_KEYS = headers.OWN_KEYS
 _VISIBLE = bytes(range(0x21, 0x7F)).decode()
 _CONTENT = ("content-type", "content-disposition")
 
@@ -62,9 +61,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     def order(self, http: HttpRequest, asked: Asked) -> Order:
         """What goes up."""
-        accept = http.headers.get("accept", "*/*")
-        content_type = http.headers.get("content-type") if self.form else None
-        up = [("content-type", content_type or "application/json"), ("accept", accept)]
+        content_type = headers.said(http.headers, "content-type") if self.form else ""
+        up = [("content-type", content_type or "application/json"), ("accept", headers.said(http.headers, "accept") or "*/*")]
         return Order(method="POST", path=self.path + query(http), asked=asked, up=up, estimates=self.estimates)
 
 
@@ -72,7 +70,9 @@ class PlainPath(Endpoint, frozen=True, kw_only=True):
     """Any path below a prefix, for upstreams of the plain proxy mode; ``default_model`` is the group's."""
 
     def read(self, http: HttpRequest) -> Asked:
-        """The model that the body names, else the group's."""
+        """The model that the body names, else the group's. A path that holds a key of ours is a mistake: it cannot go up without."""
+        if headers.holds_own_key(self.path):
+            raise ClientMistake("The path holds a key of this gateway: send it as x-api-key, or as Authorization: Bearer")
         return bodies.asked_anything(http.body, http.headers, default=self.default_model)
 
     def order(self, http: HttpRequest, asked: Asked) -> Order:
@@ -199,7 +199,7 @@ class Relay(Exchange):
 def query(http: HttpRequest) -> str:
     """The request's query with its question mark, without anything that holds a key of ours; empty when there is none."""
     text = http.query_string.decode("latin-1")
-    kept = [pair for pair in text.split("&") if not any(key in pair for key in OWN_KEYS)]
+    kept = [pair for pair in text.split("&") if not headers.holds_own_key(pair)]
     return "?" + quote("&".join(kept), safe=_VISIBLE) if text and kept else ""
 
 

@@ -82,8 +82,8 @@ class Recalling(Exchange):
 
     async def admit(self, opened: Callable[[bytes], Envelope]) -> None:
         """See :class:`Exchange`; puts the earlier turns before the request's input."""
-        token = presented_key(self.http.headers)
         try:
+            token = presented_key(self.http.headers)
             key = keys.peek(token) or await keys.authenticate(token)
         except ClientMistake:
             await super().admit(opened)  # tells what is wrong, or lets in somebody without a key, for whom nothing is kept

@@ -32,7 +32,7 @@ class Call:
         self.http = http
         self.dialect = dialect
         self.envelope = envelope
-        self.preparer = Preparer(dialect, envelope, seal_key, betas=http.headers.get("anthropic-beta", ""))
+        self.preparer = Preparer(dialect, envelope, seal_key, betas=headers.said(http.headers, "anthropic-beta"))
         self.encoder: StreamEncoder | None = None
         self.enforcing: Enforcing | None = None
         self.own_credentials = presented(http.headers).own

@@ -6,7 +6,9 @@ client, or a proxy before us, could be recognised. Down come limits, retry hints
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 Received = Mapping[str, str]
 """Headers as received: case-insensitive look-up; iteration gives names in any case."""
@@ -29,8 +31,22 @@ NOT_UP_PREFIXES = ("sec-", "cf-", "x-pxbin-", "x-stainless-", "x-amz-", "fly-", 
 NEEDED_UP = frozenset({"idempotency-key", "x-goog-api-client"})
 NOT_DOWN = HOP_BY_HOP | {"content-encoding", "set-cookie", "set-cookie2", "server", "via", "alt-svc", "strict-transport-security", "date"}
 NOT_DOWN_PREFIXES = ("access-control-", "cf-", "proxy-", "www-", "x-pxbin-", "x-frame-", "x-xss-", "openai-organization", "openai-project")
-OWN_KEYS = ("pxb_", "pxm_")
+_OWN_KEY = re.compile(r"(?<![0-9a-z_-])px[bm]_|px[bm]_[0-9a-f]{40}", re.IGNORECASE)
 UPSTREAM_REQUEST_IDS = ("request-id", "x-request-id", "x-amzn-requestid", "apim-request-id")
+
+
+def holds_own_key(text: str) -> bool:
+    """Whether a text holds a key of ours, perhaps percent-encoded: a word that begins as they do, or a whole one anywhere.
+
+    The letters alone, inside of a word, are no sign: long tokens of others have them by chance.
+    """
+    return _OWN_KEY.search(text) is not None or ("%" in text and _OWN_KEY.search(unquote(text)) is not None)
+
+
+def said(client: Received, name: str) -> str:
+    """What the client says in a header that may go up; nothing where it holds a key of ours."""
+    value = client.get(name, "")
+    return "" if holds_own_key(value) else value
 
 
 def upward(
@@ -44,10 +60,11 @@ def upward(
     events = BEDROCK_EVENTS if dialect == BEDROCK else "text/event-stream"
     headers = [("content-type", content_type), ("accept", events if stream else "application/json")]
     if dialect == BEDROCK:
-        headers += [(name.lower(), value) for name, value in client.items() if name.lower().startswith(BEDROCK_PREFIX)]
+        own = [name for name in client if name.lower().startswith(BEDROCK_PREFIX)]
+        headers += [(name.lower(), value) for name in own if (value := said(client, name))]
     if dialect in ANTHROPIC_FAMILY:
-        headers.append(("anthropic-version", client.get("anthropic-version") or ANTHROPIC_VERSION))
-        beta = client.get("anthropic-beta")
+        headers.append(("anthropic-version", said(client, "anthropic-version") or ANTHROPIC_VERSION))
+        beta = said(client, "anthropic-beta")
         if beta and betas is not None:
             beta = ",".join(name for each in beta.split(",") if (name := each.strip()) in betas)
         if beta:
@@ -80,7 +97,7 @@ def plain_upward(client: Received) -> list[tuple[str, str]]:
 
 
 def _may_go_up(name: str, value: str) -> bool:
-    if any(key in value for key in OWN_KEYS):
+    if holds_own_key(name) or holds_own_key(value):
         return False
     if name in NEEDED_UP:
         return True

@@ -184,6 +184,19 @@ def test_any_other_path_goes_up_with_only_the_model_and_the_key_changed(gateway,
     }
 
 
+def test_a_key_of_ours_goes_up_in_no_query_and_no_path(gateway, upstream):
+    plain(gateway, upstream, "/plain-leak", "p-leak")
+    upstream.otherwise(json_reply({}))
+    key = gateway.client_key
+    query = f"a=1&key={key}&k={key.replace('_', '%5F')}&p=%70{key[1:].upper()}&b=%20x"
+    assert httpx.get(f"{gateway.url}/plain-leak/things?{query}", headers=gateway.client_headers).status_code == 200
+    assert [request.path for request in upstream.requests] == ["/things?a=1&b=%20x"]
+    for path in (key, f"%70{key[1:]}"):
+        refused = httpx.get(f"{gateway.url}/plain-leak/keys/{path}", headers=gateway.client_headers)
+        assert (refused.status_code, key in refused.text) == (400, False)
+    assert len(upstream.requests) == 1
+
+
 def test_methods_without_a_body_go_to_the_groups_model(gateway, upstream):
     plain(gateway, upstream, "/plain-get", "p-get")
     upstream.reply(

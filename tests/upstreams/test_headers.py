@@ -41,6 +41,15 @@ def test_an_anthropic_upstream_gets_version_and_betas_and_nothing_else_of_the_cl
     ]
 
 
+KEY = "pxb_" + "0" * 40
+
+
+def test_what_holds_a_key_of_ours_does_not_go_up_in_any_header() -> None:
+    slipped = client(anthropic_version=KEY, anthropic_beta=f"a,{KEY}", x_amzn_bedrock_trace=KEY)
+    assert headers.upward(slipped, "anthropic", stream=False, betas=("a", KEY))[2:] == [("anthropic-version", "2023-06-01")]
+    assert headers.upward(slipped, "bedrock", stream=False)[2:] == []
+
+
 def test_the_version_has_a_default() -> None:
     assert headers.upward(client(), "anthropic", stream=False)[2:] == [("anthropic-version", "2023-06-01")]
 

@@ -42,9 +42,13 @@ def test_what_the_request_means_goes_up(name):
     assert plain_upward({name.title(): "value"}) == [(name, "value")]
 
 
-@pytest.mark.parametrize("value", ["pxb_123", "Bearer pxb_123", "x pxm_1"])
+@pytest.mark.parametrize("value", ["pxb_123", "Bearer pxb_123", "x pxm_1", "k=PXB_1", "key%3Dpxb%5F1", "x" + "pxb_" + "0a" * 20])
 def test_our_keys_stay_behind_whatever_holds_them(value):
     assert plain_upward({"x-custom": value, "idempotency-key": value}) == []
+
+
+def test_a_token_that_has_the_letters_by_chance_goes_up():
+    assert plain_upward({"x-custom": "eyJhpxb_Zci.q-pxm_x"}) == [("x-custom", "eyJhpxb_Zci.q-pxm_x")]
 
 
 def test_what_comes_down():
