@@ -55,11 +55,6 @@ _errands: list[Refresh] = []
 _checking = threading.RLock()
 
 
-def bump(name: str) -> None:
-    """Count a change of ``keys``, ``catalogue`` or ``prices`` that was made past the models' own methods."""
-    Revision.objects.bump(name)
-
-
 def current() -> dict[str, int]:
     """The numbers of all revisions, from the database."""
     return dict(Revision.objects.values_list("name", "number"))

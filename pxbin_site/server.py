@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-import logging
 import resource
 import signal
 import socket
@@ -24,8 +23,6 @@ from django.conf import settings
 from twisted.internet import asyncioreactor
 
 from pxbin_site.http1.limits import Limits
-
-logger = logging.getLogger("pxbin.server")
 
 Application = Callable[..., Awaitable[None]]
 Hook = Callable[[], Any]

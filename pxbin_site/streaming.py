@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, cast
 
 from proxy.responses import EventStream, Header, JsonBytes
-
-logger = logging.getLogger("pxbin.handler")
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 

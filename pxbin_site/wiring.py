@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,6 @@ from upstreams import client, credentials, disabling, standing
 if TYPE_CHECKING:
     from billing.shipping import Shipper
     from upstreams.sharing import Sharing
-
-logger = logging.getLogger("pxbin.wiring")
 
 
 class Wiring:

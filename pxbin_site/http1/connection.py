@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Protocol
@@ -17,8 +16,6 @@ from pxbin_site.http1.cycle import Cycle, status_line
 from pxbin_site.http1.head import Head, RefusedError, parse, path_of
 from pxbin_site.http1.limits import Limits
 from pxbin_site.http1.transport import StreamTransport
-
-logger = logging.getLogger("pxbin.server")
 
 TLS_RECORD = 0x16
 """How a TLS handshake begins, and no method of HTTP."""
