@@ -93,7 +93,7 @@ def steps() -> list[Step]:
         ),
         Step(
             "Send a request",
-            "With the lines on the right; it appears in the log within two seconds.",
+            "With the lines on the right; it appears in the log within a second.",
             f"last one {newest:%Y-%m-%d %H:%M:%S} UTC" if newest else "",
             reverse("admin:billing_requestlog_changelist"),
             "Open the log",

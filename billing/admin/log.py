@@ -39,7 +39,7 @@ class RequestLogAdmin(Unwritable, UncountedPage):
     ordering = ("-timestamp", "-id")
     change_form_template = "admin/billing/requestlog/change_form.html"
     empty_title = "No requests yet"
-    empty_text = "Every request of a client appears here within two seconds. The start page has lines for curl to send the first one."
+    empty_text = "Every request of a client appears here within a second. The start page has lines for curl to send the first one."
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:  # noqa: ARG002
         """By request id, else by the names of models: both have an index, a part of a text in the log has none."""
