@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Revised
 from billing.fields import MoneyField
-from billing.tariff import read_tiers
+from billing.tariff import CLASSES, read_tiers
 from upstreams.models import Model, Upstream
 
 
@@ -73,6 +73,11 @@ class Price(Revised):
                 violation_error_message="Choose a model or give a name.",
             ),
         )
+
+    def clean(self) -> None:
+        """Refuse a price that says nothing, and would win all the same."""
+        if not self.tiers and all(getattr(self, name) is None for name in CLASSES):
+            raise ValidationError("Give at least one price. 0 means free.")
 
     def __str__(self) -> str:
         owner = str(self.model) if self.model_id else self.name

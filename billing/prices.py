@@ -42,6 +42,11 @@ class Book:
                 return found
         return None
 
+    def overruled(self, row: Price) -> bool:
+        """Whether another price is found for what an active one was meant for."""
+        found = self.find(_text(row.model_id), _text(row.upstream_id), _target(row)[1])
+        return found is not None and found.id != str(row.pk)
+
 
 _book = Book({}, {})
 
@@ -69,14 +74,17 @@ def load() -> Book:
     manual: dict[Target, Prices] = {}
     listed: dict[Target, Prices] = {}
     for row in Price.objects.filter(is_active=True).order_by("created_at", "id"):
-        target = (_text(row.model_id), "" if row.model_id else row.name, _text(row.upstream_id))
-        (manual if row.source == Price.Source.MANUAL else listed)[target] = prices_of(row)
+        (manual if row.source == Price.Source.MANUAL else listed)[_target(row)] = prices_of(row)
     return Book(manual, listed)
 
 
 def prices_of(row: Price) -> Prices:
     """A stored price, ready for use."""
     return tariff.prices({name: getattr(row, name) for name in CLASSES}, row.tiers, id=str(row.pk), version=row.version or row.source)
+
+
+def _target(row: Price) -> Target:
+    return (_text(row.model_id), "" if row.model_id else row.name, _text(row.upstream_id))
 
 
 def _text(identifier: Any) -> str:

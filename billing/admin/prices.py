@@ -10,20 +10,24 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from accounts.admin.filters import RelatedFilter
 from accounts.admin.shared import COLLAPSED, Page
+from billing import prices
 from billing.admin.words import dollars
+from billing.fields import MoneyField
 from billing.models import Price
 from billing.tariff import CLASSES
 
-STATES = {"in force": "success", "replaced": ""}
+STATES = {"in force": "success", "overruled": "warning", "replaced": ""}
 
 
 @admin.register(Price)
 class PriceAdmin(Page):
     """Prices, those in force first; a price entered here wins over those from price data."""
 
+    formfield_overrides = {**Page.formfield_overrides, MoneyField: {"widget": UnfoldAdminDecimalFieldWidget({"step": "any"})}}
     list_display = ("__str__", "input_price", "output_price", "cache_read_price", "cache_write_price", "source", "state")
     list_filter = ("is_active", "source", ("upstream", RelatedFilter))
     list_select_related = ("model", "upstream")
@@ -71,8 +75,10 @@ class PriceAdmin(Page):
 
     @display(description="State", ordering="is_active", label=STATES)
     def state(self, row: Price) -> str:
-        """Whether requests are billed at it."""
-        return "in force" if row.is_active else "replaced"
+        """Whether requests are billed at it, or at another price for the same."""
+        if not row.is_active:
+            return "replaced"
+        return "overruled" if prices.book().overruled(row) else "in force"
 
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
         """What a person has changed counts as entered by hand from then on."""

@@ -21,6 +21,7 @@ DIALECTS = {
 """The protocols as people call them; what is not listed is shown as it is."""
 
 
+THOUSAND = 1000
 NONE = "-"
 """Stands where there is nothing to show."""
 
@@ -32,6 +33,14 @@ def dollars(amount: Decimal | None) -> str:
     text = f"{amount.normalize():,f}"
     whole, _, places = text.partition(".")
     return f"${whole}.{places:0<2}"
+
+
+def about(amount: Decimal) -> str:
+    """An amount in a narrow place: whole dollars of thousands, cents, or four digits of what is less than a dollar."""
+    size = abs(amount)
+    places = 0 if size >= THOUSAND else 2 if size >= 1 or not size else 3 - size.adjusted()
+    rounded = round(amount, places)
+    return f"${rounded:,f}" if size >= THOUSAND else dollars(rounded)
 
 
 def milliseconds(value: float | None, *, places: int = 0) -> str:

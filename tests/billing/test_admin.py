@@ -7,10 +7,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from billing import writer
-from billing.admin.words import dollars
+from billing import prices, writer
+from billing.admin.words import about, dollars
 from billing.metering import Attempt, Payload
 from billing.models import Price, RequestLog
+from billing.tariff import CLASSES
 from tests.billing.conftest import entry
 from tests.billing.test_writer import FULL, written
 from upstreams.models import Model, Upstream
@@ -105,6 +106,41 @@ def test_wrong_prices_are_refused_with_words(admin, database):
     assert "Choose a model or give a name." in page or "greater than or equal to 0" in page
     assert "is a list of objects" in page
     assert Price.objects.count() == 0
+
+
+def test_a_price_that_says_nothing_is_refused(admin, database):
+    answer = admin.post("/admin/billing/price/add/", {"name": "m", "tiers": "{}", "is_active": "on"})
+    assert answer.context["adminform"].form.non_field_errors() == ["Give at least one price. 0 means free."]
+    assert Price.objects.count() == 0
+
+
+def test_amounts_are_asked_for_in_boxes_like_any_other(admin, database):
+    form = admin.get("/admin/billing/price/add/").context["adminform"].form
+    assert {name: (form[name].field.widget.attrs["step"], "border" in str(form[name])) for name in CLASSES} == dict.fromkeys(
+        CLASSES, ("any", True)
+    )
+
+
+def test_of_two_prices_for_the_same_the_one_that_does_not_count_says_so(admin, database):
+    for source in ("manual", "genai-prices"):
+        Price.objects.create(name="m", input=1, source=source)
+    prices.refresh()
+    page = admin.get("/admin/billing/price/").content.decode()
+    assert (page.count("in force"), page.count("overruled")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (Decimal(0), "$0.00"),
+        (Decimal("0.0194727"), "$0.01947"),
+        (Decimal("0.5"), "$0.50"),
+        (Decimal("12.345678"), "$12.35"),
+        (Decimal("123456.789"), "$123,457"),
+    ],
+)
+def test_amounts_in_narrow_places_are_short(amount, text):
+    assert about(amount) == text
 
 
 @pytest.mark.parametrize(

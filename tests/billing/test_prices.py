@@ -83,6 +83,23 @@ class TestTheBook:
         Price.objects.filter(pk=later.pk).update(created_at=datetime.now().astimezone() + timedelta(seconds=1))
         assert prices.load().find("", "", "m").rates.input == 2
 
+    def test_knows_which_prices_are_overruled(self):
+        here, model = upstream(), Model.objects.create(name="m")
+        rows = [
+            Price.objects.create(input=number, **place)
+            for number, place in enumerate(
+                [
+                    {"model": model, "source": "genai-prices"},
+                    {"model": model, "source": "manual"},
+                    {"model": model, "upstream": here, "source": "litellm"},
+                    {"model": model, "upstream": here, "source": "manual"},
+                    {"name": "remote", "source": "genai-prices"},
+                ]
+            )
+        ]
+        book = prices.load()
+        assert [book.overruled(row) for row in rows] == [True, False, True, False, False]
+
     def test_is_not_read_from_the_database_by_requests(self, database):
         Price.objects.create(name="m", input=1)
         prices.refresh()
