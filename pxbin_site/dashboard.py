@@ -13,11 +13,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from billing.admin.words import NONE, OUTCOME_LEVELS, OUTCOME_WORDS, dollars
+from billing.admin.words import NONE, OUTCOME_LEVELS, OUTCOME_WORDS, about, dollars
 from billing.models import Outcome, RequestLog
 from upstreams import standing
 from upstreams.admin import condition
-from upstreams.models import Model, Route, Upstream
+from upstreams.models import Route, Upstream
 
 MOST_COUNTED = 10_000
 """Requests of the last day that are looked at: the newest ones, found by an index."""
@@ -64,7 +64,8 @@ def steps() -> list[Step]:
     """The way of a newcomer: four queries."""
     used = ApiKey.objects.aggregate(number=Count("pk", filter=Q(is_active=True)))["number"]
     upstreams = Upstream.objects.filter(is_active=True).exclude(base_url__startswith="echo:").count()
-    models = Model.objects.filter(is_active=True, routes__is_active=True).distinct().count()
+    routes = Route.objects.filter(is_active=True, model__is_active=True).exclude(upstream__base_url__startswith="echo:")
+    models = routes.values("model").distinct().count()
     newest = RequestLog.objects.newest_first().values_list("timestamp", flat=True).first()
     return [
         Step(
@@ -86,7 +87,7 @@ def steps() -> list[Step]:
         Step(
             "Import its models",
             "On the upstream's page, choose among the models that it lists.",
-            f"{models} lead somewhere" if models else "",
+            f"{models} besides the echo's" if models else "",
             reverse("admin:upstreams_upstream_changelist"),
             "Choose an upstream",
             "upstreams.view_upstream",
@@ -111,6 +112,7 @@ def last_day() -> dict[str, Any]:
     called = [row for outcome, row in found.items() if outcome != Outcome.REJECTED]
     unknown = sum(row["number"] - row["priced"] for row in called)
     known = [row["spent"] for row in found.values() if row["spent"] is not None]
+    spent = sum(known) if known else None
     log = reverse("admin:billing_requestlog_changelist")
     return {
         "total": f"{total:,}" + ("+" if total >= MOST_COUNTED else ""),
@@ -124,7 +126,8 @@ def last_day() -> dict[str, Any]:
             }
             for outcome in Outcome
         ],
-        "cost": dollars(sum(known)) if known else NONE if not unknown else "unknown",
+        "cost": about(spent) if spent is not None else NONE if not unknown else "unknown",
+        "cost_exactly": dollars(spent),
         "unknown": unknown,
         "url": f"{log}?period=24h",
     }

@@ -40,7 +40,7 @@ def test_the_first_steps_are_marked_as_they_are_done():
     assert [bool(step.done) for step in dashboard.steps()] == [False, False, False, False]
     keys.issue("llm", name="laptop")
     lead("echo", base_url="echo://openai", upstream="echo")
-    assert [bool(step.done) for step in dashboard.steps()] == [True, False, True, False]
+    assert [bool(step.done) for step in dashboard.steps()] == [True, False, False, False]
     lead("m")
     logged("finished")
     assert [bool(step.done) for step in dashboard.steps()] == [True, True, True, True]
@@ -56,6 +56,10 @@ def test_the_last_day_is_counted_by_outcome(django_assert_num_queries):
         ("finished", "2"), ("failed", "1"), ("cancelled", "0"), ("rejected", "1"),
     ]  # fmt: skip
     assert (day["total"], day["cost"], day["unknown"]) == ("4", "$0.75", 1)
+    logged("finished", cost=Decimal("0.0194727"))
+    RequestLog.objects.exclude(cost=Decimal("0.0194727")).delete()
+    day = dashboard.last_day()
+    assert (day["cost"], day["cost_exactly"]) == ("$0.01947", "$0.0194727")
 
 
 @pytest.mark.parametrize(("outcome", "cost"), [("finished", "unknown"), ("rejected", "-")])
