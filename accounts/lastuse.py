@@ -1,4 +1,4 @@
-"""When keys were last used: noted by requests, written down in batches. It changes nothing that is served, so no reader is told."""
+"""When keys and upstreams were last used: noted by requests, written down in batches. It changes nothing that is served."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from accounts.models import Revised
 
 WRITE_SECONDS = 30.0
 """How often :meth:`LastUse.write` is meant to run."""
+NEWS_SECONDS = 3.0
+"""The same where a person waits to see it."""
 ROWS_PER_QUERY = 500
 
 
 class LastUse:
-    """The rows of a table with a column ``last_used_at`` that were used since that was last written."""
+    """The rows of a table that were used since that was last written into their ``column``."""
 
-    def __init__(self, table: type[Revised]) -> None:
+    def __init__(self, table: type[Revised], column: str = "last_used_at") -> None:
         self._table = table
+        self._column = column
         self._used: set[str] = set()
 
     def note(self, identity: str) -> None:
@@ -29,7 +32,7 @@ class LastUse:
         identities, now = list(used), timezone.now()
         try:
             for start in range(0, len(identities), ROWS_PER_QUERY):
-                self._table.objects.filter(pk__in=identities[start : start + ROWS_PER_QUERY]).update(last_used_at=now)
+                self._table.objects.filter(pk__in=identities[start : start + ROWS_PER_QUERY]).update(**{self._column: now})
         except (DatabaseError, InterfaceError):
             self._used |= used
             raise

@@ -191,6 +191,7 @@ class Attempts:
         target, standing = attempt.target, self._standing
         self.began(attempt)
         standing.upstream_answered(target.upstream.id)
+        credentials.answered.note(target.upstream.id)
         if attempt.first_token_ns is not None:
             standing.first_token(target.route.id, (attempt.first_token_ns - attempt.began_ns) / 1e9)
 

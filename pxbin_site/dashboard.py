@@ -139,7 +139,7 @@ def troubles() -> Iterator[Trouble]:
     for upstream in Upstream.objects.filter(is_active=True).prefetch_related("credentials"):
         where = reverse("admin:upstreams_upstream_change", args=(upstream.pk,))
         seen = condition.of_upstream(upstream, upstream.credentials.all(), known)
-        if seen.word != "healthy":
+        if seen.word not in ("healthy", "untried"):
             yield Trouble(upstream.name, seen.word, seen.level, seen.detail, where)
         for key in upstream.credentials.all():
             state = condition.of_key(key, known)

@@ -27,6 +27,7 @@ class Wiring:
         self._watcher = Watcher()
         for used in (keys.clients, keys.managers, credentials.used):
             self._watcher.every(lastuse.WRITE_SECONDS, used.write)
+        self._watcher.every(lastuse.NEWS_SECONDS, credentials.answered.write)
         # With Redis the workers may be on other machines, and the journal's segments are sent to them.
         self._shipper = _shipper(self._spool) if settings.PXBIN.redis_url else None
         self._sharing: Sharing | None = None

@@ -106,6 +106,8 @@ class ShownUpstream(Schema):
     capabilities: dict[str, bool]
     circuit_breaker: BreakerState = Field(description="As the process that answers knows it; with Redis, all know the same.")
     resting_until: Moment | None = Field(description="How long its breaker, or a cooldown of the whole upstream, keeps it back.")
+    tested_at: Moment | None = Field(description="When a health check last called it.")
+    test_error: str = Field(description="What was the matter then; empty: it was well, or was never tested.")
     created_at: Moment
     updated_at: Moment
 
@@ -136,14 +138,25 @@ class HealthCheck(Body):
     test_model: str | None = Field(None, description="Which model to ask for one token.")
 
 
+class KeyHealth(Schema):
+    """What a health check found with one credential. `status`: the one that refused it."""
+
+    id: Id
+    name: str
+    healthy: bool
+    error: str | None
+    status: int | None
+
+
 class Health(Schema):
-    """What a health check found."""
+    """What a health check found: with the preferred credential that works, or with the first one if none does."""
 
     healthy: bool
     models_found: int
     tested_model: str
     latency_ms: int
     error: str | None
+    keys: list[KeyHealth] = Field(description="Each credential of a stored upstream that is switched on was tried.")
 
 
 @presets.get("", response=answers(Data[list[dict[str, Any]]]))
@@ -184,7 +197,7 @@ def delete_upstreams(request: HttpRequest, body: Ids) -> dict[str, Any]:
 
 @router.post("/health-check", response=answers(Data[Health]))
 def check_health(request: HttpRequest, body: HealthCheck) -> dict[str, Any]:
-    """Ask an upstream for its models and for one token of its test model."""
+    """Ask an upstream for its models and for one token of its test model, with each of its credentials."""
     if body.upstream_id:
         return data(health.check(found(body.upstream_id)))
     if not body.base_url or not body.api_key:
@@ -303,6 +316,7 @@ def shown(row: Upstream) -> dict[str, Any]:
         "format": FORMAT_OF[row.dialect],
         "circuit_breaker": standing.current().breakers.state(str(row.id)),
         "resting_until": timestamp(until) if until is not None and until > timezone.now() else None,
+        "tested_at": timestamp(row.tested_at),
         "created_at": timestamp(row.created_at),
         "updated_at": timestamp(row.updated_at),
     }

@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.lastuse import LastUse
 from upstreams import vault
 from upstreams.entries import CredentialEntry, UpstreamEntry
-from upstreams.models import UpstreamCredential
+from upstreams.models import Upstream, UpstreamCredential
 
 OWN_HEADERS: Mapping[str, tuple[str, str]] = {
     "openai_chat": ("authorization", "Bearer"),
@@ -21,6 +21,8 @@ OWN_HEADERS: Mapping[str, tuple[str, str]] = {
 """Each dialect's header for a credential and the word before it. Bedrock: a bearer key; SigV4 is signed request by request."""
 used = LastUse(UpstreamCredential)
 """Which keys requests were sent with."""
+answered = LastUse(Upstream, "answered_at")
+"""Which upstreams have answered requests to the end."""
 
 
 def headers(upstream: UpstreamEntry, credential: CredentialEntry | None) -> list[tuple[str, str]]:

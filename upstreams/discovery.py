@@ -35,12 +35,12 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DiscoveryFailed(Exception):  # noqa: N818  (it reads as what happened)
-    """An upstream's models could not be listed; ``stage`` is ``connection``, ``status`` or ``parse``."""
+    """An upstream's models could not be listed; ``stage`` is ``connection``, ``status`` (of the ``reply``) or ``parse``."""
 
-    def __init__(self, stage: str, message: str, *, status: int = 0) -> None:
+    def __init__(self, stage: str, message: str, *, reply: probe.Reply | None = None) -> None:
         super().__init__(message)
         self.stage = stage
-        self.status = status
+        self.reply = reply
 
 
 def list_models(upstream: Upstream, *, seconds: float = TIMEOUT_SECONDS) -> list[Listed]:
@@ -63,7 +63,7 @@ async def ask(upstream: UpstreamEntry, credential: CredentialEntry | None, *, se
         except probe.ProbeFailed as error:
             raise DiscoveryFailed("connection", f"Failed to reach upstream: {error}") from error
         if reply.status != 200:
-            raise DiscoveryFailed("status", f"Upstream returned {reply.status}: {reply.excerpt()}", status=reply.status)
+            raise DiscoveryFailed("status", f"Upstream returned {reply.status}: {reply.excerpt()}", reply=reply)
         models, following = _page(reply)
         for model in models:
             listed.setdefault(model.name, model)

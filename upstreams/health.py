@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import msgspec
+from django.utils import timezone
 
 from proxy.quirks import Quirks
 from upstreams import disabling, discovery, probe, standing
 from upstreams.catalog import entries_of
 from upstreams.entries import CredentialEntry, UpstreamEntry
-from upstreams.models import Upstream, UpstreamCredential
+from upstreams.models import Upstream
+from upstreams.verdicts import rest_seconds, verdict
 
 ANSWER_SECONDS = 15.0
 NOT_FOR_CHAT = (
@@ -43,41 +47,85 @@ REQUESTS: Mapping[str, tuple[str, Callable[[str, Quirks], dict[str, Any]], str]]
 """The smallest request of each dialect: path, body, and its name in messages. The least that Responses grants is 16 tokens."""
 
 
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check found with one credential. ``error``: what is the matter; ``reply``: the answer that says so, if one came."""
+
+    models_found: int = 0
+    tested_model: str = ""
+    latency_ms: int = 0
+    error: str | None = None
+    reply: probe.Reply | None = None
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """As the management API tells it."""
+        return {
+            "healthy": self.error is None,
+            "models_found": self.models_found,
+            "tested_model": self.tested_model,
+            "latency_ms": self.latency_ms,
+            "error": self.error,
+        }
+
+
 def check(upstream: Upstream) -> dict[str, Any]:
-    """The health of a stored upstream, called with its preferred credential.
+    """The health of a stored upstream, called with each of its credentials that is switched on; the result is kept with it.
 
-    ``{"healthy", "models_found", "tested_model", "latency_ms", "error"}``: the latency is that of the tested model's answer.
-    The test model is the upstream's ``test_model``, else the remote name of its first route, else the alphabetically first
-    listed model that looks like one for chat: never a random one. Credentials that are disabled or cooling are tried as well,
-    and those that work are brought back. Blocks; not for a thread with a running event loop.
+    ``{"healthy", "models_found", "tested_model", "latency_ms", "error", "keys"}``: of the preferred credential that works, or
+    of the first one if none does. The latency is that of the tested model's answer. ``keys`` tells of each credential its
+    ``id``, ``name``, ``healthy``, ``error`` and the ``status`` that refused it. The test model is the upstream's ``test_model``,
+    else the remote name of its first route, else the alphabetically first listed model that looks like one for chat: never a
+    random one. Credentials that work are brought back if they were disabled or cooling; those that are refused get the state
+    that a request would give them. Blocks; not for a thread with a running event loop.
     """
-    entry, credential = entries_of(upstream)
-    pinned = upstream.test_model or _first_remote_name(upstream)
-    resting = [each for each in entry.credentials if each is not credential and each.id in _resting(upstream)]
+    entry, _ = entries_of(upstream)
+    keys = entry.credentials or (None,)
+    findings = asyncio.run(_examine_all(entry, keys, test_model=upstream.test_model or _first_remote_name(upstream)))
+    found = list(zip(keys, findings, strict=True))
+    for key, finding in found:
+        if finding.error is None:
+            disabling.bring_back(key.id if key is not None else entry.id, entry.id)
+    for key, finding in found:
+        if key is not None and finding.reply is not None and not key.is_disabled:
+            _learn(upstream, key, finding.reply)
+    disabling.settle()
+    best = next((finding for finding in findings if finding.error is None), findings[0])
+    Upstream.objects.filter(pk=upstream.pk).update(tested_at=timezone.now(), test_error=best.error or "")
+    return {**best.report, "keys": [_of_key(key, finding) for key, finding in found if key is not None]}
 
-    async def all_of_them() -> list[dict[str, Any]]:
-        asked = (examine(entry, each, test_model=pinned) for each in (credential, *resting))
-        return await asyncio.gather(*asked)
 
-    reports = asyncio.run(all_of_them())
-    for each, report in zip((credential, *resting), reports, strict=True):
-        if report["healthy"]:
-            disabling.bring_back(each.id if each is not None else entry.id, entry.id)
-    return reports[0]
+async def _examine_all(entry: UpstreamEntry, keys: Sequence[CredentialEntry | None], *, test_model: str) -> list[Finding]:
+    return await asyncio.gather(*(examine(entry, key, test_model=test_model) for key in keys))
 
 
-def _resting(upstream: Upstream) -> set[str]:
-    """The ids of the upstream's credentials that are disabled or cooling."""
-    known = standing.current().cooldowns
-    rows = UpstreamCredential.objects.filter(upstream_id=upstream.pk, is_active=True).values_list("id", "disabled_reason", "cooling_until")
-    return {str(identity) for identity, reason, until in rows if reason or until or known.key_until(str(identity))}
+def _of_key(key: CredentialEntry, finding: Finding) -> dict[str, Any]:
+    status = finding.reply.status if finding.reply is not None else None
+    return {"id": key.id, "name": key.name, "healthy": finding.error is None, "error": finding.error, "status": status}
+
+
+def _learn(upstream: Upstream, key: CredentialEntry, reply: probe.Reply) -> None:
+    """What a request would have learnt about the credential from the same answer; what concerns a single route is left to requests."""
+    entry, _ = entries_of(upstream)  # anew: others may have been brought back, or disabled, since
+    failure = reply.failure(entry.dialect)
+    found = verdict(failure)
+    if found.disables and disabling.disable(entry, key, f"the upstream answered {failure.status}: {failure.message}"[:500]):
+        return
+    scope = "key" if found.disables else found.cools
+    if scope not in ("key", "upstream") or entry.cooldown <= 0:
+        return
+    known = standing.current()
+    asked = rest_seconds(reply.headers, known.clock())
+    until = known.cool(f"key:{key.id}" if scope == "key" else f"upstream:{entry.id}", entry.cooldown if asked is None else asked)
+    disabling.note_cooling(key.id, until)
+    if scope == "upstream":
+        disabling.note_resting(entry.id, until)
 
 
 def check_unsaved(upstream: Upstream, *, api_key: str) -> dict[str, Any]:
     """:func:`check` for an upstream that is not stored yet and a key in plain text."""
     entry, _ = entries_of(upstream)
     credential = CredentialEntry(id="", secret=api_key) if api_key else None
-    return asyncio.run(examine(entry, credential, test_model=upstream.test_model))
+    return {**asyncio.run(examine(entry, credential, test_model=upstream.test_model)).report, "keys": []}
 
 
 def _first_remote_name(upstream: Upstream) -> str:
@@ -89,36 +137,41 @@ def _first_remote_name(upstream: Upstream) -> str:
     return ""
 
 
-async def examine(upstream: UpstreamEntry, credential: CredentialEntry | None, *, test_model: str = "") -> dict[str, Any]:
+async def examine(upstream: UpstreamEntry, credential: CredentialEntry | None, *, test_model: str = "") -> Finding:
     """The checks themselves. Where a test model is pinned, an upstream that lists no models can be well all the same."""
     try:
         listed = [model.name for model in await discovery.ask(upstream, credential)]
     except discovery.DiscoveryFailed as failure:
         if not test_model or failure.stage == "connection":
-            return _sick(_words(failure))
+            return Finding(error=_words(failure), reply=failure.reply)
         listed = []
     model = test_model or next((name for name in sorted(listed) if _chats(name)), "")
+    if not listed and (not model or upstream.dialect not in REQUESTS):
+        return Finding(error="No models returned by upstream")
     if not model:
-        return _sick("No models returned by upstream" if not listed else "No model to test: set a test model", found=len(listed))
+        return Finding(models_found=len(listed), error="No model to test: set a test model")
     if upstream.dialect not in REQUESTS:
-        return _report(found=len(listed), error=None if listed else "No models returned by upstream")
+        return Finding(models_found=len(listed))
     return await _try(upstream, credential, model, found=len(listed))
 
 
-async def _try(upstream: UpstreamEntry, credential: CredentialEntry | None, model: str, *, found: int) -> dict[str, Any]:
+async def _try(upstream: UpstreamEntry, credential: CredentialEntry | None, model: str, *, found: int) -> Finding:
     path, body_for, word = REQUESTS[upstream.dialect]
     body = body_for(model, upstream.quirks)
     began = time.monotonic()
+    error, refusal = None, None
     try:
         reply = await probe.call(upstream, credential, "POST", path, body=body, seconds=ANSWER_SECONDS)
-        error = None if reply.status == 200 else f"{word} {'' if word == 'Completion' else 'endpoint '}returned {reply.status}"
-        if error is None and not isinstance(reply.json(), dict):
+        if reply.status != 200:
+            error, refusal = f"{word} {'' if word == 'Completion' else 'endpoint '}returned {reply.status}", reply
+        elif not isinstance(reply.json(), dict):
             error = f"{word} answer is not a JSON object"
     except probe.ProbeFailed as failure:
         error = f"{word} request failed: {failure}"
     except ValueError:
         error = f"{word} answer is not JSON"
-    return _report(found=found, tested=model, latency=time.monotonic() - began, error=error)
+    took = round((time.monotonic() - began) * 1000)
+    return Finding(models_found=found, tested_model=model, latency_ms=took, error=error, reply=refusal)
 
 
 def _chats(name: str) -> bool:
@@ -127,23 +180,6 @@ def _chats(name: str) -> bool:
 
 def _words(failure: discovery.DiscoveryFailed) -> str:
     """Go pxbin's words for a list that did not come."""
-    cause = failure.__cause__
-    return {
-        "connection": f"Connection failed: {cause}",
-        "status": f"Models endpoint returned {failure.status}",
-        "parse": "Failed to parse models response",
-    }[failure.stage]
-
-
-def _sick(error: str, *, found: int = 0) -> dict[str, Any]:
-    return _report(found=found, error=error)
-
-
-def _report(*, found: int, tested: str = "", latency: float = 0.0, error: str | None) -> dict[str, Any]:
-    return {
-        "healthy": error is None,
-        "models_found": found,
-        "tested_model": tested,
-        "latency_ms": round(latency * 1000),
-        "error": error,
-    }
+    if failure.reply is not None:
+        return f"Models endpoint returned {failure.reply.status}"
+    return "Failed to parse models response" if failure.stage == "parse" else f"Connection failed: {failure.__cause__}"

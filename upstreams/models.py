@@ -135,7 +135,7 @@ class Upstream(Revised):
     """A provider's endpoint: one address, one protocol, one kind of authentication."""
 
     revision = "catalogue"
-    unrevised = frozenset({"resting_until"})
+    unrevised = frozenset({"resting_until", "answered_at", "tested_at", "test_error"})
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=200, unique=True)
@@ -177,7 +177,11 @@ class Upstream(Revised):
     )
     recovered_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When a check last ended such a rest.")
 
-    history = HistoricalRecords(excluded_fields=["resting_until", "recovered_at"])
+    answered_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When it last answered a request.")
+    tested_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When a check last called it.")
+    test_error = models.TextField(blank=True, editable=False, help_text="What was the matter then; empty: it was well.")
+
+    history = HistoricalRecords(excluded_fields=["resting_until", "recovered_at", "answered_at", "tested_at", "test_error"])
 
     class Meta:
         ordering = ("priority", "name")

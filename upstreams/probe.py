@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 
-from proxy.errors import UpstreamFailed
+from proxy.dialects import REGISTRY
+from proxy.errors import Failure, UpstreamFailed
 from upstreams import client
 from upstreams.addresses import url_for
 from upstreams.connections import tls_context
 from upstreams.credentials import headers
 from upstreams.entries import CredentialEntry, UpstreamEntry
 from upstreams.guard import RefusedAddress, addresses_of
-from upstreams.headers import upward
+from upstreams.headers import Received, upward
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 SHOWN_OF_AN_ERROR = 1024
@@ -31,16 +35,23 @@ class ProbeFailed(Exception):  # noqa: N818  (it reads as what happened)
 
 
 class Reply:
-    """An upstream's answer to a probe: its status and its body."""
+    """An upstream's answer to a probe: its status, its headers and its body."""
 
-    def __init__(self, status: int, body: bytes, secret: str) -> None:
+    def __init__(self, status: int, headers: Received, body: bytes, secret: str) -> None:
         self.status = status
+        self.headers = headers
         self._body = body
         self._secret = secret
 
     def json(self) -> Any:
         """The body's value; raises ``ValueError``."""
         return json.loads(self._body)
+
+    def failure(self, dialect: str) -> Failure:
+        """What an error answer says, as requests read it; bodies that pass untranslated are read as OpenAI's."""
+        source = REGISTRY.get(dialect, REGISTRY["openai_chat"])
+        body = self._body.replace(self._secret.encode(), b"***") if self._secret else self._body
+        return msgspec.structs.replace(source.decode_error(self.status, self.headers, body), status=self.status)
 
     def excerpt(self) -> str:
         """The beginning of the body for an error message, without the credential should it be repeated there."""
@@ -67,16 +78,36 @@ async def call(
             if urlsplit(url).scheme in ("http", "https"):
                 return Reply(*await _over_the_network(method, url, sent, content), secret)
             async with client.open(method, url, sent, content, upstream=upstream) as answer:
-                return Reply(answer.status, await answer.read(LARGEST_ANSWER), secret)
+                return Reply(answer.status, answer.headers, await answer.read(LARGEST_ANSWER), secret)
     except UpstreamFailed as error:
         raise ProbeFailed(error.failure.message) from error
     except TimeoutError as error:
         raise ProbeFailed(f"no answer within {seconds:g} s") from error
+    except httpx.ConnectError as error:
+        raise ProbeFailed(_why_not_connected(error, urlsplit(url).netloc)) from error
+    except httpx.NetworkError as error:
+        raise ProbeFailed(f"the connection to {urlsplit(url).netloc} broke") from error
+    except socket.gaierror as error:
+        raise ProbeFailed(f"the name {urlsplit(url).hostname} cannot be resolved") from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError, RefusedAddress, UnicodeError) as error:
         raise ProbeFailed(str(error) or type(error).__name__) from error
 
 
-async def _over_the_network(method: str, url: str, sent: list[tuple[str, str]], content: bytes) -> tuple[int, bytes]:
+def _why_not_connected(error: BaseException, place: str) -> str:
+    """What the operating system or TLS said; httpx and what lies below it only say that there was no connection."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionRefusedError):
+            return f"{place} refused the connection"
+        if isinstance(cause, ssl.SSLError):
+            return f"no secure connection to {place}: {getattr(cause, 'verify_message', '') or cause.reason or cause}"
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"no connection to {place}: {cause.strerror}"
+        cause = cause.__cause__ or cause.__context__
+    return f"no connection to {place}"
+
+
+async def _over_the_network(method: str, url: str, sent: list[tuple[str, str]], content: bytes) -> tuple[int, Received, bytes]:
     """Call the first address of the host that takes the connection."""
     target = httpx.URL(url)
     port = target.port or (443 if target.scheme == "https" else 80)
@@ -95,7 +126,7 @@ async def _over_the_network(method: str, url: str, sent: list[tuple[str, str]], 
     raise OSError("the host has no address")
 
 
-async def _send(http: httpx.AsyncClient, request: httpx.Request) -> tuple[int, bytes]:
+async def _send(http: httpx.AsyncClient, request: httpx.Request) -> tuple[int, Received, bytes]:
     answer = await http.send(request, stream=True)
     try:
         body = bytearray()
@@ -103,6 +134,6 @@ async def _send(http: httpx.AsyncClient, request: httpx.Request) -> tuple[int, b
             body += piece
             if len(body) > LARGEST_ANSWER:
                 raise OSError("the answer is too large")
-        return answer.status_code, bytes(body)
+        return answer.status_code, answer.headers, bytes(body)
     finally:
         await answer.aclose()

@@ -39,7 +39,7 @@ class Page(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
     list_per_page = 50
     list_filter_submit = True
-    formfield_overrides = {models.JSONField: {"widget": JsonWidget}}
+    formfield_overrides: dict[type[models.Field[Any, Any]], dict[str, Any]] = {models.JSONField: {"widget": JsonWidget}}
     empty_title = "Nothing here yet"
     empty_text = ""
 

@@ -7,7 +7,7 @@ from proxy.attempts import Attempts
 from proxy.errors import ClientMistake, Failure, UpstreamFailed
 from upstreams import credentials
 from upstreams.entries import CredentialEntry, ModelEntry, RouteEntry, UpstreamEntry
-from upstreams.models import UpstreamCredential
+from upstreams.models import Upstream, UpstreamCredential
 from upstreams.routing import ANOTHER_CHOSEN, Plan, Target
 from upstreams.standing import Standing
 
@@ -42,6 +42,7 @@ def _no_database(monkeypatch):
     """What is written down beside the memory has tests of its own."""
     monkeypatch.setattr("upstreams.disabling.note_cooling", lambda key, until: None)
     monkeypatch.setattr(credentials, "used", LastUse(UpstreamCredential))
+    monkeypatch.setattr(credentials, "answered", LastUse(Upstream, "answered_at"))
 
 
 @pytest.fixture
@@ -72,6 +73,13 @@ async def test_the_keys_that_were_tried_were_used(standing):
     attempts = Attempts(Plan([target("a"), target("b"), target("c")], []), standing, request_id="1")
     await tried(attempts, upstream_said(500))
     assert credentials.used._used == {"key-a", "key-b"}
+
+
+async def test_the_upstreams_that_answered_are_noted(standing):
+    attempts = Attempts(Plan([target("a"), target("b")], []), standing, request_id="1")
+    await tried(attempts, upstream_said(500))
+    attempts.succeeded(attempts.sent(Tried(target("b"))))
+    assert credentials.answered._used == {"b"}
 
 
 async def test_every_candidate_once_in_order(standing):

@@ -14,4 +14,5 @@ def forget() -> None:
     keys.clients._used.clear()
     keys.managers._used.clear()
     credentials.used._used.clear()
+    credentials.answered._used.clear()
     catalog._current = catalog.Catalogue()

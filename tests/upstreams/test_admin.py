@@ -220,6 +220,21 @@ def test_the_connection_can_be_tested(admin_client, upstream):
     upstream.otherwise(json_reply({}, status=500))
     response = admin_client.post("/admin/upstreams/upstream/", {"action": "check_health", "_selected_action": [str(row.pk)]})
     assert told(response) == ["u: Completion returned 500"]
+    for page in ("upstreams/upstream/", f"upstreams/upstream/{row.pk}/change/", ""):
+        assert "Completion returned 500" in admin_client.get(f"/admin/{page}").content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_test_tells_of_each_key(admin_client, upstream):
+    row = add(base_url=upstream.url, test_model="m")
+    second = UpstreamCredential(upstream=row, name="second")
+    credentials.set_secret(second, "sk-2")
+    second.save()
+    path = f"/admin/upstreams/upstream/{row.pk}/change/"
+    upstream.otherwise(lambda request: json_reply({}, status=401 if request.header("authorization") == "Bearer sk-2" else 200))
+    assert told(admin_client.post(path, {"_deed": "test"})) == ["u: main is well; second was refused (401)."]
+    reasons = list(row.credentials.order_by("name").values_list("disabled_reason", flat=True))
+    assert reasons == ["", "the upstream answered 401: upstream authentication failed"]
 
 
 def test_a_disabled_key_says_why_and_is_brought_back_from_its_upstreams_page(admin_client):
@@ -373,7 +388,7 @@ def test_the_list_of_upstreams_shows_an_open_circuit_breaker(admin_client):
     assert "breaker open" in admin_client.get("/admin/upstreams/upstream/").content.decode()
     known.upstream_answered(str(row.pk))
     page = admin_client.get("/admin/upstreams/upstream/").content.decode()
-    assert ("breaker open" in page, "healthy" in page) == (False, True)
+    assert ("breaker open" in page, "untried" in page) == (False, True)
 
 
 def test_models_are_filtered_by_what_they_have(admin_client):

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.support.fake_upstream import HANG, Reply, bytes_reply, json_reply
-from upstreams import credentials, health, standing, tasks
+from upstreams import credentials, disabling, health, standing, tasks
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 
 pytestmark = pytest.mark.django_db
@@ -23,10 +23,10 @@ def provider(upstream):
     return make
 
 
-def report(result, **expected):
-    latency = result.pop("latency_ms")
-    assert isinstance(latency, int)
-    return result
+def report(result):
+    """Without the time, which is not the same twice, and without the keys."""
+    assert isinstance(result["latency_ms"], int)
+    return {name: value for name, value in result.items() if name not in ("latency_ms", "keys")}
 
 
 def test_a_healthy_upstream_lists_models_and_answers_its_pinned_one(upstream, provider):
@@ -92,8 +92,14 @@ def test_a_pinned_model_makes_up_for_a_missing_list(upstream, provider):
 def test_what_is_the_matter(upstream, provider, dialect, replies, expected):
     upstream.reply(*replies)
     found, tested, error = expected
-    result = report(health.check(provider(dialect=dialect)))
-    assert result == {"healthy": False, "models_found": found, "tested_model": tested, "error": error}
+    row = provider(dialect=dialect)
+    assert report(health.check(row)) == {"healthy": False, "models_found": found, "tested_model": tested, "error": error}
+    row.refresh_from_db()
+    assert (row.test_error, row.tested_at is not None) == (error, True)
+    upstream.reply(listing("m"), json_reply({}))
+    health.check(row)
+    row.refresh_from_db()
+    assert row.test_error == ""
 
 
 def test_an_upstream_that_does_not_answer(upstream, provider, monkeypatch):
@@ -104,7 +110,9 @@ def test_an_upstream_that_does_not_answer(upstream, provider, monkeypatch):
 
 def test_an_address_that_nobody_listens_at(upstream):
     row = Upstream(name="x", base_url="http://127.0.0.1:1")
-    assert health.check_unsaved(row, api_key="sk-2")["error"].startswith("Connection failed: ")
+    assert health.check_unsaved(row, api_key="sk-2")["error"] == "Connection failed: 127.0.0.1:1 refused the connection"
+    row.base_url = "http://nobody.invalid"
+    assert health.check_unsaved(row, api_key="sk-2")["error"] == "Connection failed: the name nobody.invalid cannot be resolved"
     row.base_url = "http://169.254.169.254"
     assert "link-local or metadata address" in health.check_unsaved(row, api_key="sk-2")["error"]
 
@@ -123,7 +131,7 @@ def test_the_echo_upstream_is_well():
         assert report(health.check_unsaved(row, api_key=""))["error"] is None, model
 
 
-# Keys that were out
+# Several keys
 
 
 @pytest.fixture
@@ -159,6 +167,41 @@ def test_a_disabled_key_that_is_still_refused_stays_out(upstream, second_key):
     assert health.check(second_key.upstream)["healthy"]
     second_key.refresh_from_db()
     assert second_key.disabled_reason == "no such key"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_key_is_tried_and_a_refused_one_is_disabled(upstream, provider):
+    row = provider(test_model="m")
+    keys = [row.credentials.get()]
+    for name in ("second", "third"):
+        keys.append(UpstreamCredential(upstream=row, name=name))
+        credentials.set_secret(keys[-1], f"sk-{name}")
+        keys[-1].save()
+    UpstreamCredential.objects.filter(name="third").update(is_active=False)
+    upstream.otherwise(answering_only("sk-second"))
+    found = health.check(row)
+    assert (found["healthy"], found["error"]) == (True, None)
+    assert [(key["name"], key["healthy"], key["error"], key["status"]) for key in found["keys"]] == [
+        ("", False, "Completion returned 401", 401),
+        ("second", True, None, None),
+    ]
+    assert list(row.credentials.values_list("disabled_reason", flat=True)) == [
+        "the upstream answered 401: upstream authentication failed",
+        "",
+        "",
+    ]
+    assert standing.current().cooldowns.key_until(str(keys[0].pk)) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_last_key_is_not_disabled_but_rests(upstream, provider):
+    row = provider(test_model="m")
+    key = row.credentials.get()
+    upstream.otherwise(answering_only())
+    assert health.check(row)["error"] == "Completion returned 401"
+    key.refresh_from_db()
+    assert (key.disabled_reason, key.cooling_until is not None) == ("", True)
+    disabling.bring_back(str(key.pk), str(row.pk))
 
 
 def test_all_active_upstreams_are_checked_by_the_task(upstream, second_key):

@@ -9,7 +9,9 @@ from typing import NamedTuple
 from upstreams.models import Upstream, UpstreamCredential
 from upstreams.standing import Standing
 
-LEVELS = {"healthy": "success", "ready": "success", "cooling": "warning", "probing": "warning", "off": "", "no key": "warning"}
+LEVELS = {
+    "healthy": "success", "ready": "success", "untried": "", "off": "", "cooling": "warning", "probing": "warning", "no key": "warning",
+}  # fmt: skip
 """The colours of the words; everything else is red."""
 
 
@@ -38,16 +40,24 @@ def of_key(row: UpstreamCredential, known: Standing) -> Condition:
 
 
 def of_upstream(row: Upstream, keys: Iterable[UpstreamCredential], known: Standing) -> Condition:
-    """How an upstream is, by its breaker, its own cooldown, and its keys."""
+    """How an upstream is, by its breaker, its last test unless it has answered since, its own cooldown, and its keys."""
     if not row.is_active:
         return Condition("off", "Switched off by hand.")
     state = known.breakers.state(str(row.pk))
     if state != "closed":
         return _of_breaker(state, known.breakers.opened_until(str(row.pk)), known)
+    tested = row.tested_at if row.tested_at and not (row.answered_at and row.answered_at > row.tested_at) else None
+    if tested and row.test_error:
+        return Condition("test failed", f"Tested {_minute(tested, known)}: {row.test_error}")
     until = known.cooldowns.until("", "", str(row.pk))
     if until:
         return Condition("cooling", _until(until, known))
-    return _of_keys(row, [of_key(key, known) for key in keys])
+    found = _of_keys(row, [of_key(key, known) for key in keys])
+    if found.word != "healthy" or row.answered_at:
+        return found
+    if tested:
+        return Condition("healthy", f"{found.detail} It was well when it was tested, {_minute(tested, known)}.".lstrip())
+    return Condition("untried", f"{found.detail} It has answered no request yet.".lstrip())
 
 
 def _of_breaker(state: str, until: float, known: Standing) -> Condition:
@@ -80,6 +90,12 @@ def _rested_at(row: UpstreamCredential, known: Standing) -> float:
 
 def _until(until: float, known: Standing) -> str:
     return f"Until {_moment(until)}, {max(1, round(until - known.clock()))} s from now."
+
+
+def _minute(moment: datetime, known: Standing) -> str:
+    """With its day, unless that is today."""
+    is_today = moment.astimezone(UTC).date() == datetime.fromtimestamp(known.clock(), UTC).date()
+    return f"{moment.astimezone(UTC):{'' if is_today else '%Y-%m-%d '}%H:%M} UTC"
 
 
 def _moment(until: float) -> str:

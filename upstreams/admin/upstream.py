@@ -23,7 +23,7 @@ from upstreams.admin.credential import CredentialInline
 from upstreams.forms import UpstreamForm
 from upstreams.models import Upstream
 
-LABELS = {**condition.LEVELS, **dict.fromkeys(("breaker open", "no usable key", "disabled", "missing"), "danger")}
+LABELS = {**condition.LEVELS, **dict.fromkeys(("breaker open", "no usable key", "test failed"), "danger")}
 
 
 @admin.register(Upstream)
@@ -185,11 +185,24 @@ def _do(request: HttpRequest, row: Upstream) -> None:
 def tell_health(request: HttpRequest, row: Upstream) -> None:
     """Check an upstream, and say how it is."""
     report = health.check(row)
-    tested = f"{report['tested_model']} answered in {report['latency_ms']:,} ms" if report["tested_model"] else "no model was tested"
-    if report["healthy"]:
-        messages.success(request, f"{row.name} is well: {counted(report['models_found'], 'model')} listed, {tested}.")
+    keys = report["keys"]
+    if len(keys) > 1 and not all(key["healthy"] for key in keys):
+        say = messages.warning if report["healthy"] else messages.error
+        say(request, f"{row.name}: {'; '.join(map(_of_key, keys))}.")
+    elif report["healthy"]:
+        tested = f"{report['tested_model']} answered in {report['latency_ms']:,} ms" if report["tested_model"] else "no model was tested"
+        all_of_them = f" All {len(keys)} keys work." if len(keys) > 1 else ""
+        messages.success(request, f"{row.name} is well: {counted(report['models_found'], 'model')} listed, {tested}.{all_of_them}")
     else:
         messages.error(request, f"{row.name}: {report['error']}")
+
+
+def _of_key(key: dict[str, Any]) -> str:
+    """What a check found of one of several keys."""
+    name = key["name"] or key["id"][:8]
+    if key["healthy"]:
+        return f"{name} is well"
+    return f"{name} was refused ({key['status']})" if key["status"] in (401, 403) else f"{name}: {key['error']}"
 
 
 def tell_discovery(request: HttpRequest, row: Upstream) -> None:

@@ -32,7 +32,7 @@ def key(**fields):
     return UpstreamCredential(**{"secret_encrypted": "v2:x", **fields})
 
 
-UPSTREAM = Upstream(name="u")
+UPSTREAM = Upstream(name="u", answered_at=datetime(2026, 3, 1, tzinfo=UTC))
 LATER = datetime(2026, 3, 2, 12, 1, 0, tzinfo=UTC)
 
 
@@ -70,6 +70,25 @@ def test_a_key_that_only_this_process_has_seen_cooling(known):
 )
 def test_an_upstream_by_its_keys(keys, expected, known):
     assert of_upstream(UPSTREAM, keys, known) == expected
+
+
+AT_11 = datetime(2026, 3, 2, 11, 0, 0, tzinfo=UTC)
+YESTERDAY = datetime(2026, 3, 1, 11, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, Condition("untried", "It has answered no request yet.")),
+        ({"tested_at": AT_11}, Condition("healthy", "It was well when it was tested, 11:00 UTC.")),
+        ({"tested_at": AT_11, "test_error": "x refused"}, Condition("test failed", "Tested 11:00 UTC: x refused")),
+        ({"tested_at": YESTERDAY, "test_error": "no"}, Condition("test failed", "Tested 2026-03-01 11:00 UTC: no")),
+        ({"tested_at": AT_11, "test_error": "no", "answered_at": YESTERDAY}, Condition("test failed", "Tested 11:00 UTC: no")),
+        ({"tested_at": YESTERDAY, "test_error": "no", "answered_at": AT_11}, Condition("healthy")),
+    ],
+)
+def test_an_upstream_by_its_last_test_and_its_last_answer(fields, expected, known):
+    assert of_upstream(Upstream(name="u", **fields), [key()], known) == expected
 
 
 def test_an_upstream_that_is_switched_off(known):
