@@ -192,3 +192,20 @@ def error_object(body: bytes) -> Any:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+class _Kind(msgspec.Struct):
+    type: str = ""
+
+
+_KIND = msgspec.json.Decoder(_Kind)
+
+
+def named(frame: Frame) -> Frame:
+    """The frame with its ``event:`` line, by the ``type`` in its JSON where the server left it out: SDKs skip or refuse others."""
+    if frame.event:
+        return frame
+    try:
+        return Frame(frame.data, _KIND.decode(frame.data).type)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return frame

@@ -10,20 +10,13 @@ from msgspec import Raw
 from proxy import wire
 from proxy.dialects.anthropic.decoder import Decoder
 from proxy.dialects.anthropic.encoder import Encoder, error_frame
-from proxy.dialects.base import Reply
+from proxy.dialects.base import Reply, named
 from proxy.errors import Failure
 from proxy.framing.sse import Frame
 from proxy.quirks import Quirks
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
-
-
-class _Kind(msgspec.Struct):
-    type: str = ""
-
-
-_KIND = msgspec.json.Decoder(_Kind)
 
 
 def decoder(quirks: Quirks) -> Decoder:  # noqa: ARG001 -- every dialect's decoder takes the quirks
@@ -39,11 +32,11 @@ def encoder(reply: Reply) -> Encoder:
 def relay(model: str | None, hide_usage: bool) -> Callable[[Frame], Frame | None]:  # noqa: ARG001 -- the signature of all dialects
     """Frames as they came, but for the model's name in ``message_start`` and for an ``event:`` line that the server left out."""
     if model is None:
-        return _named
+        return named
     name = Raw(wire.encode(model))
 
     def renamed(frame: Frame) -> Frame:
-        return _named(_with_model(frame, name) if b'"message_start"' in frame.data else frame)
+        return named(_with_model(frame, name) if b'"message_start"' in frame.data else frame)
 
     return renamed
 
@@ -51,16 +44,6 @@ def relay(model: str | None, hide_usage: bool) -> Callable[[Frame], Frame | None
 def break_off(failure: Failure, frames_sent: int) -> list[Frame]:  # noqa: ARG001 -- the signature of all dialects
     """The error event that ends a relayed stream which broke."""
     return [error_frame(failure)]
-
-
-def _named(frame: Frame) -> Frame:
-    """The frame with its ``event:`` line; the SDKs skip events that have none."""
-    if frame.event:
-        return frame
-    try:
-        return Frame(frame.data, _KIND.decode(frame.data).type)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return frame
 
 
 def _with_model(frame: Frame, name: Raw) -> Frame:
