@@ -21,7 +21,7 @@ NO_MODEL = "echo"
 
 @register.inclusion_tag("pxbin/snippets.html")
 def client_examples(request: HttpRequest, key: str = KEY_HERE, allowed: list[str] | None = None) -> dict[str, Any]:
-    """Lines for curl, OpenAI clients and Claude Code. ``allowed``: the key's models, ``None`` for all of them."""
+    """Lines for Claude Code, Codex, curl and OpenAI clients. ``allowed``: the key's models, ``None`` for all of them."""
     url = request.build_absolute_uri("/").rstrip("/")
     model = example_model(allowed)
     hello = {"messages": [{"role": "user", "content": "Hello"}]}
@@ -33,6 +33,17 @@ def client_examples(request: HttpRequest, key: str = KEY_HERE, allowed: list[str
             f"export ANTHROPIC_MODEL={shlex.quote(model)}",
             "export ANTHROPIC_DEFAULT_HAIKU_MODEL=$ANTHROPIC_MODEL",
             "claude",
+        ),
+        "Codex": _lines(
+            f"# In ~/.codex/config.toml; before it starts: export PXBIN_KEY={key}",
+            f"model = {json.dumps(model)}",
+            'model_provider = "pxbin"',
+            "",
+            "[model_providers.pxbin]",
+            'name = "pxbin"',
+            f"base_url = {json.dumps(url + '/v1')}",
+            'env_key = "PXBIN_KEY"',
+            'wire_api = "responses"',
         ),
         "curl, as an Anthropic client": _curl(f"{url}/v1/messages", f"x-api-key: {key}", messages),
         "curl, as an OpenAI client": _curl(f"{url}/v1/chat/completions", f"Authorization: Bearer {key}", chat),
