@@ -12,7 +12,7 @@ from pydantic import WithJsonSchema
 
 from accounts import keys
 from accounts.api_auth import presented
-from accounts.api_schema import Body, Created, Data, Done, Id, Moment, Page, Paging, answers, created
+from accounts.api_schema import Body, Created, Data, Done, Id, Moment, Page, Paging, Whole, answers, created
 from accounts.envelope import Refused, data, moment_of, page_of, stored, timestamp, uuid_of
 from accounts.models import ApiKey, ManagementKey
 
@@ -34,9 +34,9 @@ class KeyFields(Body):
     is_active: bool | None = None
     expires_at: Moment | None = Field(None, description="From then on it is refused.")
     metadata: dict[str, Any] | None = Field(None, description="Free notes.")
-    rate_limit: int | None = Field(None, description="Requests per minute. Client keys only, as all down to may_choose_upstream.")
-    token_limit: int | None = Field(None, description="Tokens per minute, input and output together.")
-    concurrency_limit: int | None = Field(None, description="Requests at once.")
+    rate_limit: Whole | None = Field(None, description="Requests per minute. Client keys only, as all down to may_choose_upstream.")
+    token_limit: Whole | None = Field(None, description="Tokens per minute, input and output together.")
+    concurrency_limit: Whole | None = Field(None, description="Requests at once.")
     allowed_models: list[str] | None = Field(None, description="Names, * stands for anything; null: every model.")
     may_choose_upstream: bool | None = Field(None, description="May name the upstream of a request in X-Pxbin-Upstream.")
     permissions: Permissions | None = Field(None, description="Management keys only.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, TypeVar
 
-from ninja import Schema
+from ninja import Field, Schema
 from ninja.responses import Status
 from pydantic import ConfigDict, WithJsonSchema, model_validator
 from pydantic_core.core_schema import ValidationInfo
@@ -14,6 +14,8 @@ from accounts.envelope import LARGEST_PAGE_SIZE, STATUSES
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """What :func:`timestamp` returns."""
 Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
+Whole = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+"""What an integer column holds on every database."""
 Item = TypeVar("Item")
 FAILURES = frozenset({400, 401, 403, 404, 409})
 IGNORED = "pxbin.ignored"
@@ -25,7 +27,7 @@ FIELDS = "pxbin.fields"
 class Body(Schema):
     """A JSON object in a request. Fields that it does not have are ignored, as pxbin always did, but the answer names them."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _note_ignored(self, info: ValidationInfo) -> Body:

@@ -11,9 +11,13 @@ from django.db import models
 
 
 def json_object(value: object) -> None:
-    """Refuse a JSON value that is not an object."""
+    """Refuse a JSON value that is not an object, and one with a number that JSON does not know."""
     if not isinstance(value, dict):
         raise ValidationError("Give a JSON object, for example {}.")
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError as error:
+        raise ValidationError("NaN and Infinity are no numbers of JSON.") from error
 
 
 def strings(value: object) -> None:

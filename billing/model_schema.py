@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from ninja import Schema
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from accounts.api_schema import Body, Id, Moment
+from accounts.api_schema import Body, Id, Moment, Whole
 from upstreams import models
 from upstreams.api import ShownUpstream
 
@@ -27,18 +27,18 @@ class ModelFields(Body):
     aliases: list[str] | None = None
     input_cost_per_million: float | None = Field(None, ge=0, le=HIGHEST_PRICE)
     output_cost_per_million: float | None = Field(None, ge=0, le=HIGHEST_PRICE)
-    context_window: int | None = None
-    max_output_tokens: int | None = None
+    context_window: Whole | None = None
+    max_output_tokens: Whole | None = None
     is_active: bool | None = None
     path_prefix: str | None = None
     strategy: Strategy | None = None
     fallbacks: list[str] | None = None
     timeout_seconds: float | None = None
     cooldown_seconds: float | None = None
-    hedge_after_ms: int | None = None
+    hedge_after_ms: Whole | None = None
     allow_anonymous: bool | None = None
-    max_tokens_default: int | None = None
-    max_tokens_cap: int | None = None
+    max_tokens_default: Whole | None = None
+    max_tokens_cap: Whole | None = None
     temperature: float | None = None
     system_replacements: dict[str, str] | None = None
     system_append: str | None = None

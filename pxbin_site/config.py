@@ -121,6 +121,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 _COUNT = readers.number(int, least=0)
 _AT_LEAST_ONE = readers.number(int, least=1)
 _SECONDS = readers.number(float, least=0)
+_REST = readers.number(float, least=0, most=31_536_000)
+"""At most a year, as for upstreams' own."""
 _DURATION = readers.number(float, least=0.01)
 """A time limit; with 0 nothing could ever be in time."""
 
@@ -155,11 +157,11 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "rate_limit_rps": _SECONDS,
     "rate_limit_burst": _COUNT,
     "cb_failure_threshold": _COUNT,
-    "cb_timeout_seconds": _SECONDS,
+    "cb_timeout_seconds": _REST,
     "retry_max_attempts": _AT_LEAST_ONE,
     "retry_base_delay_ms": _COUNT,
     "hold_seconds": _SECONDS,
-    "key_cooldown_seconds": _SECONDS,
+    "key_cooldown_seconds": _REST,
     "health_check_seconds": _SECONDS,
     "discover_seconds": _SECONDS,
     "upstream_models_cache_ttl_seconds": _SECONDS,

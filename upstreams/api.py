@@ -11,7 +11,7 @@ from django.utils import timezone
 from ninja import Field, Router, Schema
 from pydantic import ConfigDict, WithJsonSchema
 
-from accounts.api_schema import Body, Created, Data, Deleted, Done, Id, Moment, answers, created
+from accounts.api_schema import Body, Created, Data, Deleted, Done, Id, Moment, Whole, answers, created
 from accounts.envelope import Refused, data, stored, timestamp, uuid_of
 from proxy.presets import PRESETS, Preset, filled
 from upstreams import credentials, discovery, health, standing
@@ -58,7 +58,7 @@ class UpstreamFields(Body):
     access_key_id: str | None = Field(None, description="Of AWS credentials; api_key is then the secret access key.")
     format: Format | None = None
     region: str | None = None
-    priority: int | None = Field(None, description="A lower number is preferred.")
+    priority: Whole | None = Field(None, description="A lower number is preferred.")
     is_active: bool | None = None
     auth_header: str | None = None
     auth_scheme: str | None = None
@@ -66,8 +66,8 @@ class UpstreamFields(Body):
     connect_timeout_seconds: float | None = None
     first_byte_timeout_seconds: float | None = None
     idle_timeout_seconds: float | None = None
-    max_retries: int | None = None
-    retry_base_delay_ms: int | None = None
+    max_retries: Annotated[int, Field(le=2**15 - 1)] | None = None
+    retry_base_delay_ms: Whole | None = None
     cooldown_seconds: float | None = None
     pass_client_credentials: bool | None = None
     test_model: str | None = None

@@ -28,6 +28,7 @@ OWN_PATHS = frozenset(
 """First segments of pxbin's own paths: no prefix may begin with one."""
 PREFIX_PATTERN = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+SHORTEST_LIMIT, LONGEST_SECONDS = 0.001, 31_536_000
 CAPABILITIES = frozenset({"images", "tools", "audio"})
 
 
@@ -112,6 +113,18 @@ def replacements(value: object) -> None:
         raise ValidationError("Give a JSON object that maps each old text to its new text.")
 
 
+def seconds(value: float) -> None:
+    """Refuse what is no time, also what is no number at all, and what no clock can add."""
+    if not 0 <= value <= LONGEST_SECONDS:
+        raise ValidationError(f"Give seconds from 0 to {LONGEST_SECONDS} (a year).")
+
+
+def some_seconds(value: float) -> None:
+    """The same for time limits: with 0 nothing could ever be in time."""
+    if not SHORTEST_LIMIT <= value <= LONGEST_SECONDS:
+        raise ValidationError(f"Give seconds from {SHORTEST_LIMIT} to {LONGEST_SECONDS} (a year).")
+
+
 def cooldown_seconds() -> float:
     """The cooldown of new upstreams, however they are made: ``PXBIN_KEY_COOLDOWN_SECONDS``."""
     return float(settings.PXBIN.key_cooldown_seconds)
@@ -125,10 +138,6 @@ def max_retries() -> int:
 def retry_base_delay_ms() -> int:
     """The same for the pause before the first repeat: ``PXBIN_RETRY_BASE_DELAY_MS``."""
     return int(settings.PXBIN.retry_base_delay_ms)
-
-
-SECONDS = (MinValueValidator(0.0),)
-SOME_SECONDS = (MinValueValidator(0.001),)
 
 
 class Upstream(Revised):
@@ -157,13 +166,13 @@ class Upstream(Revised):
         max_length=50, blank=True, help_text="Word before the credential, such as Bearer. Empty beside an auth header: none."
     )
     extra_headers = ObjectField(validators=[header_fields], help_text="Sent with every request, as a JSON object. Not for secrets.")
-    connect_timeout_seconds = models.FloatField(default=10.0, validators=SOME_SECONDS)
-    first_byte_timeout_seconds = models.FloatField(default=300.0, validators=SOME_SECONDS, help_text="Until the answer begins.")
-    idle_timeout_seconds = models.FloatField(default=120.0, validators=SOME_SECONDS, help_text="Between two pieces of an answer.")
+    connect_timeout_seconds = models.FloatField(default=10.0, validators=[some_seconds])
+    first_byte_timeout_seconds = models.FloatField(default=300.0, validators=[some_seconds], help_text="Until the answer begins.")
+    idle_timeout_seconds = models.FloatField(default=120.0, validators=[some_seconds], help_text="Between two pieces of an answer.")
     max_retries = models.PositiveSmallIntegerField(default=max_retries, help_text="Repeats after 429, 503 and failed connections.")
     retry_base_delay_ms = models.PositiveIntegerField("retry base delay (ms)", default=retry_base_delay_ms)
     cooldown_seconds = models.FloatField(
-        default=cooldown_seconds, validators=SECONDS, help_text="How long a failing credential rests. 0: not at all."
+        default=cooldown_seconds, validators=[seconds], help_text="How long a failing credential rests. 0: not at all."
     )
     pass_client_credentials = models.BooleanField(default=False, help_text="Forward the client's own credential instead of ours.")
     test_model = models.CharField(max_length=200, blank=True, help_text="The model that health checks call, under the upstream's name.")
@@ -245,9 +254,9 @@ class Model(Revised):
     strategy = models.CharField(max_length=16, choices=Strategy.choices, default=Strategy.PRIORITY)
     fallbacks = ListField(validators=[strings], help_text="Names of models that answer when no route of this one can.")
     timeout_seconds = models.FloatField(
-        null=True, blank=True, validators=SOME_SECONDS, help_text="Total time of a request. Empty: no limit."
+        null=True, blank=True, validators=[some_seconds], help_text="Total time of a request. Empty: no limit."
     )
-    cooldown_seconds = models.FloatField(null=True, blank=True, validators=SECONDS, help_text="Instead of the upstream's.")
+    cooldown_seconds = models.FloatField(null=True, blank=True, validators=[seconds], help_text="Instead of the upstream's.")
     hedge_after_ms = models.PositiveIntegerField(
         "hedge after (ms)", null=True, blank=True, help_text="Start a second route if the first is silent for so long. Empty: never."
     )

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import ConfigDict
 
-from accounts.api_schema import Body, Created, Data, Done, Id, Moment, Page, Paging, answers, created
+from accounts.api_schema import Body, Created, Data, Done, Id, Moment, Page, Paging, Whole, answers, created
 from accounts.envelope import Refused, data, page_of, stored, timestamp, uuid_of
 from upstreams import credentials, disabling, standing
 from upstreams.api import found as found_upstream
@@ -32,10 +32,10 @@ class RouteFields(Body):
     model_id: Id | None = None
     upstream_id: Id | None = None
     remote_name: str | None = None
-    priority: int | None = None
-    weight: int | None = None
+    priority: Whole | None = None
+    weight: Whole | None = None
     is_active: bool | None = None
-    context_window: int | None = None
+    context_window: Whole | None = None
     capabilities: dict[str, bool] | None = None
 
 
@@ -69,7 +69,7 @@ class CredentialFields(Body):
     name: str | None = None
     api_key: str | None = None
     access_key_id: str | None = None
-    priority: int | None = None
+    priority: Whole | None = None
     is_active: bool | None = None
 
 

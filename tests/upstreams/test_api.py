@@ -144,3 +144,17 @@ def test_discovery_by_the_api(script, upstream):
     assert script.ask("POST", where).body == {"data": {"created": 0, "vanished": 1, "returned": 0}}
     upstream.reply(json_reply({}, status=500))
     assert script.ask("POST", where).refusal[1] == "upstream_error"
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"cooldown_seconds": 1e12}, "cooldown_seconds: Give seconds from 0 to 31536000 (a year)."),
+        ({"cooldown_seconds": float("inf")}, "Invalid JSON body: cooldown_seconds: Input should be a finite number"),
+        ({"idle_timeout_seconds": float("nan")}, "Invalid JSON body: idle_timeout_seconds: Input should be a finite number"),
+        ({"max_retries": 2**15}, "Invalid JSON body: max_retries: Input should be less than or equal to 32767"),
+        ({"retry_base_delay_ms": 2**31}, "Invalid JSON body: retry_base_delay_ms: Input should be less than or equal to 2147483647"),
+    ],
+)
+def test_numbers_that_not_every_database_and_clock_can_hold_are_refused_by_name(script, fields, words):
+    assert script.ask("POST", "/upstreams", LOCAL | fields).refusal == (400, "invalid_request", words)

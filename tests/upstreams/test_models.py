@@ -1,4 +1,7 @@
+from importlib import import_module
+
 import pytest
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 
@@ -56,8 +59,11 @@ def test_only_bedrock_finds_its_address_by_itself():
         ("capabilities", {"video": True}, "Capabilities are images, tools and audio, each true or false."),
         ("capabilities", {"images": "no"}, "Capabilities are images, tools and audio, each true or false."),
         ("auth_header", "two words", "Not the name of an HTTP header."),
-        ("connect_timeout_seconds", 0.0, "Ensure this value is greater than or equal to 0.001."),
-        ("cooldown_seconds", -1.0, "Ensure this value is greater than or equal to 0.0."),
+        ("connect_timeout_seconds", 0.0, "Give seconds from 0.001 to 31536000 (a year)."),
+        ("idle_timeout_seconds", float("nan"), "Give seconds from 0.001 to 31536000 (a year)."),
+        ("cooldown_seconds", -1.0, "Give seconds from 0 to 31536000 (a year)."),
+        ("cooldown_seconds", 1e12, "Give seconds from 0 to 31536000 (a year)."),
+        ("cooldown_seconds", float("inf"), "Give seconds from 0 to 31536000 (a year)."),
         ("max_retries", -1, "Ensure this value is greater than or equal to 0."),
         ("dialect", "smtp", "Value 'smtp' is not a valid choice."),
     ],
@@ -131,9 +137,12 @@ def test_a_name_means_one_model():
         ("system_replacements", {"": "x"}),
         ("system_replacements", {"a": 1}),
         ("body_defaults", []),
+        ("body_defaults", {"top_p": [float("nan")]}),
         ("temperature", 3.0),
         ("max_tokens_cap", 0),
         ("timeout_seconds", 0.0),
+        ("timeout_seconds", 1e10),
+        ("cooldown_seconds", 1e308),
         ("strategy", "best"),
         ("name", ""),
     ],
@@ -158,3 +167,11 @@ def test_what_hangs_on_an_upstream_goes_with_it_and_models_stay():
     Route.objects.create(model=model, upstream=row)
     row.delete()
     assert (UpstreamCredential.objects.count(), Route.objects.count(), Model.objects.count()) == (0, 0, 1)
+
+
+def test_times_that_were_stored_before_there_was_a_bound_are_cut_down_to_it():
+    upstream(name="long", cooldown_seconds=1e12, idle_timeout_seconds=5.0).save()
+    Model.objects.create(name="long", timeout_seconds=float("inf"))
+    import_module("upstreams.migrations.0006_bound_times").bound(apps, None)
+    assert Upstream.objects.values_list("cooldown_seconds", "idle_timeout_seconds").get() == (31_536_000, 5.0)
+    assert Model.objects.values_list("timeout_seconds", "cooldown_seconds").get() == (31_536_000, None)
