@@ -70,7 +70,7 @@ def steps() -> list[Step]:
     return [
         Step(
             "Make an API key",
-            "One for each person or program. It comes with ready-made lines for curl and Claude Code.",
+            "One for each person or program. It comes with ready-made lines for Claude Code, Codex and curl.",
             f"{used} active" if used else "",
             reverse("admin:accounts_apikey_add"),
             "Make a key",

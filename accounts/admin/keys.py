@@ -113,7 +113,7 @@ class ApiKeyAdmin(IssuedKeyAdmin):
     conditional_fields = {"allowed_models": "model_access == 'listed'"}
     list_display = ("shown_name", "shown_prefix", "state", "models", "limits", "last_used", "created_at")
     empty_title = "No API keys yet"
-    empty_text = "A client needs one: make a key, and copy it together with ready-made lines for curl and Claude Code."
+    empty_text = "A client needs one: make a key, and copy it together with ready-made lines for Claude Code, Codex and curl."
     fieldsets = (
         ("Basics", {"fields": ("name", "shown_prefix", "is_active", "expires_at")}),
         ("Models", {"fields": ("model_access", "allowed_models")}),
