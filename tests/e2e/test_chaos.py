@@ -155,10 +155,10 @@ def said_in_events(content: bytes) -> str:
 class Asked:
     """One request to the gateway, its answer and its row."""
 
-    def __init__(self, gateway: Gateway, model: str, dialect: str, *, stream: bool) -> None:
+    def __init__(self, gateway: Gateway, model: str, dialect: str, *, stream: bool, **headers: str) -> None:
         self._text = f"Hi, I am {uuid.uuid4()}"
         path, body = request_of(dialect, model, self._text, stream=stream)
-        self.answer = gateway.http.post(gateway.url + path, headers=gateway.client_headers, json=body, timeout=30)
+        self.answer = gateway.http.post(gateway.url + path, headers={**gateway.client_headers, **headers}, json=body, timeout=30)
         self._gateway = gateway
 
     def row(self) -> dict[str, Any]:
