@@ -193,9 +193,9 @@ class Attempt(Try):
 
     def opened_early(self) -> None:
         """The client's stream was opened before this attempt had anything to tell: go on from there."""
-        if self.pipe is not None and self.outcome is None and not self.pipe.has_content and self.call.encoder is not None:
+        if self.pipe is not None and self.outcome is None and not self.pipe.has_content:
             self._held.clear()
-            self.pipe.take_over(self.call.encoder)
+            self.pipe.take_over(self.call.encoder())
 
     async def _pieces(self, pipe: Pipe, answer: client.Answer) -> AsyncIterator[bytes]:
         """What each read makes visible; a broken connection becomes the error event that ends the stream."""
@@ -228,9 +228,8 @@ class Attempt(Try):
     def _replayed(self, response: Response, prepared: Prepared, *, in_pieces: bool) -> list[bytes]:
         """A whole answer as a stream; ``in_pieces``: its texts cut small, and the bytes of each event apart."""
         restored = self._restored(response, prepared)
-        opened = self.call.encoder
-        encoder, write = opened or self.call.dialect.encoder(self.call.reply()), self.call.dialect.framing.write
-        events = replay(restored)[1 if opened else 0 :]
+        encoder, write = self.call.encoder(), self.call.dialect.framing.write
+        events = replay(restored)[1 if self.call.is_open else 0 :]
         if in_pieces:
             events = pieces_of(events)
         told = [b"".join(write(frame) for frame in encoder.feed(event)) for event in events]
@@ -248,8 +247,8 @@ class Attempt(Try):
         else:
             restorer = self._transform(prepared)
             pipe = Pipe(self.source, dialect, quirks=quirks, reply=reply, restorer=restorer, upstream=self.target.upstream.id)
-        if self.call.encoder is not None:
-            pipe.take_over(self.call.encoder)
+        if self.call.is_open:
+            pipe.take_over(self.call.encoder())
         return pipe
 
     def _transform(self, prepared: Prepared) -> Transform | None:

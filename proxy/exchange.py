@@ -232,8 +232,7 @@ class Exchange:
     def late_error(self, refusal: JsonBytes) -> bytes:  # noqa: ARG002  (the failure itself says more than the answer made of it)
         """What ends a stream that was opened early and got no answer."""
         assert self.failure is not None
-        assert self.call.encoder is not None
-        return b"".join(self.dialect.framing.write(frame) for frame in self.call.encoder.feed(Failed(self.failure)))
+        return self.call.told(Failed(self.failure))
 
     def in_time(self) -> _Deadline:
         """The model's time limit: it bounds the wait for a whole answer, or for the first meaningful event."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from time import perf_counter_ns
 from typing import Any
 
@@ -12,10 +13,10 @@ import msgspec
 
 from billing.metering import Outcome
 from proxy.callers import presented
-from proxy.canonical import Started, Usage
+from proxy.canonical import Event, Started, Usage
 from proxy.dialects.base import Dialect, Reply, StreamEncoder
 from proxy.enforcement import Enforcing
-from proxy.errors import Failure, Kind, UpstreamFailed
+from proxy.errors import ClientMistake, Failure, Kind, UpstreamFailed
 from proxy.prepare import Preparer
 from proxy.requests import HttpRequest
 from proxy.tokens import estimate
@@ -26,14 +27,14 @@ from upstreams.sigv4 import signed_headers
 
 
 class Call:
-    """What all attempts of one request share. ``encoder`` is set once the stream was opened before any content came."""
+    """What all attempts of one request share. ``is_open``: the client's stream was opened before any content came."""
 
     def __init__(self, http: HttpRequest, dialect: Dialect, envelope: Envelope, *, identity: str, created: int, seal_key: bytes) -> None:
         self.http = http
         self.dialect = dialect
         self.envelope = envelope
         self.preparer = Preparer(dialect, envelope, seal_key, betas=headers.said(http.headers, "anthropic-beta"))
-        self.encoder: StreamEncoder | None = None
+        self.is_open = False
         self.enforcing: Enforcing | None = None
         self.own_credentials = presented(http.headers).own
         self._identity = identity
@@ -53,9 +54,23 @@ class Call:
         )
 
     def open_early(self) -> bytes:
-        """The bytes that begin the client's stream although nothing has come yet; the attempts go on with this encoder."""
-        self.encoder = self.dialect.encoder(self.reply())
-        return b"".join(self.dialect.framing.write(frame) for frame in self.encoder.feed(Started()))
+        """The bytes that begin the client's stream although nothing has come yet."""
+        with suppress(ClientMistake):  # an upstream of the client's own dialect may understand what we do not
+            _ = self.preparer.request  # from here on the stream is ours to write, as the client asked for it
+        told = self.told(Started())
+        self.is_open = True
+        return told
+
+    def encoder(self) -> StreamEncoder:
+        """A new one for the client's stream. Where that was opened already, it goes on from there: no attempt sees another's."""
+        encoder = self.dialect.encoder(self.reply())
+        if self.is_open:
+            encoder.feed(Started())
+        return encoder
+
+    def told(self, event: Event) -> bytes:
+        """The bytes that tell one event of the gateway's own, at the beginning of the client's stream or after its opening."""
+        return b"".join(self.dialect.framing.write(frame) for frame in self.encoder().feed(event))
 
 
 class Try:

@@ -6,12 +6,13 @@ import os
 import random
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from tests.e2e.test_chaos import OPENED, WELL, Asked, answering, error, named, two
-from tests.support.fake_upstream import HANG, RESET, Reply, json_reply, sse
+from tests.e2e.test_chaos import OPENED, STREAM, WELL, Asked, answering, error, named, two
+from tests.support.fake_upstream import CLOSE, HANG, RESET, FakeUpstream, Reply, event, json_reply, sse
 from tests.support.gateway import Gateway
 
 PROOF = os.environ.get("PXBIN_TEST_SIZE") == "proof"
@@ -233,6 +234,75 @@ def test_after_the_hold_the_stream_is_open_and_candidates_still_change(gateway, 
     assert names[-1] == "message_stop"
     (row,) = gateway.logs(1, model=name)
     assert (row["outcome"], row["attempts"]) == ("finished", 2)
+
+
+LATE = {
+    "close": (CLOSE,),
+    "error event": (event({"error": {"message": "no", "type": "server_error"}}),),
+    "idle": (HANG,),
+}
+DIALECTS = ("messages", "chat", "responses", "invoke")
+LAST_WORDS = {"messages": '"type":"error"', "chat": '"error":{', "responses": "event: response.failed", "invoke": "exception-type"}
+
+
+@pytest.fixture(scope="module")
+def late(gateway, fake_loop):
+    """Streams that open and fail after the hold: all dialects and endings, without and with a healthy second, raced or not.
+
+    They are asked all at once, since nearly all of each is waiting.
+    """
+    sick = {ending: FakeUpstream(fake_loop) for ending in LATE}
+    well = FakeUpstream(fake_loop)
+    well.otherwise(lambda request: sse(*STREAM, before=1.3))  # after the failures, and after them all in a race
+    models = {}
+    for ending, pieces in LATE.items():
+        sick[ending].otherwise(sse(OPENED, 1.2, *pieces))
+        patience = {"first_byte_timeout_seconds": 9, "idle_timeout_seconds": 1.2}
+        models[ending, "alone"] = named(sick[ending], gateway, **patience)
+        models[ending, "second"] = two(gateway, sick[ending], well, **patience)
+        models[ending, "raced"] = two(gateway, sick[ending], well, **patience)
+        change_model(gateway, models[ending, "raced"], hedge_after_ms=50)
+        models[ending, "both"] = both = two(gateway, sick[ending], sick[ending], **patience)
+        gateway.api("PATCH", f"/upstreams/{upstream_of(gateway, f'{both}-well')}", json=patience)
+        change_model(gateway, both, hedge_after_ms=50)
+    cases = [(*model, dialect) for model in models for dialect in DIALECTS]
+    with ThreadPoolExecutor(len(cases)) as pool:
+        done = pool.map(lambda case: ask(gateway, models[case[:2]], stream=True, dialect=case[2]), cases)
+        yield dict(zip(cases, done, strict=True))
+    for upstream in (*sick.values(), well):
+        upstream.stop()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("second", ["second", "raced"])
+@pytest.mark.parametrize("ending", LATE)
+def test_what_fails_after_the_hold_and_before_content_is_unseen_where_another_answers(late, ending, second, dialect):
+    asked = late[ending, second, dialect]
+    assert (asked.answer.status_code, asked.text) == (200, "well"), asked.answer.text
+    row = asked.row()
+    assert (row["outcome"], [each["outcome"] for each in row["tries"]]) == ("finished", ["failed", "finished"])
+    assert LAST_WORDS[dialect].encode() not in asked.answer.content
+    if dialect == "responses":
+        told = [json.loads(line[6:])["sequence_number"] for line in asked.answer.text.splitlines() if line.startswith("data: {")]
+        assert told == list(range(len(told)))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("second", ["alone", "both"])
+@pytest.mark.parametrize("ending", LATE)
+def test_what_fails_after_the_hold_is_told_once_where_nobody_answers(late, ending, second, dialect):
+    asked = late[ending, second, dialect]
+    assert (asked.answer.status_code, asked.answer.content.count(LAST_WORDS[dialect].encode())) == (200, 1), asked.answer.text
+    row = asked.row()
+    assert (row["outcome"], row["attempts"]) == ("failed", 1 if second == "alone" else 2)
+
+
+def test_a_chat_client_gets_the_usage_that_it_asked_for_after_the_hold_too(gateway, upstream):
+    upstream.otherwise(sse(*STREAM, before=1.2))
+    name = named(upstream, gateway, first_byte_timeout_seconds=9)
+    body = {"model": name, "stream": True, "stream_options": {"include_usage": True}, "messages": [{"role": "user", "content": "Hi"}]}
+    answer = gateway.http.post(f"{gateway.url}/v1/chat/completions", headers=gateway.client_headers, json=body)
+    assert '"prompt_tokens":5' in answer.text
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
