@@ -172,6 +172,6 @@ def test_what_hangs_on_an_upstream_goes_with_it_and_models_stay():
 def test_times_that_were_stored_before_there_was_a_bound_are_cut_down_to_it():
     upstream(name="long", cooldown_seconds=1e12, idle_timeout_seconds=5.0).save()
     Model.objects.create(name="long", timeout_seconds=float("inf"))
-    import_module("upstreams.migrations.0006_bound_times").bound(apps, None)
+    import_module("upstreams.migrations.0007_bound_times").bound(apps, None)
     assert Upstream.objects.values_list("cooldown_seconds", "idle_timeout_seconds").get() == (31_536_000, 5.0)
     assert Model.objects.values_list("timeout_seconds", "cooldown_seconds").get() == (31_536_000, None)

@@ -37,7 +37,7 @@ def bound(apps: Any, _schema_editor: Any) -> None:
 class Migration(migrations.Migration):
     """Validators, and the rows that they would refuse."""
 
-    dependencies = (("upstreams", "0005_default_retries_to_the_settings"),)
+    dependencies = (("upstreams", "0006_note_tests_and_answers"),)
 
     operations = (
         migrations.RunPython(bound, migrations.RunPython.noop),
