@@ -104,6 +104,14 @@ def stored(row: models.Model) -> None:
         raise Refused("conflict", f"This {row._meta.verbose_name} exists already") from None  # noqa: SLF001  (documented)
 
 
+def validated(row: models.Model) -> None:
+    """Validate the fields of a row that is not to be saved; raises :class:`Refused`."""
+    try:
+        row.clean_fields()
+    except ValidationError as problem:
+        raise Refused("invalid_request", _sentence(problem)) from None
+
+
 def _leaves(problem: ValidationError) -> list[ValidationError]:
     if hasattr(problem, "error_dict"):
         return [leaf for errors in problem.error_dict.values() for each in errors for leaf in each.error_list]

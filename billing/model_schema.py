@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from ninja import Schema
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from accounts.api_schema import Body, Id, Moment, Whole
 from upstreams import models
@@ -14,6 +14,9 @@ from upstreams.api import ShownUpstream
 HIGHEST_PRICE = 1_000_000
 """In USD for a million tokens: a dollar for one."""
 Strategy = Annotated[str, WithJsonSchema({"type": "string", "enum": list(models.Strategy.values)})]
+
+
+ModelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class ModelFields(Body):
@@ -117,7 +120,7 @@ class Wanted(Schema):
 
     model_config = ConfigDict(strict=True)
 
-    name: str = Field(min_length=1)
+    name: ModelName
     provider: str | None = None
 
 
@@ -127,7 +130,7 @@ class Import(Body):
     model_config = ConfigDict(json_schema_extra={"required": ["upstream_id", "models"]})
 
     upstream_id: Id | None = None
-    models: list[str | Wanted] = []
+    models: list[ModelName | Wanted] = []
 
 
 class Imported(Schema):

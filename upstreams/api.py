@@ -12,7 +12,7 @@ from ninja import Field, Router, Schema
 from pydantic import ConfigDict, WithJsonSchema
 
 from accounts.api_schema import Body, Created, Data, Deleted, Done, Id, Moment, Whole, answers, created
-from accounts.envelope import Refused, data, stored, timestamp, uuid_of
+from accounts.envelope import Refused, data, stored, timestamp, uuid_of, validated
 from proxy.presets import PRESETS, Preset, filled
 from upstreams import credentials, discovery, health, standing
 from upstreams.models import Upstream, UpstreamCredential
@@ -203,6 +203,7 @@ def check_health(request: HttpRequest, body: HealthCheck) -> dict[str, Any]:
     if not body.base_url or not body.api_key:
         raise Refused("invalid_request", "Provide upstream_id or base_url + api_key")
     row = Upstream(name="(not stored)", base_url=body.base_url, dialect=_dialect(body.format or "openai"), test_model=body.test_model or "")
+    validated(row)
     return data(health.check_unsaved(row, api_key=body.api_key))
 
 

@@ -90,22 +90,26 @@ def _page(reply: probe.Reply) -> tuple[list[Listed], str | None]:
     items = value.get("data") if isinstance(value, dict) else value
     if not isinstance(items, list):
         raise DiscoveryFailed("parse", "Failed to parse upstream response")
-    models = [_listed(item) for item in items if isinstance(item, dict) and isinstance(item.get("id"), str) and item["id"]]
+    models = [_listed(item) for item in items if isinstance(item, dict) and _text(item.get("id"))]
     more = isinstance(value, dict) and value.get("has_more") is True
     last = value.get("last_id") if more else None
     return models, last if isinstance(last, str) and last else None
 
 
 def _listed(item: dict[str, Any]) -> Listed:
-    owner, shown = item.get("owned_by"), item.get("display_name")
     windows = (_tokens(item.get(field)) for field in WINDOW_FIELDS)
     return Listed(
         name=item["id"],
-        provider=owner if isinstance(owner, str) else "",
-        display_name=shown if isinstance(shown, str) and shown else None,
+        provider=_text(item.get("owned_by")),
+        display_name=_text(item.get("display_name")) or None,
         context_window=next((window for window in windows if window), None),
         max_output_tokens=_tokens(item.get("max_output_tokens")) or _tokens(item.get("max_tokens")),
     )
+
+
+def _text(value: Any) -> str:
+    """A text that people can read and databases keep; of anything else nothing."""
+    return value if isinstance(value, str) and value.isprintable() and not value.isspace() else ""
 
 
 def _tokens(value: Any) -> int | None:

@@ -45,7 +45,10 @@ class Reply:
 
     def json(self) -> Any:
         """The body's value; raises ``ValueError``."""
-        return json.loads(self._body)
+        try:
+            return json.loads(self._body)
+        except RecursionError as error:
+            raise ValueError("the value is nested too deeply") from error
 
     def failure(self, dialect: str) -> Failure:
         """What an error answer says, as requests read it; bodies that pass untranslated are read as OpenAI's."""

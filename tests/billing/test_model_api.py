@@ -127,7 +127,7 @@ def test_an_import_needs_models(script, upstream_id, models):
     assert script.ask("POST", "/models/import", given).refusal == (400, "invalid_request", "At least one model is required")
 
 
-@pytest.mark.parametrize("wrong", [5, {"name": 5}, {"name": "a", "provider": 5}, {"provider": "p"}, {"name": ""}])
+@pytest.mark.parametrize("wrong", [5, {"name": 5}, {"name": "a", "provider": 5}, {"provider": "p"}, {"name": ""}, "", " "])
 def test_an_import_of_what_is_no_model_is_refused(script, upstream_id, wrong):
     assert script.ask("POST", "/models/import", {"upstream_id": upstream_id, "models": [wrong]}).status == 400
     assert script.get("/models") == []

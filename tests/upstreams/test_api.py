@@ -104,6 +104,14 @@ def test_several_are_deleted_at_once(script):
         ({}, (400, "invalid_request", "Provide upstream_id or base_url + api_key")),
         ({"upstream_id": NOBODY}, (404, "not_found", "Upstream not found")),
         ({"upstream_id": "x"}, (400, "invalid_request", "Invalid ID format")),
+        (
+            {"base_url": "http://127.0.0.1:99999", "api_key": "k"},
+            (
+                400,
+                "invalid_request",
+                "base_url: Give an address that begins with http:// or https://, for example https://api.openai.com/v1.",
+            ),
+        ),
     ],
 )
 def test_a_health_check_needs_something_to_check(script, fields, refusal):

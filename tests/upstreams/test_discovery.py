@@ -40,6 +40,10 @@ def test_openais_list(upstream, provider):
                     {"id": "odd", "owned_by": None, "context_length": "many", "max_tokens": True},
                     {"no": "id"},
                     {"id": "gpt-5"},
+                    {"id": "half\ud800"},
+                    {"id": "nul\0"},
+                    {"id": " "},
+                    {"id": "fine", "display_name": "\ud800", "owned_by": "a\0"},
                 ],
             }
         )
@@ -49,6 +53,7 @@ def test_openais_list(upstream, provider):
         Listed(name="qwen", provider="vllm", context_window=32768),
         Listed(name="router/x", context_window=200000, max_output_tokens=8192),
         Listed(name="odd"),
+        Listed(name="fine"),
     ]
     (request,) = upstream.requests
     assert (request.method, request.path, request.header("authorization")) == ("GET", "/v1/models", f"Bearer {SECRET}")
@@ -84,6 +89,7 @@ def test_a_bare_list_is_understood(upstream, provider):
         (json_reply({"error": f"bad key {SECRET}"}, status=401), ("status", 'Upstream returned 401: {"error": "bad key ***"}')),
         (bytes_reply(b"x" * 5000, status=500), ("status", "Upstream returned 500: " + "x" * 1024)),
         (bytes_reply(b"<html>"), ("parse", "Failed to parse upstream response")),
+        (bytes_reply(b"[" * 100_000), ("parse", "Failed to parse upstream response")),
         (json_reply({"models": []}), ("parse", "Failed to parse upstream response")),
         (Reply(302, {"location": "http://127.0.0.1:1/"}), ("status", "Upstream returned 302: ")),
     ],
