@@ -169,7 +169,7 @@ class Attempts:
         if scope == "upstream" or target.credential is None:
             disabling.note_resting(target.upstream.id, until)
         if target.credential is not None:
-            disabling.note_cooling(target.credential.id, max(until, self._standing.cooldowns.key_until(target.credential.id)))
+            disabling.note_cooling(target.credential.id, self._standing.cooldowns.key_until(target.credential.id, target.upstream.id))
 
     def began(self, attempt: Try) -> None:
         """A target's answer has begun: what had rested of it works again, and its session stays there."""

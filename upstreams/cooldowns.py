@@ -73,10 +73,13 @@ class Cooldowns:
                 del self._until[subject]
                 self._probing.pop(subject, None)
 
-    def key_until(self, key: str) -> float:
-        """The latest end of any cooldown of a key; it may have passed."""
+    def key_until(self, key: str, upstream: str = "") -> float:
+        """The latest end of any cooldown of a key, and of its whole upstream where that is given; it may have passed."""
         own = f"key:{key}"
-        return max((end for subject, end in list(self._until.items()) if subject == own or subject.startswith(own + "@")), default=0.0)
+        known = list(self._until.items())
+        return max(
+            (end for subject, end in known if subject in (own, f"upstream:{upstream}") or subject.startswith(own + "@")), default=0.0
+        )
 
     def clear(self, key: str, upstream: str = "") -> None:
         """A key is rested at once, on every route; and its upstream, where that is given."""

@@ -116,7 +116,7 @@ def _learn(upstream: Upstream, key: CredentialEntry, reply: probe.Reply) -> None
     known = standing.current()
     asked = rest_seconds(reply.headers, known.clock())
     until = known.cool(f"key:{key.id}" if scope == "key" else f"upstream:{entry.id}", entry.cooldown if asked is None else asked)
-    disabling.note_cooling(key.id, until)
+    disabling.note_cooling(key.id, known.cooldowns.key_until(key.id, entry.id))
     if scope == "upstream":
         disabling.note_resting(entry.id, until)
 

@@ -228,8 +228,8 @@ def _assign_credential(row: UpstreamCredential, body: CredentialFields) -> None:
 
 def shown_credential(row: UpstreamCredential) -> dict[str, Any]:
     """A credential as the API shows it. ``cooling_until`` is the latest end of any of its cooldowns, ``null`` when rested."""
-    known = standing.current().cooldowns.key_until(str(row.id))
-    until = datetime.fromtimestamp(known, UTC) if known else row.cooling_until
+    known = datetime.fromtimestamp(standing.current().cooldowns.key_until(str(row.id), str(row.upstream_id)), UTC)
+    until = max(known, row.cooling_until or known)
     return {
         "id": str(row.id),
         "upstream_id": str(row.upstream_id),
@@ -237,7 +237,7 @@ def shown_credential(row: UpstreamCredential) -> dict[str, Any]:
         "access_key_id": row.access_key_id,
         "priority": row.priority,
         "is_active": row.is_active,
-        "cooling_until": timestamp(until) if until is not None and until > datetime.now(UTC) else None,
+        "cooling_until": timestamp(until) if until > datetime.now(UTC) else None,
         "disabled_reason": row.disabled_reason or None,
         "last_used_at": timestamp(row.last_used_at),
         "created_at": timestamp(row.created_at),

@@ -65,8 +65,20 @@ def test_cooling_until_is_the_latest_end_of_the_keys_cooldowns(gateway, upstream
     for model in (name, f"{name}-2"):
         ask(gateway, model)
     (row,) = credentials_of(gateway, name)
-    left = time.mktime(time.strptime(row["cooling_until"][:19], "%Y-%m-%dT%H:%M:%S")) - time.mktime(time.gmtime())
-    assert 450 < left <= 500
+    assert 450 < seconds_left(row) <= 500
+
+
+def test_a_cooldown_of_the_whole_upstream_is_one_of_each_of_its_keys(gateway, upstream):
+    name = with_keys(gateway, upstream, "k1", "k2", cooldown_seconds=60)
+    upstream.reply(error(429, retry_after="5"), error(429, "organization rate limit", retry_after="500"), error(429, retry_after="50"))
+    upstream.otherwise(answering)
+    ask(gateway, name)
+    ask(gateway, name)
+    assert [450 < seconds_left(row) <= 500 for row in credentials_of(gateway, name)] == [True, True]
+
+
+def seconds_left(row):
+    return time.mktime(time.strptime(row["cooling_until"][:19], "%Y-%m-%dT%H:%M:%S")) - time.mktime(time.gmtime())
 
 
 def test_new_upstreams_have_the_cooldown_of_the_setting(gateway, upstream):

@@ -120,7 +120,8 @@ def test_the_latest_end_of_a_keys_cooldowns_is_shown(standing):
     standing.cool("key:k@r2", 30)
     standing.cool("key:k@r2", 5)
     standing.cool("key:k2", 90)
-    assert standing.cooldowns.key_until("k") == 1030
+    standing.cool("upstream:u", 60)
+    assert (standing.cooldowns.key_until("k"), standing.cooldowns.key_until("k", "u")) == (1030, 1060)
 
 
 def test_clearing_a_key_clears_its_routes_its_upstream_and_its_breaker(standing):

@@ -84,7 +84,7 @@ def _of_keys(row: Upstream, conditions: list[Condition]) -> Condition:
 def _rested_at(row: UpstreamCredential, known: Standing) -> float:
     """When a key is rested; 0 when it is."""
     stored = row.cooling_until.timestamp() if row.cooling_until else 0.0
-    until = max(stored, known.cooldowns.key_until(str(row.pk)))
+    until = max(stored, known.cooldowns.key_until(str(row.pk), str(row.upstream_id)))
     return until if until > known.clock() else 0.0
 
 
