@@ -1,4 +1,4 @@
-"""Django's own users and groups, in the look of the other pages."""
+"""Django's own users and groups, in the look of the other pages; and what pages of one app ask of another."""
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -6,7 +6,11 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from accounts.admin import ApiKeyAdmin
 from accounts.admin.shared import Page
+from upstreams import doubts
+
+ApiKeyAdmin.doubts = staticmethod(doubts.of_key)
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

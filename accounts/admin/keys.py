@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -110,6 +111,8 @@ class ApiKeyAdmin(IssuedKeyAdmin):
 
     kind = "llm"
     form = ApiKeyForm
+    doubts: ClassVar[Callable[[str, list[str] | None], list[str]]] = staticmethod(lambda name, allowed: [])  # noqa: ARG005
+    """Sentences on models that a key's list names in vain; handed in by who knows the models."""
     conditional_fields = {"allowed_models": "model_access == 'listed'"}
     list_display = ("shown_name", "shown_prefix", "state", "models", "limits", "last_used", "created_at")
     empty_title = "No API keys yet"
@@ -120,6 +123,12 @@ class ApiKeyAdmin(IssuedKeyAdmin):
         ("Limits", {"fields": ("rate_limit", "token_limit", "concurrency_limit"), "description": "Empty means no limit."}),
         ("Advanced", {"classes": COLLAPSED, "fields": ("may_choose_upstream", "metadata", "last_used_at", "created_at")}),
     )
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Save, then warn of what is probably not meant."""
+        super().save_model(request, obj, form, change)
+        for doubt in type(self).doubts(obj.name, obj.allowed_models):
+            messages.warning(request, doubt)
 
     @display(description="Models")
     def models(self, row: ApiKey) -> str:

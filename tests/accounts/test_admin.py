@@ -48,6 +48,11 @@ def test_a_new_key_comes_with_lines_to_paste(admin_client):
         assert line in text
 
 
+def test_a_model_that_is_not_there_is_pointed_out(admin_client):
+    response = make(admin_client, model_access="listed", allowed_models="gpt-4x")
+    assert "laptop: there is no model gpt-4x yet." in response.content.decode()
+
+
 @pytest.mark.parametrize(
     ("access", "lines", "allowed"),
     [

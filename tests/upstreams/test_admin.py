@@ -145,6 +145,11 @@ def test_edits_of_the_prompt_before_a_native_upstream_are_warned_of(admin_client
         assert ["moves on" in text for text in warnings] == (["inject_progress" in names] if names else [])
 
 
+def test_a_fallback_that_is_not_there_is_pointed_out(admin_client):
+    response = admin_client.post("/admin/upstreams/model/add/", {**MODEL, "fallbacks": "gpt-4x", **rows("routes")})
+    assert "claude-*: there is no model gpt-4x yet." in told(response)
+
+
 def test_policies_that_make_no_sense_are_refused_in_words(admin_client):
     given = {**MODEL, "tool_enforcement": '{"max_retries": 0}', "body_defaults": '{"stream": true}', **rows("routes")}
     response = admin_client.post("/admin/upstreams/model/add/", given)

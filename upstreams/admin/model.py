@@ -15,6 +15,7 @@ from unfold.decorators import display
 from accounts.admin.filters import RelatedFilter, ValueFilter
 from accounts.admin.shared import COLLAPSED, Switchable
 from proxy.policies import PROMPT_FIELDS
+from upstreams import doubts
 from upstreams.admin.route import RouteInline, route_state
 from upstreams.forms import ModelForm
 from upstreams.models import Dialect, Model
@@ -88,12 +89,14 @@ class ModelPage(Switchable):
     )  # fmt: skip
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Save the routes too, then warn of prompts that change before an upstream that remembers them."""
+        """Save the routes too, then warn of what is probably not meant."""
         super().save_related(request, form, formsets, change)
         warning = prompt_warning(form.instance)
         if warning:
             messages.warning(request, warning)
-        if not form.instance.routes.exists():
+        for doubt in doubts.of_model(form.instance):
+            messages.warning(request, doubt)
+        if not form.instance.routes.exists() and not form.instance.fallbacks:
             messages.warning(request, f"{form.instance.name} leads nowhere yet: add a route, or requests for it are refused.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:

@@ -1,0 +1,41 @@
+import pytest
+
+from upstreams import doubts
+from upstreams.models import Model
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _known():
+    Model.objects.create(name="gpt-5", aliases=["fast"])
+    Model.objects.create(name="claude-*-haiku")
+    Model.objects.create(name="only-here", path_prefix="/team")
+
+
+@pytest.mark.parametrize(
+    ("fallbacks", "prefix", "told"),
+    [
+        (["gpt-5", "fast", "claude-4-haiku"], "", []),
+        (["only-here", "gpt-5"], "/team", []),
+        (["only-here"], "", ["coder: there is no model only-here yet."]),
+        (["gpt-4x", "gpt-5", "o9"], "", ["coder: there is no model gpt-4x or o9 yet."]),
+        (["coder"], "", ["coder falls back to itself, which changes nothing."]),
+    ],
+)
+def test_fallbacks_that_lead_nowhere(fallbacks, prefix, told):
+    row = Model.objects.create(name="coder", path_prefix=prefix, fallbacks=fallbacks)
+    assert doubts.of_model(row) == told
+
+
+@pytest.mark.parametrize(
+    ("allowed", "told"),
+    [
+        (None, []),
+        ([], []),
+        (["gpt-*", "claude-*", "only-here", "*"], []),
+        (["gpt-6", "o*"], ["laptop: there is no model gpt-6 yet."]),
+    ],
+)
+def test_models_that_a_key_names_in_vain(allowed, told):
+    assert doubts.of_key("laptop", allowed) == told
