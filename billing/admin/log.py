@@ -11,6 +11,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
@@ -68,8 +69,11 @@ class RequestLogAdmin(Unwritable, UncountedPage):
 
     @display(description="Outcome")
     def result(self, row: RequestLog) -> str:
-        """How it ended and what the client got."""
-        return words.outcome(row.outcome, row.status_code)
+        """How it ended and what the client got; what the matter was."""
+        label = words.outcome(row.outcome, row.status_code)
+        return (
+            format_html('{}<p class="text-base-500 text-xs">{}</p>', label, row.error_type.replace("_", " ")) if row.error_type else label
+        )
 
     @display(description="Model", header=True)
     def asked(self, row: RequestLog) -> list[str]:

@@ -13,10 +13,11 @@ from accounts.admin.shared import link
 from accounts.models import ApiKey
 from billing.admin import words
 from billing.models import Price, RequestAttempt, RequestLog, RequestPayload
-from upstreams.models import Model, Upstream
+from upstreams.models import Model, Route, Upstream
 
 ATTEMPT_HEADERS = ("#", "Upstream", "Key", "Model there", "Outcome", "Error", "Time", "First token", "Tokens", "Cost")
 PASSED_HEADERS = ("Upstream", "Key", "Model there", "Why", "In the end")
+NOT_FOUND = 404
 TOKEN_CLASSES = (
     ("Input, no cache involved", "input_tokens", "input"),
     ("Read from a cache", "cache_read_tokens", "cache_read"),
@@ -47,6 +48,10 @@ class Links:
         self._model = Model.objects.filter(name=row.model).values_list("pk", flat=True).first() if row.model else None
         self.price = Price.objects.filter(pk=row.price_id).first() if row.price_id else None
 
+    def lead_nowhere(self, row: RequestLog) -> bool:
+        """Whether a model that the client was told does not exist is there, and lacks a way to any upstream."""
+        return row.status_code == NOT_FOUND and self._model is not None and not Route.objects.filter(model=self._model).exists()
+
     def upstream(self, identity: UUID | None, name: str) -> str:
         """The upstream's name, with a link if it is still there."""
         return _linked("upstreams_upstream", identity if identity in self._upstreams else None, name)
@@ -68,7 +73,7 @@ def of(row: RequestLog) -> dict[str, Any]:
     return {
         "row": row,
         "outcome": words.outcome(row.outcome, row.status_code),
-        "sentence": sentence(row, tries, len(skips)),
+        "sentence": sentence(row, tries, len(skips)) + (" The model has no route." if links.lead_nowhere(row) else ""),
         "figures": figures(row),
         "attempts": {"headers": ATTEMPT_HEADERS, "rows": _attempts(row, tries, links)} if row.attempts else None,
         "passed": {"headers": PASSED_HEADERS, "rows": [_passed(skip, tries) for skip in skips]} if skips else None,

@@ -43,6 +43,11 @@ def test_nothing_is_counted(admin_client, connection_of_tests):
     assert (len(asked), [sql for sql in asked if "COUNT" in sql.upper()]) == (1, [])
 
 
+def test_a_row_says_what_the_matter_was(admin_client):
+    logged("a", outcome="rejected", status_code=404, error_type="model_not_found")
+    assert "model not found" in admin_client.get(LOG).content.decode()
+
+
 @pytest.fixture
 def connection_of_tests():
     from django.db import connection

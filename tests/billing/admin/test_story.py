@@ -10,7 +10,7 @@ from django.utils.html import strip_tags
 from accounts.models import ApiKey
 from billing.admin import story
 from billing.models import Price, RequestAttempt, RequestLog
-from upstreams.models import Model, Upstream
+from upstreams.models import Model, Route, Upstream
 
 pytestmark = pytest.mark.django_db
 
@@ -72,6 +72,14 @@ def test_a_rejected_request_called_nobody_and_cost_nothing():
     assert [(figure.title, figure.value) for figure in told["figures"]] == [
         ("Latency", "1,234 ms"), ("First token", "-"), ("Own overhead", "-"), ("Tokens", "0 → 0"), ("Cost", "-"),
     ]  # fmt: skip
+
+
+def test_a_model_that_leads_nowhere_is_told_of():
+    model = Model.objects.create(name="m")
+    refused = {"outcome": "rejected", "status_code": 404, "error_type": "model_not_found"}
+    assert story.of(request(**refused))["sentence"] == "No upstream was called. The model has no route."
+    Route.objects.create(model=model, upstream=Upstream.objects.create(name="u", base_url="http://x"))
+    assert story.of(request(**refused, request_id="2"))["sentence"] == "No upstream was called."
 
 
 @pytest.mark.parametrize(("cost", "shown"), [(None, "unknown"), (Decimal(0), "$0.00"), (Decimal("0.000125"), "$0.000125")])
