@@ -161,6 +161,7 @@ class RequestLog(models.Model):
     objects = RequestLogQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "request"
         ordering = ("-timestamp", "-id")
         indexes = (
             models.Index(fields=("-timestamp", "-id"), name="log_newest"),
@@ -226,6 +227,7 @@ class RequestPayload(models.Model):
     truncated = models.BooleanField(default=False, help_text="A body was longer than what is kept.")
 
     class Meta:
+        verbose_name, verbose_name_plural = "kept bodies", "kept bodies"
         indexes = (models.Index(fields=("timestamp",), name="payload_by_time"),)
 
     def __str__(self) -> str:

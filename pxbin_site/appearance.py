@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 
-def _item(title: str, icon: str, page: str) -> dict[str, Any]:
-    """A line of the sidebar; ``page`` is the name of an address below the admin. Who may not see the page does not see the line."""
+def _item(title: str, icon: str, page: str, *, unless_empty: bool = False) -> dict[str, Any]:
+    """A line of the sidebar; ``page`` is the name of an address below the admin. Who may not see the page does not see the line.
+
+    ``unless_empty``: nor is it shown while its table has no row.
+    """
     item: dict[str, Any] = {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{page}")}
     if page.endswith("_changelist"):
         app, _, model = page.removesuffix("_changelist").partition("_")
-        item["permission"] = lambda request: request.user.has_perm(f"{app}.view_{model}")
+        item["permission"] = lambda request: request.user.has_perm(f"{app}.view_{model}") and not (unless_empty and _is_empty(app, model))
     return item
+
+
+def _is_empty(app: str, model: str) -> bool:
+    return not apps.get_model(app, model)._default_manager.exists()  # noqa: SLF001  (Django's documented API)
 
 
 NAVIGATION = [
@@ -35,7 +43,7 @@ NAVIGATION = [
         "items": [
             _item("Upstream keys", "vpn_key", "upstreams_upstreamcredential_changelist"),
             _item("Routes", "alt_route", "upstreams_route_changelist"),
-            _item("Kept bodies", "description", "billing_requestpayload_changelist"),
+            _item("Kept bodies", "description", "billing_requestpayload_changelist", unless_empty=True),
         ],
     },
     {

@@ -2,10 +2,12 @@
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.templatetags.static import static
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
+from django.views.defaults import page_not_found
 from django.views.generic.base import RedirectView
 
 from pxbin_site.api import api
@@ -19,6 +21,16 @@ def home(request: HttpRequest) -> HttpResponse:
         return HttpResponse()
     return HttpResponseRedirect("/admin/")
 
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Whoever is in the admin stays there."""
+    if request.path.startswith("/admin/") and admin.site.has_permission(request):
+        page = {**admin.site.each_context(request), "title": "Not found", "content_title": "Not found"}
+        return render(request, "admin/404.html", page, status=404)
+    return page_not_found(request, exception)
+
+
+handler404 = not_found
 
 urlpatterns = [
     path("", home),

@@ -47,6 +47,8 @@ class Page(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 class Switchable(SimpleHistoryAdmin, Page):  # type: ignore[misc]  # neither has types
     """Rows that can be switched on and off together."""
 
+    object_history_list_template = "admin/object_history_list.html"
+
     actions: tuple[str, ...] = ("activate", "deactivate")
 
     @admin.action(description="Switch on", permissions=["change"])

@@ -1,4 +1,4 @@
-"""Ready-made lines for the gateway's clients, as the admin shows them."""
+"""What pages of the admin show that their views do not know: lines for the gateway's clients, and the way to the page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import shlex
 from typing import Any
 
 from django import template
+from django.apps import apps
+from django.db.models import Model as Row
 from django.http import HttpRequest
+from django.urls import ResolverMatch
+from django.utils.text import capfirst
 
 from accounts import globs
 from upstreams.models import Model
@@ -57,6 +61,19 @@ def manager_examples(request: HttpRequest, key: str) -> dict[str, Any]:
     """Lines for scripts that manage the gateway."""
     url = request.build_absolute_uri("/api/v1/")
     return {"snippets": [("curl", f"curl {shlex.quote(url + 'upstreams')} -H 'x-api-key: {key}'")]}
+
+
+@register.filter
+def trail(parts: list[dict[str, Any]], match: ResolverMatch | None) -> list[dict[str, Any]]:
+    """The theme's way to a page without the app's name, with the page for adding at its end, and with names as they are written."""
+    if len(parts) == 1:
+        return parts
+    told = [{**part, "title": part["title"] if isinstance(part["title"], Row) else capfirst(part["title"])} for part in parts[1:]]
+    if match is not None and (match.url_name or "").endswith("_add"):
+        app, _, name = (match.url_name or "").removesuffix("_add").partition("_")
+        model = apps.get_model(app, name)
+        told.append({"title": f"Add {model._meta.verbose_name}"})  # noqa: SLF001  (Django's documented way to the name)
+    return told
 
 
 @register.simple_tag

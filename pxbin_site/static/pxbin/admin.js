@@ -46,6 +46,17 @@ document.addEventListener("change", (event) => {
   }
 });
 
+// The address that a well-known endpoint fills in, shown where it will stand.
+function showAddress() {
+  const choice = document.querySelector("[data-addresses]");
+  const box = document.getElementById("id_base_url");
+  if (choice && box) box.placeholder = JSON.parse(choice.dataset.addresses)[choice.value] || "";
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.dataset && event.target.dataset.addresses) showAddress();
+});
+
 document.addEventListener("input", (event) => {
   const list = event.target.dataset && event.target.dataset.finds;
   if (!list) return;
@@ -59,4 +70,8 @@ document.addEventListener("DOMContentLoaded", () => {
   // A page that answers a POST must not be sent again when it is loaded anew.
   const place = document.querySelector("[data-reload-as]");
   if (place) history.replaceState(null, "", place.dataset.reloadAs);
+  // The theme's box for searching knows the names of pages only.
+  const box = document.getElementById("nav-filter");
+  if (box) box.placeholder = "Find a page";
+  showAddress();
 });
