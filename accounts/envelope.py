@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, models, transaction
 
 RowT = TypeVar("RowT", bound=models.Model)
@@ -99,7 +99,7 @@ def stored(row: models.Model) -> None:
             row.save()
     except ValidationError as problem:
         duplicate = any(each.code in ("unique", "unique_together") for each in _leaves(problem))
-        raise Refused("conflict" if duplicate else "invalid_request", _sentence(problem)) from None
+        raise Refused("conflict" if duplicate else "invalid_request", _sentence(problem, row)) from None
     except IntegrityError:
         raise Refused("conflict", f"This {row._meta.verbose_name} exists already") from None  # noqa: SLF001  (documented)
 
@@ -118,7 +118,20 @@ def _leaves(problem: ValidationError) -> list[ValidationError]:
     return list(problem.error_list)
 
 
-def _sentence(problem: ValidationError) -> str:
+def _sentence(problem: ValidationError, row: models.Model) -> str:
+    """What is wrong, with the fields that it is wrong with."""
     if not hasattr(problem, "error_dict"):
         return " ".join(problem.messages)
-    return " ".join(f"{'' if field == '__all__' else field + ': '}{' '.join(words)}" for field, words in problem.message_dict.items())
+    return " ".join(
+        _of_field(field, leaf, row) for field, errors in problem.error_dict.items() for each in errors for leaf in each.error_list
+    )
+
+
+def _of_field(field: str, problem: ValidationError, row: models.Model) -> str:
+    words = " ".join(problem.messages)
+    if field == NON_FIELD_ERRORS or problem.code == "unique":
+        return words
+    column = row._meta.get_field(field)  # noqa: SLF001  (documented)
+    if problem.code == "invalid_choice" and isinstance(column, models.Field):
+        words = f"{getattr(row, field)!r} is not one of {', '.join(str(value) for value, _ in column.flatchoices)}."
+    return f"{field}: {words}"

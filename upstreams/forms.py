@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from proxy import enforcement_rules, quirks
 from proxy.presets import PRESETS, filled
 from upstreams import credentials
 from upstreams.explained import explained
-from upstreams.models import CAPABILITIES, Route, UpstreamCredential, header_fields
+from upstreams.models import CAPABILITIES, Dialect, Route, UpstreamCredential, header_fields
 
 EXAMPLES = {
     "quirks": '{"max_tokens_field": "max_tokens"}',
@@ -93,6 +94,8 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for th
         _show_examples(self)
         for name in CAPABILITIES:
             self.initial[f"takes_{name}"] = self.instance.capabilities.get(name) is not False
+        addresses = json.dumps({preset.name: preset.base_url for preset in PRESETS.values()})
+        self.fields["preset"].widget.attrs["data-addresses"] = addresses
         if "quirks" in self.fields:
             self.fields["quirks"].help_text = explained("What this endpoint does differently, as JSON.", quirks.Quirks)
 
@@ -103,6 +106,8 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for th
         if preset is not None:
             given = {name: value for name, value in self.cleaned_data.items() if name != "dialect"}
             self.cleaned_data |= filled(preset, given)
+            if preset.dialect != Dialect.BEDROCK:  # which does with a region
+                self.cleaned_data["base_url"] = self.cleaned_data.get("base_url") or preset.base_url
         known = {name: able for name, able in self.instance.capabilities.items() if name not in CAPABILITIES or able}
         refused = {name: False for name in sorted(CAPABILITIES) if not self.cleaned_data.get(f"takes_{name}")}
         self.instance.capabilities = {name: able for name, able in known.items() if name not in refused} | refused

@@ -63,6 +63,9 @@ def base_url(value: str) -> None:
         raise ValidationError("Give an address that begins with http:// or https://, for example https://api.openai.com/v1.")
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise ValidationError("The address must not hold credentials, a query or a fragment.")
+    gap = re.search(r"\{(\w+)\}", value)
+    if gap:
+        raise ValidationError(f"Give {value}, with your {gap[1]}'s name.")
 
 
 def path_prefix(value: str) -> None:
@@ -147,7 +150,7 @@ class Upstream(Revised):
     unrevised = frozenset({"resting_until", "answered_at", "tested_at", "test_error"})
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=200, unique=True)
+    name = models.CharField(max_length=200, unique=True, error_messages={"unique": "An upstream of this name exists already."})
     base_url = models.CharField(
         "base URL",
         max_length=500,
@@ -155,7 +158,7 @@ class Upstream(Revised):
         validators=[base_url],
         help_text="For example https://api.openai.com/v1. Where it does not end in /v1 (or another version), /v1 is added.",
     )
-    dialect = models.CharField(max_length=32, choices=Dialect.choices, default=Dialect.OPENAI_CHAT)
+    dialect = models.CharField("protocol", max_length=32, choices=Dialect.choices, default=Dialect.OPENAI_CHAT)
     region = models.CharField(max_length=64, blank=True, help_text="AWS region (Bedrock only).")
     is_active = models.BooleanField("active", default=True)
     priority = models.IntegerField(default=0, help_text="A lower number is preferred.")
@@ -201,7 +204,9 @@ class Upstream(Revised):
     def clean(self) -> None:
         """Refuse an upstream that has no address."""
         if not self.base_url and not (self.dialect == Dialect.BEDROCK and self.region):
-            raise ValidationError({"base_url": "An upstream needs a base URL; Bedrock alone does with a region."})
+            if self.dialect == Dialect.BEDROCK:
+                raise ValidationError({"region": "Give a region, for example us-east-1."})
+            raise ValidationError({"base_url": "An upstream needs a base URL."})
 
 
 class UpstreamCredential(Revised):
@@ -227,11 +232,11 @@ class UpstreamCredential(Revised):
     history = HistoricalRecords(excluded_fields=["secret_encrypted", "cooling_until", "recovered_at", "last_used_at"])
 
     class Meta:
-        verbose_name = "credential"
+        verbose_name = "upstream key"
         ordering = ("priority", "created_at", "id")
 
     def __str__(self) -> str:
-        return self.name or f"credential {str(self.pk)[:8]}"
+        return self.name or f"key {str(self.pk)[:8]}"
 
 
 class Model(Revised):

@@ -1,3 +1,6 @@
+import html
+import re
+
 import pytest
 from django.contrib.messages import get_messages
 
@@ -170,7 +173,7 @@ def test_models_are_imported_from_what_the_upstream_lists(admin_client, upstream
     page = admin_client.get(import_path(row))
     assert page.context["form"].fields["names"].choices == [("a", "a"), ("b", "b  (1,000 tokens)")]
     response = admin_client.post(import_path(row), {"names": ["a"]})
-    assert (response.status_code, told(response)) == (302, ["1 model imported, 0 routes added."])
+    assert (response.status_code, told(response)) == (302, ["1 model imported."])
     assert sorted(Model.objects.values_list("name", "provider")) == [("a", "maker"), ("known", "")]
     assert Route.objects.get().upstream == row
 
@@ -191,7 +194,7 @@ def test_a_model_that_exists_gets_a_second_route(admin_client, upstream, place, 
     ((value, text),) = page.context["form"].fields["joins"].choices
     assert (value, text) == (f"{model.pk} maker/shared", "shared would also be served as maker/shared")
     response = admin_client.post(import_path(second), {"joins": [value], "place": place})
-    assert told(response) == ["0 models imported, 1 route added."]
+    assert told(response) == ["1 route added."]
     routes = list(model.routes.order_by("created_at").values_list("upstream__name", "remote_name", "priority"))
     assert routes == [("first", "", priorities[0]), ("second", "maker/shared", priorities[1])]
     assert admin_client.get(import_path(second)).context["found"].joins == []
@@ -208,12 +211,12 @@ def test_everything_new_is_taken_up_and_what_is_gone_is_marked(admin_client, ups
     row = add(base_url=upstream.url)
     gone = Route.objects.create(model=Model.objects.create(name="old"), upstream=row)
     upstream.otherwise(json_reply({"data": [{"id": "a"}, {"id": "b"}]}))
-    words = "u: 2 new models, 1 route marked as vanished, 0 back."
+    words = "u: 2 new models, 1 route marked as vanished."
     assert told(admin_client.post(import_path(row), {"_discover": "1"})) == [words]
     gone.refresh_from_db()
     assert gone.vanished_at is not None
     response = admin_client.post("/admin/upstreams/upstream/", {"action": "discover", "_selected_action": [str(row.pk)]})
-    assert told(response) == ["u: 0 new models, 0 routes marked as vanished, 0 back."]
+    assert told(response) == ["u: nothing new."]
 
 
 def test_the_connection_can_be_tested(admin_client, upstream):
@@ -263,6 +266,20 @@ def test_nobody_brings_back_the_key_of_another_upstream(admin_client):
     assert told(admin_client.post(f"/admin/upstreams/upstream/{row.pk}/change/", {"_deed": f"back {key.pk}"})) == []
     key.refresh_from_db()
     assert key.disabled_reason == "refused"
+
+
+@pytest.mark.parametrize(
+    ("preset", "field", "words"),
+    [
+        ("azure-openai", "base_url", "Give https://{resource}.openai.azure.com/openai/v1, with your resource's name."),
+        ("bedrock", "region", "Give a region, for example us-east-1."),
+    ],
+)
+def test_what_a_well_known_endpoint_lacks_is_asked_for(admin_client, preset, field, words):
+    given = {**UPSTREAM, "preset": preset, "base_url": "", **rows("credentials")}
+    response = admin_client.post("/admin/upstreams/upstream/add/", given)
+    assert errors(response) == {field: [words]}
+    assert PRESETS[preset].base_url in html.unescape(response.content.decode())
 
 
 def test_after_a_new_upstream_come_its_models(admin_client):
@@ -315,7 +332,8 @@ def test_extra_headers_are_lines(admin_client):
             '{"x": 1',
             'This is not JSON (line 1, column 8). Names and texts stand in double quotes, for example {"name": "value"}.',
         ),
-        ("base_url", "", "An upstream needs a base URL; Bedrock alone does with a region."),
+        ("base_url", "", "An upstream needs a base URL."),
+        ("base_url", "https://{resource}.x/v1", "Give https://{resource}.x/v1, with your resource's name."),
     ],
 )
 def test_what_is_wrong_stands_at_its_field(admin_client, field, typed, words):
@@ -342,7 +360,7 @@ def test_rows_are_switched_off_and_on_together(admin_client, path):
         assert (row.is_active, row.history.first().is_active) == (state, state)
 
 
-@pytest.mark.parametrize(("path", "queries"), [("upstream", 6), ("model", 10), ("route", 6), ("upstreamcredential", 6)])
+@pytest.mark.parametrize(("path", "queries"), [("upstream", 7), ("model", 11), ("route", 7), ("upstreamcredential", 7)])
 def test_lists_take_the_same_queries_for_any_number_of_rows(admin_client, django_assert_num_queries, path, queries):
     for names in (("a",), ("b", "c")):
         for name in names:
@@ -394,6 +412,36 @@ def test_the_list_of_upstreams_shows_an_open_circuit_breaker(admin_client):
     known.upstream_answered(str(row.pk))
     page = admin_client.get("/admin/upstreams/upstream/").content.decode()
     assert ("breaker open" in page, "untried" in page) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("page", "way"),
+    [
+        ("", ["Upstreams"]),
+        ("add/", ["Upstreams", "Add upstream"]),
+        ("{}/change/", ["Upstreams", "my upstream"]),
+        ("{}/history/", ["Upstreams", "my upstream"]),
+    ],
+)
+def test_pages_say_where_they_are(admin_client, page, way):
+    row = add("my upstream")
+    head = re.search(r"<h1.*?</h1>", admin_client.get(f"/admin/upstreams/upstream/{page.format(row.pk)}").content.decode(), re.DOTALL)
+    text = re.sub(r"<[^>]*>", "\n", head[0].replace("chevron_right", ""))
+    assert [line.strip() for line in text.splitlines() if line.strip()] == way
+
+
+def test_a_history_says_what_was_changed_and_by_whom(admin_client):
+    row = add("old")
+    row.name = "new"
+    row.save()
+    page = admin_client.get(f"/admin/upstreams/upstream/{row.pk}/history/").content.decode()
+    assert [text for text in ("old → new", "a script", "Change reason", "None") if text in page] == ["old → new", "a script"]
+
+
+def test_a_page_that_is_not_there_looks_like_the_others(admin_client, client):
+    response = admin_client.get("/admin/nothing/here/")
+    assert (response.status_code, "There is no such page" in response.content.decode()) == (404, True)
+    assert "There is no such page" not in client.get("/nothing").content.decode()
 
 
 def test_models_are_filtered_by_what_they_have(admin_client):

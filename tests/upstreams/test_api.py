@@ -98,6 +98,15 @@ def test_several_are_deleted_at_once(script):
     assert script.ask("POST", "/upstreams/bulk-delete", {"ids": ["x"]}).refusal == (400, "invalid_request", "Invalid ID: x")
 
 
+def test_a_name_that_is_taken_and_a_word_that_is_not_known(script):
+    script.made("/upstreams", name="a", base_url="http://x")
+    again = script.ask("POST", "/upstreams", {"name": "a", "base_url": "http://x"})
+    assert again.refusal == (409, "conflict", "An upstream of this name exists already.")
+    unknown = script.ask("POST", "/models", {"name": "m", "strategy": "fast"})
+    words = "strategy: 'fast' is not one of priority, weighted, latency, cost, round_robin."
+    assert unknown.refusal == (400, "invalid_request", words)
+
+
 @pytest.mark.parametrize(
     ("fields", "refusal"),
     [

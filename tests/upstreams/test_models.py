@@ -42,9 +42,8 @@ def test_addresses_that_hold_more_than_an_address(base_url):
 
 
 def test_only_bedrock_finds_its_address_by_itself():
-    needs_one = {"base_url": ["An upstream needs a base URL; Bedrock alone does with a region."]}
-    assert problems(upstream(base_url="")) == needs_one
-    assert problems(upstream(base_url="", dialect="bedrock")) == needs_one
+    assert problems(upstream(base_url="")) == {"base_url": ["An upstream needs a base URL."]}
+    assert problems(upstream(base_url="", dialect="bedrock")) == {"region": ["Give a region, for example us-east-1."]}
     assert problems(upstream(base_url="", dialect="bedrock", region="eu-central-1")) == {}
 
 
@@ -82,7 +81,7 @@ def test_good_values_are_taken_and_times_may_be_fractions():
     )
     assert problems(row) == {}
     row.save()
-    assert problems(upstream()) == {"name": ["Upstream with this Name already exists."]}
+    assert problems(upstream()) == {"name": ["An upstream of this name exists already."]}
 
 
 @pytest.mark.parametrize("prefix", ["", "/team", "/team-a/openai", "/vision", "/versions"])

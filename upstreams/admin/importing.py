@@ -20,7 +20,7 @@ def page(request: HttpRequest, row: Upstream, *, frame: dict[str, Any], models_u
     try:
         listed = discovery.list_models(row)
     except discovery.DiscoveryFailed as problem:
-        messages.error(request, f"{row.name}: {problem}")
+        messages.error(request, failed(row, problem))
         return redirect("admin:upstreams_upstream_change", row.pk)
     found = offers.of(row, listed)
     form = ImportForm(
@@ -38,7 +38,14 @@ def page(request: HttpRequest, row: Upstream, *, frame: dict[str, Any], models_u
 def _take_up(request: HttpRequest, row: Upstream, found: offers.Offers, chosen: dict[str, Any]) -> None:
     done = discovery.import_models(row, [model for model in found.new if model.name in chosen["names"]])
     joined = offers.join(row, [join for join in found.joins if join.value in chosen["joins"]], as_fallback=chosen["place"] == "behind")
-    messages.success(request, f"{counted(len(done.created), 'model')} imported, {counted(len(joined), 'route')} added.")
+    deeds = ((len(done.created), "model", "imported"), (len(joined), "route", "added"))
+    words = ", ".join(f"{counted(number, noun)} {deed}" for number, noun, deed in deeds if number)
+    messages.success(request, f"{words or 'Nothing was imported'}.")
+
+
+def failed(row: Upstream, problem: discovery.DiscoveryFailed) -> str:
+    """That an upstream did not list its models; in the words of a test where there was no connection."""
+    return f"{row.name}: {f'Connection failed: {problem.__cause__}' if problem.stage == 'connection' else problem}"
 
 
 def _described(model: discovery.Listed) -> str:

@@ -210,7 +210,8 @@ def tell_discovery(request: HttpRequest, row: Upstream) -> None:
     try:
         done = discovery.discover(row)
     except discovery.DiscoveryFailed as problem:
-        messages.error(request, f"{row.name}: {problem}")
+        messages.error(request, importing.failed(row, problem))
         return
-    words = f"{counted(done['created'], 'new model')}, {counted(done['vanished'], 'route')} marked as vanished, {done['returned']} back"
-    messages.success(request, f"{row.name}: {words}.")
+    deeds = (("created", "new model", ""), ("vanished", "route", " marked as vanished"), ("returned", "route", " back"))
+    words = ", ".join(counted(done[name], noun) + deed for name, noun, deed in deeds if done[name])
+    messages.success(request, f"{row.name}: {words or 'nothing new'}.")
