@@ -17,9 +17,16 @@ def main() -> None:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError
 
     try:
         execute_from_command_line(sys.argv)
+    except ConfigurationError as error:  # of what only the start finds out
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+    except OperationalError as error:
+        print(f"The database cannot be used: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1) from None
     except KeyboardInterrupt:  # while `serve` runs, Ctrl-C is its own affair; this one came before, or in another command
         print("stopped by Ctrl-C", file=sys.stderr)
         raise SystemExit(130) from None

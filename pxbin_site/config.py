@@ -56,6 +56,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     encryption_keys_old: tuple[str, ...] = ()
     management_bootstrap_key: str = ""
     seal_key: bytes = b""
+    # Those made in this process, because nothing is set and nothing kept: `serve` writes them down.
+    new_secrets: dict[str, str] = {}
 
     # What a request may cost in bytes and seconds.
     max_body_bytes: int = 32 * 1024 * 1024

@@ -6,15 +6,20 @@ Everything here may run again at every start: what is there stays as it is, and 
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fcntl import LOCK_EX, flock
+from fcntl import LOCK_EX, LOCK_NB, flock
+from typing import TextIO
 
 from django.contrib.auth import get_user_model
+from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.migrations.recorder import MigrationRecorder
 
 from accounts import keys
+from accounts.management.base import is_set_up, reach
 from accounts.models import ApiKey, ManagementKey
 from billing.models import Price
-from pxbin_site.config import Config
+from pxbin_site import secretfile
+from pxbin_site.config import Config, ConfigurationError, env_name
 from pxbin_site.providers import PROVIDERS, Provider
 from upstreams import credentials, vault
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
@@ -29,19 +34,60 @@ ADVISORY_LOCK = 0x70786269  # "pxbi": any number that other programs do not use 
 
 @contextmanager
 def alone(config: Config) -> Iterator[None]:
-    """Let one process at a time migrate and set up: across machines where they share PostgreSQL, else on this one."""
-    if connection.vendor == "postgresql":
+    """Let one process at a time migrate and set up: on this machine, and across machines where they share PostgreSQL.
+
+    Raises ConfigurationError when the data directory cannot be written to, OperationalError when the database is away.
+    """
+    with _opened(config, "start.lock") as file:
+        flock(file, LOCK_EX)
+        reach()
+        if connection.vendor != "postgresql":
+            yield
+            return
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
             try:
                 yield
             finally:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
-    else:
+
+
+@contextmanager
+def sole(config: Config) -> Iterator[bool]:
+    """Hold the data directory as long as this gateway runs; tells whether no other one has it."""
+    with _opened(config, "gateway.lock") as file:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+            is_sole = True
+        except BlockingIOError:
+            is_sole = False
+        yield is_sole
+
+
+def _opened(config: Config, name: str) -> TextIO:
+    """A file to lock. These are the first things that a start writes, and so show whether the data directory can be written to."""
+    try:
         config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (config.data_dir / "start.lock").open("w") as file:
-            flock(file, LOCK_EX)
-            yield
+        return (config.data_dir / name).open("w")
+    except OSError as error:
+        raise ConfigurationError([f"{env_name('data_dir')}: {config.data_dir} cannot be written to ({error.strerror})"]) from error
+
+
+def keep_secrets(config: Config) -> None:
+    """Write the new secrets of a first start, unless keys are stored already that they cannot open: raises vault.WrongKey."""
+    if config.new_secrets:
+        if is_set_up():
+            credentials.check_vault()
+        secretfile.keep(config)
+
+
+def migrate() -> list[str]:
+    """Bring the database up to date; says how much there was to do where it was in use before."""
+    recorder = MigrationRecorder(connection)
+    before = len(recorder.applied_migrations())
+    call_command("migrate", interactive=False, verbosity=0)
+    applied = len(recorder.applied_migrations()) - before
+    return [f"the database was brought up to date (migrations applied: {applied})"] if before and applied else []
 
 
 @transaction.atomic
@@ -103,7 +149,7 @@ def _provider(provider: Provider, secret: str) -> list[str]:
 
 def _renew(provider: Provider, secret: str) -> None:
     for credential in UpstreamCredential.objects.filter(upstream__name=provider.name, name=provider.variable):
-        if vault.decrypt(credential.secret_encrypted) != secret:
+        if not credential.secret_encrypted or vault.decrypt(credential.secret_encrypted) != secret:
             credentials.set_secret(credential, secret)
             credential.is_active = True
             credential.save()

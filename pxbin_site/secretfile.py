@@ -10,18 +10,28 @@ from pathlib import Path
 
 import msgspec
 
-from pxbin_site.config import Config, ConfigurationError, env_name
+from pxbin_site.config import Config, ConfigurationError
 
 FILE_NAME = "secrets.json"
 NAMES = ("secret_key", "encryption_key")
 
 
 def complete(config: Config) -> Config:
-    """Fill the empty secrets of a configuration from the file, making the file first if there is none."""
+    """Fill the empty secrets of a configuration from the file; without a file, with new ones that :func:`keep` may write."""
     missing = [name for name in NAMES if not getattr(config, name)]
-    kept = _read_or_make(config.data_dir / FILE_NAME) if missing else {}
-    filled = msgspec.structs.replace(config, **{name: kept[name] for name in missing})
+    path = config.data_dir / FILE_NAME
+    made = {name: secrets.token_urlsafe(48) for name in NAMES} if missing and not path.exists() else {}
+    kept = made or (_read(path) if missing else {})
+    filled = msgspec.structs.replace(config, new_secrets=made, **{name: kept[name] for name in missing})
     return msgspec.structs.replace(filled, seal_key=_derive(filled.secret_key, "reasoning carrier"))
+
+
+def keep(config: Config) -> None:
+    """Write new secrets into the file. Raises ConfigurationError where another process has been first, with others."""
+    path = config.data_dir / FILE_NAME
+    _make(path, config.new_secrets)
+    if _read(path) != config.new_secrets:
+        raise ConfigurationError([f"{path}: another gateway has just been set up here; start this one again"])
 
 
 def _derive(secret: str, purpose: str) -> bytes:
@@ -29,12 +39,7 @@ def _derive(secret: str, purpose: str) -> bytes:
     return hmac.digest(secret.encode(), f"pxbin {purpose}".encode(), hashlib.sha256)
 
 
-def _read_or_make(path: Path) -> dict[str, str]:
-    try:
-        if not path.exists():
-            _make(path)
-    except OSError as error:
-        raise ConfigurationError([f"{env_name('data_dir')}: {path.parent} cannot be written to ({error.strerror})"]) from error
+def _read(path: Path) -> dict[str, str]:
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         return {name: kept[name] for name in NAMES}
@@ -42,10 +47,9 @@ def _read_or_make(path: Path) -> dict[str, str]:
         raise ConfigurationError([f"{path}: the secrets cannot be read ({type(error).__name__}); restore the file"]) from error
 
 
-def _make(path: Path) -> None:
-    """Write new secrets. Of several processes that start at once, the first one's file stays."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    content = json.dumps({name: secrets.token_urlsafe(48) for name in NAMES}, indent=2) + "\n"
+def _make(path: Path, made: dict[str, str]) -> None:
+    """Of several processes that write at once, the first one's file stays."""
+    content = json.dumps(made, indent=2) + "\n"
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".secrets-")  # made with mode 0600
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

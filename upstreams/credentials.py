@@ -19,6 +19,7 @@ OWN_HEADERS: Mapping[str, tuple[str, str]] = {
     "passthrough": ("authorization", "Bearer"),
 }
 """Each dialect's header for a credential and the word before it. Bedrock: a bearer key; SigV4 is signed request by request."""
+FORGOTTEN = "Its key could no longer be decrypted and was removed: enter a new one."
 used = LastUse(UpstreamCredential)
 """Which keys requests were sent with."""
 answered = LastUse(Upstream, "answered_at")
@@ -64,17 +65,28 @@ def set_secret(credential: UpstreamCredential, secret: str) -> None:
     credential.recovered_at = timezone.now()
 
 
-def check_vault() -> None:
-    """Refuse to start with a wrong key: raises :class:`~upstreams.vault.WrongKey` that lists every credential it cannot open."""
-    problems = []
+def unreadable() -> dict[str, str]:
+    """A sentence for each stored form that does not open with the passphrases of this process."""
+    problems = {}
     rows = UpstreamCredential.objects.exclude(secret_encrypted="").order_by("upstream__name", "priority", "created_at")
     for upstream, name, stored in rows.values_list("upstream__name", "name", "secret_encrypted"):
         try:
             vault.decrypt(stored)
         except vault.VaultError as error:
-            problems.append(f"credential {name or '(unnamed)'} of upstream {upstream}: {error}")
-    if problems:
-        raise vault.WrongKey(problems)
+            problems[stored] = f"credential {name or '(unnamed)'} of upstream {upstream}: {error}"
+    return problems
+
+
+def check_vault() -> None:
+    """Refuse to start with a wrong key: raises :class:`~upstreams.vault.WrongKey` that lists every credential it cannot open."""
+    if problems := unreadable():
+        raise vault.WrongKey(list(problems.values()))
+
+
+def forget(stored: Iterable[str]) -> int:
+    """Empty the credentials with these stored forms, and disable them; they wait for a new key. Returns how many there were."""
+    rows = UpstreamCredential.objects.filter(secret_encrypted__in=list(stored))
+    return rows.update(secret_encrypted="", disabled_reason=FORGOTTEN)
 
 
 def rotate() -> int:

@@ -1,11 +1,17 @@
+import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from accounts import keys
 from accounts.models import ApiKey, ManagementKey
+from tests.support.gateway import ROOT, clean_environment
+from tests.support.settings import with_config
 
 pytestmark = pytest.mark.django_db
 
@@ -37,8 +43,46 @@ def test_management_keys(options, permissions):
     assert (row, row.permissions) == (ManagementKey.objects.get(), permissions)
 
 
-@pytest.mark.parametrize("options", [("--rate-limit", "0"), ("--expires-at", "tomorrow"), ("--expires-at", "2027-13-45T00:00:00Z")])
-def test_bad_options_make_no_key(options):
-    with pytest.raises(CommandError):
-        printed("laptop", *options)
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("laptop", "--rate-limit", "0"), "argument --rate-limit: must be a whole number, 1 or more, not '0'"),
+        (("laptop", "--token-limit=-3"), "argument --token-limit: must be a whole number, 1 or more, not '-3'"),
+        (("laptop", "--concurrency-limit", "many"), "argument --concurrency-limit: must be a whole number, 1 or more, not 'many'"),
+        (("laptop", "--expires-at", "tomorrow"), "must be a date and time such as 2027-01-31T00:00:00Z, not 'tomorrow'"),
+        (("laptop", "--expires-at", "2027-13-45T00:00:00Z"), "must be a date and time such as 2027-01-31T00:00:00Z"),
+        (("laptop", "--expires-at", "2020-01-31T00:00:00Z"), "argument --expires-at: must be a moment to come"),
+        ((" ",), "argument name: must not be empty"),
+        (("laptop", "--read-only"), "--read-only: only for keys of the management API, with --management"),
+        (("script", "--management", "--rate-limit", "1", "--model", "a"), "--rate-limit, --model: only for keys of clients"),
+    ],
+)
+def test_what_makes_no_sense_makes_no_key(arguments, sentence):
+    with pytest.raises(CommandError, match=re.escape(sentence)):
+        printed(*arguments)
     assert not ApiKey.objects.exists()
+    assert not ManagementKey.objects.exists()
+
+
+@pytest.mark.parametrize("words", ["create_key x", "sync_prices", "flush_journal", "discover_models", "rotate_encryption_key", "work"])
+def test_our_commands_say_where_no_gateway_is_and_write_nothing(tmp_path, monkeypatch, words):
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(tmp_path / "data" / "pxbin.sqlite3"))
+    with with_config(data_dir=tmp_path / "data"), pytest.raises(CommandError) as caught:
+        call_command(*words.split())
+    assert str(caught.value) == f"There is no gateway in {tmp_path}/data yet; start it once, or set PXBIN_DATA_DIR"
+    assert caught.value.returncode == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_of_its_own_writes_nothing_either(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), "create_key", "x"],
+        env=clean_environment(PXBIN_DATA_DIR=str(tmp_path / "data")),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = f"CommandError: There is no gateway in {tmp_path}/data yet; start it once, or set PXBIN_DATA_DIR\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+    assert list(tmp_path.iterdir()) == []

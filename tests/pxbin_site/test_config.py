@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pxbin_site import config, secretfile
+from pxbin_site import config, firstrun
 from pxbin_site.config import Config, ConfigurationError
 from pxbin_site.providers import PROVIDERS
 
@@ -172,7 +172,7 @@ def test_variables_that_are_no_settings_are_named(tmp_path):
 
 
 def test_every_setting_has_a_reader_and_every_reader_a_setting():
-    derived = {"seal_key", "provider_keys", "unknown_variables"}
+    derived = {"seal_key", "new_secrets", "provider_keys", "unknown_variables"}
     assert set(config.READERS) == set(Config.__struct_fields__) - derived
 
 
@@ -262,6 +262,6 @@ def test_what_can_work_is_taken(tmp_path, name, value):
 
 def test_a_data_directory_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "data").write_text("a file")
-    with pytest.raises(ConfigurationError) as caught:
-        secretfile.complete(load(tmp_path))
+    with pytest.raises(ConfigurationError) as caught, firstrun.alone(load(tmp_path)):
+        pass
     assert caught.value.problems == [f"PXBIN_DATA_DIR: {tmp_path / 'data'} cannot be written to (File exists)"]

@@ -4,10 +4,11 @@ import contextlib
 
 import psycopg
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
 
+from accounts.management import base
 from pxbin_site.config import Config
 from pxbin_site.databases import database
 
@@ -88,6 +89,16 @@ def test_the_first_of_several_hosts_may_be_down(tmp_path, postgres_url):
     url = f"postgresql://postgres@/{name}?host=/nowhere,{folder}&port={port},{port}&target_session_attrs=read-write"
     with connected(database(Config(data_dir=tmp_path, database_url=url))) as connection:
         assert asked(connection, "SELECT current_database()") == name
+
+
+def test_what_keeps_postgresql_from_answering_is_said_as_it_is(tmp_path, postgres_url, monkeypatch):
+    with psycopg.connect(postgres_url) as direct:
+        here = f"/{direct.info.dbname}"
+    elsewhere = postgres_url.replace(here, "/no_such_database", 1)
+    with connected(database(Config(data_dir=tmp_path, database_url=elsewhere))) as connection:
+        monkeypatch.setattr(base, "connection", connection)
+        with pytest.raises(OperationalError, match='database "no_such_database" does not exist'):
+            base.reach()
 
 
 @pytest.mark.parametrize("schema", ["public", "gateway"])

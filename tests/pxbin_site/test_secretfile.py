@@ -4,6 +4,7 @@ import json
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 
 from pxbin_site import secretfile
@@ -11,14 +12,30 @@ from pxbin_site.config import Config, ConfigurationError
 
 
 def test_the_first_run_makes_secrets_and_the_next_finds_them(tmp_path):
-    config = Config(data_dir=tmp_path / "new" / "data")
-    first, second = secretfile.complete(config), secretfile.complete(config)
-    assert first == second
+    config = Config(data_dir=tmp_path)
+    first = secretfile.complete(config)
+    secretfile.keep(first)
+    second = secretfile.complete(config)
+    assert (first.new_secrets["secret_key"], second.new_secrets) == (first.secret_key, {})
+    assert second == msgspec.structs.replace(first, new_secrets={})
     assert len({first.secret_key, first.encryption_key}) == 2
     assert min(len(first.secret_key), len(first.encryption_key), len(first.seal_key)) >= 32
     file = config.data_dir / "secrets.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in config.data_dir.iterdir()] == ["secrets.json"]
+
+
+def test_new_secrets_are_written_when_somebody_says_so(tmp_path):
+    config = Config(data_dir=tmp_path / "data")
+    assert secretfile.complete(config).secret_key != secretfile.complete(config).secret_key
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_secret_that_is_set_is_not_written_down(tmp_path):
+    completed = secretfile.complete(Config(data_dir=tmp_path, encryption_key="0123456789abcdef"))
+    secretfile.keep(completed)
+    assert completed.encryption_key == "0123456789abcdef"
+    assert "0123456789abcdef" not in (tmp_path / "secrets.json").read_text()
 
 
 def test_two_installations_have_different_secrets(tmp_path):
@@ -42,10 +59,21 @@ def test_machines_with_the_same_secret_key_read_each_others_seals(tmp_path):
     assert here.seal_key == there.seal_key
 
 
-def test_processes_that_start_at_once_agree(tmp_path):
+def told(completed):
+    """What a process hears that wants to keep its secrets."""
+    try:
+        secretfile.keep(completed)
+    except ConfigurationError as error:
+        return error.problems
+    return completed.secret_key
+
+
+def test_of_processes_that_start_at_once_all_but_one_are_told(tmp_path):
+    config = Config(data_dir=tmp_path)
     with ThreadPoolExecutor(16) as pool:
-        completed = list(pool.map(lambda _: secretfile.complete(Config(data_dir=tmp_path / "data")), range(64)))
-    assert len({each.secret_key for each in completed}) == 1
+        heard = list(pool.map(told, [secretfile.complete(config) for _ in range(16)]))
+    sentence = f"{tmp_path}/secrets.json: another gateway has just been set up here; start this one again"
+    assert [each for each in heard if each != [sentence]] == [secretfile.complete(config).secret_key]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", json.dumps({"secret_key": "x"})])

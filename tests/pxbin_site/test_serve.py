@@ -13,7 +13,12 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 
+from pxbin_site import firstrun
+from pxbin_site.config import Config
 from tests.support.gateway import ROOT, Gateway, clean_environment, failed_start
 
 HELLO = {"model": "echo", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]}
@@ -45,6 +50,7 @@ def test_the_first_start_prints_what_is_needed_once(gateway):
     assert len(set(re.findall(r"pxb_[0-9a-f]{40}", gateway.output))) == 1
     assert len(re.findall(r"pxm_[0-9a-f]{40}", gateway.output)) == 1
     assert f"curl {gateway.url}/v1/messages" in gateway.output
+    assert "brought up to date" not in gateway.output
 
 
 def test_the_curls_of_the_readme_work(gateway):
@@ -134,26 +140,63 @@ def test_bad_settings_are_all_named_and_nothing_starts(tmp_path):
     assert not (tmp_path / "data").exists()
 
 
-def test_another_encryption_key_than_the_stored_credentials_need_is_refused():
+def test_without_the_key_of_the_stored_credentials_it_refuses_writes_nothing_and_tells_the_ways_out():
     with Gateway.started(OPENAI_API_KEY="sk-stored") as gateway:
         gateway.stop()
-        status, said = failed_start(gateway.data_dir, PXBIN_ENCRYPTION_KEY="quite another passphrase")
-        assert status == 1
-        assert "PXBIN_ENCRYPTION_KEY" in said
-        assert "OPENAI_API_KEY of upstream openai" in said
-        assert "Traceback" not in said
-        gateway.restart()
+        secrets = gateway.data_dir / "secrets.json"
+        secrets.rename(gateway.data_dir / "elsewhere")
+        for variables in ({}, {"PXBIN_ENCRYPTION_KEY": "quite another passphrase"}):
+            status, said = failed_start(gateway.data_dir, **variables)
+            assert status == 1
+            assert "OPENAI_API_KEY of upstream openai" in said
+            assert f"back into {gateway.data_dir}, or set PXBIN_ENCRYPTION_KEY" in said
+            assert "manage.py rotate_encryption_key --forget" in said
+            assert "Traceback" not in said
+            assert not secrets.exists()
+        words = [sys.executable, str(ROOT / "manage.py"), "rotate_encryption_key", "--forget", "--yes"]
+        subprocess.run(words, env=clean_environment(PXBIN_DATA_DIR=str(gateway.data_dir)), capture_output=True, check=True)
+        assert not secrets.exists()
+        gateway.restart()  # the variable is still set, so its key is stored again
+        [row] = [row for row in gateway.api("GET", "/credentials") if row["name"] == "OPENAI_API_KEY"]
+        assert (row["disabled_reason"], row["is_active"]) == (None, True)
+        assert secrets.exists()
 
 
 def test_an_address_in_use_is_said_in_a_sentence(gateway, tmp_path):
     status, said = failed_start(tmp_path, PXBIN_LISTEN_ADDR=f"127.0.0.1:{gateway.port}")
-    assert (status, said) == (1, f"CommandError: Cannot listen on 127.0.0.1:{gateway.port}: Address already in use\n")
+    why = "Address already in use; PXBIN_LISTEN_ADDR=127.0.0.1:8081 chooses another"
+    assert (status, said) == (1, f"CommandError: Cannot listen on 127.0.0.1:{gateway.port}: {why}\n")
+
+
+@pytest.mark.django_db
+def test_an_upgrade_says_how_many_migrations_it_brought(monkeypatch):
+    assert firstrun.migrate() == []
+    recorder = MigrationRecorder(connection)
+    monkeypatch.setattr(firstrun, "call_command", lambda *_, **__: [recorder.record_applied("billing", name) for name in ("0998", "0999")])
+    assert firstrun.migrate() == ["the database was brought up to date (migrations applied: 2)"]
+
+
+@pytest.mark.parametrize("port", ["70000", "-5", "http"])
+def test_what_is_no_port_is_refused(port):
+    with pytest.raises(CommandError, match=f"argument --port: must be a whole number from 0 to 65535, not '{port}'"):
+        call_command("serve", f"--port={port}")
+
+
+def test_a_second_gateway_on_the_same_data_directory_is_warned(gateway, tmp_path):
+    config = Config(data_dir=tmp_path)
+    with firstrun.sole(config) as first, firstrun.sole(config) as second:
+        assert (first, second) == (True, False)
+    with firstrun.sole(config) as third:
+        assert third
+    with firstrun.sole(Config(data_dir=gateway.data_dir)) as beside:
+        assert not beside
 
 
 def test_a_database_that_is_away_is_said_in_a_sentence(tmp_path):
     status, said = failed_start(tmp_path, PXBIN_DATABASE_URL="postgresql://nobody:secret-word@127.0.0.1:1/none")
     assert status == 1
     assert said.splitlines()[-1].startswith("CommandError: The database cannot be used: ")
+    assert "Connection refused" in said
     assert "secret-word" not in said
 
 
@@ -170,7 +213,7 @@ def test_a_signal_lets_running_streams_end_and_their_rows_be_written(signal):
         said = gateway.wait()
         assert gateway.process.returncode == 0
         assert said.splitlines()[-2:] == [
-            "pxbin is stopping: no new requests, 1 running answers have 15 s to end (a second signal cuts them)",
+            "pxbin is stopping: no new requests, 1 running answer has 15 s to end (a second signal cuts them)",
             "pxbin has stopped",
         ]
         with pytest.raises(httpx.ConnectError):

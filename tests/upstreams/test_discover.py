@@ -66,6 +66,16 @@ def test_the_command_asks_those_that_are_named(upstream, provider):
         call_command("discover_models", "nobody")
 
 
+def test_the_command_fails_where_an_upstream_failed_and_asks_the_others_all_the_same(upstream, second_upstream, provider):
+    Upstream.objects.create(name="a sick one", base_url=second_upstream.url)
+    upstream.otherwise(listing("a"))
+    out, err = StringIO(), StringIO()
+    with pytest.raises(CommandError, match="No models from a sick one"):
+        call_command("discover_models", stdout=out, stderr=err)
+    assert out.getvalue() == "provider: 1 new, 0 vanished, 0 returned\n"
+    assert err.getvalue().startswith("a sick one: ")
+
+
 def test_beat_rings_what_has_an_interval():
     assert beat.schedule(health_check_seconds=0, discover_seconds=0) == {}
     assert list(beat.schedule(health_check_seconds=300, discover_seconds=0)) == ["upstreams.health_check"]

@@ -30,7 +30,7 @@ class Condition(NamedTuple):
 def of_key(row: UpstreamCredential, known: Standing) -> Condition:
     """How a credential is. What this process has seen counts besides what the database says."""
     if not row.secret_encrypted:
-        return Condition("missing", "No key is stored.")
+        return Condition("missing", row.disabled_reason or "No key is stored.")
     if not row.is_active:
         return Condition("off", "Switched off by hand.")
     if row.disabled_reason:

@@ -1,40 +1,53 @@
 """`manage.py create_key NAME`: make a key and print it, once."""
 
+from argparse import ArgumentTypeError
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from django.utils.timezone import is_naive, make_aware
 
 from accounts import keys
+from accounts.management.base import GatewayCommand
 
-LIMITS = ("rate_limit", "token_limit", "concurrency_limit")
+OF_CLIENTS = {
+    "--rate-limit": "rate_limit",
+    "--token-limit": "token_limit",
+    "--concurrency-limit": "concurrency_limit",
+    "--model": "allowed_models",
+}
+"""Options that keys of the management API have no use for, and their fields."""
 
 
-class Command(BaseCommand):
+class Command(GatewayCommand):
     """Make a key for a client or for a script."""
 
     help = "Make a key and print it. It is printed once and stored as a hash only."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """What the key may do."""
-        parser.add_argument("name", help="who or what will use the key")
+        parser.add_argument("name", type=_name, help="who or what will use the key")
         parser.add_argument("--management", action="store_true", help="a pxm_ key for the management API instead of a pxb_ key")
         parser.add_argument("--read-only", action="store_true", help="with --management: may read but not write")
-        parser.add_argument("--rate-limit", type=int, help="requests per minute")
-        parser.add_argument("--token-limit", type=int, help="tokens per minute")
-        parser.add_argument("--concurrency-limit", type=int, help="requests at once")
-        parser.add_argument("--model", action="append", dest="models", help="a model that the key may use, * allowed; repeatable")
-        parser.add_argument("--expires-at", help="from then on the key is refused, for example 2027-01-31T00:00:00Z")
+        parser.add_argument("--rate-limit", type=_limit, help="requests per minute")
+        parser.add_argument("--token-limit", type=_limit, help="tokens per minute")
+        parser.add_argument("--concurrency-limit", type=_limit, help="requests at once")
+        parser.add_argument("--model", action="append", dest="allowed_models", help="a model that the key may use, * allowed; repeatable")
+        parser.add_argument("--expires-at", type=_later, help="from then on the key is refused, for example 2027-01-31T00:00:00Z")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Make it and print it."""
-        fields: dict[str, Any] = {"name": options["name"], "expires_at": _moment(options["expires_at"])}
+        fields = {"name": options["name"], "expires_at": options["expires_at"]}
         if options["management"]:
+            if useless := [option for option, field in OF_CLIENTS.items() if options[field] is not None]:
+                raise CommandError(f"{', '.join(useless)}: only for keys of clients, without --management")
             fields["permissions"] = ["read"] if options["read_only"] else ["read", "write"]
         else:
-            fields |= {limit: options[limit] for limit in LIMITS} | {"allowed_models": options["models"]}
+            if options["read_only"]:
+                raise CommandError("--read-only: only for keys of the management API, with --management")
+            fields |= {field: options[field] for field in OF_CLIENTS.values()}
         try:
             plaintext, _ = keys.issue("management" if options["management"] else "llm", **fields)
         except ValidationError as error:
@@ -42,13 +55,28 @@ class Command(BaseCommand):
         self.stdout.write(plaintext)
 
 
-def _moment(text: str | None) -> Any:
-    if text is None:
-        return None
+def _name(text: str) -> str:
+    if not text.strip():
+        raise ArgumentTypeError("must not be empty")
+    return text.strip()
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise ArgumentTypeError(f"must be a whole number, 1 or more, not {text!r}")
+    return int(text)
+
+
+def _later(text: str) -> datetime:
+    """A moment that is still to come; UTC where it names no zone."""
     try:
         moment = parse_datetime(text)
     except ValueError:
         moment = None
     if moment is None:
-        raise CommandError(f"{text} is not a date and time such as 2027-01-31T00:00:00Z")
-    return make_aware(moment) if is_naive(moment) else moment
+        raise ArgumentTypeError(f"must be a date and time such as 2027-01-31T00:00:00Z, not {text!r}")
+    if timezone.is_naive(moment):
+        moment = timezone.make_aware(moment)
+    if moment <= timezone.now():
+        raise ArgumentTypeError(f"must be a moment to come, not {text!r}")
+    return moment

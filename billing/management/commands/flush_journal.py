@@ -3,13 +3,14 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 
+from accounts.management.base import GatewayCommand
 from billing import journal, writer
 
 
-class Command(BaseCommand):
+class Command(GatewayCommand):
     """Write the spool into the log, those segments included whose process was killed."""
 
     help = "Write the complete segments of the journal, and those of killed processes, into the log."

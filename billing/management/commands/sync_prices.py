@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.management.base import GatewayCommand
 from billing import price_sources, price_sync
 
 
-class Command(BaseCommand):
+class Command(GatewayCommand):
     """Fill the price book. Prices that were entered by hand stay."""
 
     help = "Give every model the prices that the bundled data know, and, for the others, those of a LiteLLM price file."

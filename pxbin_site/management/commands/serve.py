@@ -7,14 +7,13 @@ import socket
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from pxbin_site import firstrun
 from pxbin_site.background import Child
 from pxbin_site.checks import TAG
-from pxbin_site.config import LOG_LEVELS, Config
+from pxbin_site.config import LOG_LEVELS, Config, env_name
 from pxbin_site.logs import set_level
 from upstreams import credentials, vault
 
@@ -22,7 +21,13 @@ logger = logging.getLogger("pxbin.serve")
 
 WORKER_SECONDS = 10.0
 """How long the first connections wait for the Celery process at most."""
+OTHER_ADDRESS = f"{env_name('listen_addr')}=127.0.0.1:8081 chooses another"
+LAST_PORT = 65535
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  (compared with, not listened on)
+WAYS_OUT = (
+    "Put the secrets.json that they were stored with back into {directory}, or set PXBIN_ENCRYPTION_KEY to their key. "
+    "If it is lost, `manage.py rotate_encryption_key --forget` removes them, and a start makes a new one."
+)
 CURL = """curl {url}/v1/messages -H 'x-api-key: {key}' -H 'content-type: application/json' \\
   -d '{{"model": "echo", "max_tokens": 100, "messages": [{{"role": "user", "content": "Hello"}}]}}'"""
 
@@ -37,12 +42,13 @@ class Command(BaseCommand):
         """The address may be given here instead of by PXBIN_LISTEN_ADDR."""
         parser.add_argument("start", nargs="?", choices=["start"], help=argparse.SUPPRESS)
         parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
-        parser.add_argument("--port", type=int, help="port to listen on (default 8080; 0: any free one)")
+        parser.add_argument("--port", type=_port, help="port to listen on (default 8080; 0: any free one)")
         parser.add_argument("--log-level", choices=LOG_LEVELS, help="how much to log (default info)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare, then serve."""
         config: Config = settings.PXBIN
+        self.children: list[Child] = []
         set_level(options["log_level"])
         self.passed_on = (f"--log-level={options['log_level']}",) if options["log_level"] else ()
         self.check(tags=[TAG])
@@ -52,10 +58,16 @@ class Command(BaseCommand):
         port = config.listen_port if options["port"] is None else options["port"]
         try:
             listening = server.listening_socket(host, port)
-        except (OSError, OverflowError) as error:
-            raise CommandError(f"Cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}") from error
-        with listening:
-            self.children = self._worker(config)
+        except OSError as error:
+            why = error.strerror or error
+            raise CommandError(
+                f"Cannot listen on {host}:{port}: {why}; {env_name('listen_addr')}=127.0.0.1:8081 chooses another"
+            ) from error
+        with listening, firstrun.sole(config) as is_sole:
+            if not is_sole and not config.redis_url:
+                logger.warning(
+                    "Another gateway runs in %s; each one has limits, cooldowns and circuit breakers of its own", config.data_dir
+                )
             try:
                 self._prepare(config)
                 self._serve(config, listening)
@@ -72,13 +84,15 @@ class Command(BaseCommand):
         """Bring the database up to date and tell the operator what was made."""
         try:
             with firstrun.alone(config):
-                call_command("migrate", interactive=False, verbosity=0)
+                firstrun.keep_secrets(config)
+                self.children = self._worker(config)
+                lines = firstrun.migrate()
                 credentials.check_vault()
-                lines = firstrun.set_up(config)
+                lines += firstrun.set_up(config)
         except vault.WrongKey as error:
-            raise CommandError(f"{error}\nSet PXBIN_ENCRYPTION_KEY to the key that they were stored with.") from error
+            raise CommandError(f"{error}\n{WAYS_OUT.format(directory=config.data_dir)}") from error
         except DatabaseError as error:
-            raise CommandError(f"The database cannot be used: {error}") from error
+            raise CommandError(f"The database cannot be used: {' '.join(str(error).split())}") from error
         self._say(*lines)  # now, whatever happens next: nobody can show these again
         self.new_key = next((line.rpartition(" ")[2] for line in lines if " pxb_" in line), "")
 
@@ -94,7 +108,8 @@ class Command(BaseCommand):
             self.children.insert(0, Child("web", f"--fd={descriptor}", *self.passed_on, pass_fds=(descriptor,)))
 
         def stopping(running: int) -> None:
-            some = f"{running} running answers have {config.drain_seconds:g} s to end (a second signal cuts them)"
+            who = "1 running answer has" if running == 1 else f"{running} running answers have"
+            some = f"{who} {config.drain_seconds:g} s to end (a second signal cuts them)"
             self._say(f"pxbin is stopping: no new requests, {some if running else 'nothing runs'}")
 
         run(listening, before=self._await_worker, on_listening=self._announce, on_drain=stopping)
@@ -117,3 +132,10 @@ class Command(BaseCommand):
         for line in lines:
             self.stdout.write(line)
         self.stdout.flush()
+
+
+def _port(text: str) -> int:
+    """A TCP port, or 0."""
+    if not (text.isascii() and text.isdigit() and int(text) <= LAST_PORT):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {LAST_PORT}, not {text!r}")
+    return int(text)

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from accounts.management.base import require_gateway
 from pxbin_site import background
 from pxbin_site.config import LOG_LEVELS
 from pxbin_site.logs import set_level
@@ -22,6 +23,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Work."""
+        if not options["with_parent"]:
+            require_gateway()
         from pxbin_site.worker import Worker
 
         set_level(options["log_level"])

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.management.base import GatewayCommand
 from upstreams import discovery
 from upstreams.models import Upstream
 
 
-class Command(BaseCommand):
+class Command(GatewayCommand):
     """Make models of new names, and mark the routes to names that an upstream lists no longer."""
 
     help = "List the models of upstreams: new ones are made, vanished ones are marked and never deleted."
@@ -25,10 +26,14 @@ class Command(BaseCommand):
             missing = set(options["names"]) - {row.name for row in rows}
             if missing:
                 raise CommandError(f"There is no active upstream {', '.join(sorted(missing))}")
+        failed = []
         for row in rows:
             try:
                 counts = discovery.discover(row)
             except discovery.DiscoveryFailed as failure:
                 self.stderr.write(f"{row.name}: {failure}")
+                failed.append(row.name)
                 continue
             self.stdout.write(f"{row.name}: {counts['created']} new, {counts['vanished']} vanished, {counts['returned']} returned")
+        if failed:
+            raise CommandError(f"No models from {', '.join(failed)}")

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.management.base import GatewayCommand
 from upstreams import credentials, vault
 
 
-class Command(BaseCommand):
+class Command(GatewayCommand):
     """Bring all credentials to the first passphrase of the ring."""
 
     help = (
@@ -15,10 +16,34 @@ class Command(BaseCommand):
         "restart the gateway, run this, then take the former key away."
     )
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        """What to do with credentials whose key is lost."""
+        parser.add_argument("--forget", action="store_true", help="instead, remove the keys of upstreams that can no longer be decrypted")
+        parser.add_argument("--yes", action="store_true", help="with --forget: do not ask")
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Rotate and count."""
+        if options["forget"]:
+            self._forget(sure=options["yes"])
+            return
         try:
             changed = credentials.rotate()
         except vault.VaultError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{changed} credentials encrypted anew; all are under key {vault.ring().current}.")
+
+    def _forget(self, *, sure: bool) -> None:
+        """The way out when the encryption key is lost."""
+        lost = credentials.unreadable()
+        for problem in lost.values():
+            self.stdout.write(problem)
+        if lost and not sure and not _confirmed("Remove these keys for good? [y/N] "):
+            raise CommandError("Nothing was changed")
+        self.stdout.write(f"{credentials.forget(lost)} keys removed; their credentials are disabled until a new key is entered.")
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False
