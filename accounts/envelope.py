@@ -109,7 +109,7 @@ def validated(row: models.Model) -> None:
     try:
         row.clean_fields()
     except ValidationError as problem:
-        raise Refused("invalid_request", _sentence(problem)) from None
+        raise Refused("invalid_request", _sentence(problem, row)) from None
 
 
 def _leaves(problem: ValidationError) -> list[ValidationError]:
