@@ -179,7 +179,7 @@ class Attempt(Try):
             held = self._held
             async for piece in self._pieces(pipe, answer):
                 if piece:
-                    held.append(piece)
+                    held.append(piece if pipe.failure is None else self.veiled(piece))
                 if pipe.outcome is not None:
                     self._settle(pipe)
                     ended(self)
@@ -215,7 +215,7 @@ class Attempt(Try):
         elif self.first_token_ns is None and not pipe.has_content:
             raise UpstreamFailed(pipe.failure, answered=True)
         else:
-            self.failure = pipe.failure
+            self.failure = self.veiled_failure(pipe.failure)
             self.end("failed")
 
     def _burst(self, raw: bytes, prepared: Prepared) -> bytes:

@@ -106,6 +106,7 @@ class Attempts:
 
     def failed(self, attempt: Try, error: UpstreamFailed) -> None:
         """Learn from a failure. Raises it when no other target can help."""
+        error.failure = attempt.veiled_failure(error.failure)
         target, found = attempt.target, verdict(error.failure)
         attempt.failed(error.failure)
         if self._error is None or error.failure.kind in PASSING or self._error.failure.kind not in PASSING:

@@ -63,7 +63,7 @@ async def _counted(attempt: Attempt) -> int | None:
     except UpstreamFailed:
         return None
     if answer.status in (400, 413, 422):
-        raise GatewayError(attempt.source.decode_error(answer.status, answer.headers, raw))
+        raise GatewayError(attempt.source.decode_error(answer.status, answer.headers, attempt.veiled(raw)))
     if answer.status != 200:
         return None
     try:

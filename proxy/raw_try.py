@@ -74,14 +74,14 @@ class RawTry(Try):
         async with self.opening as answer:
             self.answered(answer)
             if self._refuses(answer.status):
-                self.refusal = await answer.read()
+                self.refusal = self.veiled(await answer.read())
                 raise self.refused(OPENAI_CHAT, self.refusal)
             if order.method == "HEAD" or answer.status in (204, 304) or _is_short(answer.headers.get("content-type", "")):
                 self.is_whole = True
                 raw = b"" if order.method == "HEAD" else await answer.read()
                 self.heard.whole(raw)
                 self._finish(ended)
-                yield raw
+                yield self.veiled(raw)
                 return
             async with aclosing(self._streamed(answer, ended)) as told:
                 async for piece in told:
@@ -100,6 +100,7 @@ class RawTry(Try):
                 if has_events:
                     self.heard.feed(chunk)
                     told, held = _whole_events(held + chunk)
+                    told = self.veiled(told)
                 if told:
                     self.first_token_ns = self.first_token_ns or perf_counter_ns()
                     yield told

@@ -25,6 +25,9 @@ from upstreams import client, credentials, headers
 from upstreams.routing import Target
 from upstreams.sigv4 import signed_headers
 
+SHORTEST_SECRET = 8
+"""A shorter one stands for none, where an upstream needs no key; its letters may be those of any word."""
+
 
 class Call:
     """What all attempts of one request share. ``is_open``: the client's stream was opened before any content came."""
@@ -123,6 +126,24 @@ class Try:
             kind: Kind = "authentication" if self.status == 401 else "permission"
             return UpstreamFailed(msgspec.structs.replace(failure, kind=kind), retryable=False, answered=True)
         return UpstreamFailed(failure, answered=True)
+
+    def veiled(self, told: bytes) -> bytes:
+        """What an upstream says, without the secret that it was called with, should an error of its repeat that."""
+        target = self.target
+        if target.upstream.pass_client_credentials:
+            secrets = [value.rpartition(" ")[2] for _, value in self.call.own_credentials]
+        else:
+            secrets = [target.credential.secret] if target.credential is not None else []
+        for secret in secrets:
+            if len(secret) >= SHORTEST_SECRET:
+                told = told.replace(secret.encode(), b"***")
+        return told
+
+    def veiled_failure(self, failure: Failure) -> Failure:
+        """The same for a failure."""
+        told = msgspec.json.encode(failure)
+        veiled = self.veiled(told)
+        return failure if veiled == told else msgspec.json.decode(veiled, type=Failure)
 
     def opened_early(self) -> None:
         """The client's stream was opened before this attempt had anything to tell."""

@@ -268,3 +268,37 @@ def test_lone_surrogates_and_four_megabytes_are_no_trouble(gateway, upstream, ch
     answer = httpx.post(f"{gateway.url}/v1/messages", content=body.encode(), headers=headers, timeout=30)
     assert answer.json()["content"] == [{"type": "text", "text": "Hello"}]
     assert json.loads(upstream.requests[0].body)["messages"][0]["content"] == f"\ufffd {text}"
+
+
+# What an upstream says of our key
+
+
+SAID = {"message": "bad key sk-upstream-secret", "type": "api_error"}
+ERROR = {"type": "error", "error": SAID}
+TELLINGS = {
+    "an error": json_reply(ERROR, status=500),
+    "a limit": json_reply(ERROR, status=429),
+    "a mistake": json_reply(ERROR, status=400),
+    "an error of status 200": json_reply(ERROR),
+    "an error event": sse(event(ERROR, name="error")),
+    "an error event in the midst": sse(chunk({"content": "Hi"}), STARTED, OPENED, word("Hi"), 0.05, event(ERROR, name="error")),
+}
+
+
+@pytest.mark.parametrize("telling", TELLINGS)
+@pytest.mark.parametrize(
+    ("said_by", "path"),
+    [
+        ("chat_model", "/v1/chat/completions"),
+        ("chat_model", "/v1/messages"),
+        ("chat_model", "/v1/embeddings"),
+        ("messages_model", "/v1/messages"),
+    ],
+)
+def test_an_upstream_that_repeats_our_key_tells_it_nobody(request, gateway, upstream, said_by, path, telling):
+    model = request.getfixturevalue(said_by)
+    upstream.otherwise(TELLINGS[telling])
+    asked = {"model": model, "input": "Hi", "max_tokens": 9, "messages": HELLO, "stream": "event" in telling}
+    answer = httpx.post(gateway.url + path, headers=gateway.client_headers, json=asked, timeout=30)
+    (row,) = gateway.logs(1, model=model)
+    assert "sk-upstream-secret" not in answer.text + json.dumps(gateway.api("GET", f"/logs/{row['id']}"))
