@@ -80,6 +80,9 @@ async def test_the_sidebar_follows_a_newcomers_way(gateway):
             "Send a reque",
         ]
         assert await page.inner_text("#gateway-url") == gateway.url
+        await page.type("#nav-filter", "nothing of the kind")
+        await page.wait_for_selector("text=No page has such a name.")
+        assert page.problems == []
 
 
 async def test_the_login_page_refuses_a_wrong_password(gateway):
@@ -88,7 +91,7 @@ async def test_the_login_page_refuses_a_wrong_password(gateway):
         await page.fill("input[name=username]", gateway.admin_name)
         await page.fill("input[name=password]", "wrong")
         await page.click("button[type=submit]")
-        assert "Please enter the correct" in await page.inner_text("body")
+        assert [text[:24] for text in await page.locator(".errornote:visible").all_inner_texts()] == ["Please enter the correct"]
         await page.fill("input[name=password]", gateway.admin_password)
         await page.click("button[type=submit]")
         await page.wait_for_url(f"{gateway.url}/admin/")
@@ -123,6 +126,9 @@ async def test_an_upstream_is_connected_by_hand_and_a_request_is_read_in_the_log
     async with open_page() as page:
         await log_in(page, gateway)
         await page.goto(f"{gateway.url}/admin/upstreams/upstream/add/")
+        await page.select_option("#id_preset", "vllm")
+        assert await page.get_attribute("#id_base_url", "placeholder") == "http://{host}:8000/v1"
+        await page.select_option("#id_preset", "")
         await page.fill("#id_name", "by hand")
         await save(page)
         assert "An upstream needs a base URL" in await page.inner_text("fieldset >> nth=0")

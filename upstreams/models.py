@@ -163,10 +163,10 @@ class Upstream(Revised):
     is_active = models.BooleanField("active", default=True)
     priority = models.IntegerField(default=0, help_text="A lower number is preferred.")
     auth_header = models.CharField(
-        max_length=100, blank=True, validators=[header_name], help_text="Header that carries the credential. Empty: the protocol's own."
+        max_length=100, blank=True, validators=[header_name], help_text="Header that carries the key. Empty: the protocol's own."
     )
     auth_scheme = models.CharField(
-        max_length=50, blank=True, help_text="Word before the credential, such as Bearer. Empty beside an auth header: none."
+        max_length=50, blank=True, help_text="Word before the key, such as Bearer. Empty beside an auth header: none."
     )
     extra_headers = ObjectField(validators=[header_fields], help_text="Sent with every request, as a JSON object. Not for secrets.")
     connect_timeout_seconds = models.FloatField(default=10.0, validators=[some_seconds])
@@ -175,9 +175,11 @@ class Upstream(Revised):
     max_retries = models.PositiveSmallIntegerField(default=max_retries, help_text="Repeats after 429, 503 and failed connections.")
     retry_base_delay_ms = models.PositiveIntegerField("retry base delay (ms)", default=retry_base_delay_ms)
     cooldown_seconds = models.FloatField(
-        default=cooldown_seconds, validators=[seconds], help_text="How long a failing credential rests. 0: not at all."
+        default=cooldown_seconds, validators=[seconds], help_text="How long a failing key rests. 0: not at all."
     )
-    pass_client_credentials = models.BooleanField(default=False, help_text="Forward the client's own credential instead of ours.")
+    pass_client_credentials = models.BooleanField(
+        "pass the client's key on", default=False, help_text="Forward the client's own key instead of ours."
+    )
     test_model = models.CharField(max_length=200, blank=True, help_text="The model that health checks call, under the upstream's name.")
     quirks = ObjectField(validators=[quirks], help_text="What this endpoint does differently, as JSON.")
     capabilities = ObjectField(
