@@ -17,6 +17,7 @@ ALLOWED_HOSTS = list(PXBIN.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = list(PXBIN.trusted_origins)
 
 INSTALLED_APPS = [
+    "pxbin_site",  # first, since its `changepassword` stands in for Django's
     "unfold",
     "unfold.contrib.filters",
     "django.contrib.admin",
@@ -32,7 +33,6 @@ INSTALLED_APPS = [
     "upstreams",
     "billing",
     "proxy",
-    "pxbin_site",
 ]
 
 MIDDLEWARE = [

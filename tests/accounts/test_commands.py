@@ -64,7 +64,9 @@ def test_what_makes_no_sense_makes_no_key(arguments, sentence):
     assert not ManagementKey.objects.exists()
 
 
-@pytest.mark.parametrize("words", ["create_key x", "sync_prices", "flush_journal", "discover_models", "rotate_encryption_key", "work"])
+@pytest.mark.parametrize(
+    "words", ["create_key x", "sync_prices", "flush_journal", "discover_models", "rotate_encryption_key", "work", "changepassword"]
+)
 def test_our_commands_say_where_no_gateway_is_and_write_nothing(tmp_path, monkeypatch, words):
     monkeypatch.setitem(connection.settings_dict, "NAME", str(tmp_path / "data" / "pxbin.sqlite3"))
     with with_config(data_dir=tmp_path / "data"), pytest.raises(CommandError) as caught:

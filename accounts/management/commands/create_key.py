@@ -34,7 +34,9 @@ class Command(GatewayCommand):
         parser.add_argument("--rate-limit", type=_limit, help="requests per minute")
         parser.add_argument("--token-limit", type=_limit, help="tokens per minute")
         parser.add_argument("--concurrency-limit", type=_limit, help="requests at once")
-        parser.add_argument("--model", action="append", dest="allowed_models", help="a model that the key may use, * allowed; repeatable")
+        parser.add_argument(
+            "--model", action="append", dest="allowed_models", metavar="MODEL", help="a model that the key may use, * allowed; repeatable"
+        )
         parser.add_argument("--expires-at", type=_later, help="from then on the key is refused, for example 2027-01-31T00:00:00Z")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,0 +1,9 @@
+"""`manage.py changepassword NAME`: Django's, for a gateway that is there."""
+
+from django.contrib.auth.management.commands import changepassword
+
+from accounts.management.base import GatewayCommand
+
+
+class Command(GatewayCommand, changepassword.Command):
+    """Looks for the gateway first."""
