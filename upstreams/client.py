@@ -12,6 +12,7 @@ Leaving the block before the answer has been read to its end closes the connecti
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Protocol
@@ -30,6 +31,7 @@ __all__ = ["Answer", "Opening", "Timeouts", "close_all", "mount", "open"]
 MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADERS = 256
 READ_SIZE = 64 * 1024
+SWITCHING = 101
 
 Headers = Iterable[tuple[str, str]]
 NEVER = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "te", "upgrade", "expect"})
@@ -40,7 +42,7 @@ class Timeouts(Protocol):
     """What a call needs of an upstream's entry; seconds, fractions allowed.
 
     ``connect_timeout`` also covers the name look-up, TLS and the wait for a place in a full pool. ``first_byte_timeout`` runs
-    from the request to the status line, ``idle_timeout`` between two reads of the body.
+    from the request to the end of the answer's headers, ``idle_timeout`` between two reads of the body.
     """
 
     @property
@@ -109,7 +111,7 @@ class Opening:
             connection, wire = await self._connect(pool, destination)
             was_used, wire.used, wire.answered = wire.used, True, False
             try:
-                return await self._exchange(connection, wire, head)
+                return await self._exchange(pool.loop, connection, wire, head)
             except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError) as error:
                 connections.cut(connection)
                 if not (was_used and not wire.answered and isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError))):
@@ -127,12 +129,11 @@ class Opening:
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a host name that no resolver takes
             raise failed("connect", _why_not_connected(error)) from error
 
-    async def _exchange(self, connection: Connection, wire: Wire, head: bytes) -> NetworkAnswer:
+    async def _exchange(self, loop: asyncio.AbstractEventLoop, connection: Connection, wire: Wire, head: bytes) -> NetworkAnswer:
         wire.set_response_params(
             skip_payload=self._method == "HEAD",
             read_until_eof=True,
             auto_decompress=False,
-            read_timeout=self._upstream.first_byte_timeout,
             read_bufsize=READ_SIZE,
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
@@ -147,10 +148,15 @@ class Opening:
         else:
             transport.write(head + self._body)
         self.is_sent = True
-        wire.start_timeout()
-        message, payload = await wire.read()
-        while message.code < 200:  # 100 Continue, 103 Early Hints: the answer is yet to come
+        late = loop.call_later(self._upstream.first_byte_timeout, wire.set_exception, aiohttp.SocketTimeoutError())
+        try:
             message, payload = await wire.read()
+            while message.code < 200:  # 100 Continue, 103 Early Hints: the answer is yet to come
+                if message.code == SWITCHING:
+                    raise failed("network", "The upstream went over to another protocol", answered=True)
+                message, payload = await wire.read()
+        finally:
+            late.cancel()
         wire.read_timeout = self._upstream.idle_timeout
         if not payload.is_eof():
             wire.start_timeout()

@@ -446,6 +446,39 @@ async def test_no_first_byte_in_time() -> None:
         await asyncio.wait_for(upstream.done.wait(), 5)
 
 
+def dripping(data: bytes, drop: bytes) -> Script:
+    """Answer the first request with these bytes, then with the same drop for ever."""
+
+    async def script(talk: Talk) -> None:
+        await talk.request()
+        await talk.say(data)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await asyncio.sleep(0.02)
+                await talk.say(drop)
+
+    return script
+
+
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "drop"),
+    [(INTERIM, INTERIM), (INTERIM, b""), (b"HTTP/1.1 200 OK\r\nx-slow: ", b"a")],
+    ids=["interim answers", "an interim answer", "a header"],
+)
+async def test_what_comes_before_the_answer_is_no_answer_in_time(data: bytes, drop: bytes) -> None:
+    async with serving(dripping(data, drop)) as (_, url), asyncio.timeout(2):
+        assert await failure(url, upstream=Entry(first_byte_timeout=0.2)) == ("timeout", "The upstream did not answer in time", True)
+
+
+async def test_an_upstream_that_goes_over_to_another_protocol_gives_no_answer() -> None:
+    switching = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"
+    async with serving(saying(switching, hang=True)) as (_, url):
+        assert await failure(url) == ("network", "The upstream went over to another protocol", True)
+
+
 async def test_silence_in_the_middle_of_a_body() -> None:
     async with serving(saying(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc", hang=True)) as (upstream, url):
         expected = ("timeout", "The upstream did not answer in time", True)
