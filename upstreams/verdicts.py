@@ -24,6 +24,9 @@ UPSTREAM_WIDE = ("free usage limit", "free tier", "organization rate limit", "ac
 """Words of a 429 that speak of more than one key."""
 _DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?")
 _LONGEST_REST = 86_400.0
+_EPOCH = 1e9
+"""Larger numbers are moments, not durations; in seconds since 1970, or, from the next one on, in milliseconds (OpenRouter)."""
+_EPOCH_MS = 1e11
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +135,9 @@ def _resets(headers: Mapping[str, str], now: float) -> float | None:
 def _reset(text: str, now: float) -> float | None:
     if re.fullmatch(r"\d+(\.\d+)?", text):
         number = float(text)
-        return number - now if number > 1_000_000_000 else number
+        if number > _EPOCH_MS:
+            number /= 1000
+        return number - now if number > _EPOCH else number
     if "T" in text:
         try:
             moment = datetime.fromisoformat(text)

@@ -31,6 +31,7 @@ NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC).timestamp()
         ),
         ({"x-ratelimit-reset": "12"}, 12.0),
         ({"x-ratelimit-reset": str(NOW + 40)}, 40.0),
+        ({"x-ratelimit-reset": str(int((NOW + 40) * 1000))}, 40.0),
         ({"anthropic-ratelimit-requests-reset": "2026-11-21T12:00:20Z", "anthropic-ratelimit-requests-remaining": "0"}, 20.0),
         ({"anthropic-ratelimit-requests-reset": "2026-11-21T12:00:20Z", "anthropic-ratelimit-requests-remaining": "3"}, None),
         ({"x-ratelimit-reset": "whenever"}, None),
