@@ -13,9 +13,9 @@ from proxy.errors import ClientMistake
 from proxy.requests import HttpRequest
 from proxy.tokens import estimate
 from proxy.tries import Call
-from upstreams import windows
+from upstreams import catalog, windows
 from upstreams.catalog import Found
-from upstreams.routing import Needs, remote_name
+from upstreams.routing import Needs, remote_name, with_fallbacks
 
 CHOICE_HEADER = "x-pxbin-upstream"
 """A request header by which keys that may choose name one upstream (or give its id)."""
@@ -109,7 +109,8 @@ def _prefix(call: Call) -> str | None:
 def _size(call: Call, found: Found) -> int:
     """About how many tokens the request has; looked at closely only where it may matter (a picture is long and has few)."""
     size = len(call.http.body)
-    smallest = min((windows.of(found.model, route, remote_name(route, found)) for route in found.model.routes), default=0)
+    models = with_fallbacks(found, catalog.current(), []) if found.model.fallbacks else (found,)
+    smallest = min((windows.of(each.model, route, remote_name(route, each)) for each in models for route in each.model.routes), default=0)
     if size <= smallest * LEAST_BYTES_PER_TOKEN:
         return size // BYTES_PER_TOKEN
     try:
