@@ -126,9 +126,18 @@ def _ordered(found: Found, needs: Needs, standing: Standing, price_of: PriceOf) 
         routes = tuple(_by_strategy(found, routes, standing, price_of))
     targets = [target for route in routes for target in _with_keys(route, found, standing)]
     kept = standing.sessions.key_of(session_of(needs.session, found.model)) if needs.session and len(targets) > 1 else None
-    if kept is not None:
-        targets.sort(key=lambda target: (_preference(target.route), target.key_id != kept))
+    home = next((target for target in targets if target.key_id == kept), None)
+    if home is not None:
+        targets.sort(key=lambda target: (_preference(target.route), not _is_home(target, home)))
     return targets
+
+
+def _is_home(target: Target, home: Target) -> bool:
+    """Whether a candidate has the session's key, or one of the same upstream that is preferred to it."""
+    if target.credential is None or home.credential is None:
+        return target.key_id == home.key_id
+    preferred = target.credential.priority < home.credential.priority
+    return target.key_id == home.key_id or (preferred and target.upstream.id == home.upstream.id)
 
 
 def session_of(session: str, model: ModelEntry) -> str:

@@ -1,5 +1,6 @@
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from proxy.quirks import DEFAULT
@@ -116,6 +117,16 @@ def test_a_session_keeps_its_upstream_and_key_but_never_against_health_or_priori
     assert asking.keys(wanted, session="s") == ["a1", "k1", "c1", "k2"]
     asking.standing.served("c1", session_of("s", wanted))
     assert asking.keys(wanted, session="s") == ["a1", "k1", "c1", "k2"]
+
+
+def test_a_session_goes_back_to_a_preferred_key_of_its_upstream_that_has_recovered(asking):
+    keys = (CredentialEntry(id="first"), CredentialEntry(id="spare", priority=5), CredentialEntry(id="twin", priority=5))
+    wanted = model("m", route("1", A), route("2", msgspec.structs.replace(upstream("u"), credentials=keys)))
+    asking.standing.cool("key:first", 9)
+    asking.standing.served("twin", session_of("s", wanted))
+    assert asking.keys(wanted, session="s") == ["twin", "a1", "spare", "first"]
+    asking.standing.clear("first", "u")
+    assert asking.keys(wanted, session="s") == ["first", "twin", "a1", "spare"]
 
 
 def test_a_session_has_a_key_for_each_of_its_models(asking):
