@@ -141,36 +141,46 @@ class Catalogue:
 
 
 def load() -> Catalogue:
-    """Read a snapshot: four queries. A credential that cannot be decrypted or a row with bad quirks is left out and logged."""
+    """Read a snapshot: four queries. A credential that cannot be decrypted or a row with bad quirks is left out and logged.
+
+    An upstream that has keys, but none that can be used, is not called without one.
+    """
     credentials: defaultdict[Any, list[CredentialEntry]] = defaultdict(list)
-    for row in UpstreamCredential.objects.filter(is_active=True).order_by("priority", "created_at", "id"):
-        credential = _credential(row)
+    keyless: dict[Any, str] = {}
+    for row in UpstreamCredential.objects.order_by("priority", "created_at", "id"):
+        credential = _credential(row) if row.is_active else None
         if credential is not None:
             credentials[row.upstream_id].append(credential)
+        elif row.is_active:
+            keyless[row.upstream_id] = "the upstream's keys cannot be read"
+        else:
+            keyless.setdefault(row.upstream_id, "the upstream's keys are switched off")
     upstreams = {}
     for upstream_row in Upstream.objects.filter(is_active=True):
         try:
             upstreams[upstream_row.pk] = (
                 upstream_row,
-                _upstream(upstream_row, tuple(sorted(credentials[upstream_row.pk], key=lambda key: key.is_disabled))),
+                _upstream(upstream_row, tuple(sorted(credentials.get(upstream_row.pk, ()), key=lambda key: key.is_disabled))),
             )
         except msgspec.ValidationError as error:
             logger.warning("upstream %s is not used, its quirks are wrong: %s", upstream_row.name, error)
     routes: defaultdict[Any, list[Route]] = defaultdict(list)
     idle: defaultdict[Any, list[dict[str, str]]] = defaultdict(list)
     for route in Route.objects.select_related("upstream").order_by("created_at", "id"):
-        if route.is_active and route.upstream_id in upstreams:
+        has_key = route.upstream_id not in keyless or route.upstream_id in credentials or route.upstream.pass_client_credentials
+        if route.is_active and route.upstream_id in upstreams and has_key:
             routes[route.model_id].append(route)
         else:
-            idle[route.model_id].append(_idle(route))
+            idle[route.model_id].append(_idle(route, "" if has_key else keyless[route.upstream_id]))
     models = [_model(row, routes[row.pk], idle[row.pk], upstreams) for row in Model.objects.order_by("path_prefix", "name")]
     return Catalogue(models, [upstream for _, upstream in upstreams.values()])
 
 
-def _idle(route: Route) -> dict[str, str]:
-    """What the log says of a route that is not served."""
+def _idle(route: Route, keyless: str) -> dict[str, str]:
+    """What the log says of a route that is not served. ``keyless``: why the upstream has no key."""
     what = "route" if not route.is_active else "upstream"
-    reason = f"the {what} is switched off" if not (route.is_active and route.upstream.is_active) else "the upstream's quirks are wrong"
+    is_off = not (route.is_active and route.upstream.is_active)
+    reason = f"the {what} is switched off" if is_off else keyless or "the upstream's quirks are wrong"
     return {"upstream": route.upstream.name, "model": route.remote_name, "skipped": reason}
 
 

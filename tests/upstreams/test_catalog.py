@@ -127,6 +127,21 @@ class TestLoading:
         assert (half.pk is not None, catalogue.find("by fallback").model.id) == (True, str(by_fallback.pk))
         assert (catalogue.model_count, catalogue.upstream_count) == (3, 1)
 
+    def test_an_upstream_whose_keys_are_all_switched_off_is_left_out_and_one_that_never_had_any_is_not(self):
+        off, half, own, free = (
+            add_upstream("off"),
+            add_upstream("half"),
+            add_upstream("own", pass_client_credentials=True),
+            add_upstream("free"),
+        )
+        for upstream in (off, half, own):
+            add_credential(upstream, "sk-off", is_active=False)
+        add_credential(half, "sk-on")
+        add_model("m", off, half, own, free)
+        model = load().find("m").model
+        assert {route.upstream.name for route in model.routes} == {"half", "own", "free"}
+        assert model.idle == ({"upstream": "off", "model": "", "skipped": "the upstream's keys are switched off"},)
+
     def test_routes_are_ordered_by_priority_then_upstream_then_weight(self):
         near, far = add_upstream("near", priority=1), add_upstream("far", priority=2)
         model = add_model("m")
