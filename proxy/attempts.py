@@ -31,7 +31,7 @@ PASSING = frozenset({"rate_limit", "overloaded"})
 
 
 class Attempts:
-    """The tries of one request. ``tried`` holds those that were sent, in order."""
+    """The tries of one request. ``tried`` holds those that were sent, in order; the one that answers is the last."""
 
     def __init__(self, plan: Plan, standing: Standing, *, request_id: str, session: str | None = None) -> None:
         """``session``: which turns belong together, where that is known."""
@@ -180,6 +180,16 @@ class Attempts:
         self._standing.began(**_subject(target))
         if self._session is not None:
             self._standing.served(target.key_id, session_of(self._session, target.model))
+
+    def won(self, attempt: Try) -> None:
+        """The answer is this one's: it counts as the last try, and those that still run have lost."""
+        if len(self.tried) == 1:
+            return
+        for other in self.tried:
+            if other is not attempt and other.outcome is None:
+                self.left(other)
+        self.tried.remove(attempt)
+        self.tried.append(attempt)
 
     def left(self, attempt: Try) -> None:
         """An attempt was given up without a word on its target: its client has left, or another candidate was faster."""

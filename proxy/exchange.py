@@ -214,6 +214,7 @@ class Exchange:
     def begun(self, attempt: Try) -> None:
         """The client's stream begins with an attempt's first meaningful event."""
         self.told = True
+        self.planned().won(attempt)
         self.planned().began(attempt)
 
     async def begin_stream(self, attempt: Attempt) -> tuple[bytes, AsyncGenerator[bytes, None]]:
@@ -242,6 +243,7 @@ class Exchange:
 
     def ended(self, attempt: Try) -> None:
         """An answer is complete, or broke off after its first event: record it, before its last bytes are sent."""
+        self.planned().won(attempt)
         if attempt.failure is None:
             self.planned().succeeded(attempt)
             self.write("finished", status=200)

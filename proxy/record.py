@@ -107,7 +107,7 @@ class Record:
         meter.upstream_dialect, meter.remote_model = target.upstream.dialect, target.remote_name
         meter.upstream_status = last.status
         meter.request_metadata = last.notes or None
-        meter.dispatched, meter.first_token = attempts[0].began_ns, last.first_token_ns
+        meter.dispatched, meter.first_token = min(each.began_ns for each in attempts), last.first_token_ns
         usages = [self.spent(attempt) for attempt in attempts]
         known = [usage for usage, _ in usages if usage is not None]
         if len(known) > 1:

@@ -22,7 +22,7 @@ def headers(tried: Sequence[Try], *, request_id: str, started_ns: int) -> list[t
         own += [
             ("x-pxbin-upstream", printable(target.upstream.name)),
             ("x-pxbin-model", printable(target.remote_name)),
-            ("x-pxbin-overhead-ms", f"{(tried[0].began_ns - started_ns) / 1e6:.2f}"),
+            ("x-pxbin-overhead-ms", f"{(min(each.began_ns for each in tried) - started_ns) / 1e6:.2f}"),
         ]
     return own
 

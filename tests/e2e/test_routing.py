@@ -320,6 +320,30 @@ def test_a_race_is_won_by_the_faster_and_the_loser_is_cancelled_and_logged(gatew
     assert asked.answer.headers["x-pxbin-upstream"] == f"{name}-well"
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_race_that_the_first_wins_after_all_says_so(gateway, upstream, second_upstream, stream):
+    name = two(gateway, upstream, second_upstream)
+    change_model(gateway, name, hedge_after_ms=100)
+    upstream.otherwise(lambda request: sse(*STREAM, before=0.3) if stream else json_reply(WELL, before=0.3))
+    second_upstream.otherwise(Reply(instead=HANG))
+    asked = ask(gateway, name, stream=stream)
+    assert (asked.text, asked.answer.headers["x-pxbin-upstream"], asked.answer.headers["x-pxbin-attempts"]) == ("well", name, "2")
+    row = asked.row()
+    assert (row["upstream_name"], [each["outcome"] for each in row["tries"]]) == (name, ["cancelled", "finished"])
+    assert 0 < float(asked.answer.headers["x-pxbin-overhead-ms"]) < 90
+
+
+def test_what_the_loser_of_a_race_has_reported_is_billed(gateway, upstream, second_upstream):
+    name = two(gateway, upstream, second_upstream, format="anthropic")
+    change_model(gateway, name, hedge_after_ms=100)
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": {"input_tokens": 5}}
+    upstream.otherwise(sse(event({"type": "message_start", "message": message}, name="message_start"), HANG))
+    second_upstream.otherwise(sse(b"".join(STREAM)))
+    row = ask(gateway, name, stream=True).row()
+    assert [(each["outcome"], each["input_tokens"]) for each in row["tries"]] == [("cancelled", 5), ("finished", 5)]
+    assert (row["input_tokens"], row["output_tokens"], row["usage_estimated"]) == (10, 2, True)
+
+
 # Many at once
 
 
