@@ -42,7 +42,7 @@ replace = msgspec.structs.replace
 
 
 class Adapted(msgspec.Struct, frozen=True):
-    """``dropped``: names of hosted tools and choices that the target does not have, for the log row."""
+    """``dropped``: hosted tools and stop sequences that the target does not take, for the log row."""
 
     request: Request
     restorer: Restorer | None = None
@@ -53,6 +53,7 @@ def adapt(request: Request, destination: Destination, *, family: str, traits: Tr
     """Fit ``request`` to a target of ``family``; raises :class:`ClientMistake` for what can neither be carried nor moved."""
     _refuse_demands(request, destination.dialect)
     request, dropped = _without_foreign_tools(request, family)
+    dropped += _untaken_stops(request, destination.quirks, traits)
     request = _subset_settled(request, narrows=not traits.tool_subsets)
     request, emulated = _output_emulated(request, destination.quirks)
     for fit in (_settings, _schemas, _tool_choice):
@@ -71,6 +72,13 @@ def _refuse_demands(request: Request, dialect: str) -> None:
     for demand in request.demands:
         if dialect not in demand.carried_by:
             raise ClientMistake(demand.message, param=demand.field, details=demand.details)
+
+
+def _untaken_stops(request: Request, quirks: Quirks, traits: Traits) -> tuple[str, ...]:
+    """How many stop sequences the encoder leaves out; not which, since they are the client's words."""
+    limit = 0 if quirks.no_stop else traits.stops
+    untaken = 0 if limit is None else len(request.stop) - limit
+    return (f"{untaken} stop sequence{'s' if untaken > 1 else ''}",) if untaken > 0 else ()
 
 
 # --- tools ---------------------------------------------------------------------------------------------------------

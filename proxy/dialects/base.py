@@ -65,6 +65,8 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """Knows ``allowed_tools``; where not, the list of tools itself is narrowed."""
     image_urls: bool = True
     """Takes images by URL of clients of another family; their own family's words go up as they are."""
+    stops: int | None = None
+    """How many stop sequences it takes at most."""
 
 
 class StreamDecoder(Protocol):

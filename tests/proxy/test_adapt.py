@@ -170,6 +170,21 @@ class TestCustomTools:
         assert fitted(given, CHAT, Quirks(supports_custom_tools=True)) == given
 
 
+@pytest.mark.parametrize(
+    ("stops", "traits", "quirks", "dropped"),
+    [
+        (4, Traits(stops=4), Quirks(), ()),
+        (5, Traits(stops=4), Quirks(), ("1 stop sequence",)),
+        (6, Traits(stops=4), Quirks(no_stop=True), ("6 stop sequences",)),
+        (2, Traits(stops=0), Quirks(), ("2 stop sequences",)),
+        (9, Traits(), Quirks(), ()),
+    ],
+)
+def test_how_many_stop_sequences_the_target_does_not_take_is_noted(stops, traits, quirks, dropped) -> None:
+    destination = Destination(model="up", dialect="c", quirks=quirks)
+    assert adapt(request(stop=tuple("abcdefghi"[:stops])), destination, family="c", traits=traits).dropped == dropped
+
+
 class TestHostedTools:
     search = HostedTool(family="anthropic", type="web_search_20250305", name="web_search", native=msgspec.Raw(b"{}"))
 

@@ -338,7 +338,8 @@ speaks A, the upstream C.
 
 - **carried**: the same arrives.
 - **moved**: it arrives in another place, or in other words.
-- **dropped**: the request goes up without it. Hosted tools that were are named in the log row (`request_metadata`, `dropped`).
+- **dropped**: the request goes up without it. Hosted tools that were are named in the log row (`request_metadata`, `dropped`), and
+  stop sequences are counted there.
 - **refused**: the client gets a 400 that names the field.
 - **-**: the client's dialect has no words for it.
 

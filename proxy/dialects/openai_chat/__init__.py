@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from proxy.dialects.base import Destination, Dialect, Traits
+from proxy.dialects.openai_chat.encode_request import MAX_STOPS
 from proxy.dialects.openai_chat.errors import decode_error, encode_error
 from proxy.dialects.openai_chat.relay import renamed
 from proxy.dialects.openai_chat.request import decode_request, encode_request, open_request, patch_request
@@ -25,7 +26,7 @@ def patch_response(body: bytes, model: str) -> bytes:
 DIALECT = Dialect(
     name="openai_chat",
     family="openai_chat",
-    traits=Traits(tool_name_limit=64, custom_tools=False, strict_call_ids=False),
+    traits=Traits(tool_name_limit=64, custom_tools=False, strict_call_ids=False, stops=MAX_STOPS),
     framing=SSE,
     path=_path,
     open_request=open_request,

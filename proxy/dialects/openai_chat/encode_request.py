@@ -16,7 +16,7 @@ from proxy.dialects.openai_chat.shapes import FAMILY
 from proxy.errors import ClientMistake
 from proxy.quirks import Quirks
 
-_MAX_STOPS = 4
+MAX_STOPS = 4
 _USER_LIMITS = {"user": 64, "safety_identifier": 128}
 _BUDGET_EFFORTS = ((4096, "low"), (12288, "medium"), (32768, "high"))
 _FALLBACK_EFFORTS = {"minimal": "low", "xhigh": "high", "max": "high"}
@@ -51,9 +51,9 @@ def _limits(fields: dict[str, Any], request: Request, destination: Destination) 
         ceiling = destination.max_output_tokens
         fields[quirks.max_tokens_field] = request.max_tokens if ceiling is None else min(request.max_tokens, ceiling)
     if request.stop and not quirks.no_stop:
-        if len(request.stop) > _MAX_STOPS and quirks.too_many_stops == "refuse":
-            raise ClientMistake(f"stop: this model's upstream takes at most {_MAX_STOPS} stop sequences", param="stop")
-        fields["stop"] = request.stop[:_MAX_STOPS]
+        if len(request.stop) > MAX_STOPS and quirks.too_many_stops == "refuse":
+            raise ClientMistake(f"stop: this model's upstream takes at most {MAX_STOPS} stop sequences", param="stop")
+        fields["stop"] = request.stop[:MAX_STOPS]
     if request.temperature is not None:
         fields["temperature"] = _plain_number(request.temperature)
     if request.top_p is not None:

@@ -18,7 +18,7 @@ def _path(destination: Destination) -> str:
 DIALECT = Dialect(
     name="openai_responses",
     family="openai_responses",
-    traits=Traits(tool_name_limit=64, custom_tools=True, namespaces=True, conversation_field="input"),
+    traits=Traits(tool_name_limit=64, custom_tools=True, namespaces=True, conversation_field="input", stops=0),
     framing=SSE,
     path=_path,
     open_request=open_request,
