@@ -57,7 +57,7 @@ def of_upstream(row: Upstream, keys: Iterable[UpstreamCredential], known: Standi
         return found
     if tested:
         return Condition("healthy", f"{found.detail} It was well when it was tested, {_minute(tested, known)}.".lstrip())
-    return Condition("untried", f"{found.detail} It has answered no request yet.".lstrip())
+    return Condition("untried", f"{found.detail} No answered request is known yet.".lstrip())
 
 
 def _of_breaker(state: str, until: float, known: Standing) -> Condition:

@@ -79,7 +79,7 @@ YESTERDAY = datetime(2026, 3, 1, 11, 0, 0, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({}, Condition("untried", "It has answered no request yet.")),
+        ({}, Condition("untried", "No answered request is known yet.")),
         ({"tested_at": AT_11}, Condition("healthy", "It was well when it was tested, 11:00 UTC.")),
         ({"tested_at": AT_11, "test_error": "x refused"}, Condition("test failed", "Tested 11:00 UTC: x refused")),
         ({"tested_at": YESTERDAY, "test_error": "no"}, Condition("test failed", "Tested 2026-03-01 11:00 UTC: no")),
