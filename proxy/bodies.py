@@ -68,7 +68,8 @@ def asked_anything(body: bytes, headers: Mapping[str, str], *, default: str) -> 
         given = _NAME.decode(fields["model"])
     except (ClientMistake, msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
         return as_it_is
-    return Asked(Envelope(fields, given), lambda model: json_renamed(body, fields, model))
+    is_stream = bytes(fields.get("stream", b"")) == b"true"
+    return Asked(Envelope(fields, given, is_stream), lambda model: json_renamed(body, fields, model))
 
 
 def json_renamed(body: bytes, fields: Mapping[str, msgspec.Raw], model: str) -> bytes:

@@ -1,6 +1,6 @@
 """What an answer that is not translated says of its usage: read while its bytes pass, in any of the shapes that servers use.
 
-A JSON answer says it in ``usage``; of an event stream the last event that has one counts. Nothing here ever fails: an answer
+A JSON answer says it in ``usage``; of an event stream each counter's last value counts. Nothing here ever fails: an answer
 that cannot be read has told nothing.
 """
 
@@ -33,6 +33,7 @@ class Overheard:
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.seconds: float | None = None
+        self._counters: dict[str, Any] = {}
         self._reader = Reader()
 
     def whole(self, body: bytes) -> None:
@@ -59,7 +60,8 @@ class Overheard:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         if usage is not None:
-            self.usage = read_usage(usage) or self.usage
+            self._counters |= {name: value for name, value in usage.items() if value is not None}
+            self.usage = read_usage(self._counters) or self.usage
             self.seconds = _number(usage.get("seconds")) or self.seconds
         else:
             for inner in (told.response, told.message):

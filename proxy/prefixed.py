@@ -1,6 +1,7 @@
 """Path prefixes: a model with a ``path_prefix`` is reached only below it, by the same paths as others without one.
 
-A group whose models have upstreams of the dialect ``passthrough`` also takes every other path and method below its prefix.
+A group whose models have upstreams of the dialect ``passthrough`` also takes every other path and method below its prefix; models
+that have no other upstreams take the known paths in the same plain way.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Below:
         if known is None:
             return self._plain, given
         methods, captured = known
-        return ({**self._plain, **methods} if takes_all else methods), captured | given
+        if takes_all:
+            methods = {**self._plain, **{method: views.known_or_plain(view) for method, view in methods.items()}}
+        return methods, captured | given
 
     def _current(self) -> list[tuple[str, bool]]:
         """The prefixes, the longest first, and whether each takes every path; made anew with the catalogue."""

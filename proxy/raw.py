@@ -87,9 +87,9 @@ class PlainPath(Endpoint, frozen=True, kw_only=True):
         )
 
 
-async def serve(http: HttpRequest, endpoint: Endpoint, *, prefix: str = "") -> JsonBytes | EventStream:
-    """Answer one request of an endpoint whose bodies are not translated."""
-    relay = Relay(http, endpoint, prefix)
+async def serve(http: HttpRequest, endpoint: Endpoint, *, prefix: str = "", dialect: Dialect = DIALECT) -> JsonBytes | EventStream:
+    """Answer one request of an endpoint whose bodies are not translated; our own errors are told in ``dialect``."""
+    relay = Relay(http, endpoint, prefix, dialect)
     try:
         await relay.admit(relay.opened)
         return relay.stream()
@@ -107,8 +107,8 @@ class Relay(Exchange):
     asked: Asked
     out: EventStream
 
-    def __init__(self, http: HttpRequest, endpoint: Endpoint, prefix: str) -> None:
-        super().__init__(http, DIALECT, prefix)
+    def __init__(self, http: HttpRequest, endpoint: Endpoint, prefix: str, dialect: Dialect) -> None:
+        super().__init__(http, dialect, prefix)
         self.endpoint = endpoint
 
     def opened(self, _body: bytes) -> Envelope:
@@ -122,7 +122,7 @@ class Relay(Exchange):
 
     def stream(self) -> EventStream:
         """The answer, whole or as it comes; that is known when an upstream has begun it."""
-        keepalive = KEEPALIVE if self.asked.envelope.stream else b""
+        keepalive = KEEPALIVE if self.asked.envelope.stream and not isinstance(self.endpoint, PlainPath) else b""
         self.out = EventStream(self.tell(), headers=self.stream_headers, keepalive=keepalive)
         return self.out
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 Header = tuple[bytes, bytes]
+BARE_ENDPOINT = re.compile(r"/(messages|chat/completions|responses|models|completions|embeddings)(/.*)?")
+SLASHES = re.compile(r"/{2,}")
 
 
 class Headers(Mapping[str, str]):
@@ -91,3 +94,23 @@ class HttpRequest:
         if self._headers is None:
             self._headers = Headers(self.raw_headers)
         return self._headers
+
+
+def unknown_path(method: str, path: str, prefix: str = "") -> str:
+    """What to tell a client of a path that is not there; ``prefix``: the path prefix that it begins with.
+
+    Clients whose base URL lacks ``/v1``, or has it or a slash twice, are told which one may be meant.
+    """
+    hint = base_url_hint(path.removeprefix(prefix), prefix)
+    return f"Unknown path: {method} {path}{hint}"
+
+
+def base_url_hint(rest: str, prefix: str = "") -> str:
+    """The end of that sentence for ``rest``, the path below the prefix; empty where it is not like that."""
+    if BARE_ENDPOINT.fullmatch(rest):
+        meant = f"/v1{rest}"
+    else:
+        meant = SLASHES.sub("/", rest).replace("/v1/v1/", "/v1/")
+        if meant == rest or not meant.startswith("/v1/"):
+            return ""
+    return f"; {prefix}{meant} may be meant: look at the client's base URL"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import msgspec
 from django.conf import settings
 
 from accounts import keys
-from proxy import exchange, listing, raw, remembering, trace, wire
+from proxy import bodies, exchange, listing, raw, remembering, trace, wire
 from proxy.callers import presented_key, speaks_anthropic
 from proxy.canonical import Response
 from proxy.dialects import REGISTRY, bedrock
@@ -17,10 +19,10 @@ from proxy.dialects.base import Dialect, Reply
 from proxy.dialects.openai_responses import compaction
 from proxy.dialects.openai_responses import listing as response_items
 from proxy.errors import ClientMistake, GatewayError
-from proxy.requests import HttpRequest
+from proxy.requests import HttpRequest, unknown_path
 from proxy.responses import EventStream, JsonBytes
 from proxy.wire import Envelope
-from upstreams import catalog, windows
+from upstreams import catalog, routing, windows
 
 ANTHROPIC = REGISTRY["anthropic"]
 BEDROCK = REGISTRY["bedrock"]
@@ -162,13 +164,46 @@ def relayed(endpoint: raw.Endpoint) -> Callable[..., Awaitable[JsonBytes | Event
 
 
 async def plain(http: HttpRequest, prefix: str) -> JsonBytes | EventStream:
-    """Any other path below a path prefix: served where the group has an upstream of the plain proxy mode."""
+    """Any path below a path prefix, as it came: served where the group has an upstream of the plain proxy mode."""
     takers = [model for model in catalog.current().models if model.path_prefix == prefix and is_plain(model)]
     if not takers or any(segment in (".", "..") for segment in http.path.split("/")):
-        error = ClientMistake(f"Unknown path: {http.method} {http.path}", kind="not_found")
+        error = ClientMistake(unknown_path(http.method, http.path, prefix), kind="not_found")
         return _refusal(http, _caller_below(http, prefix), error)
     endpoint = raw.PlainPath(path=raw.path_below(http, prefix), default_model=takers[0].name)
-    return await raw.serve(http, endpoint, prefix=prefix)
+    return await raw.serve(http, endpoint, prefix=prefix, dialect=_caller_below(http, prefix))
+
+
+@cache
+def known_or_plain(view: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """The view of a known path in a group that also takes any other: what only upstreams of the plain proxy mode serve goes its way."""
+
+    async def chosen(http: HttpRequest, prefix: str, **captured: str) -> Any:
+        if view not in OWN_LISTS and "model" not in captured and await _is_for_plain_ones(http, prefix):
+            return await plain(http, prefix)
+        return await view(http, prefix=prefix, **captured)
+
+    return chosen
+
+
+OWN_LISTS = frozenset({models, model})
+"""What a group answers by itself in any case."""
+
+
+async def _is_for_plain_ones(http: HttpRequest, prefix: str) -> bool:
+    """Whether the model that is asked for, or each of the group where none is named, has upstreams of the plain proxy mode alone."""
+    name = bodies.asked_anything(http.body, http.headers, default="").envelope.model
+    catalogue = catalog.current()
+    if name:
+        found = [catalogue.find(name, prefix) or await catalog.find_anew(name, prefix)]
+    else:
+        found = [catalog.Found(each, each.name) for each in catalogue.models if each.path_prefix == prefix]
+    return all(each is not None and _is_wholly_plain(each) for each in found)
+
+
+def _is_wholly_plain(found: catalog.Found) -> bool:
+    """Also of the models that it falls back to: another upstream would not understand what goes up as it came."""
+    routes = [route for each in routing.with_fallbacks(found, catalog.current(), []) for route in each.model.routes]
+    return bool(routes) and all(route.upstream.dialect == "passthrough" for route in routes)
 
 
 def is_plain(model: catalog.ModelEntry) -> bool:
@@ -181,10 +216,12 @@ def _caller(http: HttpRequest) -> Dialect:
 
 
 def _caller_below(http: HttpRequest, prefix: str) -> Dialect:
-    """Whom an answer at a path that is not known has to please."""
+    """Whom an answer of ours at any path has to please."""
     rest = http.path.removeprefix(prefix)
-    if rest.startswith("/v1/messages") or "anthropic-version" in http.headers:
+    if "/v1/messages" in rest or "anthropic-version" in http.headers:
         return ANTHROPIC
+    if rest.startswith("/v1/responses"):
+        return OPENAI_RESPONSES
     return BEDROCK if rest.startswith("/model/") else OPENAI_CHAT
 
 

@@ -125,21 +125,6 @@ def preflight(path: str, fields: Fields) -> list[Header] | None:
 
 # Refusals.
 
-BARE_ENDPOINT = re.compile(r"/(messages|chat/completions|responses|models|completions|embeddings)(/.*)?")
-SLASHES = re.compile(r"/{2,}")
-
-
-def base_url_hint(path: str) -> str:
-    """What to tell a client whose base URL lacks ``/v1``, or has it or a slash twice; empty where the path is not like that."""
-    if BARE_ENDPOINT.fullmatch(path):
-        meant = f"/v1{path}"
-    else:
-        meant = SLASHES.sub("/", path).replace("/v1/v1/", "/v1/")
-        if meant == path or not meant.startswith("/v1/"):
-            return ""
-    return f"; {meant} may be meant: look at the client's base URL"
-
-
 ANTHROPIC_TYPES = {404: "not_found_error", 413: "request_too_large", 500: "api_error", 503: "overloaded_error"}
 OPENAI_TYPES = {500: "server_error", 503: "server_error"}
 OPENAI_CODES = {404: "unknown_url", 405: "method_not_allowed", 503: "overloaded"}

@@ -19,7 +19,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import get_resolver
 
-from proxy.requests import HttpRequest
+from proxy.requests import HttpRequest, base_url_hint, unknown_path
 from proxy.responses import EventStream, Header, JsonBytes
 from pxbin_site import edge
 from pxbin_site.hot import HotPaths, Methods, View
@@ -72,8 +72,8 @@ class Handler(ASGIHandler):
                 await self._serve(view, captured, scope=scope, receive=receive, send=send)
             else:
                 await _not_allowed(methods, scope, send)
-        elif (hint := edge.base_url_hint(path)) or path.startswith(WIRE_PREFIXES):
-            await _refuse(send, scope, 404, f"Unknown path: {method} {path}{hint}")
+        elif base_url_hint(path) or path.startswith(WIRE_PREFIXES):
+            await _refuse(send, scope, 404, unknown_path(method, path))
         else:
             await super().__call__(scope, receive, send)
 

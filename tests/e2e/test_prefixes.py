@@ -5,7 +5,7 @@ import httpx
 import openai
 import pytest
 
-from tests.support.fake_upstream import CLOSE, Reply, bytes_reply, json_reply, sse
+from tests.support.fake_upstream import CLOSE, Reply, bytes_reply, event, json_reply, sse
 
 COMPLETION = {
     "id": "chatcmpl-1",
@@ -94,6 +94,15 @@ def test_unknown_paths_are_refused_in_the_callers_dialect(gateway, upstream, pat
     assert ((status, kind), message) == (shown, f"Unknown path: POST {path}")
 
 
+@pytest.mark.parametrize(("rest", "meant"), [("/v1/v1/messages", "/v1/messages"), ("/chat/completions", "/v1/chat/completions")])
+def test_a_base_url_with_too_little_or_too_much_is_explained_below_a_prefix_too(gateway, upstream, rest, meant):
+    if "grouped-hint" not in {model["name"] for model in gateway.api("GET", "/models")}:
+        group(gateway, upstream, "/team-hint", "grouped-hint")
+    answer = httpx.post(f"{gateway.url}/team-hint{rest}", headers=gateway.client_headers, json={})
+    words = f"Unknown path: POST /team-hint{rest}; /team-hint{meant} may be meant: look at the client's base URL"
+    assert (answer.status_code, answer.json()["error"]["message"], "type" in answer.json()) == (404, words, "messages" in rest)
+
+
 def test_a_wrong_method_is_refused_and_the_prefix_itself_answers(gateway, upstream):
     group(gateway, upstream, "/team-405", "grouped-405")
     refused = httpx.get(f"{gateway.url}/team-405/v1/messages", headers=gateway.client_headers)
@@ -108,31 +117,70 @@ def plain(gateway, upstream, prefix, *models, **fields):
     return group(gateway, upstream, prefix, *models, format="passthrough", **fields)
 
 
-def test_known_paths_of_a_passthrough_upstream_keep_the_clients_dialect(gateway, upstream):
+MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "their-name",
+    "content": [{"type": "text", "text": "hi"}],
+    "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 3, "output_tokens": 1},
+}
+
+
+def test_known_paths_go_up_as_they_came_too(gateway, upstream):
     plain(gateway, upstream, "/plain-known", "p-known", remote_name="their-name")
-    message = {
-        "id": "msg_1",
-        "type": "message",
-        "role": "assistant",
-        "model": "their-name",
-        "content": [{"type": "text", "text": "hi"}],
-        "stop_reason": "end_turn",
-        "stop_sequence": None,
-        "usage": {"input_tokens": 3, "output_tokens": 1},
-    }
-    upstream.reply(json_reply(message), json_reply(COMPLETION))
-    asked = {"model": "p-known", "max_tokens": 5, "messages": [{"role": "user", "content": "hello"}], "their_own": [1]}
-    told = httpx.post(f"{gateway.url}/plain-known/v1/messages", headers=gateway.client_headers, json=asked)
-    assert (told.status_code, told.json()) == (200, {**message, "model": "p-known"})
+    upstream.reply(json_reply(MESSAGE, status=202), json_reply({"their": "teapot"}, status=418))
+    asked = {"model": "p-known", "max_tokens": 5, "messages": [], "their_own": [1]}
+    sent = gateway.client_headers | {"x-custom": "kept"}
+    told = httpx.post(f"{gateway.url}/plain-known/v1/messages?beta=true", headers=sent, json=asked)
+    assert (told.status_code, told.json()) == (202, MESSAGE)
     first = upstream.requests[0]
-    assert (first.path, first.json(), first.header("authorization"), first.header("x-api-key")) == (
-        "/v1/messages",
+    assert (first.path, first.json(), first.header("x-custom"), first.header("authorization"), first.header("x-api-key")) == (
+        "/v1/messages?beta=true",
         {**asked, "model": "their-name"},
+        "kept",
         "Bearer sk-upstream-secret",
         None,
     )
-    said = httpx.post(f"{gateway.url}/plain-known/v1/chat/completions", headers=gateway.client_headers, json=asked)
-    assert (said.json()["model"], upstream.requests[1].path) == ("p-known", "/v1/chat/completions")
+    (row,) = gateway.logs(1, model="p-known")
+    assert (row["dialect"], row["input_tokens"], row["output_tokens"]) == ("anthropic", 3, 1)
+    said = httpx.post(f"{gateway.url}/plain-known/v1/chat/completions", headers=sent, json=asked)
+    assert (said.status_code, said.json(), upstream.requests[1].path) == (418, {"their": "teapot"}, "/v1/chat/completions")
+    listed = httpx.get(f"{gateway.url}/plain-known/v1/models", headers=gateway.client_headers).json()
+    assert [model["id"] for model in listed["data"]] == ["p-known"]
+
+
+def test_a_stream_on_a_known_path_passes_byte_for_byte_and_is_counted(gateway, upstream):
+    plain(gateway, upstream, "/plain-told", "p-told")
+    usage = {"input_tokens": 7, "cache_read_input_tokens": 2, "output_tokens": 1}
+    started = event({"type": "message_start", "message": {**MESSAGE, "content": [], "usage": usage}}, name="message_start")
+    ended = event({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}}, name="message_delta")
+    upstream.reply(sse(started, b": theirs\n\n", ended))
+    asked = {"model": "p-told", "stream": True, "max_tokens": 5, "messages": []}
+    told = httpx.post(f"{gateway.url}/plain-told/v1/messages", headers=gateway.client_headers, json=asked)
+    assert (told.headers["content-type"], told.content) == ("text/event-stream", started + b": theirs\n\n" + ended)
+    (row,) = gateway.logs(1, model="p-told")
+    assert (row["stream"], row["input_tokens"], row["cache_read_tokens"], row["output_tokens"]) == (True, 7, 2, 5)
+
+
+def test_errors_of_ours_on_a_known_path_keep_its_dialect(gateway, upstream):
+    plain(gateway, upstream, "/plain-errors", "p-errors")
+    refused = httpx.post(f"{gateway.url}/plain-errors/v1/messages", json={"model": "p-errors"})
+    assert (refused.status_code, refused.json()["type"], refused.json()["error"]["type"]) == (401, "error", "authentication_error")
+
+
+def test_a_model_with_another_upstream_too_keeps_the_clients_dialect(gateway, upstream):
+    """A body that goes up as it came would mean nothing to that one."""
+    plain(gateway, upstream, "/plain-mixed", "p-mixed", remote_name="their-name")
+    (model,) = [row for row in gateway.api("GET", "/models") if row["name"] == "p-mixed"]
+    other = gateway.api("POST", "/upstreams", json={"name": "p-mixed-2", "base_url": upstream.url, "api_key": "x"})["id"]
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other, "priority": 9})
+    upstream.reply(json_reply(MESSAGE))
+    asked = {"model": "p-mixed", "max_tokens": 5, "messages": [{"role": "user", "content": "hello"}]}
+    told = httpx.post(f"{gateway.url}/plain-mixed/v1/messages", headers=gateway.client_headers, json=asked)
+    assert (told.status_code, told.json()) == (200, {**MESSAGE, "model": "p-mixed"})
 
 
 def test_the_headers_of_a_passthrough_upstreams_key_can_be_chosen(gateway, upstream):
