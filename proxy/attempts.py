@@ -220,9 +220,7 @@ class Attempts:
             return self._error
         if self._mistake is not None:
             return self._mistake
-        reasons = sorted({str(skip["skipped"]) for skip in self.skips})
-        if reasons == [ANOTHER_CHOSEN]:
-            return ClientMistake("The chosen upstream does not serve this model", param="X-Pxbin-Upstream")
+        reasons = sorted({str(skip["skipped"]) for skip in self.skips} - {ANOTHER_CHOSEN})
         if reasons and all(reason.startswith("takes no ") for reason in reasons):
             return ClientMistake(f"No upstream of this model can serve the request: {'; '.join(reasons)}")
         return GatewayError(Failure(kind="overloaded", message="No upstream is available for this model"))

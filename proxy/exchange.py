@@ -146,6 +146,8 @@ class Exchange:
             price_of=prices.compared,
         )
         self.attempts = Attempts(planned, standing.current(), request_id=self.http.request_id, session=asked.session)
+        if upstream:
+            needs.reached(upstream, planned, self.call.envelope.model)
 
     def needs(self, found: catalog.Found) -> routing.Needs:
         """What the request asks of its target."""
@@ -283,12 +285,11 @@ class Exchange:
     def reply_headers(self, attempt: Try | None) -> list[tuple[str, str]]:
         """What the client gets to see of the upstream's headers, and the gateway's own."""
         shown = self.shown_headers(attempt) if attempt is not None and attempt.failure is None else []
-        if not settings.PXBIN.response_headers:
-            return shown
-        own = trace.headers(self.tried, request_id=self.http.request_id, started_ns=self.http.started_ns)
+        if settings.PXBIN.response_headers:
+            shown += trace.headers(self.tried, request=self.http, model=self.record.meter.model)
         if self.traced:
-            own.append((needs.TRACE_HEADER, trace.decision(self.tried, self.planned().skips)))
-        return shown + own
+            shown.append((needs.TRACE_HEADER, trace.decision(self.tried, self.planned().skips)))
+        return shown
 
     def shown_headers(self, attempt: Try) -> list[tuple[str, str]]:
         """What the client gets to see of the upstream's headers."""

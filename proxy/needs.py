@@ -9,18 +9,20 @@ import msgspec
 from accounts.keys import Key
 from billing.metering import Meter
 from proxy.canonical import Audio, Image, Part, ToolResult
+from proxy.enforcement_rules import FALSE_WORDS
 from proxy.errors import ClientMistake
 from proxy.requests import HttpRequest
 from proxy.tokens import estimate
 from proxy.tries import Call
 from upstreams import catalog, windows
 from upstreams.catalog import Found
-from upstreams.routing import Needs, remote_name, with_fallbacks
+from upstreams.routing import ANOTHER_CHOSEN, Needs, Plan, remote_name, with_fallbacks
 
 CHOICE_HEADER = "x-pxbin-upstream"
 """A request header by which keys that may choose name one upstream (or give its id)."""
 TRACE_HEADER = "x-pxbin-trace"
 """A request header by which the same keys ask for the routing decision, in a reply header of the same name."""
+UNTRACED = FALSE_WORDS | {""}
 BYTES_PER_TOKEN = 4
 LEAST_BYTES_PER_TOKEN = 2
 """Hardly any request has fewer; one that fits by this count fits."""
@@ -47,19 +49,30 @@ def of(call: Call, found: Found, *, meter: Meter) -> Needs:
 
 
 def chosen(http: HttpRequest, key: Key) -> str:
-    """The upstream that the caller wants, by name or id; empty for whichever is best.
+    """The name of the upstream that the caller wants (it may give the id); empty for whichever is best.
 
-    Raises :class:`~proxy.errors.ClientMistake` where the key may not choose.
+    Raises :class:`~proxy.errors.ClientMistake` where the key may not choose, or where there is no such upstream.
     """
     upstream = http.headers.get(CHOICE_HEADER, "").strip()
-    if upstream and not key.may_choose_upstream:
+    if not upstream:
+        return ""
+    if not key.may_choose_upstream:
         raise ClientMistake("This API key may not choose an upstream", kind="permission", param=CHOICE_HEADER)
-    return upstream
+    for entry in catalog.current().upstreams.values():
+        if upstream in (entry.name, entry.id):
+            return entry.name
+    raise ClientMistake(f"There is no upstream {upstream!r}", param=CHOICE_HEADER)
+
+
+def reached(upstream: str, plan: Plan, model: str) -> None:
+    """Raise :class:`~proxy.errors.ClientMistake` where none of a model's routes leads to the upstream that the caller wants."""
+    if not plan.targets and all(skip.get("upstream") != upstream or skip["skipped"] == ANOTHER_CHOSEN for skip in plan.skips):
+        raise ClientMistake(f"{model!r} has no route to {upstream}", param=CHOICE_HEADER)
 
 
 def traced(http: HttpRequest, key: Key) -> bool:
     """Whether the caller wants to see how its request was routed; raises like :func:`chosen`."""
-    wanted = TRACE_HEADER in http.headers
+    wanted = http.headers.get(TRACE_HEADER, "").strip().lower() not in UNTRACED
     if wanted and not key.may_choose_upstream:
         raise ClientMistake("This API key may not trace requests", kind="permission", param=TRACE_HEADER)
     return wanted

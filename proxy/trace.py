@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from time import perf_counter_ns
 from typing import Any
 
 from proxy import wire
+from proxy.requests import HttpRequest
 from proxy.tries import Try
 
 LONGEST = 4096
 """Characters of a trace; servers and clients bound headers at 8 KiB and more."""
+LONGEST_NAME = 256
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
-def headers(tried: Sequence[Try], *, request_id: str, started_ns: int) -> list[tuple[str, str]]:
-    """``X-Pxbin-*`` of an answer; those of an upstream only where one was called."""
-    own = [("x-pxbin-request-id", request_id), ("x-pxbin-attempts", str(len(tried)))]
+def headers(tried: Sequence[Try], *, request: HttpRequest, model: str) -> list[tuple[str, str]]:
+    """``X-Pxbin-*`` of an answer. Where no upstream was called: the model that was asked for, and all the time that it took."""
+    own = [("x-pxbin-request-id", request.request_id), ("x-pxbin-attempts", str(len(tried)))]
     if tried:
         target = tried[-1].target
-        own += [
-            ("x-pxbin-upstream", printable(target.upstream.name)),
-            ("x-pxbin-model", printable(target.remote_name)),
-            ("x-pxbin-overhead-ms", f"{(min(each.began_ns for each in tried) - started_ns) / 1e6:.2f}"),
-        ]
+        own += [("x-pxbin-upstream", printable(target.upstream.name)), ("x-pxbin-model", printable(target.remote_name))]
+        called = min(each.began_ns for each in tried)
+    else:
+        called = perf_counter_ns()
+        if model:
+            own.append(("x-pxbin-model", printable(model[:LONGEST_NAME])))
+    own.append(("x-pxbin-overhead-ms", f"{(called - request.started_ns) / 1e6:.2f}"))
     return own
 
 

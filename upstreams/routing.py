@@ -56,7 +56,7 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int = 0
     session: str | None = None
     upstream: str = ""
-    """Only the upstream of this name (or id): the caller chose it."""
+    """Only the upstream of this name: the caller chose it."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -186,7 +186,7 @@ def _rotated(keys: tuple[CredentialEntry, ...], last: str) -> tuple[CredentialEn
 
 def _excluded(target: Target, needs: Needs) -> str:
     """Why a candidate cannot serve the request at all."""
-    if needs.upstream and needs.upstream not in (target.upstream.name, target.upstream.id):
+    if needs.upstream and needs.upstream != target.upstream.name:
         return ANOTHER_CHOSEN
     missing = [name for name in sorted(needs.capabilities) if target.route.capabilities.get(name) is False]
     return f"takes no {' and no '.join(missing)}" if missing else ""

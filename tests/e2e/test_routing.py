@@ -191,7 +191,11 @@ def test_only_keys_that_may_choose_an_upstream(gateway, upstream, second_upstrea
     chosen = {"x-api-key": key, "x-pxbin-upstream": f"{name}-well"}
     assert ask(gateway, name, **chosen).answer.headers["x-pxbin-upstream"] == f"{name}-well"
     assert (len(upstream.requests), len(second_upstream.requests)) == (0, 1)
-    assert ask(gateway, name, **{**chosen, "x-pxbin-upstream": "none"}).answer.status_code == 400
+    other = gateway.add_upstream(upstream, name=f"{name}-other")
+    for wanted, words in (("none", "There is no upstream 'none'"), (other, f"'{name}' has no route to {name}-other")):
+        answer = ask(gateway, name, **{**chosen, "x-pxbin-upstream": wanted}).answer
+        assert (answer.status_code, answer.json()["error"]["message"]) == (400, words)
+        assert answer.headers["x-pxbin-model"] == name
     assert ask(gateway, name, **{"x-pxbin-trace": "1"}).answer.status_code == 403
     traced = json.loads(ask(gateway, name, **chosen, **{"x-pxbin-trace": "1"}).answer.headers["x-pxbin-trace"])
     assert [each["upstream"] for each in traced["tried"]] == [f"{name}-well"]
@@ -201,7 +205,10 @@ def test_only_keys_that_may_choose_an_upstream(gateway, upstream, second_upstrea
 def test_headers_can_be_switched_off(upstream):
     with Gateway.started(PXBIN_RESPONSE_HEADERS="0", PXBIN_CELERY="false") as quiet:
         answer = ask(quiet, "echo").answer
+        key = quiet.api("POST", "/keys", json={"name": "chooser", "may_choose_upstream": True})["key"]
+        asked = [ask(quiet, "echo", **{"x-api-key": key, "x-pxbin-trace": word}).answer for word in ("0", "1")]
     assert (answer.status_code, [name for name in answer.headers if name.startswith("x-pxbin-")]) == (200, [])
+    assert ["x-pxbin-trace" in answer.headers for answer in asked] == [False, True]
 
 
 def test_images_go_past_what_takes_none(gateway, upstream, second_upstream):

@@ -166,7 +166,7 @@ async def test_what_cannot_carry_the_request_was_not_tried(standing):
     ("reasons", "kind"),
     [
         (["takes no images"], "invalid_request"),
-        ([ANOTHER_CHOSEN], "invalid_request"),
+        ([ANOTHER_CHOSEN, "takes no audio"], "invalid_request"),
         (["takes no images", "other"], "overloaded"),
         ([], "overloaded"),
     ],

@@ -1,8 +1,10 @@
 """The gateway's own reply headers."""
 
 import json
+from time import perf_counter_ns
 
 from proxy import trace
+from proxy.requests import HttpRequest
 
 
 def test_a_trace_is_one_line_of_ascii_that_json_reads_back() -> None:
@@ -21,5 +23,9 @@ def test_names_cannot_break_a_header() -> None:
     assert trace.printable("a\r\nset-cookie: b é") == "a??set-cookie: b ?"
 
 
-def test_a_request_that_called_nobody_names_nobody() -> None:
-    assert trace.headers([], request_id="r", started_ns=0) == [("x-pxbin-request-id", "r"), ("x-pxbin-attempts", "0")]
+def test_a_request_that_called_nobody_names_the_model_that_it_asked_for_if_it_did() -> None:
+    request = HttpRequest(method="POST", path="/", request_id="r", started_ns=perf_counter_ns())
+    for model, named in (("", {}), ("ü" * 999, {"x-pxbin-model": "?" * 256})):
+        told = dict(trace.headers([], request=request, model=model))
+        assert 0 <= float(told.pop("x-pxbin-overhead-ms")) < 1000
+        assert told == {"x-pxbin-request-id": "r", "x-pxbin-attempts": "0", **named}
