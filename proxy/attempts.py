@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from proxy.enforcement import Unaccepted
 from proxy.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
@@ -37,6 +37,7 @@ class Attempts:
         """``session``: which turns belong together, where that is known."""
         self.tried: list[Try] = []
         self.skips = plan.skips
+        self._chosen = plan.chosen
         self._standing = standing
         self._request_id = request_id
         self._session = session
@@ -51,6 +52,11 @@ class Attempts:
     def targets(self) -> list[Target]:
         """Those that have not been tried yet."""
         return list(self._waiting)
+
+    @property
+    def decision(self) -> list[dict[str, Any]]:
+        """What was chosen first, where there was a choice, and what was put back or left out, each with the reason."""
+        return self.skips if self._chosen is None else [self._chosen, *self.skips]
 
     async def one_by_one(self, new: Callable[[Target], AnyTry], begin: Callable[[AnyTry], Awaitable[T]]) -> tuple[AnyTry, T]:
         """The first try that succeeds, and its result; raises what :meth:`failed` and :meth:`exhausted` say when none does."""

@@ -273,8 +273,8 @@ class Exchange:
 
     def write(self, outcome: Outcome, *, status: int | None, failure: Failure | None = None) -> None:
         """The journal's line, and what the key's limits lent."""
-        skips = self.attempts.skips if self.attempts is not None else None
-        tokens = self.record.write(outcome, status=status, attempts=self.tried, skips=skips, failure=failure)
+        decision = self.attempts.decision if self.attempts is not None else None
+        tokens = self.record.write(outcome, status=status, attempts=self.tried, decision=decision, failure=failure)
         self.lease.release(tokens=tokens)
 
     @property
@@ -288,7 +288,7 @@ class Exchange:
         if settings.PXBIN.response_headers:
             shown += trace.headers(self.tried, request=self.http, model=self.record.meter.model)
         if self.traced:
-            shown.append((needs.TRACE_HEADER, trace.decision(self.tried, self.planned().skips)))
+            shown.append((needs.TRACE_HEADER, trace.decision(self.tried, self.planned().decision)))
         return shown
 
     def shown_headers(self, attempt: Try) -> list[tuple[str, str]]:

@@ -63,7 +63,7 @@ class Record:
         *,
         status: int | None,
         attempts: Sequence[Try] = (),
-        skips: list[dict[str, Any]] | None = None,
+        decision: list[dict[str, Any]] | None = None,
         failure: Failure | None = None,
     ) -> int:
         """Append the line, once; returns the tokens that all attempts took. ``status`` ``None``: the client left before one."""
@@ -89,8 +89,8 @@ class Record:
             entry.tries = [self._priced_try(attempt) for attempt in attempts]
             known = [each.cost for each in entry.tries if each.cost is not None]
             entry.cost = sum(known) if known else entry.cost
-        if skips:
-            entry.routing = skips
+        if decision:
+            entry.routing = decision
         journal.current().append(entry, unauthenticated=self._key is None)
         return spent.total_input + spent.output if spent else 0
 

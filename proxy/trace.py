@@ -17,7 +17,7 @@ LONGEST_NAME = 256
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
-def headers(tried: Sequence[Try], *, request: HttpRequest, model: str) -> list[tuple[str, str]]:
+def headers(tried: Sequence[Try], *, request: HttpRequest, model: str = "") -> list[tuple[str, str]]:
     """``X-Pxbin-*`` of an answer. Where no upstream was called: the model that was asked for, and all the time that it took."""
     own = [("x-pxbin-request-id", request.request_id), ("x-pxbin-attempts", str(len(tried)))]
     if tried:
@@ -32,9 +32,13 @@ def headers(tried: Sequence[Try], *, request: HttpRequest, model: str) -> list[t
     return own
 
 
-def decision(tried: Sequence[Try], skips: Sequence[dict[str, Any]]) -> str:
-    """The routing decision as one line of ASCII JSON: what was tried, in order, and what was put back or left out, and why."""
-    shown = {"tried": [_shown(each) for each in tried], "skipped": list(skips)}
+def decision(tried: Sequence[Try], decided: Sequence[dict[str, Any]]) -> str:
+    """The routing decision as one line of ASCII JSON: what was tried, in order, what came first and what did not, and why."""
+    shown = {
+        "tried": [_shown(each) for each in tried],
+        "chosen": [each for each in decided if "chosen" in each],
+        "skipped": [each for each in decided if "skipped" in each],
+    }
     return _UNPRINTABLE.sub(lambda match: "".join(f"\\u{unit:04x}" for unit in _units(match[0])), wire.encode(shown).decode())[:LONGEST]
 
 

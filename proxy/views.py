@@ -238,5 +238,5 @@ def _json(value: object) -> JsonBytes:
 
 def _refusal(http: HttpRequest, dialect: Dialect, error: GatewayError) -> JsonBytes:
     shown = dialect.encode_error(error.failure, http.request_id)
-    own = trace.headers([], request_id=http.request_id, started_ns=http.started_ns) if settings.PXBIN.response_headers else []
+    own = trace.headers([], request=http) if settings.PXBIN.response_headers else []
     return JsonBytes(shown.body, status=shown.status, headers=[*shown.headers.items(), *own])

@@ -60,10 +60,14 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """``targets`` in the order in which they are tried; ``skips`` says of each one put back or left out why."""
+    """``targets`` in the order in which they are tried; ``skips`` says of each one put back or left out why.
+
+    ``chosen`` says why the first one is the first; nothing where there was nothing to choose.
+    """
 
     targets: list[Target]
     skips: list[dict[str, Any]]
+    chosen: dict[str, Any] | None = None
 
 
 def plan(
@@ -87,16 +91,20 @@ def plan(
         for target in _ordered(each, needs, standing, price_of):
             reason = _excluded(target, needs)
             if reason:
-                skips.append(_shown(target, reason))
+                skips.append(_told(target, "skipped", reason))
                 continue
             reason, rank = _put_back(target, needs, standing)
             if reason:
-                skips.append(_shown(target, reason))
+                skips.append(_told(target, "skipped", reason))
                 later.append((rank, target))
             else:
                 first.append(target)
     later.sort(key=lambda each: each[0])
-    return Plan([*first, *(target for _, target in later)], skips)
+    targets = [*first, *(target for _, target in later)]
+    if len(targets) < 2:
+        return Plan(targets, skips)
+    best = targets[0]
+    return Plan(targets, skips, _told(best, "chosen", _why_first(best, needs, standing) if first else "nothing better is left"))
 
 
 def with_fallbacks(found: Found, catalogue: Catalogue, skips: list[dict[str, Any]]) -> Iterable[Found]:
@@ -125,11 +133,20 @@ def _ordered(found: Found, needs: Needs, standing: Standing, price_of: PriceOf) 
     if len(routes) > 1 and found.model.strategy != "priority":
         routes = tuple(_by_strategy(found, routes, standing, price_of))
     targets = [target for route in routes for target in _with_keys(route, found, standing)]
-    kept = standing.sessions.key_of(session_of(needs.session, found.model)) if needs.session and len(targets) > 1 else None
+    kept = _kept(found.model, needs, standing) if len(targets) > 1 else None
     home = next((target for target in targets if target.key_id == kept), None)
     if home is not None:
         targets.sort(key=lambda target: (_preference(target.route), not _is_home(target, home)))
     return targets
+
+
+def _kept(model: ModelEntry, needs: Needs, standing: Standing) -> str | None:
+    return standing.sessions.key_of(session_of(needs.session, model)) if needs.session else None
+
+
+def _why_first(target: Target, needs: Needs, standing: Standing) -> str:
+    """What put a candidate before the others of its kind."""
+    return "session kept" if target.key_id == _kept(target.model, needs, standing) else f"strategy {target.model.strategy}"
 
 
 def _is_home(target: Target, home: Target) -> bool:
@@ -207,9 +224,9 @@ def _put_back(target: Target, needs: Needs, standing: Standing) -> tuple[str, in
     return "", 0
 
 
-def _shown(target: Target, reason: str) -> dict[str, Any]:
+def _told(target: Target, what: str, reason: str) -> dict[str, Any]:
     key = target.credential.name or target.credential.id if target.credential else ""
-    return {"upstream": target.upstream.name, "key": key, "model": target.remote_name, "skipped": reason}
+    return {"upstream": target.upstream.name, "key": key, "model": target.remote_name, what: reason}
 
 
 def remote_name(route: RouteEntry, found: Found) -> str:

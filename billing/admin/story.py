@@ -69,7 +69,9 @@ def of(row: RequestLog) -> dict[str, Any]:
     """Everything that the template shows."""
     tries = list(row.tries.order_by("number"))
     links = Links(row, tries)
-    skips = row.routing if isinstance(row.routing, list) else []
+    decided = row.routing if isinstance(row.routing, list) else []
+    skips = [each for each in decided if "chosen" not in each]
+    chosen = "; ".join(_first_choice(each) for each in decided if "chosen" in each)
     return {
         "row": row,
         "outcome": words.outcome(row.outcome, row.status_code),
@@ -78,7 +80,7 @@ def of(row: RequestLog) -> dict[str, Any]:
         "attempts": {"headers": ATTEMPT_HEADERS, "rows": _attempts(row, tries, links)} if row.attempts else None,
         "passed": {"headers": PASSED_HEADERS, "rows": [_passed(skip, tries) for skip in skips]} if skips else None,
         "tokens": {"headers": ("Class", "Tokens", "USD per million"), "rows": _tokens(row, links.price)} if row.attempts else None,
-        "facts": _facts(row, links),
+        "facts": _facts(row, links, chosen),
         "payload": RequestPayload.objects.filter(pk=row.pk).values_list("pk", flat=True).first(),
     }
 
@@ -159,7 +161,12 @@ def _tokens(row: RequestLog, price: Price | None) -> list[list[str]]:
     return [[title, f"{getattr(row, column):,}", per_million(field)] for title, column, field in TOKEN_CLASSES]
 
 
-def _facts(row: RequestLog, links: Links) -> list[tuple[str, list[tuple[str, Any]]]]:
+def _first_choice(chosen: dict[str, Any]) -> str:
+    key = f" ({chosen['key']})" if chosen.get("key") else ""
+    return f"{chosen.get('upstream', '')}{key}: {chosen['chosen']}"
+
+
+def _facts(row: RequestLog, links: Links, chosen: str) -> list[tuple[str, list[tuple[str, Any]]]]:
     """What else is known, in groups; what is empty is left out."""
     prices = links.price
     price = link(reverse("admin:billing_price_change", args=(prices.pk,)), str(prices)) if prices is not None else ""
@@ -188,6 +195,7 @@ def _facts(row: RequestLog, links: Links) -> list[tuple[str, list[tuple[str, Any
         (
             "Upstream",
             (
+                ("First choice", chosen),
                 ("Answered by", links.upstream(row.upstream_id, row.upstream_name)),
                 ("Model there", row.remote_model),
                 ("Its status", row.upstream_status),

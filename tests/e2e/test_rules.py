@@ -163,7 +163,9 @@ def test_every_candidate_that_was_left_out_or_put_back_is_told_with_the_reason(g
     for _ in range(2):
         assert gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body).status_code == 200
     newest, _ = gateway.logs(2, model=name)
-    told = {skip.get("upstream", skip["model"]): skip["skipped"] for skip in gateway.api("GET", f"/logs/{newest['id']}")["routing"]}
+    chosen, *skips = gateway.api("GET", f"/logs/{newest['id']}")["routing"]
+    assert (chosen["upstream"], chosen["chosen"]) == (f"{name}-well", "session kept")
+    told = {skip.get("upstream", skip["model"]): skip["skipped"] for skip in skips}
     assert told[name] == "takes no tools"
     assert told[f"{name}-off"] == "the route is switched off"
     assert told[f"{name}-small"].endswith("tokens do not fit 10")

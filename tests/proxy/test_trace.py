@@ -8,11 +8,12 @@ from proxy.requests import HttpRequest
 
 
 def test_a_trace_is_one_line_of_ascii_that_json_reads_back() -> None:
+    chosen = [{"upstream": "a", "chosen": "strategy latency"}]
     skips = [{"upstream": "Zürich \U0001f600\n", "skipped": "cooling for 3.0 s"}]
-    told = trace.decision([], skips)
+    told = trace.decision([], [*chosen, *skips])
     assert told.isascii()
     assert "\n" not in told
-    assert json.loads(told) == {"tried": [], "skipped": skips}
+    assert json.loads(told) == {"tried": [], "chosen": chosen, "skipped": skips}
 
 
 def test_a_trace_is_bounded() -> None:

@@ -72,6 +72,20 @@ def test_fallbacks_that_the_key_may_not_use_are_left_out(asking):
     assert asking.reasons(*models, allowed=lambda found: found.requested != "x") == [("x", "not allowed for this key")]
 
 
+def test_the_plan_says_why_its_first_came_first_where_there_was_a_choice(asking):
+    def why(wanted, **needs):
+        return asking.plan(wanted, **needs).chosen
+
+    alone, several = model("one", route("1", A)), model("m", route("1", A), route("2", B), strategy="latency")
+    assert why(alone) is None
+    assert why(several) == {"upstream": "a", "key": "a1", "model": "r", "chosen": "strategy latency"}
+    asking.standing.served("b1", session_of("s", several))
+    assert why(several, session="s") == {"upstream": "b", "key": "b1", "model": "r", "chosen": "session kept"}
+    for key in ("a1", "b1"):
+        asking.standing.cool(f"key:{key}", 9)
+    assert why(several)["chosen"] == "nothing better is left"
+
+
 @pytest.mark.parametrize("ability", ["images", "tools", "audio"])
 def test_what_lacks_a_needed_capability_is_excluded(asking, ability):
     wanted = model("m", route("1", A, capabilities={ability: False}), route("2", B, capabilities={ability: True}), route("3", C))

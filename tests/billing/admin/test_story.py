@@ -43,8 +43,11 @@ def plain(rows):
     return [[" ".join(strip_tags(str(cell)).split()) for cell in row] for row in rows]
 
 
-def test_all_attempts_and_all_skips_are_told():
-    row = request(attempts=2, upstream_name="second", routing=SKIPS)
+CHOSEN = {"upstream": "first", "key": "main", "model": "m-1", "chosen": "strategy latency"}
+
+
+def test_all_attempts_and_all_skips_are_told_and_why_the_first_came_first():
+    row = request(attempts=2, upstream_name="second", routing=[CHOSEN, *SKIPS])
     attempt(row, 1, "first", credential_name="main", remote_model="m-1", outcome="failed", status_code=503, error_type="overloaded")
     attempt(row, 2, "second", remote_model="m-2", status_code=200, ttft_ms=40, input_tokens=10, output_tokens=5, cost=Decimal("0.25"))
     told = story.of(row)
@@ -53,6 +56,7 @@ def test_all_attempts_and_all_skips_are_told():
         ["1", "first", "main", "m-1", "failed 503", "overloaded", "100 ms", "-", "0 → 0", "-"],
         ["2", "second", "-", "m-2", "finished 200", "-", "100 ms", "40 ms", "10 → 5", "$0.25"],
     ]
+    assert ("First choice", "first (main): strategy latency") in dict(told["facts"])["Upstream"]
     assert plain(told["passed"]["rows"]) == [
         ["first", "main", "m-1", "cooling for 3.0 s", "called all the same"],
         ["third", "-", "m", "takes no images", "not called"],
