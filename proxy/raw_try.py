@@ -44,8 +44,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     estimates: bool = False
 
 
-class BrokenOffError(Exception):
-    """The upstream broke off an answer that cannot say so: the client's connection is cut too."""
+class BrokenOffError(ConnectionAbortedError):
+    """The upstream broke off an answer that cannot say so: the server cuts the client's connection too."""
 
 
 class RawTry(Try):

@@ -129,6 +129,9 @@ class Cycle:
         except asyncio.CancelledError:
             # Only the server cancels this task: 10 s after the client left, or at the end of a drain.
             self._give_up(log=False)
+        except ConnectionAbortedError as reason:  # the application has nothing to answer with any more: no fault of its own
+            logger.warning("An answer was cut: %s %s: %s", self.head.method, self.head.path, reason)
+            self._give_up(log=False)
         except Exception:  # the application's own fault must not take the server with it
             logger.exception("The application failed: %s %s", self.head.method, self.head.path)
             self._give_up(log=False)

@@ -5,6 +5,7 @@ import httpx
 import openai
 import pytest
 
+from tests.e2e.test_recovery import until
 from tests.support.fake_upstream import CLOSE, Reply, bytes_reply, event, json_reply, sse
 
 COMPLETION = {
@@ -289,6 +290,8 @@ def test_plain_streams_pass_as_they_come_and_are_cut_where_the_upstream_cuts(gat
         httpx.stream("POST", f"{gateway.url}/plain-stream/run", headers=gateway.client_headers, json={"model": "p-stream"}) as answer,
     ):
         b"".join(answer.iter_raw())
+    until(lambda: "An answer was cut: POST /plain-stream/run: The connection to the upstream broke" in gateway.output)
+    assert "The application failed: POST /plain-stream/run" not in gateway.output
 
 
 def test_strangers_and_unknown_models_are_refused(gateway, upstream):
