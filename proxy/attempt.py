@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from time import perf_counter_ns
+from time import monotonic, perf_counter_ns
 from typing import Any
 
 from django.conf import settings
@@ -26,6 +26,9 @@ from upstreams.routing import Target
 
 LINGER_SECONDS = 0.5
 """How long a finished stream's connection may take to end; after that it is closed instead of being used again."""
+
+
+NO_EVENT = Failure(kind="timeout", message="The upstream sent no event in time")
 
 
 class Attempt(Try):
@@ -198,10 +201,21 @@ class Attempt(Try):
             self.pipe.take_over(self.call.encoder())
 
     async def _pieces(self, pipe: Pipe, answer: client.Answer) -> AsyncIterator[bytes]:
-        """What each read makes visible; a broken connection becomes the error event that ends the stream."""
+        """What each read makes visible; a broken connection becomes the error event that ends the stream.
+
+        So do comments without an event between them, for as long as the upstream may take to begin an answer.
+        """
+        quiet_since: float | None = None
         try:
             async for chunk in answer.chunks():
                 yield pipe.feed(chunk)
+                if pipe.has_spoken:
+                    quiet_since = None
+                elif quiet_since is None:
+                    quiet_since = monotonic()
+                elif monotonic() - quiet_since > self.target.upstream.first_byte_timeout:
+                    yield pipe.fail(NO_EVENT)
+                    return
         except UpstreamFailed as error:
             yield pipe.fail(error.failure)
         else:

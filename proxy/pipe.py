@@ -35,7 +35,8 @@ class Pipe:
 
     ``has_content``: a meaningful event (text, reasoning, a tool call) has been seen; until then the exchange may still go to
     another upstream. ``outcome`` is ``None`` while the stream runs, then ``finished`` or ``failed`` (with ``failure``).
-    ``output_chars``: characters that the model wrote so far, for an estimate where no usage comes.
+    ``output_chars``: characters that the model wrote so far, for an estimate where no usage comes. ``has_spoken``: the last
+    read completed an event; comments and blank lines are none.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Pipe:
             Failed: self._on_failed,
         }
         self.has_content = False
+        self.has_spoken = False
         self.outcome: str | None = None
         self.failure: Failure | None = None
         self.usage: Usage | None = None
@@ -79,7 +81,9 @@ class Pipe:
         """What the client sees of one read; empty once the stream has ended."""
         if self.outcome is not None:
             return b""
-        return self._pass(self._reader.feed(chunk))
+        frames = self._reader.feed(chunk)
+        self.has_spoken = bool(frames)
+        return self._pass(frames)
 
     def close(self) -> bytes:
         """The upstream's bytes have ended: the last frames, or the error event if the stream was not complete."""

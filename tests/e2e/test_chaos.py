@@ -108,6 +108,9 @@ CASES = {
     "a stream that only opens": Case(sse(OPENED), (502, 502), "api_error", streamed=True, invoke=503),
     "a stream that breaks off before content": Case(sse(OPENED, 0.05, RESET), (502, 502), "api_error", streamed=True, invoke=503),
     "a stream that hangs before content": Case(sse(OPENED, HANG), (504, 504), "timeout_error", streamed=True),
+    "a stream of nothing but comments": Case(
+        sse(OPENED, *(b": still here\n\n", 0.3) * 20, *STREAM), (504, 504), "timeout_error", streamed=True
+    ),
     "an error event before content": Case(
         sse(OPENED, event({"error": {"message": "no", "type": "server_error"}})), (502, 502), "api_error", streamed=True
     ),
