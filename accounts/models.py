@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import uuid
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
@@ -93,17 +93,49 @@ class Revised(models.Model):
     class Meta:
         abstract = True
 
+    read: dict[str, Any] | None = None
+    """The columns as they were read; ``None`` of a row that was made here."""
+
     def save(self, *args: Any, **options: Any) -> None:
-        """Save the row and bump the revision, or neither."""
+        """Save the row and bump the revision, or neither. Of a row that was read, only what was changed here is written.
+
+        Other processes write what they notice (refused keys, cooldowns) meanwhile, and that must not be undone.
+        """
+        if self.read is not None and not args and not options.keys() & {"update_fields", "force_insert"}:
+            options["update_fields"] = _changed(self.read, _columns(self))
         with transaction.atomic():
             Revision.objects.bump(self.revision)
             super().save(*args, **options)
+        self.read = _columns(self)
 
     def delete(self, *args: Any, **options: Any) -> tuple[int, dict[str, int]]:
         """Delete the row with what hangs on it and bump the revision, or neither."""
         with transaction.atomic():
             Revision.objects.bump(self.revision)
             return super().delete(*args, **options)
+
+    @classmethod
+    def from_db(cls, *args: Any, **options: Any) -> Self:
+        """Remember what was read."""
+        row = super().from_db(*args, **options)
+        row.read = _columns(row)
+        return row
+
+    def refresh_from_db(self, *args: Any, **options: Any) -> None:
+        """Read the row again, and remember that."""
+        super().refresh_from_db(*args, **options)
+        self.read = _columns(self)
+
+
+def _columns(row: Revised) -> dict[str, Any]:
+    known = row.__dict__
+    return {field.attname: known[field.attname] for field in row._meta.concrete_fields if field.attname in known}  # noqa: SLF001  (documented)
+
+
+def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Columns to write: JSON always, for it may have been changed in its place; and the time of the change."""
+    changed = {name for name, value in now.items() if isinstance(value, dict | list) or name not in before or before[name] != value}
+    return sorted(changed | {"updated_at"})
 
 
 def read_only() -> list[str]:
