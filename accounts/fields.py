@@ -26,6 +26,20 @@ def strings(value: object) -> None:
         raise ValidationError('Give a list of names, for example ["claude-*", "gpt-5"].')
 
 
+class NameField(models.CharField):  # type: ignore[type-arg]  # generic for the type checker only
+    """A name: without white space around it, so that it is not blank either."""
+
+    def deconstruct(self) -> Any:
+        """For migrations it is a text column like any other."""
+        name, _, args, options = super().deconstruct()
+        return name, "django.db.models.CharField", args, options
+
+    def to_python(self, value: Any) -> Any:
+        """The name as it is stored."""
+        text = super().to_python(value)
+        return text.strip() if isinstance(text, str) else text
+
+
 class ObjectFormField(forms.JSONField):
     """A form field for a JSON object; an empty text area is the empty object."""
 

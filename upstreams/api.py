@@ -5,17 +5,19 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Any
 
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Router, Schema
-from pydantic import ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from accounts.api_schema import Body, Created, Data, Deleted, Done, Id, Moment, Whole, answers, created
 from accounts.envelope import Refused, data, stored, timestamp, uuid_of, validated
 from proxy.presets import PRESETS, Preset, filled
 from upstreams import credentials, discovery, health, standing
-from upstreams.models import Upstream, UpstreamCredential
+from upstreams.models import Upstream, UpstreamCredential, header_value
 from upstreams.standing import BreakerState
 
 router = Router(tags=["upstreams"])
@@ -43,6 +45,16 @@ CLEARED_BY_NULL = {
 """What ``null`` stands for; for the other fields it means unchanged."""
 
 
+def _one_line(text: str) -> str:
+    try:
+        header_value(text.strip())
+    except DjangoValidationError as problem:
+        raise PydanticCustomError("one_line", "{words}", {"words": problem.message}) from None
+    return text
+
+
+Secret = Annotated[str, AfterValidator(_one_line)]
+"""An upstream's key, as a body has it."""
 Format = Annotated[str, WithJsonSchema({"type": "string", "enum": list(FORMATS)})]
 PresetName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(PRESETS)})]
 
@@ -54,7 +66,7 @@ class UpstreamFields(Body):
     preset: PresetName | None = Field(None, description="Fills in what is not given; GET /presets shows them.")
     base_url: str | None = None
     endpoint: str | None = Field(None, description="Another word for base_url.")
-    api_key: str | None = Field(None, description="Becomes or replaces the first credential; never shown again.")
+    api_key: Secret | None = Field(None, description="Becomes or replaces the first credential; never shown again.")
     access_key_id: str | None = Field(None, description="Of AWS credentials; api_key is then the secret access key.")
     format: Format | None = None
     region: str | None = None
@@ -133,7 +145,7 @@ class HealthCheck(Body):
 
     upstream_id: Id | None = None
     base_url: str | None = None
-    api_key: str | None = None
+    api_key: Secret | None = None
     format: Format | None = None
     test_model: str | None = Field(None, description="Which model to ask for one token.")
 

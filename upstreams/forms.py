@@ -22,7 +22,7 @@ from proxy import enforcement_rules, quirks
 from proxy.presets import PRESETS, filled
 from upstreams import credentials
 from upstreams.explained import explained
-from upstreams.models import CAPABILITIES, Dialect, Route, UpstreamCredential, header_fields
+from upstreams.models import CAPABILITIES, Dialect, Route, UpstreamCredential, header_fields, header_value
 
 EXAMPLES = {
     "quirks": '{"max_tokens_field": "max_tokens"}',
@@ -136,6 +136,7 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for 
         secret: str = self.cleaned_data["secret"]
         if not secret and not self.instance.secret_encrypted:
             raise ValidationError("Give the key.")
+        header_value(secret)
         return secret
 
     def save(self, commit: bool = True) -> UpstreamCredential:

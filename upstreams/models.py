@@ -14,7 +14,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from simple_history.models import HistoricalRecords
 
-from accounts.fields import ListField, ObjectField, json_object, strings
+from accounts.fields import ListField, NameField, ObjectField, json_object, strings
 from accounts.models import Revised
 from proxy import policies
 from proxy.quirks import merged
@@ -27,6 +27,7 @@ OWN_PATHS = frozenset(
 )
 """First segments of pxbin's own paths: no prefix may begin with one."""
 PREFIX_PATTERN = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+ONE_LINE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 SHORTEST_LIMIT, LONGEST_SECONDS = 0.001, 31_536_000
 CAPABILITIES = frozenset({"images", "tools", "audio"})
@@ -56,7 +57,7 @@ def base_url(value: str) -> None:
     """Refuse a URL that no path can be joined to."""
     try:
         parts = urlsplit(value)
-        usable = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
+        usable = value.isprintable() and parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
     except ValueError:  # urlsplit's word for a broken port or IPv6 address
         usable = False
     if not usable:
@@ -72,6 +73,8 @@ def path_prefix(value: str) -> None:
     """Refuse a prefix that is malformed or hides one of pxbin's own paths."""
     if not PREFIX_PATTERN.fullmatch(value):
         raise ValidationError("A path prefix begins with / and does not end with one, for example /team-a.")
+    if any(segment in (".", "..") for segment in value.split("/")):
+        raise ValidationError("A path prefix has no . and .. in it: clients leave such parts out before they ask.")
     if value.split("/")[1].lower() in OWN_PATHS:
         raise ValidationError(f"{value} is one of pxbin's own paths; choose another prefix.")
 
@@ -90,8 +93,14 @@ def header_fields(value: object) -> None:
     json_object(value)
     assert isinstance(value, dict)
     for name, text in value.items():
-        if not HEADER_NAME.fullmatch(name) or not isinstance(text, str) or re.search(r"[\r\n\0]", text):
+        if not HEADER_NAME.fullmatch(name) or not isinstance(text, str) or not ONE_LINE.fullmatch(text):
             raise ValidationError(f"{name!r} is not a header with a value of one line of text.")
+
+
+def header_value(value: str) -> None:
+    """Refuse what no header can carry."""
+    if not ONE_LINE.fullmatch(value):
+        raise ValidationError("This has to be one line of text.")
 
 
 def header_name(value: str) -> None:
@@ -150,7 +159,7 @@ class Upstream(Revised):
     unrevised = frozenset({"resting_until", "answered_at", "tested_at", "test_error"})
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=200, unique=True, error_messages={"unique": "An upstream of this name exists already."})
+    name = NameField(max_length=200, unique=True, error_messages={"unique": "An upstream of this name exists already."})
     base_url = models.CharField(
         "base URL",
         max_length=500,
@@ -166,7 +175,10 @@ class Upstream(Revised):
         max_length=100, blank=True, validators=[header_name], help_text="Header that carries the key. Empty: the protocol's own."
     )
     auth_scheme = models.CharField(
-        max_length=50, blank=True, help_text="Word before the key, such as Bearer. Empty beside an auth header: none."
+        max_length=50,
+        blank=True,
+        validators=[header_value],
+        help_text="Word before the key, such as Bearer. Empty beside an auth header: none.",
     )
     extra_headers = ObjectField(validators=[header_fields], help_text="Sent with every request, as a JSON object. Not for secrets.")
     connect_timeout_seconds = models.FloatField(default=10.0, validators=[some_seconds])
@@ -201,7 +213,7 @@ class Upstream(Revised):
         ordering = ("priority", "name")
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)
 
     def clean(self) -> None:
         """Refuse an upstream that has no address."""
@@ -221,7 +233,9 @@ class UpstreamCredential(Revised):
     upstream = models.ForeignKey(Upstream, models.CASCADE, related_name="credentials")
     name = models.CharField(max_length=200, blank=True)
     secret_encrypted = models.TextField(blank=True, editable=False)
-    access_key_id = models.CharField("access key id", max_length=200, blank=True, help_text="AWS access key id (Bedrock only).")
+    access_key_id = models.CharField(
+        "access key id", max_length=200, blank=True, validators=[header_value], help_text="AWS access key id (Bedrock only)."
+    )
     priority = models.IntegerField(default=0, help_text="A lower number is preferred.")
     is_active = models.BooleanField("active", default=True)
     disabled_reason = models.TextField(blank=True, editable=False)
@@ -247,7 +261,7 @@ class Model(Revised):
     revision = "catalogue"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=200, help_text="What clients ask for. * stands for anything: claude-*haiku*.")
+    name = NameField(max_length=200, help_text="What clients ask for. * stands for anything: claude-*haiku*.")
     path_prefix = models.CharField(
         max_length=200, blank=True, validators=[path_prefix], help_text="Reached only below this path, such as /team-a. Empty: below /v1."
     )
@@ -311,7 +325,6 @@ class Model(Revised):
         problems = policies.problems(self.policy_fields)
         if problems:
             raise ValidationError(problems)
-        self.name = self.name.strip()
         taken: dict[str, str] = {}
         for name, aliases in Model.objects.filter(path_prefix=self.path_prefix).exclude(pk=self.pk).values_list("name", "aliases"):
             taken.update(dict.fromkeys((name, *aliases), name))
@@ -358,3 +371,9 @@ class Route(Revised):
 
     def __str__(self) -> str:
         return f"{self.model} → {self.upstream}"
+
+    def clean(self) -> None:
+        """Refuse a route that leads the same way as another one: requests would go there twice."""
+        same = Route.objects.filter(model_id=self.model_id, upstream_id=self.upstream_id, remote_name=self.remote_name)
+        if same.exclude(pk=self.pk).exists():
+            raise _taken("The model has a route to this upstream already, under the same name there.")

@@ -13,6 +13,7 @@ from pydantic import ConfigDict
 from accounts.api_schema import Body, Created, Data, Done, Id, Moment, Page, Paging, Whole, answers, created
 from accounts.envelope import Refused, data, page_of, stored, timestamp, uuid_of
 from upstreams import credentials, disabling, standing
+from upstreams.api import Secret
 from upstreams.api import found as found_upstream
 from upstreams.models import Model, Route, UpstreamCredential
 
@@ -67,7 +68,7 @@ class CredentialFields(Body):
 
     upstream_id: Id | None = None
     name: str | None = None
-    api_key: str | None = None
+    api_key: Secret | None = None
     access_key_id: str | None = None
     priority: Whole | None = None
     is_active: bool | None = None

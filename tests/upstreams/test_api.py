@@ -175,3 +175,19 @@ def test_discovery_by_the_api(script, upstream):
 )
 def test_numbers_that_not_every_database_and_clock_can_hold_are_refused_by_name(script, fields, words):
     assert script.ask("POST", "/upstreams", LOCAL | fields).refusal == (400, "invalid_request", words)
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/upstreams"), ("POST", "/upstreams/health-check"), ("POST", "/credentials")])
+def test_a_key_that_no_header_can_carry_is_refused(script, method, path):
+    upstream_id = script.made("/upstreams", name="u", base_url="http://x")["id"]
+    given = {"name": "other", "base_url": "http://x", **({"upstream_id": upstream_id} if path == "/credentials" else {})}
+    words = "Invalid JSON body: api_key: This has to be one line of text."
+    assert script.ask(method, path, {**given, "api_key": "sk-1\r\nX-A: b"}).refusal == (400, "invalid_request", words)
+    assert secrets() == []
+
+
+def test_a_second_route_that_leads_the_same_way_is_a_conflict(script):
+    upstream_id = script.made("/upstreams", **LOCAL)["id"]
+    model_id = script.made("/models", name="m", upstream_id=upstream_id)["id"]
+    refusal = script.ask("POST", "/routes", {"model_id": model_id, "upstream_id": upstream_id}).refusal
+    assert refusal == (409, "conflict", "The model has a route to this upstream already, under the same name there.")

@@ -29,7 +29,9 @@ def test_addresses_that_paths_can_be_joined_to(base_url):
     assert problems(upstream(base_url=base_url)) == {}
 
 
-@pytest.mark.parametrize("base_url", ["api.example.test", "ftp://x.test", "https://", "https:///v1", "http://x.test:99999", "http://[::1"])
+@pytest.mark.parametrize(
+    "base_url", ["api.example.test", "ftp://x.test", "https://", "https:///v1", "http://x.test:99999", "http://[::1", "http://a\r\nb"]
+)
 def test_addresses_that_lead_nowhere(base_url):
     assert problems(upstream(base_url=base_url)) == {
         "base_url": ["Give an address that begins with http:// or https://, for example https://api.openai.com/v1."]
@@ -57,7 +59,10 @@ def test_only_bedrock_finds_its_address_by_itself():
         ("extra_headers", {"x": "a\r\nb"}, "'x' is not a header with a value of one line of text."),
         ("capabilities", {"video": True}, "Capabilities are images, tools and audio, each true or false."),
         ("capabilities", {"images": "no"}, "Capabilities are images, tools and audio, each true or false."),
+        ("extra_headers", {"x": "a\x7f"}, "'x' is not a header with a value of one line of text."),
         ("auth_header", "two words", "Not the name of an HTTP header."),
+        ("auth_scheme", "a\r\nb", "This has to be one line of text."),
+        ("name", " ", "This field cannot be blank."),
         ("connect_timeout_seconds", 0.0, "Give seconds from 0.001 to 31536000 (a year)."),
         ("idle_timeout_seconds", float("nan"), "Give seconds from 0.001 to 31536000 (a year)."),
         ("cooldown_seconds", -1.0, "Give seconds from 0 to 31536000 (a year)."),
@@ -106,6 +111,12 @@ def test_malformed_prefixes_are_refused(prefix):
     }
 
 
+@pytest.mark.parametrize("prefix", ["/team/../x", "/.", "/a/./b"])
+def test_prefixes_that_no_client_asks_for_are_refused(prefix):
+    words = "A path prefix has no . and .. in it: clients leave such parts out before they ask."
+    assert problems(Model(name="m", path_prefix=prefix)) == {"path_prefix": [words]}
+
+
 def test_a_name_is_unique_below_its_prefix():
     Model.objects.create(name="m")
     Model.objects.create(name="m", path_prefix="/team")
@@ -144,6 +155,7 @@ def test_a_name_means_one_model():
         ("cooldown_seconds", 1e308),
         ("strategy", "best"),
         ("name", ""),
+        ("name", " \t"),
     ],
 )
 def test_bad_values_of_models_are_refused(field, value):
@@ -174,3 +186,35 @@ def test_times_that_were_stored_before_there_was_a_bound_are_cut_down_to_it():
     import_module("upstreams.migrations.0007_bound_times").bound(apps, None)
     assert Upstream.objects.values_list("cooldown_seconds", "idle_timeout_seconds").get() == (31_536_000, 5.0)
     assert Model.objects.values_list("timeout_seconds", "cooldown_seconds").get() == (31_536_000, None)
+
+
+def test_a_save_leaves_alone_what_others_have_written_since_the_row_was_read():
+    row = upstream()
+    row.save()
+    UpstreamCredential.objects.create(upstream=row, name="old")
+    read = UpstreamCredential.objects.get()
+    UpstreamCredential.objects.update(disabled_reason="the upstream answered 401")
+    read.name = "new"
+    read.save()
+    assert UpstreamCredential.objects.values_list("name", "disabled_reason").get() == ("new", "the upstream answered 401")
+    read.refresh_from_db()
+    read.disabled_reason = ""
+    read.save()
+    assert UpstreamCredential.objects.values_list("name", "disabled_reason").get() == ("new", "")
+
+
+def test_names_are_stored_without_white_space_around_them():
+    rows = [upstream(name=" u "), Model(name=" m ")]
+    assert ([problems(row) for row in rows], [row.name for row in rows]) == ([{}, {}], ["u", "m"])
+
+
+def test_a_second_route_that_leads_the_same_way_is_refused():
+    row, model = upstream(), Model(name="m")
+    row.save()
+    model.save()
+    for name in ("", "there"):
+        Route.objects.create(model=model, upstream=row, remote_name=name)
+    words = "The model has a route to this upstream already, under the same name there."
+    assert problems(Route(model=model, upstream=row, priority=5)) == {"__all__": [words]}
+    assert problems(Route(model=model, upstream=row, remote_name="elsewhere")) == {}
+    assert [problems(each) for each in Route.objects.all()] == [{}, {}]
