@@ -12,7 +12,10 @@ import msgspec
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of endpoint. ``fields``: values of an upstream besides address, dialect and quirks (how it is authenticated)."""
+    """One kind of endpoint. ``fields``: values of an upstream besides address, dialect and quirks (how it is authenticated).
+
+    ``note``: what to think of before it is chosen.
+    """
 
     name: str
     title: str
@@ -20,8 +23,11 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     dialect: str = "openai_chat"
     quirks: dict[str, Any] = {}
     fields: dict[str, Any] = {}
+    note: str = ""
 
 
+PROCESS_ID = "{process-id}"
+"""In an extra header's value: a random id of the gateway's process, made when that starts."""
 _COMPATIBLE: dict[str, Any] = {"max_tokens_field": "max_tokens"}
 """A server that knows chat's older fields only."""
 _PLAIN: dict[str, Any] = {**_COMPATIBLE, "settings_refused": ["prompt_cache_key", "metadata", "service_tier", "verbosity"]}
@@ -46,6 +52,22 @@ _ALL = (
         quirks={"user_field": "safety_identifier"},
     ),
     Preset(name="anthropic", title="Anthropic", base_url="https://api.anthropic.com", dialect="anthropic"),
+    Preset(
+        name="anthropic-claude-cli",
+        title="Anthropic, with the headers of its own command line (mind its terms)",
+        base_url="https://api.anthropic.com",
+        dialect="anthropic",
+        fields={
+            "extra_headers": {
+                "User-Agent": "claude-cli/1.0.18 (pro, cli)",
+                "X-App": "cli",
+                "anthropic-version": "2023-06-01",
+                "anthropic-beta": "interleaved-thinking-2025-05-14,prompt-caching-scope-2026-01-05,context-management-2025-06-27",
+                "X-Claude-Code-Session-Id": PROCESS_ID,
+            }
+        },
+        note="To present another client's identity may breach the provider's terms. Whoever chooses this answers for it.",
+    ),
     Preset(
         name="azure-openai",
         title="Azure OpenAI",
@@ -222,6 +244,6 @@ def filled(preset: Preset, given: dict[str, Any]) -> dict[str, Any]:
     A base URL with a gap is only a hint, and left out. ``given`` values that are empty count as not given.
     """
     address = {} if "{" in preset.base_url else {"base_url": preset.base_url}
-    told = {name: value for name, value in given.items() if value not in ("", None)}
+    told = {name: value for name, value in given.items() if value not in ("", None, {})}
     quirks = {**preset.quirks, **(told.pop("quirks", None) or {})}
     return {"dialect": preset.dialect, **address, **preset.fields, **told, "quirks": quirks}

@@ -179,7 +179,7 @@ def list_presets(request: HttpRequest) -> dict[str, Any]:
 
 def _shown_preset(preset: Preset) -> dict[str, Any]:
     known = {"name": preset.name, "title": preset.title, "base_url": preset.base_url, "format": FORMAT_OF[preset.dialect]}
-    return {**known, "quirks": preset.quirks, **preset.fields}
+    return {**known, "quirks": preset.quirks, **preset.fields, **({"note": preset.note} if preset.note else {})}
 
 
 @router.get("", response=answers(Data[list[ShownUpstream]]))

@@ -7,6 +7,7 @@ the one it began with. It takes four queries however many rows there are. While 
 from __future__ import annotations
 
 import logging
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -16,6 +17,7 @@ import msgspec
 
 from accounts import globs, revisions
 from proxy import policies
+from proxy.presets import PROCESS_ID
 from proxy.quirks import Quirks, merged
 from upstreams import vault
 from upstreams.entries import COPIED, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
@@ -37,6 +39,7 @@ __all__ = [
 
 logger = logging.getLogger("pxbin.catalogue")
 
+_process_id = str(uuid.uuid4())
 UNREPAIRED = {"unanswered_calls": "pass"}
 """The quirk of models whose tool history goes up as it is."""
 REMEMBERED_NAMES = 4096
@@ -222,7 +225,7 @@ def _upstream(row: Upstream, credentials: tuple[CredentialEntry, ...]) -> Upstre
         region=row.region,
         auth_header=row.auth_header,
         auth_scheme=row.auth_scheme,
-        extra_headers=row.extra_headers,
+        extra_headers={name: text.replace(PROCESS_ID, _process_id) for name, text in row.extra_headers.items()},
         connect_timeout=row.connect_timeout_seconds,
         first_byte_timeout=row.first_byte_timeout_seconds,
         idle_timeout=row.idle_timeout_seconds,

@@ -82,7 +82,12 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for th
         required=False,
         choices=[("", "Another one"), *((preset.name, preset.title) for preset in PRESETS.values())],
         widget=UnfoldAdminSelectWidget,
-        help_text="Sets the protocol, and fills in the address and the peculiarities that you leave empty.",
+        help_text=" ".join(
+            (
+                "Sets the protocol, and fills in the address and the peculiarities that you leave empty.",
+                *(f"{preset.title}: {preset.note}" for preset in PRESETS.values() if preset.note),
+            )
+        ),
     )
     extra_headers = HeadersField(help_text="Sent with every request, one on each line. Not for secrets.")
     takes_images = forms.BooleanField(label="Takes images", required=False, initial=True, widget=UnfoldBooleanSwitchWidget)
