@@ -23,6 +23,7 @@ Kind = Literal[
     "method_not_allowed",  # 405
     "conflict",  # 409
     "too_large",  # 413: the body
+    "unsupported_encoding",  # 415: a body that is compressed
     "context_length",  # 400: the conversation does not fit the model
     "rate_limit",  # 429
     "quota",  # 429: insufficient_quota
@@ -46,6 +47,7 @@ STATUSES: Mapping[str, int] = {
     "method_not_allowed": 405,
     "conflict": 409,
     "too_large": 413,
+    "unsupported_encoding": 415,
     "context_length": 400,
     "rate_limit": 429,
     "quota": 429,

@@ -29,7 +29,7 @@ from billing.metering import Outcome
 from proxy import admission, counting, enforcement, needs, trace
 from proxy.attempt import Attempt
 from proxy.attempts import Attempts
-from proxy.callers import presented_key
+from proxy.callers import as_it_is, presented_key
 from proxy.canonical import Failed
 from proxy.dialects.base import Dialect
 from proxy.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
@@ -58,7 +58,7 @@ async def serve(http: HttpRequest, dialect: Dialect, *, opened: Callable[[bytes]
 async def run(exchange: Exchange, opened: Callable[[bytes], Envelope]) -> Answer:
     """Lead one request from its admission to its answer."""
     try:
-        await exchange.admit(opened)
+        await exchange.admit(lambda body: opened(as_it_is(body, exchange.http.headers)))
         if exchange.call.envelope.stream:
             return exchange.stream()
         return await exchange.whole()
@@ -73,7 +73,7 @@ async def run(exchange: Exchange, opened: Callable[[bytes], Envelope]) -> Answer
 async def count(exchange: Exchange, opened: Callable[[bytes], Envelope]) -> Answer:
     """Answer a question for the size of a request; like ``run``, but nothing is generated and nothing is billed."""
     try:
-        await exchange.admit(opened)
+        await exchange.admit(lambda body: opened(as_it_is(body, exchange.http.headers)))
         exchange.lease.release()
         number = await counting.count(exchange.call, exchange.planned().targets)
     except GatewayError as error:

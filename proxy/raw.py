@@ -14,6 +14,7 @@ import msgspec
 
 from proxy import bodies
 from proxy.bodies import Asked
+from proxy.callers import as_it_is
 from proxy.dialects.base import Dialect, ErrorBody
 from proxy.errors import ClientMistake, Failure, GatewayError
 from proxy.exchange import Exchange
@@ -55,9 +56,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     def read(self, http: HttpRequest) -> Asked:
         """What a request asks for; raises :class:`ClientMistake`."""
+        body = as_it_is(http.body, http.headers)
         if self.form:
-            return bodies.asked_form(http.body, http.headers, file=self.form)
-        return bodies.asked_json(http.body, default=self.default_model)
+            return bodies.asked_form(body, http.headers, file=self.form)
+        return bodies.asked_json(body, default=self.default_model)
 
     def order(self, http: HttpRequest, asked: Asked) -> Order:
         """What goes up."""

@@ -23,6 +23,7 @@ _SHOWN: Mapping[str, tuple[int, str, str | None]] = {
     "method_not_allowed": (405, "invalid_request_error", "method_not_allowed"),
     "conflict": (409, "invalid_request_error", "conflict"),
     "too_large": (413, "invalid_request_error", "request_too_large"),
+    "unsupported_encoding": (415, "invalid_request_error", None),
     "context_length": (400, "invalid_request_error", "context_length_exceeded"),
     "rate_limit": (429, "rate_limit_error", "rate_limit_exceeded"),
     "quota": (429, "insufficient_quota", "insufficient_quota"),

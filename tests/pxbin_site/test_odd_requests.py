@@ -1,5 +1,6 @@
 """What the real gateway answers to requests that are rare, misaddressed or no HTTP at all."""
 
+import gzip
 import json
 import socket
 
@@ -84,6 +85,14 @@ def test_a_base_url_with_too_little_or_too_much_is_explained(gateway, path, mean
     answer = ask(gateway, "POST", path, json=HELLO)
     assert answer.status_code == 404
     assert answer.json()["error"]["message"] == f"Unknown path: POST {path}; {meant} may be meant: look at the client's base URL"
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens", "/v1/responses", "/model/m/invoke", "/v1/embeddings"])
+def test_a_compressed_body_is_refused_in_words(gateway, path):
+    headers = {"content-encoding": "gzip", "content-type": "application/json"}
+    answer = ask(gateway, "POST", path, headers=headers, content=gzip.compress(json.dumps(HELLO).encode()))
+    assert answer.status_code == 415
+    assert "Content-Encoding gzip is not taken: send the body as it is" in answer.text
 
 
 def test_a_key_of_the_other_kind_is_explained(gateway):

@@ -20,6 +20,7 @@ TYPES: Mapping[Kind, str] = {
     "method_not_allowed": "invalid_request_error",
     "conflict": "conflict_error",
     "too_large": "request_too_large",
+    "unsupported_encoding": "invalid_request_error",
     "context_length": "invalid_request_error",
     "rate_limit": "rate_limit_error",
     "quota": "billing_error",

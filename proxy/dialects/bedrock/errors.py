@@ -33,6 +33,7 @@ EXCEPTIONS: Mapping[Kind, tuple[int, str]] = {
     "invalid_request": (400, "ValidationException"),
     "context_length": (400, "ValidationException"),
     "too_large": (413, "ValidationException"),
+    "unsupported_encoding": (415, "ValidationException"),
     "authentication": (403, "UnrecognizedClientException"),
     "billing": (403, "AccessDeniedException"),
     "permission": (403, "AccessDeniedException"),
