@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -50,18 +52,38 @@ class OneLine(JSONRenderer):
 
 
 class ManagementAPI(NinjaAPI):
-    """Names the fields of a body that it did not understand in `X-Pxbin-Ignored`: a misspelt one is found that way."""
+    """Names in `X-Pxbin-Ignored` what it did not understand of a body and of a query: a misspelt field is found that way."""
 
     def create_response(self, request: HttpRequest, data: Any, **options: Any) -> HttpResponse:
         """The answer, with that header where it is needed."""
         response = super().create_response(request, data, **options)
-        if ignored := request.META.get(IGNORED):
+        if ignored := {**request.META.get(IGNORED, {}), **_not_asked_for(request)}:
             response.headers["X-Pxbin-Ignored"] = ", ".join(_doubt(name, known) for name, known in ignored.items())[:1000]
         return response
 
     def get_content_type(self) -> str:
         """JSON is UTF-8; it has no parameter for that."""
         return "application/json"
+
+
+def _not_asked_for(request: HttpRequest) -> dict[str, list[str]]:
+    """The parameters of a query that mean nothing at its path, with those that mean something."""
+    if not request.GET or request.resolver_match is None:
+        return {}
+    known = _parameters().get((request.resolver_match.route.rstrip("/"), request.method), [])
+    return {name: known for name in request.GET if name not in known}
+
+
+@cache
+def _parameters() -> dict[tuple[str, str | None], list[str]]:
+    """The names of the query's parameters by route and method, as the API's own description has them."""
+    return {
+        (re.sub(r"{(\w+)}", r"<\1>", path).strip("/"), method.upper()): [
+            each["name"] for each in operation["parameters"] if each["in"] == "query"
+        ]
+        for path, methods in api.get_openapi_schema()["paths"].items()
+        for method, operation in methods.items()
+    }
 
 
 def _doubt(name: str, known: list[str]) -> str:

@@ -78,6 +78,20 @@ def test_unknown_fields_are_ignored_and_named(script):
     assert "X-Pxbin-Ignored" not in script.raw("POST", "/keys", b'{"name": "t"}')
 
 
+def test_unknown_parameters_of_a_query_are_ignored_and_named_too(script):
+    kept = script.raw("GET", "/keys?page=1&per_page=2&type=llm")
+    one = script.made("/keys", name="t")["id"]
+    asked = [script.raw("GET", path) for path in ("/keys?limit=2&per_pages=2", "/logs/?page=1&until=x", f"/keys/{one}?types=llm")]
+    assert "X-Pxbin-Ignored" not in kept
+    assert [(answer.status_code, answer["X-Pxbin-Ignored"]) for answer in asked] == [
+        (200, "limit, per_pages (did you mean per_page?)"),
+        (200, "until"),
+        (200, "types (did you mean type?)"),
+    ]
+    body = script.raw("POST", "/keys?dry=1", b'{"name": "t", "rate_limits": 5}')
+    assert body["X-Pxbin-Ignored"] == "rate_limits (did you mean rate_limit?), dry"
+
+
 @pytest.mark.parametrize("fields", [{"name": 5}, {"rate_limit": "5"}, {"rate_limit": 1.5}, {"is_active": "yes"}, {"allowed_models": "a"}])
 def test_a_wrong_type_is_named(script, fields):
     status, kind, message = script.ask("POST", "/keys", fields).refusal
