@@ -20,6 +20,9 @@ Item = TypeVar("Item")
 FAILURES = frozenset({400, 401, 403, 404, 409})
 IGNORED = "pxbin.ignored"
 """Where a request's META holds the fields of its body that mean nothing here, if there are any."""
+LISTS_OF_MODELS = ("fallbacks", "allowed_models")
+MENTIONED = "pxbin.mentioned"
+"""Where a request's META holds the models that these fields of its body name, if there are any."""
 FIELDS = "pxbin.fields"
 """Where the parser leaves the names of a body's fields."""
 
@@ -33,6 +36,7 @@ class Body(Schema):
     def _note_ignored(self, info: ValidationInfo) -> Body:
         request = (info.context or {}).get("request")
         if request is not None and (given := request.META.get(FIELDS)):
+            request.META[MENTIONED] = {name: getattr(self, name) for name in LISTS_OF_MODELS if getattr(self, name, None)}
             request.META[IGNORED] = {name: list(type(self).model_fields) for name in given if name not in type(self).model_fields}
         return self
 

@@ -18,11 +18,12 @@ from ninja.renderers import JSONRenderer
 from accounts.api import open_router
 from accounts.api import router as keys_router
 from accounts.api_auth import ManagementAuth, ManagementBearer
-from accounts.api_schema import FIELDS, IGNORED
+from accounts.api_schema import FIELDS, IGNORED, MENTIONED
 from accounts.envelope import Refused, error
 from accounts.keys import ManagementRefused
 from billing.api import router as logs_router
 from billing.model_api import router as models_router
+from upstreams import discovery
 from upstreams.api import presets as presets_router
 from upstreams.api import router as upstreams_router
 from upstreams.route_api import keys as credentials_router
@@ -59,11 +60,19 @@ class ManagementAPI(NinjaAPI):
         response = super().create_response(request, data, **options)
         if ignored := {**request.META.get(IGNORED, {}), **_not_asked_for(request)}:
             response.headers["X-Pxbin-Ignored"] = ", ".join(_doubt(name, known) for name, known in ignored.items())[:1000]
+        if response.status_code < 400 and (unknown := _unknown_models(request)):
+            response.headers["X-Pxbin-Warning"] = unknown[:1000]
         return response
 
     def get_content_type(self) -> str:
         """JSON is UTF-8; it has no parameter for that."""
         return "application/json"
+
+
+def _unknown_models(request: HttpRequest) -> str:
+    """The models that a body names and that do not exist: they may be made later, or be a spelling mistake."""
+    unknown = {field: discovery.unknown_names(names) for field, names in request.META.get(MENTIONED, {}).items()}
+    return "; ".join(f"{field}: there is no model {', '.join(ascii(name) for name in names)}" for field, names in unknown.items() if names)
 
 
 def _not_asked_for(request: HttpRequest) -> dict[str, list[str]]:

@@ -136,3 +136,14 @@ def test_an_import_of_what_is_no_model_is_refused(script, upstream_id, wrong):
 def test_an_upstream_that_cannot_be_reached_is_a_bad_gateway(script, upstream_id):
     status, kind, message = script.ask("POST", "/models/discover", {"upstream_id": upstream_id}).refusal
     assert (status, kind, message.partition(":")[0]) == (502, "upstream_error", "Failed to reach upstream")
+
+
+def test_models_that_do_not_exist_are_told_where_a_body_names_them(script):
+    script.made("/models", name="claude-*", aliases=["best"])
+    good = script.raw("POST", "/models", b'{"name": "m", "fallbacks": ["claude-x", "best"]}')
+    typo = script.raw("POST", "/models", b'{"name": "n", "fallbacks": ["m", "goast", "\xc3\xa4"]}')
+    key = script.raw("POST", "/keys", b'{"name": "k", "allowed_models": ["claude-*haiku*", "b*", "gpt-*"]}')
+    assert "X-Pxbin-Warning" not in good
+    assert typo["X-Pxbin-Warning"] == r"fallbacks: there is no model 'goast', '\xe4'"
+    assert key["X-Pxbin-Warning"] == "allowed_models: there is no model 'gpt-*'"
+    assert "X-Pxbin-Warning" not in script.raw("POST", "/keys", b'{"name": "k", "allowed_models": []}')
