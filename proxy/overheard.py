@@ -23,16 +23,24 @@ class _Told(msgspec.Struct):
     message: msgspec.Raw = NOTHING
 
 
+LAST_DATA = b"[DONE]"
+LAST_EVENTS = frozenset({"message_stop", "response.completed", "response.incomplete", "response.failed"})
+"""What ends a stream of one of the dialects: clients leave when they have it."""
+
 _told = msgspec.json.Decoder(_Told)
 _usage = msgspec.json.Decoder(dict[str, Any] | None)
 
 
 class Overheard:
-    """Usage and seconds of audio, as far as they were told. Feed it a whole JSON body, or the reads of an event stream."""
+    """Usage and seconds of audio, as far as they were told. Feed it a whole JSON body, or the reads of an event stream.
+
+    ``is_done``: the event stream has told its last event, whether or not the connection has ended.
+    """
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.seconds: float | None = None
+        self.is_done = False
         self._counters: dict[str, Any] = {}
         self._reader = Reader()
 
@@ -52,6 +60,8 @@ class Overheard:
         for frame in frames:
             if b'"usage"' in frame.data:
                 self._hear(frame.data)
+            if frame.data == LAST_DATA or frame.event in LAST_EVENTS:
+                self.is_done = True
 
     def _hear(self, body: bytes | msgspec.Raw) -> None:
         try:

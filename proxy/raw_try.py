@@ -103,10 +103,14 @@ class RawTry(Try):
                     told = self.veiled(told)
                 if told:
                     self.first_token_ns = self.first_token_ns or perf_counter_ns()
+                    if self.heard.is_done and self.outcome is None:
+                        self._finish(ended)  # the client leaves as soon as it has these bytes
                     yield told
         except UpstreamFailed as error:
             if self.first_token_ns is None:
                 raise
+            if self.outcome is not None:
+                return  # all was told
             self._learn()
             self.failed(error.failure)
             ended(self)
@@ -116,7 +120,8 @@ class RawTry(Try):
             yield b"".join(OPENAI_CHAT.framing.write(frame) for frame in frames)
             return
         self.heard.close()
-        self._finish(ended)
+        if self.outcome is None:
+            self._finish(ended)
         if held or self.first_token_ns is None:
             yield held
 

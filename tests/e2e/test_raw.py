@@ -189,6 +189,17 @@ def test_completions_whole_and_streamed(gpt, gateway, upstream, serve):
     )
 
 
+@pytest.mark.parametrize("ending", [HANG, RESET])
+def test_a_stream_is_finished_when_it_says_so_however_its_connection_ends(gpt, gateway, upstream, serve, ending):
+    chunk = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "theirs"}
+    model = serve(f"sdk-says-done-{ending}")
+    upstream.reply(sse(event({**chunk, "choices": [{"index": 0, "text": "hi", "finish_reason": None}]}), event("[DONE]"), 0.2, ending))
+    streamed = gpt.completions.with_raw_response.create(model=model, prompt="x", stream=True)
+    assert "".join(choice.text for each in streamed.parse() for choice in each.choices) == "hi"
+    row = logged(gateway, streamed)
+    assert (row["outcome"], row["status_code"], row["ttft_ms"] is not None) == ("finished", 200, True)
+
+
 def test_a_stream_that_breaks_off_raises(gpt, gateway, upstream, serve):
     upstream.reply(sse(event({"id": "c", "choices": []}), b'data: {"half', 0.05, RESET))
     streamed = gpt.completions.with_raw_response.create(model=serve("sdk-broken"), prompt="x", stream=True)
