@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from pxbin_site import firstrun
 from pxbin_site.config import Config
+from pxbin_site.management.commands import serve
 from tests.support.gateway import ROOT, Gateway, clean_environment, failed_start
 
 HELLO = {"model": "echo", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]}
@@ -293,7 +295,19 @@ def test_ctrl_c_during_the_start_is_one_line(tmp_path):
     while not psutil.Process(starting.pid).children():  # it prepares the database now
         time.sleep(0.01)
     starting.send_signal(signals.SIGINT)
-    assert (starting.communicate(timeout=60)[1], starting.returncode) == ("stopped by Ctrl-C\n", 130)
+    try:
+        assert (starting.communicate(timeout=60)[1], starting.returncode) == ("stopped by Ctrl-C\n", 130)
+    finally:
+        starting.kill()
+
+
+def test_a_ctrl_c_that_python_dropped_is_found_by_the_next_step():
+    command = serve.Command()
+    command.children = []
+    with suppress(KeyboardInterrupt):
+        command.interrupt(signals.SIGINT, None)
+    with pytest.raises(KeyboardInterrupt):
+        command._await_worker().send(None)
 
 
 def test_a_killed_server_takes_its_children_along_and_loses_no_row():

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import signal
 import socket
 from typing import Any
 
@@ -36,6 +37,7 @@ class Command(BaseCommand):
     """Start the gateway."""
 
     help = "Bring the database up to date, set up what is missing, and serve until SIGTERM or Ctrl-C."
+    is_interrupted = False
     requires_system_checks = []  # ours are run by hand; those of the code belong to `make check`
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -48,6 +50,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare, then serve."""
         config: Config = settings.PXBIN
+        signal.signal(signal.SIGINT, self.interrupt)
         self.children: list[Child] = []
         set_level(options["log_level"])
         self.passed_on = (f"--log-level={options['log_level']}",) if options["log_level"] else ()
@@ -76,6 +79,15 @@ class Command(BaseCommand):
                     child.stop()
         self._say("pxbin has stopped")
 
+    def interrupt(self, *_: object) -> None:
+        """Ctrl-C before we serve. Where Python drops what is raised (in a weak reference's callback, say), the next step raises it."""
+        self.is_interrupted = True
+        raise KeyboardInterrupt
+
+    def _stop_if_interrupted(self) -> None:
+        if self.is_interrupted:
+            raise KeyboardInterrupt
+
     def _worker(self, config: Config) -> list[Child]:
         """Celery's process, if there shall be one: it loads while we prepare the database, and begins when that is done."""
         return [Child("work", "--with-parent", *self.passed_on, held=True)] if config.celery else []
@@ -100,6 +112,7 @@ class Command(BaseCommand):
         """Serve beside the children until a signal comes; they stop after us, when everything is in the journal."""
         from pxbin_site.web import run
 
+        self._stop_if_interrupted()
         for worker in self.children:
             worker.release()
         listening.set_inheritable(True)
@@ -119,6 +132,7 @@ class Command(BaseCommand):
         for child in self.children:
             if child.words[0] == "work" and not await asyncio.to_thread(child.wait_ready, WORKER_SECONDS):
                 logger.warning("The Celery process is not ready after %s s; log rows wait in the spool until it is", WORKER_SECONDS)
+        self._stop_if_interrupted()
 
     def _announce(self, address: tuple[str, int]) -> None:
         host, port = address
