@@ -103,7 +103,7 @@ class RawTry(Try):
                     told = self.veiled(told)
                 if told:
                     self.first_token_ns = self.first_token_ns or perf_counter_ns()
-                    if self.heard.is_done and self.outcome is None:
+                    if self.heard.is_done:
                         self._finish(ended)  # the client leaves as soon as it has these bytes
                     yield told
         except UpstreamFailed as error:
@@ -120,12 +120,13 @@ class RawTry(Try):
             yield b"".join(OPENAI_CHAT.framing.write(frame) for frame in frames)
             return
         self.heard.close()
-        if self.outcome is None:
-            self._finish(ended)
+        self._finish(ended)
         if held or self.first_token_ns is None:
             yield held
 
     def _finish(self, ended: Callable[[Try], None]) -> None:
+        if self.outcome is not None:
+            return
         self._learn()
         self.end("finished")
         ended(self)
