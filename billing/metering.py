@@ -6,6 +6,7 @@ The exchange makes a :class:`Meter` when a request arrives and writes into it wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
@@ -20,6 +21,7 @@ Outcome = Literal["finished", "failed", "cancelled", "rejected"]
 INPUT_FORMATS: Mapping[str, str] = {"anthropic": "anthropic", "bedrock": "anthropic"}
 """The family of each client dialect; the others are `openai`."""
 GREATEST_COUNT = 2**31 - 1
+_KEY = re.compile(r"(px[bm]_)[0-9a-f]{40}")
 SHORT, NAME, LONG_NAME, MESSAGE = 64, 200, 500, 2000
 """How many characters of a text are kept."""
 NO_USAGE = Usage()
@@ -247,7 +249,9 @@ def priced(usage: Usage, prices: tariff.Prices | None) -> int | None:
 
 
 def clean(text: str, limit: int) -> str:
-    """A text as every database takes it: no NUL bytes, no lone surrogates, not longer than `limit`."""
+    """A text as every database takes it: no NUL bytes, no lone surrogates, not longer than `limit`. Keys of ours are left out."""
+    if "pxb_" in text or "pxm_" in text:  # misplaced by a client: in a path, or for a model's name
+        text = _KEY.sub(r"\1***", text)
     if text.isascii() and "\0" not in text:
         return text[:limit]
     return text[:limit].replace("\0", "").encode("utf-8", "replace").decode("utf-8")

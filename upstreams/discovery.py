@@ -12,7 +12,6 @@ from django.db import transaction
 from django.utils import timezone
 from simple_history.utils import bulk_create_with_history
 
-from accounts import globs
 from upstreams import probe
 from upstreams.catalog import entries_of
 from upstreams.entries import CredentialEntry, UpstreamEntry
@@ -186,17 +185,6 @@ def taken_names(path_prefix: str = "") -> set[str]:
     for name, aliases in Model.objects.filter(path_prefix=path_prefix).values_list("name", "aliases"):
         taken.update((name, *aliases))
     return taken
-
-
-def unknown_names(names: Iterable[str]) -> list[str]:
-    """Those that mean no model, whatever its prefix. Names and patterns mean one another."""
-    rows = Model.objects.values_list("name", "aliases")
-    known = {each for name, aliases in rows for each in (name, *aliases)}
-    return [name for name in names if name not in known and not any(_mean_each_other(name, each) for each in known)]
-
-
-def _mean_each_other(one: str, other: str) -> bool:
-    return globs.match(one, other) is not None or globs.match(other, one) is not None
 
 
 def _fields(listed: Listed) -> dict[str, Any]:

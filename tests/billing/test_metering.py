@@ -117,6 +117,17 @@ def test_nul_bytes_lone_surrogates_and_long_texts_reach_no_database():
     msgspec.json.encode(found)
 
 
+def test_a_key_that_a_client_has_put_elsewhere_is_not_written_down():
+    key = "pxb_" + "0123456789" * 4
+    entry = closed(meter(path=f"/x/{key}", model=key, user_agent=f"a/{key} b"), error_message=f"There is no model {key}.")
+    assert (entry.path, entry.model, entry.user_agent, entry.error_message) == (
+        "/x/pxb_***",
+        "pxb_***",
+        "a/pxb_*** b",
+        "There is no model pxb_***.",
+    )
+
+
 def test_what_upstreams_claim_is_bounded():
     found = closed(meter(), usage=Usage(fresh=-5, output=2**70), prices=tariff.prices({"input": Decimal(1), "output": Decimal(10**9)}))
     assert (found.input_tokens, found.output_tokens, found.cost) == (0, 2**31 - 1, 2**63 - 1)
