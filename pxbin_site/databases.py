@@ -9,6 +9,8 @@ from pxbin_site.config import Config
 
 SQLITE_TIMEOUT_SECONDS = 20
 CONNECT_TIMEOUT_SECONDS = 5
+NOBODY_THERE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""libpq's limits for a server that no longer acknowledges anything: about ten seconds instead of the system's hours."""
 SQLITE_FILE = "pxbin.sqlite3"
 POSTGRESQL_PORT = 5432
 
@@ -45,6 +47,7 @@ def _postgresql(entry: dict[str, Any], config: Config) -> dict[str, Any]:
     """A pool of connections whose search path is our schema alone: tables of the same name elsewhere stay out of sight."""
     options = {
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        **NOBODY_THERE,
         **entry.get("OPTIONS", {}),
         "options": f"-c search_path={config.database_schema}",
         "pool": {"min_size": config.min_db_conns, "max_size": config.max_db_conns, "timeout": CONNECT_TIMEOUT_SECONDS},
