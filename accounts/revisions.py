@@ -14,13 +14,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection, connections
 
 from accounts.models import Revision, revised
+from accounts.silence import Patience
 
 logger = logging.getLogger("pxbin.revisions")
 
 Refresh = Callable[[], None]
+
+GONE = (DatabaseError, InterfaceError)
+"""What is raised while the database is away."""
 
 INTERVAL_SECONDS = 0.4
 """Between two looks of the watcher."""
@@ -28,6 +32,10 @@ SHORTEST_INTERVAL_SECONDS = 0.02
 """Between two looks that were asked for, however many requests ask: 50 small queries a second at most."""
 CONFIRMATION_TIMEOUT_SECONDS = 5.0
 """How long a request waits for a look before it takes what memory says."""
+SILENCE_SECONDS = 5.0
+"""How long the database may leave the watcher without an answer; then it counts as away."""
+STOP_SECONDS = 2 * SILENCE_SECONDS
+"""How long the end waits for the last chores."""
 
 
 class _Listener:
@@ -137,14 +145,16 @@ class Watcher:
         self._looked.wait()
 
     def stop(self) -> None:
-        """Do the chores a last time and end. Blocks until the thread has ended."""
+        """Do the chores a last time and end. Blocks until the thread has ended, or has had its time."""
         global _watcher  # noqa: PLW0603
         if _watcher is self:
             _watcher = None
         self._stopped = True
         self._wake.set()
         if self._thread.ident is not None:  # it may end before it began, where something else could not start
-            self._thread.join()
+            self._thread.join(STOP_SECONDS)
+            if self._thread.is_alive():
+                logger.warning("the database does not answer, the last chores are left undone")
 
     async def look(self) -> bool:
         """Wait for a check that began after this call. False when the database is away and nothing could be checked."""
@@ -162,42 +172,61 @@ class Watcher:
             return False
 
     def _run(self) -> None:
-        while not self._stopped:
-            self._wake.wait(self._interval)
-            self._wake.clear()
-            waiting = self._take_waiting()
-            self._reachable = self._attempt(check)
-            self._looked.set()
-            _tell(waiting, answer=self._reachable)
+        patience = Patience(connections["default"], SILENCE_SECONDS)
+        with patience.watched():
+            is_away = False
+            while not self._stopped:
+                self._wake.wait(self._interval)
+                self._wake.clear()
+                waiting = self._take_waiting()
+                is_away = self._look(patience)
+                self._looked.set()
+                _tell(waiting, answer=self._reachable)
+                for chore in self._chores:
+                    if not is_away and chore.is_due():
+                        is_away = self._do(chore, patience)
+                time.sleep(SHORTEST_INTERVAL_SECONDS)
             for chore in self._chores:
-                if chore.is_due():
-                    self._attempt(chore.work)
-            time.sleep(SHORTEST_INTERVAL_SECONDS)
-        for chore in self._chores:
-            self._attempt(chore.work)
+                is_away = is_away or self._do(chore, patience)
         _tell(self._take_waiting(), answer=False)
-        connection.close()
+        patience.database.close()
+
+    def _look(self, patience: Patience) -> bool:
+        """Check, and say when that changes whether it can be done. True when the database is away."""
+        problem = _attempt(check, patience)
+        if self._reachable and isinstance(problem, GONE):
+            logger.warning("the database is away, memory serves on: %s", problem)
+        elif not self._reachable and problem is None:
+            logger.warning("the database is back")
+        self._reachable = problem is None
+        return isinstance(problem, GONE)
+
+    def _do(self, chore: _Chore, patience: Patience) -> bool:
+        """Do a chore. True when the database is away."""
+        problem = _attempt(chore.work, patience)
+        if isinstance(problem, GONE):
+            logger.warning("the database does not do a chore, which is left for the next time: %s", problem)
+        return isinstance(problem, GONE)
 
     def _take_waiting(self) -> list[_Waiting]:
         with self._lock:
             waiting, self._waiting = self._waiting, []
         return waiting
 
-    def _attempt(self, work: Callable[[], None]) -> bool:
-        try:
+
+def _attempt(work: Callable[[], None], patience: Patience) -> Exception | None:
+    """What went wrong, if anything."""
+    try:
+        with patience.step():
             work()
-        except (DatabaseError, InterfaceError) as error:
-            connection.close()
-            if self._reachable:
-                logger.warning("the database is away, memory serves on: %s", error)
-            return False
-        except Exception:
-            # Protects the watcher: one refresh with a defect must not stop all changes from arriving for ever.
-            logger.exception("a refresh failed and will be tried again")
-            return False
-        if not self._reachable:
-            logger.warning("the database is back")
-        return True
+    except GONE as error:
+        patience.database.close()
+        return error
+    except Exception as error:
+        # Protects the watcher: one refresh with a defect must not stop all changes from arriving for ever.
+        logger.exception("a refresh failed and will be tried again")
+        return error
+    return None
 
 
 _Waiting = tuple[asyncio.AbstractEventLoop, "asyncio.Future[bool]"]
@@ -249,7 +278,7 @@ async def confirm() -> bool:
 def _look_once() -> bool:
     try:
         check()
-    except (DatabaseError, InterfaceError) as error:
+    except GONE as error:
         logger.warning("the database is away: %s", error)
         return False
     finally:

@@ -4,11 +4,14 @@ import time
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection, connections, transaction
+from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 
 from accounts import revisions
 from accounts.models import ApiKey, Revision
 from accounts.revisions import Watcher
+from pxbin_site.config import Config
+from pxbin_site.databases import database
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -190,6 +193,85 @@ async def test_memory_serves_on_while_the_database_is_away_and_catches_up(seen, 
     away.clear()
     await sync_to_async(until)(lambda: seen == [0, 1], seconds=2.0)
     assert await revisions.confirm() is True
+
+
+@pytest.fixture
+def on_postgresql(postgres_url, monkeypatch, tmp_path):
+    """What a watcher asks is PostgreSQL; while ``silent`` is set, that never answers."""
+    settings = {**connections["default"].settings_dict, **database(Config(data_dir=tmp_path, database_url=postgres_url))}
+    wrapper, silent = PostgreSQL(settings, alias="silent"), threading.Event()
+    wrapper.inc_thread_sharing()
+
+    def current():
+        with wrapper.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(%s)", [60 if silent.is_set() else 0])
+        return {}
+
+    monkeypatch.setattr(revisions, "connections", {"default": wrapper})
+    monkeypatch.setattr(revisions, "current", current)
+    monkeypatch.setattr(revisions, "SILENCE_SECONDS", 0.5)
+    yield silent
+    wrapper.close()
+    wrapper.close_pool()
+
+
+def test_a_database_that_says_nothing_is_away_and_is_asked_again(on_postgresql, seen, watcher, caplog):
+    running = watcher(interval=0.02)
+    running.start()
+    on_postgresql.set()
+    until(lambda: not running._reachable, seconds=3.0)
+    on_postgresql.clear()
+    until(lambda: running._reachable, seconds=3.0)
+    told = [record.getMessage().partition(":")[0] for record in caplog.records if record.name.startswith("pxbin.")]
+    assert told == [
+        "the database has said nothing for 0.5 s, its connections are given up",
+        "the database is away, memory serves on",
+        "the database is back",
+    ]
+
+
+def test_the_end_does_not_wait_for_a_database_that_says_nothing(on_postgresql, seen, watcher):
+    done = []
+    running = watcher(interval=0.02)
+    running.every(3600.0, lambda: done.append("last"))
+    running.start()
+    on_postgresql.set()
+    time.sleep(0.1)
+    running.stop()
+    assert (running._thread.is_alive(), done) == (False, [])
+
+
+def test_an_end_that_lasts_is_not_waited_for(watcher, monkeypatch, caplog):
+    monkeypatch.setattr(revisions, "STOP_SECONDS", 0.05)
+    running, over = watcher(), threading.Event()
+    running.every(3600.0, lambda: over.wait(5))
+    running.start()
+    running.stop()
+    over.set()
+    assert [record.getMessage() for record in caplog.records] == ["the database does not answer, the last chores are left undone"]
+    running._thread.join()
+
+
+def test_only_a_look_says_that_the_database_is_back(seen, watcher, monkeypatch, caplog):
+    """Chores that have nothing to write succeed all the same."""
+    done, away = [], threading.Event()
+    real = revisions.current
+
+    def current():
+        if away.is_set():
+            raise DatabaseError("no connection")
+        return real()
+
+    monkeypatch.setattr(revisions, "current", current)
+    running = watcher(interval=0.01)
+    running.every(0.0, lambda: done.append(running._reachable))
+    running.start()
+    away.set()
+    until(lambda: not running._reachable, seconds=2.0)
+    time.sleep(0.2)
+    running.stop()
+    assert [record.getMessage() for record in caplog.records] == ["the database is away, memory serves on: no connection"]
+    assert set(done) <= {True}
 
 
 def test_chores_are_done_in_time_and_once_more_at_the_end(watcher):
