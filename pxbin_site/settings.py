@@ -89,8 +89,18 @@ CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_BEAT_ENABLE_REMOTE_CONTROL = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# A task whose worker was killed comes back after this time, not after Celery's default hour.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 120} if PXBIN.redis_url else {"polling_interval": 0.2}
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker however long that is away
+# Celery announces this as its next default. It means nothing here: a worker has one thread, and no task runs while that connects.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+if PXBIN.redis_url:
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, float] = {
+        "visibility_timeout": 120,  # a task whose worker was killed comes back after this time, not after Celery's default hour
+        "socket_connect_timeout": 5,  # without these two, a Redis that is connected but silent would hold whoever asks it for ever
+        "socket_timeout": 5,
+        "max_retries": 0,  # of one attempt to send: the shipper makes the next one
+    }
+else:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.2}
 CELERY_TIMEZONE = "UTC"
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]

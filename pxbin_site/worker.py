@@ -13,6 +13,7 @@ from celery.beat import Scheduler, Service
 from celery.exceptions import SecurityWarning
 from celery.worker import state
 from django.conf import settings
+from kombu.exceptions import OperationalError
 
 from billing import journal, writer
 from pxbin_site.celery import app
@@ -79,4 +80,7 @@ class Worker:
     def stop(self) -> None:
         """From any thread: end after the task that runs."""
         state.should_stop = os.EX_OK  # type: ignore[assignment]  # its stubs know only the value before
-        wake.delay()  # the worker looks at its state when something arrives, else only every other second
+        try:
+            wake.apply_async(retry=False)  # the worker looks at its state when something arrives, else only every other second
+        except OperationalError as error:
+            logger.warning("The worker cannot be woken and ends by itself in a moment: %s", error)
