@@ -16,6 +16,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from kombu.exceptions import OperationalError
 
 from billing.models import CommittedSegment
+from billing.outages import Outage
 from billing.spool import Segment, Spool
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,12 @@ class Shipper:
         self._confirmed_at = 0.0
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._broker = Outage(log, away="The log's segments cannot be sent now: %s", back="The log's segments are sent again")
+        self._database = Outage(
+            log,
+            away="The database does not say which segments are written: %s",
+            back="The database says again which segments are written",
+        )
 
     def start(self) -> None:
         """Ship from a thread of its own: brokers and databases may take their time."""
@@ -63,6 +70,7 @@ class Shipper:
             if path not in self._sent or now - self._sent[path] >= AGAIN_SECONDS:
                 self._send(self._spool.read(path))
                 self._sent[path] = now
+                self._broker.is_over()
         if self._sent and now - self._confirmed_at >= CONFIRM_SECONDS:
             self._confirmed_at = now
             self._remove_committed()
@@ -73,6 +81,7 @@ class Shipper:
             path = by_id[found.hex]
             self._spool.remove(path)
             del self._sent[path]
+        self._database.is_over()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -89,9 +98,9 @@ class Shipper:
         try:
             self.ship()
         except (OperationalError, OSError) as error:
-            log.warning("The log's segments cannot be sent now: %s", error)
+            self._broker.goes_on(error)
             self._stopping.wait(1.0)
         except (DatabaseError, InterfaceError) as error:
-            log.warning("The database does not say which segments are written: %s", error)
+            self._database.goes_on(error)
             connection.close()
             self._stopping.wait(1.0)

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import logging
-import threading
 
-from celery import shared_task
+from celery import Task, shared_task
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from billing import retention, stored, writer
 from billing.journal import SPOOL
+from billing.outages import Outage
 from billing.spool import Segment, Spool
 
 log = logging.getLogger(__name__)
-_away = threading.Event()
+
+AGAIN_SECONDS = 10.0
+_database = Outage(
+    log, away="The database is away, log entries wait in the spool: %s", back="The database is back, log entries are written again"
+)
 
 
-@shared_task(name="billing.write_request_logs", ignore_result=True)
-def write_request_logs(records: list[str], segment: str) -> int:
-    """Write the lines of one segment, shipped by a web process on any machine; the number of new rows."""
+@shared_task(name="billing.write_request_logs", bind=True, ignore_result=True, max_retries=None)
+def write_request_logs(self: Task[..., int], records: list[str], segment: str) -> int:
+    """Write the lines of one segment, shipped by a web process on any machine; the number of new rows.
+
+    While the database is away the task puts itself off, and that is said once.
+    """
     lines = [record.encode() for record in records]
-    return writer.write_segments([Segment(segment, lines)], Spool(settings.PXBIN.data_dir / SPOOL))
+    try:
+        rows = writer.write_segments([Segment(segment, lines)], Spool(settings.PXBIN.data_dir / SPOOL))
+    except (OperationalError, InterfaceError) as error:
+        connection.close()
+        _database.goes_on(error)
+        raise self.retry(countdown=AGAIN_SECONDS) from error
+    _database.is_over()
+    return rows
 
 
 def send(segment: Segment) -> None:
@@ -40,13 +54,9 @@ def drain_spool() -> int:
         rows = writer.drain_spool(settings.PXBIN.data_dir / SPOOL)
     except (OperationalError, InterfaceError) as error:
         connection.close()
-        if not _away.is_set():
-            _away.set()
-            log.warning("The database is away, log entries wait in the spool: %s", error)
+        _database.goes_on(error)
         return 0
-    if _away.is_set():
-        _away.clear()
-        log.warning("The database is back, log entries are written again")
+    _database.is_over()
     return rows
 
 

@@ -74,6 +74,18 @@ def test_a_segment_that_got_lost_is_sent_again_after_a_minute_and_written_once(s
     assert [writer.write_segments([segment], Spool(spool)) for segment in broker.taken] == [1, 0]
 
 
+def test_an_outage_of_the_broker_is_said_once_and_so_is_its_end(spool, shipper, broker, monkeypatch, caplog):
+    monkeypatch.setattr(shipper._stopping, "wait", lambda seconds: False)
+    written(spool, entry())
+    broker.is_away = True
+    shipper._attempt()
+    shipper._attempt()
+    broker.is_away = False
+    shipper._attempt()
+    shipper._attempt()
+    assert caplog.messages == ["The log's segments cannot be sent now: refused", "The log's segments are sent again"]
+
+
 def test_while_the_broker_is_away_everything_waits_in_the_spool(spool, shipper, broker, now):
     written(spool, entry())
     broker.is_away = True
@@ -130,6 +142,27 @@ def test_while_the_database_is_away_the_spool_keeps_everything_and_one_line_says
         away.setattr(writer, "write_segments", lambda segments, spool: (_ for _ in ()).throw(OperationalError("no route")))
         assert [tasks.drain_spool(), tasks.drain_spool()] == [0, 0]
     assert [tasks.drain_spool(), tasks.drain_spool()] == [1, 0]
+    assert caplog.messages == [
+        "The database is away, log entries wait in the spool: no route",
+        "The database is back, log entries are written again",
+    ]
+
+
+def test_while_the_database_is_away_the_task_puts_itself_off_and_one_line_says_so(spool, monkeypatch, caplog):
+    written(spool, entry(model="größe"))
+    segment = Spool(spool).read(*Spool(spool).sealed())
+    write, tries = writer.write_segments, []
+
+    def away_twice(segments, spool):
+        tries.append(segments)
+        if len(tries) < 3:
+            raise OperationalError("no route")
+        return write(segments, spool)
+
+    monkeypatch.setattr(writer, "write_segments", away_twice)
+    tasks.write_request_logs.apply(([line.decode() for line in segment.lines], segment.id))
+    assert tries == [[segment]] * 3
+    assert RequestLog.objects.get().model == "größe"
     assert caplog.messages == [
         "The database is away, log entries wait in the spool: no route",
         "The database is back, log entries are written again",
