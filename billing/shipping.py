@@ -1,7 +1,8 @@
 """With a broker: send this machine's segments to the workers, wherever they are, until their rows are in the database.
 
-A segment's file goes only when its id is found committed. What is not, after a minute, is sent again: the broker or a worker
-may have lost it, and writing twice is writing once.
+A segment's file goes only when its id is found committed. What is found missing after a minute is sent again: the broker or a
+worker may have lost it, and writing twice is writing once. It may also still wait in the broker for a worker, so the pauses
+double, and only so many segments are under way at once; the others wait in the spool.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from django.db import DatabaseError, InterfaceError, connection
 from kombu.exceptions import OperationalError
@@ -24,11 +26,21 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.25
 CONFIRM_SECONDS = 1.0
 AGAIN_SECONDS = 60.0
-AT_ONCE = 500
+AGAIN_SECONDS_MOST = 3600.0
+UNDER_WAY = 200
+"""Segments that are sent and not found committed, at most. Workers that keep up confirm as many in a second."""
+STOP_SECONDS = 5.0
 LOCK = "shipper"
 """Another lock than that of who empties the spool into the database: both may be at it, and may wait for each other's end."""
 
 Send = Callable[[Segment], object]
+
+
+class Sending(NamedTuple):
+    """When a segment is due again, by the clock, and the pause before that in seconds."""
+
+    again_at: float
+    pause: float
 
 
 class Shipper:
@@ -38,7 +50,7 @@ class Shipper:
         self._spool = Spool(directory)
         self._send = send
         self._clock = clock
-        self._sent: dict[Path, float] = {}
+        self._sent: dict[Path, Sending] = {}
         self._confirmed_at = 0.0
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -55,29 +67,45 @@ class Shipper:
         self._thread.start()
 
     def stop(self) -> None:
-        """Send what is sealed by now, and end. What the workers have not written yet is left to the next start."""
+        """Send what is sealed by now, and end, within :data:`STOP_SECONDS`.
+
+        What the workers have not written yet is left to the next start; what could not even be sent is mentioned.
+        """
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
+        if self._thread is None:
+            return
+        self._thread.join(STOP_SECONDS)  # a broker that is connected but silent may hold it for longer
+        unsent = [path for path in self._spool.sealed() if path not in self._sent]
+        if unsent:
+            log.warning("%d segments of the log were not sent and stay in the spool; they are taken up later", len(unsent))
 
     def ship(self) -> None:
-        """Look once: adopt, send what is new or due again, remove what is committed. Raises what the broker or database raises."""
+        """Look once: adopt, send what is new, remove what is committed, send again what is due and is not.
+
+        Raises what the broker or database raises.
+        """
         self._spool.adopt()
         now = self._clock()
         waiting = self._spool.sealed()
         self._sent = {path: self._sent[path] for path in waiting if path in self._sent}
-        for path in waiting:
-            if path not in self._sent or now - self._sent[path] >= AGAIN_SECONDS:
-                self._send(self._spool.read(path))
-                self._sent[path] = now
-                self._broker.is_over()
+        new = [path for path in waiting if path not in self._sent]
+        for path in new[: UNDER_WAY - len(self._sent)]:
+            self._hand_over(path, now=now, pause=AGAIN_SECONDS)
         if self._sent and now - self._confirmed_at >= CONFIRM_SECONDS:
             self._confirmed_at = now
             self._remove_committed()
+            for path, sending in list(self._sent.items()):
+                if now >= sending.again_at:
+                    self._hand_over(path, now=now, pause=min(2 * sending.pause, AGAIN_SECONDS_MOST))
+
+    def _hand_over(self, path: Path, *, now: float, pause: float) -> None:
+        self._send(self._spool.read(path))
+        self._sent[path] = Sending(now + pause, pause)
+        self._broker.is_over()
 
     def _remove_committed(self) -> None:
         by_id = {path.stem: path for path in self._sent}
-        for found in CommittedSegment.objects.filter(id__in=list(by_id)[:AT_ONCE]).values_list("id", flat=True):
+        for found in CommittedSegment.objects.filter(id__in=list(by_id)).values_list("id", flat=True):
             path = by_id[found.hex]
             self._spool.remove(path)
             del self._sent[path]

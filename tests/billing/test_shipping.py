@@ -1,6 +1,7 @@
 """With a broker, segments are sent until their rows are in the database."""
 
 import os
+import threading
 
 import pytest
 from django.conf import settings
@@ -8,7 +9,7 @@ from django.core.management import call_command
 from django.db import OperationalError
 from kombu.exceptions import OperationalError as BrokerAway
 
-from billing import tasks, writer
+from billing import shipping, tasks, writer
 from billing.journal import Journal
 from billing.models import RequestLog
 from billing.shipping import Shipper
@@ -74,6 +75,42 @@ def test_a_segment_that_got_lost_is_sent_again_after_a_minute_and_written_once(s
     assert [writer.write_segments([segment], Spool(spool)) for segment in broker.taken] == [1, 0]
 
 
+def test_a_segment_that_nobody_writes_is_sent_again_after_ever_longer_pauses(spool, shipper, broker, now):
+    written(spool, entry())
+    sent_after = []
+    for minute in range(200):
+        shipper.ship()
+        if len(broker.taken) > len(sent_after):
+            sent_after.append(minute)
+        now[0] += 60
+    assert sent_after == [0, 1, 3, 7, 15, 31, 63, 123, 183]
+
+
+def test_no_more_segments_are_under_way_than_the_window_holds(spool, shipper, broker, now, monkeypatch):
+    monkeypatch.setattr(shipping, "UNDER_WAY", 2)
+    for _ in range(3):
+        written(spool, entry())
+    shipper.ship()
+    shipper.ship()
+    assert len(broker.taken) == 2
+    writer.write_segments(broker.taken[:1], Spool(spool))
+    now[0] += 2
+    shipper.ship()
+    shipper.ship()
+    assert len({segment.id for segment in broker.taken}) == len(broker.taken) == 3
+
+
+def test_nothing_is_sent_again_while_the_database_does_not_say_what_is_missing(spool, shipper, broker, now, monkeypatch):
+    written(spool, entry())
+    shipper.ship()
+    monkeypatch.setattr(shipper, "_remove_committed", lambda: (_ for _ in ()).throw(OperationalError("no route")))
+    for _ in range(3):
+        now[0] += 60
+        with pytest.raises(OperationalError):
+            shipper.ship()
+    assert len(broker.taken) == 1
+
+
 def test_an_outage_of_the_broker_is_said_once_and_so_is_its_end(spool, shipper, broker, monkeypatch, caplog):
     monkeypatch.setattr(shipper._stopping, "wait", lambda seconds: False)
     written(spool, entry())
@@ -84,6 +121,21 @@ def test_an_outage_of_the_broker_is_said_once_and_so_is_its_end(spool, shipper, 
     shipper._attempt()
     shipper._attempt()
     assert caplog.messages == ["The log's segments cannot be sent now: refused", "The log's segments are sent again"]
+
+
+def test_a_silent_broker_does_not_keep_the_shipper_from_ending(spool, monkeypatch, caplog):
+    monkeypatch.setattr(shipping, "STOP_SECONDS", 0.05)
+    asked, answers = threading.Event(), threading.Event()
+    written(spool, entry())
+    shipper = Shipper(spool, lambda segment: (asked.set(), answers.wait(10)))
+    shipper.start()
+    assert asked.wait(10)
+    shipper.stop()
+    assert caplog.messages == ["1 segments of the log were not sent and stay in the spool; they are taken up later"]
+    assert len(Spool(spool).sealed()) == 1
+    answers.set()
+    shipper._thread.join(10)
+    assert not shipper._thread.is_alive()
 
 
 def test_while_the_broker_is_away_everything_waits_in_the_spool(spool, shipper, broker, now):
