@@ -23,8 +23,8 @@ SOON = 1.0
 """Seconds until the other gateway knows, with room for requests on their way, at full load."""
 AGAIN = 3.0
 """Seconds until the gateways are in touch again once Redis is back."""
-STALL = 2.5
-"""A request that takes longer has waited for something: the upstream answers at once."""
+FROZEN = 6.0
+"""Seconds that Redis says nothing. A request that takes as long has waited for it: the upstream answers at once."""
 
 
 class Servers:
@@ -99,7 +99,7 @@ async def load(servers, model):
 
 def went_well(done):
     assert {status for status, _ in done} == {200}
-    assert max(seconds for _, seconds in done) < STALL
+    assert max(seconds for _, seconds in done) < FROZEN
     return len(done) > 200
 
 
@@ -148,7 +148,7 @@ async def test_without_redis_each_goes_by_itself_and_afterwards_they_are_in_touc
             fake.refused = {"k1": 60}
             await asyncio.sleep(SOON)
             since = time.monotonic()
-            await asyncio.sleep(6.0 if ending == "freezes" else 1.0)
+            await asyncio.sleep(FROZEN if ending == "freezes" else 1.0)
             assert fake.keys("first", since) == {"k2", "k3"}  # what it has seen itself, and what it knew before
             assert fake.keys("second", since) == {"k1", "k2", "k3"}
         finally:
