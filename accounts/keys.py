@@ -196,7 +196,7 @@ async def authenticate(token: str) -> Key:
     """The key behind ``token``, after a fresh look at the database when memory does not know it.
 
     Raises :class:`~proxy.errors.ClientMistake` of kind ``authentication`` (401: missing, unknown, expired) or ``permission``
-    (403: deactivated), and :class:`~proxy.errors.GatewayError` of kind ``internal`` when the database is away and cannot say.
+    (403: deactivated), and :class:`~proxy.errors.GatewayError` of kind ``overloaded`` when the database is away and cannot say.
     """
     if not token:
         raise ClientMistake(MISSING, kind="authentication")
@@ -205,7 +205,7 @@ async def authenticate(token: str) -> Key:
     if key is None:
         _memory.wanted.add(key_hash)
         if not await revisions.confirm():
-            raise GatewayError(Failure(kind="internal", message="API keys cannot be checked at the moment"))
+            raise GatewayError(Failure(kind="overloaded", message="API keys cannot be checked at the moment"))
         key = _memory.known.get(key_hash)
     if key is None:
         raise ClientMistake(_invalid(token, needed="llm"), kind="authentication")

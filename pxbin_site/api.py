@@ -9,7 +9,9 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.utils.log import log_response
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
@@ -152,6 +154,17 @@ def on_http_error(request: HttpRequest, problem: HttpError) -> HttpResponse:
     """The body is no JSON at all, or the method is not known."""
     message = "Invalid JSON body" if problem.status_code == 400 else str(problem)
     return api.create_response(request, error("invalid_request", message), status=problem.status_code)
+
+
+@api.exception_handler(OperationalError)
+@api.exception_handler(InterfaceError)
+def on_no_database(request: HttpRequest, problem: Exception) -> HttpResponse:
+    """The database is away, or does not answer in time."""
+    response = api.create_response(request, error("server_error", "The database cannot be reached at the moment"), status=503)
+    sentence = "The management API had no database at %s %s: %s"  # logged so, Django adds no line of its own
+    words = " ".join(str(problem).split())
+    log_response(sentence, request.method, request.path, words, response=response, request=request, logger=logger, level="warning")
+    return response
 
 
 @api.exception_handler(Exception)

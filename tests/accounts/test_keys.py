@@ -103,7 +103,7 @@ async def test_known_keys_are_served_from_memory_while_the_database_is_away(monk
     monkeypatch.setattr(revisions, "current", away)
     assert peek(plaintext) is not None
     assert (await authenticate(plaintext)).prefix == plaintext[:8]
-    assert await refusal("pxb_unknown") == ("internal", "API keys cannot be checked at the moment")
+    assert await refusal("pxb_unknown") == ("overloaded", "API keys cannot be checked at the moment")
 
 
 async def test_more_keys_than_memory_holds_all_work(monkeypatch):

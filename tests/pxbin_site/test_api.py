@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from django.db import InterfaceError, OperationalError
 from django.test import Client, RequestFactory
 
+from accounts import api_auth
 from pxbin_site.api import StorableJson, api
 
 MAKERS = {f"/api/v1/{name}" for name in ("bootstrap", "keys", "upstreams", "models", "models/import", "routes", "credentials")}
@@ -56,3 +58,19 @@ def test_the_page_of_the_documentation_needs_nobody_elses_files() -> None:
     assert re.findall(r'(?:src|href)="([^"]*)"', page)
     assert [link for link in re.findall(r'(?:src|href)="([^"]*)"', page) if not link.startswith("/static/")] == []
     assert Client().get("/api/v1/openapi.json").json()["info"]["title"] == "pxbin management API"
+
+
+@pytest.mark.parametrize("kind", [OperationalError, InterfaceError])
+def test_without_a_database_a_call_is_unavailable_and_one_line_says_why(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*_: object) -> None:
+        raise kind("couldn't get a connection\nafter 5.00 sec")
+
+    monkeypatch.setattr(api_auth, "authenticate_management", away)
+    answer = Client().get("/api/v1/keys", headers={"x-api-key": "pxm_x"})
+    assert (answer.status_code, answer.json()) == (
+        503,
+        {"error": {"type": "server_error", "message": "The database cannot be reached at the moment"}},
+    )
+    assert caplog.messages == ["The management API had no database at GET /api/v1/keys: couldn't get a connection after 5.00 sec"]
