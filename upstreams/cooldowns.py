@@ -29,12 +29,14 @@ class Cooldowns:
         self._until: dict[str, float] = {}
         self._probing: dict[str, float] = {}
 
-    def set(self, subject: str, until: float) -> None:
-        """Rest until a moment; a later end wins."""
+    def set(self, subject: str, until: float) -> bool:
+        """Rest until a moment, unless it does so longer already: then this is no news, and false."""
         self._forget_past()
-        if until > self._until.get(subject, 0.0):
-            self._until[subject] = until
-            self._probing.pop(subject, None)
+        if until <= self._until.get(subject, 0.0):
+            return False
+        self._until[subject] = until
+        self._probing.pop(subject, None)
+        return True
 
     def until(self, key: str, route: str, upstream: str) -> float:
         """When a candidate is rested again, or its probe has had its time; 0 when nothing of it cools."""

@@ -40,6 +40,8 @@ SILENCE_SECONDS = 5.0
 MOST_WAITING = 60_000
 """Changes that wait for Redis; the oldest go first, they matter least."""
 PAGE = 500
+KEEP_LONGER = "if redis.call('PTTL', KEYS[1]) <= tonumber(ARGV[2]) then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end"
+"""Keep a change for so many milliseconds, unless one is kept that holds longer: of two cooldowns the later end counts."""
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -68,7 +70,7 @@ class Sharing:
         self._news = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._tasks: list[asyncio.Task[None]] = []
-        self._is_away = False
+        self._away_for: set[str] = set()
 
     async def start(self) -> None:
         """Learn what the others know, if Redis is there, and go on listening and telling."""
@@ -119,9 +121,10 @@ class Sharing:
                     await self.send(changes)
                 except (RedisError, OSError) as error:
                     self._put_back(changes)
-                    self._away(error)
+                    self._away("telling", error)
                     await asyncio.sleep(AGAIN_SECONDS)
                 else:
+                    self._back("telling")
                     await asyncio.sleep(BETWEEN_SECONDS)
 
     async def send(self, changes: Sequence[Change]) -> None:
@@ -143,7 +146,7 @@ class Sharing:
         else:
             seconds = change.until - self._standing.clock() if change.until else AFFINITY_SECONDS
             if seconds > 0:
-                pipe.set(_kept(change.kind, change.subject), content, px=max(1, round(seconds * 1000)))
+                pipe.eval(KEEP_LONGER, 1, _kept(change.kind, change.subject), content, max(1, round(seconds * 1000)))
 
     # --- learning --------------------------------------------------------------------------------------------------------
 
@@ -153,10 +156,11 @@ class Sharing:
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
                     await channel.subscribe(CHANNEL)
                     await self._load()
-                    self._back()
+                    self._tell_again()
+                    self._back("learning")
                     await self._hear(channel)
             except (RedisError, OSError) as error:
-                self._away(error)
+                self._away("learning", error)
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _hear(self, channel: Any) -> None:
@@ -200,15 +204,21 @@ class Sharing:
 
     # --- Redis itself ------------------------------------------------------------------------------------------------------
 
-    def _away(self, error: Exception) -> None:
-        if not self._is_away:
-            self._is_away = True
+    def _away(self, task: str, error: Exception) -> None:
+        """Each task finds out for itself: Redis may let us learn and not tell, when its memory is full."""
+        if not self._away_for:
             logger.warning("Redis is away, this process goes by what it knows itself: %s", error)
+        self._away_for.add(task)
 
-    def _back(self) -> None:
-        if self._is_away:
-            self._is_away = False
-            logger.warning("Redis is back")
+    def _back(self, task: str) -> None:
+        if self._away_for:
+            self._away_for.discard(task)
+            if not self._away_for:
+                logger.warning("Redis is back")
+
+    def _tell_again(self) -> None:
+        """After an outage Redis may have forgotten what holds."""
+        if "learning" in self._away_for:
             for change in self._standing.holding():
                 self._put(change)
             self._news.set()

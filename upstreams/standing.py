@@ -187,8 +187,8 @@ class Standing:
     def cool(self, subject: str, seconds: float) -> float:
         """Let something rest; returns until when."""
         until = self.clock() + seconds
-        self.cooldowns.set(subject, until)
-        self.publish(Change("cooling", subject, until))
+        if self.cooldowns.set(subject, until):
+            self.publish(Change("cooling", subject, until))
         return until
 
     def clear(self, key: str, upstream: str) -> None:

@@ -5,6 +5,7 @@ import time
 import uuid
 
 from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError
 
 from upstreams.sharing import CHANNEL, Sharing
 from upstreams.standing import Change, Standing
@@ -35,6 +36,46 @@ async def test_one_learns_what_the_other_tells_and_a_late_one_what_was_told(redi
     await until(lambda: first.cooldowns.until(key, "r", upstream) == late.cooldowns.until(key, "r", upstream) == 0)
     for share in shares:
         await share.stop()
+
+
+async def test_of_two_cooldowns_a_late_one_learns_the_longer_unless_it_was_brought_back(redis_url):
+    key = uuid.uuid4().hex
+    here, there, late, later = (Standing() for _ in range(4))
+    shares = [Sharing(redis_url, standing) for standing in (here, there, late, later)]
+
+    async def learnt_by(share, standing):
+        await share.start()
+        return standing.cooldowns.until(key, "r", "u")
+
+    end = here.clock() + 60
+    await shares[0].send([Change("cooling", f"key:{key}", end)])
+    await shares[1].send([Change("cooling", f"key:{key}", end - 50)])  # before it has heard of the other
+    assert await learnt_by(shares[2], late) == end
+    await shares[0].send([Change("cleared", key, value="u"), Change("cooling", f"key:{key}", end - 50)])
+    assert await learnt_by(shares[3], later) == end - 50
+    await shares[0].send([Change("cleared", key, value="u")])
+    for share in shares:
+        await share.stop()
+
+
+async def test_redis_is_back_when_all_that_failed_works_again(redis_url, caplog):
+    share = Sharing(redis_url, Standing())
+    await share.start()
+    await asyncio.sleep(0.1)
+    send, full = share.send, True
+
+    async def refused(changes):
+        if full:
+            raise OutOfMemoryError("command not allowed when used memory > 'maxmemory'")
+        await send(changes)
+
+    share.send = refused
+    for name in ("Redis is away", "Redis is back", "Redis is away"):
+        full = name == "Redis is away"
+        share._tell(Change("session", uuid.uuid4().hex, value="k"))
+        await until(lambda name=name: caplog.messages and caplog.messages[-1].startswith(name))
+    await share.stop()
+    assert len(caplog.messages) == 3
 
 
 async def test_what_cannot_be_read_is_passed_over(redis_url):
