@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -50,6 +50,18 @@ def list_models(upstream: Upstream, *, seconds: float = TIMEOUT_SECONDS) -> list
     """
     entry, credential = entries_of(upstream)
     return asyncio.run(ask(entry, credential, seconds=seconds))
+
+
+def list_all(upstreams: Sequence[Upstream]) -> list[list[Listed] | DiscoveryFailed]:
+    """:func:`list_models` of several upstreams, which are asked at the same time; of each what it lists, or why it does not."""
+
+    async def listed(entry: UpstreamEntry, credential: CredentialEntry | None) -> list[Listed] | DiscoveryFailed:
+        try:
+            return await ask(entry, credential)
+        except DiscoveryFailed as failure:
+            return failure
+
+    return asyncio.run(probe.together([listed(*entries_of(upstream)) for upstream in upstreams]))
 
 
 async def ask(upstream: UpstreamEntry, credential: CredentialEntry | None, *, seconds: float = TIMEOUT_SECONDS) -> list[Listed]:
@@ -151,13 +163,15 @@ def import_models(upstream: Upstream, models: Iterable[Listed | str], *, path_pr
 
 
 def discover(upstream: Upstream, *, seconds: float = TIMEOUT_SECONDS) -> dict[str, int]:
-    """Take up what an upstream lists now: new names become models, routes to names that are gone are marked, not deleted.
+    """:func:`take_up` what an upstream lists now. Raises :class:`DiscoveryFailed`."""
+    return take_up(upstream, list_models(upstream, seconds=seconds))
 
-    Routes learn their context windows.
+
+def take_up(upstream: Upstream, listed: Sequence[Listed]) -> dict[str, int]:
+    """New names become models, routes to names that are gone are marked, not deleted. Routes learn their context windows.
 
     The numbers of ``created`` models and of ``vanished`` and ``returned`` routes. Raises :class:`DiscoveryFailed`.
     """
-    listed = list_models(upstream, seconds=seconds)
     if not listed:
         raise DiscoveryFailed("parse", "The upstream lists no models")
     names = {model.name: model.context_window for model in listed}

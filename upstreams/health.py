@@ -78,10 +78,26 @@ def check(upstream: Upstream) -> dict[str, Any]:
     random one. Credentials that work are brought back if they were disabled or cooling; those that are refused get the state
     that a request would give them. Blocks; not for a thread with a running event loop.
     """
-    entry, _ = entries_of(upstream)
-    keys = entry.credentials or (None,)
-    findings = asyncio.run(_examine_all(entry, keys, test_model=upstream.test_model or _first_remote_name(upstream)))
-    found = list(zip(keys, findings, strict=True))
+    [report] = check_all([upstream])
+    return report
+
+
+def check_all(upstreams: Sequence[Upstream]) -> list[dict[str, Any]]:
+    """:func:`check` for several upstreams, which are asked at the same time."""
+    asked = [(entry, entry.credentials or (None,)) for entry, _ in map(entries_of, upstreams)]
+    questions = [
+        _examine_all(entry, keys, test_model=upstream.test_model or _first_remote_name(upstream))
+        for upstream, (entry, keys) in zip(upstreams, asked, strict=True)
+    ]
+    answers = asyncio.run(probe.together(questions))
+    return [
+        _learnt(upstream, entry, list(zip(keys, findings, strict=True)))
+        for upstream, (entry, keys), findings in zip(upstreams, asked, answers, strict=True)
+    ]
+
+
+def _learnt(upstream: Upstream, entry: UpstreamEntry, found: list[tuple[CredentialEntry | None, Finding]]) -> dict[str, Any]:
+    """The report of what a check found, once it is written down."""
     for key, finding in found:
         if finding.error is None:
             disabling.bring_back(key.id if key is not None else entry.id, entry.id)
@@ -89,6 +105,7 @@ def check(upstream: Upstream) -> dict[str, Any]:
         if key is not None and finding.reply is not None and not key.is_disabled:
             _learn(upstream, key, finding.reply)
     disabling.settle()
+    findings = [finding for _, finding in found]
     best = next((finding for finding in findings if finding.error is None), findings[0])
     Upstream.objects.filter(pk=upstream.pk).update(tested_at=timezone.now(), test_error=best.error or "")
     return {**best.report, "keys": [_of_key(key, finding) for key, finding in found if key is not None]}

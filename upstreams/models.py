@@ -156,7 +156,7 @@ class Upstream(Revised):
     """A provider's endpoint: one address, one protocol, one kind of authentication."""
 
     revision = "catalogue"
-    unrevised = frozenset({"resting_until", "answered_at", "tested_at", "test_error"})
+    unrevised = frozenset({"resting_until", "answered_at", "tested_at", "test_error", "check_claimed_at", "discovery_claimed_at"})
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = NameField(max_length=200, unique=True, error_messages={"unique": "An upstream of this name exists already."})
@@ -207,7 +207,10 @@ class Upstream(Revised):
     tested_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When a check last called it.")
     test_error = models.TextField(blank=True, editable=False, help_text="What was the matter then; empty: it was well.")
 
-    history = HistoricalRecords(excluded_fields=["resting_until", "recovered_at", "answered_at", "tested_at", "test_error"])
+    check_claimed_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When beat last had it checked.")
+    discovery_claimed_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When beat last asked for its models.")
+
+    history = HistoricalRecords(excluded_fields=["recovered_at", *unrevised])
 
     class Meta:
         ordering = ("priority", "name")

@@ -1,15 +1,22 @@
 """Models that come and go: what an upstream lists becomes models, what it lists no longer is marked."""
 
+import asyncio
+from datetime import timedelta
 from io import StringIO
+from threading import Event
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from tests.support.fake_upstream import json_reply
-from upstreams import beat, discovery, tasks
+from tests.support.settings import with_config
+from upstreams import beat, discovery, probe, tasks
 from upstreams.models import Model, Route, Upstream
 
 pytestmark = pytest.mark.django_db
+
+NOTHING = {"created": 0, "vanished": 0, "returned": 0}
 
 
 def listing(*names):
@@ -55,6 +62,54 @@ def test_the_task_goes_on_where_one_upstream_fails(upstream, second_upstream, pr
     Upstream.objects.create(name="sick", base_url=second_upstream.url)
     upstream.otherwise(listing("a"))
     assert tasks.discover() == {"created": 1, "vanished": 0, "returned": 0}
+
+
+def test_beats_of_several_processes_ask_an_upstream_once(upstream, provider):
+    upstream.otherwise(listing("a"))
+    with with_config(discover_seconds=60, health_check_seconds=60):
+        assert [tasks.discover(), tasks.discover()] == [{"created": 1, "vanished": 0, "returned": 0}, NOTHING]
+        assert [tasks.health_check(), tasks.health_check()] == [{"provider": True}, {}]
+        assert [asked.method for asked in upstream.requests] == ["GET", "GET", "POST"]
+        Upstream.objects.update(discovery_claimed_at=timezone.now() - timedelta(seconds=31))
+        assert tasks.discover() == NOTHING
+    assert len(upstream.requests) == 4
+
+
+def test_models_that_somebody_makes_at_the_same_time_stop_no_other_upstream(upstream, second_upstream, provider, monkeypatch):
+    Upstream.objects.create(name="second", base_url=second_upstream.url)
+    Model.objects.create(name="a")
+    upstream.otherwise(listing("a"))
+    second_upstream.otherwise(listing("b"))
+    known = iter([set(), {"a"}])
+    monkeypatch.setattr(discovery, "taken_names", lambda _prefix: next(known))
+    assert tasks.discover() == {"created": 1, "vanished": 0, "returned": 0}
+
+
+def test_celery_goes_on_while_upstreams_are_asked_and_rings_for_nothing_meanwhile(monkeypatch):
+    begun, go = [], Event()
+    monkeypatch.setattr(discovery, "list_all", lambda upstreams: begun.append(upstreams) or (go.wait(10) and []))
+    tasks.discover.apply()
+    tasks.discover.apply()
+    round_of_calls = tasks._rounds["upstreams.discover"]
+    assert round_of_calls.daemon
+    go.set()
+    round_of_calls.join()
+    assert begun == [[]]
+
+
+async def test_upstreams_are_asked_together_but_not_all_at_once():
+    running, most = 0, 0
+
+    async def question(number):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        return number
+
+    assert await probe.together(question(number) for number in range(20)) == list(range(20))
+    assert most == probe.AT_ONCE
 
 
 def test_the_command_asks_those_that_are_named(upstream, provider):
