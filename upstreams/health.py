@@ -24,6 +24,8 @@ NOT_FOR_CHAT = (
 )  # fmt: skip
 """Parts of names of models that do not chat; none of them is chosen for a test."""
 
+UNUSABLE = "None of the upstream's keys can be used: they are switched off, or cannot be read"
+
 USER_SAYS_HI = [{"role": "user", "content": "hi"}]
 
 
@@ -76,7 +78,8 @@ def check(upstream: Upstream) -> dict[str, Any]:
     ``id``, ``name``, ``healthy``, ``error`` and the ``status`` that refused it. The test model is the upstream's ``test_model``,
     else the remote name of its first route, else the alphabetically first listed model that looks like one for chat: never a
     random one. Credentials that work are brought back if they were disabled or cooling; those that are refused get the state
-    that a request would give them. Blocks; not for a thread with a running event loop.
+    that a request would give them. As by requests, an upstream whose keys cannot be used is not called without one.
+    Blocks; not for a thread with a running event loop.
     """
     [report] = check_all([upstream])
     return report
@@ -84,7 +87,7 @@ def check(upstream: Upstream) -> dict[str, Any]:
 
 def check_all(upstreams: Sequence[Upstream]) -> list[dict[str, Any]]:
     """:func:`check` for several upstreams, which are asked at the same time."""
-    asked = [(entry, entry.credentials or (None,)) for entry, _ in map(entries_of, upstreams)]
+    asked = [(entry, _keys(upstream, entry)) for upstream in upstreams for entry, _ in (entries_of(upstream),)]
     questions = [
         _examine_all(entry, keys, test_model=upstream.test_model or _first_remote_name(upstream))
         for upstream, (entry, keys) in zip(upstreams, asked, strict=True)
@@ -96,6 +99,12 @@ def check_all(upstreams: Sequence[Upstream]) -> list[dict[str, Any]]:
     ]
 
 
+def _keys(upstream: Upstream, entry: UpstreamEntry) -> Sequence[CredentialEntry | None]:
+    """What to call it with. None: without a key."""
+    is_keyless = entry.pass_client_credentials or not upstream.credentials.exists()
+    return entry.credentials or ((None,) if is_keyless else ())
+
+
 def _learnt(upstream: Upstream, entry: UpstreamEntry, found: list[tuple[CredentialEntry | None, Finding]]) -> dict[str, Any]:
     """The report of what a check found, once it is written down."""
     for key, finding in found:
@@ -105,7 +114,7 @@ def _learnt(upstream: Upstream, entry: UpstreamEntry, found: list[tuple[Credenti
         if key is not None and finding.reply is not None and not key.is_disabled:
             _learn(upstream, key, finding.reply)
     disabling.settle()
-    findings = [finding for _, finding in found]
+    findings = [finding for _, finding in found] or [Finding(error=UNUSABLE)]
     best = next((finding for finding in findings if finding.error is None), findings[0])
     Upstream.objects.filter(pk=upstream.pk).update(tested_at=timezone.now(), test_error=best.error or "")
     return {**best.report, "keys": [_of_key(key, finding) for key, finding in found if key is not None]}

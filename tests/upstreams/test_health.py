@@ -193,6 +193,15 @@ def test_each_key_is_tried_and_a_refused_one_is_disabled(upstream, provider):
     assert standing.current().cooldowns.key_until(str(keys[0].pk)) == 0
 
 
+@pytest.mark.parametrize("fields", [{"is_active": False}, {"secret_encrypted": "v2:00000000:AAAA"}])
+def test_an_upstream_whose_keys_cannot_be_used_is_not_called_without_one(upstream, provider, fields):
+    row = provider(test_model="m")
+    row.credentials.update(**fields)
+    found = health.check(row)
+    assert (found["healthy"], found["error"], found["keys"]) == (False, health.UNUSABLE, [])
+    assert upstream.requests == []
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_last_key_is_not_disabled_but_rests(upstream, provider):
     row = provider(test_model="m")
