@@ -29,6 +29,10 @@ ECHOES = (
     Provider("", "echo", "echo://openai"),
     Provider("", "echo-anthropic", "echo://anthropic", "anthropic"),
 )
+OTHER_SECRETS = (
+    "PXBIN_DATABASE_URL: a gateway with secrets of its own uses this database; copy its secrets.json into {directory}, or set "
+    "PXBIN_SECRET_KEY and PXBIN_ENCRYPTION_KEY to the same values for both (if its secrets are lost: to new ones)"
+)
 ADVISORY_LOCK = 0x70786269  # "pxbi": any number that other programs do not use for theirs
 
 
@@ -74,11 +78,19 @@ def _opened(config: Config, name: str) -> TextIO:
 
 
 def keep_secrets(config: Config) -> None:
-    """Write the new secrets of a first start, unless keys are stored already that they cannot open: raises vault.WrongKey."""
-    if config.new_secrets:
-        if is_set_up():
-            credentials.check_vault()
-        secretfile.keep(config)
+    """Write the new secrets of a first start.
+
+    Raises vault.WrongKey where keys are stored already that they cannot open, ConfigurationError where another gateway has
+    others: here since a moment ago, or in the PostgreSQL that both are to share.
+    """
+    if not config.new_secrets:
+        return
+    secretfile.expect_none(config)
+    if is_set_up():
+        if connection.vendor == "postgresql" and config.encryption_key == config.new_secrets["encryption_key"]:
+            raise ConfigurationError([OTHER_SECRETS.format(directory=config.data_dir)])
+        credentials.check_vault()
+    secretfile.keep(config)
 
 
 def migrate() -> list[str]:

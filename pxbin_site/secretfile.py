@@ -26,12 +26,19 @@ def complete(config: Config) -> Config:
     return msgspec.structs.replace(filled, seal_key=_derive(filled.secret_key, "reasoning carrier"))
 
 
+def expect_none(config: Config) -> None:
+    """Raise ConfigurationError where another process has written the file since ours has not found one."""
+    path = config.data_dir / FILE_NAME
+    if path.exists():
+        raise ConfigurationError([f"{path}: another gateway has just been set up here; start this one again"])
+
+
 def keep(config: Config) -> None:
     """Write new secrets into the file. Raises ConfigurationError where another process has been first, with others."""
     path = config.data_dir / FILE_NAME
     _make(path, config.new_secrets)
     if _read(path) != config.new_secrets:
-        raise ConfigurationError([f"{path}: another gateway has just been set up here; start this one again"])
+        expect_none(config)
 
 
 def _derive(secret: str, purpose: str) -> bytes:

@@ -18,8 +18,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from pxbin_site import firstrun
-from pxbin_site.config import Config
+from pxbin_site import firstrun, secretfile
+from pxbin_site.config import Config, ConfigurationError
 from pxbin_site.management.commands import serve
 from tests.support.gateway import ROOT, Gateway, clean_environment, failed_start
 
@@ -194,6 +194,14 @@ def test_a_second_gateway_on_the_same_data_directory_is_warned(gateway, tmp_path
         assert not beside
 
 
+def test_the_slower_of_two_first_starts_is_told_of_the_other_before_its_keys_are_judged(tmp_path, monkeypatch):
+    quick, slow = (secretfile.complete(Config(data_dir=tmp_path)) for _ in range(2))
+    secretfile.keep(quick)
+    monkeypatch.setattr(firstrun, "is_set_up", lambda: pytest.fail("the keys are judged"))
+    with pytest.raises(ConfigurationError, match="another gateway has just been set up here; start this one again"):
+        firstrun.keep_secrets(slow)
+
+
 def test_a_database_that_is_away_is_said_in_a_sentence(tmp_path):
     status, said = failed_start(tmp_path, PXBIN_DATABASE_URL="postgresql://nobody:secret-word@127.0.0.1:1/none")
     assert status == 1
@@ -349,7 +357,7 @@ def test_several_web_processes_share_the_address():
         assert not [each for each in family if each.is_running()]
 
 
-def test_postgresql_in_a_schema_of_its_own(postgres_url):
+def test_postgresql_in_a_schema_of_its_own_and_for_those_with_its_secrets(postgres_url, tmp_path):
     import psycopg
 
     with psycopg.connect(postgres_url, autocommit=True) as direct:
@@ -360,6 +368,11 @@ def test_postgresql_in_a_schema_of_its_own(postgres_url):
     with psycopg.connect(postgres_url) as direct:
         schemas = direct.execute("SELECT table_schema, count(*) > 10 FROM information_schema.tables GROUP BY 1").fetchall()
         assert {name: many for name, many in schemas if name in {"public", "gateway"}} == {"public": False, "gateway": True}
+    status, said = failed_start(tmp_path / "other", PXBIN_DATABASE_URL=postgres_url, PXBIN_DATABASE_SCHEMA="gateway")
+    assert (status, said.splitlines()) == (
+        2,
+        ["The settings have problems:", f"- {firstrun.OTHER_SECRETS.format(directory=tmp_path / 'other')}"],
+    )
 
 
 def test_redis_carries_the_rows_to_the_worker(redis_url, postgres_url):
