@@ -195,7 +195,7 @@ class Watcher:
         """Check, and say when that changes whether it can be done. True when the database is away."""
         problem = _attempt(check, patience)
         if self._reachable and isinstance(problem, GONE):
-            logger.warning("the database is away, memory serves on: %s", problem)
+            logger.warning("the database is away, memory serves on: %s", _words(problem))
         elif not self._reachable and problem is None:
             logger.warning("the database is back")
         self._reachable = problem is None
@@ -205,7 +205,7 @@ class Watcher:
         """Do a chore. True when the database is away."""
         problem = _attempt(chore.work, patience)
         if isinstance(problem, GONE):
-            logger.warning("the database does not do a chore, which is left for the next time: %s", problem)
+            logger.warning("the database does not do a chore, which is left for the next time: %s", _words(problem))
         return isinstance(problem, GONE)
 
     def _take_waiting(self) -> list[_Waiting]:
@@ -227,6 +227,11 @@ def _attempt(work: Callable[[], None], patience: Patience) -> Exception | None:
         logger.exception("a refresh failed and will be tried again")
         return error
     return None
+
+
+def _words(problem: Exception) -> str:
+    """What PostgreSQL's driver says, on one line."""
+    return " ".join(str(problem).split())
 
 
 _Waiting = tuple[asyncio.AbstractEventLoop, "asyncio.Future[bool]"]
@@ -279,7 +284,7 @@ def _look_once() -> bool:
     try:
         check()
     except GONE as error:
-        logger.warning("the database is away: %s", error)
+        logger.warning("the database is away: %s", _words(error))
         return False
     finally:
         connection.close()

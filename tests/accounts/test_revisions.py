@@ -259,7 +259,7 @@ def test_only_a_look_says_that_the_database_is_back(seen, watcher, monkeypatch, 
 
     def current():
         if away.is_set():
-            raise DatabaseError("no connection")
+            raise DatabaseError("no\n\tconnection")
         return real()
 
     monkeypatch.setattr(revisions, "current", current)
@@ -268,7 +268,7 @@ def test_only_a_look_says_that_the_database_is_back(seen, watcher, monkeypatch, 
     running.start()
     away.set()
     until(lambda: not running._reachable, seconds=2.0)
-    time.sleep(0.2)
+    time.sleep(0.05)
     running.stop()
     assert [record.getMessage() for record in caplog.records] == ["the database is away, memory serves on: no connection"]
     assert set(done) <= {True}
