@@ -97,6 +97,7 @@ if PXBIN.redis_url:
         "visibility_timeout": 120,  # a task whose worker was killed comes back after this time, not after Celery's default hour
         "socket_connect_timeout": 5,  # without these two, a Redis that is connected but silent would hold whoever asks it for ever
         "socket_timeout": 5,
+        "health_check_interval": 5,  # the same for a worker that waits for tasks: no timeout holds there, but late answers are noticed
         "max_retries": 0,  # of one attempt to send: the shipper makes the next one
     }
 else:
