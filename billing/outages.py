@@ -18,7 +18,7 @@ class Outage:
         """It did not answer."""
         if not self._lasts:
             self._lasts = True
-            self._log.warning(self._away, error)
+            self._log.warning(self._away, " ".join(str(error).split()))  # PostgreSQL's driver says it on several lines
 
     def is_over(self) -> None:
         """It answered."""

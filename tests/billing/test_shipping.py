@@ -208,7 +208,7 @@ def test_while_the_database_is_away_the_task_puts_itself_off_and_one_line_says_s
     def away_twice(segments, spool):
         tries.append(segments)
         if len(tries) < 3:
-            raise OperationalError("no route")
+            raise OperationalError("no\n\troute")
         return write(segments, spool)
 
     monkeypatch.setattr(writer, "write_segments", away_twice)
