@@ -285,6 +285,10 @@ class Attempt(Try):
         """Characters that the model wrote as far as we saw them."""
         return self.pipe.output_chars if self.pipe is not None else self._output_chars
 
+    def break_off(self, failure: Failure) -> bytes:
+        """See :class:`Try`."""
+        return self.pipe.fail(failure) if self.pipe is not None else super().break_off(failure)
+
     def cancelled(self) -> None:
         """See :class:`Try`; what a stream has told so far is kept."""
         if self.pipe is not None:

@@ -45,6 +45,8 @@ from upstreams.routing import Target
 T = TypeVar("T")
 Answer = JsonBytes | EventStream
 INTERNAL = Failure(kind="internal", message="Internal server error")
+STOPPING = Failure(kind="overloaded", message="The gateway is stopping", headers={"retry-after": "5"})
+"""What the end of a drain cuts; by then another process, or the next one, takes requests."""
 
 
 async def serve(http: HttpRequest, dialect: Dialect, *, opened: Callable[[bytes], Envelope] | None = None, prefix: str = "") -> Answer:
@@ -66,8 +68,9 @@ async def run(exchange: Exchange, opened: Callable[[bytes], Envelope]) -> Answer
         return exchange.refuse(error.failure)
     except BaseException as error:
         # Protects the ledger: also a cancelled request and a defect of ours leave their row. The handler answers.
-        exchange.abandon(error)
-        raise
+        if (refusal := exchange.abandon(error)) is None:
+            raise
+        return refusal
 
 
 async def count(exchange: Exchange, opened: Callable[[bytes], Envelope]) -> Answer:
@@ -96,6 +99,7 @@ class Exchange:
         self.deadline: float | None = None
         self.hedge_after: float | None = None
         self.told = False
+        self.telling: Try | None = None
         self.failure: Failure | None = None
         self.traced = False
 
@@ -203,9 +207,10 @@ class Exchange:
         except GatewayError as error:
             yield self.refuse(error.failure)
         except BaseException as error:
-            # Protects the ledger, as in serve(); GeneratorExit and CancelledError mean that the client has left.
-            self.abandon(error)
-            raise
+            # Protects the ledger, as in serve().
+            if (refusal := self.abandon(error)) is None:
+                raise
+            yield self.last_words(refusal)
 
     async def first_piece(self) -> tuple[bytes, AsyncGenerator[bytes, None]]:
         """The first meaningful bytes, and the stream that they come from."""
@@ -216,6 +221,7 @@ class Exchange:
     def begun(self, attempt: Try) -> None:
         """The client's stream begins with an attempt's first meaningful event."""
         self.told = True
+        self.telling = attempt
         self.planned().won(attempt)
         self.planned().began(attempt)
 
@@ -262,14 +268,25 @@ class Exchange:
         own = self.reply_headers(tried[-1] if tried else None)
         return JsonBytes(shown.body, status=shown.status, headers=[*_without_ids(shown.headers), *own])
 
-    def abandon(self, error: BaseException) -> None:
-        """The client has left, or a defect ended the request."""
+    def abandon(self, error: BaseException) -> JsonBytes | None:
+        """The client has left, a defect ended the request, or the gateway stops: then the answer that says so."""
         for attempt in self.tried:
             self.planned().left(attempt)
+        task = asyncio.current_task()
         if isinstance(error, Exception):
             self.write("failed", status=200 if self.told else 500, failure=INTERNAL)
-        else:
+        elif self.http.gone or task is None or not task.cancelling():
             self.write("cancelled", status=200 if self.told else None)
+        else:
+            refusal = self.refuse(STOPPING)
+            if isinstance(error, asyncio.CancelledError):  # else the client was not reading, and the stream is closed already
+                task.uncancel()
+                return refusal
+        return None
+
+    def last_words(self, refusal: JsonBytes) -> JsonBytes | bytes:
+        """What a stream says of a failure of the gateway's own."""
+        return refusal if self.telling is None else self.telling.break_off(STOPPING)
 
     def write(self, outcome: Outcome, *, status: int | None, failure: Failure | None = None) -> None:
         """The journal's line, and what the key's limits lent."""

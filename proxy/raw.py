@@ -99,8 +99,9 @@ async def serve(http: HttpRequest, endpoint: Endpoint, *, prefix: str = "", dial
         return relay.refuse(error.failure)
     except BaseException as error:
         # Protects the ledger, as in exchange.serve().
-        relay.abandon(error)
-        raise
+        if (refusal := relay.abandon(error)) is None:
+            raise
+        return refusal
 
 
 class Relay(Exchange):
@@ -146,8 +147,9 @@ class Relay(Exchange):
             raise  # recorded by ended()
         except BaseException as error:
             # Protects the ledger, as in exchange.serve().
-            self.abandon(error)
-            raise
+            if (refusal := self.abandon(error)) is None:
+                raise
+            yield self.last_words(refusal)
 
     async def first_bytes(self) -> tuple[RawTry, tuple[bytes, AsyncGenerator[bytes, None]]]:
         """The first target that answers, the first bytes of its answer, and the others."""

@@ -12,7 +12,7 @@ import msgspec
 from proxy.bodies import Asked
 from proxy.canonical import Usage
 from proxy.dialects import REGISTRY
-from proxy.errors import ClientMistake, UpstreamFailed
+from proxy.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.overheard import Overheard
 from proxy.tries import Call, Try
 from upstreams import client
@@ -92,12 +92,11 @@ class RawTry(Try):
 
     async def _streamed(self, answer: client.Answer, ended: Callable[[Try], None]) -> AsyncGenerator[bytes, None]:
         """Events leave whole, so that one that tells of a failure can follow; other bytes leave as they come."""
-        has_events = answer.headers.get("content-type", "").startswith(EVENTS)
         held = b""
         try:
             async for chunk in answer.chunks():
                 told = chunk
-                if has_events:
+                if self._has_events:
                     self.heard.feed(chunk)
                     told, held = _whole_events(held + chunk)
                     told = self.veiled(told)
@@ -114,15 +113,24 @@ class RawTry(Try):
             self._learn()
             self.failed(error.failure)
             ended(self)
-            if not has_events or self.order.plain:
-                raise BrokenOffError(error.failure.message) from error
-            frames = OPENAI_CHAT.break_off(error.failure, 0)
-            yield b"".join(OPENAI_CHAT.framing.write(frame) for frame in frames)
+            yield self.break_off(error.failure)
             return
         self.heard.close()
         self._finish(ended)
         if held or self.first_token_ns is None:
             yield held
+
+    @property
+    def _has_events(self) -> bool:
+        return self.received.get("content-type", "").startswith(EVENTS)
+
+    def break_off(self, failure: Failure) -> bytes:
+        """See :class:`Try`; raises :class:`BrokenOffError` where the answer's bytes cannot say so."""
+        if self.outcome == "finished":
+            return b""
+        if not self._has_events or self.order.plain:
+            raise BrokenOffError(failure.message)
+        return b"".join(OPENAI_CHAT.framing.write(frame) for frame in OPENAI_CHAT.break_off(failure, 0))
 
     def _finish(self, ended: Callable[[Try], None]) -> None:
         if self.outcome is not None:

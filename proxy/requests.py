@@ -46,7 +46,7 @@ class HttpRequest:
 
     ``path`` is decoded, ``raw_path`` is not. ``client`` is the peer's address, or "" when unknown. ``started_ns`` is
     ``time.perf_counter_ns()`` when the whole body had arrived. ``gone`` is True once the client has left; the running task is
-    cancelled at that moment, so a view needs it only to tell that cancellation from others.
+    cancelled at that moment, so a view needs it only to tell that cancellation from the server's, which ends its drain.
     """
 
     __slots__ = (

@@ -13,7 +13,7 @@ import msgspec
 
 from billing.metering import Outcome
 from proxy.callers import presented
-from proxy.canonical import Event, Started, Usage
+from proxy.canonical import Event, Failed, Started, Usage
 from proxy.dialects.base import Dialect, Reply, StreamEncoder
 from proxy.enforcement import Enforcing
 from proxy.errors import ClientMistake, Failure, Kind, UpstreamFailed
@@ -154,8 +154,12 @@ class Try:
         self.end("failed")
 
     def cancelled(self) -> None:
-        """The client has left, or another attempt was faster."""
+        """The client has left, another attempt was faster, or the gateway stops."""
         self.end("cancelled")
+
+    def break_off(self, failure: Failure) -> bytes:
+        """What ends the client's stream of this attempt's events; empty where it has ended already."""
+        return self.call.told(Failed(failure))
 
     def mends(self, failure: Failure) -> bool:  # noqa: ARG002  (for those that can)
         """Whether the same target may do better with the history mended."""

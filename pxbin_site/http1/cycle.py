@@ -128,7 +128,7 @@ class Cycle:
             await self.connection.application(self.scope(), self.receive, self.send)
         except asyncio.CancelledError:
             # Only the server cancels this task: 10 s after the client left, or at the end of a drain.
-            self._give_up(log=False)
+            self._give_up(log=False, status=503, message="The server is shutting down")
         except ConnectionAbortedError as reason:  # the application has nothing to answer with any more: no fault of its own
             logger.warning("An answer was cut: %s %s: %s", self.head.method, self.head.path, reason)
             self._give_up(log=False)
@@ -140,7 +140,7 @@ class Cycle:
         finally:
             self.connection.cycle_ended(self)
 
-    def _give_up(self, *, log: bool) -> None:
+    def _give_up(self, *, log: bool, status: int = 500, message: str = "Internal server error") -> None:
         """Answer, or cut, what the application left incomplete."""
         if self._complete or self._gone:
             return
@@ -150,7 +150,7 @@ class Cycle:
         if self.responding:
             self.connection.abort()
         else:
-            self.connection.refuse(500, "Internal server error", self.head)
+            self.connection.refuse(status, message, self.head)
 
     # From the client.
 

@@ -1,5 +1,6 @@
 """`manage.py serve` as an operator meets it: the first start, later starts, refusals, the end."""
 
+import json
 import re
 import shlex
 import signal as signals
@@ -8,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -21,6 +23,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from pxbin_site import firstrun, secretfile
 from pxbin_site.config import Config, ConfigurationError
 from pxbin_site.management.commands import serve
+from tests.support.fake_upstream import HANG, Reply
 from tests.support.gateway import ROOT, Gateway, clean_environment, failed_start
 
 HELLO = {"model": "echo", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]}
@@ -29,6 +32,7 @@ SLOW = {
     "stream": True,
     "messages": [{"role": "user", "content": "[echo chunks=20 pace_ms=50] one two three"}],
 }
+STOPPING = "The gateway is stopping"
 SECRETS = re.compile(r"pxb_[0-9a-f]{40}|pxm_[0-9a-f]{40}|password: \S+")
 
 
@@ -233,21 +237,35 @@ def test_a_signal_lets_running_streams_end_and_their_rows_be_written(signal):
         assert [row["status_code"] for row in gateway.logs(1)] == [200]
 
 
-def test_a_stream_that_does_not_end_in_time_is_cut_and_written_down():
-    endless = {**SLOW, "messages": [{"role": "user", "content": "[echo chunks=1000 pace_ms=50] one two three"}]}
-    with Gateway.started(PXBIN_DRAIN_SECONDS="1") as gateway:
-        with httpx.stream("POST", f"{gateway.url}/v1/chat/completions", headers=gateway.client_headers, json=endless, timeout=30) as stream:
-            pieces = stream.iter_text()
-            next(pieces)
-            began = time.monotonic()
-            gateway.process.send_signal(signals.SIGTERM)
-            with pytest.raises(httpx.RemoteProtocolError):
-                list(pieces)
-            assert 0.9 < time.monotonic() - began < 5
+def test_what_does_not_end_in_time_is_told_and_written_down_as_failed(upstream):
+    endless = {**SLOW, "messages": [{"role": "user", "content": "[echo chunks=1000 pace_ms=50] one two three"}], "max_tokens": 5000}
+    endless["input"] = endless["messages"]
+    silent = {**HELLO, "model": "silent", "input": "Hello"}
+    upstream.otherwise(Reply(instead=HANG))
+    paths = ["/v1/chat/completions", "/v1/messages", "/v1/responses"]
+    with Gateway.started(PXBIN_DRAIN_SECONDS="1") as gateway, ThreadPoolExecutor() as pool, ExitStack() as opened:
+        gateway.add_upstream(upstream, "silent")
+        asked = [httpx.stream("POST", gateway.url + path, headers=gateway.client_headers, json=endless, timeout=30) for path in paths]
+        streams = [opened.enter_context(stream).iter_lines() for stream in asked]
+        assert all(next(stream) for stream in streams)
+        waiting = [pool.submit(ask, gateway, silent, path) for path in [*paths, "/v1/embeddings"]]
+        upstream.wait_for(len(waiting))
+        began = time.monotonic()
+        gateway.process.send_signal(signals.SIGTERM)
+        chat, messages, responses = [json.loads(list(stream)[-2].removeprefix("data: ")) for stream in streams]
+        assert 0.9 < time.monotonic() - began < 5
+        assert chat == {"error": {"message": STOPPING, "type": "server_error", "param": None, "code": "overloaded"}}
+        assert messages == {"type": "error", "error": {"type": "overloaded_error", "message": STOPPING}}
+        assert (responses["type"], responses["response"]["error"]["message"]) == ("response.failed", STOPPING)
+        answers = [each.result() for each in waiting]
+        told = [(each.status_code, each.headers["retry-after"], each.json()["error"]["message"]) for each in answers]
+        assert told == [(status, "5", STOPPING) for status in (503, 529, 503, 503)]
         gateway.wait()
         gateway.restart()
-        [row] = gateway.logs(1)
-        assert (row["outcome"], row["stream"]) == ("cancelled", True)
+        rows = gateway.logs(7)
+        assert {(row["outcome"], row["error_type"], row["error_message"]) for row in rows} == {("failed", "overloaded", STOPPING)}
+        assert sorted(row["status_code"] for row in rows) == [200, 200, 200, 503, 503, 503, 529]
+        assert [row["output_tokens"] > 0 for row in rows] == [row["stream"] for row in rows]
 
 
 def test_a_connection_that_stays_open_gets_no_new_request_through_while_the_server_drains():
