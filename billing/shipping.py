@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.25
 CONFIRM_SECONDS = 1.0
 AGAIN_SECONDS = 60.0
-AGAIN_SECONDS_MOST = 3600.0
+AGAIN_SECONDS_MOST = 600.0
+"""Bounds what waits in a broker without workers, and the time until a broker that has lost its messages gets them again."""
 UNDER_WAY = 200
 """Segments that are sent and not found committed, at most. Workers that keep up confirm as many in a second."""
 STOP_SECONDS = 5.0
