@@ -167,11 +167,13 @@ class FakeUpstream:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        early = b""
         try:
-            while (request := await _read(reader)) is not None:
+            while (request := await _read(reader, early)) is not None:
                 self.requests.append(request)
                 answer = self._ready.popleft() if self._ready else self._otherwise
-                if not await _write(answer(request) if callable(answer) else answer, request, reader, writer):
+                goes_on, early = await _write(answer(request) if callable(answer) else answer, request, reader, writer)
+                if not goes_on:
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # The other side left while it spoke; requests that were complete are recorded.
@@ -184,12 +186,12 @@ def _nothing_ready(request: Received) -> Reply:
     return json_reply({"error": {"message": f"the test has laid no answer ready for {request.method} {request.path}"}}, status=599)
 
 
-async def _read(reader: asyncio.StreamReader) -> Received | None:
-    """The next request of a connection; None when it was closed between two."""
+async def _read(reader: asyncio.StreamReader, early: bytes) -> Received | None:
+    """The next request of a connection, which begins with what was read `early`; None when it was closed between two."""
     try:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        head = (early + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except asyncio.IncompleteReadError as error:
-        if error.partial:
+        if early or error.partial:
             raise
         return None
     first, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
@@ -212,31 +214,32 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
     return body
 
 
-async def _write(reply: Reply, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-    """Answer one request; whether the connection can be used again."""
+async def _write(reply: Reply, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[bool, bytes]:
+    """Answer one request; whether the connection can be used again, and what came of the next request just behind the answer."""
     leaving = asyncio.ensure_future(reader.read(1))
     answering = asyncio.ensure_future(_answer(reply, writer))
     try:
         await asyncio.wait((leaving, answering), return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():  # the client closed, or sent the next request too early
             request.left_early.set()
-            return False
+            return False, b""
         if not answering.result():
-            return False
+            return False, b""
         request.answered.set()
     except ConnectionError:
         request.left_early.set()
-        return False
+        return False, b""
     finally:
         answering.cancel()
-        await _forget(leaving, answering)
-    return True
+        early = await _forget(leaving, answering)
+    return True, early
 
 
-async def _forget(leaving: "asyncio.Future[bytes]", answering: "asyncio.Future[bool]") -> None:
-    """End both without a complaint about results that nobody wants."""
+async def _forget(leaving: "asyncio.Future[bytes]", answering: "asyncio.Future[bool]") -> bytes:
+    """End both without a complaint about results that nobody wants; what has been read."""
     leaving.cancel()
-    await asyncio.gather(leaving, answering, return_exceptions=True)
+    read, _ = await asyncio.gather(leaving, answering, return_exceptions=True)
+    return read if isinstance(read, bytes) else b""
 
 
 async def _answer(reply: Reply, writer: asyncio.StreamWriter) -> bool:
