@@ -100,10 +100,19 @@ class Gateway:
     def logs(self, number: int, *, seconds: float = 10.0, **filters: str) -> list[dict[str, Any]]:
         """Wait until there are at least so many log rows, and return them, the newest first."""
         deadline = time.monotonic() + seconds
-        while len(rows := self.api("GET", "/logs", params={"per_page": "1000", **filters})) < number:
+        while len(rows := self._rows(filters)) < number:
             assert time.monotonic() < deadline, f"{len(rows)} of {number} rows within {seconds} s"
             time.sleep(0.05)
-        return list(rows)
+        return rows
+
+    def _rows(self, filters: dict[str, str]) -> list[dict[str, Any]]:
+        """All pages of the log."""
+        rows: list[dict[str, Any]] = []
+        while True:
+            page = self.api("GET", "/logs", params={"per_page": "1000", "page": str(len(rows) // 1000 + 1), **filters})
+            rows += page
+            if len(page) < 1000:
+                return rows
 
     def stop(self) -> str:
         """SIGTERM: wait until it has drained, and return everything it printed."""
