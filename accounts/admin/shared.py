@@ -75,6 +75,14 @@ class Switchable(SimpleHistoryAdmin, Page):  # type: ignore[misc]  # neither has
         return "active" if row.is_active else "off"
 
 
+class OneOnNewPages:
+    """For inlines: a row to fill in where what they belong to is new, and only what is there otherwise."""
+
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:  # noqa: ARG002  (Django's signature)
+        """How many empty rows there are."""
+        return 0 if obj else 1
+
+
 class Unwritable:
     """For tables that only the gateway writes."""
 

@@ -14,7 +14,7 @@ from unfold.admin import StackedInline
 from unfold.decorators import display
 
 from accounts.admin.filters import RelatedFilter
-from accounts.admin.shared import Switchable
+from accounts.admin.shared import OneOnNewPages, Switchable
 from upstreams import disabling, standing
 from upstreams.admin import condition
 from upstreams.forms import CredentialForm
@@ -23,7 +23,7 @@ from upstreams.models import UpstreamCredential
 LABELS = {"ready": "success", "cooling": "warning", "off": "", "disabled": "danger", "missing": "danger"}
 
 
-class CredentialInline(StackedInline):  # type: ignore[misc]  # unfold has no types
+class CredentialInline(OneOnNewPages, StackedInline):  # type: ignore[misc]  # unfold has no types
     """The keys of an upstream's account, on the upstream's own page."""
 
     model = UpstreamCredential
@@ -32,10 +32,6 @@ class CredentialInline(StackedInline):  # type: ignore[misc]  # unfold has no ty
     verbose_name = "key"
     verbose_name_plural = "Keys of this upstream"
     show_change_link = False
-
-    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:  # noqa: ARG002  (Django's signature)
-        """One to fill in on a new page."""
-        return 0 if obj else 1
 
 
 @admin.register(UpstreamCredential)

@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from accounts.admin.filters import RelatedFilter
-from accounts.admin.shared import COLLAPSED, Switchable
+from accounts.admin.shared import COLLAPSED, OneOnNewPages, Switchable
 from upstreams.forms import RouteForm, RouteRowForm
 from upstreams.models import Route
 
@@ -29,17 +26,13 @@ def route_state(row: Route) -> str:
     return "active" if row.upstream.is_active else "upstream off"
 
 
-class RouteInline(TabularInline):  # type: ignore[misc]  # unfold has no types
+class RouteInline(OneOnNewPages, TabularInline):  # type: ignore[misc]  # unfold has no types
     """The ways to a model, on the model's own page."""
 
     model = Route
     form = RouteRowForm
     fields = ("upstream", "remote_name", "priority", "weight", "is_active")
     verbose_name_plural = "Routes: which upstreams answer, the lowest priority first"
-
-    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:  # noqa: ARG002  (Django's signature)
-        """One row to fill in on a new page."""
-        return 0 if obj else 1
 
 
 @admin.register(Route)
