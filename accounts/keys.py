@@ -23,7 +23,7 @@ from django.utils import timezone
 from accounts import globs, revisions
 from accounts.lastuse import LastUse
 from accounts.models import ApiKey, IssuedKey, ManagementKey
-from proxy.errors import ClientMistake, Failure, GatewayError
+from proxy.translation.errors import ClientMistake, Failure, GatewayError
 
 KNOWN_LIMIT = 10_000
 """Keys held in memory."""
@@ -195,8 +195,8 @@ def peek(token: str) -> Key | None:
 async def authenticate(token: str) -> Key:
     """The key behind ``token``, after a fresh look at the database when memory does not know it.
 
-    Raises :class:`~proxy.errors.ClientMistake` of kind ``authentication`` (401: missing, unknown, expired) or ``permission``
-    (403: deactivated), and :class:`~proxy.errors.GatewayError` of kind ``overloaded`` when the database is away and cannot say.
+    Raises :class:`~proxy.translation.errors.ClientMistake` of kind ``authentication`` (401: missing, unknown, expired) or ``permission``
+    (403: deactivated), and :class:`~proxy.translation.errors.GatewayError` of kind ``overloaded`` when the database is away and cannot say.
     """
     if not token:
         raise ClientMistake(MISSING, kind="authentication")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from accounts.keys import Key
-from proxy.errors import ClientMistake
+from proxy.translation.errors import ClientMistake
 
 SWEEP_SECONDS = 60.0
 Clock = Callable[[], float]
@@ -78,7 +78,7 @@ class Limiter:
         self._swept = clock()
 
     def check(self, key: Key) -> Lease:
-        """A lease, or :class:`~proxy.errors.ClientMistake` of kind ``rate_limit`` with the header ``retry-after``."""
+        """A lease, or :class:`~proxy.translation.errors.ClientMistake` of kind ``rate_limit`` with the header ``retry-after``."""
         if key.rate_limit is None and key.token_limit is None and key.concurrency_limit is None and not self._rps:
             return UNLIMITED
         now = self._clock()

@@ -14,7 +14,7 @@ import msgspec
 
 from billing import tariff
 from billing.money import GREATEST, to_pico
-from proxy.canonical import Usage
+from proxy.translation.canonical import Usage
 
 Outcome = Literal["finished", "failed", "cancelled", "rejected"]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from proxy.canonical import Usage
+from proxy.translation.canonical import Usage
 
 MILLION = Decimal(1_000_000)
 STANDARD = ""

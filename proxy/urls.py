@@ -9,7 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from proxy import health, views
-from proxy.raw import Endpoint
+from proxy.exchange.passthrough import Endpoint
 
 AUDIO = frozenset({"audio"})
 RELAYED = [

@@ -1,4 +1,4 @@
-"""The doors of the proxy: one async view a path. What happens behind them is in :mod:`proxy.exchange`."""
+"""The doors of the proxy: one async view a path. What happens behind them is in :mod:`proxy.exchange.exchange`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ import msgspec
 from django.conf import settings
 
 from accounts import keys
-from proxy import bodies, exchange, listing, raw, remembering, trace, wire
-from proxy.callers import presented_key, speaks_anthropic
-from proxy.canonical import Response
-from proxy.dialects import REGISTRY, bedrock
-from proxy.dialects.base import Dialect, Reply
-from proxy.dialects.openai_responses import compaction
-from proxy.dialects.openai_responses import listing as response_items
-from proxy.errors import ClientMistake, GatewayError
-from proxy.requests import HttpRequest, unknown_path
-from proxy.responses import EventStream, JsonBytes
-from proxy.wire import Envelope
+from proxy import model_list
+from proxy.exchange import debug_headers, exchange, passthrough, stored_responses
+from proxy.exchange.client_credentials import presented_key, speaks_anthropic
+from proxy.exchange.http_request import HttpRequest, unknown_path
+from proxy.exchange.http_response import EventStream, JsonBytes
+from proxy.translation import json_wire
+from proxy.translation.canonical import Response
+from proxy.translation.dialects import bedrock
+from proxy.translation.dialects.base import Dialect, Reply
+from proxy.translation.dialects.openai_responses import compaction
+from proxy.translation.dialects.openai_responses import listing as response_items
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.errors import ClientMistake, GatewayError
+from proxy.translation.json_wire import Envelope
+from proxy.translation.untranslated import bodies
 from upstreams import catalog, routing, windows
 
 ANTHROPIC = REGISTRY["anthropic"]
@@ -42,15 +46,15 @@ async def count_tokens(http: HttpRequest, prefix: str = "") -> JsonBytes | Event
     """``POST /v1/messages/count_tokens``: the body of a request, without ``max_tokens``."""
 
     def opened(body: bytes) -> Envelope:
-        fields = wire.open_object(body)
-        return ANTHROPIC.open_request(wire.encode({"max_tokens": 1, **fields, "stream": False}))
+        fields = json_wire.open_object(body)
+        return ANTHROPIC.open_request(json_wire.encode({"max_tokens": 1, **fields, "stream": False}))
 
     return await exchange.count(exchange.Exchange(http, ANTHROPIC, prefix), opened)
 
 
 async def input_tokens(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
     """``POST /v1/responses/input_tokens``."""
-    return await exchange.count(remembering.asking(http, OPENAI_RESPONSES, prefix), OPENAI_RESPONSES.open_request)
+    return await exchange.count(stored_responses.asking(http, OPENAI_RESPONSES, prefix), OPENAI_RESPONSES.open_request)
 
 
 async def chat_completions(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
@@ -70,8 +74,8 @@ async def chat_completions_stream(http: HttpRequest, prefix: str = "") -> JsonBy
 
 async def responses(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
     """``POST /v1/responses``."""
-    if remembering.is_on():
-        return await remembering.serve(http, prefix=prefix)
+    if stored_responses.is_on():
+        return await stored_responses.serve(http, prefix=prefix)
     return await exchange.serve(http, OPENAI_RESPONSES, prefix=prefix)
 
 
@@ -84,7 +88,7 @@ async def responses_compact(http: HttpRequest, prefix: str = "") -> JsonBytes | 
     def encoded(response: Response, reply: Reply) -> bytes:
         return compaction.compact_reply(response, reply, asked.call.envelope)
 
-    asked = remembering.asking(http, msgspec.structs.replace(OPENAI_RESPONSES, encode_response=encoded), prefix)
+    asked = stored_responses.asking(http, msgspec.structs.replace(OPENAI_RESPONSES, encode_response=encoded), prefix)
     return await exchange.run(asked, opened)
 
 
@@ -93,9 +97,9 @@ async def stored_response(http: HttpRequest, response_id: str, prefix: str = "")
     try:
         key = await keys.authenticate(presented_key(http.headers))
         if http.method == "DELETE":
-            await remembering.forget(response_id, key.id)
+            await stored_responses.forget(response_id, key.id)
             return _json({"id": response_id, "object": "response", "deleted": True})
-        return JsonBytes((await remembering.find(response_id, key.id)).response.encode())
+        return JsonBytes((await stored_responses.find(response_id, key.id)).response.encode())
     except GatewayError as error:
         return _refusal(http, OPENAI_RESPONSES, error)
 
@@ -106,8 +110,8 @@ async def stored_input(http: HttpRequest, response_id: str, prefix: str = "") ->
     asked = {name: query[name][0] for name in ("limit", "order", "after") if name in query}
     try:
         key = await keys.authenticate(presented_key(http.headers))
-        turn = await remembering.find(response_id, key.id)
-        return _json(response_items.page(await remembering.input_of(turn), turn.id, **asked))
+        turn = await stored_responses.find(response_id, key.id)
+        return _json(response_items.page(await stored_responses.input_of(turn), turn.id, **asked))
     except GatewayError as error:
         return _refusal(http, OPENAI_RESPONSES, error)
 
@@ -130,9 +134,9 @@ async def models(http: HttpRequest, prefix: str = "") -> JsonBytes:
         listed = [model for model in catalog.current().listed(prefix) if keys.may_use(key, model.name)]
         await windows.look(listed)
         if dialect is not ANTHROPIC:
-            return _json(listing.openai_list(listed))
+            return _json(model_list.openai_list(listed))
         query = parse_qs(http.query_string.decode("latin-1"))
-        page = listing.anthropic_list(
+        page = model_list.anthropic_list(
             listed, limit=_page_size(query), after=query.get("after_id", [None])[0], before=query.get("before_id", [None])[0]
         )
         return _json(page)
@@ -149,16 +153,16 @@ async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonBytes:
         if found is None or not keys.may_use(key, name, found.model.name):
             raise exchange.unknown_model(name)
         await windows.look([found.model])
-        return _json(listing.anthropic_model(found.model, name) if dialect is ANTHROPIC else listing.openai_model(found.model, name))
+        return _json(model_list.anthropic_model(found.model, name) if dialect is ANTHROPIC else model_list.openai_model(found.model, name))
     except GatewayError as error:
         return _refusal(http, dialect, error)
 
 
-def relayed(endpoint: raw.Endpoint) -> Callable[..., Awaitable[JsonBytes | EventStream]]:
+def relayed(endpoint: passthrough.Endpoint) -> Callable[..., Awaitable[JsonBytes | EventStream]]:
     """The view of an endpoint whose bodies pass untranslated."""
 
     async def view(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
-        return await raw.serve(http, endpoint, prefix=prefix)
+        return await passthrough.serve(http, endpoint, prefix=prefix)
 
     return view
 
@@ -169,8 +173,8 @@ async def plain(http: HttpRequest, prefix: str) -> JsonBytes | EventStream:
     if not takers or any(segment in (".", "..") for segment in http.path.split("/")):
         error = ClientMistake(unknown_path(http.method, http.path, prefix), kind="not_found")
         return _refusal(http, _caller_below(http, prefix), error)
-    endpoint = raw.PlainPath(path=raw.path_below(http, prefix), default_model=takers[0].name)
-    return await raw.serve(http, endpoint, prefix=prefix, dialect=_caller_below(http, prefix))
+    endpoint = passthrough.PlainPath(path=passthrough.path_below(http, prefix), default_model=takers[0].name)
+    return await passthrough.serve(http, endpoint, prefix=prefix, dialect=_caller_below(http, prefix))
 
 
 @cache
@@ -238,5 +242,5 @@ def _json(value: object) -> JsonBytes:
 
 def _refusal(http: HttpRequest, dialect: Dialect, error: GatewayError) -> JsonBytes:
     shown = dialect.encode_error(error.failure, http.request_id)
-    own = trace.headers([], request=http) if settings.PXBIN.response_headers else []
+    own = debug_headers.headers([], request=http) if settings.PXBIN.response_headers else []
     return JsonBytes(shown.body, status=shown.status, headers=[*shown.headers.items(), *own])

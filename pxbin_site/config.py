@@ -13,7 +13,7 @@ import msgspec
 import yaml
 from dotenv.parser import Binding, parse_stream
 
-from proxy.enforcement_rules import LONGEST_DELAY_MS, MOST_RETRIES
+from proxy.translation.policies.tool_call_rules import LONGEST_DELAY_MS, MOST_RETRIES
 from pxbin_site import readers
 from pxbin_site.providers import PROVIDERS
 

@@ -19,8 +19,8 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import get_resolver
 
-from proxy.requests import HttpRequest, base_url_hint, unknown_path
-from proxy.responses import EventStream, Header, JsonBytes
+from proxy.exchange.http_request import HttpRequest, base_url_hint, unknown_path
+from proxy.exchange.http_response import EventStream, Header, JsonBytes
 from pxbin_site import edge
 from pxbin_site.hot import HotPaths, Methods, View
 from pxbin_site.streaming import Send, StreamWriter, send_whole
@@ -213,7 +213,7 @@ def get_application() -> Handler:
     """The handler for this site's hot paths, with Django set up."""
     django.setup(set_prefix=False)
     get_resolver()._populate()  # noqa: SLF001  (Django's own: every address, so that a fault in one shows now and not in a request)
-    from proxy.prefixed import Below
+    from proxy.path_prefixes import Below
     from proxy.urls import HOT, HOT_PATTERNS
 
     hot = HotPaths(HOT, HOT_PATTERNS)

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from proxy.presets import PRESETS
+from upstreams.presets import PRESETS
 
 
 class Provider(msgspec.Struct, frozen=True):

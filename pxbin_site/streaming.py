@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, cast
 
-from proxy.responses import EventStream, Header, JsonBytes
+from proxy.exchange.http_response import EventStream, Header, JsonBytes
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 

@@ -45,13 +45,16 @@ def test_every_module_is_on_the_map():
 def test_every_pure_module_is_watched():
     """What stands on the lowest floors of `proxy` is named by the contract of purity; only the echo's transport may do I/O."""
     layers = CONTRACTS[0]["layers"]
-    ground = {name.strip() for layer in layers[layers.index("proxy.echo") + 1 :] for name in layer.split(":")}
-    echo = {f"proxy.echo.{path.stem}" for path in (ROOT / "proxy" / "echo").glob("*.py")} - {"proxy.echo.__init__", "proxy.echo.transport"}
+    ground = {name.strip() for layer in layers[layers.index("upstreams.echo") + 1 :] for name in layer.split(":")}
+    echo = {f"upstreams.echo.{path.stem}" for path in (ROOT / "proxy" / "echo").glob("*.py")} - {
+        "upstreams.echo.__init__",
+        "upstreams.echo.transport",
+    }
     assert set(CONTRACTS[1]["source_modules"]) == ground | echo
 
 
 def test_dialects_are_all_independent():
-    folders = {f"proxy.dialects.{path.parent.name}" for path in (ROOT / "proxy" / "dialects").glob("*/__init__.py")}
+    folders = {f"proxy.translation.dialects.{path.parent.name}" for path in (ROOT / "proxy" / "dialects").glob("*/__init__.py")}
     assert set(CONTRACTS[2]["modules"]) == folders
 
 

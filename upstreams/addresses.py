@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from proxy.quirks import DEFAULT, Quirks
+from proxy.translation.quirks import DEFAULT, Quirks
 
 VERSIONED = re.compile(r"/v\d[^/]*$")
 """A base URL that ends so names the version of the API itself."""

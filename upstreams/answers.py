@@ -12,7 +12,7 @@ import httpx
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 
-from proxy.errors import Failure, Kind, UpstreamFailed
+from proxy.translation.errors import Failure, Kind, UpstreamFailed
 from upstreams.connections import cut
 from upstreams.decoding import CorruptError, Decoder, decoder_for
 from upstreams.headers import Received

@@ -15,9 +15,9 @@ from pydantic_core import PydanticCustomError
 
 from accounts.api_schema import Body, Created, Data, Deleted, Done, Id, Moment, Whole, answers, created
 from accounts.envelope import Refused, data, stored, timestamp, uuid_of, validated
-from proxy.presets import PRESETS, Preset, filled
 from upstreams import credentials, discovery, health, standing
 from upstreams.models import Upstream, UpstreamCredential, header_value
+from upstreams.presets import PRESETS, Preset, filled
 from upstreams.standing import BreakerState
 
 router = Router(tags=["upstreams"])

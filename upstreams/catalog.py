@@ -16,12 +16,12 @@ from typing import Any
 import msgspec
 
 from accounts import globs, revisions
-from proxy import policies
-from proxy.presets import PROCESS_ID
-from proxy.quirks import Quirks, merged
+from proxy.translation.policies import model_policies
+from proxy.translation.quirks import Quirks, merged
 from upstreams import vault
 from upstreams.entries import COPIED, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
+from upstreams.presets import PROCESS_ID
 
 __all__ = [
     "Catalogue",
@@ -258,10 +258,10 @@ def _model(
     usable.sort(key=lambda route: (route.priority, route.upstream.priority, -route.weight))
     fields = {field: getattr(row, field) for field in COPIED}
     try:
-        found = policies.of(fields)
+        found = model_policies.of(fields)
     except msgspec.ValidationError as error:
         logger.warning("model %s is not served, its policies are wrong: %s", row, error)
-        found, usable = policies.NONE, []
+        found, usable = model_policies.NONE, []
     entry = ModelEntry(
         id=str(row.pk),
         aliases=tuple(row.aliases),

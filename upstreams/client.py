@@ -187,7 +187,7 @@ class Opening:
 
 def _transport(scheme: str) -> httpx.AsyncBaseTransport:
     if scheme == "echo" and scheme not in _mounted:
-        from proxy.echo.transport import EchoTransport  # only installations that use it pay for it
+        from upstreams.echo.transport import EchoTransport  # only installations that use it pay for it
 
         mount(scheme, EchoTransport())
     if scheme not in _mounted:

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from proxy.policies import NONE, Policies
-from proxy.quirks import DEFAULT, Quirks
+from proxy.translation.policies.model_policies import NONE, Policies
+from proxy.translation.quirks import DEFAULT, Quirks
 
 
 class CredentialEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,11 +18,12 @@ from unfold.widgets import (
 )
 
 from accounts.forms import NamesField
-from proxy import enforcement_rules, quirks
-from proxy.presets import PRESETS, filled
+from proxy.translation import quirks
+from proxy.translation.policies import tool_call_rules
 from upstreams import credentials
 from upstreams.explained import explained
 from upstreams.models import CAPABILITIES, Dialect, Route, UpstreamCredential, header_fields, header_value
+from upstreams.presets import PRESETS, filled
 
 EXAMPLES = {
     "quirks": '{"max_tokens_field": "max_tokens"}',
@@ -161,7 +162,7 @@ class ModelForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the t
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         _show_examples(self)
-        shapes: dict[str, type[msgspec.Struct]] = {"quirks": quirks.Quirks, "tool_enforcement": enforcement_rules.Rules}
+        shapes: dict[str, type[msgspec.Struct]] = {"quirks": quirks.Quirks, "tool_enforcement": tool_call_rules.Rules}
         for name, shape in shapes.items():
             if name in self.fields:
                 self.fields[name].help_text = explained(str(self.fields[name].help_text), shape)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from django.utils import timezone
 
-from proxy.quirks import Quirks
+from proxy.translation.quirks import Quirks
 from upstreams import disabling, discovery, probe, standing
 from upstreams.catalog import entries_of
 from upstreams.entries import CredentialEntry, UpstreamEntry

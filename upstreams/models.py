@@ -16,8 +16,8 @@ from simple_history.models import HistoricalRecords
 
 from accounts.fields import ListField, NameField, ObjectField, json_object, strings
 from accounts.models import Revised
-from proxy import policies
-from proxy.quirks import merged
+from proxy.translation.policies import model_policies
+from proxy.translation.quirks import merged
 
 SCHEMES = ("http", "https", "echo")
 """``echo`` is the built-in upstream that needs no network."""
@@ -320,12 +320,12 @@ class Model(Revised):
 
     @property
     def policy_fields(self) -> dict[str, Any]:
-        """The fields that :mod:`proxy.policies` reads."""
-        return {name: getattr(self, name) for name in policies.FIELDS}
+        """The fields that :mod:`proxy.translation.policies.model_policies` reads."""
+        return {name: getattr(self, name) for name in model_policies.FIELDS}
 
     def clean(self) -> None:
         """Refuse policies that make no sense, and names that already mean another model under the same prefix."""
-        problems = policies.problems(self.policy_fields)
+        problems = model_policies.problems(self.policy_fields)
         if problems:
             raise ValidationError(problems)
         taken: dict[str, str] = {}

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from proxy.dialects import REGISTRY
-from proxy.errors import Failure, UpstreamFailed
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.errors import Failure, UpstreamFailed
 from upstreams import client
 from upstreams.addresses import url_for
 from upstreams.connections import tls_context

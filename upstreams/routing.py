@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from accounts import globs
-from proxy.quirks import Quirks
+from proxy.translation.quirks import Quirks
 from upstreams import disabling, windows
 from upstreams.catalog import Catalogue, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.standing import Standing

@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from proxy.errors import Failure
+from proxy.translation.errors import Failure
 
 Scope = Literal["route", "key", "upstream"]
 """What cools: the key on this route, the key everywhere, or the whole upstream."""

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import keys, revisions
 from accounts.keys import WRONG_KIND, Key, ManagementRefused, authenticate, authenticate_management, issue, may_use, peek
 from accounts.models import ApiKey, RevisedQuerySet
-from proxy.errors import ClientMistake, GatewayError
+from proxy.translation.errors import ClientMistake, GatewayError
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -2,7 +2,7 @@ import pytest
 
 from accounts.keys import Key
 from accounts.limits import Limiter
-from proxy.errors import ClientMistake
+from proxy.translation.errors import ClientMistake
 
 
 class Clock:

@@ -7,7 +7,7 @@ import pytest
 
 from billing import metering, tariff
 from billing.metering import Entry, Meter
-from proxy.canonical import Usage
+from proxy.translation.canonical import Usage
 
 PRICES = tariff.prices({"input": Decimal(3), "output": Decimal(15)}, id="p1", version="v1")
 STARTED = 5_000_000_000

@@ -15,7 +15,7 @@ from billing import price_sources, price_sync, prices, tariff
 from billing.models import Price
 from billing.price_sources import Listed
 from billing.price_sync import LatePrices
-from proxy.canonical import Usage
+from proxy.translation.canonical import Usage
 from tests.billing.conftest import entry
 from upstreams.models import Model, Route, Upstream
 

@@ -6,7 +6,7 @@ import pytest
 
 from billing import tariff
 from billing.tariff import Rates
-from proxy.canonical import Usage
+from proxy.translation.canonical import Usage
 
 BASE = {
     "input": Decimal(3),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.canonical import Tool
-from proxy.dialects import REGISTRY
+from proxy.translation.canonical import Tool
+from proxy.translation.dialects.registry import REGISTRY
 from tests.proxy.test_pairs import RULES
 from tests.support.agents import LAST_WORDS, ROOT, THOUGHT, Agent, model_of
 

@@ -14,8 +14,8 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from proxy.framing.eventstream import EVENT_STREAM
-from proxy.framing.sse import Frame
+from proxy.translation.framing.eventstream import EVENT_STREAM
+from proxy.translation.framing.sse import Frame
 from tests.support.fake_upstream import FakeUpstream, Received, Reply, json_reply
 from tests.support.gateway import Gateway
 

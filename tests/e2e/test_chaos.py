@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from proxy.framing import eventstream
+from proxy.translation.framing import eventstream
 from tests.support.fake_upstream import CLOSE, HANG, RESET, FakeUpstream, Loop, Reply, bytes_reply, event, json_reply, sse
 from tests.support.gateway import Gateway
 

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from proxy.canonical import Text
+from proxy.translation.canonical import Text
 from tests.support.agents import said, streamed
 from tests.support.fake_upstream import json_reply
 

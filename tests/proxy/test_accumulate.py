@@ -2,8 +2,8 @@
 
 import pytest
 
-from proxy.accumulate import Accumulator, accumulate, replay
-from proxy.canonical import (
+from proxy.translation.accumulate import Accumulator, accumulate, replay
+from proxy.translation.canonical import (
     Citation,
     Cited,
     Failed,
@@ -21,7 +21,7 @@ from proxy.canonical import (
     Usage,
     UsageReported,
 )
-from proxy.errors import Failure, UpstreamFailed
+from proxy.translation.errors import Failure, UpstreamFailed
 
 SEAL = Seal("anthropic", None, {"signature": "s"})
 WHOLE = Response(

@@ -5,8 +5,9 @@ import hashlib
 import msgspec
 import pytest
 
-from proxy.adapt import adapt
-from proxy.canonical import (
+from proxy.translation.adaptation.adapt import adapt
+from proxy.translation.adaptation.tool_history import repaired
+from proxy.translation.canonical import (
     Demand,
     Finish,
     HostedTool,
@@ -22,10 +23,9 @@ from proxy.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.dialects.base import Destination, Traits
-from proxy.errors import ClientMistake
-from proxy.quirks import Quirks
-from proxy.tool_history import repaired
+from proxy.translation.dialects.base import Destination, Traits
+from proxy.translation.errors import ClientMistake
+from proxy.translation.quirks import Quirks
 
 CHAT = Traits(tool_name_limit=64)
 STRICT = Traits(tool_name_limit=128, strict_call_ids=True, tool_subsets=False)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from proxy.attempt import Attempt
-from proxy.dialects import REGISTRY
-from proxy.requests import HttpRequest
-from proxy.tries import Call
+from proxy.exchange.attempt import Attempt
+from proxy.exchange.attempt_base import Call
+from proxy.exchange.http_request import HttpRequest
+from proxy.translation.dialects.registry import REGISTRY
 from tests.support.settings import with_config
 from upstreams.entries import ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.routing import Target

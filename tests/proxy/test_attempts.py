@@ -3,8 +3,8 @@
 import pytest
 
 from accounts.lastuse import LastUse
-from proxy.attempts import Attempts
-from proxy.errors import ClientMistake, Failure, UpstreamFailed
+from proxy.exchange.failover import Attempts
+from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from upstreams import credentials
 from upstreams.entries import CredentialEntry, ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.models import Upstream, UpstreamCredential

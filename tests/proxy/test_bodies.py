@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.bodies import asked_anything, asked_json
-from proxy.errors import ClientMistake
-from proxy.wire import Envelope
+from proxy.translation.errors import ClientMistake
+from proxy.translation.json_wire import Envelope
+from proxy.translation.untranslated.bodies import asked_anything, asked_json
 
 JSON = {"content-type": "application/json"}
 

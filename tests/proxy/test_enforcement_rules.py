@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from proxy.canonical import Finish, Reasoning, Response, Seal, Text, ToolCall
-from proxy.enforcement_rules import DEFAULTS, FLAG, Enforcement, Rules, chosen, has_tools, switched
+from proxy.translation.canonical import Finish, Reasoning, Response, Seal, Text, ToolCall
+from proxy.translation.policies.tool_call_rules import DEFAULTS, FLAG, Enforcement, Rules, chosen, has_tools, switched
 
 STRICT = Enforcement.of(Rules())
 LENIENT = Enforcement.of(Rules(empty_response_policy="lenient"))

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proxy.adapt import adapt
-from proxy.canonical import Failed, Finished
-from proxy.dialects import REGISTRY
-from proxy.dialects.base import Destination
-from proxy.dialects.bedrock.request import opener
-from proxy.errors import ClientMistake, UpstreamFailed
-from proxy.quirks import DEFAULT, Quirks
+from proxy.translation.adaptation.adapt import adapt
+from proxy.translation.canonical import Failed, Finished
+from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.bedrock.request import opener
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.errors import ClientMistake, UpstreamFailed
+from proxy.translation.quirks import DEFAULT, Quirks
 from tests.support.cases import ROOT, events_of
 
 KEY = b"the secret of the pairs"

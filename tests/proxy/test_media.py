@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.canonical import Source
-from proxy.media import as_text, data_url, decoded_text, is_web_url, media_type_of, parse_data_url
+from proxy.translation.canonical import Source
+from proxy.translation.media import as_text, data_url, decoded_text, is_web_url, media_type_of, parse_data_url
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from django.http.multipartparser import MultiPartParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.errors import ClientMistake
-from proxy.multipart import MOST_PARTS, Form
+from proxy.translation.errors import ClientMistake
+from proxy.translation.untranslated.multipart import MOST_PARTS, Form
 
 TYPE = "multipart/form-data; boundary=b0"
 

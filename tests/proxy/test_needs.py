@@ -4,10 +4,10 @@ import base64
 import json
 
 from billing.metering import Meter
-from proxy import needs
-from proxy.dialects import REGISTRY
-from proxy.requests import HttpRequest
-from proxy.tries import Call
+from proxy.exchange import requirements
+from proxy.exchange.attempt_base import Call
+from proxy.exchange.http_request import HttpRequest
+from proxy.translation.dialects.registry import REGISTRY
 from upstreams import catalog
 from upstreams.entries import Found, ModelEntry, RouteEntry, UpstreamEntry
 
@@ -30,7 +30,7 @@ def model(name, window, **fields):
 def tokens(monkeypatch, *models):
     monkeypatch.setattr(catalog, "_current", catalog.Catalogue([(each, True) for each in models]))
     meter = Meter(id="i", arrived=0.0, started=0, request_id="r", method="POST", path="/", dialect="openai_chat")
-    return needs.of(call(PICTURE), Found(models[0], "m"), meter=meter).tokens
+    return requirements.of(call(PICTURE), Found(models[0], "m"), meter=meter).tokens
 
 
 def test_a_picture_counts_as_a_picture_where_only_a_fallback_might_be_too_small_for_its_bytes(monkeypatch):

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from proxy.canonical import Tool
-from proxy.dialects import REGISTRY
-from proxy.errors import ClientMistake
-from proxy.prepare import Preparer
+from proxy.exchange.prepare import Preparer
+from proxy.translation.canonical import Tool
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.errors import ClientMistake
 from tests.proxy.test_pairs import KEY, RULES, destination, sent
 
 ROOT = Path(__file__).parent.parent / "cases" / "observed"

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from proxy.canonical import Usage
-from proxy.overheard import Overheard
+from proxy.translation.canonical import Usage
+from proxy.translation.untranslated.usage_tap import Overheard
 
 
 @pytest.mark.parametrize(

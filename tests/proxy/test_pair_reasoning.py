@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from proxy.adapt import adapt
-from proxy.canonical import Finish, Message, Reasoning, Request, Response, Text, ToolCall, Usage
-from proxy.dialects import REGISTRY
-from proxy.dialects.base import Destination, Reply
-from proxy.dialects.bedrock.request import opener
-from proxy.reasoning import PREFIX, bound_response
+from proxy.translation.adaptation.adapt import adapt
+from proxy.translation.canonical import Finish, Message, Reasoning, Request, Response, Text, ToolCall, Usage
+from proxy.translation.dialects.base import Destination, Reply
+from proxy.translation.dialects.bedrock.request import opener
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.reasoning_seal import PREFIX, bound_response
 from tests.support.conversations import SEALS, words
 
 KEY = b"the secret of the pairs"

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proxy.accumulate import accumulate, replay
-from proxy.canonical import (
+from proxy.exchange.stream_pipeline import Pipe
+from proxy.translation.accumulate import accumulate, replay
+from proxy.translation.canonical import (
     Event,
     Finish,
     Finished,
@@ -30,11 +31,10 @@ from proxy.canonical import (
     Text,
     ToolCall,
 )
-from proxy.dialects import REGISTRY
-from proxy.dialects.base import Dialect, Reply
-from proxy.pipe import Pipe
-from proxy.quirks import DEFAULT
-from proxy.reasoning import bound_response
+from proxy.translation.dialects.base import Dialect, Reply
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.quirks import DEFAULT
+from proxy.translation.reasoning_seal import bound_response
 from tests.support.cases import events_of
 from tests.support.conversations import TOOL_NAMES, arguments, responses
 from tests.support.wires import JUDGES

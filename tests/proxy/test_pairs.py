@@ -14,14 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proxy.adapt import adapt
-from proxy.canonical import Request
-from proxy.dialects import REGISTRY
-from proxy.dialects.base import Destination, Dialect
-from proxy.dialects.bedrock.request import opener
-from proxy.prepare import Preparer
-from proxy.quirks import Quirks
-from proxy.wire import Envelope
+from proxy.exchange.prepare import Preparer
+from proxy.translation.adaptation.adapt import adapt
+from proxy.translation.canonical import Request
+from proxy.translation.dialects.base import Destination, Dialect
+from proxy.translation.dialects.bedrock.request import opener
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.json_wire import Envelope
+from proxy.translation.quirks import Quirks
 from tests.support import rules_anthropic, rules_openai_chat, rules_openai_responses
 from tests.support.conversations import requests
 from tests.support.meaning import carried, meaning

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from proxy.canonical import Request, Started, Usage
-from proxy.dialects import REGISTRY
-from proxy.dialects.base import Reply
-from proxy.errors import Failure
-from proxy.framing.sse import Reader
-from proxy.pipe import Pipe
-from proxy.quirks import Quirks
+from proxy.exchange.stream_pipeline import Pipe
+from proxy.translation.canonical import Request, Started, Usage
+from proxy.translation.dialects.base import Reply
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.errors import Failure
+from proxy.translation.framing.sse import Reader
+from proxy.translation.quirks import Quirks
 
 CHAT, ANTHROPIC = REGISTRY["openai_chat"], REGISTRY["anthropic"]
 REPLY = Reply(id="0" * 24, created=1, model="mine", request=Request(model="mine", messages=(), family="x", stream=True), seal_key=b"k")

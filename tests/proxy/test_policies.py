@@ -5,17 +5,17 @@ import json
 import msgspec
 import pytest
 
-from proxy import policies
-from proxy.enforcement_rules import Rules
-from proxy.policies import NONE, Policies, merged_body
+from proxy.translation.policies import model_policies
+from proxy.translation.policies.model_policies import NONE, Policies, merged_body
+from proxy.translation.policies.tool_call_rules import Rules
 from upstreams.entries import ModelEntry
 
-PLAIN = {field: getattr(ModelEntry(id="1", name="m"), field) for field in policies.FIELDS}
+PLAIN = {field: getattr(ModelEntry(id="1", name="m"), field) for field in model_policies.FIELDS}
 
 
 def test_a_model_without_policies_has_none_at_all():
-    assert policies.of(PLAIN) is NONE
-    assert policies.of(PLAIN | {"max_output_tokens": 4096}) is NONE
+    assert model_policies.of(PLAIN) is NONE
+    assert model_policies.of(PLAIN | {"max_output_tokens": 4096}) is NONE
     assert NONE.shapes_stream is False
 
 
@@ -31,7 +31,7 @@ def test_policies_are_made_of_a_models_fields():
         "tool_enforcement": {"enabled": True, "max_retries": 3},
         "smooth_streaming": True,
     }
-    assert policies.of(fields) == Policies(
+    assert model_policies.of(fields) == Policies(
         replacements=(("a", "b"),),
         append="Be terse.",
         inject_progress=True,
@@ -79,12 +79,12 @@ def test_the_limit_is_the_clients_or_the_default_and_never_above_the_cap(default
     ],
 )
 def test_defaults_fill_gaps_and_extensions_are_merged_in(defaults, extensions, body, merged):
-    model = policies.of(PLAIN | {"body_defaults": defaults, "body_extensions": extensions})
+    model = model_policies.of(PLAIN | {"body_defaults": defaults, "body_extensions": extensions})
     assert json.loads(merged_body(json.dumps(body).encode(), model)) == merged
 
 
 def test_untouched_fields_of_a_merged_body_keep_their_bytes():
-    model = policies.of(PLAIN | {"body_extensions": {"b": 2}})
+    model = model_policies.of(PLAIN | {"body_extensions": {"b": 2}})
     assert merged_body(b'{"a": 1.50,  "text": "\\u00e9",\n"b":1}', model) == b'{"a":1.50,"text":"\\u00e9","b":2}'
     body = b'{ "as": "it is" }'
     assert merged_body(body, NONE) is body
@@ -112,4 +112,4 @@ def test_untouched_fields_of_a_merged_body_keep_their_bytes():
     ],
 )
 def test_policies_that_make_no_sense_are_named(fields, problems):
-    assert policies.problems(PLAIN | fields) == problems
+    assert model_policies.problems(PLAIN | fields) == problems

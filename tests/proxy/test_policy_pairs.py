@@ -5,10 +5,10 @@ import json
 import msgspec
 import pytest
 
-from proxy.dialects import REGISTRY
-from proxy.dialects.base import Destination
-from proxy.policies import Policies
-from proxy.prepare import Edits, Preparer
+from proxy.exchange.prepare import Edits, Preparer
+from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.policies.model_policies import Policies
 
 SEAL_KEY = b"the secret of the tests"
 ARGUMENTS = '{"command": "cd /srv/app && ls"}'

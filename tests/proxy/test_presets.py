@@ -2,9 +2,9 @@
 
 import pytest
 
-from proxy.dialects import REGISTRY
-from proxy.presets import PRESETS, Preset, filled
-from proxy.quirks import merged
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.quirks import merged
+from upstreams.presets import PRESETS, Preset, filled
 
 PRESET = Preset(name="p", title="P", base_url="https://p.example/v1", quirks={"images": False, "top_k": True}, fields={"auth_header": "k"})
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from proxy.canonical import Message, Request, Text, ToolCall, ToolResult
-from proxy.progress import summary
+from proxy.translation.canonical import Message, Request, Text, ToolCall, ToolResult
+from proxy.translation.policies.session_progress import summary
 
 
 def call(number, name, arguments="{}", **more):

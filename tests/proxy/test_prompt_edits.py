@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects import REGISTRY
-from proxy.policies import Policies
-from proxy.prompt_edits import Additions, edited
-from proxy.quirks import DEFAULT, Quirks
-from proxy.wire import Envelope
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.json_wire import Envelope
+from proxy.translation.policies.model_policies import Policies
+from proxy.translation.policies.prompt_edits import Additions, edited
+from proxy.translation.quirks import DEFAULT, Quirks
 
 EDIT = Policies(replacements=(("Claude", "Pixie"), ("Pixie Code", "Pixie")), append="Be terse.")
 CALL = {

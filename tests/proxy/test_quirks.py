@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.accumulate import accumulate
-from proxy.adapt import adapt
-from proxy.canonical import (
+from proxy.translation.accumulate import accumulate
+from proxy.translation.adaptation.adapt import adapt
+from proxy.translation.canonical import (
     CacheMark,
     Image,
     Message,
@@ -31,10 +31,10 @@ from proxy.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.dialects import REGISTRY
-from proxy.dialects.base import Destination
-from proxy.errors import ClientMistake
-from proxy.quirks import DEFAULT, Quirks, merged
+from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.errors import ClientMistake
+from proxy.translation.quirks import DEFAULT, Quirks, merged
 from tests.support.cases import events_of
 
 HI = Message("user", (Text("Hi"),))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.canonical import Seal
-from proxy.reasoning import is_carrier, pack, unpack
+from proxy.translation.canonical import Seal
+from proxy.translation.reasoning_seal import is_carrier, pack, unpack
 
 KEY = b"a secret of all processes"
 texts = st.text(alphabet=st.characters(codec="utf-8"))

@@ -6,8 +6,8 @@ import struct
 import msgspec
 import pytest
 
-from proxy.canonical import Document, Image, Message, Reasoning, Request, Source, Text, Tool, ToolCall, ToolResult
-from proxy.tokens import IMAGE_UNKNOWN, PDF_PAGE, PER_MESSAGE, PER_TOOL, TOOL_PREAMBLE, estimate, image, quick
+from proxy.translation.canonical import Document, Image, Message, Reasoning, Request, Source, Text, Tool, ToolCall, ToolResult
+from proxy.translation.token_estimate import IMAGE_UNKNOWN, PDF_PAGE, PER_MESSAGE, PER_TOOL, TOOL_PREAMBLE, estimate, image, quick
 
 
 @pytest.mark.parametrize(("text", "tokens"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2), ("\u4f60\u597d", 2), ("ab\u4f60", 2)])

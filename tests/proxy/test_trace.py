@@ -3,30 +3,30 @@
 import json
 from time import perf_counter_ns
 
-from proxy import trace
-from proxy.requests import HttpRequest
+from proxy.exchange import debug_headers
+from proxy.exchange.http_request import HttpRequest
 
 
 def test_a_trace_is_one_line_of_ascii_that_json_reads_back() -> None:
     chosen = [{"upstream": "a", "chosen": "strategy latency"}]
     skips = [{"upstream": "Zürich \U0001f600\n", "skipped": "cooling for 3.0 s"}]
-    told = trace.decision([], [*chosen, *skips])
+    told = debug_headers.decision([], [*chosen, *skips])
     assert told.isascii()
     assert "\n" not in told
     assert json.loads(told) == {"tried": [], "chosen": chosen, "skipped": skips}
 
 
 def test_a_trace_is_bounded() -> None:
-    assert len(trace.decision([], [{"skipped": "x" * 10_000}])) == trace.LONGEST
+    assert len(debug_headers.decision([], [{"skipped": "x" * 10_000}])) == debug_headers.LONGEST
 
 
 def test_names_cannot_break_a_header() -> None:
-    assert trace.printable("a\r\nset-cookie: b é") == "a??set-cookie: b ?"
+    assert debug_headers.printable("a\r\nset-cookie: b é") == "a??set-cookie: b ?"
 
 
 def test_a_request_that_called_nobody_names_the_model_that_it_asked_for_if_it_did() -> None:
     request = HttpRequest(method="POST", path="/", request_id="r", started_ns=perf_counter_ns())
     for model, named in (("", {}), ("ü" * 999, {"x-pxbin-model": "?" * 256})):
-        told = dict(trace.headers([], request=request, model=model))
+        told = dict(debug_headers.headers([], request=request, model=model))
         assert 0 <= float(told.pop("x-pxbin-overhead-ms")) < 1000
         assert told == {"x-pxbin-request-id": "r", "x-pxbin-attempts": "0", **named}

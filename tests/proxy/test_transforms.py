@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.accumulate import accumulate
-from proxy.canonical import (
+from proxy.translation.accumulate import accumulate
+from proxy.translation.canonical import (
     Failed,
     Finish,
     Finished,
@@ -19,8 +19,8 @@ from proxy.canonical import (
     Usage,
     UsageReported,
 )
-from proxy.errors import Failure
-from proxy.transforms import PIECE_CHARS, CallBuffer, Chain, Smoother, arranged, pieces
+from proxy.translation.errors import Failure
+from proxy.translation.policies.stream_transforms import PIECE_CHARS, CallBuffer, Chain, Smoother, arranged, pieces
 
 CALL = ToolCall("c1", "t", "")
 OTHER = ToolCall("c2", "u", "")

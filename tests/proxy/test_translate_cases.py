@@ -15,13 +15,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.dialects import REGISTRY
-from proxy.dialects.base import Destination, Reply
-from proxy.errors import ClientMistake
-from proxy.framing.sse import Frame, Reader
-from proxy.pipe import Pipe
-from proxy.prepare import Prepared, Preparer
-from proxy.quirks import merged
+from proxy.exchange.prepare import Prepared, Preparer
+from proxy.exchange.stream_pipeline import Pipe
+from proxy.translation.dialects.base import Destination, Reply
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.errors import ClientMistake
+from proxy.translation.framing.sse import Frame, Reader
+from proxy.translation.quirks import merged
 
 ROOT = Path(__file__).parent.parent / "cases" / "translate"
 CASES = sorted(folder.name for folder in ROOT.iterdir() if folder.is_dir())

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from proxy.dialects import REGISTRY
+from proxy.translation.dialects.registry import REGISTRY
 from tests.support.gateway import clean_environment
 from tests.support.wires import JUDGES
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.unwrap import Unwrapper
+from proxy.translation.adaptation.custom_tool_input import Unwrapper
 
 
 def unwrapped(pieces: list[str]) -> str:

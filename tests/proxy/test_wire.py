@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.wire import compact
+from proxy.translation.json_wire import compact
 
 TEXTS = {
     "white space": (b'{ "b" : 1,\n "a" : [ 1.0, 1e5 ] }', '{"b":1,"a":[1.0,1e5]}'),

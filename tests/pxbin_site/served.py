@@ -19,7 +19,7 @@ settings.configure(
     PXBIN=Config(cors_origins=tuple(OPTIONS.get("cors_origins", ()))), MIDDLEWARE=[], ROOT_URLCONF="tests.pxbin_site.no_urls"
 )
 
-from proxy.responses import EventStream, HttpRequest, JsonBytes  # noqa: E402
+from proxy.exchange.http_response import EventStream, HttpRequest, JsonBytes  # noqa: E402
 from pxbin_site.handler import Handler  # noqa: E402
 from pxbin_site.hot import HotPaths  # noqa: E402
 from pxbin_site.http1.limits import Limits  # noqa: E402

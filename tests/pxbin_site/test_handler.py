@@ -13,7 +13,7 @@ import pytest
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 
-from proxy.responses import EventStream, HttpRequest, JsonBytes
+from proxy.exchange.http_response import EventStream, HttpRequest, JsonBytes
 from pxbin_site import edge
 from pxbin_site.config import Config
 from pxbin_site.handler import Handler

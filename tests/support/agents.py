@@ -14,10 +14,10 @@ from typing import Any
 
 import httpx
 
-from proxy.accumulate import replay
-from proxy.canonical import Finish, FinishReason, Message, Part, Reasoning, Request, Response, Text, ToolCall, Usage
-from proxy.dialects import REGISTRY
-from proxy.dialects.base import Reply as Answered
+from proxy.translation.accumulate import replay
+from proxy.translation.canonical import Finish, FinishReason, Message, Part, Reasoning, Request, Response, Text, ToolCall, Usage
+from proxy.translation.dialects.base import Reply as Answered
+from proxy.translation.dialects.registry import REGISTRY
 from tests.support import grammar_anthropic, grammar_openai_responses
 from tests.support.conversations import SEALS
 from tests.support.fake_upstream import Received, Reply

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from proxy.canonical import Event
-from proxy.dialects.base import Dialect
-from proxy.quirks import Quirks, merged
+from proxy.translation.canonical import Event
+from proxy.translation.dialects.base import Dialect
+from proxy.translation.quirks import Quirks, merged
 
 ROOT = Path(__file__).parent.parent / "cases"
 SEAL_KEY = b"the secret of the test cases"

@@ -11,7 +11,7 @@ import json
 import msgspec
 from hypothesis import strategies as st
 
-from proxy.canonical import (
+from proxy.translation.canonical import (
     CacheMark,
     Document,
     Finish,

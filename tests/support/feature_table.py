@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from proxy.canonical import (
+from proxy.exchange.prepare import Preparer
+from proxy.translation.canonical import (
     CacheMark,
     Document,
     Image,
@@ -31,11 +32,10 @@ from proxy.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.dialects import REGISTRY
-from proxy.dialects.base import Destination, Dialect
-from proxy.dialects.bedrock.request import opener
-from proxy.errors import ClientMistake
-from proxy.prepare import Preparer
+from proxy.translation.dialects.base import Destination, Dialect
+from proxy.translation.dialects.bedrock.request import opener
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.errors import ClientMistake
 
 FILE = Path(__file__).resolve().parent.parent.parent / "docs" / "translation.md"
 KEY = b"the secret of the table"

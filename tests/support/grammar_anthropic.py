@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from proxy.framing.sse import Frame, Reader
+from proxy.translation.framing.sse import Frame, Reader
 
 _DELTAS_OF = {
     "text": {"text_delta", "citations_delta"},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from proxy.framing.sse import Reader
+from proxy.translation.framing.sse import Reader
 
 FINISH_REASONS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from proxy.framing.sse import Reader
+from proxy.translation.framing.sse import Reader
 
 TERMINAL = ("response.completed", "response.incomplete", "response.failed", "error")
 _ITEM_OF_EVENT = {

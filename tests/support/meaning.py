@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any
 
-from proxy.canonical import Document, Image, Part, Request, Text, Tool, ToolCall, ToolResult
+from proxy.translation.canonical import Document, Image, Part, Request, Text, Tool, ToolCall, ToolResult
 
 JSON_SENTENCE = "Respond with a single JSON object."
 NO_ARGUMENTS = {"type": "object", "properties": {}}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bpe_openai import get_encoding
 
-from proxy import tokens
+from proxy.translation import token_estimate
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KINDS = {"prose": "docs/*.md", "Python": "proxy/*.py", "JSON of agents": "tests/cases/observed/**/*.json"}
@@ -22,7 +22,7 @@ def errors(pattern: str) -> Iterator[float]:
         text = path.read_text()
         exact = len(encoding.encode_ordinary(text))
         if exact > 100:
-            yield 100 * (tokens.quick(text) - exact) / exact
+            yield 100 * (token_estimate.quick(text) - exact) / exact
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from openai.types.responses import Response as SdkResponse
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from proxy.dialects import REGISTRY
-from proxy.framing.sse import Frame
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.framing.sse import Frame
 from tests.support import grammar_anthropic, grammar_openai_chat, grammar_openai_responses
 
 _MESSAGE_EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)

@@ -1,6 +1,6 @@
 import pytest
 
-from proxy.quirks import Quirks
+from proxy.translation.quirks import Quirks
 from upstreams.addresses import url_for
 from upstreams.entries import UpstreamEntry
 

@@ -4,10 +4,10 @@ import re
 import pytest
 from django.contrib.messages import get_messages
 
-from proxy.presets import PRESETS
 from tests.support.fake_upstream import json_reply
 from upstreams import credentials, standing, vault
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
+from upstreams.presets import PRESETS
 
 pytestmark = pytest.mark.django_db
 

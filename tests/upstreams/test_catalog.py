@@ -3,7 +3,7 @@ from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 
 from accounts import revisions
-from proxy.quirks import Quirks
+from proxy.translation.quirks import Quirks
 from tests.support.settings import with_encryption
 from upstreams import catalog, credentials, vault
 from upstreams.catalog import Catalogue, load

@@ -22,7 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from proxy.errors import UpstreamFailed
+from proxy.translation.errors import UpstreamFailed
 from upstreams import client
 from upstreams.client import Answer
 

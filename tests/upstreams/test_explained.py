@@ -1,7 +1,7 @@
 import pytest
 
-from proxy.enforcement_rules import Rules
-from proxy.quirks import Quirks
+from proxy.translation.policies.tool_call_rules import Rules
+from proxy.translation.quirks import Quirks
 from upstreams.explained import explained, fields_of
 
 

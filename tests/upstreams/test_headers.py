@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.requests import Headers
+from proxy.exchange.http_request import Headers
 from upstreams import headers
 
 

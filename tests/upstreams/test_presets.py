@@ -4,8 +4,8 @@ import uuid
 
 import httpx
 
-from proxy.presets import PRESETS
 from tests.support.fake_upstream import json_reply
+from upstreams.presets import PRESETS
 
 
 def made(gateway, **fields):

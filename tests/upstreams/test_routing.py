@@ -3,7 +3,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from proxy.quirks import DEFAULT
+from proxy.translation.quirks import DEFAULT
 from upstreams.catalog import Catalogue
 from upstreams.entries import CredentialEntry, ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.routing import Needs, plan, session_of

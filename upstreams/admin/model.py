@@ -14,7 +14,7 @@ from unfold.decorators import display
 
 from accounts.admin.filters import RelatedFilter, ValueFilter
 from accounts.admin.shared import COLLAPSED, Switchable
-from proxy.policies import PROMPT_FIELDS
+from proxy.translation.policies.model_policies import PROMPT_FIELDS
 from upstreams import doubts
 from upstreams.admin.route import RouteInline, route_state
 from upstreams.forms import ModelForm

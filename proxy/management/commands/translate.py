@@ -9,14 +9,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from msgspec import ValidationError
 from msgspec import json as msgspec_json
 
-from proxy.canonical import Request
-from proxy.dialects import REGISTRY
-from proxy.dialects.base import Destination, Dialect, Reply
-from proxy.dialects.bedrock.request import opener
-from proxy.errors import ClientMistake, UpstreamFailed
-from proxy.pipe import Pipe
-from proxy.prepare import Preparer
-from proxy.quirks import Quirks, merged
+from proxy.exchange.prepare import Preparer
+from proxy.exchange.stream_pipeline import Pipe
+from proxy.translation.canonical import Request
+from proxy.translation.dialects.base import Destination, Dialect, Reply
+from proxy.translation.dialects.bedrock.request import opener
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.errors import ClientMistake, UpstreamFailed
+from proxy.translation.quirks import Quirks, merged
 
 _SEAL_KEY = b"manage.py translate"
 _REPLY_ID = "0" * 24

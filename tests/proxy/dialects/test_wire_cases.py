@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.accumulate import accumulate
-from proxy.canonical import Failed
-from proxy.dialects import REGISTRY
-from proxy.errors import ClientMistake
+from proxy.translation.accumulate import accumulate
+from proxy.translation.canonical import Failed
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.errors import ClientMistake
 from tests.support.cases import ROOT, SEAL_KEY, SPLITS, WireCase, canonical_as_json, events_of, folders_with
 
 DIALECTS = list(REGISTRY)

@@ -1,7 +1,7 @@
 import pytest
 
-from proxy.echo import orders
-from proxy.echo.orders import Orders, Refused
+from upstreams.echo import orders
+from upstreams.echo.orders import Orders, Refused
 
 
 def test_a_prompt_without_directives_is_left_as_it_is():

@@ -1,7 +1,7 @@
 import pytest
 
-from proxy.echo.orders import Orders, Refused
-from proxy.echo.plan import Answer, Call, Question, Tool, Usage, plan
+from upstreams.echo.orders import Orders, Refused
+from upstreams.echo.plan import Answer, Call, Question, Tool, Usage, plan
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER, CLOCK = Tool("get_weather", CITY), Tool("get_time", CITY)

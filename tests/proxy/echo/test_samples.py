@@ -1,6 +1,6 @@
 import pytest
 
-from proxy.echo import samples
+from upstreams.echo import samples
 
 TREE = {
     "$defs": {

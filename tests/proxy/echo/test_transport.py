@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from proxy.echo.transport import EchoTransport
+from upstreams.echo.transport import EchoTransport
 
 CHAT, MESSAGES = "echo://openai/v1/chat/completions", "echo://anthropic/v1/messages"
 TOOL = {"type": "object", "properties": {"city": {"type": "string"}}}

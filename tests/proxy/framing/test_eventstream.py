@@ -9,8 +9,8 @@ from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.framing.eventstream import BROKEN, CHUNK, EVENT_STREAM, Reader, write
-from proxy.framing.sse import Frame
+from proxy.translation.framing.eventstream import BROKEN, CHUNK, EVENT_STREAM, Reader, write
+from proxy.translation.framing.sse import Frame
 
 EVENT = Frame(b'{"type":"ping"}', CHUNK)
 EXCEPTION = Frame(b'{"message":"Slow down"}', "throttlingException")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.framing.sse import Frame, Reader, write
+from proxy.translation.framing.sse import Frame, Reader, write
 
 
 def frames_of(stream: bytes, size: int) -> list[Frame]:

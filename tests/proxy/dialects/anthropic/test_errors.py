@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from proxy.dialects.anthropic import DIALECT
-from proxy.errors import Failure
+from proxy.translation.dialects.anthropic import DIALECT
+from proxy.translation.errors import Failure
 
 REQUEST_ID = "req_1"
 

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.adapt import adapt
-from proxy.canonical import Failed, Finished
-from proxy.dialects import REGISTRY
-from proxy.dialects.anthropic import DIALECT
-from proxy.dialects.base import Destination
-from proxy.errors import ClientMistake, UpstreamFailed
-from proxy.framing.sse import Frame
-from proxy.quirks import DEFAULT
+from proxy.translation.adaptation.adapt import adapt
+from proxy.translation.canonical import Failed, Finished
+from proxy.translation.dialects.anthropic import DIALECT
+from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.errors import ClientMistake, UpstreamFailed
+from proxy.translation.framing.sse import Frame
+from proxy.translation.quirks import DEFAULT
 from tests.support.cases import ROOT
 
 KEY = b"a secret"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from proxy.canonical import (
+from proxy.translation.canonical import (
     Audio,
     CacheMark,
     Citation,
@@ -28,11 +28,11 @@ from proxy.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.dialects.anthropic import DIALECT
-from proxy.dialects.base import Destination
-from proxy.errors import ClientMistake
-from proxy.quirks import Quirks
-from proxy.reasoning import pack
+from proxy.translation.dialects.anthropic import DIALECT
+from proxy.translation.dialects.base import Destination
+from proxy.translation.errors import ClientMistake
+from proxy.translation.quirks import Quirks
+from proxy.translation.reasoning_seal import pack
 
 KEY = b"a secret"
 HI = Message("user", (Text("Hi"),))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from proxy.canonical import (
+from proxy.translation.canonical import (
     Citation,
     Finish,
     Image,
@@ -24,11 +24,11 @@ from proxy.canonical import (
     ToolCall,
     Usage,
 )
-from proxy.dialects.anthropic import DIALECT
-from proxy.dialects.base import Reply
-from proxy.errors import UpstreamFailed
-from proxy.quirks import DEFAULT
-from proxy.reasoning import pack
+from proxy.translation.dialects.anthropic import DIALECT
+from proxy.translation.dialects.base import Reply
+from proxy.translation.errors import UpstreamFailed
+from proxy.translation.quirks import DEFAULT
+from proxy.translation.reasoning_seal import pack
 
 KEY = b"a secret"
 ID = "0123456789abcdef01234567"

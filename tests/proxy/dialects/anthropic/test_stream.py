@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from proxy.accumulate import replay
-from proxy.canonical import (
+from proxy.translation.accumulate import replay
+from proxy.translation.canonical import (
     Citation,
     Cited,
     Event,
@@ -33,12 +33,12 @@ from proxy.canonical import (
     Usage,
     UsageReported,
 )
-from proxy.dialects.anthropic import DIALECT
-from proxy.dialects.base import Reply
-from proxy.errors import Failure
-from proxy.framing.sse import Frame
-from proxy.quirks import DEFAULT
-from proxy.reasoning import pack
+from proxy.translation.dialects.anthropic import DIALECT
+from proxy.translation.dialects.base import Reply
+from proxy.translation.errors import Failure
+from proxy.translation.framing.sse import Frame
+from proxy.translation.quirks import DEFAULT
+from proxy.translation.reasoning_seal import pack
 from tests.support.grammar_anthropic import check_frames, message_of
 
 KEY = b"a secret"

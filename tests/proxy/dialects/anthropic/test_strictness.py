@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from proxy.accumulate import replay
-from proxy.adapt import adapt
-from proxy.canonical import (
+from proxy.translation.accumulate import replay
+from proxy.translation.adaptation.adapt import adapt
+from proxy.translation.canonical import (
     CacheMark,
     Document,
     Finish,
@@ -38,10 +38,10 @@ from proxy.canonical import (
     ToolResult,
     Usage,
 )
-from proxy.dialects.anthropic import DIALECT
-from proxy.dialects.base import Destination, Reply
-from proxy.errors import ClientMistake
-from proxy.quirks import Quirks
+from proxy.translation.dialects.anthropic import DIALECT
+from proxy.translation.dialects.base import Destination, Reply
+from proxy.translation.errors import ClientMistake
+from proxy.translation.quirks import Quirks
 from tests.support.cases import ROOT
 from tests.support.rules_anthropic import check_request
 

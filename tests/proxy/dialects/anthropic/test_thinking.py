@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from proxy.canonical import Message, Reasoning, ReasoningSetting, Request, Seal, Text, Tool, ToolCall, ToolChoice, ToolResult
-from proxy.dialects.anthropic import DIALECT
-from proxy.dialects.anthropic.models import thinking_style
-from proxy.dialects.base import Destination
-from proxy.quirks import DEFAULT, Quirks
+from proxy.translation.canonical import Message, Reasoning, ReasoningSetting, Request, Seal, Text, Tool, ToolCall, ToolChoice, ToolResult
+from proxy.translation.dialects.anthropic import DIALECT
+from proxy.translation.dialects.anthropic.models import thinking_style
+from proxy.translation.dialects.base import Destination
+from proxy.translation.quirks import DEFAULT, Quirks
 
 HI = Message("user", (Text("Hi"),))
 SIGNED = Reasoning("Hm.", Seal("anthropic", None, {"signature": "sig"}))

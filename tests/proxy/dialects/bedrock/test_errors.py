@@ -5,9 +5,9 @@ from typing import Any, get_args
 
 import pytest
 
-from proxy.dialects.anthropic import DIALECT as MESSAGES
-from proxy.dialects.bedrock import DIALECT
-from proxy.errors import Failure, Kind
+from proxy.translation.dialects.anthropic import DIALECT as MESSAGES
+from proxy.translation.dialects.bedrock import DIALECT
+from proxy.translation.errors import Failure, Kind
 
 REQUEST_ID = "req_1"
 

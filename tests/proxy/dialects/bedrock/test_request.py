@@ -7,12 +7,12 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from proxy.canonical import Message, Opaque, Request, Seal, Text, Tool, ToolCall, ToolResult
-from proxy.dialects.base import Destination
-from proxy.dialects.bedrock import DIALECT, opener
-from proxy.errors import ClientMistake
-from proxy.quirks import Quirks
-from proxy.reasoning import pack
+from proxy.translation.canonical import Message, Opaque, Request, Seal, Text, Tool, ToolCall, ToolResult
+from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.bedrock import DIALECT, opener
+from proxy.translation.errors import ClientMistake
+from proxy.translation.quirks import Quirks
+from proxy.translation.reasoning_seal import pack
 
 KEY = b"a secret"
 HI = Message("user", (Text("Hi"),))

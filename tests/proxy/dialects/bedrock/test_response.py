@@ -2,8 +2,8 @@
 
 import pytest
 
-from proxy.canonical import Usage
-from proxy.dialects.bedrock import DIALECT
+from proxy.translation.canonical import Usage
+from proxy.translation.dialects.bedrock import DIALECT
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from anthropic.lib.bedrock._stream_decoder import AWSEventStreamDecoder
 
-from proxy.accumulate import accumulate
-from proxy.canonical import (
+from proxy.translation.accumulate import accumulate
+from proxy.translation.canonical import (
     Event,
     Failed,
     Finish,
@@ -23,11 +23,11 @@ from proxy.canonical import (
     Usage,
     UsageReported,
 )
-from proxy.dialects.base import Reply
-from proxy.dialects.bedrock import DIALECT
-from proxy.errors import Failure
-from proxy.framing.sse import Frame
-from proxy.quirks import DEFAULT
+from proxy.translation.dialects.base import Reply
+from proxy.translation.dialects.bedrock import DIALECT
+from proxy.translation.errors import Failure
+from proxy.translation.framing.sse import Frame
+from proxy.translation.quirks import DEFAULT
 from tests.support.cases import SPLITS, events_of
 from tests.support.grammar_anthropic import check_frames, message_of
 

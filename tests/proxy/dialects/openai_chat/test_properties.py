@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from proxy.accumulate import Accumulator, accumulate, replay
-from proxy.canonical import (
+from proxy.translation.accumulate import Accumulator, accumulate, replay
+from proxy.translation.canonical import (
     Event,
     Failed,
     Finish,
@@ -30,11 +30,11 @@ from proxy.canonical import (
     Usage,
     settled,
 )
-from proxy.dialects.base import Destination, Reply
-from proxy.dialects.openai_chat import DIALECT
-from proxy.errors import ClientMistake, UpstreamFailed
-from proxy.framing.sse import SSE, Frame
-from proxy.quirks import DEFAULT, Quirks
+from proxy.translation.dialects.base import Destination, Reply
+from proxy.translation.dialects.openai_chat import DIALECT
+from proxy.translation.errors import ClientMistake, UpstreamFailed
+from proxy.translation.framing.sse import SSE, Frame
+from proxy.translation.quirks import DEFAULT, Quirks
 from tests.support.cases import ROOT, events_of
 from tests.support.grammar_openai_chat import check, check_broken
 

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy import reasoning
-from proxy.adapt import adapt
-from proxy.canonical import (
+from proxy.translation import reasoning_seal
+from proxy.translation.adaptation.adapt import adapt
+from proxy.translation.canonical import (
     Audio,
     CacheMark,
     Document,
@@ -32,11 +32,11 @@ from proxy.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.dialects.base import Destination
-from proxy.dialects.openai_chat import DIALECT
-from proxy.errors import ClientMistake
-from proxy.quirks import Quirks
-from proxy.wire import Envelope
+from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.openai_chat import DIALECT
+from proxy.translation.errors import ClientMistake
+from proxy.translation.json_wire import Envelope
+from proxy.translation.quirks import Quirks
 
 KEY = b"a secret"
 PNG = Source("base64", "iVBORw0KGgo=", "image/png")
@@ -548,7 +548,7 @@ def test_audio_in_another_servers_shape_passes_within_the_dialect() -> None:
 
 
 def test_our_carriers_are_taken_out_and_nothing_else() -> None:
-    carrier = reasoning.pack(Seal("anthropic", "anthropic", {"signature": "s"}), KEY)
+    carrier = reasoning_seal.pack(Seal("anthropic", "anthropic", {"signature": "s"}), KEY)
     other = {"type": "reasoning.text", "text": "z", "signature": "theirs"}
     mixed = {
         "role": "assistant",
@@ -572,7 +572,7 @@ def test_our_carriers_are_taken_out_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(("requires", "left"), [(False, {}), (True, {"reasoning_content": ""})])
 def test_the_text_of_sealed_reasoning_goes_to_no_other_provider(requires: bool, left: dict[str, str]) -> None:
-    carrier = reasoning.pack(Seal("anthropic", "anthropic", {"signature": "s"}), KEY)
+    carrier = reasoning_seal.pack(Seal("anthropic", "anthropic", {"signature": "s"}), KEY)
     calls = [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
     turn = {"role": "assistant", "content": None, "tool_calls": calls}
     sealed = {"reasoning_content": "y", "reasoning_details": [{"type": "reasoning.text", "text": "y", "signature": carrier, "index": 0}]}

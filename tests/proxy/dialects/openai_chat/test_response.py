@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy import reasoning
-from proxy.canonical import Citation, Finish, Message, Part, Reasoning, Request, Response, Seal, Text, ToolCall, Usage
-from proxy.dialects.base import Reply
-from proxy.dialects.openai_chat import DIALECT
-from proxy.errors import UpstreamFailed
-from proxy.quirks import DEFAULT
+from proxy.translation import reasoning_seal
+from proxy.translation.canonical import Citation, Finish, Message, Part, Reasoning, Request, Response, Seal, Text, ToolCall, Usage
+from proxy.translation.dialects.base import Reply
+from proxy.translation.dialects.openai_chat import DIALECT
+from proxy.translation.errors import UpstreamFailed
+from proxy.translation.quirks import DEFAULT
 
 KEY = b"a secret"
 REQUEST = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family="openai_chat")
@@ -109,9 +109,9 @@ def test_reasoning_is_shown_and_its_state_travels_in_details() -> None:
     told = message_of(Reasoning("one", first), Reasoning("", redacted), Reasoning("three", third), Text("x"))
     assert told["reasoning_content"] == "one\n\nthree"
     assert told["reasoning_details"] == [
-        {"type": "reasoning.text", "text": "one", "signature": reasoning.pack(first, KEY), "index": 0},
-        {"type": "reasoning.encrypted", "data": reasoning.pack(redacted, KEY), "index": 1},
-        {"type": "reasoning.text", "text": "three", "signature": reasoning.pack(third, KEY), "index": 2},
+        {"type": "reasoning.text", "text": "one", "signature": reasoning_seal.pack(first, KEY), "index": 0},
+        {"type": "reasoning.encrypted", "data": reasoning_seal.pack(redacted, KEY), "index": 1},
+        {"type": "reasoning.text", "text": "three", "signature": reasoning_seal.pack(third, KEY), "index": 2},
     ]
 
 

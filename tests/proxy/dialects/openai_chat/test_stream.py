@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy import reasoning
-from proxy.accumulate import accumulate, replay
-from proxy.canonical import (
+from proxy.translation import reasoning_seal
+from proxy.translation.accumulate import accumulate, replay
+from proxy.translation.canonical import (
     Citation,
     Cited,
     Event,
@@ -32,11 +32,11 @@ from proxy.canonical import (
     Usage,
     UsageReported,
 )
-from proxy.dialects.base import Reply
-from proxy.dialects.openai_chat import DIALECT
-from proxy.errors import Failure
-from proxy.framing.sse import SSE, Frame
-from proxy.quirks import DEFAULT
+from proxy.translation.dialects.base import Reply
+from proxy.translation.dialects.openai_chat import DIALECT
+from proxy.translation.errors import Failure
+from proxy.translation.framing.sse import SSE, Frame
+from proxy.translation.quirks import DEFAULT
 from tests.support.cases import events_of
 from tests.support.grammar_openai_chat import check, check_broken
 
@@ -181,8 +181,8 @@ def test_reasoning_streams_and_its_state_follows() -> None:
     assert told == [
         {"reasoning_content": "on"},
         {"reasoning_content": "e"},
-        {"reasoning_details": [{"type": "reasoning.text", "text": "one", "signature": reasoning.pack(SEAL, KEY), "index": 0}]},
-        {"reasoning_details": [{"type": "reasoning.encrypted", "data": reasoning.pack(redacted, KEY), "index": 1}]},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "one", "signature": reasoning_seal.pack(SEAL, KEY), "index": 0}]},
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": reasoning_seal.pack(redacted, KEY), "index": 1}]},
         {"reasoning_content": "\n\ntwo"},
         {"content": "x"},
     ]

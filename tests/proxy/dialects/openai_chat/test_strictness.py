@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from proxy.accumulate import replay
-from proxy.adapt import adapt
-from proxy.canonical import (
+from proxy.translation.accumulate import replay
+from proxy.translation.adaptation.adapt import adapt
+from proxy.translation.canonical import (
     CacheMark,
     Document,
     Finish,
@@ -37,10 +37,10 @@ from proxy.canonical import (
     ToolResult,
     Usage,
 )
-from proxy.dialects.base import Destination, Reply
-from proxy.dialects.openai_chat import DIALECT
-from proxy.errors import ClientMistake
-from proxy.quirks import Quirks
+from proxy.translation.dialects.base import Destination, Reply
+from proxy.translation.dialects.openai_chat import DIALECT
+from proxy.translation.errors import ClientMistake
+from proxy.translation.quirks import Quirks
 from tests.support.rules_openai_chat import check_request
 
 KEY = b"a secret"

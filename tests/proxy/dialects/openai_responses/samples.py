@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from proxy.canonical import Message, Request, Text
-from proxy.dialects.base import Destination, Reply
-from proxy.dialects.openai_responses import DIALECT
-from proxy.quirks import Quirks, merged
+from proxy.translation.canonical import Message, Request, Text
+from proxy.translation.dialects.base import Destination, Reply
+from proxy.translation.dialects.openai_responses import DIALECT
+from proxy.translation.quirks import Quirks, merged
 
 KEY = b"the secret of the tests"
 REPLY_ID = "0123456789abcdef01234567"

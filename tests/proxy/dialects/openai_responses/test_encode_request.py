@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.canonical import (
+from proxy.translation.canonical import (
     Audio,
     CacheMark,
     Document,
@@ -29,7 +29,7 @@ from proxy.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.errors import ClientMistake
+from proxy.translation.errors import ClientMistake
 from tests.proxy.dialects.openai_responses.samples import encoded, request
 
 OWN = "openai_responses"

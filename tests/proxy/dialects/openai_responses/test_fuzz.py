@@ -11,10 +11,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.canonical import Failed, Finished, Request
-from proxy.dialects.openai_responses import DIALECT
-from proxy.errors import ClientMistake, Failure, UpstreamFailed
-from proxy.framing.sse import Frame
+from proxy.translation.canonical import Failed, Finished, Request
+from proxy.translation.dialects.openai_responses import DIALECT
+from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
+from proxy.translation.framing.sse import Frame
 from tests.proxy.dialects.openai_responses.samples import KEY, QUIRKS, destination
 
 SCALARS: Any = st.one_of(

@@ -7,9 +7,9 @@ import json
 import msgspec
 import pytest
 
-from proxy.canonical import Finish, Message, Response, Text, ToolCall, ToolResult
-from proxy.dialects.openai_responses import DIALECT, history
-from proxy.errors import ClientMistake
+from proxy.translation.canonical import Finish, Message, Response, Text, ToolCall, ToolResult
+from proxy.translation.dialects.openai_responses import DIALECT, history
+from proxy.translation.errors import ClientMistake
 from tests.proxy.dialects.openai_responses.samples import KEY, body, destination, reply
 
 FIRST = DIALECT.open_request(body(input="weather?"))

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from proxy.dialects.openai_responses.listing import page
-from proxy.errors import ClientMistake
+from proxy.translation.dialects.openai_responses.listing import page
+from proxy.translation.errors import ClientMistake
 
 
 def raws(*items):

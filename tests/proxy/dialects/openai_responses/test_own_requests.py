@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from proxy import reasoning
-from proxy.canonical import Seal
-from proxy.dialects.openai_responses import DIALECT
+from proxy.translation import reasoning_seal
+from proxy.translation.canonical import Seal
+from proxy.translation.dialects.openai_responses import DIALECT
 from tests.proxy.dialects.openai_responses.samples import KEY, body, decoded, destination, encoded
 
 OWN = "openai_responses"
@@ -50,10 +50,10 @@ def test_the_stream_switch_follows_the_destination() -> None:
 
 
 def test_carriers_never_reach_an_upstream() -> None:
-    foreign = reasoning.pack(Seal("anthropic", "anthropic", {"signature": "s"}), KEY)
-    elsewhere = reasoning.pack(Seal(OWN, "up-2", SEALED), KEY)
-    forged = reasoning.pack(Seal(OWN, "up-1", SEALED), b"another key")
-    own = reasoning.pack(Seal(OWN, "up-1", SEALED), KEY)
+    foreign = reasoning_seal.pack(Seal("anthropic", "anthropic", {"signature": "s"}), KEY)
+    elsewhere = reasoning_seal.pack(Seal(OWN, "up-2", SEALED), KEY)
+    forged = reasoning_seal.pack(Seal(OWN, "up-1", SEALED), b"another key")
+    own = reasoning_seal.pack(Seal(OWN, "up-1", SEALED), KEY)
     summary = [{"type": "summary_text", "text": "hm"}]
     items: list[Any] = [{"type": "reasoning", "id": f"rs_{n}", "summary": summary, "encrypted_content": each}
                         for n, each in enumerate((foreign, elsewhere, forged, own, "gAAA native"))]  # fmt: skip

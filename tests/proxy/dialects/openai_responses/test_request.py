@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy import reasoning
-from proxy.canonical import (
+from proxy.translation import reasoning_seal
+from proxy.translation.canonical import (
     Audio,
     CacheMark,
     Demand,
@@ -28,7 +28,7 @@ from proxy.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.dialects.openai_responses import DIALECT
+from proxy.translation.dialects.openai_responses import DIALECT
 from tests.proxy.dialects.openai_responses.samples import KEY, decoded, messages
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
@@ -159,8 +159,8 @@ def test_lone_surrogates_become_replacement_characters() -> None:
 def test_a_carrier_is_opened_with_our_key() -> None:
     seal = Seal("anthropic", "anthropic", {"signature": "sig"})
     item = {"type": "reasoning", "id": "rs_9", "summary": [{"type": "summary_text", "text": "hm"}]}
-    (good,) = messages({**item, "encrypted_content": reasoning.pack(seal, KEY)})
-    (forged,) = messages({**item, "encrypted_content": reasoning.pack(seal, b"another key")})
+    (good,) = messages({**item, "encrypted_content": reasoning_seal.pack(seal, KEY)})
+    (forged,) = messages({**item, "encrypted_content": reasoning_seal.pack(seal, b"another key")})
     assert (good.parts, forged.parts) == ((Reasoning("hm", seal),), (Reasoning("hm", None),))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from proxy.canonical import Message, Text
-from proxy.dialects.openai_responses import DIALECT
-from proxy.errors import ClientMistake
+from proxy.translation.canonical import Message, Text
+from proxy.translation.dialects.openai_responses import DIALECT
+from proxy.translation.errors import ClientMistake
 from tests.proxy.dialects.openai_responses.samples import KEY, body
 
 PNG = "data:image/png;base64,iVBORw0KGgo="

@@ -10,10 +10,10 @@ import pytest
 from openai.types.responses import CompactedResponse
 from openai.types.responses import Response as SdkResponse
 
-from proxy import reasoning
-from proxy.canonical import Citation, Finish, Opaque, Part, Reasoning, Response, Seal, Text, ToolCall, Usage
-from proxy.dialects.openai_responses import DIALECT, compaction, ids
-from proxy.errors import UpstreamFailed
+from proxy.translation import reasoning_seal
+from proxy.translation.canonical import Citation, Finish, Opaque, Part, Reasoning, Response, Seal, Text, ToolCall, Usage
+from proxy.translation.dialects.openai_responses import DIALECT, compaction, ids
+from proxy.translation.errors import UpstreamFailed
 from tests.proxy.dialects.openai_responses.samples import KEY, QUIRKS, REPLY_ID, body, decoded, destination, reply
 
 OWN = "openai_responses"
@@ -189,7 +189,7 @@ def test_an_answer_for_a_client() -> None:
             "id": ids.make("rs_", REPLY_ID, 0),
             "type": "reasoning",
             "summary": [{"type": "summary_text", "text": "hm"}],
-            "encrypted_content": reasoning.pack(seal, KEY),
+            "encrypted_content": reasoning_seal.pack(seal, KEY),
         },
         {
             "id": ids.make("msg_", REPLY_ID, 1),
@@ -328,7 +328,7 @@ def test_arguments_that_are_no_json_are_kept_in_an_object(written: str, told: st
 def test_redacted_reasoning_has_an_empty_summary() -> None:
     (item,) = shown(Reasoning("", Seal("anthropic", "anthropic", {"redacted": "r"})))["output"]
     assert item["summary"] == []
-    assert reasoning.unpack(item["encrypted_content"], KEY) == Seal("anthropic", "anthropic", {"redacted": "r"})
+    assert reasoning_seal.unpack(item["encrypted_content"], KEY) == Seal("anthropic", "anthropic", {"redacted": "r"})
 
 
 # --- the other endpoints ---------------------------------------------------------------------------------------------

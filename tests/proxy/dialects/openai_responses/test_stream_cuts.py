@@ -7,10 +7,10 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.accumulate import replay
-from proxy.canonical import Event, Failed, Finish, Finished, Reasoning, Response, Seal, Text, ToolCall, Usage
-from proxy.dialects.openai_responses import DIALECT
-from proxy.framing.sse import Reader, write
+from proxy.translation.accumulate import replay
+from proxy.translation.canonical import Event, Failed, Finish, Finished, Reasoning, Response, Seal, Text, ToolCall, Usage
+from proxy.translation.dialects.openai_responses import DIALECT
+from proxy.translation.framing.sse import Reader, write
 from tests.proxy.dialects.openai_responses.samples import QUIRKS, reply
 
 ANSWER = Response(

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.accumulate import accumulate
-from proxy.canonical import (
+from proxy.translation.accumulate import accumulate
+from proxy.translation.canonical import (
     Citation,
     Cited,
     Event,
@@ -26,8 +26,8 @@ from proxy.canonical import (
     Usage,
     UsageReported,
 )
-from proxy.dialects.openai_responses import DIALECT
-from proxy.framing.sse import Frame
+from proxy.translation.dialects.openai_responses import DIALECT
+from proxy.translation.framing.sse import Frame
 from tests.proxy.dialects.openai_responses.samples import QUIRKS
 
 OWN = "openai_responses"

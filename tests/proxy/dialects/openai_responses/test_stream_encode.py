@@ -14,8 +14,8 @@ from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from proxy.accumulate import accumulate, replay
-from proxy.canonical import (
+from proxy.translation.accumulate import accumulate, replay
+from proxy.translation.canonical import (
     Citation,
     Cited,
     Event,
@@ -35,9 +35,9 @@ from proxy.canonical import (
     Usage,
     UsageReported,
 )
-from proxy.dialects.openai_responses import DIALECT, compaction, ids
-from proxy.errors import Failure
-from proxy.framing.sse import Frame, write
+from proxy.translation.dialects.openai_responses import DIALECT, compaction, ids
+from proxy.translation.errors import Failure
+from proxy.translation.framing.sse import Frame, write
 from tests.proxy.dialects.openai_responses.samples import KEY, QUIRKS, REPLY_ID, decoded, reply
 from tests.support.grammar_openai_responses import check, events_of
 

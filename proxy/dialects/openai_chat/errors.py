@@ -1,5 +1,0 @@
-"""Errors of Chat Completions: those of the whole OpenAI family."""
-
-from proxy.dialects.openai_errors import decode_error, encode_error
-
-__all__ = ["decode_error", "encode_error"]

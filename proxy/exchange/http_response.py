@@ -1,0 +1,88 @@
+"""What the views of hot paths take and return. The lean handler writes answers out without looking inside.
+
+``JsonBytes`` is a whole body; ``EventStream`` owns an async iterator that is always closed, also when the client leaves while
+we wait for it to read. Header names and values may be text or bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
+from proxy.exchange.http_request import HttpRequest
+
+__all__ = ["EventStream", "HttpRequest", "JsonBytes", "encoded"]
+
+Header = tuple[bytes, bytes]
+AnyHeader = tuple[str, str] | Header
+
+JSON: Header = (b"content-type", b"application/json")
+EVENT_STREAM = "text/event-stream"
+UNBUFFERED: tuple[Header, ...] = (
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # nginx would hold events back
+)
+
+
+def encoded(headers: Iterable[AnyHeader]) -> list[Header]:
+    """Headers as bytes with lower-case names. Characters that no header can hold become question marks."""
+    return [(_bytes(name).lower(), _bytes(value)) for name, value in headers]
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("latin-1", "replace")
+
+
+class JsonBytes:
+    """A complete answer. The content type is JSON unless ``headers`` name another."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, body: bytes, status: int = 200, headers: Sequence[AnyHeader] = ()) -> None:
+        self.body = body
+        self.status = status
+        if not headers:
+            self.headers = [JSON]
+            return
+        self.headers = encoded(headers)
+        if all(name != b"content-type" for name, _ in self.headers):
+            self.headers.append(JSON)
+
+
+class EventStream:
+    """A streamed answer; each item of ``pieces`` is written as it comes and is a whole number of events.
+
+    The status leaves with the first piece. If that is a ``JsonBytes``, it is the whole answer instead of a stream.
+    ``headers`` may be a function, called when the first piece is there. ``keepalive`` is sent whenever nothing else was for
+    a while: after the first piece, and also before it if ``late_error`` is given; that turns a ``JsonBytes`` which comes
+    after such a keep-alive into the event that ends the stream. ``opening`` gives what goes out before the first such
+    keep-alive, which comes after ``hold_seconds`` instead of the usual time.
+    """
+
+    __slots__ = ("_headers", "hold_seconds", "keepalive", "late_error", "media_type", "opening", "pieces", "status")
+
+    def __init__(
+        self,
+        pieces: AsyncIterator[bytes | JsonBytes],
+        *,
+        media_type: str = EVENT_STREAM,
+        headers: Sequence[AnyHeader] | Callable[[], Sequence[AnyHeader]] = (),
+        keepalive: bytes = b"",
+        late_error: Callable[[JsonBytes], bytes] | None = None,
+        opening: Callable[[], bytes] | None = None,
+        hold_seconds: float | None = None,
+        status: int = 200,
+    ) -> None:
+        self.pieces = pieces
+        self.media_type = media_type
+        self.keepalive = keepalive
+        self.late_error = late_error
+        self.opening = opening
+        self.hold_seconds = hold_seconds
+        self.status = status
+        self._headers = headers
+
+    def headers(self) -> list[Header]:
+        """The headers, as they are now."""
+        given = self._headers
+        own = encoded(given() if callable(given) else given)
+        return [(b"content-type", self.media_type.encode("ascii")), *UNBUFFERED, *own]

@@ -1,0 +1,65 @@
+"""The text inside ``{"input": "…"}``, read while the JSON is still arriving."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from proxy.translation.json_wire import mended
+
+_HEAD = re.compile(r'\s*\{\s*"input"\s*:\s*"')
+_HEAD_SO_FAR = re.compile(r'\s*(\{\s*("(i(n(p(u(t("\s*(:\s*"?)?)?)?)?)?)?)?)?)?')
+_PLAIN_END = re.compile(r'(?:[^"\\]|\\(?:[^u]|u[0-9a-fA-F]{4}))*')
+_HIGH_SURROGATE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}$")
+
+
+class Unwrapper:
+    """Feed it fragments of the JSON; it returns the text as far as it is known.
+
+    Anything but an object whose first key is ``input`` with a string is held until ``close()``: an object with ``input`` in
+    another place gives that, and what is no such object at all is given as it came, because the words matter more than the form.
+    """
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._state = "head"
+
+    def feed(self, fragment: str) -> str:
+        if self._state == "done":
+            return ""
+        self._held += fragment
+        if self._state == "head":
+            match = _HEAD.match(self._held)
+            if match is not None:
+                self._state = "text"
+                self._held = self._held[match.end() :]
+            elif _HEAD_SO_FAR.fullmatch(self._held) is None:
+                self._state = "other"
+        return self._text() if self._state == "text" else ""
+
+    def close(self) -> str:
+        """What is left at the end of the arguments."""
+        held, self._held = self._held, ""
+        state, self._state = self._state, "done"
+        if state in ("done", "text"):
+            # Arguments that break off inside the string have given all their complete characters already.
+            return ""
+        try:
+            whole = msgspec.json.decode(held)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return held
+        if isinstance(whole, dict) and isinstance(whole.get("input"), str):
+            return str(whole["input"])
+        return "" if whole in ({}, None) else held
+
+    def _text(self) -> str:
+        match = _PLAIN_END.match(self._held)
+        end = match.end() if match else 0
+        if self._held[end : end + 1] == '"':
+            piece, self._held, self._state = self._held[:end], "", "done"
+            return mended(piece)
+        high = _HIGH_SURROGATE.search(self._held, 0, end)
+        end = high.start() if high else end
+        piece, self._held = self._held[:end], self._held[end:]
+        return mended(piece)

@@ -1,0 +1,322 @@
+"""An Anthropic upstream's stream, event by event, into canonical events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from proxy.translation import json_wire
+from proxy.translation.canonical import (
+    Cited,
+    Event,
+    Failed,
+    Finished,
+    Opaque,
+    PartDelta,
+    PartEnded,
+    PartStarted,
+    Reasoning,
+    Seal,
+    Started,
+    Text,
+    ToolCall,
+    UsageReported,
+)
+from proxy.translation.dialects.anthropic.blocks import NOTHING, Block, present, read_block, words
+from proxy.translation.dialects.anthropic.errors import read_error, stream_failure
+from proxy.translation.dialects.anthropic.parts import FAMILY, citation, citations
+from proxy.translation.dialects.anthropic.response import finish, told_arguments
+from proxy.translation.dialects.anthropic.turns import tool_input
+from proxy.translation.dialects.anthropic.usage import WireUsage
+from proxy.translation.dialects.replies import decode_again
+from proxy.translation.errors import ClientMistake, Failure
+from proxy.translation.framing.sse import Frame
+
+
+class _Delta(msgspec.Struct, gc=False):
+    """All deltas in one: of a block, and of the message."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    partial_json: str | None = None
+    citation: Raw = NOTHING
+    content: str | None = None
+    encrypted_content: str | None = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: dict[str, Any] | None = None
+
+
+class _Message(msgspec.Struct):
+    id: str | None = None
+    model: str | None = None
+    usage: WireUsage | None = None
+
+
+class _Event(msgspec.Struct, gc=False):
+    type: str = ""
+    index: int = 0
+    delta: _Delta | None = None
+    content_block: Raw = NOTHING
+    message: _Message | None = None
+    usage: WireUsage | None = None
+    error: Any = None
+
+
+class _Kind(msgspec.Struct):
+    type: str = ""
+
+
+_EVENT = msgspec.json.Decoder(_Event)
+_KIND = msgspec.json.Decoder(_Kind)
+_FIELDS = msgspec.json.Decoder(dict[str, Raw])
+
+
+class _Open:
+    """A block under way. ``started``: whether a ``PartStarted`` was told; ``fragments``: the arguments so far, or their lack."""
+
+    __slots__ = ("block", "held", "kind", "native", "pieces", "signature", "started")
+
+    def __init__(self, block: Block, native: Raw) -> None:
+        self.kind = block.type
+        self.block = block
+        self.native = native
+        self.started = False
+        self.signature = block.signature or ""
+        self.pieces: list[str] = []
+        self.held: dict[str, str] = {}
+
+
+class Decoder:
+    """``feed`` frames, then ``close``; see :class:`proxy.translation.dialects.base.StreamDecoder`."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, _Open] = {}
+        self._usage: WireUsage | None = None
+        self._finish: tuple[str | None, str | None, dict[str, Any] | None] = (None, None, None)
+        self._call_ids: set[str] = set()
+        self._has_calls = False
+        self._started = False
+        self._done = False
+        self._handlers: dict[str, Callable[[_Event], list[Event]]] = {
+            "content_block_delta": self._on_block_delta,
+            "content_block_start": self._on_block_start,
+            "content_block_stop": self._on_block_stop,
+            "message_start": self._on_message_start,
+            "message_delta": self._on_message_delta,
+            "message_stop": self._on_message_stop,
+            "error": self._on_error,
+        }
+
+    def feed(self, frame: Frame) -> list[Event]:
+        """The events of one frame."""
+        if self._done:
+            return []
+        try:
+            event = _EVENT.decode(frame.data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._odd(frame)
+        handler = self._handlers.get(event.type or frame.event)
+        return handler(event) if handler is not None else self._unknown(event)
+
+    def close(self) -> list[Event]:
+        """A stream without ``message_stop`` is broken, however far it came."""
+        if self._done:
+            return []
+        return self.fail(Failure(kind="network", message="The upstream's stream ended before its message was complete"))
+
+    def _odd(self, frame: Frame) -> list[Event]:
+        """A frame that does not fit: lone surrogates are mended, unknown events ignored, anything else breaks the stream."""
+        if frame.data.strip() in (b"", b"[DONE]"):
+            return []
+        try:
+            event = decode_again(frame.data, _EVENT)
+        except ClientMistake:
+            return [] if self._is_foreign(frame) else self._unreadable()
+        handler = self._handlers.get(event.type or frame.event)
+        return handler(event) if handler is not None else self._unknown(event)
+
+    def _unknown(self, event: _Event) -> list[Event]:
+        """Events of a type that is not ours say nothing; an error without any type is one all the same."""
+        return self._on_error(event) if event.error is not None and not event.type else []
+
+    def _is_foreign(self, frame: Frame) -> bool:
+        try:
+            return (json_wire.decode(frame.data, _KIND).type or frame.event) not in self._handlers
+        except ClientMistake:
+            return bool(frame.event) and frame.event not in self._handlers
+
+    # --- one method per event ----------------------------------------------------------------------------------------
+
+    def _on_message_start(self, event: _Event) -> list[Event]:
+        if self._started:
+            return []
+        self._started = True
+        message = event.message or _Message()
+        self._usage = message.usage
+        return [Started(message.id or "", message.model or "", message.usage.canonical() if message.usage is not None else None)]
+
+    def _on_block_start(self, event: _Event) -> list[Event]:
+        try:
+            block = read_block(event.content_block, at="content_block") if event.content_block else Block()
+        except ClientMistake:
+            return self._unreadable()
+        begun = _Open(block, event.content_block)
+        self._open[event.index] = begun
+        events = self._begin()
+        start = _STARTS.get(block.type)
+        return events + start(self, event.index, begun) if start is not None else events
+
+    def _on_block_delta(self, event: _Event) -> list[Event]:
+        block, delta = self._open.get(event.index), event.delta
+        if block is None or delta is None:
+            return []
+        kind = delta.type
+        if kind == "text_delta" and block.kind == "text":
+            return self._more_text(event.index, block, delta.text or "")
+        if kind == "input_json_delta":
+            return self._more_input(event.index, block, delta.partial_json or "")
+        if kind == "thinking_delta" and block.kind == "thinking":
+            return [PartDelta(event.index, delta.thinking)] if delta.thinking else []
+        if kind == "signature_delta":
+            block.signature = delta.signature or ""
+        elif kind == "citations_delta" and block.kind == "text":
+            return self._cited(event.index, block, delta.citation)
+        elif kind == "compaction_delta":
+            block.held |= {name: text for name in ("content", "encrypted_content") if (text := getattr(delta, name)) is not None}
+        return []
+
+    def _on_block_stop(self, event: _Event) -> list[Event]:
+        block = self._open.pop(event.index, None)
+        if block is None:
+            return []
+        if block.kind == "text":
+            return [PartEnded(event.index)] if block.started else []
+        if block.kind == "thinking":
+            return [PartEnded(event.index, Seal(FAMILY, FAMILY, {"signature": block.signature}))]
+        if block.kind == "tool_use":
+            return self._end_call(event.index, block)
+        if block.kind == "redacted_thinking":
+            return [PartEnded(event.index, Seal(FAMILY, FAMILY, {"redacted": block.block.data or ""}))]
+        return [PartStarted(event.index, _whole(block)), PartEnded(event.index)] if block.native else []
+
+    def _on_message_delta(self, event: _Event) -> list[Event]:
+        delta = event.delta
+        if delta is not None and delta.stop_reason is not None:
+            self._finish = (delta.stop_reason, delta.stop_sequence, delta.stop_details)
+        if event.usage is None:
+            return []
+        self._usage = event.usage.over(self._usage)
+        return [*self._begin(), UsageReported(self._usage.canonical())]
+
+    def _on_message_stop(self, _: _Event) -> list[Event]:
+        events = self._begin()
+        for index in sorted(self._open):
+            events += self._on_block_stop(_Event(index=index))
+        self._done = True
+        reason, sequence, details = self._finish
+        events.append(Finished(finish(reason, sequence, details, has_calls=self._has_calls)))
+        return events
+
+    def _on_error(self, event: _Event) -> list[Event]:
+        message, type_, details = read_error({"error": event.error})
+        return self.fail(stream_failure(message, type_, details))
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> list[Event]:
+        """``Started`` for servers that leave ``message_start`` out."""
+        if self._started:
+            return []
+        self._started = True
+        return [Started()]
+
+    def _start_text(self, index: int, block: _Open) -> list[Event]:
+        events = self._more_text(index, block, block.block.text or "")
+        for each in citations(block.block.citations) if present(block.block.citations) else ():
+            events += self._cited(index, block, each.native)
+        return events
+
+    def _more_text(self, index: int, block: _Open, text: str) -> list[Event]:
+        if not text:
+            return []
+        if block.started:
+            return [PartDelta(index, text)]
+        block.started = True
+        return [PartStarted(index, Text("")), PartDelta(index, text)]
+
+    def _cited(self, index: int, block: _Open, native: Raw) -> list[Event]:
+        if not present(native):
+            return []
+        try:
+            cited = Cited(index, citation(native))
+        except ClientMistake:
+            return []  # a citation of a shape that does not exist yet: the text itself stands
+        if block.started:
+            return [cited]
+        block.started = True
+        return [PartStarted(index, Text("")), cited]
+
+    def _start_thinking(self, index: int, block: _Open) -> list[Event]:
+        text = block.block.thinking
+        return [PartStarted(index, Reasoning("")), *([PartDelta(index, text)] if text else [])]
+
+    def _start_redacted(self, index: int, block: _Open) -> list[Event]:
+        return [PartStarted(index, Reasoning("", Seal(FAMILY, FAMILY, {"redacted": block.block.data or ""})))]
+
+    def _start_call(self, index: int, block: _Open) -> list[Event]:
+        call_id = block.block.id or ""
+        if call_id in self._call_ids:
+            call_id = ""
+        self._call_ids.add(call_id)
+        self._has_calls = True
+        return [PartStarted(index, ToolCall(call_id, block.block.name or "", ""))]
+
+    def _more_input(self, index: int, block: _Open, fragment: str) -> list[Event]:
+        if not fragment:
+            return []
+        if block.kind == "tool_use":
+            block.started = True
+            return [PartDelta(index, fragment)]
+        block.pieces.append(fragment)
+        return []
+
+    def _end_call(self, index: int, block: _Open) -> list[Event]:
+        """A call without a fragment has the arguments of its start, mostly none."""
+        if block.started:
+            return [PartEnded(index)]
+        return [PartDelta(index, told_arguments(block.block.input)), PartEnded(index)]
+
+    def _unreadable(self) -> list[Event]:
+        return self.fail(Failure(kind="bad_gateway", message="The upstream's stream holds an event that cannot be read"))
+
+    def fail(self, failure: Failure) -> list[Event]:
+        """End the stream with a failure, unless it has ended."""
+        if self._done:
+            return []
+        self._done = True
+        return [Failed(failure)]
+
+
+_STARTS: dict[str, Callable[[Decoder, int, _Open], list[Event]]] = {
+    "text": Decoder._start_text,  # noqa: SLF001 -- the table of the class above
+    "thinking": Decoder._start_thinking,  # noqa: SLF001
+    "redacted_thinking": Decoder._start_redacted,  # noqa: SLF001
+    "tool_use": Decoder._start_call,  # noqa: SLF001
+}
+
+
+def _whole(block: _Open) -> Opaque:
+    """A block of a kind that only this family knows, with what its deltas added."""
+    native = block.native
+    if block.pieces or block.held:
+        fields = _FIELDS.decode(native) | {name: Raw(json_wire.encode(text)) for name, text in block.held.items()}
+        if block.pieces:
+            fields["input"] = tool_input("".join(block.pieces))
+        native = Raw(json_wire.encode(fields))
+    return Opaque(FAMILY, block.kind, native, words(native), history=True)

@@ -1,0 +1,112 @@
+"""The top level of a Messages request: plain fields with their types checked, and what no other family can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from proxy.translation import json_wire
+from proxy.translation.canonical import Demand
+from proxy.translation.dialects.anthropic.blocks import NOTHING, present, read_heads
+from proxy.translation.errors import ClientMistake
+from proxy.translation.json_wire import Envelope
+
+
+class Settings(msgspec.Struct):
+    """The plain fields of a body. ``None``: not given."""
+
+    model: str | None = None
+    stream: bool | None = None
+    max_tokens: int | None = None
+    stop_sequences: list[str] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    service_tier: str | None = None
+
+
+class _Object(msgspec.Struct):
+    """Any JSON object."""
+
+
+_SETTINGS = {field.name: msgspec.json.Decoder(field.type) for field in msgspec.structs.fields(Settings)}
+_OBJECT = msgspec.json.Decoder(_Object)
+_SHAPES: Mapping[str, msgspec.json.Decoder[Any]] = {
+    "system": msgspec.json.Decoder(str | list[_Object]),
+    "tools": msgspec.json.Decoder(list[_Object]),
+    "thinking": _OBJECT,
+    "tool_choice": _OBJECT,
+    "metadata": _OBJECT,
+    "output_config": _OBJECT,
+    "output_format": _OBJECT,
+}
+
+EXTRA = frozenset(
+    {
+        "billing_policy", "cache_control", "compaction", "container", "context_management", "diagnostics", "fallback_credit_token",
+        "fallbacks", "inference_geo", "mcp_servers", "speed", "thread", "user_profile_id",
+    }
+)  # fmt: skip
+"""Fields that only this family knows."""
+
+_DEMANDS = (
+    Demand(
+        field="thread",
+        message="thread: threads are not available for this model; send the whole conversation",
+        carried_by=("anthropic",),
+        details={"error_code": "thread_unsupported_request"},
+    ),
+    Demand(field="mcp_servers", message="mcp_servers: not available at this model's upstream", carried_by=("anthropic",)),
+    Demand(field="container", message="container: not available at this model's upstream", carried_by=("anthropic",)),
+    Demand(field="fallbacks", message="fallbacks: not available at this model's upstream", carried_by=("anthropic",)),
+    Demand(field="compaction", message="compaction: not available at this model's upstream", carried_by=("anthropic", "bedrock")),
+)
+_WARM_ONLY = Demand(
+    field="max_tokens",
+    message="max_tokens: 0 (only warm the cache) is not available at this model's upstream",
+    carried_by=("anthropic", "bedrock"),
+)
+
+
+def open_request(body: bytes) -> Envelope:
+    """The envelope; raises :class:`ClientMistake` for a field of the wrong type, with its path."""
+    fields = json_wire.open_object(body)
+    settings = check_fields(fields)
+    if not settings.model:
+        raise ClientMistake("model: Field required", param="model")
+    return Envelope(fields, settings.model, bool(settings.stream))
+
+
+def check_fields(fields: Mapping[str, Raw]) -> Settings:
+    """The plain settings, after a look at the types of all main fields and at the roles of all messages."""
+    settings = plain_settings(fields)
+    for name, shape in _SHAPES.items():
+        if present(fields.get(name, NOTHING)):
+            json_wire.decode(fields[name], shape, at=name)
+    read_heads(messages_of(fields))
+    return settings
+
+
+def plain_settings(fields: Mapping[str, Raw]) -> Settings:
+    """Raises :class:`ClientMistake` for a wrong type."""
+    given = {name: json_wire.decode(fields[name], decoder, at=name) for name, decoder in _SETTINGS.items() if name in fields}
+    settings = Settings(**given)
+    if settings.max_tokens is not None and settings.max_tokens < 0:
+        raise ClientMistake("max_tokens: must not be negative", param="max_tokens")
+    return settings
+
+
+def messages_of(fields: Mapping[str, Raw]) -> Raw:
+    """Raises :class:`ClientMistake` where there are none."""
+    if "messages" not in fields:
+        raise ClientMistake("messages: Field required", param="messages")
+    return fields["messages"]
+
+
+def demands(fields: Mapping[str, Raw], settings: Settings) -> tuple[Demand, ...]:
+    """What the client asks for that changes the answer and that few targets can do."""
+    found = tuple(demand for demand in _DEMANDS if bytes(fields.get(demand.field, NOTHING)) not in (b"", b"null", b"[]"))
+    return (*found, _WARM_ONLY) if settings.max_tokens == 0 else found

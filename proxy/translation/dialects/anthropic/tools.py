@@ -1,0 +1,156 @@
+"""Tools and the choice among them, both ways."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Raw
+
+from proxy.translation import json_wire
+from proxy.translation.canonical import HostedTool, Request, Tool, ToolChoice
+from proxy.translation.dialects.anthropic.blocks import NOTHING, present
+from proxy.translation.dialects.anthropic.parts import FAMILY, cache_mark
+from proxy.translation.errors import ClientMistake
+
+_NATIVE = ("input_examples", "eager_input_streaming", "defer_loading", "allowed_callers")
+"""Settings of a client tool that travel only inside the family."""
+NO_ARGUMENTS = Raw(b'{"type":"object","properties":{}}')
+
+
+class _WireTool(msgspec.Struct):
+    type: str | None = None
+    name: str | None = None
+    description: str | None = None
+    input_schema: Raw = NOTHING
+    strict: bool | None = None
+    cache_control: Raw = NOTHING
+    input_examples: Raw = NOTHING
+    eager_input_streaming: Raw = NOTHING
+    defer_loading: Raw = NOTHING
+    allowed_callers: Raw = NOTHING
+
+
+class _Name(msgspec.Struct):
+    type: str
+    name: Any = None
+
+
+class _WireChoice(msgspec.Struct):
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
+
+
+class _SchemaHead(msgspec.Struct):
+    type: Any = None
+
+
+_TOOLS = msgspec.json.Decoder(list[_WireTool])
+_TOOL = msgspec.json.Decoder(_WireTool)
+_RAWS: msgspec.json.Decoder[list[Raw]] = msgspec.json.Decoder(list[Raw])
+_NAME = msgspec.json.Decoder(_Name)
+_CHOICE = msgspec.json.Decoder(_WireChoice)
+_HEAD = msgspec.json.Decoder(_SchemaHead)
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+
+_MODES: dict[str, Literal["auto", "required", "none", "tool"]] = {"auto": "auto", "any": "required", "none": "none", "tool": "tool"}
+_CHOICES = {mode: word for word, mode in _MODES.items()}
+
+
+# --- decode ----------------------------------------------------------------------------------------------------------
+
+
+def decode_tools(raw: Raw) -> tuple[Tool | HostedTool, ...]:
+    """Raises :class:`ClientMistake`."""
+    try:
+        tools = json_wire.decode(raw, _TOOLS, at="tools")
+        if all(tool.type in (None, "custom") for tool in tools):
+            return tuple(_tool(tool, f"tools.{index}") for index, tool in enumerate(tools))
+    except ClientMistake:
+        pass  # read again one by one: a tool that is not ours may have fields of other types, or the mistake is found there
+    raws = json_wire.decode(raw, _RAWS, at="tools")
+    return tuple(_any_tool(each, f"tools.{index}") for index, each in enumerate(raws))
+
+
+def _any_tool(raw: Raw, at: str) -> Tool | HostedTool:
+    fields = json_wire.decode(raw, _OBJECT, at=at)
+    if present(fields.get("type", NOTHING)):
+        head = json_wire.decode(raw, _NAME, at=at)
+        if head.type != "custom":
+            return HostedTool(family=FAMILY, type=head.type, name=head.name if isinstance(head.name, str) else head.type, native=raw, at=at)
+    return _tool(json_wire.decode(raw, _TOOL, at=at), at)
+
+
+def _tool(tool: _WireTool, at: str) -> Tool:
+    if not tool.name:
+        raise ClientMistake(f"{at}.name: Field required", param=f"{at}.name")
+    return Tool(
+        name=tool.name,
+        description=tool.description,
+        schema=_schema(tool.input_schema, f"{at}.input_schema") if present(tool.input_schema) else None,
+        strict=tool.strict,
+        cache=cache_mark(tool.cache_control),
+        family=FAMILY,
+        native={name: raw for name in _NATIVE if present(raw := getattr(tool, name))},
+    )
+
+
+def _schema(raw: Raw, at: str) -> Raw:
+    if not bytes(raw).startswith(b"{"):
+        raise ClientMistake(f"{at}: Expected `object`", param=at)
+    return raw
+
+
+def decode_choice(raw: Raw) -> tuple[ToolChoice, bool | None]:
+    """The choice, and ``False`` for "at most one call"; raises :class:`ClientMistake`."""
+    choice = json_wire.decode(raw, _CHOICE, at="tool_choice")
+    if choice.type == "tool" and not choice.name:
+        raise ClientMistake("tool_choice.name: Field required", param="tool_choice.name")
+    parallel = False if choice.disable_parallel_tool_use else None
+    return ToolChoice(mode=_MODES[choice.type], name=(choice.name or "") if choice.type == "tool" else ""), parallel
+
+
+# --- encode ----------------------------------------------------------------------------------------------------------
+
+
+def encode_tool(tool: Tool | HostedTool) -> dict[str, Any] | Raw:
+    """Without its cache mark, which the caller sets; a tool of Anthropic's own goes as it came."""
+    if isinstance(tool, HostedTool):
+        return tool.native
+    encoded: dict[str, Any] = {"name": tool.name}
+    if tool.description:
+        encoded["description"] = tool.description
+    encoded["input_schema"] = _object_schema(tool.schema)
+    if tool.strict is not None:
+        encoded["strict"] = tool.strict
+    if tool.family == FAMILY:
+        encoded |= tool.native
+    return encoded
+
+
+def _object_schema(schema: Raw | None) -> Raw:
+    """The schema with ``type: object``, as the API demands of it; otherwise as written."""
+    if schema is None:
+        return NO_ARGUMENTS
+    try:
+        if _HEAD.decode(schema).type == "object":
+            return schema
+        fields = _OBJECT.decode(schema)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return NO_ARGUMENTS
+    return Raw(json_wire.encode({"type": "object", **fields, **({"type": "object"} if "type" in fields else {})}))
+
+
+def encode_choice(request: Request) -> dict[str, Any] | None:
+    """The choice with ``disable_parallel_tool_use`` where "at most one call" was asked for; ``None`` leaves the field out."""
+    choice = request.tool_choice
+    only_one = request.parallel_calls is False
+    if choice is None:
+        return {"type": "auto", "disable_parallel_tool_use": True} if only_one else None
+    encoded: dict[str, Any] = {"type": _CHOICES[choice.mode]}
+    if choice.mode == "tool":
+        encoded["name"] = choice.name
+    if only_one and choice.mode != "none":
+        encoded["disable_parallel_tool_use"] = True
+    return encoded

@@ -1,0 +1,66 @@
+"""Tokens as Responses counts them: totals that include the cached ones (wire formats, section 10)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from proxy.translation.canonical import Usage
+
+
+class _InputDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class _OutputDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+
+
+class UsageOnWire(msgspec.Struct):
+    """The ``usage`` of a response object."""
+
+    input_tokens: int | None = None
+    input_tokens_details: _InputDetails | None = None
+    output_tokens: int | None = None
+    output_tokens_details: _OutputDetails | None = None
+    total_tokens: int | None = None
+
+
+def usage_from_wire(usage: UsageOnWire, service_tier: str | None) -> Usage:
+    """Disjoint classes; negative counts and absent details are zero."""
+    details = usage.input_tokens_details or _InputDetails()
+    read, written = max(0, details.cached_tokens or 0), max(0, details.cache_write_tokens or 0)
+    return Usage(
+        fresh=max(0, (usage.input_tokens or 0) - read - written),
+        cache_read=read,
+        cache_write_5m=written,
+        output=max(0, usage.output_tokens or 0),
+        reasoning=max(0, (usage.output_tokens_details or _OutputDetails()).reasoning_tokens or 0),
+        service_tier=service_tier,
+    )
+
+
+def usage_on_wire(usage: Usage) -> UsageOnWire:
+    """Totals, with both objects of details."""
+    return UsageOnWire(
+        input_tokens=usage.total_input,
+        input_tokens_details=_InputDetails(usage.cache_read, usage.cache_write),
+        output_tokens=usage.output,
+        output_tokens_details=_OutputDetails(usage.reasoning),
+        total_tokens=usage.total_input + usage.output,
+    )
+
+
+def encode_count(tokens: int) -> bytes:
+    """The answer of ``POST /v1/responses/input_tokens``."""
+    return b'{"object":"response.input_tokens","input_tokens":%d}' % tokens
+
+
+_TIERS = {"standard": "default", "standard_only": "default"} | {
+    tier: tier for tier in ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
+}
+
+
+def service_tier(usage: Usage) -> str | None:
+    """The tier in Responses' words, if it has one for it; SDKs refuse any other."""
+    return _TIERS.get(usage.service_tier or "")

@@ -1,0 +1,184 @@
+"""Amazon's event stream: bytes in, frames out, and back (``application/vnd.amazon.eventstream``, all numbers big-endian).
+
+One frame::
+
+    total length u32 · headers length u32 · crc32 of these eight bytes u32
+    headers: (name length u8 · name · type u8 · value)*        type 7, a string: length u16 · bytes
+    payload
+    crc32 of everything before u32
+
+Bedrock wraps each event of a model into the payload ``{"bytes": base64}`` of a ``chunk``; an exception has its name in a header
+and ``{"message"}`` as payload. Frames do not align with reads. A damaged stream cannot be read on: it ends in one exception.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import msgspec
+
+from proxy.translation.framing.sse import Frame
+
+MEDIA_TYPE = "application/vnd.amazon.eventstream"
+CHUNK = "chunk"
+"""The event name of frames that carry an event of the model; any other name is an exception or an error."""
+BROKEN = Frame(b'{"message":"The event stream is damaged"}', "modelStreamErrorException")
+
+_PRELUDE = struct.Struct(">III")
+_CRC = struct.Struct(">I")
+_U16 = struct.Struct(">H")
+_MIN_FRAME = _PRELUDE.size + _CRC.size
+_MAX_FRAME = 32 * 1024 * 1024
+_FIXED_SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
+"""Sizes of header values by type: booleans, integers, a timestamp, a UUID; 6 and 7 (bytes and strings) have a length."""
+_STRING = 7
+_SIZED = (6, _STRING)
+
+
+class _Chunk(msgspec.Struct):
+    event: bytes = msgspec.field(name="bytes")
+    """Base64 on the wire."""
+
+
+class _Message(msgspec.Struct):
+    message: str
+
+
+_CHUNK = msgspec.json.Decoder(_Chunk)
+
+
+class _DamagedError(Exception):
+    """A frame that does not hold together."""
+
+
+class Reader:
+    """Feed it the reads as they come; it returns the frames that each of them completed."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._broken = False
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """The model's events (named ``chunk``, data = the event's JSON) and exceptions (data = ``{"message"}``)."""
+        if self._broken:
+            return []
+        self._buffer += chunk
+        frames: list[Frame] = []
+        try:
+            while (size := self._complete()) > 0:
+                message = bytes(self._buffer[:size])
+                del self._buffer[:size]
+                frame = _frame(message)
+                if frame is not None:
+                    frames.append(frame)
+        except _DamagedError:
+            self._broken = True
+            frames.append(BROKEN)
+        return frames
+
+    def close(self) -> list[Frame]:
+        """At the end of the bytes: half a frame is a damaged stream."""
+        if self._broken or not self._buffer:
+            return []
+        self._broken = True
+        return [BROKEN]
+
+    def _complete(self) -> int:
+        """The size of the first frame if all of it is there, else 0."""
+        if len(self._buffer) < _PRELUDE.size:
+            return 0
+        total, headers, crc = _PRELUDE.unpack_from(self._buffer)
+        if zlib.crc32(self._buffer[:8]) != crc or not _MIN_FRAME + headers <= total <= _MAX_FRAME:
+            raise _DamagedError
+        return total if len(self._buffer) >= total else 0
+
+
+def _frame(message: bytes) -> Frame | None:
+    """The frame in a whole message; ``None`` for events that say nothing to us."""
+    if zlib.crc32(message[:-4]) != _CRC.unpack_from(message, len(message) - 4)[0]:
+        raise _DamagedError
+    headers_end = _PRELUDE.size + _PRELUDE.unpack_from(message)[1]
+    headers = _headers(message[_PRELUDE.size : headers_end])
+    payload = message[headers_end:-4]
+    kind = headers.get(":message-type", "")
+    if kind == "exception":
+        return Frame(payload, headers.get(":exception-type", BROKEN.event))
+    if kind == "error":
+        return Frame(_told(headers.get(":error-message", "")), headers.get(":error-code", BROKEN.event))
+    if headers.get(":event-type") != CHUNK:
+        return None
+    try:
+        return Frame(_CHUNK.decode(payload).event, CHUNK)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise _DamagedError from None
+
+
+def _headers(data: bytes) -> dict[str, str]:
+    """The string headers by name; values of other types are skipped."""
+    headers: dict[str, str] = {}
+    position = 0
+    try:
+        while position < len(data):
+            start = position + 1
+            position = start + data[position]
+            name, kind = data[start:position].decode(), data[position]
+            position += 1
+            if kind in _SIZED:
+                size = _U16.unpack_from(data, position)[0]
+                position += 2
+            else:
+                size = _FIXED_SIZES[kind]
+            value = data[position : position + size]
+            position += size
+            if kind == _STRING:
+                headers[name] = value.decode()
+    except (IndexError, KeyError, struct.error, UnicodeDecodeError):
+        raise _DamagedError from None
+    if position != len(data):
+        raise _DamagedError
+    return headers
+
+
+def _told(message: str) -> bytes:
+    return msgspec.json.encode(_Message(message))
+
+
+def _header(name: str, value: str) -> bytes:
+    encoded_name, encoded = name.encode(), value.encode()
+    return b"%c%b%c%b%b" % (len(encoded_name), encoded_name, _STRING, _U16.pack(len(encoded)), encoded)
+
+
+_JSON_TYPE = _header(":content-type", "application/json")
+_CHUNK_HEADERS = _header(":event-type", CHUNK) + _JSON_TYPE + _header(":message-type", "event")
+
+
+def write(frame: Frame) -> bytes:
+    """The bytes of one frame; one that is not named ``chunk`` becomes an exception of its name."""
+    if frame.event == CHUNK:
+        return _message(_CHUNK_HEADERS, msgspec.json.encode(_Chunk(frame.data)))
+    headers = _header(":exception-type", frame.event) + _JSON_TYPE + _header(":message-type", "exception")
+    return _message(headers, frame.data)
+
+
+def _message(headers: bytes, payload: bytes) -> bytes:
+    lengths = struct.pack(">II", _MIN_FRAME + len(headers) + len(payload), len(headers))
+    message = b"%b%b%b%b" % (lengths, _CRC.pack(zlib.crc32(lengths)), headers, payload)
+    return message + _CRC.pack(zlib.crc32(message))
+
+
+class EventStream:
+    """Amazon's event stream as a dialect's framing."""
+
+    media_type = MEDIA_TYPE
+
+    def reader(self) -> Reader:
+        """A machine for one stream."""
+        return Reader()
+
+    def write(self, frame: Frame) -> bytes:
+        """See :func:`write`."""
+        return write(frame)
+
+
+EVENT_STREAM = EventStream()

@@ -1,0 +1,285 @@
+"""Edits in a client's own fields: the system prompt, the last user turn, the temperature and the limit of output tokens.
+
+Only what must change is written anew; every other field, message and block keeps its bytes. A table says where each dialect
+keeps what, so that the same policy gives the same prompt whatever the client speaks, and to whichever upstream it goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from proxy.translation import json_wire
+from proxy.translation.json_wire import Envelope
+from proxy.translation.policies.model_policies import Policies
+from proxy.translation.quirks import Quirks
+
+SEPARATOR = "\n\n"
+MIN_BUDGET = 1024
+"""Smallest budget that Anthropic takes for manual thinking; it must stay below ``max_tokens``."""
+
+_LIST = msgspec.json.Decoder(list[Raw])
+_FIELDS = msgspec.json.Decoder(dict[str, Raw])
+_TEXT = msgspec.json.Decoder(str)
+_NUMBER = msgspec.json.Decoder(int | None)
+
+Fields = dict[str, Raw]
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a dialect's request keeps things. ``prompt``: the top-level field of the system prompt, if there is one."""
+
+    turns: str
+    prompt: str = ""
+    prompt_blocks: bool = False
+    """The prompt may be a list of blocks."""
+    text_type: str = "text"
+    joins_strings: bool = False
+    """Plain text of a turn stays plain: many servers of the dialect take no parts."""
+    limits: tuple[str, ...]
+    hottest: float = 2.0
+    """Highest temperature."""
+
+
+MESSAGES = Shape(turns="messages", prompt="system", prompt_blocks=True, limits=("max_tokens",), hottest=1.0)
+SHAPES: Mapping[str, Shape] = {
+    "anthropic": MESSAGES,
+    "bedrock": MESSAGES,
+    "openai_chat": Shape(turns="messages", joins_strings=True, limits=("max_completion_tokens", "max_tokens")),
+    "openai_responses": Shape(turns="input", prompt="instructions", text_type="input_text", limits=("max_output_tokens",)),
+}
+
+
+class _Head(msgspec.Struct):
+    """What says whose turn an item is."""
+
+    role: Any = None
+    type: Any = None
+
+    @property
+    def is_system(self) -> bool:
+        return self.role in ("system", "developer")
+
+    @property
+    def is_user(self) -> bool:
+        return bool(self.role == "user")
+
+    @property
+    def is_result(self) -> bool:
+        """A tool's result that stands among the turns instead of inside one."""
+        return self.role in ("tool", "function") or (isinstance(self.type, str) and self.type.endswith("_output"))
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+
+
+class Additions(msgspec.Struct, frozen=True):
+    """Texts added to the end of the system prompt and of the last user turn; empty ones are left out."""
+
+    system: tuple[str, ...] = ()
+    turn: tuple[str, ...] = ()
+
+
+def edited(envelope: Envelope, dialect: str, policies: Policies, additions: Additions, *, quirks: Quirks, relayed: bool) -> Envelope:
+    """The envelope with a model's policies applied, then with ``additions``.
+
+    ``relayed``: the fields go to an upstream of the same dialect as they are, so they must keep its rules; what is translated
+    is fitted later. Raises :class:`~proxy.translation.errors.ClientMistake` for fields that cannot be read.
+    """
+    fields, shape = dict(envelope.fields), SHAPES[dialect]
+    if policies.replacements:
+        _replace(fields, shape, policies.replacements)
+    for text in (policies.append, *additions.system):
+        if text:
+            _append_to_system(fields, shape, text)
+    for text in additions.turn:
+        if text:
+            _append_to_turn(fields, shape, text)
+    _limit(fields, shape, policies, quirks)
+    if policies.temperature is not None:
+        _set_temperature(fields, shape, policies.temperature, quirks=quirks, relayed=relayed)
+    if relayed and shape is MESSAGES and fields.get("max_tokens") is not envelope.fields.get("max_tokens"):
+        _fit_thinking(fields)
+    return msgspec.structs.replace(envelope, fields=fields)
+
+
+# --- the system prompt -----------------------------------------------------------------------------------------------
+
+
+def _replace(fields: Fields, shape: Shape, replacements: tuple[tuple[str, str], ...]) -> None:
+    if shape.prompt and _given(fields, shape.prompt):
+        fields[shape.prompt] = _replaced(fields[shape.prompt], replacements)
+    turns = _turns(fields, shape)
+    if turns is None:
+        return
+    changed = False
+    for place, turn in enumerate(turns):
+        if _head(turn).is_system:
+            opened = _opened(turn)
+            content = opened.get("content", Raw(b"null"))
+            new = _replaced(content, replacements)
+            if new is not content:
+                turns[place] = Raw(json_wire.encode(opened | {"content": new}))
+                changed = True
+    if changed:
+        fields[shape.turns] = Raw(json_wire.encode(turns))
+
+
+def _replaced(content: Raw, replacements: tuple[tuple[str, str], ...]) -> Raw:
+    """Content with the texts replaced; the same object where none of them stands in it."""
+    kind = _kind(content)
+    if kind == b'"':
+        text = json_wire.decode(content, _TEXT)
+        new = _substituted(text, replacements)
+        return content if new == text else Raw(json_wire.encode(new))
+    if kind != b"[":
+        return content
+    blocks = json_wire.decode(content, _LIST)
+    changed = False
+    for place, block in enumerate(blocks):
+        opened = _opened(block) if _kind(block) == b"{" else {}
+        if "text" in opened:
+            new_text = _replaced(opened["text"], replacements)
+            if new_text is not opened["text"]:
+                blocks[place] = Raw(json_wire.encode(opened | {"text": new_text}))
+                changed = True
+    return Raw(json_wire.encode(blocks)) if changed else content
+
+
+def _substituted(text: str, replacements: tuple[tuple[str, str], ...]) -> str:
+    for old, new in replacements:
+        text = text.replace(old, new)
+    return text
+
+
+def _append_to_system(fields: Fields, shape: Shape, text: str) -> None:
+    """Behind the prompt's field where the dialect has one, else behind the last system message before the first turn."""
+    if shape.prompt_blocks or (shape.prompt and _given(fields, shape.prompt)):
+        known = fields.get(shape.prompt, Raw(b"null"))
+        fields[shape.prompt] = _extended(known, text, "text", joins=True)
+        return
+    turns = _turns(fields, shape)
+    leading = 0
+    while turns is not None and leading < len(turns) and _head(turns[leading]).is_system:
+        leading += 1
+    if turns is not None and leading:
+        turns[leading - 1] = _with_text(turns[leading - 1], text, shape, joins=True)
+        fields[shape.turns] = Raw(json_wire.encode(turns))
+    elif shape.prompt:
+        fields[shape.prompt] = Raw(json_wire.encode(text))
+    elif turns is not None:
+        fields[shape.turns] = Raw(json_wire.encode([{"role": "system", "content": text}, *turns]))
+
+
+# --- the last user turn ----------------------------------------------------------------------------------------------
+
+
+def _append_to_turn(fields: Fields, shape: Shape, text: str) -> None:
+    """At the end of the last user turn. Behind results that are items of their own it becomes a user message."""
+    turns = _turns(fields, shape)
+    if turns is None:  # Responses: the whole input is one text
+        said = {"type": "message", "role": "user", "content": fields.get(shape.turns, Raw(b'""'))}
+        turns = [Raw(json_wire.encode(said))]
+    place = next((index for index in range(len(turns) - 1, -1, -1) if (head := _head(turns[index])).is_user or head.is_result), None)
+    if place is not None and _head(turns[place]).is_user:
+        turns[place] = _with_text(turns[place], text, shape, joins=shape.joins_strings)
+    else:
+        message: dict[str, Any] = {"role": "user", "content": text if shape.joins_strings else [{"type": shape.text_type, "text": text}]}
+        if shape.turns == "input":
+            message = {"type": "message", **message}
+        turns.insert(len(turns) if place is None else place + 1, Raw(json_wire.encode(message)))
+    fields[shape.turns] = Raw(json_wire.encode(turns))
+
+
+def _with_text(turn: Raw, text: str, shape: Shape, *, joins: bool) -> Raw:
+    opened = _opened(turn)
+    content = _extended(opened.get("content", Raw(b"null")), text, shape.text_type, joins=joins)
+    return Raw(json_wire.encode(opened | {"content": content}))
+
+
+def _extended(content: Raw, text: str, text_type: str, *, joins: bool) -> Raw:
+    """Content with one more text at its end; ``joins``: plain text stays plain text."""
+    kind = _kind(content)
+    if kind == b"[":
+        return Raw(json_wire.encode([*json_wire.decode(content, _LIST), {"type": text_type, "text": text}]))
+    known = json_wire.decode(content, _TEXT) if kind == b'"' else ""
+    if joins:
+        return Raw(json_wire.encode(known + SEPARATOR + text if known else text))
+    return Raw(json_wire.encode([{"type": text_type, "text": each} for each in (known, text) if each]))
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+def _limit(fields: Fields, shape: Shape, policies: Policies, quirks: Quirks) -> None:
+    if policies.max_tokens_cap is None and policies.max_tokens_default is None:
+        return
+    given = {name: number for name in shape.limits if (number := _number(fields, name)) is not None}
+    for name, number in given.items():
+        wanted = policies.limit(number)
+        if wanted != number:
+            fields[name] = Raw(json_wire.encode(wanted))
+    if not given:
+        name = quirks.max_tokens_field if len(shape.limits) > 1 else shape.limits[0]
+        fields[name] = Raw(json_wire.encode(policies.limit(None)))
+
+
+def _set_temperature(fields: Fields, shape: Shape, temperature: float, *, quirks: Quirks, relayed: bool) -> None:
+    """The model's own temperature. Left out where an upstream of the same dialect would refuse it."""
+    if relayed and quirks.no_sampling:
+        return
+    if relayed and shape is MESSAGES:
+        if _thinking(fields).get("type") in ("enabled", "adaptive"):
+            return  # thinking goes with the temperature 1 only
+        fields.pop("top_p", None)  # newer models take one of the two
+    fields["temperature"] = Raw(json_wire.encode(min(temperature, shape.hottest) if relayed else temperature))
+
+
+def _fit_thinking(fields: Fields) -> None:
+    """A thinking budget stays below ``max_tokens``, which the cap may have lowered; where none fits there is no thinking."""
+    thinking, limit = _thinking(fields), _number(fields, "max_tokens")
+    budget = thinking.get("budget_tokens")
+    if not isinstance(budget, int) or limit is None or budget < limit:
+        return
+    if limit <= MIN_BUDGET:
+        del fields["thinking"]
+    else:
+        fields["thinking"] = Raw(json_wire.encode(thinking | {"budget_tokens": limit - 1}))
+
+
+def _thinking(fields: Fields) -> dict[str, Any]:
+    value = msgspec.json.decode(fields["thinking"]) if _given(fields, "thinking") else {}
+    return value if isinstance(value, dict) else {}
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def _number(fields: Fields, name: str) -> int | None:
+    return json_wire.decode(fields[name], _NUMBER, at=name) if name in fields else None
+
+
+def _given(fields: Fields, name: str) -> bool:
+    return bytes(fields.get(name, b"")).strip() not in (b"", b"null")
+
+
+def _kind(raw: Raw) -> bytes:
+    """The first byte of a JSON value."""
+    return bytes(raw).lstrip()[:1]
+
+
+def _turns(fields: Fields, shape: Shape) -> list[Raw] | None:
+    """The turns one by one; ``None`` where the field is a plain text or missing."""
+    raw = fields.get(shape.turns, Raw(b"null"))
+    return json_wire.decode(raw, _LIST, at=shape.turns) if _kind(raw) == b"[" else None
+
+
+def _head(turn: Raw) -> _Head:
+    return json_wire.decode(turn, _HEAD) if _kind(turn) == b"{" else _Head()
+
+
+def _opened(raw: Raw) -> dict[str, Raw]:
+    return json_wire.decode(raw, _FIELDS)

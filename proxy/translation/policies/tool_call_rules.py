@@ -1,0 +1,158 @@
+"""When an answer counts, for models whose every turn must call a tool or say that the work is done. Pure.
+
+A turn is good if it holds a tool call with an id and a name, or the termination flag in its text or its reasoning. The flag is
+for us alone and is taken out of the answer.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+
+from proxy.translation.canonical import Part, Reasoning, Response, Text, ToolCall
+
+FLAG = '{"tool_loop": "completed"}'
+"""The termination flag that models are asked for unless another one is set."""
+
+GUIDANCE = """\
+Work through the tools. As long as anything is left to do, every answer must contain at least one tool call.
+When the whole task is done and no further tool call is needed, answer with exactly this and nothing else:
+{flag}"""
+
+CORRECTION = """\
+[The previous answer was not accepted: {reason}. Answer again: call a tool to go on with the task, or, only if it is done, \
+answer with exactly {flag}]"""
+
+TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
+FALSE_WORDS = frozenset({"false", "0", "no", "off"})
+
+_SUMMARY = b'"compaction_trigger"'
+"""The item of a Responses request that asks for a compaction."""
+
+MOST_RETRIES = 50
+LONGEST_DELAY_MS = 10_000
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One layer of settings; ``None`` leaves the matter to the layer below."""
+
+    enabled: bool | None = None
+    termination_flag: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] | None = None
+    max_retries: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETRIES)] | None = None
+    guidance: Annotated[str, msgspec.Meta(max_length=20_000)] | None = None
+    """Replaces our own; ``{flag}`` in it stands for the termination flag."""
+    stream_chunk_delay_ms: Annotated[int, msgspec.Meta(ge=0, le=LONGEST_DELAY_MS)] | None = None
+    empty_response_policy: Literal["strict", "lenient"] | None = None
+
+    def over(self, below: Rules) -> Rules:
+        """This layer on top of another."""
+        own = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+        return msgspec.structs.replace(below, **own)
+
+
+DEFAULTS = Rules(
+    enabled=False, termination_flag=FLAG, max_retries=10, guidance=GUIDANCE, stream_chunk_delay_ms=0, empty_response_policy="strict"
+)
+
+
+class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
+    """The rules of one request, complete. ``max_retries`` come after the first attempt."""
+
+    flag: str
+    max_retries: int
+    guidance: str
+    delay_seconds: float
+    is_strict: bool
+
+    @classmethod
+    def of(cls, rules: Rules) -> Enforcement:
+        """What a stack of rules says, over our own defaults."""
+        full = rules.over(DEFAULTS)
+        assert full.termination_flag is not None
+        return cls(
+            flag=full.termination_flag,
+            max_retries=full.max_retries or 0,
+            guidance=(full.guidance or GUIDANCE).replace("{flag}", full.termination_flag),
+            delay_seconds=(full.stream_chunk_delay_ms or 0) / 1000,
+            is_strict=full.empty_response_policy == "strict",
+        )
+
+    def correction(self, reason: str) -> str:
+        """The note that goes with the next try; it is the only one, however many tries came before."""
+        return CORRECTION.replace("{reason}", reason).replace("{flag}", self.flag)
+
+    def fault(self, response: Response) -> str:
+        """Why an answer is not accepted; empty for a good one."""
+        calls = [part for part in response.parts if isinstance(part, ToolCall)]
+        if any(call.id and call.name for call in calls):
+            return ""
+        if calls:
+            return "its tool call had no id or no name"
+        words = [part.text for part in response.parts if isinstance(part, Text | Reasoning)]
+        if any(_pattern(self.flag).search(text) for text in words):
+            return ""
+        if not any(part.text.strip() for part in response.parts if isinstance(part, Text)):
+            return "it was empty" if self.is_strict else ""
+        return "it had neither a tool call nor the termination flag"
+
+    def without_flag(self, response: Response) -> Response:
+        """The answer without the flag. Sealed reasoning stays as its provider wrote it."""
+        parts: list[Part] = []
+        for part in response.parts:
+            if isinstance(part, Text) or (isinstance(part, Reasoning) and part.seal is None):
+                text = _pattern(self.flag).sub("", part.text)
+                if text == part.text:
+                    parts.append(part)
+                elif text.strip():
+                    parts.append(_with_text(part, text.rstrip()))
+            else:
+                parts.append(part)
+        return response if tuple(parts) == response.parts else msgspec.structs.replace(response, parts=tuple(parts))
+
+
+def _with_text(part: Text | Reasoning, text: str) -> Part:
+    """``part`` with other words; log probabilities belonged to the old ones."""
+    return Text(text, part.cache, part.citations, refusal=part.refusal) if isinstance(part, Text) else Reasoning(text)
+
+
+@functools.lru_cache(maxsize=64)
+def _pattern(flag: str) -> re.Pattern[str]:
+    """Finds the flag, also in a code fence of its own; white space inside a JSON flag does not matter."""
+    if flag.lstrip()[:1] in ("{", "["):
+        tokens = re.findall(r'"(?:[^"\\]|\\.)*"|[^\s{}\[\]:,"]+|\S', flag)
+        body = r"\s*".join(re.escape(token) for token in tokens)
+    else:
+        body = re.escape(flag)
+    return re.compile(rf"```[a-z]*\s*{body}\s*```|{body}")
+
+
+def switched(word: str | None) -> bool | None:
+    """What a header or a query says: on, off, or nothing. Raises ``ValueError`` for another word."""
+    if word is None or not word.strip():
+        return None
+    lower = word.strip().lower()
+    if lower in TRUE_WORDS | FALSE_WORDS:
+        return lower in TRUE_WORDS
+    raise ValueError("true or false is expected")
+
+
+def chosen(*, header: bool | None, query: bool | None, model: Rules | None, settings: Rules, has_tools: bool) -> Enforcement | None:
+    """The enforcement of a request, or ``None``: header over query over the model's rules over the settings.
+
+    What a model or the settings ask for concerns requests that have tools; a header or a query that asks for it always counts.
+    """
+    rules = settings if model is None else model.over(settings)
+    asked = query if header is None else header
+    wanted = asked if asked is not None else bool(rules.enabled) and has_tools
+    return Enforcement.of(rules) if wanted else None
+
+
+def has_tools(fields: Mapping[str, msgspec.Raw]) -> bool:
+    """Whether a request's fields offer any tool to work with; a request for a summary of the conversation only lists them."""
+    if _SUMMARY in bytes(fields.get("input", b"")):
+        return False
+    return any(bytes(fields.get(name, b"")).strip() not in (b"", b"null", b"[]") for name in ("tools", "functions"))

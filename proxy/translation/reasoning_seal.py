@@ -1,0 +1,85 @@
+"""The reasoning carrier: a provider's opaque state, packed into a field that the client hands back.
+
+``"pxr1." + base64url(JSON)`` with ``{"v", "o": origin, "u": upstream, "d": fields, "m": HMAC}``. The HMAC covers everything
+else, with a secret that all processes share, so that clients cannot forge state; what fails the check is dropped.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+
+import msgspec
+
+from proxy.translation.canonical import Event, PartEnded, PartStarted, Reasoning, Response, Seal
+
+PREFIX = "pxr1."
+BOUND_ORIGIN = "openai_responses"
+"""The family whose state is encrypted for the account behind one upstream."""
+
+
+class _Packed(msgspec.Struct):
+    v: int
+    o: str
+    u: str
+    d: dict[str, str]
+    m: str = ""
+
+
+_decoder = msgspec.json.Decoder(_Packed)
+
+
+def is_carrier(text: str) -> bool:
+    """Whether ``text`` was made by :func:`pack`, judged by its prefix alone."""
+    return text.startswith(PREFIX)
+
+
+def pack(seal: Seal, key: bytes) -> str:
+    """The carrier of ``seal``; the same seal and key always give the same text (prompt caches depend on it)."""
+    packed = _Packed(v=1, o=seal.origin, u=seal.upstream or "", d=dict(sorted(seal.fields.items())))
+    packed.m = _sign(packed, key)
+    return PREFIX + base64.urlsafe_b64encode(msgspec.json.encode(packed)).rstrip(b"=").decode()
+
+
+def unpack(text: str, key: bytes) -> Seal | None:
+    """The seal in a carrier, or ``None`` for what is no carrier, damaged or not signed with ``key``."""
+    if not text.startswith(PREFIX):
+        return None
+    encoded = text[len(PREFIX) :].encode(errors="replace")
+    try:
+        packed = _decoder.decode(base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4)))
+    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    mac, packed.m = packed.m, ""
+    if packed.v != 1 or not hmac.compare_digest(mac.encode(), _sign(packed, key).encode()):
+        return None
+    return Seal(origin=packed.o, upstream=packed.u, fields=packed.d)
+
+
+def _sign(packed: _Packed, key: bytes) -> str:
+    digest = hmac.new(key, msgspec.json.encode(packed), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest[:18]).decode()
+
+
+def bound(event: Event, upstream: str) -> Event:
+    """``event`` with its seal bound to the upstream that made it: only there is it any good (Responses)."""
+    if isinstance(event, PartEnded) and event.seal is not None:
+        return PartEnded(event.index, _bound(event.seal, upstream))
+    if isinstance(event, PartStarted) and isinstance(event.part, Reasoning) and event.part.seal is not None:
+        return PartStarted(event.index, Reasoning(event.part.text, _bound(event.part.seal, upstream)))
+    return event
+
+
+def bound_response(response: Response, upstream: str) -> Response:
+    """A whole answer, its seals bound."""
+    parts = tuple(
+        Reasoning(part.text, _bound(part.seal, upstream)) if isinstance(part, Reasoning) and part.seal is not None else part
+        for part in response.parts
+    )
+    return msgspec.structs.replace(response, parts=parts)
+
+
+def _bound(seal: Seal, upstream: str) -> Seal:
+    return Seal(seal.origin, upstream, seal.fields) if seal.origin == BOUND_ORIGIN else seal

@@ -1,0 +1,248 @@
+"""What the echo upstream answers: a Question (the request, whatever its dialect) becomes an Answer. Pure.
+
+The answer is, in this order of preference: calls of the tools that the request forces or the prompt asks for; a JSON
+value for the requested schema; the results of tools that were called; the prompt's own text.
+"""
+
+import itertools
+import json
+import math
+import re
+from typing import Any
+
+import msgspec
+
+from upstreams.echo import samples
+from upstreams.echo.orders import Orders, Refused
+
+_WORDS = re.compile(r"\s*\S+\s*")
+_TOOL_WANTED = re.compile(r"\b(?:call|use|run|invoke|try)\b[^.?!\n]{0,40}?\b(?:tool|function)(s?)\b", re.IGNORECASE)
+_STOPS_NOT_FOR_CALLS = ("length", "refusal", "context")
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """A tool on offer. `free_form` ones take text instead of a JSON object."""
+
+    name: str
+    schema: dict[str, Any] = {}
+    free_form: bool = False
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a request that the answer depends on, the same for every dialect."""
+
+    model: str
+    text: str
+    """The prompt: the last text part of the last user turn."""
+    media: tuple[str, ...] = ()
+    """What else that turn carries, one short description each (`image/png, 68 bytes`)."""
+    results: tuple[str, ...] = ()
+    """The texts of the tool results that came after the last assistant turn."""
+    tools: tuple[Tool, ...] = ()
+    choice: str = "auto"
+    """auto, any, none, or `tool`: then `forced` is its name."""
+    forced: str = ""
+    parallel: bool = True
+    thinking: bool = False
+    thinking_shown: bool = True
+    schema: dict[str, Any] | None = None
+    """The JSON schema that the text must satisfy; `{}` is any object, None is free text."""
+    max_tokens: int | None = None
+    stops: tuple[str, ...] = ()
+    stream: bool = False
+    stream_usage: bool = True
+    input_tokens: int = 0
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One tool call; `arguments` is JSON text, or free text for a free-form tool."""
+
+    name: str
+    arguments: str
+    free_form: bool = False
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Token counts in disjoint classes; `thinking` is a part of `output`."""
+
+    fresh: int
+    output: int
+    cache_read: int = 0
+    cache_write: int = 0
+    thinking: int = 0
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the writers put on the wire. `stop` is one of orders.STOPS, `tool` or `sequence`."""
+
+    thinking: str | None = None
+    thinking_shown: bool = True
+    text: tuple[str, ...] = ()
+    """The text, cut into the pieces of its stream."""
+    calls: tuple[Call, ...] = ()
+    stop: str = "end"
+    stop_sequence: str | None = None
+    usage: Usage | None = None
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """What makes an answer different from the next: `token`, 24 characters for its ids, and `created`, epoch seconds."""
+
+    token: str
+    created: int
+
+
+def plan(question: Question, orders: Orders) -> Answer:
+    """Decide the answer to `question`, whose text is already free of the directives in `orders`.
+
+    Raises Refused when the orders ask for an error.
+    """
+    if orders.status is not None:
+        message = orders.message or f"echo: error {orders.status} on demand"
+        raise Refused(orders.status, message, retry_after=orders.retry_after)
+    calls = _calls(question)
+    text = orders.say if orders.say is not None else "" if calls else _text(question)
+    text, stop, sequence = _ending(text, question, has_calls=bool(calls))
+    if orders.stop is not None and not (calls and orders.stop not in _STOPS_NOT_FOR_CALLS):
+        stop, sequence = orders.stop, None
+    thinking = orders.thinking if orders.thinking is not None else _thinking(question)
+    pieces = _pieces(text, orders.chunks if question.schema is None else None)
+    return Answer(
+        thinking=thinking,
+        thinking_shown=question.thinking_shown,
+        text=pieces,
+        calls=calls,
+        stop=stop,
+        stop_sequence=sequence,
+        usage=_usage(question, orders, thinking=thinking or "", said="".join(pieces) + "".join(call.arguments for call in calls)),
+    )
+
+
+def tokens(text: str) -> int:
+    """A plausible count: a token for every four characters."""
+    return math.ceil(len(text) / 4)
+
+
+def cut(text: str, *, size: int) -> list[str]:
+    """Pieces of `size` characters, for texts that have no words (JSON)."""
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+def words(text: str) -> list[str]:
+    """Pieces of one word each, which together are the whole text."""
+    return [word for word in _WORDS.findall(text) if word] or ([text] if text else [])
+
+
+# The calls
+
+
+def _calls(question: Question) -> tuple[Call, ...]:
+    if not question.tools or question.choice == "none":
+        return ()
+    must = question.choice in ("any", "tool")
+    if question.results and not must:
+        return ()
+    wanted = _forced(question) if question.choice == "tool" else _asked_for(question)
+    if not wanted and must:
+        wanted = [(question.tools[0], list(samples.objects_in(question.text))[:1])]
+    calls = [_call(tool, given, prompt=question.text) for tool, objects in wanted for given in objects or (None,)]
+    return tuple(calls if question.parallel else calls[:1])
+
+
+def _forced(question: Question) -> list[tuple[Tool, list[dict[str, Any]]]]:
+    for tool in question.tools:
+        if tool.name == question.forced:
+            return [(tool, list(samples.objects_in(question.text))[:1])]
+    raise Refused(400, f"Tool '{question.forced}' not found in provided tools")
+
+
+def _asked_for(question: Question) -> list[tuple[Tool, list[dict[str, Any]]]]:
+    """The tools that the prompt names, in its order, each with the JSON objects that follow its name."""
+    prompt = question.text
+    named = sorted((*found.span(), index) for index, tool in enumerate(question.tools) for found in _mentions(tool.name, prompt))
+    wanted: dict[int, list[dict[str, Any]]] = {}
+    for place, (_, end, index) in enumerate(named):
+        until = named[place + 1][0] if place + 1 < len(named) else len(prompt)
+        wanted.setdefault(index, []).extend(samples.objects_in(prompt[end:until]))
+    if not wanted and (phrase := _TOOL_WANTED.search(prompt)):
+        objects = list(samples.objects_in(prompt))
+        wanted = {index: objects[index : index + 1] for index in range(min(2 if phrase[1] else 1, len(question.tools)))}
+    return [(question.tools[index], objects) for index, objects in wanted.items()]
+
+
+def _mentions(name: str, prompt: str) -> list[re.Match[str]]:
+    """Where `name` stands as a word of its own; `get_weather` may also be written "get weather"."""
+    parts = [re.escape(part) for part in re.split(r"[_\-. ]+", name) if part]
+    exact = rf"(?<![\w-]){re.escape(name)}(?![\w-])"
+    loose = rf"|(?<![\w-])(?i:{'[ _-]'.join(parts)})(?![\w-])" if len(parts) > 1 else ""
+    return list(re.finditer(exact + loose, prompt))
+
+
+def _call(tool: Tool, given: dict[str, Any] | None, *, prompt: str) -> Call:
+    if tool.free_form:
+        return Call(tool.name, prompt, free_form=True)
+    arguments = given if given is not None else samples.sample({"type": "object"} | tool.schema)
+    return Call(tool.name, json.dumps(arguments, ensure_ascii=False))
+
+
+# The text
+
+
+def _text(question: Question) -> str:
+    if question.schema is not None:
+        return json.dumps(_structured(question.schema, question.text), ensure_ascii=False)
+    if question.results:
+        return "\n".join(question.results)
+    return "\n".join([*([question.text] if question.text else []), *(f"[{medium}]" for medium in question.media)])
+
+
+def _structured(schema: dict[str, Any], prompt: str) -> Any:
+    """An object from the prompt that has what the schema requires, else one made from the schema."""
+    required = schema.get("required") or []
+    for written in samples.objects_in(prompt):
+        if all(name in written for name in required):
+            return written
+    return samples.sample(schema, text=prompt) if schema else {"text": prompt}
+
+
+def _ending(text: str, question: Question, *, has_calls: bool) -> tuple[str, str, str | None]:
+    """Apply stop sequences and the token limit: the text that is left, the reason, the sequence."""
+    found = [(text.index(sequence), sequence) for sequence in question.stops if sequence and sequence in text]
+    if found and not has_calls:
+        at, sequence = min(found)
+        return text[:at], "sequence", sequence
+    if question.max_tokens is not None and tokens(text) > question.max_tokens:
+        return text[: 4 * question.max_tokens], "length", None
+    return text, "tool" if has_calls else "end", None
+
+
+def _thinking(question: Question) -> str | None:
+    if not question.thinking:
+        return None
+    count = len(question.text.split())
+    return f"The prompt has {count} word{'' if count == 1 else 's'}. I will repeat what I was told."
+
+
+def _pieces(text: str, count: int | None) -> tuple[str, ...]:
+    """The words of the text, or exactly `count` pieces: repeated when there are too few, joined when too many."""
+    pieces = words(text)
+    if count is None or not pieces:
+        return tuple(pieces)
+    if len(pieces) <= count:
+        spaced = [*pieces[:-1], pieces[-1] if pieces[-1][-1:].isspace() else pieces[-1] + " "]
+        repeated = list(itertools.islice(itertools.cycle(spaced), count))
+        return (*repeated[:-1], repeated[-1].rstrip() or repeated[-1]) if repeated else ()
+    return (*pieces[: count - 1], "".join(pieces[count - 1 :])) if count else ()
+
+
+def _usage(question: Question, orders: Orders, *, thinking: str, said: str) -> Usage | None:
+    if orders.usage == "none":
+        return None
+    output = tokens(thinking) + tokens(said) if orders.output_tokens is None else orders.output_tokens
+    return Usage(
+        fresh=question.input_tokens if orders.input_tokens is None else orders.input_tokens,
+        output=output,
+        cache_read=orders.cache_read or 0,
+        cache_write=orders.cache_write or 0,
+        thinking=min(tokens(thinking), output),
+    )

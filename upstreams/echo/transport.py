@@ -1,0 +1,168 @@
+"""The transport behind URLs of the scheme `echo`: requests in, answers out, without a socket.
+
+Only this module of the package waits, reads the clock and makes random ids. While the answer has not begun it honours the
+`read` timeout that httpx puts into a request's extensions; pauses between the pieces of a stream are the caller's to watch,
+as `upstreams.client` does for every transport.
+"""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from typing import Any, Protocol
+
+import httpx
+import msgspec
+
+from upstreams.echo import anthropic, openai_chat
+from upstreams.echo import orders as orders_module
+from upstreams.echo.orders import Orders, Refused
+from upstreams.echo.plan import Answer, Question, Stamp, plan
+from upstreams.echo.wire import END, PIECE, Step, count_input, encode, mapping
+
+_MID_STREAM_STATUS = 529
+_JSON, _SSE = "application/json", "text/event-stream; charset=utf-8"
+
+
+class Speaker(Protocol):
+    """What a dialect module of this package offers; the modules themselves are the speakers."""
+
+    def read(self, body: dict[str, Any]) -> Question:
+        """The question in a request."""
+
+    def reply(self, question: Question, answer: Answer, *, stamp: Stamp) -> dict[str, Any]:
+        """The whole answer."""
+
+    def stream(self, question: Question, answer: Answer, *, stamp: Stamp) -> Iterator[Step]:
+        """The answer as the steps of a stream."""
+
+    def error(self, status: int, message: str, *, token: str) -> dict[str, Any]:
+        """An error's body."""
+
+    def error_step(self, status: int, message: str, *, token: str) -> Step:
+        """What ends a stream that fails on the way."""
+
+    def models(self) -> dict[str, Any]:
+        """The list of models."""
+
+    def headers(self, token: str) -> list[tuple[str, str]]:
+        """The headers that only this dialect has."""
+
+
+_SPEAKERS: dict[str, Speaker] = {"/chat/completions": openai_chat, "/messages": anthropic, "/messages/count_tokens": anthropic}
+"""By the end of the path, so that base URLs with and without a version work."""
+
+
+class EchoTransport(httpx.AsyncBaseTransport):
+    """Answers requests to `echo://…` URLs. Raises httpx.ConnectError, ReadError and ReadTimeout as a network would."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request."""
+        token = secrets.token_hex(12)
+        speaker = _speaker(request)
+        try:
+            return await _answer(request, speaker, token)
+        except Refused as refused:
+            return _refusal(refused, speaker, token)
+
+
+def _speaker(request: httpx.Request) -> Speaker:
+    for path, speaker in _SPEAKERS.items():
+        if request.url.path.endswith(path):
+            return speaker
+    return anthropic if "anthropic-version" in request.headers else openai_chat
+
+
+async def _answer(request: httpx.Request, speaker: Speaker, token: str) -> httpx.Response:
+    path = request.url.path
+    if request.method == "GET" and path.endswith("/models"):
+        return _whole(200, speaker.models(), speaker.headers(token))
+    if request.method != "POST" or not path.endswith(tuple(_SPEAKERS)):
+        raise Refused(404, f"echo: nothing is served at {request.method} {path}")
+    body = _parse(await request.aread())
+    if path.endswith("/count_tokens"):
+        return _whole(200, {"input_tokens": count_input(body)}, speaker.headers(token))
+    question = speaker.read(body)
+    text, orders = orders_module.read(question.text)
+    if orders.refuse:
+        raise httpx.ConnectError("echo: connection refused on demand", request=request)
+    if orders.hang and orders.hang_after is None:
+        await _hang(orders.hang, request)
+    question = msgspec.structs.replace(question, text=text)
+    answer = plan(question, orders)
+    stamp = Stamp(token, int(time.time()))
+    if not question.stream:
+        return _whole(200, speaker.reply(question, answer, stamp=stamp), speaker.headers(token))
+    steps = speaker.stream(question, answer, stamp=stamp)
+    failure = speaker.error_step(_MID_STREAM_STATUS, orders.message or "echo: failure on demand", token=token)
+    head = [("content-type", _SSE), ("cache-control", "no-cache"), *speaker.headers(token)]
+    return httpx.Response(200, headers=head, stream=_Stream(_paced(steps, orders, failure=failure, request=request)))
+
+
+class _Stream(httpx.AsyncByteStream):
+    def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
+        self._chunks = chunks
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._chunks
+
+    async def aclose(self) -> None:
+        """End the answer where it is; nothing of it waits on."""
+        await self._chunks.aclose()
+
+
+async def _paced(steps: Iterator[Step], orders: Orders, *, failure: Step, request: httpx.Request) -> AsyncGenerator[bytes, None]:
+    """The bytes of a stream, each when it is due, with the accidents that the orders want."""
+    pieces = 0
+    ended = False
+    for step in steps:
+        if step.kind in (PIECE, END) and not ended:
+            ended = step.kind == END
+            if _due(orders.fail_after, pieces, ended=ended):
+                yield failure.data
+                return
+            if _due(orders.cut_after, pieces, ended=ended):
+                return
+            if _due(orders.reset_after, pieces, ended=ended):
+                raise httpx.ReadError("echo: connection reset on demand", request=request)
+            if _due(orders.hang_after, pieces, ended=ended):
+                await asyncio.sleep(orders.hang)
+            if step.kind == PIECE:
+                await asyncio.sleep(orders.pace_ms / 1000 if pieces else 0)
+                pieces += 1
+        yield step.data
+
+
+def _due(after: int | None, pieces: int, *, ended: bool) -> bool:
+    """An accident is due after its number of pieces, or at the end of an answer that has fewer."""
+    return after is not None and (pieces == after or (ended and pieces < after))
+
+
+async def _hang(seconds: float, request: httpx.Request) -> None:
+    allowed = mapping(request.extensions.get("timeout")).get("read")
+    if allowed is not None and seconds > allowed:
+        await asyncio.sleep(allowed)
+        raise httpx.ReadTimeout("echo: nothing came in time", request=request)
+    await asyncio.sleep(seconds)
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, f"echo: the body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise Refused(400, "echo: the body is not a JSON object")
+    return body
+
+
+def _whole(status: int, value: dict[str, Any], headers: list[tuple[str, str]]) -> httpx.Response:
+    return httpx.Response(status, headers=[("content-type", _JSON), *headers], content=encode(value))
+
+
+def _refusal(refused: Refused, speaker: Speaker, token: str) -> httpx.Response:
+    headers = speaker.headers(token)
+    if refused.retry_after is not None:
+        headers.append(("retry-after", f"{refused.retry_after:g}"))
+    return _whole(refused.status, speaker.error(refused.status, refused.message, token=token), headers)
