@@ -13,11 +13,11 @@ from accounts.api_schema import Created, Data, Deleted, Done, Id, answers, creat
 from accounts.envelope import Refused, data, stored, timestamp, uuid_of
 from billing import price_sync, prices
 from billing.model_schema import Discover, Import, Imported, ModelFields, NewModel, Offer, ShownModel, Synchronised, Wanted
-from upstreams import discovery
-from upstreams.api import Ids, deleted
-from upstreams.api import found as found_upstream
-from upstreams.api import shown as shown_upstream
+from upstreams.api.upstreams import Ids, deleted
+from upstreams.api.upstreams import found as found_upstream
+from upstreams.api.upstreams import shown as shown_upstream
 from upstreams.models import Model, Route, Upstream
+from upstreams.monitoring import discovery
 
 router = Router(tags=["models"])
 

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from accounts.api_schema import Body, Id, Moment, Whole
 from upstreams import models
-from upstreams.api import ShownUpstream
+from upstreams.api.upstreams import ShownUpstream
 
 HIGHEST_PRICE = 1_000_000
 """In USD for a million tokens: a dollar for one."""

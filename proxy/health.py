@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 
 from billing import journal
-from upstreams import catalog
+from upstreams.catalog import snapshot
 
 READY_SECONDS = 2.0
 
@@ -37,7 +37,7 @@ async def ready(request: HttpRequest) -> JsonResponse:
 async def detailed(request: HttpRequest) -> JsonResponse:
     """``/health/detailed``: counts of what is served and of what waits to be written; no names."""
     problem = await _database_problem()
-    catalogue = catalog.current()
+    catalogue = snapshot.current()
     counts = {
         "status": "ok" if problem is None else "degraded",
         "db": problem or "ok",

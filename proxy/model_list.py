@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from upstreams import windows
-from upstreams.catalog import ModelEntry
+from upstreams.catalog.snapshot import ModelEntry
+from upstreams.routing import context_windows
 
 
 def openai_model(model: ModelEntry, name: str) -> dict[str, Any]:
     """OpenAI's ``model`` object, with the fields that agents read to know when to compact."""
-    window = windows.window(model, name)
+    window = context_windows.window(model, name)
     return {
         "id": name,
         "object": "model",
@@ -27,7 +27,7 @@ def openai_model(model: ModelEntry, name: str) -> dict[str, Any]:
 
 def anthropic_model(model: ModelEntry, name: str) -> dict[str, Any]:
     """Anthropic's ``ModelInfo``, with the same context window fields beside its own."""
-    window = windows.window(model, name)
+    window = context_windows.window(model, name)
     return {
         "type": "model",
         "id": name,

@@ -13,8 +13,8 @@ from accounts import revisions
 from proxy import views
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonBytes
-from upstreams import catalog
-from upstreams.catalog import Catalogue
+from upstreams.catalog import snapshot
+from upstreams.catalog.snapshot import Catalogue
 from upstreams.models import OWN_PATHS
 
 Methods = dict[str, Callable[..., Awaitable[Any]]]
@@ -30,7 +30,7 @@ class Below:
 
     def __init__(self, known: Callable[[str], Found | None]) -> None:
         self._known = known
-        self._groups: tuple[Catalogue, list[tuple[str, bool]]] = (catalog.current(), [])
+        self._groups: tuple[Catalogue, list[tuple[str, bool]]] = (snapshot.current(), [])
         self._plain: Methods = dict.fromkeys(PLAIN_METHODS, views.plain)
 
     async def find(self, path: str) -> Found | None:
@@ -62,7 +62,7 @@ class Below:
 
     def _current(self) -> list[tuple[str, bool]]:
         """The prefixes, the longest first, and whether each takes every path; made anew with the catalogue."""
-        catalogue = catalog.current()
+        catalogue = snapshot.current()
         if self._groups[0] is not catalogue:
             plain = {model.path_prefix for model in catalogue.models if views.is_plain(model)}
             self._groups = (catalogue, [(prefix, prefix in plain) for prefix in catalogue.prefixes()])

@@ -26,7 +26,8 @@ from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, GatewayError
 from proxy.translation.json_wire import Envelope
 from proxy.translation.untranslated import bodies
-from upstreams import catalog, routing, windows
+from upstreams.catalog import snapshot
+from upstreams.routing import context_windows, plan
 
 ANTHROPIC = REGISTRY["anthropic"]
 BEDROCK = REGISTRY["bedrock"]
@@ -131,8 +132,8 @@ async def models(http: HttpRequest, prefix: str = "") -> JsonBytes:
     dialect = _caller(http)
     try:
         key = await keys.authenticate(presented_key(http.headers))
-        listed = [model for model in catalog.current().listed(prefix) if keys.may_use(key, model.name)]
-        await windows.look(listed)
+        listed = [model for model in snapshot.current().listed(prefix) if keys.may_use(key, model.name)]
+        await context_windows.look(listed)
         if dialect is not ANTHROPIC:
             return _json(model_list.openai_list(listed))
         query = parse_qs(http.query_string.decode("latin-1"))
@@ -149,10 +150,10 @@ async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonBytes:
     dialect = _caller(http)
     try:
         key = await keys.authenticate(presented_key(http.headers))
-        found = catalog.current().find(name, prefix) or await catalog.find_anew(name, prefix)
+        found = snapshot.current().find(name, prefix) or await snapshot.find_anew(name, prefix)
         if found is None or not keys.may_use(key, name, found.model.name):
             raise exchange.unknown_model(name)
-        await windows.look([found.model])
+        await context_windows.look([found.model])
         return _json(model_list.anthropic_model(found.model, name) if dialect is ANTHROPIC else model_list.openai_model(found.model, name))
     except GatewayError as error:
         return _refusal(http, dialect, error)
@@ -169,7 +170,7 @@ def relayed(endpoint: passthrough.Endpoint) -> Callable[..., Awaitable[JsonBytes
 
 async def plain(http: HttpRequest, prefix: str) -> JsonBytes | EventStream:
     """Any path below a path prefix, as it came: served where the group has an upstream of the plain proxy mode."""
-    takers = [model for model in catalog.current().models if model.path_prefix == prefix and is_plain(model)]
+    takers = [model for model in snapshot.current().models if model.path_prefix == prefix and is_plain(model)]
     if not takers or any(segment in (".", "..") for segment in http.path.split("/")):
         error = ClientMistake(unknown_path(http.method, http.path, prefix), kind="not_found")
         return _refusal(http, _caller_below(http, prefix), error)
@@ -196,21 +197,21 @@ OWN_LISTS = frozenset({models, model})
 async def _is_for_plain_ones(http: HttpRequest, prefix: str) -> bool:
     """Whether the model that is asked for, or each of the group where none is named, has upstreams of the plain proxy mode alone."""
     name = bodies.asked_anything(http.body, http.headers, default="").envelope.model
-    catalogue = catalog.current()
+    catalogue = snapshot.current()
     if name:
-        found = [catalogue.find(name, prefix) or await catalog.find_anew(name, prefix)]
+        found = [catalogue.find(name, prefix) or await snapshot.find_anew(name, prefix)]
     else:
-        found = [catalog.Found(each, each.name) for each in catalogue.models if each.path_prefix == prefix]
+        found = [snapshot.Found(each, each.name) for each in catalogue.models if each.path_prefix == prefix]
     return all(each is not None and _is_wholly_plain(each) for each in found)
 
 
-def _is_wholly_plain(found: catalog.Found) -> bool:
+def _is_wholly_plain(found: snapshot.Found) -> bool:
     """Also of the models that it falls back to: another upstream would not understand what goes up as it came."""
-    routes = [route for each in routing.with_fallbacks(found, catalog.current(), []) for route in each.model.routes]
+    routes = [route for each in plan.with_fallbacks(found, snapshot.current(), []) for route in each.model.routes]
     return bool(routes) and all(route.upstream.dialect == "passthrough" for route in routes)
 
 
-def is_plain(model: catalog.ModelEntry) -> bool:
+def is_plain(model: snapshot.ModelEntry) -> bool:
     """Whether a model takes whatever is asked for below its path prefix."""
     return any(route.upstream.dialect == "passthrough" for route in model.routes)
 

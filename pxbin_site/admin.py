@@ -8,9 +8,9 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from accounts.admin import ApiKeyAdmin
 from accounts.admin.shared import Page
-from upstreams import doubts
+from upstreams.catalog import config_warnings
 
-ApiKeyAdmin.doubts = staticmethod(doubts.of_key)
+ApiKeyAdmin.doubts = staticmethod(config_warnings.of_key)
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

@@ -25,11 +25,11 @@ from accounts.envelope import Refused, error
 from accounts.keys import ManagementRefused
 from billing.api import router as logs_router
 from billing.model_api import router as models_router
-from upstreams import doubts
-from upstreams.api import presets as presets_router
-from upstreams.api import router as upstreams_router
-from upstreams.route_api import keys as credentials_router
-from upstreams.route_api import routes as routes_router
+from upstreams.api.routes import keys as credentials_router
+from upstreams.api.routes import routes as routes_router
+from upstreams.api.upstreams import presets as presets_router
+from upstreams.api.upstreams import router as upstreams_router
+from upstreams.catalog import config_warnings
 
 logger = logging.getLogger("pxbin.api")
 
@@ -73,7 +73,7 @@ class ManagementAPI(NinjaAPI):
 
 def _unknown_models(request: HttpRequest) -> str:
     """The models that a body names and that do not exist: they may be made later, or be a spelling mistake."""
-    unknown = {field: doubts.unknown(names) for field, names in request.META.get(MENTIONED, {}).items()}
+    unknown = {field: config_warnings.unknown(names) for field, names in request.META.get(MENTIONED, {}).items()}
     return "; ".join(f"{field}: there is no model {', '.join(ascii(name) for name in names)}" for field, names in unknown.items() if names)
 
 

@@ -15,9 +15,9 @@ from django.utils import timezone
 from accounts.models import ApiKey
 from billing.admin.words import NONE, OUTCOME_LEVELS, OUTCOME_WORDS, about, dollars
 from billing.models import Outcome, RequestLog
-from upstreams import standing
-from upstreams.admin import condition
+from upstreams.admin import status
 from upstreams.models import Route, Upstream
+from upstreams.routing import live_state
 
 MOST_COUNTED = 10_000
 """Requests of the last day that are looked at: the newest ones, found by an index."""
@@ -135,14 +135,14 @@ def last_day() -> dict[str, Any]:
 
 def troubles() -> Iterator[Trouble]:
     """Upstreams, keys and routes that somebody should look at: three queries."""
-    known = standing.current()
+    known = live_state.current()
     for upstream in Upstream.objects.filter(is_active=True).prefetch_related("credentials"):
         where = reverse("admin:upstreams_upstream_change", args=(upstream.pk,))
-        seen = condition.of_upstream(upstream, upstream.credentials.all(), known)
+        seen = status.of_upstream(upstream, upstream.credentials.all(), known)
         if seen.word not in ("healthy", "untried"):
             yield Trouble(upstream.name, seen.word, seen.level, seen.detail, where)
         for key in upstream.credentials.all():
-            state = condition.of_key(key, known)
+            state = status.of_key(key, known)
             if state.word in ("disabled", "missing") and seen.word != "no usable key":
                 yield Trouble(f"{upstream.name}: {key}", state.word, state.level, state.detail, where)
     for route in Route.objects.filter(is_active=True, vanished_at__isnull=False).select_related("model", "upstream")[:MOST_TROUBLES]:

@@ -21,8 +21,9 @@ from billing.models import Price
 from pxbin_site import secretfile
 from pxbin_site.config import Config, ConfigurationError, env_name
 from pxbin_site.providers import PROVIDERS, Provider
-from upstreams import credentials, vault
+from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
+from upstreams.secrets import vault
 
 ADMIN = "admin"
 ECHOES = (
@@ -89,7 +90,7 @@ def keep_secrets(config: Config) -> None:
     if is_set_up():
         if connection.vendor == "postgresql" and config.encryption_key == config.new_secrets["encryption_key"]:
             raise ConfigurationError([OTHER_SECRETS.format(directory=config.data_dir)])
-        credentials.check_vault()
+        auth_headers.check_vault()
     secretfile.keep(config)
 
 
@@ -150,7 +151,7 @@ def _provider(provider: Provider, secret: str) -> list[str]:
         return []
     upstream = _upstream(provider)
     credential = UpstreamCredential(upstream=upstream, name=provider.variable)
-    credentials.set_secret(credential, secret)
+    auth_headers.set_secret(credential, secret)
     credential.save()
     _model(f"{provider.name}/*", upstream, remote_name="*")
     for pattern in provider.patterns:
@@ -162,7 +163,7 @@ def _provider(provider: Provider, secret: str) -> list[str]:
 def _renew(provider: Provider, secret: str) -> None:
     for credential in UpstreamCredential.objects.filter(upstream__name=provider.name, name=provider.variable):
         if not credential.secret_encrypted or vault.decrypt(credential.secret_encrypted) != secret:
-            credentials.set_secret(credential, secret)
+            auth_headers.set_secret(credential, secret)
             credential.is_active = True
             credential.save()
 

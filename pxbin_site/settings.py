@@ -6,7 +6,7 @@ from pathlib import Path
 from billing import beat
 from pxbin_site import appearance, config, databases, secretfile
 from pxbin_site.logs import logging_config
-from upstreams import beat as upstreams_beat
+from upstreams import schedule as upstreams_beat
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 PXBIN = secretfile.complete(config.load(os.environ, directory=BASE_DIR))

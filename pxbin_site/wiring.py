@@ -12,11 +12,12 @@ from django.conf import settings
 from accounts import keys, lastuse, limits, revisions
 from accounts.revisions import Watcher
 from billing import journal, prices
-from upstreams import client, credentials, disabling, standing
+from upstreams.http import auth_headers, client
+from upstreams.routing import credential_state, live_state
 
 if TYPE_CHECKING:
     from billing.shipping import Shipper
-    from upstreams.sharing import Sharing
+    from upstreams.routing.redis_sync import Sharing
 
 
 class Wiring:
@@ -25,9 +26,9 @@ class Wiring:
     def __init__(self) -> None:
         self._spool = settings.PXBIN.data_dir / journal.SPOOL
         self._watcher = Watcher()
-        for used in (keys.clients, keys.managers, credentials.used):
+        for used in (keys.clients, keys.managers, auth_headers.used):
             self._watcher.every(lastuse.WRITE_SECONDS, used.write)
-        self._watcher.every(lastuse.NEWS_SECONDS, credentials.answered.write)
+        self._watcher.every(lastuse.NEWS_SECONDS, auth_headers.answered.write)
         # With Redis the workers may be on other machines, and the journal's segments are sent to them.
         self._shipper = _shipper(self._spool) if settings.PXBIN.redis_url else None
         self._sharing: Sharing | None = None
@@ -37,7 +38,7 @@ class Wiring:
         loop = asyncio.get_running_loop()
         journal.start(journal.Journal(self._spool, schedule=loop.call_later, buffer_size=settings.PXBIN.log_buffer_size))
         config = settings.PXBIN
-        known = standing.start(standing.Standing(threshold=config.cb_failure_threshold, rest=config.cb_timeout_seconds))
+        known = live_state.start(live_state.Standing(threshold=config.cb_failure_threshold, rest=config.cb_timeout_seconds))
         if config.redis_url:
             self._sharing = _sharing(config.redis_url, known)
             await self._sharing.start()
@@ -53,17 +54,17 @@ class Wiring:
         if self._sharing is not None:
             await self._sharing.stop()
         journal.current().close()
-        await asyncio.to_thread(disabling.settle)
+        await asyncio.to_thread(credential_state.settle)
         if self._shipper is not None:
             await asyncio.to_thread(self._shipper.stop)
         await asyncio.to_thread(self._watcher.stop)
 
 
-def _sharing(url: str, known: standing.Standing) -> "Sharing":
+def _sharing(url: str, known: live_state.Standing) -> "Sharing":
     """Imported here, because only installations with Redis need its client."""
-    from upstreams import sharing
+    from upstreams.routing import redis_sync
 
-    return sharing.Sharing(url, known)
+    return redis_sync.Sharing(url, known)
 
 
 def _shipper(spool: Path) -> "Shipper":

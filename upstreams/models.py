@@ -227,7 +227,7 @@ class Upstream(Revised):
 
 
 class UpstreamCredential(Revised):
-    """One key of an upstream's account, encrypted by :mod:`upstreams.vault`."""
+    """One key of an upstream's account, encrypted by :mod:`upstreams.secrets.vault`."""
 
     revision = "catalogue"
     unrevised = frozenset({"cooling_until", "last_used_at"})

@@ -18,9 +18,11 @@ from django.db import IntegrityError, connection
 from django.db.models import Q
 from django.utils import timezone
 
-from upstreams import discovery, health, standing
 from upstreams.models import Dialect, Upstream
-from upstreams.sharing import telling
+from upstreams.monitoring import discovery
+from upstreams.monitoring import health_check as health
+from upstreams.routing import live_state
+from upstreams.routing.redis_sync import telling
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -44,7 +46,7 @@ def discover(self: Task[[], Any]) -> dict[str, int] | None:
 
 def _check() -> dict[str, bool]:
     found: dict[str, bool] = {}
-    with telling(settings.PXBIN.redis_url, standing.current()):
+    with telling(settings.PXBIN.redis_url, live_state.current()):
         upstreams = _claimed("check_claimed_at", settings.PXBIN.health_check_seconds)
         for upstream, report in zip(upstreams, health.check_all(upstreams), strict=True):
             found[upstream.name] = report["healthy"]

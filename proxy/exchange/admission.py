@@ -11,8 +11,8 @@ from accounts.keys import Key
 from proxy.exchange.http_request import HttpRequest
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
-from upstreams import catalog
-from upstreams.catalog import Found, ModelEntry
+from upstreams.catalog import snapshot
+from upstreams.catalog.snapshot import Found, ModelEntry
 
 ANONYMOUS = Key(id="", name="anonymous")
 
@@ -25,7 +25,7 @@ def without_key(http: HttpRequest, opened: Callable[[bytes], Envelope], prefix: 
     if refusal.failure.kind != "authentication":
         raise refusal
     try:
-        found = catalog.current().find(opened(http.body).model, prefix)
+        found = snapshot.current().find(opened(http.body).model, prefix)
     except ClientMistake:
         raise refusal from None
     if found is None:

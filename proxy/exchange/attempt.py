@@ -20,9 +20,9 @@ from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.policies.model_policies import NONE
 from proxy.translation.policies.stream_transforms import Transform, arranged, pieces_of
 from proxy.translation.reasoning_seal import BOUND_ORIGIN, bound_response
-from upstreams import client, headers
-from upstreams.addresses import url_for
-from upstreams.routing import Target
+from upstreams.http import client, headers
+from upstreams.http.urls import url_for
+from upstreams.routing.plan import Target
 
 LINGER_SECONDS = 0.5
 """How long a finished stream's connection may take to end; after that it is closed instead of being used again."""

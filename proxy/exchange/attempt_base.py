@@ -21,9 +21,9 @@ from proxy.translation.dialects.base import Dialect, Reply, StreamEncoder
 from proxy.translation.errors import ClientMistake, Failure, Kind, UpstreamFailed
 from proxy.translation.json_wire import Envelope
 from proxy.translation.token_estimate import estimate
-from upstreams import client, credentials, headers
-from upstreams.routing import Target
-from upstreams.sigv4 import signed_headers
+from upstreams.http import auth_headers, client, headers
+from upstreams.http.sigv4 import signed_headers
+from upstreams.routing.plan import Target
 
 SHORTEST_SECRET = 8
 """A shorter one stands for none, where an upstream needs no key; its letters may be those of any word."""
@@ -111,8 +111,8 @@ class Try:
         """The headers by which the upstream knows who pays: ours, AWS's signature, or the client's own where it wants those."""
         target = self.target
         if target.upstream.pass_client_credentials:
-            return credentials.passed_on(target.upstream, self.call.own_credentials)
-        return signed_headers(target, url, body) if target.is_signed else credentials.headers(target.upstream, target.credential)
+            return auth_headers.passed_on(target.upstream, self.call.own_credentials)
+        return signed_headers(target, url, body) if target.is_signed else auth_headers.headers(target.upstream, target.credential)
 
     def answered(self, answer: client.Answer) -> None:
         """The upstream sent a status."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from accounts.keys import MISPLACED, PREFIXES
 from proxy.translation.errors import ClientMistake
-from upstreams.headers import holds_own_key
+from upstreams.http.headers import holds_own_key
 
 SESSION_HEADERS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")
 """Headers by which agents say which turns belong together (Claude Code, Codex, others)."""

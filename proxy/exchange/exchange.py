@@ -1,7 +1,7 @@
 """The life of one request, in order. Read this page first.
 
     admit      who asks (key), what for (envelope, model), may they (models, limits)
-    plan       which targets may answer, the best first                       (upstreams.routing)
+    plan       which targets may answer, the best first                       (upstreams.routing.plan)
     attempt    prepare the body, call the target, read its answer             (proxy.exchange.attempt)
                on UpstreamFailed: learn from it, and the next target          (proxy.exchange.failover)
     tell       the answer in the client's dialect, event by event
@@ -39,8 +39,11 @@ from proxy.translation.canonical import Failed
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
 from proxy.translation.json_wire import Envelope
-from upstreams import catalog, headers, routing, standing
-from upstreams.routing import Target
+from upstreams.catalog import snapshot
+from upstreams.http import headers
+from upstreams.routing import live_state
+from upstreams.routing import plan as routing
+from upstreams.routing.plan import Target
 
 T = TypeVar("T")
 Answer = JsonBytes | EventStream
@@ -115,7 +118,7 @@ class Exchange:
         self.record.known_key(key)
         envelope = opened(self.http.body)
         self.record.asked_for(envelope.model, stream=envelope.stream)
-        found = catalog.current().find(envelope.model, self.prefix) or await catalog.find_anew(envelope.model, self.prefix)
+        found = snapshot.current().find(envelope.model, self.prefix) or await snapshot.find_anew(envelope.model, self.prefix)
         if found is None or not admission.may_use(key, found):
             raise unknown_model(envelope.model)
         self.lease = limits.check(key)
@@ -130,7 +133,7 @@ class Exchange:
         )
         self.plan(found, key)
 
-    def plan(self, found: catalog.Found, key: Key) -> None:
+    def plan(self, found: snapshot.Found, key: Key) -> None:
         """Choose the targets, the best first."""
         self.call.enforcing = tool_call_enforcement.of(self.http, self.call.envelope, found.model)
         asked = self.needs(found)
@@ -143,17 +146,17 @@ class Exchange:
             self.hedge_after = found.model.hedge_after_ms / 1000
         planned = routing.plan(
             found,
-            catalog.current(),
+            snapshot.current(),
             needs=asked,
-            standing=standing.current(),
+            standing=live_state.current(),
             allowed=lambda fallback: admission.may_use(key, fallback),
             price_of=prices.compared,
         )
-        self.attempts = Attempts(planned, standing.current(), request_id=self.http.request_id, session=asked.session)
+        self.attempts = Attempts(planned, live_state.current(), request_id=self.http.request_id, session=asked.session)
         if upstream:
             requirements.reached(upstream, planned, self.call.envelope.model)
 
-    def needs(self, found: catalog.Found) -> routing.Needs:
+    def needs(self, found: snapshot.Found) -> routing.Needs:
         """What the request asks of its target."""
         return requirements.of(self.call, found, meter=self.record.meter)
 

@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 from proxy.exchange.attempt_base import Try
 from proxy.exchange.tool_call_enforcement import Unaccepted
 from proxy.translation.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
-from upstreams import credentials, disabling
-from upstreams.routing import ANOTHER_CHOSEN, Plan, Target, session_of
-from upstreams.standing import Standing
-from upstreams.verdicts import Scope, Verdict, rest_seconds, verdict
+from upstreams.http import auth_headers
+from upstreams.routing import credential_state
+from upstreams.routing.failure_policy import Scope, Verdict, rest_seconds, verdict
+from upstreams.routing.live_state import Standing
+from upstreams.routing.plan import ANOTHER_CHOSEN, Plan, Target, session_of
 
 AnyTry = TypeVar("AnyTry", bound=Try)
 T = TypeVar("T")
@@ -78,7 +79,7 @@ class Attempts:
             return None
         target = self._waiting.pop(0)
         if target.credential is not None:
-            credentials.used.note(target.credential.id)
+            auth_headers.used.note(target.credential.id)
         self._standing.sent(
             **_subject(target),
             has_others=len(target.upstream.credentials) > 1,
@@ -149,12 +150,12 @@ class Attempts:
         if found.counts:
             until = standing.upstream_failed(target.upstream.id)
             if until:
-                disabling.note_resting(target.upstream.id, until)
+                credential_state.note_resting(target.upstream.id, until)
         seconds = target.upstream.cooldown if target.model.cooldown_seconds is None else target.model.cooldown_seconds
         if found.disables and target.upstream.pass_client_credentials:
             return  # the client's own credential was refused, not ours
         if found.disables and target.credential is not None:
-            if not disabling.disable(
+            if not credential_state.disable(
                 target.upstream, target.credential, f"the upstream answered {failure.status}: {failure.message}"[:500]
             ):
                 self._cool("key", attempt, seconds)
@@ -174,9 +175,11 @@ class Attempts:
         }[scope]
         until = self._standing.cool(subject, seconds if asked is None else asked)
         if scope == "upstream" or target.credential is None:
-            disabling.note_resting(target.upstream.id, until)
+            credential_state.note_resting(target.upstream.id, until)
         if target.credential is not None:
-            disabling.note_cooling(target.credential.id, self._standing.cooldowns.key_until(target.credential.id, target.upstream.id))
+            credential_state.note_cooling(
+                target.credential.id, self._standing.cooldowns.key_until(target.credential.id, target.upstream.id)
+            )
 
     def began(self, attempt: Try) -> None:
         """A target's answer has begun: what had rested of it works again, and its session stays there."""
@@ -208,7 +211,7 @@ class Attempts:
         target, standing = attempt.target, self._standing
         self.began(attempt)
         standing.upstream_answered(target.upstream.id)
-        credentials.answered.note(target.upstream.id)
+        auth_headers.answered.note(target.upstream.id)
         if attempt.first_token_ns is not None:
             standing.first_token(target.route.id, (attempt.first_token_ns - attempt.began_ns) / 1e9)
 

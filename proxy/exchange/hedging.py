@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from proxy.exchange.attempt import Attempt
 from proxy.exchange.failover import Attempts
 from proxy.translation.errors import ClientMistake, UpstreamFailed
-from upstreams.routing import Target
+from upstreams.routing.plan import Target
 
 T = TypeVar("T")
 

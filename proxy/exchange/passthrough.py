@@ -23,9 +23,9 @@ from proxy.translation.errors import ClientMistake, Failure, GatewayError
 from proxy.translation.json_wire import Envelope
 from proxy.translation.untranslated import bodies
 from proxy.translation.untranslated.bodies import Asked
-from upstreams import headers
-from upstreams.catalog import Found
-from upstreams.routing import Needs
+from upstreams.catalog.snapshot import Found
+from upstreams.http import headers
+from upstreams.routing.plan import Needs
 
 KEEPALIVE = b": keep-alive\n\n"
 _VISIBLE = bytes(range(0x21, 0x7F)).decode()

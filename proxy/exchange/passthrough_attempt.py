@@ -15,9 +15,9 @@ from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.untranslated.bodies import Asked
 from proxy.translation.untranslated.usage_tap import Overheard
-from upstreams import client
-from upstreams.addresses import url_for
-from upstreams.routing import Target
+from upstreams.http import client
+from upstreams.http.urls import url_for
+from upstreams.routing.plan import Target
 
 OPENAI_CHAT = REGISTRY["openai_chat"]
 OPENAI_STYLE = frozenset({"openai_chat", "openai_responses", "passthrough"})

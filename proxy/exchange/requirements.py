@@ -14,9 +14,10 @@ from proxy.translation.canonical import Audio, Image, Part, ToolResult
 from proxy.translation.errors import ClientMistake
 from proxy.translation.policies.tool_call_rules import FALSE_WORDS
 from proxy.translation.token_estimate import estimate
-from upstreams import catalog, windows
-from upstreams.catalog import Found
-from upstreams.routing import ANOTHER_CHOSEN, Needs, Plan, remote_name, with_fallbacks
+from upstreams.catalog import snapshot
+from upstreams.catalog.snapshot import Found
+from upstreams.routing import context_windows
+from upstreams.routing.plan import ANOTHER_CHOSEN, Needs, Plan, remote_name, with_fallbacks
 
 CHOICE_HEADER = "x-pxbin-upstream"
 """A request header by which keys that may choose name one upstream (or give its id)."""
@@ -58,7 +59,7 @@ def chosen(http: HttpRequest, key: Key) -> str:
         return ""
     if not key.may_choose_upstream:
         raise ClientMistake("This API key may not choose an upstream", kind="permission", param=CHOICE_HEADER)
-    for entry in catalog.current().upstreams.values():
+    for entry in snapshot.current().upstreams.values():
         if upstream in (entry.name, entry.id):
             return entry.name
     raise ClientMistake(f"There is no upstream {upstream!r}", param=CHOICE_HEADER)
@@ -122,8 +123,10 @@ def _prefix(call: Call) -> str | None:
 def _size(call: Call, found: Found) -> int:
     """About how many tokens the request has; looked at closely only where it may matter (a picture is long and has few)."""
     size = len(call.http.body)
-    models = with_fallbacks(found, catalog.current(), []) if found.model.fallbacks else (found,)
-    smallest = min((windows.of(each.model, route, remote_name(route, each)) for each in models for route in each.model.routes), default=0)
+    models = with_fallbacks(found, snapshot.current(), []) if found.model.fallbacks else (found,)
+    smallest = min(
+        (context_windows.of(each.model, route, remote_name(route, each)) for each in models for route in each.model.routes), default=0
+    )
     if size <= smallest * LEAST_BYTES_PER_TOKEN:
         return size // BYTES_PER_TOKEN
     try:

@@ -17,7 +17,7 @@ from proxy.exchange.attempt_base import Call
 from proxy.translation import token_estimate
 from proxy.translation.canonical import Request
 from proxy.translation.errors import GatewayError, UpstreamFailed
-from upstreams.routing import Target
+from upstreams.routing.plan import Target
 
 PATHS = {"anthropic": "/v1/messages/count_tokens", "openai_responses": "/v1/responses/input_tokens"}
 """Where upstreams count, by dialect. The body is that of the request; both answer ``{"input_tokens": n}``."""

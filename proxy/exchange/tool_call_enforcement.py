@@ -16,7 +16,7 @@ from proxy.translation.canonical import Response
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.json_wire import Envelope
 from proxy.translation.policies.tool_call_rules import Enforcement, Rules, chosen, has_tools, switched
-from upstreams.entries import ModelEntry
+from upstreams.catalog.entries import ModelEntry
 
 HEADER = "x-enforce-tool-call"
 QUERY = "enforce_tool_call"

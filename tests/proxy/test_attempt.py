@@ -10,8 +10,8 @@ from proxy.exchange.attempt_base import Call
 from proxy.exchange.http_request import HttpRequest
 from proxy.translation.dialects.registry import REGISTRY
 from tests.support.settings import with_config
-from upstreams.entries import ModelEntry, RouteEntry, UpstreamEntry
-from upstreams.routing import Target
+from upstreams.catalog.entries import ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.routing.plan import Target
 
 
 def attempt(asked: dict[str, Any], *, client: str = "openai_chat", upstream: str = "anthropic", **model: Any) -> Attempt:

@@ -5,11 +5,11 @@ import pytest
 from accounts.lastuse import LastUse
 from proxy.exchange.failover import Attempts
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
-from upstreams import credentials
-from upstreams.entries import CredentialEntry, ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.catalog.entries import CredentialEntry, ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.http import auth_headers
 from upstreams.models import Upstream, UpstreamCredential
-from upstreams.routing import ANOTHER_CHOSEN, Plan, Target
-from upstreams.standing import Standing
+from upstreams.routing.live_state import Standing
+from upstreams.routing.plan import ANOTHER_CHOSEN, Plan, Target
 
 
 class Tried:
@@ -43,9 +43,9 @@ def target(name, **fields):
 @pytest.fixture(autouse=True)
 def _no_database(monkeypatch):
     """What is written down beside the memory has tests of its own."""
-    monkeypatch.setattr("upstreams.disabling.note_cooling", lambda key, until: None)
-    monkeypatch.setattr(credentials, "used", LastUse(UpstreamCredential))
-    monkeypatch.setattr(credentials, "answered", LastUse(Upstream, "answered_at"))
+    monkeypatch.setattr("upstreams.routing.credential_state.note_cooling", lambda key, until: None)
+    monkeypatch.setattr(auth_headers, "used", LastUse(UpstreamCredential))
+    monkeypatch.setattr(auth_headers, "answered", LastUse(Upstream, "answered_at"))
 
 
 @pytest.fixture
@@ -75,14 +75,14 @@ async def tried(attempts, *errors):
 async def test_the_keys_that_were_tried_were_used(standing):
     attempts = Attempts(Plan([target("a"), target("b"), target("c")], []), standing, request_id="1")
     await tried(attempts, upstream_said(500))
-    assert credentials.used._used == {"key-a", "key-b"}
+    assert auth_headers.used._used == {"key-a", "key-b"}
 
 
 async def test_the_upstreams_that_answered_are_noted(standing):
     attempts = Attempts(Plan([target("a"), target("b")], []), standing, request_id="1")
     await tried(attempts, upstream_said(500))
     attempts.succeeded(attempts.sent(Tried(target("b"))))
-    assert credentials.answered._used == {"b"}
+    assert auth_headers.answered._used == {"b"}
 
 
 async def test_every_candidate_once_in_order(standing):

@@ -8,8 +8,8 @@ from proxy.exchange import requirements
 from proxy.exchange.attempt_base import Call
 from proxy.exchange.http_request import HttpRequest
 from proxy.translation.dialects.registry import REGISTRY
-from upstreams import catalog
-from upstreams.entries import Found, ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.catalog import snapshot
+from upstreams.catalog.entries import Found, ModelEntry, RouteEntry, UpstreamEntry
 
 CHAT = REGISTRY["openai_chat"]
 NOISE = base64.b64encode(bytes(60_000)).decode()
@@ -28,7 +28,7 @@ def model(name, window, **fields):
 
 
 def tokens(monkeypatch, *models):
-    monkeypatch.setattr(catalog, "_current", catalog.Catalogue([(each, True) for each in models]))
+    monkeypatch.setattr(snapshot, "_current", snapshot.Catalogue([(each, True) for each in models]))
     meter = Meter(id="i", arrived=0.0, started=0, request_id="r", method="POST", path="/", dialect="openai_chat")
     return requirements.of(call(PICTURE), Found(models[0], "m"), meter=meter).tokens
 

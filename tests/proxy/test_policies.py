@@ -8,7 +8,7 @@ import pytest
 from proxy.translation.policies import model_policies
 from proxy.translation.policies.model_policies import NONE, Policies, merged_body
 from proxy.translation.policies.tool_call_rules import Rules
-from upstreams.entries import ModelEntry
+from upstreams.catalog.entries import ModelEntry
 
 PLAIN = {field: getattr(ModelEntry(id="1", name="m"), field) for field in model_policies.FIELDS}
 

@@ -1,7 +1,8 @@
 """What a process keeps in memory of the database, put back to the state before its first look."""
 
 from accounts import keys, revisions
-from upstreams import catalog, credentials
+from upstreams.catalog import snapshot
+from upstreams.http import auth_headers
 
 
 def forget() -> None:
@@ -13,6 +14,6 @@ def forget() -> None:
     keys._memory.wanted.clear()
     keys.clients._used.clear()
     keys.managers._used.clear()
-    credentials.used._used.clear()
-    credentials.answered._used.clear()
-    catalog._current = catalog.Catalogue()
+    auth_headers.used._used.clear()
+    auth_headers.answered._used.clear()
+    snapshot._current = snapshot.Catalogue()

@@ -1,8 +1,8 @@
 import pytest
 
 from proxy.translation.quirks import Quirks
-from upstreams.addresses import url_for
-from upstreams.entries import UpstreamEntry
+from upstreams.catalog.entries import UpstreamEntry
+from upstreams.http.urls import url_for
 
 CASES = [
     ("https://api.openai.com/v1", "/v1/chat/completions", "https://api.openai.com/v1/chat/completions"),

@@ -5,9 +5,11 @@ import pytest
 from django.contrib.messages import get_messages
 
 from tests.support.fake_upstream import json_reply
-from upstreams import credentials, standing, vault
+from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.presets import PRESETS
+from upstreams.routing import live_state
+from upstreams.secrets import vault
 
 pytestmark = pytest.mark.django_db
 
@@ -55,7 +57,7 @@ def told(response):
 def add(name="u", base_url="http://127.0.0.1:1", **fields):
     upstream = Upstream.objects.create(name=name, base_url=base_url, **fields)
     credential = UpstreamCredential(upstream=upstream, name="main")
-    credentials.set_secret(credential, SECRET)
+    auth_headers.set_secret(credential, SECRET)
     credential.save()
     return upstream
 
@@ -236,7 +238,7 @@ def test_the_connection_can_be_tested(admin_client, upstream):
 def test_a_test_tells_of_each_key(admin_client, upstream):
     row = add(base_url=upstream.url, test_model="m")
     second = UpstreamCredential(upstream=row, name="second")
-    credentials.set_secret(second, "sk-2")
+    auth_headers.set_secret(second, "sk-2")
     second.save()
     path = f"/admin/upstreams/upstream/{row.pk}/change/"
     upstream.otherwise(lambda request: json_reply({}, status=401 if request.header("authorization") == "Bearer sk-2" else 200))
@@ -405,7 +407,7 @@ def test_activating_a_key_brings_it_back(admin_client):
 
 
 def test_the_list_of_upstreams_shows_an_open_circuit_breaker(admin_client):
-    row, known = add(), standing.current()
+    row, known = add(), live_state.current()
     for _ in range(known.breakers.threshold):
         known.upstream_failed(str(row.pk))
     assert "breaker open" in admin_client.get("/admin/upstreams/upstream/").content.decode()

@@ -8,9 +8,10 @@ import pytest
 
 from tests.support.fake_upstream import json_reply
 from tests.support.management import Management
-from upstreams import disabling, standing, vault
-from upstreams.api import BAD_FORMAT
+from upstreams.api.upstreams import BAD_FORMAT
 from upstreams.models import Route, Upstream, UpstreamCredential
+from upstreams.routing import credential_state, live_state
+from upstreams.secrets import vault
 
 pytestmark = pytest.mark.django_db
 
@@ -141,14 +142,14 @@ def test_new_upstreams_repeat_as_the_settings_say(script, settings):
 
 
 def test_a_broken_upstream_shows_it_until_it_works_again(script, monkeypatch):
-    monkeypatch.setattr(standing, "_standing", standing.Standing(threshold=1, rest=60))
+    monkeypatch.setattr(live_state, "_standing", live_state.Standing(threshold=1, rest=60))
     made = script.made("/upstreams", **LOCAL)
     assert (made["circuit_breaker"], made["resting_until"]) == ("closed", None)
-    until = standing.current().upstream_failed(made["id"])
+    until = live_state.current().upstream_failed(made["id"])
     Upstream.objects.filter(pk=made["id"]).update(resting_until=datetime.fromtimestamp(until, UTC))
     shown = script.get(f"/upstreams/{made['id']}")
     assert (shown["circuit_breaker"], shown["resting_until"][:10]) == ("open", datetime.fromtimestamp(until, UTC).isoformat()[:10])
-    disabling.bring_back(made["id"], made["id"])
+    credential_state.bring_back(made["id"], made["id"])
     assert {**script.get(f"/upstreams/{made['id']}"), "updated_at": ""} == {**made, "updated_at": ""}
 
 

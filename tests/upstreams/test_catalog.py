@@ -5,11 +5,13 @@ from django.db import DatabaseError
 from accounts import revisions
 from proxy.translation.quirks import Quirks
 from tests.support.settings import with_encryption
-from upstreams import catalog, credentials, vault
-from upstreams.catalog import Catalogue, load
-from upstreams.entries import ModelEntry
+from upstreams.catalog import snapshot
+from upstreams.catalog.entries import ModelEntry
+from upstreams.catalog.snapshot import Catalogue, load
+from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
-from upstreams.routing import remote_name
+from upstreams.routing.plan import remote_name
+from upstreams.secrets import vault
 
 
 def entry(name, *aliases, prefix="", served=True):
@@ -76,8 +78,8 @@ class TestNames:
             catalogue.find(f"x{number}")
         catalogue.find("claude-" + "x" * 100_000)
         remembered = catalogue._groups[""]._remembered
-        assert len(remembered) <= catalog.REMEMBERED_NAMES
-        assert max(map(len, remembered)) <= catalog.LONGEST_REMEMBERED_NAME
+        assert len(remembered) <= snapshot.REMEMBERED_NAMES
+        assert max(map(len, remembered)) <= snapshot.LONGEST_REMEMBERED_NAME
 
     def test_equal_patterns_are_tried_in_the_order_of_their_text(self):
         assert answer(Catalogue([entry("b*a"), entry("*ba")]), "bba") == ("*ba", ("b",))
@@ -96,7 +98,7 @@ def add_model(name, *upstreams, remote_name="", **fields):
 
 def add_credential(upstream, secret, **fields):
     credential = UpstreamCredential(upstream=upstream, **fields)
-    credentials.set_secret(credential, secret)
+    auth_headers.set_secret(credential, secret)
     credential.save()
     return credential
 
@@ -240,30 +242,30 @@ def test_the_remote_name_follows_the_stars(name, remote, requested, sent):
 class TestFreshness:
     async def test_a_model_works_in_the_request_after_it_was_made(self):
         await sync_to_async(lambda: add_model("m", add_upstream("u")))()
-        assert catalog.current().find("m") is None
-        assert (await catalog.find_anew("m")).model.name == "m"
+        assert snapshot.current().find("m") is None
+        assert (await snapshot.find_anew("m")).model.name == "m"
 
     async def test_a_change_is_served_when_the_write_returns(self):
         await sync_to_async(lambda: add_model("m", add_upstream("u")))()
-        await catalog.find_anew("m")
-        before = catalog.current()
+        await snapshot.find_anew("m")
+        before = snapshot.current()
         await sync_to_async(Upstream.objects.filter(name="u").update)(is_active=False)
-        assert (catalog.current().find("m"), before.find("m") is not None) == (None, True)
-        assert await catalog.find_anew("m") is None
+        assert (snapshot.current().find("m"), before.find("m") is not None) == (None, True)
+        assert await snapshot.find_anew("m") is None
 
     async def test_deleting_an_upstream_takes_its_routes_out(self):
         await sync_to_async(lambda: add_model("m", add_upstream("u")))()
-        await catalog.find_anew("m")
+        await snapshot.find_anew("m")
         await sync_to_async(lambda: Upstream.objects.get(name="u").delete())()
-        assert catalog.current().find("m") is None
+        assert snapshot.current().find("m") is None
 
     async def test_the_last_snapshot_serves_while_the_database_is_away(self, monkeypatch):
         await sync_to_async(lambda: add_model("m", add_upstream("u")))()
-        await catalog.find_anew("m")
+        await snapshot.find_anew("m")
 
         def away():
             raise DatabaseError("no connection")
 
         monkeypatch.setattr(revisions, "current", away)
-        assert await catalog.find_anew("unknown") is None
-        assert catalog.current().find("m") is not None
+        assert await snapshot.find_anew("unknown") is None
+        assert snapshot.current().find("m") is not None

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from proxy.translation.errors import UpstreamFailed
-from upstreams import client
-from upstreams.client import Answer
+from upstreams.http import client
+from upstreams.http.client import Answer
 
 Script = Callable[["Talk"], Awaitable[None]]
 JSON = [("content-type", "application/json")]

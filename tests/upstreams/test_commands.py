@@ -4,9 +4,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.support.settings import with_encryption
-from upstreams import credentials, standing, vault
-from upstreams.admin import condition
+from upstreams.admin import status
+from upstreams.http import auth_headers
 from upstreams.models import Upstream, UpstreamCredential
+from upstreams.routing import live_state
+from upstreams.secrets import vault
 
 pytestmark = pytest.mark.django_db
 
@@ -21,7 +23,7 @@ def rotated(*options):
 
 def stored(name, secret, upstream):
     credential = UpstreamCredential(upstream=upstream, name=name)
-    credentials.set_secret(credential, secret)
+    auth_headers.set_secret(credential, secret)
     credential.save()
     return credential
 
@@ -50,16 +52,16 @@ def test_keys_that_nobody_can_decrypt_are_removed_once_somebody_has_agreed(monke
             monkeypatch.setattr("builtins.input", lambda question, answer=answer: asked.append(question) or answer)
             with pytest.raises(CommandError, match="Nothing was changed"):
                 rotated("--forget")
-        assert credentials.unreadable().keys() == {lost.secret_encrypted}
+        assert auth_headers.unreadable().keys() == {lost.secret_encrypted}
         monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "y")
         said = rotated("--forget").splitlines()
         assert said[0].startswith("credential lost of upstream u: encrypted with another key")
         assert said[1:] == ["1 keys removed; their credentials are disabled until a new key is entered."]
         assert asked == ["Remove these keys for good? [y/N] "] * 3
-        credentials.check_vault()
+        auth_headers.check_vault()
         lost.refresh_from_db()
-        assert (lost.secret_encrypted, lost.disabled_reason) == ("", credentials.FORGOTTEN)
-        assert condition.of_key(lost, standing.current()).detail == credentials.FORGOTTEN
+        assert (lost.secret_encrypted, lost.disabled_reason) == ("", auth_headers.FORGOTTEN)
+        assert status.of_key(lost, live_state.current()).detail == auth_headers.FORGOTTEN
         kept.refresh_from_db()
         assert (vault.decrypt(kept.secret_encrypted), kept.disabled_reason) == ("sk-2", "")
 

@@ -1,7 +1,7 @@
 import pytest
 
-from upstreams.credentials import headers
-from upstreams.entries import CredentialEntry, UpstreamEntry
+from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
+from upstreams.http.auth_headers import headers
 
 SECRET = CredentialEntry(id="c", secret="sk-1")
 

@@ -7,7 +7,7 @@ import brotli
 import pytest
 import zstandard
 
-from upstreams.decoding import PIECE, CorruptError, decoder_for
+from upstreams.http.content_encoding import PIECE, CorruptError, decoder_for
 
 RAW = zlib.compressobj(wbits=-15)
 TEXT = 'data: {"text": "héllo"}\n\n'.encode() * 3000

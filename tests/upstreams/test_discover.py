@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from tests.support.fake_upstream import json_reply
 from tests.support.settings import with_config
-from upstreams import beat, discovery, probe, tasks
+from upstreams import schedule, tasks
 from upstreams.models import Model, Route, Upstream
+from upstreams.monitoring import discovery, probe
 
 pytestmark = pytest.mark.django_db
 
@@ -132,5 +133,5 @@ def test_the_command_fails_where_an_upstream_failed_and_asks_the_others_all_the_
 
 
 def test_beat_rings_what_has_an_interval():
-    assert beat.schedule(health_check_seconds=0, discover_seconds=0) == {}
-    assert list(beat.schedule(health_check_seconds=300, discover_seconds=0)) == ["upstreams.health_check"]
+    assert schedule.schedule(health_check_seconds=0, discover_seconds=0) == {}
+    assert list(schedule.schedule(health_check_seconds=300, discover_seconds=0)) == ["upstreams.health_check"]

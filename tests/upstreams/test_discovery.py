@@ -1,9 +1,10 @@
 import pytest
 
 from tests.support.fake_upstream import HANG, RESET, Reply, bytes_reply, json_reply
-from upstreams import credentials, discovery
-from upstreams.discovery import DiscoveryFailed, Imported, Listed, import_models, list_models
+from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
+from upstreams.monitoring import discovery
+from upstreams.monitoring.discovery import DiscoveryFailed, Imported, Listed, import_models, list_models
 
 pytestmark = pytest.mark.django_db
 
@@ -15,7 +16,7 @@ def provider(upstream):
     def make(path="/v1", **fields):
         row = Upstream.objects.create(name="provider", base_url=upstream.url + path, **fields)
         credential = UpstreamCredential(upstream=row)
-        credentials.set_secret(credential, SECRET)
+        auth_headers.set_secret(credential, SECRET)
         credential.save()
         return row
 

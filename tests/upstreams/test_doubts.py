@@ -1,6 +1,6 @@
 import pytest
 
-from upstreams import doubts
+from upstreams.catalog import config_warnings
 from upstreams.models import Model
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +25,7 @@ def _known():
 )
 def test_fallbacks_that_lead_nowhere(fallbacks, prefix, told):
     row = Model.objects.create(name="coder", path_prefix=prefix, fallbacks=fallbacks)
-    assert doubts.of_model(row) == told
+    assert config_warnings.of_model(row) == told
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,4 @@ def test_fallbacks_that_lead_nowhere(fallbacks, prefix, told):
     ],
 )
 def test_models_that_a_key_names_in_vain(allowed, told):
-    assert doubts.of_key("laptop", allowed) == told
+    assert config_warnings.of_key("laptop", allowed) == told

@@ -2,7 +2,7 @@ import pytest
 
 from proxy.translation.policies.tool_call_rules import Rules
 from proxy.translation.quirks import Quirks
-from upstreams.explained import explained, fields_of
+from upstreams.api.explained import explained, fields_of
 
 
 @pytest.mark.parametrize("shape", [Quirks, Rules])

@@ -3,7 +3,7 @@ import ipaddress
 import msgspec
 import pytest
 
-from upstreams.guard import RefusedAddress, addresses_of, is_refused
+from upstreams.http.ssrf_guard import RefusedAddress, addresses_of, is_refused
 
 REFUSED = [
     "169.254.169.254",

@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.exchange.http_request import Headers
-from upstreams import headers
+from upstreams.http import headers
 
 
 def client(**fields: str) -> Headers:

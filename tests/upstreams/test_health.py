@@ -1,8 +1,11 @@
 import pytest
 
 from tests.support.fake_upstream import HANG, Reply, bytes_reply, json_reply
-from upstreams import credentials, disabling, health, standing, tasks
+from upstreams import tasks
+from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
+from upstreams.monitoring import health_check
+from upstreams.routing import credential_state, live_state
 
 pytestmark = pytest.mark.django_db
 
@@ -16,7 +19,7 @@ def provider(upstream):
     def make(**fields):
         row = Upstream.objects.create(name="provider", base_url=upstream.url, **fields)
         credential = UpstreamCredential(upstream=row)
-        credentials.set_secret(credential, "sk-1")
+        auth_headers.set_secret(credential, "sk-1")
         credential.save()
         return row
 
@@ -31,7 +34,7 @@ def report(result):
 
 def test_a_healthy_upstream_lists_models_and_answers_its_pinned_one(upstream, provider):
     upstream.reply(listing("a", "b"), json_reply({"choices": []}))
-    assert report(health.check(provider(test_model="b"))) == {"healthy": True, "models_found": 2, "tested_model": "b", "error": None}
+    assert report(health_check.check(provider(test_model="b"))) == {"healthy": True, "models_found": 2, "tested_model": "b", "error": None}
     _, asked = upstream.requests
     assert (asked.method, asked.path, asked.header("authorization")) == ("POST", "/v1/chat/completions", "Bearer sk-1")
     assert asked.json() == {"model": "b", "messages": [{"role": "user", "content": "hi"}], "max_completion_tokens": 1}
@@ -52,7 +55,7 @@ def test_a_healthy_upstream_lists_models_and_answers_its_pinned_one(upstream, pr
 )
 def test_each_dialect_is_asked_in_its_own_way(upstream, provider, dialect, quirks, path, body):
     upstream.reply(listing("m"), json_reply({}))
-    assert health.check(provider(dialect=dialect, quirks=quirks))["healthy"] is True
+    assert health_check.check(provider(dialect=dialect, quirks=quirks))["healthy"] is True
     assert (upstream.requests[1].path, upstream.requests[1].json()) == (path, body)
 
 
@@ -61,19 +64,19 @@ def test_the_tested_model_is_never_a_random_one(upstream, provider):
     names = ["whisper-1", "zeta", "text-embedding-3", "beta", "tts-1", "gpt-image-1"]
     for _ in range(2):
         upstream.reply(listing(*names), json_reply({}))
-        assert health.check(row)["tested_model"] == "beta"
+        assert health_check.check(row)["tested_model"] == "beta"
     model = Model.objects.create(name="ours-*")
     Route.objects.create(model=model, upstream=row, priority=1, remote_name="routed")
     upstream.reply(listing(*names), json_reply({}))
-    assert health.check(row)["tested_model"] == "routed"
+    assert health_check.check(row)["tested_model"] == "routed"
     row.test_model = "pinned"
     upstream.reply(listing(*names), json_reply({}))
-    assert health.check(row)["tested_model"] == "pinned"
+    assert health_check.check(row)["tested_model"] == "pinned"
 
 
 def test_a_pinned_model_makes_up_for_a_missing_list(upstream, provider):
     upstream.reply(json_reply({}, status=404), json_reply({}))
-    assert report(health.check(provider(test_model="m"))) == {"healthy": True, "models_found": 0, "tested_model": "m", "error": None}
+    assert report(health_check.check(provider(test_model="m"))) == {"healthy": True, "models_found": 0, "tested_model": "m", "error": None}
 
 
 @pytest.mark.parametrize(
@@ -93,34 +96,34 @@ def test_what_is_the_matter(upstream, provider, dialect, replies, expected):
     upstream.reply(*replies)
     found, tested, error = expected
     row = provider(dialect=dialect)
-    assert report(health.check(row)) == {"healthy": False, "models_found": found, "tested_model": tested, "error": error}
+    assert report(health_check.check(row)) == {"healthy": False, "models_found": found, "tested_model": tested, "error": error}
     row.refresh_from_db()
     assert (row.test_error, row.tested_at is not None) == (error, True)
     upstream.reply(listing("m"), json_reply({}))
-    health.check(row)
+    health_check.check(row)
     row.refresh_from_db()
     assert row.test_error == ""
 
 
 def test_an_upstream_that_does_not_answer(upstream, provider, monkeypatch):
-    monkeypatch.setattr(health, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(health_check, "ANSWER_SECONDS", 0.2)
     upstream.reply(listing("m"), Reply(instead=HANG))
-    assert health.check(provider())["error"] == "Completion request failed: no answer within 0.2 s"
+    assert health_check.check(provider())["error"] == "Completion request failed: no answer within 0.2 s"
 
 
 def test_an_address_that_nobody_listens_at(upstream):
     row = Upstream(name="x", base_url="http://127.0.0.1:1")
-    assert health.check_unsaved(row, api_key="sk-2")["error"] == "Connection failed: 127.0.0.1:1 refused the connection"
+    assert health_check.check_unsaved(row, api_key="sk-2")["error"] == "Connection failed: 127.0.0.1:1 refused the connection"
     row.base_url = "http://nobody.invalid"
-    assert health.check_unsaved(row, api_key="sk-2")["error"] == "Connection failed: the name nobody.invalid cannot be resolved"
+    assert health_check.check_unsaved(row, api_key="sk-2")["error"] == "Connection failed: the name nobody.invalid cannot be resolved"
     row.base_url = "http://169.254.169.254"
-    assert "link-local or metadata address" in health.check_unsaved(row, api_key="sk-2")["error"]
+    assert "link-local or metadata address" in health_check.check_unsaved(row, api_key="sk-2")["error"]
 
 
 def test_an_upstream_can_be_tried_before_it_is_stored(upstream):
     upstream.reply(listing("m"), json_reply({}))
     row = Upstream(name="x", base_url=upstream.url + "/", dialect="anthropic")
-    assert health.check_unsaved(row, api_key="sk-2")["healthy"] is True
+    assert health_check.check_unsaved(row, api_key="sk-2")["healthy"] is True
     assert [request.header("x-api-key") for request in upstream.requests] == ["sk-2", "sk-2"]
     assert not Upstream.objects.exists()
 
@@ -128,7 +131,7 @@ def test_an_upstream_can_be_tried_before_it_is_stored(upstream):
 def test_the_echo_upstream_is_well():
     for dialect, model in (("openai_chat", "echo"), ("anthropic", "echo-anthropic")):
         row = Upstream(name=dialect, base_url="echo://x", dialect=dialect)
-        assert report(health.check_unsaved(row, api_key=""))["error"] is None, model
+        assert report(health_check.check_unsaved(row, api_key=""))["error"] is None, model
 
 
 # Several keys
@@ -138,7 +141,7 @@ def test_the_echo_upstream_is_well():
 def second_key(provider):
     row = provider(test_model="m")
     credential = UpstreamCredential(upstream=row, name="second")
-    credentials.set_secret(credential, "sk-2")
+    auth_headers.set_secret(credential, "sk-2")
     credential.disabled_reason = "no such key"
     credential.save()
     return credential
@@ -155,16 +158,16 @@ def answering_only(*keys):
 
 def test_a_disabled_key_that_works_again_is_brought_back(upstream, second_key):
     upstream.otherwise(answering_only("sk-1", "sk-2"))
-    known = standing.current()
+    known = live_state.current()
     known.cool(f"key:{second_key.pk}", 60)
-    assert health.check(second_key.upstream)["healthy"]
+    assert health_check.check(second_key.upstream)["healthy"]
     second_key.refresh_from_db()
     assert (second_key.disabled_reason, known.cooldowns.key_until(str(second_key.pk))) == ("", 0)
 
 
 def test_a_disabled_key_that_is_still_refused_stays_out(upstream, second_key):
     upstream.otherwise(answering_only("sk-1"))
-    assert health.check(second_key.upstream)["healthy"]
+    assert health_check.check(second_key.upstream)["healthy"]
     second_key.refresh_from_db()
     assert second_key.disabled_reason == "no such key"
 
@@ -175,11 +178,11 @@ def test_each_key_is_tried_and_a_refused_one_is_disabled(upstream, provider):
     keys = [row.credentials.get()]
     for name in ("second", "third"):
         keys.append(UpstreamCredential(upstream=row, name=name))
-        credentials.set_secret(keys[-1], f"sk-{name}")
+        auth_headers.set_secret(keys[-1], f"sk-{name}")
         keys[-1].save()
     UpstreamCredential.objects.filter(name="third").update(is_active=False)
     upstream.otherwise(answering_only("sk-second"))
-    found = health.check(row)
+    found = health_check.check(row)
     assert (found["healthy"], found["error"]) == (True, None)
     assert [(key["name"], key["healthy"], key["error"], key["status"]) for key in found["keys"]] == [
         ("", False, "Completion returned 401", 401),
@@ -190,15 +193,15 @@ def test_each_key_is_tried_and_a_refused_one_is_disabled(upstream, provider):
         "",
         "",
     ]
-    assert standing.current().cooldowns.key_until(str(keys[0].pk)) == 0
+    assert live_state.current().cooldowns.key_until(str(keys[0].pk)) == 0
 
 
 @pytest.mark.parametrize("fields", [{"is_active": False}, {"secret_encrypted": "v2:00000000:AAAA"}])
 def test_an_upstream_whose_keys_cannot_be_used_is_not_called_without_one(upstream, provider, fields):
     row = provider(test_model="m")
     row.credentials.update(**fields)
-    found = health.check(row)
-    assert (found["healthy"], found["error"], found["keys"]) == (False, health.UNUSABLE, [])
+    found = health_check.check(row)
+    assert (found["healthy"], found["error"], found["keys"]) == (False, health_check.UNUSABLE, [])
     assert upstream.requests == []
 
 
@@ -207,10 +210,10 @@ def test_the_last_key_is_not_disabled_but_rests(upstream, provider):
     row = provider(test_model="m")
     key = row.credentials.get()
     upstream.otherwise(answering_only())
-    assert health.check(row)["error"] == "Completion returned 401"
+    assert health_check.check(row)["error"] == "Completion returned 401"
     key.refresh_from_db()
     assert (key.disabled_reason, key.cooling_until is not None) == ("", True)
-    disabling.bring_back(str(key.pk), str(row.pk))
+    credential_state.bring_back(str(key.pk), str(row.pk))
 
 
 def test_all_active_upstreams_are_checked_by_the_task(upstream, second_key):

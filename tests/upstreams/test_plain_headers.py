@@ -2,7 +2,7 @@
 
 import pytest
 
-from upstreams.headers import plain_downward, plain_upward
+from upstreams.http.headers import plain_downward, plain_upward
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from proxy.translation.quirks import DEFAULT
-from upstreams.catalog import Catalogue
-from upstreams.entries import CredentialEntry, ModelEntry, RouteEntry, UpstreamEntry
-from upstreams.routing import Needs, plan, session_of
-from upstreams.standing import Standing
+from upstreams.catalog.entries import CredentialEntry, ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.catalog.snapshot import Catalogue
+from upstreams.routing.live_state import Standing
+from upstreams.routing.plan import Needs, plan, session_of
 
 
 def upstream(name, *keys, **fields):

@@ -7,8 +7,8 @@ import uuid
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
-from upstreams.sharing import CHANNEL, Sharing
-from upstreams.standing import Change, Standing
+from upstreams.routing.live_state import Change, Standing
+from upstreams.routing.redis_sync import CHANNEL, Sharing
 
 
 async def until(condition):

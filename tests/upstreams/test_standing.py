@@ -1,7 +1,7 @@
 import pytest
 
-from upstreams.cooldowns import PROBE_SECONDS
-from upstreams.standing import AFFINITY_SECONDS, Change, Standing
+from upstreams.routing.cooldowns import PROBE_SECONDS
+from upstreams.routing.live_state import AFFINITY_SECONDS, Change, Standing
 
 
 class Clock:

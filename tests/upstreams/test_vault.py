@@ -3,9 +3,10 @@ import base64
 import pytest
 
 from tests.support.settings import with_encryption
-from upstreams import credentials, vault
+from upstreams.http import auth_headers
 from upstreams.models import Upstream, UpstreamCredential
-from upstreams.vault import Ring, VaultError, WrongKey
+from upstreams.secrets import vault
+from upstreams.secrets.vault import Ring, VaultError, WrongKey
 
 FIRST, SECOND = "first passphrase", "second passphrase"
 
@@ -83,7 +84,7 @@ def add_credentials(*names):
     upstream = Upstream.objects.create(name="provider", base_url="http://127.0.0.1:1")
     for name in names:
         credential = UpstreamCredential(upstream=upstream, name=name)
-        credentials.set_secret(credential, f" sk-{name}\n")
+        auth_headers.set_secret(credential, f" sk-{name}\n")
         credential.save()
 
 
@@ -91,10 +92,10 @@ def add_credentials(*names):
 def test_a_wrong_key_refuses_to_start_and_names_every_credential_it_cannot_open():
     with with_encryption(FIRST):
         add_credentials("one", "two")
-        credentials.check_vault()
+        auth_headers.check_vault()
         known_id = vault.ring().current
     with with_encryption(SECOND), pytest.raises(WrongKey) as caught:
-        credentials.check_vault()
+        auth_headers.check_vault()
     assert caught.value.problems == [
         f"credential one of upstream provider: encrypted with another key (id {known_id})",
         f"credential two of upstream provider: encrypted with another key (id {known_id})",
@@ -106,9 +107,9 @@ def test_rotation_brings_every_credential_to_the_newest_key():
     with with_encryption(FIRST):
         add_credentials("one", "two")
     with with_encryption(SECOND, FIRST):
-        assert [credentials.rotate(), credentials.rotate()] == [2, 0]
+        assert [auth_headers.rotate(), auth_headers.rotate()] == [2, 0]
     with with_encryption(SECOND):
-        credentials.check_vault()
+        auth_headers.check_vault()
         stored = UpstreamCredential.objects.order_by("name").values_list("secret_encrypted", flat=True)
         assert [vault.decrypt(text) for text in stored] == ["sk-one", "sk-two"]
 
@@ -121,7 +122,7 @@ def test_rotation_changes_nothing_when_one_credential_cannot_be_opened():
         UpstreamCredential.objects.create(upstream=Upstream.objects.get(), name="two", secret_encrypted=vault.encrypt("sk-two"))
     before = list(UpstreamCredential.objects.values_list("pk", "secret_encrypted"))
     with with_encryption(SECOND, FIRST), pytest.raises(WrongKey):
-        credentials.rotate()
+        auth_headers.rotate()
     assert list(UpstreamCredential.objects.values_list("pk", "secret_encrypted")) == before
 
 

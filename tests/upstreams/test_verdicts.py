@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from proxy.translation.errors import Failure
-from upstreams.verdicts import Verdict, rest_seconds, verdict
+from upstreams.routing.failure_policy import Verdict, rest_seconds, verdict
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC).timestamp()
 

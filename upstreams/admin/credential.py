@@ -15,10 +15,10 @@ from unfold.decorators import display
 
 from accounts.admin.filters import RelatedFilter
 from accounts.admin.shared import OneOnNewPages, Switchable
-from upstreams import disabling, standing
-from upstreams.admin import condition
+from upstreams.admin import status
 from upstreams.forms import CredentialForm
 from upstreams.models import UpstreamCredential
+from upstreams.routing import credential_state, live_state
 
 LABELS = {"ready": "success", "cooling": "warning", "off": "", "disabled": "danger", "missing": "danger"}
 
@@ -63,14 +63,14 @@ class CredentialAdmin(Switchable):
         """Use them, also those that their provider refused or that are cooling."""
         super().activate(request, rows)
         for key, upstream in rows.values_list("pk", "upstream_id"):
-            disabling.bring_back(str(key), str(upstream))
+            credential_state.bring_back(str(key), str(upstream))
 
     @display(description="State", label=LABELS)
     def condition(self, row: UpstreamCredential) -> str:
         """One word; no part of the secret."""
-        return condition.of_key(row, standing.current()).word
+        return status.of_key(row, live_state.current()).word
 
     @display(description="Why", empty_value="")
     def detail(self, row: UpstreamCredential) -> str:
         """The sentence to it, such as the provider's reason for refusing the key."""
-        return condition.of_key(row, standing.current()).detail
+        return status.of_key(row, live_state.current()).detail

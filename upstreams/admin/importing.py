@@ -9,10 +9,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from accounts.admin.shared import counted
-from upstreams import discovery
-from upstreams.admin import offers
+from upstreams.admin import import_candidates
 from upstreams.forms import ImportForm
 from upstreams.models import Upstream
+from upstreams.monitoring import discovery
 
 
 def page(request: HttpRequest, row: Upstream, *, frame: dict[str, Any], models_url: str) -> HttpResponse:
@@ -22,7 +22,7 @@ def page(request: HttpRequest, row: Upstream, *, frame: dict[str, Any], models_u
     except discovery.DiscoveryFailed as problem:
         messages.error(request, failed(row, problem))
         return redirect("admin:upstreams_upstream_change", row.pk)
-    found = offers.of(row, listed)
+    found = import_candidates.of(row, listed)
     form = ImportForm(
         request.POST if request.method == "POST" else None,
         names=[(model.name, _described(model)) for model in found.new],
@@ -35,9 +35,11 @@ def page(request: HttpRequest, row: Upstream, *, frame: dict[str, Any], models_u
     return render(request, "admin/upstreams/upstream/import_models.html", shown)
 
 
-def _take_up(request: HttpRequest, row: Upstream, found: offers.Offers, chosen: dict[str, Any]) -> None:
+def _take_up(request: HttpRequest, row: Upstream, found: import_candidates.Offers, chosen: dict[str, Any]) -> None:
     done = discovery.import_models(row, [model for model in found.new if model.name in chosen["names"]])
-    joined = offers.join(row, [join for join in found.joins if join.value in chosen["joins"]], as_fallback=chosen["place"] == "behind")
+    joined = import_candidates.join(
+        row, [join for join in found.joins if join.value in chosen["joins"]], as_fallback=chosen["place"] == "behind"
+    )
     deeds = ((len(done.created), "model", "imported"), (len(joined), "route", "added"))
     words = ", ".join(f"{counted(number, noun)} {deed}" for number, noun, deed in deeds if number)
     messages.success(request, f"{words or 'Nothing was imported'}.")

@@ -15,8 +15,8 @@ from unfold.decorators import display
 from accounts.admin.filters import RelatedFilter, ValueFilter
 from accounts.admin.shared import COLLAPSED, Switchable
 from proxy.translation.policies.model_policies import PROMPT_FIELDS
-from upstreams import doubts
 from upstreams.admin.route import RouteInline, route_state
+from upstreams.catalog import config_warnings
 from upstreams.forms import ModelForm
 from upstreams.models import Dialect, Model
 
@@ -94,7 +94,7 @@ class ModelPage(Switchable):
         warning = prompt_warning(form.instance)
         if warning:
             messages.warning(request, warning)
-        for doubt in doubts.of_model(form.instance):
+        for doubt in config_warnings.of_model(form.instance):
             messages.warning(request, doubt)
         if not form.instance.routes.exists() and not form.instance.fallbacks:
             messages.warning(request, f"{form.instance.name} leads nowhere yet: add a route, or requests for it are refused.")

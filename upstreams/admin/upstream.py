@@ -17,13 +17,14 @@ from django.utils.html import format_html
 from unfold.decorators import action, display
 
 from accounts.admin.shared import COLLAPSED, Switchable, counted, link
-from upstreams import disabling, discovery, health, standing
-from upstreams.admin import condition, importing
+from upstreams.admin import importing, status
 from upstreams.admin.credential import CredentialInline
 from upstreams.forms import UpstreamForm
 from upstreams.models import Upstream
+from upstreams.monitoring import discovery, health_check
+from upstreams.routing import credential_state, live_state
 
-LABELS = {**condition.LEVELS, **dict.fromkeys(("breaker open", "no usable key", "test failed"), "danger")}
+LABELS = {**status.LEVELS, **dict.fromkeys(("breaker open", "no usable key", "test failed"), "danger")}
 
 
 @admin.register(Upstream)
@@ -91,12 +92,12 @@ class UpstreamAdmin(Switchable):
     @display(description="State", label=LABELS)
     def condition(self, row: Upstream) -> str:
         """A word on its breaker and its keys, as this process sees them; with Redis, as all of them do."""
-        return condition.of_upstream(row, row.credentials.all(), standing.current()).word
+        return status.of_upstream(row, row.credentials.all(), live_state.current()).word
 
     @display(description="Why", empty_value="")
     def detail(self, row: Upstream) -> str:
         """The sentence to it."""
-        return condition.of_upstream(row, row.credentials.all(), standing.current()).detail
+        return status.of_upstream(row, row.credentials.all(), live_state.current()).detail
 
     @display(description="Keys")
     def keys(self, row: Upstream) -> str:
@@ -116,10 +117,10 @@ class UpstreamAdmin(Switchable):
         if request.method == "POST" and "_deed" in request.POST and self.has_change_permission(request, row):
             _do(request, row)
             return redirect("admin:upstreams_upstream_change", object_id)
-        known = standing.current()
-        keys = [(key, condition.of_key(key, known), f"back {key.pk}") for key in row.credentials.all()]
+        known = live_state.current()
+        keys = [(key, status.of_key(key, known), f"back {key.pk}") for key in row.credentials.all()]
         seen = {
-            "condition": condition.of_upstream(row, row.credentials.all(), known),
+            "condition": status.of_upstream(row, row.credentials.all(), known),
             "keys": keys,
             "route_count": len(row.routes.all()),
             "vanished": sum(route.vanished_at is not None for route in row.routes.all()),
@@ -178,13 +179,13 @@ def _do(request: HttpRequest, row: Upstream) -> None:
     if deed == "test":
         tell_health(request, row)
     elif deed == "back" and row.credentials.filter(pk=key).exists():
-        disabling.bring_back(key, str(row.pk))
+        credential_state.bring_back(key, str(row.pk))
         messages.success(request, "The key is used again.")
 
 
 def tell_health(request: HttpRequest, row: Upstream) -> None:
     """Check an upstream, and say how it is."""
-    report = health.check(row)
+    report = health_check.check(row)
     keys = report["keys"]
     if len(keys) > 1 and not all(key["healthy"] for key in keys):
         say = messages.warning if report["healthy"] else messages.error

@@ -5,7 +5,7 @@ Messages, and it repeats what the user said; what else it can do (tool calls, th
 slow streams, errors on demand) is described in docs/echo.md.
 
 How it is reached. An upstream row whose base URL has the scheme `echo` (`echo://openai`,
-`echo://anthropic`) takes the ordinary way through catalogue, routing and `upstreams.client`. The client
+`echo://anthropic`) takes the ordinary way through catalogue, routing and `upstreams.http.client`. The client
 picks its transport by the URL's scheme, and for `echo` that is `EchoTransport`, an `httpx` transport without
 sockets. The alternative was an application served by pxbin itself under an internal
 path. It was rejected, because a server that calls itself has to know its own address (which may be a unix

@@ -2,7 +2,7 @@
 
 Only this module of the package waits, reads the clock and makes random ids. While the answer has not begun it honours the
 `read` timeout that httpx puts into a request's extensions; pauses between the pieces of a stream are the caller's to watch,
-as `upstreams.client` does for every transport.
+as `upstreams.http.client` does for every transport.
 """
 
 import asyncio

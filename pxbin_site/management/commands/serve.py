@@ -16,7 +16,8 @@ from pxbin_site.background import Child
 from pxbin_site.checks import TAG
 from pxbin_site.config import LOG_LEVELS, Config, env_name
 from pxbin_site.logs import set_level
-from upstreams import credentials, vault
+from upstreams.http import auth_headers
+from upstreams.secrets import vault
 
 logger = logging.getLogger("pxbin.serve")
 
@@ -99,7 +100,7 @@ class Command(BaseCommand):
                 firstrun.keep_secrets(config)
                 self.children = self._worker(config)
                 lines = firstrun.migrate()
-                credentials.check_vault()
+                auth_headers.check_vault()
                 lines += firstrun.set_up(config)
         except vault.WrongKey as error:
             raise CommandError(f"{error}\n{WAYS_OUT.format(directory=config.data_dir)}") from error

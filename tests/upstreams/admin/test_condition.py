@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from upstreams.admin.condition import Condition, of_key, of_upstream
+from upstreams.admin.status import Condition, of_key, of_upstream
 from upstreams.models import Upstream, UpstreamCredential
-from upstreams.standing import Standing
+from upstreams.routing.live_state import Standing
 
 NOW = datetime(2026, 3, 2, 12, 0, 0, tzinfo=UTC).timestamp()
 

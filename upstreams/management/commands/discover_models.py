@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from accounts.management.base import GatewayCommand
-from upstreams import discovery
 from upstreams.models import Upstream
+from upstreams.monitoring import discovery
 
 
 class Command(GatewayCommand):

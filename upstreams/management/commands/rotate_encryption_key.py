@@ -5,7 +5,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from accounts.management.base import GatewayCommand
-from upstreams import credentials, vault
+from upstreams.http import auth_headers
+from upstreams.secrets import vault
 
 
 class Command(GatewayCommand):
@@ -27,19 +28,19 @@ class Command(GatewayCommand):
             self._forget(sure=options["yes"])
             return
         try:
-            changed = credentials.rotate()
+            changed = auth_headers.rotate()
         except vault.VaultError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{changed} credentials encrypted anew; all are under key {vault.ring().current}.")
 
     def _forget(self, *, sure: bool) -> None:
         """The way out when the encryption key is lost."""
-        lost = credentials.unreadable()
+        lost = auth_headers.unreadable()
         for problem in lost.values():
             self.stdout.write(problem)
         if lost and not sure and not _confirmed("Remove these keys for good? [y/N] "):
             raise CommandError("Nothing was changed")
-        self.stdout.write(f"{credentials.forget(lost)} keys removed; their credentials are disabled until a new key is entered.")
+        self.stdout.write(f"{auth_headers.forget(lost)} keys removed; their credentials are disabled until a new key is entered.")
 
 
 def _confirmed(question: str) -> bool:

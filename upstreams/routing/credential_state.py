@@ -17,9 +17,10 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import revisions
-from upstreams import catalog, standing
-from upstreams.entries import CredentialEntry, UpstreamEntry
+from upstreams.catalog import snapshot
+from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
 from upstreams.models import Upstream, UpstreamCredential
+from upstreams.routing import live_state
 
 logger = logging.getLogger("pxbin.routing")
 
@@ -78,17 +79,17 @@ def bring_back(credential_id: str, upstream_id: str) -> None:
         if rows.exclude(**rested).exists():
             rows.update(**rested, recovered_at=now)
     forget(credential_id)
-    standing.current().clear(credential_id, upstream_id)
+    live_state.current().clear(credential_id, upstream_id)
 
 
 def heed() -> None:
     """Let rest no longer what somebody, in whatever process, has found well since the last look at the catalogue."""
-    for upstream in catalog.current().upstreams.values():
+    for upstream in snapshot.current().upstreams.values():
         for key, moment in ((upstream.id, upstream.recovered), *((each.id, each.recovered) for each in upstream.credentials)):
             known, _recovered[key] = _recovered.get(key), moment
             if known is not None and moment > known:  # at first sight nothing is news: it may cool since then
                 forget(key)
-                standing.current().learnt(standing.Change("cleared", key, value=upstream.id))
+                live_state.current().learnt(live_state.Change("cleared", key, value=upstream.id))
 
 
 revisions.listen("catalogue", heed)

@@ -12,10 +12,10 @@ from django.db import transaction
 from django.utils import timezone
 from simple_history.utils import bulk_create_with_history
 
-from upstreams import probe
-from upstreams.catalog import entries_of
-from upstreams.entries import CredentialEntry, UpstreamEntry
+from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
+from upstreams.catalog.snapshot import entries_of
 from upstreams.models import Model, Route, Upstream
+from upstreams.monitoring import probe
 
 TIMEOUT_SECONDS = 10.0
 MOST_PAGES = 100

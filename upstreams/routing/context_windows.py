@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
-from upstreams import discovery
-from upstreams.entries import ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.catalog.entries import ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.monitoring import discovery
 
 LISTING = frozenset({"openai_chat", "anthropic", "openai_responses"})
 """Dialects whose upstreams list their models."""

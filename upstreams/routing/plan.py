@@ -17,9 +17,9 @@ import msgspec
 
 from accounts import globs
 from proxy.translation.quirks import Quirks
-from upstreams import disabling, windows
-from upstreams.catalog import Catalogue, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
-from upstreams.standing import Standing
+from upstreams.catalog.snapshot import Catalogue, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.routing import context_windows, credential_state
+from upstreams.routing.live_state import Standing
 
 PriceOf = Callable[[str, str, str], Decimal | None]
 """The price of a million input and a million output tokens by model id, upstream id and remote name; handed in from a floor higher."""
@@ -211,10 +211,10 @@ def _excluded(target: Target, needs: Needs) -> str:
 
 def _put_back(target: Target, needs: Needs, standing: Standing) -> tuple[str, int]:
     """Why others are tried before a candidate, and how far behind them: what may pass before what was refused or cannot fit."""
-    window = windows.of(target.model, target.route, target.remote_name) if needs.tokens else 0
+    window = context_windows.of(target.model, target.route, target.remote_name) if needs.tokens else 0
     if needs.tokens > window:
         return f"about {needs.tokens} tokens do not fit {window}", 4
-    if target.credential is not None and (target.credential.is_disabled or disabling.is_refused(target.credential.id)):
+    if target.credential is not None and (target.credential.is_disabled or credential_state.is_refused(target.credential.id)):
         return "key disabled", 3
     if standing.breakers.state(target.upstream.id) == "open":
         return "circuit breaker open", 2

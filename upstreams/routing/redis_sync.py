@@ -4,7 +4,7 @@ Requests never wait for Redis: a change is laid into a queue, where the newest o
 and a task sends what has gathered. What a process needs that starts later is kept in Redis for as long as it holds. While
 Redis is away, or does not answer, every process goes on with what it knows; afterwards it reads everything anew and tells what
 it knows again, for Redis may have forgotten it. Keys that a provider refuses travel by the database
-(:mod:`upstreams.disabling`).
+(:mod:`upstreams.routing.credential_state`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from upstreams.standing import AFFINITY_SECONDS, Change, Standing
+from upstreams.routing.live_state import AFFINITY_SECONDS, Change, Standing
 
 logger = logging.getLogger("pxbin.sharing")
 

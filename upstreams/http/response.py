@@ -13,9 +13,9 @@ from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy.translation.errors import Failure, Kind, UpstreamFailed
-from upstreams.connections import cut
-from upstreams.decoding import CorruptError, Decoder, decoder_for
-from upstreams.headers import Received
+from upstreams.http.content_encoding import CorruptError, Decoder, decoder_for
+from upstreams.http.headers import Received
+from upstreams.http.pool import cut
 
 MAX_BODY = 64 * 1024 * 1024
 """Bytes that ``read`` takes at most."""

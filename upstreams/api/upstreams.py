@@ -15,10 +15,12 @@ from pydantic_core import PydanticCustomError
 
 from accounts.api_schema import Body, Created, Data, Deleted, Done, Id, Moment, Whole, answers, created
 from accounts.envelope import Refused, data, stored, timestamp, uuid_of, validated
-from upstreams import credentials, discovery, health, standing
+from upstreams.http import auth_headers
 from upstreams.models import Upstream, UpstreamCredential, header_value
+from upstreams.monitoring import discovery, health_check
 from upstreams.presets import PRESETS, Preset, filled
-from upstreams.standing import BreakerState
+from upstreams.routing import live_state
+from upstreams.routing.live_state import BreakerState
 
 router = Router(tags=["upstreams"])
 presets = Router(tags=["upstreams"])
@@ -211,12 +213,12 @@ def delete_upstreams(request: HttpRequest, body: Ids) -> dict[str, Any]:
 def check_health(request: HttpRequest, body: HealthCheck) -> dict[str, Any]:
     """Ask an upstream for its models and for one token of its test model, with each of its credentials."""
     if body.upstream_id:
-        return data(health.check(found(body.upstream_id)))
+        return data(health_check.check(found(body.upstream_id)))
     if not body.base_url or not body.api_key:
         raise Refused("invalid_request", "Provide upstream_id or base_url + api_key")
     row = Upstream(name="(not stored)", base_url=body.base_url, dialect=_dialect(body.format or "openai"), test_model=body.test_model or "")
     validated(row)
-    return data(health.check_unsaved(row, api_key=body.api_key))
+    return data(health_check.check_unsaved(row, api_key=body.api_key))
 
 
 # Behind the fixed paths, which the pattern would hide.
@@ -315,7 +317,7 @@ def _set_credential(row: Upstream, body: UpstreamFields) -> None:
         return
     credential = row.credentials.order_by("priority", "created_at").first() or UpstreamCredential(upstream=row, name="default")
     if body.api_key:
-        credentials.set_secret(credential, body.api_key)
+        auth_headers.set_secret(credential, body.api_key)
     if body.access_key_id is not None:
         credential.access_key_id = body.access_key_id
     stored(credential)
@@ -327,7 +329,7 @@ def shown(row: Upstream) -> dict[str, Any]:
     made_up = {
         "id": str(row.id),
         "format": FORMAT_OF[row.dialect],
-        "circuit_breaker": standing.current().breakers.state(str(row.id)),
+        "circuit_breaker": live_state.current().breakers.state(str(row.id)),
         "resting_until": timestamp(until) if until is not None and until > timezone.now() else None,
         "tested_at": timestamp(row.tested_at),
         "created_at": timestamp(row.created_at),

@@ -6,7 +6,7 @@ import functools
 import re
 from typing import Any
 
-from upstreams.routing import Target
+from upstreams.routing.plan import Target
 
 SERVICE = "bedrock"
 _REGION_IN_HOST = re.compile(r"//bedrock-runtime\.([a-z0-9-]+)\.")

@@ -21,10 +21,10 @@ import aiohttp
 import httpx
 from aiohttp.connector import Connection
 
-from upstreams import connections
-from upstreams.answers import Answer, MountedAnswer, NetworkAnswer, failed, told
-from upstreams.connections import NETWORK, Destination, Pool, Wire, close_all
-from upstreams.headers import USER_AGENT
+from upstreams.http import pool as connections
+from upstreams.http.headers import USER_AGENT
+from upstreams.http.pool import NETWORK, Destination, Pool, Wire, close_all
+from upstreams.http.response import Answer, MountedAnswer, NetworkAnswer, failed, told
 
 __all__ = ["Answer", "Opening", "Timeouts", "close_all", "mount", "open"]
 

@@ -1,4 +1,4 @@
-"""How upstreams, keys and routes stand right now: cooling, broken, fast, last used. In memory; shared by :mod:`upstreams.sharing`.
+"""How upstreams, keys and routes stand right now: cooling, broken, fast, last used. In memory; shared by :mod:`redis_sync`.
 
 Nothing here forbids anything: it only puts the better candidates first. Times are Unix seconds, so that processes can share them.
 """
@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from upstreams.cooldowns import Clock, Cooldowns
+from upstreams.routing.cooldowns import Clock, Cooldowns
 
 BreakerState = Literal["closed", "open", "half_open"]
 
@@ -230,7 +230,7 @@ class Standing:
         self.cooldowns.released(key, route, upstream)
 
     def served(self, key: str, session: str) -> None:
-        """A key has served a request of a session (:func:`upstreams.routing.session_of`)."""
+        """A key has served a request of a session (:func:`upstreams.routing.plan.session_of`)."""
         if self.sessions.keep(session, key):
             self.publish(Change("session", session, value=key))
 

@@ -11,11 +11,12 @@ import msgspec
 from django.utils import timezone
 
 from proxy.translation.quirks import Quirks
-from upstreams import disabling, discovery, probe, standing
-from upstreams.catalog import entries_of
-from upstreams.entries import CredentialEntry, UpstreamEntry
+from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
+from upstreams.catalog.snapshot import entries_of
 from upstreams.models import Upstream
-from upstreams.verdicts import rest_seconds, verdict
+from upstreams.monitoring import discovery, probe
+from upstreams.routing import credential_state, live_state
+from upstreams.routing.failure_policy import rest_seconds, verdict
 
 ANSWER_SECONDS = 15.0
 NOT_FOR_CHAT = (
@@ -109,11 +110,11 @@ def _learnt(upstream: Upstream, entry: UpstreamEntry, found: list[tuple[Credenti
     """The report of what a check found, once it is written down."""
     for key, finding in found:
         if finding.error is None:
-            disabling.bring_back(key.id if key is not None else entry.id, entry.id)
+            credential_state.bring_back(key.id if key is not None else entry.id, entry.id)
     for key, finding in found:
         if key is not None and finding.reply is not None and not key.is_disabled:
             _learn(upstream, key, finding.reply)
-    disabling.settle()
+    credential_state.settle()
     findings = [finding for _, finding in found] or [Finding(error=UNUSABLE)]
     best = next((finding for finding in findings if finding.error is None), findings[0])
     Upstream.objects.filter(pk=upstream.pk).update(tested_at=timezone.now(), test_error=best.error or "")
@@ -134,17 +135,17 @@ def _learn(upstream: Upstream, key: CredentialEntry, reply: probe.Reply) -> None
     entry, _ = entries_of(upstream)  # anew: others may have been brought back, or disabled, since
     failure = reply.failure(entry.dialect)
     found = verdict(failure)
-    if found.disables and disabling.disable(entry, key, f"the upstream answered {failure.status}: {failure.message}"[:500]):
+    if found.disables and credential_state.disable(entry, key, f"the upstream answered {failure.status}: {failure.message}"[:500]):
         return
     scope = "key" if found.disables else found.cools
     if scope not in ("key", "upstream") or entry.cooldown <= 0:
         return
-    known = standing.current()
+    known = live_state.current()
     asked = rest_seconds(reply.headers, known.clock())
     until = known.cool(f"key:{key.id}" if scope == "key" else f"upstream:{entry.id}", entry.cooldown if asked is None else asked)
-    disabling.note_cooling(key.id, known.cooldowns.key_until(key.id, entry.id))
+    credential_state.note_cooling(key.id, known.cooldowns.key_until(key.id, entry.id))
     if scope == "upstream":
-        disabling.note_resting(entry.id, until)
+        credential_state.note_resting(entry.id, until)
 
 
 def check_unsaved(upstream: Upstream, *, api_key: str) -> dict[str, Any]:

@@ -18,10 +18,10 @@ import msgspec
 from accounts import globs, revisions
 from proxy.translation.policies import model_policies
 from proxy.translation.quirks import Quirks, merged
-from upstreams import vault
-from upstreams.entries import COPIED, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.catalog.entries import COPIED, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.presets import PROCESS_ID
+from upstreams.secrets import vault
 
 __all__ = [
     "Catalogue",

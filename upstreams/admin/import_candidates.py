@@ -8,8 +8,8 @@ from typing import NamedTuple
 from django.db import transaction
 from simple_history.utils import bulk_create_with_history
 
-from upstreams.discovery import Listed
 from upstreams.models import Model, Route, Upstream
+from upstreams.monitoring.discovery import Listed
 
 
 class Join(NamedTuple):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from upstreams.models import Upstream, UpstreamCredential
-from upstreams.standing import Standing
+from upstreams.routing.live_state import Standing
 
 LEVELS = {
     "healthy": "success", "ready": "success", "untried": "", "off": "", "cooling": "warning", "probing": "warning", "no key": "warning",

@@ -1,4 +1,4 @@
-"""What requests know of upstreams, credentials, models and routes: frozen values, made by :mod:`upstreams.catalog`."""
+"""What requests know of upstreams, credentials, models and routes: frozen values, made by :mod:`upstreams.catalog.snapshot`."""
 
 from __future__ import annotations
 

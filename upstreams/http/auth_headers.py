@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from django.utils import timezone
 
 from accounts.lastuse import LastUse
-from upstreams import vault
-from upstreams.entries import CredentialEntry, UpstreamEntry
+from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
 from upstreams.models import Upstream, UpstreamCredential
+from upstreams.secrets import vault
 
 OWN_HEADERS: Mapping[str, tuple[str, str]] = {
     "openai_chat": ("authorization", "Bearer"),
@@ -78,7 +78,7 @@ def unreadable() -> dict[str, str]:
 
 
 def check_vault() -> None:
-    """Refuse to start with a wrong key: raises :class:`~upstreams.vault.WrongKey` that lists every credential it cannot open."""
+    """Refuse to start with a wrong key: raises :class:`~upstreams.secrets.vault.WrongKey` that lists every credential it cannot open."""
     if problems := unreadable():
         raise vault.WrongKey(list(problems.values()))
 
@@ -92,7 +92,7 @@ def forget(stored: Iterable[str]) -> int:
 def rotate() -> int:
     """Encrypt every stored key with the first passphrase of the ring; returns how many changed.
 
-    Raises :class:`~upstreams.vault.WrongKey` before it changes anything when one of them cannot be opened. A key that is
+    Raises :class:`~upstreams.secrets.vault.WrongKey` before it changes anything when one of them cannot be opened. A key that is
     replaced meanwhile keeps its new value.
     """
     check_vault()

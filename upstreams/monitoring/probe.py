@@ -1,6 +1,6 @@
 """Calls that pxbin makes to an upstream of its own accord: to list its models and to see whether it is well.
 
-They are few and short, so they take httpx as it is. Each goes to an address that was looked at first (:mod:`upstreams.guard`),
+They are few and short, so they take httpx as it is. Each goes to an address that was looked at first (:mod:`upstreams.http.ssrf_guard`),
 follows no redirect and reads no proxy settings from the environment.
 """
 
@@ -19,13 +19,13 @@ import msgspec
 
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import Failure, UpstreamFailed
-from upstreams import client
-from upstreams.addresses import url_for
-from upstreams.connections import tls_context
-from upstreams.credentials import headers
-from upstreams.entries import CredentialEntry, UpstreamEntry
-from upstreams.guard import RefusedAddress, addresses_of
-from upstreams.headers import Received, upward
+from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
+from upstreams.http import client
+from upstreams.http.auth_headers import headers
+from upstreams.http.headers import Received, upward
+from upstreams.http.pool import tls_context
+from upstreams.http.ssrf_guard import RefusedAddress, addresses_of
+from upstreams.http.urls import url_for
 
 T = TypeVar("T")
 

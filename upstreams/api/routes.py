@@ -12,10 +12,11 @@ from pydantic import ConfigDict
 
 from accounts.api_schema import Body, Created, Data, Done, Id, Moment, Page, Paging, Whole, answers, created
 from accounts.envelope import Refused, data, page_of, stored, timestamp, uuid_of
-from upstreams import credentials, disabling, standing
-from upstreams.api import Secret
-from upstreams.api import found as found_upstream
+from upstreams.api.upstreams import Secret
+from upstreams.api.upstreams import found as found_upstream
+from upstreams.http import auth_headers
 from upstreams.models import Model, Route, UpstreamCredential
+from upstreams.routing import credential_state, live_state
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -205,7 +206,7 @@ def update_credential(request: HttpRequest, credential_id: Id, body: CredentialF
     _assign_credential(row, body)
     stored(row)
     if body.is_active or body.api_key:
-        disabling.bring_back(str(row.id), str(row.upstream_id))
+        credential_state.bring_back(str(row.id), str(row.upstream_id))
     return data({"status": "updated"})
 
 
@@ -224,12 +225,12 @@ def _assign_credential(row: UpstreamCredential, body: CredentialFields) -> None:
         if given.get(field) is not None:
             setattr(row, field, given[field])
     if body.api_key:
-        credentials.set_secret(row, body.api_key)
+        auth_headers.set_secret(row, body.api_key)
 
 
 def shown_credential(row: UpstreamCredential) -> dict[str, Any]:
     """A credential as the API shows it. ``cooling_until`` is the latest end of any of its cooldowns, ``null`` when rested."""
-    known = datetime.fromtimestamp(standing.current().cooldowns.key_until(str(row.id), str(row.upstream_id)), UTC)
+    known = datetime.fromtimestamp(live_state.current().cooldowns.key_until(str(row.id), str(row.upstream_id)), UTC)
     until = max(known, row.cooling_until or known)
     return {
         "id": str(row.id),
