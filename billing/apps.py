@@ -11,6 +11,6 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         """Listen for new models."""
-        from billing import signals
+        from billing.pricing import receivers
 
-        signals.connect()
+        receivers.connect()

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Revised
 from billing.fields import MoneyField
-from billing.tariff import CLASSES, read_tiers
+from billing.rates import CLASSES, read_tiers
 from upstreams.models import Model, Upstream
 
 

@@ -8,10 +8,11 @@ from celery import Task, shared_task
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from billing import retention, stored, writer
-from billing.journal import SPOOL
-from billing.outages import Outage
-from billing.spool import Segment, Spool
+from accounts.common.outage_log import Outage
+from billing import stored_responses
+from billing.request_log import retention, writer
+from billing.request_log.journal import SPOOL
+from billing.request_log.spool import Segment, Spool
 
 log = logging.getLogger(__name__)
 
@@ -65,4 +66,4 @@ def prune() -> dict[str, int]:
     """Delete what is older than it is kept; the numbers of rows by table."""
     config = settings.PXBIN
     deleted = retention.prune(log_days=config.log_retention_days, payload_days=config.payload_retention_days)
-    return {**deleted, "responses": stored.prune()}
+    return {**deleted, "responses": stored_responses.prune()}

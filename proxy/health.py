@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 
-from billing import journal
+from billing.request_log import journal
 from upstreams.catalog import snapshot
 
 READY_SECONDS = 2.0

@@ -23,8 +23,8 @@ from accounts.api_auth import ManagementAuth, ManagementBearer
 from accounts.api_schema import FIELDS, IGNORED, MENTIONED
 from accounts.envelope import Refused, error
 from accounts.keys import ManagementRefused
-from billing.api import router as logs_router
-from billing.model_api import router as models_router
+from billing.api.logs import router as logs_router
+from billing.api.models import router as models_router
 from upstreams.api.routes import keys as credentials_router
 from upstreams.api.routes import routes as routes_router
 from upstreams.api.upstreams import presets as presets_router

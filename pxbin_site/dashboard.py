@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from billing.admin.words import NONE, OUTCOME_LEVELS, OUTCOME_WORDS, about, dollars
+from billing.admin.formatting import NONE, OUTCOME_LEVELS, OUTCOME_WORDS, about, dollars
 from billing.models import Outcome, RequestLog
 from upstreams.admin import status
 from upstreams.models import Route, Upstream

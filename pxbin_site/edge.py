@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 from django.conf import settings
 
-from billing.ids import new_id
+from accounts.common.uuid7 import new_id
 
 Header = tuple[bytes, bytes]
 

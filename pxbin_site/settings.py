@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from billing import beat
+from billing import schedule
 from pxbin_site import appearance, config, databases, secretfile
 from pxbin_site.logs import logging_config
 from upstreams import schedule as upstreams_beat
@@ -79,7 +79,7 @@ else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 CELERY_BROKER_URL = PXBIN.redis_url or "memory://localhost/"
-CELERY_BEAT_SCHEDULE = beat.schedule(has_broker=bool(PXBIN.redis_url)) | upstreams_beat.schedule(
+CELERY_BEAT_SCHEDULE = schedule.schedule(has_broker=bool(PXBIN.redis_url)) | upstreams_beat.schedule(
     health_check_seconds=PXBIN.health_check_seconds, discover_seconds=PXBIN.discover_seconds
 )
 CELERY_TASK_IGNORE_RESULT = True

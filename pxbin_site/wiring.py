@@ -11,12 +11,13 @@ from django.conf import settings
 
 from accounts import keys, lastuse, limits, revisions
 from accounts.revisions import Watcher
-from billing import journal, prices
+from billing.pricing import price_book
+from billing.request_log import journal
 from upstreams.http import auth_headers, client
 from upstreams.routing import credential_state, live_state
 
 if TYPE_CHECKING:
-    from billing.shipping import Shipper
+    from billing.request_log.shipper import Shipper
     from upstreams.routing.redis_sync import Sharing
 
 
@@ -43,7 +44,7 @@ class Wiring:
             self._sharing = _sharing(config.redis_url, known)
             await self._sharing.start()
         limits.start(limits.Limiter(rps=config.rate_limit_rps, burst=config.rate_limit_burst))
-        revisions.listen("prices", prices.refresh)
+        revisions.listen("prices", price_book.refresh)
         await asyncio.to_thread(self._watcher.start)
         if self._shipper is not None:
             self._shipper.start()
@@ -69,6 +70,7 @@ def _sharing(url: str, known: live_state.Standing) -> "Sharing":
 
 def _shipper(spool: Path) -> "Shipper":
     """Imported here, because it brings Celery along."""
-    from billing import shipping, tasks
+    from billing import tasks
+    from billing.request_log import shipper
 
-    return shipping.Shipper(spool, tasks.send)
+    return shipper.Shipper(spool, tasks.send)

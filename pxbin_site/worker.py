@@ -15,7 +15,7 @@ from celery.worker import state
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
-from billing import journal, writer
+from billing.request_log import journal, writer
 from pxbin_site.celery import app
 
 logger = logging.getLogger("pxbin.worker")

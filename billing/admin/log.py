@@ -16,7 +16,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from accounts.admin.shared import Unwritable
-from billing.admin import story, words
+from billing.admin import formatting, request_detail
 from billing.admin.filters import KeyFilter, ModelFilter, MomentFilter, PeriodFilter, StatusFilter, UpstreamFilter
 from billing.admin.paginator import UncountedPage
 from billing.models import RequestLog
@@ -59,7 +59,7 @@ class RequestLogAdmin(Unwritable, UncountedPage):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """One request, told from its arrival to its cost."""
         row = RequestLog.objects.filter(pk=object_id).first() if _is_uuid(object_id) else None
-        told = {} if row is None else {"story": story.of(row), "subtitle": None}
+        told = {} if row is None else {"story": request_detail.of(row), "subtitle": None}
         return super().change_view(request, object_id, form_url, {**told, **(extra_context or {})})  # type: ignore[no-any-return]
 
     @display(description="Began (UTC)")
@@ -70,7 +70,7 @@ class RequestLogAdmin(Unwritable, UncountedPage):
     @display(description="Outcome")
     def result(self, row: RequestLog) -> str:
         """How it ended and what the client got; what the matter was."""
-        label = words.outcome(row.outcome, row.status_code)
+        label = formatting.outcome(row.outcome, row.status_code)
         return (
             format_html('{}<p class="text-base-500 text-xs">{}</p>', label, row.error_type.replace("_", " ")) if row.error_type else label
         )
@@ -78,17 +78,17 @@ class RequestLogAdmin(Unwritable, UncountedPage):
     @display(description="Model", header=True)
     def asked(self, row: RequestLog) -> list[str]:
         """What the client asked for, and in which protocol."""
-        return [row.model or words.NONE, words.between(row.dialect, row.upstream_dialect) + (", stream" if row.stream else "")]
+        return [row.model or formatting.NONE, formatting.between(row.dialect, row.upstream_dialect) + (", stream" if row.stream else "")]
 
     @display(description="Upstream", header=True)
     def answered_by(self, row: RequestLog) -> list[str]:
         """Who was called last, and how many were."""
-        return [row.upstream_name or words.NONE, f"{row.attempts} attempts" if row.attempts > 1 else ""]
+        return [row.upstream_name or formatting.NONE, f"{row.attempts} attempts" if row.attempts > 1 else ""]
 
     @display(description="API key")
     def key(self, row: RequestLog) -> str:
         """Whose key it was."""
-        return row.key_name or (f"{row.key_prefix}…" if row.key_prefix else words.NONE)
+        return row.key_name or (f"{row.key_prefix}…" if row.key_prefix else formatting.NONE)
 
     @display(description="Tokens", header=True)
     def tokens(self, row: RequestLog) -> list[str]:
@@ -99,15 +99,15 @@ class RequestLogAdmin(Unwritable, UncountedPage):
     @display(description="Cost")
     def price(self, row: RequestLog) -> str:
         """USD; what called no upstream cost nothing."""
-        return words.NONE if row.cost is None and not row.attempts else words.dollars(row.cost)
+        return formatting.NONE if row.cost is None and not row.attempts else formatting.dollars(row.cost)
 
     @display(description="Duration", header=True)
     def time(self, row: RequestLog) -> list[str]:
         """The whole time; below it the time to the first token and the gateway's own share."""
-        parts = [f"first {words.milliseconds(row.ttft_ms)}"] if row.ttft_ms is not None else []
+        parts = [f"first {formatting.milliseconds(row.ttft_ms)}"] if row.ttft_ms is not None else []
         if row.attempts:
-            parts.append(f"own {words.milliseconds(row.overhead_us / 1000, places=1)}")
-        return [words.milliseconds(row.latency_ms), ", ".join(parts)]
+            parts.append(f"own {formatting.milliseconds(row.overhead_us / 1000, places=1)}")
+        return [formatting.milliseconds(row.latency_ms), ", ".join(parts)]
 
 
 def _is_uuid(text: str) -> bool:

@@ -14,11 +14,11 @@ from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from accounts.admin.filters import RelatedFilter
 from accounts.admin.shared import COLLAPSED, Page
-from billing import prices
-from billing.admin.words import dollars
+from billing.admin.formatting import dollars
 from billing.fields import MoneyField
 from billing.models import Price
-from billing.tariff import CLASSES
+from billing.pricing import price_book
+from billing.rates import CLASSES
 
 STATES = {"in force": "success", "overruled": "warning", "replaced": ""}
 
@@ -78,7 +78,7 @@ class PriceAdmin(Page):
         """Whether requests are billed at it, or at another price for the same."""
         if not row.is_active:
             return "replaced"
-        return "overruled" if prices.book().overruled(row) else "in force"
+        return "overruled" if price_book.book().overruled(row) else "in force"
 
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
         """What a person has changed counts as entered by hand from then on."""

@@ -9,8 +9,12 @@ from typing import Any
 
 import msgspec
 
+from accounts.common import uuid7
 from accounts.keys import Key
-from billing import ids, journal, metering, prices, tariff
+from billing import rates
+from billing.pricing import price_book
+from billing.request_log import entry as metering
+from billing.request_log import journal
 from proxy.exchange.attempt_base import Try
 from proxy.exchange.client_credentials import session_of
 from proxy.exchange.http_request import HttpRequest
@@ -32,7 +36,7 @@ class Record:
         self._key: Key | None = None
         self._written = False
         self.meter = metering.Meter(
-            id=ids.new_id(),
+            id=uuid7.new_id(),
             arrived=time.time(),
             started=http.started_ns,
             request_id=http.request_id,
@@ -153,9 +157,9 @@ class Record:
         )
 
 
-def _prices(attempt: Try) -> tariff.Prices | None:
+def _prices(attempt: Try) -> rates.Prices | None:
     target = attempt.target
-    return prices.book().find(target.model.id, target.upstream.id, target.remote_name)
+    return price_book.book().find(target.model.id, target.upstream.id, target.remote_name)
 
 
 def _total(usages: Sequence[Usage]) -> Usage:

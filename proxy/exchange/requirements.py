@@ -7,7 +7,7 @@ import hashlib
 import msgspec
 
 from accounts.keys import Key
-from billing.metering import Meter
+from billing.request_log.entry import Meter
 from proxy.exchange.attempt_base import Call
 from proxy.exchange.http_request import HttpRequest
 from proxy.translation.canonical import Audio, Image, Part, ToolResult

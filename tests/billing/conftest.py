@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from billing.ids import new_id
-from billing.metering import Entry
+from accounts.common.uuid7 import new_id
+from billing.request_log.entry import Entry
 from tests.support import postgres, stores
 
 

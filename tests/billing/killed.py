@@ -9,9 +9,9 @@ from pathlib import Path
 
 async def append(spool: Path) -> None:
     """Append entries as fast as it goes; what stands on standard output was appended before."""
-    from billing.ids import new_id
-    from billing.journal import Journal
-    from billing.metering import Attempt, Entry
+    from accounts.common.uuid7 import new_id
+    from billing.request_log.entry import Attempt, Entry
+    from billing.request_log.journal import Journal
 
     journal = Journal(spool, schedule=asyncio.get_running_loop().call_later)
     while True:
@@ -28,7 +28,7 @@ def write(spool: Path) -> None:
     import django
 
     django.setup()
-    from billing import writer
+    from billing.request_log import writer
 
     os.write(1, b"ready\n")
     while True:

@@ -7,11 +7,12 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from billing import prices, writer
-from billing.admin.words import about, dollars
-from billing.metering import Attempt, Payload
+from billing.admin.formatting import about, dollars
 from billing.models import Price, RequestLog
-from billing.tariff import CLASSES
+from billing.pricing import price_book
+from billing.rates import CLASSES
+from billing.request_log import writer
+from billing.request_log.entry import Attempt, Payload
 from tests.billing.conftest import entry
 from tests.billing.test_writer import FULL, written
 from upstreams.models import Model, Upstream
@@ -124,7 +125,7 @@ def test_amounts_are_asked_for_in_boxes_like_any_other(admin, database):
 def test_of_two_prices_for_the_same_the_one_that_does_not_count_says_so(admin, database):
     for source in ("manual", "genai-prices"):
         Price.objects.create(name="m", input=1, source=source)
-    prices.refresh()
+    price_book.refresh()
     page = admin.get("/admin/billing/price/").content.decode()
     assert (page.count("in force"), page.count("overruled")) == (1, 1)
 

@@ -7,9 +7,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts import keys
-from billing import writer
-from billing.ids import new_id
-from billing.metering import Attempt
+from accounts.common.uuid7 import new_id
+from billing.request_log import writer
+from billing.request_log.entry import Attempt
 from tests.billing.conftest import entry
 from tests.billing.test_writer import FULL, written
 

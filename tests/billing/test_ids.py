@@ -3,7 +3,7 @@
 import time
 import uuid
 
-from billing.ids import new_id
+from accounts.common.uuid7 import new_id
 
 
 def test_an_id_is_a_uuid_of_version_7_with_dashes():

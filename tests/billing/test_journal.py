@@ -6,10 +6,10 @@ import os
 import msgspec
 import pytest
 
-from billing import journal
-from billing.journal import Journal
-from billing.metering import Entry
-from billing.spool import Spool
+from billing.request_log import journal
+from billing.request_log.entry import Entry
+from billing.request_log.journal import Journal
+from billing.request_log.spool import Spool
 from tests.billing.conftest import entry
 
 

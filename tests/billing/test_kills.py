@@ -8,8 +8,8 @@ import threading
 import time
 from pathlib import Path
 
-from billing import writer
 from billing.models import RequestAttempt, RequestLog
+from billing.request_log import writer
 from tests.support.gateway import ROOT, clean_environment
 
 ROUNDS = 50 if os.environ.get("PXBIN_TEST_SIZE") == "proof" else 3

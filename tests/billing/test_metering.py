@@ -5,11 +5,12 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from billing import metering, tariff
-from billing.metering import Entry, Meter
+from billing import rates
+from billing.request_log import entry as metering
+from billing.request_log.entry import Entry, Meter
 from proxy.translation.canonical import Usage
 
-PRICES = tariff.prices({"input": Decimal(3), "output": Decimal(15)}, id="p1", version="v1")
+PRICES = rates.prices({"input": Decimal(3), "output": Decimal(15)}, id="p1", version="v1")
 STARTED = 5_000_000_000
 
 
@@ -103,7 +104,7 @@ def test_the_input_format_is_the_family_of_the_dialect(dialect, family):
 def test_without_prices_or_with_a_rate_missing_the_cost_is_unknown():
     usage = Usage(fresh=1, output=1)
     assert closed(meter(), usage=usage).cost is None
-    found = closed(meter(), usage=usage, prices=tariff.prices({"input": Decimal(1)}, id="p2"))
+    found = closed(meter(), usage=usage, prices=rates.prices({"input": Decimal(1)}, id="p2"))
     assert (found.cost, found.price_id) == (None, "p2")
 
 
@@ -129,7 +130,7 @@ def test_a_key_that_a_client_has_put_elsewhere_is_not_written_down():
 
 
 def test_what_upstreams_claim_is_bounded():
-    found = closed(meter(), usage=Usage(fresh=-5, output=2**70), prices=tariff.prices({"input": Decimal(1), "output": Decimal(10**9)}))
+    found = closed(meter(), usage=Usage(fresh=-5, output=2**70), prices=rates.prices({"input": Decimal(1), "output": Decimal(10**9)}))
     assert (found.input_tokens, found.output_tokens, found.cost) == (0, 2**31 - 1, 2**63 - 1)
 
 

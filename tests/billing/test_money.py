@@ -8,10 +8,10 @@ from django.db.models import F, Max, Min, Sum
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing import writer
 from billing.fields import MoneyField
 from billing.models import Price, RequestLog
 from billing.money import from_pico, to_pico
+from billing.request_log import writer
 from tests.billing.conftest import entry
 from tests.billing.test_writer import written
 

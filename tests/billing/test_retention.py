@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from billing import beat, retention, tasks, writer
-from billing.metering import Attempt, Payload
+from billing import schedule, tasks
 from billing.models import CommittedSegment, RequestAttempt, RequestLog, RequestPayload
+from billing.request_log import retention, writer
+from billing.request_log.entry import Attempt, Payload
 from tests.billing.conftest import entry
 from tests.billing.test_writer import written
 
@@ -56,7 +57,7 @@ def test_the_task_prunes_by_the_settings(spool):
 
 
 def test_beat_rings_tasks_that_exist():
-    rings = {name["task"] for has_broker in (True, False) for name in beat.schedule(has_broker=has_broker).values()}
+    rings = {name["task"] for has_broker in (True, False) for name in schedule.schedule(has_broker=has_broker).values()}
     known = {tasks.drain_spool.name, tasks.prune.name}
     assert rings == known
-    assert "drain spool" not in beat.schedule(has_broker=True)
+    assert "drain spool" not in schedule.schedule(has_broker=True)

@@ -9,11 +9,13 @@ from django.core.management import call_command
 from django.db import OperationalError
 from kombu.exceptions import OperationalError as BrokerAway
 
-from billing import shipping, tasks, writer
-from billing.journal import Journal
+from billing import tasks
 from billing.models import RequestLog
-from billing.shipping import Shipper
-from billing.spool import Segment, Spool
+from billing.request_log import shipper as shipping
+from billing.request_log import writer
+from billing.request_log.journal import Journal
+from billing.request_log.shipper import Shipper
+from billing.request_log.spool import Segment, Spool
 from tests.billing.conftest import entry
 from tests.billing.test_writer import written
 

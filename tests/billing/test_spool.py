@@ -3,7 +3,7 @@
 import os
 import time
 
-from billing.spool import Segment, Spool
+from billing.request_log.spool import Segment, Spool
 
 
 def made(spool, name: str, *, age: float = 0.0, content: bytes = b"") -> None:

@@ -6,9 +6,9 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from billing import stored
+from billing import stored_responses
 from billing.models import StoredResponse
-from billing.stored import Turn
+from billing.stored_responses import Turn
 
 pytestmark = pytest.mark.django_db
 
@@ -21,54 +21,62 @@ def turn(name, previous="", key=MINE):
 
 def keep(*turns, seconds=60):
     for each in turns:
-        stored.keep(each, seconds=seconds)
+        stored_responses.keep(each, seconds=seconds)
 
 
 def test_a_turn_comes_back_to_its_key_alone():
     keep(turn("a"))
-    assert (stored.find("a", MINE), stored.find("a", OTHER), stored.find("b", MINE)) == (turn("a"), None, None)
+    assert (stored_responses.find("a", MINE), stored_responses.find("a", OTHER), stored_responses.find("b", MINE)) == (
+        turn("a"),
+        None,
+        None,
+    )
 
 
 def test_a_turn_kept_twice_is_replaced_but_not_by_another_key():
     keep(turn("a"), Turn(id="a", api_key_id=MINE, model="n"))
-    assert (stored.find("a", MINE).model, StoredResponse.objects.count()) == ("n", 1)
+    assert (stored_responses.find("a", MINE).model, StoredResponse.objects.count()) == ("n", 1)
     with pytest.raises(IntegrityError), transaction.atomic():
         keep(turn("a", key=OTHER))
-    assert stored.find("a", MINE).model == "n"
+    assert stored_responses.find("a", MINE).model == "n"
 
 
 def test_the_newest_turn_with_an_item_is_found():
     keep(turn("a"), turn("b", key=OTHER))
-    stored.keep(Turn(id="c", api_key_id=MINE, model="m", input="[]", response='{"output":[{"id":"msg_1"}]}'), seconds=60)
-    stored.keep(Turn(id="d", api_key_id=MINE, model="m", input='[{"id":"msg_1"}]'), seconds=60)
-    found = [stored.with_item(item, MINE) for item in ("msg_1", "msg_", "a", "b")]
+    stored_responses.keep(Turn(id="c", api_key_id=MINE, model="m", input="[]", response='{"output":[{"id":"msg_1"}]}'), seconds=60)
+    stored_responses.keep(Turn(id="d", api_key_id=MINE, model="m", input='[{"id":"msg_1"}]'), seconds=60)
+    found = [stored_responses.with_item(item, MINE) for item in ("msg_1", "msg_", "a", "b")]
     assert [each and each.id for each in found] == ["d", None, "a", None]
-    assert stored.with_item("msg_1", OTHER) is None
+    assert stored_responses.with_item("msg_1", OTHER) is None
 
 
 def test_a_chain_comes_in_order_and_lives_on():
     keep(turn("a"), turn("b", "a"), turn("c", "b"), seconds=5)
-    assert stored.chain("c", MINE, seconds=500) == [turn("a"), turn("b", "a"), turn("c", "b")]
+    assert stored_responses.chain("c", MINE, seconds=500) == [turn("a"), turn("b", "a"), turn("c", "b")]
     later = timezone.now() + timedelta(seconds=400)
     assert StoredResponse.objects.filter(expires_at__gt=later).count() == 3
-    assert stored.chain("c", OTHER, seconds=500) is None
+    assert stored_responses.chain("c", OTHER, seconds=500) is None
 
 
 def test_a_chain_with_a_gap_is_none():
     keep(turn("a"), turn("b", "a"), turn("c", "b"))
-    assert (stored.delete("b", OTHER), stored.delete("b", MINE), stored.delete("b", MINE)) == (False, True, False)
-    assert (stored.chain("c", MINE, seconds=5), stored.chain("a", MINE, seconds=5)) == (None, [turn("a")])
+    assert (stored_responses.delete("b", OTHER), stored_responses.delete("b", MINE), stored_responses.delete("b", MINE)) == (
+        False,
+        True,
+        False,
+    )
+    assert (stored_responses.chain("c", MINE, seconds=5), stored_responses.chain("a", MINE, seconds=5)) == (None, [turn("a")])
 
 
 def test_a_turn_that_names_itself_does_not_go_on_for_ever(monkeypatch):
-    monkeypatch.setattr(stored, "LONGEST_CHAIN", 5)
+    monkeypatch.setattr(stored_responses, "LONGEST_CHAIN", 5)
     keep(turn("a", "a"))
-    assert stored.chain("a", MINE, seconds=5) is None
+    assert stored_responses.chain("a", MINE, seconds=5) is None
 
 
 def test_what_has_expired_is_not_found_and_goes(monkeypatch):
-    monkeypatch.setattr(stored, "BATCH_ROWS", 2)
+    monkeypatch.setattr(stored_responses, "BATCH_ROWS", 2)
     keep(turn("a"), turn("b"), turn("c"), seconds=-1)
     keep(turn("d"))
-    assert (stored.find("a", MINE), stored.prune(), stored.prune()) == (None, 3, 0)
-    assert stored.find("d", MINE) == turn("d")
+    assert (stored_responses.find("a", MINE), stored_responses.prune(), stored_responses.prune()) == (None, 3, 0)
+    assert stored_responses.find("d", MINE) == turn("d")

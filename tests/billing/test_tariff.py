@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from billing import tariff
-from billing.tariff import Rates
+from billing import rates as tariff
+from billing.rates import Rates
 from proxy.translation.canonical import Usage
 
 BASE = {

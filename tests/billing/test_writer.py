@@ -6,12 +6,12 @@ import msgspec
 import pytest
 from django.db import OperationalError
 
-from billing import writer
-from billing.ids import new_id
-from billing.journal import Journal
-from billing.metering import Attempt, Payload
+from accounts.common.uuid7 import new_id
 from billing.models import CommittedSegment, RequestAttempt, RequestLog, RequestPayload
-from billing.spool import Segment, Spool
+from billing.request_log import writer
+from billing.request_log.entry import Attempt, Payload
+from billing.request_log.journal import Journal
+from billing.request_log.spool import Segment, Spool
 from tests.billing.conftest import entry
 
 pytestmark = pytest.mark.usefixtures("database")

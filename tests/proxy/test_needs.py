@@ -3,7 +3,7 @@
 import base64
 import json
 
-from billing.metering import Meter
+from billing.request_log.entry import Meter
 from proxy.exchange import requirements
 from proxy.exchange.attempt_base import Call
 from proxy.exchange.http_request import HttpRequest

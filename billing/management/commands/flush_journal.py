@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from accounts.management.base import GatewayCommand
-from billing import journal, writer
+from billing.request_log import journal, writer
 
 
 class Command(GatewayCommand):

@@ -6,7 +6,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from accounts.management.base import GatewayCommand
-from billing import price_sources, price_sync
+from billing.pricing import sources as price_sources
+from billing.pricing import sync
 
 
 class Command(GatewayCommand):
@@ -22,7 +23,7 @@ class Command(GatewayCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Look up, and say how many were found."""
-        sources = list(price_sync.BUNDLED)
+        sources = list(sync.BUNDLED)
         try:
             if options["file"]:
                 sources.append(price_sources.litellm(options["file"].read_bytes(), version=options["file"].name))
@@ -30,7 +31,7 @@ class Command(GatewayCommand):
                 sources.append(price_sources.litellm(price_sources.fetch(options["url"]), version=options["url"]))
         except (OSError, ValueError, price_sources.FetchFailed) as error:
             raise CommandError(str(error)) from error
-        counts = price_sync.sync(sources)
+        counts = sync.sync(sources)
         self.stdout.write(
             f"{counts['models_updated']} of {counts['total_models']} models have prices, {counts['models_not_found']} are unknown"
         )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from billing.journal import LIVE, NEW, SEALED
+from billing.request_log.journal import LIVE, NEW, SEALED
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from ninja import Router
 
 from accounts.api_schema import Created, Data, Deleted, Done, Id, answers, created
 from accounts.envelope import Refused, data, stored, timestamp, uuid_of
-from billing import price_sync, prices
-from billing.model_schema import Discover, Import, Imported, ModelFields, NewModel, Offer, ShownModel, Synchronised, Wanted
+from billing.api.model_schema import Discover, Import, Imported, ModelFields, NewModel, Offer, ShownModel, Synchronised, Wanted
+from billing.pricing import price_book, sync
 from upstreams.api.upstreams import Ids, deleted
 from upstreams.api.upstreams import found as found_upstream
 from upstreams.api.upstreams import shown as shown_upstream
@@ -52,7 +52,7 @@ CLEARED_BY_NULL: dict[str, Any] = {
 def list_models(request: HttpRequest) -> dict[str, Any]:
     """All models by name."""
     rows = list(Model.objects.order_by("name", "path_prefix").prefetch_related("routes"))
-    shown_prices = prices.shown_for(rows)
+    shown_prices = price_book.shown_for(rows)
     return data([shown(row, shown_prices.get(row.pk)) for row in rows])
 
 
@@ -91,7 +91,7 @@ def import_models(request: HttpRequest, body: Import) -> Created:
     wanted = [Wanted(name=each) if isinstance(each, str) else each for each in body.models]
     made = discovery.import_models(upstream, [discovery.Listed(name=each.name, provider=each.provider or "") for each in wanted])
     for row in Model.objects.filter(path_prefix="", name__in=made.created):
-        price_sync.attach(row)
+        sync.attach(row)
     counts = {"upstream": shown_upstream(upstream), "models_created": len(made.created), "models_skipped": len(made.skipped)}
     return created(data(counts))
 
@@ -99,7 +99,7 @@ def import_models(request: HttpRequest, body: Import) -> Created:
 @router.post("/sync-pricing", response=answers(Data[Synchronised], upstream=True))
 def sync_pricing(request: HttpRequest) -> dict[str, Any]:
     """Give every model the price that the bundled price data have for it; manual prices stay."""
-    return data(price_sync.sync())
+    return data(sync.sync())
 
 
 # Behind the fixed paths, which the pattern would hide.
@@ -195,22 +195,22 @@ def _set_prices(row: Model, body: ModelFields) -> None:
     given = body.model_dump(exclude_unset=True)
     if given.get("input_cost_per_million") is None and given.get("output_cost_per_million") is None:
         return
-    current = prices.shown_for([row]).get(row.pk)
+    current = price_book.shown_for([row]).get(row.pk)
     known = (current.input or Decimal(0), current.output or Decimal(0)) if current else (Decimal(0), Decimal(0))
     wanted = tuple(
         known[place] if given.get(field) is None else Decimal(str(given[field]))
         for place, field in enumerate(("input_cost_per_million", "output_cost_per_million"))
     )
     if wanted != known:
-        prices.set_manual(row, input_price=wanted[0], output_price=wanted[1])
+        price_book.set_manual(row, input_price=wanted[0], output_price=wanted[1])
 
 
 def one(row: Model) -> dict[str, Any]:
     """A single model as the API shows it."""
-    return shown(row, prices.shown_for([row]).get(row.pk))
+    return shown(row, price_book.shown_for([row]).get(row.pk))
 
 
-def shown(row: Model, price: prices.Shown | None) -> dict[str, Any]:
+def shown(row: Model, price: price_book.Shown | None) -> dict[str, Any]:
     """A model as the API shows it; its first route stands for "the" upstream. An unknown price shows as 0."""
     route = next(iter(sorted(row.routes.all(), key=lambda each: (not each.is_active, each.priority, each.created_at))), None)
     return {

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict
 
 import msgspec
 
-from billing import tariff
+from billing import rates
 from billing.money import GREATEST, to_pico
 from proxy.translation.canonical import Usage
 
@@ -153,7 +153,7 @@ def entry(  # noqa: PLR0913  (the facts that exist only at the end; each has a n
     status: int,
     usage: Usage | None = None,
     estimated: bool = False,
-    prices: tariff.Prices | None = None,
+    prices: rates.Prices | None = None,
     error_type: str = "",
     error_message: str = "",
 ) -> Entry:
@@ -240,11 +240,11 @@ def usage_of(record: Entry) -> Usage:
     )
 
 
-def priced(usage: Usage, prices: tariff.Prices | None) -> int | None:
+def priced(usage: Usage, prices: rates.Prices | None) -> int | None:
     """The cost in pico-USD, rounded here and nowhere else; `None` if the price is unknown."""
     if prices is None:
         return None
-    amount = tariff.cost(usage, prices)
+    amount = rates.cost(usage, prices)
     return None if amount is None else min(max(to_pico(amount), 0), GREATEST)
 
 

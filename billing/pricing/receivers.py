@@ -14,7 +14,7 @@ from upstreams.models import Model, Route
 def connect() -> None:
     """Begin to listen; called when the app is ready."""
     post_save.connect(_model_saved, sender=Model, dispatch_uid="billing.prices.model")
-    post_save.connect(_route_saved, sender=Route, dispatch_uid="billing.prices.route")
+    post_save.connect(_route_saved, sender=Route, dispatch_uid="billing.pricing.price_book.route")
 
 
 def _model_saved(*, instance: Model, created: bool, raw: bool, **_: Any) -> None:
@@ -33,8 +33,8 @@ def _look_up_later(model_id: Any) -> None:
 
 
 def _look_up(model_id: Any) -> None:
-    from billing import price_sync
+    from billing.pricing import sync
 
     model = Model.objects.filter(pk=model_id).first()
     if model is not None:
-        price_sync.attach(model)
+        sync.attach(model)

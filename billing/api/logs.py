@@ -13,7 +13,7 @@ from pydantic import WithJsonSchema
 
 from accounts.api_schema import Data, Id, Moment, Page, Paging, answers
 from accounts.envelope import Refused, data, page_of, timestamp, uuid_of
-from billing import lookups  # noqa: F401  (registers `ilike`)
+from billing import ilike  # noqa: F401  (registers `ilike`)
 from billing.models import Outcome, RequestAttempt, RequestLog, RequestLogQuerySet
 
 router = Router(tags=["logs"])

@@ -15,8 +15,8 @@ import msgspec
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from billing.metering import Attempt, Entry
 from billing.models import RequestAttempt, RequestLog, RequestPayload
+from billing.request_log.entry import Attempt, Entry
 
 Row = tuple[Any, ...]
 

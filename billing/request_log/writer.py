@@ -14,11 +14,11 @@ import msgspec
 from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 
-from billing import rows
-from billing.metering import Entry
 from billing.models import CommittedSegment
-from billing.price_sync import LatePrices
-from billing.spool import Segment, Spool
+from billing.pricing.sync import LatePrices
+from billing.request_log import bulk_insert
+from billing.request_log.entry import Entry
+from billing.request_log.spool import Segment, Spool
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def _committed(segment_ids: list[str]) -> set[str]:
 
 
 def _insert(entries: list[Entry]) -> list[Entry]:
-    return rows.insert(connection, entries, now=timezone.now()) if entries else []
+    return bulk_insert.insert(connection, entries, now=timezone.now()) if entries else []
 
 
 def _write_singly(batches: list[tuple[str, list[Entry]]], spoiled: dict[str, Spoiled]) -> int:

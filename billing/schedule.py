@@ -10,7 +10,7 @@ HOUR = 3600.0
 
 
 def schedule(*, has_broker: bool) -> dict[str, dict[str, Any]]:
-    """The beat table. With a broker the web processes ship their segments themselves (`billing.shipping`)."""
+    """The beat table. With a broker the web processes ship their segments themselves (`billing.request_log.shipper`)."""
     table: dict[str, dict[str, Any]] = {"prune": {"task": "billing.prune", "schedule": HOUR, "options": {"expires": HOUR}}}
     if not has_broker:
         # Expires: rings that came while the worker was busy are one ring.

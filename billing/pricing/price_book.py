@@ -14,9 +14,9 @@ import msgspec
 from django.db import transaction
 
 from accounts import revisions
-from billing import tariff
+from billing import rates
 from billing.models import Price
-from billing.tariff import CLASSES, Prices
+from billing.rates import CLASSES, Prices
 from upstreams.models import Model
 
 Target = tuple[str, str, str]
@@ -80,7 +80,7 @@ def load() -> Book:
 
 def prices_of(row: Price) -> Prices:
     """A stored price, ready for use."""
-    return tariff.prices({name: getattr(row, name) for name in CLASSES}, row.tiers, id=str(row.pk), version=row.version or row.source)
+    return rates.prices({name: getattr(row, name) for name in CLASSES}, row.tiers, id=str(row.pk), version=row.version or row.source)
 
 
 def _target(row: Price) -> Target:

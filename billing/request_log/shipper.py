@@ -17,9 +17,9 @@ from typing import NamedTuple
 from django.db import DatabaseError, InterfaceError, connection
 from kombu.exceptions import OperationalError
 
+from accounts.common.outage_log import Outage
 from billing.models import CommittedSegment
-from billing.outages import Outage
-from billing.spool import Segment, Spool
+from billing.request_log.spool import Segment, Spool
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from billing.models import Price
-from billing.tariff import CLASSES
+from billing.rates import CLASSES
 
 FETCH_SECONDS = 30.0
 

@@ -5,7 +5,7 @@ name says where it is in its life::
 
     <id>.new     being made             -> renamed once locked
     <id>.live    appended to; locked (flock) for as long as its process lives
-    <id>.sealed  complete; `billing.spool` takes it from here
+    <id>.sealed  complete; `billing.request_log.spool` takes it from here
 
 A line is written by one `write`, so a process that is killed leaves at most one torn line, at the end, of a request that
 was not answered in full. What the kernel has taken survives the process, not a power cut. A disk that is full or read-only
@@ -26,7 +26,7 @@ from pathlib import Path
 
 import msgspec
 
-from billing.metering import Entry
+from billing.request_log.entry import Entry
 
 log = logging.getLogger(__name__)
 

@@ -13,11 +13,12 @@ from uuid import UUID
 
 from django.db import transaction
 
-from billing import metering, prices
-from billing.metering import Entry
 from billing.models import Price
-from billing.price_sources import Listed, Source, genai_prices
-from billing.tariff import CLASSES, Prices
+from billing.pricing import price_book
+from billing.pricing.sources import Listed, Source, genai_prices
+from billing.rates import CLASSES, Prices
+from billing.request_log import entry as metering
+from billing.request_log.entry import Entry
 from upstreams.models import Model, Route, Upstream
 
 BUNDLED: tuple[Source, ...] = (genai_prices,)
@@ -121,7 +122,7 @@ class LatePrices:
             self._forget_at = time.monotonic() + FORGET_SECONDS
         place = (entry.model_id or "", upstream_id, entry.remote_model)
         if place not in self._known:
-            self._known[place] = prices.load().find(*place) or self._discover(upstream_id, entry.remote_model)
+            self._known[place] = price_book.load().find(*place) or self._discover(upstream_id, entry.remote_model)
         found = self._known[place]
         if found is not None:
             entry.cost = metering.priced(metering.usage_of(entry), found)
@@ -134,4 +135,4 @@ class LatePrices:
             return None
         row = _price(listed, name=name, upstream_id=upstream_id)
         row.save()
-        return prices.prices_of(row)
+        return price_book.prices_of(row)

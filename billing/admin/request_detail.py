@@ -11,7 +11,7 @@ from django.utils.html import format_html
 
 from accounts.admin.shared import link
 from accounts.models import ApiKey
-from billing.admin import words
+from billing.admin import formatting
 from billing.models import Price, RequestAttempt, RequestLog, RequestPayload
 from upstreams.models import Model, Route, Upstream
 
@@ -74,7 +74,7 @@ def of(row: RequestLog) -> dict[str, Any]:
     chosen = "; ".join(_first_choice(each) for each in decided if "chosen" in each)
     return {
         "row": row,
-        "outcome": words.outcome(row.outcome, row.status_code),
+        "outcome": formatting.outcome(row.outcome, row.status_code),
         "sentence": sentence(row, tries, len(skips)) + (" The model has no route." if links.lead_nowhere(row) else ""),
         "figures": figures(row),
         "attempts": {"headers": ATTEMPT_HEADERS, "rows": _attempts(row, tries, links)} if row.attempts else None,
@@ -105,13 +105,13 @@ def sentence(row: RequestLog, tries: Sequence[RequestAttempt], skipped: int) -> 
 def figures(row: RequestLog) -> list[Figure]:
     """The cards at the top."""
     total = row.input_tokens + row.cache_read_tokens + row.cache_creation_tokens
-    cost = words.NONE if row.cost is None and not row.attempts else words.dollars(row.cost)
+    cost = formatting.NONE if row.cost is None and not row.attempts else formatting.dollars(row.cost)
     return [
-        Figure("Latency", words.milliseconds(row.latency_ms), "from the first byte of the request to the last of the answer"),
-        Figure("First token", words.milliseconds(row.ttft_ms), "from the request until the answer's first content"),
+        Figure("Latency", formatting.milliseconds(row.latency_ms), "from the first byte of the request to the last of the answer"),
+        Figure("First token", formatting.milliseconds(row.ttft_ms), "from the request until the answer's first content"),
         Figure(
             "Own overhead",
-            words.milliseconds(row.overhead_us / 1000, places=2) if row.attempts else words.NONE,
+            formatting.milliseconds(row.overhead_us / 1000, places=2) if row.attempts else formatting.NONE,
             "until the first upstream was called",
         ),
         Figure(
@@ -133,14 +133,14 @@ def _attempt(number: str, each: RequestAttempt | RequestLog, links: Links, *, ke
     return [
         number,
         links.upstream(each.upstream_id, each.upstream_name),
-        key or words.NONE,
-        each.remote_model or words.NONE,
-        words.outcome(each.outcome, status),
-        ": ".join(filter(None, (each.error_type, each.error_message))) or words.NONE,
-        words.milliseconds(each.latency_ms),
-        words.milliseconds(each.ttft_ms),
+        key or formatting.NONE,
+        each.remote_model or formatting.NONE,
+        formatting.outcome(each.outcome, status),
+        ": ".join(filter(None, (each.error_type, each.error_message))) or formatting.NONE,
+        formatting.milliseconds(each.latency_ms),
+        formatting.milliseconds(each.ttft_ms),
         f"{total:,} → {each.output_tokens:,}",
-        words.NONE if each.cost is None and not total and not each.output_tokens else words.dollars(each.cost),
+        formatting.NONE if each.cost is None and not total and not each.output_tokens else formatting.dollars(each.cost),
     ]
 
 
@@ -148,7 +148,11 @@ def _passed(skip: dict[str, Any], tries: Sequence[RequestAttempt]) -> list[str]:
     """One candidate that others were preferred to. What was only put back may have been called after all."""
     own = (skip.get("upstream", ""), skip.get("key", ""), skip.get("model", ""))
     called = any((each.upstream_name, each.credential_name, each.remote_model) == own for each in tries)
-    return [*(str(part) or words.NONE for part in own), str(skip.get("skipped", "")), "called all the same" if called else "not called"]
+    return [
+        *(str(part) or formatting.NONE for part in own),
+        str(skip.get("skipped", "")),
+        "called all the same" if called else "not called",
+    ]
 
 
 def _tokens(row: RequestLog, price: Price | None) -> list[list[str]]:
@@ -156,7 +160,7 @@ def _tokens(row: RequestLog, price: Price | None) -> list[list[str]]:
         if not field:
             return ""
         known = getattr(price, field) if price is not None else None
-        return "as input" if known is None and price is not None and field.startswith("cache_") else words.dollars(known)
+        return "as input" if known is None and price is not None and field.startswith("cache_") else formatting.dollars(known)
 
     return [[title, f"{getattr(row, column):,}", per_million(field)] for title, column, field in TOKEN_CLASSES]
 
@@ -178,7 +182,7 @@ def _facts(row: RequestLog, links: Links, chosen: str) -> list[tuple[str, list[t
                 ("Request id", row.request_id),
                 ("Model", links.model(row.model)),
                 ("Sent to", f"{row.method} {row.path}"),
-                ("Protocols", words.between(row.dialect, row.upstream_dialect) + (", stream" if row.stream else "")),
+                ("Protocols", formatting.between(row.dialect, row.upstream_dialect) + (", stream" if row.stream else "")),
                 ("Service tier", row.service_tier),
                 ("Metadata", row.request_metadata),
             ),
