@@ -20,8 +20,9 @@ import msgspec
 from django.db.models import F
 from django.utils import timezone
 
-from accounts import globs, revisions
-from accounts.lastuse import LastUse
+from accounts import cache_revisions
+from accounts.common import wildcards
+from accounts.last_used import LastUse
 from accounts.models import ApiKey, IssuedKey, ManagementKey
 from proxy.translation.errors import ClientMistake, Failure, GatewayError
 
@@ -105,7 +106,7 @@ def hash_of(plaintext: str) -> str:
 
 
 class _Memory:
-    """The keys of this process. Written in :func:`accounts.revisions.check` alone, read from anywhere."""
+    """The keys of this process. Written in :func:`accounts.cache_revisions.check` alone, read from anywhere."""
 
     def __init__(self) -> None:
         self.known: dict[str, Key] = {}
@@ -177,8 +178,8 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
 clients, managers = LastUse(ApiKey), LastUse(ManagementKey)
 """Which keys of either kind were used."""
 _memory = _Memory()
-revisions.listen("keys", _memory.refresh)
-revisions.at_every_look(_memory.look_up)
+cache_revisions.listen("keys", _memory.refresh)
+cache_revisions.at_every_look(_memory.look_up)
 
 
 def peek(token: str) -> Key | None:
@@ -204,7 +205,7 @@ async def authenticate(token: str) -> Key:
     key = _memory.known.get(key_hash)
     if key is None:
         _memory.wanted.add(key_hash)
-        if not await revisions.confirm():
+        if not await cache_revisions.confirm():
             raise GatewayError(Failure(kind="overloaded", message="API keys cannot be checked at the moment"))
         key = _memory.known.get(key_hash)
     if key is None:
@@ -241,4 +242,4 @@ def authenticate_management(token: str) -> ManagementKey:
 def may_use(key: Key, *names: str) -> bool:
     """Whether a key may use a model that goes by any of ``names``: the one the client gave, and the model's own."""
     allowed = key.allowed_models
-    return allowed is None or any(entry == name or globs.match(entry, name) is not None for entry in allowed for name in names)
+    return allowed is None or any(entry == name or wildcards.match(entry, name) is not None for entry in allowed for name in names)

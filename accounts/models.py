@@ -12,7 +12,7 @@ from django.db import models, transaction
 from django.dispatch import Signal
 from simple_history.models import HistoricalRecords
 
-from accounts.fields import ObjectField, json_object, strings
+from accounts.common.model_fields import ObjectField, json_object, strings
 
 revised = Signal()
 """Sent with ``name`` in the writing process once a change that bumped the revision ``name`` is committed."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from accounts import revisions
+from accounts import cache_revisions
 from proxy import views
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonBytes
@@ -38,7 +38,7 @@ class Below:
         if path.split("/", 2)[1].lower() in OWN_PATHS:
             return None
         found = self._look(path)
-        if found is None and any(mark in path for mark in API_MARKS) and await revisions.confirm():
+        if found is None and any(mark in path for mark in API_MARKS) and await cache_revisions.confirm():
             found = self._look(path)
         return found
 

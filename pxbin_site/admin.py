@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group, User
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts.admin import ApiKeyAdmin
-from accounts.admin.shared import Page
+from accounts.common.admin import Page
 from upstreams.catalog import config_warnings
 
 ApiKeyAdmin.doubts = staticmethod(config_warnings.of_key)

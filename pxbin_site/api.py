@@ -17,11 +17,11 @@ from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 from ninja.renderers import JSONRenderer
 
-from accounts.api import open_router
-from accounts.api import router as keys_router
-from accounts.api_auth import ManagementAuth, ManagementBearer
-from accounts.api_schema import FIELDS, IGNORED, MENTIONED
-from accounts.envelope import Refused, error
+from accounts.api.authentication import ManagementAuth, ManagementBearer
+from accounts.api.keys import open_router
+from accounts.api.keys import router as keys_router
+from accounts.common.api_envelope import Refused, error
+from accounts.common.api_schema import FIELDS, IGNORED, MENTIONED
 from accounts.keys import ManagementRefused
 from billing.api.logs import router as logs_router
 from billing.api.models import router as models_router

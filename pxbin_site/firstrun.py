@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
 from accounts import keys
-from accounts.management.base import is_set_up, reach
+from accounts.common.commands import is_set_up, reach
 from accounts.models import ApiKey, ManagementKey
 from billing.models import Price
 from pxbin_site import secretfile

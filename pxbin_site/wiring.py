@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts import keys, lastuse, limits, revisions
-from accounts.revisions import Watcher
+from accounts import cache_revisions, keys, last_used, rate_limits
+from accounts.cache_revisions import Watcher
 from billing.pricing import price_book
 from billing.request_log import journal
 from upstreams.http import auth_headers, client
@@ -28,8 +28,8 @@ class Wiring:
         self._spool = settings.PXBIN.data_dir / journal.SPOOL
         self._watcher = Watcher()
         for used in (keys.clients, keys.managers, auth_headers.used):
-            self._watcher.every(lastuse.WRITE_SECONDS, used.write)
-        self._watcher.every(lastuse.NEWS_SECONDS, auth_headers.answered.write)
+            self._watcher.every(last_used.WRITE_SECONDS, used.write)
+        self._watcher.every(last_used.NEWS_SECONDS, auth_headers.answered.write)
         # With Redis the workers may be on other machines, and the journal's segments are sent to them.
         self._shipper = _shipper(self._spool) if settings.PXBIN.redis_url else None
         self._sharing: Sharing | None = None
@@ -43,8 +43,8 @@ class Wiring:
         if config.redis_url:
             self._sharing = _sharing(config.redis_url, known)
             await self._sharing.start()
-        limits.start(limits.Limiter(rps=config.rate_limit_rps, burst=config.rate_limit_burst))
-        revisions.listen("prices", price_book.refresh)
+        rate_limits.start(rate_limits.Limiter(rps=config.rate_limit_rps, burst=config.rate_limit_burst))
+        cache_revisions.listen("prices", price_book.refresh)
         await asyncio.to_thread(self._watcher.start)
         if self._shipper is not None:
             self._shipper.start()

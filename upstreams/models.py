@@ -14,7 +14,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from simple_history.models import HistoricalRecords
 
-from accounts.fields import ListField, NameField, ObjectField, json_object, strings
+from accounts.common.model_fields import ListField, NameField, ObjectField, json_object, strings
 from accounts.models import Revised
 from proxy.translation.policies import model_policies
 from proxy.translation.quirks import merged

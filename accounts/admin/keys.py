@@ -17,7 +17,7 @@ from unfold.decorators import display
 
 from accounts import keys
 from accounts.admin.filters import KeyStateFilter
-from accounts.admin.shared import COLLAPSED, Switchable
+from accounts.common.admin import COLLAPSED, Switchable
 from accounts.forms import ApiKeyForm, ManagementKeyForm
 from accounts.models import ApiKey, IssuedKey, ManagementKey
 

@@ -9,7 +9,7 @@ from django.core import paginator
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
-from accounts.admin.shared import Page
+from accounts.common.admin import Page
 
 MOST_PAGES = 200
 """A database walks over every row before a page: further back one goes by the filters of time."""

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.admin.shared import Unwritable, link
+from accounts.common.admin import Unwritable, link
 from billing.admin.paginator import UncountedPage
 from billing.models import RequestPayload
 

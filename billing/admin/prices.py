@@ -13,7 +13,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from accounts.admin.filters import RelatedFilter
-from accounts.admin.shared import COLLAPSED, Page
+from accounts.common.admin import COLLAPSED, Page
 from billing.admin.formatting import dollars
 from billing.fields import MoneyField
 from billing.models import Price

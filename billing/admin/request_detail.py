@@ -9,7 +9,7 @@ from uuid import UUID
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.admin.shared import link
+from accounts.common.admin import link
 from accounts.models import ApiKey
 from billing.admin import formatting
 from billing.models import Price, RequestAttempt, RequestLog, RequestPayload

@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 from pydantic import WithJsonSchema
 
-from accounts.api_schema import Data, Id, Moment, Page, Paging, answers
-from accounts.envelope import Refused, data, page_of, timestamp, uuid_of
+from accounts.common.api_envelope import Refused, data, page_of, timestamp, uuid_of
+from accounts.common.api_schema import Data, Id, Moment, Page, Paging, answers
 from billing import ilike  # noqa: F401  (registers `ilike`)
 from billing.models import Outcome, RequestAttempt, RequestLog, RequestLogQuerySet
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
 
-from accounts.api_schema import Body, Id, Moment, Whole
+from accounts.common.api_schema import Body, Id, Moment, Whole
 from upstreams import models
 from upstreams.api.upstreams import ShownUpstream
 

@@ -9,8 +9,8 @@ from django.db import transaction
 from django.http import HttpRequest
 from ninja import Router
 
-from accounts.api_schema import Created, Data, Deleted, Done, Id, answers, created
-from accounts.envelope import Refused, data, stored, timestamp, uuid_of
+from accounts.common.api_envelope import Refused, data, stored, timestamp, uuid_of
+from accounts.common.api_schema import Created, Data, Deleted, Done, Id, answers, created
 from billing.api.model_schema import Discover, Import, Imported, ModelFields, NewModel, Offer, ShownModel, Synchronised, Wanted
 from billing.pricing import price_book, sync
 from upstreams.api.upstreams import Ids, deleted

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from django.db import transaction
 
-from accounts import revisions
+from accounts import cache_revisions
 from billing import rates
 from billing.models import Price
 from billing.rates import CLASSES, Prices
@@ -122,4 +122,4 @@ def set_manual(model: Model, *, input_price: Decimal | None, output_price: Decim
             Price.objects.create(model=model, input=input_price, output=output_price)
 
 
-revisions.listen("prices", refresh)
+cache_revisions.listen("prices", refresh)

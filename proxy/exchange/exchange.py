@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import msgspec
 from django.conf import settings
 
-from accounts import keys, limits
+from accounts import keys, rate_limits
 from accounts.keys import Key
 from billing.pricing import price_book
 from billing.request_log.entry import Outcome
@@ -97,7 +97,7 @@ class Exchange:
         self.dialect = dialect
         self.prefix = prefix
         self.record = Record(http, dialect.name)
-        self.lease = limits.UNLIMITED
+        self.lease = rate_limits.UNLIMITED
         self.attempts: Attempts | None = None
         self.deadline: float | None = None
         self.hedge_after: float | None = None
@@ -121,7 +121,7 @@ class Exchange:
         found = snapshot.current().find(envelope.model, self.prefix) or await snapshot.find_anew(envelope.model, self.prefix)
         if found is None or not admission.may_use(key, found):
             raise unknown_model(envelope.model)
-        self.lease = limits.check(key)
+        self.lease = rate_limits.check(key)
         meter = self.record.meter
         self.call = Call(
             self.http,

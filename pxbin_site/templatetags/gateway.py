@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.urls import ResolverMatch
 from django.utils.text import capfirst
 
-from accounts import globs
+from accounts.common import wildcards
 from upstreams.models import Model
 
 register = template.Library()
@@ -86,7 +86,7 @@ def example_model(allowed: list[str] | None) -> str:
     """A model that leads somewhere and that the key may use, a real one rather than the echo."""
     rows = Model.objects.filter(is_active=True, path_prefix="", routes__is_active=True, routes__upstream__is_active=True)
     names = rows.exclude(name__contains="*").order_by("name").values_list("name", flat=True).distinct()[:MOST_NAMES]
-    usable = [name for name in names if allowed is None or any(globs.match(pattern, name) is not None for pattern in allowed)]
+    usable = [name for name in names if allowed is None or any(wildcards.match(pattern, name) is not None for pattern in allowed)]
     real = [name for name in usable if not name.startswith("echo")]
     return next(iter([*real, *usable]), NO_MODEL)
 

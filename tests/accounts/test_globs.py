@@ -1,6 +1,6 @@
 import pytest
 
-from accounts.globs import fill, is_pattern, literal_length, match
+from accounts.common.wildcards import fill, is_pattern, literal_length, match
 
 MATCHES = [
     ("gpt-5", "gpt-5", ()),

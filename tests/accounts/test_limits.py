@@ -1,7 +1,7 @@
 import pytest
 
 from accounts.keys import Key
-from accounts.limits import Limiter
+from accounts.rate_limits import Limiter
 from proxy.translation.errors import ClientMistake
 
 

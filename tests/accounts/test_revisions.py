@@ -7,9 +7,9 @@ from asgiref.sync import sync_to_async
 from django.db import DatabaseError, connection, connections, transaction
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 
-from accounts import revisions
+from accounts import cache_revisions
+from accounts.cache_revisions import Watcher
 from accounts.models import ApiKey, Revision
-from accounts.revisions import Watcher
 from pxbin_site.config import Config
 from pxbin_site.databases import database
 
@@ -24,9 +24,9 @@ def seen():
     def refresh():
         calls.append(Revision.objects.get(pk="keys").number if Revision.objects.filter(pk="keys").exists() else 0)
 
-    revisions.listen("keys", refresh)
+    cache_revisions.listen("keys", refresh)
     yield calls
-    revisions.forget(refresh)
+    cache_revisions.forget(refresh)
 
 
 @pytest.fixture
@@ -46,11 +46,11 @@ def watcher():
 
 def write_elsewhere(work):
     """Write as another process would: without telling this one."""
-    revisions.revised.disconnect(dispatch_uid="accounts.revisions")
+    cache_revisions.revised.disconnect(dispatch_uid="accounts.revisions")
     try:
         work()
     finally:
-        revisions.revised.connect(revisions._changed_here, dispatch_uid="accounts.revisions")
+        cache_revisions.revised.connect(cache_revisions._changed_here, dispatch_uid="accounts.revisions")
 
 
 def key(number):
@@ -68,7 +68,7 @@ def test_every_way_of_writing_counts_once_except_what_changes_nothing_served():
     numbers = []
 
     def count():
-        numbers.append(revisions.current().get("keys", 0))
+        numbers.append(cache_revisions.current().get("keys", 0))
 
     row = key(1)
     row.save()
@@ -95,11 +95,11 @@ def test_a_change_that_is_rolled_back_is_none():
     with transaction.atomic():
         key(1).save()
         transaction.set_rollback(True)
-    assert revisions.current() == {}
+    assert cache_revisions.current() == {}
 
 
 def test_memory_is_fresh_when_the_write_returns(seen):
-    revisions.check()
+    cache_revisions.check()
     key(1).save()
     assert seen == [0, 1]
 
@@ -110,7 +110,7 @@ def test_a_process_that_serves_nothing_reads_nothing(seen):
 
 
 def test_memory_is_left_alone_until_the_transaction_commits(seen):
-    revisions.check()
+    cache_revisions.check()
     with transaction.atomic():
         key(1).save()
         assert seen == [0]
@@ -124,13 +124,13 @@ def test_a_refresh_that_fails_stays_due_and_does_not_keep_the_others(seen):
         attempts.append(1)
         raise ValueError("a defect")
 
-    revisions.listen("catalogue", broken)
+    cache_revisions.listen("catalogue", broken)
     try:
         for _ in range(2):
             with pytest.raises(ValueError, match="a defect"):
-                revisions.check()
+                cache_revisions.check()
     finally:
-        revisions.forget(broken)
+        cache_revisions.forget(broken)
     assert (len(attempts), seen) == (2, [0])
 
 
@@ -146,38 +146,38 @@ async def test_a_request_can_ask_for_a_fresh_look(seen, watcher):
     await sync_to_async(running.start)()
     await sync_to_async(write_elsewhere)(lambda: key(1).save())
     assert seen == [0]
-    assert await revisions.confirm() is True
+    assert await cache_revisions.confirm() is True
     assert seen == [0, 1]
 
 
 async def test_many_requests_share_few_looks(watcher, monkeypatch):
     looks = []
-    real = revisions.current
+    real = cache_revisions.current
 
     def counted():
         looks.append(time.monotonic())
         return real()
 
-    monkeypatch.setattr(revisions, "current", counted)
+    monkeypatch.setattr(cache_revisions, "current", counted)
     running = watcher(interval=60.0)
     await sync_to_async(running.start)()
     looks.clear()
     began = time.monotonic()
     for _ in range(10):
-        assert all(await asyncio.gather(*[revisions.confirm() for _ in range(200)]))
+        assert all(await asyncio.gather(*[cache_revisions.confirm() for _ in range(200)]))
     assert len(looks) <= 11
-    assert time.monotonic() - began >= 9 * revisions.SHORTEST_INTERVAL_SECONDS
+    assert time.monotonic() - began >= 9 * cache_revisions.SHORTEST_INTERVAL_SECONDS
 
 
 async def test_without_a_watcher_the_look_is_made_here(seen):
-    assert await revisions.confirm() is True
+    assert await cache_revisions.confirm() is True
     assert seen == [0]
 
 
 async def test_memory_serves_on_while_the_database_is_away_and_catches_up(seen, watcher, monkeypatch):
     running = watcher(interval=0.02)
     await sync_to_async(running.start)()
-    real, away = revisions.current, threading.Event()
+    real, away = cache_revisions.current, threading.Event()
     away.set()
 
     def current():
@@ -185,14 +185,14 @@ async def test_memory_serves_on_while_the_database_is_away_and_catches_up(seen, 
             raise DatabaseError("no connection")
         return real()
 
-    monkeypatch.setattr(revisions, "current", current)
+    monkeypatch.setattr(cache_revisions, "current", current)
     await sync_to_async(until)(lambda: not running._reachable, seconds=2.0)
-    assert await revisions.confirm() is False
+    assert await cache_revisions.confirm() is False
     await sync_to_async(write_elsewhere)(lambda: key(1).save())
     assert seen == [0]
     away.clear()
     await sync_to_async(until)(lambda: seen == [0, 1], seconds=2.0)
-    assert await revisions.confirm() is True
+    assert await cache_revisions.confirm() is True
 
 
 @pytest.fixture
@@ -207,9 +207,9 @@ def on_postgresql(postgres_url, monkeypatch, tmp_path):
             cursor.execute("SELECT pg_sleep(%s)", [60 if silent.is_set() else 0])
         return {}
 
-    monkeypatch.setattr(revisions, "connections", {"default": wrapper})
-    monkeypatch.setattr(revisions, "current", current)
-    monkeypatch.setattr(revisions, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(cache_revisions, "connections", {"default": wrapper})
+    monkeypatch.setattr(cache_revisions, "current", current)
+    monkeypatch.setattr(cache_revisions, "SILENCE_SECONDS", 0.5)
     yield silent
     wrapper.close()
     wrapper.close_pool()
@@ -242,7 +242,7 @@ def test_the_end_does_not_wait_for_a_database_that_says_nothing(on_postgresql, s
 
 
 def test_an_end_that_lasts_is_not_waited_for(watcher, monkeypatch, caplog):
-    monkeypatch.setattr(revisions, "STOP_SECONDS", 0.05)
+    monkeypatch.setattr(cache_revisions, "STOP_SECONDS", 0.05)
     running, over = watcher(), threading.Event()
     running.every(3600.0, lambda: over.wait(5))
     running.start()
@@ -255,14 +255,14 @@ def test_an_end_that_lasts_is_not_waited_for(watcher, monkeypatch, caplog):
 def test_only_a_look_says_that_the_database_is_back(seen, watcher, monkeypatch, caplog):
     """Chores that have nothing to write succeed all the same."""
     done, away = [], threading.Event()
-    real = revisions.current
+    real = cache_revisions.current
 
     def current():
         if away.is_set():
             raise DatabaseError("no\n\tconnection")
         return real()
 
-    monkeypatch.setattr(revisions, "current", current)
+    monkeypatch.setattr(cache_revisions, "current", current)
     running = watcher(interval=0.01)
     running.every(0.0, lambda: done.append(running._reachable))
     running.start()
@@ -305,4 +305,4 @@ def test_concurrent_writers_lose_no_count():
         thread.start()
     for thread in threads:
         thread.join()
-    assert revisions.current() == {"keys": 60}
+    assert cache_revisions.current() == {"keys": 60}

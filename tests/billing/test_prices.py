@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.test.utils import CaptureQueriesContext
 
-from accounts import revisions
+from accounts import cache_revisions
 from accounts.models import Revision
 from billing import rates as tariff
 from billing.models import Price
@@ -110,9 +110,9 @@ class TestTheBook:
         assert len(queries) == 0
 
     def test_is_refreshed_when_the_revision_changes(self):
-        revisions.check()
+        cache_revisions.check()
         Price.objects.create(name="m", input=7, tiers={"prompt": [{"above": 10, "input": "8"}]})
-        revisions.check()
+        cache_revisions.check()
         found = price_book.book().find("", "", "m")
         assert tariff.cost(Usage(fresh=11), found) == Decimal("0.000088")
 

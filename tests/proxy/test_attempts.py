@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.lastuse import LastUse
+from accounts.last_used import LastUse
 from proxy.exchange.failover import Attempts
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from upstreams.catalog.entries import CredentialEntry, ModelEntry, RouteEntry, UpstreamEntry

@@ -6,7 +6,7 @@ import pytest
 from django.db import InterfaceError, OperationalError
 from django.test import Client, RequestFactory
 
-from accounts import api_auth
+from accounts.api import authentication
 from pxbin_site.api import StorableJson, api
 
 MAKERS = {f"/api/v1/{name}" for name in ("bootstrap", "keys", "upstreams", "models", "models/import", "routes", "credentials")}
@@ -67,7 +67,7 @@ def test_without_a_database_a_call_is_unavailable_and_one_line_says_why(
     def away(*_: object) -> None:
         raise kind("couldn't get a connection\nafter 5.00 sec")
 
-    monkeypatch.setattr(api_auth, "authenticate_management", away)
+    monkeypatch.setattr(authentication, "authenticate_management", away)
     answer = Client().get("/api/v1/keys", headers={"x-api-key": "pxm_x"})
     assert (answer.status_code, answer.json()) == (
         503,

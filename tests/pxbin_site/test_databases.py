@@ -8,7 +8,7 @@ from django.db import OperationalError, connections
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
 
-from accounts.management import base
+from accounts.common import commands
 from pxbin_site.config import Config
 from pxbin_site.databases import database
 
@@ -100,9 +100,9 @@ def test_what_keeps_postgresql_from_answering_is_said_as_it_is(tmp_path, postgre
         here = f"/{direct.info.dbname}"
     elsewhere = postgres_url.replace(here, "/no_such_database", 1)
     with connected(database(Config(data_dir=tmp_path, database_url=elsewhere))) as connection:
-        monkeypatch.setattr(base, "connection", connection)
+        monkeypatch.setattr(commands, "connection", connection)
         with pytest.raises(OperationalError, match='database "no_such_database" does not exist'):
-            base.reach()
+            commands.reach()
 
 
 @pytest.mark.parametrize("schema", ["public", "gateway"])

@@ -1,13 +1,13 @@
 """What a process keeps in memory of the database, put back to the state before its first look."""
 
-from accounts import keys, revisions
+from accounts import cache_revisions, keys
 from upstreams.catalog import snapshot
 from upstreams.http import auth_headers
 
 
 def forget() -> None:
     """Forget keys and catalogue."""
-    for listener in revisions._listeners:
+    for listener in cache_revisions._listeners:
         listener.seen = None
     keys._memory.known = {}
     keys._memory.is_complete = False

@@ -2,7 +2,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 
-from accounts import revisions
+from accounts import cache_revisions
 from proxy.translation.quirks import Quirks
 from tests.support.settings import with_encryption
 from upstreams.catalog import snapshot
@@ -266,6 +266,6 @@ class TestFreshness:
         def away():
             raise DatabaseError("no connection")
 
-        monkeypatch.setattr(revisions, "current", away)
+        monkeypatch.setattr(cache_revisions, "current", away)
         assert await snapshot.find_anew("unknown") is None
         assert snapshot.current().find("m") is not None

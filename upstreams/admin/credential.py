@@ -14,7 +14,7 @@ from unfold.admin import StackedInline
 from unfold.decorators import display
 
 from accounts.admin.filters import RelatedFilter
-from accounts.admin.shared import OneOnNewPages, Switchable
+from accounts.common.admin import OneOnNewPages, Switchable
 from upstreams.admin import status
 from upstreams.forms import CredentialForm
 from upstreams.models import UpstreamCredential

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from accounts.admin.shared import counted
+from accounts.common.admin import counted
 from upstreams.admin import import_candidates
 from upstreams.forms import ImportForm
 from upstreams.models import Upstream

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from accounts.admin.filters import RelatedFilter, ValueFilter
-from accounts.admin.shared import COLLAPSED, Switchable
+from accounts.common.admin import COLLAPSED, Switchable
 from proxy.translation.policies.model_policies import PROMPT_FIELDS
 from upstreams.admin.route import RouteInline, route_state
 from upstreams.catalog import config_warnings

@@ -10,7 +10,7 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from accounts.admin.filters import RelatedFilter
-from accounts.admin.shared import COLLAPSED, OneOnNewPages, Switchable
+from accounts.common.admin import COLLAPSED, OneOnNewPages, Switchable
 from upstreams.forms import RouteForm, RouteRowForm
 from upstreams.models import Route
 

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import action, display
 
-from accounts.admin.shared import COLLAPSED, Switchable, counted, link
+from accounts.common.admin import COLLAPSED, Switchable, counted, link
 from upstreams.admin import importing, status
 from upstreams.admin.credential import CredentialInline
 from upstreams.forms import UpstreamForm

@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import ConfigDict
 
-from accounts.api_schema import Body, Created, Data, Done, Id, Moment, Page, Paging, Whole, answers, created
-from accounts.envelope import Refused, data, page_of, stored, timestamp, uuid_of
+from accounts.common.api_envelope import Refused, data, page_of, stored, timestamp, uuid_of
+from accounts.common.api_schema import Body, Created, Data, Done, Id, Moment, Page, Paging, Whole, answers, created
 from upstreams.api.upstreams import Secret
 from upstreams.api.upstreams import found as found_upstream
 from upstreams.http import auth_headers

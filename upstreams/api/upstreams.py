@@ -13,8 +13,8 @@ from ninja import Field, Router, Schema
 from pydantic import AfterValidator, ConfigDict, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from accounts.api_schema import Body, Created, Data, Deleted, Done, Id, Moment, Whole, answers, created
-from accounts.envelope import Refused, data, stored, timestamp, uuid_of, validated
+from accounts.common.api_envelope import Refused, data, stored, timestamp, uuid_of, validated
+from accounts.common.api_schema import Body, Created, Data, Deleted, Done, Id, Moment, Whole, answers, created
 from upstreams.http import auth_headers
 from upstreams.models import Upstream, UpstreamCredential, header_value
 from upstreams.monitoring import discovery, health_check

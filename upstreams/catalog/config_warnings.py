@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from accounts import globs
+from accounts.common import wildcards
 from upstreams.models import Model
 
 
@@ -29,7 +29,7 @@ def unknown(names: Iterable[str], *, prefixes: set[str] | None = None) -> list[s
 
 def _meet(name: str, other: str) -> bool:
     """Either may be a pattern, or both."""
-    return globs.match(name, other) is not None or globs.match(other, name) is not None
+    return wildcards.match(name, other) is not None or wildcards.match(other, name) is not None
 
 
 def _of_names(owner: str, names: list[str]) -> list[str]:

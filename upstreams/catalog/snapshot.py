@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from accounts import globs, revisions
+from accounts import cache_revisions
+from accounts.common import wildcards
 from proxy.translation.policies import model_policies
 from proxy.translation.quirks import Quirks, merged
 from upstreams.catalog.entries import COPIED, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
@@ -60,14 +61,14 @@ class _Group:
         """Enter a model's name and aliases."""
         served = entry if is_served else None
         for known, name in ((self.names, entry.name), *((self.aliases, alias) for alias in entry.aliases)):
-            if not globs.is_pattern(name):
+            if not wildcards.is_pattern(name):
                 known.setdefault(name, served)
             elif is_served:
                 self._patterns.append((name, entry))
 
     def close(self) -> None:
         """Put the patterns into the order in which they are tried: the longest literal text first, then by name."""
-        self._patterns.sort(key=lambda each: (-globs.literal_length(each[0]), each[0]))
+        self._patterns.sort(key=lambda each: (-wildcards.literal_length(each[0]), each[0]))
 
     def find(self, name: str) -> Found | None:
         """By exact name, by alias, by pattern."""
@@ -88,7 +89,7 @@ class _Group:
 
     def _match(self, name: str) -> Found | None:
         for pattern, entry in self._patterns:
-            stars = globs.match(pattern, name)
+            stars = wildcards.match(pattern, name)
             if stars is not None:
                 return Found(entry, name, stars)
         return None
@@ -121,7 +122,7 @@ class Catalogue:
     def listed(self, prefix: str = "") -> list[ModelEntry]:
         """The models below ``prefix`` by name, without patterns."""
         return sorted(
-            (entry for entry in self.models if entry.path_prefix == prefix and not globs.is_pattern(entry.name)),
+            (entry for entry in self.models if entry.path_prefix == prefix and not wildcards.is_pattern(entry.name)),
             key=lambda entry: entry.name,
         )
 
@@ -307,8 +308,8 @@ def refresh() -> None:
 
 async def find_anew(name: str, prefix: str = "") -> Found | None:
     """:meth:`Catalogue.find` after a fresh look at the database: the model may have just been made, here or elsewhere."""
-    await revisions.confirm()
+    await cache_revisions.confirm()
     return current().find(name, prefix)
 
 
-revisions.listen("catalogue", refresh)
+cache_revisions.listen("catalogue", refresh)

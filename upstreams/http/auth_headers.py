@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from django.utils import timezone
 
-from accounts.lastuse import LastUse
+from accounts.last_used import LastUse
 from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
 from upstreams.models import Upstream, UpstreamCredential
 from upstreams.secrets import vault

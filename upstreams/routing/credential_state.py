@@ -16,7 +16,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts import revisions
+from accounts import cache_revisions
 from upstreams.catalog import snapshot
 from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
 from upstreams.models import Upstream, UpstreamCredential
@@ -92,7 +92,7 @@ def heed() -> None:
                 live_state.current().learnt(live_state.Change("cleared", key, value=upstream.id))
 
 
-revisions.listen("catalogue", heed)
+cache_revisions.listen("catalogue", heed)
 
 
 def note_cooling(credential_id: str, until: float) -> None:

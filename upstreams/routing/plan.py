@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from accounts import globs
+from accounts.common import wildcards
 from proxy.translation.quirks import Quirks
 from upstreams.catalog.snapshot import Catalogue, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.routing import context_windows, credential_state
@@ -236,6 +236,6 @@ def remote_name(route: RouteEntry, found: Found) -> str:
     """
     if not route.remote_name:
         return found.requested
-    if not globs.is_pattern(route.remote_name):
+    if not wildcards.is_pattern(route.remote_name):
         return route.remote_name
-    return globs.fill(route.remote_name, found.stars or (found.requested,))
+    return wildcards.fill(route.remote_name, found.stars or (found.requested,))

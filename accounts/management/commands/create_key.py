@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from accounts import keys
-from accounts.management.base import GatewayCommand
+from accounts.common.commands import GatewayCommand
 
 OF_CLIENTS = {
     "--rate-limit": "rate_limit",

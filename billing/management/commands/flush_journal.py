@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 
-from accounts.management.base import GatewayCommand
+from accounts.common.commands import GatewayCommand
 from billing.request_log import journal, writer
 
 

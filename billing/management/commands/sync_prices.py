@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from accounts.management.base import GatewayCommand
+from accounts.common.commands import GatewayCommand
 from billing.pricing import sources as price_sources
 from billing.pricing import sync
 

@@ -2,7 +2,7 @@
 
 from django.contrib.auth.management.commands import changepassword
 
-from accounts.management.base import GatewayCommand
+from accounts.common.commands import GatewayCommand
 
 
 class Command(GatewayCommand, changepassword.Command):

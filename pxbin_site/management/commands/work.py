@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from accounts.management.base import require_gateway
+from accounts.common.commands import require_gateway
 from pxbin_site import background
 from pxbin_site.config import LOG_LEVELS
 from pxbin_site.logs import set_level

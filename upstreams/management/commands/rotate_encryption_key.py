@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from accounts.management.base import GatewayCommand
+from accounts.common.commands import GatewayCommand
 from upstreams.http import auth_headers
 from upstreams.secrets import vault
 

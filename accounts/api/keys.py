@@ -11,9 +11,9 @@ from ninja import Field, Query, Router, Schema
 from pydantic import WithJsonSchema
 
 from accounts import keys
-from accounts.api_auth import presented
-from accounts.api_schema import Body, Created, Data, Done, Id, Moment, Page, Paging, Whole, answers, created
-from accounts.envelope import Refused, data, moment_of, page_of, stored, timestamp, uuid_of
+from accounts.api.authentication import presented
+from accounts.common.api_envelope import Refused, data, moment_of, page_of, stored, timestamp, uuid_of
+from accounts.common.api_schema import Body, Created, Data, Done, Id, Moment, Page, Paging, Whole, answers, created
 from accounts.models import ApiKey, ManagementKey
 
 router = Router(tags=["keys"])

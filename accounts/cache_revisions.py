@@ -16,8 +16,8 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connection, connections
 
+from accounts.common.db_watchdog import Patience
 from accounts.models import Revision, revised
-from accounts.silence import Patience
 
 logger = logging.getLogger("pxbin.revisions")
 

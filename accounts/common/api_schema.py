@@ -9,7 +9,7 @@ from ninja.responses import Status
 from pydantic import ConfigDict, WithJsonSchema, model_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from accounts.envelope import LARGEST_PAGE_SIZE, STATUSES
+from accounts.common.api_envelope import LARGEST_PAGE_SIZE, STATUSES
 
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """What :func:`timestamp` returns."""
