@@ -5,7 +5,7 @@ import gc
 import os
 import sys
 
-from pxbin_site.config import ConfigurationError
+from pxbin_site.conf.config import ConfigurationError
 
 
 def main() -> None:

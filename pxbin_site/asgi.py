@@ -6,7 +6,7 @@ from channels.routing import ProtocolTypeRouter
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pxbin_site.settings")
 
-from pxbin_site.handler import get_application
+from pxbin_site.server.handler import get_application
 
 application = ProtocolTypeRouter({"http": get_application()})
 

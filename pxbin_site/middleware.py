@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from pxbin_site import edge
+from pxbin_site.server import common_headers
 
 MESSAGES = {400: "Bad request", 403: "Forbidden", 404: "Unknown path", 405: "Method not allowed", 500: "Internal server error"}
 
@@ -27,7 +27,7 @@ class SecurityHeaders:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Pass the request on and complete the answer."""
         fields = {name.lower().encode("latin-1", "replace"): value.encode("latin-1", "replace") for name, value in request.headers.items()}
-        identity = edge.request_id(fields)
+        identity = common_headers.request_id(fields)
         request.META["pxbin.request_id"] = identity.decode("ascii")
         answer = self.get_response(request)
         if isinstance(answer, HttpResponseBase):
@@ -36,15 +36,15 @@ class SecurityHeaders:
 
 
 async def _complete_later(
-    request: HttpRequest, fields: edge.Fields, identity: bytes, answer: Awaitable[HttpResponseBase]
+    request: HttpRequest, fields: common_headers.Fields, identity: bytes, answer: Awaitable[HttpResponseBase]
 ) -> HttpResponseBase:
     return _complete(request, fields, identity, await answer)
 
 
-def _complete(request: HttpRequest, fields: edge.Fields, identity: bytes, response: HttpResponseBase) -> HttpResponseBase:
+def _complete(request: HttpRequest, fields: common_headers.Fields, identity: bytes, response: HttpResponseBase) -> HttpResponseBase:
     if _is_html_error(request, response):
         response = _json_error(request, fields, identity, response)
-    for name, value in edge.common_headers(request.path, fields, identity):
+    for name, value in common_headers.common_headers(request.path, fields, identity):
         if name == b"vary":
             response.headers["Vary"] = ", ".join(filter(None, (response.headers.get("Vary"), value.decode())))
         else:
@@ -54,18 +54,18 @@ def _complete(request: HttpRequest, fields: edge.Fields, identity: bytes, respon
 
 def _is_html_error(request: HttpRequest, response: HttpResponseBase) -> bool:
     """Django's own error pages, which no client of an API can read."""
-    if response.status_code < 400 or not edge.is_api(request.path):
+    if response.status_code < 400 or not common_headers.is_api(request.path):
         return False
     kind = response.headers.get("Content-Type", "")
     return kind.startswith("text/html") or not kind or (response.status_code == 405 and not kind.startswith("application/"))
 
 
-def _json_error(request: HttpRequest, fields: edge.Fields, identity: bytes, response: HttpResponseBase) -> HttpResponse:
+def _json_error(request: HttpRequest, fields: common_headers.Fields, identity: bytes, response: HttpResponseBase) -> HttpResponse:
     status = response.status_code
     message = MESSAGES.get(status, "The request failed")
     if status in (404, 405):
         message = f"{message}: {request.method} {request.path}"
-    answer = edge.refusal(request.path, fields, status=status, message=message, identity=identity)
+    answer = common_headers.refusal(request.path, fields, status=status, message=message, identity=identity)
     told = HttpResponse(answer.body, status=status, content_type="application/json")
     if "Allow" in response.headers:
         told.headers["Allow"] = response.headers["Allow"]

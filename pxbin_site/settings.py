@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 from billing import schedule
-from pxbin_site import appearance, config, databases, secretfile
-from pxbin_site.logs import logging_config
+from pxbin_site.conf import admin_theme, config, databases, secrets_file
+from pxbin_site.conf.logs import logging_config
 from upstreams import schedule as upstreams_beat
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-PXBIN = secretfile.complete(config.load(os.environ, directory=BASE_DIR))
+PXBIN = secrets_file.complete(config.load(os.environ, directory=BASE_DIR))
 
 DEBUG = PXBIN.debug
 SECRET_KEY = PXBIN.secret_key
@@ -141,4 +141,4 @@ SILENCED_SYSTEM_CHECKS = [
 LOGGING_CONFIG = "logging.config.dictConfig"
 LOGGING = logging_config(log_format=PXBIN.log_format, log_level=PXBIN.log_level)
 
-UNFOLD = appearance.UNFOLD
+UNFOLD = admin_theme.UNFOLD

@@ -10,8 +10,8 @@ from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 from accounts import cache_revisions
 from accounts.cache_revisions import Watcher
 from accounts.models import ApiKey, Revision
-from pxbin_site.config import Config
-from pxbin_site.databases import database
+from pxbin_site.conf.config import Config
+from pxbin_site.conf.databases import database
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

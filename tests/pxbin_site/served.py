@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
-from pxbin_site.config import Config
+from pxbin_site.conf.config import Config
 
 OPTIONS = json.loads(sys.argv[1])
 settings.configure(
@@ -20,10 +20,10 @@ settings.configure(
 )
 
 from proxy.exchange.http_response import EventStream, HttpRequest, JsonBytes  # noqa: E402
-from pxbin_site.handler import Handler  # noqa: E402
-from pxbin_site.hot import HotPaths  # noqa: E402
-from pxbin_site.http1.limits import Limits  # noqa: E402
-from pxbin_site.server import serve  # noqa: E402
+from pxbin_site.server.daphne_server import serve  # noqa: E402
+from pxbin_site.server.fast_routes import HotPaths  # noqa: E402
+from pxbin_site.server.handler import Handler  # noqa: E402
+from pxbin_site.server.http1.limits import Limits  # noqa: E402
 
 STATE: Counter[str] = Counter()
 MEGABYTE = b"x" * 1_000_000

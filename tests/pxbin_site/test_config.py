@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pxbin_site import config, firstrun
-from pxbin_site.config import Config, ConfigurationError
-from pxbin_site.providers import PROVIDERS
+from pxbin_site.conf import config
+from pxbin_site.conf.config import Config, ConfigurationError
+from pxbin_site.conf.providers import PROVIDERS
+from pxbin_site.processes import bootstrap
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLE, COMPOSE = ROOT / ".env.example", ROOT / "docker-compose.yml"
@@ -262,6 +263,6 @@ def test_what_can_work_is_taken(tmp_path, name, value):
 
 def test_a_data_directory_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "data").write_text("a file")
-    with pytest.raises(ConfigurationError) as caught, firstrun.alone(load(tmp_path)):
+    with pytest.raises(ConfigurationError) as caught, bootstrap.alone(load(tmp_path)):
         pass
     assert caught.value.problems == [f"PXBIN_DATA_DIR: {tmp_path / 'data'} cannot be written to (File exists)"]

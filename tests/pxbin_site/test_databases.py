@@ -9,8 +9,8 @@ from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
 
 from accounts.common import commands
-from pxbin_site.config import Config
-from pxbin_site.databases import database
+from pxbin_site.conf.config import Config
+from pxbin_site.conf.databases import database
 
 
 @pytest.fixture(autouse=True)

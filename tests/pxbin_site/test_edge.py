@@ -6,58 +6,58 @@ import msgspec
 import pytest
 from django.test import override_settings
 
-from pxbin_site import edge
-from pxbin_site.config import Config
+from pxbin_site.conf.config import Config
+from pxbin_site.server import common_headers
 
 ID = b"an-id"
-SECURITY = [*edge.SECURITY_HEADERS]
+SECURITY = [*common_headers.SECURITY_HEADERS]
 
 
 @pytest.mark.parametrize("given", [b"a", b"req_1!~", b"x" * 128])
 def test_a_decent_request_id_is_kept(given: bytes) -> None:
-    assert edge.request_id({b"x-request-id": given}) == given
+    assert common_headers.request_id({b"x-request-id": given}) == given
 
 
 @pytest.mark.parametrize("given", [b"", b"x" * 129, b"a b", b"\xe9", b"a\tb"])
 def test_any_other_is_replaced_by_a_uuid(given: bytes) -> None:
-    made = edge.request_id({b"x-request-id": given}).decode()
+    made = common_headers.request_id({b"x-request-id": given}).decode()
     assert str(uuid.UUID(made)) == made
-    assert edge.request_id({}) != edge.request_id({})
+    assert common_headers.request_id({}) != common_headers.request_id({})
 
 
 def test_anthropic_callers_get_their_own_name_for_it_too() -> None:
     plain = [(b"x-request-id", ID), *SECURITY]
-    assert edge.common_headers("/v1/chat/completions", {}, ID) == plain
-    assert edge.common_headers("/v1/messages/count_tokens", {}, ID) == [*plain, (b"request-id", ID)]
-    assert edge.common_headers("/v1/models", {b"anthropic-version": b"2023-06-01"}, ID) == [*plain, (b"request-id", ID)]
+    assert common_headers.common_headers("/v1/chat/completions", {}, ID) == plain
+    assert common_headers.common_headers("/v1/messages/count_tokens", {}, ID) == [*plain, (b"request-id", ID)]
+    assert common_headers.common_headers("/v1/models", {b"anthropic-version": b"2023-06-01"}, ID) == [*plain, (b"request-id", ID)]
 
 
 @override_settings(PXBIN=Config(cors_origins=("https://a.example",)))
 def test_a_known_origin_may_read_answers() -> None:
-    extra = edge.common_headers("/api/v1/keys", {b"origin": b"https://a.example"}, ID)[6:]
+    extra = common_headers.common_headers("/api/v1/keys", {b"origin": b"https://a.example"}, ID)[6:]
     assert extra == [
         (b"access-control-allow-origin", b"https://a.example"),
         (b"access-control-allow-credentials", b"true"),
-        (b"access-control-expose-headers", edge.EXPOSED),
+        (b"access-control-expose-headers", common_headers.EXPOSED),
         (b"vary", b"Origin"),
     ]
 
 
 @override_settings(PXBIN=Config(cors_origins=("https://a.example",)))
 @pytest.mark.parametrize(("path", "expected"), [("/v1/models", [(b"vary", b"Origin")]), ("/admin/", [])])
-def test_an_unknown_origin_or_a_page_for_people_gets_nothing(path: str, expected: list[edge.Header]) -> None:
-    assert edge.common_headers(path, {b"origin": b"https://b.example"}, ID)[6:] == expected
+def test_an_unknown_origin_or_a_page_for_people_gets_nothing(path: str, expected: list[common_headers.Header]) -> None:
+    assert common_headers.common_headers(path, {b"origin": b"https://b.example"}, ID)[6:] == expected
 
 
 @override_settings(PXBIN=Config(cors_origins=("*",)))
 def test_every_origin_is_admitted_without_cookies() -> None:
-    extra = edge.common_headers("/v1/models", {b"origin": b"https://b.example"}, ID)[6:]
-    assert extra == [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", edge.EXPOSED)]
+    extra = common_headers.common_headers("/v1/models", {b"origin": b"https://b.example"}, ID)[6:]
+    assert extra == [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", common_headers.EXPOSED)]
 
 
 def test_a_preflight_allows_whatever_headers_are_asked_for() -> None:
     asked = {b"origin": b"https://a", b"access-control-request-method": b"POST", b"access-control-request-headers": b"anthropic-beta,x-new"}
-    assert edge.preflight("/v1/messages", asked) == [
+    assert common_headers.preflight("/v1/messages", asked) == [
         (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS, PATCH"),
         (b"access-control-allow-headers", b"anthropic-beta,x-new"),
         (b"access-control-max-age", b"300"),
@@ -65,8 +65,8 @@ def test_a_preflight_allows_whatever_headers_are_asked_for() -> None:
 
 
 def test_other_options_requests_are_no_preflight() -> None:
-    assert edge.preflight("/v1/messages", {b"origin": b"https://a"}) is None
-    assert edge.preflight("/admin/", {b"origin": b"https://a", b"access-control-request-method": b"POST"}) is None
+    assert common_headers.preflight("/v1/messages", {b"origin": b"https://a"}) is None
+    assert common_headers.preflight("/admin/", {b"origin": b"https://a", b"access-control-request-method": b"POST"}) is None
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,11 @@ def test_other_options_requests_are_no_preflight() -> None:
     ],
 )
 def test_a_refusal_has_the_shape_of_its_path(path: str, status: int, body: object) -> None:
-    answer = edge.refusal(path, {}, status=status, message="m", identity=ID)
+    answer = common_headers.refusal(path, {}, status=status, message="m", identity=ID)
     assert (answer.status, msgspec.json.decode(answer.body)) == (status, body)
     assert (b"content-type", b"application/json") in answer.headers
 
 
 def test_bedrock_names_its_errors_in_a_header() -> None:
-    answer = edge.refusal("/model/x/invoke", {}, status=404, message="m", identity=ID)
+    answer = common_headers.refusal("/model/x/invoke", {}, status=404, message="m", identity=ID)
     assert (b"x-amzn-errortype", b"ResourceNotFoundException") in answer.headers

@@ -14,13 +14,13 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 
 from proxy.exchange.http_response import EventStream, HttpRequest, JsonBytes
-from pxbin_site import edge
-from pxbin_site.config import Config
-from pxbin_site.handler import Handler
-from pxbin_site.hot import HotPaths
+from pxbin_site.conf.config import Config
+from pxbin_site.server import common_headers
+from pxbin_site.server.fast_routes import HotPaths
+from pxbin_site.server.handler import Handler
 
 View = Callable[..., Any]
-COMMON = {"x-request-id", *(name.decode() for name, _ in edge.SECURITY_HEADERS)}
+COMMON = {"x-request-id", *(name.decode() for name, _ in common_headers.SECURITY_HEADERS)}
 
 
 class Client:

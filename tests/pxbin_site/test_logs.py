@@ -3,7 +3,7 @@
 import json
 import logging
 
-from pxbin_site.logs import JsonFormatter
+from pxbin_site.conf.logs import JsonFormatter
 
 
 def line(**extra):

@@ -6,12 +6,12 @@ import pytest
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
 from django.test import RequestFactory, override_settings
 
-from pxbin_site import edge
-from pxbin_site.config import Config
+from pxbin_site.conf.config import Config
 from pxbin_site.middleware import SecurityHeaders
+from pxbin_site.server import common_headers
 
 REQUEST = RequestFactory()
-SECURITY = {name.decode(): value.decode() for name, value in edge.SECURITY_HEADERS}
+SECURITY = {name.decode(): value.decode() for name, value in common_headers.SECURITY_HEADERS}
 
 
 def answered(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
-from pxbin_site import secretfile
-from pxbin_site.config import Config, ConfigurationError
+from pxbin_site.conf import secrets_file
+from pxbin_site.conf.config import Config, ConfigurationError
 
 
 def test_the_first_run_makes_secrets_and_the_next_finds_them(tmp_path):
     config = Config(data_dir=tmp_path)
-    first = secretfile.complete(config)
-    secretfile.keep(first)
-    second = secretfile.complete(config)
+    first = secrets_file.complete(config)
+    secrets_file.keep(first)
+    second = secrets_file.complete(config)
     assert (first.new_secrets["secret_key"], second.new_secrets) == (first.secret_key, {})
     assert second == msgspec.structs.replace(first, new_secrets={})
     assert len({first.secret_key, first.encryption_key}) == 2
@@ -27,19 +27,19 @@ def test_the_first_run_makes_secrets_and_the_next_finds_them(tmp_path):
 
 def test_new_secrets_are_written_when_somebody_says_so(tmp_path):
     config = Config(data_dir=tmp_path / "data")
-    assert secretfile.complete(config).secret_key != secretfile.complete(config).secret_key
+    assert secrets_file.complete(config).secret_key != secrets_file.complete(config).secret_key
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_secret_that_is_set_is_not_written_down(tmp_path):
-    completed = secretfile.complete(Config(data_dir=tmp_path, encryption_key="0123456789abcdef"))
-    secretfile.keep(completed)
+    completed = secrets_file.complete(Config(data_dir=tmp_path, encryption_key="0123456789abcdef"))
+    secrets_file.keep(completed)
     assert completed.encryption_key == "0123456789abcdef"
     assert "0123456789abcdef" not in (tmp_path / "secrets.json").read_text()
 
 
 def test_two_installations_have_different_secrets(tmp_path):
-    here, there = (secretfile.complete(Config(data_dir=tmp_path / name)) for name in ("here", "there"))
+    here, there = (secrets_file.complete(Config(data_dir=tmp_path / name)) for name in ("here", "there"))
     assert here.secret_key != there.secret_key
     assert here.encryption_key != there.encryption_key
     assert here.seal_key != there.seal_key
@@ -47,14 +47,15 @@ def test_two_installations_have_different_secrets(tmp_path):
 
 def test_secrets_that_are_set_need_no_file(tmp_path):
     config = Config(data_dir=tmp_path / "data", secret_key="a secret", encryption_key="0123456789abcdef")
-    completed = secretfile.complete(config)
+    completed = secrets_file.complete(config)
     assert (completed.secret_key, completed.encryption_key) == ("a secret", "0123456789abcdef")
     assert not config.data_dir.exists()
 
 
 def test_machines_with_the_same_secret_key_read_each_others_seals(tmp_path):
     here, there = (
-        secretfile.complete(Config(data_dir=tmp_path / name, secret_key="shared", encryption_key="0123456789abcdef")) for name in ("a", "b")
+        secrets_file.complete(Config(data_dir=tmp_path / name, secret_key="shared", encryption_key="0123456789abcdef"))
+        for name in ("a", "b")
     )
     assert here.seal_key == there.seal_key
 
@@ -62,7 +63,7 @@ def test_machines_with_the_same_secret_key_read_each_others_seals(tmp_path):
 def told(completed):
     """What a process hears that wants to keep its secrets."""
     try:
-        secretfile.keep(completed)
+        secrets_file.keep(completed)
     except ConfigurationError as error:
         return error.problems
     return completed.secret_key
@@ -71,9 +72,9 @@ def told(completed):
 def test_of_processes_that_start_at_once_all_but_one_are_told(tmp_path):
     config = Config(data_dir=tmp_path)
     with ThreadPoolExecutor(16) as pool:
-        heard = list(pool.map(told, [secretfile.complete(config) for _ in range(16)]))
+        heard = list(pool.map(told, [secrets_file.complete(config) for _ in range(16)]))
     sentence = f"{tmp_path}/secrets.json: another gateway has just been set up here; start this one again"
-    assert [each for each in heard if each != [sentence]] == [secretfile.complete(config).secret_key]
+    assert [each for each in heard if each != [sentence]] == [secrets_file.complete(config).secret_key]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", json.dumps({"secret_key": "x"})])
@@ -81,5 +82,5 @@ def test_a_damaged_file_is_not_replaced_by_new_secrets(tmp_path, content):
     file = tmp_path / "secrets.json"
     file.write_text(content)
     with pytest.raises(ConfigurationError):
-        secretfile.complete(Config(data_dir=tmp_path))
+        secrets_file.complete(Config(data_dir=tmp_path))
     assert file.read_text() == content

@@ -20,9 +20,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from pxbin_site import firstrun, secretfile
-from pxbin_site.config import Config, ConfigurationError
+from pxbin_site.conf import secrets_file
+from pxbin_site.conf.config import Config, ConfigurationError
 from pxbin_site.management.commands import serve
+from pxbin_site.processes import bootstrap
 from tests.support.fake_upstream import HANG, Reply
 from tests.support.gateway import ROOT, Gateway, clean_environment, failed_start
 
@@ -176,10 +177,10 @@ def test_an_address_in_use_is_said_in_a_sentence(gateway, tmp_path):
 
 @pytest.mark.django_db
 def test_an_upgrade_says_how_many_migrations_it_brought(monkeypatch):
-    assert firstrun.migrate() == []
+    assert bootstrap.migrate() == []
     recorder = MigrationRecorder(connection)
-    monkeypatch.setattr(firstrun, "call_command", lambda *_, **__: [recorder.record_applied("billing", name) for name in ("0998", "0999")])
-    assert firstrun.migrate() == ["the database was brought up to date (migrations applied: 2)"]
+    monkeypatch.setattr(bootstrap, "call_command", lambda *_, **__: [recorder.record_applied("billing", name) for name in ("0998", "0999")])
+    assert bootstrap.migrate() == ["the database was brought up to date (migrations applied: 2)"]
 
 
 @pytest.mark.parametrize("port", ["70000", "-5", "http"])
@@ -190,20 +191,20 @@ def test_what_is_no_port_is_refused(port):
 
 def test_a_second_gateway_on_the_same_data_directory_is_warned(gateway, tmp_path):
     config = Config(data_dir=tmp_path)
-    with firstrun.sole(config) as first, firstrun.sole(config) as second:
+    with bootstrap.sole(config) as first, bootstrap.sole(config) as second:
         assert (first, second) == (True, False)
-    with firstrun.sole(config) as third:
+    with bootstrap.sole(config) as third:
         assert third
-    with firstrun.sole(Config(data_dir=gateway.data_dir)) as beside:
+    with bootstrap.sole(Config(data_dir=gateway.data_dir)) as beside:
         assert not beside
 
 
 def test_the_slower_of_two_first_starts_is_told_of_the_other_before_its_keys_are_judged(tmp_path, monkeypatch):
-    quick, slow = (secretfile.complete(Config(data_dir=tmp_path)) for _ in range(2))
-    secretfile.keep(quick)
-    monkeypatch.setattr(firstrun, "is_set_up", lambda: pytest.fail("the keys are judged"))
+    quick, slow = (secrets_file.complete(Config(data_dir=tmp_path)) for _ in range(2))
+    secrets_file.keep(quick)
+    monkeypatch.setattr(bootstrap, "is_set_up", lambda: pytest.fail("the keys are judged"))
     with pytest.raises(ConfigurationError, match="another gateway has just been set up here; start this one again"):
-        firstrun.keep_secrets(slow)
+        bootstrap.keep_secrets(slow)
 
 
 def test_a_database_that_is_away_is_said_in_a_sentence(tmp_path):
@@ -389,7 +390,7 @@ def test_postgresql_in_a_schema_of_its_own_and_for_those_with_its_secrets(postgr
     status, said = failed_start(tmp_path / "other", PXBIN_DATABASE_URL=postgres_url, PXBIN_DATABASE_SCHEMA="gateway")
     assert (status, said.splitlines()) == (
         2,
-        ["The settings have problems:", f"- {firstrun.OTHER_SECRETS.format(directory=tmp_path / 'other')}"],
+        ["The settings have problems:", f"- {bootstrap.OTHER_SECRETS.format(directory=tmp_path / 'other')}"],
     )
 
 

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import ConnectionHandler, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from pxbin_site import config, databases
+from pxbin_site.conf import config, databases
 
 KINDS = ("sqlite", "postgresql")
 KEPT = frozenset({"django_migrations", "django_content_type", "auth_permission"})

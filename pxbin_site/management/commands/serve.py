@@ -11,11 +11,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from pxbin_site import firstrun
-from pxbin_site.background import Child
 from pxbin_site.checks import TAG
-from pxbin_site.config import LOG_LEVELS, Config, env_name
-from pxbin_site.logs import set_level
+from pxbin_site.conf.config import LOG_LEVELS, Config, env_name
+from pxbin_site.conf.logs import set_level
+from pxbin_site.processes import bootstrap
+from pxbin_site.processes.supervisor import Child
 from upstreams.http import auth_headers
 from upstreams.secrets import vault
 
@@ -56,18 +56,18 @@ class Command(BaseCommand):
         set_level(options["log_level"])
         self.passed_on = (f"--log-level={options['log_level']}",) if options["log_level"] else ()
         self.check(tags=[TAG])
-        from pxbin_site import server  # installs the reactor
+        from pxbin_site.server import daphne_server  # installs the reactor
 
         host = config.listen_host if options["host"] is None else options["host"]
         port = config.listen_port if options["port"] is None else options["port"]
         try:
-            listening = server.listening_socket(host, port)
+            listening = daphne_server.listening_socket(host, port)
         except OSError as error:
             why = error.strerror or error
             raise CommandError(
                 f"Cannot listen on {host}:{port}: {why}; {env_name('listen_addr')}=127.0.0.1:8081 chooses another"
             ) from error
-        with listening, firstrun.sole(config) as is_sole:
+        with listening, bootstrap.sole(config) as is_sole:
             if not is_sole and not config.redis_url:
                 logger.warning(
                     "Another gateway runs in %s; each one has limits, cooldowns and circuit breakers of its own", config.data_dir
@@ -96,12 +96,12 @@ class Command(BaseCommand):
     def _prepare(self, config: Config) -> None:
         """Bring the database up to date and tell the operator what was made."""
         try:
-            with firstrun.alone(config):
-                firstrun.keep_secrets(config)
+            with bootstrap.alone(config):
+                bootstrap.keep_secrets(config)
                 self.children = self._worker(config)
-                lines = firstrun.migrate()
+                lines = bootstrap.migrate()
                 auth_headers.check_vault()
-                lines += firstrun.set_up(config)
+                lines += bootstrap.set_up(config)
         except vault.WrongKey as error:
             raise CommandError(f"{error}\n{WAYS_OUT.format(directory=config.data_dir)}") from error
         except DatabaseError as error:
@@ -111,7 +111,7 @@ class Command(BaseCommand):
 
     def _serve(self, config: Config, listening: socket.socket) -> None:
         """Serve beside the children until a signal comes; they stop after us, when everything is in the journal."""
-        from pxbin_site.web import run
+        from pxbin_site.processes.web import run
 
         self._stop_if_interrupted()
         for worker in self.children:

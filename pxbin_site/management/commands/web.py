@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from pxbin_site.background import when_parent_ends
-from pxbin_site.config import LOG_LEVELS
-from pxbin_site.logs import set_level
+from pxbin_site.conf.config import LOG_LEVELS
+from pxbin_site.conf.logs import set_level
+from pxbin_site.processes.supervisor import when_parent_ends
 
 
 class Command(BaseCommand):
@@ -25,7 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve."""
-        from pxbin_site.web import run
+        from pxbin_site.processes.web import run
 
         set_level(options["log_level"])
         when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))

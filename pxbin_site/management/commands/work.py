@@ -5,9 +5,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from accounts.common.commands import require_gateway
-from pxbin_site import background
-from pxbin_site.config import LOG_LEVELS
-from pxbin_site.logs import set_level
+from pxbin_site.conf.config import LOG_LEVELS
+from pxbin_site.conf.logs import set_level
+from pxbin_site.processes import supervisor
 
 
 class Command(BaseCommand):
@@ -25,13 +25,13 @@ class Command(BaseCommand):
         """Work."""
         if not options["with_parent"]:
             require_gateway()
-        from pxbin_site.worker import Worker
+        from pxbin_site.processes.worker import Worker
 
         set_level(options["log_level"])
         worker = Worker(deaf=options["with_parent"])
         if options["with_parent"]:
-            if not background.released():
+            if not supervisor.released():
                 return
-            worker.when_ready(background.say_ready)
-            background.when_parent_ends(worker.stop)
+            worker.when_ready(supervisor.say_ready)
+            supervisor.when_parent_ends(worker.stop)
         worker.run()

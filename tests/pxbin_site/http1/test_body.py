@@ -2,8 +2,8 @@
 
 import pytest
 
-from pxbin_site.http1.body import Body, ChunkedBody, LengthBody
-from pxbin_site.http1.head import RefusedError
+from pxbin_site.server.http1.body import Body, ChunkedBody, LengthBody
+from pxbin_site.server.http1.head import RefusedError
 
 CHUNKED = b'5;name="v"\r\nhello\r\n1 \r\n \r\n00006\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n'
 

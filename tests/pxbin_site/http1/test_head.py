@@ -2,7 +2,7 @@
 
 import pytest
 
-from pxbin_site.http1.head import Head, RefusedError, parse, path_of
+from pxbin_site.server.http1.head import Head, RefusedError, parse, path_of
 
 
 def head(*lines: str, target: str = "/", method: str = "GET", version: str = "1.1") -> Head:

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from pxbin_site.http1.head import Head
-from pxbin_site.http1.limits import Limits
+from pxbin_site.server.http1.head import Head
+from pxbin_site.server.http1.limits import Limits
 
 logger = logging.getLogger("pxbin.server")
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from django.conf import settings
 
-from pxbin_site import server
 from pxbin_site.asgi import application, takes_websockets
-from pxbin_site.wiring import Wiring
+from pxbin_site.processes.lifespan import Wiring
+from pxbin_site.server import daphne_server
 
 
 def run(
@@ -25,14 +25,14 @@ def run(
 
     async def start() -> None:
         await wiring.start()
-        await server.call(before)
+        await daphne_server.call(before)
 
     def drain(running: int) -> None:
         listening.close()
         if on_drain is not None:
             on_drain(running)
 
-    server.serve(
+    daphne_server.serve(
         application,
         host="",
         port=0,

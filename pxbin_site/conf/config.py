@@ -14,8 +14,8 @@ import yaml
 from dotenv.parser import Binding, parse_stream
 
 from proxy.translation.policies.tool_call_rules import LONGEST_DELAY_MS, MOST_RETRIES
-from pxbin_site import readers
-from pxbin_site.providers import PROVIDERS
+from pxbin_site.conf import parsers
+from pxbin_site.conf.providers import PROVIDERS
 
 PREFIX = "PXBIN_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -112,47 +112,47 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def listen_host(self) -> str:
         """The address to listen on; `:8080` in `listen_addr` means every address."""
-        return readers.split_listen_addr(self.listen_addr)[0]
+        return parsers.split_listen_addr(self.listen_addr)[0]
 
     @property
     def listen_port(self) -> int:
         """The TCP port to listen on; 0 lets the system choose one."""
-        return readers.split_listen_addr(self.listen_addr)[1]
+        return parsers.split_listen_addr(self.listen_addr)[1]
 
 
-_COUNT = readers.number(int, least=0)
-_AT_LEAST_ONE = readers.number(int, least=1)
-_SECONDS = readers.number(float, least=0)
-_REST = readers.number(float, least=0, most=31_536_000)
+_COUNT = parsers.number(int, least=0)
+_AT_LEAST_ONE = parsers.number(int, least=1)
+_SECONDS = parsers.number(float, least=0)
+_REST = parsers.number(float, least=0, most=31_536_000)
 """At most a year, as for upstreams' own."""
-_DURATION = readers.number(float, least=0.01)
+_DURATION = parsers.number(float, least=0.01)
 """A time limit; with 0 nothing could ever be in time."""
 
 READERS: Mapping[str, Callable[[str], Any]] = {
     "data_dir": Path,
-    "listen_addr": readers.listen_addr,
+    "listen_addr": parsers.listen_addr,
     "web_processes": _AT_LEAST_ONE,
-    "celery": readers.boolean,
-    "allowed_hosts": readers.hosts,
-    "trusted_origins": readers.trusted_origins,
-    "cors_origins": readers.origins,
-    "debug": readers.boolean,
-    "database_url": readers.database_url,
-    "database_schema": readers.schema,
+    "celery": parsers.boolean,
+    "allowed_hosts": parsers.hosts,
+    "trusted_origins": parsers.trusted_origins,
+    "cors_origins": parsers.origins,
+    "debug": parsers.boolean,
+    "database_url": parsers.database_url,
+    "database_schema": parsers.schema,
     "max_db_conns": _AT_LEAST_ONE,
     "min_db_conns": _COUNT,
-    "redis_url": readers.redis_url,
+    "redis_url": parsers.redis_url,
     "secret_key": str,
-    "encryption_key": readers.encryption_key,
-    "encryption_keys_old": readers.encryption_keys,
+    "encryption_key": parsers.encryption_key,
+    "encryption_keys_old": parsers.encryption_keys,
     "management_bootstrap_key": str,
     "max_body_bytes": _AT_LEAST_ONE,
     "header_timeout_seconds": _DURATION,
     "body_timeout_seconds": _DURATION,
     "keepalive_seconds": _DURATION,
     "drain_seconds": _SECONDS,
-    "response_headers": readers.boolean,
-    "open_passthrough": readers.boolean,
+    "response_headers": parsers.boolean,
+    "open_passthrough": parsers.boolean,
     "responses_store_seconds": _SECONDS,
     "default_context_window": _AT_LEAST_ONE,
     "default_max_output_tokens": _AT_LEAST_ONE,
@@ -168,19 +168,19 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "discover_seconds": _SECONDS,
     "upstream_models_cache_ttl_seconds": _SECONDS,
     "upstream_models_fetch_timeout_ms": _AT_LEAST_ONE,
-    "enforce_tool_call_mode": readers.boolean,
+    "enforce_tool_call_mode": parsers.boolean,
     "enforce_tool_call_termination_flag": str,
-    "enforce_tool_call_max_retries": readers.number(int, least=1, most=MOST_RETRIES),
+    "enforce_tool_call_max_retries": parsers.number(int, least=1, most=MOST_RETRIES),
     "enforce_tool_call_guidance": str,
-    "enforce_tool_call_stream_chunk_delay_ms": readers.number(int, least=0, most=LONGEST_DELAY_MS),
-    "enforce_tool_call_empty_response_policy": readers.one_of(("strict", "lenient")),
+    "enforce_tool_call_stream_chunk_delay_ms": parsers.number(int, least=0, most=LONGEST_DELAY_MS),
+    "enforce_tool_call_empty_response_policy": parsers.one_of(("strict", "lenient")),
     "log_buffer_size": _COUNT,
-    "log_retention_days": readers.any_whole_number,
-    "payload_retention_days": readers.any_whole_number,
-    "log_format": readers.one_of(LOG_FORMATS),
-    "log_level": readers.one_of(LOG_LEVELS),
-    "metrics_enabled": readers.boolean,
-    "allow_link_local": readers.boolean,
+    "log_retention_days": parsers.any_whole_number,
+    "payload_retention_days": parsers.any_whole_number,
+    "log_format": parsers.one_of(LOG_FORMATS),
+    "log_level": parsers.one_of(LOG_LEVELS),
+    "metrics_enabled": parsers.boolean,
+    "allow_link_local": parsers.boolean,
 }
 # Read before the others, because they say where the others are.
 CONFIG_PATH = f"{PREFIX}CONFIG_PATH"

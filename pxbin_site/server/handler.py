@@ -21,9 +21,9 @@ from django.urls import get_resolver
 
 from proxy.exchange.http_request import HttpRequest, base_url_hint, unknown_path
 from proxy.exchange.http_response import EventStream, Header, JsonBytes
-from pxbin_site import edge
-from pxbin_site.hot import HotPaths, Methods, View
-from pxbin_site.streaming import Send, StreamWriter, send_whole
+from pxbin_site.server import common_headers
+from pxbin_site.server.fast_routes import HotPaths, Methods, View
+from pxbin_site.server.stream_writer import Send, StreamWriter, send_whole
 
 logger = logging.getLogger("pxbin.handler")
 
@@ -56,9 +56,9 @@ class Handler(ASGIHandler):
         path, method = scope["path"], scope["method"]
         if method == "OPTIONS":
             if path == "*":  # what the server as a whole can do
-                await send_whole(send, 204, [(b"allow", edge.METHODS), *_common(scope)], b"")
+                await send_whole(send, 204, [(b"allow", common_headers.METHODS), *_common(scope)], b"")
                 return
-            allowed = edge.preflight(path, dict(scope["headers"]))
+            allowed = common_headers.preflight(path, dict(scope["headers"]))
             if allowed is not None:
                 await send_whole(send, 204, [*allowed, *_common(scope)], b"")
                 return
@@ -84,7 +84,7 @@ class Handler(ASGIHandler):
             return
         headers: list[Header] = scope["headers"]
         fields = dict(headers)
-        identity = edge.request_id(fields)
+        identity = common_headers.request_id(fields)
         peer = scope.get("client")
         request = HttpRequest(
             method=scope["method"],
@@ -97,7 +97,7 @@ class Handler(ASGIHandler):
             request_id=identity.decode("ascii"),
             started_ns=perf_counter_ns(),
         )
-        common = edge.common_headers(request.path, fields, identity)
+        common = common_headers.common_headers(request.path, fields, identity)
         await _until_left(self._answer(view(request, **captured), request, send=send, common=common), request, scope=scope, receive=receive)
 
     async def _answer(self, view: Awaitable[Any], request: HttpRequest, *, send: Send, common: list[Header]) -> None:
@@ -119,7 +119,7 @@ class Handler(ASGIHandler):
             if writer is not None and writer.started:
                 raise
             logger.exception("A view failed: %s %s", request.method, request.path, extra={"request_id": request.request_id})
-            fault = edge.refusal(
+            fault = common_headers.refusal(
                 request.path, dict(request.raw_headers), status=500, message="Internal server error", identity=request.request_id.encode()
             )
             await send_whole(send, fault.status, fault.headers, fault.body)
@@ -178,7 +178,7 @@ async def _read_body(receive: Receive) -> bytes:
 
 def _common(scope: Scope) -> list[Header]:
     fields = dict(scope["headers"])
-    return edge.common_headers(scope["path"], fields, edge.request_id(fields))
+    return common_headers.common_headers(scope["path"], fields, common_headers.request_id(fields))
 
 
 async def _send_django(send: Send, response: HttpResponse | StreamingHttpResponse, *, common: list[Header]) -> None:
@@ -205,7 +205,7 @@ async def _not_allowed(methods: Methods, scope: Scope, send: Send) -> None:
 
 
 async def _refuse(send: Send, scope: Scope, status: int, message: str, *, extra: Iterable[Header] = ()) -> None:
-    answer = edge.refusal(scope["path"], dict(scope["headers"]), status=status, message=message)
+    answer = common_headers.refusal(scope["path"], dict(scope["headers"]), status=status, message=message)
     await send_whole(send, answer.status, [*answer.headers, *extra], answer.body)
 
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import environ
 
-from pxbin_site.config import Config
+from pxbin_site.conf.config import Config
 
 SQLITE_TIMEOUT_SECONDS = 20
 CONNECT_TIMEOUT_SECONDS = 5

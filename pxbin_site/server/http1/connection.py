@@ -10,12 +10,12 @@ from typing import Any, Protocol
 from twisted.internet import protocol
 from twisted.python.failure import Failure
 
-from pxbin_site import edge
-from pxbin_site.http1.body import Body, ChunkedBody, LengthBody
-from pxbin_site.http1.cycle import Cycle, status_line
-from pxbin_site.http1.head import Head, RefusedError, parse, path_of
-from pxbin_site.http1.limits import Limits
-from pxbin_site.http1.transport import StreamTransport
+from pxbin_site.server import common_headers as edge
+from pxbin_site.server.http1.body import Body, ChunkedBody, LengthBody
+from pxbin_site.server.http1.cycle import Cycle, status_line
+from pxbin_site.server.http1.head import Head, RefusedError, parse, path_of
+from pxbin_site.server.http1.limits import Limits
+from pxbin_site.server.http1.transport import StreamTransport
 
 TLS_RECORD = 0x16
 """How a TLS handshake begins, and no method of HTTP."""

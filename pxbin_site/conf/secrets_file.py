@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from pxbin_site.config import Config, ConfigurationError
+from pxbin_site.conf.config import Config, ConfigurationError
 
 FILE_NAME = "secrets.json"
 NAMES = ("secret_key", "encryption_key")

@@ -22,7 +22,7 @@ import uvloop
 from django.conf import settings
 from twisted.internet import asyncioreactor
 
-from pxbin_site.http1.limits import Limits
+from pxbin_site.server.http1.limits import Limits
 
 Application = Callable[..., Awaitable[None]]
 Hook = Callable[[], Any]
@@ -42,10 +42,10 @@ from daphne import server as daphne_server  # noqa: E402
 from daphne.http_protocol import HTTPFactory  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 
-from pxbin_site.http1.connection import Connection  # noqa: E402
-from pxbin_site.http1.cycle import Cycle  # noqa: E402
-from pxbin_site.http1.head import Head  # noqa: E402
-from pxbin_site.http1.transport import StreamTransport  # noqa: E402
+from pxbin_site.server.http1.connection import Connection  # noqa: E402
+from pxbin_site.server.http1.cycle import Cycle  # noqa: E402
+from pxbin_site.server.http1.head import Head  # noqa: E402
+from pxbin_site.server.http1.transport import StreamTransport  # noqa: E402
 
 
 def everywhere(path: str) -> bool:  # noqa: ARG001  (that is what it means)
