@@ -27,7 +27,8 @@ from proxy.translation.errors import ClientMistake, GatewayError
 from proxy.translation.json_wire import Envelope
 from proxy.translation.untranslated import bodies
 from upstreams.catalog import snapshot
-from upstreams.routing import context_windows, plan
+from upstreams.monitoring import listed_windows
+from upstreams.routing import plan
 
 ANTHROPIC = REGISTRY["anthropic"]
 BEDROCK = REGISTRY["bedrock"]
@@ -133,7 +134,7 @@ async def models(http: HttpRequest, prefix: str = "") -> JsonBytes:
     try:
         key = await keys.authenticate(presented_key(http.headers))
         listed = [model for model in snapshot.current().listed(prefix) if keys.may_use(key, model.name)]
-        await context_windows.look(listed)
+        await listed_windows.refresh(listed)
         if dialect is not ANTHROPIC:
             return _json(model_list.openai_list(listed))
         query = parse_qs(http.query_string.decode("latin-1"))
@@ -153,7 +154,7 @@ async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonBytes:
         found = snapshot.current().find(name, prefix) or await snapshot.find_anew(name, prefix)
         if found is None or not keys.may_use(key, name, found.model.name):
             raise exchange.unknown_model(name)
-        await context_windows.look([found.model])
+        await listed_windows.refresh([found.model])
         return _json(model_list.anthropic_model(found.model, name) if dialect is ANTHROPIC else model_list.openai_model(found.model, name))
     except GatewayError as error:
         return _refusal(http, dialect, error)

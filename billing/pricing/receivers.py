@@ -14,7 +14,7 @@ from upstreams.models import Model, Route
 def connect() -> None:
     """Begin to listen; called when the app is ready."""
     post_save.connect(_model_saved, sender=Model, dispatch_uid="billing.prices.model")
-    post_save.connect(_route_saved, sender=Route, dispatch_uid="billing.pricing.price_book.route")
+    post_save.connect(_route_saved, sender=Route, dispatch_uid="billing.prices.route")
 
 
 def _model_saved(*, instance: Model, created: bool, raw: bool, **_: Any) -> None:

@@ -6,7 +6,6 @@ were entered by hand are never touched, and a price that no source knows any mor
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -17,13 +16,10 @@ from billing.models import Price
 from billing.pricing import price_book
 from billing.pricing.sources import Listed, Source, genai_prices
 from billing.rates import CLASSES, Prices
-from billing.request_log import entry as metering
-from billing.request_log.entry import Entry
 from upstreams.models import Model, Route, Upstream
 
 BUNDLED: tuple[Source, ...] = (genai_prices,)
 PATTERN = "*"
-FORGET_SECONDS = 60.0
 
 Wanted = Mapping[UUID | None, Listed]
 """The listed price of a model at each upstream, or at any (`None`)."""
@@ -99,40 +95,12 @@ def _price(listed: Listed, **place: Any) -> Price:
     return Price(**place, **listed.rates, tiers=listed.tiers, source=listed.source, version=listed.version)
 
 
-class LatePrices:
-    """Prices for entries that had none: names that came through a pattern are looked up when they first turn up.
-
-    Used by the writer, so that no request ever waits for price data.
-    """
-
-    def __init__(self, sources: Sequence[Source] = BUNDLED) -> None:
-        self._sources = sources
-        self._known: dict[tuple[str, str, str], Prices | None] = {}
-        self._forget_at = 0.0
-
-    def fill(self, entries: Sequence[Entry]) -> None:
-        """Set the cost of those entries whose price can be found."""
-        for entry in entries:
-            if entry.cost is None and entry.remote_model and entry.upstream_id and (entry.input_tokens or entry.output_tokens):
-                self._fill(entry, entry.upstream_id)
-
-    def _fill(self, entry: Entry, upstream_id: str) -> None:
-        if time.monotonic() > self._forget_at:
-            self._known.clear()
-            self._forget_at = time.monotonic() + FORGET_SECONDS
-        place = (entry.model_id or "", upstream_id, entry.remote_model)
-        if place not in self._known:
-            self._known[place] = price_book.load().find(*place) or self._discover(upstream_id, entry.remote_model)
-        found = self._known[place]
-        if found is not None:
-            entry.cost = metering.priced(metering.usage_of(entry), found)
-            entry.price_id, entry.price_version = found.id or None, found.version
-
-    def _discover(self, upstream_id: str, name: str) -> Prices | None:
-        upstream = Upstream.objects.filter(pk=upstream_id).first()
-        listed = _look_up(self._sources, name, upstream.base_url) if upstream else None
-        if listed is None:
-            return None
-        row = _price(listed, name=name, upstream_id=upstream_id)
-        row.save()
-        return price_book.prices_of(row)
+def discover(upstream_id: str, name: str, sources: Sequence[Source] = BUNDLED) -> Prices | None:
+    """Look up and store the price of a model of one upstream by its remote name; ``None`` where no source knows it."""
+    upstream = Upstream.objects.filter(pk=upstream_id).first()
+    listed = _look_up(sources, name, upstream.base_url) if upstream else None
+    if listed is None:
+        return None
+    row = _price(listed, name=name, upstream_id=upstream_id)
+    row.save()
+    return price_book.prices_of(row)

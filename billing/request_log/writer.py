@@ -15,9 +15,9 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from billing.models import CommittedSegment
-from billing.pricing.sync import LatePrices
 from billing.request_log import bulk_insert
 from billing.request_log.entry import Entry
+from billing.request_log.late_prices import LatePrices
 from billing.request_log.spool import Segment, Spool
 
 log = logging.getLogger(__name__)

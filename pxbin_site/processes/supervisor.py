@@ -17,7 +17,7 @@ from pathlib import Path
 
 logger = logging.getLogger("pxbin.background")
 
-MANAGE = Path(__file__).resolve().parent.parent / "manage.py"
+MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 RESTART_SECONDS = 1.0
 STOP_SECONDS = 20.0
 LOOK_SECONDS = 0.05

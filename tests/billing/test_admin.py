@@ -14,7 +14,7 @@ from billing.rates import CLASSES
 from billing.request_log import writer
 from billing.request_log.entry import Attempt, Payload
 from tests.billing.conftest import entry
-from tests.billing.test_writer import FULL, written
+from tests.billing.request_log.test_writer import FULL, written
 from upstreams.models import Model, Upstream
 
 TOLD = {**FULL, "routing": [{"upstream": "third", "key": "main", "model": "m", "skipped": "cooling for 3.0 s"}]}

@@ -13,7 +13,7 @@ from billing.models import Price, RequestLog
 from billing.money import from_pico, to_pico
 from billing.request_log import writer
 from tests.billing.conftest import entry
-from tests.billing.test_writer import written
+from tests.billing.request_log.test_writer import written
 
 
 @pytest.mark.parametrize(

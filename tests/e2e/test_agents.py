@@ -8,7 +8,7 @@ import pytest
 
 from proxy.translation.canonical import Tool
 from proxy.translation.dialects.registry import REGISTRY
-from tests.proxy.test_pairs import RULES
+from tests.proxy.translation.test_pairs import RULES
 from tests.support.agents import LAST_WORDS, ROOT, THOUGHT, Agent, model_of
 
 FORMATS = {"openai": "openai_chat", "anthropic": "anthropic", "openai_responses": "openai_responses", "bedrock": "bedrock"}

@@ -29,7 +29,7 @@ from proxy.translation.canonical import (
     ToolResult,
 )
 from proxy.translation.dialects.openai_responses import DIALECT
-from tests.proxy.dialects.openai_responses.samples import KEY, decoded, messages
+from tests.proxy.translation.dialects.openai_responses.samples import KEY, decoded, messages
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
 

@@ -8,7 +8,7 @@ from typing import Any
 from proxy.translation import reasoning_seal
 from proxy.translation.canonical import Seal
 from proxy.translation.dialects.openai_responses import DIALECT
-from tests.proxy.dialects.openai_responses.samples import KEY, body, decoded, destination, encoded
+from tests.proxy.translation.dialects.openai_responses.samples import KEY, body, decoded, destination, encoded
 
 OWN = "openai_responses"
 SEALED = {"id": "rs_1", "encrypted_content": "gAAA"}

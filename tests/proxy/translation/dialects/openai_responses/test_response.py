@@ -14,7 +14,7 @@ from proxy.translation import reasoning_seal
 from proxy.translation.canonical import Citation, Finish, Opaque, Part, Reasoning, Response, Seal, Text, ToolCall, Usage
 from proxy.translation.dialects.openai_responses import DIALECT, compaction, ids
 from proxy.translation.errors import UpstreamFailed
-from tests.proxy.dialects.openai_responses.samples import KEY, QUIRKS, REPLY_ID, body, decoded, destination, reply
+from tests.proxy.translation.dialects.openai_responses.samples import KEY, QUIRKS, REPLY_ID, body, decoded, destination, reply
 
 OWN = "openai_responses"
 USAGE = {

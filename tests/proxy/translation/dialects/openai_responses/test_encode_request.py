@@ -30,7 +30,7 @@ from proxy.translation.canonical import (
     ToolResult,
 )
 from proxy.translation.errors import ClientMistake
-from tests.proxy.dialects.openai_responses.samples import encoded, request
+from tests.proxy.translation.dialects.openai_responses.samples import encoded, request
 
 OWN = "openai_responses"
 

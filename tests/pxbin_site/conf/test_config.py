@@ -12,7 +12,7 @@ from pxbin_site.conf.config import Config, ConfigurationError
 from pxbin_site.conf.providers import PROVIDERS
 from pxbin_site.processes import bootstrap
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 EXAMPLE, COMPOSE = ROOT / ".env.example", ROOT / "docker-compose.yml"
 
 

@@ -15,7 +15,7 @@ from billing import rates as tariff
 from billing.models import Price
 from billing.pricing import price_book, sources, sync
 from billing.pricing.sources import Listed
-from billing.pricing.sync import LatePrices
+from billing.request_log.late_prices import LatePrices
 from proxy.translation.canonical import Usage
 from tests.billing.conftest import entry
 from upstreams.models import Model, Route, Upstream

@@ -23,7 +23,7 @@ from proxy.translation.errors import ClientMistake
 from proxy.translation.framing.sse import Frame, Reader
 from proxy.translation.quirks import merged
 
-ROOT = Path(__file__).parent.parent / "cases" / "translate"
+ROOT = Path(__file__).parent.parent.parent / "cases" / "translate"
 CASES = sorted(folder.name for folder in ROOT.iterdir() if folder.is_dir())
 SEAL_KEY = b"the secret of the test cases"
 REPLY_ID, CREATED = "0123456789abcdef01234567", 1_800_000_000

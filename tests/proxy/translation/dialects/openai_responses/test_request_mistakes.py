@@ -8,7 +8,7 @@ import pytest
 from proxy.translation.canonical import Message, Text
 from proxy.translation.dialects.openai_responses import DIALECT
 from proxy.translation.errors import ClientMistake
-from tests.proxy.dialects.openai_responses.samples import KEY, body
+from tests.proxy.translation.dialects.openai_responses.samples import KEY, body
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
 

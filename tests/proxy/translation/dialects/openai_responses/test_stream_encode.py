@@ -38,7 +38,7 @@ from proxy.translation.canonical import (
 from proxy.translation.dialects.openai_responses import DIALECT, compaction, ids
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame, write
-from tests.proxy.dialects.openai_responses.samples import KEY, QUIRKS, REPLY_ID, decoded, reply
+from tests.proxy.translation.dialects.openai_responses.samples import KEY, QUIRKS, REPLY_ID, decoded, reply
 from tests.support.grammar_openai_responses import check, events_of
 
 SDK_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)

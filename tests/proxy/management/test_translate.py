@@ -16,7 +16,7 @@ from proxy.translation.dialects.registry import REGISTRY
 from tests.support.gateway import clean_environment
 from tests.support.wires import JUDGES
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 CASES = ROOT / "tests" / "cases"
 MESSAGE = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
 

@@ -12,9 +12,9 @@ from proxy.exchange.prepare import Preparer
 from proxy.translation.canonical import Tool
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake
-from tests.proxy.test_pairs import KEY, RULES, destination, sent
+from tests.proxy.translation.test_pairs import KEY, RULES, destination, sent
 
-ROOT = Path(__file__).parent.parent / "cases" / "observed"
+ROOT = Path(__file__).parent.parent.parent / "cases" / "observed"
 DIALECT_OF = {"/v1/messages": "anthropic", "/v1/responses": "openai_responses"}
 RECORDED = [(file.stem, number) for file in sorted(ROOT.glob("*.json")) for number in range(len(json.loads(file.read_bytes())))]
 THREADS = "sdk-anthropic-python-tool-runner-threads"

@@ -10,7 +10,7 @@ import pytest
 from proxy.translation.canonical import Finish, Message, Response, Text, ToolCall, ToolResult
 from proxy.translation.dialects.openai_responses import DIALECT, history
 from proxy.translation.errors import ClientMistake
-from tests.proxy.dialects.openai_responses.samples import KEY, body, destination, reply
+from tests.proxy.translation.dialects.openai_responses.samples import KEY, body, destination, reply
 
 FIRST = DIALECT.open_request(body(input="weather?"))
 ANSWER = DIALECT.encode_response(

@@ -11,7 +11,7 @@ from accounts.common.uuid7 import new_id
 from billing.request_log import writer
 from billing.request_log.entry import Attempt
 from tests.billing.conftest import entry
-from tests.billing.test_writer import FULL, written
+from tests.billing.request_log.test_writer import FULL, written
 
 SECOND = 1_000_000
 BASE = 1_790_000_000 * SECOND

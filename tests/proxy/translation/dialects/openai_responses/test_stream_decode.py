@@ -28,7 +28,7 @@ from proxy.translation.canonical import (
 )
 from proxy.translation.dialects.openai_responses import DIALECT
 from proxy.translation.framing.sse import Frame
-from tests.proxy.dialects.openai_responses.samples import QUIRKS
+from tests.proxy.translation.dialects.openai_responses.samples import QUIRKS
 
 OWN = "openai_responses"
 ENDS = (Finished(Finish(reason="end")),)

@@ -17,7 +17,7 @@ from billing.request_log.journal import Journal
 from billing.request_log.shipper import Shipper
 from billing.request_log.spool import Segment, Spool
 from tests.billing.conftest import entry
-from tests.billing.test_writer import written
+from tests.billing.request_log.test_writer import written
 
 pytestmark = pytest.mark.usefixtures("database")
 

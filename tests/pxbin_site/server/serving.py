@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parent.parents[2]
 PATIENCE = 20.0
 
 
@@ -167,7 +167,7 @@ def served(**options: Any) -> Iterator[Served]:
     """A server with these options, stopped at the end."""
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "tests.pxbin_site.served", json.dumps(options)],
+        [sys.executable, "-W", "error", "-m", "tests.pxbin_site.server.served", json.dumps(options)],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

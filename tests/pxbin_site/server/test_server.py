@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.pxbin_site.serving import Answer, Served, read, request, rest, served, waited
+from tests.pxbin_site.server.serving import Answer, Served, read, request, rest, served, waited
 
 MEGA = 1_000_000
 

@@ -15,7 +15,7 @@ from proxy.translation.canonical import Failed, Finished, Request
 from proxy.translation.dialects.openai_responses import DIALECT
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.framing.sse import Frame
-from tests.proxy.dialects.openai_responses.samples import KEY, QUIRKS, destination
+from tests.proxy.translation.dialects.openai_responses.samples import KEY, QUIRKS, destination
 
 SCALARS: Any = st.one_of(
     st.none(),

@@ -10,7 +10,7 @@ from billing.models import CommittedSegment, RequestAttempt, RequestLog, Request
 from billing.request_log import retention, writer
 from billing.request_log.entry import Attempt, Payload
 from tests.billing.conftest import entry
-from tests.billing.test_writer import written
+from tests.billing.request_log.test_writer import written
 
 pytestmark = pytest.mark.usefixtures("database")
 NOW = timezone.now()
