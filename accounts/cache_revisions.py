@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connection, connections
 
-from accounts.common.db_watchdog import Patience
+from accounts.common.db_watchdog import Watchdog
 from accounts.models import Revision, revised
 
 logger = logging.getLogger("pxbin.revisions")
@@ -172,7 +172,7 @@ class Watcher:
             return False
 
     def _run(self) -> None:
-        patience = Patience(connections["default"], SILENCE_SECONDS)
+        patience = Watchdog(connections["default"], SILENCE_SECONDS)
         with patience.watched():
             is_away = False
             while not self._stopped:
@@ -191,7 +191,7 @@ class Watcher:
         _tell(self._take_waiting(), answer=False)
         patience.database.close()
 
-    def _look(self, patience: Patience) -> bool:
+    def _look(self, patience: Watchdog) -> bool:
         """Check, and say when that changes whether it can be done. True when the database is away."""
         problem = _attempt(check, patience)
         if self._reachable and isinstance(problem, GONE):
@@ -201,7 +201,7 @@ class Watcher:
         self._reachable = problem is None
         return isinstance(problem, GONE)
 
-    def _do(self, chore: _Chore, patience: Patience) -> bool:
+    def _do(self, chore: _Chore, patience: Watchdog) -> bool:
         """Do a chore. True when the database is away."""
         problem = _attempt(chore.work, patience)
         if isinstance(problem, GONE):
@@ -214,7 +214,7 @@ class Watcher:
         return waiting
 
 
-def _attempt(work: Callable[[], None], patience: Patience) -> Exception | None:
+def _attempt(work: Callable[[], None], patience: Watchdog) -> Exception | None:
     """What went wrong, if anything."""
     try:
         with patience.step():

@@ -12,13 +12,13 @@ from typing import Any
 from accounts import cache_revisions
 from proxy import views
 from proxy.exchange.http_request import HttpRequest
-from proxy.exchange.http_response import JsonBytes
+from proxy.exchange.http_response import JsonResponse
 from upstreams.catalog import snapshot
 from upstreams.catalog.snapshot import Catalogue
 from upstreams.models import OWN_PATHS
 
 Methods = dict[str, Callable[..., Awaitable[Any]]]
-Found = tuple[Methods, dict[str, str]]
+RouteMatch = tuple[Methods, dict[str, str]]
 
 API_MARKS = ("/v1/", "/model/")
 """What the paths of API calls hold; only for them is the database asked whether a prefix was made just now."""
@@ -28,12 +28,12 @@ PLAIN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 class Below:
     """Finds what is below the prefixes; ``known`` finds the views of paths that every group has."""
 
-    def __init__(self, known: Callable[[str], Found | None]) -> None:
+    def __init__(self, known: Callable[[str], RouteMatch | None]) -> None:
         self._known = known
         self._groups: tuple[Catalogue, list[tuple[str, bool]]] = (snapshot.current(), [])
         self._plain: Methods = dict.fromkeys(PLAIN_METHODS, views.plain)
 
-    async def find(self, path: str) -> Found | None:
+    async def find(self, path: str) -> RouteMatch | None:
         """The views at ``path`` by method and what they are given, the prefix among it; None when it is below no prefix."""
         if path.split("/", 2)[1].lower() in OWN_PATHS:
             return None
@@ -42,13 +42,13 @@ class Below:
             found = self._look(path)
         return found
 
-    def _look(self, path: str) -> Found | None:
+    def _look(self, path: str) -> RouteMatch | None:
         for prefix, takes_all in self._current():
             if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
                 return self._below(prefix, path[len(prefix) :], takes_all=takes_all)
         return None
 
-    def _below(self, prefix: str, rest: str, *, takes_all: bool) -> Found:
+    def _below(self, prefix: str, rest: str, *, takes_all: bool) -> RouteMatch:
         given = {"prefix": prefix}
         if rest in ("", "/") and not takes_all:
             return {"GET": here, "HEAD": here}, given
@@ -69,6 +69,6 @@ class Below:
         return self._groups[1]
 
 
-async def here(http: HttpRequest, prefix: str) -> JsonBytes:  # noqa: ARG001  (a view takes the request)
+async def here(http: HttpRequest, prefix: str) -> JsonResponse:  # noqa: ARG001  (a view takes the request)
     """``GET`` and ``HEAD`` of the prefix itself: clients look whether anyone is there."""
-    return JsonBytes(b'{"status":"ok"}')
+    return JsonResponse(b'{"status":"ok"}')

@@ -26,7 +26,7 @@ RELAYED = [
 
 STORED = re.compile(r"/v1/responses/(?P<response_id>[^/]+)")
 
-HOT = {
+FAST_PATHS = {
     **{("POST", endpoint.path): views.relayed(endpoint) for endpoint in RELAYED},
     ("POST", "/v1/messages"): views.messages,
     ("POST", "/v1/messages/count_tokens"): views.count_tokens,
@@ -37,7 +37,7 @@ HOT = {
     ("POST", "/v1/responses/compact"): views.responses_compact,
     ("GET", "/v1/models"): views.models,
 }
-HOT_PATTERNS = [
+FAST_PATH_PATTERNS = [
     ("POST", re.compile(r"/model/(?P<model>.+)/invoke"), views.invoke),
     ("POST", re.compile(r"/model/(?P<model>.+)/invoke-with-response-stream"), views.invoke_stream),
     ("GET", re.compile(r"/v1/models/(?P<name>.+)"), views.model),
@@ -46,7 +46,7 @@ HOT_PATTERNS = [
     ("GET", re.compile(r"/v1/responses/(?P<response_id>[^/]+)/input_items"), views.stored_input),
 ]
 
-WELFARE = {
+HEALTH_PATHS = {
     "health": health.health,
     "healthz": health.health,
     "status": health.status,
@@ -54,4 +54,4 @@ WELFARE = {
     "health/detailed": health.detailed,
 }
 # Balancers send whatever they like: neither a slash at the end nor a missing token of a form shall matter.
-urlpatterns = [path(f"{name}{slash}", csrf_exempt(require_safe(view))) for name, view in WELFARE.items() for slash in ("", "/")]
+urlpatterns = [path(f"{name}{slash}", csrf_exempt(require_safe(view))) for name, view in HEALTH_PATHS.items() for slash in ("", "/")]

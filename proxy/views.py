@@ -15,11 +15,11 @@ from proxy import model_list
 from proxy.exchange import debug_headers, exchange, passthrough, stored_responses
 from proxy.exchange.client_credentials import presented_key, speaks_anthropic
 from proxy.exchange.http_request import HttpRequest, unknown_path
-from proxy.exchange.http_response import EventStream, JsonBytes
+from proxy.exchange.http_response import JsonResponse, StreamingResponse
 from proxy.translation import json_wire
 from proxy.translation.canonical import Response
-from proxy.translation.dialects import bedrock
-from proxy.translation.dialects.base import Dialect, Reply
+from proxy.translation.dialects.base import Dialect, EncodeContext
+from proxy.translation.dialects.bedrock import dialect as bedrock
 from proxy.translation.dialects.openai_responses import compaction
 from proxy.translation.dialects.openai_responses import listing as response_items
 from proxy.translation.dialects.registry import REGISTRY
@@ -39,12 +39,12 @@ DEFAULT_PAGE, LARGEST_PAGE = 20, 1000
 """Anthropic's page sizes of the list of models."""
 
 
-async def messages(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
+async def messages(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /v1/messages``."""
     return await exchange.serve(http, ANTHROPIC, prefix=prefix)
 
 
-async def count_tokens(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
+async def count_tokens(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /v1/messages/count_tokens``: the body of a request, without ``max_tokens``."""
 
     def opened(body: bytes) -> Envelope:
@@ -54,17 +54,17 @@ async def count_tokens(http: HttpRequest, prefix: str = "") -> JsonBytes | Event
     return await exchange.count(exchange.Exchange(http, ANTHROPIC, prefix), opened)
 
 
-async def input_tokens(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
+async def input_tokens(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /v1/responses/input_tokens``."""
     return await exchange.count(stored_responses.asking(http, OPENAI_RESPONSES, prefix), OPENAI_RESPONSES.open_request)
 
 
-async def chat_completions(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
+async def chat_completions(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /v1/chat/completions``."""
     return await exchange.serve(http, OPENAI_CHAT, prefix=prefix)
 
 
-async def chat_completions_stream(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
+async def chat_completions_stream(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /v1/chat/completions/stream``: the same, always streamed."""
 
     def streamed(body: bytes) -> Envelope:
@@ -74,39 +74,39 @@ async def chat_completions_stream(http: HttpRequest, prefix: str = "") -> JsonBy
     return await exchange.serve(http, OPENAI_CHAT, opened=streamed, prefix=prefix)
 
 
-async def responses(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
+async def responses(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /v1/responses``."""
     if stored_responses.is_on():
         return await stored_responses.serve(http, prefix=prefix)
     return await exchange.serve(http, OPENAI_RESPONSES, prefix=prefix)
 
 
-async def responses_compact(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
+async def responses_compact(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /v1/responses/compact``: the conversation, summarised by the model into one item that comes back encrypted."""
 
     def opened(body: bytes) -> Envelope:
         return compaction.as_request(OPENAI_RESPONSES.open_request(body))
 
-    def encoded(response: Response, reply: Reply) -> bytes:
+    def encoded(response: Response, reply: EncodeContext) -> bytes:
         return compaction.compact_reply(response, reply, asked.call.envelope)
 
     asked = stored_responses.asking(http, msgspec.structs.replace(OPENAI_RESPONSES, encode_response=encoded), prefix)
     return await exchange.run(asked, opened)
 
 
-async def stored_response(http: HttpRequest, response_id: str, prefix: str = "") -> JsonBytes:  # noqa: ARG001  (ids are the key's)
+async def stored_response(http: HttpRequest, response_id: str, prefix: str = "") -> JsonResponse:  # noqa: ARG001  (ids are the key's)
     """``GET`` and ``DELETE /v1/responses/{id}``, for the key that made it."""
     try:
         key = await keys.authenticate(presented_key(http.headers))
         if http.method == "DELETE":
             await stored_responses.forget(response_id, key.id)
             return _json({"id": response_id, "object": "response", "deleted": True})
-        return JsonBytes((await stored_responses.find(response_id, key.id)).response.encode())
+        return JsonResponse((await stored_responses.find(response_id, key.id)).response.encode())
     except GatewayError as error:
         return _refusal(http, OPENAI_RESPONSES, error)
 
 
-async def stored_input(http: HttpRequest, response_id: str, prefix: str = "") -> JsonBytes:  # noqa: ARG001  (as above)
+async def stored_input(http: HttpRequest, response_id: str, prefix: str = "") -> JsonResponse:  # noqa: ARG001  (as above)
     """``GET /v1/responses/{id}/input_items``."""
     query = parse_qs(http.query_string.decode("latin-1"))
     asked = {name: query[name][0] for name in ("limit", "order", "after") if name in query}
@@ -118,17 +118,17 @@ async def stored_input(http: HttpRequest, response_id: str, prefix: str = "") ->
         return _refusal(http, OPENAI_RESPONSES, error)
 
 
-async def invoke(http: HttpRequest, model: str, prefix: str = "") -> JsonBytes | EventStream:
+async def invoke(http: HttpRequest, model: str, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /model/{id}/invoke``: Bedrock's InvokeModel, the model in the path."""
     return await exchange.serve(http, BEDROCK, opened=bedrock.opener(unquote(model), stream=False), prefix=prefix)
 
 
-async def invoke_stream(http: HttpRequest, model: str, prefix: str = "") -> JsonBytes | EventStream:
+async def invoke_stream(http: HttpRequest, model: str, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /model/{id}/invoke-with-response-stream``."""
     return await exchange.serve(http, BEDROCK, opened=bedrock.opener(unquote(model), stream=True), prefix=prefix)
 
 
-async def models(http: HttpRequest, prefix: str = "") -> JsonBytes:
+async def models(http: HttpRequest, prefix: str = "") -> JsonResponse:
     """``GET /v1/models``: what the caller's key may use, in the caller's shape; patterns are not listed."""
     dialect = _caller(http)
     try:
@@ -146,7 +146,7 @@ async def models(http: HttpRequest, prefix: str = "") -> JsonBytes:
         return _refusal(http, dialect, error)
 
 
-async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonBytes:
+async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonResponse:
     """``GET /v1/models/{id}``: any name that a request would be accepted for, also an alias or a name that a pattern takes."""
     dialect = _caller(http)
     try:
@@ -160,16 +160,16 @@ async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonBytes:
         return _refusal(http, dialect, error)
 
 
-def relayed(endpoint: passthrough.Endpoint) -> Callable[..., Awaitable[JsonBytes | EventStream]]:
+def relayed(endpoint: passthrough.Endpoint) -> Callable[..., Awaitable[JsonResponse | StreamingResponse]]:
     """The view of an endpoint whose bodies pass untranslated."""
 
-    async def view(http: HttpRequest, prefix: str = "") -> JsonBytes | EventStream:
+    async def view(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
         return await passthrough.serve(http, endpoint, prefix=prefix)
 
     return view
 
 
-async def plain(http: HttpRequest, prefix: str) -> JsonBytes | EventStream:
+async def plain(http: HttpRequest, prefix: str) -> JsonResponse | StreamingResponse:
     """Any path below a path prefix, as it came: served where the group has an upstream of the plain proxy mode."""
     takers = [model for model in snapshot.current().models if model.path_prefix == prefix and is_plain(model)]
     if not takers or any(segment in (".", "..") for segment in http.path.split("/")):
@@ -202,11 +202,11 @@ async def _is_for_plain_ones(http: HttpRequest, prefix: str) -> bool:
     if name:
         found = [catalogue.find(name, prefix) or await snapshot.find_anew(name, prefix)]
     else:
-        found = [snapshot.Found(each, each.name) for each in catalogue.models if each.path_prefix == prefix]
+        found = [snapshot.ResolvedModel(each, each.name) for each in catalogue.models if each.path_prefix == prefix]
     return all(each is not None and _is_wholly_plain(each) for each in found)
 
 
-def _is_wholly_plain(found: snapshot.Found) -> bool:
+def _is_wholly_plain(found: snapshot.ResolvedModel) -> bool:
     """Also of the models that it falls back to: another upstream would not understand what goes up as it came."""
     routes = [route for each in plan.with_fallbacks(found, snapshot.current(), []) for route in each.model.routes]
     return bool(routes) and all(route.upstream.dialect == "passthrough" for route in routes)
@@ -238,11 +238,11 @@ def _page_size(query: dict[str, list[str]]) -> int:
     return int(given)
 
 
-def _json(value: object) -> JsonBytes:
-    return JsonBytes(msgspec.json.encode(value))
+def _json(value: object) -> JsonResponse:
+    return JsonResponse(msgspec.json.encode(value))
 
 
-def _refusal(http: HttpRequest, dialect: Dialect, error: GatewayError) -> JsonBytes:
+def _refusal(http: HttpRequest, dialect: Dialect, error: GatewayError) -> JsonResponse:
     shown = dialect.encode_error(error.failure, http.request_id)
     own = debug_headers.headers([], request=http) if settings.PXBIN.response_headers else []
-    return JsonBytes(shown.body, status=shown.status, headers=[*shown.headers.items(), *own])
+    return JsonResponse(shown.body, status=shown.status, headers=[*shown.headers.items(), *own])

@@ -27,9 +27,7 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def test_dialects_are_all_independent():
-    folders = {
-        f"proxy.translation.dialects.{path.parent.name}" for path in (ROOT / "proxy/translation/dialects").glob("*/__init__.py")
-    }
+    folders = {f"proxy.translation.dialects.{path.parent.name}" for path in (ROOT / "proxy/translation/dialects").glob("*/__init__.py")}
     assert [set(contract["modules"]) for contract in CONTRACTS if contract["type"] == "independence"] == [folders]
 
 

@@ -18,7 +18,7 @@ from typing import Any
 logger = logging.getLogger("pxbin.silence")
 
 
-class Patience:
+class Watchdog:
     """How long one thread's ``database`` (Django's wrapper of a connection) may say nothing in a :meth:`step`. Others have no limit."""
 
     def __init__(self, database: Any, seconds: float) -> None:

@@ -16,7 +16,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from billing.models import RequestAttempt, RequestLog, RequestPayload
-from billing.request_log.entry import Attempt, Entry
+from billing.request_log.entry import AttemptEntry, LogEntry
 
 Row = tuple[Any, ...]
 
@@ -41,7 +41,7 @@ ATTEMPT_COLUMNS = (
 PAYLOAD_COLUMNS = ("log_id", "timestamp", "request_body", "response_body", "truncated")
 
 
-def insert(connection: BaseDatabaseWrapper, entries: Sequence[Entry], *, now: datetime) -> list[Entry]:
+def insert(connection: BaseDatabaseWrapper, entries: Sequence[LogEntry], *, now: datetime) -> list[LogEntry]:
     """Write entries inside the caller's transaction; those that were new, in their order."""
     made = moment(int((now - EPOCH) / timedelta(microseconds=1)))
     by_id = {_uuid(entry.id): entry for entry in reversed(entries)}  # the same entry twice in one batch is one
@@ -107,7 +107,7 @@ def _list(columns: Sequence[str]) -> str:
     return ", ".join(f'"{column}"' for column in columns)
 
 
-def log_row(entry: Entry, made: str) -> Row:
+def log_row(entry: LogEntry, made: str) -> Row:
     """The values of `LOG_COLUMNS`, in forms that SQLite stores as Django does and that PostgreSQL reads."""
     return (
         _uuid(entry.id), moment(entry.timestamp), made, entry.request_id, entry.method, entry.path, entry.dialect,
@@ -121,12 +121,12 @@ def log_row(entry: Entry, made: str) -> Row:
     )  # fmt: skip
 
 
-def attempt_rows(entry: Entry) -> list[Row]:
+def attempt_rows(entry: LogEntry) -> list[Row]:
     """The values of `ATTEMPT_COLUMNS` for each try of an entry."""
     return [_attempt_row(entry.id, number, attempt) for number, attempt in enumerate(entry.tries, 1)]
 
 
-def _attempt_row(log_id: str, number: int, attempt: Attempt) -> Row:
+def _attempt_row(log_id: str, number: int, attempt: AttemptEntry) -> Row:
     return (
         _attempt_id(log_id, number), _uuid(log_id), number, moment(attempt.timestamp), _uuid(attempt.upstream_id), attempt.upstream_name,
         _uuid(attempt.credential_id), attempt.credential_name, _uuid(attempt.route_id), attempt.remote_model, attempt.status_code,
@@ -141,7 +141,7 @@ def _attempt_id(log_id: str, number: int) -> str:
     return f"{(int(_uuid(log_id), 16) + number) & _LARGEST_UUID:032x}"
 
 
-def payload_row(entry: Entry) -> Row:
+def payload_row(entry: LogEntry) -> Row:
     """The values of `PAYLOAD_COLUMNS`."""
     assert entry.payload is not None
     payload = entry.payload

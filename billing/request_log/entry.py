@@ -1,7 +1,7 @@
 """From what happened to a request to the entry that the journal keeps. Pure: clock values and ids are handed in.
 
 The exchange makes a :class:`Meter` when a request arrives and writes into it what it learns; at the end, however it ends,
-:func:`entry` turns it into an :class:`Entry`: bounded, without NUL bytes, priced, ready to be a row.
+:func:`entry` turns it into an :class:`LogEntry`: bounded, without NUL bytes, priced, ready to be a row.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ SHORT, NAME, LONG_NAME, MESSAGE = 64, 200, 500, 2000
 NO_USAGE = Usage()
 
 
-class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One call of an upstream: what stands in `RequestAttempt`. Times as in :class:`Entry`; `cost` in pico-USD."""
+class AttemptEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One call of an upstream: what stands in `RequestAttempt`. Times as in :class:`LogEntry`; `cost` in pico-USD."""
 
     timestamp: int
     upstream_id: str | None = None
@@ -52,7 +52,7 @@ class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):
     cost: int | None = None
 
 
-class Payload(msgspec.Struct, kw_only=True, omit_defaults=True):
+class PayloadEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The bodies that are kept of a request, already redacted and cut to size."""
 
     request_body: str = ""
@@ -60,7 +60,7 @@ class Payload(msgspec.Struct, kw_only=True, omit_defaults=True):
     truncated: bool = False
 
 
-class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
+class LogEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One finished request: what stands in `RequestLog`. `timestamp` is microseconds since 1970, `cost` pico-USD."""
 
     id: str
@@ -106,8 +106,8 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     routing: list[Any] | dict[str, Any] | None = None
     model_id: str | None = None
     """Not a column: it lets the writer look for a price that was unknown when the request ended."""
-    tries: list[Attempt] = []
-    payload: Payload | None = None
+    tries: list[AttemptEntry] = []
+    payload: PayloadEntry | None = None
 
 
 class Meter(msgspec.Struct, kw_only=True):
@@ -156,7 +156,7 @@ def entry(  # noqa: PLR0913  (the facts that exist only at the end; each has a n
     prices: rates.Prices | None = None,
     error_type: str = "",
     error_message: str = "",
-) -> Entry:
+) -> LogEntry:
     """Close the meter. `usage` is what one request is billed for, all its tries together; `None` counts as no tokens.
 
     `prices` is the list of the model and upstream that answered; without one the cost is unknown. `dispatched` unset means that no
@@ -164,7 +164,7 @@ def entry(  # noqa: PLR0913  (the facts that exist only at the end; each has a n
     """
     tokens = usage or NO_USAGE
     before_upstream = (ended if meter.dispatched is None else meter.dispatched) - meter.started
-    return Entry(
+    return LogEntry(
         id=meter.id,
         timestamp=int(meter.arrived * 1_000_000),
         request_id=clean(meter.request_id, 128),
@@ -227,7 +227,7 @@ def counts(usage: Usage) -> Counts:
     }
 
 
-def usage_of(record: Entry) -> Usage:
+def usage_of(record: LogEntry) -> Usage:
     """The usage that an entry was made of, as far as it was kept."""
     return Usage(
         fresh=record.input_tokens,

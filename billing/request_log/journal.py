@@ -26,7 +26,7 @@ from pathlib import Path
 
 import msgspec
 
-from billing.request_log.entry import Entry
+from billing.request_log.entry import LogEntry
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Journal:
         self._gate = Gate(per_second=REJECTIONS_PER_SECOND)
         self._saying = False
 
-    def append(self, entry: Entry, *, unauthenticated: bool = False) -> None:
+    def append(self, entry: LogEntry, *, unauthenticated: bool = False) -> None:
         """Keep an entry. Never raises: when this returns, the entry is in the file, in memory, or counted as lost.
 
         Of unauthenticated requests, which anyone can send, only some a second are kept; the rest are counted.

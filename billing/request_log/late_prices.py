@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from billing.pricing import price_book, sync
 from billing.pricing.sources import Source
 from billing.rates import Prices
-from billing.request_log.entry import Entry, priced, usage_of
+from billing.request_log.entry import LogEntry, priced, usage_of
 
 FORGET_SECONDS = 60.0
 
@@ -24,13 +24,13 @@ class LatePrices:
         self._known: dict[tuple[str, str, str], Prices | None] = {}
         self._forget_at = 0.0
 
-    def fill(self, entries: Sequence[Entry]) -> None:
+    def fill(self, entries: Sequence[LogEntry]) -> None:
         """Set the cost of those entries whose price can be found."""
         for entry in entries:
             if entry.cost is None and entry.remote_model and entry.upstream_id and (entry.input_tokens or entry.output_tokens):
                 self._fill(entry, entry.upstream_id)
 
-    def _fill(self, entry: Entry, upstream_id: str) -> None:
+    def _fill(self, entry: LogEntry, upstream_id: str) -> None:
         if time.monotonic() > self._forget_at:
             self._known.clear()
             self._forget_at = time.monotonic() + FORGET_SECONDS

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from billing.models import CommittedSegment
 from billing.request_log import bulk_insert
-from billing.request_log.entry import Entry
+from billing.request_log.entry import LogEntry
 from billing.request_log.late_prices import LatePrices
 from billing.request_log.spool import Segment, Spool
 
@@ -27,7 +27,7 @@ BATCH_LINES = 5000
 REFUSED = (DataError, IntegrityError, ValueError, OverflowError)
 """How databases and their drivers say that a value is none they can take, as opposed to being away."""
 _late_prices = LatePrices()
-_decode = msgspec.json.Decoder(Entry).decode
+_decode = msgspec.json.Decoder(LogEntry).decode
 UUID = re.compile("[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 Spoiled = list[tuple[bytes, str]]
 """Lines that cannot become rows, with the reasons."""
@@ -96,9 +96,9 @@ def write_segments(segments: Sequence[Segment], spool: Spool) -> int:
     return new
 
 
-def decode(lines: Sequence[bytes]) -> tuple[list[Entry], Spoiled]:
+def decode(lines: Sequence[bytes]) -> tuple[list[LogEntry], Spoiled]:
     """Read lines; those that are no entries come back apart."""
-    entries: list[Entry] = []
+    entries: list[LogEntry] = []
     spoiled: Spoiled = []
     for line in lines:
         try:
@@ -120,11 +120,11 @@ def _committed(segment_ids: list[str]) -> set[str]:
     return {found.hex for found in CommittedSegment.objects.filter(id__in=segment_ids).values_list("id", flat=True)}
 
 
-def _insert(entries: list[Entry]) -> list[Entry]:
+def _insert(entries: list[LogEntry]) -> list[LogEntry]:
     return bulk_insert.insert(connection, entries, now=timezone.now()) if entries else []
 
 
-def _write_singly(batches: list[tuple[str, list[Entry]]], spoiled: dict[str, Spoiled]) -> int:
+def _write_singly(batches: list[tuple[str, list[LogEntry]]], spoiled: dict[str, Spoiled]) -> int:
     """The database refused a batch: find the entries that it refuses, and write the others."""
     new = 0
     for segment_id, entries in batches:

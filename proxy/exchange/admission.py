@@ -12,7 +12,7 @@ from proxy.exchange.http_request import HttpRequest
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 from upstreams.catalog import snapshot
-from upstreams.catalog.snapshot import Found, ModelEntry
+from upstreams.catalog.snapshot import ModelEntry, ResolvedModel
 
 ANONYMOUS = Key(id="", name="anonymous")
 
@@ -35,7 +35,7 @@ def without_key(http: HttpRequest, opened: Callable[[bytes], Envelope], prefix: 
     raise refusal
 
 
-def may_use(key: Key, found: Found) -> bool:
+def may_use(key: Key, found: ResolvedModel) -> bool:
     """Whether a caller may use a model: whom the key allows it, and everybody where it is open. Nobody's key opens nothing else."""
     return is_open(found.model) if key is ANONYMOUS else keys.may_use(key, found.requested, found.model.name)
 

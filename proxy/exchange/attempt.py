@@ -9,12 +9,12 @@ from typing import Any
 
 from django.conf import settings
 
-from proxy.exchange.attempt_base import Call, Try
+from proxy.exchange.attempt_base import Attempt, RequestContext
 from proxy.exchange.prepare import Edits, Prepared
 from proxy.exchange.stream_pipeline import Pipe, holds_events, is_stream
 from proxy.translation.accumulate import Accumulator, replay
 from proxy.translation.canonical import Request, Response
-from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.policies.model_policies import NONE
@@ -31,10 +31,10 @@ LINGER_SECONDS = 0.5
 NO_EVENT = Failure(kind="timeout", message="The upstream sent no event in time")
 
 
-class Attempt(Try):
+class TranslatedAttempt(Attempt):
     """One call of one target, with the translation there and back."""
 
-    def __init__(self, call: Call, target: Target) -> None:
+    def __init__(self, call: RequestContext, target: Target) -> None:
         super().__init__(call, target)
         self.source = call.dialect if target.upstream.dialect == "passthrough" else REGISTRY[target.upstream.dialect]
         self.dropped: tuple[str, ...] = ()
@@ -56,11 +56,11 @@ class Attempt(Try):
         """What the target is asked, with the model's policies, in the canonical form."""
         return self.call.preparer.asked(self.source, self._destination(), self._edits())
 
-    def _destination(self) -> Destination:
+    def _destination(self) -> EncodeTarget:
         target, enforcing = self.target, self.call.enforcing
         wanted = self.call.envelope.stream and enforcing is None
         mode = target.quirks.upstream_stream
-        return Destination(
+        return EncodeTarget(
             model=target.remote_name,
             dialect=self.source.name,
             upstream=target.upstream.id,
@@ -76,8 +76,8 @@ class Attempt(Try):
             return None if policies is NONE else Edits(policies=policies)
         return Edits(policies=policies, guidance=enforcing.rules.guidance, correction=enforcing.correction, whole=True)
 
-    def mends(self, failure: Failure) -> bool:
-        """See :class:`Try`: the target refused tool calls that have no result."""
+    def can_retry_with_repaired_history(self, failure: Failure) -> bool:
+        """See :class:`Attempt`: the target refused tool calls that have no result."""
         words = failure.message.lower()
         speaks_of_calls = failure.status in (400, 422) and ("tool" in words or "function" in words)
         return speaks_of_calls and self._relayed and self.target.quirks.unanswered_calls == "insert" and self.call.preparer.mend()
@@ -128,7 +128,7 @@ class Attempt(Try):
     def _restored(self, response: Response, prepared: Prepared) -> Response:
         """The answer in the client's tool names, its reasoning bound to the upstream that wrote it.
 
-        Raises :class:`~proxy.exchange.tool_call_enforcement.Unaccepted` where enforcement does not accept it.
+        Raises :class:`~proxy.exchange.tool_call_enforcement.ToolCallRejected` where enforcement does not accept it.
         """
         restored = prepared.restorer.response(response) if prepared.restorer else response
         if self.call.enforcing is not None:
@@ -146,14 +146,14 @@ class Attempt(Try):
 
     # --- streams -----------------------------------------------------------------------------------------------------------
 
-    def stream(self, ended: Callable[[Attempt], None]) -> AsyncGenerator[bytes, None]:
+    def stream(self, ended: Callable[[TranslatedAttempt], None]) -> AsyncGenerator[bytes, None]:
         """The client's bytes, from the first meaningful event on; ``ended`` is called before the last piece.
 
         Raises :class:`UpstreamFailed` only before the first piece: afterwards a failure is the event that ends the stream.
         """
         return self._live(ended) if self.call.enforcing is None else self._checked(ended)
 
-    async def _checked(self, ended: Callable[[Attempt], None]) -> AsyncGenerator[bytes, None]:
+    async def _checked(self, ended: Callable[[TranslatedAttempt], None]) -> AsyncGenerator[bytes, None]:
         """The stream of an answer that had to be seen whole before the client may see any of it."""
         assert self.call.enforcing is not None
         prepared = self.prepare()
@@ -167,7 +167,7 @@ class Attempt(Try):
         ended(self)
         yield told[-1]
 
-    async def _live(self, ended: Callable[[Attempt], None]) -> AsyncGenerator[bytes, None]:
+    async def _live(self, ended: Callable[[TranslatedAttempt], None]) -> AsyncGenerator[bytes, None]:
         prepared = self.prepare()
         async with self._opening(prepared) as answer:
             self.answered(answer)
@@ -182,7 +182,7 @@ class Attempt(Try):
             held = self._held
             async for piece in self._pieces(pipe, answer):
                 if piece:
-                    held.append(piece if pipe.failure is None else self.veiled(piece))
+                    held.append(piece if pipe.failure is None else self.redact_secrets(piece))
                 if pipe.outcome is not None:
                     self._settle(pipe)
                     ended(self)
@@ -200,7 +200,7 @@ class Attempt(Try):
             self._held.clear()
             self.pipe.take_over(self.call.encoder())
 
-    async def _pieces(self, pipe: Pipe, answer: client.Answer) -> AsyncIterator[bytes]:
+    async def _pieces(self, pipe: Pipe, answer: client.UpstreamResponse) -> AsyncIterator[bytes]:
         """What each read makes visible; a broken connection becomes the error event that ends the stream.
 
         So do comments without an event between them, for as long as the upstream may take to begin an answer.
@@ -229,7 +229,7 @@ class Attempt(Try):
         elif self.first_token_ns is None and not pipe.has_content:
             raise UpstreamFailed(pipe.failure, answered=True)
         else:
-            self.failure = self.veiled_failure(pipe.failure)
+            self.failure = self.redact_failure(pipe.failure)
             self.end("failed")
 
     def _burst(self, raw: bytes, prepared: Prepared) -> bytes:
@@ -277,7 +277,7 @@ class Attempt(Try):
 
     @property
     def notes(self) -> dict[str, Any]:
-        """See :class:`Try`: the hosted tools that the target does not have."""
+        """See :class:`Attempt`: the hosted tools that the target does not have."""
         return {"dropped": list(self.dropped)} if self.dropped else {}
 
     @property
@@ -286,11 +286,11 @@ class Attempt(Try):
         return self.pipe.output_chars if self.pipe is not None else self._output_chars
 
     def break_off(self, failure: Failure) -> bytes:
-        """See :class:`Try`."""
+        """See :class:`Attempt`."""
         return self.pipe.fail(failure) if self.pipe is not None else super().break_off(failure)
 
     def cancelled(self) -> None:
-        """See :class:`Try`; what a stream has told so far is kept."""
+        """See :class:`Attempt`; what a stream has told so far is kept."""
         if self.pipe is not None:
             self.usage = self.pipe.usage
         super().cancelled()
@@ -305,7 +305,7 @@ class Attempt(Try):
             self._output_chars = sum(len(getattr(part, "text", "") or getattr(part, "arguments", "")) for part in response.parts)
 
 
-async def _body(answer: client.Answer) -> bytes:
+async def _body(answer: client.UpstreamResponse) -> bytes:
     """The whole body. Of a refusal the status says enough where the body breaks off."""
     try:
         return await answer.read()

@@ -1,6 +1,6 @@
 """What all tries of one request share, and the facts of one: whom it called, what came of it, and what it cost.
 
-:class:`Attempt` translates there and back; :class:`RawTry` passes bodies on as they are.
+:class:`Attempt` translates there and back; :class:`PassthroughAttempt` passes bodies on as they are.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from billing.request_log.entry import Outcome
 from proxy.exchange.client_credentials import presented
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.prepare import Preparer
-from proxy.exchange.tool_call_enforcement import Enforcing
+from proxy.exchange.tool_call_enforcement import ToolCallEnforcement
 from proxy.translation.canonical import Event, Failed, Started, Usage
-from proxy.translation.dialects.base import Dialect, Reply, StreamEncoder
+from proxy.translation.dialects.base import Dialect, EncodeContext, StreamEncoder
 from proxy.translation.errors import ClientMistake, Failure, Kind, UpstreamFailed
 from proxy.translation.json_wire import Envelope
 from proxy.translation.token_estimate import estimate
@@ -29,7 +29,7 @@ SHORTEST_SECRET = 8
 """A shorter one stands for none, where an upstream needs no key; its letters may be those of any word."""
 
 
-class Call:
+class RequestContext:
     """What all attempts of one request share. ``is_open``: the client's stream was opened before any content came."""
 
     def __init__(self, http: HttpRequest, dialect: Dialect, envelope: Envelope, *, identity: str, created: int, seal_key: bytes) -> None:
@@ -38,16 +38,16 @@ class Call:
         self.envelope = envelope
         self.preparer = Preparer(dialect, envelope, seal_key, betas=headers.said(http.headers, "anthropic-beta"))
         self.is_open = False
-        self.enforcing: Enforcing | None = None
+        self.enforcing: ToolCallEnforcement | None = None
         self.own_credentials = presented(http.headers).own
         self._identity = identity
         self._created = created
         self._seal_key = seal_key
 
-    def reply(self) -> Reply:
+    def reply(self) -> EncodeContext:
         """What encoders need to know; made anew for each attempt, always with the same ids."""
         request = self.preparer.decoded_or_bare
-        return Reply(
+        return EncodeContext(
             id=self._identity,
             created=self._created,
             model=self.envelope.model,
@@ -76,10 +76,10 @@ class Call:
         return b"".join(self.dialect.framing.write(frame) for frame in self.encoder().feed(event))
 
 
-class Try:
+class Attempt:
     """The facts of one call of a target. They are read when it has ended: ``outcome`` is ``None`` while it runs."""
 
-    def __init__(self, call: Call, target: Target) -> None:
+    def __init__(self, call: RequestContext, target: Target) -> None:
         self.call = call
         self.target = target
         self.outcome: Outcome | None = None
@@ -114,7 +114,7 @@ class Try:
             return auth_headers.passed_on(target.upstream, self.call.own_credentials)
         return signed_headers(target, url, body) if target.is_signed else auth_headers.headers(target.upstream, target.credential)
 
-    def answered(self, answer: client.Answer) -> None:
+    def answered(self, answer: client.UpstreamResponse) -> None:
         """The upstream sent a status."""
         self.status, self.received = answer.status, answer.headers
 
@@ -127,7 +127,7 @@ class Try:
             return UpstreamFailed(msgspec.structs.replace(failure, kind=kind), retryable=False, answered=True)
         return UpstreamFailed(failure, answered=True)
 
-    def veiled(self, told: bytes) -> bytes:
+    def redact_secrets(self, told: bytes) -> bytes:
         """What an upstream says, without the secret that it was called with, should an error of its repeat that."""
         target = self.target
         if target.upstream.pass_client_credentials:
@@ -139,10 +139,10 @@ class Try:
                 told = told.replace(secret.encode(), b"***")
         return told
 
-    def veiled_failure(self, failure: Failure) -> Failure:
+    def redact_failure(self, failure: Failure) -> Failure:
         """The same for a failure."""
         told = msgspec.json.encode(failure)
-        veiled = self.veiled(told)
+        veiled = self.redact_secrets(told)
         return failure if veiled == told else msgspec.json.decode(veiled, type=Failure)
 
     def opened_early(self) -> None:
@@ -161,7 +161,7 @@ class Try:
         """What ends the client's stream of this attempt's events; empty where it has ended already."""
         return self.call.told(Failed(failure))
 
-    def mends(self, failure: Failure) -> bool:  # noqa: ARG002  (for those that can)
+    def can_retry_with_repaired_history(self, failure: Failure) -> bool:  # noqa: ARG002  (for those that can)
         """Whether the same target may do better with the history mended."""
         return False
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from time import perf_counter_ns
 from typing import Any
 
-from proxy.exchange.attempt_base import Try
+from proxy.exchange.attempt_base import Attempt
 from proxy.exchange.http_request import HttpRequest
 from proxy.translation import json_wire
 
@@ -17,7 +17,7 @@ LONGEST_NAME = 256
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
-def headers(tried: Sequence[Try], *, request: HttpRequest, model: str = "") -> list[tuple[str, str]]:
+def headers(tried: Sequence[Attempt], *, request: HttpRequest, model: str = "") -> list[tuple[str, str]]:
     """``X-Pxbin-*`` of an answer. Where no upstream was called: the model that was asked for, and all the time that it took."""
     own = [("x-pxbin-request-id", request.request_id), ("x-pxbin-attempts", str(len(tried)))]
     if tried:
@@ -32,7 +32,7 @@ def headers(tried: Sequence[Try], *, request: HttpRequest, model: str = "") -> l
     return own
 
 
-def decision(tried: Sequence[Try], decided: Sequence[dict[str, Any]]) -> str:
+def decision(tried: Sequence[Attempt], decided: Sequence[dict[str, Any]]) -> str:
     """The routing decision as one line of ASCII JSON: what was tried, in order, what came first and what did not, and why."""
     shown = {
         "tried": [_shown(each) for each in tried],
@@ -54,7 +54,7 @@ def _units(character: str) -> list[int]:
     return [int.from_bytes(encoded[at : at + 2], "big") for at in range(0, len(encoded), 2)]
 
 
-def _shown(tried: Try) -> dict[str, Any]:
+def _shown(tried: Attempt) -> dict[str, Any]:
     target = tried.target
     return {
         "upstream": target.upstream.name,

@@ -27,13 +27,13 @@ from accounts.keys import Key
 from billing.pricing import price_book
 from billing.request_log.entry import Outcome
 from proxy.exchange import admission, debug_headers, requirements, token_counting, tool_call_enforcement
-from proxy.exchange.attempt import Attempt
-from proxy.exchange.attempt_base import Call, Try
+from proxy.exchange.attempt import TranslatedAttempt
+from proxy.exchange.attempt_base import Attempt, RequestContext
 from proxy.exchange.client_credentials import as_it_is, presented_key
-from proxy.exchange.failover import Attempts
+from proxy.exchange.failover import Failover
 from proxy.exchange.hedging import race
 from proxy.exchange.http_request import HttpRequest
-from proxy.exchange.http_response import EventStream, JsonBytes
+from proxy.exchange.http_response import JsonResponse, StreamingResponse
 from proxy.exchange.record import Record
 from proxy.translation.canonical import Failed
 from proxy.translation.dialects.base import Dialect
@@ -46,13 +46,15 @@ from upstreams.routing import plan as routing
 from upstreams.routing.plan import Target
 
 T = TypeVar("T")
-Answer = JsonBytes | EventStream
+ClientResponse = JsonResponse | StreamingResponse
 INTERNAL = Failure(kind="internal", message="Internal server error")
-STOPPING = Failure(kind="overloaded", message="The gateway is stopping", headers={"retry-after": "5"})
+SHUTTING_DOWN = Failure(kind="overloaded", message="The gateway is stopping", headers={"retry-after": "5"})
 """What the end of a drain cuts; by then another process, or the next one, takes requests."""
 
 
-async def serve(http: HttpRequest, dialect: Dialect, *, opened: Callable[[bytes], Envelope] | None = None, prefix: str = "") -> Answer:
+async def serve(
+    http: HttpRequest, dialect: Dialect, *, opened: Callable[[bytes], Envelope] | None = None, prefix: str = ""
+) -> ClientResponse:
     """Answer one request of a client that speaks ``dialect``.
 
     ``opened`` reads the body where the path says more than it does; ``prefix`` is the group of models below a path prefix.
@@ -60,7 +62,7 @@ async def serve(http: HttpRequest, dialect: Dialect, *, opened: Callable[[bytes]
     return await run(Exchange(http, dialect, prefix), opened or dialect.open_request)
 
 
-async def run(exchange: Exchange, opened: Callable[[bytes], Envelope]) -> Answer:
+async def run(exchange: Exchange, opened: Callable[[bytes], Envelope]) -> ClientResponse:
     """Lead one request from its admission to its answer."""
     try:
         await exchange.admit(lambda body: opened(as_it_is(body, exchange.http.headers)))
@@ -76,7 +78,7 @@ async def run(exchange: Exchange, opened: Callable[[bytes], Envelope]) -> Answer
         return refusal
 
 
-async def count(exchange: Exchange, opened: Callable[[bytes], Envelope]) -> Answer:
+async def count(exchange: Exchange, opened: Callable[[bytes], Envelope]) -> ClientResponse:
     """Answer a question for the size of a request; like ``run``, but nothing is generated and nothing is billed."""
     try:
         await exchange.admit(lambda body: opened(as_it_is(body, exchange.http.headers)))
@@ -84,13 +86,13 @@ async def count(exchange: Exchange, opened: Callable[[bytes], Envelope]) -> Answ
         number = await token_counting.count(exchange.call, exchange.planned().targets)
     except GatewayError as error:
         return exchange.refuse(error.failure)
-    return JsonBytes(exchange.dialect.encode_count(number), headers=exchange.reply_headers(None))
+    return JsonResponse(exchange.dialect.encode_count(number), headers=exchange.reply_headers(None))
 
 
 class Exchange:
     """One request on its way; the methods stand in the order in which they are used."""
 
-    call: Call
+    call: RequestContext
 
     def __init__(self, http: HttpRequest, dialect: Dialect, prefix: str) -> None:
         self.http = http
@@ -98,11 +100,11 @@ class Exchange:
         self.prefix = prefix
         self.record = Record(http, dialect.name)
         self.lease = rate_limits.UNLIMITED
-        self.attempts: Attempts | None = None
+        self.attempts: Failover | None = None
         self.deadline: float | None = None
         self.hedge_after: float | None = None
         self.told = False
-        self.telling: Try | None = None
+        self.telling: Attempt | None = None
         self.failure: Failure | None = None
         self.traced = False
 
@@ -123,7 +125,7 @@ class Exchange:
             raise unknown_model(envelope.model)
         self.lease = rate_limits.check(key)
         meter = self.record.meter
-        self.call = Call(
+        self.call = RequestContext(
             self.http,
             self.dialect,
             envelope,
@@ -133,7 +135,7 @@ class Exchange:
         )
         self.plan(found, key)
 
-    def plan(self, found: snapshot.Found, key: Key) -> None:
+    def plan(self, found: snapshot.ResolvedModel, key: Key) -> None:
         """Choose the targets, the best first."""
         self.call.enforcing = tool_call_enforcement.of(self.http, self.call.envelope, found.model)
         asked = self.needs(found)
@@ -152,20 +154,20 @@ class Exchange:
             allowed=lambda fallback: admission.may_use(key, fallback),
             price_of=price_book.compared,
         )
-        self.attempts = Attempts(planned, live_state.current(), request_id=self.http.request_id, session=asked.session)
+        self.attempts = Failover(planned, live_state.current(), request_id=self.http.request_id, session=asked.session)
         if upstream:
             requirements.reached(upstream, planned, self.call.envelope.model)
 
-    def needs(self, found: snapshot.Found) -> routing.Needs:
+    def needs(self, found: snapshot.ResolvedModel) -> routing.Requirements:
         """What the request asks of its target."""
         return requirements.of(self.call, found, meter=self.record.meter)
 
-    def planned(self) -> Attempts:
+    def planned(self) -> Failover:
         """The tries of this request, once it was admitted."""
         assert self.attempts is not None
         return self.attempts
 
-    async def first(self, begin: Callable[[Attempt], Coroutine[Any, Any, T]]) -> tuple[Attempt, T]:
+    async def first(self, begin: Callable[[TranslatedAttempt], Coroutine[Any, Any, T]]) -> tuple[TranslatedAttempt, T]:
         """The first attempt that succeeds within the model's time, and its result: one by one, or two at once."""
         attempts = self.planned()
         async with self.in_time():
@@ -173,23 +175,23 @@ class Exchange:
                 return await attempts.one_by_one(self.attempt, begin)
             return await race(attempts, self.attempt, begin, stagger=self.hedge_after)
 
-    def attempt(self, target: Target) -> Attempt:
+    def attempt(self, target: Target) -> TranslatedAttempt:
         """A try of ``target``."""
-        return Attempt(self.call, target)
+        return TranslatedAttempt(self.call, target)
 
     # --- whole answers -------------------------------------------------------------------------------------------------
 
-    async def whole(self) -> JsonBytes:
+    async def whole(self) -> JsonResponse:
         """The answer in one piece, from the first target that gives one."""
-        attempt, body = await self.first(Attempt.whole)
+        attempt, body = await self.first(TranslatedAttempt.whole)
         self.ended(attempt)
-        return JsonBytes(body, headers=self.reply_headers(attempt))
+        return JsonResponse(body, headers=self.reply_headers(attempt))
 
     # --- streams ---------------------------------------------------------------------------------------------------------
 
-    def stream(self) -> EventStream:
+    def stream(self) -> StreamingResponse:
         """The answer event by event. Nothing is sent before an upstream says something meaningful, or the hold is over."""
-        return EventStream(
+        return StreamingResponse(
             self.tell(),
             media_type=self.dialect.framing.media_type,
             headers=lambda: self.reply_headers(self.tried[-1] if self.tried else None),
@@ -199,7 +201,7 @@ class Exchange:
             late_error=self.late_error,
         )
 
-    async def tell(self) -> AsyncGenerator[bytes | JsonBytes, None]:
+    async def tell(self) -> AsyncGenerator[bytes | JsonResponse, None]:
         """The bytes of the stream; or, as the first and only thing, a whole answer that says why there is none."""
         try:
             first, pieces = await self.first_piece()
@@ -213,7 +215,7 @@ class Exchange:
             # Protects the ledger, as in serve().
             if (refusal := self.abandon(error)) is None:
                 raise
-            yield self.last_words(refusal)
+            yield self.abort_stream(refusal)
 
     async def first_piece(self) -> tuple[bytes, AsyncGenerator[bytes, None]]:
         """The first meaningful bytes, and the stream that they come from."""
@@ -221,14 +223,14 @@ class Exchange:
         self.begun(attempt)
         return begun
 
-    def begun(self, attempt: Try) -> None:
+    def begun(self, attempt: Attempt) -> None:
         """The client's stream begins with an attempt's first meaningful event."""
         self.told = True
         self.telling = attempt
         self.planned().won(attempt)
         self.planned().began(attempt)
 
-    async def begin_stream(self, attempt: Attempt) -> tuple[bytes, AsyncGenerator[bytes, None]]:
+    async def begin_stream(self, attempt: TranslatedAttempt) -> tuple[bytes, AsyncGenerator[bytes, None]]:
         """One attempt's first meaningful bytes, and the stream that they come from."""
         pieces = attempt.stream(self.ended)
         return await anext(pieces), pieces
@@ -241,7 +243,7 @@ class Exchange:
             attempt.opened_early()
         return opening
 
-    def late_error(self, refusal: JsonBytes) -> bytes:  # noqa: ARG002  (the failure itself says more than the answer made of it)
+    def late_error(self, refusal: JsonResponse) -> bytes:  # noqa: ARG002  (the failure itself says more than the answer made of it)
         """What ends a stream that was opened early and got no answer."""
         assert self.failure is not None
         return self.call.told(Failed(self.failure))
@@ -252,7 +254,7 @@ class Exchange:
 
     # --- the end -----------------------------------------------------------------------------------------------------------
 
-    def ended(self, attempt: Try) -> None:
+    def ended(self, attempt: Attempt) -> None:
         """An answer is complete, or broke off after its first event: record it, before its last bytes are sent."""
         self.planned().won(attempt)
         if attempt.failure is None:
@@ -262,16 +264,16 @@ class Exchange:
             self.planned().broke_off(attempt)
             self.write("failed", status=200, failure=attempt.failure)
 
-    def refuse(self, failure: Failure) -> JsonBytes:
+    def refuse(self, failure: Failure) -> JsonResponse:
         """The client's own dialect's answer to what cannot be served."""
         self.failure = failure
         shown = self.dialect.encode_error(failure, self.http.request_id)
         tried = self.tried
         self.write("failed" if tried else "rejected", status=200 if self.told else shown.status, failure=failure)
         own = self.reply_headers(tried[-1] if tried else None)
-        return JsonBytes(shown.body, status=shown.status, headers=[*_without_ids(shown.headers), *own])
+        return JsonResponse(shown.body, status=shown.status, headers=[*_without_ids(shown.headers), *own])
 
-    def abandon(self, error: BaseException) -> JsonBytes | None:
+    def abandon(self, error: BaseException) -> JsonResponse | None:
         """The client has left, a defect ended the request, or the gateway stops: then the answer that says so."""
         for attempt in self.tried:
             self.planned().left(attempt)
@@ -281,15 +283,15 @@ class Exchange:
         elif self.http.gone or task is None or not task.cancelling():
             self.write("cancelled", status=200 if self.told else None)
         else:
-            refusal = self.refuse(STOPPING)
+            refusal = self.refuse(SHUTTING_DOWN)
             if isinstance(error, asyncio.CancelledError):  # else the client was not reading, and the stream is closed already
                 task.uncancel()
                 return refusal
         return None
 
-    def last_words(self, refusal: JsonBytes) -> JsonBytes | bytes:
+    def abort_stream(self, refusal: JsonResponse) -> JsonResponse | bytes:
         """What a stream says of a failure of the gateway's own."""
-        return refusal if self.telling is None else self.telling.break_off(STOPPING)
+        return refusal if self.telling is None else self.telling.break_off(SHUTTING_DOWN)
 
     def write(self, outcome: Outcome, *, status: int | None, failure: Failure | None = None) -> None:
         """The journal's line, and what the key's limits lent."""
@@ -298,11 +300,11 @@ class Exchange:
         self.lease.release(tokens=tokens)
 
     @property
-    def tried(self) -> list[Try]:
+    def tried(self) -> list[Attempt]:
         """The attempts that were sent so far."""
         return [] if self.attempts is None else self.attempts.tried
 
-    def reply_headers(self, attempt: Try | None) -> list[tuple[str, str]]:
+    def reply_headers(self, attempt: Attempt | None) -> list[tuple[str, str]]:
         """What the client gets to see of the upstream's headers, and the gateway's own."""
         shown = self.shown_headers(attempt) if attempt is not None and attempt.failure is None else []
         if settings.PXBIN.response_headers:
@@ -311,7 +313,7 @@ class Exchange:
             shown.append((requirements.TRACE_HEADER, debug_headers.decision(self.tried, self.planned().decision)))
         return shown
 
-    def shown_headers(self, attempt: Try) -> list[tuple[str, str]]:
+    def shown_headers(self, attempt: Attempt) -> list[tuple[str, str]]:
         """What the client gets to see of the upstream's headers."""
         shown = headers.downward(attempt.received)
         told = self.dialect.answer_headers
@@ -330,7 +332,7 @@ def _without_ids(shown: Mapping[str, str]) -> list[tuple[str, str]]:
 class _Deadline:
     """A time limit as an async context: its end is a failure of kind ``timeout``. ``None``: no limit, no cost."""
 
-    def __init__(self, when: float | None, attempts: Attempts) -> None:
+    def __init__(self, when: float | None, attempts: Failover) -> None:
         self._timeout = None if when is None else asyncio.timeout_at(when)
         self._attempts = attempts
 

@@ -13,16 +13,16 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from proxy.exchange.attempt_base import Try
-from proxy.exchange.tool_call_enforcement import Unaccepted
+from proxy.exchange.attempt_base import Attempt
+from proxy.exchange.tool_call_enforcement import ToolCallRejected
 from proxy.translation.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
 from upstreams.http import auth_headers
 from upstreams.routing import credential_state
-from upstreams.routing.failure_policy import Scope, Verdict, rest_seconds, verdict
-from upstreams.routing.live_state import Standing
+from upstreams.routing.failure_policy import FailureAction, Scope, failure_action, retry_after_seconds
+from upstreams.routing.live_state import RoutingState
 from upstreams.routing.plan import ANOTHER_CHOSEN, Plan, Target, session_of
 
-AnyTry = TypeVar("AnyTry", bound=Try)
+AnyTry = TypeVar("AnyTry", bound=Attempt)
 T = TypeVar("T")
 
 logger = logging.getLogger("pxbin.routing")
@@ -31,12 +31,12 @@ PASSING = frozenset({"rate_limit", "overloaded"})
 """Kinds of failure that a client does well to wait for."""
 
 
-class Attempts:
+class Failover:
     """The tries of one request. ``tried`` holds those that were sent, in order; the one that answers is the last."""
 
-    def __init__(self, plan: Plan, standing: Standing, *, request_id: str, session: str | None = None) -> None:
+    def __init__(self, plan: Plan, standing: RoutingState, *, request_id: str, session: str | None = None) -> None:
         """``session``: which turns belong together, where that is known."""
-        self.tried: list[Try] = []
+        self.tried: list[Attempt] = []
         self.skips = plan.skips
         self._chosen = plan.chosen
         self._standing = standing
@@ -68,7 +68,7 @@ class Attempts:
             except UpstreamFailed as error:
                 self.failed(attempt, error)
             except ClientMistake as mistake:
-                self.unfit(attempt, mistake)
+                self.skip_incompatible(attempt, mistake)
         raise self.exhausted()
 
     async def next(self) -> Target | None:
@@ -104,34 +104,36 @@ class Attempts:
         self.tried.append(attempt)
         return attempt
 
-    def unfit(self, attempt: Try, mistake: ClientMistake) -> None:
+    def skip_incompatible(self, attempt: Attempt, mistake: ClientMistake) -> None:
         """A target cannot carry the request; nothing was sent. Another one may."""
         self.tried.remove(attempt)
         target = attempt.target
         self.skips.append({"upstream": target.upstream.name, "model": target.remote_name, "skipped": mistake.failure.message})
         self._mistake = self._mistake or mistake
 
-    def failed(self, attempt: Try, error: UpstreamFailed) -> None:
+    def failed(self, attempt: Attempt, error: UpstreamFailed) -> None:
         """Learn from a failure. Raises it when no other target can help."""
-        error.failure = attempt.veiled_failure(error.failure)
-        target, found = attempt.target, verdict(error.failure)
+        error.failure = attempt.redact_failure(error.failure)
+        target, found = attempt.target, failure_action(error.failure)
         attempt.failed(error.failure)
         if self._error is None or error.failure.kind in PASSING or self._error.failure.kind not in PASSING:
             self._error = error
-        if isinstance(error, Unaccepted) or attempt.mends(error.failure):  # no fault of the upstream's; the same one is asked again
+        if isinstance(error, ToolCallRejected) or attempt.can_retry_with_repaired_history(
+            error.failure
+        ):  # no fault of the upstream's; the same one is asked again
             self._standing.upstream_answered(target.upstream.id)
             if not error.retryable:
                 raise error
             self._waiting.insert(0, target)
             return
         self._learn(attempt, found, error.failure)
-        if not (found.elsewhere and error.retryable):
+        if not (found.failover and error.retryable):
             raise error
         unanswered = not error.answered and error.failure.kind in ("connect", "network")
         if unanswered and not error.reconnected and id(target) not in self._reconnected:
             self._reconnected.add(id(target))
             self._waiting.insert(0, target)
-        elif found.again or unanswered:
+        elif found.retry_same or unanswered:
             self._again.append(target)
 
     def timed_out(self, failure: Failure) -> None:
@@ -139,35 +141,35 @@ class Attempts:
         for attempt in self.tried:
             if attempt.outcome is None:
                 attempt.failed(failure)
-                self._learn(attempt, verdict(failure), failure)
+                self._learn(attempt, failure_action(failure), failure)
 
-    def _learn(self, attempt: Try, found: Verdict, failure: Failure) -> None:
+    def _learn(self, attempt: Attempt, found: FailureAction, failure: Failure) -> None:
         standing, target = self._standing, attempt.target
-        if found.elsewhere:
+        if found.failover:
             standing.left(**_subject(target))  # it was no proof that it works; what is worse follows
         else:
             standing.began(**_subject(target))  # who finds a mistake in the request works
-        if found.counts:
+        if found.trips_breaker:
             until = standing.upstream_failed(target.upstream.id)
             if until:
                 credential_state.note_resting(target.upstream.id, until)
         seconds = target.upstream.cooldown if target.model.cooldown_seconds is None else target.model.cooldown_seconds
-        if found.disables and target.upstream.pass_client_credentials:
+        if found.disable_credential and target.upstream.pass_client_credentials:
             return  # the client's own credential was refused, not ours
-        if found.disables and target.credential is not None:
+        if found.disable_credential and target.credential is not None:
             if not credential_state.disable(
                 target.upstream, target.credential, f"the upstream answered {failure.status}: {failure.message}"[:500]
             ):
                 self._cool("key", attempt, seconds)
-        elif found.cools is not None:
-            self._cool(found.cools, attempt, seconds)
+        elif found.cooldown_scope is not None:
+            self._cool(found.cooldown_scope, attempt, seconds)
 
-    def _cool(self, scope: Scope, attempt: Try, seconds: float) -> None:
+    def _cool(self, scope: Scope, attempt: Attempt, seconds: float) -> None:
         """Let a key, a key's route or an upstream rest: as long as the provider says, else as configured; 0 switches it off."""
         if seconds <= 0:
             return
         target = attempt.target
-        asked = rest_seconds(attempt.received, self._standing.clock()) if attempt.failure and attempt.failure.status >= 400 else None
+        asked = retry_after_seconds(attempt.received, self._standing.clock()) if attempt.failure and attempt.failure.status >= 400 else None
         subject = {
             "route": f"key:{target.key_id}@{target.route.id}",
             "key": f"key:{target.key_id}",
@@ -181,7 +183,7 @@ class Attempts:
                 target.credential.id, self._standing.cooldowns.key_until(target.credential.id, target.upstream.id)
             )
 
-    def began(self, attempt: Try) -> None:
+    def began(self, attempt: Attempt) -> None:
         """A target's answer has begun: what had rested of it works again, and its session stays there."""
         if attempt.failure is not None:
             return  # it has broken off in the same moment
@@ -190,7 +192,7 @@ class Attempts:
         if self._session is not None:
             self._standing.served(target.key_id, session_of(self._session, target.model))
 
-    def won(self, attempt: Try) -> None:
+    def won(self, attempt: Attempt) -> None:
         """The answer is this one's: it counts as the last try, and those that still run have lost."""
         if len(self.tried) == 1:
             return
@@ -200,13 +202,13 @@ class Attempts:
         self.tried.remove(attempt)
         self.tried.append(attempt)
 
-    def left(self, attempt: Try) -> None:
+    def left(self, attempt: Attempt) -> None:
         """An attempt was given up without a word on its target: its client has left, or another candidate was faster."""
         if attempt.outcome is None:
             self._standing.left(**_subject(attempt.target))
         attempt.cancelled()
 
-    def succeeded(self, attempt: Try) -> None:
+    def succeeded(self, attempt: Attempt) -> None:
         """A target has answered to the end."""
         target, standing = attempt.target, self._standing
         self.began(attempt)
@@ -215,10 +217,10 @@ class Attempts:
         if attempt.first_token_ns is not None:
             standing.first_token(target.route.id, (attempt.first_token_ns - attempt.began_ns) / 1e9)
 
-    def broke_off(self, attempt: Try) -> None:
+    def broke_off(self, attempt: Attempt) -> None:
         """A stream failed after its first event: too late for another target, but not to learn from it."""
         assert attempt.failure is not None
-        self._learn(attempt, verdict(attempt.failure), attempt.failure)
+        self._learn(attempt, failure_action(attempt.failure), attempt.failure)
 
     def exhausted(self) -> GatewayError:
         """What the client is told when nothing is left: an upstream's failure, else why no upstream could be asked.

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from proxy.exchange.attempt import Attempt
-from proxy.exchange.failover import Attempts
+from proxy.exchange.attempt import TranslatedAttempt
+from proxy.exchange.failover import Failover
 from proxy.translation.errors import ClientMistake, UpstreamFailed
 from upstreams.routing.plan import Target
 
@@ -21,13 +21,17 @@ AT_ONCE = 2
 
 
 async def race(
-    attempts: Attempts, new: Callable[[Target], Attempt], begin: Callable[[Attempt], Coroutine[Any, Any, T]], *, stagger: float
-) -> tuple[Attempt, T]:
+    attempts: Failover,
+    new: Callable[[Target], TranslatedAttempt],
+    begin: Callable[[TranslatedAttempt], Coroutine[Any, Any, T]],
+    *,
+    stagger: float,
+) -> tuple[TranslatedAttempt, T]:
     """The first attempt that succeeds, and its result. ``stagger``: seconds that one may be alone.
 
     Raises what :meth:`Attempts.failed` and :meth:`Attempts.exhausted` say when none does.
     """
-    running: dict[asyncio.Task[T], Attempt] = {}
+    running: dict[asyncio.Task[T], TranslatedAttempt] = {}
     try:
         while True:
             if not running or (attempts.targets and len(running) < AT_ONCE):
@@ -42,7 +46,7 @@ async def race(
                 except UpstreamFailed as error:
                     attempts.failed(attempt, error)
                 except ClientMistake as mistake:
-                    attempts.unfit(attempt, mistake)
+                    attempts.skip_incompatible(attempt, mistake)
     except asyncio.CancelledError:
         await _leave(running)
         running.clear()  # whoever has ended the race says how they ended
@@ -53,14 +57,14 @@ async def race(
             attempts.left(loser)
 
 
-async def _next(attempts: Attempts) -> Target:
+async def _next(attempts: Failover) -> Target:
     target = await attempts.next()
     if target is None:
         raise attempts.exhausted()
     return target
 
 
-async def _leave(running: dict[asyncio.Task[T], Attempt]) -> None:
+async def _leave(running: dict[asyncio.Task[T], TranslatedAttempt]) -> None:
     """End the attempts that have lost, and close what they have opened."""
     for task in running:
         task.cancel()

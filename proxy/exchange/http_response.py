@@ -1,6 +1,6 @@
 """What the views of hot paths take and return. The lean handler writes answers out without looking inside.
 
-``JsonBytes`` is a whole body; ``EventStream`` owns an async iterator that is always closed, also when the client leaves while
+``JsonResponse`` is a whole body; ``StreamingResponse`` owns an async iterator that is always closed, also when the client leaves while
 we wait for it to read. Header names and values may be text or bytes.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from proxy.exchange.http_request import HttpRequest
 
-__all__ = ["EventStream", "HttpRequest", "JsonBytes", "encoded"]
+__all__ = ["HttpRequest", "JsonResponse", "StreamingResponse", "encoded"]
 
 Header = tuple[bytes, bytes]
 AnyHeader = tuple[str, str] | Header
@@ -32,7 +32,7 @@ def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("latin-1", "replace")
 
 
-class JsonBytes:
+class JsonResponse:
     """A complete answer. The content type is JSON unless ``headers`` name another."""
 
     __slots__ = ("body", "headers", "status")
@@ -48,12 +48,12 @@ class JsonBytes:
             self.headers.append(JSON)
 
 
-class EventStream:
+class StreamingResponse:
     """A streamed answer; each item of ``pieces`` is written as it comes and is a whole number of events.
 
-    The status leaves with the first piece. If that is a ``JsonBytes``, it is the whole answer instead of a stream.
+    The status leaves with the first piece. If that is a ``JsonResponse``, it is the whole answer instead of a stream.
     ``headers`` may be a function, called when the first piece is there. ``keepalive`` is sent whenever nothing else was for
-    a while: after the first piece, and also before it if ``late_error`` is given; that turns a ``JsonBytes`` which comes
+    a while: after the first piece, and also before it if ``late_error`` is given; that turns a ``JsonResponse`` which comes
     after such a keep-alive into the event that ends the stream. ``opening`` gives what goes out before the first such
     keep-alive, which comes after ``hold_seconds`` instead of the usual time.
     """
@@ -62,12 +62,12 @@ class EventStream:
 
     def __init__(
         self,
-        pieces: AsyncIterator[bytes | JsonBytes],
+        pieces: AsyncIterator[bytes | JsonResponse],
         *,
         media_type: str = EVENT_STREAM,
         headers: Sequence[AnyHeader] | Callable[[], Sequence[AnyHeader]] = (),
         keepalive: bytes = b"",
-        late_error: Callable[[JsonBytes], bytes] | None = None,
+        late_error: Callable[[JsonResponse], bytes] | None = None,
         opening: Callable[[], bytes] | None = None,
         hold_seconds: float | None = None,
         status: int = 200,

@@ -12,20 +12,20 @@ from urllib.parse import quote
 
 import msgspec
 
-from proxy.exchange.attempt_base import Try
+from proxy.exchange.attempt_base import Attempt
 from proxy.exchange.client_credentials import as_it_is
 from proxy.exchange.exchange import Exchange
 from proxy.exchange.http_request import HttpRequest
-from proxy.exchange.http_response import EventStream, JsonBytes, encoded
-from proxy.exchange.passthrough_attempt import EVENTS, OPENAI_CHAT, BrokenOffError, Order, RawTry
+from proxy.exchange.http_response import JsonResponse, StreamingResponse, encoded
+from proxy.exchange.passthrough_attempt import EVENTS, OPENAI_CHAT, PassthroughAttempt, PassthroughRequest, StreamBrokenError
 from proxy.translation.dialects.base import Dialect, ErrorBody
 from proxy.translation.errors import ClientMistake, Failure, GatewayError
 from proxy.translation.json_wire import Envelope
 from proxy.translation.untranslated import bodies
 from proxy.translation.untranslated.bodies import Asked
-from upstreams.catalog.snapshot import Found
+from upstreams.catalog.snapshot import ResolvedModel
 from upstreams.http import headers
-from upstreams.routing.plan import Needs
+from upstreams.routing.plan import Requirements
 
 KEEPALIVE = b": keep-alive\n\n"
 _VISIBLE = bytes(range(0x21, 0x7F)).decode()
@@ -61,11 +61,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
             return bodies.asked_form(body, http.headers, file=self.form)
         return bodies.asked_json(body, default=self.default_model)
 
-    def order(self, http: HttpRequest, asked: Asked) -> Order:
+    def order(self, http: HttpRequest, asked: Asked) -> PassthroughRequest:
         """What goes up."""
         content_type = headers.said(http.headers, "content-type") if self.form else ""
         up = [("content-type", content_type or "application/json"), ("accept", headers.said(http.headers, "accept") or "*/*")]
-        return Order(method="POST", path=self.path + query(http), asked=asked, up=up, estimates=self.estimates)
+        return PassthroughRequest(method="POST", path=self.path + query(http), asked=asked, up=up, estimates=self.estimates)
 
 
 class PlainPath(Endpoint, frozen=True, kw_only=True):
@@ -77,9 +77,9 @@ class PlainPath(Endpoint, frozen=True, kw_only=True):
             raise ClientMistake("The path holds a key of this gateway: send it as x-api-key, or as Authorization: Bearer")
         return bodies.asked_anything(http.body, http.headers, default=self.default_model)
 
-    def order(self, http: HttpRequest, asked: Asked) -> Order:
+    def order(self, http: HttpRequest, asked: Asked) -> PassthroughRequest:
         """The request as it came, without what says who asks."""
-        return Order(
+        return PassthroughRequest(
             method=http.method,
             path=self.path + query(http),
             asked=asked,
@@ -89,7 +89,7 @@ class PlainPath(Endpoint, frozen=True, kw_only=True):
         )
 
 
-async def serve(http: HttpRequest, endpoint: Endpoint, *, prefix: str = "", dialect: Dialect = DIALECT) -> JsonBytes | EventStream:
+async def serve(http: HttpRequest, endpoint: Endpoint, *, prefix: str = "", dialect: Dialect = DIALECT) -> JsonResponse | StreamingResponse:
     """Answer one request of an endpoint whose bodies are not translated; our own errors are told in ``dialect``."""
     relay = Relay(http, endpoint, prefix, dialect)
     try:
@@ -108,7 +108,7 @@ class Relay(Exchange):
     """One such request on its way."""
 
     asked: Asked
-    out: EventStream
+    out: StreamingResponse
 
     def __init__(self, http: HttpRequest, endpoint: Endpoint, prefix: str, dialect: Dialect) -> None:
         super().__init__(http, dialect, prefix)
@@ -119,17 +119,17 @@ class Relay(Exchange):
         self.asked = self.endpoint.read(self.http)
         return self.asked.envelope
 
-    def needs(self, found: Found) -> Needs:  # noqa: ARG002  (no model needs more of these)
+    def needs(self, found: ResolvedModel) -> Requirements:  # noqa: ARG002  (no model needs more of these)
         """Nothing of the body but its kind; turns of one session stay together."""
-        return Needs(capabilities=self.endpoint.capabilities, session=self.record.meter.session_id or None)
+        return Requirements(capabilities=self.endpoint.capabilities, session=self.record.meter.session_id or None)
 
-    def stream(self) -> EventStream:
+    def stream(self) -> StreamingResponse:
         """The answer, whole or as it comes; that is known when an upstream has begun it."""
         keepalive = KEEPALIVE if self.asked.envelope.stream and not isinstance(self.endpoint, PlainPath) else b""
-        self.out = EventStream(self.tell(), headers=self.stream_headers, keepalive=keepalive)
+        self.out = StreamingResponse(self.tell(), headers=self.stream_headers, keepalive=keepalive)
         return self.out
 
-    async def tell(self) -> AsyncGenerator[bytes | JsonBytes, None]:
+    async def tell(self) -> AsyncGenerator[bytes | JsonResponse, None]:
         """The pieces of the answer; a whole one is its only piece."""
         try:
             attempt, (first, pieces) = await self.first_bytes()
@@ -143,37 +143,37 @@ class Relay(Exchange):
                     yield piece
         except GatewayError as error:
             yield self.refuse(error.failure)
-        except BrokenOffError:
+        except StreamBrokenError:
             raise  # recorded by ended()
         except BaseException as error:
             # Protects the ledger, as in exchange.serve().
             if (refusal := self.abandon(error)) is None:
                 raise
-            yield self.last_words(refusal)
+            yield self.abort_stream(refusal)
 
-    async def first_bytes(self) -> tuple[RawTry, tuple[bytes, AsyncGenerator[bytes, None]]]:
+    async def first_bytes(self) -> tuple[PassthroughAttempt, tuple[bytes, AsyncGenerator[bytes, None]]]:
         """The first target that answers, the first bytes of its answer, and the others."""
         order = self.endpoint.order(self.http, self.asked)
 
-        async def begin(attempt: RawTry) -> tuple[bytes, AsyncGenerator[bytes, None]]:
+        async def begin(attempt: PassthroughAttempt) -> tuple[bytes, AsyncGenerator[bytes, None]]:
             pieces = attempt.pieces(self.ended)
             return await anext(pieces), pieces
 
         async with self.in_time():
-            attempt, begun = await self.planned().one_by_one(lambda target: RawTry(self.call, target, order), begin)
+            attempt, begun = await self.planned().one_by_one(lambda target: PassthroughAttempt(self.call, target, order), begin)
         self.begun(attempt)
         return attempt, begun
 
-    def open(self, attempt: RawTry) -> None:
+    def open(self, attempt: PassthroughAttempt) -> None:
         """The client's stream has the upstream's status and type; keep-alives only between events."""
         self.out.status = attempt.status or 200
         self.out.media_type = attempt.received.get("content-type", "application/octet-stream")
         if not self.out.media_type.startswith(EVENTS):
             self.out.keepalive = b""
 
-    def answer(self, attempt: RawTry, body: bytes) -> JsonBytes:
+    def answer(self, attempt: PassthroughAttempt, body: bytes) -> JsonResponse:
         """A whole answer, as the upstream gave it."""
-        answer = JsonBytes(body, status=attempt.status or 200)
+        answer = JsonResponse(body, status=attempt.status or 200)
         answer.headers = encoded(self.reply_headers(attempt))
         return answer
 
@@ -182,20 +182,20 @@ class Relay(Exchange):
         last = self.tried[-1] if self.tried else None
         return [pair for pair in self.reply_headers(last) if pair[0] not in ("content-type", "cache-control")]
 
-    def shown_headers(self, attempt: Try) -> list[tuple[str, str]]:
+    def shown_headers(self, attempt: Attempt) -> list[tuple[str, str]]:
         """What the client gets to see of the upstream's headers: with those of the body."""
         if isinstance(self.endpoint, PlainPath):
             return headers.plain_downward(attempt.received)
         content = [(name, attempt.received[name]) for name in _CONTENT if name in attempt.received]
         return [*content, *headers.downward(attempt.received)]
 
-    def refuse(self, failure: Failure) -> JsonBytes:
+    def refuse(self, failure: Failure) -> JsonResponse:
         """See :class:`Exchange`; of the plain proxy's upstreams the last one's own words, unless they are about our key."""
         refusal = super().refuse(failure)
         last = self.tried[-1] if self.tried else None
-        if not isinstance(last, RawTry) or last.refusal is None or not last.order.plain or failure.kind == "upstream_auth":
+        if not isinstance(last, PassthroughAttempt) or last.refusal is None or not last.order.plain or failure.kind == "upstream_auth":
             return refusal
-        told = JsonBytes(last.refusal, status=last.status or refusal.status)
+        told = JsonResponse(last.refusal, status=last.status or refusal.status)
         told.headers = encoded([*headers.plain_downward(last.received), *self.reply_headers(last)])
         return told
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
-from proxy.exchange.attempt_base import Call, Try
+from proxy.exchange.attempt_base import Attempt, RequestContext
 from proxy.translation.canonical import Usage
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.untranslated.bodies import Asked
-from proxy.translation.untranslated.usage_tap import Overheard
+from proxy.translation.untranslated.usage_tap import UsageTap
 from upstreams.http import client
 from upstreams.http.urls import url_for
 from upstreams.routing.plan import Target
@@ -27,7 +27,7 @@ PLAIN_REFUSALS = frozenset({401, 429})
 """Of the plain proxy's answers below 500, those that say something of our key; the others are the client's to read."""
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class PassthroughRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request that goes up untranslated.
 
     ``path`` is the upstream's, with its query; ``up`` its headers without credentials. ``dialects``: upstreams that can take
@@ -44,24 +44,24 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     estimates: bool = False
 
 
-class BrokenOffError(ConnectionAbortedError):
+class StreamBrokenError(ConnectionAbortedError):
     """The upstream broke off an answer that cannot say so: the server cuts the client's connection too."""
 
 
-class RawTry(Try):
+class PassthroughAttempt(Attempt):
     """See the module. ``is_whole``: the answer is one piece; ``refusal``: the body of an error answer."""
 
-    def __init__(self, call: Call, target: Target, order: Order) -> None:
+    def __init__(self, call: RequestContext, target: Target, order: PassthroughRequest) -> None:
         super().__init__(call, target)
         self.order = order
-        self.heard = Overheard()
+        self.heard = UsageTap()
         self.is_whole = False
         self.refusal: bytes | None = None
 
-    async def pieces(self, ended: Callable[[Try], None]) -> AsyncGenerator[bytes, None]:
+    async def pieces(self, ended: Callable[[Attempt], None]) -> AsyncGenerator[bytes, None]:
         """The answer's body as it comes; ``ended`` is called before its end is told.
 
-        Raises :class:`UpstreamFailed` or :class:`ClientMistake` before the first piece, :class:`BrokenOffError` after it.
+        Raises :class:`UpstreamFailed` or :class:`ClientMistake` before the first piece, :class:`StreamBrokenError` after it.
         """
         order, target = self.order, self.target
         if target.upstream.dialect not in order.dialects:
@@ -74,14 +74,14 @@ class RawTry(Try):
         async with self.opening as answer:
             self.answered(answer)
             if self._refuses(answer.status):
-                self.refusal = self.veiled(await answer.read())
+                self.refusal = self.redact_secrets(await answer.read())
                 raise self.refused(OPENAI_CHAT, self.refusal)
             if order.method == "HEAD" or answer.status in (204, 304) or _is_short(answer.headers.get("content-type", "")):
                 self.is_whole = True
                 raw = b"" if order.method == "HEAD" else await answer.read()
                 self.heard.whole(raw)
                 self._finish(ended)
-                yield self.veiled(raw)
+                yield self.redact_secrets(raw)
                 return
             async with aclosing(self._streamed(answer, ended)) as told:
                 async for piece in told:
@@ -90,7 +90,7 @@ class RawTry(Try):
     def _refuses(self, status: int) -> bool:
         return status >= 500 or (status in PLAIN_REFUSALS if self.order.plain else status >= 400)
 
-    async def _streamed(self, answer: client.Answer, ended: Callable[[Try], None]) -> AsyncGenerator[bytes, None]:
+    async def _streamed(self, answer: client.UpstreamResponse, ended: Callable[[Attempt], None]) -> AsyncGenerator[bytes, None]:
         """Events leave whole, so that one that tells of a failure can follow; other bytes leave as they come."""
         held = b""
         try:
@@ -99,7 +99,7 @@ class RawTry(Try):
                 if self._has_events:
                     self.heard.feed(chunk)
                     told, held = _whole_events(held + chunk)
-                    told = self.veiled(told)
+                    told = self.redact_secrets(told)
                 if told:
                     self.first_token_ns = self.first_token_ns or perf_counter_ns()
                     if self.heard.is_done:
@@ -125,14 +125,14 @@ class RawTry(Try):
         return self.received.get("content-type", "").startswith(EVENTS)
 
     def break_off(self, failure: Failure) -> bytes:
-        """See :class:`Try`; raises :class:`BrokenOffError` where the answer's bytes cannot say so."""
+        """See :class:`Attempt`; raises :class:`StreamBrokenError` where the answer's bytes cannot say so."""
         if self.outcome == "finished":
             return b""
         if not self._has_events or self.order.plain:
-            raise BrokenOffError(failure.message)
+            raise StreamBrokenError(failure.message)
         return b"".join(OPENAI_CHAT.framing.write(frame) for frame in OPENAI_CHAT.break_off(failure, 0))
 
-    def _finish(self, ended: Callable[[Try], None]) -> None:
+    def _finish(self, ended: Callable[[Attempt], None]) -> None:
         if self.outcome is not None:
             return
         self._learn()
@@ -147,11 +147,11 @@ class RawTry(Try):
 
     @property
     def notes(self) -> dict[str, Any]:
-        """See :class:`Try`: how long the sound was that the upstream has heard."""
+        """See :class:`Attempt`: how long the sound was that the upstream has heard."""
         return {} if self.heard.seconds is None else {"audio_seconds": self.heard.seconds}
 
     def cancelled(self) -> None:
-        """See :class:`Try`; what the answer has told so far is kept."""
+        """See :class:`Attempt`; what the answer has told so far is kept."""
         self._learn()
         super().cancelled()
 

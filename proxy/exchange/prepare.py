@@ -9,7 +9,7 @@ from proxy.translation.adaptation.adapt import adapt
 from proxy.translation.adaptation.tool_history import has_unanswered
 from proxy.translation.adaptation.tool_restore import Restorer
 from proxy.translation.canonical import Request
-from proxy.translation.dialects.base import Destination, Dialect
+from proxy.translation.dialects.base import Dialect, EncodeTarget
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 from proxy.translation.policies.model_policies import NONE, Policies, merged_body
@@ -93,7 +93,7 @@ class Preparer:
         """The canonical request if anything needed it so far, else one that knows only the envelope."""
         return self._request or Request(model=self._envelope.model, messages=(), family="", stream=self._envelope.stream)
 
-    def prepare(self, target: Dialect, destination: Destination, edits: Edits | None = None) -> Prepared:
+    def prepare(self, target: Dialect, destination: EncodeTarget, edits: Edits | None = None) -> Prepared:
         """The body for a target; raises :class:`~proxy.translation.errors.ClientMistake` for what it cannot carry."""
         try:
             return self._edited(target, destination, edits) if edits is not None else self._prepared(target, destination)
@@ -108,7 +108,7 @@ class Preparer:
         mistake.failure = replace(failure, param=field, message=failure.message.replace("messages:", f"{field}:", 1))
         return mistake
 
-    def _prepared(self, target: Dialect, destination: Destination) -> Prepared:
+    def _prepared(self, target: Dialect, destination: EncodeTarget) -> Prepared:
         if target is self._dialect and destination.stream == self._envelope.stream and not self.mends_history:
             return Prepared(
                 body=target.patch_request(self._envelope, destination, self._seal_key),
@@ -132,11 +132,11 @@ class Preparer:
             betas=betas,
         )
 
-    def asked(self, target: Dialect, destination: Destination, edits: Edits | None = None) -> Request:
+    def asked(self, target: Dialect, destination: EncodeTarget, edits: Edits | None = None) -> Request:
         """The request as a model's policies make it, before it is translated: what its tokens are counted by."""
         return self.request if edits is None else self._editing(target, destination, edits)[0].request
 
-    def _edited(self, target: Dialect, destination: Destination, edits: Edits) -> Prepared:
+    def _edited(self, target: Dialect, destination: EncodeTarget, edits: Edits) -> Prepared:
         """The same with the client's own fields edited first, and the model's fields merged into the body at last."""
         inner, relayed = self._editing(target, destination, edits)
         if edits.whole or not relayed:
@@ -144,7 +144,7 @@ class Preparer:
         prepared = inner.prepare(target, destination)
         return replace(prepared, body=merged_body(prepared.body, edits.policies))
 
-    def _editing(self, target: Dialect, destination: Destination, edits: Edits) -> tuple[Preparer, bool]:
+    def _editing(self, target: Dialect, destination: EncodeTarget, edits: Edits) -> tuple[Preparer, bool]:
         """One for the edited fields, and whether its body goes up untranslated."""
         envelope, policies = self._envelope, edits.policies
         if edits.whole and envelope.stream:

@@ -15,7 +15,7 @@ from billing import rates
 from billing.pricing import price_book
 from billing.request_log import entry as metering
 from billing.request_log import journal
-from proxy.exchange.attempt_base import Try
+from proxy.exchange.attempt_base import Attempt
 from proxy.exchange.client_credentials import session_of
 from proxy.exchange.http_request import HttpRequest
 from proxy.translation.canonical import Usage
@@ -66,7 +66,7 @@ class Record:
         outcome: metering.Outcome,
         *,
         status: int | None,
-        attempts: Sequence[Try] = (),
+        attempts: Sequence[Attempt] = (),
         decision: list[dict[str, Any]] | None = None,
         failure: Failure | None = None,
     ) -> int:
@@ -98,7 +98,7 @@ class Record:
         journal.current().append(entry, unauthenticated=self._key is None)
         return spent.total_input + spent.output if spent else 0
 
-    def _sum_up(self, attempts: Sequence[Try]) -> tuple[Usage | None, bool]:
+    def _sum_up(self, attempts: Sequence[Attempt]) -> tuple[Usage | None, bool]:
         """The usage of all attempts together, and the facts of the last one on the meter."""
         meter = self.meter
         meter.attempts = len(attempts)
@@ -118,7 +118,7 @@ class Record:
             return _total(known), any(estimated for _, estimated in usages)
         return (known[0] if known else None), any(estimated for _, estimated in usages)
 
-    def spent(self, attempt: Try) -> tuple[Usage | None, bool]:
+    def spent(self, attempt: Attempt) -> tuple[Usage | None, bool]:
         """What one attempt is billed for, and whether that is an estimate: the upstream told nothing, or not yet its output."""
         usage, finished = attempt.usage, attempt.outcome == "finished"
         written = -(-attempt.output_chars // CHARS_PER_TOKEN)
@@ -130,15 +130,15 @@ class Record:
             return usage, False
         return msgspec.structs.replace(usage, output=max(usage.output, written)), True
 
-    def _priced_try(self, attempt: Try) -> metering.Attempt:
+    def _priced_try(self, attempt: Attempt) -> metering.AttemptEntry:
         usage, _ = self.spent(attempt)
         return self._try(attempt, usage, metering.priced(usage, _prices(attempt)) if usage else None)
 
-    def _try(self, attempt: Try, usage: Usage | None, cost: int | None) -> metering.Attempt:
+    def _try(self, attempt: Attempt, usage: Usage | None, cost: int | None) -> metering.AttemptEntry:
         target, failure = attempt.target, attempt.failure
         ended = attempt.ended_ns or perf_counter_ns()
         first = attempt.first_token_ns
-        return metering.Attempt(
+        return metering.AttemptEntry(
             timestamp=int(self.meter.arrived * 1e6) + (attempt.began_ns - self.meter.started) // 1000,
             upstream_id=target.upstream.id,
             upstream_name=target.upstream.name,
@@ -157,7 +157,7 @@ class Record:
         )
 
 
-def _prices(attempt: Try) -> rates.Prices | None:
+def _prices(attempt: Attempt) -> rates.Prices | None:
     target = attempt.target
     return price_book.book().find(target.model.id, target.upstream.id, target.remote_name)
 

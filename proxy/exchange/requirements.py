@@ -8,16 +8,16 @@ import msgspec
 
 from accounts.keys import Key
 from billing.request_log.entry import Meter
-from proxy.exchange.attempt_base import Call
+from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.http_request import HttpRequest
 from proxy.translation.canonical import Audio, Image, Part, ToolResult
 from proxy.translation.errors import ClientMistake
 from proxy.translation.policies.tool_call_rules import FALSE_WORDS
 from proxy.translation.token_estimate import estimate
 from upstreams.catalog import snapshot
-from upstreams.catalog.snapshot import Found
+from upstreams.catalog.snapshot import ResolvedModel
 from upstreams.routing import context_windows
-from upstreams.routing.plan import ANOTHER_CHOSEN, Needs, Plan, remote_name, with_fallbacks
+from upstreams.routing.plan import ANOTHER_CHOSEN, Plan, Requirements, remote_name, with_fallbacks
 
 CHOICE_HEADER = "x-pxbin-upstream"
 """A request header by which keys that may choose name one upstream (or give its id)."""
@@ -32,7 +32,7 @@ _list = msgspec.json.Decoder(list[msgspec.Raw])
 _identity = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def of(call: Call, found: Found, *, meter: Meter) -> Needs:
+def of(call: RequestContext, found: ResolvedModel, *, meter: Meter) -> Requirements:
     """The needs of a request. Nothing is computed for a model with a single candidate."""
     model = found.model
     simple = len(model.routes) == 1 and len(model.routes[0].upstream.credentials) <= 1 and not model.fallbacks
@@ -41,8 +41,8 @@ def of(call: Call, found: Found, *, meter: Meter) -> Needs:
         meter.session_id = session
     capabilities = any(route.capabilities for route in model.routes) or bool(model.fallbacks)
     if simple and not capabilities:
-        return Needs()
-    return Needs(
+        return Requirements()
+    return Requirements(
         capabilities=_capabilities(call) if capabilities else frozenset(),
         tokens=_size(call, found),
         session=session or _prefix(call),
@@ -79,7 +79,7 @@ def traced(http: HttpRequest, key: Key) -> bool:
     return wanted
 
 
-def _named_session(call: Call) -> str | None:
+def _named_session(call: RequestContext) -> str | None:
     """What the body says of who is talking: Anthropic's ``metadata.user_id``, OpenAI's ``prompt_cache_key``."""
     fields = call.envelope.fields
     key = fields.get("prompt_cache_key")
@@ -102,7 +102,7 @@ def _text(raw: msgspec.Raw) -> str | None:
         return None
 
 
-def _prefix(call: Call) -> str | None:
+def _prefix(call: RequestContext) -> str | None:
     """A hash of what stays the same from turn to turn: the instructions and the first message."""
     fields = call.envelope.fields
     digest = hashlib.blake2b(call.envelope.model.encode(errors="replace"), digest_size=16)
@@ -120,7 +120,7 @@ def _prefix(call: Call) -> str | None:
     return digest.hexdigest()
 
 
-def _size(call: Call, found: Found) -> int:
+def _size(call: RequestContext, found: ResolvedModel) -> int:
     """About how many tokens the request has; looked at closely only where it may matter (a picture is long and has few)."""
     size = len(call.http.body)
     models = with_fallbacks(found, snapshot.current(), []) if found.model.fallbacks else (found,)
@@ -135,7 +135,7 @@ def _size(call: Call, found: Found) -> int:
         return size // BYTES_PER_TOKEN
 
 
-def _capabilities(call: Call) -> frozenset[str]:
+def _capabilities(call: RequestContext) -> frozenset[str]:
     try:
         request = call.preparer.request
     except ClientMistake:  # as above; who has to translate the request refuses it

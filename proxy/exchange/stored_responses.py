@@ -21,9 +21,9 @@ from accounts import keys
 from billing import stored_responses
 from billing.stored_responses import Turn
 from proxy.exchange.client_credentials import presented_key
-from proxy.exchange.exchange import Answer, Exchange, run
+from proxy.exchange.exchange import ClientResponse, Exchange, run
 from proxy.exchange.http_request import HttpRequest
-from proxy.exchange.http_response import JsonBytes
+from proxy.exchange.http_response import JsonResponse
 from proxy.translation import json_wire
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.openai_responses import history
@@ -67,7 +67,7 @@ def is_on() -> bool:
     return bool(settings.PXBIN.responses_store_seconds > 0)
 
 
-async def serve(http: HttpRequest, *, prefix: str = "") -> Answer:
+async def serve(http: HttpRequest, *, prefix: str = "") -> ClientResponse:
     """Answer one request to ``/v1/responses``, with the turns that it goes on from, and keep it unless the client does not want that."""
     return await run(Remembering(http, RESPONSES, prefix), RESPONSES.open_request)
 
@@ -114,13 +114,13 @@ class Remembering(Recalling):
         self.turn = Turn(id="", api_key_id=api_key_id, previous_id=previous, model=envelope.model, input=own)
         return history.kept(envelope)
 
-    async def whole(self) -> JsonBytes:
+    async def whole(self) -> JsonResponse:
         """See :class:`Exchange`."""
         answer = await super().whole()
         await self.keep(answer.body, [])
         return answer
 
-    async def tell(self) -> AsyncGenerator[bytes | JsonBytes, None]:
+    async def tell(self) -> AsyncGenerator[bytes | JsonResponse, None]:
         """See :class:`Exchange`; the turn is kept before the piece that ends the stream."""
         reader, items = Reader(), list[msgspec.Raw]()
         async with aclosing(super().tell()) as pieces:

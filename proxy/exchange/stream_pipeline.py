@@ -22,7 +22,7 @@ from proxy.translation.canonical import (
     Usage,
     UsageReported,
 )
-from proxy.translation.dialects.base import Dialect, Reply, StreamEncoder
+from proxy.translation.dialects.base import Dialect, EncodeContext, StreamEncoder
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame
 from proxy.translation.policies.stream_transforms import Transform
@@ -40,7 +40,7 @@ class Pipe:
     """
 
     def __init__(
-        self, source: Dialect, sink: Dialect, *, quirks: Quirks, reply: Reply, restorer: Transform | None, upstream: str = ""
+        self, source: Dialect, sink: Dialect, *, quirks: Quirks, reply: EncodeContext, restorer: Transform | None, upstream: str = ""
     ) -> None:
         """``upstream``: the id that reasoning is bound to."""
         self._upstream = upstream if source.family == BOUND_ORIGIN else ""
@@ -71,7 +71,7 @@ class Pipe:
         self.output_chars = 0
 
     @classmethod
-    def passing_through(cls, dialect: Dialect, *, quirks: Quirks, reply: Reply, rename: str | None, hide_usage: bool) -> Pipe:
+    def passing_through(cls, dialect: Dialect, *, quirks: Quirks, reply: EncodeContext, rename: str | None, hide_usage: bool) -> Pipe:
         """A pipe within one dialect: frames as they came, but for the model's name and a usage chunk nobody asked for."""
         pipe = cls(dialect, dialect, quirks=quirks, reply=reply, restorer=None)
         pipe._relay = dialect.relay(rename, hide_usage)

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from proxy.exchange.attempt import Attempt
-from proxy.exchange.attempt_base import Call
+from proxy.exchange.attempt import TranslatedAttempt
+from proxy.exchange.attempt_base import RequestContext
 from proxy.translation import token_estimate
 from proxy.translation.canonical import Request
 from proxy.translation.errors import GatewayError, UpstreamFailed
@@ -36,7 +36,7 @@ class _Counted(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Counted)
 
 
-async def count(call: Call, targets: list[Target]) -> int:
+async def count(call: RequestContext, targets: list[Target]) -> int:
     """The input tokens of the call's request: as its first target counts them, else our estimate.
 
     What the model's policies add counts too. A target that counts but fails is passed over; a request that makes no sense raises
@@ -44,7 +44,7 @@ async def count(call: Call, targets: list[Target]) -> int:
     """
     if not targets:
         return await estimated(call.preparer.request)
-    attempt = Attempt(call, targets[0])
+    attempt = TranslatedAttempt(call, targets[0])
     upstream = attempt.target.upstream
     if upstream.dialect in PATHS and not upstream.base_url.startswith("echo:"):
         counted = await _counted(attempt)
@@ -53,7 +53,7 @@ async def count(call: Call, targets: list[Target]) -> int:
     return await estimated(attempt.asked())
 
 
-async def _counted(attempt: Attempt) -> int | None:
+async def _counted(attempt: TranslatedAttempt) -> int | None:
     prepared = attempt.prepare()
     fields = msgspec.json.decode(prepared.body, type=dict[str, msgspec.Raw])
     body = msgspec.json.encode({name: value for name, value in fields.items() if name not in NOT_COUNTED})
@@ -63,7 +63,7 @@ async def _counted(attempt: Attempt) -> int | None:
     except UpstreamFailed:
         return None
     if answer.status in (400, 413, 422):
-        raise GatewayError(attempt.source.decode_error(answer.status, answer.headers, attempt.veiled(raw)))
+        raise GatewayError(attempt.source.decode_error(answer.status, answer.headers, attempt.redact_secrets(raw)))
     if answer.status != 200:
         return None
     try:

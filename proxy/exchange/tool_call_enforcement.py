@@ -22,7 +22,7 @@ HEADER = "x-enforce-tool-call"
 QUERY = "enforce_tool_call"
 
 
-class Unaccepted(UpstreamFailed):
+class ToolCallRejected(UpstreamFailed):
     """An answer without a tool call and without the flag. ``again``: the same target is asked once more."""
 
     def __init__(self, failure: Failure, *, again: bool) -> None:
@@ -30,7 +30,7 @@ class Unaccepted(UpstreamFailed):
         self.again = again
 
 
-class Enforcing:
+class ToolCallEnforcement:
     """What is enforced on one request, and how often an answer was refused."""
 
     def __init__(self, rules: Enforcement) -> None:
@@ -44,7 +44,7 @@ class Enforcing:
         return self.rules.correction(self._reason) if self.refused else ""
 
     def accepted(self, response: Response) -> Response:
-        """The answer without the flag; raises :class:`Unaccepted`."""
+        """The answer without the flag; raises :class:`ToolCallRejected`."""
         reason = self.rules.fault(response)
         if not reason:
             return self.rules.without_flag(response)
@@ -54,10 +54,10 @@ class Enforcing:
         message = f"The model's answer was not accepted: {reason}"
         if not again:
             message = f"The model gave no tool call and no termination flag in {self.refused} attempts; of the last answer: {reason}"
-        raise Unaccepted(Failure(kind="bad_gateway", message=message), again=again)
+        raise ToolCallRejected(Failure(kind="bad_gateway", message=message), again=again)
 
 
-def of(http: HttpRequest, envelope: Envelope, model: ModelEntry) -> Enforcing | None:
+def of(http: HttpRequest, envelope: Envelope, model: ModelEntry) -> ToolCallEnforcement | None:
     """The enforcement that header, query, model and settings ask for; raises :class:`ClientMistake` for a bad word."""
     rules = model.policies.rules
     if rules is None and not http.query_string and HEADER not in http.headers and not settings.PXBIN.enforce_tool_call_mode:
@@ -70,7 +70,7 @@ def of(http: HttpRequest, envelope: Envelope, model: ModelEntry) -> Enforcing | 
         settings=_settings(),
         has_tools=has_tools(envelope.fields),
     )
-    return None if enforcement is None else Enforcing(enforcement)
+    return None if enforcement is None else ToolCallEnforcement(enforcement)
 
 
 def _switched(word: str | None, where: str) -> bool | None:

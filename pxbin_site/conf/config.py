@@ -188,7 +188,7 @@ ENV_FILE = f"{PREFIX}ENV_FILE"
 TEST_PREFIX = f"{PREFIX}TEST_"
 """For the tests alone, which read them themselves."""
 LOCATIONS = frozenset({CONFIG_PATH, ENV_FILE})
-UNSPOKEN = frozenset({"database_url", "redis_url", "secret_key", "encryption_key", "encryption_keys_old", "management_bootstrap_key"})
+SECRET_FIELDS = frozenset({"database_url", "redis_url", "secret_key", "encryption_key", "encryption_keys_old", "management_bootstrap_key"})
 """Values that are or hold secrets: what is wrong with them is said without them."""
 
 
@@ -268,7 +268,7 @@ def load(variables: Mapping[str, str], *, directory: Path) -> Config:
         try:
             values[name] = read(text)
         except ValueError as error:
-            shown = "" if name in UNSPOKEN else f"={text!r}"
+            shown = "" if name in SECRET_FIELDS else f"={text!r}"
             problems.append(f"{env_name(name)}{shown}: {error}")
     config = Config(**values)
     problems += _contradictions(config)

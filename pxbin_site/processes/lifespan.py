@@ -18,7 +18,7 @@ from upstreams.routing import credential_state, live_state
 
 if TYPE_CHECKING:
     from billing.request_log.shipper import Shipper
-    from upstreams.routing.redis_sync import Sharing
+    from upstreams.routing.redis_sync import RedisSync
 
 
 class Wiring:
@@ -32,14 +32,14 @@ class Wiring:
         self._watcher.every(last_used.NEWS_SECONDS, auth_headers.answered.write)
         # With Redis the workers may be on other machines, and the journal's segments are sent to them.
         self._shipper = _shipper(self._spool) if settings.PXBIN.redis_url else None
-        self._sharing: Sharing | None = None
+        self._sharing: RedisSync | None = None
 
     async def start(self) -> None:
         """Before the first connection: memory is filled and the journal is open."""
         loop = asyncio.get_running_loop()
         journal.start(journal.Journal(self._spool, schedule=loop.call_later, buffer_size=settings.PXBIN.log_buffer_size))
         config = settings.PXBIN
-        known = live_state.start(live_state.Standing(threshold=config.cb_failure_threshold, rest=config.cb_timeout_seconds))
+        known = live_state.start(live_state.RoutingState(threshold=config.cb_failure_threshold, rest=config.cb_timeout_seconds))
         if config.redis_url:
             self._sharing = _sharing(config.redis_url, known)
             await self._sharing.start()
@@ -61,11 +61,11 @@ class Wiring:
         await asyncio.to_thread(self._watcher.stop)
 
 
-def _sharing(url: str, known: live_state.Standing) -> "Sharing":
+def _sharing(url: str, known: live_state.RoutingState) -> "RedisSync":
     """Imported here, because only installations with Redis need its client."""
     from upstreams.routing import redis_sync
 
-    return redis_sync.Sharing(url, known)
+    return redis_sync.RedisSync(url, known)
 
 
 def _shipper(spool: Path) -> "Shipper":

@@ -26,7 +26,7 @@ LINE = 0
 """The child's end is its standard input."""
 
 
-class Child:
+class ChildProcess:
     """One `manage.py` command in a process of its own."""
 
     def __init__(self, *words: str, pass_fds: tuple[int, ...] = (), held: bool = False) -> None:

@@ -10,10 +10,10 @@ View = Callable[..., Awaitable[Any]]
 Methods = dict[str, View]
 
 
-class HotPaths:
+class FastRoutes:
     """A path is one dictionary look-up; patterns (matched whole) are tried in their order. A trailing slash is ignored.
 
-    A view is ``async def view(request: HttpRequest, **captured)`` and returns ``JsonBytes``, ``EventStream`` or a Django
+    A view is ``async def view(request: HttpRequest, **captured)`` and returns ``JsonResponse``, ``StreamingResponse`` or a Django
     ``HttpResponse``. GET also answers HEAD.
     """
 

@@ -20,9 +20,9 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import get_resolver
 
 from proxy.exchange.http_request import HttpRequest, base_url_hint, unknown_path
-from proxy.exchange.http_response import EventStream, Header, JsonBytes
+from proxy.exchange.http_response import Header, JsonResponse, StreamingResponse
 from pxbin_site.server import common_headers
-from pxbin_site.server.fast_routes import HotPaths, Methods, View
+from pxbin_site.server.fast_routes import FastRoutes, Methods, View
 from pxbin_site.server.stream_writer import Send, StreamWriter, send_whole
 
 logger = logging.getLogger("pxbin.handler")
@@ -44,7 +44,7 @@ class ClientLeftError(Exception):
 class Handler(ASGIHandler):
     """Serves the hot paths itself and hands the rest to Django's own handler."""
 
-    def __init__(self, hot: HotPaths, *, keepalive_seconds: float = 15.0, below: Below | None = None) -> None:
+    def __init__(self, hot: FastRoutes, *, keepalive_seconds: float = 15.0, below: Below | None = None) -> None:
         """``below`` finds what is reached below a path prefix; it is asked for paths that are not hot."""
         super().__init__()
         self.hot = hot
@@ -105,12 +105,12 @@ class Handler(ASGIHandler):
         writer: StreamWriter | None = None
         try:
             answer = await view
-            if isinstance(answer, JsonBytes):
+            if isinstance(answer, JsonResponse):
                 own = {name for name, _ in answer.headers}  # a view's error answer names the request itself
                 headers = [*answer.headers, *(pair for pair in common if pair[0] not in own)]
                 await send_whole(send, answer.status, headers, answer.body)
                 return
-            if not isinstance(answer, EventStream):
+            if not isinstance(answer, StreamingResponse):
                 await _send_django(send, answer, common=common)
                 return
             writer = StreamWriter(answer, send=send, common=common, idle=self.keepalive_seconds)
@@ -214,7 +214,7 @@ def get_application() -> Handler:
     django.setup(set_prefix=False)
     get_resolver()._populate()  # noqa: SLF001  (Django's own: every address, so that a fault in one shows now and not in a request)
     from proxy.path_prefixes import Below
-    from proxy.urls import HOT, HOT_PATTERNS
+    from proxy.urls import FAST_PATH_PATTERNS, FAST_PATHS
 
-    hot = HotPaths(HOT, HOT_PATTERNS)
+    hot = FastRoutes(FAST_PATHS, FAST_PATH_PATTERNS)
     return Handler(hot, keepalive_seconds=settings.PXBIN.keepalive_seconds, below=Below(hot.find).find)

@@ -1,4 +1,4 @@
-"""Writes an ``EventStream`` out: the status with the first piece, keep-alives while nothing comes, the iterator always closed."""
+"""Writes an ``StreamingResponse`` out: the status with the first piece, keep-alives while nothing comes, the iterator always closed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, cast
 
-from proxy.exchange.http_response import EventStream, Header, JsonBytes
+from proxy.exchange.http_response import Header, JsonResponse, StreamingResponse
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
@@ -21,7 +21,7 @@ async def send_whole(send: Send, status: int, headers: list[Header], body: bytes
 class StreamWriter:
     """One stream on its way to the client. ``common`` are the headers that every answer has; ``idle`` is in seconds."""
 
-    def __init__(self, answer: EventStream, *, send: Send, common: list[Header], idle: float) -> None:
+    def __init__(self, answer: StreamingResponse, *, send: Send, common: list[Header], idle: float) -> None:
         self.started = False
         self._answer = answer
         self._send = send
@@ -39,7 +39,7 @@ class StreamWriter:
         beat = self._loop.call_later(self._wait, self._beat) if self._answer.keepalive else None
         self._next_beat = beat
         try:
-            async with aclosing(cast("AsyncGenerator[bytes | JsonBytes, None]", self._answer.pieces)) as pieces:
+            async with aclosing(cast("AsyncGenerator[bytes | JsonResponse, None]", self._answer.pieces)) as pieces:
                 async for piece in pieces:
                     self._waiting = False
                     if piece.__class__ is not bytes and not await self._whole(piece):
@@ -65,7 +65,7 @@ class StreamWriter:
 
     async def _whole(self, piece: Any) -> bool:
         """A whole answer instead of the stream, or, once a keep-alive went out, the event that tells the same."""
-        assert isinstance(piece, JsonBytes)
+        assert isinstance(piece, JsonResponse)
         if not self.started:
             self.started = True
             await send_whole(self._send, piece.status, [*piece.headers, *self._common], piece.body)

@@ -7,7 +7,7 @@ import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from accounts.common.uuid7 import new_id
-from billing.request_log.entry import Entry
+from billing.request_log.entry import LogEntry
 from tests.support import postgres, stores
 
 
@@ -66,7 +66,7 @@ def timers() -> Timers:
     return Timers()
 
 
-def entry(**fields) -> Entry:
+def entry(**fields) -> LogEntry:
     """An entry of an ordinary request."""
     usual = {
         "id": new_id(),
@@ -79,4 +79,4 @@ def entry(**fields) -> Entry:
         "latency_ms": 12,
         "overhead_us": 345,
     }
-    return Entry(**{**usual, **fields})
+    return LogEntry(**{**usual, **fields})

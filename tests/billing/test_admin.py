@@ -12,7 +12,7 @@ from billing.models import Price, RequestLog
 from billing.pricing import price_book
 from billing.rates import CLASSES
 from billing.request_log import writer
-from billing.request_log.entry import Attempt, Payload
+from billing.request_log.entry import AttemptEntry, PayloadEntry
 from tests.billing.conftest import entry
 from tests.billing.request_log.test_writer import FULL, written
 from upstreams.models import Model, Upstream
@@ -28,9 +28,10 @@ def admin(database) -> Client:
 
 
 def logged(spool, number: int) -> None:
-    tries = [Attempt(timestamp=1, upstream_name="first"), Attempt(timestamp=2, upstream_name="second")]
+    tries = [AttemptEntry(timestamp=1, upstream_name="first"), AttemptEntry(timestamp=2, upstream_name="second")]
     written(
-        spool, *(entry(**TOLD, cost=1_234_567_000_000, tries=tries, payload=Payload(request_body='{"a": "<b>"}')) for _ in range(number))
+        spool,
+        *(entry(**TOLD, cost=1_234_567_000_000, tries=tries, payload=PayloadEntry(request_body='{"a": "<b>"}')) for _ in range(number)),
     )
     writer.drain_spool(spool)
 

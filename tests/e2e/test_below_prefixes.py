@@ -7,7 +7,7 @@ import uuid
 import httpx
 import pytest
 
-from proxy.urls import HOT, HOT_PATTERNS
+from proxy.urls import FAST_PATH_PATTERNS, FAST_PATHS
 from tests.e2e.test_chaos import STREAM, WELL, error
 from tests.support.fake_upstream import CLOSE, HANG, RESET, Reply, bytes_reply, json_reply, sse
 from tests.support.gateway import Gateway
@@ -30,7 +30,7 @@ def group(gateway, *upstreams, **fields):
     return name
 
 
-WIRE = sorted({(method, path) for method, path in HOT if path.startswith("/v1/")})
+WIRE = sorted({(method, path) for method, path in FAST_PATHS if path.startswith("/v1/")})
 
 
 @pytest.mark.parametrize(("method", "path"), WIRE, ids=[f"{method} {path}" for method, path in WIRE])
@@ -45,7 +45,7 @@ def test_every_path_is_there_below_a_prefix_too(gateway, upstream, method, path)
 
 
 def test_the_paths_with_names_in_them_are_there_too():
-    assert {method for method, _, _ in HOT_PATTERNS} >= {"GET", "POST"}
+    assert {method for method, _, _ in FAST_PATH_PATTERNS} >= {"GET", "POST"}
 
 
 FAILURES = {

@@ -16,7 +16,7 @@ import httpx
 
 from proxy.translation.accumulate import replay
 from proxy.translation.canonical import Finish, FinishReason, Message, Part, Reasoning, Request, Response, Text, ToolCall, Usage
-from proxy.translation.dialects.base import Reply as Answered
+from proxy.translation.dialects.base import EncodeContext as Answered
 from proxy.translation.dialects.registry import REGISTRY
 from tests.support import grammar_anthropic, grammar_openai_responses
 from tests.support.conversations import SEALS

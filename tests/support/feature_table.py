@@ -32,7 +32,7 @@ from proxy.translation.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.translation.dialects.base import Destination, Dialect
+from proxy.translation.dialects.base import Dialect, EncodeTarget
 from proxy.translation.dialects.bedrock.request import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake
@@ -290,8 +290,8 @@ def opened(dialect: Dialect, body: dict[str, Any]) -> Preparer:
     return Preparer(dialect, opener("m", stream=False)(raw) if dialect.name == "bedrock" else dialect.open_request(raw), KEY)
 
 
-def destination(target: str) -> Destination:
-    return Destination(model="upstream-model", dialect=target, upstream="up-1")
+def destination(target: str) -> EncodeTarget:
+    return EncodeTarget(model="upstream-model", dialect=target, upstream="up-1")
 
 
 def base(dialect: Dialect, fields: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Join(NamedTuple):
         return f"{self.model.pk} {self.listed.name}"
 
 
-class Offers(NamedTuple):
+class ImportCandidates(NamedTuple):
     """``known``: names that have a route to the upstream already. ``gone``: routes to names that it lists no more."""
 
     new: list[Listed]
@@ -33,7 +33,7 @@ class Offers(NamedTuple):
     gone: list[Route]
 
 
-def of(upstream: Upstream, listed: Iterable[Listed]) -> Offers:
+def of(upstream: Upstream, listed: Iterable[Listed]) -> ImportCandidates:
     """Sort what an upstream lists. A name with a maker (``maker/model``) also fits the model of the bare name."""
     routes = list(upstream.routes.select_related("model"))
     led_to = {route.remote_name or route.model.name for route in routes}
@@ -53,7 +53,7 @@ def of(upstream: Upstream, listed: Iterable[Listed]) -> Offers:
         if candidate is not None and candidate.pk not in served:
             joins.append(Join(candidate, each))
     gone = [route for route in routes if (name := route.remote_name or route.model.name) not in by_id and "*" not in name]
-    return Offers(new, joins, sorted(led_to & set(by_id)), gone)
+    return ImportCandidates(new, joins, sorted(led_to & set(by_id)), gone)
 
 
 def join(upstream: Upstream, joins: Iterable[Join], *, as_fallback: bool) -> list[str]:

@@ -35,7 +35,7 @@ def page(request: HttpRequest, row: Upstream, *, frame: dict[str, Any], models_u
     return render(request, "admin/upstreams/upstream/import_models.html", shown)
 
 
-def _take_up(request: HttpRequest, row: Upstream, found: import_candidates.Offers, chosen: dict[str, Any]) -> None:
+def _take_up(request: HttpRequest, row: Upstream, found: import_candidates.ImportCandidates, chosen: dict[str, Any]) -> None:
     done = discovery.import_models(row, [model for model in found.new if model.name in chosen["names"]])
     joined = import_candidates.join(
         row, [join for join in found.joins if join.value in chosen["joins"]], as_fallback=chosen["place"] == "behind"

@@ -110,7 +110,7 @@ COPIED = tuple(
 """The fields that an entry has from its row as they are."""
 
 
-class Found(msgspec.Struct, frozen=True):
+class ResolvedModel(msgspec.Struct, frozen=True):
     """A model that answers to ``requested``. ``stars``: what the stars of the pattern that matched stand for; () without one."""
 
     model: ModelEntry

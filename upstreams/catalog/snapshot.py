@@ -19,7 +19,7 @@ from accounts import cache_revisions
 from accounts.common import wildcards
 from proxy.translation.policies import model_policies
 from proxy.translation.quirks import Quirks, merged
-from upstreams.catalog.entries import COPIED, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.catalog.entries import COPIED, CredentialEntry, ModelEntry, ResolvedModel, RouteEntry, UpstreamEntry
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.presets import PROCESS_ID
 from upstreams.secrets import vault
@@ -27,8 +27,8 @@ from upstreams.secrets import vault
 __all__ = [
     "Catalogue",
     "CredentialEntry",
-    "Found",
     "ModelEntry",
+    "ResolvedModel",
     "RouteEntry",
     "UpstreamEntry",
     "current",
@@ -55,7 +55,7 @@ class _Group:
         self.names: dict[str, ModelEntry | None] = {}
         self.aliases: dict[str, ModelEntry | None] = {}
         self._patterns: list[tuple[str, ModelEntry]] = []
-        self._remembered: dict[str, Found | None] = {}
+        self._remembered: dict[str, ResolvedModel | None] = {}
 
     def add(self, entry: ModelEntry, *, is_served: bool) -> None:
         """Enter a model's name and aliases."""
@@ -70,12 +70,12 @@ class _Group:
         """Put the patterns into the order in which they are tried: the longest literal text first, then by name."""
         self._patterns.sort(key=lambda each: (-wildcards.literal_length(each[0]), each[0]))
 
-    def find(self, name: str) -> Found | None:
+    def find(self, name: str) -> ResolvedModel | None:
         """By exact name, by alias, by pattern."""
         for known in (self.names, self.aliases):
             if name in known:
                 entry = known[name]
-                return None if entry is None else Found(entry, name)
+                return None if entry is None else ResolvedModel(entry, name)
         if not self._patterns:
             return None
         if name in self._remembered:
@@ -87,11 +87,11 @@ class _Group:
             self._remembered[name] = found
         return found
 
-    def _match(self, name: str) -> Found | None:
+    def _match(self, name: str) -> ResolvedModel | None:
         for pattern, entry in self._patterns:
             stars = wildcards.match(pattern, name)
             if stars is not None:
-                return Found(entry, name, stars)
+                return ResolvedModel(entry, name, stars)
         return None
 
 
@@ -115,7 +115,7 @@ class Catalogue:
         self.models = tuple(served)
         self.upstreams = {upstream.id: upstream for upstream in upstreams}
 
-    def find(self, name: str, prefix: str = "") -> Found | None:
+    def find(self, name: str, prefix: str = "") -> ResolvedModel | None:
         """The model that ``name`` means below ``prefix``: exact names first, then aliases, then the longest literal pattern."""
         return self._groups.get(prefix, _EMPTY).find(name)
 
@@ -306,7 +306,7 @@ def refresh() -> None:
     _current = load()
 
 
-async def find_anew(name: str, prefix: str = "") -> Found | None:
+async def find_anew(name: str, prefix: str = "") -> ResolvedModel | None:
     """:meth:`Catalogue.find` after a fresh look at the database: the model may have just been made, here or elsewhere."""
     await cache_revisions.confirm()
     return current().find(name, prefix)

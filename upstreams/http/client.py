@@ -23,10 +23,10 @@ from aiohttp.connector import Connection
 
 from upstreams.http import pool as connections
 from upstreams.http.headers import USER_AGENT
-from upstreams.http.pool import NETWORK, Destination, Pool, Wire, close_all
-from upstreams.http.response import Answer, MountedAnswer, NetworkAnswer, failed, told
+from upstreams.http.pool import NETWORK, Origin, Pool, Wire, close_all
+from upstreams.http.response import MountedResponse, NetworkResponse, UpstreamResponse, failed, told
 
-__all__ = ["Answer", "Opening", "Timeouts", "close_all", "mount", "open"]
+__all__ = ["Opening", "Timeouts", "UpstreamResponse", "close_all", "mount", "open"]
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADERS = 256
@@ -82,10 +82,10 @@ class Opening:
         self._headers = headers
         self._body = body
         self._upstream = upstream
-        self._answer: Answer | None = None
+        self._answer: UpstreamResponse | None = None
         self.is_sent = False
 
-    async def __aenter__(self) -> Answer:
+    async def __aenter__(self) -> UpstreamResponse:
         scheme = self._url.partition(":")[0]
         if scheme in NETWORK:
             self._answer = await self._ask_network()
@@ -98,7 +98,7 @@ class Opening:
         if answer is not None:
             await answer.close()
 
-    async def _ask_network(self) -> NetworkAnswer:
+    async def _ask_network(self) -> NetworkResponse:
         """One call; a second one if a kept connection turned out to be closed already. That one is never a kept one's fault."""
         pool = connections.pool()
         try:
@@ -123,13 +123,13 @@ class Opening:
                 connections.cut(connection)
                 raise
 
-    async def _connect(self, pool: Pool, destination: Destination) -> tuple[Connection, Wire]:
+    async def _connect(self, pool: Pool, destination: Origin) -> tuple[Connection, Wire]:
         try:
             return await pool.connect(destination, self._upstream.connect_timeout)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a host name that no resolver takes
             raise failed("connect", _why_not_connected(error)) from error
 
-    async def _exchange(self, loop: asyncio.AbstractEventLoop, connection: Connection, wire: Wire, head: bytes) -> NetworkAnswer:
+    async def _exchange(self, loop: asyncio.AbstractEventLoop, connection: Connection, wire: Wire, head: bytes) -> NetworkResponse:
         wire.set_response_params(
             skip_payload=self._method == "HEAD",
             read_until_eof=True,
@@ -160,9 +160,9 @@ class Opening:
         wire.read_timeout = self._upstream.idle_timeout
         if not payload.is_eof():
             wire.start_timeout()
-        return NetworkAnswer(connection, message, payload)
+        return NetworkResponse(connection, message, payload)
 
-    def _head(self, destination: Destination) -> bytes:
+    def _head(self, destination: Origin) -> bytes:
         lines = {"host": destination.host, "user-agent": USER_AGENT, "accept-encoding": "identity"}
         for name, value in self._headers:
             lower = name.lower()
@@ -175,12 +175,12 @@ class Opening:
             raise failed("connect", "A header for the upstream holds a line break")
         return f"{self._method} {destination.target} HTTP/1.1\r\n{text}\r\n".encode("utf-8", "surrogateescape")
 
-    async def _ask_mounted(self, transport: httpx.AsyncBaseTransport) -> MountedAnswer:
+    async def _ask_mounted(self, transport: httpx.AsyncBaseTransport) -> MountedResponse:
         timeout = {"connect": self._upstream.connect_timeout, "read": self._upstream.first_byte_timeout}
         request = httpx.Request(self._method, self._url, headers=list(self._headers), content=self._body, extensions={"timeout": timeout})
         self.is_sent = True
         try:
-            return MountedAnswer(await transport.handle_async_request(request), idle=self._upstream.idle_timeout)
+            return MountedResponse(await transport.handle_async_request(request), idle=self._upstream.idle_timeout)
         except httpx.HTTPError as error:
             raise told(error, answered=False) from error
 

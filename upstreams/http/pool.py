@@ -77,7 +77,7 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-class Destination(NamedTuple):
+class Origin(NamedTuple):
     """Where a URL leads, worked out once: aiohttp's key for the pool, and what the first lines of a request say."""
 
     key: ClientRequest
@@ -91,9 +91,9 @@ class Pool:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.connector = Connector(loop)
-        self._known: dict[str, Destination] = {}
+        self._known: dict[str, Origin] = {}
 
-    def destination(self, url: str) -> Destination:
+    def destination(self, url: str) -> Origin:
         """Raises ``ValueError`` for a URL that leads nowhere."""
         known = self._known.get(url)
         if known is None:
@@ -102,16 +102,16 @@ class Pool:
             known = self._known[url] = self._look_at(url)
         return known
 
-    def _look_at(self, url: str) -> Destination:
+    def _look_at(self, url: str) -> Origin:
         parts = urlsplit(url)
         if parts.scheme not in NETWORK or not parts.hostname or parts.username is not None:
             raise ValueError("no address")
         if not url.isascii() or any(char <= " " or char == "\x7f" for char in url):
             raise ValueError("a character that a URL cannot hold")
         key = ClientRequest("POST", URL(url, encoded=True).origin(), loop=self.loop)
-        return Destination(key, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), parts.netloc)
+        return Origin(key, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), parts.netloc)
 
-    async def connect(self, destination: Destination, seconds: float) -> tuple[Connection, Wire]:
+    async def connect(self, destination: Origin, seconds: float) -> tuple[Connection, Wire]:
         """A kept connection or a new one. Raises ``aiohttp.ClientError``, ``OSError`` (also ``TimeoutError``) or ``ValueError``."""
         limits = aiohttp.ClientTimeout(total=None, connect=seconds, sock_connect=seconds, ceil_threshold=NO_ROUNDING)
         connection = await self.connector.connect(destination.key, traces=[], timeout=limits)

@@ -43,7 +43,7 @@ def told(error: Exception, *, answered: bool) -> UpstreamFailed:
     return failed("network", "The connection to the upstream broke", answered=answered)
 
 
-class Answer(Protocol):
+class UpstreamResponse(Protocol):
     """An upstream's answer. ``headers`` look names up without regard to case."""
 
     status: int
@@ -62,7 +62,7 @@ class Answer(Protocol):
         """Give the connection back if its answer was read to the end, else close it now."""
 
 
-class NetworkAnswer:
+class NetworkResponse:
     """An answer that comes over a pooled connection."""
 
     def __init__(self, connection: Connection, message: Any, payload: Any) -> None:
@@ -133,7 +133,7 @@ class NetworkAnswer:
             cut(self._connection)
 
 
-class MountedAnswer:
+class MountedResponse:
     """An answer of an httpx transport."""
 
     def __init__(self, response: httpx.Response, *, idle: float) -> None:

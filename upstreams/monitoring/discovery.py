@@ -37,7 +37,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 class DiscoveryFailed(Exception):  # noqa: N818  (it reads as what happened)
     """An upstream's models could not be listed; ``stage`` is ``connection``, ``status`` (of the ``reply``) or ``parse``."""
 
-    def __init__(self, stage: str, message: str, *, reply: probe.Reply | None = None) -> None:
+    def __init__(self, stage: str, message: str, *, reply: probe.ProbeResponse | None = None) -> None:
         super().__init__(message)
         self.stage = stage
         self.reply = reply
@@ -93,7 +93,7 @@ def _query(dialect: str, after: str | None) -> str:
     return "?" + "&".join(wishes) if wishes else ""
 
 
-def _page(reply: probe.Reply) -> tuple[list[Listed], str | None]:
+def _page(reply: probe.ProbeResponse) -> tuple[list[Listed], str | None]:
     """The models of a page and, where there are more, the id after which they go on."""
     try:
         value = reply.json()

@@ -16,7 +16,7 @@ from upstreams.catalog.snapshot import entries_of
 from upstreams.models import Upstream
 from upstreams.monitoring import discovery, probe
 from upstreams.routing import credential_state, live_state
-from upstreams.routing.failure_policy import rest_seconds, verdict
+from upstreams.routing.failure_policy import failure_action, retry_after_seconds
 
 ANSWER_SECONDS = 15.0
 NOT_FOR_CHAT = (
@@ -57,7 +57,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     tested_model: str = ""
     latency_ms: int = 0
     error: str | None = None
-    reply: probe.Reply | None = None
+    reply: probe.ProbeResponse | None = None
 
     @property
     def report(self) -> dict[str, Any]:
@@ -130,18 +130,20 @@ def _of_key(key: CredentialEntry, finding: Finding) -> dict[str, Any]:
     return {"id": key.id, "name": key.name, "healthy": finding.error is None, "error": finding.error, "status": status}
 
 
-def _learn(upstream: Upstream, key: CredentialEntry, reply: probe.Reply) -> None:
+def _learn(upstream: Upstream, key: CredentialEntry, reply: probe.ProbeResponse) -> None:
     """What a request would have learnt about the credential from the same answer; what concerns a single route is left to requests."""
     entry, _ = entries_of(upstream)  # anew: others may have been brought back, or disabled, since
     failure = reply.failure(entry.dialect)
-    found = verdict(failure)
-    if found.disables and credential_state.disable(entry, key, f"the upstream answered {failure.status}: {failure.message}"[:500]):
+    found = failure_action(failure)
+    if found.disable_credential and credential_state.disable(
+        entry, key, f"the upstream answered {failure.status}: {failure.message}"[:500]
+    ):
         return
-    scope = "key" if found.disables else found.cools
+    scope = "key" if found.disable_credential else found.cooldown_scope
     if scope not in ("key", "upstream") or entry.cooldown <= 0:
         return
     known = live_state.current()
-    asked = rest_seconds(reply.headers, known.clock())
+    asked = retry_after_seconds(reply.headers, known.clock())
     until = known.cool(f"key:{key.id}" if scope == "key" else f"upstream:{entry.id}", entry.cooldown if asked is None else asked)
     credential_state.note_cooling(key.id, known.cooldowns.key_until(key.id, entry.id))
     if scope == "upstream":

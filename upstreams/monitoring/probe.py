@@ -39,7 +39,7 @@ class ProbeFailed(Exception):  # noqa: N818  (it reads as what happened)
     """No answer came. The words name neither credential nor query."""
 
 
-class Reply:
+class ProbeResponse:
     """An upstream's answer to a probe: its status, its headers and its body."""
 
     def __init__(self, status: int, headers: Received, body: bytes, secret: str) -> None:
@@ -86,7 +86,7 @@ async def call(
     *,
     body: Any = None,
     seconds: float,
-) -> Reply:
+) -> ProbeResponse:
     """One call of ``path`` (a dialect's own); ``seconds`` is the time for all of it. Raises :class:`ProbeFailed`."""
     url = url_for(upstream, path, upstream.quirks)
     secret = credential.secret if credential else ""
@@ -95,9 +95,9 @@ async def call(
     try:
         async with asyncio.timeout(seconds):
             if urlsplit(url).scheme in ("http", "https"):
-                return Reply(*await _over_the_network(method, url, sent, content), secret)
+                return ProbeResponse(*await _over_the_network(method, url, sent, content), secret)
             async with client.open(method, url, sent, content, upstream=upstream) as answer:
-                return Reply(answer.status, answer.headers, await answer.read(LARGEST_ANSWER), secret)
+                return ProbeResponse(answer.status, answer.headers, await answer.read(LARGEST_ANSWER), secret)
     except UpstreamFailed as error:
         raise ProbeFailed(error.failure.message) from error
     except TimeoutError as error:

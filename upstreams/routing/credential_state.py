@@ -89,7 +89,7 @@ def heed() -> None:
             known, _recovered[key] = _recovered.get(key), moment
             if known is not None and moment > known:  # at first sight nothing is news: it may cool since then
                 forget(key)
-                live_state.current().learnt(live_state.Change("cleared", key, value=upstream.id))
+                live_state.current().learnt(live_state.StateChange("cleared", key, value=upstream.id))
 
 
 cache_revisions.listen("catalogue", heed)

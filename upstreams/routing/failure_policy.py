@@ -29,66 +29,66 @@ _EPOCH = 1e9
 _EPOCH_MS = 1e11
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """``elsewhere``: another candidate may be tried. ``again``: the same one may be tried once more (429, 503, no connection).
+class FailureAction(msgspec.Struct, frozen=True, kw_only=True):
+    """``failover``: another candidate may be tried. ``retry_same``: the same one may be tried once more (429, 503, no connection).
 
-    ``cools``: the scope of the cooldown, ``None`` for none. ``disables``: the key is refused by its provider.
-    ``counts``: the circuit breaker counts it.
+    ``cooldown_scope``: the scope of the cooldown, ``None`` for none. ``disable_credential``: the credential is refused by its provider.
+    ``trips_breaker``: the circuit breaker counts it.
     """
 
-    elsewhere: bool = True
-    again: bool = False
-    cools: Scope | None = None
-    disables: bool = False
-    counts: bool = False
+    failover: bool = True
+    retry_same: bool = False
+    cooldown_scope: Scope | None = None
+    disable_credential: bool = False
+    trips_breaker: bool = False
 
 
-CLIENTS = Verdict(elsewhere=False)
-BY_STATUS: Mapping[int, Verdict] = {
+CLIENTS = FailureAction(failover=False)
+BY_STATUS: Mapping[int, FailureAction] = {
     400: CLIENTS,
     413: CLIENTS,
     422: CLIENTS,
-    401: Verdict(disables=True),
-    403: Verdict(disables=True),
-    402: Verdict(cools="key"),
-    404: Verdict(cools="route"),
-    408: Verdict(counts=True),
-    429: Verdict(again=True, cools="route"),
-    503: Verdict(again=True, cools="route", counts=True),
-    504: Verdict(counts=True),
-    529: Verdict(cools="route", counts=True),
+    401: FailureAction(disable_credential=True),
+    403: FailureAction(disable_credential=True),
+    402: FailureAction(cooldown_scope="key"),
+    404: FailureAction(cooldown_scope="route"),
+    408: FailureAction(trips_breaker=True),
+    429: FailureAction(retry_same=True, cooldown_scope="route"),
+    503: FailureAction(retry_same=True, cooldown_scope="route", trips_breaker=True),
+    504: FailureAction(trips_breaker=True),
+    529: FailureAction(cooldown_scope="route", trips_breaker=True),
 }
-BY_KIND: Mapping[str, Verdict] = {
-    "connect": Verdict(again=True, counts=True),
-    "network": Verdict(counts=True),
-    "timeout": Verdict(counts=True),
-    "overloaded": Verdict(cools="route", counts=True),
-    "rate_limit": Verdict(cools="route"),
-    "quota": Verdict(cools="key"),
-    "billing": Verdict(cools="key"),
+BY_KIND: Mapping[str, FailureAction] = {
+    "connect": FailureAction(retry_same=True, trips_breaker=True),
+    "network": FailureAction(trips_breaker=True),
+    "timeout": FailureAction(trips_breaker=True),
+    "overloaded": FailureAction(cooldown_scope="route", trips_breaker=True),
+    "rate_limit": FailureAction(cooldown_scope="route"),
+    "quota": FailureAction(cooldown_scope="key"),
+    "billing": FailureAction(cooldown_scope="key"),
     "invalid_request": CLIENTS,
     "context_length": CLIENTS,
     "too_large": CLIENTS,
-    "bad_gateway": Verdict(counts=True),
+    "bad_gateway": FailureAction(trips_breaker=True),
 }
 """Failures without a status of their own: no connection, a broken stream, an error event in a stream."""
 
 
-def verdict(failure: Failure) -> Verdict:
+def failure_action(failure: Failure) -> FailureAction:
     """What to conclude from ``failure``."""
     if failure.status >= 400:
         if failure.kind == "quota":
-            return Verdict(again=failure.status == 429, cools="key")
+            return FailureAction(retry_same=failure.status == 429, cooldown_scope="key")
         found = BY_STATUS.get(failure.status)
         if found is None:
-            return Verdict(cools="route", counts=True) if failure.status >= 500 else CLIENTS
+            return FailureAction(cooldown_scope="route", trips_breaker=True) if failure.status >= 500 else CLIENTS
         if failure.status == 429 and any(words in failure.message.lower() for words in UPSTREAM_WIDE):
-            return msgspec.structs.replace(found, cools="upstream")
+            return msgspec.structs.replace(found, cooldown_scope="upstream")
         return found
-    return BY_KIND.get(failure.kind, Verdict(counts=True))
+    return BY_KIND.get(failure.kind, FailureAction(trips_breaker=True))
 
 
-def rest_seconds(headers: Mapping[str, str], now: float) -> float | None:
+def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
     """How long the provider asks us to stay away, from the headers of its answer; ``None`` when it does not say.
 
     ``now`` is Unix seconds. Bounded to a day: a larger value is a mistake somewhere.

@@ -24,7 +24,7 @@ AFFINITY_SECONDS = 3600.0
 MOST_SESSIONS = 50_000
 
 
-class Change(msgspec.Struct, frozen=True):
+class StateChange(msgspec.Struct, frozen=True):
     """A change of standing that other processes want to know. ``subject``: as in :class:`Cooldowns`, an upstream's id or a session."""
 
     kind: Literal["cooling", "cleared", "broken", "mended", "session", "used"]
@@ -33,10 +33,10 @@ class Change(msgspec.Struct, frozen=True):
     value: str = ""
 
 
-Publish = Callable[[Change], None]
+Publish = Callable[[StateChange], None]
 
 
-def _nobody(change: Change) -> None:
+def _nobody(change: StateChange) -> None:
     """Publishes nothing: a single process needs nobody."""
 
 
@@ -169,7 +169,7 @@ class Sessions:
             self._keys.popitem(last=False)
 
 
-class Standing:
+class RoutingState:
     """Everything that routing wants to know besides the catalogue."""
 
     def __init__(self, *, threshold: int = 5, rest: float = 30.0, clock: Clock = time.time) -> None:
@@ -188,25 +188,25 @@ class Standing:
         """Let something rest; returns until when."""
         until = self.clock() + seconds
         if self.cooldowns.set(subject, until):
-            self.publish(Change("cooling", subject, until))
+            self.publish(StateChange("cooling", subject, until))
         return until
 
     def clear(self, key: str, upstream: str) -> None:
         """An admin, or a probe, says that a key is well, and its upstream with it."""
-        self.learnt(change := Change("cleared", key, value=upstream))
+        self.learnt(change := StateChange("cleared", key, value=upstream))
         self.publish(change)
 
     def upstream_failed(self, upstream: str) -> float:
         """A failure that the breaker counts; when it opens, the moment until which, else 0."""
         until = self.breakers.failed(upstream)
         if until:
-            self.publish(Change("broken", upstream, until))
+            self.publish(StateChange("broken", upstream, until))
         return until
 
     def upstream_answered(self, upstream: str) -> None:
         """An upstream works."""
         if self.breakers.succeeded(upstream):
-            self.publish(Change("mended", upstream))
+            self.publish(StateChange("mended", upstream))
 
     def sent(self, *, upstream: str, key: str, route: str, has_others: bool = True, session: str | None = None) -> None:
         """A request goes out with a key: the next new session takes the one after it. ``has_others``: of the same upstream."""
@@ -214,7 +214,7 @@ class Standing:
         self.cooldowns.probes(key, route, upstream)
         if has_others:
             self._last_used[upstream] = key
-            self.publish(Change("used", upstream, value=key))
+            self.publish(StateChange("used", upstream, value=key))
         if session is not None:
             self.sessions.expect(session, key)
 
@@ -222,7 +222,7 @@ class Standing:
         """An answer has begun: whatever had rested works again."""
         self.cooldowns.worked(key, route, upstream)
         if self.breakers.began(upstream):
-            self.publish(Change("mended", upstream))
+            self.publish(StateChange("mended", upstream))
 
     def left(self, *, upstream: str, key: str, route: str) -> None:
         """A request ended without a word on its upstream: its client left, or another candidate was faster."""
@@ -232,14 +232,14 @@ class Standing:
     def served(self, key: str, session: str) -> None:
         """A key has served a request of a session (:func:`upstreams.routing.plan.session_of`)."""
         if self.sessions.keep(session, key):
-            self.publish(Change("session", session, value=key))
+            self.publish(StateChange("session", session, value=key))
 
     def first_token(self, route: str, seconds: float) -> None:
         """A route took so long to its first token."""
         known = self._latency.get(route)
         self._latency[route] = seconds if known is None else known + LATENCY_WEIGHT * (seconds - known)
 
-    def learnt(self, change: Change) -> None:
+    def learnt(self, change: StateChange) -> None:
         """Another process tells of a change."""
         if change.kind == "cooling":
             self.cooldowns.set(change.subject, change.until)
@@ -255,13 +255,13 @@ class Standing:
         elif change.kind == "used":
             self._last_used[change.subject] = change.value
 
-    def holding(self) -> list[Change]:
+    def holding(self) -> list[StateChange]:
         """What holds now, as those want to know it who have forgotten everything."""
         return [
-            *(Change("cooling", subject, until) for subject, until in self.cooldowns.holding()),
-            *(Change("broken", upstream, until) for upstream, until in self.breakers.holding()),
-            *(Change("used", upstream, value=key) for upstream, key in list(self._last_used.items())),
-            *(Change("session", session, value=key) for session, key in self.sessions.holding()),
+            *(StateChange("cooling", subject, until) for subject, until in self.cooldowns.holding()),
+            *(StateChange("broken", upstream, until) for upstream, until in self.breakers.holding()),
+            *(StateChange("used", upstream, value=key) for upstream, key in list(self._last_used.items())),
+            *(StateChange("session", session, value=key) for session, key in self.sessions.holding()),
         ]
 
     # --- what routing asks ------------------------------------------------------------------------------------------------
@@ -281,15 +281,15 @@ class Standing:
         return turn
 
 
-_standing = Standing()
+_standing = RoutingState()
 
 
-def current() -> Standing:
+def current() -> RoutingState:
     """The standing of this process."""
     return _standing
 
 
-def start(standing: Standing) -> Standing:
+def start(standing: RoutingState) -> RoutingState:
     """Make a standing the one of this process."""
     global _standing  # noqa: PLW0603  (one for each process, set where the process is wired)
     _standing = standing

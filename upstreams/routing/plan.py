@@ -17,9 +17,9 @@ import msgspec
 
 from accounts.common import wildcards
 from proxy.translation.quirks import Quirks
-from upstreams.catalog.snapshot import Catalogue, CredentialEntry, Found, ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.catalog.snapshot import Catalogue, CredentialEntry, ModelEntry, ResolvedModel, RouteEntry, UpstreamEntry
 from upstreams.routing import context_windows, credential_state
-from upstreams.routing.live_state import Standing
+from upstreams.routing.live_state import RoutingState
 
 PriceOf = Callable[[str, str, str], Decimal | None]
 """The price of a million input and a million output tokens by model id, upstream id and remote name; handed in from a floor higher."""
@@ -49,7 +49,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return self.upstream.dialect == "bedrock" and self.credential is not None and bool(self.credential.access_key_id)
 
 
-class Needs(msgspec.Struct, frozen=True, kw_only=True):
+class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     """What a request asks of its target. ``tokens``: an estimate of its input. ``session``: which turns belong together."""
 
     capabilities: frozenset[str] = frozenset()
@@ -71,12 +71,12 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def plan(
-    found: Found,
+    found: ResolvedModel,
     catalogue: Catalogue,
     *,
-    needs: Needs,
-    standing: Standing,
-    allowed: Callable[[Found], bool],
+    needs: Requirements,
+    standing: RoutingState,
+    allowed: Callable[[ResolvedModel], bool],
     price_of: PriceOf,
 ) -> Plan:
     """The candidates for a request of ``found``. ``allowed``: whether the caller may use a fallback."""
@@ -107,7 +107,7 @@ def plan(
     return Plan(targets, skips, _told(best, "chosen", _why_first(best, needs, standing) if first else "nothing better is left"))
 
 
-def with_fallbacks(found: Found, catalogue: Catalogue, skips: list[dict[str, Any]]) -> Iterable[Found]:
+def with_fallbacks(found: ResolvedModel, catalogue: Catalogue, skips: list[dict[str, Any]]) -> Iterable[ResolvedModel]:
     """A model, then its fallbacks depth first; one that came already is passed over, and one that cannot be served is told."""
     seen: set[str] = set()
     waiting = [found]
@@ -127,7 +127,7 @@ def with_fallbacks(found: Found, catalogue: Catalogue, skips: list[dict[str, Any
         waiting[:0] = following
 
 
-def _ordered(found: Found, needs: Needs, standing: Standing, price_of: PriceOf) -> list[Target]:
+def _ordered(found: ResolvedModel, needs: Requirements, standing: RoutingState, price_of: PriceOf) -> list[Target]:
     """One model's candidates: its routes in the order of its strategy, each with its keys in turn."""
     routes = found.model.routes
     if len(routes) > 1 and found.model.strategy != "priority":
@@ -140,11 +140,11 @@ def _ordered(found: Found, needs: Needs, standing: Standing, price_of: PriceOf) 
     return targets
 
 
-def _kept(model: ModelEntry, needs: Needs, standing: Standing) -> str | None:
+def _kept(model: ModelEntry, needs: Requirements, standing: RoutingState) -> str | None:
     return standing.sessions.key_of(session_of(needs.session, model)) if needs.session else None
 
 
-def _why_first(target: Target, needs: Needs, standing: Standing) -> str:
+def _why_first(target: Target, needs: Requirements, standing: RoutingState) -> str:
     """What put a candidate before the others of its kind."""
     return "session kept" if target.key_id == _kept(target.model, needs, standing) else f"strategy {target.model.strategy}"
 
@@ -166,7 +166,7 @@ def _preference(route: RouteEntry) -> tuple[int, int]:
     return (route.priority, route.upstream.priority)
 
 
-def _by_strategy(found: Found, routes: tuple[RouteEntry, ...], standing: Standing, price_of: PriceOf) -> list[RouteEntry]:
+def _by_strategy(found: ResolvedModel, routes: tuple[RouteEntry, ...], standing: RoutingState, price_of: PriceOf) -> list[RouteEntry]:
     """Routes of equal preference in another order than by weight."""
     strategy = found.model.strategy
     if strategy == "weighted":
@@ -182,7 +182,7 @@ def _by_strategy(found: Found, routes: tuple[RouteEntry, ...], standing: Standin
     return sorted(routes[turn:] + routes[:turn], key=_preference)
 
 
-def _with_keys(route: RouteEntry, found: Found, standing: Standing) -> list[Target]:
+def _with_keys(route: RouteEntry, found: ResolvedModel, standing: RoutingState) -> list[Target]:
     """A route with each key of its upstream; among keys of equal priority, the one after the last used comes first."""
     upstream = route.upstream
     keys: tuple[CredentialEntry | None, ...] = upstream.credentials or (None,)
@@ -201,7 +201,7 @@ def _rotated(keys: tuple[CredentialEntry, ...], last: str) -> tuple[CredentialEn
     return keys
 
 
-def _excluded(target: Target, needs: Needs) -> str:
+def _excluded(target: Target, needs: Requirements) -> str:
     """Why a candidate cannot serve the request at all."""
     if needs.upstream and needs.upstream != target.upstream.name:
         return ANOTHER_CHOSEN
@@ -209,7 +209,7 @@ def _excluded(target: Target, needs: Needs) -> str:
     return f"takes no {' and no '.join(missing)}" if missing else ""
 
 
-def _put_back(target: Target, needs: Needs, standing: Standing) -> tuple[str, int]:
+def _put_back(target: Target, needs: Requirements, standing: RoutingState) -> tuple[str, int]:
     """Why others are tried before a candidate, and how far behind them: what may pass before what was refused or cannot fit."""
     window = context_windows.of(target.model, target.route, target.remote_name) if needs.tokens else 0
     if needs.tokens > window:
@@ -229,7 +229,7 @@ def _told(target: Target, what: str, reason: str) -> dict[str, Any]:
     return {"upstream": target.upstream.name, "key": key, "model": target.remote_name, what: reason}
 
 
-def remote_name(route: RouteEntry, found: Found) -> str:
+def remote_name(route: RouteEntry, found: ResolvedModel) -> str:
     """The upstream's name of the model: the client's own where the route gives none; its n-th star is what the n-th star took.
 
     A model found by a literal name has no stars: then the first star of the remote name takes the whole name.

@@ -24,7 +24,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from upstreams.routing.live_state import AFFINITY_SECONDS, Change, Standing
+from upstreams.routing.live_state import AFFINITY_SECONDS, RoutingState, StateChange
 
 logger = logging.getLogger("pxbin.sharing")
 
@@ -48,24 +48,24 @@ class _Message(msgspec.Struct, frozen=True):
     """A change, and the process that tells it."""
 
     origin: str
-    change: Change
+    change: StateChange
 
 
 _encode = msgspec.json.Encoder().encode
 _message = msgspec.json.Decoder(_Message)
 
 
-class Sharing:
+class RedisSync:
     """One process's share in the common standing. ``start`` and ``stop`` belong to its event loop."""
 
-    def __init__(self, url: str, standing: Standing) -> None:
+    def __init__(self, url: str, standing: RoutingState) -> None:
         # No silent second try: after a broken connection everything has to be read anew.
         self._redis = Redis.from_url(
             url, socket_connect_timeout=PATIENCE_SECONDS, socket_timeout=PATIENCE_SECONDS, retry=Retry(NoBackoff(), 0)
         )
         self._standing = standing
         self._origin = uuid.uuid4().hex
-        self._waiting: dict[tuple[str, str], Change] = {}
+        self._waiting: dict[tuple[str, str], StateChange] = {}
         self._lock = threading.Lock()
         self._news = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -89,24 +89,24 @@ class Sharing:
 
     # --- telling ---------------------------------------------------------------------------------------------------------
 
-    def _tell(self, change: Change) -> None:
+    def _tell(self, change: StateChange) -> None:
         """From any thread."""
         self._put(change)
         self._loop.call_soon_threadsafe(self._news.set)
 
-    def _put(self, change: Change) -> None:
+    def _put(self, change: StateChange) -> None:
         with self._lock:
             self._waiting.pop((change.kind, change.subject), None)  # the newest stands behind what came before it
             self._waiting[change.kind, change.subject] = change
             if len(self._waiting) > MOST_WAITING:
                 del self._waiting[next(iter(self._waiting))]
 
-    def _take_waiting(self) -> list[Change]:
+    def _take_waiting(self) -> list[StateChange]:
         with self._lock:
             names = [name for name, _ in zip(self._waiting, range(PAGE), strict=False)]
             return [self._waiting.pop(name) for name in names]
 
-    def _put_back(self, changes: Sequence[Change]) -> None:
+    def _put_back(self, changes: Sequence[StateChange]) -> None:
         """What could not be sent waits in front again, except what has been overtaken."""
         with self._lock:
             late = {(each.kind, each.subject): each for each in changes if (each.kind, each.subject) not in self._waiting}
@@ -127,7 +127,7 @@ class Sharing:
                     self._back("telling")
                     await asyncio.sleep(BETWEEN_SECONDS)
 
-    async def send(self, changes: Sequence[Change]) -> None:
+    async def send(self, changes: Sequence[StateChange]) -> None:
         """Tell changes now, and keep them for those that start later. Raises Redis' errors."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for change in changes:
@@ -136,7 +136,7 @@ class Sharing:
                 pipe.publish(CHANNEL, content)
             await pipe.execute()
 
-    async def _keep(self, pipe: Any, change: Change, content: bytes) -> None:
+    async def _keep(self, pipe: Any, change: StateChange, content: bytes) -> None:
         """Lay into ``pipe`` what those have to find that start later."""
         if change.kind == "cleared":
             known = [key async for key in self._redis.scan_iter(_kept("cooling", f"key:{change.subject}*"), count=PAGE)]
@@ -225,12 +225,12 @@ class Sharing:
 
 
 @contextmanager
-def telling(url: str, standing: Standing) -> Iterator[None]:
+def telling(url: str, standing: RoutingState) -> Iterator[None]:
     """In a process without an event loop of ours (a worker): what changes meanwhile is told at the end. Empty ``url``: nobody."""
     if not url:
         yield
         return
-    changes: list[Change] = []
+    changes: list[StateChange] = []
     usual, standing.publish = standing.publish, changes.append
     try:
         yield
@@ -240,8 +240,8 @@ def telling(url: str, standing: Standing) -> Iterator[None]:
             asyncio.run(_tell_at_once(url, standing, changes))
 
 
-async def _tell_at_once(url: str, standing: Standing, changes: list[Change]) -> None:
-    share = Sharing(url, standing)
+async def _tell_at_once(url: str, standing: RoutingState, changes: list[StateChange]) -> None:
+    share = RedisSync(url, standing)
     try:
         await share.send(changes)
     except (RedisError, OSError) as error:

@@ -12,7 +12,7 @@ from msgspec import json as msgspec_json
 from proxy.exchange.prepare import Preparer
 from proxy.exchange.stream_pipeline import Pipe
 from proxy.translation.canonical import Request
-from proxy.translation.dialects.base import Destination, Dialect, Reply
+from proxy.translation.dialects.base import Dialect, EncodeContext, EncodeTarget
 from proxy.translation.dialects.bedrock.request import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, UpstreamFailed
@@ -58,7 +58,7 @@ class Command(BaseCommand):
 
 def _request(body: bytes, source: Dialect, target: Dialect, model: str, quirks: Quirks) -> bytes:
     envelope = opener(model, stream=False)(body) if source.name == "bedrock" else source.open_request(body)
-    destination = Destination(model=model, dialect=target.name, quirks=quirks, stream=envelope.stream)
+    destination = EncodeTarget(model=model, dialect=target.name, quirks=quirks, stream=envelope.stream)
     return Preparer(source, envelope, _SEAL_KEY).prepare(target, destination).body + b"\n"
 
 
@@ -71,6 +71,6 @@ def _stream(body: bytes, source: Dialect, target: Dialect, model: str, quirks: Q
     return pipe.feed(body) + pipe.close()
 
 
-def _reply(target: Dialect, model: str) -> Reply:
+def _reply(target: Dialect, model: str) -> EncodeContext:
     asked = Request(model=model, messages=(), family=target.family, stream=True, include_usage=True)
-    return Reply(id=_REPLY_ID, created=0, model=model, request=asked, seal_key=_SEAL_KEY)
+    return EncodeContext(id=_REPLY_ID, created=0, model=model, request=asked, seal_key=_SEAL_KEY)

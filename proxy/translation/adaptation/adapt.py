@@ -31,7 +31,7 @@ from proxy.translation.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.translation.dialects.base import Destination, Traits
+from proxy.translation.dialects.base import EncodeTarget, Traits
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 
@@ -49,7 +49,7 @@ class Adapted(msgspec.Struct, frozen=True):
     dropped: tuple[str, ...] = ()
 
 
-def adapt(request: Request, destination: Destination, *, family: str, traits: Traits) -> Adapted:
+def adapt(request: Request, destination: EncodeTarget, *, family: str, traits: Traits) -> Adapted:
     """Fit ``request`` to a target of ``family``; raises :class:`ClientMistake` for what can neither be carried nor moved."""
     _refuse_demands(request, destination.dialect)
     request, dropped = _without_foreign_tools(request, family)

@@ -19,7 +19,7 @@ _ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]")
 NAMESPACE_SEPARATOR = "__"
 
 
-class Origin(msgspec.Struct, frozen=True):
+class ToolOrigin(msgspec.Struct, frozen=True):
     """A tool as the client knows it."""
 
     name: str
@@ -54,7 +54,7 @@ class ToolNames:
     """The names of one request's tools at one target."""
 
     def __init__(self, *, limit: int, flatten: bool) -> None:
-        self.origins: dict[str, Origin] = {}
+        self.origins: dict[str, ToolOrigin] = {}
         self._sent: dict[tuple[str, str], str] = {}
         self._limit = limit
         self._flatten = flatten
@@ -67,28 +67,28 @@ class ToolNames:
 
     def sent(self, name: str, namespace: str = "") -> str:
         """The name at the target of a tool, also of one that no list of tools mentions."""
-        return self._sent.get((namespace, name)) or self._add(Origin(name, namespace))
+        return self._sent.get((namespace, name)) or self._add(ToolOrigin(name, namespace))
 
-    def origin(self, sent: str, namespace: str = "") -> Origin | None:
+    def origin(self, sent: str, namespace: str = "") -> ToolOrigin | None:
         """The client's tool behind a name in a reply; a bare name is understood where only one namespace has it."""
         if namespace:
             named = [name for (space, name), given in self._sent.items() if (space, given) == (namespace, sent)]
-            return Origin(named[0], namespace, "") if named else None
+            return ToolOrigin(named[0], namespace, "") if named else None
         found = self.origins.get(sent)
         if found is None:
             bare = [origin for origin in self.origins.values() if origin.name == sent]
             found = bare[0] if len(bare) == 1 else None
         return found
 
-    def _full(self, origin: Origin) -> str:
+    def _full(self, origin: ToolOrigin) -> str:
         if origin.namespace and self._flatten:
             return f"{origin.namespace}{NAMESPACE_SEPARATOR}{origin.name}"
         return origin.name
 
-    def _is_changed(self, origin: Origin) -> bool:
+    def _is_changed(self, origin: ToolOrigin) -> bool:
         return legal(self._full(origin), self._limit) != origin.name
 
-    def _add(self, origin: Origin) -> str:
+    def _add(self, origin: ToolOrigin) -> str:
         key = (origin.namespace, origin.name)
         if key in self._sent:
             return self._sent[key]
@@ -102,12 +102,12 @@ class ToolNames:
         return name
 
 
-def _mentioned(request: Request) -> Iterable[Origin]:
+def _mentioned(request: Request) -> Iterable[ToolOrigin]:
     for tool in request.tools:
         if isinstance(tool, Tool):
-            yield Origin(tool.name, tool.namespace, tool.kind)
+            yield ToolOrigin(tool.name, tool.namespace, tool.kind)
     for message in request.messages:
         if message.role == "assistant":
             for part in message.parts:
                 if isinstance(part, ToolCall):
-                    yield Origin(part.name, part.namespace, part.kind)
+                    yield ToolOrigin(part.name, part.namespace, part.kind)

@@ -12,7 +12,7 @@ import msgspec
 
 from proxy.translation.accumulate import accumulate, replay
 from proxy.translation.adaptation.custom_tool_input import Unwrapper
-from proxy.translation.adaptation.tool_names import Origin, ToolNames
+from proxy.translation.adaptation.tool_names import ToolNames, ToolOrigin
 from proxy.translation.canonical import Event, Finished, PartDelta, PartEnded, PartStarted, Response, Text, ToolCall, settled
 
 JSON_OUTPUT = "json_output"
@@ -63,7 +63,7 @@ class StreamRestorer:
         if self._recipe.emulated and call.name == JSON_OUTPUT:
             return Text("")
         self._has_calls = True
-        origin = self._recipe.names.origin(call.name, call.namespace) or Origin(call.name, call.namespace)
+        origin = self._recipe.names.origin(call.name, call.namespace) or ToolOrigin(call.name, call.namespace)
         if origin.kind == "custom" and self._recipe.wraps:
             self._unwrapping[index] = Unwrapper()
             return replace(call, name=origin.name, namespace=origin.namespace, kind="custom")

@@ -18,7 +18,7 @@ from proxy.translation.json_wire import Envelope
 from proxy.translation.quirks import DEFAULT, Quirks
 
 
-class Destination(msgspec.Struct, frozen=True, kw_only=True):
+class EncodeTarget(msgspec.Struct, frozen=True, kw_only=True):
     """Where an encoded request goes.
 
     ``model``: the upstream's name of the model. ``upstream``: its id (seals of Responses are bound to it).
@@ -36,7 +36,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the upstream is asked to stream, which may differ from what the client asked for."""
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class EncodeContext(msgspec.Struct, frozen=True, kw_only=True):
     """What an encoder must know of the request that it answers.
 
     ``id``: 24 hexadecimal digits from which every id in the reply is made. ``created``: Unix seconds. ``model``: the name
@@ -168,16 +168,16 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     family: str
     traits: Traits
     framing: Framing
-    path: Callable[[Destination], str]
+    path: Callable[[EncodeTarget], str]
     open_request: Callable[[bytes], Envelope]
     decode_request: Callable[[Envelope, bytes], Request]
-    encode_request: Callable[[Request, Destination], bytes]
-    patch_request: Callable[[Envelope, Destination, bytes], bytes]
+    encode_request: Callable[[Request, EncodeTarget], bytes]
+    patch_request: Callable[[Envelope, EncodeTarget, bytes], bytes]
     decode_response: Callable[[bytes, Quirks], Response]
-    encode_response: Callable[[Response, Reply], bytes]
+    encode_response: Callable[[Response, EncodeContext], bytes]
     patch_response: Callable[[bytes, str], bytes]
     decoder: Callable[[Quirks], StreamDecoder]
-    encoder: Callable[[Reply], StreamEncoder]
+    encoder: Callable[[EncodeContext], StreamEncoder]
     relay: Callable[[str | None, bool], Callable[[Frame], Frame | None]]
     break_off: Callable[[Failure, int], list[Frame]]
     decode_error: Callable[[int, Mapping[str, str], bytes], Failure]

@@ -31,7 +31,7 @@ _told = msgspec.json.Decoder(_Told)
 _usage = msgspec.json.Decoder(dict[str, Any] | None)
 
 
-class Overheard:
+class UsageTap:
     """Usage and seconds of audio, as far as they were told. Feed it a whole JSON body, or the reads of an event stream.
 
     ``is_done``: the event stream has told its last event, whether or not the connection has ended.

@@ -15,7 +15,7 @@ from pxbin_site.checks import TAG
 from pxbin_site.conf.config import LOG_LEVELS, Config, env_name
 from pxbin_site.conf.logs import set_level
 from pxbin_site.processes import bootstrap
-from pxbin_site.processes.supervisor import Child
+from pxbin_site.processes.supervisor import ChildProcess
 from upstreams.http import auth_headers
 from upstreams.secrets import vault
 
@@ -52,7 +52,7 @@ class Command(BaseCommand):
         """Prepare, then serve."""
         config: Config = settings.PXBIN
         signal.signal(signal.SIGINT, self.interrupt)
-        self.children: list[Child] = []
+        self.children: list[ChildProcess] = []
         set_level(options["log_level"])
         self.passed_on = (f"--log-level={options['log_level']}",) if options["log_level"] else ()
         self.check(tags=[TAG])
@@ -89,9 +89,9 @@ class Command(BaseCommand):
         if self.is_interrupted:
             raise KeyboardInterrupt
 
-    def _worker(self, config: Config) -> list[Child]:
+    def _worker(self, config: Config) -> list[ChildProcess]:
         """Celery's process, if there shall be one: it loads while we prepare the database, and begins when that is done."""
-        return [Child("work", "--with-parent", *self.passed_on, held=True)] if config.celery else []
+        return [ChildProcess("work", "--with-parent", *self.passed_on, held=True)] if config.celery else []
 
     def _prepare(self, config: Config) -> None:
         """Bring the database up to date and tell the operator what was made."""
@@ -119,7 +119,7 @@ class Command(BaseCommand):
         listening.set_inheritable(True)
         descriptor = listening.fileno()
         for _ in range(config.web_processes - 1):
-            self.children.insert(0, Child("web", f"--fd={descriptor}", *self.passed_on, pass_fds=(descriptor,)))
+            self.children.insert(0, ChildProcess("web", f"--fd={descriptor}", *self.passed_on, pass_fds=(descriptor,)))
 
         def stopping(running: int) -> None:
             who = "1 running answer has" if running == 1 else f"{running} running answers have"

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts import keys
 from accounts.common.uuid7 import new_id
 from billing.request_log import writer
-from billing.request_log.entry import Attempt
+from billing.request_log.entry import AttemptEntry
 from tests.billing.conftest import entry
 from tests.billing.request_log.test_writer import FULL, written
 
@@ -152,8 +152,8 @@ def test_a_filter_that_cannot_be_understood_is_400(ask, query, message):
 
 
 def test_one_row_comes_with_its_tries(ask, log):
-    failed = Attempt(timestamp=BASE, upstream_name="a", status_code=529, outcome="failed")
-    tries = [failed, Attempt(timestamp=BASE + 1, upstream_name="b", cost=10**12)]
+    failed = AttemptEntry(timestamp=BASE, upstream_name="a", status_code=529, outcome="failed")
+    tries = [failed, AttemptEntry(timestamp=BASE + 1, upstream_name="b", cost=10**12)]
     one = entry(tries=tries)
     log(one)
     status, body = ask(f"/{one.id}")

@@ -10,7 +10,7 @@ from pathlib import Path
 async def append(spool: Path) -> None:
     """Append entries as fast as it goes; what stands on standard output was appended before."""
     from accounts.common.uuid7 import new_id
-    from billing.request_log.entry import Attempt, Entry
+    from billing.request_log.entry import AttemptEntry, LogEntry
     from billing.request_log.journal import Journal
 
     journal = Journal(spool, schedule=asyncio.get_running_loop().call_later)
@@ -18,7 +18,7 @@ async def append(spool: Path) -> None:
         for _ in range(50):
             entry_id = new_id()
             now = time.time_ns() // 1000
-            journal.append(Entry(id=entry_id, timestamp=now, model="m", tries=[Attempt(timestamp=now)], error_message="x" * 3000))
+            journal.append(LogEntry(id=entry_id, timestamp=now, model="m", tries=[AttemptEntry(timestamp=now)], error_message="x" * 3000))
             os.write(1, entry_id.encode() + b"\n")
         await asyncio.sleep(0.001)
 

@@ -7,7 +7,7 @@ import pytest
 
 from billing import rates
 from billing.request_log import entry as metering
-from billing.request_log.entry import Entry, Meter
+from billing.request_log.entry import LogEntry, Meter
 from proxy.translation.canonical import Usage
 
 PRICES = rates.prices({"input": Decimal(3), "output": Decimal(15)}, id="p1", version="v1")
@@ -18,7 +18,7 @@ def meter(**fields) -> Meter:
     return Meter(id="01", arrived=1_790_000_000.25, started=STARTED, **fields)
 
 
-def closed(of: Meter, **facts) -> Entry:
+def closed(of: Meter, **facts) -> LogEntry:
     return metering.entry(of, **{"ended": STARTED + 12_345_678, "outcome": "finished", "status": 200, **facts})
 
 
@@ -43,7 +43,7 @@ def test_a_finished_request():
         first_token=STARTED + 4_999_999,
     )
     usage = Usage(fresh=1000, cache_read=10, cache_write_5m=20, cache_write_1h=30, output=100, reasoning=40, service_tier="flex")
-    assert closed(asked, usage=usage, prices=PRICES) == Entry(
+    assert closed(asked, usage=usage, prices=PRICES) == LogEntry(
         id="01",
         timestamp=1_790_000_000_250_000,
         request_id="r",
@@ -80,7 +80,7 @@ def test_a_finished_request():
 
 def test_a_rejected_request_has_no_upstream_and_all_its_time_is_overhead():
     facts = {"outcome": "rejected", "status": 401, "error_type": "authentication", "error_message": "Invalid API key"}
-    assert closed(meter(dialect="openai_chat"), **facts) == Entry(
+    assert closed(meter(dialect="openai_chat"), **facts) == LogEntry(
         id="01",
         timestamp=1_790_000_000_250_000,
         dialect="openai_chat",
@@ -135,10 +135,10 @@ def test_what_upstreams_claim_is_bounded():
 
 
 def test_an_entry_survives_the_journal():
-    attempt = metering.Attempt(timestamp=1, error_message="x")
-    told = {"tries": [attempt], "payload": metering.Payload(request_body="{}"), "routing": [{"a": 1}]}
+    attempt = metering.AttemptEntry(timestamp=1, error_message="x")
+    told = {"tries": [attempt], "payload": metering.PayloadEntry(request_body="{}"), "routing": [{"a": 1}]}
     one = msgspec.structs.replace(closed(meter()), **told)
-    assert msgspec.json.decode(msgspec.json.encode(one), type=Entry) == one
+    assert msgspec.json.decode(msgspec.json.encode(one), type=LogEntry) == one
 
 
 def test_usage_is_read_back_from_an_entry():

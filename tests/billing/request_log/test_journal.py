@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from billing.request_log import journal
-from billing.request_log.entry import Entry
+from billing.request_log.entry import LogEntry
 from billing.request_log.journal import Journal
 from billing.request_log.spool import Spool
 from tests.billing.conftest import entry
@@ -20,17 +20,17 @@ def kept(spool, timers) -> Journal:
     journal_.close()
 
 
-def lines(spool) -> list[list[Entry]]:
+def lines(spool) -> list[list[LogEntry]]:
     """The entries of the complete segments."""
     reader = Spool(spool)
-    return [[msgspec.json.decode(line, type=Entry) for line in reader.read(path).lines] for path in reader.sealed()]
+    return [[msgspec.json.decode(line, type=LogEntry) for line in reader.read(path).lines] for path in reader.sealed()]
 
 
 def test_an_entry_is_in_the_file_when_append_returns(kept, spool):
     one = entry(error_message='line\nbreak and "quotes"', request_metadata={"a": [1, None]})
     kept.append(one)
     (path,) = spool.glob("*.live")
-    assert msgspec.json.decode(path.read_bytes(), type=Entry) == one
+    assert msgspec.json.decode(path.read_bytes(), type=LogEntry) == one
 
 
 def test_a_segment_is_sealed_a_quarter_of_a_second_after_its_first_entry(kept, spool, timers):

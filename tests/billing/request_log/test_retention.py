@@ -8,7 +8,7 @@ from django.utils import timezone
 from billing import schedule, tasks
 from billing.models import CommittedSegment, RequestAttempt, RequestLog, RequestPayload
 from billing.request_log import retention, writer
-from billing.request_log.entry import Attempt, Payload
+from billing.request_log.entry import AttemptEntry, PayloadEntry
 from tests.billing.conftest import entry
 from tests.billing.request_log.test_writer import written
 
@@ -18,7 +18,10 @@ NOW = timezone.now()
 
 def logged(spool, *ages_in_days: float) -> None:
     moments = [int((NOW - timedelta(days=age)).timestamp() * 1_000_000) for age in ages_in_days]
-    written(spool, *(entry(timestamp=moment, tries=[Attempt(timestamp=moment)], payload=Payload(request_body="{}")) for moment in moments))
+    written(
+        spool,
+        *(entry(timestamp=moment, tries=[AttemptEntry(timestamp=moment)], payload=PayloadEntry(request_body="{}")) for moment in moments),
+    )
     writer.drain_spool(spool)
 
 

@@ -9,7 +9,7 @@ from django.db import OperationalError
 from accounts.common.uuid7 import new_id
 from billing.models import CommittedSegment, RequestAttempt, RequestLog, RequestPayload
 from billing.request_log import writer
-from billing.request_log.entry import Attempt, Payload
+from billing.request_log.entry import AttemptEntry, PayloadEntry
 from billing.request_log.journal import Journal
 from billing.request_log.spool import Segment, Spool
 from tests.billing.conftest import entry
@@ -111,7 +111,7 @@ def test_a_writer_killed_between_commit_and_delete_doubles_nothing(spool, monkey
 
 
 def test_a_writer_that_fails_before_the_commit_loses_nothing(spool, monkeypatch):
-    entries = [entry(tries=[Attempt(timestamp=1)], payload=Payload(request_body="{}")) for _ in range(3)]
+    entries = [entry(tries=[AttemptEntry(timestamp=1)], payload=PayloadEntry(request_body="{}")) for _ in range(3)]
     written(spool, *entries)
     with monkeypatch.context() as broken:
         broken.setattr(CommittedSegment.objects, "bulk_create", lambda *args, **options: (_ for _ in ()).throw(OperationalError("gone")))
@@ -123,7 +123,7 @@ def test_a_writer_that_fails_before_the_commit_loses_nothing(spool, monkeypatch)
 
 
 def test_an_entry_that_comes_in_two_segments_is_written_once(spool):
-    one, other = entry(tries=[Attempt(timestamp=1)], payload=Payload(request_body="{}")), entry()
+    one, other = entry(tries=[AttemptEntry(timestamp=1)], payload=PayloadEntry(request_body="{}")), entry()
     encoded = msgspec.json.encode(one)
     reader = Spool(spool)
     assert writer.write_segments([Segment(new_id().replace("-", ""), [encoded, encoded, msgspec.json.encode(other)])], reader) == 2
@@ -132,7 +132,7 @@ def test_an_entry_that_comes_in_two_segments_is_written_once(spool):
 
 
 def test_tries_and_bodies_go_into_their_own_tables(spool):
-    first = Attempt(
+    first = AttemptEntry(
         timestamp=1_790_000_000_000_000,
         upstream_id="1b0e1c52-1111-4222-8333-944445555666",
         upstream_name="a",
@@ -142,8 +142,8 @@ def test_tries_and_bodies_go_into_their_own_tables(spool):
         error_message="try\nlater",
         latency_ms=5,
     )
-    second = Attempt(timestamp=1_790_000_000_500_000, upstream_name="b", status_code=200, ttft_ms=7, output_tokens=9, cost=10**12)
-    one = entry(tries=[first, second], payload=Payload(request_body='{"model": "m"}', response_body="data: x\n\n", truncated=True))
+    second = AttemptEntry(timestamp=1_790_000_000_500_000, upstream_name="b", status_code=200, ttft_ms=7, output_tokens=9, cost=10**12)
+    one = entry(tries=[first, second], payload=PayloadEntry(request_body='{"model": "m"}', response_body="data: x\n\n", truncated=True))
     written(spool, one)
     writer.drain_spool(spool)
     row = RequestLog.objects.get()

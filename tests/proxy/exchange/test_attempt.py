@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from proxy.exchange.attempt import Attempt
-from proxy.exchange.attempt_base import Call
+from proxy.exchange.attempt import TranslatedAttempt
+from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.http_request import HttpRequest
 from proxy.translation.dialects.registry import REGISTRY
 from tests.support.settings import with_config
@@ -14,15 +14,15 @@ from upstreams.catalog.entries import ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.routing.plan import Target
 
 
-def attempt(asked: dict[str, Any], *, client: str = "openai_chat", upstream: str = "anthropic", **model: Any) -> Attempt:
+def attempt(asked: dict[str, Any], *, client: str = "openai_chat", upstream: str = "anthropic", **model: Any) -> TranslatedAttempt:
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}], **asked}).encode()
     dialect = REGISTRY[client]
     http = HttpRequest(method="POST", path="/", body=body)
-    call = Call(http, dialect, dialect.open_request(body), identity="0" * 24, created=0, seal_key=b"k")
+    call = RequestContext(http, dialect, dialect.open_request(body), identity="0" * 24, created=0, seal_key=b"k")
     where = UpstreamEntry(id="u", name="u", base_url="http://x", dialect=upstream)
     route = RouteEntry(id="r", upstream=where)
     entry = ModelEntry(id="m", name="m", routes=(route,), **model)
-    return Attempt(call, Target(model=entry, route=route, upstream=where, credential=None, remote_name="up", quirks=where.quirks))
+    return TranslatedAttempt(call, Target(model=entry, route=route, upstream=where, credential=None, remote_name="up", quirks=where.quirks))
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 import pytest
 
 from accounts.last_used import LastUse
-from proxy.exchange.failover import Attempts
+from proxy.exchange.failover import Failover
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from upstreams.catalog.entries import CredentialEntry, ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.http import auth_headers
 from upstreams.models import Upstream, UpstreamCredential
-from upstreams.routing.live_state import Standing
+from upstreams.routing.live_state import RoutingState
 from upstreams.routing.plan import ANOTHER_CHOSEN, Plan, Target
 
 
@@ -25,10 +25,10 @@ class Tried:
     def failed(self, failure):
         self.failure = failure
 
-    def veiled_failure(self, failure):
+    def redact_failure(self, failure):
         return failure
 
-    def mends(self, failure):
+    def can_retry_with_repaired_history(self, failure):
         return False
 
 
@@ -50,7 +50,7 @@ def _no_database(monkeypatch):
 
 @pytest.fixture
 def standing():
-    return Standing(threshold=100, clock=lambda: 1000.0)
+    return RoutingState(threshold=100, clock=lambda: 1000.0)
 
 
 def upstream_said(status, kind="upstream_error"):
@@ -73,49 +73,49 @@ async def tried(attempts, *errors):
 
 
 async def test_the_keys_that_were_tried_were_used(standing):
-    attempts = Attempts(Plan([target("a"), target("b"), target("c")], []), standing, request_id="1")
+    attempts = Failover(Plan([target("a"), target("b"), target("c")], []), standing, request_id="1")
     await tried(attempts, upstream_said(500))
     assert auth_headers.used._used == {"key-a", "key-b"}
 
 
 async def test_the_upstreams_that_answered_are_noted(standing):
-    attempts = Attempts(Plan([target("a"), target("b")], []), standing, request_id="1")
+    attempts = Failover(Plan([target("a"), target("b")], []), standing, request_id="1")
     await tried(attempts, upstream_said(500))
     attempts.succeeded(attempts.sent(Tried(target("b"))))
     assert auth_headers.answered._used == {"b"}
 
 
 async def test_every_candidate_once_in_order(standing):
-    attempts = Attempts(Plan([target("a"), target("b")], []), standing, request_id="1")
+    attempts = Failover(Plan([target("a"), target("b")], []), standing, request_id="1")
     assert await tried(attempts, upstream_said(500), upstream_said(429, "rate_limit")) == (["a", "b"], None)
 
 
 async def test_without_a_byte_of_an_answer_the_same_one_is_tried_once_on_a_fresh_connection(standing):
-    attempts = Attempts(Plan([target("a"), target("b")], []), standing, request_id="1")
+    attempts = Failover(Plan([target("a"), target("b")], []), standing, request_id="1")
     assert await tried(attempts, no_connection(), no_connection(), upstream_said(500)) == (["a", "a", "b"], None)
 
 
 async def test_a_connection_that_was_renewed_already_is_not_renewed_again(standing):
-    attempts = Attempts(Plan([target("a"), target("b")], []), standing, request_id="1")
+    attempts = Failover(Plan([target("a"), target("b")], []), standing, request_id="1")
     error = UpstreamFailed(Failure(kind="network", message="broke"), reconnected=True)
     assert await tried(attempts, error) == (["a"], "b")
 
 
 async def test_retries_come_when_no_other_is_left_and_as_often_as_the_upstream_wants(standing):
-    attempts = Attempts(Plan([target("a", max_retries=2), target("b", max_retries=1)], []), standing, request_id="1")
+    attempts = Failover(Plan([target("a", max_retries=2), target("b", max_retries=1)], []), standing, request_id="1")
     errors = [upstream_said(503, "overloaded")] * 5
     assert await tried(attempts, *errors) == (["a", "b", "a", "b", "a"], None)
 
 
 @pytest.mark.parametrize("status", [500, 529])
 async def test_other_statuses_are_not_retried(standing, status):
-    attempts = Attempts(Plan([target("a", max_retries=3)], []), standing, request_id="1")
+    attempts = Failover(Plan([target("a", max_retries=3)], []), standing, request_id="1")
     assert await tried(attempts, upstream_said(status)) == (["a"], None)
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_the_clients_mistake_ends_it_and_cools_nothing(standing, status):
-    attempts = Attempts(Plan([target("a"), target("b")], []), standing, request_id="1")
+    attempts = Failover(Plan([target("a"), target("b")], []), standing, request_id="1")
     attempt = attempts.sent(Tried(await attempts.next()))
     with pytest.raises(UpstreamFailed):
         attempts.failed(attempt, upstream_said(status, "invalid_request"))
@@ -134,14 +134,14 @@ async def test_the_clients_mistake_ends_it_and_cools_nothing(standing, status):
     ],
 )
 async def test_how_long_a_limited_key_cools(standing, cooldown, received, until):
-    attempts = Attempts(Plan([target("a", cooldown=cooldown)], []), standing, request_id="1")
+    attempts = Failover(Plan([target("a", cooldown=cooldown)], []), standing, request_id="1")
     attempts.failed(attempts.sent(Tried(await attempts.next(), received)), upstream_said(429, "rate_limit"))
     assert standing.cooldowns.until("key-a", "route-a", "a") == pytest.approx(until)
     assert standing.cooldowns.until("key-a", "another route", "a") == 0
 
 
 async def test_a_refused_credential_of_the_client_says_nothing_of_ours(standing):
-    attempts = Attempts(Plan([target("a", pass_client_credentials=True)], []), standing, request_id="1")
+    attempts = Failover(Plan([target("a", pass_client_credentials=True)], []), standing, request_id="1")
     error = UpstreamFailed(Failure(kind="authentication", status=401, message="no"), retryable=False, answered=True)
     attempt = attempts.sent(Tried(await attempts.next()))
     with pytest.raises(UpstreamFailed):
@@ -150,15 +150,15 @@ async def test_a_refused_credential_of_the_client_says_nothing_of_ours(standing)
 
 
 async def test_the_client_is_told_of_what_passes_rather_than_of_what_does_not(standing):
-    attempts = Attempts(Plan([target("a"), target("b"), target("c")], []), standing, request_id="1")
+    attempts = Failover(Plan([target("a"), target("b"), target("c")], []), standing, request_id="1")
     await tried(attempts, upstream_said(500), upstream_said(429, "rate_limit"), upstream_said(500))
     assert attempts.exhausted().failure.status == 429
 
 
 async def test_what_cannot_carry_the_request_was_not_tried(standing):
-    attempts = Attempts(Plan([target("a")], []), standing, request_id="1")
+    attempts = Failover(Plan([target("a")], []), standing, request_id="1")
     mistake = ClientMistake("No audio")
-    attempts.unfit(attempts.sent(Tried(await attempts.next())), mistake)
+    attempts.skip_incompatible(attempts.sent(Tried(await attempts.next())), mistake)
     assert (await attempts.next(), attempts.tried, attempts.exhausted()) == (None, [], mistake)
 
 
@@ -172,5 +172,5 @@ async def test_what_cannot_carry_the_request_was_not_tried(standing):
     ],
 )
 def test_why_no_upstream_was_asked(standing, reasons, kind):
-    attempts = Attempts(Plan([], [{"skipped": reason} for reason in reasons]), standing, request_id="1")
+    attempts = Failover(Plan([], [{"skipped": reason} for reason in reasons]), standing, request_id="1")
     assert attempts.exhausted().failure.kind == kind

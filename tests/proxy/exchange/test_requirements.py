@@ -5,11 +5,11 @@ import json
 
 from billing.request_log.entry import Meter
 from proxy.exchange import requirements
-from proxy.exchange.attempt_base import Call
+from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.http_request import HttpRequest
 from proxy.translation.dialects.registry import REGISTRY
 from upstreams.catalog import snapshot
-from upstreams.catalog.entries import Found, ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.catalog.entries import ModelEntry, ResolvedModel, RouteEntry, UpstreamEntry
 
 CHAT = REGISTRY["openai_chat"]
 NOISE = base64.b64encode(bytes(60_000)).decode()
@@ -19,7 +19,7 @@ PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{NO
 def call(*content):
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": list(content)}]}).encode()
     http = HttpRequest(method="POST", path="/", body=body)
-    return Call(http, CHAT, CHAT.open_request(body), identity="0" * 24, created=0, seal_key=b"k")
+    return RequestContext(http, CHAT, CHAT.open_request(body), identity="0" * 24, created=0, seal_key=b"k")
 
 
 def model(name, window, **fields):
@@ -30,7 +30,7 @@ def model(name, window, **fields):
 def tokens(monkeypatch, *models):
     monkeypatch.setattr(snapshot, "_current", snapshot.Catalogue([(each, True) for each in models]))
     meter = Meter(id="i", arrived=0.0, started=0, request_id="r", method="POST", path="/", dialect="openai_chat")
-    return requirements.of(call(PICTURE), Found(models[0], "m"), meter=meter).tokens
+    return requirements.of(call(PICTURE), ResolvedModel(models[0], "m"), meter=meter).tokens
 
 
 def test_a_picture_counts_as_a_picture_where_only_a_fallback_might_be_too_small_for_its_bytes(monkeypatch):

@@ -6,14 +6,16 @@ import json
 
 from proxy.exchange.stream_pipeline import Pipe
 from proxy.translation.canonical import Request, Started, Usage
-from proxy.translation.dialects.base import Reply
+from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Reader
 from proxy.translation.quirks import Quirks
 
 CHAT, ANTHROPIC = REGISTRY["openai_chat"], REGISTRY["anthropic"]
-REPLY = Reply(id="0" * 24, created=1, model="mine", request=Request(model="mine", messages=(), family="x", stream=True), seal_key=b"k")
+REPLY = EncodeContext(
+    id="0" * 24, created=1, model="mine", request=Request(model="mine", messages=(), family="x", stream=True), seal_key=b"k"
+)
 
 
 def chunk(delta: dict[str, object], finish: str | None = None) -> bytes:

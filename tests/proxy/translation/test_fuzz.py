@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from proxy.translation.adaptation.adapt import adapt
 from proxy.translation.canonical import Failed, Finished
-from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.bedrock.request import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, UpstreamFailed
@@ -70,7 +70,7 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
 @FUZZED
 def test_a_request_is_carried_or_refused(client: str, body: bytes, target: str) -> None:
     sink, source = REGISTRY[client], REGISTRY[target]
-    where = Destination(model="up", dialect=target, upstream="up-1", stream=True)
+    where = EncodeTarget(model="up", dialect=target, upstream="up-1", stream=True)
     with suppress(ClientMistake):
         envelope = opener("m", stream=True)(body) if client == "bedrock" else sink.open_request(body)
         sink.patch_request(envelope, at_home(where, client), KEY)
@@ -80,8 +80,8 @@ def test_a_request_is_carried_or_refused(client: str, body: bytes, target: str) 
         assert isinstance(told, dict)
 
 
-def at_home(where: Destination, dialect: str) -> Destination:
-    return Destination(model=where.model, dialect=dialect, upstream=where.upstream, stream=where.stream)
+def at_home(where: EncodeTarget, dialect: str) -> EncodeTarget:
+    return EncodeTarget(model=where.model, dialect=dialect, upstream=where.upstream, stream=where.stream)
 
 
 @pytest.mark.parametrize("upstream", REGISTRY)

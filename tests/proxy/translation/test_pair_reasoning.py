@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from proxy.translation.adaptation.adapt import adapt
 from proxy.translation.canonical import Finish, Message, Reasoning, Request, Response, Text, ToolCall, Usage
-from proxy.translation.dialects.base import Destination, Reply
+from proxy.translation.dialects.base import EncodeContext, EncodeTarget
 from proxy.translation.dialects.bedrock.request import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.reasoning_seal import PREFIX, bound_response
@@ -63,14 +63,14 @@ def echoed(client: str, answer: Response) -> Request:
     """The client's next request, read by the gateway."""
     sink = REGISTRY[client]
     asked = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family=sink.family)
-    reply = Reply(id="0123456789abcdef01234567", created=1, model="m", request=asked, seal_key=KEY)
+    reply = EncodeContext(id="0123456789abcdef01234567", created=1, model="m", request=asked, seal_key=KEY)
     body = json.dumps(NEXT[client](json.loads(sink.encode_response(answer, reply)))).encode()
     envelope = opener("m", stream=False)(body) if client == "bedrock" else sink.open_request(body)
     return sink.decode_request(envelope, KEY)
 
 
 def sent(request: Request, target: str, *, upstream: str = "up-1") -> bytes:
-    where = Destination(model="up", dialect=target, upstream=upstream)
+    where = EncodeTarget(model="up", dialect=target, upstream=upstream)
     adapted = adapt(request, where, family=REGISTRY[target].family, traits=REGISTRY[target].traits)
     return REGISTRY[target].encode_request(adapted.request, where)
 

@@ -31,7 +31,7 @@ from proxy.translation.canonical import (
     Text,
     ToolCall,
 )
-from proxy.translation.dialects.base import Dialect, Reply
+from proxy.translation.dialects.base import Dialect, EncodeContext
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.quirks import DEFAULT
 from proxy.translation.reasoning_seal import bound_response
@@ -44,10 +44,10 @@ PAIRS = [(upstream, client) for upstream in REGISTRY for client in REGISTRY]
 RELAXED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
-def reply(dialect: Dialect) -> Reply:
+def reply(dialect: Dialect) -> EncodeContext:
     """What the encoder of a dialect must know; chat clients ask for usage here."""
     asked = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family=dialect.family, stream=True, include_usage=True)
-    return Reply(id="0123456789abcdef01234567", created=1_800_000_000, model="m", request=asked, seal_key=KEY)
+    return EncodeContext(id="0123456789abcdef01234567", created=1_800_000_000, model="m", request=asked, seal_key=KEY)
 
 
 def written(dialect: Dialect, events: list[Event]) -> bytes:

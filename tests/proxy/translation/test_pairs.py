@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from proxy.exchange.prepare import Preparer
 from proxy.translation.adaptation.adapt import adapt
 from proxy.translation.canonical import Request
-from proxy.translation.dialects.base import Destination, Dialect
+from proxy.translation.dialects.base import Dialect, EncodeTarget
 from proxy.translation.dialects.bedrock.request import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.json_wire import Envelope
@@ -49,9 +49,9 @@ def opened(dialect: Dialect, body: bytes, *, stream: bool) -> Envelope:
     return opener("client-model", stream=stream)(body) if dialect.name == "bedrock" else dialect.open_request(body)
 
 
-def destination(target: str, *, stream: bool) -> Destination:
+def destination(target: str, *, stream: bool) -> EncodeTarget:
     """An upstream that takes images by URL, also where its dialect's upstreams seldom do."""
-    return Destination(model="upstream-model", dialect=target, upstream="up-1", stream=stream, quirks=Quirks(image_urls=True))
+    return EncodeTarget(model="upstream-model", dialect=target, upstream="up-1", stream=stream, quirks=Quirks(image_urls=True))
 
 
 def sent(request: Request, target: Dialect) -> bytes:

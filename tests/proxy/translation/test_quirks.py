@@ -31,7 +31,7 @@ from proxy.translation.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import DEFAULT, Quirks, merged
@@ -53,7 +53,7 @@ CHAT, MESSAGES, RESPONSES, BEDROCK = "openai_chat", "anthropic", "openai_respons
 def body(dialect: str, quirks: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """The body that an upstream with these quirks gets."""
     request = Request(**{"model": "m", "messages": (HI,), "family": RESPONSES, **fields})
-    where = Destination(model="up", dialect=dialect, quirks=merged(quirks), stream=request.stream)
+    where = EncodeTarget(model="up", dialect=dialect, quirks=merged(quirks), stream=request.stream)
     target = REGISTRY[dialect]
     told: dict[str, Any] = json.loads(
         target.encode_request(adapt(request, where, family=target.family, traits=target.traits).request, where)
@@ -71,7 +71,7 @@ def refused(dialect: str, quirks: dict[str, Any], **fields: Any) -> str:
 
 
 def path(dialect: str, quirks: dict[str, Any]) -> str:
-    return REGISTRY[dialect].path(Destination(model="up", dialect=dialect, quirks=merged(quirks)))
+    return REGISTRY[dialect].path(EncodeTarget(model="up", dialect=dialect, quirks=merged(quirks)))
 
 
 def roles(told: dict[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ import pytest
 
 from proxy.exchange.prepare import Prepared, Preparer
 from proxy.exchange.stream_pipeline import Pipe
-from proxy.translation.dialects.base import Destination, Reply
+from proxy.translation.dialects.base import EncodeContext, EncodeTarget
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake
 from proxy.translation.framing.sse import Frame, Reader
@@ -40,7 +40,7 @@ class Case:
         self.quirks = merged(settings.get("quirks", {}))
         envelope = self.sink.open_request(self.read("client_request.json"))
         self.model = envelope.model
-        self.destination = Destination(
+        self.destination = EncodeTarget(
             model="upstream-model",
             dialect=upstream,
             upstream="up-1",
@@ -62,8 +62,8 @@ class Case:
     def prepared(self) -> Prepared:
         return self.preparer.prepare(self.source, self.destination)
 
-    def reply(self) -> Reply:
-        return Reply(id=REPLY_ID, created=CREATED, model=self.model, request=self.preparer.request, seal_key=SEAL_KEY)
+    def reply(self) -> EncodeContext:
+        return EncodeContext(id=REPLY_ID, created=CREATED, model=self.model, request=self.preparer.request, seal_key=SEAL_KEY)
 
     def client_stream(self, size: int) -> list[Any]:
         prepared, reply = self.prepared(), self.reply()

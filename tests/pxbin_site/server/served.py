@@ -19,9 +19,9 @@ settings.configure(
     PXBIN=Config(cors_origins=tuple(OPTIONS.get("cors_origins", ()))), MIDDLEWARE=[], ROOT_URLCONF="tests.pxbin_site.no_urls"
 )
 
-from proxy.exchange.http_response import EventStream, HttpRequest, JsonBytes  # noqa: E402
+from proxy.exchange.http_response import HttpRequest, JsonResponse, StreamingResponse  # noqa: E402
 from pxbin_site.server.daphne_server import serve  # noqa: E402
-from pxbin_site.server.fast_routes import HotPaths  # noqa: E402
+from pxbin_site.server.fast_routes import FastRoutes  # noqa: E402
 from pxbin_site.server.handler import Handler  # noqa: E402
 from pxbin_site.server.http1.limits import Limits  # noqa: E402
 
@@ -157,15 +157,15 @@ async def floods() -> Any:
         STATE["floods_closed"] += 1
 
 
-async def hot_stream(http: HttpRequest) -> EventStream:
-    return EventStream(pieces())
+async def hot_stream(http: HttpRequest) -> StreamingResponse:
+    return StreamingResponse(pieces())
 
 
-async def hot_flood(http: HttpRequest) -> EventStream:
-    return EventStream(floods())
+async def hot_flood(http: HttpRequest) -> StreamingResponse:
+    return StreamingResponse(floods())
 
 
-async def hot_wait(http: HttpRequest) -> JsonBytes:
+async def hot_wait(http: HttpRequest) -> JsonResponse:
     STATE["hot_waiting"] += 1
     try:
         await asyncio.sleep(3600)
@@ -175,7 +175,7 @@ async def hot_wait(http: HttpRequest) -> JsonBytes:
     raise AssertionError
 
 
-HOT = Handler(HotPaths({("POST", "/v1/stream"): hot_stream, ("POST", "/v1/flood"): hot_flood, ("POST", "/v1/wait"): hot_wait}))
+HOT = Handler(FastRoutes({("POST", "/v1/stream"): hot_stream, ("POST", "/v1/flood"): hot_flood, ("POST", "/v1/wait"): hot_wait}))
 PATHS = {
     "/state": state,
     "/scope": scope_told,

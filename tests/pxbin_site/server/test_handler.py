@@ -13,10 +13,10 @@ import pytest
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 
-from proxy.exchange.http_response import EventStream, HttpRequest, JsonBytes
+from proxy.exchange.http_response import HttpRequest, JsonResponse, StreamingResponse
 from pxbin_site.conf.config import Config
 from pxbin_site.server import common_headers
-from pxbin_site.server.fast_routes import HotPaths
+from pxbin_site.server.fast_routes import FastRoutes
 from pxbin_site.server.handler import Handler
 
 View = Callable[..., Any]
@@ -76,10 +76,10 @@ class Client:
 
 
 def handler(view: View, *, method: str = "POST", path: str = "/v1/messages", keepalive_seconds: float = 15.0) -> Handler:
-    return Handler(HotPaths({(method, path): view}), keepalive_seconds=keepalive_seconds)
+    return Handler(FastRoutes({(method, path): view}), keepalive_seconds=keepalive_seconds)
 
 
-async def told(http: HttpRequest) -> JsonBytes:
+async def told(http: HttpRequest) -> JsonResponse:
     seen = {
         "method": http.method,
         "path": http.path,
@@ -87,7 +87,7 @@ async def told(http: HttpRequest) -> JsonBytes:
         "body": http.body.decode(),
         "client": http.client,
     }
-    return JsonBytes(msgspec.json.encode(seen), status=201, headers=[("X-Pxbin-Model", "m")])
+    return JsonResponse(msgspec.json.encode(seen), status=201, headers=[("X-Pxbin-Model", "m")])
 
 
 # Whole answers.
@@ -102,24 +102,24 @@ async def test_a_hot_view_sees_the_request_and_its_answer_is_sent() -> None:
 
 
 async def test_headers_are_looked_up_without_regard_to_case() -> None:
-    async def view(http: HttpRequest) -> JsonBytes:
-        return JsonBytes(msgspec.json.encode([http.headers.get("X-Api-Key"), http.headers.get("missing"), "x-api-KEY" in http.headers]))
+    async def view(http: HttpRequest) -> JsonResponse:
+        return JsonResponse(msgspec.json.encode([http.headers.get("X-Api-Key"), http.headers.get("missing"), "x-api-KEY" in http.headers]))
 
     client = await Client("/v1/messages", headers={"x-api-key": "k"}).answered(handler(view))
     assert client.json() == ["k", None, True]
 
 
 async def test_the_client_keeps_its_request_id() -> None:
-    async def view(http: HttpRequest) -> JsonBytes:
-        return JsonBytes(http.request_id.encode())
+    async def view(http: HttpRequest) -> JsonResponse:
+        return JsonResponse(http.request_id.encode())
 
     client = await Client("/v1/messages", headers={"x-request-id": "mine"}).answered(handler(view))
     assert (client.bodies, client.headers["x-request-id"], client.headers["request-id"]) == ([b"mine"], "mine", "mine")
 
 
 async def test_a_header_of_the_view_is_not_sent_twice() -> None:
-    async def view(http: HttpRequest) -> JsonBytes:
-        return JsonBytes(b"{}", status=404, headers=[(b"request-id", http.request_id.encode())])
+    async def view(http: HttpRequest) -> JsonResponse:
+        return JsonResponse(b"{}", status=404, headers=[(b"request-id", http.request_id.encode())])
 
     client = Client("/v1/messages", headers={"x-request-id": "mine"})
     await client.answered(handler(view))
@@ -131,10 +131,10 @@ async def test_a_trailing_slash_is_tolerated() -> None:
 
 
 async def test_a_pattern_hands_over_what_it_captured() -> None:
-    async def view(http: HttpRequest, name: str) -> JsonBytes:
-        return JsonBytes(name.encode())
+    async def view(http: HttpRequest, name: str) -> JsonResponse:
+        return JsonResponse(name.encode())
 
-    paths = HotPaths({("GET", "/v1/models"): told}, [("GET", re.compile("/v1/models/(?P<name>.+)"), view)])
+    paths = FastRoutes({("GET", "/v1/models"): told}, [("GET", re.compile("/v1/models/(?P<name>.+)"), view)])
     assert (await Client("/v1/models/a/b:c", method="GET").answered(Handler(paths))).bodies == [b"a/b:c"]
     assert (await Client("/v1/models/", method="GET").answered(Handler(paths))).status == 201
 
@@ -212,7 +212,7 @@ async def test_errors_carry_cors_too() -> None:
 
 
 async def test_a_defect_is_a_500_and_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    async def view(http: HttpRequest) -> JsonBytes:
+    async def view(http: HttpRequest) -> JsonResponse:
         raise ZeroDivisionError("told to nobody outside")
 
     with caplog.at_level(logging.ERROR):
@@ -227,7 +227,7 @@ async def test_a_defect_is_a_500_and_a_line_in_the_log(caplog: pytest.LogCapture
 # Streams.
 
 
-async def pieces_of(*pieces: bytes | JsonBytes, then: BaseException | None = None, closed: list[str] | None = None) -> Any:
+async def pieces_of(*pieces: bytes | JsonResponse, then: BaseException | None = None, closed: list[str] | None = None) -> Any:
     try:
         for piece in pieces:
             yield piece
@@ -239,8 +239,8 @@ async def pieces_of(*pieces: bytes | JsonBytes, then: BaseException | None = Non
 
 
 def streaming(*args: Any, then: BaseException | None = None, closed: list[str] | None = None, **options: Any) -> View:
-    async def view(http: HttpRequest) -> EventStream:
-        return EventStream(pieces_of(*args, then=then, closed=closed), **options)
+    async def view(http: HttpRequest) -> StreamingResponse:
+        return StreamingResponse(pieces_of(*args, then=then, closed=closed), **options)
 
     return view
 
@@ -260,15 +260,15 @@ async def test_headers_of_a_stream_are_asked_for_with_its_first_piece() -> None:
         known.append(("x-late", "1"))
         yield b"a"
 
-    async def view(http: HttpRequest) -> EventStream:
-        return EventStream(late(), headers=lambda: known)
+    async def view(http: HttpRequest) -> StreamingResponse:
+        return StreamingResponse(late(), headers=lambda: known)
 
     assert (await Client("/v1/messages").answered(handler(view))).headers["x-late"] == "1"
 
 
 async def test_a_whole_answer_first_replaces_the_stream() -> None:
     closed: list[str] = []
-    view = streaming(JsonBytes(b'{"error":1}', status=529), b"never", closed=closed)
+    view = streaming(JsonResponse(b'{"error":1}', status=529), b"never", closed=closed)
     client = await Client("/v1/messages").answered(handler(view))
     assert (client.status, client.bodies, client.headers["content-type"], closed) == (529, [b'{"error":1}'], "application/json", ["closed"])
 
@@ -293,13 +293,13 @@ async def test_a_defect_later_comes_out_so_that_the_server_cuts_the_body() -> No
 
 
 async def test_a_keep_alive_goes_out_while_nothing_comes() -> None:
-    async def view(http: HttpRequest) -> EventStream:
+    async def view(http: HttpRequest) -> StreamingResponse:
         async def slow() -> AsyncIterator[bytes]:
             yield b"a"
             await asyncio.sleep(0.5)
             yield b"b"
 
-        return EventStream(slow(), keepalive=b": ping\n\n")
+        return StreamingResponse(slow(), keepalive=b": ping\n\n")
 
     client = await Client("/v1/messages").answered(handler(view, keepalive_seconds=0.1))
     assert client.bodies[0] == b"a"
@@ -307,24 +307,24 @@ async def test_a_keep_alive_goes_out_while_nothing_comes() -> None:
     assert client.bodies[-2:] == [b"b", b""]
 
 
-def waiting(answer: bytes | JsonBytes, **options: Any) -> View:
-    async def slow() -> AsyncIterator[bytes | JsonBytes]:
+def waiting(answer: bytes | JsonResponse, **options: Any) -> View:
+    async def slow() -> AsyncIterator[bytes | JsonResponse]:
         await asyncio.sleep(0.5)
         yield answer
 
-    async def view(http: HttpRequest) -> EventStream:
-        return EventStream(slow(), keepalive=b": ping\n\n", **options)
+    async def view(http: HttpRequest) -> StreamingResponse:
+        return StreamingResponse(slow(), keepalive=b": ping\n\n", **options)
 
     return view
 
 
 async def test_nothing_is_sent_before_the_first_piece_unless_errors_can_come_late() -> None:
-    client = await Client("/v1/messages").answered(handler(waiting(JsonBytes(b"{}", status=502)), keepalive_seconds=0.1))
+    client = await Client("/v1/messages").answered(handler(waiting(JsonResponse(b"{}", status=502)), keepalive_seconds=0.1))
     assert (client.status, client.bodies) == (502, [b"{}"])
 
 
 async def test_an_error_after_a_keep_alive_is_an_event() -> None:
-    view = waiting(JsonBytes(b"{}", status=502), late_error=lambda whole: b"event: error\ndata: " + whole.body + b"\n\n")
+    view = waiting(JsonResponse(b"{}", status=502), late_error=lambda whole: b"event: error\ndata: " + whole.body + b"\n\n")
     client = await Client("/v1/messages").answered(handler(view, keepalive_seconds=0.1))
     assert client.status == 200
     assert set(client.bodies[:-2]) == {b": ping\n\n"}
@@ -338,7 +338,7 @@ async def test_a_view_is_cancelled_when_its_client_leaves() -> None:
     seen: list[bool] = []
     running = asyncio.Event()
 
-    async def view(http: HttpRequest) -> JsonBytes:
+    async def view(http: HttpRequest) -> JsonResponse:
         running.set()
         try:
             await asyncio.sleep(3600)
@@ -366,8 +366,8 @@ async def test_a_stream_is_closed_when_its_client_leaves(reading: bool) -> None:
         finally:
             closed.append("closed")
 
-    async def view(http: HttpRequest) -> EventStream:
-        return EventStream(endless())
+    async def view(http: HttpRequest) -> StreamingResponse:
+        return StreamingResponse(endless())
 
     client = Client("/v1/messages")
     task = asyncio.create_task(client.answered(handler(view)))
@@ -389,7 +389,7 @@ async def test_a_client_that_leaves_before_its_body_is_complete_costs_nothing() 
 
 
 async def test_a_cancellation_that_is_not_the_clients_doing_passes_through() -> None:
-    async def view(http: HttpRequest) -> JsonBytes:
+    async def view(http: HttpRequest) -> JsonResponse:
         await asyncio.sleep(3600)
         raise AssertionError
 

@@ -20,7 +20,7 @@ def _report(*_: object) -> None:
     gc.collect()  # what only waits for it is no leak
     tasks = [each for each in gc.get_objects() if isinstance(each, asyncio.Task) and not each.done()]
     limits, known = sys.modules.get("accounts.rate_limits"), sys.modules.get("proxy.exchange.attempt_base")
-    tries = [each for each in gc.get_objects() if isinstance(each, known.Try)] if known else []
+    tries = [each for each in gc.get_objects() if isinstance(each, known.Attempt)] if known else []
     found = {
         "tasks": sorted(each.get_coro().__qualname__ for each in tasks),  # type: ignore[union-attr]
         "running": limits._limiter._running if limits else {},

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from upstreams.admin.status import Condition, of_key, of_upstream
+from upstreams.admin.status import Status, of_key, of_upstream
 from upstreams.models import Upstream, UpstreamCredential
-from upstreams.routing.live_state import Standing
+from upstreams.routing.live_state import RoutingState
 
 NOW = datetime(2026, 3, 2, 12, 0, 0, tzinfo=UTC).timestamp()
 
@@ -25,7 +25,7 @@ def clock():
 
 @pytest.fixture
 def known(clock):
-    return Standing(threshold=2, rest=30.0, clock=clock)
+    return RoutingState(threshold=2, rest=30.0, clock=clock)
 
 
 def key(**fields):
@@ -39,12 +39,12 @@ LATER = datetime(2026, 3, 2, 12, 1, 0, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        (key(), Condition("ready")),
-        (key(is_active=False), Condition("off", "Switched off by hand.")),
-        (key(secret_encrypted=""), Condition("missing", "No key is stored.")),
-        (key(disabled_reason="401: revoked"), Condition("disabled", "401: revoked")),
-        (key(cooling_until=LATER), Condition("cooling", "Until 12:01:00 UTC, 60 s from now.")),
-        (key(cooling_until=datetime(2026, 3, 2, 11, 0, 0, tzinfo=UTC)), Condition("ready")),
+        (key(), Status("ready")),
+        (key(is_active=False), Status("off", "Switched off by hand.")),
+        (key(secret_encrypted=""), Status("missing", "No key is stored.")),
+        (key(disabled_reason="401: revoked"), Status("disabled", "401: revoked")),
+        (key(cooling_until=LATER), Status("cooling", "Until 12:01:00 UTC, 60 s from now.")),
+        (key(cooling_until=datetime(2026, 3, 2, 11, 0, 0, tzinfo=UTC)), Status("ready")),
     ],
 )
 def test_a_key(row, expected, known):
@@ -54,18 +54,18 @@ def test_a_key(row, expected, known):
 def test_a_key_that_only_this_process_has_seen_cooling(known):
     row = key()
     known.cool(f"key:{row.pk}@some-route", 5)
-    assert of_key(row, known) == Condition("cooling", "Until 12:00:05 UTC, 5 s from now.")
+    assert of_key(row, known) == Status("cooling", "Until 12:00:05 UTC, 5 s from now.")
 
 
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ([], Condition("healthy", "Called without a key.")),
-        ([key()], Condition("healthy")),
-        ([key(), key(disabled_reason="no")], Condition("healthy", "1 of 2 keys are ready.")),
-        ([key(disabled_reason="401: revoked"), key(is_active=False)], Condition("no usable key", "401: revoked")),
-        ([key(is_active=False)], Condition("no key", "All keys are switched off.")),
-        ([key(cooling_until=LATER), key(disabled_reason="no")], Condition("cooling", "Until 12:01:00 UTC, 60 s from now.")),
+        ([], Status("healthy", "Called without a key.")),
+        ([key()], Status("healthy")),
+        ([key(), key(disabled_reason="no")], Status("healthy", "1 of 2 keys are ready.")),
+        ([key(disabled_reason="401: revoked"), key(is_active=False)], Status("no usable key", "401: revoked")),
+        ([key(is_active=False)], Status("no key", "All keys are switched off.")),
+        ([key(cooling_until=LATER), key(disabled_reason="no")], Status("cooling", "Until 12:01:00 UTC, 60 s from now.")),
     ],
 )
 def test_an_upstream_by_its_keys(keys, expected, known):
@@ -79,12 +79,12 @@ YESTERDAY = datetime(2026, 3, 1, 11, 0, 0, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({}, Condition("untried", "No answered request is known yet.")),
-        ({"tested_at": AT_11}, Condition("healthy", "It was well when it was tested, 11:00 UTC.")),
-        ({"tested_at": AT_11, "test_error": "x refused"}, Condition("test failed", "Tested 11:00 UTC: x refused")),
-        ({"tested_at": YESTERDAY, "test_error": "no"}, Condition("test failed", "Tested 2026-03-01 11:00 UTC: no")),
-        ({"tested_at": AT_11, "test_error": "no", "answered_at": YESTERDAY}, Condition("test failed", "Tested 11:00 UTC: no")),
-        ({"tested_at": YESTERDAY, "test_error": "no", "answered_at": AT_11}, Condition("healthy")),
+        ({}, Status("untried", "No answered request is known yet.")),
+        ({"tested_at": AT_11}, Status("healthy", "It was well when it was tested, 11:00 UTC.")),
+        ({"tested_at": AT_11, "test_error": "x refused"}, Status("test failed", "Tested 11:00 UTC: x refused")),
+        ({"tested_at": YESTERDAY, "test_error": "no"}, Status("test failed", "Tested 2026-03-01 11:00 UTC: no")),
+        ({"tested_at": AT_11, "test_error": "no", "answered_at": YESTERDAY}, Status("test failed", "Tested 11:00 UTC: no")),
+        ({"tested_at": YESTERDAY, "test_error": "no", "answered_at": AT_11}, Status("healthy")),
     ],
 )
 def test_an_upstream_by_its_last_test_and_its_last_answer(fields, expected, known):
@@ -92,24 +92,24 @@ def test_an_upstream_by_its_last_test_and_its_last_answer(fields, expected, know
 
 
 def test_an_upstream_that_is_switched_off(known):
-    assert of_upstream(Upstream(is_active=False), [key()], known) == Condition("off", "Switched off by hand.")
+    assert of_upstream(Upstream(is_active=False), [key()], known) == Status("off", "Switched off by hand.")
 
 
 def test_an_upstream_that_rests_as_a_whole(known):
     known.cool(f"upstream:{UPSTREAM.pk}", 90)
-    assert of_upstream(UPSTREAM, [key()], known) == Condition("cooling", "Until 12:01:30 UTC, 90 s from now.")
+    assert of_upstream(UPSTREAM, [key()], known) == Status("cooling", "Until 12:01:30 UTC, 90 s from now.")
 
 
 def test_a_circuit_breaker_opens_and_is_tried(known, clock):
     for _ in range(2):
         known.upstream_failed(str(UPSTREAM.pk))
     told = "After failures in a row, until 12:00:30 UTC. Then one request is let through."
-    assert of_upstream(UPSTREAM, [key()], known) == Condition("breaker open", told)
+    assert of_upstream(UPSTREAM, [key()], known) == Status("breaker open", told)
     clock.now = NOW + 31
     assert of_upstream(UPSTREAM, [key()], known).word == "probing"
     known.breakers.probes(str(UPSTREAM.pk))
-    assert of_upstream(UPSTREAM, [key()], known) == Condition("breaker open", "A request is under way that decides.")
+    assert of_upstream(UPSTREAM, [key()], known) == Status("breaker open", "A request is under way that decides.")
 
 
 def test_words_have_colours():
-    assert [Condition(word).level for word in ("healthy", "cooling", "breaker open", "off")] == ["success", "warning", "danger", ""]
+    assert [Status(word).level for word in ("healthy", "cooling", "breaker open", "off")] == ["success", "warning", "danger", ""]

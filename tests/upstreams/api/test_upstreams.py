@@ -142,7 +142,7 @@ def test_new_upstreams_repeat_as_the_settings_say(script, settings):
 
 
 def test_a_broken_upstream_shows_it_until_it_works_again(script, monkeypatch):
-    monkeypatch.setattr(live_state, "_standing", live_state.Standing(threshold=1, rest=60))
+    monkeypatch.setattr(live_state, "_standing", live_state.RoutingState(threshold=1, rest=60))
     made = script.made("/upstreams", **LOCAL)
     assert (made["circuit_breaker"], made["resting_until"]) == ("closed", None)
     until = live_state.current().upstream_failed(made["id"])

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from proxy.translation.errors import UpstreamFailed
 from upstreams.http import client
-from upstreams.http.client import Answer
+from upstreams.http.client import UpstreamResponse
 
 Script = Callable[["Talk"], Awaitable[None]]
 JSON = [("content-type", "application/json")]
@@ -583,7 +583,7 @@ async def test_a_mounted_transport_answers_for_its_scheme() -> None:
     transport = Mounted(b"a", b"b")
     client.mount("test", transport)
     async with client.open("POST", "test://x/v1", JSON, b"{}", upstream=Entry(1, 2, 3)) as answer:
-        got: Answer = answer
+        got: UpstreamResponse = answer
         assert (got.status, got.headers.get("retry-after"), await got.read()) == (200, "1", b"ab")
     assert transport.request is not None
     assert transport.request.extensions == {"timeout": {"connect": 1, "read": 2}}

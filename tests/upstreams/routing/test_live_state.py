@@ -1,7 +1,7 @@
 import pytest
 
 from upstreams.routing.cooldowns import PROBE_SECONDS
-from upstreams.routing.live_state import AFFINITY_SECONDS, Change, Standing
+from upstreams.routing.live_state import AFFINITY_SECONDS, RoutingState, StateChange
 
 
 class Clock:
@@ -19,7 +19,7 @@ def clock():
 
 @pytest.fixture
 def standing(clock):
-    return Standing(threshold=3, rest=30, clock=clock)
+    return RoutingState(threshold=3, rest=30, clock=clock)
 
 
 def test_a_key_that_cools_on_a_route_is_well_on_others(standing, clock):
@@ -83,7 +83,7 @@ def test_a_probe_whose_client_leaves_makes_room_for_the_next(standing, clock):
 
 
 def test_turns_that_come_before_a_sessions_first_answer_go_the_same_way(standing):
-    told: list[Change] = []
+    told: list[StateChange] = []
     standing.publish = told.append
     for key in ("k1", "k2"):
         standing.sent(upstream="u", key=key, route="r", session="s")
@@ -93,7 +93,7 @@ def test_turns_that_come_before_a_sessions_first_answer_go_the_same_way(standing
 
 
 def test_a_long_session_is_told_again_before_the_others_forget_it(standing, clock):
-    told: list[Change] = []
+    told: list[StateChange] = []
     standing.publish = told.append
     for _ in range(4):
         standing.served("k", "s")
@@ -102,7 +102,7 @@ def test_a_long_session_is_told_again_before_the_others_forget_it(standing, cloc
 
 
 def test_everything_that_holds_can_be_told_again(standing, clock):
-    other = Standing(threshold=3, clock=clock)
+    other = RoutingState(threshold=3, clock=clock)
     standing.cool("key:k@r", 10)
     standing.cool("key:gone", 0)
     standing.sent(upstream="u", key="k", route="r2")
@@ -177,7 +177,7 @@ def test_a_session_keeps_its_key_until_it_is_silent_for_too_long(standing, clock
 
 
 def test_others_hear_of_every_change_once_and_come_to_the_same_standing(standing, clock):
-    told: list[Change] = []
+    told: list[StateChange] = []
     standing.publish = told.append
     standing.cool("key:k@r", 10)
     for _ in range(3):
@@ -185,7 +185,7 @@ def test_others_hear_of_every_change_once_and_come_to_the_same_standing(standing
     for _ in range(5):
         standing.served("k", "s")
     assert [change.kind for change in told] == ["cooling", "broken", "session"]
-    other = Standing(threshold=3, rest=30, clock=clock)
+    other = RoutingState(threshold=3, rest=30, clock=clock)
     for change in told:
         other.learnt(change)
     assert (other.cooldowns.until("k", "r", "u"), other.breakers.state("u"), other.sessions.key_of("s")) == (1010, "open", "k")

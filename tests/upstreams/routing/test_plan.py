@@ -6,8 +6,8 @@ import pytest
 from proxy.translation.quirks import DEFAULT
 from upstreams.catalog.entries import CredentialEntry, ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.catalog.snapshot import Catalogue
-from upstreams.routing.live_state import Standing
-from upstreams.routing.plan import Needs, plan, session_of
+from upstreams.routing.live_state import RoutingState
+from upstreams.routing.plan import Requirements, plan, session_of
 
 
 def upstream(name, *keys, **fields):
@@ -31,12 +31,12 @@ class Asking:
     """A standing, and plans made with it."""
 
     def __init__(self):
-        self.standing = Standing(threshold=3, rest=30, clock=lambda: 1000.0)
+        self.standing = RoutingState(threshold=3, rest=30, clock=lambda: 1000.0)
 
     def plan(self, *models, allowed=lambda found: True, price_of=lambda *ids: None, **needs):
         catalogue = Catalogue([(each, True) for each in models])
         found = catalogue.find(models[0].name)
-        return plan(found, catalogue, needs=Needs(**needs), standing=self.standing, allowed=allowed, price_of=price_of)
+        return plan(found, catalogue, needs=Requirements(**needs), standing=self.standing, allowed=allowed, price_of=price_of)
 
     def keys(self, *models, **options):
         return [target.key_id for target in self.plan(*models, **options).targets]

@@ -34,7 +34,7 @@ from proxy.translation.dialects.anthropic.errors import error_fields
 from proxy.translation.dialects.anthropic.ids import CallIds
 from proxy.translation.dialects.anthropic.parts import FAMILY
 from proxy.translation.dialects.anthropic.response import encode_finish, shows_thinking, signature, thinking_block
-from proxy.translation.dialects.base import Reply
+from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame
 
@@ -60,7 +60,7 @@ class _Block:
 class Encoder:
     """``feed`` events; see :class:`proxy.translation.dialects.base.StreamEncoder`."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: EncodeContext) -> None:
         self._reply = reply
         self._ids = CallIds(reply.id)
         self._shows = shows_thinking(reply)

@@ -17,7 +17,7 @@ from proxy.translation.dialects.anthropic.parts import FAMILY, PartReader, cache
 from proxy.translation.dialects.anthropic.thinking import decode_output_config, decode_thinking, plan
 from proxy.translation.dialects.anthropic.tools import decode_choice, decode_tools, encode_choice, encode_tool
 from proxy.translation.dialects.anthropic.turns import Marks, Turn, TurnWriter, shortened
-from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 
@@ -128,7 +128,7 @@ def _output(raw: Raw, at: str) -> OutputFormat | None:
 # --- encode ----------------------------------------------------------------------------------------------------------
 
 
-def encode_request(request: Request, destination: Destination) -> bytes:
+def encode_request(request: Request, destination: EncodeTarget) -> bytes:
     """Raises :class:`ClientMistake` for content that this wire cannot carry."""
     # A client of this dialect knows whether its model takes late system messages: what it wrote stays where it is.
     keeps_system = request.family == FAMILY or destination.quirks.late_system_native
@@ -138,7 +138,7 @@ def encode_request(request: Request, destination: Destination) -> bytes:
     return json_wire.encode(body)
 
 
-def encode_body(request: Request, destination: Destination, *, late_system_native: bool) -> dict[str, Any]:
+def encode_body(request: Request, destination: EncodeTarget, *, late_system_native: bool) -> dict[str, Any]:
     """The body but for what Bedrock keeps elsewhere: the model and whether to stream.
 
     ``late_system_native``: the model takes system messages inside the conversation.
@@ -184,7 +184,7 @@ def _json_sentence(request: Request) -> tuple[Text, ...]:
     return (Text(JSON_OBJECT_SENTENCE),) if request.output is not None and request.output.kind == "json_object" else ()
 
 
-def _settings(request: Request, destination: Destination, *, turns: list[Turn]) -> dict[str, Any]:
+def _settings(request: Request, destination: EncodeTarget, *, turns: list[Turn]) -> dict[str, Any]:
     chosen = plan(request, destination, native=request.family == FAMILY, loop_broken=_lost_thinking(turns))
     settings: dict[str, Any] = {"max_tokens": chosen.max_tokens}
     choice = encode_choice(request)
@@ -237,7 +237,7 @@ def _service_tier(request: Request) -> Any:
 # --- patch -----------------------------------------------------------------------------------------------------------
 
 
-def patch_request(envelope: Envelope, destination: Destination, seal_key: bytes) -> bytes:
+def patch_request(envelope: Envelope, destination: EncodeTarget, seal_key: bytes) -> bytes:
     """The client's body for an Anthropic upstream: its model name, the streaming switch, our carriers gone."""
     fields = patch_fields(envelope.fields, seal_key)
     if destination.model != envelope.model:

@@ -17,7 +17,7 @@ from proxy.translation.dialects.anthropic.ids import CallIds
 from proxy.translation.dialects.anthropic.parts import FAMILY, citations
 from proxy.translation.dialects.anthropic.turns import tool_input
 from proxy.translation.dialects.anthropic.usage import WireUsage
-from proxy.translation.dialects.base import Reply
+from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.replies import decode_again
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.quirks import Quirks
@@ -159,7 +159,7 @@ _READERS: dict[str, Callable[[Block], Part | None]] = {
 # --- encode ----------------------------------------------------------------------------------------------------------
 
 
-def encode_response(response: Response, reply: Reply) -> bytes:
+def encode_response(response: Response, reply: EncodeContext) -> bytes:
     """The reply object for a client of this dialect."""
     ids = CallIds(reply.id)
     blocks = (encode_part(part, index, reply=reply, ids=ids) for index, part in enumerate(response.parts))
@@ -182,7 +182,7 @@ def encode_finish(finish_: Finish) -> dict[str, Any]:
     return {"stop_reason": STOP_REASONS[finish_.reason], "stop_sequence": finish_.stop_sequence, "stop_details": finish_.details}
 
 
-def encode_part(part: Part, index: int, *, reply: Reply, ids: CallIds) -> dict[str, Any] | None:
+def encode_part(part: Part, index: int, *, reply: EncodeContext, ids: CallIds) -> dict[str, Any] | None:
     """One content block; ``None`` for what this dialect does not show: empty text, blocks of another family, media."""
     if isinstance(part, Text):
         return _text_block(part) if part.text else None
@@ -200,13 +200,13 @@ def _text_block(part: Text) -> dict[str, Any]:
     return {"type": "text", "text": part.text, **({"citations": native} if native else {})}
 
 
-def shows_thinking(reply: Reply) -> bool:
+def shows_thinking(reply: EncodeContext) -> bool:
     """Whether the client wants to read the thinking (``thinking.display``)."""
     asked = reply.request.reasoning
     return asked is None or asked.display != "omitted"
 
 
-def thinking_block(part: Reasoning, reply: Reply) -> dict[str, Any] | None:
+def thinking_block(part: Reasoning, reply: EncodeContext) -> dict[str, Any] | None:
     """A whole thinking block; ``None`` where there is neither text nor state. Native text is shown as the upstream sent it."""
     seal = part.seal
     if seal is not None and seal.origin == FAMILY:
@@ -222,7 +222,7 @@ def thinking_block(part: Reasoning, reply: Reply) -> dict[str, Any] | None:
     return None
 
 
-def signature(seal: Seal | None, reply: Reply, *, withheld: str = "") -> str:
+def signature(seal: Seal | None, reply: EncodeContext, *, withheld: str = "") -> str:
     """The native signature, or our carrier for another provider's state and for the text that the client does not see."""
     if seal is None:
         return ""

@@ -10,7 +10,7 @@ from msgspec import Raw
 from proxy.translation import json_wire
 from proxy.translation.dialects.anthropic.decoder import Decoder
 from proxy.translation.dialects.anthropic.encoder import Encoder, error_frame
-from proxy.translation.dialects.base import Reply, named
+from proxy.translation.dialects.base import EncodeContext, named
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame
 from proxy.translation.quirks import Quirks
@@ -24,7 +24,7 @@ def decoder(quirks: Quirks) -> Decoder:  # noqa: ARG001 -- every dialect's decod
     return Decoder()
 
 
-def encoder(reply: Reply) -> Encoder:
+def encoder(reply: EncodeContext) -> Encoder:
     """A machine for one client stream."""
     return Encoder(reply)
 

@@ -15,7 +15,7 @@ from proxy.translation import json_wire
 from proxy.translation.canonical import Effort, ReasoningSetting, Request
 from proxy.translation.dialects.anthropic.blocks import NOTHING, present
 from proxy.translation.dialects.anthropic.models import knows_xhigh, thinking_style
-from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.errors import ClientMistake
 
 MIN_BUDGET = 1024
@@ -80,7 +80,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     top_k: int | None = None
 
 
-def plan(request: Request, destination: Destination, *, native: bool, loop_broken: bool) -> Plan:
+def plan(request: Request, destination: EncodeTarget, *, native: bool, loop_broken: bool) -> Plan:
     """Everything about length, thinking and sampling of ``request``.
 
     ``native``: the client speaks this dialect, so its own words are kept. ``loop_broken``: the conversation stands inside a tool
@@ -102,7 +102,7 @@ def plan(request: Request, destination: Destination, *, native: bool, loop_broke
     return Plan(max_tokens=max_tokens, thinking=thinking, effort=effort, temperature=temperature, top_p=top_p, top_k=top_k)
 
 
-def _native_setting(request: Request, destination: Destination) -> ReasoningSetting | None:
+def _native_setting(request: Request, destination: EncodeTarget) -> ReasoningSetting | None:
     """The client's own setting, put into the style that the upstream's quirks prescribe, if they do."""
     asked, style = request.reasoning, destination.quirks.thinking_style
     if asked is None or style == "auto":
@@ -116,7 +116,7 @@ def _native_setting(request: Request, destination: Destination) -> ReasoningSett
     return asked
 
 
-def _foreign_setting(request: Request, destination: Destination) -> ReasoningSetting | None:
+def _foreign_setting(request: Request, destination: EncodeTarget) -> ReasoningSetting | None:
     """An effort asked for in another dialect, in the style of the model; none where the model cannot think."""
     asked = request.reasoning
     if asked is None or asked.effort is None or asked.effort == "none" or asked.mode == "disabled":
@@ -141,7 +141,7 @@ def _effort_of_budget(budget: int) -> Effort:
     return "xhigh"
 
 
-def _limits(request: Request, destination: Destination, budget: int | None, *, clamp: bool) -> tuple[int, int | None]:
+def _limits(request: Request, destination: EncodeTarget, budget: int | None, *, clamp: bool) -> tuple[int, int | None]:
     """``max_tokens`` and the budget below it. A limit that the client set is never raised."""
     if request.max_tokens is not None:
         return request.max_tokens, _fitting(budget, request.max_tokens) if clamp else budget

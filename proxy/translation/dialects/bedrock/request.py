@@ -18,7 +18,7 @@ from proxy.translation.canonical import Message, Opaque, Part, Request, Text, To
 from proxy.translation.dialects.anthropic import request as messages_wire
 from proxy.translation.dialects.anthropic.blocks import NOTHING, present
 from proxy.translation.dialects.anthropic.envelope import check_fields
-from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.json_wire import Envelope
 from proxy.translation.quirks import Quirks
 
@@ -36,7 +36,7 @@ _STRINGS = msgspec.json.Decoder(list[str])
 replace = msgspec.structs.replace
 
 
-def path(destination: Destination) -> str:
+def path(destination: EncodeTarget) -> str:
     """The model's id or ARN stands in the path, percent-encoded but for its colons."""
     verb = "invoke-with-response-stream" if destination.stream else "invoke"
     return destination.quirks.api_path or f"/model/{quote(destination.model, safe=':')}/{verb}"
@@ -68,7 +68,7 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
     return replace(request, extra=request.extra | {BETAS: betas})
 
 
-def encode_request(request: Request, destination: Destination) -> bytes:
+def encode_request(request: Request, destination: EncodeTarget) -> bytes:
     """Raises :class:`~proxy.translation.errors.ClientMistake` for content that this wire cannot carry."""
     betas = _allowed(_STRINGS.decode(request.extra.get(BETAS, b"[]")), destination.quirks)
     request = replace(request, service_tier=None, extra={name: raw for name, raw in request.extra.items() if _takes(name, betas)})
@@ -115,7 +115,7 @@ def _is_reference(part: Part) -> bool:
     return isinstance(part, Opaque) and part.type == "tool_reference"
 
 
-def patch_request(envelope: Envelope, destination: Destination, seal_key: bytes) -> bytes:
+def patch_request(envelope: Envelope, destination: EncodeTarget, seal_key: bytes) -> bytes:
     """The client's body for a Bedrock upstream: our carriers gone, betas narrowed where a list of allowed ones is given."""
     fields = messages_wire.patch_fields(envelope.fields, seal_key)
     if destination.quirks.beta_allow_list is not None and present(fields.get(BETAS, NOTHING)):

@@ -7,7 +7,7 @@ from proxy.translation.canonical import Event, Failed, Started, Usage, UsageRepo
 from proxy.translation.dialects.anthropic.decoder import Decoder as MessagesDecoder
 from proxy.translation.dialects.anthropic.encoder import Encoder as MessagesEncoder
 from proxy.translation.dialects.anthropic.stream import relay
-from proxy.translation.dialects.base import Reply
+from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.bedrock.errors import exception_of, stream_failure
 from proxy.translation.errors import Failure
 from proxy.translation.framing.eventstream import CHUNK, write
@@ -39,7 +39,7 @@ class Decoder:
 class Encoder:
     """Messages events as chunks; the last one tells the token counts where boto3's users look for them."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: EncodeContext) -> None:
         self._inner = MessagesEncoder(reply)
         self._usage: Usage | None = None
 
@@ -65,7 +65,7 @@ def decoder(quirks: Quirks) -> Decoder:  # noqa: ARG001 -- every dialect's decod
     return Decoder()
 
 
-def encoder(reply: Reply) -> Encoder:
+def encoder(reply: EncodeContext) -> Encoder:
     """A machine for one client stream."""
     return Encoder(reply)
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from proxy.translation.canonical import CacheMark, HostedTool, ReasoningSetting, Request, Tool, ToolChoice
-from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.openai_chat.decode_settings import EFFORTS, MAPPED
 from proxy.translation.dialects.openai_chat.encode_messages import encode_messages
 from proxy.translation.dialects.openai_chat.shapes import FAMILY
@@ -25,7 +25,7 @@ _SAMPLING = frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "s
 _NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
-def encode_request(request: Request, destination: Destination) -> bytes:
+def encode_request(request: Request, destination: EncodeTarget) -> bytes:
     """The body for a chat upstream; raises :class:`ClientMistake` for content that chat cannot carry."""
     quirks = destination.quirks
     fields: dict[str, Any] = {"model": destination.model, "messages": encode_messages(request, quirks)}
@@ -45,7 +45,7 @@ def encode_request(request: Request, destination: Destination) -> bytes:
     return msgspec.json.encode(fields)
 
 
-def _limits(fields: dict[str, Any], request: Request, destination: Destination) -> None:
+def _limits(fields: dict[str, Any], request: Request, destination: EncodeTarget) -> None:
     quirks = destination.quirks
     if request.max_tokens is not None:
         ceiling = destination.max_output_tokens

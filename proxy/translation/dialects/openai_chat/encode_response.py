@@ -9,12 +9,12 @@ import msgspec
 
 from proxy.translation import reasoning_seal
 from proxy.translation.canonical import Citation, Part, Reasoning, Response, Text, ToolCall
-from proxy.translation.dialects.base import Reply
+from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.openai_chat.shapes import FAMILY
 from proxy.translation.dialects.openai_chat.usage import encode_usage, finish_word, service_tier
 
 
-def encode_response(response: Response, reply: Reply) -> bytes:
+def encode_response(response: Response, reply: EncodeContext) -> bytes:
     """The ``chat.completion`` that a client reads."""
     message, refused = _message(response.parts, reply)
     logprobs = _logprobs(response.parts)
@@ -34,7 +34,7 @@ def encode_response(response: Response, reply: Reply) -> bytes:
     return msgspec.json.encode(body)
 
 
-def _message(parts: tuple[Part, ...], reply: Reply) -> tuple[dict[str, Any], bool]:
+def _message(parts: tuple[Part, ...], reply: EncodeContext) -> tuple[dict[str, Any], bool]:
     """The message, and whether it holds a refusal."""
     texts = [part for part in parts if isinstance(part, Text)]
     refusal = "".join(part.text for part in texts if part.refusal)
@@ -69,20 +69,20 @@ def _add_reasoning(message: dict[str, Any], thoughts: list[Reasoning], seal_key:
         message["reasoning_details"] = details
 
 
-def wants_legacy_calls(reply: Reply) -> bool:
+def wants_legacy_calls(reply: EncodeContext) -> bool:
     """Whether the client offered ``functions`` rather than tools, and reads ``function_call`` only."""
     request = reply.request
     return request.family == FAMILY and "functions" in request.extra
 
 
-def _call(call: ToolCall, index: int, reply: Reply) -> dict[str, Any]:
+def _call(call: ToolCall, index: int, reply: EncodeContext) -> dict[str, Any]:
     call_id = call.id or generated_call_id(reply, index)
     if call.kind == "custom" and not wants_legacy_calls(reply):
         return {"id": call_id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
     return {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments or "{}"}}
 
 
-def generated_call_id(reply: Reply, index: int) -> str:
+def generated_call_id(reply: EncodeContext, index: int) -> str:
     """The id of the ``index``-th call of a reply whose upstream gave it none."""
     return f"call_{hashlib.sha256(f'{reply.id}:{index}'.encode()).hexdigest()[:24]}"
 

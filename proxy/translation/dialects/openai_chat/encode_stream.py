@@ -24,7 +24,7 @@ from proxy.translation.canonical import (
     Usage,
     UsageReported,
 )
-from proxy.translation.dialects.base import Reply
+from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.openai_chat.encode_response import annotation, generated_call_id, reasoning_detail, wants_legacy_calls
 from proxy.translation.dialects.openai_chat.usage import encode_usage, finish_word, service_tier
 from proxy.translation.dialects.openai_errors import error_fields
@@ -53,7 +53,7 @@ class _Part:
 class ChatStreamEncoder:
     """One client's stream. Parts may be interleaved: chat tells its calls apart by their index."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: EncodeContext) -> None:
         self._reply = reply
         self._legacy = wants_legacy_calls(reply)
         head = {"id": f"chatcmpl-{reply.id}", "object": "chat.completion.chunk", "created": reply.created, "model": reply.model}

@@ -8,7 +8,7 @@ import msgspec
 
 from proxy.translation import json_wire, reasoning_seal
 from proxy.translation.canonical import Request
-from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.openai_chat import decode_settings, shapes
 from proxy.translation.dialects.openai_chat.decode_messages import MessagesDecoder
 from proxy.translation.dialects.openai_chat.encode_request import encode_request
@@ -52,7 +52,7 @@ def _checked(body: shapes.Body) -> shapes.Body:
 # --- within the dialect ----------------------------------------------------------------------------------------------
 
 
-def patch_request(envelope: Envelope, destination: Destination, seal_key: bytes) -> bytes:  # noqa: ARG001 - all carriers go, whoever made them
+def patch_request(envelope: Envelope, destination: EncodeTarget, seal_key: bytes) -> bytes:  # noqa: ARG001 - all carriers go, whoever made them
     """The client's body for a chat upstream: model, streaming and usage switches, without our carriers."""
     fields = dict(envelope.fields)
     fields["model"] = msgspec.Raw(json_wire.encode(destination.model))

@@ -13,7 +13,7 @@ import msgspec
 
 from proxy.translation import json_wire, reasoning_seal
 from proxy.translation.canonical import Request, Response, Seal, Text, ToolChoice, Usage
-from proxy.translation.dialects.base import Reply
+from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.openai_responses import ids
 from proxy.translation.dialects.openai_responses.items import raw_items
 from proxy.translation.dialects.openai_responses.usage import usage_on_wire
@@ -69,7 +69,7 @@ def is_asked(request: Request) -> bool:
     return MARK in request.extra
 
 
-def item(response: Response, reply: Reply) -> dict[str, str]:
+def item(response: Response, reply: EncodeContext) -> dict[str, str]:
     """The compaction item that holds an answer's text; raises :class:`UpstreamFailed` when there is none."""
     summary = "".join(part.text for part in response.parts if isinstance(part, Text))
     if not summary:
@@ -89,7 +89,7 @@ def as_request(envelope: Envelope) -> Envelope:
     return Envelope(fields=fields, model=envelope.model)
 
 
-def compact_reply(response: Response, reply: Reply, envelope: Envelope) -> bytes:
+def compact_reply(response: Response, reply: EncodeContext, envelope: Envelope) -> bytes:
     """The answer to a compact call: the conversation's user messages as they were, then the compaction item.
 
     ``envelope`` is the client's, or what :func:`as_request` made of it. Codex replaces its history by ``output``.

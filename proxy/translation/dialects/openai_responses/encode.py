@@ -11,7 +11,7 @@ import msgspec
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Message, OutputFormat, ReasoningSetting, Request, Text
-from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.openai_responses.encode_input import InputEncoder
 from proxy.translation.dialects.openai_responses.items import ENCRYPTED_CONTENT, FAMILY, LOGPROBS
 from proxy.translation.dialects.openai_responses.tools import encode_choice, encode_tools
@@ -51,7 +51,7 @@ NATIVE_SETTINGS = (
 """Settings of a Responses client that only Responses knows, put back as they were."""
 
 
-def encode_request(request: Request, destination: Destination) -> bytes:
+def encode_request(request: Request, destination: EncodeTarget) -> bytes:
     """The body; raises :class:`ClientMistake` for content that Responses cannot carry."""
     own = request.family == FAMILY
     body: dict[str, Any] = {"model": destination.model}
@@ -84,7 +84,7 @@ def encode_request(request: Request, destination: Destination) -> bytes:
     return json_wire.encode(body)
 
 
-def _max_output_tokens(request: Request, _destination: Destination) -> int | None:
+def _max_output_tokens(request: Request, _destination: EncodeTarget) -> int | None:
     if request.max_tokens is None:
         return None
     if request.max_tokens < 1:
@@ -92,7 +92,7 @@ def _max_output_tokens(request: Request, _destination: Destination) -> int | Non
     return max(_LEAST_OUTPUT, request.max_tokens)
 
 
-def _reasoning(request: Request, destination: Destination) -> Any:
+def _reasoning(request: Request, destination: EncodeTarget) -> Any:
     if request.family == FAMILY:
         return request.extra.get("reasoning")
     if request.reasoning is None or not destination.quirks.reasoning_effort:
@@ -107,7 +107,7 @@ def _reasoning(request: Request, destination: Destination) -> Any:
     return {**asked, "summary": "auto"} if request.family == "anthropic" else asked
 
 
-def _effort(setting: ReasoningSetting, family: str, destination: Destination) -> str | None:
+def _effort(setting: ReasoningSetting, family: str, destination: EncodeTarget) -> str | None:
     """The word for how much to think; chat clients' words are this wire's own."""
     if setting.mode == "disabled":
         return "none" if destination.quirks.reasoning_off else None
@@ -125,7 +125,7 @@ def _effort_of_budget(budget: int) -> str:
     return "high" if budget < 32768 else "xhigh"
 
 
-def _text(request: Request, _destination: Destination) -> Any:
+def _text(request: Request, _destination: EncodeTarget) -> Any:
     out: dict[str, Any] = {}
     if request.output is not None:
         out["format"] = _format(request.output, request.family)
@@ -146,7 +146,7 @@ def _format(output: OutputFormat, family: str) -> dict[str, Any]:
     return out
 
 
-def _include(request: Request, destination: Destination) -> list[str] | None:
+def _include(request: Request, destination: EncodeTarget) -> list[str] | None:
     asked: list[str] = []
     if request.family == FAMILY and "include" in request.extra:
         asked += msgspec.json.decode(request.extra["include"], type=list[str])
@@ -158,18 +158,18 @@ def _include(request: Request, destination: Destination) -> list[str] | None:
     return asked or None
 
 
-def _end_user(request: Request, destination: Destination) -> str | None:
+def _end_user(request: Request, destination: EncodeTarget) -> str | None:
     user = request.end_user
     if not user or destination.quirks.user_field == "none":
         return None
     return user if len(user) <= _LONGEST_END_USER else hashlib.sha256(user.encode()).hexdigest()
 
 
-def _service_tier(request: Request, _destination: Destination) -> str | None:
+def _service_tier(request: Request, _destination: EncodeTarget) -> str | None:
     return request.service_tier if request.family == FAMILY else _TIERS.get(request.service_tier or "")
 
 
-_SETTINGS: dict[str, Callable[[Request, Destination], Any]] = {
+_SETTINGS: dict[str, Callable[[Request, EncodeTarget], Any]] = {
     "parallel_tool_calls": lambda request, _: request.parallel_calls,
     "max_output_tokens": _max_output_tokens,
     "temperature": lambda request, _: request.temperature,

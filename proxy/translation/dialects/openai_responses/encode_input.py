@@ -19,7 +19,7 @@ from proxy.translation.canonical import (
     ToolCall,
     ToolResult,
 )
-from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.openai_responses.items import DEFAULT_NAMESPACE, FAMILY
 from proxy.translation.errors import ClientMistake
 from proxy.translation.media import data_url
@@ -32,7 +32,7 @@ _LEADS_ON = frozenset({"reasoning", "function_call", "custom_tool_call"})
 class InputEncoder:
     """Makes the items of one request."""
 
-    def __init__(self, family: str, destination: Destination) -> None:
+    def __init__(self, family: str, destination: EncodeTarget) -> None:
         self.items: list[Any] = []
         self._family = family
         self._upstream = destination.upstream

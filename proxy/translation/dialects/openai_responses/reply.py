@@ -9,7 +9,7 @@ import msgspec
 
 from proxy.translation import json_wire, reasoning_seal
 from proxy.translation.canonical import Citation, Finish, Opaque, Part, Reasoning, Request, Seal, Text, ToolCall, Usage
-from proxy.translation.dialects.base import Reply
+from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.openai_responses import ids
 from proxy.translation.dialects.openai_responses.items import CONTINUES, DEFAULT_NAMESPACE, FAMILY, KEEPS
 from proxy.translation.dialects.openai_responses.usage import service_tier, usage_on_wire
@@ -60,7 +60,7 @@ def echo(request: Request) -> dict[str, Any]:
 class ReplyObject:
     """Writes the response object of one reply in its various states; what stays the same is encoded once."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: EncodeContext) -> None:
         self._reply = reply
         head = {"id": ids.response(reply.id), "object": "response", "created_at": reply.created, "model": reply.model}
         self._head = json_wire.encode(head)[:-1]
@@ -179,7 +179,7 @@ def summary_parts(text: str) -> list[dict[str, str]]:
     return [{"type": "summary_text", "text": text}] if text else []
 
 
-def output_items(parts: tuple[Part, ...], reply: Reply) -> list[bytes]:
+def output_items(parts: tuple[Part, ...], reply: EncodeContext) -> list[bytes]:
     """The items of a whole answer, encoded; a run of texts is one message."""
     items: list[bytes] = []
     run: list[Any] = []
@@ -208,7 +208,7 @@ def _whole_text(part: Text) -> dict[str, Any]:
     return text_part(part.text, refusal=part.refusal, annotations=annotations, logprobs=told_logprobs(part.logprobs))
 
 
-def _whole_item(part: Part, reply: Reply, position: int) -> Any:
+def _whole_item(part: Part, reply: EncodeContext, position: int) -> Any:
     if isinstance(part, ToolCall):
         prefix = ITEM_PREFIXES["custom_tool_call" if part.kind == "custom" else "function_call"]
         call_id = part.id or ids.make("call_", reply.id, position)

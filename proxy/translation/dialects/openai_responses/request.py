@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from proxy.translation import json_wire, reasoning_seal
-from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.openai_responses import compaction
 from proxy.translation.dialects.openai_responses.decode import NO_BACKGROUND, decode_request, open_request
 from proxy.translation.dialects.openai_responses.encode import encode_request
@@ -30,7 +30,7 @@ class _Sealed(msgspec.Struct):
 _SEALED_DECODER = msgspec.json.Decoder(_Sealed)
 
 
-def patch_request(envelope: Envelope, destination: Destination, seal_key: bytes) -> bytes:
+def patch_request(envelope: Envelope, destination: EncodeTarget, seal_key: bytes) -> bytes:
     """The client's body with the upstream's model name and without our carriers; all else as it was.
 
     Raises :class:`ClientMistake` for a background response that is not streamed: it would be made (and billed) for nobody,

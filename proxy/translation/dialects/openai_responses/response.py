@@ -8,7 +8,7 @@ import msgspec
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Part, Response, Text, ToolCall, settled
-from proxy.translation.dialects.base import Reply, error_object
+from proxy.translation.dialects.base import EncodeContext, error_object
 from proxy.translation.dialects.openai_responses import compaction
 from proxy.translation.dialects.openai_responses.output import ResponseOnWire, failure_of, finish_of, item_parts, usage_of
 from proxy.translation.dialects.openai_responses.reply import ReplyObject, output_items
@@ -67,7 +67,7 @@ def _with_distinct_ids(parts: list[Part]) -> list[Part]:
     return out
 
 
-def encode_response(response: Response, reply: Reply) -> bytes:
+def encode_response(response: Response, reply: EncodeContext) -> bytes:
     """The response object; the answer to a compaction request is its one item."""
     asked = compaction.is_asked(reply.request)
     items = [json_wire.encode(compaction.item(response, reply))] if asked else output_items(response.parts, reply)

@@ -25,7 +25,7 @@ from proxy.translation.canonical import (
     Usage,
     UsageReported,
 )
-from proxy.translation.dialects.base import Reply, StreamEncoder
+from proxy.translation.dialects.base import EncodeContext, StreamEncoder
 from proxy.translation.dialects.openai_responses import compaction
 from proxy.translation.dialects.openai_responses.items import FAMILY
 from proxy.translation.dialects.openai_responses.ladder import CallWriter, Ladder, MessageItem, ReasoningWriter, TextWriter, Writer
@@ -45,7 +45,7 @@ _FAILURE_CODES = {
 class Encoder:
     """Interleaved parts stay interleaved: every item has its own index, and several may be open."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: EncodeContext) -> None:
         self._object = ReplyObject(reply)
         self._ladder = Ladder(reply.id, reply.seal_key)
         self._begun = False
@@ -165,7 +165,7 @@ class Encoder:
 class CompactionEncoder(Encoder):
     """The stream that answers a compaction request: one item, told when all of it is known."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: EncodeContext) -> None:
         super().__init__(reply)
         self._reply = reply
         self._whole_answer = Accumulator()
@@ -188,7 +188,7 @@ class CompactionEncoder(Encoder):
         return [*begun, added, self._ladder.item_done(index, item), self._terminal(event.finish)]
 
 
-def encoder(reply: Reply) -> StreamEncoder:
+def encoder(reply: EncodeContext) -> StreamEncoder:
     """A new stream machine for one reply."""
     return CompactionEncoder(reply) if compaction.is_asked(reply.request) else Encoder(reply)
 

@@ -23,7 +23,7 @@ from proxy.translation.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.translation.dialects.base import Destination, Traits
+from proxy.translation.dialects.base import EncodeTarget, Traits
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 
@@ -38,7 +38,7 @@ def request(**fields: object) -> Request:
 
 
 def fitted(given: Request, traits: Traits = CHAT, quirks: Quirks | None = None, family: str = "openai_chat") -> Request:
-    return adapt(given, Destination(model="up", dialect=family, quirks=quirks or Quirks()), family=family, traits=traits).request
+    return adapt(given, EncodeTarget(model="up", dialect=family, quirks=quirks or Quirks()), family=family, traits=traits).request
 
 
 def mistake(given: Request, traits: Traits = CHAT, quirks: Quirks | None = None) -> tuple[str, str | None]:
@@ -53,7 +53,7 @@ def call(call_id: str, name: str = "f") -> ToolCall:
 
 def test_an_ordinary_request_is_handed_on_as_it_is() -> None:
     given = request(tools=(Tool(name="f"),), messages=(ASK, Message("assistant", (call("a"),)), Message("user", (ToolResult("a"),))))
-    adapted = adapt(given, Destination(model="up", dialect="openai_chat"), family="openai_chat", traits=CHAT)
+    adapted = adapt(given, EncodeTarget(model="up", dialect="openai_chat"), family="openai_chat", traits=CHAT)
     assert (adapted.request, adapted.restorer, adapted.dropped) == (given, None, ())
 
 
@@ -86,7 +86,7 @@ class TestToolNames:
         assert fitted(given) == expected
 
     def test_the_reply_gets_the_clients_name_back(self) -> None:
-        adapted = adapt(request(tools=(Tool(name=self.long),)), Destination(model="up", dialect="c"), family="c", traits=CHAT)
+        adapted = adapt(request(tools=(Tool(name=self.long),)), EncodeTarget(model="up", dialect="c"), family="c", traits=CHAT)
         reply = Response(id="1", model="up", parts=(call("a", self.short),), finish=Finish(reason="tool_calls"))
         assert adapted.restorer is not None
         assert adapted.restorer.response(reply).parts == (call("a", self.long),)
@@ -102,7 +102,7 @@ class TestToolNames:
         given = request(
             tools=(Tool(name="exec", namespace="functions"), Tool(name="exec", namespace="clock"), Tool(name="wait", namespace="clock"))
         )
-        adapted = adapt(given, Destination(model="up", dialect="c"), family="c", traits=CHAT)
+        adapted = adapt(given, EncodeTarget(model="up", dialect="c"), family="c", traits=CHAT)
         assert [tool.name for tool in adapted.request.tools] == ["functions__exec", "clock__exec", "clock__wait"]
         reply = Response(id="1", model="up", parts=(call("a", "clock__exec"), call("b", "wait")), finish=Finish(reason="tool_calls"))
         assert adapted.restorer is not None
@@ -157,7 +157,7 @@ class TestCustomTools:
         assert fitted(request(tools=(chat,))) == fitted(request(tools=(self.tool,)))
 
     def test_its_reply_is_unwrapped(self) -> None:
-        adapted = adapt(request(tools=(self.tool,)), Destination(model="up", dialect="c"), family="c", traits=CHAT)
+        adapted = adapt(request(tools=(self.tool,)), EncodeTarget(model="up", dialect="c"), family="c", traits=CHAT)
         reply = Response(
             id="1", model="up", parts=(ToolCall("a", "apply_patch", '{"input": "line\\n"}'),), finish=Finish(reason="tool_calls")
         )
@@ -181,7 +181,7 @@ class TestCustomTools:
     ],
 )
 def test_how_many_stop_sequences_the_target_does_not_take_is_noted(stops, traits, quirks, dropped) -> None:
-    destination = Destination(model="up", dialect="c", quirks=quirks)
+    destination = EncodeTarget(model="up", dialect="c", quirks=quirks)
     assert adapt(request(stop=tuple("abcdefghi"[:stops])), destination, family="c", traits=traits).dropped == dropped
 
 
@@ -190,7 +190,7 @@ class TestHostedTools:
 
     def test_a_foreign_hosted_tool_is_dropped_and_noted(self) -> None:
         given = request(tools=(self.search, Tool(name="f")), tool_choice=ToolChoice(mode="auto"))
-        adapted = adapt(given, Destination(model="up", dialect="c"), family="c", traits=CHAT)
+        adapted = adapt(given, EncodeTarget(model="up", dialect="c"), family="c", traits=CHAT)
         assert adapted.request == request(tools=(Tool(name="f"),), tool_choice=ToolChoice(mode="auto"))
         assert adapted.dropped == ("tool web_search_20250305",)
 
@@ -296,7 +296,7 @@ class TestQuirks:
     def test_an_emulated_schema_comes_back_as_text(self) -> None:
         schema = msgspec.Raw(b'{"type":"object"}')
         given = request(output=OutputFormat(kind="json_schema", schema=schema))
-        adapted = adapt(given, Destination(model="up", dialect="c", quirks=Quirks(structured_output=False)), family="c", traits=CHAT)
+        adapted = adapt(given, EncodeTarget(model="up", dialect="c", quirks=Quirks(structured_output=False)), family="c", traits=CHAT)
         assert adapted.request == request(
             tools=(Tool(name="json_output", description="Give the final answer.", schema=schema),),
             tool_choice=ToolChoice(mode="tool", name="json_output"),

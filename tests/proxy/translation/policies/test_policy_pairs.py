@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from proxy.exchange.prepare import Edits, Preparer
-from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.policies.model_policies import Policies
 
@@ -73,7 +73,7 @@ def prepared(client, upstream, edits=EDITS, *, stream=False):
     envelope = dialect.open_request(json.dumps(fields).encode())
     if client == "bedrock":
         envelope = msgspec.structs.replace(envelope, model="m", stream=stream)
-    destination = Destination(model="r", dialect=upstream, upstream="u1", stream=stream and not edits.whole)
+    destination = EncodeTarget(model="r", dialect=upstream, upstream="u1", stream=stream and not edits.whole)
     return Preparer(dialect, envelope, SEAL_KEY).prepare(REGISTRY[upstream], destination, edits)
 
 
@@ -110,7 +110,7 @@ def test_a_mended_history_is_translated_within_one_dialect_too(dialect):
     turns = "input" if dialect == "openai_responses" else "messages"
     fields[turns] = fields[turns][:-1]
     preparer = Preparer(REGISTRY[dialect], REGISTRY[dialect].open_request(json.dumps(fields).encode()), SEAL_KEY)
-    destination = Destination(model="m", dialect=dialect, upstream="u1")
+    destination = EncodeTarget(model="m", dialect=dialect, upstream="u1")
     before = preparer.prepare(REGISTRY[dialect], destination)
     assert (before.relayed, "(no result)" in before.body.decode()) == (True, False)
     assert (preparer.mend(), preparer.mend()) == (True, False)

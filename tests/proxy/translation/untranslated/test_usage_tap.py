@@ -5,7 +5,7 @@ import json
 import pytest
 
 from proxy.translation.canonical import Usage
-from proxy.translation.untranslated.usage_tap import Overheard
+from proxy.translation.untranslated.usage_tap import UsageTap
 
 
 @pytest.mark.parametrize(
@@ -38,14 +38,14 @@ from proxy.translation.untranslated.usage_tap import Overheard
     ],
 )
 def test_a_whole_answer(answer, usage, seconds):
-    heard = Overheard()
+    heard = UsageTap()
     heard.whole(json.dumps(answer).encode())
     assert (heard.usage, heard.seconds) == (usage, seconds)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"usage": {"prompt', b"\xff\xfe"])
 def test_an_answer_that_cannot_be_read_has_told_nothing(body):
-    heard = Overheard()
+    heard = UsageTap()
     heard.whole(body)
     assert (heard.usage, heard.seconds) == (None, None)
 
@@ -59,7 +59,7 @@ def test_the_last_usage_of_a_stream_counts_however_it_is_cut(size):
         {"usage": {"prompt_tokens": 2, "completion_tokens": 3}},
     ]
     stream = b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in events) + b"data: [DONE]\n\n"
-    heard = Overheard()
+    heard = UsageTap()
     for place in range(0, len(stream), size):
         heard.feed(stream[place : place + size])
     heard.close()

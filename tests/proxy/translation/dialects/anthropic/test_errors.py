@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxy.translation.dialects.anthropic import DIALECT
+from proxy.translation.dialects.anthropic.dialect import DIALECT
 from proxy.translation.errors import Failure
 
 REQUEST_ID = "req_1"

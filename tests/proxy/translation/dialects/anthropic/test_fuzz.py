@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from proxy.translation.adaptation.adapt import adapt
 from proxy.translation.canonical import Failed, Finished
-from proxy.translation.dialects.anthropic import DIALECT
-from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.anthropic.dialect import DIALECT
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, UpstreamFailed
 from proxy.translation.framing.sse import Frame
@@ -117,7 +117,7 @@ def serve(body: bytes) -> None:
     except ClientMistake:
         return
     for dialect in REGISTRY.values():
-        destination = Destination(model="m", dialect=dialect.name)
+        destination = EncodeTarget(model="m", dialect=dialect.name)
         try:
             if dialect is DIALECT:
                 DIALECT.patch_request(envelope, destination, KEY)

@@ -28,8 +28,8 @@ from proxy.translation.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.translation.dialects.anthropic import DIALECT
-from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.anthropic.dialect import DIALECT
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 from proxy.translation.reasoning_seal import pack
@@ -41,15 +41,15 @@ CALL = Message("assistant", (ToolCall("t1", "f", '{"a":1}'),))
 RESULT = Message("user", (ToolResult("t1", (Text("done"),)),))
 
 
-def destination(model: str = "claude-opus-4-5", **settings: Any) -> Destination:
-    return Destination(model=model, dialect="anthropic", **settings)
+def destination(model: str = "claude-opus-4-5", **settings: Any) -> EncodeTarget:
+    return EncodeTarget(model=model, dialect="anthropic", **settings)
 
 
 def request(*messages: Message, family: str = "openai_chat", **settings: Any) -> Request:
     return Request(model="m", messages=messages or (HI,), family=family, **settings)
 
 
-def encoded(asked: Request, to: Destination | None = None) -> dict[str, Any]:
+def encoded(asked: Request, to: EncodeTarget | None = None) -> dict[str, Any]:
     return json.loads(DIALECT.encode_request(asked, to or destination()))
 
 
@@ -57,7 +57,7 @@ def turns(*messages: Message, quirks: Quirks | None = None, family: str = "opena
     return encoded(request(*messages, family=family), destination(quirks=quirks or Quirks()))["messages"]
 
 
-def refusal(asked: Request, to: Destination | None = None) -> tuple[str | None, str]:
+def refusal(asked: Request, to: EncodeTarget | None = None) -> tuple[str | None, str]:
     with pytest.raises(ClientMistake) as caught:
         DIALECT.encode_request(asked, to or destination())
     return caught.value.failure.param, caught.value.failure.message

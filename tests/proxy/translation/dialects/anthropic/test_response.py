@@ -24,8 +24,8 @@ from proxy.translation.canonical import (
     ToolCall,
     Usage,
 )
-from proxy.translation.dialects.anthropic import DIALECT
-from proxy.translation.dialects.base import Reply
+from proxy.translation.dialects.anthropic.dialect import DIALECT
+from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.errors import UpstreamFailed
 from proxy.translation.quirks import DEFAULT
 from proxy.translation.reasoning_seal import pack
@@ -36,9 +36,9 @@ END = Finish()
 OMITTED = ReasoningSetting(mode="adaptive", display="omitted")
 
 
-def reply(reasoning: ReasoningSetting | None = None) -> Reply:
+def reply(reasoning: ReasoningSetting | None = None) -> EncodeContext:
     asked = Request(model="claude", messages=(Message("user", (Text("Hi"),)),), family="anthropic", reasoning=reasoning)
-    return Reply(id=ID, created=0, model="claude", request=asked, seal_key=KEY)
+    return EncodeContext(id=ID, created=0, model="claude", request=asked, seal_key=KEY)
 
 
 def encoded(*parts: Part, finish: Finish = END, usage: Usage | None = None, reasoning: ReasoningSetting | None = None) -> dict[str, Any]:

@@ -33,8 +33,8 @@ from proxy.translation.canonical import (
     Usage,
     UsageReported,
 )
-from proxy.translation.dialects.anthropic import DIALECT
-from proxy.translation.dialects.base import Reply
+from proxy.translation.dialects.anthropic.dialect import DIALECT
+from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame
 from proxy.translation.quirks import DEFAULT
@@ -50,9 +50,9 @@ NATIVE = Seal("anthropic", "anthropic", {"signature": "sig"})
 DONE = Finished(Finish(reason="tool_calls"))
 
 
-def reply(reasoning: ReasoningSetting | None = None) -> Reply:
+def reply(reasoning: ReasoningSetting | None = None) -> EncodeContext:
     asked = Request(model="claude", messages=(Message("user", (Text("Hi"),)),), family="anthropic", reasoning=reasoning)
-    return Reply(id=ID, created=0, model="claude", request=asked, seal_key=KEY, input_estimate=11)
+    return EncodeContext(id=ID, created=0, model="claude", request=asked, seal_key=KEY, input_estimate=11)
 
 
 def frames_of(*events: Event, reasoning: ReasoningSetting | None = None) -> list[Frame]:

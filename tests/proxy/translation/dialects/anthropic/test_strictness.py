@@ -38,8 +38,8 @@ from proxy.translation.canonical import (
     ToolResult,
     Usage,
 )
-from proxy.translation.dialects.anthropic import DIALECT
-from proxy.translation.dialects.base import Destination, Reply
+from proxy.translation.dialects.anthropic.dialect import DIALECT
+from proxy.translation.dialects.base import EncodeContext, EncodeTarget
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 from tests.support.cases import ROOT
@@ -144,7 +144,7 @@ quirks = st.builds(
 models = st.sampled_from(["claude-opus-4-5", "claude-opus-4-8", "claude-3-haiku-20240307", "glm-4.6"])
 
 
-def sent(wanted: Request, destination: Destination) -> dict[str, Any] | None:
+def sent(wanted: Request, destination: EncodeTarget) -> dict[str, Any] | None:
     """The body that goes up, or ``None`` for a request that is refused."""
     try:
         adapted = adapt(wanted, destination, family=DIALECT.family, traits=DIALECT.traits)
@@ -157,7 +157,7 @@ def sent(wanted: Request, destination: Destination) -> dict[str, Any] | None:
 @given(requests(), quirks, models, st.sampled_from([None, 4096, 64000]))
 @settings(max_examples=200, deadline=None)
 def test_whatever_is_sent_keeps_the_rules(wanted: Request, switches: Quirks, model: str, maximum: int | None) -> None:
-    body = sent(wanted, Destination(model=model, dialect="anthropic", quirks=switches, max_output_tokens=maximum))
+    body = sent(wanted, EncodeTarget(model=model, dialect="anthropic", quirks=switches, max_output_tokens=maximum))
     if body is not None:
         check_request(body)
 
@@ -168,7 +168,7 @@ PARAMS: TypeAdapter[Any] = TypeAdapter(MessageCreateParamsNonStreaming | Message
 @given(requests(), quirks, models)
 @settings(max_examples=60, deadline=None)
 def test_whatever_is_sent_has_the_sdks_types(wanted: Request, switches: Quirks, model: str) -> None:
-    body = sent(wanted, Destination(model=model, dialect="anthropic", quirks=switches))
+    body = sent(wanted, EncodeTarget(model=model, dialect="anthropic", quirks=switches))
     if body is not None:
         PARAMS.validate_python(body, strict=False)
 
@@ -184,7 +184,7 @@ def test_the_recorded_translations_keep_the_rules(folder: str) -> None:
 
 # --- the official SDK reads what we write ----------------------------------------------------------------------------
 
-REPLY = Reply(
+REPLY = EncodeContext(
     id="0123456789abcdef01234567",
     created=0,
     model="claude",

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from proxy.translation.canonical import Message, Reasoning, ReasoningSetting, Request, Seal, Text, Tool, ToolCall, ToolChoice, ToolResult
-from proxy.translation.dialects.anthropic import DIALECT
+from proxy.translation.dialects.anthropic.dialect import DIALECT
 from proxy.translation.dialects.anthropic.models import thinking_style
-from proxy.translation.dialects.base import Destination
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.quirks import DEFAULT, Quirks
 
 HI = Message("user", (Text("Hi"),))
@@ -21,7 +21,7 @@ MANUAL, ADAPTIVE = "claude-opus-4-5", "claude-opus-4-8"
 def fields(*names: str, model: str = MANUAL, quirks: Quirks = DEFAULT, maximum: int | None = None, **settings: Any) -> dict[str, Any]:
     """The named fields of an encoded request, as far as they are there."""
     asked = Request(**{"model": "m", "messages": (HI,), "family": "openai_chat", "max_tokens": 50000, **settings})
-    to = Destination(model=model, dialect="anthropic", quirks=quirks, max_output_tokens=maximum)
+    to = EncodeTarget(model=model, dialect="anthropic", quirks=quirks, max_output_tokens=maximum)
     body = json.loads(DIALECT.encode_request(asked, to))
     return {name: body[name] for name in names if name in body}
 

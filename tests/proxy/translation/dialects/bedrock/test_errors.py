@@ -5,8 +5,8 @@ from typing import Any, get_args
 
 import pytest
 
-from proxy.translation.dialects.anthropic import DIALECT as MESSAGES
-from proxy.translation.dialects.bedrock import DIALECT
+from proxy.translation.dialects.anthropic.dialect import DIALECT as MESSAGES
+from proxy.translation.dialects.bedrock.dialect import DIALECT
 from proxy.translation.errors import Failure, Kind
 
 REQUEST_ID = "req_1"

@@ -8,8 +8,8 @@ import pytest
 from msgspec import Raw
 
 from proxy.translation.canonical import Message, Opaque, Request, Seal, Text, Tool, ToolCall, ToolResult
-from proxy.translation.dialects.base import Destination
-from proxy.translation.dialects.bedrock import DIALECT, opener
+from proxy.translation.dialects.base import EncodeTarget
+from proxy.translation.dialects.bedrock.dialect import DIALECT, opener
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 from proxy.translation.reasoning_seal import pack
@@ -19,8 +19,8 @@ HI = Message("user", (Text("Hi"),))
 BODY = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
 
 
-def destination(model: str = "anthropic.claude-x-v1:0", **settings: Any) -> Destination:
-    return Destination(model=model, dialect="bedrock", **settings)
+def destination(model: str = "anthropic.claude-x-v1:0", **settings: Any) -> EncodeTarget:
+    return EncodeTarget(model=model, dialect="bedrock", **settings)
 
 
 def encoded(quirks: Quirks | None = None, messages: tuple[Message, ...] = (HI,), **settings: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.translation.canonical import Usage
-from proxy.translation.dialects.bedrock import DIALECT
+from proxy.translation.dialects.bedrock.dialect import DIALECT
 
 
 @pytest.mark.parametrize(

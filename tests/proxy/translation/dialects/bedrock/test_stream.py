@@ -23,8 +23,8 @@ from proxy.translation.canonical import (
     Usage,
     UsageReported,
 )
-from proxy.translation.dialects.base import Reply
-from proxy.translation.dialects.bedrock import DIALECT
+from proxy.translation.dialects.base import EncodeContext
+from proxy.translation.dialects.bedrock.dialect import DIALECT
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame
 from proxy.translation.quirks import DEFAULT
@@ -32,7 +32,7 @@ from tests.support.cases import SPLITS, events_of
 from tests.support.grammar_anthropic import check_frames, message_of
 
 ASKED = Request(model="claude", messages=(Message("user", (Text("Hi"),)),), family="anthropic", stream=True)
-REPLY = Reply(id="0" * 24, created=0, model="claude", request=ASKED, seal_key=b"a secret", input_estimate=5)
+REPLY = EncodeContext(id="0" * 24, created=0, model="claude", request=ASKED, seal_key=b"a secret", input_estimate=5)
 USAGE = Usage(fresh=3, cache_read=2, output=4, service_tier="standard")
 EVENTS: list[Event] = [
     Started("x", "y", Usage(fresh=3, cache_read=2)),

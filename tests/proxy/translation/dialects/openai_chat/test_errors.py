@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.translation.dialects.openai_chat import DIALECT
+from proxy.translation.dialects.openai_chat.dialect import DIALECT
 from proxy.translation.errors import STATUSES, Failure
 
 HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"

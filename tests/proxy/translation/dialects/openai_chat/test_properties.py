@@ -30,8 +30,8 @@ from proxy.translation.canonical import (
     Usage,
     settled,
 )
-from proxy.translation.dialects.base import Destination, Reply
-from proxy.translation.dialects.openai_chat import DIALECT
+from proxy.translation.dialects.base import EncodeContext, EncodeTarget
+from proxy.translation.dialects.openai_chat.dialect import DIALECT
 from proxy.translation.errors import ClientMistake, UpstreamFailed
 from proxy.translation.framing.sse import SSE, Frame
 from proxy.translation.quirks import DEFAULT, Quirks
@@ -40,7 +40,7 @@ from tests.support.grammar_openai_chat import check, check_broken
 
 KEY = b"a secret"
 REQUEST = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family="openai_chat", include_usage=True)
-REPLY = Reply(id="0123456789abcdef01234567", created=1_800_000_000, model="m", request=REQUEST, seal_key=KEY)
+REPLY = EncodeContext(id="0123456789abcdef01234567", created=1_800_000_000, model="m", request=REQUEST, seal_key=KEY)
 CASES = ROOT / "openai_chat"
 REQUESTS = [json.loads(file.read_bytes()) for file in sorted(CASES.glob("*/request.json"))]
 ANSWERS = [json.loads(file.read_bytes()) for file in sorted(CASES.glob("*/response.json"))]
@@ -122,7 +122,7 @@ def is_grammatical(events: list[Event]) -> bool:
 @settings(max_examples=400, deadline=None)
 def test_a_request_is_understood_or_refused(body: Any) -> None:
     raw = json.dumps(body).encode()
-    destination = Destination(model="up", dialect="openai_chat", stream=True)
+    destination = EncodeTarget(model="up", dialect="openai_chat", stream=True)
     try:
         envelope = DIALECT.open_request(raw)
         DIALECT.patch_request(envelope, destination, KEY)
@@ -308,7 +308,7 @@ def test_a_request_passes_through_with_every_field_but_the_models_name(body: Any
     except ClientMistake:
         return
     assume(b"pxr1." not in raw)
-    told = json.loads(DIALECT.patch_request(envelope, Destination(model="up", dialect="openai_chat", stream=envelope.stream), KEY))
+    told = json.loads(DIALECT.patch_request(envelope, EncodeTarget(model="up", dialect="openai_chat", stream=envelope.stream), KEY))
     expected = body | {"model": "up"}
     if envelope.stream:
         expected["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}

@@ -32,8 +32,8 @@ from proxy.translation.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.translation.dialects.base import Destination
-from proxy.translation.dialects.openai_chat import DIALECT
+from proxy.translation.dialects.base import EncodeTarget
+from proxy.translation.dialects.openai_chat.dialect import DIALECT
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 from proxy.translation.quirks import Quirks
@@ -44,8 +44,8 @@ PNG_URL = "data:image/png;base64,iVBORw0KGgo="
 SCHEMA = msgspec.Raw(b'{"type":"object","zeta":1,"alpha":2}')
 
 
-def destination(*, stream: bool = False, ceiling: int | None = None, **quirks: Any) -> Destination:
-    return Destination(model="up", dialect="openai_chat", stream=stream, max_output_tokens=ceiling, quirks=Quirks(**quirks))
+def destination(*, stream: bool = False, ceiling: int | None = None, **quirks: Any) -> EncodeTarget:
+    return EncodeTarget(model="up", dialect="openai_chat", stream=stream, max_output_tokens=ceiling, quirks=Quirks(**quirks))
 
 
 def request(*messages: Message, family: str = "anthropic", **fields: Any) -> Request:

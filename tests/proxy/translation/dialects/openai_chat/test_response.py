@@ -10,18 +10,18 @@ import pytest
 
 from proxy.translation import reasoning_seal
 from proxy.translation.canonical import Citation, Finish, Message, Part, Reasoning, Request, Response, Seal, Text, ToolCall, Usage
-from proxy.translation.dialects.base import Reply
-from proxy.translation.dialects.openai_chat import DIALECT
+from proxy.translation.dialects.base import EncodeContext
+from proxy.translation.dialects.openai_chat.dialect import DIALECT
 from proxy.translation.errors import UpstreamFailed
 from proxy.translation.quirks import DEFAULT
 
 KEY = b"a secret"
 REQUEST = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family="openai_chat")
-REPLY = Reply(id="0123456789abcdef01234567", created=1_800_000_000, model="claude", request=REQUEST, seal_key=KEY)
+REPLY = EncodeContext(id="0123456789abcdef01234567", created=1_800_000_000, model="claude", request=REQUEST, seal_key=KEY)
 LEGACY = msgspec.structs.replace(REPLY, request=msgspec.structs.replace(REQUEST, extra={"functions": msgspec.Raw(b"[]")}))
 
 
-def encoded(*parts: Part, reply: Reply = REPLY, finish: Finish | None = None, usage: Usage | None = None) -> dict[str, Any]:
+def encoded(*parts: Part, reply: EncodeContext = REPLY, finish: Finish | None = None, usage: Usage | None = None) -> dict[str, Any]:
     return json.loads(DIALECT.encode_response(Response(id="up", model="up", parts=parts, finish=finish or Finish(), usage=usage), reply))
 
 

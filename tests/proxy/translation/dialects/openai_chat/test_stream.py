@@ -32,8 +32,8 @@ from proxy.translation.canonical import (
     Usage,
     UsageReported,
 )
-from proxy.translation.dialects.base import Reply
-from proxy.translation.dialects.openai_chat import DIALECT
+from proxy.translation.dialects.base import EncodeContext
+from proxy.translation.dialects.openai_chat.dialect import DIALECT
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import SSE, Frame
 from proxy.translation.quirks import DEFAULT
@@ -42,18 +42,18 @@ from tests.support.grammar_openai_chat import check, check_broken
 
 KEY = b"a secret"
 REQUEST = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family="openai_chat")
-REPLY = Reply(id="0123456789abcdef01234567", created=1_800_000_000, model="claude", request=REQUEST, seal_key=KEY)
+REPLY = EncodeContext(id="0123456789abcdef01234567", created=1_800_000_000, model="claude", request=REQUEST, seal_key=KEY)
 WITH_USAGE = msgspec.structs.replace(REPLY, request=msgspec.structs.replace(REQUEST, include_usage=True))
 LEGACY = msgspec.structs.replace(REPLY, request=msgspec.structs.replace(REQUEST, extra={"functions": msgspec.Raw(b"[]")}))
 SEAL = Seal("anthropic", "anthropic", {"signature": "s"})
 
 
-def stream_of(*events: Event, reply: Reply = REPLY) -> bytes:
+def stream_of(*events: Event, reply: EncodeContext = REPLY) -> bytes:
     encoder = DIALECT.encoder(reply)
     return b"".join(SSE.write(frame) for event in events for frame in encoder.feed(event))
 
 
-def deltas_of(*events: Event, reply: Reply = REPLY) -> list[dict[str, Any]]:
+def deltas_of(*events: Event, reply: EncodeContext = REPLY) -> list[dict[str, Any]]:
     """The deltas between the role and the finish of a correct stream."""
     whole = (Started("x", "y"), *events, Finished())
     chunks = check(stream_of(*whole, reply=reply), include_usage=False)
@@ -230,7 +230,7 @@ def test_a_broken_stream_ends_in_an_error_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("reply", [REPLY, WITH_USAGE])
-def test_what_a_client_reads_of_a_stream_is_the_answer(reply: Reply) -> None:
+def test_what_a_client_reads_of_a_stream_is_the_answer(reply: EncodeContext) -> None:
     answer = Response(
         id="chatcmpl-0123456789abcdef01234567",
         model="claude",

@@ -37,8 +37,8 @@ from proxy.translation.canonical import (
     ToolResult,
     Usage,
 )
-from proxy.translation.dialects.base import Destination, Reply
-from proxy.translation.dialects.openai_chat import DIALECT
+from proxy.translation.dialects.base import EncodeContext, EncodeTarget
+from proxy.translation.dialects.openai_chat.dialect import DIALECT
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 from tests.support.rules_openai_chat import check_request
@@ -143,7 +143,7 @@ quirks = st.builds(
 @given(requests(), quirks, st.booleans())
 @settings(max_examples=400, deadline=None)
 def test_whatever_is_sent_keeps_the_rules(wanted: Request, switches: Quirks, stream: bool) -> None:
-    destination = Destination(model="up", dialect="openai_chat", quirks=switches, stream=stream)
+    destination = EncodeTarget(model="up", dialect="openai_chat", quirks=switches, stream=stream)
     try:
         adapted = adapt(wanted, destination, family=DIALECT.family, traits=DIALECT.traits)
     except ClientMistake:
@@ -157,7 +157,7 @@ def test_whatever_is_sent_keeps_the_rules(wanted: Request, switches: Quirks, str
 
 # --- the official SDK reads what we write ----------------------------------------------------------------------------
 
-REPLY = Reply(
+REPLY = EncodeContext(
     id="0123456789abcdef01234567",
     created=1_800_000_000,
     model="claude",

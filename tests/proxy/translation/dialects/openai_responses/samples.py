@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from proxy.translation.canonical import Message, Request, Text
-from proxy.translation.dialects.base import Destination, Reply
-from proxy.translation.dialects.openai_responses import DIALECT
+from proxy.translation.dialects.base import EncodeContext, EncodeTarget
+from proxy.translation.dialects.openai_responses.dialect import DIALECT
 from proxy.translation.quirks import Quirks, merged
 
 KEY = b"the secret of the tests"
@@ -38,17 +38,17 @@ def request(*parts: Any, family: str = "anthropic", **fields: Any) -> Request:
 
 def encoded(given: Request, *, model: str = "up", upstream: str = "up-1", stream: bool = False, **quirks: Any) -> dict[str, Any]:
     """The body for a Responses upstream, parsed."""
-    destination = Destination(model=model, dialect="openai_responses", upstream=upstream, stream=stream, quirks=merged(quirks))
+    destination = EncodeTarget(model=model, dialect="openai_responses", upstream=upstream, stream=stream, quirks=merged(quirks))
     parsed: dict[str, Any] = json.loads(DIALECT.encode_request(given, destination))
     return parsed
 
 
-def destination(**fields: Any) -> Destination:
-    return Destination(model="up", dialect="openai_responses", upstream="up-1", **fields)
+def destination(**fields: Any) -> EncodeTarget:
+    return EncodeTarget(model="up", dialect="openai_responses", upstream="up-1", **fields)
 
 
-def reply(given: Request | None = None, model: str = "m") -> Reply:
-    return Reply(id=REPLY_ID, created=1_800_000_000, model=model, request=given or decoded(), seal_key=KEY)
+def reply(given: Request | None = None, model: str = "m") -> EncodeContext:
+    return EncodeContext(id=REPLY_ID, created=1_800_000_000, model=model, request=given or decoded(), seal_key=KEY)
 
 
 QUIRKS = Quirks()

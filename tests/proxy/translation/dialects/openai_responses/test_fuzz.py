@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.translation.canonical import Failed, Finished, Request
-from proxy.translation.dialects.openai_responses import DIALECT
+from proxy.translation.dialects.openai_responses.dialect import DIALECT
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.framing.sse import Frame
 from tests.proxy.translation.dialects.openai_responses.samples import KEY, QUIRKS, destination

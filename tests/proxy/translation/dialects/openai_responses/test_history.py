@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from proxy.translation.canonical import Finish, Message, Response, Text, ToolCall, ToolResult
-from proxy.translation.dialects.openai_responses import DIALECT, history
+from proxy.translation.dialects.openai_responses import history
+from proxy.translation.dialects.openai_responses.dialect import DIALECT
 from proxy.translation.errors import ClientMistake
 from tests.proxy.translation.dialects.openai_responses.samples import KEY, body, destination, reply
 

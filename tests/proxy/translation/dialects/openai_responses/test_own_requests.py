@@ -7,7 +7,7 @@ from typing import Any
 
 from proxy.translation import reasoning_seal
 from proxy.translation.canonical import Seal
-from proxy.translation.dialects.openai_responses import DIALECT
+from proxy.translation.dialects.openai_responses.dialect import DIALECT
 from tests.proxy.translation.dialects.openai_responses.samples import KEY, body, decoded, destination, encoded
 
 OWN = "openai_responses"

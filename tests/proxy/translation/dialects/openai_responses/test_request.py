@@ -28,7 +28,7 @@ from proxy.translation.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.translation.dialects.openai_responses import DIALECT
+from proxy.translation.dialects.openai_responses.dialect import DIALECT
 from tests.proxy.translation.dialects.openai_responses.samples import KEY, decoded, messages
 
 PNG = "data:image/png;base64,iVBORw0KGgo="

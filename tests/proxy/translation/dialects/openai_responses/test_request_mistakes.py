@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from proxy.translation.canonical import Message, Text
-from proxy.translation.dialects.openai_responses import DIALECT
+from proxy.translation.dialects.openai_responses.dialect import DIALECT
 from proxy.translation.errors import ClientMistake
 from tests.proxy.translation.dialects.openai_responses.samples import KEY, body
 

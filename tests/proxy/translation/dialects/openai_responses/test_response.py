@@ -12,7 +12,8 @@ from openai.types.responses import Response as SdkResponse
 
 from proxy.translation import reasoning_seal
 from proxy.translation.canonical import Citation, Finish, Opaque, Part, Reasoning, Response, Seal, Text, ToolCall, Usage
-from proxy.translation.dialects.openai_responses import DIALECT, compaction, ids
+from proxy.translation.dialects.openai_responses import compaction, ids
+from proxy.translation.dialects.openai_responses.dialect import DIALECT
 from proxy.translation.errors import UpstreamFailed
 from tests.proxy.translation.dialects.openai_responses.samples import KEY, QUIRKS, REPLY_ID, body, decoded, destination, reply
 

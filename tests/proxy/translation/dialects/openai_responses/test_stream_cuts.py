@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.translation.accumulate import replay
 from proxy.translation.canonical import Event, Failed, Finish, Finished, Reasoning, Response, Seal, Text, ToolCall, Usage
-from proxy.translation.dialects.openai_responses import DIALECT
+from proxy.translation.dialects.openai_responses.dialect import DIALECT
 from proxy.translation.framing.sse import Reader, write
 from tests.proxy.translation.dialects.openai_responses.samples import QUIRKS, reply
 

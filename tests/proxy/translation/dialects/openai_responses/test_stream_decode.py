@@ -26,7 +26,7 @@ from proxy.translation.canonical import (
     Usage,
     UsageReported,
 )
-from proxy.translation.dialects.openai_responses import DIALECT
+from proxy.translation.dialects.openai_responses.dialect import DIALECT
 from proxy.translation.framing.sse import Frame
 from tests.proxy.translation.dialects.openai_responses.samples import QUIRKS
 

@@ -35,7 +35,8 @@ from proxy.translation.canonical import (
     Usage,
     UsageReported,
 )
-from proxy.translation.dialects.openai_responses import DIALECT, compaction, ids
+from proxy.translation.dialects.openai_responses import compaction, ids
+from proxy.translation.dialects.openai_responses.dialect import DIALECT
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame, write
 from tests.proxy.translation.dialects.openai_responses.samples import KEY, QUIRKS, REPLY_ID, decoded, reply
