@@ -17,7 +17,7 @@ import brotli
 import httpx
 import msgspec
 import pytest
-import zstandard
+from backports import zstd
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -247,7 +247,7 @@ ENCODED = {
     "deflate": zlib.compress(TEXT),
     "Deflate": RAW.compress(TEXT) + RAW.flush(),
     "br": brotli.compress(TEXT),
-    "zstd": zstandard.compress(TEXT),
+    "zstd": zstd.compress(TEXT),
 }
 
 

@@ -5,9 +5,9 @@ import zlib
 
 import brotli
 import pytest
-import zstandard
+from backports import zstd
 
-from upstreams.http.content_encoding import PIECE, CorruptError, decoder_for
+from upstreams.http.content_encoding import MAX_EMPTY_MEMBERS, PIECE, CorruptError, decoder_for
 
 RAW = zlib.compressobj(wbits=-15)
 TEXT = 'data: {"text": "héllo"}\n\n'.encode() * 3000
@@ -17,8 +17,8 @@ CASES = {
     "deflate": ("deflate", zlib.compress(TEXT)),
     "raw deflate": ("deflate", RAW.compress(TEXT) + RAW.flush()),
     "br": ("br", brotli.compress(TEXT)),
-    "zstd": ("zstd", zstandard.compress(TEXT)),
-    "zstd in two frames": ("zstd", zstandard.compress(TEXT[:1000]) + zstandard.compress(TEXT[1000:])),
+    "zstd": ("zstd", zstd.compress(TEXT)),
+    "zstd in two frames": ("zstd", zstd.compress(TEXT[:1000]) + zstd.compress(TEXT[1000:])),
     "two encodings": ("gzip, BR", brotli.compress(gzip.compress(TEXT))),
 }
 
@@ -70,13 +70,31 @@ def test_an_unknown_encoding(encoding: str) -> None:
         decoder_for(encoding)
 
 
-@pytest.mark.parametrize("case", ["gzip", "deflate", "br"])
+@pytest.mark.parametrize("case", ["gzip", "deflate", "br", "zstd"])
 def test_a_small_read_that_becomes_large_comes_in_bounded_pieces(case: str) -> None:
     zeros = bytes(50_000_000)
-    data = {"gzip": gzip.compress, "deflate": zlib.compress, "br": lambda data: brotli.compress(data, quality=1)}[case](zeros)
+    data = {"gzip": gzip.compress, "deflate": zlib.compress, "br": lambda data: brotli.compress(data, quality=1), "zstd": zstd.compress}[
+        case
+    ](zeros)
     decoder = decoder_for(case)
     assert decoder is not None
     sizes = [len(piece) for piece in decoder.feed(data)]
     decoder.close()
     assert sum(sizes) == len(zeros)
     assert max(sizes) <= 2 * PIECE
+
+
+EMPTY = {"gzip": gzip.compress(b""), "zstd": zstd.compress(b"")}
+
+
+@pytest.mark.parametrize("case", EMPTY)
+def test_empty_members_between_others_are_skipped(case: str) -> None:
+    full = {"gzip": gzip.compress, "zstd": zstd.compress}[case](TEXT)
+    assert decoded(case, (EMPTY[case] * MAX_EMPTY_MEMBERS + full) * 3 + EMPTY[case], size=10**9) == TEXT * 3
+
+
+@pytest.mark.parametrize("size", [7, 10**9])
+@pytest.mark.parametrize("case", EMPTY)
+def test_endless_empty_members_are_refused(case: str, size: int) -> None:
+    with pytest.raises(CorruptError, match="too many empty members"):
+        decoded(case, EMPTY[case] * (MAX_EMPTY_MEMBERS + 1), size=size)
