@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from billing.metering import Attempt, Entry, Payload
-from upstreams.vault import Ring
+from billing.request_log.entry import AttemptEntry, LogEntry, PayloadEntry
+from upstreams.secrets.vault import Ring
 
-JOURNAL = {"Entry": Entry, "Attempt": Attempt, "Payload": Payload}
+JOURNAL = {"Entry": LogEntry, "Attempt": AttemptEntry, "Payload": PayloadEntry}
 """What a line of the journal consists of, by the release's names."""
-WORKER = "pxbin_site.worker"
+WORKER = "pxbin_site.processes.worker"
 """The module in which the worker's own task is made."""
 TABLES: dict[str, str] = {}
 """Tables that have another name now, by the release's name."""
@@ -40,7 +40,7 @@ def opened(stored: str, passphrase: str) -> str:
 
 def written_again(line: bytes) -> dict[str, Any]:
     """A line of the journal, read and written by today's code."""
-    value: dict[str, Any] = json.loads(msgspec.json.encode(msgspec.json.decode(line, type=Entry)))
+    value: dict[str, Any] = json.loads(msgspec.json.encode(msgspec.json.decode(line, type=LogEntry)))
     return value
 
 
