@@ -1,13 +1,13 @@
-"""The calls to upstreams: pooled connections, three timeouts, and nothing that a gateway must not do.
+"""Calls of upstreams over pooled connections, with three timeouts.
 
-No redirects, no cookies, no proxies from the environment. The connections and their parser are aiohttp's, used directly:
-0.03 ms of CPU for a call, against 0.07 through its session and 0.16 through httpx over it. URLs of schemes other than http
-and https are served by httpx transports (``mount``), the built-in echo upstream among them.
+Redirects are not followed; cookies and proxies of the environment are ignored. aiohttp's connector and HTTP parser are used
+directly, because its public session costs half as much CPU again (`python -m bench.http_clients`). URLs of schemes other than
+http and https are served by httpx transports (``mount``), the built-in echo upstream among them.
 
-    async with client.open("POST", url, headers, body, upstream=entry) as answer:
-        async for chunk in answer.chunks(): ...
+    async with client.open("POST", url, headers, body, upstream=entry) as response:
+        async for chunk in response.chunks(): ...
 
-Leaving the block before the answer has been read to its end closes the connection at once; otherwise it is used again.
+Leaving the block before the response was read to its end closes the connection; otherwise the pool keeps it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ import aiohttp
 import httpx
 from aiohttp.connector import Connection
 
-from upstreams.http import pool as connections
 from upstreams.http.headers import USER_AGENT
-from upstreams.http.pool import NETWORK, Origin, Pool, Wire, close_all
-from upstreams.http.response import MountedResponse, NetworkResponse, UpstreamResponse, failed, told
+from upstreams.http.pool import NETWORK, Origin, Pool, Wire, close_all, cut, running_pool
+from upstreams.http.response import MountedResponse, NetworkResponse, UpstreamResponse, failed, failure_of
 
 __all__ = ["Opening", "Timeouts", "UpstreamResponse", "close_all", "mount", "open"]
 
@@ -35,14 +34,14 @@ SWITCHING = 101
 
 Headers = Iterable[tuple[str, str]]
 NEVER = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "te", "upgrade", "expect"})
-"""Headers that describe the connection: ours alone to set."""
+"""Headers that describe the connection; a caller cannot set them."""
 
 
 class Timeouts(Protocol):
-    """What a call needs of an upstream's entry; seconds, fractions allowed.
+    """Timeouts of an upstream in seconds; fractions are allowed.
 
-    ``connect_timeout`` also covers the name look-up, TLS and the wait for a place in a full pool. ``first_byte_timeout`` runs
-    from the request to the end of the answer's headers, ``idle_timeout`` between two reads of the body.
+    ``connect_timeout`` also covers the DNS look-up, TLS and the wait for a place in a full pool. ``first_byte_timeout`` runs
+    from the request to the end of the response headers, ``idle_timeout`` between two reads of the body.
     """
 
     @property
@@ -59,22 +58,22 @@ _mounted: dict[str, httpx.AsyncBaseTransport] = {}
 
 
 def mount(scheme: str, transport: httpx.AsyncBaseTransport) -> None:
-    """Let ``transport`` answer calls to URLs of ``scheme``."""
+    """Serve URLs of ``scheme`` by ``transport``."""
     _mounted[scheme] = transport
 
 
 def open(method: str, url: str, headers: Headers, body: bytes = b"", *, upstream: Timeouts) -> Opening:  # noqa: A001 - read as client.open
-    """Call an upstream: see ``Opening``. Of headers given twice the last counts; length and connection are set here."""
+    """A call of an upstream; see ``Opening``. The last of equal headers is sent. Length and connection headers are set here."""
     return Opening(method, url, headers, body, upstream=upstream)
 
 
 class Opening:
-    """A call that begins when it is entered. Raises ``UpstreamFailed`` (connect, timeout, network) when no answer comes.
+    """A call that begins when the context is entered. Raises ``UpstreamFailed`` (connect, timeout, network) without a response.
 
-    ``is_sent``: the request has been written, so the upstream may be working on it.
+    ``is_sent``: the request has been written, so the upstream may be working on it and bill it.
     """
 
-    __slots__ = ("_answer", "_body", "_headers", "_method", "_upstream", "_url", "is_sent")
+    __slots__ = ("_body", "_headers", "_method", "_response", "_upstream", "_url", "is_sent")
 
     def __init__(self, method: str, url: str, headers: Headers, body: bytes, *, upstream: Timeouts) -> None:
         self._method = method
@@ -82,50 +81,52 @@ class Opening:
         self._headers = headers
         self._body = body
         self._upstream = upstream
-        self._answer: UpstreamResponse | None = None
+        self._response: UpstreamResponse | None = None
         self.is_sent = False
 
     async def __aenter__(self) -> UpstreamResponse:
         scheme = self._url.partition(":")[0]
         if scheme in NETWORK:
-            self._answer = await self._ask_network()
+            self._response = await self._call_network()
         else:
-            self._answer = await self._ask_mounted(_transport(scheme))
-        return self._answer
+            self._response = await self._call_mounted(_transport(scheme))
+        return self._response
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        answer, self._answer = self._answer, None
-        if answer is not None:
-            await answer.close()
+        response, self._response = self._response, None
+        if response is not None:
+            await response.close()
 
-    async def _ask_network(self) -> NetworkResponse:
-        """One call; a second one if a kept connection turned out to be closed already. That one is never a kept one's fault."""
-        pool = connections.pool()
+    async def _call_network(self) -> NetworkResponse:
+        """One call, and a second one when a pooled connection was closed by the upstream before it answered (RFC 9112, section 9.3.1)."""
+        pool = running_pool()
         try:
-            destination = pool.destination(self._url)
+            origin = pool.origin(self._url)
         except ValueError as error:
-            raise failed("connect", "The upstream's address is not usable") from error
-        head = self._head(destination)
+            raise failed("connect", "The address of the upstream is not valid") from error
+        head = self._head(origin)
         reconnected = False
         while True:
-            connection, wire = await self._connect(pool, destination)
-            was_used, wire.used, wire.answered = wire.used, True, False
+            connection, wire = await self._connect(pool, origin)
+            was_pooled, wire.is_pooled, wire.has_received = wire.is_pooled, True, False
             try:
                 return await self._exchange(pool.loop, connection, wire, head)
             except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError) as error:
-                connections.cut(connection)
-                if not (was_used and not wire.answered and isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError))):
-                    failure = told(error, answered=wire.answered)
+                cut(connection)
+                if not (
+                    was_pooled and not wire.has_received and isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError))
+                ):
+                    failure = failure_of(error, answered=wire.has_received)
                     failure.reconnected = reconnected
                     raise failure from error
                 reconnected = True
             except BaseException:
-                connections.cut(connection)
+                cut(connection)
                 raise
 
-    async def _connect(self, pool: Pool, destination: Origin) -> tuple[Connection, Wire]:
+    async def _connect(self, pool: Pool, origin: Origin) -> tuple[Connection, Wire]:
         try:
-            return await pool.connect(destination, self._upstream.connect_timeout)
+            return await pool.connect(origin, self._upstream.connect_timeout)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a host name that no resolver takes
             raise failed("connect", _why_not_connected(error)) from error
 
@@ -148,22 +149,22 @@ class Opening:
         else:
             transport.write(head + self._body)
         self.is_sent = True
-        late = loop.call_later(self._upstream.first_byte_timeout, wire.set_exception, aiohttp.SocketTimeoutError())
+        timer = loop.call_later(self._upstream.first_byte_timeout, wire.set_exception, aiohttp.SocketTimeoutError())
         try:
             message, payload = await wire.read()
-            while message.code < 200:  # 100 Continue, 103 Early Hints: the answer is yet to come
+            while message.code < 200:  # 100 Continue, 103 Early Hints: the response follows
                 if message.code == SWITCHING:
-                    raise failed("network", "The upstream went over to another protocol", answered=True)
+                    raise failed("network", "The upstream switched to another protocol", answered=True)
                 message, payload = await wire.read()
         finally:
-            late.cancel()
+            timer.cancel()
         wire.read_timeout = self._upstream.idle_timeout
         if not payload.is_eof():
             wire.start_timeout()
         return NetworkResponse(connection, message, payload)
 
-    def _head(self, destination: Origin) -> bytes:
-        lines = {"host": destination.host, "user-agent": USER_AGENT, "accept-encoding": "identity"}
+    def _head(self, origin: Origin) -> bytes:
+        lines = {"host": origin.host, "user-agent": USER_AGENT, "accept-encoding": "identity"}
         for name, value in self._headers:
             lower = name.lower()
             if lower not in NEVER:
@@ -172,37 +173,37 @@ class Opening:
             lines["content-length"] = str(len(self._body))
         text = "".join([f"{name}: {value}\r\n" for name, value in lines.items()])
         if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
-            raise failed("connect", "A header for the upstream holds a line break")
-        return f"{self._method} {destination.target} HTTP/1.1\r\n{text}\r\n".encode("utf-8", "surrogateescape")
+            raise failed("connect", "A header for the upstream contains a line break")
+        return f"{self._method} {origin.target} HTTP/1.1\r\n{text}\r\n".encode("utf-8", "surrogateescape")
 
-    async def _ask_mounted(self, transport: httpx.AsyncBaseTransport) -> MountedResponse:
+    async def _call_mounted(self, transport: httpx.AsyncBaseTransport) -> MountedResponse:
         timeout = {"connect": self._upstream.connect_timeout, "read": self._upstream.first_byte_timeout}
         request = httpx.Request(self._method, self._url, headers=list(self._headers), content=self._body, extensions={"timeout": timeout})
         self.is_sent = True
         try:
             return MountedResponse(await transport.handle_async_request(request), idle=self._upstream.idle_timeout)
         except httpx.HTTPError as error:
-            raise told(error, answered=False) from error
+            raise failure_of(error, answered=False) from error
 
 
 def _transport(scheme: str) -> httpx.AsyncBaseTransport:
     if scheme == "echo" and scheme not in _mounted:
-        from upstreams.echo.transport import EchoTransport  # only installations that use it pay for it
+        from upstreams.echo.transport import EchoTransport  # loaded only where the echo upstream is used
 
         mount(scheme, EchoTransport())
     if scheme not in _mounted:
-        raise failed("connect", "The upstream's address is not usable")
+        raise failed("connect", "The address of the upstream is not valid")
     return _mounted[scheme]
 
 
 _NOT_CONNECTED: tuple[tuple[type[Exception], str], ...] = (
-    (aiohttp.ClientConnectorCertificateError, "The upstream's certificate is not valid"),
+    (aiohttp.ClientConnectorCertificateError, "The certificate of the upstream is not valid"),
     (aiohttp.ClientConnectorSSLError, "No secure connection to the upstream"),
-    (aiohttp.ClientConnectorDNSError, "The upstream's name cannot be resolved"),
+    (aiohttp.ClientConnectorDNSError, "The host name of the upstream cannot be resolved"),
     (TimeoutError, "No connection to the upstream in time"),
 )
 
 
 def _why_not_connected(error: Exception) -> str:
-    """Why there is no connection, without the address."""
+    """The reason why there is no connection, without the address."""
     return next((message for kind, message in _NOT_CONNECTED if isinstance(error, kind)), "No connection to the upstream")

@@ -178,7 +178,7 @@ def _gzip() -> Decoder:
 
 
 def _zstd() -> Decoder:
-    options = {zstd.DecompressionParameter.window_log_max: MAX_ZSTD_WINDOW_LOG}
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: MAX_ZSTD_WINDOW_LOG}
     return MemberDecoder(lambda: zstd.ZstdDecompressor(options=options))
 
 

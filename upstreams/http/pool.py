@@ -1,4 +1,4 @@
-"""The connections to upstreams: one pool for each event loop, on aiohttp's connector and parser."""
+"""Connections to upstreams: one pool for each event loop, on aiohttp's connector and parser."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from yarl import URL
 
 CONNECTIONS_PER_HOST = 2000
 KEEPALIVE_SECONDS = 50.0
-"""Below the 60 s after which common load balancers close idle connections, so that few calls meet one just closed."""
+"""Less than the 60 s after which common load balancers close idle connections, so that few calls use a closed one."""
 DNS_SECONDS = 30
 KEEPALIVE_PROBES = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15))
-KNOWN_URLS = 4096
+MAX_CACHED_URLS = 4096
 NETWORK = frozenset({"http", "https"})
 NO_ROUNDING = 1e9
-"""aiohttp rounds timeouts above this many seconds up to whole ones; fractions are meant here."""
+"""aiohttp rounds timeouts above this many seconds up to whole seconds; this keeps fractions."""
 
 
 class Wire(ResponseHandler):
-    """A connection that knows whether it has been used before and whether its current answer has begun."""
+    """A connection. ``is_pooled``: it has served a request before. ``has_received``: bytes of the current response arrived."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self.used = False
-        self.answered = False
+        self.is_pooled = False
+        self.has_received = False
 
     def data_received(self, data: bytes) -> None:
-        """Note that the upstream has said something."""
-        self.answered = True
+        """Note that bytes arrived."""
+        self.has_received = True
         super().data_received(data)
 
 
 class Connector(aiohttp.TCPConnector):
-    """aiohttp's pool with our bounds and our kind of connection."""
+    """aiohttp's pool with bounds of ours; its connections are of class `Wire`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -59,18 +59,18 @@ class Connector(aiohttp.TCPConnector):
 
 
 def watched_socket(address: AddrInfoType) -> socket.socket:
-    """A socket on which the kernel notices a dead peer: models may think for minutes without a byte."""
-    made = socket.socket(*address[:3])
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    """A socket with TCP keep-alive, so that the kernel notices a dead peer: a model may send nothing for minutes."""
+    sock = socket.socket(*address[:3])
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, seconds in KEEPALIVE_PROBES:
         if hasattr(socket, name):  # Linux
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
-    return made
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+    return sock
 
 
 @functools.cache
 def tls_context() -> ssl.SSLContext:
-    """Verifies upstreams against the system's authorities and, for images that have none, certifi's."""
+    """Verifies upstreams against the authorities of the system and, for images without any, those of certifi."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     context.set_alpn_protocols(["http/1.1"])
@@ -78,7 +78,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 class Origin(NamedTuple):
-    """Where a URL leads, worked out once: aiohttp's key for the pool, and what the first lines of a request say."""
+    """The parts of a URL, parsed once. ``key``: aiohttp's key for the pool; ``target``, ``host``: for the request head."""
 
     key: ClientRequest
     target: str
@@ -86,35 +86,35 @@ class Origin(NamedTuple):
 
 
 class Pool:
-    """The connections of one event loop, shared by all upstreams; each host has its own bound."""
+    """The connections of one event loop, shared by all upstreams; the bound is per host."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.connector = Connector(loop)
-        self._known: dict[str, Origin] = {}
+        self._origins: dict[str, Origin] = {}
 
-    def destination(self, url: str) -> Origin:
-        """Raises ``ValueError`` for a URL that leads nowhere."""
-        known = self._known.get(url)
-        if known is None:
-            if len(self._known) >= KNOWN_URLS:
-                self._known.clear()
-            known = self._known[url] = self._look_at(url)
-        return known
+    def origin(self, url: str) -> Origin:
+        """The parts of a URL; raises ``ValueError`` for one that is not usable."""
+        origin = self._origins.get(url)
+        if origin is None:
+            if len(self._origins) >= MAX_CACHED_URLS:
+                self._origins.clear()
+            origin = self._origins[url] = self._parse(url)
+        return origin
 
-    def _look_at(self, url: str) -> Origin:
+    def _parse(self, url: str) -> Origin:
         parts = urlsplit(url)
         if parts.scheme not in NETWORK or not parts.hostname or parts.username is not None:
-            raise ValueError("no address")
+            raise ValueError("the URL has no host")
         if not url.isascii() or any(char <= " " or char == "\x7f" for char in url):
-            raise ValueError("a character that a URL cannot hold")
+            raise ValueError("the URL contains a character that is not allowed")
         key = ClientRequest("POST", URL(url, encoded=True).origin(), loop=self.loop)
         return Origin(key, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), parts.netloc)
 
-    async def connect(self, destination: Origin, seconds: float) -> tuple[Connection, Wire]:
-        """A kept connection or a new one. Raises ``aiohttp.ClientError``, ``OSError`` (also ``TimeoutError``) or ``ValueError``."""
+    async def connect(self, origin: Origin, seconds: float) -> tuple[Connection, Wire]:
+        """A pooled connection or a new one. Raises ``aiohttp.ClientError``, ``OSError`` (also ``TimeoutError``) or ``ValueError``."""
         limits = aiohttp.ClientTimeout(total=None, connect=seconds, sock_connect=seconds, ceil_threshold=NO_ROUNDING)
-        connection = await self.connector.connect(destination.key, traces=[], timeout=limits)
+        connection = await self.connector.connect(origin.key, traces=[], timeout=limits)
         wire = connection.protocol
         assert isinstance(wire, Wire)
         return connection, wire
@@ -123,24 +123,24 @@ class Pool:
 _pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
 
 
-def pool() -> Pool:
+def running_pool() -> Pool:
     """The pool of the running loop."""
     loop = asyncio.get_running_loop()
-    known = _pools.get(loop)
-    if known is None or known.connector.closed:
-        known = _pools[loop] = Pool(loop)
-    return known
+    pool = _pools.get(loop)
+    if pool is None or pool.connector.closed:
+        pool = _pools[loop] = Pool(loop)
+    return pool
 
 
 async def close_all() -> None:
-    """Close every connection of the running loop; a later call opens new ones."""
-    known = _pools.pop(asyncio.get_running_loop(), None)
-    if known is not None:
-        await known.connector.close()
+    """Close all connections of the running loop; later calls open new ones."""
+    pool = _pools.pop(asyncio.get_running_loop(), None)
+    if pool is not None:
+        await pool.connector.close()
 
 
 def cut(connection: Connection) -> None:
-    """Close a connection now, whatever is still on its way."""
+    """Close a connection at once; bytes that are still to come are lost."""
     wire = connection.protocol
     if wire is not None:
         wire.abort()

@@ -1,4 +1,4 @@
-"""Upstreams' answers, read as they come; and what goes wrong, said in the words of the rules."""
+"""Responses of upstreams, read as they arrive, and the failures of a call."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from upstreams.http.headers import Received
 from upstreams.http.pool import cut
 
 MAX_BODY = 64 * 1024 * 1024
-"""Bytes that ``read`` takes at most."""
+"""The most bytes that ``read`` returns."""
 
-TOO_LARGE = "The upstream's answer is too large"
+TOO_LARGE = "The upstream response is too large"
 
 
 def failed(kind: Kind, message: str, *, answered: bool = False) -> UpstreamFailed:
@@ -28,8 +28,8 @@ def failed(kind: Kind, message: str, *, answered: bool = False) -> UpstreamFaile
     return UpstreamFailed(Failure(kind=kind, message=message), answered=answered)
 
 
-def told(error: Exception, *, answered: bool) -> UpstreamFailed:
-    """What went wrong in a call once there was a connection."""
+def failure_of(error: Exception, *, answered: bool) -> UpstreamFailed:
+    """The failure that an exception of a call means once there was a connection."""
     if isinstance(error, UpstreamFailed):
         return error
     if isinstance(error, (aiohttp.ServerTimeoutError, httpx.TimeoutException, TimeoutError)):
@@ -37,14 +37,14 @@ def told(error: Exception, *, answered: bool) -> UpstreamFailed:
     if isinstance(error, httpx.ConnectError):
         return failed("connect", "No connection to the upstream")
     if isinstance(error, CorruptError):
-        return failed("network", f"The upstream's answer cannot be decoded: {error}", answered=answered)
+        return failed("network", f"The upstream response cannot be decoded: {error}", answered=answered)
     if isinstance(error, HttpProcessingError):
-        return failed("network", "The upstream's answer is not valid HTTP", answered=answered)
+        return failed("network", "The upstream response is not valid HTTP", answered=answered)
     return failed("network", "The connection to the upstream broke", answered=answered)
 
 
 class UpstreamResponse(Protocol):
-    """An upstream's answer. ``headers`` look names up without regard to case."""
+    """A response of an upstream: status, headers (case-insensitive look-up) and body."""
 
     status: int
     headers: Received
@@ -53,17 +53,17 @@ class UpstreamResponse(Protocol):
         """The whole body, decoded; raises ``UpstreamFailed`` when it breaks off or is larger than ``limit``."""
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes: each item what one read brought, decoded. Raises ``UpstreamFailed`` when it breaks off."""
+        """The body as it arrives: each item holds the bytes of one read, decoded. Raises ``UpstreamFailed`` when it breaks off."""
 
     async def finish(self, seconds: float) -> None:
-        """Everything of interest has been read: give the rest a moment to end, so that the connection can be used again."""
+        """Wait ``seconds`` at most for the end of the body after its last event, so that the pool can keep the connection."""
 
     async def close(self) -> None:
-        """Give the connection back if its answer was read to the end, else close it now."""
+        """Return the connection to the pool if the body was read to its end, else close it."""
 
 
 class NetworkResponse:
-    """An answer that comes over a pooled connection."""
+    """A response over a pooled connection."""
 
     def __init__(self, connection: Connection, message: Any, payload: Any) -> None:
         self.status: int = message.code
@@ -72,7 +72,7 @@ class NetworkResponse:
         self._payload = payload
 
     async def read(self, limit: int = MAX_BODY) -> bytes:
-        """See ``Answer``."""
+        """See ``UpstreamResponse``."""
         pieces: list[bytes] = []
         size = 0
         async with aclosing(self._body()) as body:
@@ -84,7 +84,7 @@ class NetworkResponse:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """See ``Answer``."""
+        """See ``UpstreamResponse``."""
         return self._body()
 
     def _body(self) -> AsyncGenerator[bytes, None]:
@@ -94,7 +94,7 @@ class NetworkResponse:
         try:
             decoder = decoder_for(encoding)
         except CorruptError as error:
-            raise told(error, answered=True) from error
+            raise failure_of(error, answered=True) from error
         return self._raw() if decoder is None else self._decoded(decoder)
 
     async def _raw(self) -> AsyncGenerator[bytes, None]:
@@ -103,7 +103,7 @@ class NetworkResponse:
             while chunk := await readany():
                 yield chunk
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            raise told(error, answered=True) from error
+            raise failure_of(error, answered=True) from error
 
     async def _decoded(self, decoder: Decoder) -> AsyncGenerator[bytes, None]:
         try:
@@ -112,10 +112,10 @@ class NetworkResponse:
                     yield piece
             decoder.close()
         except CorruptError as error:
-            raise told(error, answered=True) from error
+            raise failure_of(error, answered=True) from error
 
     async def finish(self, seconds: float) -> None:
-        """See ``Answer``. Mostly the end came with the last event, and there is nothing to wait for."""
+        """See ``UpstreamResponse``. Usually the end arrived with the last event."""
         if self._payload.is_eof():
             return
         try:
@@ -123,10 +123,10 @@ class NetworkResponse:
                 while await self._payload.readany():
                     pass
         except (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError):
-            return  # close() sees that it has not ended
+            return  # close() sees that the body has not ended
 
     async def close(self) -> None:
-        """See ``Answer``."""
+        """See ``UpstreamResponse``."""
         if self._payload.is_eof() and self._payload.exception() is None:
             self._connection.release()
         else:
@@ -134,7 +134,7 @@ class NetworkResponse:
 
 
 class MountedResponse:
-    """An answer of an httpx transport."""
+    """A response of an httpx transport."""
 
     def __init__(self, response: httpx.Response, *, idle: float) -> None:
         self.status = response.status_code
@@ -143,14 +143,14 @@ class MountedResponse:
         self._idle = idle
 
     async def read(self, limit: int = MAX_BODY) -> bytes:
-        """See ``Answer``."""
+        """See ``UpstreamResponse``."""
         pieces = [piece async for piece in self.chunks()]
         if sum(map(len, pieces)) > limit:
             raise failed("bad_gateway", TOO_LARGE, answered=True)
         return b"".join(pieces)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """See ``Answer``."""
+        """See ``UpstreamResponse``."""
         stream = self._response.stream
         assert isinstance(stream, httpx.AsyncByteStream)
         pieces = aiter(stream)
@@ -162,13 +162,13 @@ class MountedResponse:
                     return
                 yield piece
         except (httpx.HTTPError, TimeoutError) as error:
-            raise told(error, answered=True) from error
+            raise failure_of(error, answered=True) from error
 
     async def finish(self, seconds: float) -> None:
-        """Nothing is used again."""
+        """Nothing to do: there is no connection."""
 
     async def close(self) -> None:
-        """See ``Answer``."""
+        """See ``UpstreamResponse``."""
         stream = self._response.stream
         assert isinstance(stream, httpx.AsyncByteStream)
         await stream.aclose()

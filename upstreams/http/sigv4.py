@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 for Bedrock, by botocore; imported when the first request is signed, never at start."""
+"""AWS Signature Version 4 for Bedrock, by botocore, which is imported when the first request is signed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULT_REGION = "us-east-1"
 
 
 def signed_headers(target: Target, url: str, body: bytes) -> list[tuple[str, str]]:
-    """The headers that sign a POST of ``body`` to ``url``, and the upstream's extra headers, which are not signed."""
+    """The headers of a signed POST of ``body`` to ``url``, and the upstream's extra headers, which are not signed."""
     from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
 
     assert target.credential is not None
@@ -25,7 +25,7 @@ def signed_headers(target: Target, url: str, body: bytes) -> list[tuple[str, str
 
 
 def region_of(target: Target) -> str:
-    """The upstream's region: as configured, else as its address names it."""
+    """The AWS region of the upstream: as configured, else from its host name."""
     match = _REGION_IN_HOST.search(target.upstream.base_url)
     return target.upstream.region or (match[1] if match else DEFAULT_REGION)
 

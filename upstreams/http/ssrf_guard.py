@@ -1,4 +1,4 @@
-"""Which addresses pxbin does not call on behalf of an administrator: where clouds keep their machines' own credentials."""
+"""Addresses that pxbin refuses to call: link-local addresses and cloud metadata services, which hand out a machine's credentials."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ REFUSED = tuple(
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
-class RefusedAddress(Exception):  # noqa: N818  (it reads as what happened)
+class RefusedAddress(Exception):  # noqa: N818  (the name of a state)
     """The address is link-local or a cloud's metadata service."""
 
 
 def is_refused(address: Address) -> bool:
-    """Whether an address is link-local or a metadata service, also when IPv6 wraps it."""
+    """Whether an address is link-local or a metadata service, also inside an IPv6 address (mapped, 6to4, NAT64)."""
     if isinstance(address, ipaddress.IPv6Address):
         wrapped = address.ipv4_mapped or address.sixtofour
         if wrapped is None and address in NAT64:
@@ -40,13 +40,13 @@ def is_refused(address: Address) -> bool:
 
 
 async def addresses_of(host: str, port: int) -> list[str]:
-    """The addresses of a host, to be called as they are: a second look-up could answer otherwise.
+    """The IP addresses of a host. Connect to these: a second look-up could return others.
 
-    Raises :class:`RefusedAddress` when one of them must not be called, and ``OSError`` when there is none. The setting
+    Raises :class:`RefusedAddress` when one of them is refused, and ``OSError`` when there is none. The setting
     ``PXBIN_ALLOW_LINK_LOCAL`` allows all.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(info[4][0]) for info in infos))
     if not settings.PXBIN.allow_link_local:
         for address in addresses:
             if is_refused(ipaddress.ip_address(address.partition("%")[0])):

@@ -1,4 +1,4 @@
-"""The URLs of upstreams: how a path is joined to a base URL."""
+"""URLs of upstreams: a path joined to a base URL."""
 
 from __future__ import annotations
 
@@ -8,34 +8,32 @@ from typing import Protocol
 from proxy.translation.quirks import DEFAULT, Quirks
 
 VERSIONED = re.compile(r"/v\d[^/]*$")
-"""A base URL that ends so names the version of the API itself."""
+"""The end of a base URL that contains the version of the API."""
 VERSION = "/v1"
 MAIN_PATHS = frozenset({"/v1/chat/completions", "/v1/messages", "/v1/responses"})
-"""The paths that the quirk ``api_path`` stands in for."""
+"""The paths that the quirk ``api_path`` replaces."""
 
 
 class Addressed(Protocol):
-    """An upstream as far as addresses go: a row or an entry of the catalogue."""
+    """The address of an upstream: a row, or an entry of the catalogue."""
 
     @property
-    def base_url(self) -> str:
-        """Where its API is."""
+    def base_url(self) -> str: ...
 
     @property
-    def region(self) -> str:
-        """The AWS region (Bedrock)."""
+    def region(self) -> str: ...
 
 
 def base_of(upstream: Addressed) -> str:
-    """The base URL without its last slash; a Bedrock upstream without one gets its region's."""
+    """The base URL without a final slash. A Bedrock upstream without a base URL has the one of its region."""
     return upstream.base_url.rstrip("/") or f"https://bedrock-runtime.{upstream.region}.amazonaws.com"
 
 
 def url_for(upstream: Addressed, path: str, quirks: Quirks = DEFAULT) -> str:
-    """The URL of ``path``, which is a dialect's own (``/v1/chat/completions``) and may carry a query.
+    """The URL of a dialect's ``path`` (``/v1/chat/completions``), which may have a query.
 
-    ``/v1`` is not added to a base URL that ends in a version (``/v1``, ``/v1beta``, ``/v4``), nor where the quirk ``api_path``
-    says where the API is.
+    ``/v1`` is not added to a base URL that ends in a version (``/v1``, ``/v1beta``, ``/v4``), nor where the
+    quirk ``api_path`` is set.
     """
     base = base_of(upstream)
     bare, mark, query = path.partition("?")

@@ -167,7 +167,7 @@ async def test_a_header_with_a_line_break_is_not_sent() -> None:
         with pytest.raises(UpstreamFailed) as caught:
             async with client.open("POST", url, [("x-api-key", "a\r\nx: y")], upstream=ENTRY):
                 pass
-    assert caught.value.failure.message == "A header for the upstream holds a line break"
+    assert caught.value.failure.message == "A header for the upstream contains a line break"
     assert upstream.connections == 0
 
 
@@ -265,14 +265,14 @@ async def test_an_encoded_answer_is_decoded(encoding: str) -> None:
 async def test_an_encoded_answer_that_breaks_off_is_a_failure(encoding: str) -> None:
     async with serving(encoded(encoding, ENCODED[encoding][:-9])) as (_, url):
         kind, message, answered = await failure(url)
-    assert (kind, message, answered) == ("network", "The upstream's answer cannot be decoded: the compressed body ends too early", True)
+    assert (kind, message, answered) == ("network", "The upstream response cannot be decoded: the compressed body ends too early", True)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "compress"])
 async def test_nonsense_in_an_encoding_is_a_failure(encoding: str) -> None:
     async with serving(encoded(encoding, b"nonsense" * 10)) as (_, url):
         kind, message, answered = await failure(url)
-    assert (kind, message[:41], answered) == ("network", "The upstream's answer cannot be decoded: ", True)
+    assert (kind, message[:41], answered) == ("network", "The upstream response cannot be decoded: ", True)
 
 
 # Connections.
@@ -411,7 +411,7 @@ async def test_an_upstream_that_is_not_there() -> None:
     "url", ["ftp://x/", "http:///x", "http://a b/", "http://user:pw@x/", "http://x:99999/", "nothing", "http://é/", "http://x/\r\nx: y"]
 )
 async def test_an_address_that_leads_nowhere(url: str) -> None:
-    assert await failure(url) == ("connect", "The upstream's address is not usable", False)
+    assert await failure(url) == ("connect", "The address of the upstream is not valid", False)
     await client.close_all()
 
 
@@ -476,7 +476,7 @@ async def test_what_comes_before_the_answer_is_no_answer_in_time(data: bytes, dr
 async def test_an_upstream_that_goes_over_to_another_protocol_gives_no_answer() -> None:
     switching = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"
     async with serving(saying(switching, hang=True)) as (_, url):
-        assert await failure(url) == ("network", "The upstream went over to another protocol", True)
+        assert await failure(url) == ("network", "The upstream switched to another protocol", True)
 
 
 async def test_silence_in_the_middle_of_a_body() -> None:
@@ -503,9 +503,9 @@ async def test_a_body_may_take_longer_than_the_first_byte() -> None:
     [
         (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc", "The connection to the upstream broke"),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n", "The connection to the upstream broke"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n", "The upstream's answer is not valid HTTP"),
-        (b"SSH-2.0-OpenSSH_9.9\r\n", "The upstream's answer is not valid HTTP"),
-        (b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "The upstream's answer is not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n", "The upstream response is not valid HTTP"),
+        (b"SSH-2.0-OpenSSH_9.9\r\n", "The upstream response is not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "The upstream response is not valid HTTP"),
     ],
 )
 async def test_answers_that_break_off_or_are_nonsense(data: bytes, message: str) -> None:
@@ -535,7 +535,7 @@ def own_certificate(folder: Path) -> ssl.SSLContext:
 
 async def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
     async with serving(politely, tls=own_certificate(tmp_path)) as (_, url):
-        assert await failure(url) == ("connect", "The upstream's certificate is not valid", False)
+        assert await failure(url) == ("connect", "The certificate of the upstream is not valid", False)
 
 
 async def test_tls_to_a_server_that_has_none() -> None:
