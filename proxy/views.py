@@ -197,7 +197,7 @@ OWN_LISTS = frozenset({models, model})
 
 async def _is_for_plain_ones(http: HttpRequest, prefix: str) -> bool:
     """Whether the model that is asked for, or each of the group where none is named, has upstreams of the plain proxy mode alone."""
-    name = bodies.asked_anything(http.body, http.headers, default="").envelope.model
+    name = bodies.open_any(http.body, http.headers, default="").envelope.model
     catalogue = snapshot.current()
     if name:
         found = [catalogue.find(name, prefix) or await snapshot.find_anew(name, prefix)]

@@ -325,7 +325,7 @@ class Model(Revised):
 
     def clean(self) -> None:
         """Refuse policies that make no sense, and names that already mean another model under the same prefix."""
-        problems = model_policies.problems(self.policy_fields)
+        problems = model_policies.find_problems(self.policy_fields)
         if problems:
             raise ValidationError(problems)
         taken: dict[str, str] = {}

@@ -18,7 +18,7 @@ from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.policies.model_policies import NONE
-from proxy.translation.policies.stream_transforms import Transform, arranged, pieces_of
+from proxy.translation.policies.stream_transforms import Transform, smooth_events, stream_transform
 from proxy.translation.reasoning_seal import BOUND_ORIGIN, bound_response
 from upstreams.http import client, headers
 from upstreams.http.urls import url_for
@@ -245,7 +245,7 @@ class TranslatedAttempt(Attempt):
         encoder, write = self.call.encoder(), self.call.dialect.framing.write
         events = replay(restored)[1 if self.call.is_open else 0 :]
         if in_pieces:
-            events = pieces_of(events)
+            events = smooth_events(events)
         told = [b"".join(write(frame) for frame in encoder.feed(event)) for event in events]
         self.first_token_ns = perf_counter_ns()
         return [piece for piece in told if piece] if in_pieces else [b"".join(told)]
@@ -267,7 +267,7 @@ class TranslatedAttempt(Attempt):
 
     def _transform(self, prepared: Prepared) -> Transform | None:
         policies, restorer = self.target.model.policies, prepared.restorer.stream() if prepared.restorer else None
-        return arranged(restorer, buffered=policies.buffer_tool_calls, smooth=policies.smooth_streaming)
+        return stream_transform(restorer, buffered=policies.buffer_tool_calls, smooth=policies.smooth_streaming)
 
     # --- the end -------------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from proxy.translation.dialects.base import Dialect, ErrorBody
 from proxy.translation.errors import ClientMistake, Failure, GatewayError
 from proxy.translation.json_wire import Envelope
 from proxy.translation.untranslated import bodies
-from proxy.translation.untranslated.bodies import Asked
+from proxy.translation.untranslated.bodies import UntranslatedRequest
 from upstreams.catalog.snapshot import ResolvedModel
 from upstreams.http import headers
 from upstreams.routing.plan import Requirements
@@ -54,14 +54,14 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: frozenset[str] = frozenset()
     estimates: bool = False
 
-    def read(self, http: HttpRequest) -> Asked:
+    def read(self, http: HttpRequest) -> UntranslatedRequest:
         """What a request asks for; raises :class:`ClientMistake`."""
         body = as_it_is(http.body, http.headers)
         if self.form:
-            return bodies.asked_form(body, http.headers, file=self.form)
-        return bodies.asked_json(body, default=self.default_model)
+            return bodies.open_form(body, http.headers, file=self.form)
+        return bodies.open_json(body, default=self.default_model)
 
-    def order(self, http: HttpRequest, asked: Asked) -> PassthroughRequest:
+    def order(self, http: HttpRequest, asked: UntranslatedRequest) -> PassthroughRequest:
         """What goes up."""
         content_type = headers.said(http.headers, "content-type") if self.form else ""
         up = [("content-type", content_type or "application/json"), ("accept", headers.said(http.headers, "accept") or "*/*")]
@@ -71,13 +71,13 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 class PlainPath(Endpoint, frozen=True, kw_only=True):
     """Any path below a prefix, for upstreams of the plain proxy mode; ``default_model`` is the group's."""
 
-    def read(self, http: HttpRequest) -> Asked:
+    def read(self, http: HttpRequest) -> UntranslatedRequest:
         """The model that the body names, else the group's. A path that holds a key of ours is a mistake: it cannot go up without."""
         if headers.holds_own_key(self.path):
             raise ClientMistake("The path holds a key of this gateway: send it as x-api-key, or as Authorization: Bearer")
-        return bodies.asked_anything(http.body, http.headers, default=self.default_model)
+        return bodies.open_any(http.body, http.headers, default=self.default_model)
 
-    def order(self, http: HttpRequest, asked: Asked) -> PassthroughRequest:
+    def order(self, http: HttpRequest, asked: UntranslatedRequest) -> PassthroughRequest:
         """The request as it came, without what says who asks."""
         return PassthroughRequest(
             method=http.method,
@@ -107,7 +107,7 @@ async def serve(http: HttpRequest, endpoint: Endpoint, *, prefix: str = "", dial
 class Relay(Exchange):
     """One such request on its way."""
 
-    asked: Asked
+    asked: UntranslatedRequest
     out: StreamingResponse
 
     def __init__(self, http: HttpRequest, endpoint: Endpoint, prefix: str, dialect: Dialect) -> None:

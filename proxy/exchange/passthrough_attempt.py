@@ -13,7 +13,7 @@ from proxy.exchange.attempt_base import Attempt, RequestContext
 from proxy.translation.canonical import Usage
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
-from proxy.translation.untranslated.bodies import Asked
+from proxy.translation.untranslated.bodies import UntranslatedRequest
 from proxy.translation.untranslated.usage_tap import UsageTap
 from upstreams.http import client
 from upstreams.http.urls import url_for
@@ -37,7 +37,7 @@ class PassthroughRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     method: str
     path: str
-    asked: Asked
+    asked: UntranslatedRequest
     up: list[tuple[str, str]]
     dialects: frozenset[str] = OPENAI_STYLE
     plain: bool = False
@@ -66,7 +66,7 @@ class PassthroughAttempt(Attempt):
         order, target = self.order, self.target
         if target.upstream.dialect not in order.dialects:
             raise ClientMistake(f"{order.path.partition('?')[0]} is not offered by this model's upstream", kind="not_found")
-        body = order.asked.renamed(target.remote_name)
+        body = order.asked.with_model(target.remote_name)
         url = url_for(target.upstream, order.path, target.quirks)
         own = self.credentials(url, body)
         self.began_ns = perf_counter_ns()

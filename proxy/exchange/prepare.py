@@ -6,14 +6,14 @@ import msgspec
 
 from proxy.translation import json_wire
 from proxy.translation.adaptation.adapt import adapt
-from proxy.translation.adaptation.tool_history import has_unanswered
+from proxy.translation.adaptation.tool_history import has_unanswered_calls
 from proxy.translation.adaptation.tool_restore import Restorer
 from proxy.translation.canonical import Request
 from proxy.translation.dialects.base import Dialect, EncodeTarget
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 from proxy.translation.policies.model_policies import NONE, Policies, merged_body
-from proxy.translation.policies.prompt_edits import Additions, edited
+from proxy.translation.policies.prompt_edits import Additions, edit_request
 from proxy.translation.policies.session_progress import summary
 
 ANTHROPIC = "anthropic"
@@ -83,7 +83,7 @@ class Preparer:
         if self.mends_history:
             return False
         try:
-            self.mends_history = has_unanswered(self.request.messages)
+            self.mends_history = has_unanswered_calls(self.request.messages)
         except ClientMistake:
             return False  # the upstream's own words are the better refusal
         return self.mends_history
@@ -152,7 +152,7 @@ class Preparer:
         relayed = target is self._dialect and destination.stream == envelope.stream and not self.mends_history
         progress = self._progress(relayed=relayed) if policies.inject_progress else ""
         additions = Additions((edits.guidance,), (progress, edits.correction))
-        envelope = edited(envelope, self._dialect.name, policies, additions, quirks=destination.quirks, relayed=relayed)
+        envelope = edit_request(envelope, self._dialect.name, policies, additions, quirks=destination.quirks, relayed=relayed)
         inner = Preparer(self._dialect, envelope, self._seal_key, betas=self._betas)
         inner.mends_history = self.mends_history
         return inner, relayed

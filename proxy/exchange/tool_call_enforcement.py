@@ -15,7 +15,7 @@ from proxy.exchange.http_request import HttpRequest
 from proxy.translation.canonical import Response
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.json_wire import Envelope
-from proxy.translation.policies.tool_call_rules import Enforcement, Rules, chosen, has_tools, switched
+from proxy.translation.policies.tool_call_rules import Enforcement, Rules, choose_enforcement, has_tools, parse_switch
 from upstreams.catalog.entries import ModelEntry
 
 HEADER = "x-enforce-tool-call"
@@ -63,7 +63,7 @@ def of(http: HttpRequest, envelope: Envelope, model: ModelEntry) -> ToolCallEnfo
     if rules is None and not http.query_string and HEADER not in http.headers and not settings.PXBIN.enforce_tool_call_mode:
         return None
     words = parse_qs(http.query_string.decode("latin-1")).get(QUERY, [None])
-    enforcement = chosen(
+    enforcement = choose_enforcement(
         header=_switched(http.headers.get(HEADER), f"header {HEADER}"),
         query=_switched(words[-1], QUERY),
         model=rules,
@@ -75,7 +75,7 @@ def of(http: HttpRequest, envelope: Envelope, model: ModelEntry) -> ToolCallEnfo
 
 def _switched(word: str | None, where: str) -> bool | None:
     try:
-        return switched(word)
+        return parse_switch(word)
     except ValueError as error:
         raise ClientMistake(f"{where}: {error}", param=where) from None
 

@@ -334,7 +334,7 @@ def test_a_validated_stream_keeps_its_pace(upstream, model, ask, reply):
     ("fields", "message"),
     [
         ({"tool_enforcement": {"max_retries": 51}}, "tool_enforcement: Expected `int` <= 50 - at `max_retries`."),
-        ({"body_extensions": {"model": "x"}}, "body_extensions: model: set by the gateway itself, and not here."),
+        ({"body_extensions": {"model": "x"}}, "body_extensions: model: the gateway sets this itself."),
     ],
 )
 def test_policies_that_make_no_sense_are_refused(gateway, fields, message):

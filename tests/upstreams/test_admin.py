@@ -159,7 +159,7 @@ def test_policies_that_make_no_sense_are_refused_in_words(admin_client):
     given = {**MODEL, "tool_enforcement": '{"max_retries": 0}', "body_defaults": '{"stream": true}', **rows("routes")}
     response = admin_client.post("/admin/upstreams/model/add/", given)
     assert errors(response) == {
-        "body_defaults": ["stream: set by the gateway itself, and not here."],
+        "body_defaults": ["stream: the gateway sets this itself."],
         "tool_enforcement": ["Expected `int` >= 1 - at `max_retries`."],
     }
 

@@ -259,7 +259,7 @@ def _model(
     usable.sort(key=lambda route: (route.priority, route.upstream.priority, -route.weight))
     fields = {field: getattr(row, field) for field in COPIED}
     try:
-        found = model_policies.of(fields)
+        found = model_policies.policies_from(fields)
     except msgspec.ValidationError as error:
         logger.warning("model %s is not served, its policies are wrong: %s", row, error)
         found, usable = model_policies.NONE, []

@@ -1,9 +1,9 @@
-"""Between decode and encode: what the target cannot carry is moved or refused, never lost.
+"""Fits a decoded request to its target: content that the target cannot carry is moved, refused or noted as dropped.
 
-``adapt(request, destination, ...)`` answers an :class:`Adapted`: the request that the target's encoder takes, notes of what
-was dropped, and a :class:`Restorer` that leads the reply's tool calls back to the client's tools.
-Everything here is a function of the request and the destination, so that the same conversation gives the same bytes in every
-turn (prompt caches and bound thinking blocks depend on it).
+``adapt(request, target, ...)`` returns an :class:`Adapted`: the request for the target's encoder, notes of what was dropped,
+and a :class:`Restorer` that maps the tool calls of the response back to the client's tools. The result depends on the request
+and the target alone, so that the same conversation gives the same bytes in every turn: prompt caches and signed thinking
+blocks depend on that.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from proxy.translation import json_wire
-from proxy.translation.adaptation.tool_history import legal_ids, repaired
-from proxy.translation.adaptation.tool_names import ToolNames, flat_name, named
+from proxy.translation.adaptation.tool_history import pair_tool_results, with_legal_call_ids
+from proxy.translation.adaptation.tool_names import ToolNames, flat_name, tools_by_entry
 from proxy.translation.adaptation.tool_restore import JSON_OUTPUT, Restorer
 from proxy.translation.canonical import (
     JSON_OBJECT_SENTENCE,
@@ -49,23 +49,23 @@ class Adapted(msgspec.Struct, frozen=True):
     dropped: tuple[str, ...] = ()
 
 
-def adapt(request: Request, destination: EncodeTarget, *, family: str, traits: Traits) -> Adapted:
-    """Fit ``request`` to a target of ``family``; raises :class:`ClientMistake` for what can neither be carried nor moved."""
-    _refuse_demands(request, destination.dialect)
+def adapt(request: Request, target: EncodeTarget, *, family: str, traits: Traits) -> Adapted:
+    """Fit ``request`` to a target of ``family``. Raises :class:`ClientMistake` for content that can be neither carried nor moved."""
+    _refuse_demands(request, target.dialect)
     request, dropped = _without_foreign_tools(request, family)
-    dropped += _untaken_stops(request, destination.quirks, traits)
-    request = _subset_settled(request, narrows=not traits.tool_subsets)
-    request, emulated = _output_emulated(request, destination.quirks)
-    for fit in (_settings, _schemas, _tool_choice):
-        request = fit(request, destination.quirks)
-    _refuse_images(request, destination.quirks, takes_urls=traits.image_urls or request.family == family)
-    unanswered, messages = destination.quirks.unanswered_calls, request.messages
+    dropped += _dropped_stops(request, target.quirks, traits)
+    request = _with_subset(request, narrows=not traits.tool_subsets)
+    request, emulated = _with_emulated_output(request, target.quirks)
+    for fit in (_fit_settings, _fit_schemas, _fit_tool_choice):
+        request = fit(request, target.quirks)
+    _refuse_images(request, target.quirks, takes_urls=traits.image_urls or request.family == family)
+    unanswered, messages = target.quirks.unanswered_calls, request.messages
     if unanswered != "pass":
-        messages = repaired(messages, insert=unanswered == "insert")
-    messages = legal_ids(messages, strict=traits.strict_call_ids)
+        messages = pair_tool_results(messages, insert=unanswered == "insert")
+    messages = with_legal_call_ids(messages, strict=traits.strict_call_ids)
     if messages is not request.messages:
         request = replace(request, messages=messages)
-    return _with_tool_names(request, destination.quirks, traits, emulated=emulated, dropped=dropped)
+    return _with_tool_names(request, target.quirks, traits, emulated=emulated, dropped=dropped)
 
 
 def _refuse_demands(request: Request, dialect: str) -> None:
@@ -74,11 +74,11 @@ def _refuse_demands(request: Request, dialect: str) -> None:
             raise ClientMistake(demand.message, param=demand.field, details=demand.details)
 
 
-def _untaken_stops(request: Request, quirks: Quirks, traits: Traits) -> tuple[str, ...]:
-    """How many stop sequences the encoder leaves out; not which, since they are the client's words."""
+def _dropped_stops(request: Request, quirks: Quirks, traits: Traits) -> tuple[str, ...]:
+    """A note with the number of stop sequences that the encoder leaves out. The note has no texts of the client."""
     limit = 0 if quirks.no_stop else traits.stops
-    untaken = 0 if limit is None else len(request.stop) - limit
-    return (f"{untaken} stop sequence{'s' if untaken > 1 else ''}",) if untaken > 0 else ()
+    dropped = 0 if limit is None else len(request.stop) - limit
+    return (f"{dropped} stop sequence{'s' if dropped > 1 else ''}",) if dropped > 0 else ()
 
 
 # --- tools ---------------------------------------------------------------------------------------------------------
@@ -88,32 +88,32 @@ def _without_foreign_tools(request: Request, family: str) -> tuple[Request, tupl
     foreign = [tool for tool in request.tools if isinstance(tool, HostedTool) and tool.family != family]
     choice = request.tool_choice
     if choice is not None and choice.mode == "tool" and request.family != family and choice.kind not in _CLIENT_KINDS:
-        raise _not_there(choice.name, choice.kind)
+        raise _hosted_tool_unavailable(choice.name, choice.kind)
     if not foreign:
         return request, ()
     for tool in foreign:
         if choice is not None and choice.mode == "tool" and choice.name in (tool.name, tool.type):
-            raise _not_there(tool.name, tool.type)
-    left = tuple(tool for tool in request.tools if tool not in foreign)
-    if not left and choice is not None and choice.mode == "required":
-        raise ClientMistake("tool_choice: none of the tools is available at this model's upstream", param="tool_choice")
-    return replace(request, tools=left), tuple(f"tool {tool.type}" for tool in foreign)
+            raise _hosted_tool_unavailable(tool.name, tool.type)
+    remaining = tuple(tool for tool in request.tools if tool not in foreign)
+    if not remaining and choice is not None and choice.mode == "required":
+        raise ClientMistake("tool_choice: none of the tools is available at the upstream of this model", param="tool_choice")
+    return replace(request, tools=remaining), tuple(f"tool {tool.type}" for tool in foreign)
 
 
-def _not_there(name: str, kind: str) -> ClientMistake:
+def _hosted_tool_unavailable(name: str, kind: str) -> ClientMistake:
     return ClientMistake(
-        f"tool_choice: the tool {name!r} ({kind}) runs on its vendor's side and this model's upstream does not have it", param="tool_choice"
+        f"tool_choice: the tool {name!r} ({kind}) runs at its vendor; the upstream of this model does not have it", param="tool_choice"
     )
 
 
-def _subset_settled(request: Request, *, narrows: bool) -> Request:
-    """The subset as the flat names of tools that the target has; ``narrows``: the list of tools becomes the subset."""
+def _with_subset(request: Request, *, narrows: bool) -> Request:
+    """Map the allowed subset to flat names of tools that the target has. ``narrows``: the subset replaces the list of tools."""
     choice = request.tool_choice
     if choice is None or choice.subset is None or not request.tools:
         return request
-    allowed = [tool for entry in dict.fromkeys(choice.subset) for tool in named(entry, request.tools)]
+    allowed = [tool for entry in dict.fromkeys(choice.subset) for tool in tools_by_entry(entry, request.tools)]
     if not allowed and choice.mode == "required":
-        raise ClientMistake("tool_choice: none of the allowed tools is available at this model's upstream", param="tool_choice")
+        raise ClientMistake("tool_choice: none of the allowed tools is available at the upstream of this model", param="tool_choice")
     if not allowed:
         return replace(request, tool_choice=ToolChoice(mode="none"))
     if narrows:
@@ -123,7 +123,7 @@ def _subset_settled(request: Request, *, narrows: bool) -> Request:
     return replace(request, tool_choice=replace(choice, subset=subset))
 
 
-def _tool_choice(request: Request, quirks: Quirks) -> Request:
+def _fit_tool_choice(request: Request, quirks: Quirks) -> Request:
     choice, parallel = request.tool_choice, request.parallel_calls
     if not request.tools:
         choice, parallel = None, None
@@ -137,7 +137,7 @@ def _tool_choice(request: Request, quirks: Quirks) -> Request:
 
 
 def _with_tool_names(request: Request, quirks: Quirks, traits: Traits, *, emulated: bool, dropped: tuple[str, ...]) -> Adapted:
-    """Tool names of the target everywhere, custom tools wrapped, and the restorer if anything has to be led back."""
+    """Put in the target's tool names and wrap custom tools; add a restorer where the response must be mapped back."""
     names = ToolNames(limit=quirks.tool_name_limit or traits.tool_name_limit, flatten=not traits.namespaces)
     names.learn(request)
     wraps = not (traits.custom_tools or quirks.supports_custom_tools)
@@ -146,7 +146,7 @@ def _with_tool_names(request: Request, quirks: Quirks, traits: Traits, *, emulat
     if not renamed and not has_custom:
         restorer = Restorer(names, wraps=False, emulated=True) if emulated else None
         return Adapted(request, restorer, dropped)
-    fit = _Fit(names, request.tools, wraps=wraps, flatten=not traits.namespaces)
+    fit = _ToolRenaming(names, request.tools, wraps=wraps, flatten=not traits.namespaces)
     request = replace(
         request,
         tools=tuple(fit.tool(tool) for tool in request.tools),
@@ -156,8 +156,8 @@ def _with_tool_names(request: Request, quirks: Quirks, traits: Traits, *, emulat
     return Adapted(request, Restorer(names, wraps=wraps, emulated=emulated), dropped)
 
 
-class _Fit:
-    """Applies the target's tool names to the places where they stand."""
+class _ToolRenaming:
+    """Applies the target's tool names to tools, tool choice and messages."""
 
     def __init__(self, names: ToolNames, tools: tuple[Tool | HostedTool, ...], *, wraps: bool, flatten: bool) -> None:
         self._names = names
@@ -182,16 +182,16 @@ class _Fit:
         name, namespace = choice.name, choice.namespace
         if choice.mode == "tool":
             if not namespace:
-                # A bare name may mean the tool of a namespace.
-                namespace = next((tool.namespace for tool in named(name, self._tools) if isinstance(tool, Tool)), "")
+                # A name without a namespace may mean a tool inside one.
+                namespace = next((tool.namespace for tool in tools_by_entry(name, self._tools) if isinstance(tool, Tool)), "")
             name = self._names.sent(name, namespace)
         subset = None if choice.subset is None else tuple(self._flat_sent(entry) for entry in choice.subset)
         kind = "function" if self._wraps else choice.kind
         return replace(choice, name=name, kind=kind, namespace=self._namespace(namespace), subset=subset)
 
     def _flat_sent(self, entry: str) -> str:
-        """A flat name of the subset, as the target knows the tool."""
-        for tool in named(entry, self._tools):
+        """The target's flat name for an entry of the subset."""
+        for tool in tools_by_entry(entry, self._tools):
             return flat_name(self.tool(tool))
         return self._names.sent(entry)
 
@@ -218,7 +218,7 @@ def _wrapped_description(tool: Tool) -> str:
     if tool.format is not None:
         form = msgspec.json.decode(tool.format)
         if isinstance(form, dict) and isinstance(form.get("grammar"), dict):
-            form = form["grammar"]  # chat's shape; Responses has the grammar's fields beside the type
+            form = form["grammar"]  # Chat nests the grammar; Responses has its fields beside the type
         if isinstance(form, dict) and isinstance(form.get("definition"), str):
             paragraphs.append(
                 f"The input must follow this {form.get('syntax', '')} grammar:".replace("  ", " ") + f"\n{form['definition']}"
@@ -229,7 +229,7 @@ def _wrapped_description(tool: Tool) -> str:
 # --- settings ------------------------------------------------------------------------------------------------------
 
 
-def _settings(request: Request, quirks: Quirks) -> Request:
+def _fit_settings(request: Request, quirks: Quirks) -> Request:
     if quirks.no_sampling:
         request = replace(request, temperature=None, top_p=None, top_k=None)
     if quirks.settings_refused:
@@ -238,13 +238,13 @@ def _settings(request: Request, quirks: Quirks) -> Request:
     return replace(request, stop=()) if quirks.no_stop and request.stop else request
 
 
-def _output_emulated(request: Request, quirks: Quirks) -> tuple[Request, bool]:
-    """A JSON schema for an upstream that knows none becomes a tool that must be called; the flag says so."""
+def _with_emulated_output(request: Request, quirks: Quirks) -> tuple[Request, bool]:
+    """Replace a JSON schema by a tool that must be called where the upstream has no structured output; true when replaced."""
     output = request.output
     if output is None:
         return request, False
     if output.kind == "json_object":
-        return (request, False) if quirks.json_object else (_asked_for_json(request), False)
+        return (request, False) if quirks.json_object else (_with_json_instruction(request), False)
     if quirks.structured_output:
         return request, False
     schema = output.schema or msgspec.Raw(b'{"type":"object"}')
@@ -253,46 +253,46 @@ def _output_emulated(request: Request, quirks: Quirks) -> tuple[Request, bool]:
     return replace(request, output=None, tools=(*request.tools, tool), tool_choice=choice), True
 
 
-def _asked_for_json(request: Request) -> Request:
+def _with_json_instruction(request: Request) -> Request:
     return replace(request, output=None, system=(*request.system, Text(JSON_OBJECT_SENTENCE)))
 
 
-def _schemas(request: Request, quirks: Quirks) -> Request:
+def _fit_schemas(request: Request, quirks: Quirks) -> Request:
     refused = frozenset(quirks.schema_keywords_refused)
     if not refused:
         return request
     tools = tuple(
-        replace(tool, schema=_cleaned(tool.schema, refused)) if isinstance(tool, Tool) and tool.schema is not None else tool
+        replace(tool, schema=_without_keywords(tool.schema, refused)) if isinstance(tool, Tool) and tool.schema is not None else tool
         for tool in request.tools
     )
     output = request.output
     if isinstance(output, OutputFormat) and output.schema is not None:
-        output = replace(output, schema=_cleaned(output.schema, refused))
+        output = replace(output, schema=_without_keywords(output.schema, refused))
     return replace(request, tools=tools, output=output)
 
 
-def _cleaned(schema: msgspec.Raw, refused: frozenset[str]) -> msgspec.Raw:
-    return msgspec.Raw(json_wire.encode(_without(msgspec.json.decode(schema), refused)))
+def _without_keywords(schema: msgspec.Raw, refused: frozenset[str]) -> msgspec.Raw:
+    return msgspec.Raw(json_wire.encode(_strip_keywords(msgspec.json.decode(schema), refused)))
 
 
 _NAMED_SCHEMAS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 
 
-def _without(schema: Any, refused: frozenset[str]) -> Any:
-    """``schema`` without the refused keywords; names of properties that look like keywords stay."""
+def _strip_keywords(schema: Any, refused: frozenset[str]) -> Any:
+    """``schema`` without the refused keywords. Names of properties that equal a keyword stay."""
     if isinstance(schema, list):
-        return [_without(each, refused) for each in schema]
+        return [_strip_keywords(item, refused) for item in schema]
     if not isinstance(schema, dict):
         return schema
     return {
-        key: _each_without(value, refused) if key in _NAMED_SCHEMAS and isinstance(value, dict) else _without(value, refused)
+        key: _strip_named_schemas(value, refused) if key in _NAMED_SCHEMAS and isinstance(value, dict) else _strip_keywords(value, refused)
         for key, value in schema.items()
         if key not in refused
     }
 
 
-def _each_without(schemas: dict[str, Any], refused: frozenset[str]) -> dict[str, Any]:
-    return {name: _without(each, refused) for name, each in schemas.items()}
+def _strip_named_schemas(schemas: dict[str, Any], refused: frozenset[str]) -> dict[str, Any]:
+    return {name: _strip_keywords(schema, refused) for name, schema in schemas.items()}
 
 
 def _refuse_images(request: Request, quirks: Quirks, *, takes_urls: bool) -> None:
@@ -304,16 +304,16 @@ def _refuse_images(request: Request, quirks: Quirks, *, takes_urls: bool) -> Non
     def check(part: Part) -> None:
         if isinstance(part, Image):
             if not quirks.images:
-                raise ClientMistake(f"{part.at}: this model does not take images", param=part.at)
+                raise ClientMistake(f"{part.at}: this model does not accept images", param=part.at)
             if part.source.kind == "url":
-                raise ClientMistake(f"{part.at}: this model takes no image URLs; send the image inline", param=part.at)
+                raise ClientMistake(f"{part.at}: this model does not accept image URLs; send the image inline", param=part.at)
         if isinstance(part, ToolResult):
-            _each(part.content, check)
+            _visit(part.content, check)
 
     for message in request.messages:
-        _each(message.parts, check)
+        _visit(message.parts, check)
 
 
-def _each(parts: tuple[Part, ...], check: Callable[[Part], None]) -> None:
+def _visit(parts: tuple[Part, ...], check: Callable[[Part], None]) -> None:
     for part in parts:
         check(part)

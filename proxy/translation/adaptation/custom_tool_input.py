@@ -1,4 +1,4 @@
-"""The text inside ``{"input": "…"}``, read while the JSON is still arriving."""
+"""Reads the text inside ``{"input": "…"}`` while the JSON arrives."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _PLAIN_END = re.compile(r'(?:[^"\\]|\\(?:[^u]|u[0-9a-fA-F]{4}))*')
 _HIGH_SURROGATE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}$")
 
 
-class Unwrapper:
-    """Feed it fragments of the JSON; it returns the text as far as it is known.
+class InputUnwrapper:
+    """Takes fragments of the JSON and returns the text as far as it has arrived.
 
-    Anything but an object whose first key is ``input`` with a string is held until ``close()``: an object with ``input`` in
-    another place gives that, and what is no such object at all is given as it came, because the words matter more than the form.
+    Arguments that do not begin with ``{"input": "`` are held until ``close()``. An object with ``input`` elsewhere gives that
+    string; anything else is returned unchanged, so that no argument is lost.
     """
 
     def __init__(self) -> None:
@@ -39,11 +39,11 @@ class Unwrapper:
         return self._text() if self._state == "text" else ""
 
     def close(self) -> str:
-        """What is left at the end of the arguments."""
+        """The text that was held until the end of the arguments."""
         held, self._held = self._held, ""
         state, self._state = self._state, "done"
         if state in ("done", "text"):
-            # Arguments that break off inside the string have given all their complete characters already.
+            # All complete characters of a string that breaks off were returned already.
             return ""
         try:
             whole = msgspec.json.decode(held)

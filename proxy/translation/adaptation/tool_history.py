@@ -1,8 +1,8 @@
-"""The pairing of tool calls and results, as every provider demands it.
+"""Pairs tool calls with their results, as every provider demands.
 
-Each call of an assistant turn has exactly one result in the turn right after it, results first (wire formats, sections 1.3,
-2.3 and 7.3). Clients that were interrupted leave calls without results: those get one that says so. A result that belongs to
-no call, or comes twice, is the client's mistake.
+Each call of an assistant turn has exactly one result in the next turn, and results come first (docs/wire-formats.md, sections
+1.3, 2.3 and 7.3). Interrupted clients leave calls without results: these get the result ``NO_RESULT``. A result without a call,
+or a second result of one call, is a mistake of the client.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]")
 _MAX_ID = 64
 
 
-def repaired(messages: tuple[Message, ...], *, insert: bool) -> tuple[Message, ...]:
-    """The messages with every call answered, in place; ``insert`` false refuses unanswered calls instead.
+def pair_tool_results(messages: tuple[Message, ...], *, insert: bool) -> tuple[Message, ...]:
+    """The messages with a result for every call. ``insert`` false: a call without a result is refused instead.
 
-    Results move to the head of the run of messages that follows their calls, and system messages behind them.
+    Results move to the head of the messages that follow their calls; system messages come behind them.
     Raises :class:`ClientMistake` for a result without its call, for a second result of one call and for two calls of one id.
     """
     if not any(isinstance(part, ToolCall | ToolResult) for message in messages for part in message.parts):
@@ -31,40 +31,40 @@ def repaired(messages: tuple[Message, ...], *, insert: bool) -> tuple[Message, .
     out: list[Message] = []
     position = 0
     while position < len(messages):
-        turn_end = _run_end(messages, position, assistant=messages[position].role == "assistant")
+        turn_end = _end_of_run(messages, position, assistant=messages[position].role == "assistant")
         run = messages[position:turn_end]
         if run[0].role != "assistant":
             _refuse_results(run)
             out += run
             position = turn_end
             continue
-        calls = _calls(run)
+        calls = _calls_by_id(run)
         out += run
-        position = _run_end(messages, turn_end, assistant=False)
-        out += _answered(calls, messages[turn_end:position], insert=insert)
+        position = _end_of_run(messages, turn_end, assistant=False)
+        out += _with_results(calls, messages[turn_end:position], insert=insert)
     return tuple(out)
 
 
-def has_unanswered(messages: tuple[Message, ...]) -> bool:
+def has_unanswered_calls(messages: tuple[Message, ...]) -> bool:
     """Whether any tool call has no result."""
     parts = [part for message in messages for part in message.parts]
     results = {part.call_id for part in parts if isinstance(part, ToolResult)}
     return any(isinstance(part, ToolCall) and part.id not in results for part in parts)
 
 
-def _calls(run: tuple[Message, ...]) -> dict[str, ToolCall]:
-    """The calls of an assistant's run of messages, by id."""
+def _calls_by_id(run: tuple[Message, ...]) -> dict[str, ToolCall]:
+    """The calls of consecutive assistant messages, by id."""
     calls: dict[str, ToolCall] = {}
     for message in run:
         for part in message.parts:
             if isinstance(part, ToolCall):
                 if part.id in calls:
-                    raise ClientMistake(f"messages: the tool call id {part.id!r} stands twice in one turn", param="messages")
+                    raise ClientMistake(f"messages: the tool call id {part.id!r} occurs twice in one turn", param="messages")
                 calls[part.id] = part
     return calls
 
 
-def _run_end(messages: tuple[Message, ...], start: int, *, assistant: bool) -> int:
+def _end_of_run(messages: tuple[Message, ...], start: int, *, assistant: bool) -> int:
     end = start
     while end < len(messages) and (messages[end].role == "assistant") == assistant:
         end += 1
@@ -80,8 +80,8 @@ def _refuse_results(run: tuple[Message, ...]) -> None:
                 )
 
 
-def _answered(calls: dict[str, ToolCall], run: tuple[Message, ...], *, insert: bool) -> list[Message]:
-    """The run of user and system messages behind ``calls``, their results first."""
+def _with_results(calls: dict[str, ToolCall], run: tuple[Message, ...], *, insert: bool) -> list[Message]:
+    """The user and system messages that follow ``calls``, with the results of the calls first."""
     results: dict[str, Part] = {}
     for message in run:
         for part in message.parts:
@@ -114,41 +114,45 @@ def _with_results_first(results: tuple[Part, ...], run: tuple[Message, ...]) -> 
     return [Message("user", results), *rest]
 
 
-def legal_ids(messages: tuple[Message, ...], *, strict: bool) -> tuple[Message, ...]:
-    """The messages with call ids that the target takes, the same function for calls and results.
+def with_legal_call_ids(messages: tuple[Message, ...], *, strict: bool) -> tuple[Message, ...]:
+    """The messages with call ids that the target accepts; a call and its result get the same id.
 
-    ``strict``: ids must match ``^[a-zA-Z0-9_-]+$``. Ids of more than 64 characters are shortened for everyone. The result is
-    a function of the conversation, so that a history stays consistent from turn to turn.
+    ``strict``: ids must match ``^[a-zA-Z0-9_-]+$``. Ids of more than 64 characters are shortened for every target. The result
+    depends on the conversation alone, so that a history keeps its ids from turn to turn.
     """
-    known: dict[str, str] = {}
-    changed = False
+    legal_by_id: dict[str, str] = {}
+    suffixes: dict[str, int] = {}
     for message in messages:
         for part in message.parts:
-            if isinstance(part, ToolCall) and part.id not in known:
-                known[part.id] = _legal_id(part.id, strict=strict, taken=known)
-                changed = changed or known[part.id] != part.id
-    if not changed:
+            if isinstance(part, ToolCall) and part.id not in legal_by_id:
+                legal_by_id[part.id] = _unused_id(_legal_id(part.id, strict=strict), suffixes)
+    if all(call_id == legal for call_id, legal in legal_by_id.items()):
         return messages
-    return tuple(msgspec.structs.replace(message, parts=tuple(_renamed(part, known) for part in message.parts)) for message in messages)
+    return tuple(
+        msgspec.structs.replace(message, parts=tuple(_with_call_id(part, legal_by_id) for part in message.parts)) for message in messages
+    )
 
 
-def _legal_id(call_id: str, *, strict: bool, taken: dict[str, str]) -> str:
-    legal = _ILLEGAL.sub("_", call_id) if strict else call_id
-    if not legal:
-        legal = "call_0"
+def _legal_id(call_id: str, *, strict: bool) -> str:
+    legal = (_ILLEGAL.sub("_", call_id) if strict else call_id) or "call_0"
     if len(legal) > _MAX_ID:
-        legal = f"{legal[:55]}_{hashlib.sha256(call_id.encode(errors='replace')).hexdigest()[:8]}"
-    used = set(taken.values())
-    base, count = legal, 1
-    while legal in used:
-        count += 1
-        legal = f"{base}_{count}"
+        return f"{legal[:55]}_{hashlib.sha256(call_id.encode(errors='replace')).hexdigest()[:8]}"
     return legal
 
 
-def _renamed(part: Part, known: dict[str, str]) -> Part:
+def _unused_id(legal: str, suffixes: dict[str, int]) -> str:
+    """``legal``, or with ``_2``, ``_3`` … when it is in use. ``suffixes``: the last suffix of each id in use."""
+    unused = legal
+    while unused in suffixes:
+        suffixes[legal] += 1
+        unused = f"{legal}_{suffixes[legal]}"
+    suffixes[unused] = 1
+    return unused
+
+
+def _with_call_id(part: Part, legal_by_id: dict[str, str]) -> Part:
     if isinstance(part, ToolCall):
-        return msgspec.structs.replace(part, id=known[part.id])
-    if isinstance(part, ToolResult) and part.call_id in known:
-        return msgspec.structs.replace(part, call_id=known[part.call_id])
+        return msgspec.structs.replace(part, id=legal_by_id[part.id])
+    if isinstance(part, ToolResult) and part.call_id in legal_by_id:
+        return msgspec.structs.replace(part, call_id=legal_by_id[part.call_id])
     return part

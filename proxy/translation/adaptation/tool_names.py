@@ -1,8 +1,8 @@
-"""Tool names that a target accepts, and the way back.
+"""Tool names that a target accepts, mapped from and to the client's names.
 
 A namespace is flattened to ``ns__name``; characters outside ``[a-zA-Z0-9_-]`` become ``_``; a name that is too long keeps
-its beginning and ends in eight hexadecimal digits of its SHA-256 (wire formats, section 7.5). The mapping is a function of
-the conversation alone, so that the history of the next turn gets the same names without any state.
+its beginning and ends in eight hexadecimal digits of its SHA-256 (docs/wire-formats.md, section 7.5). The mapping
+depends on the conversation alone, so that the history of the next turn gets the same names without any state.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NAMESPACE_SEPARATOR = "__"
 
 
 class ToolOrigin(msgspec.Struct, frozen=True):
-    """A tool as the client knows it."""
+    """A tool under the client's name."""
 
     name: str
     namespace: str = ""
@@ -28,24 +28,24 @@ class ToolOrigin(msgspec.Struct, frozen=True):
 
 
 def flat_name(tool: Tool | HostedTool) -> str:
-    """The one name of a tool: with its namespace in front, if it has one."""
+    """The name of a tool, preceded by its namespace if it has one."""
     namespace = "" if isinstance(tool, HostedTool) else tool.namespace
     return f"{namespace}{NAMESPACE_SEPARATOR}{tool.name}" if namespace else tool.name
 
 
-def named(entry: str, tools: Sequence[Tool | HostedTool]) -> list[Tool | HostedTool]:
-    """The tools that ``entry`` means in a list of allowed ones: by flat name, else by the name of a namespace or inside one."""
+def tools_by_entry(entry: str, tools: Sequence[Tool | HostedTool]) -> list[Tool | HostedTool]:
+    """The tools that an ``entry`` of a list of allowed tools means: by flat name, else by namespace or by the name inside one."""
     exact = [tool for tool in tools if entry == flat_name(tool) or (isinstance(tool, HostedTool) and entry == tool.type)]
     return exact or [tool for tool in tools if isinstance(tool, Tool) and entry in (tool.namespace, tool.name)]
 
 
-def legal(full: str, limit: int) -> str:
-    """``full`` in legal characters and at most ``limit`` of them."""
+def legal_name(full: str, limit: int) -> str:
+    """``full`` in at most ``limit`` legal characters."""
     name = _ILLEGAL.sub("_", full)
-    return name if len(name) <= limit else hashed(full, limit)
+    return name if len(name) <= limit else shortened_name(full, limit)
 
 
-def hashed(full: str, limit: int) -> str:
+def shortened_name(full: str, limit: int) -> str:
     """The shortened form of ``full``: for a limit of 64, its first 55 characters, ``_`` and 8 hexadecimal digits."""
     return f"{_ILLEGAL.sub('_', full)[: limit - 9]}_{hashlib.sha256(full.encode()).hexdigest()[:8]}"
 
@@ -60,20 +60,19 @@ class ToolNames:
         self._flatten = flatten
 
     def learn(self, request: Request) -> None:
-        """Give every tool its name: first those that need no change, so that nobody else takes it from them."""
-        known = list(_mentioned(request))
-        for origin in sorted(known, key=self._is_changed):
+        """Name every tool of a request. Tools whose name needs no change come first, so that no other tool gets their name."""
+        for origin in sorted(_origins_in(request), key=self._is_changed):
             self._add(origin)
 
     def sent(self, name: str, namespace: str = "") -> str:
-        """The name at the target of a tool, also of one that no list of tools mentions."""
+        """The target's name of a tool, also of one that is not in the list of tools."""
         return self._sent.get((namespace, name)) or self._add(ToolOrigin(name, namespace))
 
     def origin(self, sent: str, namespace: str = "") -> ToolOrigin | None:
-        """The client's tool behind a name in a reply; a bare name is understood where only one namespace has it."""
+        """The client's tool for a name in a response. A name without a namespace matches where only one namespace has it."""
         if namespace:
-            named = [name for (space, name), given in self._sent.items() if (space, given) == (namespace, sent)]
-            return ToolOrigin(named[0], namespace, "") if named else None
+            tools_by_entry = [name for (space, name), given in self._sent.items() if (space, given) == (namespace, sent)]
+            return ToolOrigin(tools_by_entry[0], namespace, "") if tools_by_entry else None
         found = self.origins.get(sent)
         if found is None:
             bare = [origin for origin in self.origins.values() if origin.name == sent]
@@ -86,23 +85,22 @@ class ToolNames:
         return origin.name
 
     def _is_changed(self, origin: ToolOrigin) -> bool:
-        return legal(self._full(origin), self._limit) != origin.name
+        return legal_name(self._full(origin), self._limit) != origin.name
 
     def _add(self, origin: ToolOrigin) -> str:
         key = (origin.namespace, origin.name)
         if key in self._sent:
             return self._sent[key]
         full = self._full(origin)
-        name = legal(full, self._limit)
-        taken = self.origins.get(name)
-        if taken is not None and self._flatten:
-            name = hashed(full, self._limit)
+        name = legal_name(full, self._limit)
+        if name in self.origins and self._flatten:
+            name = shortened_name(full, self._limit)
         self._sent[key] = name
         self.origins.setdefault(name, origin)
         return name
 
 
-def _mentioned(request: Request) -> Iterable[ToolOrigin]:
+def _origins_in(request: Request) -> Iterable[ToolOrigin]:
     for tool in request.tools:
         if isinstance(tool, Tool):
             yield ToolOrigin(tool.name, tool.namespace, tool.kind)

@@ -1,9 +1,9 @@
-"""What the operator wants changed in the requests of one model, as data, and the changes that need no wire.
+"""The changes that a model's settings make to its requests, and those of them that are the same in every dialect.
 
-A :class:`Policies` is made once for each model of a catalogue. Nothing in it depends on a clock or on chance, so that the same
-conversation gives the same bytes in every turn (prompt caches and bound thinking blocks depend on it). Prompts, temperature
-and limits are edited in the client's own fields (:mod:`prompt_edits`), before anything is translated: one set of edits
-serves every pair of dialects. Fields of the body are merged into what goes up, in the words of the upstream's dialect.
+A :class:`Policies` is made once for each model of a catalogue. It depends on no clock and no randomness, so that the same
+conversation gives the same bytes in every turn: prompt caches and signed thinking blocks depend on that. Prompts, temperature
+and limits are edited in the client's own fields (:mod:`prompt_edits`) before the translation, so one set of edits serves every
+pair of dialects. Body defaults and extensions are merged into the encoded body, in the upstream's dialect.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from proxy.translation import json_wire
 from proxy.translation.policies.tool_call_rules import Rules
 
 PROTECTED = frozenset({"model", "stream", "messages", "input"})
-"""Fields of a body that routing and translation own; no default and no extension may name them."""
+"""Fields of a body that only routing and translation set; defaults and extensions must not name them."""
 
 FIELDS = (
     "system_replacements", "system_append", "inject_progress", "temperature", "max_tokens_default", "max_tokens_cap",
     "max_output_tokens", "body_defaults", "body_extensions", "tool_enforcement", "buffer_tool_calls", "smooth_streaming",
 )  # fmt: skip
-"""A model's fields that are read here."""
+"""The fields of a model that :func:`policies_from` reads."""
 PROMPT_FIELDS = ("system_replacements", "system_append", "inject_progress")
-"""Those that change words of the conversation."""
+"""The fields that change texts of the conversation."""
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -40,7 +40,7 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens_default: int | None = None
     max_tokens_cap: int | None = None
     max_output_tokens: int | None = None
-    """The model's own maximum; it bounds a cap that stands in for an absent limit."""
+    """The maximum of the model. It bounds the cap where the cap replaces a missing limit."""
     defaults: dict[str, msgspec.Raw] = {}
     extensions: dict[str, Any] = {}
     rules: Rules | None = None
@@ -49,15 +49,15 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def shapes_stream(self) -> bool:
-        """Whether the events of a stream are arranged anew."""
+        """Whether the events of a stream are buffered or split."""
         return self.buffer_tool_calls or self.smooth_streaming
 
-    def limit(self, given: int | None) -> int | None:
-        """The limit of output tokens for a client that gave ``given``: its own or the default, under the cap.
+    def limit(self, client_limit: int | None) -> int | None:
+        """The limit of output tokens: the client's, else the default, at most the cap.
 
-        Without either, no limit would mean the model's maximum, so the cap itself is the limit.
+        Without a client's limit and a default the cap itself is the limit, since no limit would mean the model's maximum.
         """
-        wanted = given if given is not None else self.max_tokens_default
+        wanted = client_limit if client_limit is not None else self.max_tokens_default
         if self.max_tokens_cap is None:
             return wanted
         if wanted is None:
@@ -66,13 +66,13 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NONE = Policies()
-"""The policies of most models; compared by identity on the hot path."""
+"""No policies. Compared by identity on the hot path."""
 
 
-def of(fields: Mapping[str, Any]) -> Policies:
-    """The policies in a model's fields (named as in the management API); :data:`NONE` itself where there are none.
+def policies_from(fields: Mapping[str, Any]) -> Policies:
+    """The policies in a model's fields, which are named as in the management API; :data:`NONE` where there are none.
 
-    Raises ``msgspec.ValidationError`` with the path of what is wrong in ``tool_enforcement``.
+    Raises ``msgspec.ValidationError`` with the path of a wrong value in ``tool_enforcement``.
     """
     policies = Policies(
         replacements=tuple((old, new) for old, new in fields["system_replacements"].items() if old),
@@ -92,13 +92,13 @@ def of(fields: Mapping[str, Any]) -> Policies:
     return msgspec.structs.replace(policies, max_output_tokens=fields["max_output_tokens"])
 
 
-# --- the body that goes up -------------------------------------------------------------------------------------------
+# --- the body for the upstream -------------------------------------------------------------------------------------------
 
 
 def merged_body(body: bytes, policies: Policies) -> bytes:
-    """The encoded body with the model's defaults where a field is absent, and its extensions merged in.
+    """The encoded body with the model's defaults for missing fields, and its extensions merged in.
 
-    Objects are merged field by field; any other value of an extension replaces what was there. Untouched fields stay as they are.
+    Objects are merged field by field; any other value of an extension replaces the field. Other fields keep their bytes.
     """
     if not policies.defaults and not policies.extensions:
         return body
@@ -106,36 +106,36 @@ def merged_body(body: bytes, policies: Policies) -> bytes:
     for name, value in policies.defaults.items():
         fields.setdefault(name, value)
     for name, value in policies.extensions.items():
-        known = fields.get(name)
-        if isinstance(value, dict) and isinstance(known, msgspec.Raw):
-            fields[name] = _merged(msgspec.json.decode(known), value)
+        current = fields.get(name)
+        if isinstance(value, dict) and isinstance(current, msgspec.Raw):
+            fields[name] = _merge(msgspec.json.decode(current), value)
         else:
             fields[name] = value
     return json_wire.encode(fields)
 
 
-def _merged(known: Any, value: Any) -> Any:
-    if not isinstance(known, dict) or not isinstance(value, dict):
-        return value
-    return known | {name: _merged(known[name], each) if name in known else each for name, each in value.items()}
+def _merge(current: Any, extension: Any) -> Any:
+    if not isinstance(current, dict) or not isinstance(extension, dict):
+        return extension
+    return current | {name: _merge(current[name], value) if name in current else value for name, value in extension.items()}
 
 
-# --- what an operator may not set ------------------------------------------------------------------------------------
+# --- validation ------------------------------------------------------------------------------------
 
 
-def problems(fields: Mapping[str, Any]) -> dict[str, str]:
-    """A sentence for each of a model's fields whose value makes no sense; empty when all is well."""
-    found: dict[str, str] = {}
+def find_problems(fields: Mapping[str, Any]) -> dict[str, str]:
+    """An error message for each field of a model with an invalid value, by the name of the field."""
+    messages: dict[str, str] = {}
     for name in ("body_defaults", "body_extensions"):
         owned = sorted(PROTECTED & fields[name].keys()) if isinstance(fields[name], dict) else []
         if owned:
-            found[name] = f"{', '.join(owned)}: set by the gateway itself, and not here."
+            messages[name] = f"{', '.join(owned)}: the gateway sets this itself."
     if isinstance(fields["tool_enforcement"], dict):
         try:
             msgspec.convert(fields["tool_enforcement"], Rules)
         except msgspec.ValidationError as error:
-            found["tool_enforcement"] = f"{error}.".replace("`$.", "`")
+            messages["tool_enforcement"] = f"{error}.".replace("`$.", "`")
     cap, default = fields["max_tokens_cap"], fields["max_tokens_default"]
     if cap is not None and default is not None and default > cap:
-        found["max_tokens_default"] = f"The default is larger than the cap of {cap}."
-    return found
+        messages["max_tokens_default"] = f"The default is larger than the cap of {cap}."
+    return messages

@@ -83,7 +83,7 @@ class Additions(msgspec.Struct, frozen=True):
     turn: tuple[str, ...] = ()
 
 
-def edited(envelope: Envelope, dialect: str, policies: Policies, additions: Additions, *, quirks: Quirks, relayed: bool) -> Envelope:
+def edit_request(envelope: Envelope, dialect: str, policies: Policies, additions: Additions, *, quirks: Quirks, relayed: bool) -> Envelope:
     """The envelope with a model's policies applied, then with ``additions``.
 
     ``relayed``: the fields go to an upstream of the same dialect as they are, so they must keep its rules; what is translated
@@ -111,16 +111,16 @@ def edited(envelope: Envelope, dialect: str, policies: Policies, additions: Addi
 
 def _replace(fields: Fields, shape: Shape, replacements: tuple[tuple[str, str], ...]) -> None:
     if shape.prompt and _given(fields, shape.prompt):
-        fields[shape.prompt] = _replaced(fields[shape.prompt], replacements)
+        fields[shape.prompt] = _with_replacements(fields[shape.prompt], replacements)
     turns = _turns(fields, shape)
     if turns is None:
         return
     changed = False
     for place, turn in enumerate(turns):
         if _head(turn).is_system:
-            opened = _opened(turn)
+            opened = _open_object(turn)
             content = opened.get("content", Raw(b"null"))
-            new = _replaced(content, replacements)
+            new = _with_replacements(content, replacements)
             if new is not content:
                 turns[place] = Raw(json_wire.encode(opened | {"content": new}))
                 changed = True
@@ -128,28 +128,28 @@ def _replace(fields: Fields, shape: Shape, replacements: tuple[tuple[str, str], 
         fields[shape.turns] = Raw(json_wire.encode(turns))
 
 
-def _replaced(content: Raw, replacements: tuple[tuple[str, str], ...]) -> Raw:
+def _with_replacements(content: Raw, replacements: tuple[tuple[str, str], ...]) -> Raw:
     """Content with the texts replaced; the same object where none of them stands in it."""
     kind = _kind(content)
     if kind == b'"':
         text = json_wire.decode(content, _TEXT)
-        new = _substituted(text, replacements)
+        new = _substitute(text, replacements)
         return content if new == text else Raw(json_wire.encode(new))
     if kind != b"[":
         return content
     blocks = json_wire.decode(content, _LIST)
     changed = False
     for place, block in enumerate(blocks):
-        opened = _opened(block) if _kind(block) == b"{" else {}
+        opened = _open_object(block) if _kind(block) == b"{" else {}
         if "text" in opened:
-            new_text = _replaced(opened["text"], replacements)
+            new_text = _with_replacements(opened["text"], replacements)
             if new_text is not opened["text"]:
                 blocks[place] = Raw(json_wire.encode(opened | {"text": new_text}))
                 changed = True
     return Raw(json_wire.encode(blocks)) if changed else content
 
 
-def _substituted(text: str, replacements: tuple[tuple[str, str], ...]) -> str:
+def _substitute(text: str, replacements: tuple[tuple[str, str], ...]) -> str:
     for old, new in replacements:
         text = text.replace(old, new)
     return text
@@ -159,7 +159,7 @@ def _append_to_system(fields: Fields, shape: Shape, text: str) -> None:
     """Behind the prompt's field where the dialect has one, else behind the last system message before the first turn."""
     if shape.prompt_blocks or (shape.prompt and _given(fields, shape.prompt)):
         known = fields.get(shape.prompt, Raw(b"null"))
-        fields[shape.prompt] = _extended(known, text, "text", joins=True)
+        fields[shape.prompt] = _with_appended(known, text, "text", joins=True)
         return
     turns = _turns(fields, shape)
     leading = 0
@@ -195,12 +195,12 @@ def _append_to_turn(fields: Fields, shape: Shape, text: str) -> None:
 
 
 def _with_text(turn: Raw, text: str, shape: Shape, *, joins: bool) -> Raw:
-    opened = _opened(turn)
-    content = _extended(opened.get("content", Raw(b"null")), text, shape.text_type, joins=joins)
+    opened = _open_object(turn)
+    content = _with_appended(opened.get("content", Raw(b"null")), text, shape.text_type, joins=joins)
     return Raw(json_wire.encode(opened | {"content": content}))
 
 
-def _extended(content: Raw, text: str, text_type: str, *, joins: bool) -> Raw:
+def _with_appended(content: Raw, text: str, text_type: str, *, joins: bool) -> Raw:
     """Content with one more text at its end; ``joins``: plain text stays plain text."""
     kind = _kind(content)
     if kind == b"[":
@@ -281,5 +281,5 @@ def _head(turn: Raw) -> _Head:
     return json_wire.decode(turn, _HEAD) if _kind(turn) == b"{" else _Head()
 
 
-def _opened(raw: Raw) -> dict[str, Raw]:
+def _open_object(raw: Raw) -> dict[str, Raw]:
     return json_wire.decode(raw, _FIELDS)

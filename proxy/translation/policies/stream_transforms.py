@@ -38,7 +38,7 @@ class Chain:
         return events
 
 
-def arranged(restorer: Transform | None, *, buffered: bool, smooth: bool) -> Transform | None:
+def stream_transform(restorer: Transform | None, *, buffered: bool, smooth: bool) -> Transform | None:
     """What stands between decoder and encoder: tools led back, then calls held back, then texts cut; ``None`` for nothing."""
     shaping: list[Transform] = [*([CallBuffer()] if buffered else []), *([Smoother()] if smooth else [])]
     if not shaping:
@@ -46,7 +46,7 @@ def arranged(restorer: Transform | None, *, buffered: bool, smooth: bool) -> Tra
     return Chain(*([restorer] if restorer is not None else []), *shaping)
 
 
-def pieces_of(events: Sequence[Event]) -> list[Event]:
+def smooth_events(events: Sequence[Event]) -> list[Event]:
     """A whole stream, its texts in small pieces."""
     smoother = Smoother()
     return [told for event in events for told in smoother.feed(event)]
@@ -62,11 +62,11 @@ class Smoother:
         if isinstance(event, PartStarted) and isinstance(event.part, Text | Reasoning):
             self._smooth.add(event.index)
         elif isinstance(event, PartDelta) and event.index in self._smooth and len(event.text) > PIECE_CHARS and not event.logprobs:
-            return [PartDelta(event.index, piece) for piece in pieces(event.text)]
+            return [PartDelta(event.index, piece) for piece in split_text(event.text)]
         return [event]
 
 
-def pieces(text: str) -> list[str]:
+def split_text(text: str) -> list[str]:
     """``text`` cut between words into pieces of about :data:`PIECE_CHARS` characters; joined they are the text again."""
     found: list[str] = []
     for match in _WORD.finditer(text):

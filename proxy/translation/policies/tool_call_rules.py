@@ -130,7 +130,7 @@ def _pattern(flag: str) -> re.Pattern[str]:
     return re.compile(rf"```[a-z]*\s*{body}\s*```|{body}")
 
 
-def switched(word: str | None) -> bool | None:
+def parse_switch(word: str | None) -> bool | None:
     """What a header or a query says: on, off, or nothing. Raises ``ValueError`` for another word."""
     if word is None or not word.strip():
         return None
@@ -140,7 +140,9 @@ def switched(word: str | None) -> bool | None:
     raise ValueError("true or false is expected")
 
 
-def chosen(*, header: bool | None, query: bool | None, model: Rules | None, settings: Rules, has_tools: bool) -> Enforcement | None:
+def choose_enforcement(
+    *, header: bool | None, query: bool | None, model: Rules | None, settings: Rules, has_tools: bool
+) -> Enforcement | None:
     """The enforcement of a request, or ``None``: header over query over the model's rules over the settings.
 
     What a model or the settings ask for concerns requests that have tools; a header or a query that asks for it always counts.

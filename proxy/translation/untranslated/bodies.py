@@ -1,4 +1,4 @@
-"""Requests that are not translated: what they ask for, and their bodies with another model's name. All other bytes stay."""
+"""Requests that are not translated: model and stream flag are read, and the model is replaced. All other bytes stay."""
 
 from __future__ import annotations
 
@@ -13,73 +13,73 @@ from proxy.translation.json_wire import Envelope
 from proxy.translation.untranslated.multipart import FORM, Form
 
 _MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
-_MOST_LOOKS = 16
+MAX_CANDIDATES = 16
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NAME = msgspec.json.Decoder(str)
 _FLAG = msgspec.json.Decoder(bool | None)
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """A request's envelope, and its body for an upstream's name of the model."""
+class UntranslatedRequest(msgspec.Struct, frozen=True):
+    """The envelope of a request, and a function from the upstream's model name to the body."""
 
     envelope: Envelope
-    renamed: Callable[[str], bytes]
+    with_model: Callable[[str], bytes]
 
 
-def asked_json(body: bytes, *, default: str = "") -> Asked:
-    """A JSON object. ``default``: the model that is meant where the body names none; without one that is a mistake."""
+def open_json(body: bytes, *, default: str = "") -> UntranslatedRequest:
+    """Open a JSON object. ``default``: the model of a body without one; without a default such a body is refused."""
     fields = json_wire.open_object(body)
     stream = bool(json_wire.decode(fields["stream"], _FLAG, at="stream")) if "stream" in fields else False
-    given = json_wire.decode(fields["model"], _NAME, at="model") if "model" in fields else default
-    if not given:
+    named_model = json_wire.decode(fields["model"], _NAME, at="model") if "model" in fields else default
+    if not named_model:
         raise ClientMistake("model: the field is required", param="model")
 
-    def renamed(model: str) -> bytes:
+    def with_model(model: str) -> bytes:
         if "model" in fields:
-            return json_renamed(body, fields, model)
+            return with_json_model(body, fields, model)
         return body if model == default else msgspec.json.encode({**fields, "model": model})
 
-    return Asked(Envelope(fields, given, stream), renamed)
+    return UntranslatedRequest(Envelope(fields, named_model, stream), with_model)
 
 
-def asked_form(body: bytes, headers: Mapping[str, str], *, file: str) -> Asked:
-    """A form with a model and a file under the name ``file``."""
+def open_form(body: bytes, headers: Mapping[str, str], *, file: str) -> UntranslatedRequest:
+    """Open a form with a model and a file in the field ``file``."""
     form = Form(body, headers.get("content-type", ""))
     model = form.text("model")
     if not model:
         raise ClientMistake("model: the field is required", param="model")
     if not form.has_file(file):
         raise ClientMistake(f"{file}: a file is required", param=file)
-    return Asked(Envelope({}, model, form.text("stream") in ("true", "True", "1")), form.renamed)
+    return UntranslatedRequest(Envelope({}, model, form.text("stream") in ("true", "True", "1")), form.with_model)
 
 
-def asked_anything(body: bytes, headers: Mapping[str, str], *, default: str) -> Asked:
-    """Whatever goes through the plain proxy: the model that JSON or a form names, else ``default`` and the body as it is."""
+def open_any(body: bytes, headers: Mapping[str, str], *, default: str) -> UntranslatedRequest:
+    """Open a body of plain proxy mode: the model of a JSON object or a form, else ``default`` and the unchanged body."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    as_it_is = Asked(Envelope({}, default), lambda _model: body)
+    unchanged = UntranslatedRequest(Envelope({}, default), lambda _model: body)
     if not body or "content-encoding" in headers:
-        return as_it_is
+        return unchanged
     try:
         if kind == FORM:
             form = Form(body, headers["content-type"])
             model = form.text("model")
-            return Asked(Envelope({}, model), form.renamed) if model else as_it_is
+            return UntranslatedRequest(Envelope({}, model), form.with_model) if model else unchanged
         fields = _FIELDS.decode(body)
-        given = _NAME.decode(fields["model"])
+        named_model = _NAME.decode(fields["model"])
     except (ClientMistake, msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
-        return as_it_is
+        return unchanged
     is_stream = bytes(fields.get("stream", b"")) == b"true"
-    return Asked(Envelope(fields, given, is_stream), lambda model: json_renamed(body, fields, model))
+    return UntranslatedRequest(Envelope(fields, named_model, is_stream), lambda model: with_json_model(body, fields, model))
 
 
-def json_renamed(body: bytes, fields: Mapping[str, msgspec.Raw], model: str) -> bytes:
-    """A JSON object's bytes with another ``model``; nothing else changes, not even white space. ``fields``: the body, opened."""
-    wanted = msgspec.json.encode(model)
-    if bytes(fields["model"]) == wanted:
+def with_json_model(body: bytes, fields: Mapping[str, msgspec.Raw], model: str) -> bytes:
+    """The body with another ``model``; all other bytes stay, white space too. ``fields``: the top-level fields of the body."""
+    encoded_model = msgspec.json.encode(model)
+    if bytes(fields["model"]) == encoded_model:
         return body
-    expected = {**fields, "model": msgspec.Raw(wanted)}
-    for _, match in zip(range(_MOST_LOOKS), _MODEL.finditer(body), strict=False):
-        renamed = body[: match.start(1)] + wanted + body[match.end(1) :]
+    expected = {**fields, "model": msgspec.Raw(encoded_model)}
+    for _, match in zip(range(MAX_CANDIDATES), _MODEL.finditer(body), strict=False):
+        renamed = body[: match.start(1)] + encoded_model + body[match.end(1) :]
         if _FIELDS.decode(renamed) == expected:
             return renamed
     return msgspec.json.encode(expected)

@@ -1,6 +1,6 @@
-"""Forms (``multipart/form-data``, RFC 7578): cut into their parts without copying, and given another model's name.
+"""Forms (``multipart/form-data``, RFC 7578): split into parts without copying, with the model replaced.
 
-The boundary, the parts and their headers stay byte for byte as they came. Nothing is written to disk.
+Boundary, parts and headers keep their bytes. Nothing is written to disk.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import msgspec
 from proxy.translation.errors import ClientMistake
 
 FORM = "multipart/form-data"
-MOST_PARTS = 256
+MAX_PARTS = 256
 _BOUNDARY = re.compile(r"[\x20-\x7e]{0,199}[\x21-\x7e]")
 
 
 class Part(msgspec.Struct, frozen=True):
-    """A part of a form. ``begin`` and ``end`` are where its content stands in the body; ``filename`` is None for plain fields."""
+    """A part of a form. ``begin`` and ``end``: offsets of its content in the body; ``filename`` is None for plain fields."""
 
     name: str
     filename: str | None
@@ -27,31 +27,31 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Form:
-    """A ``multipart/form-data`` body, cut but not copied. Raises :class:`~proxy.translation.errors.ClientMistake` when it is none."""
+    """A ``multipart/form-data`` body. Raises :class:`~proxy.translation.errors.ClientMistake` for any other body."""
 
     def __init__(self, body: bytes, content_type: str) -> None:
         self.body = body
-        self.parts = _cut(body, _boundary(content_type))
+        self.parts = _split(body, _boundary(content_type))
 
     def texts(self, name: str) -> list[str]:
-        """The values of all plain fields of a name."""
-        found = [self.body[part.begin : part.end] for part in self.parts if part.name == name and part.filename is None]
+        """The values of all plain fields with this name."""
+        values = [self.body[part.begin : part.end] for part in self.parts if part.name == name and part.filename is None]
         try:
-            return [value.decode() for value in found]
+            return [value.decode() for value in values]
         except UnicodeDecodeError:
             raise ClientMistake(f"{name}: the text is not valid UTF-8", param=name) from None
 
     def text(self, name: str) -> str | None:
-        """The value of a field, the last one where there are several."""
+        """The value of the last plain field with this name."""
         values = self.texts(name)
         return values[-1] if values else None
 
     def has_file(self, name: str) -> bool:
-        """Whether a file of this name was sent."""
+        """Whether the form has a file in this field."""
         return any(part.name == name and part.filename is not None for part in self.parts)
 
-    def renamed(self, model: str) -> bytes:
-        """The body with another model in it."""
+    def with_model(self, model: str) -> bytes:
+        """The body with another value of the field ``model``."""
         pieces, done = [], 0
         for part in self.parts:
             if part.name == "model" and part.filename is None:
@@ -69,8 +69,8 @@ def _boundary(content_type: str) -> bytes:
     return boundary.encode("ascii")
 
 
-def _cut(body: bytes, boundary: bytes) -> list[Part]:
-    """The parts between the delimiters; what stands before the first one and after the last is not looked at."""
+def _split(body: bytes, boundary: bytes) -> list[Part]:
+    """The parts between the delimiters. Bytes before the first and after the last delimiter are ignored (RFC 2046)."""
     opening = b"--" + boundary
     place = 0 if body.startswith(opening) else body.find(b"\r\n" + opening) + 2
     if place == 1:
@@ -85,19 +85,19 @@ def _cut(body: bytes, boundary: bytes) -> list[Part]:
         following = body.find(delimiter, line) if line >= 0 else -1
         if following < 0 or body[place:line].strip(b" \t"):
             raise ClientMistake("The form is not complete: it has no closing boundary")
-        if len(parts) == MOST_PARTS:
-            raise ClientMistake(f"The form has more than {MOST_PARTS} parts")
+        if len(parts) == MAX_PARTS:
+            raise ClientMistake(f"The form has more than {MAX_PARTS} parts")
         parts.append(_part(body, line, following))
         place = following + 2
 
 
 def _part(body: bytes, line: int, end: int) -> Part:
-    """One part, whose headers begin behind the line end at ``line``."""
+    """One part; its headers begin after the line end at offset ``line``."""
     if body.startswith(b"\r\n", line + 2):
         raise ClientMistake("A part of the form has no Content-Disposition")
     blank = body.find(b"\r\n\r\n", line, end + 2)
     if blank < 0:
-        raise ClientMistake("A part of the form has no end of its headers")
+        raise ClientMistake("The headers of a part of the form do not end")
     for header in body[line + 2 : blank].decode("utf-8", "replace").split("\r\n"):
         name, _, value = header.partition(":")
         if name.strip().lower() == "content-disposition":

@@ -1,7 +1,7 @@
-"""What an answer that is not translated says of its usage: read while its bytes pass, in any of the shapes that servers use.
+"""Reads the usage of responses that are not translated while their bytes pass, in any shape that servers use.
 
-A JSON answer says it in ``usage``; of an event stream each counter's last value counts. Nothing here ever fails: an answer
-that cannot be read has told nothing.
+A JSON response has ``usage``; in an event stream the last value of each counter counts. Nothing here raises: a response that
+cannot be read has no usage.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from proxy.translation.framing.sse import Frame, Reader
 NOTHING = msgspec.Raw(b"null")
 
 
-class _Told(msgspec.Struct):
+class _UsageFields(msgspec.Struct):
     usage: msgspec.Raw = NOTHING
     duration: Any = None
     response: msgspec.Raw = NOTHING
@@ -25,16 +25,16 @@ class _Told(msgspec.Struct):
 
 LAST_DATA = b"[DONE]"
 LAST_EVENTS = frozenset({"message_stop", "response.completed", "response.incomplete", "response.failed"})
-"""What ends a stream of one of the dialects: clients leave when they have it."""
+"""Events that end a stream of one of the dialects: clients close the connection after them."""
 
-_told = msgspec.json.Decoder(_Told)
+_usage_fields = msgspec.json.Decoder(_UsageFields)
 _usage = msgspec.json.Decoder(dict[str, Any] | None)
 
 
 class UsageTap:
-    """Usage and seconds of audio, as far as they were told. Feed it a whole JSON body, or the reads of an event stream.
+    """Usage, and seconds of audio. Takes a whole JSON body, or the reads of an event stream.
 
-    ``is_done``: the event stream has told its last event, whether or not the connection has ended.
+    ``is_done``: the last event of the stream has arrived, whether or not the connection has ended.
     """
 
     def __init__(self) -> None:
@@ -45,28 +45,28 @@ class UsageTap:
         self._reader = Reader()
 
     def whole(self, body: bytes) -> None:
-        """A complete JSON answer."""
-        self._hear(body)
+        """Read a complete JSON response."""
+        self._read_object(body)
 
     def feed(self, chunk: bytes) -> None:
-        """One read of an event stream."""
-        self._frames(self._reader.feed(chunk))
+        """Read one piece of an event stream."""
+        self._read_frames(self._reader.feed(chunk))
 
     def close(self) -> None:
-        """The event stream has ended."""
-        self._frames(self._reader.close())
+        """Read what is left at the end of an event stream."""
+        self._read_frames(self._reader.close())
 
-    def _frames(self, frames: list[Frame]) -> None:
+    def _read_frames(self, frames: list[Frame]) -> None:
         for frame in frames:
             if b'"usage"' in frame.data:
-                self._hear(frame.data)
+                self._read_object(frame.data)
             if frame.data == LAST_DATA or frame.event in LAST_EVENTS:
                 self.is_done = True
 
-    def _hear(self, body: bytes | msgspec.Raw) -> None:
+    def _read_object(self, body: bytes | msgspec.Raw) -> None:
         try:
-            told = _told.decode(body)
-            usage = _usage.decode(told.usage)
+            fields = _usage_fields.decode(body)
+            usage = _usage.decode(fields.usage)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         if usage is not None:
@@ -74,30 +74,35 @@ class UsageTap:
             self.usage = read_usage(self._counters) or self.usage
             self.seconds = _number(usage.get("seconds")) or self.seconds
         else:
-            for inner in (told.response, told.message):
+            for inner in (fields.response, fields.message):
                 if bytes(inner)[:1] == b"{":
-                    self._hear(inner)
+                    self._read_object(inner)
         if self.seconds is None:
-            self.seconds = _number(told.duration)
+            self.seconds = _number(fields.duration)
 
 
 def read_usage(usage: dict[str, Any]) -> Usage | None:
-    """Counters of either family in disjoint classes; ``None`` when there are none (audio that is billed by the second)."""
-    given = _first(usage, "prompt_tokens", "input_tokens")
-    output = _first(usage, "completion_tokens", "output_tokens")
-    if given is None and output is None:
-        given = _first(usage, "total_tokens")
-        if given is None:
+    """The counters of either naming as disjoint classes; ``None`` without counters (audio billed by the second)."""
+    input_tokens = _first_count(usage, "prompt_tokens", "input_tokens")
+    output = _first_count(usage, "completion_tokens", "output_tokens")
+    if input_tokens is None and output is None:
+        input_tokens = _first_count(usage, "total_tokens")
+        if input_tokens is None:
             return None
     read, written = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")
-    within = 0
+    cached = 0
     if not (read or written):
-        within = min(_inside(usage, ("prompt_tokens_details", "input_tokens_details", "input_token_details"), "cached_tokens"), given or 0)
-    reasoning = _inside(usage, ("completion_tokens_details", "output_tokens_details"), "reasoning_tokens")
-    return Usage(fresh=(given or 0) - within, cache_read=read + within, cache_write_5m=written, output=output or 0, reasoning=reasoning)
+        cached = min(
+            _nested_count(usage, ("prompt_tokens_details", "input_tokens_details", "input_token_details"), "cached_tokens"),
+            input_tokens or 0,
+        )
+    reasoning = _nested_count(usage, ("completion_tokens_details", "output_tokens_details"), "reasoning_tokens")
+    return Usage(
+        fresh=(input_tokens or 0) - cached, cache_read=read + cached, cache_write_5m=written, output=output or 0, reasoning=reasoning
+    )
 
 
-def _first(usage: dict[str, Any], *names: str) -> int | None:
+def _first_count(usage: dict[str, Any], *names: str) -> int | None:
     return next((_count(usage, name) for name in names if usage.get(name) is not None), None)
 
 
@@ -106,7 +111,7 @@ def _count(usage: dict[str, Any], name: str) -> int:
     return int(value) if isinstance(value, (int, float)) and 0 <= value < 1e15 else 0
 
 
-def _inside(usage: dict[str, Any], groups: tuple[str, ...], name: str) -> int:
+def _nested_count(usage: dict[str, Any], groups: tuple[str, ...], name: str) -> int:
     return next((_count(usage[group], name) for group in groups if isinstance(usage.get(group), dict)), 0)
 
 

@@ -168,7 +168,7 @@ CASES: list[Case] = [
         False,
         lambda q: refused(CHAT, q, messages=(Message("user", (PICTURE,)),)),
         "",
-        "messages.0.content.0: this model does not take images",
+        "messages.0.content.0: this model does not accept images",
     ),
     (
         "image_urls",

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from proxy.translation import json_wire
-from proxy.translation.adaptation.tool_names import NAMESPACE_SEPARATOR, named
+from proxy.translation.adaptation.tool_names import NAMESPACE_SEPARATOR, tools_by_entry
 from proxy.translation.canonical import HostedTool, Tool, ToolChoice
 from proxy.translation.dialects.openai_responses.items import FAMILY, NO_JSON, is_absent, raw_items, required
 from proxy.translation.errors import ClientMistake
@@ -220,7 +220,7 @@ def encode_choice(choice: ToolChoice, tools: tuple[AnyTool, ...], native: msgspe
 
 
 def _reference(name: str, tools: tuple[AnyTool, ...]) -> dict[str, str]:
-    meant = named(name, tools)
+    meant = tools_by_entry(name, tools)
     if not meant:
         return {"type": "function", "name": name}
     tool = meant[0]

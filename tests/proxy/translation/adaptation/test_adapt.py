@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from proxy.translation.adaptation.adapt import adapt
-from proxy.translation.adaptation.tool_history import repaired
+from proxy.translation.adaptation.tool_history import pair_tool_results
 from proxy.translation.canonical import (
     Demand,
     Finish,
@@ -308,8 +308,8 @@ class TestQuirks:
 
 def test_two_calls_of_one_id_in_a_turn_are_refused() -> None:
     calls = Message("assistant", (ToolCall("x", "a", "{}"), ToolCall("x", "b", "{}")))
-    with pytest.raises(ClientMistake, match="the tool call id 'x' stands twice in one turn"):
-        repaired((Message("user", (Text("Hi"),)), calls), insert=True)
+    with pytest.raises(ClientMistake, match="the tool call id 'x' occurs twice in one turn"):
+        pair_tool_results((Message("user", (Text("Hi"),)), calls), insert=True)
 
 
 class TestASubsetOfTools:

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.translation.adaptation.custom_tool_input import Unwrapper
+from proxy.translation.adaptation.custom_tool_input import InputUnwrapper
 
 
 def unwrapped(pieces: list[str]) -> str:
-    unwrapper = Unwrapper()
+    unwrapper = InputUnwrapper()
     return "".join([unwrapper.feed(piece) for piece in pieces] + [unwrapper.close()])
 
 
@@ -27,7 +27,7 @@ def test_any_text_in_any_pieces_comes_out_as_it_went_in(size: int, ascii_only: b
 
 
 def test_text_is_told_before_the_json_is_complete() -> None:
-    unwrapper = Unwrapper()
+    unwrapper = InputUnwrapper()
     assert [unwrapper.feed(piece) for piece in ['{"inp', 'ut": "*** Beg', "in\\", "nnow", '"}']] == ["", "*** Beg", "in", "\nnow", ""]
 
 

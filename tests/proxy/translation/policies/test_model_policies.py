@@ -14,8 +14,8 @@ PLAIN = {field: getattr(ModelEntry(id="1", name="m"), field) for field in model_
 
 
 def test_a_model_without_policies_has_none_at_all():
-    assert model_policies.of(PLAIN) is NONE
-    assert model_policies.of(PLAIN | {"max_output_tokens": 4096}) is NONE
+    assert model_policies.policies_from(PLAIN) is NONE
+    assert model_policies.policies_from(PLAIN | {"max_output_tokens": 4096}) is NONE
     assert NONE.shapes_stream is False
 
 
@@ -31,7 +31,7 @@ def test_policies_are_made_of_a_models_fields():
         "tool_enforcement": {"enabled": True, "max_retries": 3},
         "smooth_streaming": True,
     }
-    assert model_policies.of(fields) == Policies(
+    assert model_policies.policies_from(fields) == Policies(
         replacements=(("a", "b"),),
         append="Be terse.",
         inject_progress=True,
@@ -79,12 +79,12 @@ def test_the_limit_is_the_clients_or_the_default_and_never_above_the_cap(default
     ],
 )
 def test_defaults_fill_gaps_and_extensions_are_merged_in(defaults, extensions, body, merged):
-    model = model_policies.of(PLAIN | {"body_defaults": defaults, "body_extensions": extensions})
+    model = model_policies.policies_from(PLAIN | {"body_defaults": defaults, "body_extensions": extensions})
     assert json.loads(merged_body(json.dumps(body).encode(), model)) == merged
 
 
 def test_untouched_fields_of_a_merged_body_keep_their_bytes():
-    model = model_policies.of(PLAIN | {"body_extensions": {"b": 2}})
+    model = model_policies.policies_from(PLAIN | {"body_extensions": {"b": 2}})
     assert merged_body(b'{"a": 1.50,  "text": "\\u00e9",\n"b":1}', model) == b'{"a":1.50,"text":"\\u00e9","b":2}'
     body = b'{ "as": "it is" }'
     assert merged_body(body, NONE) is body
@@ -106,10 +106,10 @@ def test_untouched_fields_of_a_merged_body_keep_their_bytes():
             {"tool_enforcement": "Invalid enum value 'loose' - at `empty_response_policy`."},
         ),
         ({"tool_enforcement": {"enabld": True}}, {"tool_enforcement": "Object contains unknown field `enabld`."}),
-        ({"body_defaults": {"model": "x"}}, {"body_defaults": "model: set by the gateway itself, and not here."}),
-        ({"body_extensions": {"stream": 1, "input": []}}, {"body_extensions": "input, stream: set by the gateway itself, and not here."}),
+        ({"body_defaults": {"model": "x"}}, {"body_defaults": "model: the gateway sets this itself."}),
+        ({"body_extensions": {"stream": 1, "input": []}}, {"body_extensions": "input, stream: the gateway sets this itself."}),
         ({"max_tokens_default": 9, "max_tokens_cap": 5}, {"max_tokens_default": "The default is larger than the cap of 5."}),
     ],
 )
 def test_policies_that_make_no_sense_are_named(fields, problems):
-    assert model_policies.problems(PLAIN | fields) == problems
+    assert model_policies.find_problems(PLAIN | fields) == problems

@@ -20,7 +20,7 @@ from proxy.translation.canonical import (
     UsageReported,
 )
 from proxy.translation.errors import Failure
-from proxy.translation.policies.stream_transforms import PIECE_CHARS, CallBuffer, Chain, Smoother, arranged, pieces
+from proxy.translation.policies.stream_transforms import PIECE_CHARS, CallBuffer, Chain, Smoother, split_text, stream_transform
 
 CALL = ToolCall("c1", "t", "")
 OTHER = ToolCall("c2", "u", "")
@@ -33,16 +33,16 @@ def through(transform, *events):
 
 @given(st.text(alphabet=st.sampled_from("ab 日\n\t.,"), max_size=300))
 def test_the_pieces_of_a_text_are_the_text(text):
-    assert "".join(pieces(text)) == text
+    assert "".join(split_text(text)) == text
 
 
 @given(st.text(alphabet=st.sampled_from("ab 日\n"), max_size=300))
 def test_no_piece_is_long(text):
-    assert all(0 < len(piece) <= PIECE_CHARS + 2 for piece in pieces(text))
+    assert all(0 < len(piece) <= PIECE_CHARS + 2 for piece in split_text(text))
 
 
 def test_words_stay_whole():
-    assert pieces("The quick brown fox jumps over the lazy dog.") == ["The quick brown fox ", "jumps over the lazy dog."]
+    assert split_text("The quick brown fox jumps over the lazy dog.") == ["The quick brown fox ", "jumps over the lazy dog."]
 
 
 def test_texts_and_reasoning_are_cut_and_arguments_are_not():
@@ -93,13 +93,13 @@ def test_the_meaning_of_a_stream_stays_the_same(buffered, smooth):
         UsageReported(Usage(fresh=1, output=2)),
         Finished(Finish(reason="tool_calls")),
     ]
-    transform = arranged(None, buffered=buffered, smooth=smooth)
+    transform = stream_transform(None, buffered=buffered, smooth=smooth)
     assert transform is not None
     assert accumulate(through(transform, *events)) == accumulate(events)
 
 
 def test_nothing_to_arrange_costs_nothing():
     restorer = CallBuffer()
-    assert arranged(None, buffered=False, smooth=False) is None
-    assert arranged(restorer, buffered=False, smooth=False) is restorer
-    assert isinstance(arranged(restorer, buffered=True, smooth=False), Chain)
+    assert stream_transform(None, buffered=False, smooth=False) is None
+    assert stream_transform(restorer, buffered=False, smooth=False) is restorer
+    assert isinstance(stream_transform(restorer, buffered=True, smooth=False), Chain)

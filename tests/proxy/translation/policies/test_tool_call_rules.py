@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from proxy.translation.canonical import Finish, Reasoning, Response, Seal, Text, ToolCall
-from proxy.translation.policies.tool_call_rules import DEFAULTS, FLAG, Enforcement, Rules, chosen, has_tools, switched
+from proxy.translation.policies.tool_call_rules import DEFAULTS, FLAG, Enforcement, Rules, choose_enforcement, has_tools, parse_switch
 
 STRICT = Enforcement.of(Rules())
 LENIENT = Enforcement.of(Rules(empty_response_policy="lenient"))
@@ -81,12 +81,14 @@ ON, OFF = Rules(enabled=True), Rules(enabled=False)
     ],
 )
 def test_the_header_wins_over_the_query_over_the_model_over_the_settings(header, query, model, settings, tools, is_on):
-    assert (chosen(header=header, query=query, model=model, settings=settings, has_tools=tools) is not None) is is_on
+    assert (choose_enforcement(header=header, query=query, model=model, settings=settings, has_tools=tools) is not None) is is_on
 
 
 def test_a_models_rules_lie_over_the_settings_and_those_over_our_own():
     settings = Rules(enabled=True, max_retries=4, termination_flag="DONE")
-    found = chosen(header=None, query=None, model=Rules(max_retries=2, stream_chunk_delay_ms=30), settings=settings, has_tools=True)
+    found = choose_enforcement(
+        header=None, query=None, model=Rules(max_retries=2, stream_chunk_delay_ms=30), settings=settings, has_tools=True
+    )
     expected = Enforcement(
         flag="DONE", max_retries=2, guidance=str(DEFAULTS.guidance).replace("{flag}", "DONE"), delay_seconds=0.03, is_strict=True
     )
@@ -98,12 +100,12 @@ def test_a_models_rules_lie_over_the_settings_and_those_over_our_own():
     [(None, None), ("", None), ("TRUE", True), ("1", True), ("yes", True), (" on ", True), ("off", False), ("0", False)],
 )
 def test_words_that_switch(word, meaning):
-    assert switched(word) is meaning
+    assert parse_switch(word) is meaning
 
 
 def test_another_word_is_refused():
     with pytest.raises(ValueError, match="true or false is expected"):
-        switched("maybe")
+        parse_switch("maybe")
 
 
 TOOLS = b'[{"name":"t"}]'

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
-from proxy.translation.untranslated.bodies import asked_anything, asked_json
+from proxy.translation.untranslated.bodies import open_any, open_json
 
 JSON = {"content-type": "application/json"}
 
@@ -25,17 +25,17 @@ JSON = {"content-type": "application/json"}
     ],
 )
 def test_only_the_name_of_the_model_changes(body, renamed):
-    assert asked_json(body.encode()).renamed("b").decode() == renamed
+    assert open_json(body.encode()).with_model("b").decode() == renamed
 
 
 def test_a_body_with_the_right_name_stays_as_it_is():
     body = b'{ "model" : "a" }'
-    assert asked_json(body).renamed("a") is body
+    assert open_json(body).with_model("a") is body
 
 
 def test_a_model_that_is_not_named_is_the_default():
-    asked = asked_json(b'{"input": "x"}', default="usual")
-    assert (asked.envelope.model, asked.renamed("usual"), asked.renamed("other")) == (
+    asked = open_json(b'{"input": "x"}', default="usual")
+    assert (asked.envelope.model, asked.with_model("usual"), asked.with_model("other")) == (
         "usual",
         b'{"input": "x"}',
         b'{"input":"x","model":"other"}',
@@ -43,7 +43,7 @@ def test_a_model_that_is_not_named_is_the_default():
 
 
 def test_the_stream_switch_is_read():
-    assert [asked_json(b'{"model":"a"%b}' % more).envelope.stream for more in (b"", b',"stream":true', b',"stream":null')] == [
+    assert [open_json(b'{"model":"a"%b}' % more).envelope.stream for more in (b"", b',"stream":true', b',"stream":null')] == [
         False,
         True,
         False,
@@ -58,7 +58,7 @@ VALUES = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dict
 @given(st.dictionaries(st.text(max_size=4), VALUES, max_size=4), st.text(min_size=1, max_size=6), st.text(min_size=1, max_size=6))
 def test_everything_else_means_the_same(fields, model, other):
     body = {**fields, "model": model}
-    renamed = asked_json(json.dumps(body).encode()).renamed(other)
+    renamed = open_json(json.dumps(body).encode()).with_model(other)
     assert json.loads(renamed) == {**body, "model": other}
 
 
@@ -75,17 +75,17 @@ def test_everything_else_means_the_same(fields, model, other):
     ],
 )
 def test_what_names_no_model_goes_to_the_groups(body, headers):
-    asked = asked_anything(body, headers, default="usual")
-    assert (asked.envelope, asked.renamed("theirs")) == (Envelope({}, "usual"), body)
+    asked = open_any(body, headers, default="usual")
+    assert (asked.envelope, asked.with_model("theirs")) == (Envelope({}, "usual"), body)
 
 
 def test_a_model_is_found_in_json_and_in_forms():
     form = b'--y\r\ncontent-disposition: form-data; name="model"\r\n\r\na\r\n--y--'
     found = [
-        asked_anything(b'{"model": "a"}', JSON, default=""),
-        asked_anything(form, {"content-type": "multipart/form-data; boundary=y"}, default=""),
+        open_any(b'{"model": "a"}', JSON, default=""),
+        open_any(form, {"content-type": "multipart/form-data; boundary=y"}, default=""),
     ]
-    assert [(asked.envelope.model, asked.renamed("b")) for asked in found] == [
+    assert [(asked.envelope.model, asked.with_model("b")) for asked in found] == [
         ("a", b'{"model": "b"}'),
         ("a", form.replace(b"\na\r", b"\nb\r")),
     ]
@@ -93,4 +93,4 @@ def test_a_model_is_found_in_json_and_in_forms():
 
 def test_a_body_that_is_no_object_is_the_clients_mistake():
     with pytest.raises(ClientMistake):
-        asked_json(b"[]")
+        open_json(b"[]")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.translation.errors import ClientMistake
-from proxy.translation.untranslated.multipart import MOST_PARTS, Form
+from proxy.translation.untranslated.multipart import MAX_PARTS, Form
 
 TYPE = "multipart/form-data; boundary=b0"
 
@@ -45,13 +45,14 @@ def test_only_the_models_bytes_change():
     before, after = part('name="file"; filename=x', b'name="model"\r\n\r\nm'), part("name=language", b"de")
     whole = form(before, part('name="model"; x=1', b"old"), after, before=b"preamble\r\n", end=b"--b0--\r\nepilogue")
     assert (
-        whole.renamed("größer") == b"preamble\r\n" + before + part('name="model"; x=1', "größer".encode()) + after + b"--b0--\r\nepilogue"
+        whole.with_model("größer")
+        == b"preamble\r\n" + before + part('name="model"; x=1', "größer".encode()) + after + b"--b0--\r\nepilogue"
     )
 
 
 def test_a_file_called_model_is_no_model():
     whole = form(part('name="model"; filename="m"', b"x"))
-    assert (whole.text("model"), whole.renamed("other")) == (None, whole.body)
+    assert (whole.text("model"), whole.with_model("other")) == (None, whole.body)
 
 
 @given(
@@ -93,9 +94,9 @@ def test_nonsense_is_the_clients_mistake(body, content_type):
         (b"--b0\r\n", "The form is not complete: it has no closing boundary"),
         (b"--b0x\r\nname\r\n--b0--", "The form is not complete: it has no closing boundary"),
         (b"--b0\r\n\r\nx\r\n--b0--", "A part of the form has no Content-Disposition"),
-        (b"--b0\r\nname: x\r\n--b0--", "A part of the form has no end of its headers"),
+        (b"--b0\r\nname: x\r\n--b0--", "The headers of a part of the form do not end"),
         (b"--b0\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b0--", "A part of the form has no name"),
-        (part("name=a", b"") * (MOST_PARTS + 1) + b"--b0--", f"The form has more than {MOST_PARTS} parts"),
+        (part("name=a", b"") * (MAX_PARTS + 1) + b"--b0--", f"The form has more than {MAX_PARTS} parts"),
     ],
 )
 def test_a_broken_form_says_what_is_wrong(body, message):
