@@ -13,7 +13,7 @@ import msgspec
 import yaml
 from dotenv.parser import Binding, parse_stream
 
-from proxy.translation.policies.tool_call_rules import LONGEST_DELAY_MS, MOST_RETRIES
+from proxy.translation.policies.tool_call_rules import MAX_DELAY_MS, MAX_RETRIES
 from pxbin_site.conf import parsers
 from pxbin_site.conf.providers import PROVIDERS
 
@@ -170,9 +170,9 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "upstream_models_fetch_timeout_ms": _AT_LEAST_ONE,
     "enforce_tool_call_mode": parsers.boolean,
     "enforce_tool_call_termination_flag": str,
-    "enforce_tool_call_max_retries": parsers.number(int, least=1, most=MOST_RETRIES),
+    "enforce_tool_call_max_retries": parsers.number(int, least=1, most=MAX_RETRIES),
     "enforce_tool_call_guidance": str,
-    "enforce_tool_call_stream_chunk_delay_ms": parsers.number(int, least=0, most=LONGEST_DELAY_MS),
+    "enforce_tool_call_stream_chunk_delay_ms": parsers.number(int, least=0, most=MAX_DELAY_MS),
     "enforce_tool_call_empty_response_policy": parsers.one_of(("strict", "lenient")),
     "log_buffer_size": _COUNT,
     "log_retention_days": parsers.any_whole_number,

@@ -1,7 +1,7 @@
-"""Edits in a client's own fields: the system prompt, the last user turn, the temperature and the limit of output tokens.
+"""Edits of a client's own fields: system prompt, last user turn, temperature and limit of output tokens.
 
-Only what must change is written anew; every other field, message and block keeps its bytes. A table says where each dialect
-keeps what, so that the same policy gives the same prompt whatever the client speaks, and to whichever upstream it goes.
+Only changed fields are encoded again; every other field, message and block keeps its bytes. A dialect's :class:`Shape` names
+the fields, so that a policy gives the same prompt in every dialect of the client and of the upstream.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from proxy.translation.quirks import Quirks
 
 SEPARATOR = "\n\n"
 MIN_BUDGET = 1024
-"""Smallest budget that Anthropic takes for manual thinking; it must stay below ``max_tokens``."""
+"""Smallest budget in tokens that Anthropic accepts for manual thinking; a budget must be below ``max_tokens``."""
 
 _LIST = msgspec.json.Decoder(list[Raw])
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
@@ -30,18 +30,18 @@ Fields = dict[str, Raw]
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a dialect's request keeps things. ``prompt``: the top-level field of the system prompt, if there is one."""
+    """The fields of a dialect's request. ``prompt``: the top-level field of the system prompt, if there is one."""
 
     turns: str
     prompt: str = ""
     prompt_blocks: bool = False
-    """The prompt may be a list of blocks."""
+    """Whether the prompt may be a list of blocks."""
     text_type: str = "text"
     joins_strings: bool = False
-    """Plain text of a turn stays plain: many servers of the dialect take no parts."""
+    """Whether text is appended to a plain string as a string: many servers of the dialect do not accept parts."""
     limits: tuple[str, ...]
     hottest: float = 2.0
-    """Highest temperature."""
+    """The highest temperature that the dialect allows."""
 
 
 MESSAGES = Shape(turns="messages", prompt="system", prompt_blocks=True, limits=("max_tokens",), hottest=1.0)
@@ -54,7 +54,7 @@ SHAPES: Mapping[str, Shape] = {
 
 
 class _Head(msgspec.Struct):
-    """What says whose turn an item is."""
+    """The fields of a turn that say whose turn it is."""
 
     role: Any = None
     type: Any = None
@@ -69,7 +69,7 @@ class _Head(msgspec.Struct):
 
     @property
     def is_result(self) -> bool:
-        """A tool's result that stands among the turns instead of inside one."""
+        """Whether the item is a tool result that is a turn of its own."""
         return self.role in ("tool", "function") or (isinstance(self.type, str) and self.type.endswith("_output"))
 
 
@@ -86,8 +86,8 @@ class Additions(msgspec.Struct, frozen=True):
 def edit_request(envelope: Envelope, dialect: str, policies: Policies, additions: Additions, *, quirks: Quirks, relayed: bool) -> Envelope:
     """The envelope with a model's policies applied, then with ``additions``.
 
-    ``relayed``: the fields go to an upstream of the same dialect as they are, so they must keep its rules; what is translated
-    is fitted later. Raises :class:`~proxy.translation.errors.ClientMistake` for fields that cannot be read.
+    ``relayed``: the fields go to an upstream of the same dialect without a translation, so they must obey its rules here.
+    Raises :class:`~proxy.translation.errors.ClientMistake` for fields that cannot be read.
     """
     fields, shape = dict(envelope.fields), SHAPES[dialect]
     if policies.replacements:
@@ -110,7 +110,7 @@ def edit_request(envelope: Envelope, dialect: str, policies: Policies, additions
 
 
 def _replace(fields: Fields, shape: Shape, replacements: tuple[tuple[str, str], ...]) -> None:
-    if shape.prompt and _given(fields, shape.prompt):
+    if shape.prompt and _is_present(fields, shape.prompt):
         fields[shape.prompt] = _with_replacements(fields[shape.prompt], replacements)
     turns = _turns(fields, shape)
     if turns is None:
@@ -118,18 +118,18 @@ def _replace(fields: Fields, shape: Shape, replacements: tuple[tuple[str, str], 
     changed = False
     for place, turn in enumerate(turns):
         if _head(turn).is_system:
-            opened = _open_object(turn)
-            content = opened.get("content", Raw(b"null"))
+            item = _open_object(turn)
+            content = item.get("content", Raw(b"null"))
             new = _with_replacements(content, replacements)
             if new is not content:
-                turns[place] = Raw(json_wire.encode(opened | {"content": new}))
+                turns[place] = Raw(json_wire.encode(item | {"content": new}))
                 changed = True
     if changed:
         fields[shape.turns] = Raw(json_wire.encode(turns))
 
 
 def _with_replacements(content: Raw, replacements: tuple[tuple[str, str], ...]) -> Raw:
-    """Content with the texts replaced; the same object where none of them stands in it."""
+    """Content with the texts replaced; the same object where none of them occurs."""
     kind = _kind(content)
     if kind == b'"':
         text = json_wire.decode(content, _TEXT)
@@ -140,11 +140,11 @@ def _with_replacements(content: Raw, replacements: tuple[tuple[str, str], ...]) 
     blocks = json_wire.decode(content, _LIST)
     changed = False
     for place, block in enumerate(blocks):
-        opened = _open_object(block) if _kind(block) == b"{" else {}
-        if "text" in opened:
-            new_text = _with_replacements(opened["text"], replacements)
-            if new_text is not opened["text"]:
-                blocks[place] = Raw(json_wire.encode(opened | {"text": new_text}))
+        item = _open_object(block) if _kind(block) == b"{" else {}
+        if "text" in item:
+            new_text = _with_replacements(item["text"], replacements)
+            if new_text is not item["text"]:
+                blocks[place] = Raw(json_wire.encode(item | {"text": new_text}))
                 changed = True
     return Raw(json_wire.encode(blocks)) if changed else content
 
@@ -156,10 +156,10 @@ def _substitute(text: str, replacements: tuple[tuple[str, str], ...]) -> str:
 
 
 def _append_to_system(fields: Fields, shape: Shape, text: str) -> None:
-    """Behind the prompt's field where the dialect has one, else behind the last system message before the first turn."""
-    if shape.prompt_blocks or (shape.prompt and _given(fields, shape.prompt)):
-        known = fields.get(shape.prompt, Raw(b"null"))
-        fields[shape.prompt] = _with_appended(known, text, "text", joins=True)
+    """Append to the prompt field where the dialect has one, else to the last system message before the first turn."""
+    if shape.prompt_blocks or (shape.prompt and _is_present(fields, shape.prompt)):
+        current = fields.get(shape.prompt, Raw(b"null"))
+        fields[shape.prompt] = _with_appended(current, text, "text", joins=True)
         return
     turns = _turns(fields, shape)
     leading = 0
@@ -178,11 +178,11 @@ def _append_to_system(fields: Fields, shape: Shape, text: str) -> None:
 
 
 def _append_to_turn(fields: Fields, shape: Shape, text: str) -> None:
-    """At the end of the last user turn. Behind results that are items of their own it becomes a user message."""
+    """Append to the last user turn. After tool results that are turns of their own, add a user message."""
     turns = _turns(fields, shape)
     if turns is None:  # Responses: the whole input is one text
-        said = {"type": "message", "role": "user", "content": fields.get(shape.turns, Raw(b'""'))}
-        turns = [Raw(json_wire.encode(said))]
+        message_item = {"type": "message", "role": "user", "content": fields.get(shape.turns, Raw(b'""'))}
+        turns = [Raw(json_wire.encode(message_item))]
     place = next((index for index in range(len(turns) - 1, -1, -1) if (head := _head(turns[index])).is_user or head.is_result), None)
     if place is not None and _head(turns[place]).is_user:
         turns[place] = _with_text(turns[place], text, shape, joins=shape.joins_strings)
@@ -195,9 +195,9 @@ def _append_to_turn(fields: Fields, shape: Shape, text: str) -> None:
 
 
 def _with_text(turn: Raw, text: str, shape: Shape, *, joins: bool) -> Raw:
-    opened = _open_object(turn)
-    content = _with_appended(opened.get("content", Raw(b"null")), text, shape.text_type, joins=joins)
-    return Raw(json_wire.encode(opened | {"content": content}))
+    item = _open_object(turn)
+    content = _with_appended(item.get("content", Raw(b"null")), text, shape.text_type, joins=joins)
+    return Raw(json_wire.encode(item | {"content": content}))
 
 
 def _with_appended(content: Raw, text: str, text_type: str, *, joins: bool) -> Raw:
@@ -251,7 +251,7 @@ def _fit_thinking(fields: Fields) -> None:
 
 
 def _thinking(fields: Fields) -> dict[str, Any]:
-    value = msgspec.json.decode(fields["thinking"]) if _given(fields, "thinking") else {}
+    value = msgspec.json.decode(fields["thinking"]) if _is_present(fields, "thinking") else {}
     return value if isinstance(value, dict) else {}
 
 
@@ -262,7 +262,7 @@ def _number(fields: Fields, name: str) -> int | None:
     return json_wire.decode(fields[name], _NUMBER, at=name) if name in fields else None
 
 
-def _given(fields: Fields, name: str) -> bool:
+def _is_present(fields: Fields, name: str) -> bool:
     return bytes(fields.get(name, b"")).strip() not in (b"", b"null")
 
 
@@ -272,7 +272,7 @@ def _kind(raw: Raw) -> bytes:
 
 
 def _turns(fields: Fields, shape: Shape) -> list[Raw] | None:
-    """The turns one by one; ``None`` where the field is a plain text or missing."""
+    """The list of turns; ``None`` where the field is a string or missing."""
     raw = fields.get(shape.turns, Raw(b"null"))
     return json_wire.decode(raw, _LIST, at=shape.turns) if _kind(raw) == b"[" else None
 

@@ -1,7 +1,7 @@
-"""Streams arranged for the client's eye: calls told only when complete, long texts told in small pieces. Pure.
+"""Transforms of canonical streams: tool calls sent only when complete, long texts sent in small pieces.
 
-A transform takes an event and gives those that stand for it, keeping the grammar of :mod:`proxy.translation.canonical`; a chain of them
-stands between what the upstream told and what the client is told.
+A transform takes an event and returns the events that replace it. The result keeps the grammar of
+:mod:`proxy.translation.canonical`. A chain of transforms runs between the decoder and the encoder.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Protocol
 from proxy.translation.canonical import Event, Failed, PartDelta, PartEnded, PartStarted, Reasoning, Text, ToolCall
 
 PIECE_CHARS = 24
-"""Longest piece of a smoothed text; a longer word is cut."""
+"""Longest piece of a smoothed text in characters; a longer word is split."""
 _WORD = re.compile(rf"\S{{1,{PIECE_CHARS}}}\s{{0,2}}|\s{{1,{PIECE_CHARS}}}")
 
 
 class Transform(Protocol):
-    """One machine serves one stream."""
+    """The state of one stream."""
 
     def feed(self, event: Event) -> list[Event]:
-        """The events in place of one."""
+        """The events that replace one."""
         ...
 
 
 class Chain:
-    """Transforms one behind the other."""
+    """Transforms in sequence."""
 
     def __init__(self, *transforms: Transform) -> None:
         self._transforms = transforms
@@ -34,12 +34,12 @@ class Chain:
     def feed(self, event: Event) -> list[Event]:
         events: list[Event] = [event]
         for transform in self._transforms:
-            events = [told for each in events for told in transform.feed(each)]
+            events = [output for event_in in events for output in transform.feed(event_in)]
         return events
 
 
 def stream_transform(restorer: Transform | None, *, buffered: bool, smooth: bool) -> Transform | None:
-    """What stands between decoder and encoder: tools led back, then calls held back, then texts cut; ``None`` for nothing."""
+    """The transform between decoder and encoder: restore tools, then buffer calls, then split texts; ``None`` without any."""
     shaping: list[Transform] = [*([CallBuffer()] if buffered else []), *([Smoother()] if smooth else [])]
     if not shaping:
         return restorer
@@ -47,13 +47,13 @@ def stream_transform(restorer: Transform | None, *, buffered: bool, smooth: bool
 
 
 def smooth_events(events: Sequence[Event]) -> list[Event]:
-    """A whole stream, its texts in small pieces."""
+    """A whole stream with its texts in small pieces."""
     smoother = Smoother()
-    return [told for event in events for told in smoother.feed(event)]
+    return [output for event in events for output in smoother.feed(event)]
 
 
 class Smoother:
-    """Texts and reasoning in pieces of a few words. Pieces with log probabilities stay whole: those belong to their tokens."""
+    """Sends texts and reasoning in pieces of a few words. A delta with log probabilities stays whole: they belong to its tokens."""
 
     def __init__(self) -> None:
         self._smooth: set[int] = set()
@@ -67,19 +67,19 @@ class Smoother:
 
 
 def split_text(text: str) -> list[str]:
-    """``text`` cut between words into pieces of about :data:`PIECE_CHARS` characters; joined they are the text again."""
-    found: list[str] = []
+    """``text`` split between words into pieces of about :data:`PIECE_CHARS` characters; joined they give the text."""
+    pieces: list[str] = []
     for match in _WORD.finditer(text):
         word = match[0]
-        if found and len(found[-1]) + len(word) <= PIECE_CHARS:
-            found[-1] += word
+        if pieces and len(pieces[-1]) + len(word) <= PIECE_CHARS:
+            pieces[-1] += word
         else:
-            found.append(word)
-    return found
+            pieces.append(word)
+    return pieces
 
 
 class CallBuffer:
-    """Each tool call in one go, when it is complete. Calls that a broken stream leaves unfinished are never told."""
+    """Sends each tool call at once when it is complete. Unfinished calls of a broken stream are not sent."""
 
     def __init__(self) -> None:
         self._heads: dict[int, PartStarted] = {}
@@ -95,8 +95,8 @@ class CallBuffer:
             return []
         if isinstance(event, PartEnded) and event.index in self._heads:
             arguments = "".join(self._arguments.pop(event.index))
-            told: list[Event] = [self._heads.pop(event.index)]
-            return [*told, PartDelta(event.index, arguments), event] if arguments else [*told, event]
+            head: list[Event] = [self._heads.pop(event.index)]
+            return [*head, PartDelta(event.index, arguments), event] if arguments else [*head, event]
         if isinstance(event, Failed):
             self._heads.clear()
         return [event]

@@ -1,7 +1,7 @@
-"""When an answer counts, for models whose every turn must call a tool or say that the work is done. Pure.
+"""The rules of tool call enforcement: every turn of a model must call a tool, or state that the work is done.
 
-A turn is good if it holds a tool call with an id and a name, or the termination flag in its text or its reasoning. The flag is
-for us alone and is taken out of the answer.
+A response is accepted if it has a tool call with an id and a name, or the termination flag in its text or reasoning. The flag
+is removed before the client gets the response.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from proxy.translation.canonical import Part, Reasoning, Response, Text, ToolCall
 
 FLAG = '{"tool_loop": "completed"}'
-"""The termination flag that models are asked for unless another one is set."""
+"""The default termination flag."""
 
 GUIDANCE = """\
 Work through the tools. As long as anything is left to do, every answer must contain at least one tool call.
@@ -31,25 +31,25 @@ TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
 FALSE_WORDS = frozenset({"false", "0", "no", "off"})
 
 _SUMMARY = b'"compaction_trigger"'
-"""The item of a Responses request that asks for a compaction."""
+"""The item of a Responses request that requests a compaction."""
 
-MOST_RETRIES = 50
-LONGEST_DELAY_MS = 10_000
+MAX_RETRIES = 50
+MAX_DELAY_MS = 10_000
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One layer of settings; ``None`` leaves the matter to the layer below."""
+    """One layer of settings; ``None`` means the value of the layer below."""
 
     enabled: bool | None = None
     termination_flag: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] | None = None
-    max_retries: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETRIES)] | None = None
+    max_retries: Annotated[int, msgspec.Meta(ge=1, le=MAX_RETRIES)] | None = None
     guidance: Annotated[str, msgspec.Meta(max_length=20_000)] | None = None
-    """Replaces our own; ``{flag}`` in it stands for the termination flag."""
-    stream_chunk_delay_ms: Annotated[int, msgspec.Meta(ge=0, le=LONGEST_DELAY_MS)] | None = None
+    """Replaces the built-in text; ``{flag}`` in it is replaced by the termination flag."""
+    stream_chunk_delay_ms: Annotated[int, msgspec.Meta(ge=0, le=MAX_DELAY_MS)] | None = None
     empty_response_policy: Literal["strict", "lenient"] | None = None
 
     def over(self, below: Rules) -> Rules:
-        """This layer on top of another."""
+        """This layer over another one."""
         own = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
         return msgspec.structs.replace(below, **own)
 
@@ -60,7 +60,7 @@ DEFAULTS = Rules(
 
 
 class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
-    """The rules of one request, complete. ``max_retries`` come after the first attempt."""
+    """The complete rules of one request. ``max_retries`` does not count the first attempt."""
 
     flag: str
     max_retries: int
@@ -69,8 +69,8 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
     is_strict: bool
 
     @classmethod
-    def of(cls, rules: Rules) -> Enforcement:
-        """What a stack of rules says, over our own defaults."""
+    def from_rules(cls, rules: Rules) -> Enforcement:
+        """The rules over the built-in defaults."""
         full = rules.over(DEFAULTS)
         assert full.termination_flag is not None
         return cls(
@@ -82,25 +82,25 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def correction(self, reason: str) -> str:
-        """The note that goes with the next try; it is the only one, however many tries came before."""
+        """The text that is added to the next attempt. Texts of earlier attempts are not repeated."""
         return CORRECTION.replace("{reason}", reason).replace("{flag}", self.flag)
 
     def fault(self, response: Response) -> str:
-        """Why an answer is not accepted; empty for a good one."""
+        """Why a response is not accepted; empty if it is accepted."""
         calls = [part for part in response.parts if isinstance(part, ToolCall)]
         if any(call.id and call.name for call in calls):
             return ""
         if calls:
             return "its tool call had no id or no name"
-        words = [part.text for part in response.parts if isinstance(part, Text | Reasoning)]
-        if any(_pattern(self.flag).search(text) for text in words):
+        texts = [part.text for part in response.parts if isinstance(part, Text | Reasoning)]
+        if any(_pattern(self.flag).search(text) for text in texts):
             return ""
         if not any(part.text.strip() for part in response.parts if isinstance(part, Text)):
             return "it was empty" if self.is_strict else ""
         return "it had neither a tool call nor the termination flag"
 
     def without_flag(self, response: Response) -> Response:
-        """The answer without the flag. Sealed reasoning stays as its provider wrote it."""
+        """The response without the flag. Sealed reasoning is not changed: its seal covers the text."""
         parts: list[Part] = []
         for part in response.parts:
             if isinstance(part, Text) or (isinstance(part, Reasoning) and part.seal is None):
@@ -115,13 +115,13 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _with_text(part: Text | Reasoning, text: str) -> Part:
-    """``part`` with other words; log probabilities belonged to the old ones."""
+    """``part`` with another text and without log probabilities, which belong to the old text."""
     return Text(text, part.cache, part.citations, refusal=part.refusal) if isinstance(part, Text) else Reasoning(text)
 
 
 @functools.lru_cache(maxsize=64)
 def _pattern(flag: str) -> re.Pattern[str]:
-    """Finds the flag, also in a code fence of its own; white space inside a JSON flag does not matter."""
+    """Matches the flag, also in a code fence of its own. White space inside a JSON flag is ignored."""
     if flag.lstrip()[:1] in ("{", "["):
         tokens = re.findall(r'"(?:[^"\\]|\\.)*"|[^\s{}\[\]:,"]+|\S', flag)
         body = r"\s*".join(re.escape(token) for token in tokens)
@@ -131,7 +131,7 @@ def _pattern(flag: str) -> re.Pattern[str]:
 
 
 def parse_switch(word: str | None) -> bool | None:
-    """What a header or a query says: on, off, or nothing. Raises ``ValueError`` for another word."""
+    """The value of a header or query parameter; ``None`` when empty. Raises ``ValueError`` for an unknown word."""
     if word is None or not word.strip():
         return None
     lower = word.strip().lower()
@@ -145,16 +145,16 @@ def choose_enforcement(
 ) -> Enforcement | None:
     """The enforcement of a request, or ``None``: header over query over the model's rules over the settings.
 
-    What a model or the settings ask for concerns requests that have tools; a header or a query that asks for it always counts.
+    A model's rules and the settings apply to requests with tools; a header or query parameter applies to every request.
     """
     rules = settings if model is None else model.over(settings)
-    asked = query if header is None else header
-    wanted = asked if asked is not None else bool(rules.enabled) and has_tools
-    return Enforcement.of(rules) if wanted else None
+    requested = query if header is None else header
+    is_enabled = requested if requested is not None else bool(rules.enabled) and has_tools
+    return Enforcement.from_rules(rules) if is_enabled else None
 
 
 def has_tools(fields: Mapping[str, msgspec.Raw]) -> bool:
-    """Whether a request's fields offer any tool to work with; a request for a summary of the conversation only lists them."""
+    """Whether a request offers tools to the model. A compaction request lists tools without offering them."""
     if _SUMMARY in bytes(fields.get("input", b"")):
         return False
     return any(bytes(fields.get(name, b"")).strip() not in (b"", b"null", b"[]") for name in ("tools", "functions"))

@@ -175,7 +175,7 @@ CASES: list[Case] = [
         False,
         lambda q: refused(CHAT, q, messages=(Message("user", (LINKED,)),)).partition(";")[0],
         "",
-        "messages.0.content.0: this model takes no image URLs",
+        "messages.0.content.0: this model does not accept image URLs",
     ),
     (
         "structured_output",

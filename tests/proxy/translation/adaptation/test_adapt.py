@@ -349,7 +349,7 @@ class TestASubsetOfTools:
             self.fitted(ToolChoice(mode="required", subset=("web_search",)), CHAT)
 
     def test_a_hosted_tool_is_refused_when_forced_although_no_list_declares_it(self) -> None:
-        with pytest.raises(ClientMistake, match="runs on its vendor's side"):
+        with pytest.raises(ClientMistake, match="runs at its vendor"):
             self.fitted(ToolChoice(mode="tool", name="file_search", kind="file_search"), CHAT)
 
     def test_a_bare_name_may_choose_the_tool_of_a_namespace(self) -> None:

@@ -6,8 +6,8 @@ import pytest
 from proxy.translation.canonical import Finish, Reasoning, Response, Seal, Text, ToolCall
 from proxy.translation.policies.tool_call_rules import DEFAULTS, FLAG, Enforcement, Rules, choose_enforcement, has_tools, parse_switch
 
-STRICT = Enforcement.of(Rules())
-LENIENT = Enforcement.of(Rules(empty_response_policy="lenient"))
+STRICT = Enforcement.from_rules(Rules())
+LENIENT = Enforcement.from_rules(Rules(empty_response_policy="lenient"))
 NEITHER = "it had neither a tool call nor the termination flag"
 
 
@@ -57,7 +57,7 @@ def test_an_answer_without_the_flag_is_left_alone():
 
 
 def test_a_flag_of_plain_words_is_taken_literally():
-    rules = Enforcement.of(Rules(termination_flag="ALL DONE", guidance="Say {flag}."))
+    rules = Enforcement.from_rules(Rules(termination_flag="ALL DONE", guidance="Say {flag}."))
     assert (rules.guidance, rules.fault(answer(Text("ALL  DONE"))), rules.fault(answer(Text("ALL DONE")))) == ("Say ALL DONE.", NEITHER, "")
     assert rules.correction("it was empty").endswith("answer with exactly ALL DONE]")
 
