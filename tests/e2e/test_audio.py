@@ -3,7 +3,6 @@
 import io
 import time
 
-import httpx
 import openai
 import pytest
 
@@ -134,7 +133,7 @@ def test_a_stream_of_words(gpt, gateway, upstream, whisper):
 def test_translations_go_the_same_way(gateway, upstream, whisper):
     upstream.reply(json_reply({"text": "hello"}))
     form = {"data": {"model": whisper}, "files": {"file": ("a.wav", SOUND)}}
-    answer = httpx.post(f"{gateway.url}/v1/audio/translations", headers=gateway.client_headers, **form)
+    answer = gateway.http.post(f"{gateway.url}/v1/audio/translations", headers=gateway.client_headers, **form)
     assert (answer.json(), upstream.requests[0].path) == ({"text": "hello"}, "/v1/audio/translations")
 
 
@@ -159,7 +158,9 @@ def test_mistakes_pass_and_troubles_with_the_key_go_elsewhere(gateway, upstream,
     upstream.otherwise(json_reply({"error": {"message": "no"}}, status=status))
     second_upstream.otherwise(json_reply({"text": "hello"}))
     files = {"file": ("a.wav", SOUND)}
-    answer = httpx.post(f"{gateway.url}/v1/audio/transcriptions", headers=gateway.client_headers, data={"model": whisper}, files=files)
+    answer = gateway.http.post(
+        f"{gateway.url}/v1/audio/transcriptions", headers=gateway.client_headers, data={"model": whisper}, files=files
+    )
     assert (answer.status_code, len(upstream.requests) + len(second_upstream.requests)) == (shown, tried)
 
 
@@ -181,6 +182,6 @@ def test_mistakes_pass_and_troubles_with_the_key_go_elsewhere(gateway, upstream,
 )
 def test_a_form_that_makes_no_sense_is_refused(gateway, request_of, message, param):
     headers = {**gateway.client_headers, **request_of.pop("headers", {})}
-    answer = httpx.post(f"{gateway.url}/v1/audio/transcriptions", headers=headers, **request_of)
+    answer = gateway.http.post(f"{gateway.url}/v1/audio/transcriptions", headers=headers, **request_of)
     error = answer.json()["error"]
     assert (answer.status_code, error["message"], error["param"]) == (400, message, param)

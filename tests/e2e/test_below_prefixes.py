@@ -38,8 +38,10 @@ def test_every_path_is_there_below_a_prefix_too(gateway, upstream, method, path)
     """Also with an empty body: an endpoint that is there says what is missing, and not that the path is unknown."""
     name = group(gateway, upstream)
     upstream.otherwise(json_reply(WELL))
-    answer = httpx.request(method, f"{gateway.url}/{name}{path}", headers=gateway.client_headers, content=b"" if method == "GET" else b"{}")
-    bare = httpx.request(method, f"{gateway.url}{path}", headers=gateway.client_headers, content=b"" if method == "GET" else b"{}")
+    answer = gateway.http.request(
+        method, f"{gateway.url}/{name}{path}", headers=gateway.client_headers, content=b"" if method == "GET" else b"{}"
+    )
+    bare = gateway.http.request(method, f"{gateway.url}{path}", headers=gateway.client_headers, content=b"" if method == "GET" else b"{}")
     assert answer.status_code == bare.status_code
     assert "Unknown path" not in answer.text
 
@@ -72,13 +74,13 @@ def test_another_upstream_answers_when_the_first_fails(gateway, upstream, second
     name = group(gateway, upstream, second_upstream, cooldown_seconds=30, **fields)
     upstream.otherwise(FAILURES[failure])
     second_upstream.otherwise(json_reply(WELL))
-    answer = httpx.post(f"{gateway.url}/{name}{path}", headers=gateway.client_headers, json={"model": name, **body}, timeout=30)
+    answer = gateway.http.post(f"{gateway.url}/{name}{path}", headers=gateway.client_headers, json={"model": name, **body})
     assert (answer.status_code, answer.json()["id"], len(second_upstream.requests)) == (200, WELL["id"], 1)
     (row,) = gateway.logs(1, model=name)
     tries = gateway.api("GET", f"/logs/{row['id']}")["tries"]
     assert ([each["outcome"] for each in tries][-2:], row["outcome"]) == (["failed", "finished"], "finished")
     if failure in ("429", "500", "529"):  # it cools here as anywhere
-        httpx.post(f"{gateway.url}/{name}{path}", headers=gateway.client_headers, json={"model": name, **body}, timeout=30)
+        gateway.http.post(f"{gateway.url}/{name}{path}", headers=gateway.client_headers, json={"model": name, **body})
         assert len(upstream.requests) == 1
 
 
@@ -102,5 +104,5 @@ def test_a_client_that_leaves_ends_the_call(gateway, upstream, place, stream):
     assert (row["outcome"], row["attempts"]) == ("cancelled", 1)
     began = time.monotonic()
     upstream.otherwise(bytes_reply(b"{}", headers={"content-type": "application/json"}))
-    httpx.post(url, headers=gateway.client_headers, json={"model": name, **body})
+    gateway.http.post(url, headers=gateway.client_headers, json={"model": name, **body})
     assert time.monotonic() - began < 3

@@ -161,7 +161,7 @@ class Asked:
     def __init__(self, gateway: Gateway, model: str, dialect: str, *, stream: bool, **headers: str) -> None:
         self._text = f"Hi, I am {uuid.uuid4()}"
         path, body = request_of(dialect, model, self._text, stream=stream)
-        self.answer = gateway.http.post(gateway.url + path, headers={**gateway.client_headers, **headers}, json=body, timeout=30)
+        self.answer = gateway.http.post(gateway.url + path, headers={**gateway.client_headers, **headers}, json=body)
         self._gateway = gateway
 
     def row(self) -> dict[str, Any]:
@@ -195,10 +195,13 @@ class Asked:
         return "".join(said)
 
 
+IMPATIENT = {"first_byte_timeout_seconds": 1.5, "idle_timeout_seconds": 1.5}
+"""For upstreams that hang; the others have all the time that they need on a busy machine."""
+
+
 def named(upstream: FakeUpstream, gateway: Gateway, **fields: Any) -> str:
     name = f"u-{uuid.uuid4().hex[:8]}"
-    patience = {"first_byte_timeout_seconds": 1.5, "idle_timeout_seconds": 1.5, "cooldown_seconds": 0}
-    gateway.add_upstream(upstream, name, name=name, **{**patience, **fields})
+    gateway.add_upstream(upstream, name, name=name, **{"cooldown_seconds": 0, **fields})
     return name
 
 
@@ -214,11 +217,12 @@ def two(gateway: Gateway, sick: FakeUpstream, well: FakeUpstream, **fields: Any)
 class Stage:
     """A sick and a healthy upstream, a model that has the first alone, and one that has both."""
 
-    def __init__(self, gateway: Gateway, loop: Loop, reply: Reply) -> None:
+    def __init__(self, gateway: Gateway, loop: Loop, case: Case) -> None:
         self.sick, self.well = FakeUpstream(loop), FakeUpstream(loop)
-        self.sick.otherwise(reply)
+        self.sick.otherwise(case.reply)
         self.well.otherwise(answering)
-        self.models = (named(self.sick, gateway), two(gateway, self.sick, self.well))
+        patience = IMPATIENT if case.kind == "timeout_error" else {}
+        self.models = (named(self.sick, gateway, **patience), two(gateway, self.sick, self.well, **patience))
 
     def stop(self) -> None:
         self.sick.stop()
@@ -247,14 +251,14 @@ def runs(gateway, fake_loop):
     for key in KEYS:
         place = key if CASES[key[0]].retry_after else key[0]
         if place not in stages:
-            stages[place] = Stage(gateway, fake_loop, CASES[key[0]].reply)
+            stages[place] = Stage(gateway, fake_loop, CASES[key[0]])
 
     def run(key: Key) -> Run:
         return Run(gateway, stages.get(key) or stages[key[0]], key)
 
     with ThreadPoolExecutor(8) as pool:
         done = dict(zip(KEYS, pool.map(run, KEYS), strict=True))
-    gateway.logs(len(KEYS), seconds=30)
+    gateway.logs(len(KEYS))
     yield done
     for stage in stages.values():
         stage.stop()
@@ -302,7 +306,8 @@ def test_an_upstream_that_is_not_there(gateway, upstream, second_upstream, strea
 @pytest.mark.parametrize("ending", [(RESET,), (CLOSE,), (HANG,), ()], ids=["reset", "close", "hang", "unfinished"])
 def test_a_stream_that_fails_after_content_ends_in_an_error_and_goes_nowhere_else(gateway, upstream, second_upstream, ending):
     upstream.otherwise(sse(OPENED, chunk({"content": "one two three"}), 0.05, *ending))
-    asked = Asked(gateway, two(gateway, upstream, second_upstream), "messages", stream=True)
+    patience = IMPATIENT if ending == (HANG,) else {}
+    asked = Asked(gateway, two(gateway, upstream, second_upstream, **patience), "messages", stream=True)
     assert (asked.answer.status_code, asked.text, len(second_upstream.requests)) == (200, "one two three", 0)
     assert [line for line in asked.answer.text.splitlines() if line.startswith("event: ")][-1] == "event: error"
     row = asked.row()

@@ -7,7 +7,6 @@ import json
 import time
 import uuid
 
-import httpx
 import pytest
 
 from tests.support.fake_upstream import event, json_reply, sse
@@ -93,7 +92,7 @@ def model(gateway, upstream, dialect):
 def ask(gateway):
     def send(model, messages=SESSION, *, query="", headers=None, **fields):
         body = {"model": model, "max_tokens": 1000, "messages": messages, **fields}
-        return httpx.post(f"{gateway.url}/v1/messages{query}", headers=gateway.client_headers | (headers or {}), json=body, timeout=60)
+        return gateway.http.post(f"{gateway.url}/v1/messages{query}", headers=gateway.client_headers | (headers or {}), json=body)
 
     return send
 
@@ -339,5 +338,5 @@ def test_a_validated_stream_keeps_its_pace(upstream, model, ask, reply):
 )
 def test_policies_that_make_no_sense_are_refused(gateway, fields, message):
     body = {"name": f"policy-{uuid.uuid4().hex[:8]}", **fields}
-    response = httpx.post(f"{gateway.url}/api/v1/models", headers=gateway.management_headers, json=body)
+    response = gateway.http.post(f"{gateway.url}/api/v1/models", headers=gateway.management_headers, json=body)
     assert (response.status_code, response.json()["error"]["message"]) == (400, message)

@@ -4,7 +4,6 @@ import base64
 import json
 import time
 
-import httpx
 import openai
 import pytest
 
@@ -44,7 +43,7 @@ def serve(gateway, upstream, second_upstream):
 def post(gateway, path, body, **options):
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"authorization": f"Bearer {gateway.client_key}", "content-type": "application/json"}
-    return httpx.post(gateway.url + path, headers=headers, content=content, timeout=20, **options)
+    return gateway.http.post(gateway.url + path, headers=headers, content=content, **options)
 
 
 def logged(gateway, answer):
@@ -214,7 +213,7 @@ def test_a_client_that_leaves_takes_the_upstreams_call_with_it(gateway, upstream
     upstream.reply(sse(first, HANG))
     body = {"model": serve("raw-left"), "prompt": "x", "stream": True}
     headers = {"authorization": f"Bearer {gateway.client_key}"}
-    with httpx.stream("POST", f"{gateway.url}/v1/completions", headers=headers, json=body) as answer:
+    with gateway.http.stream("POST", f"{gateway.url}/v1/completions", headers=headers, json=body) as answer:
         assert next(answer.iter_raw()) == first
     assert upstream.requests[0].left_early.wait(5)
     row = logged(gateway, answer)

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Any
 
 import psutil
 
+from tests.support.waiting import PATIENCE, eventually
+
 ROOT = Path(__file__).parents[2]
-PATIENCE = 20.0
 
 
 class Served:
@@ -50,7 +50,7 @@ class Served:
 
     def until(self, condition: Callable[[dict[str, int]], bool]) -> dict[str, int]:
         """The state once it fulfils ``condition``."""
-        return waited(lambda: (state := self.state()) and condition(state) and state)
+        return eventually(lambda: (state := self.state()) and condition(state) and state)
 
     def peak(self) -> int:
         """The most memory that the process ever had, in bytes."""
@@ -151,15 +151,6 @@ def rest(client: Client) -> bytes:
     except ConnectionResetError:
         return taken
     return taken
-
-
-def waited(condition: Callable[[], Any]) -> Any:
-    """What ``condition`` returns once it is true."""
-    end = time.monotonic() + PATIENCE
-    while not (result := condition()):
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
-    return result
 
 
 @contextmanager

@@ -37,7 +37,7 @@ SECRETS = re.compile(r"pxb_[0-9a-f]{40}|pxm_[0-9a-f]{40}|password: \S+")
 
 
 def ask(gateway, body=HELLO, path="/v1/messages"):
-    return httpx.post(gateway.url + path, headers=gateway.client_headers, json=body, timeout=30)
+    return gateway.http.post(gateway.url + path, headers=gateway.client_headers, json=body)
 
 
 def readme_curls(gateway):
@@ -217,7 +217,7 @@ def test_a_database_that_is_away_is_said_in_a_sentence(tmp_path):
 @pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
 def test_a_signal_lets_running_streams_end_and_their_rows_be_written(signal):
     with Gateway.started() as gateway:
-        with httpx.stream("POST", f"{gateway.url}/v1/chat/completions", headers=gateway.client_headers, json=SLOW, timeout=30) as stream:
+        with gateway.http.stream("POST", f"{gateway.url}/v1/chat/completions", headers=gateway.client_headers, json=SLOW) as stream:
             pieces = stream.iter_text()
             begun = next(pieces)
             gateway.process.send_signal(getattr(signals, signal))
@@ -245,7 +245,7 @@ def test_what_does_not_end_in_time_is_told_and_written_down_as_failed(upstream):
     paths = ["/v1/chat/completions", "/v1/messages", "/v1/responses"]
     with Gateway.started(PXBIN_DRAIN_SECONDS="1") as gateway, ThreadPoolExecutor() as pool, ExitStack() as opened:
         gateway.add_upstream(upstream, "silent")
-        asked = [httpx.stream("POST", gateway.url + path, headers=gateway.client_headers, json=endless, timeout=30) for path in paths]
+        asked = [gateway.http.stream("POST", gateway.url + path, headers=gateway.client_headers, json=endless) for path in paths]
         streams = [opened.enter_context(stream).iter_lines() for stream in asked]
         assert all(next(stream) for stream in streams)
         waiting = [pool.submit(ask, gateway, silent, path) for path in [*paths, "/v1/embeddings"]]
@@ -272,7 +272,7 @@ def test_a_connection_that_stays_open_gets_no_new_request_through_while_the_serv
     with (
         Gateway.started() as gateway,
         httpx.Client(limits=httpx.Limits(max_connections=1), headers=gateway.client_headers, timeout=30) as kept,
-        httpx.stream("POST", f"{gateway.url}/v1/chat/completions", headers=gateway.client_headers, json=SLOW, timeout=30) as stream,
+        gateway.http.stream("POST", f"{gateway.url}/v1/chat/completions", headers=gateway.client_headers, json=SLOW) as stream,
     ):
         pieces = stream.iter_text()
         next(pieces)

@@ -3,7 +3,6 @@
 import time
 from contextlib import ExitStack
 
-import httpx
 import pytest
 
 from tests.support.gateway import Gateway
@@ -26,7 +25,7 @@ def pair(postgres_url):
 
 def ask(gateway, key, model):
     body = {"model": model, "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}
-    return httpx.post(f"{gateway.url}/v1/messages", headers={"x-api-key": key}, json=body, timeout=30).status_code
+    return gateway.http.post(f"{gateway.url}/v1/messages", headers={"x-api-key": key}, json=body).status_code
 
 
 def until(condition, *, seconds):
