@@ -7,8 +7,10 @@ import pytest
 from tests.support import postgres, redis
 from tests.support.fake_upstream import FakeUpstream, Loop
 from tests.support.gateway import Gateway
+from tests.support.sizes import load_profile
 
-pytest_plugins = ["tests.support.strict"]
+pytest_plugins = ["tests.support.marks", "tests.support.strict"]
+load_profile()
 
 
 @pytest.fixture(scope="session")

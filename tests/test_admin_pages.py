@@ -10,6 +10,8 @@ import pytest
 from tests.support.browser import open_page
 from tests.support.fake_upstream import json_reply
 
+pytestmark = pytest.mark.slow
+
 SECTIONS = (
     "", "accounts/apikey/", "accounts/managementkey/", "upstreams/upstream/", "upstreams/model/", "upstreams/route/",
     "upstreams/upstreamcredential/", "billing/requestlog/", "billing/requestpayload/", "billing/price/", "auth/user/", "auth/group/",

@@ -1,6 +1,5 @@
 """kill -9 of web processes and writers at any moment: what was acknowledged is in the log, once."""
 
-import os
 import random
 import subprocess
 import sys
@@ -8,11 +7,17 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from billing import writer
 from billing.models import RequestAttempt, RequestLog
 from tests.support.gateway import ROOT, clean_environment
+from tests.support.sizes import PROOF
+from tests.support.waiting import eventually
 
-ROUNDS = 50 if os.environ.get("PXBIN_TEST_SIZE") == "proof" else 3
+pytestmark = pytest.mark.slow
+
+ROUNDS = 50 if PROOF else 3
 SCRIPT = str(Path(__file__).with_name("killed.py"))
 
 
@@ -42,13 +47,6 @@ class Victim:
         self.process.stdout.close()
 
 
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_nothing_is_lost_and_nothing_is_doubled(database, postgresql_url, spool, tmp_path):
     url = f"sqlite:///{database.settings_dict['NAME']}" if database.vendor == "sqlite" else postgresql_url
     variables = {"PXBIN_DATA_DIR": str(tmp_path), "PXBIN_DATABASE_URL": url}
@@ -56,9 +54,9 @@ def test_nothing_is_lost_and_nothing_is_doubled(database, postgresql_url, spool,
     acknowledged: list[str] = []
     for _ in range(ROUNDS):
         emptier = Victim("write", spool, variables)
-        wait_for(lambda: emptier.said == ["ready"])  # noqa: B023
+        eventually(lambda: emptier.said == ["ready"])  # noqa: B023
         appenders = [Victim("append", spool, variables) for _ in range(2)]
-        wait_for(lambda: all(appender.said for appender in appenders))  # noqa: B023
+        eventually(lambda: all(appender.said for appender in appenders))  # noqa: B023
         time.sleep(chance.uniform(0, 0.8))
         for victim in chance.sample([emptier, *appenders], 3):
             victim.kill()

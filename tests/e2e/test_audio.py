@@ -1,7 +1,6 @@
 """Transcriptions by OpenAI's SDK: forms go up with another model's name, answers come back in the format that was asked for."""
 
 import io
-import time
 
 import openai
 import pytest
@@ -43,15 +42,6 @@ def fields_of(request):
     meta = {"CONTENT_TYPE": request.header("content-type"), "CONTENT_LENGTH": str(len(request.body))}
     fields, files = MultiPartParser(meta, io.BytesIO(request.body), [handler]).parse()
     return {name: fields.getlist(name) for name in fields}, {name: (file.name, file.read()) for name, file in files.items()}
-
-
-def logged(gateway, request_id):
-    for _ in range(100):
-        for row in gateway.api("GET", "/logs", params={"per_page": "50"}):
-            if row["request_id"] == request_id:
-                return row
-        time.sleep(0.05)
-    raise AssertionError("no row")
 
 
 def test_a_form_goes_up_with_only_the_model_changed(gpt, upstream, whisper):
@@ -109,7 +99,7 @@ def test_the_length_of_audio_is_written_down(gpt, gateway, upstream, whisper):
     upstream.reply(json_reply(verbose))
     raw = gpt.audio.transcriptions.with_raw_response.create(model=whisper, file=("a.wav", SOUND), response_format="verbose_json")
     assert (raw.parse().text, raw.parse().duration) == ("hello", 8.47)
-    row = logged(gateway, raw.headers["x-request-id"])
+    row = gateway.row_of(raw.headers["x-request-id"])
     assert (row["request_metadata"], row["input_tokens"], row["usage_estimated"], row["path"], row["outcome"]) == (
         {"audio_seconds": 9.0},
         0,
@@ -126,7 +116,7 @@ def test_a_stream_of_words(gpt, gateway, upstream, whisper):
     events = list(raw.parse())
     assert [each.type for each in events] == ["transcript.text.delta"] * 2 + ["transcript.text.done"]
     assert ("".join(each.delta for each in events[:2]), events[2].text) == ("hello", "hello")
-    row = logged(gateway, raw.headers["x-request-id"])
+    row = gateway.row_of(raw.headers["x-request-id"])
     assert (row["stream"], row["input_tokens"], row["output_tokens"]) == (True, 14, 5)
 
 

@@ -106,7 +106,7 @@ CASES = {
     ),
     "an empty stream": Case(sse(), (502, 502), "api_error", streamed=True, invoke=503),
     "a stream that only opens": Case(sse(OPENED), (502, 502), "api_error", streamed=True, invoke=503),
-    "a stream that breaks off before content": Case(sse(OPENED, 0.05, RESET), (502, 502), "api_error", streamed=True, invoke=503),
+    "a stream that breaks off before content": Case(sse(OPENED, 0.5, RESET), (502, 502), "api_error", streamed=True, invoke=503),
     "a stream that hangs before content": Case(sse(OPENED, HANG), (504, 504), "timeout_error", streamed=True),
     "a stream of nothing but comments": Case(
         sse(OPENED, *(b": still here\n\n", 0.3) * 20, *STREAM), (504, 504), "timeout_error", streamed=True
@@ -305,7 +305,7 @@ def test_an_upstream_that_is_not_there(gateway, upstream, second_upstream, strea
 
 @pytest.mark.parametrize("ending", [(RESET,), (CLOSE,), (HANG,), ()], ids=["reset", "close", "hang", "unfinished"])
 def test_a_stream_that_fails_after_content_ends_in_an_error_and_goes_nowhere_else(gateway, upstream, second_upstream, ending):
-    upstream.otherwise(sse(OPENED, chunk({"content": "one two three"}), 0.05, *ending))
+    upstream.otherwise(sse(OPENED, chunk({"content": "one two three"}), 0.5, *ending))
     patience = IMPATIENT if ending == (HANG,) else {}
     asked = Asked(gateway, two(gateway, upstream, second_upstream, **patience), "messages", stream=True)
     assert (asked.answer.status_code, asked.text, len(second_upstream.requests)) == (200, "one two three", 0)

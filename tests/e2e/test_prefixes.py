@@ -5,8 +5,8 @@ import httpx
 import openai
 import pytest
 
-from tests.e2e.test_recovery import until
 from tests.support.fake_upstream import CLOSE, Reply, bytes_reply, event, json_reply, sse
+from tests.support.waiting import eventually
 
 COMPLETION = {
     "id": "chatcmpl-1",
@@ -294,7 +294,7 @@ def test_plain_streams_pass_as_they_come_and_are_cut_where_the_upstream_cuts(gat
         ) as answer,
     ):
         b"".join(answer.iter_raw())
-    until(lambda: "An answer was cut: POST /plain-stream/run: The connection to the upstream broke" in gateway.output)
+    assert eventually(lambda: "An answer was cut: POST /plain-stream/run: The connection to the upstream broke" in gateway.output)
     assert "The application failed: POST /plain-stream/run" not in gateway.output
 
 

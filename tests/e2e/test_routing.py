@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 import json
-import os
 import random
 import threading
 import uuid
@@ -15,9 +14,8 @@ import pytest
 from tests.e2e.test_chaos import OPENED, STREAM, WELL, Asked, answering, error, named, two
 from tests.support.fake_upstream import CLOSE, HANG, RESET, FakeUpstream, Reply, event, json_reply, sse
 from tests.support.gateway import Gateway
+from tests.support.sizes import PROOF
 from tests.support.waiting import PATIENCE, eventually
-
-PROOF = os.environ.get("PXBIN_TEST_SIZE") == "proof"
 
 
 @pytest.fixture(scope="module")

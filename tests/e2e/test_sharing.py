@@ -26,11 +26,10 @@ WELL = json_reply(
 
 
 @pytest.fixture(scope="module")
-def pair():
+def pair(postgres_server):
     with ExitStack() as running:
-        server = running.enter_context(postgres.started())
         shared = {
-            "PXBIN_DATABASE_URL": running.enter_context(postgres.database(server)),
+            "PXBIN_DATABASE_URL": running.enter_context(postgres.database(postgres_server)),
             "PXBIN_REDIS_URL": running.enter_context(redis.started()),
             "PXBIN_ENCRYPTION_KEY": "a passphrase of both",
             "PXBIN_SECRET_KEY": "a secret of both",

@@ -30,11 +30,11 @@ class Servers:
 
 
 @pytest.fixture(scope="module")
-def servers():
+def servers(postgres_server):
     with ExitStack() as running:
         store = running.enter_context(redis.running())
         shared = {
-            "PXBIN_DATABASE_URL": running.enter_context(postgres.database(running.enter_context(postgres.started()))),
+            "PXBIN_DATABASE_URL": running.enter_context(postgres.database(postgres_server)),
             "PXBIN_REDIS_URL": store.url,
             "PXBIN_ENCRYPTION_KEY": "a passphrase of both",
             "PXBIN_SECRET_KEY": "a secret of both",

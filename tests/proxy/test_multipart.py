@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import ClientMistake
 from proxy.multipart import MOST_PARTS, Form
+from tests.support.sizes import examples
 
 TYPE = "multipart/form-data; boundary=b0"
 
@@ -60,7 +61,7 @@ def test_a_file_called_model_is_no_model():
         max_size=6,
     )
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_django_finds_the_same(parts):
     parts = [(name, None if filename is None else filename.strip(" .") or "x", content) for name, filename, content in parts]
     parts = [(name, filename, content if filename else b"text") for name, filename, content in parts if b"\r\n--b0" not in content]
@@ -77,7 +78,7 @@ def test_django_finds_the_same(parts):
 
 
 @given(st.binary(max_size=200), st.text(max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_nonsense_is_the_clients_mistake(body, content_type):
     for given_type in (content_type, TYPE):
         try:

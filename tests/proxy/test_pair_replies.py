@@ -37,11 +37,12 @@ from proxy.quirks import DEFAULT
 from proxy.reasoning import bound_response
 from tests.support.cases import events_of
 from tests.support.conversations import TOOL_NAMES, arguments, responses
+from tests.support.sizes import examples
 from tests.support.wires import JUDGES
 
 KEY = b"the secret of the pairs"
 PAIRS = [(upstream, client) for upstream in REGISTRY for client in REGISTRY]
-RELAXED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+RELAXED = settings(max_examples=examples(25), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def reply(dialect: Dialect) -> Reply:

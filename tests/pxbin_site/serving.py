@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from tests.support.waiting import PATIENCE, eventually
+from tests.support.waiting import PATIENCE, eventually, expect_soon
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,6 +51,10 @@ class Served:
     def until(self, condition: Callable[[dict[str, int]], bool]) -> dict[str, int]:
         """The state once it fulfils ``condition``."""
         return eventually(lambda: (state := self.state()) and condition(state) and state)
+
+    def expect(self, event: str) -> None:
+        """Wait until this has happened once."""
+        expect_soon(lambda: self.state().get(event, 0), 1)
 
     def peak(self) -> int:
         """The most memory that the process ever had, in bytes."""
@@ -128,12 +132,17 @@ def read(client: Client, *, method: str = "GET") -> Answer:
     return Answer(status, headers, body)
 
 
+def chunk(client: Client) -> bytes:
+    """The next chunk of a chunked body; the last one is empty."""
+    content = client.exactly(int(client.until(b"\r\n"), 16))
+    client.exactly(2)
+    return content
+
+
 def chunks(client: Client) -> Iterator[bytes]:
     """The chunks of a chunked body."""
-    while size := int(client.until(b"\r\n"), 16):
-        yield client.exactly(size)
-        client.exactly(2)
-    client.exactly(2)
+    while piece := chunk(client):
+        yield piece
 
 
 def request(path: str, body: bytes = b"", *, method: str = "GET", headers: str = "") -> bytes:

@@ -7,6 +7,8 @@ import socket
 import httpx
 import pytest
 
+from tests.support.waiting import PATIENCE
+
 UPGRADE = {
     "connection": "Upgrade",
     "upgrade": "websocket",
@@ -22,7 +24,7 @@ def ask(gateway, method, path, **options):
 
 def raw(gateway, sent: bytes) -> bytes:
     """Everything that comes back until the server closes or is silent."""
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE) as connection:
         connection.sendall(sent)
         return connection.recv(65536)
 

@@ -16,6 +16,7 @@ from proxy.dialects.openai_responses import DIALECT
 from proxy.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.framing.sse import Frame
 from tests.proxy.dialects.openai_responses.samples import KEY, QUIRKS, destination
+from tests.support.sizes import examples
 
 SCALARS: Any = st.one_of(
     st.none(),
@@ -153,32 +154,29 @@ def serve(body: bytes) -> None:
         assert isinstance(json.loads(DIALECT.encode_request(foreign, destination())), dict)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(st.data())
 def test_requests_that_are_nearly_right(data: st.DataObject) -> None:
     serve(as_bytes(changed(data, REQUEST)))
 
 
-@settings(deadline=None)
 @given(ANYTHING)
 def test_requests_that_are_anything(value: Any) -> None:
     serve(as_bytes(value))
     serve(as_bytes({"model": "m", "input": value}))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_requests_that_are_no_json(body: bytes) -> None:
     serve(body)
 
 
-@settings(deadline=None)
 @given(st.integers(0, len(as_bytes(REQUEST))))
 def test_requests_that_break_off(length: int) -> None:
     serve(as_bytes(REQUEST)[:length])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.data())
 def test_answers_that_are_nearly_right(data: st.DataObject) -> None:
     body = as_bytes(changed(data, RESPONSE))
@@ -187,7 +185,6 @@ def test_answers_that_are_nearly_right(data: st.DataObject) -> None:
     DIALECT.patch_response(body, "m")
 
 
-@settings(deadline=None)
 @given(st.one_of(st.binary(max_size=60), ANYTHING.map(as_bytes)))
 def test_answers_that_are_anything(body: bytes) -> None:
     with contextlib.suppress(UpstreamFailed):
@@ -196,7 +193,7 @@ def test_answers_that_are_anything(body: bytes) -> None:
     assert isinstance(DIALECT.decode_error(400, {}, body), Failure)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(st.data())
 def test_streams_that_are_nearly_right(data: st.DataObject) -> None:
     told = changed(data, EVENTS)
@@ -208,7 +205,6 @@ def test_streams_that_are_nearly_right(data: st.DataObject) -> None:
     assert all(isinstance(relay(frame), Frame) for frame in frames)
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.binary(max_size=40), ANYTHING.map(as_bytes)), max_size=4))
 def test_streams_that_are_anything(told: list[bytes]) -> None:
     decoder = DIALECT.decoder(QUIRKS)

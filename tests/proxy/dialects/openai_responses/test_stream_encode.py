@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai import omit
 from openai.lib.streaming.responses._responses import ResponseStreamState
@@ -302,7 +302,6 @@ PARTS = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(PARTS, max_size=6), st.data())
 def test_any_interleaving_keeps_the_grammar_and_every_word(parts: list[Any], data: st.DataObject) -> None:
     told: list[list[Event]] = [replay_of(index, part) for index, part in enumerate(parts)]
@@ -325,7 +324,6 @@ def replay_of(index: int, part: Any) -> list[Event]:
     ]  # type: ignore[type-var]
 
 
-@settings(deadline=None)
 @given(st.lists(PARTS, max_size=6))
 def test_what_is_told_is_understood(parts: list[Any]) -> None:
     """The stream, folded by this dialect's own decoder, is the answer that comes without a stream."""
