@@ -1,4 +1,5 @@
 import re
+import time
 from datetime import timedelta
 
 import pytest

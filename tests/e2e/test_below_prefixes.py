@@ -19,11 +19,12 @@ def gateway():
         yield running
 
 
-def group(gateway, *upstreams, **fields):
-    """A prefix with one model of the same name, whose routes lead to the upstreams in their order."""
+def group(gateway, *upstreams, patience=None, **fields):
+    """A prefix with one model of the same name, whose routes lead to the upstreams in their order; the first may take so long."""
     name = f"g-{uuid.uuid4().hex[:8]}"
-    patience = {"first_byte_timeout_seconds": 1.5, "idle_timeout_seconds": 1.5, **fields}
-    ids = [gateway.add_upstream(each, name=f"{name}-{place}", priority=place, **patience) for place, each in enumerate(upstreams)]
+    ids = [gateway.add_upstream(each, name=f"{name}-{place}", priority=place, **fields) for place, each in enumerate(upstreams)]
+    if patience:
+        gateway.api("PATCH", f"/upstreams/{ids[0]}", json={"first_byte_timeout_seconds": patience})
     model = gateway.api("POST", "/models", json={"name": name, "upstream_id": ids[0], "path_prefix": f"/{name}"})
     for other in ids[1:]:
         gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other})
@@ -71,7 +72,7 @@ PLACES = {
 @pytest.mark.parametrize("place", PLACES)
 def test_another_upstream_answers_when_the_first_fails(gateway, upstream, second_upstream, place, failure):
     path, fields, body = PLACES[place]
-    name = group(gateway, upstream, second_upstream, cooldown_seconds=30, **fields)
+    name = group(gateway, upstream, second_upstream, patience=1.5 if failure == "hang" else None, cooldown_seconds=30, **fields)
     upstream.otherwise(FAILURES[failure])
     second_upstream.otherwise(json_reply(WELL))
     answer = gateway.http.post(f"{gateway.url}/{name}{path}", headers=gateway.client_headers, json={"model": name, **body})

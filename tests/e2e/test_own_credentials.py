@@ -13,12 +13,6 @@ REFUSED = 401
 
 
 @pytest.fixture(scope="module")
-def gateway():
-    with Gateway.started() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def open_gateway():
     with Gateway.started(PXBIN_OPEN_PASSTHROUGH="1") as running:
         yield running

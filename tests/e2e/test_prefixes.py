@@ -310,7 +310,7 @@ def test_strangers_and_unknown_models_are_refused(gateway, upstream):
 def test_pages_of_other_origins_may_ask_below_a_prefix(upstream):
     from tests.support.gateway import Gateway
 
-    with Gateway.started(PXBIN_CORS_ORIGINS="*") as gateway:
+    with Gateway.started(PXBIN_CORS_ORIGINS="*", PXBIN_CELERY="false") as gateway:
         plain(gateway, upstream, "/plain-cors", "p-cors")
         asked = {"origin": "https://app.example", "access-control-request-method": "POST"}
         answer = httpx.options(f"{gateway.url}/plain-cors/v1/chat/completions", headers=asked)

@@ -20,7 +20,7 @@ from tests.support.waiting import PATIENCE, eventually
 
 @pytest.fixture(scope="module")
 def gateway():
-    with Gateway.started(PXBIN_CB_FAILURE_THRESHOLD="1000", PXBIN_HOLD_SECONDS="0.3") as running:
+    with Gateway.started(PXBIN_CB_FAILURE_THRESHOLD="1000", PXBIN_HOLD_SECONDS="0.5") as running:
         yield running
 
 
@@ -162,7 +162,8 @@ def test_the_models_deadline_ends_all_attempts(gateway, upstream, second_upstrea
     upstream.otherwise(Reply(instead=HANG))
     second_upstream.otherwise(Reply(instead=HANG))
     asked = ask(gateway, name, stream=stream)
-    assert (asked.answer.status_code, len(upstream.requests), len(second_upstream.requests)) == (504, 1, 1)
+    assert (asked.answer.status_code, len(upstream.requests), len(second_upstream.requests)) == (200 if stream else 504, 1, 1)
+    assert '"type":"timeout_error"' in asked.answer.text
     assert asked.row()["outcome"] == "failed"
     assert second_upstream.requests[0].left_early.wait(PATIENCE)
 
@@ -258,11 +259,11 @@ def late(gateway, fake_loop):
     """
     sick = {ending: FakeUpstream(fake_loop) for ending in LATE}
     well = FakeUpstream(fake_loop)
-    well.otherwise(lambda request: sse(*STREAM, before=3.0))  # after the failures, and after them all in a race
+    well.otherwise(lambda request: sse(*STREAM, before=3.5))  # after the failures, and after them all in a race
     models = {}
     for ending, pieces in LATE.items():
-        sick[ending].otherwise(sse(OPENED, HANG) if ending == "idle" else sse(OPENED, 1.5, *pieces))
-        patience = {"idle_timeout_seconds": 1.5} if ending == "idle" else {}
+        sick[ending].otherwise(sse(OPENED, HANG) if ending == "idle" else sse(OPENED, 1.7, *pieces))
+        patience = {"idle_timeout_seconds": 1.7} if ending == "idle" else {}
         models[ending, "alone"] = named(sick[ending], gateway, **patience)
         models[ending, "second"] = two(gateway, sick[ending], well, **patience)
         models[ending, "raced"] = two(gateway, sick[ending], well, **patience)
@@ -322,7 +323,8 @@ def test_a_race_is_won_by_the_faster_and_the_loser_is_cancelled_and_logged(gatew
     row = asked.row()
     assert (row["outcome"], [each["outcome"] for each in row["tries"]]) == ("finished", ["cancelled", "finished"])
     assert row["upstream_name"] == f"{name}-well"
-    assert asked.answer.headers["x-pxbin-upstream"] == f"{name}-well"
+    if not stream:  # a stream that is opened after the hold cannot say it yet
+        assert asked.answer.headers["x-pxbin-upstream"] == f"{name}-well"
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -336,9 +338,11 @@ def test_a_race_that_the_first_wins_after_all_says_so(gateway, upstream, second_
     upstream.otherwise(sse(*STREAM, before=raced) if stream else json_reply(WELL, before=raced))
     second_upstream.otherwise(Reply(instead=HANG))
     asked = ask(gateway, name, stream=stream)
-    assert (asked.text, asked.answer.headers["x-pxbin-upstream"], asked.answer.headers["x-pxbin-attempts"]) == ("well", name, "2")
+    assert asked.text == "well"
     row = asked.row()
     assert (row["upstream_name"], [each["outcome"] for each in row["tries"]]) == (name, ["cancelled", "finished"])
+    if not stream:  # a stream that is opened after the hold cannot say it yet
+        assert (asked.answer.headers["x-pxbin-upstream"], asked.answer.headers["x-pxbin-attempts"]) == (name, "2")
     assert 0 < float(asked.answer.headers["x-pxbin-overhead-ms"]) <= row["latency_ms"] + 1 - 300  # waiting for upstreams is none
 
 

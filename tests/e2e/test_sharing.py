@@ -98,13 +98,14 @@ def test_a_cooldown_and_its_end_are_known_to_both(pair, upstream, second_upstrea
     assert eventually(lambda: calls_of(second, name, upstream) == 1)
 
 
-def test_an_open_circuit_breaker_is_open_for_both(pair, upstream, second_upstream):
+def test_an_open_circuit_breaker_is_open_for_both(pair, upstream, second_upstream, in_touch):
     first, second = pair
     name, _ = with_second(first, upstream, second_upstream, cooldown_seconds=0)
     upstream.otherwise(failing(first, Reply(instead=RESET)))
     second_upstream.otherwise(WELL)
     assert [ask(first, name) for _ in range(4)] == [200] * 4
-    assert eventually(lambda: calls_of(second, name, upstream) == 0)
+    in_touch()
+    assert calls_of(second, name, upstream) == 0
 
 
 def test_a_refused_key_is_disabled_for_both(pair, upstream):

@@ -201,7 +201,7 @@ def test_refusals_and_other_dialects_are_as_ever(keeping, gpt, upstream):
 
 
 def test_turns_are_forgotten_in_time(upstream):
-    with Gateway.started(PXBIN_RESPONSES_STORE_SECONDS="4") as gateway:
+    with Gateway.started(PXBIN_RESPONSES_STORE_SECONDS="4", PXBIN_CELERY="false") as gateway:
         gateway.add_upstream(upstream, "brief")
         upstream.otherwise(said("openai", "one"))
         with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0) as client:
