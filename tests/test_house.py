@@ -27,6 +27,30 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
             yield node
 
 
+CHECKING = ("assert_", "check_", "expect_", "must_")
+"""How the name of a helper begins that fails where something is not as it must be."""
+RAISING = frozenset({"raises", "warns", "fail"})
+
+
+def called(node: ast.Call) -> str:
+    """The name of what is called."""
+    return node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+
+
+def shows_what_it_asserts(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    calls = [called(node) for node in ast.walk(function) if isinstance(node, ast.Call)]
+    asserts = any(isinstance(node, ast.Assert) for node in ast.walk(function))
+    return asserts or any(name.startswith(CHECKING) or name in RAISING for name in calls)
+
+
+def test_every_test_shows_what_it_asserts():
+    """By an assert, by pytest.raises, or by a helper whose name says that it checks."""
+    paths = sorted((ROOT / "tests").rglob("test_*.py"))
+    tests = [(path, node) for path in paths for node in functions(path) if node.name.startswith("test_")]
+    assert len(tests) > 1000
+    assert [f"{path.relative_to(ROOT)}::{node.name}" for path, node in tests if not shows_what_it_asserts(node)] == []
+
+
 def test_every_module_stands_on_a_floor():
     floors = {name.strip() for layer in CONTRACTS[0]["layers"] for name in layer.split(":")}
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sources() if path.name != "__init__.py"}

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.adapt import adapt
-from proxy.canonical import Failed, Finished
+from proxy.canonical import Failed, Finished, Response
 from proxy.dialects import REGISTRY
 from proxy.dialects.base import Destination
 from proxy.dialects.bedrock.request import opener
@@ -90,7 +90,7 @@ def at_home(where: Destination, dialect: str) -> Destination:
 @FUZZED
 def test_an_answer_is_read_or_failed(upstream: str, body: bytes) -> None:
     with suppress(UpstreamFailed):
-        REGISTRY[upstream].decode_response(body, DEFAULT)
+        assert isinstance(REGISTRY[upstream].decode_response(body, DEFAULT), Response)
 
 
 @pytest.mark.parametrize("upstream", REGISTRY)

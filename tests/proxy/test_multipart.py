@@ -1,6 +1,7 @@
 """Forms, cut by hand: the same parts as Django finds, and every other byte where it was."""
 
 import io
+from contextlib import suppress
 
 import pytest
 from django.core.files.uploadhandler import MemoryFileUploadHandler
@@ -81,10 +82,8 @@ def test_django_finds_the_same(parts):
 @settings(max_examples=examples(300))
 def test_nonsense_is_the_clients_mistake(body, content_type):
     for given_type in (content_type, TYPE):
-        try:
-            Form(body, given_type)
-        except ClientMistake:
-            continue
+        with suppress(ClientMistake):
+            assert Form(body, given_type).parts
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class Served:
         """The state once it fulfils ``condition``."""
         return eventually(lambda: (state := self.state()) and condition(state) and state)
 
-    def expect(self, event: str) -> None:
+    def expect_once(self, event: str) -> None:
         """Wait until this has happened once."""
         expect_soon(lambda: self.state().get(event, 0), 1)
 

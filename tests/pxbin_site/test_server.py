@@ -415,21 +415,21 @@ def test_an_application_learns_from_receive_that_its_client_left(server: Served)
     with server.connect() as client:
         client.sendall(request("/wait"))
         server.until(lambda state: state.get("waiting", 0) == 1)
-    server.expect("told_gone")
+    server.expect_once("told_gone")
 
 
 def test_an_application_that_goes_on_without_its_client_is_cancelled(hasty: Served) -> None:
     with hasty.connect() as client:
         client.sendall(request("/stubborn"))
         hasty.until(lambda state: state.get("stubborn", 0) == 1)
-    hasty.expect("stubborn_cancelled")
+    hasty.expect_once("stubborn_cancelled")
 
 
 def test_a_hot_view_is_cancelled_when_its_client_leaves(server: Served) -> None:
     with server.connect() as client:
         client.sendall(request("/v1/wait", method="POST"))
         server.until(lambda state: state.get("hot_waiting", 0) == 1)
-    server.expect("hot_cancelled_gone")
+    server.expect_once("hot_cancelled_gone")
 
 
 @pytest.mark.parametrize("leave", ["close", "reset", "half"])
@@ -453,7 +453,7 @@ def test_a_stream_is_closed_when_its_client_leaves_while_we_wait_for_it_to_read(
         client.sendall(request("/v1/flood", method="POST"))
         counts = [0]
         eventually(lambda: counts.append(server.state().get("flooded", 0)) or time.sleep(0.2) or (counts[-1] and counts[-1] == counts[-2]))
-    server.expect("floods_closed")
+    server.expect_once("floods_closed")
 
 
 # Applications that fail.

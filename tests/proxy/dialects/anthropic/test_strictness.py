@@ -171,7 +171,7 @@ PARAMS: TypeAdapter[Any] = TypeAdapter(MessageCreateParamsNonStreaming | Message
 def test_whatever_is_sent_has_the_sdks_types(wanted: Request, switches: Quirks, model: str) -> None:
     body = sent(wanted, Destination(model=model, dialect="anthropic", quirks=switches))
     if body is not None:
-        PARAMS.validate_python(body, strict=False)
+        assert PARAMS.validate_python(body, strict=False)
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_a_request_is_understood_or_refused(body: Any) -> None:
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_request_are_refused(body: bytes) -> None:
     with suppress(ClientMistake):
-        DIALECT.open_request(body)
+        assert DIALECT.open_request(body).model
 
 
 @given(mutated(ANSWERS) | anything, st.sampled_from(QUIRKS))
@@ -147,7 +147,7 @@ def test_an_answer_is_understood_or_failed(body: Any, quirks: Quirks) -> None:
         response = DIALECT.decode_response(json.dumps(body).encode(), quirks)
     except UpstreamFailed:
         return
-    json.loads(DIALECT.encode_response(response, REPLY))
+    assert isinstance(json.loads(DIALECT.encode_response(response, REPLY)), dict)
 
 
 @given(st.integers(400, 599), st.binary(max_size=60) | anything.map(lambda body: json.dumps(body).encode()))
