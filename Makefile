@@ -11,6 +11,8 @@ PIP = $(shell $(BIN)/python -m pip --version >/dev/null 2>&1 && echo $(BIN)/pyth
 INSTALL = $(PIP) install --quiet --disable-pip-version-check --no-input --require-hashes
 NPM = $(BIN)/python -m tests.support.npm
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --system-certs
+# Else every process of the tests compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 # A file's tests share one worker, and its gateway; files begin in the order of tests/support/marks.py.
 PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
 ARGS ?=
@@ -28,7 +30,7 @@ test: $(DEV_STAMP) $(NODE_STAMP) ## Run every test, small sizes (ARGS="tests/pro
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 quick: $(DEV_STAMP) ## Run the tests that need no server, process or browser (within a minute)
-	@$(BIN)/python -m pytest $(PARALLEL) -m "not e2e and not slow" $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not e2e and not slow" --ignore tests/e2e $(ARGS)
 
 proof: $(DEV_STAMP) $(NODE_STAMP) ## Run the same tests in full sizes, one after the other
 	@PXBIN_TEST_SIZE=proof $(BIN)/python -m pytest --timeout 3600 $(ARGS)

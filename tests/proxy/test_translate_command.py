@@ -43,6 +43,7 @@ def translate(monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
+@pytest.mark.slow
 def test_a_request_goes_from_standard_input_to_standard_output(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "manage.py", "translate", "--from", "anthropic", "--to", "openai_chat", "--model", "gpt"],

@@ -318,7 +318,7 @@ async def test_the_pace_is_kept_between_pieces(client, monkeypatch):
 
     monkeypatch.setattr("proxy.echo.transport.asyncio.sleep", noted)
     await client.post(CHAT, json=chat("[echo chunks=5 pace_ms=25] x", stream=True))
-    assert [seconds for seconds in pauses if seconds] == [0.025] * 6
+    assert [seconds for seconds in pauses if seconds] == [0.025] * 4
 
 
 async def test_models_are_listed_in_the_shape_of_the_caller(client):
