@@ -1,7 +1,8 @@
 """Marks tests by where they are and what they use, and lets the longest begin.
 
-``e2e``: all below ``tests/e2e``. ``slow``: what starts a gateway, a database server or Redis; other slow modules and tests (with
-processes or browsers of their own, or longer than about a second) name the mark themselves. `make quick` leaves both out.
+``e2e``: all below ``tests/e2e``. ``slow``: what starts a gateway, a database server or Redis, or renders pages of the admin; other
+slow modules and tests (with processes or browsers of their own, or longer than about a second) name the mark themselves. `make
+quick` leaves both out.
 """
 
 from pathlib import Path
@@ -9,14 +10,14 @@ from pathlib import Path
 import pytest
 
 E2E = Path(__file__).resolve().parent.parent / "e2e"
-SERVERS = frozenset({"gateway", "postgres_server", "postgres_url", "postgresql", "postgresql_url", "redis_url"})
-"""Fixtures that start a process, and names of parameters that ask for one."""
+SLOW = frozenset({"admin_client", "gateway", "postgres_server", "postgres_url", "postgresql", "postgresql_url", "redis_url"})
+"""Fixtures whose tests are slow, and names of parameters that ask for one of them."""
 
 
-def _uses_a_server(item: pytest.Item) -> bool:
+def _is_slow(item: pytest.Item) -> bool:
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     asked = {value for value in parameters.values() if isinstance(value, str)}
-    return not SERVERS.isdisjoint({*getattr(item, "fixturenames", ()), *asked})
+    return not SLOW.isdisjoint({*getattr(item, "fixturenames", ()), *asked})
 
 
 def _rank(item: pytest.Item) -> int:
@@ -29,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(E2E):
             item.add_marker("e2e")
-        elif _uses_a_server(item):
+        elif _is_slow(item):
             item.add_marker("slow")
     ranks = dict.fromkeys((item.path for item in items), 2)
     for item in items:
