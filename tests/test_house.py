@@ -51,6 +51,14 @@ def test_every_test_shows_what_it_asserts():
     assert [f"{path.relative_to(ROOT)}::{node.name}" for path, node in tests if not any(map(asserts, ast.walk(node)))] == []
 
 
+def test_what_starts_processes_is_marked_as_slow():
+    """`make quick` leaves it out. What is below tests/e2e has a mark of its own."""
+    paths = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if "e2e" not in path.parts and path != Path(__file__).resolve()]
+    starting = [path for path in paths if re.search(r"\bsubprocess\.|Gateway\.started\(|\bopen_page\(", path.read_text())]
+    assert starting
+    assert [str(path.relative_to(ROOT)) for path in starting if "pytest.mark.slow" not in path.read_text()] == []
+
+
 def test_every_module_stands_on_a_floor():
     floors = {name.strip() for layer in CONTRACTS[0]["layers"] for name in layer.split(":")}
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sources() if path.name != "__init__.py"}

@@ -19,7 +19,7 @@ USAGE = {
 
 @pytest.fixture
 def gpt(gateway):
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0, timeout=30) as client:
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0, timeout=60) as client:
         yield client
 
 

@@ -195,7 +195,7 @@ class Asked:
         return "".join(said)
 
 
-IMPATIENT = {"first_byte_timeout_seconds": 1.5, "idle_timeout_seconds": 1.5}
+IMPATIENT = {"first_byte_timeout_seconds": 1.0, "idle_timeout_seconds": 1.0}
 """For upstreams that hang; the others have all the time that they need on a busy machine."""
 
 
@@ -208,9 +208,8 @@ def named(upstream: FakeUpstream, gateway: Gateway, **fields: Any) -> str:
 def two(gateway: Gateway, sick: FakeUpstream, well: FakeUpstream, **fields: Any) -> str:
     """The name of a model whose first route leads to the sick upstream."""
     name = named(sick, gateway, **fields)
-    (model,) = [each for each in gateway.api("GET", "/models", params={"per_page": "1000"}) if each["name"] == name]
     other = gateway.add_upstream(well, name=f"{name}-well", priority=5)
-    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other, "priority": 5})
+    gateway.api("POST", "/routes", json={"model_id": gateway.id_of("/models", name), "upstream_id": other, "priority": 5})
     return name
 
 

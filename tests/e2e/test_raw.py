@@ -140,7 +140,7 @@ def test_the_keys_models_are_the_only_ones(gateway, upstream, serve):
 
 @pytest.fixture
 def gpt(gateway):
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0, timeout=30) as client:
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0, timeout=60) as client:
         yield client
 
 

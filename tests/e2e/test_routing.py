@@ -25,12 +25,11 @@ def gateway():
 
 
 def upstream_of(gateway, name):
-    return next(row["id"] for row in gateway.api("GET", "/upstreams", params={"per_page": "1000"}) if row["name"] == name)
+    return gateway.id_of("/upstreams", name)
 
 
 def change_model(gateway, name, **fields):
-    (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name]
-    gateway.api("PATCH", f"/models/{model['id']}", json=fields)
+    gateway.api("PATCH", f"/models/{gateway.id_of('/models', name)}", json=fields)
 
 
 def credentials_of(gateway, name):

@@ -27,7 +27,7 @@ def keeping():
 
 @pytest.fixture
 def gpt(keeping):
-    with openai.OpenAI(base_url=f"{keeping.url}/v1", api_key=keeping.client_key, max_retries=0, timeout=30) as client:
+    with openai.OpenAI(base_url=f"{keeping.url}/v1", api_key=keeping.client_key, max_retries=0, timeout=60) as client:
         yield client
 
 

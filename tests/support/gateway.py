@@ -51,6 +51,7 @@ class Gateway:
         self.words = words
         self.admin_name = self.admin_password = self.client_key = self.management_key = self.url = ""
         self.output = ""
+        self._ids: dict[tuple[str, str], str] = {}
         # A client of its own for each call would read the certificate authorities anew each time.
         self.http = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), timeout=PATIENCE)
         self._start(port=free_port())
@@ -90,7 +91,14 @@ class Gateway:
         """Call the management API and return the answer's `data`; fails on an error answer."""
         response = self.http.request(method, f"{self.url}/api/v1{path}", headers=self.management_headers, **options)
         assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
-        return response.json()["data"]
+        data = response.json()["data"]
+        if method == "POST" and "name" in options.get("json", {}) and isinstance(data, dict):
+            self._ids[path, options["json"]["name"]] = data.get("id", "")
+        return data
+
+    def id_of(self, path: str, name: str) -> str:
+        """The id of what was made with this name at ``/models`` or ``/upstreams``, by :meth:`api` or :meth:`add_upstream`."""
+        return self._ids[path, name]
 
     def add_upstream(self, upstream: FakeUpstream, *models: str, name: str = "", **fields: Any) -> str:
         """Make an upstream of a fake one, with models that lead to it, by the API; returns its id."""
@@ -107,7 +115,11 @@ class Gateway:
             found = self._rows(filters)
             return found if len(found) >= number else None
 
-        return eventually(rows, every=0.05, message=f"{number} rows were not written") if number else self._rows(filters)
+        return (
+            eventually(rows, every=0.05 if number < 50 else 0.5, message=f"{number} rows were not written")
+            if number
+            else self._rows(filters)
+        )
 
     def row_of(self, request_id: str) -> dict[str, Any]:
         """Wait for the row of this request."""

@@ -474,7 +474,7 @@ INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
 )
 async def test_what_comes_before_the_answer_is_no_answer_in_time(data: bytes, drop: bytes) -> None:
     async with serving(dripping(data, drop)) as (_, url), asyncio.timeout(PATIENCE):
-        assert await failure(url, upstream=Entry(first_byte_timeout=0.2)) == ("timeout", "The upstream did not answer in time", True)
+        assert await failure(url, upstream=Entry(first_byte_timeout=1)) == ("timeout", "The upstream did not answer in time", True)
 
 
 async def test_an_upstream_that_goes_over_to_another_protocol_gives_no_answer() -> None:
@@ -495,11 +495,11 @@ async def test_a_body_may_take_longer_than_the_first_byte() -> None:
         await talk.request()
         await talk.say(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n")
         for piece in (b"a", b"b", b"c"):
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.5)
             await talk.say(piece)
 
     async with serving(script) as (_, url):
-        assert await ask(url, upstream=Entry(first_byte_timeout=0.2, idle_timeout=PATIENCE)) == (200, b"abc")
+        assert await ask(url, upstream=Entry(first_byte_timeout=1, idle_timeout=PATIENCE)) == (200, b"abc")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import pytest
 from tests.support.gateway import Gateway
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pair(postgres_url):
