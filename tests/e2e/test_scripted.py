@@ -233,7 +233,7 @@ def test_an_upstream_that_is_not_there_is_a_bad_gateway(gateway, upstream, gpt, 
 
 @pytest.mark.parametrize("ending", [RESET, CLOSE], ids=["reset", "close"])
 def test_a_stream_that_breaks_off_is_an_error_and_never_an_answer(gateway, upstream, claude, chat_model, ending):
-    upstream.reply(sse(chunk({"role": "assistant", "content": "one "}), 0.1, ending))
+    upstream.reply(sse(chunk({"role": "assistant", "content": "one "}), 0.5, ending))
     options = {"model": chat_model, "max_tokens": 9, "messages": HELLO}
     with pytest.raises(anthropic.APIStatusError) as raised, claude.messages.stream(**options) as stream:
         list(stream)

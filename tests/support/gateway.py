@@ -115,11 +115,9 @@ class Gateway:
             found = self._rows(filters)
             return found if len(found) >= number else None
 
-        return (
-            eventually(rows, every=0.05 if number < 50 else 0.5, message=f"{number} rows were not written")
-            if number
-            else self._rows(filters)
-        )
+        if not number:
+            return self._rows(filters)
+        return eventually(rows, every=0.05 if number < 50 else 0.5, message=f"{number} rows were not written")
 
     def row_of(self, request_id: str) -> dict[str, Any]:
         """Wait for the row of this request."""
