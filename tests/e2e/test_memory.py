@@ -60,7 +60,7 @@ def memory(gateway: Gateway) -> dict[str, float]:
     return {"web": web.memory_info().rss / 2**20, "children": children / 2**20}
 
 
-@pytest.mark.timeout(300 + REQUESTS // 20)
+@pytest.mark.timeout(600 + REQUESTS // 20)
 def test_memory_stays_flat():
     with Gateway.started() as gateway:
         asyncio.run(send(gateway, REQUESTS // 4))
