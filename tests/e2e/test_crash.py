@@ -71,7 +71,7 @@ def rows(gateway: Gateway) -> Counter[str]:
         return Counter(name for (name,) in database.execute("SELECT request_id FROM billing_requestlog"))
 
 
-@pytest.mark.timeout(60 + 60 * ROUNDS)
+@pytest.mark.timeout(600 + 60 * ROUNDS)
 def test_every_request_that_got_its_last_byte_has_one_row():
     chance = random.Random(11)
     expected: set[str] = set()
