@@ -11,10 +11,14 @@ PIP = $(shell $(BIN)/python -m pip --version >/dev/null 2>&1 && echo $(BIN)/pyth
 INSTALL = $(PIP) install --quiet --disable-pip-version-check --no-input --require-hashes
 NPM = $(BIN)/python -m tests.support.npm
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --system-certs
+# Else every process of the tests compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+# A file's tests share one worker, and its gateway; files begin in the order of tests/support/marks.py.
+PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check proof bench lock format clean
+.PHONY: help run test quick check proof bench lock format clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -23,7 +27,10 @@ run: $(RUN_STAMP) ## Start the gateway (http://127.0.0.1:8080 unless PXBIN_LISTE
 	@exec $(BIN)/python manage.py serve $(ARGS)
 
 test: $(DEV_STAMP) $(NODE_STAMP) ## Run every test, small sizes (ARGS="tests/proxy -x" runs some)
-	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+quick: $(DEV_STAMP) ## Run the tests that need no server, process or browser (within a minute)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not e2e and not slow" --ignore tests/e2e $(ARGS)
 
 proof: $(DEV_STAMP) $(NODE_STAMP) ## Run the same tests in full sizes, one after the other
 	@PXBIN_TEST_SIZE=proof $(BIN)/python -m pytest --timeout 3600 $(ARGS)

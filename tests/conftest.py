@@ -3,12 +3,22 @@
 from collections.abc import Iterator
 
 import pytest
+from django.test import override_settings
 
 from tests.support import postgres, redis
 from tests.support.fake_upstream import FakeUpstream, Loop
 from tests.support.gateway import Gateway
+from tests.support.sizes import load_profile
 
-pytest_plugins = ["tests.support.strict"]
+pytest_plugins = ["tests.support.marks", "tests.support.strict"]
+load_profile()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    """Argon2 is slow on purpose, and every test of an admin page makes a user."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,9 @@ import pytest
 
 from tests.support.browser import open_page
 from tests.support.fake_upstream import json_reply
+from tests.support.waiting import PATIENCE
+
+pytestmark = pytest.mark.slow
 
 SECTIONS = (
     "", "accounts/apikey/", "accounts/managementkey/", "upstreams/upstream/", "upstreams/model/", "upstreams/route/",
@@ -49,7 +52,7 @@ async def save(page):
 
 async def ask(gateway, key, model):
     body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
         return (await client.post(f"{gateway.url}/v1/messages", headers={"x-api-key": key}, json=body)).status_code
 
 

@@ -1,6 +1,7 @@
 """The structure that docs/architecture.md describes, where import contracts cannot check it."""
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,38 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
+
+
+CHECKING = ("assert_", "check_", "expect_", "must_")
+"""How the name of a helper begins that fails where something is not as it must be."""
+RAISING = frozenset({"raises", "warns", "fail"})
+
+
+def called(node: ast.Call) -> str:
+    """The name of what is called."""
+    return node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+
+
+def asserts(node: ast.AST) -> bool:
+    if isinstance(node, ast.Call):
+        return called(node).startswith(CHECKING) or called(node) in RAISING
+    return isinstance(node, ast.Assert)
+
+
+def test_every_test_shows_what_it_asserts():
+    """By an assert, by pytest.raises, or by a helper whose name says that it checks."""
+    paths = sorted((ROOT / "tests").rglob("test_*.py"))
+    tests = [(path, node) for path in paths for node in functions(path) if node.name.startswith("test_")]
+    assert len(tests) > 1000
+    assert [f"{path.relative_to(ROOT)}::{node.name}" for path, node in tests if not any(map(asserts, ast.walk(node)))] == []
+
+
+def test_what_starts_processes_is_marked_as_slow():
+    """`make quick` leaves it out. What is below tests/e2e has a mark of its own."""
+    paths = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if "e2e" not in path.parts and path != Path(__file__).resolve()]
+    starting = [path for path in paths if re.search(r"\bsubprocess\.|Gateway\.started\(|\bopen_page\(", path.read_text())]
+    assert starting
+    assert [str(path.relative_to(ROOT)) for path in starting if "pytest.mark.slow" not in path.read_text()] == []
 
 
 def test_dialects_are_all_independent():

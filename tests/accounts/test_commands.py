@@ -76,6 +76,7 @@ def test_our_commands_say_where_no_gateway_is_and_write_nothing(tmp_path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_writes_nothing_either(tmp_path):
     done = subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), "create_key", "x"],

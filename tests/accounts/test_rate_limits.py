@@ -48,6 +48,7 @@ def test_a_minutes_requests_may_come_at_once_and_then_fill_up_steadily(limiter, 
 def test_keys_do_not_share_their_limits(limiter):
     limiter.check(Key(id="a", rate_limit=1)).release()
     limiter.check(Key(id="b", rate_limit=1)).release()
+    assert refusal(limiter, Key(id="a", rate_limit=1))[0] == "rate_limit"
 
 
 def test_requests_at_once_are_counted_until_they_end(limiter):
@@ -80,7 +81,9 @@ def test_tokens_are_charged_when_they_are_known_and_the_next_request_waits(limit
 
 def test_a_changed_limit_counts_from_the_next_request(limiter):
     limiter.check(Key(id="a", rate_limit=1)).release()
-    limiter.check(Key(id="a", rate_limit=2)).release()
+    for _ in range(2):
+        limiter.check(Key(id="a", rate_limit=2)).release()
+    assert refusal(limiter, Key(id="a", rate_limit=2))[1] == "This key may send 2 requests per minute"
 
 
 def test_memory_does_not_grow_with_keys_that_have_gone(limiter, clock):

@@ -12,6 +12,7 @@ from bench.driver import Job
 from tests.support.gateway import ROOT, clean_environment
 
 
+@pytest.mark.slow
 def test_a_small_run_measures_every_pair():
     words = [sys.executable, "-m", "bench", "--json", "--requests", "50", "--connections", "5"]
     only = ["--only", "apart", "--only", "passthrough, stream"]

@@ -35,25 +35,25 @@ def model(request: pytest.FixtureRequest, echoes: dict[str, str]) -> str:
 
 @pytest.fixture(scope="session")
 def claude(gateway: Gateway) -> Iterator[anthropic.Anthropic]:
-    with anthropic.Anthropic(base_url=gateway.url, api_key=gateway.client_key, max_retries=0, timeout=30) as client:
+    with anthropic.Anthropic(base_url=gateway.url, api_key=gateway.client_key, max_retries=0, timeout=60) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def gpt(gateway: Gateway) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0, timeout=30) as client:
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0, timeout=60) as client:
         yield client
 
 
 @pytest.fixture
 async def async_claude(gateway: Gateway):
-    async with anthropic.AsyncAnthropic(base_url=gateway.url, api_key=gateway.client_key, max_retries=0, timeout=30) as client:
+    async with anthropic.AsyncAnthropic(base_url=gateway.url, api_key=gateway.client_key, max_retries=0, timeout=60) as client:
         yield client
 
 
 @pytest.fixture
 async def async_gpt(gateway: Gateway):
-    async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0, timeout=30) as client:
+    async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0, timeout=60) as client:
         yield client
 
 

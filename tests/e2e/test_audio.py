@@ -1,9 +1,7 @@
 """Transcriptions by OpenAI's SDK: forms go up with another model's name, answers come back in the format that was asked for."""
 
 import io
-import time
 
-import httpx
 import openai
 import pytest
 
@@ -21,7 +19,7 @@ USAGE = {
 
 @pytest.fixture
 def gpt(gateway):
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0, timeout=30) as client:
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0, timeout=60) as client:
         yield client
 
 
@@ -44,15 +42,6 @@ def fields_of(request):
     meta = {"CONTENT_TYPE": request.header("content-type"), "CONTENT_LENGTH": str(len(request.body))}
     fields, files = MultiPartParser(meta, io.BytesIO(request.body), [handler]).parse()
     return {name: fields.getlist(name) for name in fields}, {name: (file.name, file.read()) for name, file in files.items()}
-
-
-def logged(gateway, request_id):
-    for _ in range(100):
-        for row in gateway.api("GET", "/logs", params={"per_page": "50"}):
-            if row["request_id"] == request_id:
-                return row
-        time.sleep(0.05)
-    raise AssertionError("no row")
 
 
 def test_a_form_goes_up_with_only_the_model_changed(gpt, upstream, whisper):
@@ -110,7 +99,7 @@ def test_the_length_of_audio_is_written_down(gpt, gateway, upstream, whisper):
     upstream.reply(json_reply(verbose))
     raw = gpt.audio.transcriptions.with_raw_response.create(model=whisper, file=("a.wav", SOUND), response_format="verbose_json")
     assert (raw.parse().text, raw.parse().duration) == ("hello", 8.47)
-    row = logged(gateway, raw.headers["x-request-id"])
+    row = gateway.row_of(raw.headers["x-request-id"])
     assert (row["request_metadata"], row["input_tokens"], row["usage_estimated"], row["path"], row["outcome"]) == (
         {"audio_seconds": 9.0},
         0,
@@ -127,14 +116,14 @@ def test_a_stream_of_words(gpt, gateway, upstream, whisper):
     events = list(raw.parse())
     assert [each.type for each in events] == ["transcript.text.delta"] * 2 + ["transcript.text.done"]
     assert ("".join(each.delta for each in events[:2]), events[2].text) == ("hello", "hello")
-    row = logged(gateway, raw.headers["x-request-id"])
+    row = gateway.row_of(raw.headers["x-request-id"])
     assert (row["stream"], row["input_tokens"], row["output_tokens"]) == (True, 14, 5)
 
 
 def test_translations_go_the_same_way(gateway, upstream, whisper):
     upstream.reply(json_reply({"text": "hello"}))
     form = {"data": {"model": whisper}, "files": {"file": ("a.wav", SOUND)}}
-    answer = httpx.post(f"{gateway.url}/v1/audio/translations", headers=gateway.client_headers, **form)
+    answer = gateway.http.post(f"{gateway.url}/v1/audio/translations", headers=gateway.client_headers, **form)
     assert (answer.json(), upstream.requests[0].path) == ({"text": "hello"}, "/v1/audio/translations")
 
 
@@ -159,7 +148,9 @@ def test_mistakes_pass_and_troubles_with_the_key_go_elsewhere(gateway, upstream,
     upstream.otherwise(json_reply({"error": {"message": "no"}}, status=status))
     second_upstream.otherwise(json_reply({"text": "hello"}))
     files = {"file": ("a.wav", SOUND)}
-    answer = httpx.post(f"{gateway.url}/v1/audio/transcriptions", headers=gateway.client_headers, data={"model": whisper}, files=files)
+    answer = gateway.http.post(
+        f"{gateway.url}/v1/audio/transcriptions", headers=gateway.client_headers, data={"model": whisper}, files=files
+    )
     assert (answer.status_code, len(upstream.requests) + len(second_upstream.requests)) == (shown, tried)
 
 
@@ -181,6 +172,6 @@ def test_mistakes_pass_and_troubles_with_the_key_go_elsewhere(gateway, upstream,
 )
 def test_a_form_that_makes_no_sense_is_refused(gateway, request_of, message, param):
     headers = {**gateway.client_headers, **request_of.pop("headers", {})}
-    answer = httpx.post(f"{gateway.url}/v1/audio/transcriptions", headers=headers, **request_of)
+    answer = gateway.http.post(f"{gateway.url}/v1/audio/transcriptions", headers=headers, **request_of)
     error = answer.json()["error"]
     assert (answer.status_code, error["message"], error["param"]) == (400, message, param)

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import boto3
-import httpx
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -87,7 +86,7 @@ def signed(gateway: Gateway, upstream: FakeUpstream) -> str:
 @pytest.mark.parametrize("stream", [False, True])
 def test_requests_are_signed_as_aws_wants_them(gateway: Gateway, upstream: FakeUpstream, signed: str, stream: bool) -> None:
     body = {"model": signed, "max_tokens": 50, "stream": stream, "messages": [{"role": "user", "content": "Hi \u00e9"}]}
-    answer = httpx.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body, timeout=30)
+    answer = gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body)
     assert (answer.status_code, "Hello" in answer.text) == (200, True)
     (sent,) = upstream.requests
     verb = "invoke-with-response-stream" if stream else "invoke"
@@ -105,7 +104,7 @@ def test_a_wrong_secret_is_our_fault_and_not_the_clients(gateway: Gateway, upstr
     gateway.api("POST", "/models", json={"name": name, "upstream_id": made["id"]})
     aws(upstream)
     body = {"model": name, "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
-    answer = httpx.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body, timeout=30)
+    answer = gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body)
     assert (answer.status_code, answer.json()["error"]["type"]) == (502, "api_error")
 
 
@@ -117,7 +116,7 @@ def test_a_bearer_key_needs_no_signature(gateway: Gateway, upstream: FakeUpstrea
     gateway.api("POST", "/models", json={"name": name, "upstream_id": made["id"], "remote_name": "anthropic.claude-v1:0"})
     upstream.reply(json_reply(ANSWER))
     body = {"model": name, "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
-    assert httpx.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body, timeout=30).status_code == 200
+    assert gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body).status_code == 200
     (sent,) = upstream.requests
     assert (sent.path, sent.header("authorization")) == ("/model/anthropic.claude-v1:0/invoke", "Bearer bedrock-key")
 

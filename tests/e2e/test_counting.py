@@ -33,7 +33,7 @@ def model_with_policies(gateway: Gateway, upstream: FakeUpstream, form: str) -> 
 
 def count(gateway: Gateway, name: str, **fields: object) -> httpx.Response:
     url = f"{gateway.url}/v1/messages/count_tokens"
-    return httpx.post(url, headers=gateway.client_headers, json={"model": name, **ASK, **fields}, timeout=30)
+    return gateway.http.post(url, headers=gateway.client_headers, json={"model": name, **ASK, **fields})
 
 
 def test_an_anthropic_upstream_is_asked(gateway: Gateway, upstream: FakeUpstream) -> None:
@@ -92,7 +92,7 @@ def test_an_upstream_of_the_clients_own_key_is_asked_with_it(gateway: Gateway, u
     name = model(gateway, upstream, "anthropic", pass_client_credentials=True)
     upstream.reply(json_reply({"input_tokens": 42}))
     headers = {"x-pxbin-key": gateway.client_key, "x-api-key": "sk-ant-own", "anthropic-beta": "one"}
-    answer = httpx.post(f"{gateway.url}/v1/messages/count_tokens", headers=headers, json={"model": name, **ASK})
+    answer = gateway.http.post(f"{gateway.url}/v1/messages/count_tokens", headers=headers, json={"model": name, **ASK})
     assert (answer.json(), bool(answer.headers["x-pxbin-request-id"])) == ({"input_tokens": 42}, True)
     asked = upstream.requests[0]
     assert [asked.header(each) for each in ("x-api-key", "anthropic-beta", "x-pxbin-key")] == ["sk-ant-own", "one", None]

@@ -3,7 +3,6 @@
 import uuid
 from base64 import b64encode
 
-import httpx
 import pytest
 
 from tests.e2e.test_chaos import answering, error
@@ -11,12 +10,6 @@ from tests.support.fake_upstream import json_reply
 from tests.support.gateway import Gateway
 
 REFUSED = 401
-
-
-@pytest.fixture(scope="module")
-def gateway():
-    with Gateway.started() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +31,7 @@ def own(gateway, upstream, *, model_fields=None, **fields):
 
 def ask(gateway, model, headers):
     body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
-    return httpx.post(f"{gateway.url}/v1/messages", headers=headers, json=body, timeout=30)
+    return gateway.http.post(f"{gateway.url}/v1/messages", headers=headers, json=body)
 
 
 def went_up(upstream):
@@ -176,5 +169,5 @@ def test_raw_paths_pass_it_on_too(gateway, upstream):
     name = own(gateway, upstream)
     upstream.otherwise(json_reply({"object": "list", "data": [], "model": "m", "usage": {"prompt_tokens": 1, "total_tokens": 1}}))
     headers = {"x-pxbin-key": gateway.client_key, "authorization": "Bearer sk-own"}
-    answer = httpx.post(f"{gateway.url}/v1/embeddings", headers=headers, json={"model": name, "input": "Hi"})
+    answer = gateway.http.post(f"{gateway.url}/v1/embeddings", headers=headers, json={"model": name, "input": "Hi"})
     assert (answer.status_code, went_up(upstream)) == (200, {"authorization": "Bearer sk-own"})

@@ -5,8 +5,8 @@ import httpx
 import openai
 import pytest
 
-from tests.e2e.test_recovery import until
 from tests.support.fake_upstream import CLOSE, Reply, bytes_reply, event, json_reply, sse
+from tests.support.waiting import eventually
 
 COMPLETION = {
     "id": "chatcmpl-1",
@@ -36,7 +36,7 @@ def test_a_model_with_a_prefix_is_reached_only_below_it(gateway, upstream):
     body = {"model": "grouped", "messages": [{"role": "user", "content": "hello"}]}
 
     def ask(prefix):
-        return httpx.post(f"{gateway.url}{prefix}/v1/chat/completions", headers=gateway.client_headers, json=body)
+        return gateway.http.post(f"{gateway.url}{prefix}/v1/chat/completions", headers=gateway.client_headers, json=body)
 
     assert [ask(prefix).status_code for prefix in ("/team-a", "", "/team", "/team-a/b")] == [200, 404, 404, 404]
     assert [request.path for request in upstream.requests] == ["/v1/chat/completions"]
@@ -63,8 +63,8 @@ def test_lists_are_those_of_the_group(gateway, upstream):
     upstream_id = gateway.add_upstream(upstream, "bare-list", name="bare")
     assert upstream_id
     bearer = {"authorization": f"Bearer {gateway.client_key}"}
-    below = [model["id"] for model in httpx.get(f"{gateway.url}/team-list/v1/models", headers=bearer).json()["data"]]
-    bare = {model["id"] for model in httpx.get(f"{gateway.url}/v1/models", headers=bearer).json()["data"]}
+    below = [model["id"] for model in gateway.http.get(f"{gateway.url}/team-list/v1/models", headers=bearer).json()["data"]]
+    bare = {model["id"] for model in gateway.http.get(f"{gateway.url}/v1/models", headers=bearer).json()["data"]}
     assert (below, "bare-list" in bare, {"a-list", "b-list"} & bare) == (["a-list", "b-list"], True, set())
 
 
@@ -73,8 +73,8 @@ def test_bedrocks_paths_work_below_a_prefix(gateway, upstream):
     upstream.otherwise(json_reply(COMPLETION))
     body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
     bearer = {"authorization": f"Bearer {gateway.client_key}"}
-    answer = httpx.post(f"{gateway.url}/team-aws/model/grouped-aws/invoke", headers=bearer, json=body)
-    wrong = httpx.post(f"{gateway.url}/team-aws/model/nobody/invoke", headers=bearer, json=body)
+    answer = gateway.http.post(f"{gateway.url}/team-aws/model/grouped-aws/invoke", headers=bearer, json=body)
+    wrong = gateway.http.post(f"{gateway.url}/team-aws/model/nobody/invoke", headers=bearer, json=body)
     assert (answer.status_code, answer.json()["content"][0]["text"]) == (200, "hi")
     assert (wrong.status_code, wrong.headers["x-amzn-errortype"].split(":")[0]) == (404, "ResourceNotFoundException")
 
@@ -91,7 +91,7 @@ def test_unknown_paths_are_refused_in_the_callers_dialect(gateway, upstream, pat
     known = {model["name"] for model in gateway.api("GET", "/models")}
     if "grouped-404" not in known:
         group(gateway, upstream, "/team-404", "grouped-404")
-    status, kind, message = error_of(httpx.post(gateway.url + path, headers=gateway.client_headers, json={"model": "grouped-404"}))
+    status, kind, message = error_of(gateway.http.post(gateway.url + path, headers=gateway.client_headers, json={"model": "grouped-404"}))
     assert ((status, kind), message) == (shown, f"Unknown path: POST {path}")
 
 
@@ -99,14 +99,14 @@ def test_unknown_paths_are_refused_in_the_callers_dialect(gateway, upstream, pat
 def test_a_base_url_with_too_little_or_too_much_is_explained_below_a_prefix_too(gateway, upstream, rest, meant):
     if "grouped-hint" not in {model["name"] for model in gateway.api("GET", "/models")}:
         group(gateway, upstream, "/team-hint", "grouped-hint")
-    answer = httpx.post(f"{gateway.url}/team-hint{rest}", headers=gateway.client_headers, json={})
+    answer = gateway.http.post(f"{gateway.url}/team-hint{rest}", headers=gateway.client_headers, json={})
     words = f"Unknown path: POST /team-hint{rest}; /team-hint{meant} may be meant: look at the client's base URL"
     assert (answer.status_code, answer.json()["error"]["message"], "type" in answer.json()) == (404, words, "messages" in rest)
 
 
 def test_a_wrong_method_is_refused_and_the_prefix_itself_answers(gateway, upstream):
     group(gateway, upstream, "/team-405", "grouped-405")
-    refused = httpx.get(f"{gateway.url}/team-405/v1/messages", headers=gateway.client_headers)
+    refused = gateway.http.get(f"{gateway.url}/team-405/v1/messages", headers=gateway.client_headers)
     assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
     assert [httpx.head(f"{gateway.url}/team-405{rest}").status_code for rest in ("", "/")] == [200, 200]
 
@@ -135,7 +135,7 @@ def test_known_paths_go_up_as_they_came_too(gateway, upstream):
     upstream.reply(json_reply(MESSAGE, status=202), json_reply({"their": "teapot"}, status=418))
     asked = {"model": "p-known", "max_tokens": 5, "messages": [], "their_own": [1]}
     sent = gateway.client_headers | {"x-custom": "kept"}
-    told = httpx.post(f"{gateway.url}/plain-known/v1/messages?beta=true", headers=sent, json=asked)
+    told = gateway.http.post(f"{gateway.url}/plain-known/v1/messages?beta=true", headers=sent, json=asked)
     assert (told.status_code, told.json()) == (202, MESSAGE)
     first = upstream.requests[0]
     assert (first.path, first.json(), first.header("x-custom"), first.header("authorization"), first.header("x-api-key")) == (
@@ -147,9 +147,9 @@ def test_known_paths_go_up_as_they_came_too(gateway, upstream):
     )
     (row,) = gateway.logs(1, model="p-known")
     assert (row["dialect"], row["input_tokens"], row["output_tokens"]) == ("anthropic", 3, 1)
-    said = httpx.post(f"{gateway.url}/plain-known/v1/chat/completions", headers=sent, json=asked)
+    said = gateway.http.post(f"{gateway.url}/plain-known/v1/chat/completions", headers=sent, json=asked)
     assert (said.status_code, said.json(), upstream.requests[1].path) == (418, {"their": "teapot"}, "/v1/chat/completions")
-    listed = httpx.get(f"{gateway.url}/plain-known/v1/models", headers=gateway.client_headers).json()
+    listed = gateway.http.get(f"{gateway.url}/plain-known/v1/models", headers=gateway.client_headers).json()
     assert [model["id"] for model in listed["data"]] == ["p-known"]
 
 
@@ -160,7 +160,7 @@ def test_a_stream_on_a_known_path_passes_byte_for_byte_and_is_counted(gateway, u
     ended = event({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}}, name="message_delta")
     upstream.reply(sse(started, b": theirs\n\n", ended))
     asked = {"model": "p-told", "stream": True, "max_tokens": 5, "messages": []}
-    told = httpx.post(f"{gateway.url}/plain-told/v1/messages", headers=gateway.client_headers, json=asked)
+    told = gateway.http.post(f"{gateway.url}/plain-told/v1/messages", headers=gateway.client_headers, json=asked)
     assert (told.headers["content-type"], told.content) == ("text/event-stream", started + b": theirs\n\n" + ended)
     (row,) = gateway.logs(1, model="p-told")
     assert (row["stream"], row["input_tokens"], row["cache_read_tokens"], row["output_tokens"]) == (True, 7, 2, 5)
@@ -168,7 +168,7 @@ def test_a_stream_on_a_known_path_passes_byte_for_byte_and_is_counted(gateway, u
 
 def test_errors_of_ours_on_a_known_path_keep_its_dialect(gateway, upstream):
     plain(gateway, upstream, "/plain-errors", "p-errors")
-    refused = httpx.post(f"{gateway.url}/plain-errors/v1/messages", json={"model": "p-errors"})
+    refused = gateway.http.post(f"{gateway.url}/plain-errors/v1/messages", json={"model": "p-errors"})
     assert (refused.status_code, refused.json()["type"], refused.json()["error"]["type"]) == (401, "error", "authentication_error")
 
 
@@ -180,7 +180,7 @@ def test_a_model_with_another_upstream_too_keeps_the_clients_dialect(gateway, up
     gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other, "priority": 9})
     upstream.reply(json_reply(MESSAGE))
     asked = {"model": "p-mixed", "max_tokens": 5, "messages": [{"role": "user", "content": "hello"}]}
-    told = httpx.post(f"{gateway.url}/plain-mixed/v1/messages", headers=gateway.client_headers, json=asked)
+    told = gateway.http.post(f"{gateway.url}/plain-mixed/v1/messages", headers=gateway.client_headers, json=asked)
     assert (told.status_code, told.json()) == (200, {**MESSAGE, "model": "p-mixed"})
 
 
@@ -188,7 +188,7 @@ def test_the_headers_of_a_passthrough_upstreams_key_can_be_chosen(gateway, upstr
     plain(gateway, upstream, "/plain-auth", "p-auth", auth_header="X-Their-Key")
     upstream.otherwise(json_reply(COMPLETION))
     asked = {"model": "p-auth", "messages": [{"role": "user", "content": "hello"}]}
-    httpx.post(f"{gateway.url}/plain-auth/v1/chat/completions", headers=gateway.client_headers, json=asked)
+    gateway.http.post(f"{gateway.url}/plain-auth/v1/chat/completions", headers=gateway.client_headers, json=asked)
     (request,) = upstream.requests
     assert (request.header("x-their-key"), request.header("authorization")) == ("sk-upstream-secret", None)
 
@@ -199,7 +199,7 @@ def test_any_other_path_goes_up_with_only_the_model_and_the_key_changed(gateway,
         bytes_reply(b'{ "ok" :1 }', status=201, headers={"content-type": "application/json", "x-their-own": "y", "set-cookie": "a=b"})
     )
     body = '{ "inner": {"model": "p-any"},\n  "model" : "p-any", "text": "gr\\u00fc\\u00df" }'
-    answer = httpx.put(
+    answer = gateway.http.put(
         f"{gateway.url}/plain-any/their/path%2Fx?a=1&b=%20two",
         headers={
             "authorization": f"Bearer {gateway.client_key}",
@@ -238,10 +238,10 @@ def test_a_key_of_ours_goes_up_in_no_query_and_no_path(gateway, upstream):
     upstream.otherwise(json_reply({}))
     key = gateway.client_key
     query = f"a=1&key={key}&k={key.replace('_', '%5F')}&p=%70{key[1:].upper()}&b=%20x"
-    assert httpx.get(f"{gateway.url}/plain-leak/things?{query}", headers=gateway.client_headers).status_code == 200
+    assert gateway.http.get(f"{gateway.url}/plain-leak/things?{query}", headers=gateway.client_headers).status_code == 200
     assert [request.path for request in upstream.requests] == ["/things?a=1&b=%20x"]
     for path in (key, f"%70{key[1:]}"):
-        refused = httpx.get(f"{gateway.url}/plain-leak/keys/{path}", headers=gateway.client_headers)
+        refused = gateway.http.get(f"{gateway.url}/plain-leak/keys/{path}", headers=gateway.client_headers)
         assert (refused.status_code, key in refused.text) == (400, False)
     assert len(upstream.requests) == 1
 
@@ -252,9 +252,9 @@ def test_methods_without_a_body_go_to_the_groups_model(gateway, upstream):
         json_reply({"data": []}), bytes_reply(b"", status=204), bytes_reply(b"\x00\xffbytes", headers={"content-type": "image/png"})
     )
     named = gateway.client_headers | {"x-request-id": "plain-get-files"}
-    got = httpx.get(f"{gateway.url}/plain-get/v1/files?limit=2", headers=named)
-    gone = httpx.delete(f"{gateway.url}/plain-get/v1/files/f-1", headers=gateway.client_headers)
-    image = httpx.get(f"{gateway.url}/plain-get/picture", headers=gateway.client_headers)
+    got = gateway.http.get(f"{gateway.url}/plain-get/v1/files?limit=2", headers=named)
+    gone = gateway.http.delete(f"{gateway.url}/plain-get/v1/files/f-1", headers=gateway.client_headers)
+    image = gateway.http.get(f"{gateway.url}/plain-get/picture", headers=gateway.client_headers)
     assert (got.json(), gone.status_code, gone.content) == ({"data": []}, 204, b"")
     assert (image.content, image.headers["content-type"]) == (b"\x00\xffbytes", "image/png")
     assert [(request.method, request.path, request.body) for request in upstream.requests] == [
@@ -274,7 +274,7 @@ def test_an_upstreams_own_errors_pass_but_not_those_about_our_key(gateway, upstr
         json_reply({"error": "key sk-upstream-secret is bad"}, status=401),
     ]
     upstream.reply(*answers)
-    told = [httpx.post(f"{gateway.url}/plain-bad/do", headers=gateway.client_headers, json={"model": "p-bad"}) for _ in answers]
+    told = [gateway.http.post(f"{gateway.url}/plain-bad/do", headers=gateway.client_headers, json={"model": "p-bad"}) for _ in answers]
     assert [(answer.status_code, answer.json()) for answer in told[:2]] == [(404, {"theirs": "not here"}), (503, {"theirs": "down"})]
     assert (told[2].status_code, "sk-upstream-secret" in told[2].text) == (502, False)
 
@@ -283,33 +283,37 @@ def test_plain_streams_pass_as_they_come_and_are_cut_where_the_upstream_cuts(gat
     plain(gateway, upstream, "/plain-stream", "p-stream")
     events = [b'data: {"a"', b":1}\n\n", b"data: [DONE]\n\n"]
     upstream.reply(sse(*events), Reply(200, {"content-type": "application/octet-stream"}, (b"one", 0.1, CLOSE)))
-    with httpx.stream("POST", f"{gateway.url}/plain-stream/run", headers=gateway.client_headers, json={"model": "p-stream"}) as answer:
+    with gateway.http.stream(
+        "POST", f"{gateway.url}/plain-stream/run", headers=gateway.client_headers, json={"model": "p-stream"}
+    ) as answer:
         assert (answer.headers["content-type"], b"".join(answer.iter_raw())) == ("text/event-stream", b"".join(events))
     with (
         pytest.raises(httpx.RemoteProtocolError),
-        httpx.stream("POST", f"{gateway.url}/plain-stream/run", headers=gateway.client_headers, json={"model": "p-stream"}) as answer,
+        gateway.http.stream(
+            "POST", f"{gateway.url}/plain-stream/run", headers=gateway.client_headers, json={"model": "p-stream"}
+        ) as answer,
     ):
         b"".join(answer.iter_raw())
-    until(lambda: "An answer was cut: POST /plain-stream/run: The connection to the upstream broke" in gateway.output)
+    assert eventually(lambda: "An answer was cut: POST /plain-stream/run: The connection to the upstream broke" in gateway.output)
     assert "The application failed: POST /plain-stream/run" not in gateway.output
 
 
 def test_strangers_and_unknown_models_are_refused(gateway, upstream):
     plain(gateway, upstream, "/plain-closed", "p-closed")
     url = f"{gateway.url}/plain-closed/do"
-    assert httpx.post(url, json={"model": "p-closed"}).status_code == 401
-    assert httpx.post(url, headers=gateway.client_headers, json={"model": "other"}).status_code == 404
-    assert httpx.get(f"{gateway.url}/plain-closed/%2e%2e/admin", headers=gateway.client_headers).status_code == 404
+    assert gateway.http.post(url, json={"model": "p-closed"}).status_code == 401
+    assert gateway.http.post(url, headers=gateway.client_headers, json={"model": "other"}).status_code == 404
+    assert gateway.http.get(f"{gateway.url}/plain-closed/%2e%2e/admin", headers=gateway.client_headers).status_code == 404
     assert upstream.requests == []
 
 
 def test_pages_of_other_origins_may_ask_below_a_prefix(upstream):
     from tests.support.gateway import Gateway
 
-    with Gateway.started(PXBIN_CORS_ORIGINS="*") as gateway:
+    with Gateway.started(PXBIN_CORS_ORIGINS="*", PXBIN_CELERY="false") as gateway:
         plain(gateway, upstream, "/plain-cors", "p-cors")
         asked = {"origin": "https://app.example", "access-control-request-method": "POST"}
         answer = httpx.options(f"{gateway.url}/plain-cors/v1/chat/completions", headers=asked)
-        refused = httpx.post(f"{gateway.url}/plain-cors/v1/nothing", headers={"origin": "https://app.example"}, json={})
+        refused = gateway.http.post(f"{gateway.url}/plain-cors/v1/nothing", headers={"origin": "https://app.example"}, json={})
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (204, "*")
     assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "*")

@@ -2,13 +2,13 @@
 
 import base64
 import json
-import time
+import threading
 
-import httpx
 import openai
 import pytest
 
 from tests.support.fake_upstream import CLOSE, HANG, RESET, Reply, bytes_reply, event, json_reply, sse
+from tests.support.waiting import PATIENCE
 
 EMBEDDINGS = {
     "object": "list",
@@ -44,19 +44,7 @@ def serve(gateway, upstream, second_upstream):
 def post(gateway, path, body, **options):
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"authorization": f"Bearer {gateway.client_key}", "content-type": "application/json"}
-    return httpx.post(gateway.url + path, headers=headers, content=content, timeout=20, **options)
-
-
-def logged(gateway, answer):
-    """The log row of an answer, once it is there."""
-    for _ in range(100):
-        rows = [
-            row for row in gateway.api("GET", "/logs", params={"per_page": "50"}) if row["request_id"] == answer.headers["x-request-id"]
-        ]
-        if rows:
-            return rows[0]
-        time.sleep(0.05)
-    raise AssertionError("no row")
+    return gateway.http.post(gateway.url + path, headers=headers, content=content, **options)
 
 
 @pytest.mark.parametrize("wire", ["openai", "openai_responses", "passthrough"])
@@ -71,7 +59,7 @@ def test_only_the_models_name_changes_and_the_answer_comes_as_it_is(gateway, ups
     (request,) = upstream.requests
     assert (request.method, request.path, request.body.decode()) == ("POST", path, asked.replace(model, "theirs"))
     assert request.header("authorization") == "Bearer sk-upstream-secret"
-    row = logged(gateway, answer)
+    row = gateway.row_of(answer.headers["x-request-id"])
     assert (row["path"], row["model"], row["outcome"], row["status_code"], row["input_tokens"], row["output_tokens"]) == (
         path,
         model,
@@ -109,7 +97,7 @@ def test_another_upstream_answers_when_the_first_fails(gateway, upstream, second
     second_upstream.otherwise(json_reply(EMBEDDINGS))
     answer = post(gateway, "/v1/embeddings", {"model": model, "input": "x"})
     assert (answer.status_code, answer.json(), second_upstream.requests[0].json()["model"]) == (200, EMBEDDINGS, "second")
-    row = logged(gateway, answer)
+    row = gateway.row_of(answer.headers["x-request-id"])
     assert (row["outcome"], row["upstream_name"], row["attempts"] >= 2) == ("finished", f"{model} 1", True)
 
 
@@ -121,7 +109,7 @@ def test_an_upstreams_error_is_told_in_openais_words(gateway, upstream, serve, s
     upstream.otherwise(json_reply({"error": {"message": "so it goes", "type": "x", "code": None}}, status=status))
     answer = post(gateway, "/v1/embeddings", {"model": model, "input": "x"})
     assert (answer.status_code, set(answer.json()["error"])) == (shown, {"message", "type", "param", "code"})
-    row = logged(gateway, answer)
+    row = gateway.row_of(answer.headers["x-request-id"])
     assert (row["outcome"], row["status_code"], row["upstream_status"]) == ("failed", shown, status)
 
 
@@ -152,7 +140,7 @@ def test_the_keys_models_are_the_only_ones(gateway, upstream, serve):
 
 @pytest.fixture
 def gpt(gateway):
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0, timeout=30) as client:
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0, timeout=60) as client:
         yield client
 
 
@@ -179,7 +167,7 @@ def test_completions_whole_and_streamed(gpt, gateway, upstream, serve):
     streamed = gpt.completions.with_raw_response.create(model=model, prompt="x", stream=True)
     chunks = list(streamed.parse())
     assert "".join(choice.text for each in chunks for choice in each.choices) == "one two"
-    row = logged(gateway, streamed)
+    row = gateway.row_of(streamed.headers["x-request-id"])
     assert (row["stream"], row["input_tokens"], row["output_tokens"], row["outcome"], row["ttft_ms"] is not None) == (
         True,
         3,
@@ -192,21 +180,29 @@ def test_completions_whole_and_streamed(gpt, gateway, upstream, serve):
 @pytest.mark.parametrize("ending", [HANG, RESET])
 def test_a_stream_is_finished_when_it_says_so_however_its_connection_ends(gpt, gateway, upstream, serve, ending):
     chunk = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "theirs"}
-    model = serve(f"sdk-says-done-{ending}")
-    upstream.reply(sse(event({**chunk, "choices": [{"index": 0, "text": "hi", "finish_reason": None}]}), event("[DONE]"), 0.2, ending))
+    model, over = serve(f"sdk-says-done-{ending}"), threading.Event()
+    upstream.reply(
+        sse(event({**chunk, "choices": [{"index": 0, "text": "hi", "finish_reason": None}]}), event("[DONE]"), over.is_set, ending)
+    )
     streamed = gpt.completions.with_raw_response.create(model=model, prompt="x", stream=True)
     assert "".join(choice.text for each in streamed.parse() for choice in each.choices) == "hi"
-    row = logged(gateway, streamed)
+    over.set()
+    row = gateway.row_of(streamed.headers["x-request-id"])
     assert (row["outcome"], row["status_code"], row["ttft_ms"] is not None) == ("finished", 200, True)
 
 
 def test_a_stream_that_breaks_off_raises(gpt, gateway, upstream, serve):
-    upstream.reply(sse(event({"id": "c", "choices": []}), b'data: {"half', 0.05, RESET))
-    streamed = gpt.completions.with_raw_response.create(model=serve("sdk-broken"), prompt="x", stream=True)
     seen = []
+    upstream.reply(sse(event({"id": "c", "choices": []}), b'data: {"half', lambda: seen, RESET))
+    streamed = gpt.completions.with_raw_response.create(model=serve("sdk-broken"), prompt="x", stream=True)
+
+    def read():
+        for chunk in streamed.parse():
+            seen.append(chunk.id)  # noqa: PERF401  (the upstream goes on when the first one is there)
+
     with pytest.raises(openai.APIError):
-        seen.extend(chunk.id for chunk in streamed.parse())
-    assert (seen, logged(gateway, streamed)["outcome"]) == (["c"], "failed")
+        read()
+    assert (seen, gateway.row_of(streamed.headers["x-request-id"])["outcome"]) == (["c"], "failed")
 
 
 def test_a_client_that_leaves_takes_the_upstreams_call_with_it(gateway, upstream, serve):
@@ -214,10 +210,10 @@ def test_a_client_that_leaves_takes_the_upstreams_call_with_it(gateway, upstream
     upstream.reply(sse(first, HANG))
     body = {"model": serve("raw-left"), "prompt": "x", "stream": True}
     headers = {"authorization": f"Bearer {gateway.client_key}"}
-    with httpx.stream("POST", f"{gateway.url}/v1/completions", headers=headers, json=body) as answer:
+    with gateway.http.stream("POST", f"{gateway.url}/v1/completions", headers=headers, json=body) as answer:
         assert next(answer.iter_raw()) == first
-    assert upstream.requests[0].left_early.wait(5)
-    row = logged(gateway, answer)
+    assert upstream.requests[0].left_early.wait(PATIENCE)
+    row = gateway.row_of(answer.headers["x-request-id"])
     assert (row["outcome"], row["input_tokens"], row["output_tokens"]) == ("cancelled", 3, 1)
 
 
@@ -234,7 +230,7 @@ def test_images_speech_and_moderations(gpt, gateway, upstream, serve):
     spoken = gpt.audio.speech.create(model=speech, voice="alloy", input="hello")
     assert (spoken.content, spoken.response.headers["content-type"]) == (sound, "audio/mpeg")
     assert [request.json().get("model") for request in upstream.requests] == [None, "other-moderation", "theirs"]
-    row = logged(gateway, spoken.response)
+    row = gateway.row_of(spoken.response.headers["x-request-id"])
     assert (row["outcome"], row["input_tokens"], row["usage_estimated"]) == ("finished", 0, False)
 
 

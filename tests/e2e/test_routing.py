@@ -1,10 +1,10 @@
 """The rules of routing with a real gateway: cooldowns, keys, retries, deadlines, affinity, headers, races, cancellation."""
 
 import asyncio
+import datetime as dt
 import json
-import os
 import random
-import time
+import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,23 +14,22 @@ import pytest
 from tests.e2e.test_chaos import OPENED, STREAM, WELL, Asked, answering, error, named, two
 from tests.support.fake_upstream import CLOSE, HANG, RESET, FakeUpstream, Reply, event, json_reply, sse
 from tests.support.gateway import Gateway
-
-PROOF = os.environ.get("PXBIN_TEST_SIZE") == "proof"
+from tests.support.sizes import PROOF
+from tests.support.waiting import PATIENCE, eventually
 
 
 @pytest.fixture(scope="module")
 def gateway():
-    with Gateway.started(PXBIN_CB_FAILURE_THRESHOLD="1000", PXBIN_HOLD_SECONDS="1") as running:
+    with Gateway.started(PXBIN_CB_FAILURE_THRESHOLD="1000", PXBIN_HOLD_SECONDS="0.5") as running:
         yield running
 
 
 def upstream_of(gateway, name):
-    return next(row["id"] for row in gateway.api("GET", "/upstreams", params={"per_page": "1000"}) if row["name"] == name)
+    return gateway.id_of("/upstreams", name)
 
 
 def change_model(gateway, name, **fields):
-    (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name]
-    gateway.api("PATCH", f"/models/{model['id']}", json=fields)
+    gateway.api("PATCH", f"/models/{gateway.id_of('/models', name)}", json=fields)
 
 
 def credentials_of(gateway, name):
@@ -49,6 +48,11 @@ def keys_of(upstream):
     return [request.header("authorization").removeprefix("Bearer ") for request in upstream.requests]
 
 
+def seconds_left(credential):
+    """Of its cooldown."""
+    return (dt.datetime.fromisoformat(credential["cooling_until"]) - dt.datetime.now(dt.UTC)).total_seconds()
+
+
 def ask(gateway, model, *, stream=False, dialect="messages", **headers):
     """One request of a session of its own."""
     return Asked(gateway, model, dialect, stream=stream, **{"x-claude-code-session-id": uuid.uuid4().hex, **headers})
@@ -59,14 +63,14 @@ def ask(gateway, model, *, stream=False, dialect="messages", **headers):
 
 def test_a_rate_limited_key_rests_as_long_as_its_provider_says_and_the_next_key_answers_at_once(gateway, upstream):
     name = with_keys(gateway, upstream, "k1", "k2", cooldown_seconds=60)
-    limited = error(429, retry_after="2.5")
+    limited = error(429, retry_after="4")
     upstream.otherwise(lambda request: limited if request.header("authorization") == "Bearer k1" else answering(request))
     assert (ask(gateway, name).answer.status_code, keys_of(upstream)) == (200, ["k1", "k2"])
     assert [bool(row["cooling_until"]) for row in credentials_of(gateway, name)] == [True, False]
     for _ in range(2):
         assert ask(gateway, name).answer.status_code == 200
     assert keys_of(upstream)[2:] == ["k2", "k2"]
-    time.sleep(2.6)
+    assert eventually(lambda: credentials_of(gateway, name)[0]["cooling_until"] is None)
     upstream.otherwise(answering)
     for _ in range(2):
         ask(gateway, name)
@@ -76,12 +80,10 @@ def test_a_rate_limited_key_rests_as_long_as_its_provider_says_and_the_next_key_
 
 def test_reset_headers_say_how_long_where_retry_after_does_not(gateway, upstream):
     name = with_keys(gateway, upstream, "k1", "k2", cooldown_seconds=60)
-    upstream.reply(error(429, x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="2s"))
+    upstream.reply(error(429, x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="5m"))
     upstream.otherwise(answering)
     ask(gateway, name)
-    assert credentials_of(gateway, name)[0]["cooling_until"]
-    time.sleep(2.1)
-    assert credentials_of(gateway, name)[0]["cooling_until"] is None
+    assert 200 < seconds_left(credentials_of(gateway, name)[0]) <= 300
 
 
 def test_a_cooldown_of_nothing_is_none(gateway, upstream):
@@ -98,7 +100,7 @@ def test_a_refused_key_is_disabled_until_it_is_switched_on_again(gateway, upstre
     upstream.otherwise(lambda request: refused if request.header("authorization") == "Bearer k1" else answering(request))
     assert [ask(gateway, name).answer.status_code for _ in range(3)] == [200] * 3
     assert keys_of(upstream) == ["k1", "k2", "k2", "k2"]
-    time.sleep(0.6)
+    assert eventually(lambda: credentials_of(gateway, name)[0]["disabled_reason"])
     first, second = credentials_of(gateway, name)
     assert (first["disabled_reason"][:25], second["disabled_reason"]) == ("the upstream answered 401", None)
     gateway.api("PATCH", f"/credentials/{first['id']}", json={"is_active": True})
@@ -141,9 +143,7 @@ def test_the_same_candidate_is_asked_again_only_when_no_other_is_left(gateway, u
     upstream.reply(error(503), error(503))
     upstream.otherwise(answering)
     second_upstream.otherwise(error(500))
-    began = time.monotonic()
     asked = ask(gateway, name)
-    assert time.monotonic() - began >= 0.05 + 0.1
     assert (asked.answer.status_code, len(upstream.requests), len(second_upstream.requests)) == (200, 3, 1)
     tries = asked.row()["tries"]
     assert [each["status_code"] for each in tries] == [503, 500, 503, 200]
@@ -157,15 +157,14 @@ def test_without_max_retries_a_status_is_not_asked_again(gateway, upstream):
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_the_models_deadline_ends_all_attempts(gateway, upstream, second_upstream, stream):
     name = two(gateway, upstream, second_upstream, first_byte_timeout_seconds=0.5)
-    change_model(gateway, name, timeout_seconds=0.8)
+    change_model(gateway, name, timeout_seconds=2)
     upstream.otherwise(Reply(instead=HANG))
     second_upstream.otherwise(Reply(instead=HANG))
-    began = time.monotonic()
     asked = ask(gateway, name, stream=stream)
-    assert time.monotonic() - began > 0.7
-    assert (asked.answer.status_code, len(upstream.requests), len(second_upstream.requests)) == (504, 1, 1)
+    assert (asked.answer.status_code, len(upstream.requests), len(second_upstream.requests)) == (200 if stream else 504, 1, 1)
+    assert '"type":"timeout_error"' in asked.answer.text
     assert asked.row()["outcome"] == "failed"
-    assert second_upstream.requests[0].left_early.wait(3)
+    assert second_upstream.requests[0].left_early.wait(PATIENCE)
 
 
 # What a client can see and choose
@@ -178,7 +177,7 @@ def test_headers_tell_who_answered_also_of_errors(gateway, upstream):
         headers = ask(gateway, name).answer.headers
         assert (headers["x-pxbin-upstream"], headers["x-pxbin-model"], headers["x-pxbin-attempts"]) == (name, name, "1")
         assert headers["x-pxbin-request-id"]
-        assert 0 < float(headers["x-pxbin-overhead-ms"]) < 1000
+        assert float(headers["x-pxbin-overhead-ms"]) > 0
 
 
 def test_only_keys_that_may_choose_an_upstream(gateway, upstream, second_upstream):
@@ -226,16 +225,15 @@ def test_images_go_past_what_takes_none(gateway, upstream, second_upstream):
 
 
 def test_after_the_hold_the_stream_is_open_and_candidates_still_change(gateway, upstream, second_upstream):
-    name = two(gateway, upstream, second_upstream, first_byte_timeout_seconds=9, idle_timeout_seconds=9)
-    upstream.otherwise(sse(OPENED, 2.0, RESET))
+    name = two(gateway, upstream, second_upstream)
+    opened = threading.Event()
+    upstream.otherwise(sse(OPENED, opened.is_set, RESET))
     second_upstream.otherwise(answering)
     body = {"model": name, "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
-    began = time.monotonic()
     url, headers = f"{gateway.url}/v1/messages", gateway.client_headers
-    with httpx.stream("POST", url, headers=headers, json=body, timeout=30) as answer:
-        opened = time.monotonic() - began
+    with gateway.http.stream("POST", url, headers=headers, json=body) as answer:
+        opened.set()
         names = [line[7:] for line in answer.iter_lines() if line.startswith("event: ")]
-    assert 0.8 < opened < 1.9
     assert names[0] == "message_start"
     assert names.count("message_start") == 1
     assert names[-1] == "message_stop"
@@ -260,17 +258,17 @@ def late(gateway, fake_loop):
     """
     sick = {ending: FakeUpstream(fake_loop) for ending in LATE}
     well = FakeUpstream(fake_loop)
-    well.otherwise(lambda request: sse(*STREAM, before=1.3))  # after the failures, and after them all in a race
+    well.otherwise(lambda request: sse(*STREAM, before=3.5))  # after the failures, and after them all in a race
     models = {}
     for ending, pieces in LATE.items():
-        sick[ending].otherwise(sse(OPENED, 1.2, *pieces))
-        patience = {"first_byte_timeout_seconds": 9, "idle_timeout_seconds": 1.2}
+        sick[ending].otherwise(sse(OPENED, HANG) if ending == "idle" else sse(OPENED, 1.7, *pieces))
+        patience = {"idle_timeout_seconds": 1.7} if ending == "idle" else {}
         models[ending, "alone"] = named(sick[ending], gateway, **patience)
         models[ending, "second"] = two(gateway, sick[ending], well, **patience)
         models[ending, "raced"] = two(gateway, sick[ending], well, **patience)
         change_model(gateway, models[ending, "raced"], hedge_after_ms=50)
         models[ending, "both"] = both = two(gateway, sick[ending], sick[ending], **patience)
-        gateway.api("PATCH", f"/upstreams/{upstream_of(gateway, f'{both}-well')}", json=patience)
+        gateway.api("PATCH", f"/upstreams/{upstream_of(gateway, f'{both}-well')}", json={"idle_timeout_seconds": 60, **patience})
         change_model(gateway, both, hedge_after_ms=50)
     cases = [(*model, dialect) for model in models for dialect in DIALECTS]
     with ThreadPoolExecutor(len(cases)) as pool:
@@ -305,8 +303,8 @@ def test_what_fails_after_the_hold_is_told_once_where_nobody_answers(late, endin
 
 
 def test_a_chat_client_gets_the_usage_that_it_asked_for_after_the_hold_too(gateway, upstream):
-    upstream.otherwise(sse(*STREAM, before=1.2))
-    name = named(upstream, gateway, first_byte_timeout_seconds=9)
+    upstream.otherwise(sse(*STREAM, before=1.5))
+    name = named(upstream, gateway)
     body = {"model": name, "stream": True, "stream_options": {"include_usage": True}, "messages": [{"role": "user", "content": "Hi"}]}
     answer = gateway.http.post(f"{gateway.url}/v1/chat/completions", headers=gateway.client_headers, json=body)
     assert '"prompt_tokens":5' in answer.text
@@ -314,30 +312,37 @@ def test_a_chat_client_gets_the_usage_that_it_asked_for_after_the_hold_too(gatew
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_a_race_is_won_by_the_faster_and_the_loser_is_cancelled_and_logged(gateway, upstream, second_upstream, stream):
-    name = two(gateway, upstream, second_upstream, first_byte_timeout_seconds=30)
+    name = two(gateway, upstream, second_upstream)
     change_model(gateway, name, hedge_after_ms=200)
     upstream.otherwise(sse(OPENED, HANG) if stream else Reply(instead=HANG))
     second_upstream.otherwise(answering)
     asked = ask(gateway, name, stream=stream)
     assert (asked.answer.status_code, asked.text) == (200, "well")
-    assert upstream.requests[0].left_early.wait(3)
+    assert upstream.requests[0].left_early.wait(PATIENCE)
     row = asked.row()
     assert (row["outcome"], [each["outcome"] for each in row["tries"]]) == ("finished", ["cancelled", "finished"])
     assert row["upstream_name"] == f"{name}-well"
-    assert asked.answer.headers["x-pxbin-upstream"] == f"{name}-well"
+    if not stream:  # a stream that is opened after the hold cannot say it yet
+        assert asked.answer.headers["x-pxbin-upstream"] == f"{name}-well"
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_a_race_that_the_first_wins_after_all_says_so(gateway, upstream, second_upstream, stream):
     name = two(gateway, upstream, second_upstream)
-    change_model(gateway, name, hedge_after_ms=100)
-    upstream.otherwise(lambda request: sse(*STREAM, before=0.3) if stream else json_reply(WELL, before=0.3))
+    change_model(gateway, name, hedge_after_ms=300)
+
+    def raced():
+        return second_upstream.requests
+
+    upstream.otherwise(sse(*STREAM, before=raced) if stream else json_reply(WELL, before=raced))
     second_upstream.otherwise(Reply(instead=HANG))
     asked = ask(gateway, name, stream=stream)
-    assert (asked.text, asked.answer.headers["x-pxbin-upstream"], asked.answer.headers["x-pxbin-attempts"]) == ("well", name, "2")
+    assert asked.text == "well"
     row = asked.row()
     assert (row["upstream_name"], [each["outcome"] for each in row["tries"]]) == (name, ["cancelled", "finished"])
-    assert 0 < float(asked.answer.headers["x-pxbin-overhead-ms"]) < 90
+    if not stream:  # a stream that is opened after the hold cannot say it yet
+        assert (asked.answer.headers["x-pxbin-upstream"], asked.answer.headers["x-pxbin-attempts"]) == (name, "2")
+    assert 0 < float(asked.answer.headers["x-pxbin-overhead-ms"]) <= row["latency_ms"] + 1 - 300  # waiting for upstreams is none
 
 
 def test_what_the_loser_of_a_race_has_reported_is_billed(gateway, upstream, second_upstream):
@@ -345,7 +350,7 @@ def test_what_the_loser_of_a_race_has_reported_is_billed(gateway, upstream, seco
     change_model(gateway, name, hedge_after_ms=100)
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": {"input_tokens": 5}}
     upstream.otherwise(sse(event({"type": "message_start", "message": message}, name="message_start"), HANG))
-    second_upstream.otherwise(sse(b"".join(STREAM)))
+    second_upstream.otherwise(sse(b"".join(STREAM), before=0.5))
     row = ask(gateway, name, stream=True).row()
     assert [(each["outcome"], each["input_tokens"]) for each in row["tries"]] == [("cancelled", 5), ("finished", 5)]
     assert (row["input_tokens"], row["output_tokens"], row["usage_estimated"]) == (10, 2, True)
@@ -375,7 +380,7 @@ async def test_with_one_healthy_candidate_no_request_fails_before_its_first_toke
     upstream.otherwise(lambda request: random.choice(SICK))
     second_upstream.otherwise(answering)
     waiting = asyncio.Semaphore(20)
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=PATIENCE) as http:
 
         async def one(place):
             body = {"model": name, "max_tokens": 9, "stream": bool(place % 2), "messages": [{"role": "user", "content": str(place)}]}

@@ -1,14 +1,17 @@
-"""Two gateways on one PostgreSQL and one Redis: what one learns of an upstream, the other heeds within a second."""
+"""Two gateways on one PostgreSQL and one Redis: what one learns of an upstream, the other heeds.
 
-import time
+The upstream fails for the first gateway only, so what the second one avoids it has not seen itself.
+"""
+
 import uuid
 from contextlib import ExitStack
 
 import pytest
 
 from tests.support import postgres, redis
-from tests.support.fake_upstream import RESET, Reply, json_reply
+from tests.support.fake_upstream import RESET, FakeUpstream, Reply, json_reply
 from tests.support.gateway import Gateway
+from tests.support.waiting import eventually
 
 WELL = json_reply(
     {
@@ -20,16 +23,13 @@ WELL = json_reply(
         "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},
     }
 )
-SOON = 0.8
-"""Seconds within which the other gateway knows, with room for the request that shows it."""
 
 
 @pytest.fixture(scope="module")
-def pair():
+def pair(postgres_server):
     with ExitStack() as running:
-        server = running.enter_context(postgres.started())
         shared = {
-            "PXBIN_DATABASE_URL": running.enter_context(postgres.database(server)),
+            "PXBIN_DATABASE_URL": running.enter_context(postgres.database(postgres_server)),
             "PXBIN_REDIS_URL": running.enter_context(redis.started()),
             "PXBIN_ENCRYPTION_KEY": "a passphrase of both",
             "PXBIN_SECRET_KEY": "a secret of both",
@@ -46,9 +46,9 @@ def pair():
 
 
 def ask(gateway, model, *, session=None):
-    body = {"model": model, "max_tokens": 10, "messages": [{"role": "user", "content": uuid.uuid4().hex}]}
+    body = {"model": model, "max_tokens": 10, "messages": [{"role": "user", "content": f"{gateway.port} {uuid.uuid4().hex}"}]}
     headers = gateway.client_headers | ({"x-claude-code-session-id": session} if session else {})
-    return gateway.http.post(f"{gateway.url}/v1/messages", headers=headers, json=body, timeout=30).status_code
+    return gateway.http.post(f"{gateway.url}/v1/messages", headers=headers, json=body).status_code
 
 
 def with_keys(gateway, upstream, number, **fields):
@@ -72,51 +72,83 @@ def keys_of(upstream):
     return [request.header("authorization").removeprefix("Bearer ") for request in upstream.requests]
 
 
+def failing(gateway, failure):
+    """An upstream that fails for one gateway and answers the other."""
+    return lambda request: failure if request.json()["messages"][0]["content"].startswith(f"{gateway.port} ") else WELL
+
+
+def calls_of(gateway, model, upstream):
+    """How many calls an upstream gets because of one request to a gateway, which is answered."""
+    before = len(upstream.requests)
+    assert ask(gateway, model) == 200
+    return len(upstream.requests) - before
+
+
+LIMITED = json_reply({"error": {"message": "slow down"}}, status=429, headers={"retry-after": "600"})
+
+
 def test_a_cooldown_and_its_end_are_known_to_both(pair, upstream, second_upstream):
     first, second = pair
     name, (key,) = with_second(first, upstream, second_upstream)
-    upstream.reply(json_reply({"error": {"message": "slow down"}}, status=429, headers={"retry-after": "60"}))
-    upstream.otherwise(WELL)
+    upstream.otherwise(failing(first, LIMITED))
     second_upstream.otherwise(WELL)
-    assert (ask(first, name), len(upstream.requests)) == (200, 1)
-    time.sleep(SOON)
-    assert (ask(second, name), len(upstream.requests), len(second_upstream.requests)) == (200, 1, 2)
+    assert calls_of(first, name, upstream) == 1
+    assert eventually(lambda: calls_of(second, name, upstream) == 0)
     first.api("PATCH", f"/credentials/{key}", json={"is_active": True})
-    time.sleep(SOON)
-    assert (ask(second, name), len(upstream.requests)) == (200, 2)
+    assert eventually(lambda: calls_of(second, name, upstream) == 1)
 
 
-def test_an_open_circuit_breaker_is_open_for_both(pair, upstream, second_upstream):
+def test_an_open_circuit_breaker_is_open_for_both(pair, upstream, second_upstream, in_touch):
     first, second = pair
     name, _ = with_second(first, upstream, second_upstream, cooldown_seconds=0)
-    upstream.otherwise(Reply(instead=RESET))
+    upstream.otherwise(failing(first, Reply(instead=RESET)))
     second_upstream.otherwise(WELL)
     assert [ask(first, name) for _ in range(4)] == [200] * 4
-    calls = len(upstream.requests)
-    time.sleep(SOON)
-    assert (ask(second, name), len(upstream.requests)) == (200, calls)
+    in_touch()
+    assert calls_of(second, name, upstream) == 0
 
 
 def test_a_refused_key_is_disabled_for_both(pair, upstream):
     first, second = pair
     name, _ = with_keys(first, upstream, 2)
-    refused = json_reply({"error": {"message": "no such key"}}, status=401)
-    upstream.otherwise(lambda request: refused if request.header("authorization") == "Bearer k0" else WELL)
+    refused = failing(first, json_reply({"error": {"message": "no such key"}}, status=401))
+    upstream.otherwise(lambda request: refused(request) if request.header("authorization") == "Bearer k0" else WELL)
     assert ask(first, name) == 200
-    time.sleep(SOON)
-    upstream.requests.clear()
-    assert [ask(second, name) for _ in range(4)] == [200] * 4
-    assert keys_of(upstream) == ["k1"] * 4
+
+    def keys_of_second():
+        upstream.requests.clear()
+        assert [ask(second, name) for _ in range(4)] == [200] * 4
+        return keys_of(upstream)
+
+    assert eventually(lambda: keys_of_second() == ["k1"] * 4)
 
 
-def test_a_session_keeps_its_key_in_both_and_after_a_restart(pair, upstream):
+@pytest.fixture
+def in_touch(pair, fake_loop):
+    """Call it to wait until the second gateway knows all that the first one knows now."""
+    limited, well = FakeUpstream(fake_loop), FakeUpstream(fake_loop)
+
+    def wait():
+        first, second = pair
+        limited.otherwise(failing(first, LIMITED))
+        well.otherwise(WELL)
+        name, _ = with_second(first, limited, well)
+        assert calls_of(first, name, limited) == 1  # changes are passed on in their order
+        assert eventually(lambda: calls_of(second, name, limited) == 0)
+
+    yield wait
+    limited.stop()
+    well.stop()
+
+
+def test_a_session_keeps_its_key_in_both_and_after_a_restart(pair, upstream, in_touch):
     first, second = pair
     name, _ = with_keys(first, upstream, 5)
     upstream.otherwise(WELL)
     ask(first, name)
     ask(first, name, session="s-1")
     (kept,) = set(keys_of(upstream)[1:])
-    time.sleep(SOON)
+    in_touch()
     upstream.requests.clear()
     for turn in range(12):
         ask((first, second)[turn % 2], name, session="s-1")

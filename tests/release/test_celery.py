@@ -6,12 +6,15 @@ import sys
 import time
 from contextlib import contextmanager
 
+import pytest
 import redis as redis_client
 
 from tests.release import doors, restoring
 from tests.release.installation import at_least
 from tests.support import redis
 from tests.support.gateway import ROOT
+
+pytestmark = pytest.mark.slow
 
 CELERY = restoring.load("celery.json")
 SENT, SPOOLED = "0198c0de-0000-7000-8000-000000000b00", "0198c0de-0000-7000-8000-000000000c00"

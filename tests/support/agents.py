@@ -107,7 +107,7 @@ class Agent:
 
     def turn(self) -> None:
         """Send the conversation, read the answer, and add it with the results of its calls."""
-        answer = httpx.post(self._gateway.url + self._path, json=self.body, headers=self._gateway.client_headers, timeout=30)
+        answer = httpx.post(self._gateway.url + self._path, json=self.body, headers=self._gateway.client_headers, timeout=60)
         assert answer.status_code == 200, answer.text
         self.calls, self.words = [], ""
         if self.dialect == "anthropic":

@@ -13,6 +13,8 @@ from pathlib import Path
 import brotli
 from playwright.async_api import Page, async_playwright
 
+from tests.support.waiting import PATIENCE
+
 SYSTEM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NODE_MODULES = Path(__file__).resolve().parent.parent / "js" / "node_modules"
 PACKED = NODE_MODULES / "@sparticuz" / "chromium" / "bin"
@@ -75,6 +77,7 @@ async def open_page() -> AsyncIterator[Page]:
         browser = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS), env=environment(), headless=True)
         try:
             page = await browser.new_page(viewport=WINDOW)
+            page.set_default_timeout(PATIENCE * 1000)
             page.problems = []
             page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
             page.on("pageerror", lambda error: page.problems.append(str(error)))

@@ -1,7 +1,7 @@
 """A scripted provider on loopback: it records what it was sent and answers what the test has laid ready.
 
     upstream.reply(json_reply({"id": "chatcmpl-1", ...}))          # for the next request
-    upstream.reply(sse(b"data: {}", 0.2, RESET))                   # then a stream: bytes, pauses in seconds, an end
+    upstream.reply(sse(b"data: {}", 0.2, RESET))                   # then a stream: bytes, pauses (seconds or a condition), an end
     upstream.otherwise(lambda request: json_reply({...}))          # for all requests that nothing lies ready for
     ...
     assert [request.json() for request in upstream.requests] == [{...}]
@@ -21,6 +21,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.waiting import PATIENCE, eventually, eventually_async
+
 
 class Ending:
     """How an answer ends other than well."""
@@ -39,37 +41,39 @@ CLOSE = Ending("CLOSE")
 HANG = Ending("HANG")
 """Nothing more comes, and the connection stays open until the other side closes it."""
 
-Piece = bytes | str | float | Ending
+Pause = float | Callable[[], object]
+"""Seconds, or a condition that has to become true."""
+Piece = bytes | str | Pause | Ending
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer. `pieces`: bytes sent as they are (each a write of its own), pauses in seconds, or an ending.
+    """What to answer. `pieces`: bytes sent as they are (each a write of its own), pauses, or an ending.
 
     With `chunked`, the pieces are a body of unknown length, and CLOSE cuts it before its last chunk; else they follow the
-    headers just so. `before` seconds pass before the status line; HANG or RESET as `instead` replaces the whole answer.
+    headers just so. `before` is a pause before the status line; HANG or RESET as `instead` replaces the whole answer.
     """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     pieces: Sequence[Piece] = ()
     chunked: bool = True
-    before: float = 0.0
+    before: Pause = 0.0
     instead: Ending | None = None
 
 
-def json_reply(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None, before: float = 0.0) -> Reply:
+def json_reply(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None, before: Pause = 0.0) -> Reply:
     """A whole JSON answer."""
     body = json.dumps(value).encode()
     return bytes_reply(body, status=status, headers={"content-type": "application/json", **(headers or {})}, before=before)
 
 
-def bytes_reply(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None, before: float = 0.0) -> Reply:
+def bytes_reply(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None, before: Pause = 0.0) -> Reply:
     """A whole answer of any kind."""
     return Reply(status, {"content-length": str(len(body)), **(headers or {})}, (body,), chunked=False, before=before)
 
 
-def sse(*pieces: Piece, headers: Mapping[str, str] | None = None, before: float = 0.0) -> Reply:
+def sse(*pieces: Piece, headers: Mapping[str, str] | None = None, before: Pause = 0.0) -> Reply:
     """An event stream; the pieces hold whole frames, or parts of them, with their line ends."""
     return Reply(200, {"content-type": "text/event-stream", **(headers or {})}, pieces, before=before)
 
@@ -112,7 +116,7 @@ class Loop:
 
     def call(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine there and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
 
 
 class FakeUpstream:
@@ -138,12 +142,9 @@ class FakeUpstream:
         """What all further requests get."""
         self._otherwise = answer if callable(answer) else lambda _request: answer
 
-    def wait_for(self, number: int, *, seconds: float = 10.0) -> list[Received]:
+    def wait_for(self, number: int) -> list[Received]:
         """Wait until so many requests have arrived, and return them all."""
-        deadline = time.monotonic() + seconds
-        while len(self.requests) < number:
-            assert time.monotonic() < deadline, f"{len(self.requests)} of {number} requests arrived within {seconds} s"
-            time.sleep(0.005)
+        eventually(lambda: len(self.requests) >= number, every=0.005, message=f"{number} requests did not arrive")
         return self.requests
 
     def stop(self) -> None:
@@ -244,7 +245,7 @@ async def _forget(leaving: "asyncio.Future[bytes]", answering: "asyncio.Future[b
 
 async def _answer(reply: Reply, writer: asyncio.StreamWriter) -> bool:
     """Write an answer; whether it ended well."""
-    await asyncio.sleep(reply.before)
+    await _pause(reply.before)
     if reply.instead is not None:
         return await _end(reply.instead, writer)
     headers = dict(reply.headers)
@@ -256,8 +257,8 @@ async def _answer(reply: Reply, writer: asyncio.StreamWriter) -> bool:
     for piece in reply.pieces:
         if isinstance(piece, Ending):
             return await _end(piece, writer)
-        if isinstance(piece, (int, float)):
-            await asyncio.sleep(piece)
+        if not isinstance(piece, bytes | str):
+            await _pause(piece)
             continue
         content = piece.encode() if isinstance(piece, str) else piece
         writer.write(b"%x\r\n%b\r\n" % (len(content), content) if reply.chunked else content)
@@ -267,6 +268,13 @@ async def _answer(reply: Reply, writer: asyncio.StreamWriter) -> bool:
         writer.write(b"0\r\n\r\n")
     await writer.drain()
     return True
+
+
+async def _pause(pause: Pause) -> None:
+    if callable(pause):
+        await eventually_async(pause, every=0.005)
+    else:
+        await asyncio.sleep(pause)
 
 
 async def _end(ending: Ending, writer: asyncio.StreamWriter) -> bool:

@@ -21,10 +21,12 @@ from typing import Any
 import httpx
 
 from tests.support.fake_upstream import FakeUpstream
+from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE, eventually
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-READY_SECONDS = 30.0
-STOP_SECONDS = 40.0
+READY_SECONDS = 90.0
+STOP_SECONDS = 90.0
 PRINTED = {
     "admin_password": re.compile(r"^admin user: (?P<admin_name>\S+)  password: (\S+)$", re.MULTILINE),
     "client_key": re.compile(r"\b(pxb_[0-9a-f]{40})\b"),
@@ -36,6 +38,7 @@ PRINTED = {
 def clean_environment(**variables: str) -> dict[str, str]:
     """What a process needs of our environment, without settings of ours or keys of providers, and `variables`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PXBIN_") and not name.endswith("_API_KEY")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process compiles all our modules again
     return {**kept, "PXBIN_ENV_FILE": os.devnull, "PXBIN_CONFIG_PATH": "", "PXBIN_LOG_FORMAT": "text", **variables}
 
 
@@ -48,9 +51,10 @@ class Gateway:
         self.words = words
         self.admin_name = self.admin_password = self.client_key = self.management_key = self.url = ""
         self.output = ""
+        self._ids: dict[tuple[str, str], str] = {}
         # A client of its own for each call would read the certificate authorities anew each time.
-        self.http = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
-        self._start(port=0)
+        self.http = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), timeout=PATIENCE)
+        self._start(port=free_port())
 
     @classmethod
     @contextmanager
@@ -85,9 +89,16 @@ class Gateway:
 
     def api(self, method: str, path: str, **options: Any) -> Any:
         """Call the management API and return the answer's `data`; fails on an error answer."""
-        response = self.http.request(method, f"{self.url}/api/v1{path}", headers=self.management_headers, timeout=30, **options)
+        response = self.http.request(method, f"{self.url}/api/v1{path}", headers=self.management_headers, **options)
         assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
-        return response.json()["data"]
+        data = response.json()["data"]
+        if method == "POST" and "name" in options.get("json", {}) and isinstance(data, dict):
+            self._ids[path, options["json"]["name"]] = data.get("id", "")
+        return data
+
+    def id_of(self, path: str, name: str) -> str:
+        """The id of what was made with this name at ``/models`` or ``/upstreams``, by :meth:`api` or :meth:`add_upstream`."""
+        return self._ids[path, name]
 
     def add_upstream(self, upstream: FakeUpstream, *models: str, name: str = "", **fields: Any) -> str:
         """Make an upstream of a fake one, with models that lead to it, by the API; returns its id."""
@@ -97,13 +108,25 @@ class Gateway:
             self.api("POST", "/models", json={"name": model, "upstream_id": upstream_id})
         return upstream_id
 
-    def logs(self, number: int, *, seconds: float = 10.0, **filters: str) -> list[dict[str, Any]]:
+    def logs(self, number: int, **filters: str) -> list[dict[str, Any]]:
         """Wait until there are at least so many log rows, and return them, the newest first."""
-        deadline = time.monotonic() + seconds
-        while len(rows := self._rows(filters)) < number:
-            assert time.monotonic() < deadline, f"{len(rows)} of {number} rows within {seconds} s"
-            time.sleep(0.05)
-        return rows
+
+        def rows() -> list[dict[str, Any]] | None:
+            found = self._rows(filters)
+            return found if len(found) >= number else None
+
+        if not number:
+            return self._rows(filters)
+        return eventually(rows, every=0.05 if number < 50 else 0.5, message=f"{number} rows were not written")
+
+    def row_of(self, request_id: str) -> dict[str, Any]:
+        """Wait for the row of this request."""
+
+        def row() -> dict[str, Any] | None:
+            page = self.api("GET", "/logs", params={"per_page": "50"})
+            return next((each for each in page if each["request_id"] == request_id), None)
+
+        return eventually(row, every=0.05, message=f"request {request_id} has no row")
 
     def _rows(self, filters: dict[str, str]) -> list[dict[str, Any]]:
         """All pages of the log."""
@@ -126,7 +149,7 @@ class Gateway:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError(f"the gateway did not stop within {STOP_SECONDS} s:\n{self.output}") from None
-        self._reader.join(5)
+        self._reader.join(PATIENCE)
         return self.output
 
     def kill(self) -> None:
@@ -169,9 +192,15 @@ class Gateway:
             for line in printed:
                 self.output += line
 
+    def _is_ready(self, url: str) -> bool:
+        try:
+            return self.http.get(f"{url}/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
     def _await_ready(self, begin: int) -> None:
         deadline = time.monotonic() + READY_SECONDS
-        while not (found := PRINTED["url"].search(self.output, begin)) or not _is_ready(found[1]):
+        while not (found := PRINTED["url"].search(self.output, begin)) or not self._is_ready(found[1]):
             assert self.process.poll() is None, f"the gateway ended with {self.process.returncode}:\n{self.output}"
             assert time.monotonic() < deadline, f"the gateway was not ready within {READY_SECONDS} s:\n{self.output}"
             time.sleep(0.02)
@@ -195,10 +224,3 @@ def failed_start(data_dir: Path, **variables: str) -> tuple[int, str]:
         check=False,
     )
     return done.returncode, done.stderr
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/ready", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False

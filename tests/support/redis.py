@@ -2,16 +2,17 @@
 
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import redis
+
+from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE, eventually
 
 
 def executable() -> str:
@@ -29,7 +30,7 @@ class Server:
 
     def __init__(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="pxbin-redis-")
-        self._port = _free_port()
+        self._port = free_port()
         self.url = f"redis://127.0.0.1:{self._port}/0"
         self.start()
 
@@ -42,7 +43,7 @@ class Server:
     def kill(self) -> None:
         """SIGKILL, as a crash would."""
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(PATIENCE)
 
     def freeze(self) -> None:
         """Connections stay open and nothing is answered any more, as behind a broken network."""
@@ -56,7 +57,7 @@ class Server:
         """End it for good."""
         self.thaw()
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(PATIENCE)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -77,21 +78,14 @@ def started() -> Iterator[str]:
         yield server.url
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _await(url: str, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 10
     with redis.Redis.from_url(url) as client:
-        while True:
+
+        def answers() -> bool:
+            assert process.poll() is None, "redis-server ended"
             try:
-                client.ping()
+                return bool(client.ping())
             except redis.ConnectionError:
-                assert process.poll() is None, "redis-server ended"
-                assert time.monotonic() < deadline, "redis-server did not answer within 10 s"
-                time.sleep(0.02)
-            else:
-                return
+                return False
+
+        eventually(answers, message="redis-server did not answer")

@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from tests.support.fake_upstream import CLOSE, HANG, RESET, Reply, event, json_reply, sse
+from tests.support.waiting import PATIENCE
 
 
 def test_it_records_requests_and_answers_in_order(upstream):
@@ -31,7 +32,7 @@ def test_a_stream_arrives_in_its_pieces(upstream):
     with httpx.stream("GET", upstream.url) as stream:
         pieces = list(stream.iter_raw())
     assert pieces == [b'event: one\ndata: {"a": 1}\n\n', b"data: [DONE]\n\n"]
-    assert upstream.requests[0].answered.wait(5)
+    assert upstream.requests[0].answered.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("ending", [CLOSE, RESET])
@@ -57,7 +58,7 @@ def test_it_sees_a_client_leave(upstream):
         pieces = stream.iter_raw()
         assert next(pieces) == b"data: 1\n\n"
         assert not upstream.requests[0].left_early.is_set()
-    assert upstream.requests[0].left_early.wait(5)
+    assert upstream.requests[0].left_early.wait(PATIENCE)
     assert not upstream.requests[0].answered.is_set()
 
 

@@ -1,7 +1,7 @@
 """Streams and answers of every client dialect, judged by their strict grammars and by the types of the official SDKs.
 
-``JUDGES[dialect]`` has ``whole(stream)`` for a stream that must be complete, ``broken(stream)`` for one that must have ended in
-exactly one error, and ``answer(body)`` for an unstreamed answer.
+``JUDGES[dialect]`` has ``check_whole(stream)`` for a stream that must be complete, ``check_broken(stream)`` for one that must have ended in
+exactly one error, and ``check_answer(body)`` for an unstreamed answer.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _RESPONSE_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 class Judge(Struct, frozen=True):
     """How one dialect's output is checked; each function fails with a sentence."""
 
-    whole: Callable[[bytes], None]
-    broken: Callable[[bytes], None]
-    answer: Callable[[bytes], None]
+    check_whole: Callable[[bytes], None]
+    check_broken: Callable[[bytes], None]
+    check_answer: Callable[[bytes], None]
 
 
 def _messages_whole(stream: bytes) -> None:

@@ -2,8 +2,6 @@
 
 import uuid
 
-import httpx
-
 from tests.support.fake_upstream import json_reply
 from upstreams.presets import PRESETS
 
@@ -41,7 +39,9 @@ def test_what_is_given_wins(gateway):
 
 
 def test_a_preset_that_does_not_exist_is_refused(gateway):
-    answer = httpx.post(f"{gateway.url}/api/v1/upstreams", json={"name": "x", "preset": "made-up"}, headers=gateway.management_headers)
+    answer = gateway.http.post(
+        f"{gateway.url}/api/v1/upstreams", json={"name": "x", "preset": "made-up"}, headers=gateway.management_headers
+    )
     assert answer.status_code == 400
     assert answer.json()["error"]["message"].startswith("Preset must be one of openai, ")
 
@@ -54,7 +54,7 @@ def test_another_clients_headers_are_sent_only_by_an_upstream_that_was_made_so(g
         gateway.api("POST", "/models", json={"name": model, "upstream_id": row["id"]})
         body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
         for _ in range(2):
-            httpx.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body)
+            gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body)
     cli, again, plain, _ = ({name.lower(): value for name, value in request.headers} for request in upstream.requests)
     assert (cli["user-agent"], cli["x-app"], cli["anthropic-version"]) == ("claude-cli/1.0.18 (pro, cli)", "cli", "2023-06-01")
     assert cli["anthropic-beta"].split(",")[0] == "interleaved-thinking-2025-05-14"

@@ -18,6 +18,7 @@ from billing.request_log.shipper import Shipper
 from billing.request_log.spool import Segment, Spool
 from tests.billing.conftest import entry
 from tests.billing.request_log.test_writer import written
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -129,14 +130,14 @@ def test_a_silent_broker_does_not_keep_the_shipper_from_ending(spool, monkeypatc
     monkeypatch.setattr(shipping, "STOP_SECONDS", 0.05)
     asked, answers = threading.Event(), threading.Event()
     written(spool, entry())
-    shipper = Shipper(spool, lambda segment: (asked.set(), answers.wait(10)))
+    shipper = Shipper(spool, lambda segment: (asked.set(), answers.wait(PATIENCE)))
     shipper.start()
-    assert asked.wait(10)
+    assert asked.wait(PATIENCE)
     shipper.stop()
     assert caplog.messages == ["1 segments of the log were not sent and stay in the spool; they are taken up later"]
     assert len(Spool(spool).sealed()) == 1
     answers.set()
-    shipper._thread.join(10)
+    shipper._thread.join(PATIENCE)
     assert not shipper._thread.is_alive()
 
 

@@ -43,6 +43,7 @@ def translate(monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
+@pytest.mark.slow
 def test_a_request_goes_from_standard_input_to_standard_output(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "manage.py", "translate", "--from", "anthropic", "--to", "openai_chat", "--model", "gpt"],
@@ -78,8 +79,8 @@ def test_quirks_shape_the_request(translate: Any) -> None:
 @pytest.mark.parametrize("client", REGISTRY)
 def test_answers_come_back_whole_and_streamed(translate: Any, client: str) -> None:
     case = CASES / "openai_chat" / "plain-text"
-    JUDGES[client].answer(translate((case / "response.json").read_bytes(), "--reply", "--from", "openai_chat", "--to", client))
-    JUDGES[client].whole(translate((case / "stream.sse").read_bytes(), "--stream", "--from", "openai_chat", "--to", client))
+    JUDGES[client].check_answer(translate((case / "response.json").read_bytes(), "--reply", "--from", "openai_chat", "--to", client))
+    JUDGES[client].check_whole(translate((case / "stream.sse").read_bytes(), "--stream", "--from", "openai_chat", "--to", client))
 
 
 def test_an_upstreams_error_is_told(translate: Any) -> None:

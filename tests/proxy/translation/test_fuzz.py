@@ -11,24 +11,25 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.translation.adaptation.adapt import adapt
-from proxy.translation.canonical import Failed, Finished
+from proxy.translation.canonical import Failed, Finished, Response
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.bedrock.request import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, UpstreamFailed
 from proxy.translation.quirks import DEFAULT, Quirks
 from tests.support.cases import ROOT, events_of
+from tests.support.sizes import examples
 
 KEY = b"the secret of the pairs"
 RECORDED = {
     file: [found.read_bytes() for name in REGISTRY for found in sorted((ROOT / name).glob(f"*/{file}"))]
     for file in ("request.json", "response.json", "stream.sse")
 }
-FUZZED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZED = settings(max_examples=examples(150))
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6)
 anything = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3))
@@ -89,7 +90,7 @@ def at_home(where: EncodeTarget, dialect: str) -> EncodeTarget:
 @FUZZED
 def test_an_answer_is_read_or_failed(upstream: str, body: bytes) -> None:
     with suppress(UpstreamFailed):
-        REGISTRY[upstream].decode_response(body, DEFAULT)
+        assert isinstance(REGISTRY[upstream].decode_response(body, DEFAULT), Response)
 
 
 @pytest.mark.parametrize("upstream", REGISTRY)

@@ -18,6 +18,7 @@ from proxy.translation.dialects.bedrock.request import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.reasoning_seal import PREFIX, bound_response
 from tests.support.conversations import SEALS, words
+from tests.support.sizes import examples
 
 KEY = b"the secret of the pairs"
 TRIPS = [(origin, client, target) for origin in SEALS for client in REGISTRY for target in REGISTRY]
@@ -104,7 +105,7 @@ def answered(origin: str, text: str) -> Response:
 
 @pytest.mark.parametrize(("origin", "client", "target"), TRIPS)
 @given(text=words)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10))
 def test_reasoning_returns_to_its_origin_and_to_no_other(origin: str, client: str, target: str, text: str) -> None:
     body = sent(echoed(client, answered(origin, text)), target)
     assert thoughts(body, target) == due(origin, target, text)

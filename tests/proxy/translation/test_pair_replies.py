@@ -37,11 +37,12 @@ from proxy.translation.quirks import DEFAULT
 from proxy.translation.reasoning_seal import bound_response
 from tests.support.cases import events_of
 from tests.support.conversations import TOOL_NAMES, arguments, responses
+from tests.support.sizes import examples
 from tests.support.wires import JUDGES
 
 KEY = b"the secret of the pairs"
 PAIRS = [(upstream, client) for upstream in REGISTRY for client in REGISTRY]
-RELAXED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+RELAXED = settings(max_examples=examples(25), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def reply(dialect: Dialect) -> EncodeContext:
@@ -93,10 +94,10 @@ def test_an_answer_arrives_whole_and_streamed_alike(upstream: str, client: str, 
     assert said(accumulate(events_of(source, stream, DEFAULT, size=len(stream)))) == said(answer)
 
     body = sink.encode_response(bound_response(decoded, "up-1"), reply(sink))
-    JUDGES[client].answer(body)
+    JUDGES[client].check_answer(body)
     told, outcome = piped(source, sink, [stream])
     assert outcome == "finished"
-    JUDGES[client].whole(told)
+    JUDGES[client].check_whole(told)
     streamed = accumulate(events_of(sink, told, DEFAULT, size=len(told)))
     assert said(sink.decode_response(body, DEFAULT)) == said(answer)
     assert said(streamed) == said(answer)
@@ -122,10 +123,10 @@ def test_any_truncation_is_one_error_and_never_a_success(upstream: str, client: 
         # The upstream had said that it was done: only bytes without meaning are missing.
         whole, _ = piped(source, sink, [stream])
         assert _without_usage(sink, told) == _without_usage(sink, whole)
-        JUDGES[client].whole(told)
+        JUDGES[client].check_whole(told)
     else:
         assert outcome == "failed"
-        JUDGES[client].broken(told)
+        JUDGES[client].check_broken(told)
 
 
 def _without_usage(sink: Dialect, stream: bytes) -> dict[str, Any]:
@@ -165,7 +166,7 @@ def test_interleaved_calls_arrive_valid_and_complete(client: str, drawn: tuple[l
     calls, events = drawn
     sink = REGISTRY[client]
     stream = written(sink, events)
-    JUDGES[client].whole(stream)
+    JUDGES[client].check_whole(stream)
     got = accumulate(events_of(sink, stream, DEFAULT, size=len(stream)))
     assert said(got)["calls"] == [(call.id, call.name, json.loads(call.arguments)) for call in calls]
 
@@ -179,6 +180,6 @@ def test_calls_interleaved_on_the_wire_arrive_too(upstream: str, client: str, dr
     calls, events = drawn
     told, outcome = piped(REGISTRY[upstream], REGISTRY[client], [written(REGISTRY[upstream], events)])
     assert outcome == "finished"
-    JUDGES[client].whole(told)
+    JUDGES[client].check_whole(told)
     got = accumulate(events_of(REGISTRY[client], told, DEFAULT, size=len(told)))
     assert said(got)["calls"] == [(call.id, call.name, json.loads(call.arguments)) for call in calls]

@@ -25,6 +25,7 @@ from proxy.translation.quirks import Quirks
 from tests.support import rules_anthropic, rules_openai_chat, rules_openai_responses
 from tests.support.conversations import requests
 from tests.support.meaning import carried, meaning
+from tests.support.sizes import examples
 
 KEY = b"the secret of the pairs"
 PAIRS = [(client, target) for client in REGISTRY for target in REGISTRY]
@@ -75,7 +76,7 @@ def compared(said: Request, arrived: Request, target: str) -> tuple[dict[str, An
 
 @pytest.mark.parametrize(("client", "target"), PAIRS)
 @given(data=st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_a_conversation_survives_what_the_target_can_carry(client: str, target: str, data: st.DataObject) -> None:
     sink, source = REGISTRY[client], REGISTRY[target]
     meant = data.draw(requests(sink.family))
@@ -93,7 +94,7 @@ def test_a_conversation_survives_what_the_target_can_carry(client: str, target: 
 
 @pytest.mark.parametrize(("client", "target"), PAIRS)
 @given(data=st.data())
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_the_same_conversation_gives_the_same_bytes(client: str, target: str, data: st.DataObject) -> None:
     sink = REGISTRY[client]
     meant = data.draw(requests(sink.family))

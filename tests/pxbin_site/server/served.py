@@ -6,8 +6,12 @@ shutdown hook runs. ``GET /state`` tells what happened: a counter for each event
 
 import asyncio
 import json
+import os
+import socket
 import sys
 from collections import Counter
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -24,6 +28,7 @@ from pxbin_site.server.daphne_server import serve  # noqa: E402
 from pxbin_site.server.fast_routes import FastRoutes  # noqa: E402
 from pxbin_site.server.handler import Handler  # noqa: E402
 from pxbin_site.server.http1.limits import Limits  # noqa: E402
+from tests.support.waiting import eventually_async  # noqa: E402
 
 STATE: Counter[str] = Counter()
 MEGABYTE = b"x" * 1_000_000
@@ -98,6 +103,39 @@ async def slow(scope: Any, receive: Any, send: Any) -> None:
         STATE["slow"] += 1
         await asyncio.sleep(0.1)
     await send({"type": "http.response.body"})
+
+
+async def steps(scope: Any, receive: Any, send: Any) -> None:
+    """A stream of three pieces; each but the first waits until ``/step`` was asked for once more."""
+    STATE["steps"] = 0
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    for number in range(3):
+        await eventually_async(lambda: STATE["steps"] >= number, every=0.005)  # noqa: B023  (it is over before the next)
+        await send({"type": "http.response.body", "body": b"%d" % number, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+async def step(scope: Any, receive: Any, send: Any) -> None:
+    STATE["steps"] += 1
+    await respond(send, b"")
+
+
+async def held(scope: Any, receive: Any, send: Any) -> None:
+    """A stream of two pieces; the second waits until the file exists that the query names."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"begun ", "more_body": True})
+    await eventually_async(Path(scope["query_string"].decode()).exists, every=0.005)
+    await send({"type": "http.response.body", "body": b"ended"})
+
+
+async def delays(scope: Any, receive: Any, send: Any) -> None:
+    """Whether TCP may delay what is written, for each open connection."""
+    may_delay = []
+    for name in Path("/proc/self/fd").iterdir():  # noqa: ASYNC240
+        with suppress(OSError), socket.socket(fileno=os.dup(int(name.name))) as copy:
+            copy.getpeername()
+            may_delay.append(copy.family == socket.AF_INET and not copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+    await respond(send, json.dumps(may_delay).encode())
 
 
 async def broken(scope: Any, receive: Any, send: Any) -> None:
@@ -183,6 +221,10 @@ PATHS = {
     "/wait": wait_gone,
     "/stubborn": stubborn,
     "/slow": slow,
+    "/steps": steps,
+    "/step": step,
+    "/held": held,
+    "/delays": delays,
     "/broken": broken,
     "/v1/messages/broken": broken,
     "/broken-later": broken_later,

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).parent.parents[2]
-PATIENCE = 20.0
+from tests.support.waiting import PATIENCE, eventually, expect_soon
+
+ROOT = Path(__file__).parents[3]
 
 
 class Served:
@@ -50,7 +50,11 @@ class Served:
 
     def until(self, condition: Callable[[dict[str, int]], bool]) -> dict[str, int]:
         """The state once it fulfils ``condition``."""
-        return waited(lambda: (state := self.state()) and condition(state) and state)
+        return eventually(lambda: (state := self.state()) and condition(state) and state)
+
+    def expect_once(self, event: str) -> None:
+        """Wait until this has happened once."""
+        expect_soon(lambda: self.state().get(event, 0), 1)
 
     def peak(self) -> int:
         """The most memory that the process ever had, in bytes."""
@@ -128,12 +132,17 @@ def read(client: Client, *, method: str = "GET") -> Answer:
     return Answer(status, headers, body)
 
 
+def chunk(client: Client) -> bytes:
+    """The next chunk of a chunked body; the last one is empty."""
+    content = client.exactly(int(client.until(b"\r\n"), 16))
+    client.exactly(2)
+    return content
+
+
 def chunks(client: Client) -> Iterator[bytes]:
     """The chunks of a chunked body."""
-    while size := int(client.until(b"\r\n"), 16):
-        yield client.exactly(size)
-        client.exactly(2)
-    client.exactly(2)
+    while piece := chunk(client):
+        yield piece
 
 
 def request(path: str, body: bytes = b"", *, method: str = "GET", headers: str = "") -> bytes:
@@ -151,15 +160,6 @@ def rest(client: Client) -> bytes:
     except ConnectionResetError:
         return taken
     return taken
-
-
-def waited(condition: Callable[[], Any]) -> Any:
-    """What ``condition`` returns once it is true."""
-    end = time.monotonic() + PATIENCE
-    while not (result := condition()):
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
-    return result
 
 
 @contextmanager

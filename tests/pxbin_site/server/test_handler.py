@@ -18,6 +18,7 @@ from pxbin_site.conf.config import Config
 from pxbin_site.server import common_headers
 from pxbin_site.server.fast_routes import FastRoutes
 from pxbin_site.server.handler import Handler
+from tests.support.waiting import eventually_async
 
 View = Callable[..., Any]
 COMMON = {"x-request-id", *(name.decode() for name, _ in common_headers.SECURITY_HEADERS)}
@@ -296,20 +297,21 @@ async def test_a_keep_alive_goes_out_while_nothing_comes() -> None:
     async def view(http: HttpRequest) -> StreamingResponse:
         async def slow() -> AsyncIterator[bytes]:
             yield b"a"
-            await asyncio.sleep(0.5)
+            await eventually_async(lambda: len(client.bodies) > 3)
             yield b"b"
 
         return StreamingResponse(slow(), keepalive=b": ping\n\n")
 
-    client = await Client("/v1/messages").answered(handler(view, keepalive_seconds=0.1))
+    client = Client("/v1/messages")
+    await client.answered(handler(view, keepalive_seconds=0.1))
     assert client.bodies[0] == b"a"
     assert set(client.bodies[1:-2]) == {b": ping\n\n"}
     assert client.bodies[-2:] == [b"b", b""]
 
 
-def waiting(answer: bytes | JsonResponse, **options: Any) -> View:
+def waiting(answer: bytes | JsonResponse, *, until: Callable[[], object], **options: Any) -> View:
     async def slow() -> AsyncIterator[bytes | JsonResponse]:
-        await asyncio.sleep(0.5)
+        await eventually_async(until)
         yield answer
 
     async def view(http: HttpRequest) -> StreamingResponse:
@@ -319,16 +321,26 @@ def waiting(answer: bytes | JsonResponse, **options: Any) -> View:
 
 
 async def test_nothing_is_sent_before_the_first_piece_unless_errors_can_come_late() -> None:
-    client = await Client("/v1/messages").answered(handler(waiting(JsonResponse(b"{}", status=502)), keepalive_seconds=0.1))
-    assert (client.status, client.bodies) == (502, [b"{}"])
+    """Both wait until one of them has sent two keep-alives: the first as an error that is an event, the second with its status."""
+    first, second = Client("/v1/messages"), Client("/v1/messages")
 
+    def two_were_sent() -> bool:
+        return len(first.sent) > 2
 
-async def test_an_error_after_a_keep_alive_is_an_event() -> None:
-    view = waiting(JsonResponse(b"{}", status=502), late_error=lambda whole: b"event: error\ndata: " + whole.body + b"\n\n")
-    client = await Client("/v1/messages").answered(handler(view, keepalive_seconds=0.1))
-    assert client.status == 200
-    assert set(client.bodies[:-2]) == {b": ping\n\n"}
-    assert client.bodies[-2:] == [b"event: error\ndata: {}\n\n", b""]
+    late = waiting(
+        JsonResponse(b"{}", status=502), until=two_were_sent, late_error=lambda whole: b"event: error\ndata: " + whole.body + b"\n\n"
+    )
+    early = waiting(JsonResponse(b"{}", status=502), until=two_were_sent)
+    await asyncio.gather(
+        first.answered(handler(late, keepalive_seconds=0.1)),
+        second.answered(handler(early, keepalive_seconds=0.1)),
+    )
+    assert (first.status, set(first.bodies[:-2]), first.bodies[-2:]) == (
+        200,
+        {b": ping\n\n"},
+        [b"event: error\ndata: {}\n\n", b""],
+    )
+    assert (second.status, second.bodies) == (502, [b"{}"])
 
 
 # Clients that leave, under a server that tells it by ``receive`` alone.
@@ -389,12 +401,15 @@ async def test_a_client_that_leaves_before_its_body_is_complete_costs_nothing() 
 
 
 async def test_a_cancellation_that_is_not_the_clients_doing_passes_through() -> None:
+    running = asyncio.Event()
+
     async def view(http: HttpRequest) -> JsonResponse:
+        running.set()
         await asyncio.sleep(3600)
         raise AssertionError
 
     task = asyncio.create_task(Client("/v1/messages").answered(handler(view)))
-    await asyncio.sleep(0.01)
+    await running.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -7,6 +7,8 @@ import socket
 import httpx
 import pytest
 
+from tests.support.waiting import PATIENCE
+
 UPGRADE = {
     "connection": "Upgrade",
     "upgrade": "websocket",
@@ -22,7 +24,7 @@ def ask(gateway, method, path, **options):
 
 def raw(gateway, sent: bytes) -> bytes:
     """Everything that comes back until the server closes or is silent."""
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE) as connection:
         connection.sendall(sent)
         return connection.recv(65536)
 
@@ -30,17 +32,17 @@ def raw(gateway, sent: bytes) -> bytes:
 @pytest.mark.parametrize("path", ["/health", "/healthz", "/status", "/ready", "/health/detailed"])
 def test_questions_after_its_health_are_answered_with_or_without_a_slash(gateway, path):
     for asked in (path, f"{path}/"):
-        answer = httpx.get(gateway.url + asked)
+        answer = gateway.http.get(gateway.url + asked)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
         assert httpx.head(gateway.url + asked).status_code == 200
-        assert [httpx.request(method, gateway.url + asked).status_code for method in ("POST", "OPTIONS", "DELETE")] == [405] * 3
+        assert [gateway.http.request(method, gateway.url + asked).status_code for method in ("POST", "OPTIONS", "DELETE")] == [405] * 3
 
 
 def test_the_root_answers_head_and_leads_browsers_to_the_admin(gateway):
-    answers = {method: httpx.request(method, f"{gateway.url}/") for method in ("HEAD", "GET", "POST", "TRACE")}
+    answers = {method: gateway.http.request(method, f"{gateway.url}/") for method in ("HEAD", "GET", "POST", "TRACE")}
     assert {method: answer.status_code for method, answer in answers.items()} == {"HEAD": 200, "GET": 302, "POST": 405, "TRACE": 405}
     assert answers["GET"].headers["location"] == "/admin/"
-    assert httpx.get(f"{gateway.url}/admin").headers["location"] == "/admin/"
+    assert gateway.http.get(f"{gateway.url}/admin").headers["location"] == "/admin/"
 
 
 def test_options_of_the_whole_server(gateway):
@@ -96,8 +98,8 @@ def test_a_compressed_body_is_refused_in_words(gateway, path):
 
 
 def test_a_key_of_the_other_kind_is_explained(gateway):
-    wrong = httpx.post(f"{gateway.url}/v1/messages", headers=gateway.management_headers, json=HELLO)
+    wrong = gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.management_headers, json=HELLO)
     assert (wrong.status_code, wrong.json()["error"]["type"]) == (401, "authentication_error")
     assert wrong.json()["error"]["message"].startswith("Invalid API key: it begins with pxm_")
-    wrong = httpx.get(f"{gateway.url}/api/v1/keys", headers=gateway.client_headers)
+    wrong = gateway.http.get(f"{gateway.url}/api/v1/keys", headers=gateway.client_headers)
     assert (wrong.status_code, wrong.json()["error"][:38]) == (401, "Invalid API key: it begins with pxb_, ")

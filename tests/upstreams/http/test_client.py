@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from proxy.translation.errors import UpstreamFailed
+from tests.support.waiting import PATIENCE, eventually_async
 from upstreams.http import client
 from upstreams.http.client import UpstreamResponse
 
@@ -33,9 +34,9 @@ JSON = [("content-type", "application/json")]
 class Entry(NamedTuple):
     """The part of an upstream's entry that a call needs."""
 
-    connect_timeout: float = 5.0
-    first_byte_timeout: float = 5.0
-    idle_timeout: float = 5.0
+    connect_timeout: float = PATIENCE
+    first_byte_timeout: float = PATIENCE
+    idle_timeout: float = PATIENCE
 
 
 ENTRY = Entry()
@@ -293,7 +294,7 @@ async def test_leaving_early_closes_the_connection_at_once() -> None:
     async with serving(script) as (upstream, url):
         async with client.open("POST", url, JSON, b"{}", upstream=ENTRY) as answer:
             assert await anext(answer.chunks()) == b"first"
-        await asyncio.wait_for(upstream.done.wait(), 5)
+        await asyncio.wait_for(upstream.done.wait(), PATIENCE)
 
 
 @pytest.mark.parametrize("begun", [True, False])
@@ -306,12 +307,12 @@ async def test_cancelling_a_call_closes_the_connection_at_once(begun: bool) -> N
 
     async with serving(script) as (upstream, url):
         task = asyncio.create_task(ask(url))
-        await asyncio.wait_for(upstream.asked.wait(), 5)
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(upstream.asked.wait(), PATIENCE)
+        await asyncio.sleep(0.05)  # for what the upstream has begun to say; either moment is one at which a call can end
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(upstream.done.wait(), 5)
+        await asyncio.wait_for(upstream.done.wait(), PATIENCE)
 
 
 async def test_finish_lets_the_end_of_a_stream_arrive() -> None:
@@ -326,7 +327,7 @@ async def test_finish_lets_the_end_of_a_stream_arrive() -> None:
         for _ in range(2):
             async with client.open("POST", url, JSON, b"{}", upstream=ENTRY) as answer:
                 assert await anext(answer.chunks()) == b"first"
-                await answer.finish(5)
+                await answer.finish(PATIENCE)
     assert upstream.connections == 1
 
 
@@ -343,7 +344,10 @@ async def test_a_slow_reader_holds_the_upstream_back() -> None:
 
     async with serving(script) as (_, url), client.open("POST", url, JSON, b"{}", upstream=ENTRY) as answer:
         await anext(answer.chunks())
-        await asyncio.sleep(0.5)
+        before = -1
+        while before != said:
+            before = said
+            await asyncio.sleep(0.2)
         assert said < 20_000_000
 
 
@@ -424,7 +428,7 @@ async def test_no_connection_in_time() -> None:
     full = socket.create_server(("127.0.0.1", 0), backlog=0)
     address = full.getsockname()
     fillers = [asyncio.create_task(asyncio.open_connection(*address)) for _ in range(8)]
-    await asyncio.sleep(0.2)
+    await eventually_async(lambda: sum(filler.done() for filler in fillers) > 0)  # the others wait: the queue is full
     try:
         assert await failure(f"http://127.0.0.1:{address[1]}/", upstream=Entry(connect_timeout=0.3)) == (
             "connect",
@@ -443,7 +447,7 @@ async def test_no_connection_in_time() -> None:
 async def test_no_first_byte_in_time() -> None:
     async with serving(saying(b"", hang=True)) as (upstream, url):
         assert await failure(url, upstream=Entry(first_byte_timeout=0.2)) == ("timeout", "The upstream did not answer in time", False)
-        await asyncio.wait_for(upstream.done.wait(), 5)
+        await asyncio.wait_for(upstream.done.wait(), PATIENCE)
 
 
 def dripping(data: bytes, drop: bytes) -> Script:
@@ -469,8 +473,8 @@ INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
     ids=["interim answers", "an interim answer", "a header"],
 )
 async def test_what_comes_before_the_answer_is_no_answer_in_time(data: bytes, drop: bytes) -> None:
-    async with serving(dripping(data, drop)) as (_, url), asyncio.timeout(2):
-        assert await failure(url, upstream=Entry(first_byte_timeout=0.2)) == ("timeout", "The upstream did not answer in time", True)
+    async with serving(dripping(data, drop)) as (_, url), asyncio.timeout(PATIENCE):
+        assert await failure(url, upstream=Entry(first_byte_timeout=1)) == ("timeout", "The upstream did not answer in time", True)
 
 
 async def test_an_upstream_that_goes_over_to_another_protocol_gives_no_answer() -> None:
@@ -482,8 +486,8 @@ async def test_an_upstream_that_goes_over_to_another_protocol_gives_no_answer() 
 async def test_silence_in_the_middle_of_a_body() -> None:
     async with serving(saying(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc", hang=True)) as (upstream, url):
         expected = ("timeout", "The upstream did not answer in time", True)
-        assert await failure(url, upstream=Entry(first_byte_timeout=60, idle_timeout=0.2)) == expected
-        await asyncio.wait_for(upstream.done.wait(), 5)
+        assert await failure(url, upstream=Entry(first_byte_timeout=PATIENCE, idle_timeout=0.2)) == expected
+        await asyncio.wait_for(upstream.done.wait(), PATIENCE)
 
 
 async def test_a_body_may_take_longer_than_the_first_byte() -> None:
@@ -491,11 +495,11 @@ async def test_a_body_may_take_longer_than_the_first_byte() -> None:
         await talk.request()
         await talk.say(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n")
         for piece in (b"a", b"b", b"c"):
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.5)
             await talk.say(piece)
 
     async with serving(script) as (_, url):
-        assert await ask(url, upstream=Entry(first_byte_timeout=0.2, idle_timeout=2)) == (200, b"abc")
+        assert await ask(url, upstream=Entry(first_byte_timeout=1, idle_timeout=PATIENCE)) == (200, b"abc")
 
 
 @pytest.mark.parametrize(
@@ -540,7 +544,7 @@ async def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
 
 async def test_tls_to_a_server_that_has_none() -> None:
     async with serving(politely) as (_, url):
-        assert (await failure(url.replace("http:", "https:"), upstream=Entry(connect_timeout=2)))[0] == "connect"
+        assert (await failure(url.replace("http:", "https:"), upstream=Entry(connect_timeout=1)))[0] == "connect"
 
 
 # Mounted transports.

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from tests.support.fake_upstream import json_reply
 from tests.support.settings import with_config
+from tests.support.waiting import PATIENCE
 from upstreams import schedule, tasks
 from upstreams.models import Model, Route, Upstream
 from upstreams.monitoring import discovery, probe
@@ -88,7 +89,7 @@ def test_models_that_somebody_makes_at_the_same_time_stop_no_other_upstream(upst
 
 def test_celery_goes_on_while_upstreams_are_asked_and_rings_for_nothing_meanwhile(monkeypatch):
     begun, go = [], Event()
-    monkeypatch.setattr(discovery, "list_all", lambda upstreams: begun.append(upstreams) or (go.wait(10) and []))
+    monkeypatch.setattr(discovery, "list_all", lambda upstreams: begun.append(upstreams) or (go.wait(PATIENCE) and []))
     tasks.discover.apply()
     tasks.discover.apply()
     round_of_calls = tasks._rounds["upstreams.discover"]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.translation.adaptation.adapt import adapt
-from proxy.translation.canonical import Failed, Finished
+from proxy.translation.canonical import Failed, Finished, Response
 from proxy.translation.dialects.anthropic.dialect import DIALECT
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.registry import REGISTRY
@@ -110,8 +110,8 @@ def mutated(value: Any, dice: random.Random) -> Any:
     return value
 
 
-def serve(body: bytes) -> None:
-    """A body on its way to each kind of upstream."""
+def expect_carried_or_refused(body: bytes) -> None:
+    """Each kind of upstream gets a JSON object, or the client is told of its mistake; nothing else is raised."""
     try:
         envelope = DIALECT.open_request(body)
     except ClientMistake:
@@ -122,55 +122,57 @@ def serve(body: bytes) -> None:
             if dialect is DIALECT:
                 DIALECT.patch_request(envelope, destination, KEY)
             adapted = adapt(DIALECT.decode_request(envelope, KEY), destination, family=dialect.family, traits=dialect.traits)
-            json.loads(dialect.encode_request(adapted.request, destination))
+            assert isinstance(json.loads(dialect.encode_request(adapted.request, destination)), dict)
         except ClientMistake:
             continue
 
 
 @given(st.fixed_dictionaries({"model": names}, optional=dict.fromkeys(("messages", "tools", "system", "thinking", "tool_choice"), values)))
 def test_any_request(body: dict[str, Any]) -> None:
-    serve(json.dumps(body).encode())
+    expect_carried_or_refused(json.dumps(body).encode())
 
 
 @given(st.lists(st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "system"]), "content": values}), max_size=4))
 def test_any_messages(messages: list[Any]) -> None:
-    serve(json.dumps({"model": "m", "max_tokens": 5, "messages": messages}).encode())
+    expect_carried_or_refused(json.dumps({"model": "m", "max_tokens": 5, "messages": messages}).encode())
 
 
 @pytest.mark.parametrize("seed", range(400))
 def test_recorded_requests_with_a_fault(seed: int) -> None:
     dice = random.Random(seed)
-    serve(json.dumps(mutated(mutated(dice.choice(REQUESTS), dice), dice)).encode())
+    expect_carried_or_refused(json.dumps(mutated(mutated(dice.choice(REQUESTS), dice), dice)).encode())
 
 
 @given(st.binary(max_size=40))
 def test_any_bytes(body: bytes) -> None:
-    serve(body)
-    read_answer(body)
-    read_stream([body])
+    expect_carried_or_refused(body)
+    expect_read_or_failed(body)
+    expect_one_end([body])
     DIALECT.decode_error(500, {}, body)
 
 
-def read_answer(body: bytes) -> None:
+def expect_read_or_failed(body: bytes) -> None:
+    """The answer is read, or the upstream has failed; nothing else is raised."""
     with contextlib.suppress(UpstreamFailed):
-        DIALECT.decode_response(body, DEFAULT)
-    DIALECT.patch_response(body, "m")
+        assert isinstance(DIALECT.decode_response(body, DEFAULT), Response)
+    assert isinstance(DIALECT.patch_response(body, "m"), bytes)
 
 
 @given(values)
 def test_any_answer(value: Any) -> None:
     body = json.dumps(value).encode()
-    read_answer(body)
+    expect_read_or_failed(body)
     DIALECT.decode_error(400, {}, body)
 
 
 @pytest.mark.parametrize("seed", range(200))
 def test_recorded_answers_with_a_fault(seed: int) -> None:
     dice = random.Random(seed)
-    read_answer(json.dumps(mutated(dice.choice(ANSWERS), dice)).encode())
+    expect_read_or_failed(json.dumps(mutated(dice.choice(ANSWERS), dice)).encode())
 
 
-def read_stream(events: list[bytes]) -> None:
+def expect_one_end(events: list[bytes]) -> None:
+    """Whatever comes, the stream finishes or fails once, at its end."""
     machine, relay = DIALECT.decoder(DEFAULT), DIALECT.relay("m", False)
     told = []
     for data in events:
@@ -183,30 +185,32 @@ def read_stream(events: list[bytes]) -> None:
 
 @given(st.lists(values, max_size=6))
 def test_any_stream(events: list[Any]) -> None:
-    read_stream([json.dumps(event).encode() for event in events])
+    expect_one_end([json.dumps(event).encode() for event in events])
 
 
 @pytest.mark.parametrize("seed", range(300))
 def test_recorded_streams_with_a_fault(seed: int) -> None:
     dice = random.Random(seed)
     events = dice.choice(STREAMS)
-    read_stream([json.dumps(mutated(event, dice) if dice.random() < 0.4 else event).encode() for event in events])
+    expect_one_end([json.dumps(mutated(event, dice) if dice.random() < 0.4 else event).encode() for event in events])
 
 
 @pytest.mark.parametrize("depth", [100, 5000, 200_000])
 def test_deep_nesting(depth: int) -> None:
     deep = b"[" * depth + b"]" * depth
-    serve(
+    expect_carried_or_refused(
         b'{"model":"m","max_tokens":1,"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"b","input":{"a":'
         + deep
         + b"}}]}]}"
     )
-    serve(b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"hologram","text":' + deep + b"}]}]}")
-    serve(
+    expect_carried_or_refused(
+        b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"hologram","text":' + deep + b"}]}]}"
+    )
+    expect_carried_or_refused(
         b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"a"}],"tools":[{"name":"f","input_schema":{"a":' + deep + b"}}]}"
     )
-    read_answer(b'{"content":[{"type":"hologram","text":' + deep + b"}]}")
-    read_stream(
+    expect_read_or_failed(b'{"content":[{"type":"hologram","text":' + deep + b"}]}")
+    expect_one_end(
         [
             b'{"type":"content_block_start","index":0,"content_block":{"type":"hologram","text":' + deep + b"}}",
             b'{"type":"content_block_stop","index":0}',

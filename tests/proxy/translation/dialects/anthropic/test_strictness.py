@@ -44,6 +44,7 @@ from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 from tests.support.cases import ROOT
 from tests.support.rules_anthropic import check_request
+from tests.support.sizes import examples
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from([" ", "\n", "end \n"])
 names = st.sampled_from(["read", "write", "mcp__" + "long_" * 30, "weird.name/x", "weird_name_x"])
@@ -155,7 +156,7 @@ def sent(wanted: Request, destination: EncodeTarget) -> dict[str, Any] | None:
 
 
 @given(requests(), quirks, models, st.sampled_from([None, 4096, 64000]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_whatever_is_sent_keeps_the_rules(wanted: Request, switches: Quirks, model: str, maximum: int | None) -> None:
     body = sent(wanted, EncodeTarget(model=model, dialect="anthropic", quirks=switches, max_output_tokens=maximum))
     if body is not None:
@@ -166,11 +167,11 @@ PARAMS: TypeAdapter[Any] = TypeAdapter(MessageCreateParamsNonStreaming | Message
 
 
 @given(requests(), quirks, models)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_whatever_is_sent_has_the_sdks_types(wanted: Request, switches: Quirks, model: str) -> None:
     body = sent(wanted, EncodeTarget(model=model, dialect="anthropic", quirks=switches))
     if body is not None:
-        PARAMS.validate_python(body, strict=False)
+        assert PARAMS.validate_python(body, strict=False)
 
 
 @pytest.mark.parametrize(

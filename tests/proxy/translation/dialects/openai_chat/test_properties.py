@@ -37,6 +37,7 @@ from proxy.translation.framing.sse import SSE, Frame
 from proxy.translation.quirks import DEFAULT, Quirks
 from tests.support.cases import ROOT, events_of
 from tests.support.grammar_openai_chat import check, check_broken
+from tests.support.sizes import examples
 
 KEY = b"a secret"
 REQUEST = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family="openai_chat", include_usage=True)
@@ -119,7 +120,7 @@ def is_grammatical(events: list[Event]) -> bool:
 
 
 @given(mutated(REQUESTS) | anything)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 def test_a_request_is_understood_or_refused(body: Any) -> None:
     raw = json.dumps(body).encode()
     destination = EncodeTarget(model="up", dialect="openai_chat", stream=True)
@@ -136,21 +137,21 @@ def test_a_request_is_understood_or_refused(body: Any) -> None:
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_request_are_refused(body: bytes) -> None:
     with suppress(ClientMistake):
-        DIALECT.open_request(body)
+        assert DIALECT.open_request(body).model
 
 
 @given(mutated(ANSWERS) | anything, st.sampled_from(QUIRKS))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 def test_an_answer_is_understood_or_failed(body: Any, quirks: Quirks) -> None:
     try:
         response = DIALECT.decode_response(json.dumps(body).encode(), quirks)
     except UpstreamFailed:
         return
-    json.loads(DIALECT.encode_response(response, REPLY))
+    assert isinstance(json.loads(DIALECT.encode_response(response, REPLY)), dict)
 
 
 @given(st.integers(400, 599), st.binary(max_size=60) | anything.map(lambda body: json.dumps(body).encode()))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_any_error_body_is_a_failure_that_clients_can_read(status: int, body: bytes) -> None:
     failure = DIALECT.decode_error(status, {}, body)
     assert failure.message
@@ -158,7 +159,7 @@ def test_any_error_body_is_a_failure_that_clients_can_read(status: int, body: by
 
 
 @given(st.data(), st.sampled_from(QUIRKS))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 def test_any_chunks_give_a_grammatical_stream(data: st.DataObject, quirks: Quirks) -> None:
     chunks = [
         json.loads(line[5:])
@@ -184,7 +185,7 @@ def test_any_chunks_give_a_grammatical_stream(data: st.DataObject, quirks: Quirk
 
 
 @given(st.sampled_from(STREAMS), st.lists(st.integers(0, 5000), max_size=12), st.sampled_from(QUIRKS))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_any_split_of_the_bytes_gives_the_same_events(stream: bytes, cuts: list[int], quirks: Quirks) -> None:
     reader, decoder = DIALECT.framing.reader(), DIALECT.decoder(quirks)
     events: list[Event] = []
@@ -198,7 +199,7 @@ def test_any_split_of_the_bytes_gives_the_same_events(stream: bytes, cuts: list[
 
 
 @given(st.sampled_from(STREAMS), st.integers(0, 10_000))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_a_stream_cut_before_its_finish_fails_and_never_succeeds(stream: bytes, cut: int) -> None:
     kept = stream[: cut % (len(stream) + 1)]
     events = events_of(DIALECT, kept, DEFAULT, size=max(1, len(kept)))
@@ -212,7 +213,7 @@ calls = st.lists(st.tuples(words, st.dictionaries(words, words, max_size=3)), mi
 
 
 @given(calls, st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @example([("a", {}), ("b", {})], None)
 def test_any_interleaving_of_fragments_gives_the_calls(wanted: list[tuple[str, dict[str, str]]], data: st.DataObject | None) -> None:
     """With an index on every fragment, an id and a name on the first one, in any order of the calls' fragments."""
@@ -266,13 +267,13 @@ def answers(draw: st.DrawFn) -> Response:
 
 
 @given(answers())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_an_answer_survives_its_wire(answer: Response) -> None:
     assert DIALECT.decode_response(DIALECT.encode_response(answer, REPLY), DEFAULT) == answer
 
 
 @given(answers(), st.integers(1, 40))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_an_answer_survives_its_stream(answer: Response, size: int) -> None:
     encoder = DIALECT.encoder(REPLY)
     stream = b"".join(SSE.write(frame) for event in replay(answer) for frame in encoder.feed(event))
@@ -281,7 +282,7 @@ def test_an_answer_survives_its_stream(answer: Response, size: int) -> None:
 
 
 @given(st.lists(words, min_size=1, max_size=6), words | st.just(""), words)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_thinking_in_tags_reads_the_same_whole_or_streamed(pieces: list[str], space: str, answer: str) -> None:
     quirks = Quirks(split_think_tags=True)
     content = f"<think>{''.join(pieces)}</think>{space}{answer}"
@@ -300,7 +301,7 @@ def test_thinking_in_tags_reads_the_same_whole_or_streamed(pieces: list[str], sp
 
 
 @given(mutated(REQUESTS))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_a_request_passes_through_with_every_field_but_the_models_name(body: Any) -> None:
     raw = json.dumps(body).encode()
     try:

@@ -42,6 +42,7 @@ from proxy.translation.dialects.openai_chat.dialect import DIALECT
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 from tests.support.rules_openai_chat import check_request
+from tests.support.sizes import examples
 
 KEY = b"a secret"
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -141,7 +142,7 @@ quirks = st.builds(
 
 
 @given(requests(), quirks, st.booleans())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 def test_whatever_is_sent_keeps_the_rules(wanted: Request, switches: Quirks, stream: bool) -> None:
     destination = EncodeTarget(model="up", dialect="openai_chat", quirks=switches, stream=stream)
     try:

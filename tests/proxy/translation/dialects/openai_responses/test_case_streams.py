@@ -24,7 +24,7 @@ STREAMS = sorted(
 
 @pytest.mark.parametrize("path", STREAMS, ids=lambda path: path.parent.name)
 def test_the_grammar_is_kept(path: Path) -> None:
-    check(path.read_bytes())
+    assert check(path.read_bytes())
 
 
 @pytest.mark.parametrize("path", STREAMS, ids=lambda path: path.parent.name)

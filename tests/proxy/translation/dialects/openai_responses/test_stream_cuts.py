@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.translation.accumulate import replay
@@ -41,14 +41,12 @@ def events_in(pieces: list[bytes]) -> list[Event]:
 WHOLE = stream()
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, len(WHOLE)), max_size=20))
 def test_any_split_of_the_bytes_gives_the_same_events(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(WHOLE)]
     assert events_in([WHOLE[start:end] for start, end in pairwise(places)]) == events_in([WHOLE])
 
 
-@settings(deadline=None)
 @given(st.integers(0, len(WHOLE) - 3))
 def test_any_truncation_ends_in_one_failure(length: int) -> None:
     events = events_in([WHOLE[:length]])
