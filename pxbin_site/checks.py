@@ -5,7 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning  # noqa: A004  (Django's name for it)
 
-from pxbin_site.conf.config import Config, env_name
+from pxbin_site.conf.config import Config
+from pxbin_site.conf.setting import env_name
 
 TAG = "pxbin"
 

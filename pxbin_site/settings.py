@@ -1,15 +1,15 @@
-"""Django's settings, derived from `Config`. This module and `config.py` are the only readers of the environment."""
+"""Django's settings, derived from `Config`. Only this module reads the environment."""
 
 import os
 from pathlib import Path
 
 from billing import schedule
-from pxbin_site.conf import admin_theme, config, databases, secrets_file
+from pxbin_site.conf import admin_theme, databases, loading, secrets_file
 from pxbin_site.conf.logs import logging_config
 from upstreams import schedule as upstreams_beat
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-PXBIN = secrets_file.complete(config.load(os.environ, directory=BASE_DIR))
+PXBIN = secrets_file.complete(loading.load(os.environ, directory=BASE_DIR))
 
 DEBUG = PXBIN.debug
 SECRET_KEY = PXBIN.secret_key

@@ -19,8 +19,9 @@ from accounts.common.commands import is_set_up, reach
 from accounts.models import ApiKey, ManagementKey
 from billing.models import Price
 from pxbin_site.conf import secrets_file
-from pxbin_site.conf.config import Config, ConfigurationError, env_name
+from pxbin_site.conf.config import Config, ConfigurationError
 from pxbin_site.conf.providers import PROVIDERS, Provider
+from pxbin_site.conf.setting import env_name
 from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.secrets import vault
@@ -86,12 +87,12 @@ def keep_secrets(config: Config) -> None:
     """
     if not config.new_secrets:
         return
-    secrets_file.expect_none(config)
+    secrets_file.expect_no_file(config)
     if is_set_up():
         if connection.vendor == "postgresql" and config.encryption_key == config.new_secrets["encryption_key"]:
             raise ConfigurationError([OTHER_SECRETS.format(directory=config.data_dir)])
         auth_headers.check_vault()
-    secrets_file.keep(config)
+    secrets_file.store(config)
 
 
 def migrate() -> list[str]:

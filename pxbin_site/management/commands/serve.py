@@ -12,8 +12,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from pxbin_site.checks import TAG
-from pxbin_site.conf.config import LOG_LEVELS, Config, env_name
+from pxbin_site.conf.config import LOG_LEVELS, Config
 from pxbin_site.conf.logs import set_level
+from pxbin_site.conf.setting import env_name
 from pxbin_site.processes import bootstrap
 from pxbin_site.processes.supervisor import ChildProcess
 from upstreams.http import auth_headers

@@ -201,7 +201,7 @@ def test_a_second_gateway_on_the_same_data_directory_is_warned(gateway, tmp_path
 
 def test_the_slower_of_two_first_starts_is_told_of_the_other_before_its_keys_are_judged(tmp_path, monkeypatch):
     quick, slow = (secrets_file.complete(Config(data_dir=tmp_path)) for _ in range(2))
-    secrets_file.keep(quick)
+    secrets_file.store(quick)
     monkeypatch.setattr(bootstrap, "is_set_up", lambda: pytest.fail("the keys are judged"))
     with pytest.raises(ConfigurationError, match="another gateway has just been set up here; start this one again"):
         bootstrap.keep_secrets(slow)
