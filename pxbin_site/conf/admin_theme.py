@@ -26,7 +26,7 @@ def _page(model: str, icon: str, *, unless_empty: bool = False) -> dict[str, Any
 
 
 def _title_now(model: str) -> str:
-    return capfirst(apps.get_model(model)._meta.verbose_name_plural)  # noqa: SLF001  (Django's documented API)
+    return str(capfirst(apps.get_model(model)._meta.verbose_name_plural))  # noqa: SLF001  (Django's documented API)
 
 
 _title = lazy(_title_now, str)

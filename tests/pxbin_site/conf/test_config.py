@@ -217,6 +217,6 @@ def test_a_valid_value_is_accepted(tmp_path, name, value):
 
 def test_a_data_directory_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "data").write_text("a file")
-    with pytest.raises(ConfigurationError) as caught, bootstrap.alone(load(tmp_path)):
+    with pytest.raises(ConfigurationError) as caught, bootstrap.exclusive_setup(load(tmp_path)):
         pass
     assert caught.value.problems == [f"PXBIN_DATA_DIR: {tmp_path / 'data'} cannot be written to (File exists)"]
