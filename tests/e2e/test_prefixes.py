@@ -290,7 +290,7 @@ def test_plain_streams_pass_as_they_come_and_are_cut_where_the_upstream_cuts(gat
         httpx.stream("POST", f"{gateway.url}/plain-stream/run", headers=gateway.client_headers, json={"model": "p-stream"}) as answer,
     ):
         b"".join(answer.iter_raw())
-    until(lambda: "An answer was cut: POST /plain-stream/run: The connection to the upstream broke" in gateway.output)
+    until(lambda: "A response was cut off: POST /plain-stream/run: The connection to the upstream broke" in gateway.output)
     assert "The application failed: POST /plain-stream/run" not in gateway.output
 
 
