@@ -1,4 +1,4 @@
-"""Django's own users and groups, in the look of the other pages; and what pages of one app ask of another."""
+"""Users and groups in the admin's theme, and connections between the admin pages of several apps."""
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -18,7 +18,7 @@ admin.site.unregister(Group)
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, Page):  # type: ignore[type-arg,misc]  # unfold has no types
-    """People who may log in here."""
+    """People who may log in to the admin."""
 
     form = UserChangeForm
     add_form = UserCreationForm
@@ -27,7 +27,7 @@ class UserAdmin(DjangoUserAdmin, Page):  # type: ignore[type-arg,misc]  # unfold
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, Page):  # type: ignore[misc]  # unfold has no types
-    """Sets of permissions that several people share."""
+    """Sets of permissions shared by users."""
 
     empty_title = "No groups yet"
-    empty_text = "A group gives several people the same permissions. Superusers need none."
+    empty_text = "A group gives several users the same permissions. Superusers need no group."

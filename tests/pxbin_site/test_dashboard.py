@@ -69,14 +69,14 @@ def test_a_day_of_unknown_prices_is_not_free(outcome, cost):
 
 
 def test_only_the_newest_requests_of_a_busy_day_are_read(monkeypatch):
-    monkeypatch.setattr(dashboard, "MOST_COUNTED", 2)
+    monkeypatch.setattr(dashboard, "MAX_COUNTED", 2)
     for _ in range(3):
         logged("finished")
     day = dashboard.last_day()
     assert (day["total"], day["is_part"]) == ("2+", True)
 
 
-def test_what_is_not_well_is_listed(django_assert_num_queries):
+def test_issues_are_listed(django_assert_num_queries):
     route = lead("m")
     Route.objects.filter(pk=route.pk).update(vanished_at=timezone.now())
     for number in range(3):
@@ -84,11 +84,11 @@ def test_what_is_not_well_is_listed(django_assert_num_queries):
             upstream=route.upstream, name=f"k{number}", secret_encrypted="v2:x", disabled_reason="revoked" if number else ""
         )
     with django_assert_num_queries(3):
-        found = [(trouble.name, trouble.word, trouble.detail) for trouble in dashboard.troubles()]
-    assert found == [
+        issues = [(issue.name, issue.word, issue.detail) for issue in dashboard.issues()]
+    assert issues == [
         ("u: k1", "disabled", "revoked"),
         ("u: k2", "disabled", "revoked"),
-        ("m", "vanished", "u does not list m any more."),
+        ("m", "vanished", "u no longer lists m."),
     ]
 
 
@@ -99,9 +99,7 @@ def test_the_start_page_shows_no_more_than_may_be_seen():
     client.force_login(clerk)
     page = client.get("/admin/").content.decode()
     assert [
-        text
-        for text in ("last 24 hours", "What needs attention", '/admin/upstreams/upstream/"', '/admin/accounts/apikey/"')
-        if text in page
+        text for text in ("last 24 hours", "Needs attention", '/admin/upstreams/upstream/"', '/admin/accounts/apikey/"') if text in page
     ] == ['/admin/accounts/apikey/"']
 
 
