@@ -122,10 +122,7 @@ WHITENOISE_AUTOREFRESH = False
 
 # The server limits request bodies; Django's own limit (2.5 MB) is less than the size of real conversations.
 DATA_UPLOAD_MAX_MEMORY_SIZE = None
-FILE_UPLOAD_TEMP_DIR = None
 
-X_FRAME_OPTIONS = "DENY"
-SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 # If the operator names the origins of browsers, and all are https, cookies are sent over https only.
@@ -138,7 +135,6 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W016",  # the same
 ]
 
-LOGGING_CONFIG = "logging.config.dictConfig"
 LOGGING = logging_config(log_format=PXBIN.log_format, log_level=PXBIN.log_level)
 
 UNFOLD = admin_theme.UNFOLD

@@ -35,9 +35,7 @@ def run(
 
     daphne_server.serve(
         application,
-        host="",
-        port=0,
-        fd=listening.dup().detach(),
+        listening.dup(),
         drain_seconds=settings.PXBIN.drain_seconds,
         on_startup=start,
         on_listening=on_listening,

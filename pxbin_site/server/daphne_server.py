@@ -64,18 +64,13 @@ def limits_from_settings() -> Limits:
     )
 
 
-def listening_socket(host: str, port: int, *, fd: int | None = None) -> socket.socket:
-    """A listening TCP socket: the one with file descriptor ``fd``, or a new one at ``host:port`` (port 0: any free one)."""
-    if fd is not None:
-        inherited = socket.socket(fileno=fd)
-        inherited.setblocking(False)
-        return inherited
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A new listening TCP socket at ``host:port`` (port 0: any free one). Raises OSError if the address cannot be bound."""
     family, kind, proto, _, name = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     listening = socket.socket(family, kind, proto)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(name)
     listening.listen(BACKLOG)
-    listening.setblocking(False)
     return listening
 
 
@@ -235,27 +230,24 @@ async def call_hook(hook: Hook | None) -> None:
 
 def serve(  # noqa: PLR0913 - options of a server, most with defaults
     application: Application,
+    listening: socket.socket,
     *,
-    host: str,
-    port: int,
     drain_seconds: float = 15.0,
     on_startup: Hook | None = None,
     on_drain: Callable[[int], Any] | None = None,
     on_shutdown: Hook | None = None,
     on_listening: Callable[[tuple[str, int]], Any] | None = None,
-    fd: int | None = None,
     limits: Limits | None = None,
     websockets: PathPredicate = any_path,
 ) -> None:
-    """Run ``application`` until SIGTERM or SIGINT. Only in the main thread, once per process.
+    """Serve ``application`` on a listening socket until SIGTERM or SIGINT. Only in the main thread, once per process.
 
     ``on_startup`` and ``on_shutdown`` may be plain or async functions; the first is called before a connection is accepted,
     the last after the drain. ``on_drain`` gets the number of running responses after the first signal; it must close other
     copies of the listening socket in this process, or the kernel goes on accepting connections that nobody serves.
-    ``on_listening`` gets the address. ``websockets``: whether a path has a websocket. ``fd``: a listening socket of the
-    parent process. Raises what ``on_startup`` raises, and OSError if the address cannot be bound.
+    ``on_listening`` gets the address. ``websockets``: whether a path has a websocket. Raises what ``on_startup`` raises.
     """
-    listening = listening_socket(host, port, fd=fd)
+    listening.setblocking(False)
     raise_file_limit()
     server = Server(application, limits=limits or limits_from_settings(), websockets=websockets)
 
