@@ -28,7 +28,7 @@ OTHER_ADDRESS_HINT = f"{env_name('listen_addr')}=127.0.0.1:8081 chooses another"
 MAX_PORT = 65535
 WILDCARD_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104  (compared with, not listened on)
 WRONG_KEY_HINT = (
-    "Restore the secrets.json with which they were stored to {directory}, or set PXBIN_ENCRYPTION_KEY to their key. "
+    "Put the secrets.json with which they were encrypted back into {directory}, or set PXBIN_ENCRYPTION_KEY to their key. "
     "If it is lost, `manage.py rotate_encryption_key --forget` removes them, and a start makes a new one."
 )
 CURL = """curl {url}/v1/messages -H 'x-api-key: {key}' -H 'content-type: application/json' \\
