@@ -18,7 +18,7 @@ admin.site.unregister(Group)
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, Page):  # type: ignore[type-arg,misc]  # unfold has no types
-    """People who may log in to the admin."""
+    """People who may log in here."""
 
     form = UserChangeForm
     add_form = UserCreationForm
@@ -27,7 +27,7 @@ class UserAdmin(DjangoUserAdmin, Page):  # type: ignore[type-arg,misc]  # unfold
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, Page):  # type: ignore[misc]  # unfold has no types
-    """Sets of permissions shared by users."""
+    """Sets of permissions that several people share."""
 
     empty_title = "No groups yet"
     empty_text = "A group gives several users the same permissions. Superusers need no group."

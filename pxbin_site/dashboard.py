@@ -135,14 +135,14 @@ def last_day() -> dict[str, Any]:
 
 def issues() -> Iterator[Issue]:
     """Upstreams, credentials and routes that need attention: three queries."""
-    known = live_state.current()
+    routing_state = live_state.current()
     for upstream in Upstream.objects.filter(is_active=True).prefetch_related("credentials"):
         url = reverse("admin:upstreams_upstream_change", args=(upstream.pk,))
-        upstream_status = status.of_upstream(upstream, upstream.credentials.all(), known)
+        upstream_status = status.of_upstream(upstream, upstream.credentials.all(), routing_state)
         if upstream_status.word not in ("healthy", "untried"):
             yield Issue(upstream.name, upstream_status.word, upstream_status.level, upstream_status.detail, url)
         for credential in upstream.credentials.all():
-            state = status.of_key(credential, known)
+            state = status.of_key(credential, routing_state)
             if state.word in ("disabled", "missing") and upstream_status.word != "no usable key":
                 yield Issue(f"{upstream.name}: {credential}", state.word, state.level, state.detail, url)
     for route in Route.objects.filter(is_active=True, vanished_at__isnull=False).select_related("model", "upstream")[:MAX_ISSUES]:

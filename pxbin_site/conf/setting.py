@@ -67,10 +67,10 @@ def env_name(field: str) -> str:
 @cache
 def declarations(config_type: type[msgspec.Struct]) -> Mapping[str, Declaration]:
     """The settings of a configuration struct by field name, in the order of the fields. Fields without `Setting` are not among them."""
-    found = {}
+    declared = {}
     for field in msgspec.structs.fields(config_type):
         base, *metadata = get_args(field.type) if hasattr(field.type, "__metadata__") else (field.type,)
         for setting in metadata:
             if isinstance(setting, Setting):
-                found[field.name] = Declaration(field.name, base, field.default, setting)
-    return found
+                declared[field.name] = Declaration(field.name, base, field.default, setting)
+    return declared
