@@ -44,7 +44,7 @@ format: $(DEV_STAMP) ## Put the code into the form that `make check` asks for
 
 .PHONY: env-example
 env-example: $(RUN_STAMP) ## Generate .env.example from the settings (pxbin_site/conf/config.py)
-	@$(BIN)/python -m pxbin_site.conf.env_example > .env.example
+	@$(BIN)/python -m pxbin_site.conf.env_example
 
 lock: $(DEV_STAMP) ## Pin the newest allowed dependencies, with hashes and without host names
 	@$(LOCK) --upgrade --output-file requirements.txt requirements.in

@@ -13,7 +13,7 @@ from pxbin_site.conf.setting import declarations
 from pxbin_site.conf.sources import CONFIG_PATH, ENV_FILE
 
 ROOT = Path(__file__).resolve().parents[3]
-EXAMPLE, COMPOSE = ROOT / ".env.example", ROOT / "docker-compose.yml"
+EXAMPLE, COMPOSE = env_example.FILE, ROOT / "docker-compose.yml"
 EXAMPLES = re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE)
 COMPOSE_VARIABLES = dict(re.findall(r"\$\{([A-Z_]+):(.*?)\}", COMPOSE.read_text()))
 
