@@ -21,7 +21,7 @@ ARGS ?=
 .PHONY: help run test quick check proof bench lock format clean
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 run: $(RUN_STAMP) ## Start the gateway (http://127.0.0.1:8080 unless PXBIN_LISTEN_ADDR says otherwise)
 	@exec $(BIN)/python manage.py serve $(ARGS)
@@ -48,6 +48,10 @@ bench: $(DEV_STAMP) ## Measure CPU time, throughput, latency and memory of the g
 format: $(DEV_STAMP) ## Put the code into the form that `make check` asks for
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+.PHONY: env-example
+env-example: $(RUN_STAMP) ## Generate .env.example from the settings (pxbin_site/conf/config.py)
+	@$(BIN)/python -m pxbin_site.conf.env_example
 
 lock: $(DEV_STAMP) ## Pin the newest allowed dependencies, with hashes and without host names
 	@$(LOCK) --upgrade --output-file requirements.txt requirements.in

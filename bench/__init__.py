@@ -1,1 +1,1 @@
-"""What the gateway costs: `python -m bench` measures it and prints figures. docs/benchmarks.md says how to read them."""
+"""Benchmark of the gateway: `python -m bench` measures it and prints a table, which docs/benchmarks.md explains."""

@@ -1,4 +1,4 @@
-"""`python -m bench`: start an upstream and a gateway, measure every scenario, print a table."""
+"""`python -m bench`: starts an upstream and a gateway, measures every scenario, prints a table."""
 
 import argparse
 import io
@@ -30,11 +30,11 @@ COLUMNS = (
 
 
 def main() -> int:
-    """Run; the status is 1 when an answer was wrong or a log row is missing."""
+    """Run the benchmark. The exit status is 1 if a response was wrong or a log row is missing, 2 if no scenario was selected."""
     options = arguments()
-    chosen = [scenario for scenario in SCENARIOS if not options.only or any(word in scenario.name for word in options.only)]
-    if not chosen:
-        print("no such scenario; there are:", *(scenario.name for scenario in SCENARIOS), sep="\n  ")
+    selected = [scenario for scenario in SCENARIOS if not options.only or any(text in scenario.name for text in options.only)]
+    if not selected:
+        print("no such scenario; the scenarios are:", *(scenario.name for scenario in SCENARIOS), sep="\n  ")
         return 2
     server_core, load_core = cores()
     results: list[Figures] = []
@@ -48,7 +48,7 @@ def main() -> int:
         ]
         if not options.json:
             print(heading(server_core, load_core))
-        for scenario in chosen:
+        for scenario in selected:
             figures = measure(bench, gateways, scenario, options)
             results += figures
             if not options.json:
@@ -64,14 +64,18 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Measure what a request costs. docs/benchmarks.md explains the figures."
+        prog="python -m bench", description="Measure CPU time, latency and memory of the gateway. docs/benchmarks.md explains the figures."
     )
-    parser.add_argument("--only", action="append", metavar="WORDS", help="only scenarios whose name holds these words (may be repeated)")
-    parser.add_argument("--requests", type=int, default=4000, help="requests of a measurement (default 4000; large bodies a tenth)")
-    parser.add_argument("--connections", type=int, help="connections of the load (default 32; slow streams 200)")
-    parser.add_argument("--rounds", type=int, default=1, help="repeat and show the round with the least CPU time (default 1)")
-    parser.add_argument("--vs", metavar="REF", help="measure this git revision too, in turns with the working tree")
-    parser.add_argument("--profile", type=Path, metavar="FILE", help="write a cProfile of the server there (the figures are then useless)")
+    parser.add_argument("--only", action="append", metavar="TEXT", help="only scenarios whose name contains this text (may be repeated)")
+    parser.add_argument("--requests", type=int, default=4000, help="requests of a measurement (default 4000; a tenth for large bodies)")
+    parser.add_argument("--connections", type=int, help="connections of the load (default 32; 200 for slow streams)")
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="number of rounds, of which the one with the least CPU time is shown (default 1)"
+    )
+    parser.add_argument("--vs", metavar="REF", help="also measure this git revision, alternating with the working tree")
+    parser.add_argument(
+        "--profile", type=Path, metavar="FILE", help="write a cProfile of the server to this file (the figures are then not usable)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     if options.profile:
@@ -82,27 +86,27 @@ def arguments() -> argparse.Namespace:
 
 
 def measure(bench: Bench, gateways: list[Gateway], scenario: Scenario, options: argparse.Namespace) -> list[Figures]:
-    """The figures of one scenario: direct, then every gateway, each in its best round."""
+    """The figures of one scenario: direct, then each gateway in its round with the least CPU time."""
     size = {"requests": options.requests, "connections": options.connections}
-    found = [bench.direct(scenario, **size)]
+    results = [bench.direct(scenario, **size)]
     rounds = [[bench.through(gateway, scenario, **size) for gateway in gateways] for _ in range(options.rounds)]
-    for turn in zip(*rounds, strict=True):
-        best = min(turn, key=lambda figures: figures.cpu_ms or 0.0)
-        best.wrong = sum(figures.wrong for figures in turn)
-        best.fault = next((figures.fault for figures in turn if figures.fault), "")
-        best.rows_missing = sum(figures.rows_missing for figures in turn)
-        found.append(best)
-    return found
+    for figures_of_gateway in zip(*rounds, strict=True):
+        best = min(figures_of_gateway, key=lambda figures: figures.cpu_ms or 0.0)
+        best.wrong = sum(figures.wrong for figures in figures_of_gateway)
+        best.fault = next((figures.fault for figures in figures_of_gateway if figures.fault), "")
+        best.rows_missing = sum(figures.rows_missing for figures in figures_of_gateway)
+        results.append(best)
+    return results
 
 
 def cores() -> tuple[int | None, int | None]:
-    """A core for the server and one for the load, where the machine has two and `taskset`."""
+    """The cores of the server and of the load, if the machine has two and `taskset`."""
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     return (allowed[0], allowed[1]) if len(allowed) > 1 and shutil.which("taskset") else (None, None)
 
 
 class checkout:  # noqa: N801  (a context manager, used like a function)
-    """A git revision, unpacked into a directory of its own."""
+    """A git revision, unpacked into a temporary directory."""
 
     def __init__(self, revision: str) -> None:
         self._revision = revision
@@ -120,9 +124,9 @@ class checkout:  # noqa: N801  (a context manager, used like a function)
 
 
 def heading(server_core: int | None, load_core: int | None) -> str:
-    """Where the measurement runs, and the names of the columns."""
-    where = f"server on core {server_core}, load and upstream on core {load_core}" if server_core is not None else "processes not pinned"
-    return f"{where}\n\n{'':42} {'':10} " + " ".join(f"{title:>9}" for title, _, _ in COLUMNS)
+    """The cores in use and the names of the columns."""
+    pinning = f"server on core {server_core}, load and upstream on core {load_core}" if server_core is not None else "processes not pinned"
+    return f"{pinning}\n\n{'':42} {'':10} " + " ".join(f"{title:>9}" for title, _, _ in COLUMNS)
 
 
 def row(figures: Figures) -> str:
@@ -134,14 +138,16 @@ def row(figures: Figures) -> str:
 
 
 def report_faults(results: list[Figures]) -> int:
-    """Say what was wrong; the status of the command."""
+    """Print what was wrong. Returns the exit status."""
     status = 0
     for figures in results:
         if figures.rows_missing:
             print(f"{figures.scenario} ({figures.server}): {figures.rows_missing} log rows are missing", file=sys.stderr)
             status = 1
         if figures.wrong:
-            print(f"{figures.scenario} ({figures.server}): {figures.wrong} answers are wrong, the first: {figures.fault}", file=sys.stderr)
+            print(
+                f"{figures.scenario} ({figures.server}): {figures.wrong} responses are wrong, the first: {figures.fault}", file=sys.stderr
+            )
             status = 1
     return status
 

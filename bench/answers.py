@@ -1,4 +1,4 @@
-"""The canned answers of the bench's upstream, and the texts that a client must get out of them."""
+"""Prepared responses of the benchmark's upstream, and the text that a client must decode from them."""
 
 import json
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 CHUNKS = 50
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 
-WORDS = [f"word{number:02} " for number in range(CHUNKS)]
-TEXT = "".join(WORDS)
+PIECES = [f"word{number:02} " for number in range(CHUNKS)]
+TEXT = "".join(PIECES)
 INPUT_TOKENS, OUTPUT_TOKENS = 21, 100
 
 _CHAT_USAGE = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS, "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS}
@@ -63,16 +63,16 @@ _DELTA = {"stop_reason": "end_turn", "stop_sequence": None}
 
 EVENTS = {
     CHAT: [
-        _chunk(_choice({"role": "assistant", "content": ""})) + _chunk(_choice({"content": WORDS[0]})),
-        *(_chunk(_choice({"content": word})) for word in WORDS[1:]),
+        _chunk(_choice({"role": "assistant", "content": ""})) + _chunk(_choice({"content": PIECES[0]})),
+        *(_chunk(_choice({"content": piece})) for piece in PIECES[1:]),
         _chunk(_choice({}, "stop")) + _chunk([], usage=_CHAT_USAGE) + b"data: [DONE]\n\n",
     ],
     MESSAGES: [
         _event("message_start", message=_message([], None, {**_MESSAGES_USAGE, "output_tokens": 1}))
         + _event("content_block_start", index=0, content_block=_BLOCK)
-        + _event("content_block_delta", index=0, delta={"type": "text_delta", "text": WORDS[0]}),
-        *(_event("content_block_delta", index=0, delta={"type": "text_delta", "text": word}) for word in WORDS[1:]),
+        + _event("content_block_delta", index=0, delta={"type": "text_delta", "text": PIECES[0]}),
+        *(_event("content_block_delta", index=0, delta={"type": "text_delta", "text": piece}) for piece in PIECES[1:]),
         _event("content_block_stop", index=0) + _event("message_delta", delta=_DELTA, usage=_MESSAGES_USAGE) + _event("message_stop"),
     ],
 }
-"""The streams: one item for each moment at which a provider would send; the last one is the end."""
+"""The streams, one item for each write of a provider; the last item ends the stream."""

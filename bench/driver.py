@@ -1,6 +1,6 @@
-"""The bench's clients: a process that sends one request again and again over N connections and checks every answer.
+"""The load of the benchmark: a process that sends one request repeatedly over N connections and checks every response.
 
-`python -m bench.driver` reads a Job as JSON from standard input and prints an Outcome.
+`python -m bench.driver` reads a Job as JSON from standard input and prints an Outcome as JSON.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from typing import cast
 import msgspec
 import uvloop
 
-SILENCE = 30.0
-"""Seconds, besides a twentieth of one for each request, after which a job that is not finished has failed."""
+TIMEOUT_SECONDS = 30.0
+"""Time limit of a job, to which each request adds a twentieth of a second."""
 
 _TEXTS = re.compile(rb'"(?:text|content)":\s?"((?:[^"\\]|\\.)*)"')
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send where, and what must come back."""
+    """A request, how often to send it, and the expected response."""
 
     port: int
     request: bytes
@@ -28,13 +28,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
     stream: bool
     text: str
-    """The answer's whole text."""
+    """The whole text of the response."""
     terminator: str = ""
-    """What a stream must end with."""
+    """The end of a stream."""
 
 
 class Outcome(msgspec.Struct, kw_only=True):
-    """Seconds of every request: to its first body byte and to its last one; and what was wrong."""
+    """Seconds of every request until the first and the last byte of the body, and the errors."""
 
     wall: float = 0.0
     cpu: float = 0.0
@@ -42,11 +42,11 @@ class Outcome(msgspec.Struct, kw_only=True):
     last: list[float] = []
     wrong: int = 0
     fault: str = ""
-    """What was wrong with the first answer that was."""
+    """The error of the first wrong response."""
 
 
 class Client(asyncio.Protocol):
-    """One connection that asks until the job has no requests left."""
+    """One connection, which sends requests until the job has none left."""
 
     def __init__(self, load: "Load") -> None:
         self._load = load
@@ -54,17 +54,17 @@ class Client(asyncio.Protocol):
         self._sent = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection stands."""
+        """The connection is established."""
         self._transport = cast("asyncio.Transport", transport)
-        self._ask()
+        self._send_next()
 
     def connection_lost(self, _: Exception | None) -> None:
-        """The other side is gone."""
+        """The connection is closed."""
         if self._busy:
             self._load.note(f"the connection closed after {bytes(self._received[-300:])!r}")
-            self._load.lost()
+            self._load.fail()
 
-    def _ask(self) -> None:
+    def _send_next(self) -> None:
         self._busy = self._load.take()
         self._received = bytearray()
         self._head = -1
@@ -76,7 +76,7 @@ class Client(asyncio.Protocol):
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """More of a message, which may come in pieces of any size."""
+        """Receive a part of a response, of any size."""
         self._received += data
         if self._head < 0:
             self._head = self._received.find(b"\r\n\r\n")
@@ -90,9 +90,9 @@ class Client(asyncio.Protocol):
         if not self._first and len(self._received) > body:
             self._first = time.perf_counter()
         if self._received.endswith(b"0\r\n\r\n") if self._chunked else len(self._received) >= body + self._length:
-            self._done(bytes(self._received[:body]), bytes(self._received[body:]))
+            self._complete(bytes(self._received[:body]), bytes(self._received[body:]))
 
-    def _done(self, head: bytes, body: bytes) -> None:
+    def _complete(self, head: bytes, body: bytes) -> None:
         now = time.perf_counter()
         job, load = self._load.job, self._load
         load.outcome.last.append(now - self._sent)
@@ -103,23 +103,23 @@ class Client(asyncio.Protocol):
         if fault:
             load.note(f"{fault}: {head[:200]!r} {body[:2000]!r}")
         load.finish()
-        self._ask()
+        self._send_next()
 
 
 def dechunk(data: bytes) -> bytes:
     """The body inside the chunks of a complete chunked message."""
-    parts, at = [], 0
+    parts, position = [], 0
     while True:
-        end = data.index(b"\r\n", at)
-        size = int(data[at:end], 16)
+        end = data.index(b"\r\n", position)
+        size = int(data[position:end], 16)
         if not size:
             return b"".join(parts)
         parts.append(data[end + 2 : end + 2 + size])
-        at = end + 4 + size
+        position = end + 4 + size
 
 
 def check(job: Job, head: bytes, body: bytes) -> str:
-    """What is wrong with an answer, or an empty string."""
+    """The error of a response, or an empty text."""
     if not head.startswith(b"HTTP/1.1 200"):
         return "not status 200"
     text = b"".join(_TEXTS.findall(body)).decode()
@@ -148,38 +148,38 @@ class Load:
         self._left = self._open = job.requests
 
     def take(self) -> bool:
-        """Whether there is one more request to send."""
+        """Take one request; False if none is left."""
         self._left -= 1
         return self._left >= 0
 
     def note(self, fault: str) -> None:
-        """Count a fault; the first one is told."""
+        """Count an error and keep the text of the first one."""
         self.outcome.wrong += 1
         self.outcome.fault = self.outcome.fault or fault
 
     def finish(self) -> None:
-        """One request is over."""
+        """A request is complete."""
         self._open -= 1
         if self._open == 0 and not self.all_done.done():
             self.all_done.set_result(None)
 
-    def lost(self) -> None:
-        """A connection ended in the middle: the job fails now."""
+    def fail(self) -> None:
+        """A connection was lost during a request: end the job."""
         if not self.all_done.done():
             self.all_done.set_result(None)
 
 
 async def run(job: Job) -> Outcome:
-    """Send the job's requests and wait for the last answer."""
+    """Send the job's requests and wait for the last response."""
     loop = asyncio.get_running_loop()
     load = Load(job)
     started, cpu = time.perf_counter(), time.process_time()
     for _ in range(min(job.connections, job.requests)):
         await loop.create_connection(lambda: Client(load), "127.0.0.1", job.port)
     try:
-        await asyncio.wait_for(load.all_done, SILENCE + job.requests / 20)
+        await asyncio.wait_for(load.all_done, TIMEOUT_SECONDS + job.requests / 20)
     except TimeoutError:
-        load.note(f"{len(load.outcome.last)} of {job.requests} answers came in time")
+        load.note(f"{len(load.outcome.last)} of {job.requests} responses arrived in time")
     load.outcome.wall, load.outcome.cpu = time.perf_counter() - started, time.process_time() - cpu
     return load.outcome
 

@@ -1,4 +1,4 @@
-"""The gateway under measurement: `manage.py serve` in a directory of its own, on one core, watched from outside."""
+"""The measured gateway: `manage.py serve` with a temporary data directory on one core, observed from outside."""
 
 import json
 import os
@@ -29,7 +29,7 @@ _ENVIRONMENT = {"PXBIN_ENV_FILE": os.devnull, "PXBIN_CONFIG_PATH": "", "PXBIN_LO
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """CPU seconds of the processes so far, and their resident memory in bytes (`web` is the server process alone)."""
+    """CPU seconds and resident memory in bytes of the server's process tree; `web_memory`: of the web process alone."""
 
     cpu: float
     memory: int
@@ -37,18 +37,18 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Gateway:
-    """One running server with the models of the bench."""
+    """One running server with the models of the scenarios."""
 
     def __init__(self, root: Path, data_dir: Path, *, core: int | None, profile: Path | None) -> None:
         self.label = root.name
         self._data_dir = data_dir
         self._output = (data_dir / "output.txt").open("w+")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PXBIN_") and not name.endswith("_API_KEY")}
-        words = [sys.executable, *(["-m", "cProfile", "-o", str(profile)] if profile else []), "manage.py", "serve", "--port", "0"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PXBIN_") and not name.endswith("_API_KEY")}
+        command = [sys.executable, *(["-m", "cProfile", "-o", str(profile)] if profile else []), "manage.py", "serve", "--port", "0"]
         self.process = subprocess.Popen(
-            pinned(words, core),
+            pinned(command, core),
             cwd=root,
-            env={**kept, **_ENVIRONMENT, "PXBIN_DATA_DIR": str(data_dir / "data")},
+            env={**environment, **_ENVIRONMENT, "PXBIN_DATA_DIR": str(data_dir / "data")},
             stdout=self._output,
             stderr=subprocess.STDOUT,
         )
@@ -57,7 +57,7 @@ class Gateway:
     @classmethod
     @contextmanager
     def started(cls, root: Path = ROOT, *, upstream_port: int, core: int | None = None, profile: Path | None = None) -> Iterator["Gateway"]:
-        """Start one, and stop it at the end."""
+        """Start a gateway and stop it at the end."""
         data_dir = Path(tempfile.mkdtemp(prefix="pxbin-bench-"))
         try:
             gateway = cls(root, data_dir, core=core, profile=profile)
@@ -71,11 +71,11 @@ class Gateway:
             shutil.rmtree(data_dir, ignore_errors=True)
 
     def tail(self) -> str:
-        """The last of what the server printed."""
+        """The end of the server's output."""
         return (self._data_dir / "output.txt").read_text()[-1500:]
 
     def read(self) -> Reading:
-        """What the server and everything it started have used; processes that have ended count with their parents."""
+        """The use of the server and its children; times of processes that have exited count with their parents."""
         web = psutil.Process(self.process.pid)
         tree = [web, *web.children(recursive=True)]
         times = [process.cpu_times() for process in tree]
@@ -84,33 +84,33 @@ class Gateway:
         return Reading(cpu, sum(memory), memory[0])
 
     def rows(self) -> int:
-        """Log rows in the database, read past the server."""
+        """The number of log rows, read from the database file."""
         with sqlite3.connect(f"file:{self._data_dir / 'data' / 'pxbin.sqlite3'}?mode=ro", uri=True, timeout=20) as database:
             return int(database.execute("SELECT count(*) FROM billing_requestlog").fetchone()[0])
 
     def await_rows(self, number: int) -> int:
-        """Wait until there are so many rows; returns how many there are after the time is up."""
+        """Wait until there are ``number`` rows, at most ROWS_SECONDS. Returns the number of rows."""
         deadline = time.monotonic() + ROWS_SECONDS
-        while (found := self.rows()) < number and time.monotonic() < deadline:
+        while (rows := self.rows()) < number and time.monotonic() < deadline:
             time.sleep(0.1)
-        return found
+        return rows
 
     def _await_start(self) -> tuple[int, str, str]:
         deadline = time.monotonic() + READY_SECONDS
         while True:
-            printed = (self._data_dir / "output.txt").read_text()
-            found = [
-                re.search(pattern, printed) for pattern in (r"serves at http://[^/\s]+:(\d+)", r"(pxb_[0-9a-f]{40})", r"(pxm_[0-9a-f]{40})")
+            output = (self._data_dir / "output.txt").read_text()
+            matches = [
+                re.search(pattern, output) for pattern in (r"serves at http://[^/\s]+:(\d+)", r"(pxb_[0-9a-f]{40})", r"(pxm_[0-9a-f]{40})")
             ]
-            if all(found) and _is_ready(int(found[0][1])):
-                return int(found[0][1]), found[1][1], found[2][1]
+            if all(matches) and _is_ready(int(matches[0][1])):
+                return int(matches[0][1]), matches[1][1], matches[2][1]
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.process.kill()
-                raise SystemExit(f"the server did not start:\n{printed}")
+                raise SystemExit(f"the server did not start:\n{output}")
             time.sleep(0.05)
 
     def set_up(self, upstream_port: int) -> None:
-        """An upstream with one priced model for every kind of upstream that a scenario asks for."""
+        """Create an upstream with one priced model for each upstream that the scenarios use."""
         for scenario in {scenario.model: scenario for scenario in SCENARIOS}.values():
             upstream = self._api("/upstreams", _upstream(scenario, upstream_port))["id"]
             prices = {"input_cost_per_million": 1.25, "output_cost_per_million": 10.0}
@@ -126,9 +126,9 @@ class Gateway:
             return json.load(answer)["data"]
 
 
-def pinned(words: list[str], core: int | None) -> list[str]:
-    """The command, bound to one core where that is possible."""
-    return ["taskset", "-c", str(core), *words] if core is not None else words
+def pinned(command: list[str], core: int | None) -> list[str]:
+    """The command, bound to a core if there is one."""
+    return ["taskset", "-c", str(core), *command] if core is not None else command
 
 
 def _upstream(scenario: Scenario, port: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One measurement: warm up, send the load, wait for the log rows, and put the figures together."""
+"""One measurement: warm-up, load, wait for the log rows, figures."""
 
 import statistics
 import subprocess
@@ -16,7 +16,7 @@ WARM_UP = 0.25
 
 
 class Figures(msgspec.Struct, kw_only=True):
-    """What one scenario came to. Times in milliseconds, memory in MiB; CPU and memory are the server's, None without one."""
+    """The result of one scenario. Times in milliseconds, memory in MiB. CPU and memory are None for the upstream itself."""
 
     scenario: str
     server: str
@@ -35,7 +35,7 @@ class Figures(msgspec.Struct, kw_only=True):
 
 
 class Bench:
-    """The upstream and the load of one run, both on a core of their own where there is a second one."""
+    """The upstream and the load of one run, on a core that the server does not use if there are two."""
 
     def __init__(self, *, core: int | None) -> None:
         self._core = core
@@ -46,11 +46,11 @@ class Bench:
         self.upstream_port = int(self._upstream.stdout.readline())
 
     def close(self) -> None:
-        """End the upstream."""
+        """Stop the upstream."""
         self._upstream.communicate()
 
     def through(self, gateway: Gateway, scenario: Scenario, *, requests: int, connections: int | None) -> Figures:
-        """Measure the gateway."""
+        """Measure a scenario through the gateway."""
         connections = connections or scenario.connections
         count = max(round(requests * scenario.share), connections)
         body = request(scenario.path, scenario.body(scenario.path), key=gateway.key, port=gateway.port)
@@ -70,16 +70,16 @@ class Bench:
             rows = gateway.await_rows(rows + warm_up)
         before = gateway.read()
         outcome = self._drive(job)
-        found = gateway.await_rows(rows + count)
+        rows_found = gateway.await_rows(rows + count)
         after = gateway.read()
         figures = _figures(scenario, gateway.label, outcome)
         figures.cpu_ms = (after.cpu - before.cpu) * 1000 / count
         figures.memory, figures.web_memory = after.memory / 2**20, after.web_memory / 2**20
-        figures.rows_missing = rows + count - found
+        figures.rows_missing = rows + count - rows_found
         return figures
 
     def direct(self, scenario: Scenario, *, requests: int, connections: int | None) -> Figures:
-        """Measure the same load on the upstream itself, in its own dialect: what the rest of the bench costs."""
+        """Measure the same load sent to the upstream itself, in its own dialect: the limit of what can be measured."""
         connections = connections or scenario.connections
         path = scenario.upstream_path
         upstream = msgspec.structs.replace(scenario, path=path)
@@ -95,14 +95,14 @@ class Bench:
         return _figures(scenario, "direct", self._drive(job))
 
     def _drive(self, job: Job) -> Outcome:
-        done = subprocess.run(
+        process = subprocess.run(
             pinned([sys.executable, "-m", "bench.driver"], self._core),
             cwd=ROOT,
             input=msgspec.json.encode(job),
             stdout=subprocess.PIPE,
             check=True,
         )
-        return msgspec.json.decode(done.stdout, type=Outcome)
+        return msgspec.json.decode(process.stdout, type=Outcome)
 
 
 def _figures(scenario: Scenario, server: str, outcome: Outcome) -> Figures:

@@ -1,4 +1,4 @@
-"""What is measured: a table of scenarios, and the requests that they send."""
+"""The scenarios and their requests."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ _TERMINATORS = {CHAT: "data: [DONE]\n\n", MESSAGES: 'data: {"type":"message_stop
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the report. The client speaks the dialect of `path`, the upstream the one of `upstream_path`."""
+    """One measurement. The client uses the dialect of `path`, the upstream that of `upstream_path`."""
 
     name: str
     path: str
@@ -21,16 +21,16 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     large: bool = False
     connections: int = 32
     share: float = 1.0
-    """How many of `--requests` are sent; streams that take seconds are sent once per connection."""
+    """The part of `--requests` that is sent, at least one request per connection."""
 
     @property
     def model(self) -> str:
-        """The gateway's model that leads to the upstream."""
+        """The gateway's model with a route to the upstream."""
         return f"bench-{self.mode}-{'chat' if self.upstream_path == CHAT else 'messages'}"
 
     @property
     def terminator(self) -> str:
-        """What the client's stream ends with."""
+        """The end of the client's stream."""
         return _TERMINATORS[self.path] if self.stream else ""
 
     def body(self, path: str) -> bytes:
@@ -41,7 +41,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def request(path: str, body: bytes, *, key: str, port: int) -> bytes:
-    """A whole HTTP request, the same bytes every time."""
+    """The bytes of an HTTP request."""
     head = (
         f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nx-api-key: {key}\r\nanthropic-version: 2023-06-01\r\n"
         f"user-agent: bench\r\naccept: */*\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -71,7 +71,7 @@ def _small() -> dict[str, Any]:
 
 
 def _large(path: str) -> dict[str, Any]:
-    """A conversation of an agent: 30 rounds of a tool call with its result, 20 tools, about 200 KB."""
+    """The conversation of an agent: 30 tool calls with results, 20 tools, about 200 KB."""
     schema = {
         "type": "object",
         "properties": {name: {"type": "string", "description": f"What the {name} of the thing shall be. " * 4} for name in "abcdef"},

@@ -1,6 +1,6 @@
-"""The bench's upstream: a process that answers from memory, on a bare asyncio protocol, far faster than any gateway.
+"""The upstream of the benchmark: a process that answers from memory on a bare asyncio protocol, much faster than a gateway.
 
-`python -m bench.upstream` prints its port and serves until its standard input ends. The first part of a path chooses how
+`python -m bench.upstream` prints its port and serves until its standard input ends. The first segment of a path selects how
 a stream is sent: `/burst` in one write, `/apart` one write for each event, `/slow` one event every PAUSE seconds.
 """
 
@@ -36,7 +36,7 @@ _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 
 
 class Upstream(asyncio.Protocol):
-    """One connection: answers one request after the other; requests are not pipelined."""
+    """One connection, without pipelining."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -46,16 +46,16 @@ class Upstream(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection stands."""
+        """The connection is established."""
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """The other side is gone."""
+        """The connection is closed."""
         if self._timer is not None:
             self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """More of a message, which may come in pieces of any size."""
+        """Receive a part of a request, of any size."""
         if self._missing:
             self._parts.append(data)
             self._missing -= len(data)
@@ -94,10 +94,10 @@ class Upstream(asyncio.Protocol):
         else:
             self._send_slowly(_EVENTS[kind], 0)
 
-    def _send_slowly(self, events: list[bytes], at: int) -> None:
-        self._transport.write(events[at])
-        if at + 1 < len(events):
-            self._timer = asyncio.get_running_loop().call_later(PAUSE, self._send_slowly, events, at + 1)
+    def _send_slowly(self, events: list[bytes], index: int) -> None:
+        self._transport.write(events[index])
+        if index + 1 < len(events):
+            self._timer = asyncio.get_running_loop().call_later(PAUSE, self._send_slowly, events, index + 1)
 
 
 async def main() -> None:

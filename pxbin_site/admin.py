@@ -1,4 +1,4 @@
-"""Django's own users and groups, in the look of the other pages; and what pages of one app ask of another."""
+"""Users and groups in the admin's theme, and connections between the admin pages of several apps."""
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -30,4 +30,4 @@ class GroupAdmin(DjangoGroupAdmin, Page):  # type: ignore[misc]  # unfold has no
     """Sets of permissions that several people share."""
 
     empty_title = "No groups yet"
-    empty_text = "A group gives several people the same permissions. Superusers need none."
+    empty_text = "A group gives several users the same permissions. Superusers need no group."

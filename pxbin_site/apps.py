@@ -1,4 +1,4 @@
-"""The site as a Django app: it holds the commands that start processes, the system checks, and what belongs to no other app."""
+"""The site as a Django app: commands that start processes, system checks, and what belongs to no other app."""
 
 from importlib import import_module
 from typing import Any
@@ -11,26 +11,26 @@ from django.db.models.signals import pre_migrate
 
 
 class SiteConfig(AppConfig):
-    """Wires the site when Django has loaded every app."""
+    """Connects the parts of the site when Django has loaded all apps."""
 
     name = "pxbin_site"
     label = "pxbin_site"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks of the settings, and the making of the schema."""
+        """Register the system checks and the creation of the database schema."""
         from pxbin_site import checks
 
         if settings.PXBIN.redis_url:
-            # So that tasks sent from here go to our broker. Without one nothing is sent, and Celery stays out of web processes.
+            # Tasks sent from this process go to our broker. Without Redis nothing is sent, and web processes do not load Celery.
             import_module("pxbin_site.celery")
         register(checks.check_settings, checks.TAG)
-        # Sent for each app that has models, of which this one has none.
-        pre_migrate.connect(make_schema, sender=apps.get_app_config("accounts"), dispatch_uid="pxbin_site.make_schema")
+        # The signal is sent for each app with models; this one has none.
+        pre_migrate.connect(create_schema, sender=apps.get_app_config("accounts"), dispatch_uid="pxbin_site.create_schema")
 
 
-def make_schema(using: str, **_: Any) -> None:
-    """Before the first table: on PostgreSQL, create the schema that `database_schema` names."""
+def create_schema(using: str, **_: Any) -> None:
+    """On PostgreSQL, create the schema of `database_schema` before the first table."""
     connection = connections[using]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The ASGI application: HTTP to the lean handler. Any ASGI server can run it."""
+"""The ASGI application: HTTP requests go to `server.handler`. Any ASGI server can run it."""
 
 import os
 
@@ -11,6 +11,6 @@ from pxbin_site.server.handler import get_application
 application = ProtocolTypeRouter({"http": get_application()})
 
 
-def takes_websockets(path: str) -> bool:  # noqa: ARG001  (nobody has one yet)
-    """Whether the application has a websocket at a path."""
+def has_websocket(path: str) -> bool:  # noqa: ARG001  (there are none yet)
+    """Whether the application serves a websocket at a path."""
     return False

@@ -1,4 +1,4 @@
-"""The start page: what to do first, how the last day went, and what needs somebody's attention."""
+"""The start page: first steps, the requests of the last 24 hours, and issues that need attention."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from upstreams.admin import status
 from upstreams.models import Route, Upstream
 from upstreams.routing import live_state
 
-MOST_COUNTED = 10_000
-"""Requests of the last day that are looked at: the newest ones, found by an index."""
-MOST_TROUBLES = 10
+MAX_COUNTED = 10_000
+"""Limit of the requests that are counted: the newest ones, read through an index."""
+MAX_ISSUES = 10
 
 
 class Step(NamedTuple):
-    """Something a newcomer does, in this order. ``done``: what there is of it, empty for nothing.
+    """One of the first steps. ``done``: what exists already, empty if nothing does.
 
-    Who lacks the ``permission`` is not shown the step.
+    The step is shown to users with the ``permission``.
     """
 
     title: str
@@ -38,8 +38,8 @@ class Step(NamedTuple):
     permission: str
 
 
-class Trouble(NamedTuple):
-    """Something that is not as it should be, and where to mend it."""
+class Issue(NamedTuple):
+    """Something that needs attention, with the page on which it can be changed."""
 
     name: str
     word: str
@@ -49,36 +49,36 @@ class Trouble(NamedTuple):
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """What the template of the start page is given besides."""
-    may = request.user.has_perm
+    """Add the values of the start page to the context of its template (unfold's DASHBOARD_CALLBACK)."""
+    has_permission = request.user.has_perm
     return {
         **context,
         "title": "Start",
-        "steps": [step for step in steps() if may(step.permission)],
-        "day": last_day() if may("billing.view_requestlog") else None,
-        "troubles": list(islice(troubles(), MOST_TROUBLES)) if may("upstreams.view_upstream") else None,
+        "steps": [step for step in steps() if has_permission(step.permission)],
+        "day": last_day() if has_permission("billing.view_requestlog") else None,
+        "issues": list(islice(issues(), MAX_ISSUES)) if has_permission("upstreams.view_upstream") else None,
     }
 
 
 def steps() -> list[Step]:
-    """The way of a newcomer: four queries."""
-    used = ApiKey.objects.aggregate(number=Count("pk", filter=Q(is_active=True)))["number"]
+    """The first steps and whether they are done: four queries."""
+    active_keys = ApiKey.objects.aggregate(number=Count("pk", filter=Q(is_active=True)))["number"]
     upstreams = Upstream.objects.filter(is_active=True).exclude(base_url__startswith="echo:").count()
     routes = Route.objects.filter(is_active=True, model__is_active=True).exclude(upstream__base_url__startswith="echo:")
     models = routes.values("model").distinct().count()
     newest = RequestLog.objects.newest_first().values_list("timestamp", flat=True).first()
     return [
         Step(
-            "Make an API key",
-            "One for each person or program. It comes with ready-made lines for Claude Code, Codex and curl.",
-            f"{used} active" if used else "",
+            "Create an API key",
+            "One for each person or program. Its page shows the configuration of Claude Code, Codex and curl.",
+            f"{active_keys} active" if active_keys else "",
             reverse("admin:accounts_apikey_add"),
-            "Make a key",
+            "Create a key",
             "accounts.add_apikey",
         ),
         Step(
             "Connect an upstream",
-            "A provider's endpoint and your key for it. The built-in echo answers without one.",
+            "A provider's endpoint and your key for it. The built-in echo needs neither.",
             f"{upstreams} besides the echo" if upstreams else "",
             reverse("admin:upstreams_upstream_add"),
             "Add an upstream",
@@ -86,7 +86,7 @@ def steps() -> list[Step]:
         ),
         Step(
             "Import its models",
-            "On the upstream's page, choose among the models that it lists.",
+            "Select models that the upstream lists, on its page.",
             f"{models} besides the echo's" if models else "",
             reverse("admin:upstreams_upstream_changelist"),
             "Choose an upstream",
@@ -94,8 +94,8 @@ def steps() -> list[Step]:
         ),
         Step(
             "Send a request",
-            "With the lines on the right; it appears in the log within a second.",
-            f"last one {newest:%Y-%m-%d %H:%M:%S} UTC" if newest else "",
+            "With one of the examples on the right; it appears in the log within a second.",
+            f"last request {newest:%Y-%m-%d %H:%M:%S} UTC" if newest else "",
             reverse("admin:billing_requestlog_changelist"),
             "Open the log",
             "billing.view_requestlog",
@@ -104,24 +104,24 @@ def steps() -> list[Step]:
 
 
 def last_day() -> dict[str, Any]:
-    """How the requests of the last 24 hours ended, of the newest :data:`MOST_COUNTED` of them: one query."""
-    newest = RequestLog.objects.since(timezone.now() - timedelta(hours=24)).newest_first().values("pk")[:MOST_COUNTED]
+    """Outcomes and cost of the last 24 hours, of at most :data:`MAX_COUNTED` requests: one query."""
+    newest = RequestLog.objects.since(timezone.now() - timedelta(hours=24)).newest_first().values("pk")[:MAX_COUNTED]
     rows = RequestLog.objects.filter(pk__in=newest).values("outcome").annotate(number=Count("pk"), spent=Sum("cost"), priced=Count("cost"))
-    found = {row["outcome"]: row for row in rows.order_by("outcome")}
-    total = sum(row["number"] for row in found.values())
-    called = [row for outcome, row in found.items() if outcome != Outcome.REJECTED]
-    unknown = sum(row["number"] - row["priced"] for row in called)
-    known = [row["spent"] for row in found.values() if row["spent"] is not None]
-    spent = sum(known) if known else None
+    by_outcome = {row["outcome"]: row for row in rows.order_by("outcome")}
+    total = sum(row["number"] for row in by_outcome.values())
+    upstream_rows = [row for outcome, row in by_outcome.items() if outcome != Outcome.REJECTED]
+    unknown = sum(row["number"] - row["priced"] for row in upstream_rows)
+    costs = [row["spent"] for row in by_outcome.values() if row["spent"] is not None]
+    spent = sum(costs) if costs else None
     log = reverse("admin:billing_requestlog_changelist")
     return {
-        "total": f"{total:,}" + ("+" if total >= MOST_COUNTED else ""),
-        "is_part": total >= MOST_COUNTED,
+        "total": f"{total:,}" + ("+" if total >= MAX_COUNTED else ""),
+        "is_part": total >= MAX_COUNTED,
         "outcomes": [
             {
                 "word": OUTCOME_WORDS[outcome],
                 "level": OUTCOME_LEVELS[outcome],
-                "number": f"{found[outcome]['number'] if outcome in found else 0:,}",
+                "number": f"{by_outcome[outcome]['number'] if outcome in by_outcome else 0:,}",
                 "url": f"{log}?period=24h&outcome__exact={outcome.value}",
             }
             for outcome in Outcome
@@ -133,19 +133,19 @@ def last_day() -> dict[str, Any]:
     }
 
 
-def troubles() -> Iterator[Trouble]:
-    """Upstreams, keys and routes that somebody should look at: three queries."""
-    known = live_state.current()
+def issues() -> Iterator[Issue]:
+    """Upstreams, credentials and routes that need attention: three queries."""
+    routing_state = live_state.current()
     for upstream in Upstream.objects.filter(is_active=True).prefetch_related("credentials"):
-        where = reverse("admin:upstreams_upstream_change", args=(upstream.pk,))
-        seen = status.of_upstream(upstream, upstream.credentials.all(), known)
-        if seen.word not in ("healthy", "untried"):
-            yield Trouble(upstream.name, seen.word, seen.level, seen.detail, where)
-        for key in upstream.credentials.all():
-            state = status.of_key(key, known)
-            if state.word in ("disabled", "missing") and seen.word != "no usable key":
-                yield Trouble(f"{upstream.name}: {key}", state.word, state.level, state.detail, where)
-    for route in Route.objects.filter(is_active=True, vanished_at__isnull=False).select_related("model", "upstream")[:MOST_TROUBLES]:
-        where = reverse("admin:upstreams_model_change", args=(route.model_id,))
-        detail = f"{route.upstream.name} does not list {route.remote_name or route.model.name} any more."
-        yield Trouble(str(route.model), "vanished", "warning", detail, where)
+        url = reverse("admin:upstreams_upstream_change", args=(upstream.pk,))
+        upstream_status = status.of_upstream(upstream, upstream.credentials.all(), routing_state)
+        if upstream_status.word not in ("healthy", "untried"):
+            yield Issue(upstream.name, upstream_status.word, upstream_status.level, upstream_status.detail, url)
+        for credential in upstream.credentials.all():
+            state = status.of_key(credential, routing_state)
+            if state.word in ("disabled", "missing") and upstream_status.word != "no usable key":
+                yield Issue(f"{upstream.name}: {credential}", state.word, state.level, state.detail, url)
+    for route in Route.objects.filter(is_active=True, vanished_at__isnull=False).select_related("model", "upstream")[:MAX_ISSUES]:
+        url = reverse("admin:upstreams_model_change", args=(route.model_id,))
+        detail = f"{route.upstream.name} no longer lists {route.remote_name or route.model.name}."
+        yield Issue(str(route.model), "vanished", "warning", detail, url)

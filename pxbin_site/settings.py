@@ -1,15 +1,15 @@
-"""Django's settings, derived from `Config`. This module and `config.py` are the only readers of the environment."""
+"""Django's settings, derived from `Config`. Only this module reads the environment."""
 
 import os
 from pathlib import Path
 
-from billing import schedule
-from pxbin_site.conf import admin_theme, config, databases, secrets_file
+from billing import schedule as billing_schedule
+from pxbin_site.conf import admin_theme, databases, loading, secrets_file
 from pxbin_site.conf.logs import logging_config
-from upstreams import schedule as upstreams_beat
+from upstreams import schedule as upstreams_schedule
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-PXBIN = secrets_file.complete(config.load(os.environ, directory=BASE_DIR))
+PXBIN = secrets_file.complete(loading.load(os.environ, directory=BASE_DIR))
 
 DEBUG = PXBIN.debug
 SECRET_KEY = PXBIN.secret_key
@@ -17,7 +17,7 @@ ALLOWED_HOSTS = list(PXBIN.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = list(PXBIN.trusted_origins)
 
 INSTALLED_APPS = [
-    "pxbin_site",  # first, since its `changepassword` stands in for Django's
+    "pxbin_site",  # first, because its `changepassword` replaces Django's
     "unfold",
     "unfold.contrib.filters",
     "django.contrib.admin",
@@ -26,9 +26,9 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "unfold.contrib.simple_history",  # its pages in the look of the admin; before the app whose templates it replaces
+    "unfold.contrib.simple_history",  # its pages in the admin's theme; before the app whose templates it replaces
     "simple_history",
-    "ninja",  # serves the pages of /api/v1/docs from its own files
+    "ninja",  # serves /api/v1/docs from its own files
     "accounts",
     "upstreams",
     "billing",
@@ -69,8 +69,8 @@ TEMPLATES = [
 DATABASES = {"default": databases.database(PXBIN)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Redis holds what several processes share, and carries what the live view of the log will hear of. Without it one process is
-# the whole gateway, and memory does.
+# Redis holds the state that processes share and the channel layer for the live view of the log. Without it there is one
+# process, whose memory is enough.
 if PXBIN.redis_url:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": PXBIN.redis_url}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [PXBIN.redis_url]}}}
@@ -79,7 +79,7 @@ else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 CELERY_BROKER_URL = PXBIN.redis_url or "memory://localhost/"
-CELERY_BEAT_SCHEDULE = schedule.schedule(has_broker=bool(PXBIN.redis_url)) | upstreams_beat.schedule(
+CELERY_BEAT_SCHEDULE = billing_schedule.schedule(has_broker=bool(PXBIN.redis_url)) | upstreams_schedule.schedule(
     health_check_seconds=PXBIN.health_check_seconds, discover_seconds=PXBIN.discover_seconds
 )
 CELERY_TASK_IGNORE_RESULT = True
@@ -89,16 +89,16 @@ CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_BEAT_ENABLE_REMOTE_CONTROL = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker however long that is away
-# Celery announces this as its next default. It means nothing here: a worker has one thread, and no task runs while that connects.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker without a limit
+# The next default of Celery, set to silence its warning. A worker has one thread, so no task runs while it reconnects.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 if PXBIN.redis_url:
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, float] = {
-        "visibility_timeout": 120,  # a task whose worker was killed comes back after this time, not after Celery's default hour
-        "socket_connect_timeout": 5,  # without these two, a Redis that is connected but silent would hold whoever asks it for ever
+        "visibility_timeout": 120,  # seconds until a task whose worker was killed is delivered again (default: an hour)
+        "socket_connect_timeout": 5,  # without these two, a Redis that accepts connections but does not answer blocks its callers for ever
         "socket_timeout": 5,
-        "health_check_interval": 5,  # the same for a worker that waits for tasks: no timeout holds there, but late answers are noticed
-        "max_retries": 0,  # of one attempt to send: the shipper makes the next one
+        "health_check_interval": 5,  # the same for a worker that waits for tasks, where no time-out applies
+        "max_retries": 0,  # of sending a task: the shipper tries again
     }
 else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.2}
@@ -115,30 +115,26 @@ FORMAT_MODULE_PATH = ["pxbin_site.formats"]
 LOGIN_URL = "/admin/login/"
 LOGIN_REDIRECT_URL = "/admin/"
 
-# Files of the admin are served from where the packages keep them: nothing has to be collected first.
+# Static files are served from the directories of the packages, without `collectstatic`.
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
-# The server limits bodies while they arrive; Django's own limit (2.5 MB) would refuse real conversations.
+# The server limits request bodies; Django's own limit (2.5 MB) is less than the size of real conversations.
 DATA_UPLOAD_MAX_MEMORY_SIZE = None
-FILE_UPLOAD_TEMP_DIR = None
 
-X_FRAME_OPTIONS = "DENY"
-SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-# Where the operator names the addresses that browsers use, and all are https, cookies never travel in the clear.
+# If the operator names the origins of browsers, and all are https, cookies are sent over https only.
 SESSION_COOKIE_SECURE = bool(PXBIN.trusted_origins) and all(origin.startswith("https://") for origin in PXBIN.trusted_origins)
 CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE
 SILENCED_SYSTEM_CHECKS = [
-    "security.W001",  # headers are set by our own middleware, which also serves paths that Django's would not
+    "security.W001",  # our own middleware sets these headers, also at paths that Django's does not cover
     "security.W002",  # the same
-    "security.W012",  # cookies are secure where the operator says that browsers come by https
+    "security.W012",  # cookies are secure if the trusted origins are https
     "security.W016",  # the same
 ]
 
-LOGGING_CONFIG = "logging.config.dictConfig"
 LOGGING = logging_config(log_format=PXBIN.log_format, log_level=PXBIN.log_level)
 
 UNFOLD = admin_theme.UNFOLD

@@ -1,4 +1,4 @@
-"""Every address of the site that the stock Django handler answers, and those of the proxy."""
+"""URLs that Django's handler answers, and those of the proxy."""
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,14 +16,14 @@ from pxbin_site.api import api
 @csrf_exempt
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """Show browsers the way to the admin; answer the `HEAD /` that Claude Code sends to see whether anyone is there."""
+    """Redirect browsers to the admin; answer the `HEAD /` that Claude Code sends to check the connection."""
     if request.method == "HEAD":
         return HttpResponse()
     return HttpResponseRedirect("/admin/")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Whoever is in the admin stays there."""
+    """The 404 page: in the admin's layout for its users, Django's default for others."""
     if request.path.startswith("/admin/") and admin.site.has_permission(request):
         page = {**admin.site.each_context(request), "title": "Not found", "content_title": "Not found"}
         return render(request, "admin/404.html", page, status=404)

@@ -77,14 +77,14 @@ async def test_the_sidebar_follows_a_newcomers_way(gateway):
         assert await page.locator("#nav-sidebar-apps a span:last-of-type").all_inner_texts() == SIDEBAR
         titles = await page.locator("ol.pxbin-stack h3").all_inner_texts()
         assert [title.split(". ")[1].split("  ")[0][:12] for title in titles] == [
-            "Make an API ",
+            "Create an AP",
             "Connect an u",
             "Import its m",
             "Send a reque",
         ]
         assert await page.inner_text("#gateway-url") == gateway.url
         await page.type("#nav-filter", "nothing of the kind")
-        await page.wait_for_selector("text=No page has such a name.")
+        await page.wait_for_selector("text=No page with this name.")
         assert page.problems == []
 
 

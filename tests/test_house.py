@@ -90,7 +90,7 @@ def test_files_and_functions_fit_a_reader(path):
 
 
 def test_only_the_settings_read_the_environment():
-    readers = {"pxbin_site/settings.py", "pxbin_site/conf/config.py"}
+    readers = {"pxbin_site/settings.py"}
     found = {str(path.relative_to(ROOT)) for path in sources() if "os.environ" in path.read_text() or "getenv" in path.read_text()}
     names_settings = {"pxbin_site/asgi.py", "pxbin_site/celery.py"}  # they only say which settings module Django shall take
     assert found - names_settings - readers == set()

@@ -1,58 +1,70 @@
-"""How the admin looks: its name, its sidebar in the order in which a newcomer needs it, our few styles and scripts."""
+"""Look of the admin: its name, its sidebar in the order in which a new user needs the pages, styles and scripts."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.apps import apps
+from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
+from django.utils.functional import lazy
+from django.utils.text import capfirst
 
 
-def _item(title: str, icon: str, page: str, *, unless_empty: bool = False) -> dict[str, Any]:
-    """A line of the sidebar; ``page`` is the name of an address below the admin. Who may not see the page does not see the line.
+def _page(model: str, icon: str, *, unless_empty: bool = False) -> dict[str, Any]:
+    """The entry of a model's list, under the model's own name, for users who may view it. ``model``: `app.model`, in lower case.
 
-    ``unless_empty``: nor is it shown while its table has no row.
+    ``unless_empty``: it is hidden while the table has no row.
     """
-    item: dict[str, Any] = {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{page}")}
-    if page.endswith("_changelist"):
-        app, _, model = page.removesuffix("_changelist").partition("_")
-        item["permission"] = lambda request: request.user.has_perm(f"{app}.view_{model}") and not (unless_empty and _is_empty(app, model))
-    return item
+    app, _, name = model.partition(".")
+
+    def is_permitted(request: HttpRequest) -> bool:
+        return request.user.has_perm(f"{app}.view_{name}") and not (unless_empty and _is_empty(model))
+
+    return {"title": _title(model), "icon": icon, "link": reverse_lazy(f"admin:{app}_{name}_changelist"), "permission": is_permitted}
 
 
-def _is_empty(app: str, model: str) -> bool:
-    return not apps.get_model(app, model)._default_manager.exists()  # noqa: SLF001  (Django's documented API)
+def _title_now(model: str) -> str:
+    return str(capfirst(apps.get_model(model)._meta.verbose_name_plural))  # noqa: SLF001  (Django's documented API)
+
+
+_title = lazy(_title_now, str)
+"""The title is looked up when a page shows it: models are loaded after the settings."""
+
+
+def _is_empty(model: str) -> bool:
+    return not apps.get_model(model)._default_manager.exists()  # noqa: SLF001  (Django's documented API)
 
 
 NAVIGATION = [
     {
         "title": "",
         "items": [
-            _item("Start", "home", "index"),
-            _item("API keys", "key", "accounts_apikey_changelist"),
-            _item("Upstreams", "cloud", "upstreams_upstream_changelist"),
-            _item("Models", "neurology", "upstreams_model_changelist"),
-            _item("Requests", "receipt_long", "billing_requestlog_changelist"),
-            _item("Prices", "payments", "billing_price_changelist"),
+            {"title": "Start", "icon": "home", "link": reverse_lazy("admin:index")},
+            _page("accounts.apikey", "key"),
+            _page("upstreams.upstream", "cloud"),
+            _page("upstreams.model", "neurology"),
+            _page("billing.requestlog", "receipt_long"),
+            _page("billing.price", "payments"),
         ],
     },
     {
-        "title": "In detail",
+        "title": "Details",
         "separator": True,
         "items": [
-            _item("Upstream keys", "vpn_key", "upstreams_upstreamcredential_changelist"),
-            _item("Routes", "alt_route", "upstreams_route_changelist"),
-            _item("Kept bodies", "description", "billing_requestpayload_changelist", unless_empty=True),
+            _page("upstreams.upstreamcredential", "vpn_key"),
+            _page("upstreams.route", "alt_route"),
+            _page("billing.requestpayload", "description", unless_empty=True),
         ],
     },
     {
         "title": "Access",
         "separator": True,
         "items": [
-            _item("Management keys", "terminal", "accounts_managementkey_changelist"),
-            _item("Users", "person", "auth_user_changelist"),
-            _item("Groups", "group", "auth_group_changelist"),
+            _page("accounts.managementkey", "terminal"),
+            _page("auth.user", "person"),
+            _page("auth.group", "group"),
         ],
     },
 ]
@@ -64,10 +76,10 @@ UNFOLD: dict[str, Any] = {
     "SITE_URL": "/admin/",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/pxbin/favicon.svg"}],
     "SHOW_VIEW_ON_SITE": False,
-    # On dark pages links have this colour: the theme's own is too dark there to be read easily (4.5:1 is asked for).
+    # The colour of links on dark pages: the theme's own has less than the contrast of 4.5:1 that WCAG requires.
     "COLORS": {"primary": {"500": "oklch(68% .22 304)"}},
     "DASHBOARD_CALLBACK": "pxbin_site.dashboard.dashboard",
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
-    "STYLES": [lambda request: static("pxbin/admin.css")],  # noqa: ARG005  (unfold hands every callable the request)
+    "STYLES": [lambda request: static("pxbin/admin.css")],  # noqa: ARG005  (unfold passes the request)
     "SCRIPTS": [lambda request: static("pxbin/admin.js")],  # noqa: ARG005
 }

@@ -1,299 +1,239 @@
-"""What the operator can set: one frozen `Config`, read from the environment, `.env` and `config.yaml`.
+"""What the operator can set: one frozen `Config`, read from the environment, `.env` and `config.yaml` (see `loading`).
 
-Every setting is a field of `Config`. Field `log_format` is `PXBIN_LOG_FORMAT` in the environment and `log_format` in the
-YAML file. The environment wins over `.env`, `.env` over the YAML file, the file over the default. An empty value means
-the default. `load` looks at everything before it complains, so that one start shows every problem.
+A setting is one annotated field here. `log_format` is `PXBIN_LOG_FORMAT` in the environment and in `.env`, and `log_format`
+in the YAML file. `make env-example` generates `.env.example` from the fields.
 """
 
-from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
-import yaml
-from dotenv.parser import Binding, parse_stream
 
-from proxy.translation.policies.tool_call_rules import MAX_DELAY_MS, MAX_RETRIES
+from proxy.translation.policies.tool_call_rules import FLAG, MAX_DELAY_MS, MAX_RETRIES
 from pxbin_site.conf import parsers
-from pxbin_site.conf.providers import PROVIDERS
+from pxbin_site.conf.setting import Setting
 
-PREFIX = "PXBIN_"
-LOG_LEVELS = ("debug", "info", "warning", "error")
-LOG_FORMATS = ("json", "text")
+LogLevel = Literal["debug", "info", "warning", "error"]
+LOG_LEVELS: tuple[str, ...] = get_args(LogLevel)
+YEAR_SECONDS = 31_536_000
 
 
 class ConfigurationError(Exception):
-    """The settings cannot be used. `problems` holds one sentence for each thing to mend."""
+    """The settings cannot be used. `problems` holds one sentence for each error."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("The settings have problems:\n" + "\n".join(f"- {problem}" for problem in problems))
         self.problems = problems
 
 
+_PROCESSES = partial(Setting, "Processes and addresses")
+_STORES = partial(Setting, "Database and Redis")
+_SECRETS = partial(Setting, "Secrets. Empty ones are generated at the first start and stored in secrets.json in the data directory")
+_LIMITS = partial(Setting, "Limits of requests")
+_GATEWAY = partial(Setting, "Behaviour of the gateway")
+_TOOL_CALLS = partial(Setting, "Tool call enforcement, where neither the request nor the model sets it (docs/policies.md)")
+_LOGS = partial(Setting, "Request log, the gateway's own log, monitoring")
+"""The sections of `.env.example`, in their order."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can be set from outside, checked. Times are in the unit that the name ends with."""
+    """All settings, checked. Times are in the unit that the name ends with."""
 
-    # Where it runs and what it writes.
-    data_dir: Path = Path("data")
-    listen_addr: str = "127.0.0.1:8080"
-    web_processes: int = 1
-    celery: bool = True
-    allowed_hosts: tuple[str, ...] = ("*",)
-    trusted_origins: tuple[str, ...] = ()
-    cors_origins: tuple[str, ...] = ()
-    debug: bool = False
+    data_dir: Annotated[
+        Path, _PROCESSES("Directory for everything that pxbin writes: SQLite database, secrets, spool of the request log.")
+    ] = Path("data")
+    listen_addr: Annotated[
+        str,
+        _PROCESSES("Address and port to listen on; 0.0.0.0:8080 or :8080 listens on all addresses.", parse=parsers.listen_addr),
+    ] = "127.0.0.1:8080"
+    web_processes: Annotated[
+        int,
+        _PROCESSES("Web processes that share the address; with more than one, set PXBIN_REDIS_URL too.", "processes", minimum=1),
+    ] = 1
+    celery: Annotated[bool, _PROCESSES("Run the Celery worker and its scheduler beside the web processes.")] = True
+    allowed_hosts: Annotated[
+        tuple[str, ...], _PROCESSES("Host names in requests that are accepted; * accepts all.", parse=parsers.hosts)
+    ] = ("*",)
+    trusted_origins: Annotated[
+        tuple[str, ...],
+        _PROCESSES(
+            "Origins from which browsers open the admin through a TLS proxy, as https://gateway.example.", parse=parsers.trusted_origins
+        ),
+    ] = ()
+    cors_origins: Annotated[
+        tuple[str, ...],
+        _PROCESSES("Origins of web pages that may call /v1 and /api/v1; * allows all.", parse=parsers.origins),
+    ] = ()
+    debug: Annotated[bool, _PROCESSES("Error pages show source code and settings. Do not use it where others can reach the gateway.")] = (
+        False
+    )
 
-    # Stores.
-    database_url: str = ""
-    database_schema: str = "public"
-    max_db_conns: int = 25
-    min_db_conns: int = 5
-    redis_url: str = ""
+    database_url: Annotated[
+        str,
+        _STORES(
+            "PostgreSQL, as postgresql://user:password@host:5432/name, or with several hosts "
+            "postgresql://u:p@a:5432,b:5432/pxbin?target_session_attrs=read-write. Empty: SQLite in the data directory.",
+            parse=parsers.database_url,
+            is_secret=True,
+        ),
+    ] = ""
+    database_schema: Annotated[str, _STORES("PostgreSQL schema of all tables; created if it does not exist.", parse=parsers.schema)] = (
+        "public"
+    )
+    max_db_conns: Annotated[int, _STORES("Largest PostgreSQL pool of one process.", "connections", minimum=1)] = 25
+    min_db_conns: Annotated[
+        int,
+        _STORES("Connections that the pool keeps open; must be less than PXBIN_MAX_DB_CONNS.", "connections", minimum=0),
+    ] = 5
+    redis_url: Annotated[
+        str,
+        _STORES(
+            "State shared by processes and machines: redis://localhost:6379/0, rediss://… or unix:///run/redis.sock. Empty: none.",
+            parse=parsers.redis_url,
+            is_secret=True,
+        ),
+    ] = ""
 
-    # Secrets. Those left empty are made on the first run and kept in the data directory.
-    secret_key: str = ""
-    encryption_key: str = ""
-    encryption_keys_old: tuple[str, ...] = ()
-    management_bootstrap_key: str = ""
+    secret_key: Annotated[str, _SECRETS("Signs admin sessions and encrypts the reasoning that clients send back.", is_secret=True)] = ""
+    encryption_key: Annotated[
+        str,
+        _SECRETS(
+            "Passphrase that encrypts the credentials of upstreams; at least 16 characters.", parse=parsers.encryption_key, is_secret=True
+        ),
+    ] = ""
+    encryption_keys_old: Annotated[
+        tuple[str, ...],
+        _SECRETS(
+            "Earlier encryption keys, until `manage.py rotate_encryption_key` has encrypted all credentials with the new one.",
+            parse=parsers.encryption_keys,
+            is_secret=True,
+        ),
+    ] = ()
+    management_bootstrap_key: Annotated[
+        str,
+        _SECRETS("With this key a script may create the first management key. Empty: no script may.", is_secret=True),
+    ] = ""
+
+    max_body_bytes: Annotated[int, _LIMITS("Largest request body; larger ones are answered with 413.", "bytes", minimum=1)] = (
+        32 * 1024 * 1024
+    )
+    header_timeout_seconds: Annotated[float, _LIMITS("Time in which all headers of a request must arrive.", "seconds", minimum=0.01)] = 30.0
+    body_timeout_seconds: Annotated[float, _LIMITS("Longest pause while a request body arrives.", "seconds", minimum=0.01)] = 30.0
+    keepalive_seconds: Annotated[
+        float, _LIMITS("Time without an event on a stream before a keep-alive comment is sent.", "seconds", minimum=0.01)
+    ] = 15.0
+    drain_seconds: Annotated[float, _LIMITS("Time for running responses to finish when the server stops.", "seconds", minimum=0)] = 15.0
+
+    response_headers: Annotated[bool, _GATEWAY("Send X-Pxbin-Upstream and the other debug headers.")] = True
+    open_passthrough: Annotated[
+        bool, _GATEWAY("Accept requests without a pxb_ key for models whose upstreams take the client's own credential.")
+    ] = False
+    responses_store_seconds: Annotated[
+        float, _GATEWAY("How long /v1/responses stores turns for previous_response_id; 0: not at all.", "seconds", minimum=0)
+    ] = 0.0
+    default_context_window: Annotated[int, _GATEWAY("Context window of models for which no other value is known.", "tokens", minimum=1)] = (
+        128_000
+    )
+    default_max_output_tokens: Annotated[
+        int,
+        _GATEWAY(
+            "The max_tokens of translated requests to Anthropic upstreams when neither the client nor the model sets it.",
+            "tokens",
+            minimum=1,
+        ),
+    ] = 8192
+    rate_limit_rps: Annotated[
+        float, _GATEWAY("Request rate of each key in each process; 0: no limit.", "requests per second", minimum=0)
+    ] = 0.0
+    rate_limit_burst: Annotated[
+        int, _GATEWAY("Requests that a key may send at once after a pause; 0: twice the rate.", "requests", minimum=0)
+    ] = 0
+    cb_failure_threshold: Annotated[
+        int, _GATEWAY("Consecutive failures that open an upstream's circuit breaker.", "failures", minimum=0)
+    ] = 5
+    cb_timeout_seconds: Annotated[
+        float,
+        _GATEWAY("How long a circuit breaker stays open before one request probes the upstream.", "seconds", 0, YEAR_SECONDS),
+    ] = 30.0
+    # One attempt by default: clients retry by themselves, and other upstreams are tried first.
+    retry_max_attempts: Annotated[
+        int,
+        _GATEWAY(
+            "For new upstreams: attempts at one target. 3 retries twice after 429, 503 and failed connections.", "attempts", minimum=1
+        ),
+    ] = 1
+    retry_base_delay_ms: Annotated[
+        int, _GATEWAY("For new upstreams: delay before the first retry; it doubles with each one.", "milliseconds", minimum=0)
+    ] = 1000
+    hold_seconds: Annotated[
+        float,
+        _GATEWAY(
+            "How long a stream waits for its first content; then status 200, the opening event and keep-alives are sent.",
+            "seconds",
+            minimum=0,
+        ),
+    ] = 10.0
+    key_cooldown_seconds: Annotated[
+        float, _GATEWAY("For new upstreams: cooldown of a credential that was refused.", "seconds", 0, YEAR_SECONDS)
+    ] = 60.0
+    health_check_seconds: Annotated[float, _GATEWAY("Interval between health checks of all upstreams; 0: none.", "seconds", minimum=0)] = (
+        0.0
+    )
+    discover_seconds: Annotated[
+        float, _GATEWAY("Interval between discoveries of all upstreams' models; 0: none.", "seconds", minimum=0)
+    ] = 0.0
+    upstream_models_cache_ttl_seconds: Annotated[
+        float, _GATEWAY("How long context windows that an upstream lists are cached.", "seconds", minimum=0)
+    ] = 3600.0
+    upstream_models_fetch_timeout_ms: Annotated[
+        int, _GATEWAY("Time limit for listing an upstream's models.", "milliseconds", minimum=1)
+    ] = 2000
+    allow_link_local: Annotated[bool, _GATEWAY("Health checks and discovery may call 169.254.0.0/16 and other metadata addresses.")] = False
+
+    enforce_tool_call_mode: Annotated[
+        bool, _TOOL_CALLS("A response must contain a tool call or the termination flag; others are retried.")
+    ] = False
+    enforce_tool_call_termination_flag: Annotated[
+        str, _TOOL_CALLS(f"Text with which a model says that its task is finished. Empty: {FLAG}")
+    ] = ""
+    enforce_tool_call_max_retries: Annotated[int, _TOOL_CALLS("Retries after the first attempt.", "retries", 1, MAX_RETRIES)] = 10
+    enforce_tool_call_guidance: Annotated[
+        str, _TOOL_CALLS("Text that is added to the system prompt; {flag} in it stands for the flag. Empty: pxbin's own text.")
+    ] = ""
+    enforce_tool_call_stream_chunk_delay_ms: Annotated[
+        int, _TOOL_CALLS("Delay between the pieces of a validated stream.", "milliseconds", 0, MAX_DELAY_MS)
+    ] = 0
+    enforce_tool_call_empty_response_policy: Annotated[
+        Literal["strict", "lenient"], _TOOL_CALLS("Whether an empty response is retried (strict) or accepted (lenient).")
+    ] = "strict"
+
+    log_buffer_size: Annotated[int, _LOGS("Request log lines held in memory while the disk cannot be written.", "lines", minimum=0)] = (
+        10_000
+    )
+    log_retention_days: Annotated[int, _LOGS("How long the request log is stored; 0: for ever.", "days")] = 7
+    payload_retention_days: Annotated[
+        int, _LOGS("How long bodies of requests are stored, once the gateway stores any; 0: for ever.", "days")
+    ] = 3
+    log_format: Annotated[Literal["json", "text"], _LOGS("Format of the gateway's own log on standard error.")] = "json"
+    log_level: Annotated[LogLevel, _LOGS("Lowest level that is logged.")] = "info"
+    metrics_enabled: Annotated[bool, _LOGS("No effect yet: there is no /metrics. /health/detailed has the counts.")] = False
+
+    # Not settings: derived while the settings are loaded.
     seal_key: bytes = b""
-    # Those made in this process, because nothing is set and nothing kept: `serve` writes them down.
     new_secrets: dict[str, str] = {}
-
-    # What a request may cost in bytes and seconds.
-    max_body_bytes: int = 32 * 1024 * 1024
-    header_timeout_seconds: float = 30.0
-    body_timeout_seconds: float = 30.0
-    keepalive_seconds: float = 15.0
-    drain_seconds: float = 15.0
-
-    # How the gateway answers.
-    response_headers: bool = True
-    open_passthrough: bool = False
-    responses_store_seconds: float = 0.0
-    default_context_window: int = 128_000
-    default_max_output_tokens: int = 8192
-    rate_limit_rps: float = 0.0
-    rate_limit_burst: int = 0
-    cb_failure_threshold: int = 5
-    cb_timeout_seconds: float = 30.0
-    # Of new upstreams, as the cooldown below. One attempt: clients repeat by themselves, and other upstreams are asked first.
-    retry_max_attempts: int = 1
-    retry_base_delay_ms: int = 1000
-    # How long a stream's status waits for the first meaningful event; then 200, the opening event and keep-alives go out.
-    hold_seconds: float = 10.0
-    key_cooldown_seconds: float = 60.0
-    health_check_seconds: float = 0.0
-    discover_seconds: float = 0.0
-    upstream_models_cache_ttl_seconds: float = 3600.0
-    upstream_models_fetch_timeout_ms: int = 2000
-
-    # Tool-call enforcement where neither the request nor the model says otherwise. Empty texts: the gateway's own.
-    enforce_tool_call_mode: bool = False
-    enforce_tool_call_termination_flag: str = ""
-    enforce_tool_call_max_retries: int = 10
-    enforce_tool_call_guidance: str = ""
-    enforce_tool_call_stream_chunk_delay_ms: int = 0
-    enforce_tool_call_empty_response_policy: Literal["strict", "lenient"] = "strict"
-
-    # What it remembers and says.
-    log_buffer_size: int = 10_000
-    log_retention_days: int = 7
-    payload_retention_days: int = 3
-    log_format: str = "json"
-    log_level: str = "info"
-    metrics_enabled: bool = False
-    # Whether health checks and discovery may call link-local and metadata addresses.
-    allow_link_local: bool = False
-
-    # What was found in the environment beside settings.
+    """Secrets generated in this process because none are set or stored; `serve` stores them."""
     provider_keys: dict[str, str] = {}
+    """Keys of providers by environment variable."""
     unknown_variables: tuple[str, ...] = ()
+    """Variables that begin with `PXBIN_` and are not settings."""
 
     @property
     def listen_host(self) -> str:
-        """The address to listen on; `:8080` in `listen_addr` means every address."""
+        """The address to listen on; `:8080` in `listen_addr` means all addresses."""
         return parsers.split_listen_addr(self.listen_addr)[0]
 
     @property
     def listen_port(self) -> int:
         """The TCP port to listen on; 0 lets the system choose one."""
         return parsers.split_listen_addr(self.listen_addr)[1]
-
-
-_COUNT = parsers.number(int, least=0)
-_AT_LEAST_ONE = parsers.number(int, least=1)
-_SECONDS = parsers.number(float, least=0)
-_REST = parsers.number(float, least=0, most=31_536_000)
-"""At most a year, as for upstreams' own."""
-_DURATION = parsers.number(float, least=0.01)
-"""A time limit; with 0 nothing could ever be in time."""
-
-READERS: Mapping[str, Callable[[str], Any]] = {
-    "data_dir": Path,
-    "listen_addr": parsers.listen_addr,
-    "web_processes": _AT_LEAST_ONE,
-    "celery": parsers.boolean,
-    "allowed_hosts": parsers.hosts,
-    "trusted_origins": parsers.trusted_origins,
-    "cors_origins": parsers.origins,
-    "debug": parsers.boolean,
-    "database_url": parsers.database_url,
-    "database_schema": parsers.schema,
-    "max_db_conns": _AT_LEAST_ONE,
-    "min_db_conns": _COUNT,
-    "redis_url": parsers.redis_url,
-    "secret_key": str,
-    "encryption_key": parsers.encryption_key,
-    "encryption_keys_old": parsers.encryption_keys,
-    "management_bootstrap_key": str,
-    "max_body_bytes": _AT_LEAST_ONE,
-    "header_timeout_seconds": _DURATION,
-    "body_timeout_seconds": _DURATION,
-    "keepalive_seconds": _DURATION,
-    "drain_seconds": _SECONDS,
-    "response_headers": parsers.boolean,
-    "open_passthrough": parsers.boolean,
-    "responses_store_seconds": _SECONDS,
-    "default_context_window": _AT_LEAST_ONE,
-    "default_max_output_tokens": _AT_LEAST_ONE,
-    "rate_limit_rps": _SECONDS,
-    "rate_limit_burst": _COUNT,
-    "cb_failure_threshold": _COUNT,
-    "cb_timeout_seconds": _REST,
-    "retry_max_attempts": _AT_LEAST_ONE,
-    "retry_base_delay_ms": _COUNT,
-    "hold_seconds": _SECONDS,
-    "key_cooldown_seconds": _REST,
-    "health_check_seconds": _SECONDS,
-    "discover_seconds": _SECONDS,
-    "upstream_models_cache_ttl_seconds": _SECONDS,
-    "upstream_models_fetch_timeout_ms": _AT_LEAST_ONE,
-    "enforce_tool_call_mode": parsers.boolean,
-    "enforce_tool_call_termination_flag": str,
-    "enforce_tool_call_max_retries": parsers.number(int, least=1, most=MAX_RETRIES),
-    "enforce_tool_call_guidance": str,
-    "enforce_tool_call_stream_chunk_delay_ms": parsers.number(int, least=0, most=MAX_DELAY_MS),
-    "enforce_tool_call_empty_response_policy": parsers.one_of(("strict", "lenient")),
-    "log_buffer_size": _COUNT,
-    "log_retention_days": parsers.any_whole_number,
-    "payload_retention_days": parsers.any_whole_number,
-    "log_format": parsers.one_of(LOG_FORMATS),
-    "log_level": parsers.one_of(LOG_LEVELS),
-    "metrics_enabled": parsers.boolean,
-    "allow_link_local": parsers.boolean,
-}
-# Read before the others, because they say where the others are.
-CONFIG_PATH = f"{PREFIX}CONFIG_PATH"
-ENV_FILE = f"{PREFIX}ENV_FILE"
-TEST_PREFIX = f"{PREFIX}TEST_"
-"""For the tests alone, which read them themselves."""
-LOCATIONS = frozenset({CONFIG_PATH, ENV_FILE})
-SECRET_FIELDS = frozenset({"database_url", "redis_url", "secret_key", "encryption_key", "encryption_keys_old", "management_bootstrap_key"})
-"""Values that are or hold secrets: what is wrong with them is said without them."""
-
-
-def env_name(field: str) -> str:
-    """The environment variable of a field."""
-    return PREFIX + field.upper()
-
-
-def gather(variables: Mapping[str, str], *, directory: Path) -> tuple[dict[str, str], list[str]]:
-    """Lay the environment over `directory/.env` over the YAML file; also return what is wrong with the files."""
-    env_file, problems = _place(variables, ENV_FILE, directory / ".env")
-    values, wrong = read_env_file(env_file)
-    problems += wrong
-    values |= variables
-    config_file, missing = _place(values, CONFIG_PATH, directory / "config.yaml")
-    settings, wrong = read_yaml(config_file)
-    return {env_name(name): value for name, value in settings.items()} | values, [*problems, *missing, *wrong]
-
-
-def _place(values: Mapping[str, str], name: str, usual: Path) -> tuple[Path, list[str]]:
-    """Where a file lies. One that is named has to be there, the usual one need not."""
-    named = values.get(name, "").strip()
-    path = usual.parent / named if named else usual
-    return path, [f"{name}: there is no file {path}"] if named and not path.exists() else []
-
-
-def read_env_file(path: Path) -> tuple[dict[str, str], list[str]]:
-    """Read a `.env` file, if there is one, with one sentence for each line that is none of its kind."""
-    if not path.exists():
-        return {}, []
-    try:
-        with path.open(encoding="utf-8") as file:
-            lines = list(parse_stream(file))
-    except (OSError, UnicodeDecodeError) as error:
-        return {}, [f"{path}: cannot be read: {error}"]
-    problems = [f"{path}: line {_number(line)} is not of the form NAME=value" for line in lines if line.error]
-    return {line.key: line.value for line in lines if line.key and line.value is not None}, problems
-
-
-def _number(line: Binding) -> int:
-    """Where in the file a line is: what was read of it begins with the empty lines before it."""
-    before = line.original.string.removesuffix(line.original.string.lstrip())
-    return line.original.line + before.count("\n")
-
-
-def read_yaml(path: Path) -> tuple[dict[str, str], list[str]]:
-    """Read the YAML file, if there is one, as texts by field name, with one sentence for each thing wrong in it."""
-    if not path.exists():
-        return {}, []
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        return {}, [f"{path}: cannot be read: {' '.join(str(error).split())}"]
-    if content is None:
-        return {}, []
-    if not isinstance(content, dict):
-        return {}, [f"{path}: must hold names and values"]
-    problems = [f"{path}: there is no setting {name}" for name in content if name not in READERS]
-    return {name: _as_text(value) for name, value in content.items() if name in READERS}, problems
-
-
-def _as_text(value: object) -> str:
-    """Write a YAML value the way it would stand in the environment."""
-    if isinstance(value, list):
-        return ",".join(str(item) for item in value)
-    return "" if value is None else str(value)
-
-
-def load(variables: Mapping[str, str], *, directory: Path) -> Config:
-    """Read the settings. Relative paths start at `directory`. Raises ConfigurationError with every problem found."""
-    given, problems = gather(variables, directory=directory)
-    values: dict[str, Any] = {}
-    for name, read in READERS.items():
-        text = given.get(env_name(name), "").strip()
-        if not text:
-            continue
-        try:
-            values[name] = read(text)
-        except ValueError as error:
-            shown = "" if name in SECRET_FIELDS else f"={text!r}"
-            problems.append(f"{env_name(name)}{shown}: {error}")
-    config = Config(**values)
-    problems += _contradictions(config)
-    if problems:
-        raise ConfigurationError(problems)
-    provider_keys = {each.variable: given.get(each.variable, "").strip() for each in PROVIDERS}
-    return msgspec.structs.replace(
-        config,
-        data_dir=(directory / config.data_dir).resolve(),
-        provider_keys={variable: key for variable, key in provider_keys.items() if key},
-        unknown_variables=_unknown(given),
-    )
-
-
-def _contradictions(config: Config) -> list[str]:
-    """Name the settings that are fine alone but not together."""
-    problems = []
-    if config.max_db_conns <= config.min_db_conns:
-        problems.append(f"{env_name('max_db_conns')}: must be greater than {env_name('min_db_conns')}")
-    if config.encryption_keys_old and not config.encryption_key:
-        problems.append(f"{env_name('encryption_keys_old')}: needs {env_name('encryption_key')}, the key that replaces them")
-    return problems
-
-
-def _unknown(variables: Mapping[str, str]) -> tuple[str, ...]:
-    """Variables that begin with the prefix and are no setting: most likely a spelling mistake."""
-    known = {env_name(name) for name in READERS} | LOCATIONS
-    return tuple(sorted(name for name in variables if name.startswith(PREFIX) and name not in known and not name.startswith(TEST_PREFIX)))

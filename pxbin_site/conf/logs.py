@@ -1,4 +1,4 @@
-"""How the gateway writes its own log: one line for each record, as JSON or as text, to standard error."""
+"""The gateway's own log: one line for each record, as JSON or as text, to standard error."""
 
 import json
 import logging
@@ -7,10 +7,9 @@ from typing import Any
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON: time, level, logger, message, and where there are any the request's id and a traceback."""
+    """A record as one line of JSON: `time`, `level`, `logger`, `message`, and, if present, `request_id` and `traceback`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write the record as a JSON object."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -25,19 +24,19 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_level(level: str | None) -> None:
-    """Log as much as an argument asks for; without one, as much as the settings say."""
+    """Set the level of the root logger to that of a command's argument; without one, the level of the settings stays."""
     if level:
         logging.getLogger().setLevel(level.upper())
 
 
 def logging_config(*, log_format: str, log_level: str) -> dict[str, Any]:
-    """The `LOGGING` setting. Chatty libraries are kept at warnings, whatever our own level is.
+    """The `LOGGING` setting. Libraries that log much are limited to warnings, whatever the gateway's level is.
 
-    Two are kept at errors: Django would write a line for each 404 and 401, which anyone can send; and the pool one for each
-    try to connect, where our own log says once that the database is away.
+    Two are limited to errors: Django logs a warning for each 404 and 401, which anyone can cause, and the connection pool one
+    for each failed connection, where the gateway itself logs once that the database is unreachable.
     """
-    quiet = ("daphne", "asyncio", "celery", "httpx", "httpcore", "aiohttp", "botocore", "twisted")
-    quieter = ("django.request", "psycopg.pool")
+    warnings_only = ("daphne", "asyncio", "celery", "httpx", "httpcore", "aiohttp", "botocore", "twisted")
+    errors_only = ("django.request", "psycopg.pool")
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -47,5 +46,5 @@ def logging_config(*, log_format: str, log_level: str) -> dict[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": log_format}},
         "root": {"handlers": ["stderr"], "level": log_level.upper()},
-        "loggers": {name: {"level": "WARNING"} for name in quiet} | {name: {"level": "ERROR"} for name in quieter},
+        "loggers": {name: {"level": "WARNING"} for name in warnings_only} | {name: {"level": "ERROR"} for name in errors_only},
     }

@@ -1,4 +1,7 @@
-"""How a setting's text becomes its value. Each reader raises ValueError with a sentence for the operator that follows the name."""
+"""Parsers from the text of a setting to its value.
+
+Each raises ValueError with the end of a sentence for the operator that begins with the variable's name: "must be true or false".
+"""
 
 import re
 from collections.abc import Callable
@@ -11,11 +14,11 @@ SHORTEST_ENCRYPTION_KEY = 16
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)(:[0-9]{1,5})?", re.IGNORECASE)
 HOST = re.compile(r"\[[0-9a-f:.]+\]|\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)
 SESSION_ATTRIBUTES = ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")
-"""What libpq knows (https://www.postgresql.org/docs/current/libpq-connect.html, July 2026)."""
+"""The values that libpq accepts (https://www.postgresql.org/docs/current/libpq-connect.html, July 2026)."""
 
 
 def split_listen_addr(value: str) -> tuple[str, int]:
-    """Take `:8080`, `127.0.0.1:8080` or `[::1]:8080` apart. Raises ValueError with a sentence for the operator."""
+    """Split `:8080`, `127.0.0.1:8080` or `[::1]:8080` into host and port."""
     host, colon, port = value.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ValueError("must look like :8080 or 127.0.0.1:8080")
@@ -23,13 +26,13 @@ def split_listen_addr(value: str) -> tuple[str, int]:
 
 
 def listen_addr(value: str) -> str:
-    """An address to listen on."""
+    """An address to listen on, unchanged."""
     split_listen_addr(value)
     return value
 
 
 def boolean(value: str) -> bool:
-    """Yes or no."""
+    """`true`, `1`, `yes`, `on` or their opposites, in any case."""
     word = value.lower()
     if word not in TRUE_WORDS | FALSE_WORDS:
         raise ValueError("must be true or false")
@@ -37,67 +40,61 @@ def boolean(value: str) -> bool:
 
 
 def names(value: str) -> tuple[str, ...]:
-    """What stands between commas."""
+    """The items of a comma-separated list, without empty ones."""
     return tuple(item.strip() for item in value.split(",") if item.strip())
 
 
-def number(kind: type[int] | type[float], *, least: float, most: int | None = None) -> Callable[[str], int | float]:
-    """A reader of numbers between ``least`` and ``most``."""
+def number(kind: type[int] | type[float], *, minimum: float | None = None, maximum: float | None = None) -> Callable[[str], int | float]:
+    """A parser of finite numbers; both bounds are inclusive."""
     noun = "a whole number" if kind is int else "a number"
 
-    def read(value: str) -> int | float:
+    def parse(text: str) -> int | float:
         try:
-            found = kind(value)
+            value = kind(text)
         except ValueError:
             raise ValueError(f"must be {noun}") from None
-        if not least <= found < float("inf"):
-            raise ValueError(f"must be {noun}, {least} or more")
-        if most is not None and found > most:
-            raise ValueError(f"must be {noun}, {most} at most")
-        return found
+        if minimum is not None and not value >= minimum:  # also NaN, which is not less than anything either
+            raise ValueError(f"must be {noun}, {minimum} or more")
+        if not value < float("inf"):
+            raise ValueError(f"must be {noun}")
+        if maximum is not None and value > maximum:
+            raise ValueError(f"must be {noun}, {maximum} at most")
+        return value
 
-    return read
-
-
-def any_whole_number(value: str) -> int:
-    """A whole number, also below 0."""
-    try:
-        return int(value)
-    except ValueError:
-        raise ValueError("must be a whole number") from None
+    return parse
 
 
-def one_of(words: tuple[str, ...]) -> Callable[[str], str]:
-    """A reader of one of ``words``, in any case."""
+def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    """A parser of one of ``choices``, which are lower case; the text may have any case."""
 
-    def read(value: str) -> str:
-        if value.lower() not in words:
-            raise ValueError("must be one of " + ", ".join(words))
-        return value.lower()
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError("must be one of " + ", ".join(choices))
+        return text.lower()
 
-    return read
+    return parse
 
 
 def schema(value: str) -> str:
-    """The name of a PostgreSQL schema."""
+    """The name of a PostgreSQL schema that needs no quotes."""
     if not SCHEMA_PATTERN.fullmatch(value):
         raise ValueError(f"must match {SCHEMA_PATTERN.pattern}")
     return value
 
 
 def url(*schemes: str) -> Callable[[str], str]:
-    """A reader of URLs with one of ``schemes``."""
+    """A parser of URLs with one of ``schemes``."""
 
-    def read(value: str) -> str:
+    def parse(value: str) -> str:
         if value.partition("://")[0] not in schemes or "://" not in value:
             raise ValueError("must begin with " + " or ".join(f"{scheme}://" for scheme in schemes))
         return value
 
-    return read
+    return parse
 
 
 def redis_url(value: str) -> str:
-    """Where Redis is."""
+    """A URL of Redis, with a host or the path of a socket."""
     parts = _split(url("redis", "rediss", "unix")(value))
     if parts.scheme == "unix" and not parts.path.strip("/"):
         raise ValueError("must name a socket, as in unix:///run/redis.sock")
@@ -105,17 +102,17 @@ def redis_url(value: str) -> str:
 
 
 def _split(value: str) -> SplitResult:
-    """The parts of a URL. The sentence of the error does not repeat the URL, which may hold a password."""
+    """The parts of a URL. The error does not repeat the URL, which may contain a password."""
     try:
         parts = urlsplit(value)
         _ = parts.port
     except ValueError:
-        raise ValueError("has a host or a port that cannot be understood") from None
+        raise ValueError("has an invalid host or port") from None
     return parts
 
 
 def database_url(value: str) -> str:
-    """Several hosts may stand between commas, each with a port of its own."""
+    """A URL of PostgreSQL or SQLite. Several PostgreSQL hosts are separated by commas, each with its own port."""
     scheme, _, rest = url("postgresql", "postgres", "sqlite")(value).partition("://")
     if scheme == "sqlite":
         if not rest.startswith("/") or rest == "/":
@@ -128,43 +125,43 @@ def database_url(value: str) -> str:
         raise ValueError("must end with the name of a database, as in postgresql://user:password@host:5432/pxbin")
     if len(servers) > 1 and not all(part.hostname for part in parts):
         raise ValueError("has an empty host in its list of hosts")
-    wanted = query.get("target_session_attrs")
-    if wanted is not None and wanted not in SESSION_ATTRIBUTES:
+    session_attributes = query.get("target_session_attrs")
+    if session_attributes is not None and session_attributes not in SESSION_ATTRIBUTES:
         raise ValueError("target_session_attrs must be one of " + ", ".join(SESSION_ATTRIBUTES))
     return value
 
 
 def origins(value: str) -> tuple[str, ...]:
-    """Origins as browsers send them: scheme, host and perhaps a port; or `*`."""
+    """Origins as browsers send them (scheme, host, optional port), in lower case; or `*`."""
     for origin in names(value):
         if origin != "*" and not ORIGIN.fullmatch(origin):
-            raise ValueError(f"{origin!r} is no origin: write https://host or https://host:port, without a path, or *")
+            raise ValueError(f"{origin!r} is not an origin: use https://host or https://host:port, without a path, or *")
     return tuple(origin.lower() for origin in names(value))
 
 
 def trusted_origins(value: str) -> tuple[str, ...]:
-    """The same for Django's check of forms, which knows `https://*.example` instead of `*`."""
+    """Origins for Django's CSRF check, which accepts `https://*.example` but not `*`."""
     for origin in names(value):
         if not ORIGIN.fullmatch(origin.replace("://*.", "://")):
-            raise ValueError(f"{origin!r} is no origin: write https://host or https://host:port, without a path")
+            raise ValueError(f"{origin!r} is not an origin: use https://host or https://host:port, without a path")
     return names(value)
 
 
 def hosts(value: str) -> tuple[str, ...]:
-    """Host names as Django compares them."""
+    """Host names in the syntax of Django's ALLOWED_HOSTS."""
     for host in names(value):
         if host != "*" and not HOST.fullmatch(host):
-            raise ValueError(f"{host!r} is no host name: write gateway.example, .example for all below it, or *")
+            raise ValueError(f"{host!r} is not a host name: use gateway.example, .example for all its subdomains, or *")
     return names(value)
 
 
 def encryption_key(value: str) -> str:
-    """A passphrase that is long enough."""
+    """A passphrase of at least `SHORTEST_ENCRYPTION_KEY` characters."""
     if len(value) < SHORTEST_ENCRYPTION_KEY:
         raise ValueError(f"must have at least {SHORTEST_ENCRYPTION_KEY} characters")
     return value
 
 
 def encryption_keys(value: str) -> tuple[str, ...]:
-    """Several of them."""
+    """A comma-separated list of passphrases."""
     return tuple(encryption_key(key) for key in names(value))

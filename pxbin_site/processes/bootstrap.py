@@ -1,6 +1,6 @@
-"""What a new installation needs before anyone can use it: an admin, a key of each kind, upstreams and a first model.
+"""Sets up an installation: secrets, migrations, an admin user, the first keys, the echo and the providers with a key.
 
-Everything here may run again at every start: what is there stays as it is, and what an admin has removed stays removed.
+It runs at every start. What exists stays as it is, and what an admin has removed is not created again.
 """
 
 import secrets
@@ -19,31 +19,32 @@ from accounts.common.commands import is_set_up, reach
 from accounts.models import ApiKey, ManagementKey
 from billing.models import Price
 from pxbin_site.conf import secrets_file
-from pxbin_site.conf.config import Config, ConfigurationError, env_name
+from pxbin_site.conf.config import Config, ConfigurationError
 from pxbin_site.conf.providers import PROVIDERS, Provider
+from pxbin_site.conf.setting import env_name
 from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.secrets import vault
 
 ADMIN = "admin"
-ECHOES = (
+ECHO_UPSTREAMS = (
     Provider("", "echo", "echo://openai"),
     Provider("", "echo-anthropic", "echo://anthropic", "anthropic"),
 )
-OTHER_SECRETS = (
+DIFFERENT_SECRETS = (
     "PXBIN_DATABASE_URL: a gateway with secrets of its own uses this database; copy its secrets.json into {directory}, or set "
     "PXBIN_SECRET_KEY and PXBIN_ENCRYPTION_KEY to the same values for both (if its secrets are lost: to new ones)"
 )
-ADVISORY_LOCK = 0x70786269  # "pxbi": any number that other programs do not use for theirs
+ADVISORY_LOCK = 0x70786269  # "pxbi": a number that other programs are unlikely to use
 
 
 @contextmanager
-def alone(config: Config) -> Iterator[None]:
-    """Let one process at a time migrate and set up: on this machine, and across machines where they share PostgreSQL.
+def exclusive_setup(config: Config) -> Iterator[None]:
+    """Let one process at a time migrate and set up, on this machine and among machines that share PostgreSQL.
 
-    Raises ConfigurationError when the data directory cannot be written to, OperationalError when the database is away.
+    Raises ConfigurationError if the data directory cannot be written, OperationalError if the database is unreachable.
     """
-    with _opened(config, "start.lock") as file:
+    with _open_lock_file(config, "start.lock") as file:
         flock(file, LOCK_EX)
         reach()
         if connection.vendor != "postgresql":
@@ -58,19 +59,19 @@ def alone(config: Config) -> Iterator[None]:
 
 
 @contextmanager
-def sole(config: Config) -> Iterator[bool]:
-    """Hold the data directory as long as this gateway runs; tells whether no other one has it."""
-    with _opened(config, "gateway.lock") as file:
+def lock_data_dir(config: Config) -> Iterator[bool]:
+    """Lock the data directory while this gateway runs. Yields False if another gateway has locked it."""
+    with _open_lock_file(config, "gateway.lock") as file:
         try:
             flock(file, LOCK_EX | LOCK_NB)
-            is_sole = True
+            is_locked = True
         except BlockingIOError:
-            is_sole = False
-        yield is_sole
+            is_locked = False
+        yield is_locked
 
 
-def _opened(config: Config, name: str) -> TextIO:
-    """A file to lock. These are the first things that a start writes, and so show whether the data directory can be written to."""
+def _open_lock_file(config: Config, name: str) -> TextIO:
+    """Create a file to lock. It is the first file that a start writes, so its error is that of an unwritable data directory."""
     try:
         config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         return (config.data_dir / name).open("w")
@@ -78,24 +79,24 @@ def _opened(config: Config, name: str) -> TextIO:
         raise ConfigurationError([f"{env_name('data_dir')}: {config.data_dir} cannot be written to ({error.strerror})"]) from error
 
 
-def keep_secrets(config: Config) -> None:
-    """Write the new secrets of a first start.
+def store_secrets(config: Config) -> None:
+    """Store the new secrets of a first start.
 
-    Raises vault.WrongKey where keys are stored already that they cannot open, ConfigurationError where another gateway has
-    others: here since a moment ago, or in the PostgreSQL that both are to share.
+    Raises vault.WrongKey if the database contains credentials that the new key cannot decrypt, ConfigurationError if another
+    gateway has other secrets: one that started here at the same time, or one that uses the same PostgreSQL database.
     """
     if not config.new_secrets:
         return
-    secrets_file.expect_none(config)
+    secrets_file.expect_no_file(config)
     if is_set_up():
         if connection.vendor == "postgresql" and config.encryption_key == config.new_secrets["encryption_key"]:
-            raise ConfigurationError([OTHER_SECRETS.format(directory=config.data_dir)])
+            raise ConfigurationError([DIFFERENT_SECRETS.format(directory=config.data_dir)])
         auth_headers.check_vault()
-    secrets_file.keep(config)
+    secrets_file.store(config)
 
 
 def migrate() -> list[str]:
-    """Bring the database up to date; says how much there was to do where it was in use before."""
+    """Migrate the database. Returns a line for the operator if a database that was in use has changed."""
     recorder = MigrationRecorder(connection)
     before = len(recorder.applied_migrations())
     call_command("migrate", interactive=False, verbosity=0)
@@ -105,21 +106,21 @@ def migrate() -> list[str]:
 
 @transaction.atomic
 def set_up(config: Config) -> list[str]:
-    """Make what is missing. Returns the lines to show the operator, once: they hold the secrets in plain text."""
-    lines = _admin() + _keys()
-    for echo in ECHOES:
+    """Create what is missing. Returns lines for the operator, to be shown once: they contain secrets in plain text."""
+    lines = _create_admin() + _create_first_keys()
+    for echo in ECHO_UPSTREAMS:
         if _is_new(echo):
-            upstream = _upstream(echo)
-            _model(echo.name, upstream, remote_name="")
-            _free(echo.name)
+            upstream = _create_upstream(echo)
+            _create_model(echo.name, upstream, remote_name="")
+            _create_free_price(echo.name)
     for provider in PROVIDERS:
         if provider.variable in config.provider_keys:
-            lines += _provider(provider, config.provider_keys[provider.variable])
+            lines += _create_or_update_provider(provider, config.provider_keys[provider.variable])
     return lines
 
 
-def _admin() -> list[str]:
-    """A superuser, if there is none."""
+def _create_admin() -> list[str]:
+    """Create a superuser if there is none."""
     users = get_user_model().objects
     if users.filter(is_superuser=True).exists():
         return []
@@ -128,8 +129,8 @@ def _admin() -> list[str]:
     return [f"admin user: {ADMIN}  password: {password}"]
 
 
-def _keys() -> list[str]:
-    """A first key for clients and one for scripts, if there were never any (revoked ones are kept, inactive)."""
+def _create_first_keys() -> list[str]:
+    """Create a client key and a management key if there are none, not even revoked ones."""
     lines = []
     if not ApiKey.objects.exists():
         lines.append(f"key for clients: {keys.issue('llm', name='first key')[0]}")
@@ -140,27 +141,27 @@ def _keys() -> list[str]:
 
 
 def _is_new(provider: Provider) -> bool:
-    """Whether there is no upstream of this name and never was one."""
+    """Whether no upstream has or has ever had this name."""
     return not (Upstream.objects.filter(name=provider.name).exists() or Upstream.history.filter(name=provider.name).exists())
 
 
-def _provider(provider: Provider, secret: str) -> list[str]:
-    """The upstream of a key in the environment; later, a new value of the variable replaces the credential made from it."""
+def _create_or_update_provider(provider: Provider, secret: str) -> list[str]:
+    """Create the upstream of a key in the environment; if it exists, store a changed key in the credential created from it."""
     if not _is_new(provider):
-        _renew(provider, secret)
+        _update_credential(provider, secret)
         return []
-    upstream = _upstream(provider)
+    upstream = _create_upstream(provider)
     credential = UpstreamCredential(upstream=upstream, name=provider.variable)
     auth_headers.set_secret(credential, secret)
     credential.save()
-    _model(f"{provider.name}/*", upstream, remote_name="*")
+    _create_model(f"{provider.name}/*", upstream, remote_name="*")
     for pattern in provider.patterns:
-        _model(pattern, upstream, remote_name="")
+        _create_model(pattern, upstream, remote_name="")
     names = ", ".join((f"{provider.name}/*", *provider.patterns))
     return [f"upstream {provider.name} (from {provider.variable}): {names}"]
 
 
-def _renew(provider: Provider, secret: str) -> None:
+def _update_credential(provider: Provider, secret: str) -> None:
     for credential in UpstreamCredential.objects.filter(upstream__name=provider.name, name=provider.variable):
         if not credential.secret_encrypted or vault.decrypt(credential.secret_encrypted) != secret:
             auth_headers.set_secret(credential, secret)
@@ -168,15 +169,15 @@ def _renew(provider: Provider, secret: str) -> None:
             credential.save()
 
 
-def _upstream(provider: Provider) -> Upstream:
+def _create_upstream(provider: Provider) -> Upstream:
     upstream = Upstream(name=provider.name, base_url=provider.base_url, dialect=provider.dialect, quirks=dict(provider.quirks))
     upstream.full_clean()
     upstream.save()
     return upstream
 
 
-def _model(name: str, upstream: Upstream, *, remote_name: str) -> None:
-    """A model with one route, unless somebody has already given the name away."""
+def _create_model(name: str, upstream: Upstream, *, remote_name: str) -> None:
+    """Create a model with one route, unless there is a model of this name."""
     if Model.objects.filter(path_prefix="", name=name).exists():
         return
     model = Model(name=name, provider=upstream.name)
@@ -185,6 +186,6 @@ def _model(name: str, upstream: Upstream, *, remote_name: str) -> None:
     Route.objects.create(model=model, upstream=upstream, remote_name=remote_name)
 
 
-def _free(name: str) -> None:
-    """The echo costs nothing, and its rows shall say so instead of `unknown`."""
+def _create_free_price(name: str) -> None:
+    """The echo costs nothing: its log rows have a cost of 0 instead of an unknown one."""
     Price.objects.create(model=Model.objects.get(path_prefix="", name=name), input=0, output=0)

@@ -1,6 +1,6 @@
-"""What a web process needs besides its application: the journal, the watcher over keys and catalogue, what processes share.
+"""Starts and stops the services of a web process: journal, routing state and its Redis sync, rate limits, cache watcher, shipper.
 
-`serve` hands `start` and `stop` to the server. Here, on the top floor, the parts that do not know one another are joined.
+This module is in the top layer, so that packages which do not import each other can be connected here.
 """
 
 import asyncio
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
     from upstreams.routing.redis_sync import RedisSync
 
 
-class Wiring:
-    """The parts of one web process, from its first connection to its last."""
+class Lifespan:
+    """The services of one web process. `start` runs before the first connection is accepted, `stop` after the last response."""
 
     def __init__(self) -> None:
         self._spool = settings.PXBIN.data_dir / journal.SPOOL
         self._watcher = Watcher()
-        for used in (keys.clients, keys.managers, auth_headers.used):
-            self._watcher.every(last_used.WRITE_SECONDS, used.write)
+        for times in (keys.clients, keys.managers, auth_headers.used):
+            self._watcher.every(last_used.WRITE_SECONDS, times.write)
         self._watcher.every(last_used.NEWS_SECONDS, auth_headers.answered.write)
-        # With Redis the workers may be on other machines, and the journal's segments are sent to them.
+        # With Redis the workers may run on other machines, and the journal's segments are sent to them.
         self._shipper = _shipper(self._spool) if settings.PXBIN.redis_url else None
-        self._sharing: RedisSync | None = None
+        self._redis_sync: RedisSync | None = None
 
     async def start(self) -> None:
-        """Before the first connection: memory is filled and the journal is open."""
+        """Open the journal, create the state in memory, load the caches."""
         loop = asyncio.get_running_loop()
         journal.start(journal.Journal(self._spool, schedule=loop.call_later, buffer_size=settings.PXBIN.log_buffer_size))
         config = settings.PXBIN
-        known = live_state.start(live_state.RoutingState(threshold=config.cb_failure_threshold, rest=config.cb_timeout_seconds))
+        routing_state = live_state.start(live_state.RoutingState(threshold=config.cb_failure_threshold, rest=config.cb_timeout_seconds))
         if config.redis_url:
-            self._sharing = _sharing(config.redis_url, known)
-            await self._sharing.start()
+            self._redis_sync = _redis_sync(config.redis_url, routing_state)
+            await self._redis_sync.start()
         rate_limits.start(rate_limits.Limiter(rps=config.rate_limit_rps, burst=config.rate_limit_burst))
         cache_revisions.listen("prices", price_book.refresh)
         await asyncio.to_thread(self._watcher.start)
@@ -50,10 +50,10 @@ class Wiring:
             self._shipper.start()
 
     async def stop(self) -> None:
-        """After the last answer: what is in memory goes to disk and to the database."""
+        """Close the connections to upstreams and write what is in memory to disk and to the database."""
         await client.close_all()
-        if self._sharing is not None:
-            await self._sharing.stop()
+        if self._redis_sync is not None:
+            await self._redis_sync.stop()
         journal.current().close()
         await asyncio.to_thread(credential_state.settle)
         if self._shipper is not None:
@@ -61,15 +61,15 @@ class Wiring:
         await asyncio.to_thread(self._watcher.stop)
 
 
-def _sharing(url: str, known: live_state.RoutingState) -> "RedisSync":
-    """Imported here, because only installations with Redis need its client."""
+def _redis_sync(url: str, state: live_state.RoutingState) -> "RedisSync":
+    """Imported here, because only installations with Redis need its client library."""
     from upstreams.routing import redis_sync
 
-    return redis_sync.RedisSync(url, known)
+    return redis_sync.RedisSync(url, state)
 
 
 def _shipper(spool: Path) -> "Shipper":
-    """Imported here, because it brings Celery along."""
+    """Imported here, because it imports Celery."""
     from billing import tasks
     from billing.request_log import shipper
 

@@ -1,31 +1,32 @@
-"""One web process: the ASGI application on a listening socket, from start to drain."""
+"""One web process: serves the ASGI application on a listening socket until it is drained."""
 
 import socket
 from collections.abc import Callable
 
 from django.conf import settings
 
-from pxbin_site.asgi import application, takes_websockets
-from pxbin_site.processes.lifespan import Wiring
+from pxbin_site.asgi import application, has_websocket
+from pxbin_site.processes.lifespan import Lifespan
 from pxbin_site.server import daphne_server
 
 
 def run(
     listening: socket.socket,
     *,
-    before: Callable[[], object] | None = None,
+    before_listening: Callable[[], object] | None = None,
     on_listening: Callable[[tuple[str, int]], object] | None = None,
     on_drain: Callable[[int], object] | None = None,
 ) -> None:
     """Serve on a listening socket until SIGTERM or SIGINT; the socket is closed when the drain begins.
 
-    ``before`` runs, and may be awaited, before the first connection is accepted; the others are as in :func:`server.serve`.
+    ``before_listening`` is called, and awaited if it is a coroutine function, before the first connection is accepted; the
+    other callbacks are those of :func:`daphne_server.serve`.
     """
-    wiring = Wiring()
+    lifespan = Lifespan()
 
     async def start() -> None:
-        await wiring.start()
-        await daphne_server.call(before)
+        await lifespan.start()
+        await daphne_server.call_hook(before_listening)
 
     def drain(running: int) -> None:
         listening.close()
@@ -34,13 +35,11 @@ def run(
 
     daphne_server.serve(
         application,
-        host="",
-        port=0,
-        fd=listening.dup().detach(),
+        listening.dup(),
         drain_seconds=settings.PXBIN.drain_seconds,
         on_startup=start,
         on_listening=on_listening,
         on_drain=drain,
-        on_shutdown=wiring.stop,
-        websockets=takes_websockets,
+        on_shutdown=lifespan.stop,
+        websockets=has_websocket,
     )

@@ -1,4 +1,4 @@
-"""The Celery worker with beat beside it in a thread: without Redis the broker is memory, which two processes cannot share."""
+"""The Celery worker with beat in a thread of the same process: without Redis the broker is in memory, which processes cannot share."""
 
 import logging
 import os
@@ -21,38 +21,38 @@ from pxbin_site.celery import app
 logger = logging.getLogger("pxbin.worker")
 
 
-class QuietScheduler(Scheduler):
-    """Beat's timetable in memory: its entries are short or at fixed hours, so nothing has to be kept between starts."""
+class InMemoryScheduler(Scheduler):
+    """Beat without a file: its intervals are short or at fixed hours, so nothing must be stored between starts."""
 
     sync_every = 24 * 3600
 
     def adjust(self, n: float, drift: float = 0.001) -> float:
-        """Wake just behind the time. Celery wakes 10 ms before it and asks the clock until it is there: forty times a ring."""
+        """Wake just after the due time. Celery wakes 10 ms before it and polls the clock, about forty times for each entry."""
         return n + drift if n and n > 0 else n
 
 
 @app.task(name="pxbin.wake", ignore_result=True)
 def wake() -> None:
-    """Do nothing."""
+    """Do nothing. The arrival of this task makes the worker look at `state.should_stop`."""
 
 
-class DeafWorker(celery_worker.Worker):
-    """A worker that leaves its end to its parent: signals for the whole group of processes are for the parent."""
+class SignalIgnoringWorker(celery_worker.Worker):
+    """A worker that only its parent stops: signals to the process group are the parent's."""
 
     def install_platform_tweaks(self, worker: object) -> None:  # noqa: ARG002  (Celery's signature)
-        """Celery installs its signal handlers here."""
+        """Ignore the signals for which Celery would install handlers here."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
 
 
 class Worker:
-    """One process of background work. `deaf`: only :meth:`stop` ends it."""
+    """The worker and beat of this process. `ignore_signals`: only :meth:`stop` ends it."""
 
-    def __init__(self, *, deaf: bool) -> None:
-        warnings.filterwarnings("ignore", category=SecurityWarning)  # in a container root is the usual user
-        kind = DeafWorker if deaf else celery_worker.Worker
-        self._beat = Service(app, max_interval=1, scheduler_cls=QuietScheduler)
-        self._worker = kind(
+    def __init__(self, *, ignore_signals: bool) -> None:
+        warnings.filterwarnings("ignore", category=SecurityWarning)  # running as root is usual in a container
+        worker_class = SignalIgnoringWorker if ignore_signals else celery_worker.Worker
+        self._beat = Service(app, max_interval=1, scheduler_cls=InMemoryScheduler)
+        self._worker = worker_class(
             app=app,
             pool="solo",
             concurrency=1,
@@ -63,24 +63,24 @@ class Worker:
             quiet=True,
         )
 
-    def when_ready(self, do: Callable[[], object]) -> None:
-        """Have `do` called as soon as tasks are taken."""
-        signals.worker_ready.connect(lambda **_: do(), weak=False)
+    def on_ready(self, callback: Callable[[], object]) -> None:
+        """Call `callback` when the worker accepts tasks."""
+        signals.worker_ready.connect(lambda **_: callback(), weak=False)
 
     def run(self) -> None:
-        """Work until stopped; then write what the web processes have left in the spool."""
+        """Work until stopped; then write the rest of the spool to the database."""
         threading.Thread(target=self._beat.start, name="beat", daemon=True).start()
         try:
             self._worker.start()
         except SystemExit:
-            logger.debug("the worker was told to stop")
+            logger.debug("The worker has been stopped")
         self._beat.stop()
         writer.drain_spool(settings.PXBIN.data_dir / journal.SPOOL, wait=True)
 
     def stop(self) -> None:
-        """From any thread: end after the task that runs."""
+        """Stop after the running task. May be called from any thread."""
         state.should_stop = os.EX_OK  # type: ignore[assignment]  # its stubs know only the value before
         try:
-            wake.apply_async(retry=False)  # the worker looks at its state when something arrives, else only every other second
+            wake.apply_async(retry=False)  # without a message the worker looks at its state every other second only
         except OperationalError as error:
-            logger.warning("The worker cannot be woken and ends by itself in a moment: %s", error)
+            logger.warning("The broker is unreachable; the worker stops within two seconds: %s", error)

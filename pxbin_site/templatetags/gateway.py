@@ -1,4 +1,4 @@
-"""What pages of the admin show that their views do not know: lines for the gateway's clients, and the way to the page."""
+"""Template tags of the admin: examples for clients and scripts, breadcrumbs, the gateway's URL."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from upstreams.models import Model
 
 register = template.Library()
 
-KEY_HERE = "pxb_…"
-MOST_NAMES = 200
-NO_MODEL = "echo"
+KEY_PLACEHOLDER = "pxb_…"
+MAX_NAMES = 200
+FALLBACK_MODEL = "echo"
 
 
 @register.inclusion_tag("pxbin/snippets.html")
-def client_examples(request: HttpRequest, key: str = KEY_HERE, allowed: list[str] | None = None) -> dict[str, Any]:
-    """Lines for Claude Code, Codex, curl and OpenAI clients. ``allowed``: the key's models, ``None`` for all of them."""
+def client_examples(request: HttpRequest, key: str = KEY_PLACEHOLDER, allowed: list[str] | None = None) -> dict[str, Any]:
+    """Configurations of Claude Code and Codex, and curl commands. ``allowed``: the key's models, ``None`` for all."""
     url = request.build_absolute_uri("/").rstrip("/")
     model = example_model(allowed)
     hello = {"messages": [{"role": "user", "content": "Hello"}]}
@@ -39,7 +39,7 @@ def client_examples(request: HttpRequest, key: str = KEY_HERE, allowed: list[str
             "claude",
         ),
         "Codex": _lines(
-            f"# In ~/.codex/config.toml; before it starts: export PXBIN_KEY={key}",
+            f"# In ~/.codex/config.toml; before the start: export PXBIN_KEY={key}",
             f"model = {json.dumps(model)}",
             'model_provider = "pxbin"',
             "",
@@ -57,38 +57,38 @@ def client_examples(request: HttpRequest, key: str = KEY_HERE, allowed: list[str
 
 
 @register.inclusion_tag("pxbin/snippets.html")
-def manager_examples(request: HttpRequest, key: str) -> dict[str, Any]:
-    """Lines for scripts that manage the gateway."""
+def management_examples(request: HttpRequest, key: str) -> dict[str, Any]:
+    """A curl command for the management API."""
     url = request.build_absolute_uri("/api/v1/")
     return {"snippets": [("curl", f"curl {shlex.quote(url + 'upstreams')} -H 'x-api-key: {key}'")]}
 
 
 @register.filter
-def trail(parts: list[dict[str, Any]], match: ResolverMatch | None) -> list[dict[str, Any]]:
-    """The theme's way to a page without the app's name, with the page for adding at its end, and with names as they are written."""
+def breadcrumbs(parts: list[dict[str, Any]], match: ResolverMatch | None) -> list[dict[str, Any]]:
+    """The theme's breadcrumbs without the app; objects keep their spelling, and a page that adds an object is the last part."""
     if len(parts) == 1:
         return parts
-    told = [{**part, "title": part["title"] if isinstance(part["title"], Row) else capfirst(part["title"])} for part in parts[1:]]
+    shown = [{**part, "title": part["title"] if isinstance(part["title"], Row) else capfirst(part["title"])} for part in parts[1:]]
     if match is not None and (match.url_name or "").endswith("_add"):
         app, _, name = (match.url_name or "").removesuffix("_add").partition("_")
         model = apps.get_model(app, name)
-        told.append({"title": f"Add {model._meta.verbose_name}"})  # noqa: SLF001  (Django's documented way to the name)
-    return told
+        shown.append({"title": f"Add {model._meta.verbose_name}"})  # noqa: SLF001  (Django's documented API)
+    return shown
 
 
 @register.simple_tag
 def gateway_url(request: HttpRequest) -> str:
-    """The address that clients are given: the one by which this browser came."""
+    """The gateway's URL, as this browser uses it."""
     return request.build_absolute_uri("/").rstrip("/")
 
 
 def example_model(allowed: list[str] | None) -> str:
-    """A model that leads somewhere and that the key may use, a real one rather than the echo."""
+    """A model with an active route that the key may use, preferably not the echo."""
     rows = Model.objects.filter(is_active=True, path_prefix="", routes__is_active=True, routes__upstream__is_active=True)
-    names = rows.exclude(name__contains="*").order_by("name").values_list("name", flat=True).distinct()[:MOST_NAMES]
+    names = rows.exclude(name__contains="*").order_by("name").values_list("name", flat=True).distinct()[:MAX_NAMES]
     usable = [name for name in names if allowed is None or any(wildcards.match(pattern, name) is not None for pattern in allowed)]
     real = [name for name in usable if not name.startswith("echo")]
-    return next(iter([*real, *usable]), NO_MODEL)
+    return next(iter([*real, *usable]), FALLBACK_MODEL)
 
 
 def _lines(*lines: str) -> str:

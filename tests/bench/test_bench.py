@@ -1,4 +1,4 @@
-"""The bench itself works; how fast the gateway is, no test asserts."""
+"""The benchmark measures and checks responses; no test asserts figures."""
 
 import json
 import subprocess
@@ -14,9 +14,9 @@ from tests.support.gateway import ROOT, clean_environment
 
 @pytest.mark.slow
 def test_a_small_run_measures_every_pair():
-    words = [sys.executable, "-m", "bench", "--json", "--requests", "50", "--connections", "5"]
+    command = [sys.executable, "-m", "bench", "--json", "--requests", "50", "--connections", "5"]
     only = ["--only", "apart", "--only", "passthrough, stream"]
-    done = subprocess.run([*words, *only], cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *only], cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     figures = json.loads(done.stdout)
     measured = [(line["scenario"], line["server"] == "direct") for line in figures]
@@ -32,7 +32,7 @@ def job():
 
 
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
-def test_the_driver_takes_a_right_answer(path):
+def test_the_driver_accepts_a_correct_response(path):
     assert driver.check(job(), b"HTTP/1.1 200 OK\r\n\r\n", WHOLE[path]) == ""
 
 
@@ -44,16 +44,16 @@ def test_the_driver_takes_a_right_answer(path):
         (b"HTTP/1.1 200 OK\r\n\r\n", WHOLE[CHAT][:-1], "not JSON"),
     ],
 )
-def test_the_driver_notices_a_wrong_answer(head, body, fault):
+def test_the_driver_reports_a_wrong_response(head, body, fault):
     assert driver.check(job(), head, body) == fault
 
 
-def test_the_driver_misses_the_end_of_a_stream():
+def test_the_driver_reports_a_stream_without_its_end():
     stream = Job(port=1, request=b"", requests=1, connections=1, stream=True, text="a", terminator="data: [DONE]\n\n")
     body = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
     assert driver.check(stream, b"HTTP/1.1 200 OK\r\n\r\n", body) == "no terminator"
     assert driver.check(stream, b"HTTP/1.1 200 OK\r\n\r\n", body + b"data: [DONE]\n\n") == ""
 
 
-def test_chunks_are_put_together():
+def test_chunks_are_joined():
     assert driver.dechunk(b"3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n") == b"abc0123456789"

@@ -294,7 +294,7 @@ def test_plain_streams_pass_as_they_come_and_are_cut_where_the_upstream_cuts(gat
         ) as answer,
     ):
         b"".join(answer.iter_raw())
-    assert eventually(lambda: "An answer was cut: POST /plain-stream/run: The connection to the upstream broke" in gateway.output)
+    assert eventually(lambda: "A response was cut off: POST /plain-stream/run: The connection to the upstream broke" in gateway.output)
     assert "The application failed: POST /plain-stream/run" not in gateway.output
 
 

@@ -1,4 +1,4 @@
-"""The start page: first steps, the last day, and what needs attention."""
+"""The start page: first steps, the last day, and issues."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -11,7 +11,6 @@ from django.utils import timezone
 from accounts import keys
 from billing.models import RequestLog
 from pxbin_site import dashboard
-from pxbin_site.templatetags.gateway import example_model
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 
 pytestmark = pytest.mark.django_db
@@ -31,17 +30,17 @@ def logged(outcome, *, hours=0, cost=None):
     RequestLog.objects.create(outcome=outcome, timestamp=timezone.now() - timedelta(hours=hours), cost=cost, **PLAIN)
 
 
-def lead(name, *, base_url="http://x", upstream="u"):
+def add_route(name, *, base_url="http://x", upstream="u"):
     row, _ = Upstream.objects.get_or_create(name=upstream, defaults={"base_url": base_url})
     return Route.objects.create(model=Model.objects.create(name=name), upstream=row)
 
 
-def test_the_first_steps_are_marked_as_they_are_done():
+def test_steps_that_are_done_are_marked():
     assert [bool(step.done) for step in dashboard.steps()] == [False, False, False, False]
     keys.issue("llm", name="laptop")
-    lead("echo", base_url="echo://openai", upstream="echo")
+    add_route("echo", base_url="echo://openai", upstream="echo")
     assert [bool(step.done) for step in dashboard.steps()] == [True, False, False, False]
-    lead("m")
+    add_route("m")
     logged("finished")
     assert [bool(step.done) for step in dashboard.steps()] == [True, True, True, True]
 
@@ -52,7 +51,7 @@ def test_the_last_day_is_counted_by_outcome(django_assert_num_queries):
     logged("finished", hours=25, cost=Decimal(100))
     with django_assert_num_queries(1):
         day = dashboard.last_day()
-    assert [(each["word"], each["number"]) for each in day["outcomes"]] == [
+    assert [(outcome["word"], outcome["number"]) for outcome in day["outcomes"]] == [
         ("finished", "2"), ("failed", "1"), ("cancelled", "0"), ("rejected", "1"),
     ]  # fmt: skip
     assert (day["total"], day["cost"], day["unknown"]) == ("4", "$0.75", 1)
@@ -63,51 +62,41 @@ def test_the_last_day_is_counted_by_outcome(django_assert_num_queries):
 
 
 @pytest.mark.parametrize(("outcome", "cost"), [("finished", "unknown"), ("rejected", "-")])
-def test_a_day_of_unknown_prices_is_not_free(outcome, cost):
+def test_unknown_prices_are_not_shown_as_zero(outcome, cost):
     logged(outcome)
     assert dashboard.last_day()["cost"] == cost
 
 
-def test_only_the_newest_requests_of_a_busy_day_are_read(monkeypatch):
-    monkeypatch.setattr(dashboard, "MOST_COUNTED", 2)
+def test_only_the_newest_requests_are_counted(monkeypatch):
+    monkeypatch.setattr(dashboard, "MAX_COUNTED", 2)
     for _ in range(3):
         logged("finished")
     day = dashboard.last_day()
     assert (day["total"], day["is_part"]) == ("2+", True)
 
 
-def test_what_is_not_well_is_listed(django_assert_num_queries):
-    route = lead("m")
+def test_issues_are_listed(django_assert_num_queries):
+    route = add_route("m")
     Route.objects.filter(pk=route.pk).update(vanished_at=timezone.now())
     for number in range(3):
         UpstreamCredential.objects.create(
             upstream=route.upstream, name=f"k{number}", secret_encrypted="v2:x", disabled_reason="revoked" if number else ""
         )
     with django_assert_num_queries(3):
-        found = [(trouble.name, trouble.word, trouble.detail) for trouble in dashboard.troubles()]
-    assert found == [
+        issues = [(issue.name, issue.word, issue.detail) for issue in dashboard.issues()]
+    assert issues == [
         ("u: k1", "disabled", "revoked"),
         ("u: k2", "disabled", "revoked"),
-        ("m", "vanished", "u does not list m any more."),
+        ("m", "vanished", "u no longer lists m."),
     ]
 
 
-def test_the_start_page_shows_no_more_than_may_be_seen():
+def test_the_start_page_shows_what_the_user_may_view():
     clerk = User.objects.create_user("clerk", password="x", is_staff=True)
     clerk.user_permissions.add(Permission.objects.get(codename="view_apikey"))
     client = Client()
     client.force_login(clerk)
     page = client.get("/admin/").content.decode()
     assert [
-        text
-        for text in ("last 24 hours", "What needs attention", '/admin/upstreams/upstream/"', '/admin/accounts/apikey/"')
-        if text in page
+        text for text in ("last 24 hours", "Needs attention", '/admin/upstreams/upstream/"', '/admin/accounts/apikey/"') if text in page
     ] == ['/admin/accounts/apikey/"']
-
-
-def test_examples_name_a_real_model_that_the_key_may_use():
-    assert example_model(None) == "echo"
-    lead("echo", base_url="echo://openai", upstream="echo")
-    lead("claude-*")
-    lead("gpt-5")
-    assert [example_model(allowed) for allowed in (None, ["echo*"], ["gpt-*"], [])] == ["gpt-5", "echo", "gpt-5", "echo"]

@@ -107,7 +107,7 @@ def both(value: dict[str, Any]) -> dict[str, dict[str, Any]]:
 FEATURES = (
     Feature(title="system text", fields={"system": (Text("trace"),)}, look=lambda r: [text.text for text in r.system], trace="trace"),
     Feature(
-        title="system text amid the conversation",
+        title="system message inside the conversation",
         fields={"messages": (HI, Message("system", (Text("trace"),)), Message("assistant", (Text("Yes"),)), HI)},
         look=lambda r: [message.role for message in r.messages].index("system") if any(m.role == "system" for m in r.messages) else None,
         trace="trace",
@@ -132,7 +132,7 @@ FEATURES = (
         trace="trace",
     ),
     Feature(
-        title="a vendor's file id",
+        title="file id of a provider",
         raw={
             **both({"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "file", "file_id": "f"}}]}]}),
             "openai_chat": {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
@@ -209,12 +209,12 @@ FEATURES = (
         trace="trace",
     ),
     Feature(
-        title="JSON schema of the answer",
+        title="JSON schema of the response",
         fields={"output": OutputFormat(kind="json_schema", name="n", schema=SCHEMA)},
         look=lambda r: r.output and r.output.schema,
     ),
     Feature(
-        title="JSON object as answer",
+        title="JSON object as response",
         raw={
             "openai_chat": {"response_format": {"type": "json_object"}},
             "openai_responses": {"text": {"format": {"type": "json_object"}}},
@@ -255,7 +255,7 @@ FEATURES = (
         raw={"openai_chat": {"logprobs": True}, "openai_responses": {"include": ["message.output_text.logprobs"]}},
         look=lambda r: r.logprobs,
     ),
-    Feature(title="several answers (n > 1)", raw={"openai_chat": {"n": 2}}, look=lambda r: [demand.field for demand in r.demands]),
+    Feature(title="several responses (n > 1)", raw={"openai_chat": {"n": 2}}, look=lambda r: [demand.field for demand in r.demands]),
     Feature(title="end user", fields={"end_user": "trace"}, look=lambda r: r.end_user),
     Feature(
         title="metadata",
@@ -328,20 +328,21 @@ def table() -> str:
     return TEXT + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
-TEXT = """# What is carried between the dialects
+TEXT = """# Translation between dialects
 
-This file is written by `python -m tests.support.feature_table`; a test compares it with what the code does. Every cell was
-computed: a client's request with the feature was made ready for an upstream without any quirks, and read again.
+This table shows what happens to each feature of a request. `python -m tests.support.feature_table` writes this file, and a test
+compares it with the code. Each cell is computed: a client's request with the feature is translated for an upstream without quirks,
+and the result is decoded again.
 
-A is Anthropic Messages, C is OpenAI Chat Completions, R is OpenAI Responses, B is AWS Bedrock InvokeModel. `A→C`: the client
-speaks A, the upstream C.
+A is Anthropic Messages, C is OpenAI Chat Completions, R is OpenAI Responses, B is AWS Bedrock InvokeModel. `A→C`: the client uses A,
+the upstream C.
 
-- **carried**: the same arrives.
-- **moved**: it arrives in another place, or in other words.
-- **dropped**: the request goes up without it. Hosted tools that were are named in the log row (`request_metadata`, `dropped`), and
-  stop sequences are counted there.
+- **carried**: the upstream receives the same.
+- **moved**: the upstream receives it in another place or form.
+- **dropped**: the upstream receives the request without it. The log row lists dropped hosted tools and counts dropped stop sequences
+  (`request_metadata`, `dropped`).
 - **refused**: the client gets a 400 that names the field.
-- **-**: the client's dialect has no words for it.
+- **-**: the client's dialect does not have the feature.
 
 """
 

@@ -1,4 +1,4 @@
-"""How pages write dates: sortable, to the second. All times are UTC."""
+"""Formats of dates in the admin: ISO order, to the second, UTC."""
 
 DATE_FORMAT = SHORT_DATE_FORMAT = "Y-m-d"
 TIME_FORMAT = "H:i:s"

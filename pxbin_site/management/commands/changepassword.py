@@ -1,4 +1,4 @@
-"""`manage.py changepassword NAME`: Django's, for a gateway that is there."""
+"""`manage.py changepassword NAME`: Django's command, for a database that is set up."""
 
 from django.contrib.auth.management.commands import changepassword
 
@@ -6,4 +6,4 @@ from accounts.common.commands import GatewayCommand
 
 
 class Command(GatewayCommand, changepassword.Command):
-    """Looks for the gateway first."""
+    """Reports a database that is not set up before it asks for a password."""

@@ -1,4 +1,4 @@
-"""`manage.py web`: one more web process on a socket that `serve` has opened."""
+"""`manage.py web`: an additional web process on a socket that `serve` has opened."""
 
 import os
 import signal
@@ -9,25 +9,23 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from pxbin_site.conf.config import LOG_LEVELS
 from pxbin_site.conf.logs import set_level
-from pxbin_site.processes.supervisor import when_parent_ends
+from pxbin_site.processes.supervisor import on_parent_exit
 
 
 class Command(BaseCommand):
-    """A further web process of `serve` (PXBIN_WEB_PROCESSES); not meant to be started by hand."""
+    """Started by `serve` (PXBIN_WEB_PROCESSES), not by hand."""
 
-    help = "Serve on a socket that the parent process has opened, until the parent ends."
+    help = "Serve on a socket that the parent process has opened, until the parent exits."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The parent's socket."""
         parser.add_argument("--fd", type=int, required=True, help="number of the inherited listening socket")
-        parser.add_argument("--log-level", choices=LOG_LEVELS, help="how much to log (default info)")
+        parser.add_argument("--log-level", choices=LOG_LEVELS, help="lowest level that is logged (default: PXBIN_LOG_LEVEL)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Serve."""
         from pxbin_site.processes.web import run
 
         set_level(options["log_level"])
-        when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        on_parent_exit(lambda: os.kill(os.getpid(), signal.SIGTERM))
         with socket.socket(fileno=options["fd"]) as listening:
             run(listening)

@@ -1,4 +1,4 @@
-"""`manage.py work`: the Celery worker and beat, in one process."""
+"""`manage.py work`: the Celery worker and its scheduler (beat) in one process."""
 
 from typing import Any
 
@@ -11,27 +11,25 @@ from pxbin_site.processes import supervisor
 
 
 class Command(BaseCommand):
-    """Do what is not done while a client waits: write log rows, prune, look after prices and models."""
+    """Background work: write log rows, delete old ones, refresh prices, check and discover upstreams."""
 
     help = "Run the Celery worker and beat in one process."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Who decides when it ends."""
-        parser.add_argument("--with-parent", action="store_true", help="end when standard input ends, and ignore signals")
-        parser.add_argument("--log-level", choices=LOG_LEVELS, help="how much to log (default info)")
+        parser.add_argument("--with-parent", action="store_true", help="exit when standard input ends, and ignore signals")
+        parser.add_argument("--log-level", choices=LOG_LEVELS, help="lowest level that is logged (default: PXBIN_LOG_LEVEL)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Work."""
         if not options["with_parent"]:
             require_gateway()
         from pxbin_site.processes.worker import Worker
 
         set_level(options["log_level"])
-        worker = Worker(deaf=options["with_parent"])
+        worker = Worker(ignore_signals=options["with_parent"])
         if options["with_parent"]:
-            if not supervisor.released():
+            if not supervisor.wait_for_release():
                 return
-            worker.when_ready(supervisor.say_ready)
-            supervisor.when_parent_ends(worker.stop)
+            worker.on_ready(supervisor.report_ready)
+            supervisor.on_parent_exit(worker.stop)
         worker.run()

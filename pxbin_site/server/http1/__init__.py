@@ -1,11 +1,11 @@
-"""HTTP/1.1 for daphne: strict, bounded and quick.
+"""HTTP/1.1 for daphne: strict parsing, limits in bytes and seconds, little CPU per request.
 
-Daphne's own HTTP protocol buffers bodies into temporary files and responses without end. This one replaces it under the same
-daphne server (which keeps the reactor, the websockets and the life of applications)::
+Daphne's own HTTP protocol buffers bodies in temporary files and responses without a limit. This package replaces it; the
+reactor, websockets and the tasks of their applications stay those of daphne's server::
 
     transport   a uvloop connection that looks like a Twisted transport
     connection  the states of one connection: head, body, running, lingering
-    head        bytes of a request head -> Head, or Refused
-    body        incremental decoders of the two body framings, with their bound
-    cycle       one request and its answer as an ASGI application sees them
+    head        bytes of a request head -> Head, or RefusedError
+    body        incremental decoders of the two body framings, with limits
+    cycle       one request and its response as an ASGI application sees them
 """

@@ -1,4 +1,4 @@
-"""Request bodies as they arrive: kept in memory, never beyond their bound."""
+"""Incremental decoders of request bodies, in memory and with a limit."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ TRAILER_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]
 MAX_SIZE_LINE = 1024
 MAX_TRAILER = 16 * 1024
 OVERHEAD = 8
-"""Bytes on the wire for each byte of a chunked body, at most: the tiniest honest chunks need six."""
+"""Most bytes on the wire for each byte of a chunked body: chunks of one byte need six."""
 
 
 class Body(Protocol):
-    """``feed`` returns None while bytes are missing, else what came after the body (the next request). ``taken`` is what it cost."""
+    """A decoder. ``taken``: bytes of the wire that it has consumed."""
 
     taken: int
 
     def feed(self, data: bytes) -> bytes | None:
-        """Take what one read brought."""
+        """Decode the bytes of one read. Returns None while the body is incomplete, else the bytes after it."""
 
     def content(self) -> bytes:
         """The whole body."""
 
 
 class LengthBody:
-    """A body of ``length`` bytes. Its bound is checked before it is made."""
+    """A body of ``length`` bytes; the caller has checked the limit."""
 
     def __init__(self, length: int) -> None:
         self._left = length
@@ -36,7 +36,6 @@ class LengthBody:
         self.taken = 0
 
     def feed(self, data: bytes) -> bytes | None:
-        """See ``Body``."""
         left = self._left
         if len(data) < left:
             self._pieces.append(data)
@@ -49,7 +48,6 @@ class LengthBody:
         return data[left:]
 
     def content(self) -> bytes:
-        """See ``Body``."""
         pieces = self._pieces
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -60,35 +58,34 @@ class ChunkedBody:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._content = bytearray()
-        self._rest = b""
+        self._undecoded = b""
         self._left = 0
         self._step = self._size
         self._trailer = 0
         self.taken = 0
 
     def feed(self, data: bytes) -> bytes | None:
-        """See ``Body``."""
         self.taken += len(data)
         if self.taken > OVERHEAD * self._limit + MAX_SIZE_LINE + MAX_TRAILER:
             raise RefusedError(400, "Too much overhead in chunks")
-        buffer = self._rest + data
+        buffer = self._undecoded + data
         position = 0
         while True:
             step = self._step
             after = step(buffer, position)
             if after < 0:
-                self._rest = b""
+                self._undecoded = b""
                 return buffer[-after - 1 :]
             if after == position and self._step == step:
-                self._rest = buffer[position:]
+                self._undecoded = buffer[position:]
                 return None
             position = after
 
     def content(self) -> bytes:
-        """See ``Body``."""
         return bytes(self._content)
 
-    # Each step returns the position behind what it read, the same position when it needs more bytes, or -(end + 1) at the end.
+    # Each step returns the position after the bytes that it decoded, the same position if it needs more bytes, or -(end + 1)
+    # where the body ends.
 
     def _size(self, buffer: bytes, position: int) -> int:
         end = buffer.find(b"\r\n", position, position + MAX_SIZE_LINE)

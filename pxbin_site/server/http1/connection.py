@@ -1,9 +1,10 @@
-"""One client connection: requests in, one at a time, each bounded in bytes and time before any application sees it."""
+"""One client connection: it parses one request at a time, within limits of bytes and time, and then runs the application."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from enum import Enum
 from time import monotonic
 from typing import Any, Protocol
 
@@ -18,50 +19,67 @@ from pxbin_site.server.http1.limits import Limits
 from pxbin_site.server.http1.transport import StreamTransport
 
 TLS_RECORD = 0x16
-"""How a TLS handshake begins, and no method of HTTP."""
-HEAD, BODY, RUNNING, LINGER, UPGRADED, CLOSED = "head", "body", "running", "linger", "upgraded", "closed"
+"""First byte of a TLS handshake; no method of HTTP begins with it."""
 
 
-class Host(Protocol):
-    """What a connection needs of its server."""
+class State(Enum):
+    """What a connection is doing."""
+
+    HEAD = "head"
+    """It waits for a request or reads its head."""
+    BODY = "body"
+    RUNNING = "running"
+    """The application runs; what the client sends is buffered."""
+    LINGER = "linger"
+    """It was refused: what the client still sends is discarded until it has read the answer."""
+    UPGRADED = "upgraded"
+    CLOSED = "closed"
+
+
+HEAD, BODY, RUNNING, LINGER, UPGRADED, CLOSED = State
+"""Globals, because an attribute of an enum costs a look-up more for each read."""
+
+
+class ConnectionServer(Protocol):
+    """The part of the server that a connection uses."""
 
     application: Callable[..., Awaitable[None]]
     limits: Limits
     draining: bool
     common_headers: bytes
-    """``server`` and ``date``, with the empty line that ends a head."""
+    """The header lines ``server`` and ``date``, with the empty line that ends a head."""
 
-    def opened(self, connection: Connection) -> None:
+    def connection_opened(self, connection: Connection) -> None:
         """A client connected."""
 
-    def closed(self, connection: Connection) -> None:
-        """A client is gone."""
+    def connection_closed(self, connection: Connection) -> None:
+        """A connection is closed."""
 
-    def began(self, cycle: Cycle) -> None:
-        """An application runs."""
+    def cycle_started(self, cycle: Cycle) -> None:
+        """An application has been started for a request."""
 
-    def ended(self, cycle: Cycle) -> None:
-        """An application returned."""
+    def cycle_ended(self, cycle: Cycle) -> None:
+        """An application has returned."""
 
-    def takes_websockets(self, path: str) -> bool:
-        """Whether there are websockets at a path; elsewhere an upgrade is ignored, as HTTP allows."""
+    def has_websocket(self, path: str) -> bool:
+        """Whether a path has a websocket; elsewhere an upgrade is ignored, as HTTP allows."""
 
     def upgrade(self, connection: Connection, head: Head, rest: bytes) -> None:
-        """A client wants a websocket."""
+        """A client has requested a websocket."""
 
 
 class Connection(protocol.Protocol):
     """The states of one connection: head -> body -> running -> head …, or lingering after a refusal.
 
-    ``deadline`` (monotonic seconds, or None) is what the server's ticker compares; no timers are made per request.
+    ``deadline`` is in monotonic seconds, or None. The server's ticker compares it, so that no request needs a timer.
     """
 
-    def __init__(self, server: Host) -> None:
+    def __init__(self, server: ConnectionServer) -> None:
         self.server = server
         self.limits = server.limits
         self.application = server.application
         self.loop = asyncio.get_running_loop()
-        self.state = HEAD
+        self.state: State = HEAD
         self.keep_alive = True
         self.paused = False
         self.deadline: float | None = None
@@ -72,12 +90,12 @@ class Connection(protocol.Protocol):
         self._body: Body | None = None
         self._progress = 0
         self._resumed: asyncio.Future[None] | None = None
-        self._ended = False
+        self._client_sent_eof = False
 
     # Twisted protocol.
 
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name, as those below
-        """The client has ``header_timeout`` to say something."""
+        """Start to read; the client has ``header_timeout`` seconds to send a request head."""
         transport: StreamTransport = self.transport
         raw = transport.raw
         raw.set_write_buffer_limits(high=self.limits.write_high_water)
@@ -86,10 +104,10 @@ class Connection(protocol.Protocol):
         self.client = _pair(transport.peer)
         self.server_name = _pair(transport.host)
         self.deadline = monotonic() + self.limits.header_timeout
-        self.server.opened(self)
+        self.server.connection_opened(self)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
-        """What one read brought, in whatever state we are."""
+        """Process the bytes of one read according to the state."""
         state = self.state
         try:
             if state is HEAD:
@@ -97,56 +115,56 @@ class Connection(protocol.Protocol):
             elif state is BODY:
                 self._read_body(data)
             elif state is RUNNING:
-                self._hold(data)
+                self._buffer_pipelined(data)
             elif state is LINGER:
                 self._discard(data)
         except RefusedError as refused:
             self.refuse(refused.status, refused.message, self._head)
 
     def readConnectionLost(self) -> None:  # noqa: N802
-        """The client closed its side. Whether it still listens cannot be told, so a running request counts as left.
+        """The client closed its sending side. Whether it still reads is unknown, so it counts as gone.
 
-        An answer that is nearly ready still goes out: some simple clients close their side right after the request.
+        A running request gets ``half_close_grace`` seconds to answer: simple clients close their side after the request.
         """
-        self._ended = True
+        self._client_sent_eof = True
         if self.state is RUNNING and self.cycle is not None and not self.cycle.responding:
-            self.loop.call_later(self.limits.half_close_grace, self._leave)
+            self.loop.call_later(self.limits.half_close_grace, self._client_left)
         else:
-            self._leave()
+            self._client_left()
 
     def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:  # noqa: ARG002, N802
-        """The client is gone; the running application is told at once."""
+        """The connection is closed; the running application is notified."""
         self.state = CLOSED
         self.deadline = None
         self._buffer = b""
         self._body = None
-        self._wake()
+        self._wake_writers()
         if self.cycle is not None:
             self.cycle.disconnected()
             self.cycle = None
-        self.server.closed(self)
+        self.server.connection_closed(self)
 
     def pauseProducing(self) -> None:  # noqa: N802
-        """The client reads too slowly: applications wait in ``send``, and we read no further requests."""
+        """The client reads too slowly: applications wait in ``send``, and no further request is read."""
         self.paused = True
         self.deadline = monotonic() + self.limits.write_stall
 
     def resumeProducing(self) -> None:  # noqa: N802
-        """The client has read enough."""
+        """The client has read enough of the buffered bytes."""
         self.paused = False
         if self.state is HEAD:
-            self._rest()
+            self._await_next_request()
             self.transport.resumeProducing()
         elif self.state is RUNNING:
             self.deadline = None
-        self._wake()
+        self._wake_writers()
 
     def stopProducing(self) -> None:  # noqa: N802
-        """Twisted's word for closing a producer."""
+        """Close the connection; Twisted calls this to end a producer."""
         self.abort()
 
     async def writable(self) -> None:
-        """Wait until the client has read enough, or is gone."""
+        """Wait until the client has read enough of the buffered bytes, or the connection is closed."""
         while self.paused and self.state is not CLOSED:
             if self._resumed is None or self._resumed.done():
                 self._resumed = self.loop.create_future()
@@ -178,7 +196,7 @@ class Connection(protocol.Protocol):
         self._head = head
         self._buffer = b""
         rest = data[end + 4 :]
-        if head.upgrade == b"websocket" and head.method == "GET" and not head.length and self.server.takes_websockets(head.path):
+        if head.upgrade == b"websocket" and head.method == "GET" and not head.length and self.server.has_websocket(head.path):
             self.state = UPGRADED
             self.deadline = None
             self.server.upgrade(self, head, rest)
@@ -222,12 +240,12 @@ class Connection(protocol.Protocol):
         self.deadline = None
         self._buffer = b""
         if rest:
-            self._hold(rest)
+            self._buffer_pipelined(rest)
         self.cycle = Cycle(self, head, body)
-        self.server.began(self.cycle)
+        self.server.cycle_started(self.cycle)
 
-    def _hold(self, data: bytes) -> None:
-        """Keep what a client sends ahead of its answer; beyond the bound it waits in the client's socket."""
+    def _buffer_pipelined(self, data: bytes) -> None:
+        """Buffer pipelined requests; beyond the limit, stop reading from the socket."""
         self._buffer = self._buffer + data if self._buffer else data
         if len(self._buffer) > self.limits.max_pipelined_bytes:
             self.transport.pauseProducing()
@@ -240,15 +258,15 @@ class Connection(protocol.Protocol):
     # Writing.
 
     def write(self, data: bytes) -> None:
-        """Send bytes, or buffer them; ``paused`` tells when the application should wait."""
+        """Send or buffer bytes. While ``paused``, the application should await :meth:`writable`."""
         self._write(data)
 
     def response_done(self, cycle: Cycle) -> None:
-        """The answer is complete: the connection is free for the next request, or closes."""
+        """The response is complete: read the next request, or close."""
         if cycle is not self.cycle:
             return
         self.cycle = None
-        if not self.keep_alive or self._ended:
+        if not self.keep_alive or self._client_sent_eof:
             self.state = CLOSED
             self.transport.loseConnection()
             self.deadline = monotonic() + self.limits.write_stall
@@ -256,28 +274,28 @@ class Connection(protocol.Protocol):
         self.state = HEAD
         self._head = None
         if self.paused:
-            self.transport.pauseProducing()  # no further request before this answer is on its way
+            self.transport.pauseProducing()  # no further request before the client has read this response
         else:
-            self._rest()
+            self._await_next_request()
 
-    def _rest(self) -> None:
-        """Nothing is due: the connection may idle for a while, or go on with what the client sent ahead."""
+    def _await_next_request(self) -> None:
+        """Wait for the next request for ``idle_timeout`` seconds, or continue with pipelined bytes."""
         self.deadline = monotonic() + self.limits.idle_timeout
         if self._buffer:
-            self.loop.call_soon(self._next)
+            self.loop.call_soon(self._read_buffered)
 
-    def _next(self) -> None:
+    def _read_buffered(self) -> None:
         if self.state is HEAD and self._buffer:
             self.transport.resumeProducing()
             data, self._buffer = self._buffer, b""
             self.dataReceived(data)
 
     def cycle_ended(self, cycle: Cycle) -> None:
-        """The application returned."""
-        self.server.ended(cycle)
+        """The application has returned."""
+        self.server.cycle_ended(cycle)
 
     def refuse(self, status: int, message: str, head: Head | None) -> None:
-        """Answer in the server's own name, then read on for a while so that the client finds the answer, and close."""
+        """Answer with an error of the server, discard input for a while so that the client can read the answer, and close."""
         if self.state in (CLOSED, LINGER):
             return
         path = head.path if head is not None else path_of(self._buffer)
@@ -300,19 +318,19 @@ class Connection(protocol.Protocol):
         self._progress = 0
         self.deadline = monotonic() + self.limits.linger_seconds
         raw = self.transport.raw
-        if self._ended or not raw.can_write_eof():
+        if self._client_sent_eof or not raw.can_write_eof():
             raw.close()
         else:
             raw.write_eof()
 
     def abort(self) -> None:
-        """Close at once: a cut body must not look complete."""
+        """Close without writing what is buffered: an incomplete body must not look complete."""
         self.transport.abortConnection()
 
-    # Time.
+    # Deadlines.
 
-    def overdue(self) -> None:
-        """Called by the server's ticker when ``deadline`` has passed."""
+    def deadline_passed(self) -> None:
+        """The server's ticker calls this when ``deadline`` has passed."""
         self.deadline = None
         if self.paused or self.state in (LINGER, CLOSED):
             self.abort()
@@ -324,7 +342,7 @@ class Connection(protocol.Protocol):
             else:
                 self.transport.loseConnection()
 
-    def _leave(self) -> None:
+    def _client_left(self) -> None:
         if self.state is LINGER:
             self.transport.loseConnection()
         elif self.cycle is not None:
@@ -333,7 +351,7 @@ class Connection(protocol.Protocol):
         elif self.state is not CLOSED:
             self.transport.loseConnection()
 
-    def _wake(self) -> None:
+    def _wake_writers(self) -> None:
         if self._resumed is not None and not self._resumed.done():
             self._resumed.set_result(None)
 

@@ -1,4 +1,4 @@
-"""One request and its answer, as an ASGI application sees them."""
+"""One request and its response as an ASGI application sees them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ ASGI = {"version": "3.0", "spec_version": "2.3"}
 NO_BODY = frozenset({204, 304})
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 FRAMED_BY_US = frozenset({b"connection", b"transfer-encoding", b"keep-alive", b"date", b"server"})
-"""Headers of an answer that the server alone decides; an application's are left out."""
+"""Response headers that only the server sets; those of an application are dropped."""
 
 
 def status_line(status: int) -> bytes:
-    """``HTTP/1.1 200 OK`` with its line end; unknown numbers get no words."""
+    """``HTTP/1.1 200 OK`` with its line end; an unknown status has no reason phrase."""
     return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
 class MisuseError(RuntimeError):
-    """The application did not keep to ASGI."""
+    """The application violated ASGI."""
 
 
-class Line(Protocol):
-    """What a cycle needs of the connection that it answers on."""
+class CycleConnection(Protocol):
+    """The part of the connection that a cycle uses."""
 
     loop: asyncio.AbstractEventLoop
     limits: Limits
@@ -43,65 +43,65 @@ class Line(Protocol):
 
     @property
     def server(self) -> Any:
-        """The server: ``draining`` and ``common_headers`` are read."""
+        """The server, whose ``draining`` and ``common_headers`` are read."""
 
     @property
     def client(self) -> Any:
-        """The peer's address, as ASGI has it."""
+        """The ASGI scope's ``client``."""
 
     @property
     def server_name(self) -> Any:
-        """Our own address, as ASGI has it."""
+        """The ASGI scope's ``server``."""
 
     def write(self, data: bytes) -> None:
-        """Send bytes."""
+        """Send or buffer bytes."""
 
     async def writable(self) -> None:
-        """Wait until the client has read enough."""
+        """Wait while the write buffer is over its high-water mark."""
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Close the connection without writing what is buffered."""
 
     def refuse(self, status: int, message: str, head: Head | None = None) -> None:
-        """Answer with an error of the server's own."""
+        """Answer with an error of the server."""
 
     def cycle_ended(self, cycle: Cycle) -> None:
         """The application has returned."""
 
     def response_done(self, cycle: Cycle) -> None:
-        """The answer is complete."""
+        """The response is complete."""
 
 
 class Cycle:
-    """Runs the application for one request. The body is complete before it starts.
+    """Runs the application for one request, whose body is complete.
 
-    Extension ``pxbin.disconnect`` of the scope: a function that takes a callback, called once when the client leaves before
-    its answer is complete. It saves applications a task that waits in ``receive``.
+    The scope has the extension ``pxbin.disconnect``: a function that registers a callback, which is called once if the client
+    disconnects before the response is complete. With it an application needs no task that waits in ``receive``.
     """
 
     __slots__ = (
-        "_body", "_chunked", "_complete", "_gone", "_headers", "_leaving", "_left", "_loop", "_status", "_task", "_wait",
-        "connection", "head",
+        "_body", "_chunked", "_client_gone", "_complete", "_disconnect_callbacks", "_disconnected", "_headers", "_loop", "_remaining",
+        "_status", "_task", "connection", "head",
     )  # fmt: skip
 
-    def __init__(self, connection: Line, head: Head, body: bytes) -> None:
+    def __init__(self, connection: CycleConnection, head: Head, body: bytes) -> None:
         self.connection = connection
         self.head = head
         self._body: bytes | None = body
         self._headers: bytes = b""
         self._status = 0
-        self._left: int | None = None
+        self._remaining: int | None = None
         self._chunked = False
         self._complete = False
-        self._gone = False
-        self._leaving: list[Callable[[], None]] = []
-        self._wait: asyncio.Future[None] | None = None
+        self._client_gone = False
+        self._disconnect_callbacks: list[Callable[[], None]] = []
+        self._disconnected: asyncio.Future[None] | None = None
         self._loop = connection.loop
         self._task = self._loop.create_task(self._run())
 
     @property
     def responding(self) -> bool:
-        """Whether a status has left."""
+        """Whether the head of the response has been written."""
         return self._status != 0 and not self._headers
 
     def scope(self) -> dict[str, Any]:
@@ -129,10 +129,10 @@ class Cycle:
         except asyncio.CancelledError:
             # Only the server cancels this task: 10 s after the client left, or at the end of a drain.
             self._give_up(log=False, status=503, message="The server is shutting down")
-        except ConnectionAbortedError as reason:  # the application has nothing to answer with any more: no fault of its own
-            logger.warning("An answer was cut: %s %s: %s", self.head.method, self.head.path, reason)
+        except ConnectionAbortedError as reason:  # raised by an application that cannot complete its response; not a programming error
+            logger.warning("A response was cut off: %s %s: %s", self.head.method, self.head.path, reason)
             self._give_up(log=False)
-        except Exception:  # the application's own fault must not take the server with it
+        except Exception:  # an error of the application must not stop the server
             logger.exception("The application failed: %s %s", self.head.method, self.head.path)
             self._give_up(log=False)
         else:
@@ -141,11 +141,11 @@ class Cycle:
             self.connection.cycle_ended(self)
 
     def _give_up(self, *, log: bool, status: int = 500, message: str = "Internal server error") -> None:
-        """Answer, or cut, what the application left incomplete."""
-        if self._complete or self._gone:
+        """Answer with an error, or abort a response that the application left incomplete."""
+        if self._complete or self._client_gone:
             return
         if log:
-            logger.error("The application returned without completing its answer: %s %s", self.head.method, self.head.path)
+            logger.error("The application returned without completing its response: %s %s", self.head.method, self.head.path)
         self._complete = True
         if self.responding:
             self.connection.abort()
@@ -155,52 +155,52 @@ class Cycle:
     # From the client.
 
     async def receive(self) -> dict[str, Any]:
-        """The body at once; then nothing until the client leaves or the answer is complete."""
+        """The whole body; the next call waits until the client disconnects or the response is complete."""
         body = self._body
         if body is not None:
             self._body = None
             return {"type": "http.request", "body": body, "more_body": False}
-        while not (self._gone or self._complete):
-            if self._wait is None:
-                self._wait = self._loop.create_future()
-            await asyncio.shield(self._wait)
+        while not (self._client_gone or self._complete):
+            if self._disconnected is None:
+                self._disconnected = self._loop.create_future()
+            await asyncio.shield(self._disconnected)
         return {"type": "http.disconnect"}
 
     def on_disconnect(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` when the client leaves; at the next turn of the loop if it has left already."""
-        if self._gone:
+        """Call ``callback`` when the client disconnects; in the next iteration of the loop if it has already."""
+        if self._client_gone:
             self._loop.call_soon(callback)
         else:
-            self._leaving.append(callback)
+            self._disconnect_callbacks.append(callback)
 
     def disconnected(self) -> None:
-        """The client left. The application may clean up for a while, then it is cancelled."""
-        if self._gone or self._complete:
+        """The client disconnected. The application is cancelled after ``application_close`` seconds."""
+        if self._client_gone or self._complete:
             return
-        self._gone = True
+        self._client_gone = True
         self._body = None
-        self._wake()
-        for callback in self._leaving:
+        self._wake_receiver()
+        for callback in self._disconnect_callbacks:
             callback()
-        self._loop.call_later(self.connection.limits.application_close, self._kill)
+        self._loop.call_later(self.connection.limits.application_close, self._cancel_if_running)
 
     def cancel(self) -> None:
-        """End the application now (the server stops)."""
+        """Cancel the application, because the server stops."""
         self._task.cancel()
 
-    def _kill(self) -> None:
+    def _cancel_if_running(self) -> None:
         if not self._task.done():
-            logger.warning("The application went on after its client had left and was cancelled: %s", self.head.path)
+            logger.warning("The application continued after its client had disconnected and was cancelled: %s", self.head.path)
             self._task.cancel()
 
-    def _wake(self) -> None:
-        if self._wait is not None and not self._wait.done():
-            self._wait.set_result(None)
+    def _wake_receiver(self) -> None:
+        if self._disconnected is not None and not self._disconnected.done():
+            self._disconnected.set_result(None)
 
     # To the client.
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Write one ASGI message; waits while the client reads more slowly than the application writes."""
+        """Write one ASGI message; waits while the write buffer is over its high-water mark."""
         kind = message["type"]
         if kind == "http.response.body":
             self._send_body(message.get("body", b""), more=message.get("more_body", False))
@@ -210,7 +210,7 @@ class Cycle:
             self._start(message["status"], message.get("headers", ()))
         else:
             raise MisuseError(f"unknown message {kind!r}")
-        if self.connection.paused and not self._gone:
+        if self.connection.paused and not self._client_gone:
             await self.connection.writable()
 
     def _start(self, status: int, headers: Any) -> None:
@@ -218,19 +218,19 @@ class Cycle:
         for name, value in headers:
             lower = name.lower()
             if lower == b"content-length":
-                self._left = int(value)
+                self._remaining = int(value)
                 if status == 204:
                     continue
             if lower not in FRAMED_BY_US:
                 lines.append(b"%b: %b\r\n" % (name, value))
         block = b"".join(lines)
         if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines):
-            raise MisuseError("a header of the response holds a line break")
+            raise MisuseError("a response header contains a line break")
         self._status = status
         self._headers = block
 
     def _send_body(self, data: bytes, *, more: bool) -> None:
-        if self._gone:
+        if self._client_gone:
             return
         if not self._status:
             raise MisuseError("the response has not been started")
@@ -244,36 +244,36 @@ class Cycle:
             self._finish()
 
     def _framed(self, data: bytes, *, more: bool) -> bytes:
-        """``data`` as it goes out."""
+        """``data`` with the framing of the body."""
         if self.head.method == "HEAD" or self._status in NO_BODY:
             return b""
         if self._chunked:
             chunk = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
             return chunk if more else chunk + b"0\r\n\r\n"
-        if self._left is not None:
-            self._left -= len(data)
-            if self._left < 0 or (self._left and not more):
+        if self._remaining is not None:
+            self._remaining -= len(data)
+            if self._remaining < 0 or (self._remaining and not more):
                 self._complete = True
                 self.connection.abort()
-                raise MisuseError("the body is not as long as its Content-Length says")
+                raise MisuseError("the length of the body differs from its Content-Length")
         return data
 
     def _write_head(self, length: int, *, more: bool) -> bytes:
-        """The head as it goes out, once the framing of the body is known."""
+        """The bytes of the head, with the header lines of the body's framing."""
         connection, head = self.connection, self.head
         block = self._headers
         self._headers = b""
         keep = head.keep_alive and not connection.server.draining
-        if self._left is None and self._status not in NO_BODY and self._status >= 200:
+        if self._remaining is None and self._status not in NO_BODY and self._status >= 200:
             if not more:
                 if length or head.method != "HEAD":
                     block += b"content-length: %d\r\n" % length
-                self._left = length
+                self._remaining = length
             elif head.minor:
                 block += b"transfer-encoding: chunked\r\n"
                 self._chunked = True
             else:
-                keep = False  # HTTP/1.0 ends such a body by closing
+                keep = False  # HTTP/1.0 ends a body of unknown length by closing the connection
         connection.keep_alive = keep
         if not keep:
             block += b"connection: close\r\n"
@@ -283,6 +283,6 @@ class Cycle:
 
     def _finish(self) -> None:
         self._complete = True
-        self._leaving.clear()
-        self._wake()
+        self._disconnect_callbacks.clear()
+        self._wake_receiver()
         self.connection.response_done(self)

@@ -1,4 +1,4 @@
-"""Reads one request head strictly; whatever two servers could understand differently is refused (RFC 9112)."""
+"""Parses a request head strictly: what two servers could interpret differently is refused (RFC 9112)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ LENGTH = re.compile(rb"[0-9]{1,18}")
 
 FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade", b"host"})
 LISTS = frozenset({b"connection", b"expect", b"upgrade"})
-"""Framing fields that may come more than once; a second one of the others makes the request ambiguous."""
+"""Framing fields that may be repeated; a repetition of the others makes the request ambiguous."""
 
 
 class RefusedError(Exception):
-    """The request is answered by the server itself: ``status`` and a sentence for the client."""
+    """The server answers the request itself, with ``status`` and a sentence for the client."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -46,7 +46,7 @@ class Head:
 
 
 def parse(block: bytes, *, max_target: int, max_headers: int) -> Head:
-    """The head whose lines are ``block`` (without the empty line); raises ``RefusedError``."""
+    """Parse the lines of a head, without the empty line after them; raises ``RefusedError``."""
     first, _, fields = block.partition(b"\r\n")
     line = REQUEST_LINE.fullmatch(first)
     if line is None:
@@ -64,7 +64,7 @@ def parse(block: bytes, *, max_target: int, max_headers: int) -> Head:
 
 
 def path_of(block: bytes) -> str:
-    """The path in a head that is refused, as far as it can be told: it chooses the shape of the answer."""
+    """The path of an invalid head, or an empty text: the shape of the error body depends on it."""
     parts = block[:4096].split(b"\r\n", 1)[0].split(b" ")
     return parts[1].partition(b"?")[0].decode("latin-1") if len(parts) > 1 else ""
 
@@ -114,7 +114,7 @@ def _read_fields(head: Head, fields: bytes, max_headers: int) -> dict[bytes, byt
             else:
                 framing[name] = value
         elif b"_" in name:
-            continue  # X_Y and X-Y become the same variable in a WSGI-style environment: a client could forge one by the other.
+            continue  # X_Y and X-Y are the same variable in a WSGI-style environment: a client could forge one with the other
         headers.append((name, value))
     return framing
 

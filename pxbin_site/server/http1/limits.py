@@ -1,4 +1,4 @@
-"""The bounds of one connection, in bytes and seconds."""
+"""The limits of one connection."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import msgspec
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client may use before anyone knows who it is.
+    """What an unauthenticated client may use. Times are in seconds.
 
-    ``body_timeout``: within each such span at least ``body_progress`` bytes of a body must arrive. ``write_stall``: a client
-    that accepts nothing for so long is cut. ``linger_*``: how much of a refused body is read and thrown away so that the
-    client finds the answer. ``application_close``: what an application may still do after its client left.
+    ``body_timeout``: in each such interval at least ``body_progress`` bytes of a body must arrive. ``write_stall``: a client
+    that reads nothing for this time is disconnected. ``linger_*``: how much of a refused body is discarded, and for how long,
+    so that the client can read the answer. ``application_close``: after it, an application whose client has disconnected is
+    cancelled.
     """
 
     max_body_bytes: int = 32 * 1024 * 1024
@@ -31,5 +32,5 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tick(self) -> float:
-        """How often deadlines are looked at: fine enough for the shortest of them."""
+        """Interval in which deadlines are checked: a quarter of the shortest time-out, at most one second."""
         return min(1.0, min(self.header_timeout, self.body_timeout, self.idle_timeout, self.write_stall, self.linger_seconds) / 4)

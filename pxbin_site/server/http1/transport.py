@@ -1,7 +1,7 @@
-"""A connection of the event loop that looks like a Twisted transport.
+"""A connection of the event loop with the interface of a Twisted transport.
 
-Twisted's own TCP transport polls for each write and reads through Python; a uvloop connection does both in C and writes at
-once. Daphne's websockets and our HTTP protocol both run on this one.
+Twisted's own TCP transport polls for each write and reads in Python; a uvloop connection does both in C and writes
+immediately. Daphne's websockets and pxbin's HTTP protocol use this transport.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CLEAN = Failure(error.ConnectionDone())
 
 
 def address(name: Any) -> IPv4Address | IPv6Address:
-    """A socket's name as Twisted's address; a name that is none (a Unix socket) becomes the empty one."""
+    """A socket name as a Twisted address; the name of a Unix socket becomes the empty address."""
     if not isinstance(name, tuple):
         return IPv4Address("TCP", "", 0)
     kind = IPv6Address if len(name) > 2 else IPv4Address
@@ -28,9 +28,9 @@ def address(name: Any) -> IPv4Address | IPv6Address:
 
 @implementer(interfaces.ITransport, interfaces.IPushProducer, interfaces.IConsumer)
 class StreamTransport(asyncio.Protocol):
-    """One accepted connection. ``build`` makes the Twisted protocol that it serves; an upgrade may replace it later.
+    """One accepted connection. ``build`` creates its Twisted protocol, which an upgrade may replace.
 
-    A registered push producer is told to pause while the write buffer is over its high-water mark.
+    A registered push producer is paused while the write buffer is over its high-water mark.
     """
 
     connected = False
@@ -40,10 +40,10 @@ class StreamTransport(asyncio.Protocol):
         self._build = build
         self._producer: Any = None
 
-    # What the event loop calls.
+    # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client connected: make its protocol."""
+        """A client connected: create its protocol."""
         self.raw = cast("asyncio.Transport", transport)  # uvloop's transports have its methods but not its class
         self.peer = transport.get_extra_info("peername")
         self.host = transport.get_extra_info("sockname")
@@ -56,15 +56,15 @@ class StreamTransport(asyncio.Protocol):
         self.protocol.dataReceived(data)
 
     def eof_received(self) -> bool:
-        """The client sends no more. A protocol that knows half-closed connections decides itself when to close."""
-        ended = getattr(self.protocol, "readConnectionLost", None)
-        if ended is None:
+        """The client sends no more. A protocol with ``readConnectionLost`` decides itself when to close."""
+        half_close = getattr(self.protocol, "readConnectionLost", None)
+        if half_close is None:
             return False
-        ended()
+        half_close()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is closed, by whomever."""
+        """The connection is closed, by either side."""
         self.connected = False
         self._producer = None
         self.protocol.connectionLost(CLEAN if exc is None else Failure(error.ConnectionLost(str(exc))))
@@ -79,10 +79,10 @@ class StreamTransport(asyncio.Protocol):
         if self._producer is not None:
             self._producer.resumeProducing()
 
-    # What a Twisted protocol calls.
+    # Called by a Twisted protocol.
 
     def write(self, data: bytes) -> None:
-        """Send, or buffer what the socket does not take."""
+        """Send bytes; what the socket does not accept is buffered."""
         if not self.raw.is_closing():
             self.raw.write(data)
 
@@ -91,12 +91,12 @@ class StreamTransport(asyncio.Protocol):
         self.write(b"".join(data))
 
     def loseConnection(self) -> None:  # noqa: N802
-        """Close when what was written has left."""
+        """Close after everything buffered has been sent."""
         self.disconnecting = True
         self.raw.close()
 
     def abortConnection(self) -> None:  # noqa: N802
-        """Close now; what was not sent is lost."""
+        """Close immediately; what is buffered is lost."""
         self.disconnecting = True
         self.raw.abort()
 
@@ -105,17 +105,17 @@ class StreamTransport(asyncio.Protocol):
         return address(self.peer)
 
     def getHost(self) -> IPv4Address | IPv6Address:  # noqa: N802
-        """Our address."""
+        """The server's address."""
         return address(self.host)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: N802
-        """Tell ``producer`` when to pause and when to go on."""
+        """Pause and resume ``producer`` as the write buffer demands."""
         if not streaming:
             raise NotImplementedError("only push producers are used here")
         self._producer = producer
 
     def unregisterProducer(self) -> None:  # noqa: N802
-        """Tell nobody any more."""
+        """Remove the producer."""
         self._producer = None
 
     def pauseProducing(self) -> None:  # noqa: N802
@@ -124,10 +124,10 @@ class StreamTransport(asyncio.Protocol):
             self.raw.pause_reading()
 
     def resumeProducing(self) -> None:  # noqa: N802
-        """Read on."""
+        """Resume reading."""
         if self.connected and not self.raw.is_closing() and not self.raw.is_reading():
             self.raw.resume_reading()
 
     def stopProducing(self) -> None:  # noqa: N802
-        """Close, as seen by Twisted."""
+        """Close the connection; Twisted's interface requires it."""
         self.loseConnection()

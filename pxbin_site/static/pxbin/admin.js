@@ -1,4 +1,4 @@
-// Copying, choosing all of a list, and finding in it. Loaded by every page of the admin.
+// Copy buttons, and "select all" and search of check box lists. Loaded by every page of the admin.
 "use strict";
 
 async function copyText(text, source) {
@@ -6,7 +6,7 @@ async function copyText(text, source) {
     await navigator.clipboard.writeText(text);
     return;
   }
-  // Without https browsers offer no clipboard; the old way copies what is selected.
+  // Without https there is no clipboard API; execCommand copies the selection.
   const range = document.createRange();
   range.selectNodeContents(source);
   const selection = window.getSelection();
@@ -19,59 +19,59 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
   const source = document.getElementById(button.dataset.copy);
-  const said = button.querySelector("[data-said]") || button;
-  const before = said.textContent;
+  const label = button.querySelector("[data-copy-label]") || button;
+  const original = label.textContent;
   try {
     await copyText(source.textContent, source);
-    said.textContent = "Copied";
+    label.textContent = "Copied";
   } catch {
-    said.textContent = "Select and copy by hand";
+    label.textContent = "Select the text and copy it";
   }
-  setTimeout(() => { said.textContent = before; }, 2000);
+  setTimeout(() => { label.textContent = original; }, 2000);
 });
 
-function boxesOf(list) {
+function checkboxesOf(list) {
   return [...document.querySelectorAll(`#${list} input[type=checkbox]`)];
 }
 
-function lineOf(box) {
+function labelOf(box) {
   return box.closest("label") || box.parentElement;
 }
 
 document.addEventListener("change", (event) => {
   const list = event.target.dataset && event.target.dataset.checks;
   if (!list) return;
-  for (const box of boxesOf(list)) {
-    if (!lineOf(box).hidden) box.checked = event.target.checked;
+  for (const box of checkboxesOf(list)) {
+    if (!labelOf(box).hidden) box.checked = event.target.checked;
   }
 });
 
-// The address that a well-known endpoint fills in, shown where it will stand.
-function showAddress() {
+// Show the base URL of the selected preset as the placeholder of the field that it fills.
+function showPresetUrl() {
   const choice = document.querySelector("[data-addresses]");
   const box = document.getElementById("id_base_url");
   if (choice && box) box.placeholder = JSON.parse(choice.dataset.addresses)[choice.value] || "";
 }
 
 document.addEventListener("change", (event) => {
-  if (event.target.dataset && event.target.dataset.addresses) showAddress();
+  if (event.target.dataset && event.target.dataset.addresses) showPresetUrl();
 });
 
 document.addEventListener("input", (event) => {
   const list = event.target.dataset && event.target.dataset.finds;
   if (!list) return;
-  const wanted = event.target.value.trim().toLowerCase();
-  for (const box of boxesOf(list)) {
-    lineOf(box).hidden = !lineOf(box).textContent.toLowerCase().includes(wanted);
+  const searched = event.target.value.trim().toLowerCase();
+  for (const box of checkboxesOf(list)) {
+    labelOf(box).hidden = !labelOf(box).textContent.toLowerCase().includes(searched);
   }
 });
 
 document.addEventListener("DOMContentLoaded", () => {
-  // A page that answers a POST must not be sent again when it is loaded anew.
+  // Reloading a page that answered a POST must not send the POST again.
   const place = document.querySelector("[data-reload-as]");
   if (place) history.replaceState(null, "", place.dataset.reloadAs);
-  // The theme's box for searching knows the names of pages only.
+  // The theme's search box searches names of pages only.
   const box = document.getElementById("nav-filter");
   if (box) box.placeholder = "Find a page";
-  showAddress();
+  showPresetUrl();
 });

@@ -127,7 +127,7 @@ def test_rows_say_what_happened_in_words(admin_client):
 
 def test_an_empty_log_says_what_to_do(admin_client):
     assert "No requests yet" in admin_client.get(LOG).content.decode()
-    assert "Nothing matches" in admin_client.get(LOG, {"outcome__exact": "failed"}).content.decode()
+    assert "No results" in admin_client.get(LOG, {"outcome__exact": "failed"}).content.decode()
 
 
 def test_the_page_of_a_row_that_is_not_there_leads_back(admin_client):

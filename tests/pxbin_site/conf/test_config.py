@@ -1,23 +1,16 @@
-"""Settings: what wins over what, what each name takes, and that every problem is said at once."""
+"""Loading the settings: the order of the sources, the values of each type, and that all errors are reported at once."""
 
 import os
-import re
-from pathlib import Path
 
 import pytest
-import yaml
 
-from pxbin_site.conf import config
+from pxbin_site.conf import loading
 from pxbin_site.conf.config import Config, ConfigurationError
-from pxbin_site.conf.providers import PROVIDERS
 from pxbin_site.processes import bootstrap
-
-ROOT = Path(__file__).resolve().parent.parent.parent.parent
-EXAMPLE, COMPOSE = ROOT / ".env.example", ROOT / "docker-compose.yml"
 
 
 def load(directory, **variables):
-    return config.load(variables, directory=directory)
+    return loading.load(variables, directory=directory)
 
 
 def problems(directory, **variables):
@@ -34,7 +27,7 @@ def test_an_empty_value_means_the_default(tmp_path):
     assert load(tmp_path, PXBIN_REDIS_URL="", PXBIN_LOG_RETENTION_DAYS=" ", PXBIN_CONFIG_PATH="") == load(tmp_path)
 
 
-def test_the_environment_wins_over_the_env_file_and_that_over_the_yaml_file(tmp_path):
+def test_the_environment_overrides_the_env_file_and_that_the_yaml_file(tmp_path):
     (tmp_path / "config.yaml").write_text(
         "log_format: text\nlog_level: debug\nlog_retention_days: 30\ncors_origins: [http://a, http://b]\n"
     )
@@ -51,14 +44,14 @@ def test_reading_an_env_file_leaves_the_process_environment_alone(tmp_path, monk
     assert load(tmp_path, PXBIN_ENV_FILE=os.devnull).log_level == "info"
 
 
-def test_the_yaml_file_may_lie_elsewhere(tmp_path):
+def test_the_yaml_file_can_be_in_another_place(tmp_path):
     (tmp_path / "other.yaml").write_text("database_schema: gateway\n")
     assert load(tmp_path, PXBIN_CONFIG_PATH="other.yaml").database_schema == "gateway"
 
 
-def test_every_problem_is_said_at_once(tmp_path):
+def test_all_errors_are_reported_at_once(tmp_path):
     (tmp_path / "config.yaml").write_text("listen_adr: ':1'\nlog_format: xml\n")
-    found = problems(
+    errors = problems(
         tmp_path,
         PXBIN_LISTEN_ADDR="8080",
         PXBIN_DATABASE_URL="mysql://x",
@@ -69,7 +62,7 @@ def test_every_problem_is_said_at_once(tmp_path):
         PXBIN_METRICS_ENABLED="maybe",
         PXBIN_RATE_LIMIT_RPS="nan",
     )
-    assert sorted(found) == [
+    assert sorted(errors) == [
         f"{tmp_path}/config.yaml: there is no setting listen_adr",
         "PXBIN_DATABASE_SCHEMA='Drop Table': must match [a-z_][a-z0-9_]*",
         "PXBIN_DATABASE_URL: must begin with postgresql:// or postgres:// or sqlite://",
@@ -84,7 +77,7 @@ def test_every_problem_is_said_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["- a list", "a: b: c", "\x00"])
-def test_a_yaml_file_that_is_none_is_a_problem(tmp_path, content):
+def test_an_invalid_yaml_file_is_an_error(tmp_path, content):
     (tmp_path / "config.yaml").write_text(content)
     [problem] = problems(tmp_path)
     assert problem.startswith(f"{tmp_path}/config.yaml: ")
@@ -113,18 +106,18 @@ def test_an_env_file_that_is_named_must_exist(tmp_path):
         ("PXBIN_SECRET_KEY", ""),
     ],
 )
-def test_what_a_line_of_the_env_file_means(tmp_path, line, value):
+def test_a_line_of_the_env_file_is_parsed(tmp_path, line, value):
     (tmp_path / ".env").write_text(f"{line}\r\nPXBIN_LOG_LEVEL=debug\r\n")
     loaded = load(tmp_path)
     assert (loaded.secret_key, loaded.log_level) == (value, "debug")
 
 
-def test_lines_of_the_env_file_that_mean_nothing_are_named_without_their_text(tmp_path):
+def test_invalid_lines_of_the_env_file_are_reported_without_their_text(tmp_path):
     (tmp_path / ".env").write_text('PXBIN_DEBUG=no\n\n\nmy key is sk-1\nOPENAI_API_KEY="sk-2" "sk-3"\n')
     assert problems(tmp_path) == [f"{tmp_path}/.env: line {number} is not of the form NAME=value" for number in (4, 5)]
 
 
-def test_an_env_file_that_is_no_text_is_a_problem(tmp_path):
+def test_an_env_file_that_is_not_utf8_is_an_error(tmp_path):
     (tmp_path / ".env").write_bytes(b"\xff")
     [problem] = problems(tmp_path)
     assert problem.startswith(f"{tmp_path}/.env: cannot be read: ")
@@ -145,13 +138,13 @@ def test_addresses_to_listen_on(tmp_path, value, address):
 
 
 @pytest.mark.parametrize("value", ["8080", "host:", "host:http", ":65536", ":-1", ":8080/"])
-def test_what_is_no_address_is_refused(tmp_path, value):
+def test_an_invalid_address_is_refused(tmp_path, value):
     assert problems(tmp_path, PXBIN_LISTEN_ADDR=value) == [f"PXBIN_LISTEN_ADDR={value!r}: must look like :8080 or 127.0.0.1:8080"]
 
 
-@pytest.mark.parametrize(("word", "meaning"), [("true", True), ("1", True), ("On", True), ("false", False), ("0", False), ("no", False)])
-def test_words_for_yes_and_no(tmp_path, word, meaning):
-    assert load(tmp_path, PXBIN_METRICS_ENABLED=word).metrics_enabled is meaning
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("1", True), ("On", True), ("false", False), ("0", False), ("no", False)])
+def test_booleans(tmp_path, text, value):
+    assert load(tmp_path, PXBIN_METRICS_ENABLED=text).metrics_enabled is value
 
 
 def test_old_encryption_keys_need_a_new_one(tmp_path):
@@ -162,58 +155,19 @@ def test_old_encryption_keys_need_a_new_one(tmp_path):
     assert load(tmp_path, PXBIN_ENCRYPTION_KEYS_OLD=old, PXBIN_ENCRYPTION_KEY="a new key, long enough").encryption_keys_old == (old,)
 
 
-def test_keys_of_providers_are_found_in_the_environment_and_in_the_env_file(tmp_path):
+def test_keys_of_providers_are_read_from_the_environment_and_in_the_env_file(tmp_path):
     (tmp_path / ".env").write_text("GROQ_API_KEY=gsk-2\n")
     assert load(tmp_path, OPENAI_API_KEY="sk-1", XAI_API_KEY="").provider_keys == {"OPENAI_API_KEY": "sk-1", "GROQ_API_KEY": "gsk-2"}
 
 
-def test_variables_that_are_no_settings_are_named(tmp_path):
+def test_unknown_variables_with_the_prefix_are_listed(tmp_path):
     loaded = load(tmp_path, PXBIN_LISTEN_ADRR=":1", PXBIN_TEST_SIZE="proof", PXBIN_ENV_FILE=os.devnull, PATH="/bin")
     assert loaded.unknown_variables == ("PXBIN_LISTEN_ADRR",)
 
 
-def test_every_setting_has_a_reader_and_every_reader_a_setting():
-    derived = {"seal_key", "new_secrets", "provider_keys", "unknown_variables"}
-    assert set(config.READERS) == set(Config.__struct_fields__) - derived
-
-
-EXAMPLES = re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE)
-COMPOSED = dict(re.findall(r"\$\{([A-Z_]+):(.*?)\}", COMPOSE.read_text()))
-
-
-def test_the_example_names_every_setting():
-    providers = {provider.variable for provider in PROVIDERS}
-    assert sorted(name for name, _ in EXAMPLES) == sorted(
-        {config.env_name(name) for name in config.READERS} | config.LOCATIONS | providers | set(COMPOSED)
-    )
-
-
-def test_compose_takes_the_secrets_and_its_address_from_the_env_file():
-    assert {f"{name}={value}" for name, value in COMPOSED.items()} == {
-        "POSTGRES_PASSWORD=?set it in .env",
-        "PXBIN_SECRET_KEY=?set it in .env",
-        "PXBIN_ENCRYPTION_KEY=?set it in .env",
-        f"PUBLISHED_ADDR=-{dict(EXAMPLES)['PUBLISHED_ADDR']}",
-    }
-    services = yaml.safe_load(COMPOSE.read_text())["services"]
-    assert services["web"]["ports"] == ["${PUBLISHED_ADDR:-127.0.0.1:8080}:8080"]
-    assert services["web"]["environment"]["PXBIN_LISTEN_ADDR"] == ":8080"
-    assert services["web"]["env_file"] == services["worker"]["env_file"] == [{"path": ".env", "required": False}]
-
-
-@pytest.mark.parametrize("lines", [*([line] for line in EXAMPLES), EXAMPLES], ids=lambda lines: lines[0][0] if len(lines) == 1 else "all")
-def test_what_the_example_shows_are_the_defaults(tmp_path, lines):
-    text = EXAMPLE.read_text()
-    for name, value in lines:
-        text = text.replace(f"#{name}={value}\n", f"{name}={value}\n")
-    (tmp_path / ".env").write_text(text)
-    assert load(tmp_path) == Config(data_dir=tmp_path / "data")
-    assert [line for line in text.splitlines() if line and not line.startswith("#")] == [f"{name}={value}" for name, value in lines]
-
-
-def test_the_numbers_of_tool_call_enforcement_have_bounds(tmp_path):
-    found = problems(tmp_path, PXBIN_ENFORCE_TOOL_CALL_MAX_RETRIES="51", PXBIN_ENFORCE_TOOL_CALL_STREAM_CHUNK_DELAY_MS="10001")
-    assert sorted(found) == [
+def test_numbers_of_tool_call_enforcement_have_an_upper_bound(tmp_path):
+    errors = problems(tmp_path, PXBIN_ENFORCE_TOOL_CALL_MAX_RETRIES="51", PXBIN_ENFORCE_TOOL_CALL_STREAM_CHUNK_DELAY_MS="10001")
+    assert sorted(errors) == [
         "PXBIN_ENFORCE_TOOL_CALL_MAX_RETRIES='51': must be a whole number, 50 at most",
         "PXBIN_ENFORCE_TOOL_CALL_STREAM_CHUNK_DELAY_MS='10001': must be a whole number, 10000 at most",
     ]
@@ -222,14 +176,14 @@ def test_the_numbers_of_tool_call_enforcement_have_bounds(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("CORS_ORIGINS", "nonsense", "'nonsense' is no origin: write https://host or https://host:port, without a path, or *"),
-        ("CORS_ORIGINS", "http://a,a/b", "'a/b' is no origin: write https://host or https://host:port, without a path, or *"),
-        ("TRUSTED_ORIGINS", "*", "'*' is no origin: write https://host or https://host:port, without a path"),
-        ("ALLOWED_HOSTS", "https://a", "'https://a' is no host name: write gateway.example, .example for all below it, or *"),
-        ("REDIS_URL", "redis://h:port/0", "has a host or a port that cannot be understood"),
+        ("CORS_ORIGINS", "nonsense", "'nonsense' is not an origin: use https://host or https://host:port, without a path, or *"),
+        ("CORS_ORIGINS", "http://a,a/b", "'a/b' is not an origin: use https://host or https://host:port, without a path, or *"),
+        ("TRUSTED_ORIGINS", "*", "'*' is not an origin: use https://host or https://host:port, without a path"),
+        ("ALLOWED_HOSTS", "https://a", "'https://a' is not a host name: use gateway.example, .example for all its subdomains, or *"),
+        ("REDIS_URL", "redis://h:port/0", "has an invalid host or port"),
         ("REDIS_URL", "unix://", "must name a socket, as in unix:///run/redis.sock"),
-        ("DATABASE_URL", "postgresql://u:secret@h:port/db", "has a host or a port that cannot be understood"),
-        ("DATABASE_URL", "postgresql://u:secret@[h/db", "has a host or a port that cannot be understood"),
+        ("DATABASE_URL", "postgresql://u:secret@h:port/db", "has an invalid host or port"),
+        ("DATABASE_URL", "postgresql://u:secret@[h/db", "has an invalid host or port"),
         ("DATABASE_URL", "postgresql://u@a:1,,c:3/db", "has an empty host in its list of hosts"),
         ("DATABASE_URL", "postgresql://", "must end with the name of a database, as in postgresql://user:password@host:5432/pxbin"),
         ("DATABASE_URL", "sqlite:///", "must name a file, as in sqlite:////var/lib/pxbin/pxbin.sqlite3"),
@@ -237,9 +191,9 @@ def test_the_numbers_of_tool_call_enforcement_have_bounds(tmp_path):
         ("KEEPALIVE_SECONDS", "nan", "must be a number, 0.01 or more"),
     ],
 )  # fmt: skip
-def test_a_value_that_cannot_work_is_refused_with_a_sentence(tmp_path, name, value, sentence):
-    said = "" if name in {"REDIS_URL", "DATABASE_URL"} else f"={value!r}"  # both may hold a password
-    assert problems(tmp_path, **{f"PXBIN_{name}": value}) == [f"PXBIN_{name}{said}: {sentence}"]
+def test_an_invalid_value_is_refused_with_a_sentence(tmp_path, name, value, sentence):
+    shown = "" if name in {"REDIS_URL", "DATABASE_URL"} else f"={value!r}"  # both may contain a password
+    assert problems(tmp_path, **{f"PXBIN_{name}": value}) == [f"PXBIN_{name}{shown}: {sentence}"]
 
 
 @pytest.mark.parametrize(
@@ -256,13 +210,13 @@ def test_a_value_that_cannot_work_is_refused_with_a_sentence(tmp_path, name, val
         ("DATABASE_URL", "sqlite:////var/lib/pxbin.sqlite3"),
     ],
 )
-def test_what_can_work_is_taken(tmp_path, name, value):
-    read = getattr(load(tmp_path, **{f"PXBIN_{name}": value}), name.lower())
-    assert read in (value, tuple(value.split(",")))
+def test_a_valid_value_is_accepted(tmp_path, name, value):
+    value_read = getattr(load(tmp_path, **{f"PXBIN_{name}": value}), name.lower())
+    assert value_read in (value, tuple(value.split(",")))
 
 
-def test_a_data_directory_that_cannot_be_written_is_said(tmp_path):
+def test_a_data_directory_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "data").write_text("a file")
-    with pytest.raises(ConfigurationError) as caught, bootstrap.alone(load(tmp_path)):
+    with pytest.raises(ConfigurationError) as caught, bootstrap.exclusive_setup(load(tmp_path)):
         pass
     assert caught.value.problems == [f"PXBIN_DATA_DIR: {tmp_path / 'data'} cannot be written to (File exists)"]

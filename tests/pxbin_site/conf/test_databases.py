@@ -1,4 +1,4 @@
-"""Database settings, and that they do what they promise on real servers."""
+"""The database settings, and their effect on real servers."""
 
 import contextlib
 
@@ -14,15 +14,15 @@ from pxbin_site.conf.databases import database
 
 
 @pytest.fixture(autouse=True)
-def _connections_of_our_own(django_db_blocker):
-    """These tests open databases themselves; none is the project's."""
+def _own_connections(django_db_blocker):
+    """These tests open databases of their own, not the project's."""
     with django_db_blocker.unblock():
         yield
 
 
 @contextlib.contextmanager
 def connected(entry):
-    """A Django connection with these settings, outside of the project's own."""
+    """A Django connection with these settings, which is not one of the project's."""
     wrapper = {"sqlite3": SQLite, "postgresql": PostgreSQL}[entry["ENGINE"].rpartition(".")[2]]
     settings = {**connections["default"].settings_dict, "OPTIONS": {}, **entry, "CONN_MAX_AGE": 0}
     connection = wrapper(settings, alias="trial")
@@ -34,9 +34,9 @@ def connected(entry):
             connection.close_pool()
 
 
-def asked(connection, question):
+def query(connection, sql):
     with connection.cursor() as cursor:
-        cursor.execute(question)
+        cursor.execute(sql)
         return cursor.fetchone()[0]
 
 
@@ -47,22 +47,22 @@ def test_sqlite_in_the_data_directory_is_the_default(tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["a#b", "a?b=c", "100%", "a%20b", "with blanks", "file:x"])
-def test_sqlite_lies_in_the_data_directory_whatever_that_is_called(tmp_path, folder):
+def test_sqlite_is_in_the_data_directory_whatever_its_name(tmp_path, folder):
     (tmp_path / folder).mkdir()
     with connected(database(Config(data_dir=tmp_path / folder))) as connection:
-        assert asked(connection, "PRAGMA journal_mode") == "wal"
+        assert query(connection, "PRAGMA journal_mode") == "wal"
     assert [path.name for path in tmp_path.iterdir()] == [folder]
     assert (tmp_path / folder / "pxbin.sqlite3").exists()
 
 
-def test_sqlite_writes_ahead_and_waits(tmp_path):
+def test_sqlite_has_a_write_ahead_log_and_waits_for_locks(tmp_path):
     with connected(database(Config(data_dir=tmp_path))) as connection:
-        assert asked(connection, "PRAGMA journal_mode") == "wal"
-        assert asked(connection, "PRAGMA busy_timeout") == 20_000
+        assert query(connection, "PRAGMA journal_mode") == "wal"
+        assert query(connection, "PRAGMA busy_timeout") == 20_000
         assert connection.transaction_mode == "IMMEDIATE"
 
 
-def test_several_postgresql_hosts_with_the_session_that_is_wanted(tmp_path):
+def test_several_postgresql_hosts_with_session_attributes(tmp_path):
     url = "postgresql://user:p%40ss@one:5432,two:5433/pxbin?target_session_attrs=read-write&sslmode=disable"
     entry = database(Config(data_dir=tmp_path, database_url=url, database_schema="gateway", max_db_conns=9, min_db_conns=2))
     assert entry == {
@@ -92,10 +92,10 @@ def test_the_first_of_several_hosts_may_be_down(tmp_path, postgres_url):
         name = direct.info.dbname
     url = f"postgresql://postgres@/{name}?host=/nowhere,{folder}&port={port},{port}&target_session_attrs=read-write"
     with connected(database(Config(data_dir=tmp_path, database_url=url))) as connection:
-        assert asked(connection, "SELECT current_database()") == name
+        assert query(connection, "SELECT current_database()") == name
 
 
-def test_what_keeps_postgresql_from_answering_is_said_as_it_is(tmp_path, postgres_url, monkeypatch):
+def test_the_error_of_postgresql_is_reported_unchanged(tmp_path, postgres_url, monkeypatch):
     with psycopg.connect(postgres_url) as direct:
         here = f"/{direct.info.dbname}"
     elsewhere = postgres_url.replace(here, "/no_such_database", 1)
@@ -106,12 +106,12 @@ def test_what_keeps_postgresql_from_answering_is_said_as_it_is(tmp_path, postgre
 
 
 @pytest.mark.parametrize("schema", ["public", "gateway"])
-def test_only_our_schema_is_searched(tmp_path, postgres_url, schema):
+def test_only_the_configured_schema_is_searched(tmp_path, postgres_url, schema):
     with psycopg.connect(postgres_url) as direct:
         direct.execute("CREATE TABLE public.of_another_project (id int)")
     with connected(database(Config(data_dir=tmp_path, database_url=postgres_url, database_schema=schema))) as connection:
-        assert asked(connection, "SHOW search_path") == schema
-        assert asked(connection, "SELECT to_regclass('of_another_project') IS NOT NULL") is (schema == "public")
+        assert query(connection, "SHOW search_path") == schema
+        assert query(connection, "SELECT to_regclass('of_another_project') IS NOT NULL") is (schema == "public")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a line of the gateway's own log holds."""
+"""The lines of the gateway's own log."""
 
 import json
 import logging
@@ -14,6 +14,6 @@ def line(**extra):
     return json.loads(JsonFormatter().format(record))
 
 
-def test_a_line_is_one_json_object_which_names_the_request_if_there_is_one():
-    said = {"time": "2026-09-21T14:13:20.250+00:00", "level": "warning", "logger": "pxbin.test", "message": "it is away"}
-    assert (line(), line(request_id="r-1")) == (said, said | {"request_id": "r-1"})
+def test_a_line_is_a_json_object_with_the_request_id_if_there_is_one():
+    expected = {"time": "2026-09-21T14:13:20.250+00:00", "level": "warning", "logger": "pxbin.test", "message": "it is away"}
+    assert (line(), line(request_id="r-1")) == (expected, expected | {"request_id": "r-1"})

@@ -1,4 +1,4 @@
-"""Secrets that nobody has set are made once and kept where only the owner can read them."""
+"""Secrets that are not set are generated once and stored where only the owner can read them."""
 
 import json
 import stat
@@ -11,10 +11,10 @@ from pxbin_site.conf import secrets_file
 from pxbin_site.conf.config import Config, ConfigurationError
 
 
-def test_the_first_run_makes_secrets_and_the_next_finds_them(tmp_path):
+def test_the_first_start_generates_secrets_and_the_next_reads_them(tmp_path):
     config = Config(data_dir=tmp_path)
     first = secrets_file.complete(config)
-    secrets_file.keep(first)
+    secrets_file.store(first)
     second = secrets_file.complete(config)
     assert (first.new_secrets["secret_key"], second.new_secrets) == (first.secret_key, {})
     assert second == msgspec.structs.replace(first, new_secrets={})
@@ -25,15 +25,15 @@ def test_the_first_run_makes_secrets_and_the_next_finds_them(tmp_path):
     assert [path.name for path in config.data_dir.iterdir()] == ["secrets.json"]
 
 
-def test_new_secrets_are_written_when_somebody_says_so(tmp_path):
+def test_new_secrets_are_not_written_until_they_are_stored(tmp_path):
     config = Config(data_dir=tmp_path / "data")
     assert secrets_file.complete(config).secret_key != secrets_file.complete(config).secret_key
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_secret_that_is_set_is_not_written_down(tmp_path):
+def test_a_secret_that_is_set_is_not_stored(tmp_path):
     completed = secrets_file.complete(Config(data_dir=tmp_path, encryption_key="0123456789abcdef"))
-    secrets_file.keep(completed)
+    secrets_file.store(completed)
     assert completed.encryption_key == "0123456789abcdef"
     assert "0123456789abcdef" not in (tmp_path / "secrets.json").read_text()
 
@@ -60,21 +60,21 @@ def test_machines_with_the_same_secret_key_read_each_others_seals(tmp_path):
     assert here.seal_key == there.seal_key
 
 
-def told(completed):
-    """What a process hears that wants to keep its secrets."""
+def result_of_storing(completed):
+    """The secret key of a process whose secrets were stored, or the errors."""
     try:
-        secrets_file.keep(completed)
+        secrets_file.store(completed)
     except ConfigurationError as error:
         return error.problems
     return completed.secret_key
 
 
-def test_of_processes_that_start_at_once_all_but_one_are_told(tmp_path):
+def test_of_processes_that_start_at_the_same_time_one_stores_its_secrets(tmp_path):
     config = Config(data_dir=tmp_path)
     with ThreadPoolExecutor(16) as pool:
-        heard = list(pool.map(told, [secrets_file.complete(config) for _ in range(16)]))
+        results = list(pool.map(result_of_storing, [secrets_file.complete(config) for _ in range(16)]))
     sentence = f"{tmp_path}/secrets.json: another gateway has just been set up here; start this one again"
-    assert [each for each in heard if each != [sentence]] == [secrets_file.complete(config).secret_key]
+    assert [result for result in results if result != [sentence]] == [secrets_file.complete(config).secret_key]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", json.dumps({"secret_key": "x"})])

@@ -213,20 +213,20 @@ def test_what_is_no_port_is_refused(port):
 
 def test_a_second_gateway_on_the_same_data_directory_is_warned(gateway, tmp_path):
     config = Config(data_dir=tmp_path)
-    with bootstrap.sole(config) as first, bootstrap.sole(config) as second:
+    with bootstrap.lock_data_dir(config) as first, bootstrap.lock_data_dir(config) as second:
         assert (first, second) == (True, False)
-    with bootstrap.sole(config) as third:
+    with bootstrap.lock_data_dir(config) as third:
         assert third
-    with bootstrap.sole(Config(data_dir=gateway.data_dir)) as beside:
+    with bootstrap.lock_data_dir(Config(data_dir=gateway.data_dir)) as beside:
         assert not beside
 
 
 def test_the_slower_of_two_first_starts_is_told_of_the_other_before_its_keys_are_judged(tmp_path, monkeypatch):
     quick, slow = (secrets_file.complete(Config(data_dir=tmp_path)) for _ in range(2))
-    secrets_file.keep(quick)
+    secrets_file.store(quick)
     monkeypatch.setattr(bootstrap, "is_set_up", lambda: pytest.fail("the keys are judged"))
     with pytest.raises(ConfigurationError, match="another gateway has just been set up here; start this one again"):
-        bootstrap.keep_secrets(slow)
+        bootstrap.store_secrets(slow)
 
 
 def test_a_database_that_is_away_is_said_in_a_sentence(tmp_path):
@@ -250,7 +250,7 @@ def test_a_signal_lets_running_streams_end_and_their_rows_be_written(own, signal
     said = own.wait()
     assert own.process.returncode == 0
     assert said.splitlines()[-2:] == [
-        "pxbin is stopping: no new requests, 1 running answer has 15 s to end (a second signal cuts them)",
+        "pxbin is stopping: no new requests, 1 running response has 15 s to finish (a second signal cuts them off)",
         "pxbin has stopped",
     ]
     with pytest.raises(httpx.ConnectError):
@@ -405,7 +405,7 @@ def test_postgresql_in_a_schema_of_its_own_and_for_those_with_its_secrets(postgr
     status, said = failed_start(tmp_path / "other", PXBIN_DATABASE_URL=postgres_url, PXBIN_DATABASE_SCHEMA="gateway")
     assert (status, said.splitlines()) == (
         2,
-        ["The settings have problems:", f"- {bootstrap.OTHER_SECRETS.format(directory=tmp_path / 'other')}"],
+        ["The settings have problems:", f"- {bootstrap.DIFFERENT_SECRETS.format(directory=tmp_path / 'other')}"],
     )
 
 

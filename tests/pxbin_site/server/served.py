@@ -24,7 +24,7 @@ settings.configure(
 )
 
 from proxy.exchange.http_response import HttpRequest, JsonResponse, StreamingResponse  # noqa: E402
-from pxbin_site.server.daphne_server import serve  # noqa: E402
+from pxbin_site.server.daphne_server import listening_socket, serve  # noqa: E402
 from pxbin_site.server.fast_routes import FastRoutes  # noqa: E402
 from pxbin_site.server.handler import Handler  # noqa: E402
 from pxbin_site.server.http1.limits import Limits  # noqa: E402
@@ -246,8 +246,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 serve(
     application,
-    host="127.0.0.1",
-    port=0,
+    listening_socket("127.0.0.1", 0),
     drain_seconds=OPTIONS.get("drain_seconds", 15),
     on_shutdown=lambda: say("down"),
     on_listening=lambda address: say(str(address[1])),
