@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Revised
 from billing.fields import MoneyField
+from billing.outcomes import OUTCOME_LABELS
 from billing.rates import CLASSES, read_tiers
 from upstreams.models import Model, Upstream
 
@@ -84,15 +85,6 @@ class Price(Revised):
         return f"{owner} at {self.upstream}" if self.upstream_id else owner
 
 
-class Outcome(models.TextChoices):
-    """How a request ended."""
-
-    FINISHED = "finished", "Finished"
-    FAILED = "failed", "Failed"
-    CANCELLED = "cancelled", "Cancelled by the client"
-    REJECTED = "rejected", "Rejected by pxbin"
-
-
 class RequestLogQuerySet(models.QuerySet["RequestLog", "RequestLog"]):
     """Questions that are asked of the log."""
 
@@ -106,18 +98,21 @@ class RequestLogQuerySet(models.QuerySet["RequestLog", "RequestLog"]):
 
 
 class RequestLog(models.Model):
-    """One request of a client, however it ended. Written once, by the journal's writer, never changed by hand."""
+    """One request of a client, however it ended. Rows are inserted by `billing.request_log.writer` and never changed.
+
+    `billing.request_log.entry.LogColumns` defines the columns and describes them; a test compares the two.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    request_id = models.CharField(max_length=128, help_text="The x-request-id that the client sent or got.")
-    timestamp = models.DateTimeField(help_text="When the request began.")
-    created_at = models.DateTimeField(default=timezone.now, help_text="When the row was written.")
+    request_id = models.CharField(max_length=128)
+    timestamp = models.DateTimeField()
+    created_at = models.DateTimeField(default=timezone.now)
 
     method = models.CharField(max_length=16)
     path = models.CharField(max_length=500)
-    dialect = models.CharField(max_length=32, blank=True, help_text="What the client spoke.")
+    dialect = models.CharField(max_length=32, blank=True)
     input_format = models.CharField(max_length=16)
-    upstream_dialect = models.CharField(max_length=32, blank=True, help_text="What the upstream spoke.")
+    upstream_dialect = models.CharField(max_length=32, blank=True)
     stream = models.BooleanField(default=False)
 
     api_key_id = models.UUIDField(null=True)
@@ -127,36 +122,36 @@ class RequestLog(models.Model):
     client_ip = models.CharField("client address", max_length=45, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
 
-    model = models.CharField(max_length=200, blank=True, help_text="The name that the client gave.")
-    remote_model = models.CharField(max_length=500, blank=True, help_text="The name that the upstream was given.")
+    model = models.CharField(max_length=200, blank=True)
+    remote_model = models.CharField(max_length=500, blank=True)
     upstream_id = models.UUIDField(null=True)
     upstream_name = models.CharField(max_length=200, blank=True)
 
-    status_code = models.IntegerField("status", help_text="What the client got.")
+    status_code = models.IntegerField("status")
     upstream_status = models.IntegerField(null=True)
-    outcome = models.CharField(max_length=16, choices=Outcome.choices)
+    outcome = models.CharField(max_length=16, choices=list(OUTCOME_LABELS.items()))
     error_type = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
-    attempts = models.IntegerField(default=0, help_text="How many upstreams were tried.")
+    attempts = models.IntegerField(default=0)
 
-    latency_ms = models.IntegerField("latency (ms)", help_text="From the request's first byte to the answer's last.")
-    overhead_us = models.IntegerField("overhead (µs)", help_text="From the start until the first upstream was called.")
+    latency_ms = models.IntegerField("latency (ms)")
+    overhead_us = models.IntegerField("overhead (µs)")
     ttft_ms = models.IntegerField("time to first token (ms)", null=True)
 
-    input_tokens = models.IntegerField(default=0, help_text="Tokens that no cache was involved in.")
+    input_tokens = models.IntegerField(default=0)
     cache_read_tokens = models.IntegerField(default=0)
     cache_write_5m_tokens = models.IntegerField(default=0)
     cache_write_1h_tokens = models.IntegerField(default=0)
-    output_tokens = models.IntegerField(default=0, help_text="Reasoning included.")
+    output_tokens = models.IntegerField(default=0)
     reasoning_tokens = models.IntegerField(default=0)
-    usage_estimated = models.BooleanField(default=False, help_text="The upstream did not tell; these are our estimates.")
+    usage_estimated = models.BooleanField(default=False)
     service_tier = models.CharField(max_length=32, blank=True)
-    cost = MoneyField(null=True, help_text="USD. Empty: the price is unknown.")
+    cost = MoneyField(null=True)
     price_id = models.UUIDField(null=True)
     price_version = models.CharField(max_length=64, blank=True)
 
     request_metadata = models.JSONField(null=True)
-    routing = models.JSONField(null=True, help_text="Who was asked, who was not, and why.")
+    routing = models.JSONField(null=True)
 
     objects = RequestLogQuerySet.as_manager()
 
@@ -183,7 +178,10 @@ class RequestLog(models.Model):
 
 
 class RequestAttempt(models.Model):
-    """One call of an upstream for a request, in the order of `number` (from 1)."""
+    """One call of an upstream for a request, in the order of `number` (from 1).
+
+    `billing.request_log.entry.AttemptEntry` defines the columns and describes them; a test compares the two.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     log = models.ForeignKey(RequestLog, models.DO_NOTHING, db_constraint=False, related_name="tries")
@@ -195,8 +193,8 @@ class RequestAttempt(models.Model):
     credential_name = models.CharField(max_length=200, blank=True)
     route_id = models.UUIDField(null=True)
     remote_model = models.CharField(max_length=500, blank=True)
-    status_code = models.IntegerField(null=True, help_text="The upstream's status. Empty: none came.")
-    outcome = models.CharField(max_length=16, choices=Outcome.choices)
+    status_code = models.IntegerField(null=True)
+    outcome = models.CharField(max_length=16, choices=list(OUTCOME_LABELS.items()))
     error_type = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
     latency_ms = models.IntegerField("latency (ms)")

@@ -6,8 +6,8 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 DIGITS = 12
 """Decimal places that a stored amount has."""
-GREATEST = 2**63 - 1
-"""The most pico-dollars that a row holds: 9.2 million USD."""
+MAX_PICO = 2**63 - 1
+"""The largest amount that a column holds, in pico-dollars: 9.2 million USD."""
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 

@@ -13,8 +13,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from billing.admin.formatting import NONE, OUTCOME_LEVELS, OUTCOME_WORDS, about, dollars
-from billing.models import Outcome, RequestLog
+from billing.admin.formatting import NONE, OUTCOME_LEVELS, about, dollars
+from billing.models import RequestLog
+from billing.outcomes import OUTCOMES
 from upstreams.admin import status
 from upstreams.models import Route, Upstream
 from upstreams.routing import live_state
@@ -109,7 +110,7 @@ def last_day() -> dict[str, Any]:
     rows = RequestLog.objects.filter(pk__in=newest).values("outcome").annotate(number=Count("pk"), spent=Sum("cost"), priced=Count("cost"))
     found = {row["outcome"]: row for row in rows.order_by("outcome")}
     total = sum(row["number"] for row in found.values())
-    called = [row for outcome, row in found.items() if outcome != Outcome.REJECTED]
+    called = [row for outcome, row in found.items() if outcome != "rejected"]
     unknown = sum(row["number"] - row["priced"] for row in called)
     known = [row["spent"] for row in found.values() if row["spent"] is not None]
     spent = sum(known) if known else None
@@ -119,12 +120,12 @@ def last_day() -> dict[str, Any]:
         "is_part": total >= MOST_COUNTED,
         "outcomes": [
             {
-                "word": OUTCOME_WORDS[outcome],
+                "word": outcome,
                 "level": OUTCOME_LEVELS[outcome],
                 "number": f"{found[outcome]['number'] if outcome in found else 0:,}",
-                "url": f"{log}?period=24h&outcome__exact={outcome.value}",
+                "url": f"{log}?period=24h&outcome__exact={outcome}",
             }
-            for outcome in Outcome
+            for outcome in OUTCOMES
         ],
         "cost": about(spent) if spent is not None else NONE if not unknown else "unknown",
         "cost_exactly": dollars(spent),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from django.template.loader import render_to_string
 
-from billing.models import Outcome
-
-OUTCOME_LEVELS = {Outcome.FINISHED: "success", Outcome.FAILED: "danger", Outcome.CANCELLED: "info", Outcome.REJECTED: "warning"}
-OUTCOME_WORDS = {Outcome.FINISHED: "finished", Outcome.FAILED: "failed", Outcome.CANCELLED: "cancelled", Outcome.REJECTED: "rejected"}
+OUTCOME_LEVELS: Mapping[str, str] = {"finished": "success", "failed": "danger", "cancelled": "info", "rejected": "warning"}
+"""The colour of an outcome's label, as Unfold names it."""
 
 DIALECTS = {
     "anthropic": "Messages",
@@ -67,5 +66,4 @@ def label(text: str, level: str = "") -> str:
 
 def outcome(value: str, status: int | None) -> str:
     """How something ended, as a label with its status."""
-    words = OUTCOME_WORDS.get(Outcome(value), value) if value in Outcome.values else value
-    return label(f"{words} {status}" if status else words, OUTCOME_LEVELS.get(Outcome(value), "") if value in Outcome.values else "")
+    return label(f"{value} {status}" if status else value, OUTCOME_LEVELS.get(value, ""))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from billing.pricing import price_book, sync
 from billing.pricing.sources import Source
 from billing.rates import Prices
-from billing.request_log.entry import LogEntry, priced, usage_of
+from billing.request_log.entry import LogEntry, cost_in_pico, usage_of_entry
 
 FORGET_SECONDS = 60.0
 
@@ -39,5 +39,5 @@ class LatePrices:
             self._known[place] = price_book.load().find(*place) or sync.discover(upstream_id, entry.remote_model, self._sources)
         found = self._known[place]
         if found is not None:
-            entry.cost = priced(usage_of(entry), found)
+            entry.cost = cost_in_pico(usage_of_entry(entry), found)
             entry.price_id, entry.price_version = found.id or None, found.version

@@ -24,8 +24,8 @@ from django.conf import settings
 
 from accounts import keys, rate_limits
 from accounts.keys import Key
+from billing.outcomes import Outcome
 from billing.pricing import price_book
-from billing.request_log.entry import Outcome
 from proxy.exchange import admission, debug_headers, requirements, token_counting, tool_call_enforcement
 from proxy.exchange.attempt import TranslatedAttempt
 from proxy.exchange.attempt_base import Attempt, RequestContext

@@ -6,8 +6,7 @@ import msgspec
 import pytest
 
 from billing import rates
-from billing.request_log import entry as metering
-from billing.request_log.entry import LogEntry, Meter
+from billing.request_log.entry import AttemptEntry, LogEntry, Meter, PayloadEntry, finish_entry, usage_of_entry
 from proxy.translation.canonical import Usage
 
 PRICES = rates.prices({"input": Decimal(3), "output": Decimal(15)}, id="p1", version="v1")
@@ -19,7 +18,7 @@ def meter(**fields) -> Meter:
 
 
 def closed(of: Meter, **facts) -> LogEntry:
-    return metering.entry(of, **{"ended": STARTED + 12_345_678, "outcome": "finished", "status": 200, **facts})
+    return finish_entry(of, **{"ended": STARTED + 12_345_678, "outcome": "finished", "status": 200, **facts})
 
 
 def test_a_finished_request():
@@ -135,12 +134,12 @@ def test_what_upstreams_claim_is_bounded():
 
 
 def test_an_entry_survives_the_journal():
-    attempt = metering.AttemptEntry(timestamp=1, error_message="x")
-    told = {"tries": [attempt], "payload": metering.PayloadEntry(request_body="{}"), "routing": [{"a": 1}]}
+    attempt = AttemptEntry(timestamp=1, error_message="x")
+    told = {"tries": [attempt], "payload": PayloadEntry(request_body="{}"), "routing": [{"a": 1}]}
     one = msgspec.structs.replace(closed(meter()), **told)
     assert msgspec.json.decode(msgspec.json.encode(one), type=LogEntry) == one
 
 
 def test_usage_is_read_back_from_an_entry():
     usage = Usage(fresh=1, cache_read=2, cache_write_5m=3, cache_write_1h=4, output=5, reasoning=2, service_tier="flex")
-    assert metering.usage_of(closed(meter(), usage=usage)) == usage
+    assert usage_of_entry(closed(meter(), usage=usage)) == usage
