@@ -78,7 +78,7 @@ class PriceAdmin(Page):
         """Whether requests are billed at it, or at another price for the same."""
         if not row.is_active:
             return "replaced"
-        return "overruled" if price_book.book().overruled(row) else "in force"
+        return "overruled" if price_book.current().is_overruled(row) else "in force"
 
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
         """What a person has changed counts as entered by hand from then on."""

@@ -40,8 +40,12 @@ class Filters(Paging):
     to: Moment | None = Field(None, description="RFC 3339, inclusive.")
 
 
-if TYPE_CHECKING:
-    LogItem = AttemptItem = Schema
+if TYPE_CHECKING:  # classes that are made at runtime are no types for the type checker
+
+    class LogItem(Schema): ...
+
+    class AttemptItem(Schema): ...
+
 else:
     LogItem = item_schema("LogItem", LOG_FIELDS, "One request. Tokens are in disjoint classes.")
     AttemptItem = item_schema("AttemptItem", ATTEMPT_FIELDS, "One attempt: a call of an upstream.")

@@ -230,7 +230,7 @@ def cost_in_pico(usage: Usage, prices: rates.Prices | None) -> int | None:
     """The cost in pico-USD, rounded here and nowhere else; `None` if the price is unknown."""
     if prices is None:
         return None
-    amount = rates.cost(usage, prices)
+    amount = rates.compute_cost(usage, prices)
     return None if amount is None else min(max(to_pico(amount), 0), MAX_PICO)
 
 

@@ -152,7 +152,7 @@ class Exchange:
             needs=asked,
             standing=live_state.current(),
             allowed=lambda fallback: admission.may_use(key, fallback),
-            price_of=price_book.compared,
+            price_of=price_book.combined_rate,
         )
         self.attempts = Failover(planned, live_state.current(), request_id=self.http.request_id, session=asked.session)
         if upstream:

@@ -14,6 +14,7 @@ from accounts.keys import Key
 from billing import rates
 from billing.outcomes import Outcome
 from billing.pricing import price_book
+from billing.pricing.price_book import PriceKey
 from billing.request_log import journal
 from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, Meter, clean_text, cost_in_pico, finish_entry, token_counts
 from proxy.exchange.attempt_base import Attempt
@@ -160,7 +161,7 @@ class Record:
 
 def _prices(attempt: Attempt) -> rates.Prices | None:
     target = attempt.target
-    return price_book.book().find(target.model.id, target.upstream.id, target.remote_name)
+    return price_book.current().find(PriceKey(target.model.id, target.upstream.id, target.remote_name))
 
 
 def _total(usages: Sequence[Usage]) -> Usage:

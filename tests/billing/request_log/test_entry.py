@@ -9,7 +9,7 @@ from billing import rates
 from billing.request_log.entry import AttemptEntry, LogEntry, Meter, PayloadEntry, finish_entry, usage_of_entry
 from proxy.translation.canonical import Usage
 
-PRICES = rates.prices({"input": Decimal(3), "output": Decimal(15)}, id="p1", version="v1")
+PRICES = rates.make_prices({"input": Decimal(3), "output": Decimal(15)}, id="p1", version="v1")
 STARTED = 5_000_000_000
 
 
@@ -103,7 +103,7 @@ def test_the_input_format_is_the_family_of_the_dialect(dialect, family):
 def test_without_prices_or_with_a_rate_missing_the_cost_is_unknown():
     usage = Usage(fresh=1, output=1)
     assert closed(meter(), usage=usage).cost is None
-    found = closed(meter(), usage=usage, prices=rates.prices({"input": Decimal(1)}, id="p2"))
+    found = closed(meter(), usage=usage, prices=rates.make_prices({"input": Decimal(1)}, id="p2"))
     assert (found.cost, found.price_id) == (None, "p2")
 
 
@@ -129,7 +129,7 @@ def test_a_key_that_a_client_has_put_elsewhere_is_not_written_down():
 
 
 def test_what_upstreams_claim_is_bounded():
-    found = closed(meter(), usage=Usage(fresh=-5, output=2**70), prices=rates.prices({"input": Decimal(1), "output": Decimal(10**9)}))
+    found = closed(meter(), usage=Usage(fresh=-5, output=2**70), prices=rates.make_prices({"input": Decimal(1), "output": Decimal(10**9)}))
     assert (found.input_tokens, found.output_tokens, found.cost) == (0, 2**31 - 1, 2**63 - 1)
 
 
