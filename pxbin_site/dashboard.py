@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from billing.admin.formatting import NONE, OUTCOME_LEVELS, about, dollars
+from billing.admin.formatting import NONE, OUTCOME_LEVELS, dollars, rounded_dollars
 from billing.models import RequestLog
 from billing.outcomes import OUTCOMES
 from upstreams.admin import status
@@ -127,7 +127,7 @@ def last_day() -> dict[str, Any]:
             }
             for outcome in OUTCOMES
         ],
-        "cost": about(spent) if spent is not None else NONE if not unknown else "unknown",
+        "cost": rounded_dollars(spent) if spent is not None else NONE if not unknown else "unknown",
         "cost_exactly": dollars(spent),
         "unknown": unknown,
         "url": f"{log}?period=24h",

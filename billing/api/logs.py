@@ -42,9 +42,11 @@ class Filters(Paging):
 
 if TYPE_CHECKING:  # classes that are made at runtime are no types for the type checker
 
-    class LogItem(Schema): ...
+    class LogItem(Schema):
+        """See `log_items`."""
 
-    class AttemptItem(Schema): ...
+    class AttemptItem(Schema):
+        """See `log_items`."""
 
 else:
     LogItem = item_schema("LogItem", LOG_FIELDS, "One request. Tokens are in disjoint classes.")

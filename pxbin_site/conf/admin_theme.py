@@ -43,7 +43,7 @@ NAVIGATION = [
         "items": [
             _item("Upstream keys", "vpn_key", "upstreams_upstreamcredential_changelist"),
             _item("Routes", "alt_route", "upstreams_route_changelist"),
-            _item("Kept bodies", "description", "billing_requestpayload_changelist", unless_empty=True),
+            _item("Stored payloads", "description", "billing_requestpayload_changelist", unless_empty=True),
         ],
     },
     {

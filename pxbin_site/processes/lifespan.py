@@ -25,7 +25,7 @@ class Wiring:
     """The parts of one web process, from its first connection to its last."""
 
     def __init__(self) -> None:
-        self._spool = settings.PXBIN.data_dir / journal.SPOOL
+        self._spool = settings.PXBIN.data_dir / journal.SPOOL_DIRECTORY
         self._watcher = Watcher()
         for used in (keys.clients, keys.managers, auth_headers.used):
             self._watcher.every(last_used.WRITE_SECONDS, used.write)
@@ -73,4 +73,4 @@ def _shipper(spool: Path) -> "Shipper":
     from billing import tasks
     from billing.request_log import shipper
 
-    return shipper.Shipper(spool, tasks.send)
+    return shipper.Shipper(spool, tasks.send_segment)

@@ -75,7 +75,7 @@ class Worker:
         except SystemExit:
             logger.debug("the worker was told to stop")
         self._beat.stop()
-        writer.drain_spool(settings.PXBIN.data_dir / journal.SPOOL, wait=True)
+        writer.drain_spool(settings.PXBIN.data_dir / journal.SPOOL_DIRECTORY, wait=True)
 
     def stop(self) -> None:
         """From any thread: end after the task that runs."""

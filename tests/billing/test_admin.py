@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from billing.admin.formatting import about, dollars
+from billing.admin.formatting import dollars, rounded_dollars
 from billing.models import Price, RequestLog
 from billing.pricing import price_book
 from billing.rates import CLASSES
@@ -105,14 +105,14 @@ def test_a_price_from_data_that_is_changed_by_hand_becomes_manual(admin, databas
 
 def test_wrong_prices_are_refused_with_words(admin, database):
     page = admin.post("/admin/billing/price/add/", {"input": "-1", "tiers": '{"prompt": 1}', "is_active": "on"}).content.decode()
-    assert "Choose a model or give a name." in page or "greater than or equal to 0" in page
+    assert "Choose a model or enter a name." in page or "greater than or equal to 0" in page
     assert "is a list of objects" in page
     assert Price.objects.count() == 0
 
 
 def test_a_price_that_says_nothing_is_refused(admin, database):
     answer = admin.post("/admin/billing/price/add/", {"name": "m", "tiers": "{}", "is_active": "on"})
-    assert answer.context["adminform"].form.non_field_errors() == ["Give at least one price. 0 means free."]
+    assert answer.context["adminform"].form.non_field_errors() == ["Enter at least one price. 0 means free."]
     assert Price.objects.count() == 0
 
 
@@ -142,7 +142,7 @@ def test_of_two_prices_for_the_same_the_one_that_does_not_count_says_so(admin, d
     ],
 )
 def test_amounts_in_narrow_places_are_short(amount, text):
-    assert about(amount) == text
+    assert rounded_dollars(amount) == text
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ class Command(GatewayCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Write; wait while another process writes. Raises CommandError if the database does not take the rows."""
         try:
-            rows = writer.drain_spool(settings.PXBIN.data_dir / journal.SPOOL, wait=True)
+            rows = writer.drain_spool(settings.PXBIN.data_dir / journal.SPOOL_DIRECTORY, wait=True)
         except DatabaseError as error:
             raise CommandError(f"The database did not take the rows; they stay in the spool: {error}") from error
         self.stdout.write(f"{rows} new rows")

@@ -13,7 +13,7 @@ from billing.pricing.sources import FetchFailed, fetch_price_file, litellm_sourc
 class Command(GatewayCommand):
     """Updates prices. Prices that were entered by hand stay as they are."""
 
-    help = "Update the prices of all models from the bundled data; models that it does not list take theirs from a LiteLLM price file, if one is given."
+    help = "Update the prices of all models from the bundled data, and those of other models from a LiteLLM price file if one is given."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Options for a second source."""

@@ -120,7 +120,7 @@ def test_rows_say_what_happened_in_words(admin_client):
         upstream_name="u",
     )
     page = " ".join(admin_client.get(LOG).content.decode().split())
-    for text in ("2026-03-02 13:14:15", "finished 200", "Messages → Chat, stream", "2 attempts", "unknown", "own 0.5 ms"):
+    for text in ("2026-03-02 13:14:15", "finished 200", "Messages → Chat, stream", "2 attempts", "unknown", "overhead 0.5 ms"):
         assert text in page, text
     assert "openai_chat" not in page
 

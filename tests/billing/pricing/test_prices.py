@@ -208,8 +208,8 @@ class TestAFileOfLiteLLM:
     def test_is_understood(self):
         look_up = sources.litellm_source(self.CONTENT, version="of May")
         found = look_up("m", "")
-        rates = {"input": 3, "output": 15, "cache_read": Decimal("0.3"), "cache_write_5m": Decimal("3.75"), "cache_write_1h": 6}
-        assert (found.rates, found.source, found.version) == (rates, "litellm", "of May")
+        expected = {"input": 3, "output": 15, "cache_read": Decimal("0.3"), "cache_write_5m": Decimal("3.75"), "cache_write_1h": 6}
+        assert (found.rates, found.source, found.version) == (expected, "litellm", "of May")
         prompt, service = rates.read_tiers(found.tiers)
         assert prompt == [(200_000, {"input": Decimal(6), "output": Decimal("22.5")})]
         assert service == {"flex": ({"input": Decimal("1.5")}, [])}

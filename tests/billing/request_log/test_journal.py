@@ -83,7 +83,7 @@ def test_a_torn_last_line_is_dropped_and_the_others_stay(spool, caplog):
     whole = msgspec.json.encode(one) + b"\n"
     (spool / f"{'a' * 32}.sealed").write_bytes(whole + whole[:40])
     assert lines(spool) == [[one]]
-    assert "torn (40 bytes)" in caplog.text
+    assert "incomplete (40 bytes)" in caplog.text
 
 
 def test_what_an_empty_or_foreign_file_holds_harms_nobody(spool):
@@ -195,7 +195,7 @@ def test_of_unauthenticated_requests_ten_a_second_are_kept_and_the_rest_is_count
     kept.close()
     assert sum(len(segment) for segment in lines(spool)) == 10 + 1 + 3
     assert kept.counters == journal.Counters(appended=14, unlisted=15)
-    assert caplog.messages == ["Unauthenticated requests that were refused and not logged one by one, since the start: 15"]
+    assert caplog.messages == ["Requests without a valid key that were rejected but not logged one by one, since the start: 15"]
 
 
 def test_before_the_start_there_is_no_journal(monkeypatch):
@@ -205,5 +205,5 @@ def test_before_the_start_there_is_no_journal(monkeypatch):
 
 
 def test_the_gate_lets_so_many_pass_in_any_second() -> None:
-    gate = journal.Gate(per_second=2)
-    assert [gate.lets_pass(now) for now in (0.0, 0.25, 0.5, 0.75, 1.0, 1.125, 1.25)] == [True, True, False, False, True, False, True]
+    gate = journal.RateGate(per_second=2)
+    assert [gate.allows(now) for now in (0.0, 0.25, 0.5, 0.75, 1.0, 1.125, 1.25)] == [True, True, False, False, True, False, True]

@@ -42,7 +42,7 @@ def counts() -> tuple[int, int, int]:
 )
 def test_rows_and_bodies_have_times_of_their_own(spool, log_days, payload_days, left):
     logged(spool, 0.5, 2, 6.9, 7.1)
-    retention.prune(log_days=log_days, payload_days=payload_days, now=NOW)
+    retention.delete_old_rows(log_days=log_days, payload_days=payload_days, now=NOW)
     assert counts() == left
 
 
@@ -50,7 +50,7 @@ def test_the_number_of_deleted_rows_is_told_and_batches_are_many(spool, monkeypa
     monkeypatch.setattr(retention, "BATCH_ROWS", 2)
     logged(spool, 8, 8, 8, 9, 9, 1)
     CommittedSegment.objects.update(created_at=NOW - timedelta(days=3))
-    assert retention.prune(log_days=7, payload_days=3, now=NOW) == {"payloads": 5, "attempts": 5, "logs": 5, "segments": 1}
+    assert retention.delete_old_rows(log_days=7, payload_days=3, now=NOW) == {"payloads": 5, "attempts": 5, "logs": 5, "segments": 1}
     assert counts() == (1, 1, 1)
 
 

@@ -11,7 +11,6 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from billing import tasks
 from billing.models import RequestLog
-from billing.request_log import shipper as shipping
 from billing.request_log import writer
 from billing.request_log.journal import Journal
 from billing.request_log.shipper import Shipper
@@ -89,7 +88,7 @@ def test_a_segment_that_nobody_writes_is_sent_again_after_ever_longer_pauses(spo
 
 
 def test_no_more_segments_are_under_way_than_the_window_holds(spool, shipper, broker, now, monkeypatch):
-    monkeypatch.setattr(shipping, "UNDER_WAY", 2)
+    monkeypatch.setattr("billing.request_log.shipper.MAX_IN_FLIGHT", 2)
     for _ in range(3):
         written(spool, entry())
     shipper.ship()
@@ -117,23 +116,23 @@ def test_an_outage_of_the_broker_is_said_once_and_so_is_its_end(spool, shipper, 
     monkeypatch.setattr(shipper._stopping, "wait", lambda seconds: False)
     written(spool, entry())
     broker.is_away = True
-    shipper._attempt()
-    shipper._attempt()
+    shipper._try_to_ship()
+    shipper._try_to_ship()
     broker.is_away = False
-    shipper._attempt()
-    shipper._attempt()
-    assert caplog.messages == ["The log's segments cannot be sent now: refused", "The log's segments are sent again"]
+    shipper._try_to_ship()
+    shipper._try_to_ship()
+    assert caplog.messages == ["Log segments cannot be sent to the broker: refused", "Log segments are sent to the broker again"]
 
 
 def test_a_silent_broker_does_not_keep_the_shipper_from_ending(spool, monkeypatch, caplog):
-    monkeypatch.setattr(shipping, "STOP_SECONDS", 0.05)
+    monkeypatch.setattr("billing.request_log.shipper.STOP_SECONDS", 0.05)
     asked, answers = threading.Event(), threading.Event()
     written(spool, entry())
     shipper = Shipper(spool, lambda segment: (asked.set(), answers.wait(10)))
     shipper.start()
     assert asked.wait(10)
     shipper.stop()
-    assert caplog.messages == ["1 segments of the log were not sent and stay in the spool; they are taken up later"]
+    assert caplog.messages == ["1 segments of the log were not sent; they stay in the spool until the next start"]
     assert len(Spool(spool).sealed()) == 1
     answers.set()
     shipper._thread.join(10)
@@ -173,7 +172,7 @@ def test_the_task_writes_what_was_sent(spool, shipper, broker, monkeypatch):
     one = entry(model="größe")
     written(spool, one)
     (path,) = Spool(spool).sealed()
-    tasks.send(Spool(spool).read(path))
+    tasks.send_segment(Spool(spool).read(path))
     ((args, options),) = sent
     assert options == {"retry": False}
     assert tasks.write_request_logs(*args) == 1
@@ -197,7 +196,7 @@ def test_while_the_database_is_away_the_spool_keeps_everything_and_one_line_says
         assert [tasks.drain_spool(), tasks.drain_spool()] == [0, 0]
     assert [tasks.drain_spool(), tasks.drain_spool()] == [1, 0]
     assert caplog.messages == [
-        "The database is away, log entries wait in the spool: no route",
+        "The database is unavailable, log entries wait in the spool: no route",
         "The database is back, log entries are written again",
     ]
 
@@ -218,6 +217,6 @@ def test_while_the_database_is_away_the_task_puts_itself_off_and_one_line_says_s
     assert tries == [[segment]] * 3
     assert RequestLog.objects.get().model == "größe"
     assert caplog.messages == [
-        "The database is away, log entries wait in the spool: no route",
+        "The database is unavailable, log entries wait in the spool: no route",
         "The database is back, log entries are written again",
     ]
