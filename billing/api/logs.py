@@ -1,4 +1,4 @@
-"""``/api/v1/logs``: what became of requests."""
+"""``/api/v1/logs``: the request log."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ LONGEST_PATTERN = 500
 
 
 class Filters(Paging):
-    """Which requests. All that are given have to hold; an empty one is none."""
+    """Filters of requests. A request must match all of them; an empty value is no filter."""
 
     key_id: Id | None = None
     upstream_id: Id | None = None
-    model: str | None = Field(None, description="A part of the name in any case; % and _ are wildcards.")
+    model: str | None = Field(None, description="Part of the model name, case-insensitive; % and _ are wildcards.")
     status_code: Annotated[str | None, WithJsonSchema({"type": "integer"})] = Field(
-        None, description="A multiple of 100 is its whole class: 400 is 400 to 499."
+        None, description="A multiple of 100 means its class: 400 is 400 to 499."
     )
     input_format: InputFormat | None = None
-    dialect: str | None = Field(None, description="What the client spoke, exactly.")
+    dialect: str | None = Field(None, description="The dialect of the client, for example `anthropic`.")
     outcome: OutcomeName | None = None
     request_id: str | None = Field(None, description="The x-request-id that the client sent or got.")
     from_: Moment | None = Field(None, alias="from", description="RFC 3339, inclusive.")
@@ -62,20 +62,20 @@ class LogDetail(LogItem):
 @router.get("", response=answers(Page[LogItem]))
 def list_logs(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
     """Requests, the newest first."""
-    return page_of(filtered(request.GET).newest_first(), request.GET, shown=log_item)
+    return page_of(filter_logs(request.GET).newest_first(), request.GET, shown=log_item)
 
 
 @router.get("/{log_id}", response=answers(Data[LogDetail]))
 def get_log(request: HttpRequest, log_id: Id) -> dict[str, Any]:
-    """One request, with each call of an upstream that it took."""
+    """One request with its attempts."""
     row = RequestLog.objects.filter(pk=uuid_of(log_id)).first()
     if row is None:
         raise Refused("not_found", "Log not found")
     return data({**log_item(row), "tries": [attempt_item(attempt) for attempt in row.tries.order_by("number")]})
 
 
-def filtered(query: Mapping[str, str]) -> RequestLogQuerySet:
-    """The rows that a query string asks for; an empty value is no filter. Raises :class:`Refused` for one that cannot be understood."""
+def filter_logs(query: Mapping[str, str]) -> RequestLogQuerySet:
+    """The rows that match a query string; an empty value is no filter. Raises :class:`Refused` for an invalid value."""
     rows: RequestLogQuerySet = RequestLog.objects.all()
     for name, condition in FILTERS.items():
         if value := query.get(name, "").replace("\0", ""):
@@ -125,4 +125,4 @@ FILTERS: Mapping[str, Callable[[str], Q]] = {
     "from": lambda text: Q(timestamp__gte=_moment(text, "from")),
     "to": lambda text: Q(timestamp__lte=_moment(text, "to")),
 }
-"""What each parameter asks for."""
+"""The condition that each parameter adds."""

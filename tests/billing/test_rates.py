@@ -1,4 +1,4 @@
-"""What tokens cost."""
+"""The cost of tokens."""
 
 from decimal import Decimal
 
@@ -86,8 +86,8 @@ def test_of_several_prompt_tiers_the_highest_passed_counts_and_keeps_what_it_doe
 def test_the_service_tier_is_the_one_that_the_answer_names():
     tiers = {"service": {"flex": {"input": "1"}, "Priority": {"input": "9", "output": "30"}}}
     prices = make_prices(BASE, tiers)
-    found = {name: prices.for_usage(Usage(service_tier=name)) for name in (None, "default", "flex", "FLEX", "priority")}
-    assert {name: (rates.input, rates.output) for name, rates in found.items()} == {
+    rates_by_tier = {name: prices.for_usage(Usage(service_tier=name)) for name in (None, "default", "flex", "FLEX", "priority")}
+    assert {name: (rates.input, rates.output) for name, rates in rates_by_tier.items()} == {
         None: (3, 15),
         "default": (3, 15),
         "flex": (1, 15),

@@ -1,4 +1,4 @@
-"""One request as its page tells it."""
+"""The page of one request."""
 
 import uuid
 from datetime import UTC, datetime
@@ -30,13 +30,13 @@ SKIPS = [
 
 
 def request(**fields):
-    given = {"request_id": "r", "timestamp": MOMENT, "model": "m", "status_code": 200, "outcome": "finished", **PLAIN}
-    return RequestLog.objects.create(**{**given, **fields})
+    defaults = {"request_id": "r", "timestamp": MOMENT, "model": "m", "status_code": 200, "outcome": "finished", **PLAIN}
+    return RequestLog.objects.create(**{**defaults, **fields})
 
 
 def attempt(row, number, name, **fields):
-    given = {"log": row, "number": number, "timestamp": MOMENT, "upstream_name": name, "outcome": "finished", "latency_ms": 100}
-    return RequestAttempt.objects.create(**{**given, **fields})
+    defaults = {"log": row, "number": number, "timestamp": MOMENT, "upstream_name": name, "outcome": "finished", "latency_ms": 100}
+    return RequestAttempt.objects.create(**{**defaults, **fields})
 
 
 def plain(rows):
@@ -46,7 +46,7 @@ def plain(rows):
 CHOSEN = {"upstream": "first", "key": "main", "model": "m-1", "chosen": "strategy latency"}
 
 
-def test_all_attempts_and_all_skips_are_detail_and_why_the_first_came_first():
+def test_the_page_shows_all_attempts_all_skips_and_the_reason_of_the_first_choice():
     row = request(attempts=2, upstream_name="second", routing=[CHOSEN, *SKIPS])
     attempt(row, 1, "first", credential_name="main", remote_model="m-1", outcome="failed", status_code=503, error_type="overloaded")
     attempt(row, 2, "second", remote_model="m-2", status_code=200, ttft_ms=40, input_tokens=10, output_tokens=5, cost=Decimal("0.25"))
@@ -63,14 +63,14 @@ def test_all_attempts_and_all_skips_are_detail_and_why_the_first_came_first():
     ]
 
 
-def test_a_single_attempt_is_detail_from_the_row_itself():
+def test_a_single_attempt_without_a_row_is_shown_from_the_log_row():
     detail = build_request_detail(request(attempts=1, upstream_name="u", upstream_status=200, remote_model="m-1", output_tokens=3))
     assert detail["sentence"] == "u answered at the first attempt."
     assert plain(detail["attempts"]["rows"]) == [["1", "u", "-", "m-1", "finished 200", "-", "1,234 ms", "-", "0 → 3", "unknown"]]
     assert detail["skipped"] is None
 
 
-def test_a_rejected_request_called_nobody_and_cost_nothing():
+def test_a_rejected_request_called_no_upstream_and_has_no_cost():
     detail = build_request_detail(request(outcome="rejected", status_code=404, error_type="not_found", error_message="no such model"))
     assert (detail["sentence"], detail["attempts"], detail["tokens"]) == ("No upstream was called.", None, None)
     assert [(figure.title, figure.value) for figure in detail["figures"]] == [
@@ -78,7 +78,7 @@ def test_a_rejected_request_called_nobody_and_cost_nothing():
     ]  # fmt: skip
 
 
-def test_a_model_that_leads_nowhere_is_detail_of():
+def test_a_model_without_a_route_is_mentioned():
     model = Model.objects.create(name="m")
     refused = {"outcome": "rejected", "status_code": 404, "error_type": "model_not_found"}
     assert build_request_detail(request(**refused))["sentence"] == "No upstream was called. The model has no route."
@@ -87,11 +87,11 @@ def test_a_model_that_leads_nowhere_is_detail_of():
 
 
 @pytest.mark.parametrize(("cost", "shown"), [(None, "unknown"), (Decimal(0), "$0.00"), (Decimal("0.000125"), "$0.000125")])
-def test_what_is_not_known_is_never_nothing(cost, shown):
+def test_an_unknown_cost_is_not_shown_as_zero(cost, shown):
     assert {figure.title: figure.value for figure in figures(request(attempts=1, cost=cost))}["Cost"] == shown
 
 
-def test_tokens_are_detail_by_class_with_their_prices():
+def test_tokens_are_listed_by_class_with_their_prices():
     price = Price.objects.create(name="m", input=Decimal(3), output=Decimal(15), cache_read=Decimal("0.3"))
     row = request(
         attempts=1, price_id=price.pk, input_tokens=1, cache_read_tokens=2, cache_write_5m_tokens=3, cache_write_1h_tokens=4,
@@ -107,7 +107,7 @@ def test_tokens_are_detail_by_class_with_their_prices():
     ]
 
 
-def test_what_still_exists_is_linked(django_assert_num_queries):
+def test_existing_objects_are_linked(django_assert_num_queries):
     key, model = ApiKey.objects.create(name="laptop", key_hash="0" * 64), Model.objects.create(name="m")
     upstream = Upstream.objects.create(name="u", base_url="http://x")
     row = request(attempts=1, upstream_id=upstream.pk, upstream_name="u", api_key_id=key.pk, key_name="laptop", key_prefix="pxb_1234")
@@ -122,7 +122,7 @@ def test_what_still_exists_is_linked(django_assert_num_queries):
     assert facts["Began (UTC)"] == "2026-03-02 13:14:15.678"
 
 
-def test_what_is_gone_is_only_named():
+def test_deleted_objects_are_shown_without_a_link():
     row = request(attempts=1, upstream_id=uuid.uuid4(), upstream_name="gone", api_key_id=uuid.uuid4(), key_name="lost")
     facts = {name: value for _, group in build_request_detail(row)["facts"] for name, value in group}
     assert (facts["Answered by"], facts["API key"], facts["Model"]) == ("gone", "lost", "m")

@@ -1,4 +1,4 @@
-"""Which price list counts, and where price lists come from."""
+"""Which price counts, and the sources of prices."""
 
 import json
 from datetime import datetime, timedelta
@@ -73,8 +73,8 @@ class TestTheBook:
         ]
         rows = [Price.objects.create(input=number, **place) for number, place in enumerate(places)]
         for row in rows:
-            found = price_book.load().find(PriceKey(str(model.pk), str(here.pk), "remote"))
-            assert (found.id, found.rates.input) == (str(row.pk), row.input)
+            match = price_book.load().find(PriceKey(str(model.pk), str(here.pk), "remote"))
+            assert (match.id, match.rates.input) == (str(row.pk), row.input)
             row.is_active = False
             row.save()
         assert price_book.load().find(PriceKey(str(model.pk), str(here.pk), "remote")) is None
@@ -114,8 +114,8 @@ class TestTheBook:
         cache_revisions.check()
         Price.objects.create(name="m", input=7, tiers={"prompt": [{"above": 10, "input": "8"}]})
         cache_revisions.check()
-        found = price_book.current().find(PriceKey("", "", "m"))
-        assert rates.compute_cost(Usage(fresh=11), found) == Decimal("0.000088")
+        match = price_book.current().find(PriceKey("", "", "m"))
+        assert rates.compute_cost(Usage(fresh=11), match) == Decimal("0.000088")
 
 
 class TestAPrice:
@@ -123,7 +123,7 @@ class TestAPrice:
         ("fields", "where"),
         [({}, "__all__"), ({"name": "m", "tiers": {"prompt": 1}}, "tiers"), ({"name": "m", "input": "x"}, "input")],
     )
-    def test_that_makes_no_sense_is_refused(self, fields, where):
+    def test_that_is_invalid_is_refused(self, fields, where):
         with pytest.raises(ValidationError) as refused:
             Price(**fields).full_clean()
         assert list(refused.value.message_dict) == [where]
@@ -158,14 +158,14 @@ class TestManualPrices:
 
 class TestGenaiPrices:
     def test_know_every_class_and_the_long_prompts(self):
-        found = sources.look_up_genai_price("claude-sonnet-4-5-20250929", "https://api.anthropic.com")
-        assert {"rates": found.rates, "tiers": found.tiers} == SONNET
-        assert (found.source, found.version.split()[0]) == ("genai-prices", "genai-prices")
+        match = sources.look_up_genai_price("claude-sonnet-4-5-20250929", "https://api.anthropic.com")
+        assert {"rates": match.rates, "tiers": match.tiers} == SONNET
+        assert (match.source, match.version.split()[0]) == ("genai-prices", "genai-prices")
 
     def test_know_service_tiers(self):
-        found = sources.look_up_genai_price("gpt-5", "https://api.openai.com/v1")
-        assert found.tiers["service"]["flex"] == {"input": "0.625", "output": "5", "cache_read": "0.0625"}
-        rates.read_tiers(found.tiers)
+        match = sources.look_up_genai_price("gpt-5", "https://api.openai.com/v1")
+        assert match.tiers["service"]["flex"] == {"input": "0.625", "output": "5", "cache_read": "0.0625"}
+        rates.read_tiers(match.tiers)
 
     def test_are_those_of_the_provider_at_the_address_or_else_of_the_maker(self):
         makers = sources.look_up_genai_price("deepseek-chat", "http://127.0.0.1:9/v1")
@@ -207,23 +207,23 @@ class TestAFileOfLiteLLM:
 
     def test_is_understood(self):
         look_up = sources.litellm_source(self.CONTENT, version="of May")
-        found = look_up("m", "")
+        match = look_up("m", "")
         expected = {"input": 3, "output": 15, "cache_read": Decimal("0.3"), "cache_write_5m": Decimal("3.75"), "cache_write_1h": 6}
-        assert (found.rates, found.source, found.version) == (expected, "litellm", "of May")
-        prompt, service = rates.read_tiers(found.tiers)
+        assert (match.rates, match.source, match.version) == (expected, "litellm", "of May")
+        prompt, service = rates.read_tiers(match.tiers)
         assert prompt == [(200_000, {"input": Decimal(6), "output": Decimal("22.5")})]
         assert service == {"flex": ({"input": Decimal("1.5")}, [])}
         assert look_up("embedding", "").rates == {"input": Decimal("0.1"), "output": 0}
         assert [look_up(name, "") for name in ("sample_spec", "fallback_generalizations", "free", "odd", "note", "M", "")] == [None] * 7
 
     @pytest.mark.parametrize("content", [b"", b"[]", b"<html>"])
-    def test_that_is_none_is_refused(self, content):
+    def test_that_is_not_one_is_refused(self, content):
         with pytest.raises(ValueError, match=r"^not a price file"):
             sources.litellm_source(content, version="x")
 
 
 class TestSynchronisation:
-    def test_gives_models_prices_and_says_how_many(self):
+    def test_gives_models_prices_and_returns_their_number(self):
         here = upstream()
         known, unknown = Model.objects.create(name="known"), Model.objects.create(name="unknown")
         for model in (known, unknown):
@@ -297,17 +297,17 @@ class TestLatePrices:
     def test_price_a_name_that_came_through_a_pattern_when_it_turns_up(self):
         model, where = Model.objects.create(name="claude-*"), upstream()
         facts = {"model_id": str(model.pk), "upstream_id": str(where.pk), "remote_model": "claude-x"}
-        one, two = [entry(**facts, input_tokens=1_000_000, output_tokens=1) for _ in "12"]
+        log_entry, two = [entry(**facts, input_tokens=1_000_000, output_tokens=1) for _ in "12"]
         asked = []
 
         def counting(name, base_url):
             asked.append((name, base_url))
             return listed(3)
 
-        LatePrices([counting]).fill([one, two])
+        LatePrices([counting]).fill([log_entry, two])
         (row,) = Price.objects.all()
         assert (row.name, row.upstream, row.source) == ("claude-x", where, "genai-prices")
-        assert [(each.cost, each.price_id, each.price_version) for each in (one, two)] == [(3_000_006_000_000, str(row.pk), "1")] * 2
+        assert [(each.cost, each.price_id, each.price_version) for each in (log_entry, two)] == [(3_000_006_000_000, str(row.pk), "1")] * 2
         assert asked == [("claude-x", where.base_url)]
 
     def test_leave_alone_what_is_priced_unknown_or_empty(self):
@@ -322,9 +322,9 @@ class TestLatePrices:
     def test_find_what_was_entered_by_hand_since(self):
         where = str(upstream().pk)
         Price.objects.create(name="a", input=2)
-        one = entry(upstream_id=where, remote_model="a", input_tokens=10)
-        LatePrices([]).fill([one])
-        assert one.cost == 20_000_000
+        log_entry = entry(upstream_id=where, remote_model="a", input_tokens=10)
+        LatePrices([]).fill([log_entry])
+        assert log_entry.cost == 20_000_000
 
 
 class TestTheCommand:
@@ -337,7 +337,7 @@ class TestTheCommand:
         assert capsys.readouterr().out == "1 of 2 models have prices, 1 are unknown\n"
         assert active() == [("litellm", None, 3)]
 
-    def test_says_what_is_wrong_with_it(self, tmp_path):
+    def test_reports_an_error_in_it(self, tmp_path):
         file = tmp_path / "prices.json"
         file.write_text("<html>")
         with pytest.raises(CommandError, match=r"^not a price file"):

@@ -50,8 +50,8 @@ def shipper(spool, broker, now) -> Shipper:
 
 
 def test_a_segment_is_sent_once_and_removed_when_it_is_committed(spool, shipper, broker, now):
-    one = entry()
-    written(spool, one)
+    log_entry = entry()
+    written(spool, log_entry)
     shipper.ship()
     shipper.ship()
     (segment,) = broker.taken
@@ -61,7 +61,7 @@ def test_a_segment_is_sent_once_and_removed_when_it_is_committed(spool, shipper,
     shipper.ship()
     assert Spool(spool).sealed() == []
     assert len(broker.taken) == 1
-    assert [str(row.id) for row in RequestLog.objects.all()] == [one.id]
+    assert [str(row.id) for row in RequestLog.objects.all()] == [log_entry.id]
 
 
 def test_a_segment_that_got_lost_is_sent_again_after_a_minute_and_written_once(spool, shipper, broker, now):
@@ -76,7 +76,7 @@ def test_a_segment_that_got_lost_is_sent_again_after_a_minute_and_written_once(s
     assert [writer.write_segments([segment], Spool(spool)) for segment in broker.taken] == [1, 0]
 
 
-def test_a_segment_that_nobody_writes_is_sent_again_after_ever_longer_pauses(spool, shipper, broker, now):
+def test_a_segment_that_no_worker_writes_is_sent_again_after_longer_and_longer_pauses(spool, shipper, broker, now):
     written(spool, entry())
     sent_after = []
     for minute in range(40):
@@ -87,7 +87,7 @@ def test_a_segment_that_nobody_writes_is_sent_again_after_ever_longer_pauses(spo
     assert sent_after == [0, 1, 3, 7, 15, 25, 35]
 
 
-def test_no_more_segments_are_under_way_than_the_window_holds(spool, shipper, broker, now, monkeypatch):
+def test_no_more_segments_are_in_flight_than_allowed(spool, shipper, broker, now, monkeypatch):
     monkeypatch.setattr("billing.request_log.shipper.MAX_IN_FLIGHT", 2)
     for _ in range(3):
         written(spool, entry())
@@ -112,7 +112,7 @@ def test_nothing_is_sent_again_while_the_database_does_not_say_what_is_missing(s
     assert len(broker.taken) == 1
 
 
-def test_an_outage_of_the_broker_is_said_once_and_so_is_its_end(spool, shipper, broker, monkeypatch, caplog):
+def test_an_outage_of_the_broker_and_its_end_are_logged_once(spool, shipper, broker, monkeypatch, caplog):
     monkeypatch.setattr(shipper._stopping, "wait", lambda seconds: False)
     written(spool, entry())
     broker.is_away = True
@@ -169,8 +169,8 @@ def test_of_two_shippers_one_works(spool, broker, django_db_blocker):
 def test_the_task_writes_what_was_sent(spool, shipper, broker, monkeypatch):
     sent = []
     monkeypatch.setattr(tasks.write_request_logs, "apply_async", lambda args, **options: sent.append((args, options)))
-    one = entry(model="größe")
-    written(spool, one)
+    log_entry = entry(model="größe")
+    written(spool, log_entry)
     (path,) = Spool(spool).sealed()
     tasks.send_segment(Spool(spool).read(path))
     ((args, options),) = sent
@@ -188,7 +188,7 @@ def test_the_spool_of_the_settings_is_drained_by_task_and_command(capsys):
     assert capsys.readouterr().out == "1 new rows\n"
 
 
-def test_while_the_database_is_away_the_spool_keeps_everything_and_one_line_says_so(monkeypatch, caplog):
+def test_while_the_database_is_unavailable_entries_stay_in_the_spool_and_this_is_logged_once(monkeypatch, caplog):
     directory = settings.PXBIN.data_dir / "spool"
     written(directory, entry())
     with monkeypatch.context() as away:
@@ -197,11 +197,11 @@ def test_while_the_database_is_away_the_spool_keeps_everything_and_one_line_says
     assert [tasks.drain_spool(), tasks.drain_spool()] == [1, 0]
     assert caplog.messages == [
         "The database is unavailable, log entries wait in the spool: no route",
-        "The database is back, log entries are written again",
+        "The database is available again, log entries are written",
     ]
 
 
-def test_while_the_database_is_away_the_task_puts_itself_off_and_one_line_says_so(spool, monkeypatch, caplog):
+def test_while_the_database_is_unavailable_the_task_retries_and_this_is_logged_once(spool, monkeypatch, caplog):
     written(spool, entry(model="größe"))
     segment = Spool(spool).read(*Spool(spool).sealed())
     write, tries = writer.write_segments, []
@@ -218,5 +218,5 @@ def test_while_the_database_is_away_the_task_puts_itself_off_and_one_line_says_s
     assert RequestLog.objects.get().model == "größe"
     assert caplog.messages == [
         "The database is unavailable, log entries wait in the spool: no route",
-        "The database is back, log entries are written again",
+        "The database is available again, log entries are written",
     ]
