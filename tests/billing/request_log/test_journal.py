@@ -199,7 +199,7 @@ def test_ten_unauthenticated_requests_a_second_are_written_and_the_others_counte
 
 
 def test_before_the_start_there_is_no_journal(monkeypatch):
-    monkeypatch.setattr(open_journal, "_current", None)
+    monkeypatch.setattr(journal, "_current", None)
     with pytest.raises(RuntimeError, match=r"^The journal was not started\.$"):
         journal.current()
 
