@@ -53,7 +53,7 @@ class Links:
     """Links to the admin pages of the objects that a row refers to, if they still exist. Takes four queries."""
 
     def __init__(self, row: RequestLog, tries: Sequence[RequestAttempt]) -> None:
-        upstream_ids = {row.upstream_id, *(attempt.upstream_id for attempt in tries)} - {None}
+        upstream_ids = {pk for pk in (row.upstream_id, *(attempt.upstream_id for attempt in tries)) if pk is not None}
         self._upstreams = set(Upstream.objects.filter(pk__in=upstream_ids).values_list("pk", flat=True))
         self._key = row.api_key_id if row.api_key_id and ApiKey.objects.filter(pk=row.api_key_id).exists() else None
         self._model = Model.objects.filter(name=row.model).values_list("pk", flat=True).first() if row.model else None
