@@ -36,7 +36,7 @@ class PriceBook:
     """A snapshot of all active prices."""
 
     def __init__(self, manual: Mapping[PriceKey, Prices], listed: Mapping[PriceKey, Prices]) -> None:
-        self._sources: tuple[dict[tuple[str, str, str], Prices], ...] = ({**manual}, {**listed})
+        self._sources: tuple[Mapping[Any, Prices], ...] = (manual, listed)
 
     def find(self, key: PriceKey) -> Prices | None:
         """The prices of a remote model that an upstream serves for one of our models; `None` if there are none."""
