@@ -1,16 +1,16 @@
-"""The app of the bills: prices, request logs and what is counted from them."""
+"""The billing app: prices, request log, and stored responses."""
 
 from django.apps import AppConfig
 
 
 class BillingConfig(AppConfig):
-    """Prices, request logs and reports."""
+    """Django's configuration of the app."""
 
     name = "billing"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Listen for new models."""
+        """Connect the signals by which new models get prices."""
         from billing.pricing import receivers
 
         receivers.connect()

@@ -1,6 +1,6 @@
-"""The column type of money: exact in every database, in sums too.
+"""The model field for amounts of money: exact in every database, also in sums.
 
-SQLite keeps Django's own DecimalField as floating point, where a thousand times 0.1 is not 100.
+SQLite stores Django's own DecimalField as floating point, where the sum of a thousand times 0.1 is not 100.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ else:
 
 
 class MoneyField(Field):
-    """An amount of USD as `Decimal`, stored as BIGINT pico-dollars. Sums, minima and maxima come back as exact `Decimal`s."""
+    """An amount in USD: `Decimal` in Python, pico-dollars (BIGINT) in the database. Aggregates are exact `Decimal`s, too."""
 
     description = "Amount of money in USD"
 
     def get_internal_type(self) -> str:
-        """Columns, casts and aggregates are those of a BIGINT."""
+        """The database treats it as a BIGINT in columns, casts and aggregates."""
         return "BigIntegerField"
 
     def from_db_value(self, value: Any, _expression: object, _connection: object) -> Decimal | None:
-        """Read a column or an aggregate: int, or PostgreSQL's numeric for a sum."""
+        """Convert the value of a column or an aggregate: an int, or `Decimal` for a sum on PostgreSQL."""
         return None if value is None else from_pico(int(value))
 
     def to_python(self, value: Any) -> Decimal | None:
-        """Accept what forms and fixtures give: Decimal, int or text. A float is taken as it prints."""
+        """Convert a Decimal, int, text or float (by its shortest representation). Raises ValidationError for anything else."""
         if value is None or isinstance(value, Decimal):
             return value
         try:
@@ -46,15 +46,15 @@ class MoneyField(Field):
         return amount
 
     def get_prep_value(self, value: Any) -> int | None:
-        """Round for the database."""
+        """The amount in pico-dollars, rounded half to even."""
         amount = self.to_python(super().get_prep_value(value))
         return None if amount is None else to_pico(amount)
 
     def value_to_string(self, obj: models.Model) -> str:
-        """Write the amount for a fixture."""
+        """The amount as text, for fixtures."""
         amount = self.value_from_object(obj)
         return "" if amount is None else str(amount)
 
     def formfield(self, **kwargs: Any) -> forms.Field | None:
-        """Ask for a decimal number that is not negative."""
+        """A form field for a decimal number that is not negative."""
         return super().formfield(**{"form_class": forms.DecimalField, "min_value": Decimal(0), "decimal_places": DIGITS, **kwargs})

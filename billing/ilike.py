@@ -1,4 +1,4 @@
-"""A lookup that Django lacks: LIKE without regard to case, with the wildcards `%` and `_` of whoever asks."""
+"""The lookup `ilike` for Django: case-insensitive LIKE whose pattern may contain the wildcards `%` and `_`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 @models.CharField.register_lookup
 class ILike(models.Lookup):
-    """`name__ilike="%gpt_5%"`."""
+    """For example `name__ilike="%gpt_5%"`."""
 
     lookup_name = "ilike"
     operator = "LIKE"
-    """SQLite compares ASCII letters without regard to case."""
+    """LIKE of SQLite, which ignores the case of ASCII letters."""
 
     def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, tuple[str | int, ...]]:
         """`left LIKE right`."""
@@ -23,7 +23,7 @@ class ILike(models.Lookup):
         return f"{left} {self.operator} {right}", (*left_params, *right_params)
 
     def as_postgresql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, tuple[str | int, ...]]:
-        """`left ILIKE right`, with no character that takes the wildcards' meaning away, as in SQLite."""
+        """`left ILIKE right` without an escape character, as in SQLite."""
         left, left_params = self.process_lhs(compiler, connection)
         right, right_params = self.process_rhs(compiler, connection)
         return f"{left} ILIKE {right} ESCAPE ''", (*left_params, *right_params)

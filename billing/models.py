@@ -1,6 +1,6 @@
-"""What requests cost and what became of them: prices, one row for each request, its tries and, where kept, its bodies.
+"""Tables of prices and of the request log: one row for each request, its attempts, and its payload if that is stored.
 
-Rows of the log name keys, models and upstreams by id and by name, without foreign keys: they outlive what they name.
+Rows of the log hold ids and names of keys, models and upstreams instead of foreign keys, because they stay when those are deleted.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from django.utils import timezone
 
 from accounts.models import Revised
 from billing.fields import MoneyField
+from billing.outcomes import OUTCOME_LABELS
 from billing.rates import CLASSES, read_tiers
 from upstreams.models import Model, Upstream
 
 
 def price_tiers(value: object) -> None:
-    """Refuse tiers that the price book could not read."""
+    """Raise ValidationError for tiers that `rates.read_tiers` rejects."""
     try:
         read_tiers(value)
     except ValueError as error:
@@ -28,14 +29,14 @@ def price_tiers(value: object) -> None:
 
 
 class Price(Revised):
-    """What a million tokens of each class cost in USD. Empty means unknown, 0 means free.
+    """USD per million tokens of each class. Empty means unknown, 0 means free.
 
-    It belongs to one of our models, or to every model that an upstream calls `name`; and to one upstream, or to all.
-    Rows that were replaced stay, inactive, so that old log rows can say which prices they were billed at.
+    A price belongs to a model or to a remote name, at one upstream or at all.
+    Replaced prices stay as inactive rows, because log rows refer to the price that they were billed at.
     """
 
     class Source(models.TextChoices):
-        """Where a price comes from."""
+        """The origin of a price."""
 
         MANUAL = "manual", "Entered by hand"
         GENAI_PRICES = "genai-prices", "genai-prices"
@@ -45,23 +46,37 @@ class Price(Revised):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     model = models.ForeignKey(Model, models.CASCADE, null=True, blank=True, related_name="prices")
-    name = models.CharField(max_length=500, blank=True, help_text="The upstream's name of the model, where no model is chosen.")
-    upstream = models.ForeignKey(
-        Upstream, models.CASCADE, null=True, blank=True, related_name="prices", help_text="Only what this upstream answers. Empty: any."
+    name = models.CharField(
+        max_length=500, blank=True, help_text="The remote name of the model at the upstream; used if no model is chosen."
     )
-    input = MoneyField(null=True, blank=True, help_text="USD per million tokens that no cache was involved in.")
-    output = MoneyField(null=True, blank=True, help_text="USD per million tokens, reasoning included.")
-    cache_read = MoneyField(null=True, blank=True, help_text="USD per million tokens read from a cache. Empty: as input.")
-    cache_write_5m = MoneyField(null=True, blank=True, help_text="USD per million tokens written to a cache. Empty: as input.")
-    cache_write_1h = MoneyField(null=True, blank=True, help_text="USD per million tokens cached for an hour. Empty: as for 5 minutes.")
+    upstream = models.ForeignKey(
+        Upstream,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="prices",
+        help_text="Only for requests that this upstream answers. Empty: any upstream.",
+    )
+    input = MoneyField(null=True, blank=True, help_text="USD per million input tokens that are neither read from nor written to a cache.")
+    output = MoneyField(null=True, blank=True, help_text="USD per million output tokens, including reasoning.")
+    cache_read = MoneyField(null=True, blank=True, help_text="USD per million tokens read from a cache. Empty: the input price.")
+    cache_write_5m = MoneyField(
+        null=True, blank=True, help_text="USD per million tokens written to a cache for 5 minutes. Empty: the input price."
+    )
+    cache_write_1h = MoneyField(
+        null=True, blank=True, help_text="USD per million tokens written to a cache for 1 hour. Empty: the price for 5 minutes."
+    )
     tiers = models.JSONField(
         default=dict,
         blank=True,
         validators=[price_tiers],
-        help_text='{"prompt": [{"above": 200000, "input": "6"}], "service": {"flex": {"input": "1"}}}; what a tier leaves out stays.',
+        help_text=(
+            '{"prompt": [{"above": 200000, "input": "6"}], "service": {"flex": {"input": "1"}}}; '
+            "rates that a tier does not list stay the same."
+        ),
     )
     source = models.CharField(max_length=16, choices=Source.choices, default=Source.MANUAL, editable=False)
-    version = models.CharField(max_length=64, blank=True, editable=False, help_text="Which edition of the source.")
+    version = models.CharField(max_length=64, blank=True, editable=False, help_text="The version of the source.")
     is_active = models.BooleanField("active", default=True)
 
     class Meta:
@@ -70,54 +85,48 @@ class Price(Revised):
             models.CheckConstraint(
                 condition=models.Q(model__isnull=False) | ~models.Q(name=""),
                 name="price_of_something",
-                violation_error_message="Choose a model or give a name.",
+                violation_error_message="Choose a model or enter a name.",
             ),
         )
 
     def clean(self) -> None:
-        """Refuse a price that says nothing, and would win all the same."""
+        """Raise ValidationError for a price without rates: it would win over others all the same."""
         if not self.tiers and all(getattr(self, name) is None for name in CLASSES):
-            raise ValidationError("Give at least one price. 0 means free.")
+            raise ValidationError("Enter at least one price. 0 means free.")
 
     def __str__(self) -> str:
         owner = str(self.model) if self.model_id else self.name
         return f"{owner} at {self.upstream}" if self.upstream_id else owner
 
 
-class Outcome(models.TextChoices):
-    """How a request ended."""
-
-    FINISHED = "finished", "Finished"
-    FAILED = "failed", "Failed"
-    CANCELLED = "cancelled", "Cancelled by the client"
-    REJECTED = "rejected", "Rejected by pxbin"
-
-
 class RequestLogQuerySet(models.QuerySet["RequestLog", "RequestLog"]):
-    """Questions that are asked of the log."""
+    """Queries of the request log."""
 
     def newest_first(self) -> Self:
-        """In the order in which the log is shown."""
+        """In the order of lists: by time, requests of the same time by id."""
         return self.order_by("-timestamp", "-id")
 
     def since(self, moment: datetime) -> Self:
-        """Requests that began after a moment."""
+        """Requests that began after a point in time."""
         return self.filter(timestamp__gt=moment)
 
 
 class RequestLog(models.Model):
-    """One request of a client, however it ended. Written once, by the journal's writer, never changed by hand."""
+    """One request of a client, however it ended. Rows are inserted by `billing.request_log.writer` and never changed.
+
+    `billing.request_log.entry.LogColumns` defines the columns and describes them; a test compares the two.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    request_id = models.CharField(max_length=128, help_text="The x-request-id that the client sent or got.")
-    timestamp = models.DateTimeField(help_text="When the request began.")
-    created_at = models.DateTimeField(default=timezone.now, help_text="When the row was written.")
+    request_id = models.CharField(max_length=128)
+    timestamp = models.DateTimeField()
+    created_at = models.DateTimeField(default=timezone.now)
 
     method = models.CharField(max_length=16)
     path = models.CharField(max_length=500)
-    dialect = models.CharField(max_length=32, blank=True, help_text="What the client spoke.")
+    dialect = models.CharField(max_length=32, blank=True)
     input_format = models.CharField(max_length=16)
-    upstream_dialect = models.CharField(max_length=32, blank=True, help_text="What the upstream spoke.")
+    upstream_dialect = models.CharField(max_length=32, blank=True)
     stream = models.BooleanField(default=False)
 
     api_key_id = models.UUIDField(null=True)
@@ -127,36 +136,36 @@ class RequestLog(models.Model):
     client_ip = models.CharField("client address", max_length=45, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
 
-    model = models.CharField(max_length=200, blank=True, help_text="The name that the client gave.")
-    remote_model = models.CharField(max_length=500, blank=True, help_text="The name that the upstream was given.")
+    model = models.CharField(max_length=200, blank=True)
+    remote_model = models.CharField(max_length=500, blank=True)
     upstream_id = models.UUIDField(null=True)
     upstream_name = models.CharField(max_length=200, blank=True)
 
-    status_code = models.IntegerField("status", help_text="What the client got.")
+    status_code = models.IntegerField("status")
     upstream_status = models.IntegerField(null=True)
-    outcome = models.CharField(max_length=16, choices=Outcome.choices)
+    outcome = models.CharField(max_length=16, choices=list(OUTCOME_LABELS.items()))
     error_type = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
-    attempts = models.IntegerField(default=0, help_text="How many upstreams were tried.")
+    attempts = models.IntegerField(default=0)
 
-    latency_ms = models.IntegerField("latency (ms)", help_text="From the request's first byte to the answer's last.")
-    overhead_us = models.IntegerField("overhead (µs)", help_text="From the start until the first upstream was called.")
+    latency_ms = models.IntegerField("latency (ms)")
+    overhead_us = models.IntegerField("overhead (µs)")
     ttft_ms = models.IntegerField("time to first token (ms)", null=True)
 
-    input_tokens = models.IntegerField(default=0, help_text="Tokens that no cache was involved in.")
+    input_tokens = models.IntegerField(default=0)
     cache_read_tokens = models.IntegerField(default=0)
     cache_write_5m_tokens = models.IntegerField(default=0)
     cache_write_1h_tokens = models.IntegerField(default=0)
-    output_tokens = models.IntegerField(default=0, help_text="Reasoning included.")
+    output_tokens = models.IntegerField(default=0)
     reasoning_tokens = models.IntegerField(default=0)
-    usage_estimated = models.BooleanField(default=False, help_text="The upstream did not tell; these are our estimates.")
+    usage_estimated = models.BooleanField(default=False)
     service_tier = models.CharField(max_length=32, blank=True)
-    cost = MoneyField(null=True, help_text="USD. Empty: the price is unknown.")
+    cost = MoneyField(null=True)
     price_id = models.UUIDField(null=True)
     price_version = models.CharField(max_length=64, blank=True)
 
     request_metadata = models.JSONField(null=True)
-    routing = models.JSONField(null=True, help_text="Who was asked, who was not, and why.")
+    routing = models.JSONField(null=True)
 
     objects = RequestLogQuerySet.as_manager()
 
@@ -178,12 +187,15 @@ class RequestLog(models.Model):
 
     @property
     def cache_creation_tokens(self) -> int:
-        """Tokens written to a cache, for however long."""
+        """Tokens written to a cache, for 5 minutes or 1 hour."""
         return self.cache_write_5m_tokens + self.cache_write_1h_tokens
 
 
 class RequestAttempt(models.Model):
-    """One call of an upstream for a request, in the order of `number` (from 1)."""
+    """One call of an upstream for a request, in the order of `number` (from 1).
+
+    `billing.request_log.entry.AttemptEntry` defines the columns and describes them; a test compares the two.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     log = models.ForeignKey(RequestLog, models.DO_NOTHING, db_constraint=False, related_name="tries")
@@ -195,8 +207,8 @@ class RequestAttempt(models.Model):
     credential_name = models.CharField(max_length=200, blank=True)
     route_id = models.UUIDField(null=True)
     remote_model = models.CharField(max_length=500, blank=True)
-    status_code = models.IntegerField(null=True, help_text="The upstream's status. Empty: none came.")
-    outcome = models.CharField(max_length=16, choices=Outcome.choices)
+    status_code = models.IntegerField(null=True)
+    outcome = models.CharField(max_length=16, choices=list(OUTCOME_LABELS.items()))
     error_type = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
     latency_ms = models.IntegerField("latency (ms)")
@@ -218,24 +230,24 @@ class RequestAttempt(models.Model):
 
 
 class RequestPayload(models.Model):
-    """The bodies of a request and its answer, kept only where somebody asked for it, and for a time of their own."""
+    """The bodies of a request and its response. Stored only where this is switched on, with a retention time of their own."""
 
     log = models.OneToOneField(RequestLog, models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="payload")
     timestamp = models.DateTimeField()
     request_body = models.TextField(blank=True)
     response_body = models.TextField(blank=True)
-    truncated = models.BooleanField(default=False, help_text="A body was longer than what is kept.")
+    truncated = models.BooleanField(default=False, help_text="A body was longer than the limit and was cut.")
 
     class Meta:
-        verbose_name, verbose_name_plural = "kept bodies", "kept bodies"
+        verbose_name, verbose_name_plural = "stored payload", "stored payloads"
         indexes = (models.Index(fields=("timestamp",), name="payload_by_time"),)
 
     def __str__(self) -> str:
-        return f"Bodies of {self.log_id}"
+        return f"Payload of {self.log_id}"
 
 
 class CommittedSegment(models.Model):
-    """A segment of the journal whose rows are in the database: written with them, so it is never written twice."""
+    """The id of a journal segment whose rows are in the database. Inserted in their transaction, so that no segment is written twice."""
 
     id = models.UUIDField(primary_key=True)
     rows = models.IntegerField()
@@ -249,14 +261,14 @@ class CommittedSegment(models.Model):
 
 
 class StoredResponse(models.Model):
-    """One turn of a conversation, kept for clients of the Responses API that name it instead of sending it again.
+    """One turn of a conversation of the Responses API, to which clients refer by `previous_response_id` instead of sending it again.
 
-    `input` holds the items that this turn added, as a JSON list; `response` is the whole answer as the client got it.
+    `input`: the items that this turn added, as a JSON list. `response`: the whole response as the client got it, as a JSON object.
     """
 
     id = models.CharField(max_length=200, primary_key=True)
-    api_key_id = models.UUIDField(help_text="Only this key may read it or go on from it.")
-    previous_id = models.CharField(max_length=200, blank=True, help_text="The turn that it went on from.")
+    api_key_id = models.UUIDField(help_text="Only this key may read the turn or refer to it.")
+    previous_id = models.CharField(max_length=200, blank=True, help_text="The turn before this one.")
     model = models.CharField(max_length=200)
     input = models.TextField()
     response = models.TextField()

@@ -1,12 +1,12 @@
-"""What tokens cost: price classes, whole-prompt tiers, service tiers. Pure arithmetic in `Decimal`; no database, no clock.
+"""The cost of tokens: rates by class, prompt tiers, service tiers. Pure arithmetic in `Decimal`; no database, no clock.
 
 Amounts are USD per million tokens. `tiers`, as stored with a price, is JSON of this shape (every part may be absent)::
 
     {"prompt": [{"above": 200000, "input": "6", "output": "22.5"}],
      "service": {"flex": {"input": "1", "output": "4", "prompt": [{"above": 272000, "input": "2"}]}}}
 
-A prompt tier holds for *every* token of a request whose whole input (caches included) is longer than `above`. A service
-tier is chosen by the name that the upstream's answer gives. What a tier does not name is as without it.
+A prompt tier applies to *every* token of a request whose whole input (caches included) has more than `above` tokens. A service tier
+applies when the upstream reports its name. A class that a tier does not list keeps the rate that it has without the tier.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from proxy.translation.canonical import Usage
 
 MILLION = Decimal(1_000_000)
 STANDARD = ""
-"""The service tier of everything that is not priced separately."""
+"""The key of the rates for requests whose service tier has none of its own."""
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
-    """USD per million tokens of each class; `None` is unknown."""
+    """USD per million tokens by class; `None` is unknown."""
 
     input: Decimal | None = None
     output: Decimal | None = None
@@ -36,11 +36,14 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
 
 CLASSES: tuple[str, ...] = Rates.__struct_fields__
 Steps = tuple[tuple[int, Rates], ...]
-"""Rates by the length of the prompt they begin above, ascending; the first begins at -1."""
+"""Pairs of a prompt length in tokens and the rates for longer prompts, ascending; the first length is -1."""
 
 
 class Prices(msgspec.Struct, frozen=True, kw_only=True):
-    """One price list, ready for use. `schedule` holds the rates of each service tier, `STANDARD` always among them."""
+    """One price. `schedule` has the rates of each service tier by its name in lower case, and always those of `STANDARD`.
+
+    `id` and `version` are those of the stored `Price`; log rows refer to them.
+    """
 
     schedule: Mapping[str, Steps]
     id: str = ""
@@ -52,7 +55,7 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
         return self.schedule[STANDARD][0][1]
 
     def for_usage(self, usage: Usage) -> Rates:
-        """The rates that a request of this length and service tier is billed at."""
+        """The rates for the prompt length and the service tier of a usage."""
         tier = usage.service_tier
         steps = (self.schedule.get(tier.lower()) if tier else None) or self.schedule[STANDARD]
         if len(steps) == 1:
@@ -61,8 +64,8 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
         return next(rates for above, rates in reversed(steps) if length > above)
 
 
-def prices(rates: Mapping[str, Decimal | None], tiers: object = None, *, id: str = "", version: str = "") -> Prices:  # noqa: A002
-    """Make a price list of base rates and tiers as stored. Raises ValueError with a sentence if the tiers are malformed."""
+def make_prices(rates: Mapping[str, Decimal | None], tiers: object = None, *, id: str = "", version: str = "") -> Prices:  # noqa: A002
+    """Make a price of base rates and stored tiers. Raises ValueError with a sentence for people if the tiers are malformed."""
     prompt, service = read_tiers(tiers)
     schedule = {STANDARD: _steps([(rates, prompt)])}
     for name, (flat, own_prompt) in service.items():
@@ -75,7 +78,7 @@ PromptTiers = list[tuple[int, Level]]
 
 
 def _steps(layers: list[tuple[Level, PromptTiers]]) -> Steps:
-    """Lay rates over one another: each class comes from the first layer that names it at all, at every length."""
+    """Merge layers, each with flat rates and prompt tiers: a class is taken from the first layer that lists it, at every prompt length."""
     lengths = sorted({above for _, prompt in layers for above, _ in prompt})
     return tuple((length, Rates(**{name: _rate(name, length, layers) for name in CLASSES})) for length in (-1, *lengths))
 
@@ -89,7 +92,7 @@ def _rate(name: str, length: int, layers: list[tuple[Level, PromptTiers]]) -> De
 
 
 def read_tiers(value: object) -> tuple[PromptTiers, dict[str, tuple[Level, PromptTiers]]]:
-    """Check and unpack the JSON of the tiers. Raises ValueError with a sentence that says what is wrong."""
+    """Check and unpack the JSON of the tiers. Raises ValueError with a sentence for people."""
     if not value:
         return [], {}
     if not isinstance(value, dict) or set(value) - {"prompt", "service"}:
@@ -120,13 +123,13 @@ def _read_level(tier: dict[str, Any], *, besides: set[str]) -> Level:
     return level
 
 
-def cost(usage: Usage, price_list: Prices) -> Decimal | None:
-    """What the tokens cost in USD, unrounded; `None` if a class that was used has no known price.
+def compute_cost(usage: Usage, prices: Prices) -> Decimal | None:
+    """The cost of the tokens in USD, not rounded; `None` if a class with tokens has no known rate.
 
-    An unknown cache rate is never taken for 0: reads and 5-minute writes then cost what fresh input costs (providers that
-    publish no such rate bill them so), 1-hour writes what 5-minute writes cost.
+    An unknown cache rate does not count as 0. Cache reads and 5-minute writes then cost as much as other input (providers that publish
+    no such rate bill them like this), 1-hour writes as much as 5-minute writes.
     """
-    rates = price_list.for_usage(usage)
+    rates = prices.for_usage(usage)
     cache_write_5m = rates.input if rates.cache_write_5m is None else rates.cache_write_5m
     total = Decimal(0)
     for tokens, rate in (

@@ -1,4 +1,4 @@
-"""Turns that are kept for ``previous_response_id``: written when they end, read by the key that made them, forgotten in time."""
+"""Stored turns of the Responses API, for ``previous_response_id``: read only by the client key that made them, deleted when expired."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from django.utils import timezone
 from billing.models import StoredResponse
 
 LONGEST_CHAIN = 1000
-"""Turns of one conversation that are put together; a client that goes on for longer has to begin anew."""
+"""The most turns that :func:`load_chain` returns; a longer conversation cannot be continued."""
 BATCH_ROWS = 1000
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a turn. ``input``: a JSON list of what it added; ``response``: the answer, a JSON object."""
+    """A turn as it is stored. ``input``: the items that it added, as a JSON list; ``response``: the response, as a JSON object."""
 
     id: str
     api_key_id: str
@@ -26,35 +26,41 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     response: str = "{}"
 
 
-def keep(turn: Turn, *, seconds: float) -> None:
-    """Write a turn down for a time; one of the same id and key is replaced, another key's stays as it is."""
+def save_turn(turn: Turn, *, seconds: float) -> None:
+    """Store a turn for some seconds, in place of one with the same id and key.
+
+    Raises IntegrityError if another key has a turn with this id.
+    """
     fields = msgspec.structs.asdict(turn)
     now = timezone.now()
     times = {"created_at": now, "expires_at": now + timedelta(seconds=seconds)}
     StoredResponse.objects.update_or_create(id=fields.pop("id"), api_key_id=fields.pop("api_key_id"), defaults=fields | times)
 
 
-def find(response_id: str, api_key_id: str) -> Turn | None:
-    """A turn that this key made and that has not expired."""
+def find_turn(response_id: str, api_key_id: str) -> Turn | None:
+    """The turn of this id, if this key made it and it has not expired."""
     row = StoredResponse.objects.filter(id=response_id, api_key_id=api_key_id, expires_at__gt=timezone.now()).first()
     if row is None:
         return None
     return Turn(id=row.id, api_key_id=api_key_id, previous_id=row.previous_id, model=row.model, input=row.input, response=row.response)
 
 
-def with_item(item_id: str, api_key_id: str) -> Turn | None:
-    """The newest turn of this key that has an item of that id, or at least the id somewhere in its text."""
+def find_turn_with_item(item_id: str, api_key_id: str) -> Turn | None:
+    """The newest turn of this key whose input or response contains the quoted item id: of the item itself or in another text."""
     quoted = f'"{item_id}"'
     rows = StoredResponse.objects.filter(api_key_id=api_key_id, expires_at__gt=timezone.now())
     row = rows.filter(Q(response__contains=quoted) | Q(input__contains=quoted)).order_by("-created_at").first()
-    return None if row is None else find(row.id, api_key_id)
+    return None if row is None else find_turn(row.id, api_key_id)
 
 
-def chain(response_id: str, api_key_id: str, *, seconds: float) -> list[Turn] | None:
-    """A turn and all before it, the first one first; None when one of them is gone. They are kept for another while."""
+def load_chain(response_id: str, api_key_id: str, *, seconds: float) -> list[Turn] | None:
+    """A turn and all turns before it, the oldest first, which from now on expire after `seconds` at the earliest.
+
+    `None` if one of them is missing or there are more than :data:`LONGEST_CHAIN`.
+    """
     turns: list[Turn] = []
     while response_id:
-        turn = find(response_id, api_key_id)
+        turn = find_turn(response_id, api_key_id)
         if turn is None or len(turns) == LONGEST_CHAIN:
             return None
         turns.append(turn)
@@ -64,13 +70,13 @@ def chain(response_id: str, api_key_id: str, *, seconds: float) -> list[Turn] | 
     return turns[::-1]
 
 
-def delete(response_id: str, api_key_id: str) -> bool:
-    """Forget a turn; whether there was one."""
+def delete_turn(response_id: str, api_key_id: str) -> bool:
+    """Delete a turn of this key; return whether there was one."""
     return StoredResponse.objects.filter(id=response_id, api_key_id=api_key_id).delete()[0] > 0
 
 
-def prune() -> int:
-    """Delete what has expired; the number of turns."""
+def delete_expired() -> int:
+    """Delete expired turns; return their number."""
     deleted = 0
     expired = StoredResponse.objects.filter(expires_at__lte=timezone.now()).order_by("expires_at")
     while batch := list(expired.values_list("pk", flat=True)[:BATCH_ROWS]):

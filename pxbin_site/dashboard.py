@@ -13,8 +13,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from billing.admin.formatting import NONE, OUTCOME_LEVELS, OUTCOME_WORDS, about, dollars
-from billing.models import Outcome, RequestLog
+from billing.admin.formatting import NONE, OUTCOME_LEVELS, dollars, rounded_dollars
+from billing.models import RequestLog
+from billing.outcomes import OUTCOMES
 from upstreams.admin import status
 from upstreams.models import Route, Upstream
 from upstreams.routing import live_state
@@ -109,7 +110,7 @@ def last_day() -> dict[str, Any]:
     rows = RequestLog.objects.filter(pk__in=newest).values("outcome").annotate(number=Count("pk"), spent=Sum("cost"), priced=Count("cost"))
     by_outcome = {row["outcome"]: row for row in rows.order_by("outcome")}
     total = sum(row["number"] for row in by_outcome.values())
-    upstream_rows = [row for outcome, row in by_outcome.items() if outcome != Outcome.REJECTED]
+    upstream_rows = [row for outcome, row in by_outcome.items() if outcome != "rejected"]
     unknown = sum(row["number"] - row["priced"] for row in upstream_rows)
     costs = [row["spent"] for row in by_outcome.values() if row["spent"] is not None]
     spent = sum(costs) if costs else None
@@ -119,14 +120,14 @@ def last_day() -> dict[str, Any]:
         "is_part": total >= MAX_COUNTED,
         "outcomes": [
             {
-                "word": OUTCOME_WORDS[outcome],
+                "word": outcome,
                 "level": OUTCOME_LEVELS[outcome],
                 "number": f"{by_outcome[outcome]['number'] if outcome in by_outcome else 0:,}",
-                "url": f"{log}?period=24h&outcome__exact={outcome.value}",
+                "url": f"{log}?period=24h&outcome__exact={outcome}",
             }
-            for outcome in Outcome
+            for outcome in OUTCOMES
         ],
-        "cost": about(spent) if spent is not None else NONE if not unknown else "unknown",
+        "cost": rounded_dollars(spent) if spent is not None else NONE if not unknown else "unknown",
         "cost_exactly": dollars(spent),
         "unknown": unknown,
         "url": f"{log}?period=24h",

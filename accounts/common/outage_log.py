@@ -1,4 +1,4 @@
-"""Say once that something is away and once that it is back, however often it is tried in between."""
+"""Log once that a service fails and once that it works again, however often it is called in between."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import logging
 
 
 class Outage:
-    """What is said of one thing that may be away. `away` has room for the error (`%s`)."""
+    """The log messages of one service. `failed` contains `%s` for the error."""
 
-    def __init__(self, log: logging.Logger, *, away: str, back: str) -> None:
+    def __init__(self, log: logging.Logger, *, failed: str, recovered: str) -> None:
         self._log = log
-        self._away = away
-        self._back = back
-        self._lasts = False
+        self._failed_message = failed
+        self._recovered_message = recovered
+        self._is_failing = False
 
-    def goes_on(self, error: Exception) -> None:
-        """It did not answer."""
-        if not self._lasts:
-            self._lasts = True
-            self._log.warning(self._away, " ".join(str(error).split()))  # PostgreSQL's driver says it on several lines
+    def report_failure(self, error: Exception) -> None:
+        """A call failed; the first failure in a row is logged."""
+        if not self._is_failing:
+            self._is_failing = True
+            self._log.warning(self._failed_message, " ".join(str(error).split()))  # PostgreSQL's errors have several lines
 
-    def is_over(self) -> None:
-        """It answered."""
-        if self._lasts:
-            self._lasts = False
-            self._log.warning(self._back)
+    def report_success(self) -> None:
+        """A call succeeded; the first success after failures is logged."""
+        if self._is_failing:
+            self._is_failing = False
+            self._log.warning(self._recovered_message)

@@ -1,4 +1,7 @@
-"""Ids that sort by the time they were made: rows written together lie together in an index, which halves the cost of writing."""
+"""UUIDs of version 7, which begin with the time in milliseconds.
+
+Rows that are written together are therefore next to each other in an index, which halves the cost of writing compared with random ids.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ _RANDOM = (1 << 128) - 1 ^ (0xF << 76) ^ (0b11 << 62) ^ ((1 << 48) - 1 << 80)
 
 
 def new_id() -> str:
-    """A new UUID of version 7, in its usual form with dashes."""
+    """A new UUID of version 7, as 36 characters with dashes."""
     milliseconds = time.time_ns() // 1_000_000
     random = int.from_bytes(os.urandom(10), "big") & _RANDOM
     text = f"{(milliseconds << 80) | _VERSION_AND_VARIANT | random:032x}"

@@ -1,4 +1,4 @@
-"""Prices and the log in the admin."""
+"""Admin pages of prices, the request log and stored payloads."""
 
 from billing.admin.log import RequestLogAdmin
 from billing.admin.payload import RequestPayloadAdmin

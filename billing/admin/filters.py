@@ -1,4 +1,4 @@
-"""Filters of the log. Each one asks for what an index answers, whatever the size of the table."""
+"""Filters of the request log. Every filter has an index, so that it is fast in a large table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from accounts.admin.filters import Choice
 from accounts.models import ApiKey
 from upstreams.models import Model, Upstream
 
-MOST_CHOICES = 500
+MAX_CHOICES = 500
 
 PERIODS = {
     "15m": ("Last 15 minutes", timedelta(minutes=15)),
@@ -30,85 +30,85 @@ STATUSES = {
     "403": ("403: not allowed", Q(status_code=403)),
     "404": ("404: unknown model or path", Q(status_code=404)),
     "429": ("429: too many requests", Q(status_code=429)),
-    "499": ("499: the client left", Q(status_code=499)),
+    "499": ("499: client disconnected", Q(status_code=499)),
     "5xx": ("5xx: failed", Q(status_code__range=(500, 599))),
 }
 
 
 class PeriodFilter(Choice):
-    """By when the request began."""
+    """By the time since the request began."""
 
     title = "time"
     parameter_name = "period"
 
     def conditions(self) -> dict[str, tuple[str, Q]]:
-        """Counted from now."""
+        """The periods, which end now."""
         now = timezone.now()
         return {value: (name, Q(timestamp__gte=now - length)) for value, (name, length) in PERIODS.items()}
 
 
 class MomentFilter(RangeDateTimeFilter):  # type: ignore[misc]  # unfold has no types
-    """From a moment to a moment, both in UTC. A day without a time is the whole day."""
+    """From and to a date and time in UTC. A date without a time includes the whole day."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002  (Django's signature)
-        """What lies between; what cannot be read bounds nothing."""
-        for word, lookup, hour in (("from", "gte", time.min), ("to", "lte", time.max)):
-            day, clock = (self.used_parameters.get(f"{self.parameter_name}_{word}_{part}") or "" for part in (0, 1))
-            moment = _moment(day, clock, hour)
+        """The rows in the range; a limit that cannot be parsed is ignored."""
+        for limit, lookup, default_time in (("from", "gte", time.min), ("to", "lte", time.max)):
+            day, clock = (self.used_parameters.get(f"{self.parameter_name}_{limit}_{part}") or "" for part in (0, 1))
+            moment = _moment(day, clock, default_time)
             if moment is not None:
                 queryset = queryset.filter(**{f"{self.parameter_name}__{lookup}": moment})
         return queryset
 
 
-def _moment(day: str, clock: str, otherwise: time) -> datetime | None:
+def _moment(day: str, clock: str, default_time: time) -> datetime | None:
     try:
-        return datetime.combine(date.fromisoformat(day), time.fromisoformat(clock) if clock else otherwise, tzinfo=UTC)
+        return datetime.combine(date.fromisoformat(day), time.fromisoformat(clock) if clock else default_time, tzinfo=UTC)
     except ValueError:
         return None
 
 
 class StatusFilter(Choice):
-    """By what the client got."""
+    """By the status that the client got."""
 
     title = "status"
     parameter_name = "status"
 
     def conditions(self) -> dict[str, tuple[str, Q]]:
-        """The statuses that say something."""
+        """The statuses to choose from."""
         return STATUSES
 
 
 class KeyFilter(Choice):
-    """By the client's key."""
+    """By the client key."""
 
     title = "API key"
     parameter_name = "key"
 
     def conditions(self) -> dict[str, tuple[str, Q]]:
-        """The keys there are, by name."""
-        rows = ApiKey.objects.order_by("name", "key_prefix").values_list("pk", "name", "key_prefix")[:MOST_CHOICES]
+        """The existing keys by name."""
+        rows = ApiKey.objects.order_by("name", "key_prefix").values_list("pk", "name", "key_prefix")[:MAX_CHOICES]
         return {str(pk): (f"{name or 'unnamed'} ({prefix}…)", Q(api_key_id=pk)) for pk, name, prefix in rows}
 
 
 class ModelFilter(Choice):
-    """By the name that the client gave."""
+    """By the model name that the client sent."""
 
     title = "model"
     parameter_name = "asked"
 
     def conditions(self) -> dict[str, tuple[str, Q]]:
-        """The names of our models. For other names, aliases for example, there is the search."""
-        rows = Model.objects.exclude(name__contains="*").order_by("name").values_list("name", flat=True).distinct()[:MOST_CHOICES]
+        """The names of models. Other names, for example aliases, can be found with the search."""
+        rows = Model.objects.exclude(name__contains="*").order_by("name").values_list("name", flat=True).distinct()[:MAX_CHOICES]
         return {name: (name, Q(model=name)) for name in rows}
 
 
 class UpstreamFilter(Choice):
-    """By who answered last."""
+    """By the upstream that was called last."""
 
     title = "upstream"
     parameter_name = "upstream"
 
     def conditions(self) -> dict[str, tuple[str, Q]]:
-        """The upstreams there are."""
-        rows = Upstream.objects.order_by("name").values_list("pk", "name")[:MOST_CHOICES]
+        """The existing upstreams."""
+        rows = Upstream.objects.order_by("name").values_list("pk", "name")[:MAX_CHOICES]
         return {str(pk): (name, Q(upstream_id=pk)) for pk, name in rows}

@@ -1,33 +1,32 @@
-"""How amounts, times and names from the log are written for people."""
+"""Formats of amounts, durations and names of the log for people."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from django.template.loader import render_to_string
 
-from billing.models import Outcome
+OUTCOME_LEVELS: Mapping[str, str] = {"finished": "success", "failed": "danger", "cancelled": "info", "rejected": "warning"}
+"""The colour of an outcome's label, as Unfold names it."""
 
-OUTCOME_LEVELS = {Outcome.FINISHED: "success", Outcome.FAILED: "danger", Outcome.CANCELLED: "info", Outcome.REJECTED: "warning"}
-OUTCOME_WORDS = {Outcome.FINISHED: "finished", Outcome.FAILED: "failed", Outcome.CANCELLED: "cancelled", Outcome.REJECTED: "rejected"}
-
-DIALECTS = {
+DIALECT_TITLES = {
     "anthropic": "Messages",
     "openai_chat": "Chat",
     "openai_responses": "Responses",
     "bedrock": "Bedrock",
-    "passthrough": "passed through",
+    "passthrough": "passthrough",
 }
-"""The protocols as people call them; what is not listed is shown as it is."""
+"""Short names of API formats; others are shown by their own name."""
 
 
 THOUSAND = 1000
 NONE = "-"
-"""Stands where there is nothing to show."""
+"""Shown where there is no value."""
 
 
 def dollars(amount: Decimal | None) -> str:
-    """An amount as people read it: two decimal places, or as many more as say something. What is not known is not 0."""
+    """An amount with at least two decimal places and without other trailing zeros (`$0.50`, `$0.000125`); `unknown` for `None`."""
     if amount is None:
         return "unknown"
     text = f"{amount.normalize():,f}"
@@ -35,8 +34,8 @@ def dollars(amount: Decimal | None) -> str:
     return f"${whole}.{places:0<2}"
 
 
-def about(amount: Decimal) -> str:
-    """An amount in a narrow place: whole dollars of thousands, cents, or four digits of what is less than a dollar."""
+def rounded_dollars(amount: Decimal) -> str:
+    """A short form: whole dollars from $1,000, cents from $1, four significant digits below."""
     size = abs(amount)
     places = 0 if size >= THOUSAND else 2 if size >= 1 or not size else 3 - size.adjusted()
     rounded = round(amount, places)
@@ -44,28 +43,27 @@ def about(amount: Decimal) -> str:
 
 
 def milliseconds(value: float | None, *, places: int = 0) -> str:
-    """A duration; a dash where there is none."""
+    """A duration, or :data:`NONE`."""
     return NONE if value is None else f"{value:,.{places}f} ms"
 
 
-def dialect(name: str) -> str:
-    """What a protocol is called."""
-    return DIALECTS.get(name, name.replace("_", " "))
+def dialect_title(name: str) -> str:
+    """The name of an API format for people."""
+    return DIALECT_TITLES.get(name, name.replace("_", " "))
 
 
-def between(client: str, upstream: str) -> str:
-    """What was spoken on both sides: ``Messages → Chat``, or one name where nothing was translated."""
+def translation_title(client: str, upstream: str) -> str:
+    """The API formats of client and upstream (``Messages → Chat``), or one name if the request was not translated."""
     if not upstream or upstream in (client, "passthrough"):
-        return dialect(client)
-    return f"{dialect(client)} → {dialect(upstream)}"
+        return dialect_title(client)
+    return f"{dialect_title(client)} → {dialect_title(upstream)}"
 
 
 def label(text: str, level: str = "") -> str:
-    """A coloured label."""
+    """A label as HTML; `level` is its colour, as Unfold names it."""
     return render_to_string("unfold/helpers/label.html", {"text": text, "type": level})
 
 
-def outcome(value: str, status: int | None) -> str:
-    """How something ended, as a label with its status."""
-    words = OUTCOME_WORDS.get(Outcome(value), value) if value in Outcome.values else value
-    return label(f"{words} {status}" if status else words, OUTCOME_LEVELS.get(Outcome(value), "") if value in Outcome.values else "")
+def outcome_label(value: str, status: int | None) -> str:
+    """An outcome and its HTTP status as a coloured label (HTML)."""
+    return label(f"{value} {status}" if status else value, OUTCOME_LEVELS.get(value, ""))

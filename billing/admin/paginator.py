@@ -1,4 +1,4 @@
-"""Pages of tables that may hold millions of rows: nothing is counted, and no page is far from the first."""
+"""Lists of tables with millions of rows: rows are not counted, and the number of pages is limited."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from unfold.views import ChangeList
 
 from accounts.common.admin import Page
 
-MOST_PAGES = 200
-"""A database walks over every row before a page: further back one goes by the filters of time."""
+MAX_PAGES = 200
+"""A database reads all rows before a page; older rows are reached by time filters."""
 
 
 class UncountedPaginator(paginator.Paginator):  # type: ignore[type-arg]  # generic for the type checker only
-    """A page reads one row more than it shows, to know whether another one follows."""
+    """Reads one row more than it shows, to know whether there is a next page."""
 
     template_name = "pxbin/pagination.html"
 
     @property
     def count(self) -> int:
-        """As if there were as many rows as can be paged through; nobody is shown this number."""
-        return int(MOST_PAGES * self.per_page)
+        """The number of rows of all allowed pages. Django needs a number; it is not shown."""
+        return int(MAX_PAGES * self.per_page)
 
     def page(self, number: int | str) -> paginator.Page[Any]:
-        """One page; raises ``EmptyPage`` behind the last one."""
+        """One page. Raises ``EmptyPage`` for a page after the last one."""
         number = self.validate_number(number)
         start = (number - 1) * self.per_page
         rows = list(self.object_list[start : start + self.per_page + 1])
         if not rows and number > 1:
             raise paginator.EmptyPage("That page contains no results")
-        self.has_more = len(rows) > self.per_page and number < MOST_PAGES
+        self.has_more = len(rows) > self.per_page and number < MAX_PAGES
         return paginator.Page(rows[: self.per_page], number, self)
 
 
 class UncountedChangeList(ChangeList):  # type: ignore[misc]  # unfold has no types
-    """A list whose heading does not speak of a number of rows."""
+    """A change list without a total number of rows in its heading."""
 
     def get_results(self, request: HttpRequest) -> None:
-        """As if everything was found."""
+        """Set the total to the number of results, so that it is not shown."""
         super().get_results(request)
         self.full_result_count = self.result_count
 
 
 class UncountedPage(Page):
-    """A table of which only pages are read."""
+    """An admin page for a table whose rows are not counted."""
 
     paginator = UncountedPaginator
     sortable_by = ()
@@ -55,5 +55,5 @@ class UncountedPage(Page):
     list_max_show_all = 0
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002  (Django's signature)
-        """Our own list."""
+        """The change list that does not count."""
         return UncountedChangeList

@@ -1,142 +1,81 @@
-"""``/api/v1/logs``: what became of requests."""
+"""``/api/v1/logs``: the request log."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from django.db.models import Q
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 from pydantic import WithJsonSchema
 
-from accounts.common.api_envelope import Refused, data, page_of, timestamp, uuid_of
+from accounts.common.api_envelope import Refused, data, page_of, uuid_of
 from accounts.common.api_schema import Data, Id, Moment, Page, Paging, answers
 from billing import ilike  # noqa: F401  (registers `ilike`)
-from billing.models import Outcome, RequestAttempt, RequestLog, RequestLogQuerySet
+from billing.api.log_items import ATTEMPT_FIELDS, LOG_FIELDS, InputFormat, OutcomeName, attempt_item, item_schema, log_item
+from billing.models import RequestLog, RequestLogQuerySet
+from billing.outcomes import OUTCOMES
 
 router = Router(tags=["logs"])
 
 LONGEST_PATTERN = 500
 
 
-OutcomeWord = Annotated[str, WithJsonSchema({"type": "string", "enum": Outcome.values})]
-InputFormat = Annotated[str, WithJsonSchema({"type": "string", "enum": ["anthropic", "openai"]})]
-
-
 class Filters(Paging):
-    """Which requests. All that are given have to hold; an empty one is none."""
+    """Filters of requests. A request must match all of them; an empty value is no filter."""
 
     key_id: Id | None = None
     upstream_id: Id | None = None
-    model: str | None = Field(None, description="A part of the name in any case; % and _ are wildcards.")
+    model: str | None = Field(None, description="Part of the model name, case-insensitive; % and _ are wildcards.")
     status_code: Annotated[str | None, WithJsonSchema({"type": "integer"})] = Field(
-        None, description="A multiple of 100 is its whole class: 400 is 400 to 499."
+        None, description="A multiple of 100 means its class: 400 is 400 to 499."
     )
     input_format: InputFormat | None = None
-    dialect: str | None = Field(None, description="What the client spoke, exactly.")
-    outcome: OutcomeWord | None = None
+    dialect: str | None = Field(None, description="The dialect of the client, for example `anthropic`.")
+    outcome: OutcomeName | None = None
     request_id: str | None = Field(None, description="The x-request-id that the client sent or got.")
     from_: Moment | None = Field(None, alias="from", description="RFC 3339, inclusive.")
     to: Moment | None = Field(None, description="RFC 3339, inclusive.")
 
 
-class ShownLog(Schema):
-    """One request. Tokens are in disjoint classes; an unknown price shows as `cost` 0 and `cost_usd` null."""
+if TYPE_CHECKING:  # classes that are made at runtime are no types for the type checker
 
-    id: Id
-    request_id: str
-    timestamp: Moment
-    created_at: Moment
-    method: str
-    path: str
-    dialect: str
-    input_format: InputFormat
-    upstream_dialect: str
-    stream: bool
-    llm_key_id: Id | None
-    key_prefix: str
-    key_name: str
-    session_id: str
-    model: str
-    remote_model: str
-    upstream_id: Id | None
-    upstream_name: str
-    status_code: int
-    upstream_status: int | None
-    outcome: OutcomeWord
-    error_type: str
-    error_message: str
-    attempts: int
-    latency_ms: int
-    overhead_us: int
-    ttft_ms: int | None
-    input_tokens: int
-    cache_read_tokens: int
-    cache_creation_tokens: int
-    cache_write_5m_tokens: int
-    cache_write_1h_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
-    usage_estimated: bool
-    service_tier: str
-    cost: float
-    cost_usd: float | None
-    price_version: str
-    request_metadata: Any
-    routing: Any
+    class LogItem(Schema):
+        """See `log_items`."""
+
+    class AttemptItem(Schema):
+        """See `log_items`."""
+
+else:
+    LogItem = item_schema("LogItem", LOG_FIELDS, "One request. Tokens are in disjoint classes.")
+    AttemptItem = item_schema("AttemptItem", ATTEMPT_FIELDS, "One attempt: a call of an upstream.")
 
 
-class ShownTry(Schema):
-    """One call of an upstream."""
+class LogDetail(LogItem):
+    """One request with its attempts."""
 
-    number: int
-    timestamp: Moment
-    upstream_id: Id | None
-    upstream_name: str
-    credential_id: Id | None
-    credential_name: str
-    route_id: Id | None
-    remote_model: str
-    status_code: int | None
-    outcome: OutcomeWord
-    error_type: str
-    error_message: str
-    latency_ms: int
-    ttft_ms: int | None
-    input_tokens: int
-    cache_read_tokens: int
-    cache_write_5m_tokens: int
-    cache_write_1h_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
-    cost_usd: float | None
+    tries: list[AttemptItem]
 
 
-class OneLog(ShownLog):
-    """One request, with each call of an upstream that it took."""
-
-    tries: list[ShownTry]
-
-
-@router.get("", response=answers(Page[ShownLog]))
+@router.get("", response=answers(Page[LogItem]))
 def list_logs(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
     """Requests, the newest first."""
-    return page_of(filtered(request.GET).newest_first(), request.GET, shown=shown)
+    return page_of(filter_logs(request.GET).newest_first(), request.GET, shown=log_item)
 
 
-@router.get("/{log_id}", response=answers(Data[OneLog]))
+@router.get("/{log_id}", response=answers(Data[LogDetail]))
 def get_log(request: HttpRequest, log_id: Id) -> dict[str, Any]:
-    """One request, with each call of an upstream that it took."""
+    """One request with its attempts."""
     row = RequestLog.objects.filter(pk=uuid_of(log_id)).first()
     if row is None:
         raise Refused("not_found", "Log not found")
-    return data({**shown(row), "tries": [shown_try(each) for each in row.tries.order_by("number")]})
+    return data({**log_item(row), "tries": [attempt_item(attempt) for attempt in row.tries.order_by("number")]})
 
 
-def filtered(query: Mapping[str, str]) -> RequestLogQuerySet:
-    """The rows that a query string asks for; an empty value is no filter. Raises :class:`Refused` for one that cannot be understood."""
+def filter_logs(query: Mapping[str, str]) -> RequestLogQuerySet:
+    """The rows that match a query string; an empty value is no filter. Raises :class:`Refused` for an invalid value."""
     rows: RequestLogQuerySet = RequestLog.objects.all()
     for name, condition in FILTERS.items():
         if value := query.get(name, "").replace("\0", ""):
@@ -169,8 +108,8 @@ def _status(text: str) -> Q:
 
 
 def _outcome(text: str) -> Q:
-    if text not in Outcome.values:
-        raise Refused("invalid_request", f"Invalid outcome, must be one of {', '.join(Outcome.values)}")
+    if text not in OUTCOMES:
+        raise Refused("invalid_request", f"Invalid outcome, must be one of {', '.join(OUTCOMES)}")
     return Q(outcome=text)
 
 
@@ -186,34 +125,4 @@ FILTERS: Mapping[str, Callable[[str], Q]] = {
     "from": lambda text: Q(timestamp__gte=_moment(text, "from")),
     "to": lambda text: Q(timestamp__lte=_moment(text, "to")),
 }
-"""What each parameter asks for."""
-
-
-def shown(row: RequestLog) -> dict[str, Any]:
-    """A row as the API shows it. An unknown price shows as `cost` 0, for clients of old, and as `cost_usd` null."""
-    made_up = {
-        "id": str(row.id),
-        "timestamp": timestamp(row.timestamp),
-        "created_at": timestamp(row.created_at),
-        "llm_key_id": _text(row.api_key_id),
-        "upstream_id": _text(row.upstream_id),
-        "cost": float(row.cost or 0),
-        "cost_usd": None if row.cost is None else float(row.cost),
-    }
-    return {name: made_up[name] if name in made_up else getattr(row, name) for name in ShownLog.model_fields}
-
-
-def shown_try(row: RequestAttempt) -> dict[str, Any]:
-    """One call of an upstream as the API shows it."""
-    made_up = {
-        "timestamp": timestamp(row.timestamp),
-        "upstream_id": _text(row.upstream_id),
-        "credential_id": _text(row.credential_id),
-        "route_id": _text(row.route_id),
-        "cost_usd": None if row.cost is None else float(row.cost),
-    }
-    return {name: made_up[name] if name in made_up else getattr(row, name) for name in ShownTry.model_fields}
-
-
-def _text(identifier: Any) -> str | None:
-    return None if identifier is None else str(identifier)
+"""The condition that each parameter adds."""

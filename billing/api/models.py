@@ -52,7 +52,7 @@ CLEARED_BY_NULL: dict[str, Any] = {
 def list_models(request: HttpRequest) -> dict[str, Any]:
     """All models by name."""
     rows = list(Model.objects.order_by("name", "path_prefix").prefetch_related("routes"))
-    shown_prices = price_book.shown_for(rows)
+    shown_prices = price_book.model_prices(rows)
     return data([shown(row, shown_prices.get(row.pk)) for row in rows])
 
 
@@ -91,7 +91,7 @@ def import_models(request: HttpRequest, body: Import) -> Created:
     wanted = [Wanted(name=each) if isinstance(each, str) else each for each in body.models]
     made = discovery.import_models(upstream, [discovery.Listed(name=each.name, provider=each.provider or "") for each in wanted])
     for row in Model.objects.filter(path_prefix="", name__in=made.created):
-        sync.attach(row)
+        sync.sync_model(row)
     counts = {"upstream": shown_upstream(upstream), "models_created": len(made.created), "models_skipped": len(made.skipped)}
     return created(data(counts))
 
@@ -99,7 +99,7 @@ def import_models(request: HttpRequest, body: Import) -> Created:
 @router.post("/sync-pricing", response=answers(Data[Synchronised], upstream=True))
 def sync_pricing(request: HttpRequest) -> dict[str, Any]:
     """Give every model the price that the bundled price data have for it; manual prices stay."""
-    return data(sync.sync())
+    return data(sync.sync_all())
 
 
 # Behind the fixed paths, which the pattern would hide.
@@ -195,7 +195,7 @@ def _set_prices(row: Model, body: ModelFields) -> None:
     given = body.model_dump(exclude_unset=True)
     if given.get("input_cost_per_million") is None and given.get("output_cost_per_million") is None:
         return
-    current = price_book.shown_for([row]).get(row.pk)
+    current = price_book.model_prices([row]).get(row.pk)
     known = (current.input or Decimal(0), current.output or Decimal(0)) if current else (Decimal(0), Decimal(0))
     wanted = tuple(
         known[place] if given.get(field) is None else Decimal(str(given[field]))
@@ -207,10 +207,10 @@ def _set_prices(row: Model, body: ModelFields) -> None:
 
 def one(row: Model) -> dict[str, Any]:
     """A single model as the API shows it."""
-    return shown(row, price_book.shown_for([row]).get(row.pk))
+    return shown(row, price_book.model_prices([row]).get(row.pk))
 
 
-def shown(row: Model, price: price_book.Shown | None) -> dict[str, Any]:
+def shown(row: Model, price: price_book.ModelPrice | None) -> dict[str, Any]:
     """A model as the API shows it; its first route stands for "the" upstream. An unknown price shows as 0."""
     route = next(iter(sorted(row.routes.all(), key=lambda each: (not each.is_active, each.priority, each.created_at))), None)
     return {

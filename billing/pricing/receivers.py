@@ -1,4 +1,4 @@
-"""A model or route that was made, by whichever door, gets the price that the bundled data know for it."""
+"""Signal receivers: a new model or a saved route gets its price from the bundled data, whether admin, API or a command wrote it."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from upstreams.models import Model, Route
 
 
 def connect() -> None:
-    """Begin to listen; called when the app is ready."""
+    """Connect the signals; called when the app is ready."""
     post_save.connect(_model_saved, sender=Model, dispatch_uid="billing.prices.model")
     post_save.connect(_route_saved, sender=Route, dispatch_uid="billing.prices.route")
 
 
 def _model_saved(*, instance: Model, created: bool, raw: bool, **_: Any) -> None:
     if created and not raw:
-        _look_up_later(instance.pk)
+        _sync_after_commit(instance.pk)
 
 
 def _route_saved(*, instance: Route, raw: bool, **_: Any) -> None:
     if not raw:
-        _look_up_later(instance.model_id)
+        _sync_after_commit(instance.model_id)
 
 
-def _look_up_later(model_id: Any) -> None:
-    # robust: the model is made; a price that cannot be looked up is logged, and the next synchronisation tries again.
-    transaction.on_commit(functools.partial(_look_up, model_id), robust=True)
+def _sync_after_commit(model_id: Any) -> None:
+    # robust: the model is saved already. An error is logged, and the next synchronisation looks the price up again.
+    transaction.on_commit(functools.partial(_sync, model_id), robust=True)
 
 
-def _look_up(model_id: Any) -> None:
+def _sync(model_id: Any) -> None:
     from billing.pricing import sync
 
     model = Model.objects.filter(pk=model_id).first()
     if model is not None:
-        sync.attach(model)
+        sync.sync_model(model)

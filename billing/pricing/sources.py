@@ -1,7 +1,7 @@
 """Where prices come from: the data bundled with genai-prices, and files in the format of LiteLLM's price file.
 
-Importing this module is cheap; the bundled data (1.6 MB of Python) are read by the first lookup, which takes 0.2 s. Requests
-never get here.
+Importing this module is cheap. The first lookup loads the bundled data (1.6 MB of Python), which takes 0.2 s; therefore no request
+is made to wait for a lookup.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from billing.rates import CLASSES
 FETCH_SECONDS = 30.0
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """A price as a source lists it: rates of `tariff.CLASSES` in USD per million tokens, and tiers as `Price` stores them."""
+class ListedPrice(msgspec.Struct, frozen=True, kw_only=True):
+    """A price from a source: rates by the classes of `rates.CLASSES`, in USD per million tokens, and tiers as `Price.tiers` holds them."""
 
     rates: dict[str, Decimal]
     tiers: dict[str, Any]
@@ -30,8 +30,8 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
-Source = Callable[[str, str], Listed | None]
-"""Takes the upstream's name of a model and the upstream's base URL; `None` if it does not know the model."""
+PriceSource = Callable[[str, str], ListedPrice | None]
+"""Called with a remote name and the upstream's base URL; returns `None` if it does not know the model."""
 
 
 # --- genai-prices ------------------------------------------------------------------------------------------------------
@@ -45,8 +45,11 @@ GENAI_CLASSES: Mapping[str, str] = {
 }
 
 
-def genai_prices(name: str, base_url: str) -> Listed | None:
-    """The bundled price of a model: of the provider that lives at `base_url` if it is known there, else of its maker."""
+def look_up_genai_price(name: str, base_url: str) -> ListedPrice | None:
+    """The bundled price of a model: that of the provider at `base_url` if this lists the model, else that of any provider which does.
+
+    The last part of a name with slashes (`org/model`) is tried when the whole name is unknown.
+    """
     from genai_prices.data_snapshot import get_snapshot
 
     snapshot = get_snapshot()
@@ -67,12 +70,12 @@ def genai_prices(name: str, base_url: str) -> Listed | None:
                     service[variant.when["service_tier"]] = {**_texts(flat), **({"prompt": steps} if steps else {})}
         tiers = {**({"prompt": prompt} if prompt else {}), **({"service": service} if service else {})}
         version = f"genai-prices {importlib.metadata.version('genai-prices')}"
-        return Listed(rates=rates, tiers=tiers, source=Price.Source.GENAI_PRICES, version=version)
+        return ListedPrice(rates=rates, tiers=tiers, source=Price.Source.GENAI_PRICES, version=version)
     return None
 
 
 def _genai_rates(prices: Any) -> tuple[dict[str, Decimal], list[dict[str, Any]]]:
-    """Base rates, and whole-prompt tiers as stored."""
+    """Base rates by class, and prompt tiers as `Price.tiers` holds them."""
     rates: dict[str, Decimal] = {}
     steps: dict[int, dict[str, Any]] = {}
     for key, name in GENAI_CLASSES.items():
@@ -86,19 +89,19 @@ def _genai_rates(prices: Any) -> tuple[dict[str, Decimal], list[dict[str, Any]]]
 
 
 class FetchFailed(Exception):  # noqa: N818  (it says what happened)
-    """A price file could not be fetched; the message says why, for people."""
+    """A price file could not be fetched; the message gives the reason."""
 
 
-def fetch(url: str) -> bytes:
+def fetch_price_file(url: str) -> bytes:
     """Fetch a price file. Raises :class:`FetchFailed`."""
     import httpx
 
     try:
-        answer = httpx.get(url, timeout=FETCH_SECONDS, follow_redirects=True)
-        answer.raise_for_status()
+        response = httpx.get(url, timeout=FETCH_SECONDS, follow_redirects=True)
+        response.raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise FetchFailed(f"Failed to fetch pricing: {error}") from error
-    return answer.content
+    return response.content
 
 
 # --- LiteLLM's price file ----------------------------------------------------------------------------------------------
@@ -115,8 +118,11 @@ _ABOVE = re.compile(r"(.+)_above_(\d+)k_tokens")
 _NOT_MODELS = frozenset({"sample_spec", "fallback_generalizations"})
 
 
-def litellm(content: bytes, *, version: str) -> Source:
-    """A source made of a price file. Raises ValueError if it is not one. Entries without prices are as if they were not there."""
+def litellm_source(content: bytes, *, version: str) -> PriceSource:
+    """Make a source of the content of a price file; entries without an input or output price are ignored.
+
+    Raises ValueError if the content is not a JSON object.
+    """
     try:
         entries = msgspec.json.decode(content)
     except msgspec.DecodeError as error:
@@ -124,18 +130,18 @@ def litellm(content: bytes, *, version: str) -> Source:
     if not isinstance(entries, dict):
         raise ValueError("not a price file: not a JSON object")  # noqa: TRY004  (the content is wrong, not an argument's type)
     listed = {
-        name: found
+        name: price
         for name, entry in entries.items()
-        if name not in _NOT_MODELS and isinstance(entry, dict) and (found := _litellm_entry(entry, version))
+        if name not in _NOT_MODELS and isinstance(entry, dict) and (price := _litellm_price(entry, version))
     }
 
-    def look_up(name: str, base_url: str) -> Listed | None:  # noqa: ARG001  (the file does not know addresses)
+    def look_up(name: str, base_url: str) -> ListedPrice | None:  # noqa: ARG001  (the file lists no addresses)
         return listed.get(name)
 
     return look_up
 
 
-def _litellm_entry(entry: dict[str, Any], version: str) -> Listed | None:
+def _litellm_price(entry: dict[str, Any], version: str) -> ListedPrice | None:
     rates: dict[str, Decimal] = {}
     prompt: dict[int, dict[str, Any]] = {}
     service: dict[str, dict[str, Any]] = {}
@@ -159,7 +165,7 @@ def _litellm_entry(entry: dict[str, Any], version: str) -> Listed | None:
     if not rates.get("input") and not rates.get("output"):
         return None
     tiers = {**({"prompt": [prompt[above] for above in sorted(prompt)]} if prompt else {}), **({"service": service} if service else {})}
-    return Listed(rates=rates, tiers=tiers, source=Price.Source.LITELLM, version=version)
+    return ListedPrice(rates=rates, tiers=tiers, source=Price.Source.LITELLM, version=version)
 
 
 def _texts(rates: Mapping[str, Decimal]) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""Fill the price book from price data: for one model when it is made, for all of them when told to, for names as they turn up.
+"""Write prices from price data into the database: for one model when it is created, for all models on request, for single remote names.
 
-A price that changed gets a new row and its old row stays, inactive: log rows point at what they were billed at. Prices that
-were entered by hand are never touched, and a price that no source knows any more stays.
+A price that changed gets a new row; its old row stays, inactive, because log rows refer to it. Prices that were entered by hand are
+never changed. A price that no source has any more stays active.
 """
 
 from __future__ import annotations
@@ -14,93 +14,95 @@ from django.db import transaction
 
 from billing.models import Price
 from billing.pricing import price_book
-from billing.pricing.sources import Listed, Source, genai_prices
+from billing.pricing.sources import ListedPrice, PriceSource, look_up_genai_price
 from billing.rates import CLASSES, Prices
-from upstreams.models import Model, Route, Upstream
+from upstreams.models import Model, Upstream
 
-BUNDLED: tuple[Source, ...] = (genai_prices,)
+BUNDLED: tuple[PriceSource, ...] = (look_up_genai_price,)
 PATTERN = "*"
 
-Wanted = Mapping[UUID | None, Listed]
-"""The listed price of a model at each upstream, or at any (`None`)."""
+ListedPrices = Mapping[UUID | None, ListedPrice]
+"""The prices of a model by upstream id; the key `None` means any upstream."""
 
 
-def sync(sources: Sequence[Source] = BUNDLED) -> dict[str, int]:
-    """Look every model up; the first source that knows it is believed."""
+def sync_all(sources: Sequence[PriceSource] = BUNDLED) -> dict[str, int]:
+    """Update the prices of all models; each takes the price of the first source that knows it.
+
+    Returns `models_updated` (models with a price in a source), `models_not_found` and `total_models`, as the management API shows them.
+    """
     counts = {"models_updated": 0, "models_not_found": 0, "total_models": 0}
     for model in Model.objects.prefetch_related("routes__upstream"):
-        wanted = _wanted(model, sources)
-        _reconcile(model, wanted)
+        prices = _listed_prices(model, sources)
+        _store(model, prices)
         counts["total_models"] += 1
-        counts["models_updated" if wanted else "models_not_found"] += 1
+        counts["models_updated" if prices else "models_not_found"] += 1
     return counts
 
 
-def attach(model: Model, sources: Sequence[Source] = BUNDLED) -> int:
-    """Look one model up; the number of price lists that are new or changed."""
-    return _reconcile(model, _wanted(model, sources))
+def sync_model(model: Model, sources: Sequence[PriceSource] = BUNDLED) -> int:
+    """Update the prices of one model; return the number of prices that are new or changed."""
+    return _store(model, _listed_prices(model, sources))
 
 
-def _wanted(model: Model, sources: Sequence[Source]) -> Wanted:
-    """What the sources say of a model. Upstreams that agree share one price, which then holds for further routes as well."""
+def _listed_prices(model: Model, sources: Sequence[PriceSource]) -> ListedPrices:
+    """The prices of a model in the sources, by the upstreams of its routes.
+
+    If all upstreams have the same price, it is returned once, for any upstream: routes that are added later then have it, too.
+    """
     routes = list(model.routes.all())
-    places: dict[UUID | None, tuple[str, str]] = {
-        route.upstream_id: (_remote_name(route, model), route.upstream.base_url) for route in routes
+    lookups: dict[UUID | None, tuple[str, str]] = {
+        route.upstream_id: (route.remote_name or model.name, route.upstream.base_url) for route in routes
     }
-    if not places:
-        places = {None: (model.name, "")}
-    found = {upstream: _look_up(sources, *place) for upstream, place in places.items()}
-    known = {upstream: listed for upstream, listed in found.items() if listed is not None}
-    first = next(iter(known.values()), None)
-    if first is not None and len(known) == len(found) and all(listed == first for listed in known.values()):
+    if not lookups:
+        lookups = {None: (model.name, "")}
+    results = {upstream_id: _look_up(sources, *lookup) for upstream_id, lookup in lookups.items()}
+    prices = {upstream_id: listed for upstream_id, listed in results.items() if listed is not None}
+    first = next(iter(prices.values()), None)
+    if first is not None and len(prices) == len(results) and all(listed == first for listed in prices.values()):
         return {None: first}
-    return known
+    return prices
 
 
-def _remote_name(route: Route, model: Model) -> str:
-    return route.remote_name or model.name
-
-
-def _look_up(sources: Sequence[Source], name: str, base_url: str) -> Listed | None:
+def _look_up(sources: Sequence[PriceSource], name: str, base_url: str) -> ListedPrice | None:
     if PATTERN in name:
-        return None  # many models; each gets its price when it turns up
+        return None  # many models: each remote name is priced when it first occurs (`late_prices`)
     return next((listed for source in sources if (listed := source(name, base_url)) is not None), None)
 
 
-def _reconcile(model: Model, wanted: Wanted) -> int:
-    """Make the stored prices of a model what is wanted; nothing is written if they are so already."""
-    if not wanted:
+def _store(model: Model, prices: ListedPrices) -> int:
+    """Make these the active prices of a model that are not manual; return the number of new rows. Equal rows stay as they are."""
+    if not prices:
         return 0
     with transaction.atomic():
         stored = Price.objects.filter(model=model, is_active=True).exclude(source=Price.Source.MANUAL)
-        kept = set()
+        unchanged = set()
         for row in stored:
-            listed = wanted.get(row.upstream_id)
-            if listed is not None and _is_same(row, listed) and row.upstream_id not in kept:
-                kept.add(row.upstream_id)
-            elif listed is not None or None in (row.upstream_id, *wanted):
+            listed = prices.get(row.upstream_id)
+            if listed is not None and _is_same(row, listed) and row.upstream_id not in unchanged:
+                unchanged.add(row.upstream_id)
+            elif listed is not None or None in (row.upstream_id, *prices):
                 Price.objects.filter(pk=row.pk).update(is_active=False)
-        new = [upstream_id for upstream_id in wanted if upstream_id not in kept]
+        new = [upstream_id for upstream_id in prices if upstream_id not in unchanged]
         for upstream_id in new:
-            _price(wanted[upstream_id], model=model, upstream_id=upstream_id).save()
+            _new_row(prices[upstream_id], model=model, upstream_id=upstream_id).save()
     return len(new)
 
 
-def _is_same(row: Price, listed: Listed) -> bool:
+def _is_same(row: Price, listed: ListedPrice) -> bool:
     rates = {name: getattr(row, name) for name in CLASSES if getattr(row, name) is not None}
     return rates == listed.rates and row.tiers == listed.tiers and row.source == listed.source
 
 
-def _price(listed: Listed, **place: Any) -> Price:
-    return Price(**place, **listed.rates, tiers=listed.tiers, source=listed.source, version=listed.version)
+def _new_row(listed: ListedPrice, **owner: Any) -> Price:
+    return Price(**owner, **listed.rates, tiers=listed.tiers, source=listed.source, version=listed.version)
 
 
-def discover(upstream_id: str, name: str, sources: Sequence[Source] = BUNDLED) -> Prices | None:
-    """Look up and store the price of a model of one upstream by its remote name; ``None`` where no source knows it."""
+def price_remote_model(upstream_id: str, name: str, sources: Sequence[PriceSource] = BUNDLED) -> Prices | None:
+    """Look up and store the price of a remote name at one upstream. `None` if no source knows it or the upstream does not exist."""
     upstream = Upstream.objects.filter(pk=upstream_id).first()
     listed = _look_up(sources, name, upstream.base_url) if upstream else None
     if listed is None:
         return None
-    row = _price(listed, name=name, upstream_id=upstream_id)
+    row = _new_row(listed, name=name, upstream_id=upstream_id)
     row.save()
-    return price_book.prices_of(row)
+    return price_book.prices_from_row(row)

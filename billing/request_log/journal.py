@@ -1,15 +1,15 @@
-"""The journal: what is known of a finished request is safe in a file before the client has the answer's last byte.
+"""The journal: the entry of a request is in a file before the client gets the last byte of the response.
 
-Every web process appends to a segment file of its own in the spool directory, one line of JSON for each request. A file's
-name says where it is in its life::
+Every web process appends to a segment file of its own in the spool directory, one line of JSON for each request. The suffix of a
+file is its state::
 
-    <id>.new     being made             -> renamed once locked
-    <id>.live    appended to; locked (flock) for as long as its process lives
-    <id>.sealed  complete; `billing.request_log.spool` takes it from here
+    <id>.new     just created; renamed when it is locked
+    <id>.live    appended to; locked (flock) as long as its process lives
+    <id>.sealed  complete; read by `billing.request_log.spool`
 
-A line is written by one `write`, so a process that is killed leaves at most one torn line, at the end, of a request that
-was not answered in full. What the kernel has taken survives the process, not a power cut. A disk that is full or read-only
-never fails a request: lines then wait in memory, within bounds, and every loss is counted and said.
+A line is written by one `write`, so a process that is killed leaves at most one incomplete line, the last one, of a request whose
+response was not complete. Data that the kernel has accepted survive the end of the process, but not a power failure. A full or read-only
+disk fails no request: lines then wait in memory, up to a limit, and lost ones are counted and logged.
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ from billing.request_log.entry import LogEntry
 
 log = logging.getLogger(__name__)
 
-SPOOL = "spool"
+SPOOL_DIRECTORY = "spool"
 NEW, LIVE, SEALED = ".new", ".live", ".sealed"
 SEAL_SECONDS = 0.25
 SEAL_LINES = 500
 RETRY_SECONDS = 1.0
 REJECTIONS_PER_SECOND = 10
-SAY_SECONDS = 10.0
+REPORT_SECONDS = 10.0
 
 Schedule = Callable[[float, Callable[[], object]], object]
-"""Calls a function after so many seconds, as `loop.call_later` does."""
+"""Calls a function after a number of seconds, like `loop.call_later`."""
 _encode_into = msgspec.json.Encoder().encode_into
 
 
 class Counters(msgspec.Struct):
-    """What `/health/detailed` tells of the journal."""
+    """The object `journal` of `/health/detailed`."""
 
     appended: int = 0
     waiting: int = 0
-    """Lines in memory because the spool cannot be written."""
+    """Lines in memory because the spool could not be written."""
     lost: int = 0
-    """Lines that did not fit in memory either, or could not be encoded."""
+    """Lines that exceeded the limit of memory or could not be encoded."""
     unlisted: int = 0
-    """Rejections of unauthenticated requests that were counted instead of written."""
+    """Rejected requests without a valid key that were counted instead of written."""
 
 
 class Journal:
-    """Appends entries to segments in `directory`. Not for several threads at once: the event loop owns it."""
+    """Appends entries to segments in `directory`. Not thread-safe: only the event loop calls it."""
 
     def __init__(
         self, directory: Path, *, schedule: Schedule, buffer_size: int = 10_000, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`buffer_size` bounds the lines kept in memory while the spool cannot be written; `clock` is in seconds."""
+        """`buffer_size` is the most lines that wait in memory while the spool cannot be written; `clock` returns seconds."""
         self.directory = directory
         self.counters = Counters()
         self._schedule = schedule
@@ -74,21 +74,22 @@ class Journal:
         self._path = Path()
         self._size = 0
         self._lines = 0
-        self._gate = Gate(per_second=REJECTIONS_PER_SECOND)
-        self._saying = False
+        self._gate = RateGate(per_second=REJECTIONS_PER_SECOND)
+        self._report_scheduled = False
 
     def append(self, entry: LogEntry, *, unauthenticated: bool = False) -> None:
-        """Keep an entry. Never raises: when this returns, the entry is in the file, in memory, or counted as lost.
+        """Append an entry. Never raises: afterwards the entry is in the file, in memory, or counted as lost.
 
-        Of unauthenticated requests, which anyone can send, only some a second are kept; the rest are counted.
+        At most :data:`REJECTIONS_PER_SECOND` unauthenticated requests a second are written, because anyone can send them; the others
+        are counted.
         """
-        if unauthenticated and not self._gate.lets_pass(self._clock()):
+        if unauthenticated and not self._gate.allows(self._clock()):
             self.counters.unlisted += 1
-            self._say_unlisted_later()
+            self._schedule_report()
             return
         try:
             _encode_into(entry, self._line)
-        except (TypeError, ValueError, RecursionError):  # metadata that JSON cannot hold: a mistake of ours, not the client's
+        except (TypeError, ValueError, RecursionError):  # metadata that JSON cannot represent: a defect of pxbin
             self.counters.lost += 1
             log.exception("The entry of request %s cannot be written as JSON and is lost", entry.request_id)
             return
@@ -98,18 +99,18 @@ class Journal:
             self._wait(bytes(self._line))
 
     def seal(self) -> None:
-        """Close the current segment, if there is one, so that it is shipped."""
+        """Complete the current segment, if there is one, so that it is written to the log."""
         if self._file is None:
             return
         file, self._file = self._file, None
         try:
-            self._path.rename(self._path.with_suffix(SEALED))  # while locked: nobody takes it for a dead process's
+            self._path.rename(self._path.with_suffix(SEALED))  # while it is locked: no other process adopts it
         except OSError as error:
-            log.error("The segment %s cannot be sealed (%s); it is taken up as one of a dead process", self._path, error)  # noqa: TRY400
+            log.error("The segment %s cannot be sealed (%s); it will be adopted like one of a killed process", self._path, error)  # noqa: TRY400
         os.close(file)
 
     def close(self) -> None:
-        """Write what waits, if the spool lets us, and seal. Lines that still wait are lost, and said to be."""
+        """Write the waiting lines, if the spool can be written, and seal. Lines that still wait are lost, which is logged."""
         self._drain()
         self.seal()
         if self._waiting:
@@ -119,17 +120,17 @@ class Journal:
             self.counters.waiting = 0
 
     def _write(self, line: bytes | bytearray) -> bool:
-        """Append one line to the segment, opening one if need be; False if the disk does not take it whole."""
+        """Append one line to the segment, and open one if there is none; `False` if the line could not be written completely."""
         try:
             if self._file is None:
                 self._open()
             assert self._file is not None
             written = os.write(self._file, line)
         except OSError as error:
-            self._broken(str(error))
+            self._abandon_segment(str(error))
             return False
         if written < len(line):
-            self._broken("the disk is full")
+            self._abandon_segment("the disk is full")
             return False
         self._size += written
         self._lines += 1
@@ -142,7 +143,7 @@ class Journal:
         path = self.directory / f"{uuid.uuid4().hex}{NEW}"
         file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # before it is called live: nobody can come between
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # before it is renamed to .live, so that no other process adopts it
             path.rename(path.with_suffix(LIVE))
         except OSError:
             os.close(file)
@@ -154,8 +155,8 @@ class Journal:
         if self._file is not None and self._path == path:
             self.seal()
 
-    def _broken(self, reason: str) -> None:
-        """Give up the segment: cut off what was written of the last line and seal the rest."""
+    def _abandon_segment(self, reason: str) -> None:
+        """After a failed write: truncate the incomplete line and seal the segment."""
         if not self._waiting:
             log.error("The log spool %s cannot be written (%s); entries wait in memory", self.directory, reason)
         if self._file is None:
@@ -163,7 +164,7 @@ class Journal:
         try:
             os.ftruncate(self._file, self._size)
         except OSError:
-            log.exception("The torn line at the end of %s cannot be cut off", self._path)
+            log.exception("The incomplete line at the end of %s cannot be removed", self._path)
         if self._lines:
             self.seal()
         else:
@@ -196,28 +197,30 @@ class Journal:
         if waited and not self._waiting:
             log.warning("The log spool can be written again; %d entries waited, %d are lost so far", waited, self.counters.lost)
 
-    def _say_unlisted_later(self) -> None:
-        if not self._saying:
-            self._saying = True
-            self._schedule(SAY_SECONDS, self._say_unlisted)
+    def _schedule_report(self) -> None:
+        if not self._report_scheduled:
+            self._report_scheduled = True
+            self._schedule(REPORT_SECONDS, self._report_unlisted)
 
-    def _say_unlisted(self) -> None:
-        self._saying = False
-        log.warning("Unauthenticated requests that were refused and not logged one by one, since the start: %d", self.counters.unlisted)
+    def _report_unlisted(self) -> None:
+        self._report_scheduled = False
+        log.warning(
+            "Requests without a valid key that were rejected but not logged one by one, since the start: %d", self.counters.unlisted
+        )
 
 
-class Gate:
-    """Lets at most `per_second` events of each second pass."""
+class RateGate:
+    """Allows at most `per_second` events in any second."""
 
     def __init__(self, *, per_second: int) -> None:
         self.per_second = per_second
-        self._passed: deque[float] = deque(maxlen=per_second)
+        self._allowed_at: deque[float] = deque(maxlen=per_second)
 
-    def lets_pass(self, now: float) -> bool:
-        """Whether fewer than `per_second` events have passed in the second before `now` (seconds)."""
-        if len(self._passed) == self.per_second and now - self._passed[0] < 1.0:
+    def allows(self, now: float) -> bool:
+        """Whether fewer than `per_second` events were allowed in the second before `now` (seconds); counts this one if so."""
+        if len(self._allowed_at) == self.per_second and now - self._allowed_at[0] < 1.0:
             return False
-        self._passed.append(now)
+        self._allowed_at.append(now)
         return True
 
 
@@ -225,8 +228,8 @@ _current: Journal | None = None
 
 
 def start(journal: Journal) -> Journal:
-    """Make a journal the one of this process. Each web process starts its own."""
-    global _current  # noqa: PLW0603  (one for each process, set where the process is wired)
+    """Set the journal of this process. Each web process has its own."""
+    global _current  # noqa: PLW0603  (one for each process, set at its start)
     _current = journal
     return journal
 

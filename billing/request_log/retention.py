@@ -1,4 +1,4 @@
-"""Delete what is older than it is kept, a few thousand rows at a time: writers wait for no more than one batch."""
+"""Delete old rows, a few thousand at a time, so that other writers wait for one batch at most."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from billing.models import CommittedSegment, RequestAttempt, RequestLog, Request
 
 BATCH_ROWS = 5000
 SEGMENT_DAYS = 2
-"""How long ids of written segments are kept. A segment is shipped again for as long as its file exists: minutes, not days."""
+"""Days for which ids of written segments are stored. They are needed while a segment's file exists, which is minutes, not days."""
 
 
-def prune(*, log_days: int, payload_days: int, now: datetime | None = None) -> dict[str, int]:
-    """Delete old log rows with their tries and bodies; the numbers deleted by table. Days of 0 or less mean for ever.
+def delete_old_rows(*, log_days: int, payload_days: int, now: datetime | None = None) -> dict[str, int]:
+    """Delete old log rows with their attempts and payloads; return the numbers of deleted rows by table.
 
-    Bodies go after `payload_days` or with their log row, whichever is first.
+    0 days or less mean for ever. Payloads are deleted after `payload_days` or with their log row, whichever is first.
     """
     now = now or timezone.now()
-    shorter = min((days for days in (log_days, payload_days) if days > 0), default=0)
+    shorter_days = min((days for days in (log_days, payload_days) if days > 0), default=0)
     return {
-        "payloads": _delete(RequestPayload, "timestamp", now, shorter),
+        "payloads": _delete(RequestPayload, "timestamp", now, shorter_days),
         "attempts": _delete(RequestAttempt, "timestamp", now, log_days),
         "logs": _delete(RequestLog, "timestamp", now, log_days),
         "segments": _delete(CommittedSegment, "created_at", now, SEGMENT_DAYS),

@@ -1,4 +1,4 @@
-"""The folder of segments, seen from the side that takes them: adopt those of the dead, read the complete ones, remove them."""
+"""The spool directory for its readers: adopt the segments of killed processes, read complete segments, remove written ones."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Segment(NamedTuple):
 
 
 class Spool:
-    """The spool directory of this machine. Everything in it may vanish at any moment: another process may take it, too."""
+    """The spool directory of this machine. Files in it may disappear at any time, because several processes read it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     @contextlib.contextmanager
     def claimed(self, lock: str = "writer", *, wait: bool = False) -> Iterator[bool]:
-        """Be the only one who does what `lock` names; yields whether we are. `wait` until the other one is done."""
+        """Hold the lock of a name, which one process has at a time; yields whether we got it. With `wait`, waits until it is free."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = os.open(self.directory / f"{lock}{LOCK}", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
@@ -45,16 +45,16 @@ class Spool:
 
     def sealed(self) -> list[Path]:
         """Complete segments, oldest first."""
-        found = []
+        sealed = []
         for name in self._names():
             if name.endswith(SEALED):
                 path = self.directory / name
                 with contextlib.suppress(FileNotFoundError):
-                    found.append((path.stat().st_mtime_ns, path))
-        return [path for _, path in sorted(found)]
+                    sealed.append((path.stat().st_mtime_ns, path))
+        return [path for _, path in sorted(sealed)]
 
     def adopt(self) -> int:
-        """Seal the segments whose process is gone, and remove files that it never began to fill; the number sealed."""
+        """Seal the segments of processes that no longer exist, and remove files that they never wrote to; return the number sealed."""
         adopted = 0
         for name in self._names():
             path = self.directory / name
@@ -65,14 +65,14 @@ class Spool:
                 elif name.endswith(NEW) and time.time() - path.stat().st_mtime > STALE_SECONDS and _abandoned(path):
                     path.unlink()
             except FileNotFoundError:
-                continue  # sealed by its owner, or taken by another process, while we looked
+                continue  # meanwhile sealed by its owner or adopted by another process
         return adopted
 
     def read(self, path: Path) -> Segment:
-        """The lines of a complete segment. A torn last line belongs to a request that was not answered in full. Raises OSError."""
-        *lines, torn = path.read_bytes().split(b"\n")
-        if torn:
-            log.warning("The last line of %s is torn (%d bytes): its process was killed while writing", path.name, len(torn))
+        """The lines of a complete segment, without an incomplete last one, whose request has no complete response. Raises OSError."""
+        *lines, incomplete = path.read_bytes().split(b"\n")
+        if incomplete:
+            log.warning("The last line of %s is incomplete (%d bytes): its process was killed while writing", path.name, len(incomplete))
         return Segment(path.stem, lines)
 
     def remove(self, path: Path) -> None:
@@ -80,7 +80,10 @@ class Spool:
         path.unlink(missing_ok=True)
 
     def quarantine(self, segment_id: str, lines: list[tuple[bytes, str]]) -> None:
-        """Set lines aside that cannot become rows, each behind the reason why. Taking the segment again overwrites its file."""
+        """Write lines that cannot become rows to `quarantine/<segment id>.jsonl`, each after a comment with the reason.
+
+        The file of the same segment is overwritten.
+        """
         folder = self.directory / QUARANTINE
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / f"{segment_id}.jsonl"
@@ -88,17 +91,17 @@ class Spool:
         draft = path.with_suffix(".draft")
         draft.write_bytes(content)
         draft.rename(path)
-        log.error("%d lines of segment %s are no log entries and were set aside in %s", len(lines), segment_id, path)
+        log.error("%d lines of segment %s are not valid log entries and were written to %s", len(lines), segment_id, path)
 
     def _names(self) -> list[str]:
         try:
-            return os.listdir(self.directory)  # noqa: PTH208  (names are all we need, several times a second)
+            return os.listdir(self.directory)  # noqa: PTH208  (faster than Path objects; called several times a second)
         except FileNotFoundError:
             return []
 
 
 def _abandoned(path: Path) -> bool:
-    """Whether nobody holds the lock that a living owner holds. Raises FileNotFoundError if the file is gone."""
+    """Whether no process holds the lock of a segment's owner. Raises FileNotFoundError if the file is gone."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return _locked(file, wait=False)

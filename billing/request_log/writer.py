@@ -1,6 +1,6 @@
-"""Write segments of the journal into the log: whole, once, in one transaction with their ids.
+"""Write segments of the journal into the log: completely and once, in one transaction with their ids.
 
-Used by Celery (`billing.tasks`), by `manage.py flush_journal` and by tests; it needs none of them.
+Called by Celery tasks (`billing.tasks`), `manage.py flush_journal` and tests.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ from billing.request_log.spool import Segment, Spool
 log = logging.getLogger(__name__)
 
 BATCH_LINES = 5000
-"""Segments are written together until they have so many lines."""
-REFUSED = (DataError, IntegrityError, ValueError, OverflowError)
-"""How databases and their drivers say that a value is none they can take, as opposed to being away."""
+"""Segments are written in one transaction until they have this many lines."""
+REJECTED_VALUES = (DataError, IntegrityError, ValueError, OverflowError)
+"""Errors of databases and their drivers for a value that does not fit its column, as opposed to an unavailable database."""
 _late_prices = LatePrices()
 _decode = msgspec.json.Decoder(LogEntry).decode
 UUID = re.compile("[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
-Spoiled = list[tuple[bytes, str]]
-"""Lines that cannot become rows, with the reasons."""
+InvalidLines = list[tuple[bytes, str]]
+"""Lines that cannot become rows, each with the reason."""
 
 
 def drain_spool(directory: Path, *, wait: bool = False) -> int:
-    """Write every complete segment of a spool into the log and remove it; the number of new rows.
+    """Write every complete segment of a spool into the log and remove it; return the number of new rows.
 
-    Segments of killed processes are adopted first. Does nothing while another process is at it, unless told to `wait`.
-    Raises django.db.Error when the database does not take them: nothing is lost then, and the next call tries again.
+    Segments of killed processes are adopted first. While another process drains the spool, returns 0, or with `wait` waits for it.
+    Raises django.db.Error when the database fails: the segments stay in the spool, and the next call tries again.
     """
     spool = Spool(directory)
     written = 0
-    with spool.claimed(wait=wait) as ours:
-        if not ours:
+    with spool.claimed(wait=wait) as is_ours:
+        if not is_ours:
             return 0
         spool.adopt()
         waiting = spool.sealed()
         while waiting:
-            paths, segments = _take(spool, waiting)
+            paths, segments = _read_next(spool, waiting)
             written += write_segments(segments, spool)
             for path in paths:
                 spool.remove(path)
     return written
 
 
-def _take(spool: Spool, waiting: list[Path]) -> tuple[list[Path], list[Segment]]:
-    """Read the next segments, at least one, and take them off the list."""
+def _read_next(spool: Spool, waiting: list[Path]) -> tuple[list[Path], list[Segment]]:
+    """Read the next segments, at least one, and remove them from `waiting`."""
     paths: list[Path] = []
     segments: list[Segment] = []
     lines = 0
@@ -67,48 +67,48 @@ def _take(spool: Spool, waiting: list[Path]) -> tuple[list[Path], list[Segment]]
 
 
 def write_segments(segments: Sequence[Segment], spool: Spool) -> int:
-    """Write segments that are not in the log yet, and their ids with them; the number of new rows.
+    """Write segments that are not in the log yet, with their ids; return the number of new rows.
 
-    Lines that are no entries, or that the database refuses, go into the spool's quarantine and hold nobody up.
+    Lines that are not entries, or that the database rejects, go into the spool's quarantine; the others are written.
     """
     new = 0
-    spoiled: dict[str, Spoiled] = {}
+    invalid: dict[str, InvalidLines] = {}
     with transaction.atomic():
-        done = _committed([segment.id for segment in segments])
-        fresh = [segment for segment in segments if segment.id not in done]
+        committed = _committed([segment.id for segment in segments])
+        pending = [segment for segment in segments if segment.id not in committed]
         batches = []
-        for segment in fresh:
-            entries, spoiled[segment.id] = decode(segment.lines)
+        for segment in pending:
+            entries, invalid[segment.id] = decode_lines(segment.lines)
             _late_prices.fill(entries)
             batches.append((segment.id, entries))
         try:
             with transaction.atomic():
                 new = len(_insert([entry for _, entries in batches for entry in entries]))
-        except REFUSED:
-            new = _write_singly(batches, spoiled)
+        except REJECTED_VALUES:
+            new = _write_singly(batches, invalid)
         now = timezone.now()
         CommittedSegment.objects.bulk_create(
             [CommittedSegment(id=segment_id, rows=len(entries), created_at=now) for segment_id, entries in batches], ignore_conflicts=True
         )
-        for segment_id, lines in spoiled.items():
+        for segment_id, lines in invalid.items():
             if lines:
                 spool.quarantine(segment_id, lines)
     return new
 
 
-def decode(lines: Sequence[bytes]) -> tuple[list[LogEntry], Spoiled]:
-    """Read lines; those that are no entries come back apart."""
+def decode_lines(lines: Sequence[bytes]) -> tuple[list[LogEntry], InvalidLines]:
+    """Decode lines into entries; lines that are not entries are returned separately."""
     entries: list[LogEntry] = []
-    spoiled: Spoiled = []
+    invalid: InvalidLines = []
     for line in lines:
         try:
             entry = _decode(line)
             _require_id(entry.id)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            spoiled.append((line, str(error)))
+            invalid.append((line, str(error)))
         else:
             entries.append(entry)
-    return entries, spoiled
+    return entries, invalid
 
 
 def _require_id(text: str) -> None:
@@ -117,21 +117,21 @@ def _require_id(text: str) -> None:
 
 
 def _committed(segment_ids: list[str]) -> set[str]:
-    return {found.hex for found in CommittedSegment.objects.filter(id__in=segment_ids).values_list("id", flat=True)}
+    return {segment_id.hex for segment_id in CommittedSegment.objects.filter(id__in=segment_ids).values_list("id", flat=True)}
 
 
 def _insert(entries: list[LogEntry]) -> list[LogEntry]:
     return bulk_insert.insert(connection, entries, now=timezone.now()) if entries else []
 
 
-def _write_singly(batches: list[tuple[str, list[LogEntry]]], spoiled: dict[str, Spoiled]) -> int:
-    """The database refused a batch: find the entries that it refuses, and write the others."""
+def _write_singly(batches: list[tuple[str, list[LogEntry]]], invalid: dict[str, InvalidLines]) -> int:
+    """Write entries one by one after the database rejected a batch; those that it rejects are added to `invalid`."""
     new = 0
     for segment_id, entries in batches:
         for entry in entries:
             try:
                 with transaction.atomic():
                     new += len(_insert([entry]))
-            except REFUSED as error:
-                spoiled[segment_id].append((msgspec.json.encode(entry), str(error)))
+            except REJECTED_VALUES as error:
+                invalid[segment_id].append((msgspec.json.encode(entry), str(error)))
     return new

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from billing.request_log.entry import Outcome
+from billing.outcomes import Outcome
 from proxy.exchange.client_credentials import presented
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.prepare import Preparer

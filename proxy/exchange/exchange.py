@@ -24,8 +24,8 @@ from django.conf import settings
 
 from accounts import keys, rate_limits
 from accounts.keys import Key
+from billing.outcomes import Outcome
 from billing.pricing import price_book
-from billing.request_log.entry import Outcome
 from proxy.exchange import admission, debug_headers, requirements, token_counting, tool_call_enforcement
 from proxy.exchange.attempt import TranslatedAttempt
 from proxy.exchange.attempt_base import Attempt, RequestContext
@@ -152,7 +152,7 @@ class Exchange:
             needs=asked,
             standing=live_state.current(),
             allowed=lambda fallback: admission.may_use(key, fallback),
-            price_of=price_book.compared,
+            price_of=price_book.combined_rate,
         )
         self.attempts = Failover(planned, live_state.current(), request_id=self.http.request_id, session=asked.session)
         if upstream:

@@ -12,9 +12,11 @@ import msgspec
 from accounts.common import uuid7
 from accounts.keys import Key
 from billing import rates
+from billing.outcomes import Outcome
 from billing.pricing import price_book
-from billing.request_log import entry as metering
+from billing.pricing.price_book import PriceKey
 from billing.request_log import journal
+from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, Meter, clean_text, cost_in_pico, finish_entry, token_counts
 from proxy.exchange.attempt_base import Attempt
 from proxy.exchange.client_credentials import session_of
 from proxy.exchange.http_request import HttpRequest
@@ -35,7 +37,7 @@ class Record:
         self._http = http
         self._key: Key | None = None
         self._written = False
-        self.meter = metering.Meter(
+        self.meter = Meter(
             id=uuid7.new_id(),
             arrived=time.time(),
             started=http.started_ns,
@@ -63,7 +65,7 @@ class Record:
 
     def write(
         self,
-        outcome: metering.Outcome,
+        outcome: Outcome,
         *,
         status: int | None,
         attempts: Sequence[Attempt] = (),
@@ -76,7 +78,7 @@ class Record:
         self._written = True
         spent, estimated = self._sum_up(attempts)
         last = attempts[-1] if attempts else None
-        entry = metering.entry(
+        entry = finish_entry(
             self.meter,
             ended=perf_counter_ns(),
             outcome=outcome,
@@ -130,15 +132,15 @@ class Record:
             return usage, False
         return msgspec.structs.replace(usage, output=max(usage.output, written)), True
 
-    def _priced_try(self, attempt: Attempt) -> metering.AttemptEntry:
+    def _priced_try(self, attempt: Attempt) -> AttemptEntry:
         usage, _ = self.spent(attempt)
-        return self._try(attempt, usage, metering.priced(usage, _prices(attempt)) if usage else None)
+        return self._try(attempt, usage, cost_in_pico(usage, _prices(attempt)) if usage else None)
 
-    def _try(self, attempt: Attempt, usage: Usage | None, cost: int | None) -> metering.AttemptEntry:
+    def _try(self, attempt: Attempt, usage: Usage | None, cost: int | None) -> AttemptEntry:
         target, failure = attempt.target, attempt.failure
         ended = attempt.ended_ns or perf_counter_ns()
         first = attempt.first_token_ns
-        return metering.AttemptEntry(
+        return AttemptEntry(
             timestamp=int(self.meter.arrived * 1e6) + (attempt.began_ns - self.meter.started) // 1000,
             upstream_id=target.upstream.id,
             upstream_name=target.upstream.name,
@@ -149,17 +151,17 @@ class Record:
             status_code=attempt.status,
             outcome=attempt.outcome or "cancelled",
             error_type=failure.kind if failure else "",
-            error_message=metering.clean(failure.message, metering.MESSAGE) if failure else "",
+            error_message=clean_text(failure.message, MAX_ERROR_MESSAGE) if failure else "",
             latency_ms=(ended - attempt.began_ns) // 1_000_000,
             ttft_ms=None if first is None else (first - attempt.began_ns) // 1_000_000,
-            **metering.counts(usage or Usage()),
+            **token_counts(usage or Usage()),
             cost=cost,
         )
 
 
 def _prices(attempt: Attempt) -> rates.Prices | None:
     target = attempt.target
-    return price_book.book().find(target.model.id, target.upstream.id, target.remote_name)
+    return price_book.current().find(PriceKey(target.model.id, target.upstream.id, target.remote_name))
 
 
 def _total(usages: Sequence[Usage]) -> Usage:

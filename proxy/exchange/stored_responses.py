@@ -157,7 +157,7 @@ class Remembering(Recalling):
             return
         turn = msgspec.structs.replace(self.turn, id=reply.id, response=body.decode("utf-8", "replace"))
         try:
-            await in_thread(lambda: stored_responses.keep(turn, seconds=settings.PXBIN.responses_store_seconds))
+            await in_thread(lambda: stored_responses.save_turn(turn, seconds=settings.PXBIN.responses_store_seconds))
         except (DatabaseError, InterfaceError) as error:
             # The client has its answer; that it cannot go on from it by its id is told when it tries to.
             logger.warning("response %s is not kept: %s", turn.id, error, extra={"request_id": self.http.request_id})
@@ -165,7 +165,7 @@ class Remembering(Recalling):
 
 async def earlier_items(response_id: str, api_key_id: str) -> list[msgspec.Raw]:
     """The items of a turn and of all before it; raises :class:`ClientMistake` when it is not, or no longer, kept."""
-    turns = await asked(lambda: stored_responses.chain(response_id, api_key_id, seconds=settings.PXBIN.responses_store_seconds))
+    turns = await asked(lambda: stored_responses.load_chain(response_id, api_key_id, seconds=settings.PXBIN.responses_store_seconds))
     if turns is None:
         raise ClientMistake(
             f"Previous response with id '{response_id}' not found.", param="previous_response_id", code="previous_response_not_found"
@@ -180,7 +180,7 @@ async def with_referenced_items(envelope: Envelope, api_key_id: str) -> Envelope
     """The request with kept items in the place of references to them; what is not kept may be known to the upstream."""
     found: dict[int, msgspec.Raw] = {}
     for position, item_id in history.references(envelope):
-        turn = await asked(partial(stored_responses.with_item, item_id, api_key_id))
+        turn = await asked(partial(stored_responses.find_turn_with_item, item_id, api_key_id))
         item = None if turn is None else history.item_of(turn.input, turn.response, item_id)
         if item is not None:
             found[position] = item
@@ -191,7 +191,7 @@ async def find(response_id: str, api_key_id: str) -> Turn:
     """A kept turn of a key; raises :class:`ClientMistake` when there is none."""
     if not is_on():
         raise ClientMistake(SWITCHED_OFF, kind="not_found")
-    turn = await asked(lambda: stored_responses.find(response_id, api_key_id))
+    turn = await asked(lambda: stored_responses.find_turn(response_id, api_key_id))
     if turn is None:
         raise _missing(response_id)
     return turn
@@ -201,7 +201,7 @@ async def forget(response_id: str, api_key_id: str) -> None:
     """Delete a kept turn of a key; raises :class:`ClientMistake` when there is none."""
     if not is_on():
         raise ClientMistake(SWITCHED_OFF, kind="not_found")
-    if not await asked(lambda: stored_responses.delete(response_id, api_key_id)):
+    if not await asked(lambda: stored_responses.delete_turn(response_id, api_key_id)):
         raise _missing(response_id)
 
 

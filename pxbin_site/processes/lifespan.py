@@ -25,7 +25,7 @@ class Lifespan:
     """The services of one web process. `start` runs before the first connection is accepted, `stop` after the last response."""
 
     def __init__(self) -> None:
-        self._spool = settings.PXBIN.data_dir / journal.SPOOL
+        self._spool = settings.PXBIN.data_dir / journal.SPOOL_DIRECTORY
         self._watcher = Watcher()
         for times in (keys.clients, keys.managers, auth_headers.used):
             self._watcher.every(last_used.WRITE_SECONDS, times.write)
@@ -73,4 +73,4 @@ def _shipper(spool: Path) -> "Shipper":
     from billing import tasks
     from billing.request_log import shipper
 
-    return shipper.Shipper(spool, tasks.send)
+    return shipper.Shipper(spool, tasks.send_segment)

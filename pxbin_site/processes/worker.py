@@ -75,7 +75,7 @@ class Worker:
         except SystemExit:
             logger.debug("The worker has been stopped")
         self._beat.stop()
-        writer.drain_spool(settings.PXBIN.data_dir / journal.SPOOL, wait=True)
+        writer.drain_spool(settings.PXBIN.data_dir / journal.SPOOL_DIRECTORY, wait=True)
 
     def stop(self) -> None:
         """Stop after the running task. May be called from any thread."""

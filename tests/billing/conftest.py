@@ -1,4 +1,4 @@
-"""Databases and entries for the tests of the bills."""
+"""Databases and entries for the tests of billing."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,7 +45,7 @@ def spool(tmp_path) -> Path:
 
 
 class Timers:
-    """Stands in for the event loop: what was scheduled runs when a test says so."""
+    """Replaces the event loop's timers: scheduled functions run when a test calls `run`."""
 
     def __init__(self) -> None:
         self.due: list[tuple[float, Callable[[], object]]] = []
@@ -54,7 +54,7 @@ class Timers:
         self.due.append((seconds, work))
 
     def run(self) -> list[float]:
-        """Run what is due now; the delays it had been given."""
+        """Run what is scheduled; return the delays."""
         due, self.due = self.due, []
         for _, work in due:
             work()
@@ -67,8 +67,8 @@ def timers() -> Timers:
 
 
 def entry(**fields) -> LogEntry:
-    """An entry of an ordinary request."""
-    usual = {
+    """An entry of an ordinary request; `fields` replace its values."""
+    defaults = {
         "id": new_id(),
         "timestamp": 1_790_000_000_123_456,
         "request_id": "req-1",
@@ -79,4 +79,4 @@ def entry(**fields) -> LogEntry:
         "latency_ms": 12,
         "overhead_us": 345,
     }
-    return LogEntry(**{**usual, **fields})
+    return LogEntry(**{**defaults, **fields})

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from billing.admin.formatting import about, dollars
+from billing.admin.formatting import dollars, rounded_dollars
 from billing.models import Price, RequestLog
 from billing.pricing import price_book
 from billing.rates import CLASSES
@@ -103,27 +103,27 @@ def test_a_price_from_data_that_is_changed_by_hand_becomes_manual(admin, databas
     assert (row.input, row.source, row.version) == (3, "manual", "")
 
 
-def test_wrong_prices_are_refused_with_words(admin, database):
+def test_invalid_prices_are_refused_with_messages(admin, database):
     page = admin.post("/admin/billing/price/add/", {"input": "-1", "tiers": '{"prompt": 1}', "is_active": "on"}).content.decode()
-    assert "Choose a model or give a name." in page or "greater than or equal to 0" in page
+    assert "Choose a model or enter a name." in page or "greater than or equal to 0" in page
     assert "is a list of objects" in page
     assert Price.objects.count() == 0
 
 
-def test_a_price_that_says_nothing_is_refused(admin, database):
+def test_a_price_without_rates_is_refused(admin, database):
     answer = admin.post("/admin/billing/price/add/", {"name": "m", "tiers": "{}", "is_active": "on"})
-    assert answer.context["adminform"].form.non_field_errors() == ["Give at least one price. 0 means free."]
+    assert answer.context["adminform"].form.non_field_errors() == ["Enter at least one price. 0 means free."]
     assert Price.objects.count() == 0
 
 
-def test_amounts_are_asked_for_in_boxes_like_any_other(admin, database):
+def test_amounts_have_inputs_like_other_numbers(admin, database):
     form = admin.get("/admin/billing/price/add/").context["adminform"].form
     assert {name: (form[name].field.widget.attrs["step"], "border" in str(form[name])) for name in CLASSES} == dict.fromkeys(
         CLASSES, ("any", True)
     )
 
 
-def test_of_two_prices_for_the_same_the_one_that_does_not_count_says_so(admin, database):
+def test_of_two_prices_for_the_same_model_the_other_one_is_marked_as_overruled(admin, database):
     for source in ("manual", "genai-prices"):
         Price.objects.create(name="m", input=1, source=source)
     price_book.refresh()
@@ -141,8 +141,8 @@ def test_of_two_prices_for_the_same_the_one_that_does_not_count_says_so(admin, d
         (Decimal("123456.789"), "$123,457"),
     ],
 )
-def test_amounts_in_narrow_places_are_short(amount, text):
-    assert about(amount) == text
+def test_rounded_amounts_are_short(amount, text):
+    assert rounded_dollars(amount) == text
 
 
 @pytest.mark.parametrize(
@@ -155,5 +155,5 @@ def test_amounts_in_narrow_places_are_short(amount, text):
         (Decimal("0.0000001"), "$0.0000001"),
     ],
 )
-def test_amounts_read_well(amount, text):
+def test_amounts_have_at_least_two_decimal_places(amount, text):
     assert dollars(amount) == text

@@ -35,7 +35,7 @@ def test_an_amount_rounds_once_half_to_even(amount, pico):
 
 
 @given(st.integers(min_value=-(2**63), max_value=2**63 - 1))
-def test_what_is_stored_comes_back(pico):
+def test_amounts_survive_the_conversion(pico):
     assert to_pico(from_pico(pico)) == pico
 
 
@@ -55,7 +55,7 @@ def test_sums_of_a_thousand_rows_are_exact(database, spool):
     assert [type(row["total"]) for row in RequestLog.objects.values("model").annotate(total=Sum("cost"))] == [Decimal]
 
 
-def test_a_price_comes_back_as_it_was_given(database):
+def test_a_price_is_stored_exactly(database):
     price = Price.objects.create(name="m", input=Decimal("0.0725"), output="0.1", cache_read=0)
     price.refresh_from_db()
     assert (price.input, price.output, price.cache_read, price.cache_write_5m) == (Decimal("0.0725"), Decimal("0.1"), Decimal(0), None)
@@ -63,6 +63,6 @@ def test_a_price_comes_back_as_it_was_given(database):
 
 
 @pytest.mark.parametrize("nonsense", ["x", "nan", "inf", float("inf"), [1]])
-def test_what_is_no_amount_is_refused(nonsense):
+def test_a_value_that_is_not_an_amount_is_refused(nonsense):
     with pytest.raises(ValidationError, match="is not an amount of money"):
         MoneyField().to_python(nonsense)

@@ -1,11 +1,10 @@
-"""What tokens cost."""
+"""The cost of tokens."""
 
 from decimal import Decimal
 
 import pytest
 
-from billing import rates as tariff
-from billing.rates import Rates
+from billing.rates import CLASSES, Rates, compute_cost, make_prices, read_tiers
 from proxy.translation.canonical import Usage
 
 BASE = {
@@ -19,7 +18,7 @@ LONG = {"above": 200_000, "input": "6", "output": "22.5", "cache_read": "0.6"}
 
 
 def cost(usage: Usage, rates=BASE, tiers=None) -> str:
-    amount = tariff.cost(usage, tariff.prices(rates, tiers))
+    amount = compute_cost(usage, make_prices(rates, tiers))
     return "unknown" if amount is None else f"{amount.normalize():f}"
 
 
@@ -75,7 +74,7 @@ def test_a_long_prompt_is_billed_whole_at_its_tier(usage, amount):
 
 def test_of_several_prompt_tiers_the_highest_passed_counts_and_keeps_what_it_does_not_name():
     tiers = {"prompt": [{"above": 30, "input": "30"}, {"above": 10, "input": "10", "output": "100"}]}
-    prices = tariff.prices(BASE, tiers)
+    prices = make_prices(BASE, tiers)
     assert [(prices.for_usage(Usage(fresh=tokens)).input, prices.for_usage(Usage(fresh=tokens)).output) for tokens in (10, 11, 30, 31)] == [
         (3, 15),
         (10, 100),
@@ -86,9 +85,9 @@ def test_of_several_prompt_tiers_the_highest_passed_counts_and_keeps_what_it_doe
 
 def test_the_service_tier_is_the_one_that_the_answer_names():
     tiers = {"service": {"flex": {"input": "1"}, "Priority": {"input": "9", "output": "30"}}}
-    prices = tariff.prices(BASE, tiers)
-    found = {name: prices.for_usage(Usage(service_tier=name)) for name in (None, "default", "flex", "FLEX", "priority")}
-    assert {name: (rates.input, rates.output) for name, rates in found.items()} == {
+    prices = make_prices(BASE, tiers)
+    rates_by_tier = {name: prices.for_usage(Usage(service_tier=name)) for name in (None, "default", "flex", "FLEX", "priority")}
+    assert {name: (rates.input, rates.output) for name, rates in rates_by_tier.items()} == {
         None: (3, 15),
         "default": (3, 15),
         "flex": (1, 15),
@@ -99,7 +98,7 @@ def test_the_service_tier_is_the_one_that_the_answer_names():
 
 def test_a_flat_rate_of_a_service_tier_holds_for_long_prompts_too_and_its_own_prompt_tiers_win():
     tiers = {"prompt": [LONG], "service": {"flex": {"input": "1"}, "slow": {"output": "2", "prompt": [{"above": 500_000, "output": "4"}]}}}
-    prices = tariff.prices(BASE, tiers)
+    prices = make_prices(BASE, tiers)
 
     def rates(tier: str, tokens: int) -> Rates:
         return prices.for_usage(Usage(fresh=tokens, service_tier=tier))
@@ -119,7 +118,7 @@ def test_a_flat_rate_of_a_service_tier_holds_for_long_prompts_too_and_its_own_pr
         ({"prompt": {}}, '"prompt" is a list of objects with a whole number "above" and rates.'),
         ({"prompt": [{"input": 1}]}, '"prompt" is a list of objects with a whole number "above" and rates.'),
         ({"prompt": [{"above": True, "input": 1}]}, '"prompt" is a list of objects with a whole number "above" and rates.'),
-        ({"prompt": [{"above": 1, "imput": 1}]}, f"There is no class of tokens called imput; there are {', '.join(tariff.CLASSES)}."),
+        ({"prompt": [{"above": 1, "imput": 1}]}, f"There is no class of tokens called imput; there are {', '.join(CLASSES)}."),
         ({"service": {"flex": {"input": "cheap"}}}, "Rates are numbers."),
         ({"service": {"flex": {"input": -1}}}, "Rates are not negative."),
         ({"service": {"flex": {"input": "inf"}}}, "Rates are not negative."),
@@ -128,8 +127,8 @@ def test_a_flat_rate_of_a_service_tier_holds_for_long_prompts_too_and_its_own_pr
 )
 def test_malformed_tiers_are_refused_with_a_sentence(tiers, complaint):
     if complaint is None:
-        assert tariff.read_tiers(tiers) == ([], {})
+        assert read_tiers(tiers) == ([], {})
         return
     with pytest.raises(ValueError) as refused:
-        tariff.read_tiers(tiers)
+        read_tiers(tiers)
     assert str(refused.value) == complaint

@@ -1,4 +1,4 @@
-"""`manage.py flush_journal`: write into the log what lies in the spool."""
+"""`manage.py flush_journal`: write the segments of the spool into the log."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from billing.request_log import journal, writer
 
 
 class Command(GatewayCommand):
-    """Write the spool into the log, those segments included whose process was killed."""
+    """Writes complete segments, including those of killed processes."""
 
     help = "Write the complete segments of the journal, and those of killed processes, into the log."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Write, waiting for another process that is at it."""
+        """Write; wait while another process writes. Raises CommandError if the database does not take the rows."""
         try:
-            rows = writer.drain_spool(settings.PXBIN.data_dir / journal.SPOOL, wait=True)
+            rows = writer.drain_spool(settings.PXBIN.data_dir / journal.SPOOL_DIRECTORY, wait=True)
         except DatabaseError as error:
             raise CommandError(f"The database did not take the rows; they stay in the spool: {error}") from error
         self.stdout.write(f"{rows} new rows")

@@ -1,4 +1,4 @@
-"""`manage.py sync_prices`: look every model up in price data."""
+"""`manage.py sync_prices`: update the prices of all models from price data."""
 
 from pathlib import Path
 from typing import Any
@@ -6,32 +6,32 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from accounts.common.commands import GatewayCommand
-from billing.pricing import sources as price_sources
 from billing.pricing import sync
+from billing.pricing.sources import FetchFailed, fetch_price_file, litellm_source
 
 
 class Command(GatewayCommand):
-    """Fill the price book. Prices that were entered by hand stay."""
+    """Updates prices. Prices that were entered by hand stay as they are."""
 
-    help = "Give every model the prices that the bundled data know, and, for the others, those of a LiteLLM price file."
+    help = "Update the prices of all models from the bundled data, and those of other models from a LiteLLM price file if one is given."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """A second source, if any."""
+        """Options for a second source."""
         source = parser.add_mutually_exclusive_group()
         source.add_argument("--file", type=Path, help="a file in the format of LiteLLM's price file")
-        source.add_argument("--url", help="where to fetch such a file")
+        source.add_argument("--url", help="the address of such a file")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Look up, and say how many were found."""
+        """Update, and print the counts. Raises CommandError if the price file cannot be read."""
         sources = list(sync.BUNDLED)
         try:
             if options["file"]:
-                sources.append(price_sources.litellm(options["file"].read_bytes(), version=options["file"].name))
+                sources.append(litellm_source(options["file"].read_bytes(), version=options["file"].name))
             elif options["url"]:
-                sources.append(price_sources.litellm(price_sources.fetch(options["url"]), version=options["url"]))
-        except (OSError, ValueError, price_sources.FetchFailed) as error:
+                sources.append(litellm_source(fetch_price_file(options["url"]), version=options["url"]))
+        except (OSError, ValueError, FetchFailed) as error:
             raise CommandError(str(error)) from error
-        counts = sync.sync(sources)
+        counts = sync.sync_all(sources)
         self.stdout.write(
             f"{counts['models_updated']} of {counts['total_models']} models have prices, {counts['models_not_found']} are unknown"
         )

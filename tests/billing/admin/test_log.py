@@ -1,4 +1,4 @@
-"""The log as a list: it finds, filters and pages without counting."""
+"""The list of requests: search, filters, and pages without counting."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ def test_nothing_is_counted(admin_client, connection_of_tests):
     assert (len(asked), [sql for sql in asked if "COUNT" in sql.upper()]) == (1, [])
 
 
-def test_a_row_says_what_the_matter_was(admin_client):
+def test_a_row_shows_the_kind_of_the_failure(admin_client):
     logged("a", outcome="rejected", status_code=404, error_type="model_not_found")
     assert "model not found" in admin_client.get(LOG).content.decode()
 
@@ -110,7 +110,7 @@ def test_a_day_without_a_time_is_the_whole_day(admin_client):
     assert len(shown(admin_client, timestamp_from_0="yesterday")) == 4
 
 
-def test_rows_say_what_happened_in_words(admin_client):
+def test_rows_describe_requests_for_people(admin_client):
     logged(
         "a",
         timestamp=datetime(2026, 3, 2, 13, 14, 15, tzinfo=UTC),
@@ -120,12 +120,12 @@ def test_rows_say_what_happened_in_words(admin_client):
         upstream_name="u",
     )
     page = " ".join(admin_client.get(LOG).content.decode().split())
-    for text in ("2026-03-02 13:14:15", "finished 200", "Messages → Chat, stream", "2 attempts", "unknown", "own 0.5 ms"):
+    for text in ("2026-03-02 13:14:15", "finished 200", "Messages → Chat, stream", "2 attempts", "unknown", "overhead 0.5 ms"):
         assert text in page, text
     assert "openai_chat" not in page
 
 
-def test_an_empty_log_says_what_to_do(admin_client):
+def test_an_empty_log_explains_what_to_do(admin_client):
     assert "No requests yet" in admin_client.get(LOG).content.decode()
     assert "No results" in admin_client.get(LOG, {"outcome__exact": "failed"}).content.decode()
 

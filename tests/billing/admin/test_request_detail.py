@@ -1,4 +1,4 @@
-"""One request as its page tells it."""
+"""The page of one request."""
 
 import uuid
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ import pytest
 from django.utils.html import strip_tags
 
 from accounts.models import ApiKey
-from billing.admin import request_detail
+from billing.admin.request_detail import build_request_detail, figures
 from billing.models import Price, RequestAttempt, RequestLog
 from upstreams.models import Model, Route, Upstream
 
@@ -30,13 +30,13 @@ SKIPS = [
 
 
 def request(**fields):
-    given = {"request_id": "r", "timestamp": MOMENT, "model": "m", "status_code": 200, "outcome": "finished", **PLAIN}
-    return RequestLog.objects.create(**{**given, **fields})
+    defaults = {"request_id": "r", "timestamp": MOMENT, "model": "m", "status_code": 200, "outcome": "finished", **PLAIN}
+    return RequestLog.objects.create(**{**defaults, **fields})
 
 
 def attempt(row, number, name, **fields):
-    given = {"log": row, "number": number, "timestamp": MOMENT, "upstream_name": name, "outcome": "finished", "latency_ms": 100}
-    return RequestAttempt.objects.create(**{**given, **fields})
+    defaults = {"log": row, "number": number, "timestamp": MOMENT, "upstream_name": name, "outcome": "finished", "latency_ms": 100}
+    return RequestAttempt.objects.create(**{**defaults, **fields})
 
 
 def plain(rows):
@@ -46,73 +46,73 @@ def plain(rows):
 CHOSEN = {"upstream": "first", "key": "main", "model": "m-1", "chosen": "strategy latency"}
 
 
-def test_all_attempts_and_all_skips_are_told_and_why_the_first_came_first():
+def test_the_page_shows_all_attempts_all_skips_and_the_reason_of_the_first_choice():
     row = request(attempts=2, upstream_name="second", routing=[CHOSEN, *SKIPS])
     attempt(row, 1, "first", credential_name="main", remote_model="m-1", outcome="failed", status_code=503, error_type="overloaded")
     attempt(row, 2, "second", remote_model="m-2", status_code=200, ttft_ms=40, input_tokens=10, output_tokens=5, cost=Decimal("0.25"))
-    told = request_detail.of(row)
-    assert told["sentence"] == "second answered at attempt 2, after first. 2 candidates were put back or left out."
-    assert plain(told["attempts"]["rows"]) == [
+    detail = build_request_detail(row)
+    assert detail["sentence"] == "second answered at attempt 2, after first. 2 targets were skipped."
+    assert plain(detail["attempts"]["rows"]) == [
         ["1", "first", "main", "m-1", "failed 503", "overloaded", "100 ms", "-", "0 → 0", "-"],
         ["2", "second", "-", "m-2", "finished 200", "-", "100 ms", "40 ms", "10 → 5", "$0.25"],
     ]
-    assert ("First choice", "first (main): strategy latency") in dict(told["facts"])["Upstream"]
-    assert plain(told["passed"]["rows"]) == [
-        ["first", "main", "m-1", "cooling for 3.0 s", "called all the same"],
+    assert ("First choice", "first (main): strategy latency") in dict(detail["facts"])["Upstream"]
+    assert plain(detail["skipped"]["rows"]) == [
+        ["first", "main", "m-1", "cooling for 3.0 s", "called later"],
         ["third", "-", "m", "takes no images", "not called"],
     ]
 
 
-def test_a_single_attempt_is_told_from_the_row_itself():
-    told = request_detail.of(request(attempts=1, upstream_name="u", upstream_status=200, remote_model="m-1", output_tokens=3))
-    assert told["sentence"] == "u answered at the first attempt."
-    assert plain(told["attempts"]["rows"]) == [["1", "u", "-", "m-1", "finished 200", "-", "1,234 ms", "-", "0 → 3", "unknown"]]
-    assert told["passed"] is None
+def test_a_single_attempt_without_a_row_is_shown_from_the_log_row():
+    detail = build_request_detail(request(attempts=1, upstream_name="u", upstream_status=200, remote_model="m-1", output_tokens=3))
+    assert detail["sentence"] == "u answered at the first attempt."
+    assert plain(detail["attempts"]["rows"]) == [["1", "u", "-", "m-1", "finished 200", "-", "1,234 ms", "-", "0 → 3", "unknown"]]
+    assert detail["skipped"] is None
 
 
-def test_a_rejected_request_called_nobody_and_cost_nothing():
-    told = request_detail.of(request(outcome="rejected", status_code=404, error_type="not_found", error_message="no such model"))
-    assert (told["sentence"], told["attempts"], told["tokens"]) == ("No upstream was called.", None, None)
-    assert [(figure.title, figure.value) for figure in told["figures"]] == [
-        ("Latency", "1,234 ms"), ("First token", "-"), ("Own overhead", "-"), ("Tokens", "0 → 0"), ("Cost", "-"),
+def test_a_rejected_request_called_no_upstream_and_has_no_cost():
+    detail = build_request_detail(request(outcome="rejected", status_code=404, error_type="not_found", error_message="no such model"))
+    assert (detail["sentence"], detail["attempts"], detail["tokens"]) == ("No upstream was called.", None, None)
+    assert [(figure.title, figure.value) for figure in detail["figures"]] == [
+        ("Latency", "1,234 ms"), ("First token", "-"), ("pxbin overhead", "-"), ("Tokens", "0 → 0"), ("Cost", "-"),
     ]  # fmt: skip
 
 
-def test_a_model_that_leads_nowhere_is_told_of():
+def test_a_model_without_a_route_is_mentioned():
     model = Model.objects.create(name="m")
     refused = {"outcome": "rejected", "status_code": 404, "error_type": "model_not_found"}
-    assert request_detail.of(request(**refused))["sentence"] == "No upstream was called. The model has no route."
+    assert build_request_detail(request(**refused))["sentence"] == "No upstream was called. The model has no route."
     Route.objects.create(model=model, upstream=Upstream.objects.create(name="u", base_url="http://x"))
-    assert request_detail.of(request(**refused, request_id="2"))["sentence"] == "No upstream was called."
+    assert build_request_detail(request(**refused, request_id="2"))["sentence"] == "No upstream was called."
 
 
 @pytest.mark.parametrize(("cost", "shown"), [(None, "unknown"), (Decimal(0), "$0.00"), (Decimal("0.000125"), "$0.000125")])
-def test_what_is_not_known_is_never_nothing(cost, shown):
-    assert {figure.title: figure.value for figure in request_detail.figures(request(attempts=1, cost=cost))}["Cost"] == shown
+def test_an_unknown_cost_is_not_shown_as_zero(cost, shown):
+    assert {figure.title: figure.value for figure in figures(request(attempts=1, cost=cost))}["Cost"] == shown
 
 
-def test_tokens_are_told_by_class_with_their_prices():
+def test_tokens_are_listed_by_class_with_their_prices():
     price = Price.objects.create(name="m", input=Decimal(3), output=Decimal(15), cache_read=Decimal("0.3"))
     row = request(
         attempts=1, price_id=price.pk, input_tokens=1, cache_read_tokens=2, cache_write_5m_tokens=3, cache_write_1h_tokens=4,
         output_tokens=5000, reasoning_tokens=6,
     )  # fmt: skip
-    assert request_detail.of(row)["tokens"]["rows"] == [
-        ["Input, no cache involved", "1", "$3.00"],
+    assert build_request_detail(row)["tokens"]["rows"] == [
+        ["Input, not cached", "1", "$3.00"],
         ["Read from a cache", "2", "$0.30"],
         ["Written to a cache for 5 minutes", "3", "as input"],
-        ["Written to a cache for an hour", "4", "as input"],
-        ["Output, reasoning included", "5,000", "$15.00"],
-        ["of it reasoning", "6", ""],
+        ["Written to a cache for 1 hour", "4", "as input"],
+        ["Output, including reasoning", "5,000", "$15.00"],
+        ["of which reasoning", "6", ""],
     ]
 
 
-def test_what_still_exists_is_linked(django_assert_num_queries):
+def test_existing_objects_are_linked(django_assert_num_queries):
     key, model = ApiKey.objects.create(name="laptop", key_hash="0" * 64), Model.objects.create(name="m")
     upstream = Upstream.objects.create(name="u", base_url="http://x")
     row = request(attempts=1, upstream_id=upstream.pk, upstream_name="u", api_key_id=key.pk, key_name="laptop", key_prefix="pxb_1234")
     with django_assert_num_queries(5):
-        facts = {name: value for _, group in request_detail.of(row)["facts"] for name, value in group}
+        facts = {name: value for _, group in build_request_detail(row)["facts"] for name, value in group}
     for name, path in (
         ("Model", f"upstreams/model/{model.pk}"),
         ("API key", f"accounts/apikey/{key.pk}"),
@@ -122,9 +122,9 @@ def test_what_still_exists_is_linked(django_assert_num_queries):
     assert facts["Began (UTC)"] == "2026-03-02 13:14:15.678"
 
 
-def test_what_is_gone_is_only_named():
+def test_deleted_objects_are_shown_without_a_link():
     row = request(attempts=1, upstream_id=uuid.uuid4(), upstream_name="gone", api_key_id=uuid.uuid4(), key_name="lost")
-    facts = {name: value for _, group in request_detail.of(row)["facts"] for name, value in group}
+    facts = {name: value for _, group in build_request_detail(row)["facts"] for name, value in group}
     assert (facts["Answered by"], facts["API key"], facts["Model"]) == ("gone", "lost", "m")
 
 

@@ -40,8 +40,8 @@ def log(spool, database):
 
 
 def test_a_row_shows_everything(ask, log):
-    one = entry(**FULL, timestamp=BASE + 500_000, cost=1_500_000_000_000)
-    log(one)
+    log_entry = entry(**FULL, timestamp=BASE + 500_000, cost=1_500_000_000_000)
+    log(log_entry)
     status, body = ask("")
     (item,) = body["data"]
     assert (status, body["meta"]) == (200, {"total": 1, "page": 1, "per_page": 50})
@@ -50,7 +50,7 @@ def test_a_row_shows_everything(ask, log):
     hidden = {"api_key_id", "client_ip", "user_agent", "price_id"}
     assert item == {
         **{name: value for name, value in FULL.items() if name not in hidden},
-        "id": one.id,
+        "id": log_entry.id,
         "timestamp": "2026-09-21T14:13:20.5Z",
         "llm_key_id": FULL["api_key_id"],
         "cache_creation_tokens": 7,
@@ -154,10 +154,10 @@ def test_a_filter_that_cannot_be_understood_is_400(ask, query, message):
 def test_one_row_comes_with_its_tries(ask, log):
     failed = AttemptEntry(timestamp=BASE, upstream_name="a", status_code=529, outcome="failed")
     tries = [failed, AttemptEntry(timestamp=BASE + 1, upstream_name="b", cost=10**12)]
-    one = entry(tries=tries)
-    log(one)
-    status, body = ask(f"/{one.id}")
-    assert (status, body["data"]["id"]) == (200, one.id)
+    log_entry = entry(tries=tries)
+    log(log_entry)
+    status, body = ask(f"/{log_entry.id}")
+    assert (status, body["data"]["id"]) == (200, log_entry.id)
     assert [(each["number"], each["upstream_name"], each["status_code"], each["cost_usd"]) for each in body["data"]["tries"]] == [
         (1, "a", 529, None),
         (2, "b", None, 1.0),
@@ -170,9 +170,9 @@ def test_one_row_that_does_not_exist(ask):
 
 
 def test_both_forms_of_the_path_answer(ask, log):
-    one = entry()
-    log(one)
-    assert [ask(path)[0] for path in ("", "/", f"/{one.id}", f"/{one.id}/")] == [200] * 4
+    log_entry = entry()
+    log(log_entry)
+    assert [ask(path)[0] for path in ("", "/", f"/{log_entry.id}", f"/{log_entry.id}/")] == [200] * 4
 
 
 def test_a_list_takes_the_same_queries_however_long(ask, log, database):

@@ -1,4 +1,4 @@
-"""Which price list counts, and where price lists come from."""
+"""Which price counts, and the sources of prices."""
 
 import json
 from datetime import datetime, timedelta
@@ -11,10 +11,11 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts import cache_revisions
 from accounts.models import Revision
-from billing import rates as tariff
+from billing import rates
 from billing.models import Price
 from billing.pricing import price_book, sources, sync
-from billing.pricing.sources import Listed
+from billing.pricing.price_book import ModelPrice, PriceKey
+from billing.pricing.sources import ListedPrice
 from billing.request_log.late_prices import LatePrices
 from proxy.translation.canonical import Usage
 from tests.billing.conftest import entry
@@ -40,11 +41,11 @@ def upstream(name="u", base_url="http://127.0.0.1:9/v1") -> Upstream:
     return Upstream.objects.create(name=name, base_url=base_url)
 
 
-def listed(amount: int, source="genai-prices", version="1") -> Listed:
-    return Listed(rates={"input": Decimal(amount), "output": Decimal(2 * amount)}, tiers={}, source=source, version=version)
+def listed(amount: int, source="genai-prices", version="1") -> ListedPrice:
+    return ListedPrice(rates={"input": Decimal(amount), "output": Decimal(2 * amount)}, tiers={}, source=source, version=version)
 
 
-def source(**known: Listed):
+def source(**known: ListedPrice):
     """A source that knows these names anywhere."""
     return lambda name, base_url: known.get(name)
 
@@ -56,7 +57,7 @@ def active(**fields) -> list[tuple[str, str | None, int]]:
 
 class TestTheBook:
     def test_knows_nothing_at_first(self):
-        assert price_book.load().find("m", "u", "r") is None
+        assert price_book.load().find(PriceKey("m", "u", "r")) is None
 
     def test_prefers_what_was_entered_by_hand_then_what_is_more_specific(self):
         here, model = upstream(), Model.objects.create(name="m")
@@ -72,17 +73,17 @@ class TestTheBook:
         ]
         rows = [Price.objects.create(input=number, **place) for number, place in enumerate(places)]
         for row in rows:
-            found = price_book.load().find(str(model.pk), str(here.pk), "remote")
-            assert (found.id, found.rates.input) == (str(row.pk), row.input)
+            match = price_book.load().find(PriceKey(str(model.pk), str(here.pk), "remote"))
+            assert (match.id, match.rates.input) == (str(row.pk), row.input)
             row.is_active = False
             row.save()
-        assert price_book.load().find(str(model.pk), str(here.pk), "remote") is None
+        assert price_book.load().find(PriceKey(str(model.pk), str(here.pk), "remote")) is None
 
     def test_of_two_for_the_same_thing_the_later_one_counts(self):
         Price.objects.create(name="m", input=1)
         later = Price.objects.create(name="m", input=2)
         Price.objects.filter(pk=later.pk).update(created_at=datetime.now().astimezone() + timedelta(seconds=1))
-        assert price_book.load().find("", "", "m").rates.input == 2
+        assert price_book.load().find(PriceKey("", "", "m")).rates.input == 2
 
     def test_knows_which_prices_are_overruled(self):
         here, model = upstream(), Model.objects.create(name="m")
@@ -99,22 +100,22 @@ class TestTheBook:
             )
         ]
         book = price_book.load()
-        assert [book.overruled(row) for row in rows] == [True, False, True, False, False]
+        assert [book.is_overruled(row) for row in rows] == [True, False, True, False, False]
 
     def test_is_not_read_from_the_database_by_requests(self, database):
         Price.objects.create(name="m", input=1)
         price_book.refresh()
         Price.objects.create(name="other", input=2)
         with CaptureQueriesContext(database) as queries:
-            assert price_book.book().find("", "", "m").rates.input == 1
+            assert price_book.current().find(PriceKey("", "", "m")).rates.input == 1
         assert len(queries) == 0
 
     def test_is_refreshed_when_the_revision_changes(self):
         cache_revisions.check()
         Price.objects.create(name="m", input=7, tiers={"prompt": [{"above": 10, "input": "8"}]})
         cache_revisions.check()
-        found = price_book.book().find("", "", "m")
-        assert tariff.cost(Usage(fresh=11), found) == Decimal("0.000088")
+        match = price_book.current().find(PriceKey("", "", "m"))
+        assert rates.compute_cost(Usage(fresh=11), match) == Decimal("0.000088")
 
 
 class TestAPrice:
@@ -122,7 +123,7 @@ class TestAPrice:
         ("fields", "where"),
         [({}, "__all__"), ({"name": "m", "tiers": {"prompt": 1}}, "tiers"), ({"name": "m", "input": "x"}, "input")],
     )
-    def test_that_makes_no_sense_is_refused(self, fields, where):
+    def test_that_is_invalid_is_refused(self, fields, where):
         with pytest.raises(ValidationError) as refused:
             Price(**fields).full_clean()
         assert list(refused.value.message_dict) == [where]
@@ -132,11 +133,11 @@ class TestManualPrices:
     def test_win_are_shown_and_replace_one_another(self):
         model = Model.objects.create(name="m")
         Price.objects.create(model=model, input=1, output=2, source="genai-prices")
-        assert price_book.shown_for([model]) == {model.pk: price_book.Shown(input=Decimal(1), output=Decimal(2), source="genai-prices")}
+        assert price_book.model_prices([model]) == {model.pk: ModelPrice(input=Decimal(1), output=Decimal(2), source="genai-prices")}
         price_book.set_manual(model, input_price=Decimal(3), output_price=Decimal("4.5"))
         price_book.set_manual(model, input_price=Decimal(5), output_price=Decimal("4.5"))
-        assert price_book.shown_for([model]) == {model.pk: price_book.Shown(input=Decimal(5), output=Decimal("4.5"), source="manual")}
-        assert price_book.load().find(str(model.pk), "", "").rates == tariff.Rates(input=Decimal(5), output=Decimal("4.5"))
+        assert price_book.model_prices([model]) == {model.pk: ModelPrice(input=Decimal(5), output=Decimal("4.5"), source="manual")}
+        assert price_book.load().find(PriceKey(str(model.pk), "", "")).rates == rates.Rates(input=Decimal(5), output=Decimal("4.5"))
         assert Price.objects.filter(source="manual", is_active=True).count() == 1
 
     def test_of_zero_and_zero_are_taken_away(self):
@@ -144,38 +145,38 @@ class TestManualPrices:
         Price.objects.create(model=model, input=1, output=2, source="genai-prices")
         price_book.set_manual(model, input_price=Decimal(3), output_price=Decimal(4))
         price_book.set_manual(model, input_price=Decimal(0), output_price=Decimal(0))
-        assert price_book.shown_for([model])[model.pk].source == "genai-prices"
+        assert price_book.model_prices([model])[model.pk].source == "genai-prices"
 
     def test_of_many_models_are_shown_with_one_query(self, database):
         models = [Model.objects.create(name=f"m{number}") for number in range(3)]
         for model in models[:2]:
             Price.objects.create(model=model, input=1, output=2, upstream=upstream(model.name))
         with CaptureQueriesContext(database) as queries:
-            assert set(price_book.shown_for(models)) == {models[0].pk, models[1].pk}
+            assert set(price_book.model_prices(models)) == {models[0].pk, models[1].pk}
         assert len(queries) == 1
 
 
 class TestGenaiPrices:
     def test_know_every_class_and_the_long_prompts(self):
-        found = sources.genai_prices("claude-sonnet-4-5-20250929", "https://api.anthropic.com")
-        assert {"rates": found.rates, "tiers": found.tiers} == SONNET
-        assert (found.source, found.version.split()[0]) == ("genai-prices", "genai-prices")
+        match = sources.look_up_genai_price("claude-sonnet-4-5-20250929", "https://api.anthropic.com")
+        assert {"rates": match.rates, "tiers": match.tiers} == SONNET
+        assert (match.source, match.version.split()[0]) == ("genai-prices", "genai-prices")
 
     def test_know_service_tiers(self):
-        found = sources.genai_prices("gpt-5", "https://api.openai.com/v1")
-        assert found.tiers["service"]["flex"] == {"input": "0.625", "output": "5", "cache_read": "0.0625"}
-        tariff.read_tiers(found.tiers)
+        match = sources.look_up_genai_price("gpt-5", "https://api.openai.com/v1")
+        assert match.tiers["service"]["flex"] == {"input": "0.625", "output": "5", "cache_read": "0.0625"}
+        rates.read_tiers(match.tiers)
 
     def test_are_those_of_the_provider_at_the_address_or_else_of_the_maker(self):
-        makers = sources.genai_prices("deepseek-chat", "http://127.0.0.1:9/v1")
+        makers = sources.look_up_genai_price("deepseek-chat", "http://127.0.0.1:9/v1")
         assert makers.rates["input"] > 0
-        assert sources.genai_prices("claude-sonnet-4-5", "http://localhost") == sources.genai_prices(
+        assert sources.look_up_genai_price("claude-sonnet-4-5", "http://localhost") == sources.look_up_genai_price(
             "claude-sonnet-4-5", "https://api.anthropic.com"
         )
 
     @pytest.mark.parametrize("name", ["test-model", "echo", "m1", "", "no/such"])
     def test_do_not_guess(self, name):
-        assert sources.genai_prices(name, "http://127.0.0.1:9/v1") is None
+        assert sources.look_up_genai_price(name, "http://127.0.0.1:9/v1") is None
 
 
 class TestAFileOfLiteLLM:
@@ -205,53 +206,53 @@ class TestAFileOfLiteLLM:
     ).encode()
 
     def test_is_understood(self):
-        look_up = sources.litellm(self.CONTENT, version="of May")
-        found = look_up("m", "")
-        rates = {"input": 3, "output": 15, "cache_read": Decimal("0.3"), "cache_write_5m": Decimal("3.75"), "cache_write_1h": 6}
-        assert (found.rates, found.source, found.version) == (rates, "litellm", "of May")
-        prompt, service = tariff.read_tiers(found.tiers)
+        look_up = sources.litellm_source(self.CONTENT, version="of May")
+        match = look_up("m", "")
+        expected = {"input": 3, "output": 15, "cache_read": Decimal("0.3"), "cache_write_5m": Decimal("3.75"), "cache_write_1h": 6}
+        assert (match.rates, match.source, match.version) == (expected, "litellm", "of May")
+        prompt, service = rates.read_tiers(match.tiers)
         assert prompt == [(200_000, {"input": Decimal(6), "output": Decimal("22.5")})]
         assert service == {"flex": ({"input": Decimal("1.5")}, [])}
         assert look_up("embedding", "").rates == {"input": Decimal("0.1"), "output": 0}
         assert [look_up(name, "") for name in ("sample_spec", "fallback_generalizations", "free", "odd", "note", "M", "")] == [None] * 7
 
     @pytest.mark.parametrize("content", [b"", b"[]", b"<html>"])
-    def test_that_is_none_is_refused(self, content):
+    def test_that_is_not_one_is_refused(self, content):
         with pytest.raises(ValueError, match=r"^not a price file"):
-            sources.litellm(content, version="x")
+            sources.litellm_source(content, version="x")
 
 
 class TestSynchronisation:
-    def test_gives_models_prices_and_says_how_many(self):
+    def test_gives_models_prices_and_returns_their_number(self):
         here = upstream()
         known, unknown = Model.objects.create(name="known"), Model.objects.create(name="unknown")
         for model in (known, unknown):
             Route.objects.create(model=model, upstream=here, remote_name="" if model is known else "nobody")
         Price.objects.all().delete()
-        assert sync.sync([source(known=listed(3))]) == {"models_updated": 1, "models_not_found": 1, "total_models": 2}
+        assert sync.sync_all([source(known=listed(3))]) == {"models_updated": 1, "models_not_found": 1, "total_models": 2}
         assert active() == [("genai-prices", None, 3)]
 
     def test_writes_nothing_when_nothing_changed(self):
         Route.objects.create(model=Model.objects.create(name="m"), upstream=upstream())
-        sync.sync([source(m=listed(3))])
+        sync.sync_all([source(m=listed(3))])
         before = Revision.objects.get(pk="prices").number
-        assert sync.sync([source(m=listed(3, version="2"))])["models_updated"] == 1
-        assert sync.sync([])["models_not_found"] == 1
+        assert sync.sync_all([source(m=listed(3, version="2"))])["models_updated"] == 1
+        assert sync.sync_all([])["models_not_found"] == 1
         assert Revision.objects.get(pk="prices").number == before
         assert active() == [("genai-prices", None, 3)]
 
     def test_keeps_the_old_price_for_the_rows_billed_at_it(self):
         model = Model.objects.create(name="m")
-        sync.attach(model, [source(m=listed(3))])
-        assert sync.attach(model, [source(m=listed(4))]) == 1
+        sync.sync_model(model, [source(m=listed(3))])
+        assert sync.sync_model(model, [source(m=listed(4))]) == 1
         assert list(Price.objects.order_by("created_at").values_list("input", "is_active")) == [(3, False), (4, True)]
 
     def test_leaves_prices_entered_by_hand(self):
         model = Model.objects.create(name="m")
         price_book.set_manual(model, input_price=Decimal(9), output_price=Decimal(9))
-        sync.attach(model, [source(m=listed(3))])
+        sync.sync_model(model, [source(m=listed(3))])
         assert sorted(active()) == [("genai-prices", None, 3), ("manual", None, 9)]
-        assert price_book.load().find(str(model.pk), "", "").rates.input == 9
+        assert price_book.load().find(PriceKey(str(model.pk), "", "")).rates.input == 9
 
     def test_prices_each_upstream_apart_only_where_they_differ(self):
         model = Model.objects.create(name="m")
@@ -262,23 +263,23 @@ class TestSynchronisation:
         def differ(name, base_url):
             return listed(1 if base_url.endswith("1") else 2)
 
-        sync.attach(model, [differ])
+        sync.sync_model(model, [differ])
         assert sorted(active()) == [("genai-prices", "cheap", 1), ("genai-prices", "dear", 2)]
-        sync.attach(model, [source(m=listed(3))])
+        sync.sync_model(model, [source(m=listed(3))])
         assert active() == [("genai-prices", None, 3)]
-        sync.attach(model, [differ])
+        sync.sync_model(model, [differ])
         assert sorted(active()) == [("genai-prices", "cheap", 1), ("genai-prices", "dear", 2)]
 
     def test_asks_the_second_source_for_what_the_first_does_not_know(self):
         Model.objects.create(name="a")
         Model.objects.create(name="b")
-        sync.sync([source(a=listed(1)), source(a=listed(8, "litellm"), b=listed(9, "litellm"))])
+        sync.sync_all([source(a=listed(1)), source(a=listed(8, "litellm"), b=listed(9, "litellm"))])
         assert sorted(active()) == [("genai-prices", None, 1), ("litellm", None, 9)]
 
     def test_does_not_price_patterns(self):
         model = Model.objects.create(name="claude-*")
         Route.objects.create(model=model, upstream=upstream())
-        assert sync.attach(model, [lambda name, base_url: listed(1)]) == 0
+        assert sync.sync_model(model, [lambda name, base_url: listed(1)]) == 0
 
 
 class TestAModelThatIsMade:
@@ -296,17 +297,17 @@ class TestLatePrices:
     def test_price_a_name_that_came_through_a_pattern_when_it_turns_up(self):
         model, where = Model.objects.create(name="claude-*"), upstream()
         facts = {"model_id": str(model.pk), "upstream_id": str(where.pk), "remote_model": "claude-x"}
-        one, two = [entry(**facts, input_tokens=1_000_000, output_tokens=1) for _ in "12"]
+        log_entry, two = [entry(**facts, input_tokens=1_000_000, output_tokens=1) for _ in "12"]
         asked = []
 
         def counting(name, base_url):
             asked.append((name, base_url))
             return listed(3)
 
-        LatePrices([counting]).fill([one, two])
+        LatePrices([counting]).fill([log_entry, two])
         (row,) = Price.objects.all()
         assert (row.name, row.upstream, row.source) == ("claude-x", where, "genai-prices")
-        assert [(each.cost, each.price_id, each.price_version) for each in (one, two)] == [(3_000_006_000_000, str(row.pk), "1")] * 2
+        assert [(each.cost, each.price_id, each.price_version) for each in (log_entry, two)] == [(3_000_006_000_000, str(row.pk), "1")] * 2
         assert asked == [("claude-x", where.base_url)]
 
     def test_leave_alone_what_is_priced_unknown_or_empty(self):
@@ -321,9 +322,9 @@ class TestLatePrices:
     def test_find_what_was_entered_by_hand_since(self):
         where = str(upstream().pk)
         Price.objects.create(name="a", input=2)
-        one = entry(upstream_id=where, remote_model="a", input_tokens=10)
-        LatePrices([]).fill([one])
-        assert one.cost == 20_000_000
+        log_entry = entry(upstream_id=where, remote_model="a", input_tokens=10)
+        LatePrices([]).fill([log_entry])
+        assert log_entry.cost == 20_000_000
 
 
 class TestTheCommand:
@@ -336,7 +337,7 @@ class TestTheCommand:
         assert capsys.readouterr().out == "1 of 2 models have prices, 1 are unknown\n"
         assert active() == [("litellm", None, 3)]
 
-    def test_says_what_is_wrong_with_it(self, tmp_path):
+    def test_reports_an_error_in_it(self, tmp_path):
         file = tmp_path / "prices.json"
         file.write_text("<html>")
         with pytest.raises(CommandError, match=r"^not a price file"):

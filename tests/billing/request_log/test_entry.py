@@ -1,4 +1,4 @@
-"""From what happened to the entry."""
+"""From a meter to an entry."""
 
 from decimal import Decimal
 
@@ -6,11 +6,10 @@ import msgspec
 import pytest
 
 from billing import rates
-from billing.request_log import entry as metering
-from billing.request_log.entry import LogEntry, Meter
+from billing.request_log.entry import AttemptEntry, LogEntry, Meter, PayloadEntry, finish_entry, usage_of_entry
 from proxy.translation.canonical import Usage
 
-PRICES = rates.prices({"input": Decimal(3), "output": Decimal(15)}, id="p1", version="v1")
+PRICES = rates.make_prices({"input": Decimal(3), "output": Decimal(15)}, id="p1", version="v1")
 STARTED = 5_000_000_000
 
 
@@ -18,8 +17,8 @@ def meter(**fields) -> Meter:
     return Meter(id="01", arrived=1_790_000_000.25, started=STARTED, **fields)
 
 
-def closed(of: Meter, **facts) -> LogEntry:
-    return metering.entry(of, **{"ended": STARTED + 12_345_678, "outcome": "finished", "status": 200, **facts})
+def closed(meter: Meter, **facts) -> LogEntry:
+    return finish_entry(meter, **{"ended": STARTED + 12_345_678, "outcome": "finished", "status": 200, **facts})
 
 
 def test_a_finished_request():
@@ -104,21 +103,21 @@ def test_the_input_format_is_the_family_of_the_dialect(dialect, family):
 def test_without_prices_or_with_a_rate_missing_the_cost_is_unknown():
     usage = Usage(fresh=1, output=1)
     assert closed(meter(), usage=usage).cost is None
-    found = closed(meter(), usage=usage, prices=rates.prices({"input": Decimal(1)}, id="p2"))
-    assert (found.cost, found.price_id) == (None, "p2")
+    made = closed(meter(), usage=usage, prices=rates.make_prices({"input": Decimal(1)}, id="p2"))
+    assert (made.cost, made.price_id) == (None, "p2")
 
 
 def test_nul_bytes_lone_surrogates_and_long_texts_reach_no_database():
     dirty = meter(model="a\0b\ud800c", user_agent="x" * 999, request_id="\0", path="/" + "p" * 999, session_id="ü" * 999)
-    found = closed(dirty, outcome="failed", error_message="ä\0" * 5000, error_type="t" * 99)
-    assert found.model == "ab?c"
-    assert found.request_id == ""
-    assert [len(text) for text in (found.user_agent, found.path, found.session_id, found.error_type)] == [200, 500, 200, 64]
-    assert found.error_message == "ä" * 1000
-    msgspec.json.encode(found)
+    made = closed(dirty, outcome="failed", error_message="ä\0" * 5000, error_type="t" * 99)
+    assert made.model == "ab?c"
+    assert made.request_id == ""
+    assert [len(text) for text in (made.user_agent, made.path, made.session_id, made.error_type)] == [200, 500, 200, 64]
+    assert made.error_message == "ä" * 1000
+    msgspec.json.encode(made)
 
 
-def test_a_key_that_a_client_has_put_elsewhere_is_not_written_down():
+def test_a_key_in_a_wrong_place_is_masked():
     key = "pxb_" + "0123456789" * 4
     entry = closed(meter(path=f"/x/{key}", model=key, user_agent=f"a/{key} b"), error_message=f"There is no model {key}.")
     assert (entry.path, entry.model, entry.user_agent, entry.error_message) == (
@@ -129,18 +128,18 @@ def test_a_key_that_a_client_has_put_elsewhere_is_not_written_down():
     )
 
 
-def test_what_upstreams_claim_is_bounded():
-    found = closed(meter(), usage=Usage(fresh=-5, output=2**70), prices=rates.prices({"input": Decimal(1), "output": Decimal(10**9)}))
-    assert (found.input_tokens, found.output_tokens, found.cost) == (0, 2**31 - 1, 2**63 - 1)
+def test_counts_and_costs_are_bounded():
+    made = closed(meter(), usage=Usage(fresh=-5, output=2**70), prices=rates.make_prices({"input": Decimal(1), "output": Decimal(10**9)}))
+    assert (made.input_tokens, made.output_tokens, made.cost) == (0, 2**31 - 1, 2**63 - 1)
 
 
 def test_an_entry_survives_the_journal():
-    attempt = metering.AttemptEntry(timestamp=1, error_message="x")
-    told = {"tries": [attempt], "payload": metering.PayloadEntry(request_body="{}"), "routing": [{"a": 1}]}
-    one = msgspec.structs.replace(closed(meter()), **told)
-    assert msgspec.json.decode(msgspec.json.encode(one), type=LogEntry) == one
+    attempt = AttemptEntry(timestamp=1, error_message="x")
+    extras = {"tries": [attempt], "payload": PayloadEntry(request_body="{}"), "routing": [{"a": 1}]}
+    original = msgspec.structs.replace(closed(meter()), **extras)
+    assert msgspec.json.decode(msgspec.json.encode(original), type=LogEntry) == original
 
 
 def test_usage_is_read_back_from_an_entry():
     usage = Usage(fresh=1, cache_read=2, cache_write_5m=3, cache_write_1h=4, output=5, reasoning=2, service_tier="flex")
-    assert metering.usage_of(closed(meter(), usage=usage)) == usage
+    assert usage_of_entry(closed(meter(), usage=usage)) == usage

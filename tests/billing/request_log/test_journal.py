@@ -14,7 +14,7 @@ from tests.billing.conftest import entry
 
 
 @pytest.fixture
-def kept(spool, timers) -> Journal:
+def open_journal(spool, timers) -> Journal:
     journal_ = Journal(spool, schedule=timers)
     yield journal_
     journal_.close()
@@ -26,41 +26,41 @@ def lines(spool) -> list[list[LogEntry]]:
     return [[msgspec.json.decode(line, type=LogEntry) for line in reader.read(path).lines] for path in reader.sealed()]
 
 
-def test_an_entry_is_in_the_file_when_append_returns(kept, spool):
-    one = entry(error_message='line\nbreak and "quotes"', request_metadata={"a": [1, None]})
-    kept.append(one)
+def test_an_entry_is_in_the_file_when_append_returns(open_journal, spool):
+    log_entry = entry(error_message='line\nbreak and "quotes"', request_metadata={"a": [1, None]})
+    open_journal.append(log_entry)
     (path,) = spool.glob("*.live")
-    assert msgspec.json.decode(path.read_bytes(), type=LogEntry) == one
+    assert msgspec.json.decode(path.read_bytes(), type=LogEntry) == log_entry
 
 
-def test_a_segment_is_sealed_a_quarter_of_a_second_after_its_first_entry(kept, spool, timers):
-    one, other = entry(), entry()
-    kept.append(one)
-    kept.append(other)
+def test_a_segment_is_sealed_a_quarter_of_a_second_after_its_first_entry(open_journal, spool, timers):
+    log_entry, other = entry(), entry()
+    open_journal.append(log_entry)
+    open_journal.append(other)
     assert lines(spool) == []
     assert timers.run() == [0.25]
-    assert lines(spool) == [[one, other]]
+    assert lines(spool) == [[log_entry, other]]
 
 
-def test_an_idle_journal_has_no_timer_and_no_segment(kept, spool, timers):
+def test_an_idle_journal_has_no_timer_and_no_segment(open_journal, spool, timers):
     assert (timers.due, spool.exists()) == ([], False)
-    kept.append(entry())
+    open_journal.append(entry())
     timers.run()
     assert (timers.due, [path.suffix for path in spool.iterdir()]) == ([], [".sealed"])
 
 
-def test_a_segment_is_sealed_after_500_entries(kept, spool):
+def test_a_segment_is_sealed_after_500_entries(open_journal, spool):
     entries = [entry() for _ in range(501)]
     for each in entries:
-        kept.append(each)
+        open_journal.append(each)
     assert lines(spool) == [entries[:500]]
-    kept.close()
+    open_journal.close()
     assert sorted(len(found) for found in lines(spool)) == [1, 500]
 
 
-def test_the_timer_of_a_full_segment_does_not_seal_the_next_one(kept, spool, timers):
+def test_the_timer_of_a_full_segment_does_not_seal_the_next_one(open_journal, spool, timers):
     for _ in range(501):
-        kept.append(entry())
+        open_journal.append(entry())
     first, second = timers.due
     first[1]()
     assert len(list(spool.glob("*.live"))) == 1
@@ -68,25 +68,25 @@ def test_the_timer_of_a_full_segment_does_not_seal_the_next_one(kept, spool, tim
     assert len(list(spool.glob("*.live"))) == 0
 
 
-def test_a_live_segment_is_locked_and_a_dead_one_is_adopted(kept, spool):
-    kept.append(entry())
+def test_a_live_segment_is_locked_and_a_dead_one_is_adopted(open_journal, spool):
+    open_journal.append(entry())
     assert Spool(spool).adopt() == 0
-    os.close(kept._file)  # what the end of a process does
-    kept._file = None
+    os.close(open_journal._file)  # what the end of a process does
+    open_journal._file = None
     assert Spool(spool).adopt() == 1
     assert len(lines(spool)) == 1
 
 
 def test_a_torn_last_line_is_dropped_and_the_others_stay(spool, caplog):
     spool.mkdir()
-    one = entry()
-    whole = msgspec.json.encode(one) + b"\n"
+    log_entry = entry()
+    whole = msgspec.json.encode(log_entry) + b"\n"
     (spool / f"{'a' * 32}.sealed").write_bytes(whole + whole[:40])
-    assert lines(spool) == [[one]]
-    assert "torn (40 bytes)" in caplog.text
+    assert lines(spool) == [[log_entry]]
+    assert "incomplete (40 bytes)" in caplog.text
 
 
-def test_what_an_empty_or_foreign_file_holds_harms_nobody(spool):
+def test_empty_and_foreign_files_do_no_harm(spool):
     spool.mkdir()
     for name in ("notes.txt", "writer.lock", f"{'b' * 32}.live"):
         (spool / name).touch()
@@ -114,88 +114,88 @@ class TestADiskThatIsFull:
         monkeypatch.setattr(journal.os, "write", limited)
         return disk
 
-    def test_fails_no_request_and_loses_no_entry(self, kept, spool, timers, full, caplog):
+    def test_fails_no_request_and_loses_no_entry(self, open_journal, spool, timers, full, caplog):
         before, during, after = entry(), [entry(), entry()], entry()
-        kept.append(before)
+        open_journal.append(before)
         full["room"] = 0
         for each in during:
-            kept.append(each)
-        assert kept.counters.waiting == 2
+            open_journal.append(each)
+        assert open_journal.counters.waiting == 2
         assert [record.levelno for record in caplog.records] == [logging.ERROR]
         timers.run()
-        assert kept.counters.waiting == 2
+        assert open_journal.counters.waiting == 2
         full["room"] = None
         timers.run()
-        assert kept.counters.waiting == 0
-        kept.append(after)
-        kept.close()
+        assert open_journal.counters.waiting == 0
+        open_journal.append(after)
+        open_journal.close()
         assert [each for segment in lines(spool) for each in segment] == [before, *during, after]
-        assert kept.counters == journal.Counters(appended=4)
+        assert open_journal.counters == journal.Counters(appended=4)
 
-    def test_in_the_middle_of_a_line_leaves_no_half_line(self, kept, spool, timers, full):
+    def test_in_the_middle_of_a_line_leaves_no_half_line(self, open_journal, spool, timers, full):
         before, torn = entry(), entry()
-        kept.append(before)
+        open_journal.append(before)
         full["room"] = 40
-        kept.append(torn)
+        open_journal.append(torn)
         full["room"] = None
         timers.run()
-        kept.close()
+        open_journal.close()
         assert [each for segment in lines(spool) for each in segment] == [before, torn]
 
     def test_for_long_keeps_the_order_and_bounds_the_memory(self, spool, timers, full, caplog):
-        kept = Journal(spool, schedule=timers, buffer_size=3)
+        open_journal = Journal(spool, schedule=timers, buffer_size=3)
         full["room"] = 0
         entries = [entry() for _ in range(5)]
         for each in entries:
-            kept.append(each)
-        assert kept.counters == journal.Counters(appended=5, waiting=3, lost=2)
+            open_journal.append(each)
+        assert open_journal.counters == journal.Counters(appended=5, waiting=3, lost=2)
         full["room"] = None
-        kept.close()
+        open_journal.close()
         assert [each for segment in lines(spool) for each in segment] == entries[:3]
 
-    def test_to_the_end_is_said_at_the_end(self, kept, full, caplog):
+    def test_to_the_end_is_logged_at_the_end(self, open_journal, full, caplog):
         full["room"] = 0
-        kept.append(entry())
-        kept.close()
-        assert kept.counters == journal.Counters(appended=1, lost=1)
+        open_journal.append(entry())
+        open_journal.close()
+        assert open_journal.counters == journal.Counters(appended=1, lost=1)
         assert "1 log entries are lost" in caplog.text
 
 
 def test_a_spool_that_cannot_be_made_is_tried_again(tmp_path, timers):
     blocker = tmp_path / "spool"
     blocker.write_text("a file is in the way")
-    kept = Journal(blocker, schedule=timers)
-    one = entry()
-    kept.append(one)
+    open_journal = Journal(blocker, schedule=timers)
+    log_entry = entry()
+    open_journal.append(log_entry)
     blocker.unlink()
     timers.run()
-    kept.close()
-    assert lines(blocker) == [[one]]
+    open_journal.close()
+    assert lines(blocker) == [[log_entry]]
 
 
-def test_an_entry_that_json_cannot_hold_is_lost_alone(kept, spool, caplog):
-    one = entry()
-    kept.append(entry(request_metadata={"a": object()}))
-    kept.append(one)
-    kept.close()
-    assert lines(spool) == [[one]]
-    assert kept.counters == journal.Counters(appended=1, lost=1)
+def test_an_entry_that_json_cannot_represent_is_lost_but_no_other(open_journal, spool, caplog):
+    log_entry = entry()
+    open_journal.append(entry(request_metadata={"a": object()}))
+    open_journal.append(log_entry)
+    open_journal.close()
+    assert lines(spool) == [[log_entry]]
+    assert open_journal.counters == journal.Counters(appended=1, lost=1)
 
 
-def test_of_unauthenticated_requests_ten_a_second_are_kept_and_the_rest_is_counted(spool, timers, caplog):
+def test_ten_unauthenticated_requests_a_second_are_written_and_the_others_counted(spool, timers, caplog):
     now = [100.0]
-    kept = Journal(spool, schedule=timers, clock=lambda: now[0])
+    open_journal = Journal(spool, schedule=timers, clock=lambda: now[0])
     for _ in range(25):
-        kept.append(entry(outcome="rejected", status_code=401), unauthenticated=True)
-    kept.append(entry())
+        open_journal.append(entry(outcome="rejected", status_code=401), unauthenticated=True)
+    open_journal.append(entry())
     now[0] += 1
     for _ in range(3):
-        kept.append(entry(outcome="rejected", status_code=401), unauthenticated=True)
+        open_journal.append(entry(outcome="rejected", status_code=401), unauthenticated=True)
     timers.run()
-    kept.close()
+    open_journal.close()
     assert sum(len(segment) for segment in lines(spool)) == 10 + 1 + 3
-    assert kept.counters == journal.Counters(appended=14, unlisted=15)
-    assert caplog.messages == ["Unauthenticated requests that were refused and not logged one by one, since the start: 15"]
+    assert open_journal.counters == journal.Counters(appended=14, unlisted=15)
+    assert caplog.messages == ["Requests without a valid key that were rejected but not logged one by one, since the start: 15"]
 
 
 def test_before_the_start_there_is_no_journal(monkeypatch):
@@ -204,6 +204,6 @@ def test_before_the_start_there_is_no_journal(monkeypatch):
         journal.current()
 
 
-def test_the_gate_lets_so_many_pass_in_any_second() -> None:
-    gate = journal.Gate(per_second=2)
-    assert [gate.lets_pass(now) for now in (0.0, 0.25, 0.5, 0.75, 1.0, 1.125, 1.25)] == [True, True, False, False, True, False, True]
+def test_the_rate_gate_allows_its_number_of_events_in_any_second() -> None:
+    gate = journal.RateGate(per_second=2)
+    assert [gate.allows(now) for now in (0.0, 0.25, 0.5, 0.75, 1.0, 1.125, 1.25)] == [True, True, False, False, True, False, True]

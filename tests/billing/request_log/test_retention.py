@@ -42,15 +42,15 @@ def counts() -> tuple[int, int, int]:
 )
 def test_rows_and_bodies_have_times_of_their_own(spool, log_days, payload_days, left):
     logged(spool, 0.5, 2, 6.9, 7.1)
-    retention.prune(log_days=log_days, payload_days=payload_days, now=NOW)
+    retention.delete_old_rows(log_days=log_days, payload_days=payload_days, now=NOW)
     assert counts() == left
 
 
-def test_the_number_of_deleted_rows_is_told_and_batches_are_many(spool, monkeypatch):
+def test_rows_are_deleted_in_batches_and_their_number_is_returned(spool, monkeypatch):
     monkeypatch.setattr(retention, "BATCH_ROWS", 2)
     logged(spool, 8, 8, 8, 9, 9, 1)
     CommittedSegment.objects.update(created_at=NOW - timedelta(days=3))
-    assert retention.prune(log_days=7, payload_days=3, now=NOW) == {"payloads": 5, "attempts": 5, "logs": 5, "segments": 1}
+    assert retention.delete_old_rows(log_days=7, payload_days=3, now=NOW) == {"payloads": 5, "attempts": 5, "logs": 5, "segments": 1}
     assert counts() == (1, 1, 1)
 
 
@@ -59,8 +59,8 @@ def test_the_task_prunes_by_the_settings(spool):
     assert tasks.prune() == {"payloads": 1, "attempts": 1, "logs": 1, "segments": 0, "responses": 0}
 
 
-def test_beat_rings_tasks_that_exist():
-    rings = {name["task"] for has_broker in (True, False) for name in schedule.schedule(has_broker=has_broker).values()}
-    known = {tasks.drain_spool.name, tasks.prune.name}
-    assert rings == known
+def test_the_schedule_names_existing_tasks():
+    scheduled = {name["task"] for has_broker in (True, False) for name in schedule.schedule(has_broker=has_broker).values()}
+    tasks_of_billing = {tasks.drain_spool.name, tasks.prune.name}
+    assert scheduled == tasks_of_billing
     assert "drain spool" not in schedule.schedule(has_broker=True)

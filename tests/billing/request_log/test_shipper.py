@@ -11,7 +11,6 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from billing import tasks
 from billing.models import RequestLog
-from billing.request_log import shipper as shipping
 from billing.request_log import writer
 from billing.request_log.journal import Journal
 from billing.request_log.shipper import Shipper
@@ -52,8 +51,8 @@ def shipper(spool, broker, now) -> Shipper:
 
 
 def test_a_segment_is_sent_once_and_removed_when_it_is_committed(spool, shipper, broker, now):
-    one = entry()
-    written(spool, one)
+    log_entry = entry()
+    written(spool, log_entry)
     shipper.ship()
     shipper.ship()
     (segment,) = broker.taken
@@ -63,7 +62,7 @@ def test_a_segment_is_sent_once_and_removed_when_it_is_committed(spool, shipper,
     shipper.ship()
     assert Spool(spool).sealed() == []
     assert len(broker.taken) == 1
-    assert [str(row.id) for row in RequestLog.objects.all()] == [one.id]
+    assert [str(row.id) for row in RequestLog.objects.all()] == [log_entry.id]
 
 
 def test_a_segment_that_got_lost_is_sent_again_after_a_minute_and_written_once(spool, shipper, broker, now):
@@ -78,7 +77,7 @@ def test_a_segment_that_got_lost_is_sent_again_after_a_minute_and_written_once(s
     assert [writer.write_segments([segment], Spool(spool)) for segment in broker.taken] == [1, 0]
 
 
-def test_a_segment_that_nobody_writes_is_sent_again_after_ever_longer_pauses(spool, shipper, broker, now):
+def test_a_segment_that_no_worker_writes_is_sent_again_after_longer_and_longer_pauses(spool, shipper, broker, now):
     written(spool, entry())
     sent_after = []
     for minute in range(40):
@@ -89,8 +88,8 @@ def test_a_segment_that_nobody_writes_is_sent_again_after_ever_longer_pauses(spo
     assert sent_after == [0, 1, 3, 7, 15, 25, 35]
 
 
-def test_no_more_segments_are_under_way_than_the_window_holds(spool, shipper, broker, now, monkeypatch):
-    monkeypatch.setattr(shipping, "UNDER_WAY", 2)
+def test_no_more_segments_are_in_flight_than_allowed(spool, shipper, broker, now, monkeypatch):
+    monkeypatch.setattr("billing.request_log.shipper.MAX_IN_FLIGHT", 2)
     for _ in range(3):
         written(spool, entry())
     shipper.ship()
@@ -114,27 +113,27 @@ def test_nothing_is_sent_again_while_the_database_does_not_say_what_is_missing(s
     assert len(broker.taken) == 1
 
 
-def test_an_outage_of_the_broker_is_said_once_and_so_is_its_end(spool, shipper, broker, monkeypatch, caplog):
+def test_an_outage_of_the_broker_and_its_end_are_logged_once(spool, shipper, broker, monkeypatch, caplog):
     monkeypatch.setattr(shipper._stopping, "wait", lambda seconds: False)
     written(spool, entry())
     broker.is_away = True
-    shipper._attempt()
-    shipper._attempt()
+    shipper._try_to_ship()
+    shipper._try_to_ship()
     broker.is_away = False
-    shipper._attempt()
-    shipper._attempt()
-    assert caplog.messages == ["The log's segments cannot be sent now: refused", "The log's segments are sent again"]
+    shipper._try_to_ship()
+    shipper._try_to_ship()
+    assert caplog.messages == ["Log segments cannot be sent to the broker: refused", "Log segments are sent to the broker again"]
 
 
 def test_a_silent_broker_does_not_keep_the_shipper_from_ending(spool, monkeypatch, caplog):
-    monkeypatch.setattr(shipping, "STOP_SECONDS", 0.05)
+    monkeypatch.setattr("billing.request_log.shipper.STOP_SECONDS", 0.05)
     asked, answers = threading.Event(), threading.Event()
     written(spool, entry())
     shipper = Shipper(spool, lambda segment: (asked.set(), answers.wait(PATIENCE)))
     shipper.start()
     assert asked.wait(PATIENCE)
     shipper.stop()
-    assert caplog.messages == ["1 segments of the log were not sent and stay in the spool; they are taken up later"]
+    assert caplog.messages == ["1 segments of the log were not sent; they stay in the spool until the next start"]
     assert len(Spool(spool).sealed()) == 1
     answers.set()
     shipper._thread.join(PATIENCE)
@@ -171,10 +170,10 @@ def test_of_two_shippers_one_works(spool, broker, django_db_blocker):
 def test_the_task_writes_what_was_sent(spool, shipper, broker, monkeypatch):
     sent = []
     monkeypatch.setattr(tasks.write_request_logs, "apply_async", lambda args, **options: sent.append((args, options)))
-    one = entry(model="größe")
-    written(spool, one)
+    log_entry = entry(model="größe")
+    written(spool, log_entry)
     (path,) = Spool(spool).sealed()
-    tasks.send(Spool(spool).read(path))
+    tasks.send_segment(Spool(spool).read(path))
     ((args, options),) = sent
     assert options == {"retry": False}
     assert tasks.write_request_logs(*args) == 1
@@ -190,7 +189,7 @@ def test_the_spool_of_the_settings_is_drained_by_task_and_command(capsys):
     assert capsys.readouterr().out == "1 new rows\n"
 
 
-def test_while_the_database_is_away_the_spool_keeps_everything_and_one_line_says_so(monkeypatch, caplog):
+def test_while_the_database_is_unavailable_entries_stay_in_the_spool_and_this_is_logged_once(monkeypatch, caplog):
     directory = settings.PXBIN.data_dir / "spool"
     written(directory, entry())
     with monkeypatch.context() as away:
@@ -198,12 +197,12 @@ def test_while_the_database_is_away_the_spool_keeps_everything_and_one_line_says
         assert [tasks.drain_spool(), tasks.drain_spool()] == [0, 0]
     assert [tasks.drain_spool(), tasks.drain_spool()] == [1, 0]
     assert caplog.messages == [
-        "The database is away, log entries wait in the spool: no route",
-        "The database is back, log entries are written again",
+        "The database is unavailable, log entries wait in the spool: no route",
+        "The database is available again, log entries are written",
     ]
 
 
-def test_while_the_database_is_away_the_task_puts_itself_off_and_one_line_says_so(spool, monkeypatch, caplog):
+def test_while_the_database_is_unavailable_the_task_retries_and_this_is_logged_once(spool, monkeypatch, caplog):
     written(spool, entry(model="größe"))
     segment = Spool(spool).read(*Spool(spool).sealed())
     write, tries = writer.write_segments, []
@@ -219,6 +218,6 @@ def test_while_the_database_is_away_the_task_puts_itself_off_and_one_line_says_s
     assert tries == [[segment]] * 3
     assert RequestLog.objects.get().model == "größe"
     assert caplog.messages == [
-        "The database is away, log entries wait in the spool: no route",
-        "The database is back, log entries are written again",
+        "The database is unavailable, log entries wait in the spool: no route",
+        "The database is available again, log entries are written",
     ]

@@ -29,7 +29,7 @@ def test_a_segment_that_was_never_begun_is_removed_after_a_minute(spool):
     assert names(spool) == {"young.new"}
 
 
-def test_a_file_that_vanishes_while_we_look_harms_nobody(spool, monkeypatch):
+def test_a_file_that_disappears_during_a_scan_does_no_harm(spool, monkeypatch):
     made(spool, "kept.live")
     monkeypatch.setattr(Spool, "_names", lambda self: ["gone.live", "gone.sealed", "gone.new", "kept.live"])
     reader = Spool(spool)
@@ -43,7 +43,7 @@ def test_a_segment_is_its_id_and_its_lines(spool):
     assert Spool(spool).read(spool / f"{'d' * 32}.sealed") == Segment("d" * 32, [b'{"a":1}', b'{"b":2}'])
 
 
-def test_taking_a_segment_again_overwrites_what_was_set_aside(spool, caplog):
+def test_reading_a_segment_again_overwrites_its_quarantine_file(spool, caplog):
     reader = Spool(spool)
     for _ in range(2):
         reader.quarantine("e" * 32, [(b"x\xff", "no\nentry"), (b"y", "neither")])
@@ -51,7 +51,7 @@ def test_taking_a_segment_again_overwrites_what_was_set_aside(spool, caplog):
     assert path.read_bytes() == b"# no entry\nx\xff\n# neither\ny\n"
 
 
-def test_only_one_holds_a_claim_and_claims_of_other_names_do_not_matter(spool):
+def test_one_process_holds_a_lock_and_locks_of_other_names_are_independent(spool):
     reader = Spool(spool)
     with reader.claimed() as first, reader.claimed() as second, reader.claimed("shipper") as other:
         assert (first, second, other) == (True, False, True)

@@ -1,4 +1,4 @@
-"""Segments become rows: every entry, once, in both databases, whoever is killed when."""
+"""Segments become rows: every entry once, in both databases, also when a process is killed."""
 
 import os
 
@@ -19,10 +19,10 @@ pytestmark = pytest.mark.usefixtures("database")
 
 def written(spool, *entries) -> None:
     """Leave a sealed segment of these entries in the spool."""
-    kept = Journal(spool, schedule=lambda seconds, work: None)
+    journal = Journal(spool, schedule=lambda seconds, work: None)
     for each in entries:
-        kept.append(each)
-    kept.close()
+        journal.append(each)
+    journal.close()
 
 
 def logged() -> list[str]:
@@ -72,17 +72,21 @@ FULL = {
 
 
 def test_every_field_of_an_entry_arrives(spool):
-    one = entry(**FULL, cost=12_345_678_901_234_567)
-    written(spool, one)
+    log_entry = entry(**FULL, cost=12_345_678_901_234_567)
+    written(spool, log_entry)
     assert writer.drain_spool(spool) == 1
     row = RequestLog.objects.get()
     ids = {"api_key_id", "upstream_id", "price_id"}
     shown = {name: str(value) if name in ids else value for name, value in vars(row).items()}
     assert {name: shown[name] for name in FULL} == FULL
-    assert (str(row.id), row.timestamp.isoformat(), str(row.cost)) == (one.id, "2026-09-21T14:13:20.123456+00:00", "12345.678901234567")
+    assert (str(row.id), row.timestamp.isoformat(), str(row.cost)) == (
+        log_entry.id,
+        "2026-09-21T14:13:20.123456+00:00",
+        "12345.678901234567",
+    )
 
 
-def test_what_is_unknown_is_null(spool):
+def test_unknown_values_are_null(spool):
     written(spool, entry())
     writer.drain_spool(spool)
     row = RequestLog.objects.get()
@@ -90,7 +94,7 @@ def test_what_is_unknown_is_null(spool):
     assert [getattr(row, name) for name in unknown] == [None] * len(unknown)
 
 
-def test_written_segments_leave_the_spool_and_their_ids_are_kept(spool):
+def test_written_segments_are_removed_and_their_ids_stored(spool):
     written(spool, entry(), entry())
     (path,) = Spool(spool).sealed()
     assert writer.drain_spool(spool) == 2
@@ -98,7 +102,7 @@ def test_written_segments_leave_the_spool_and_their_ids_are_kept(spool):
     assert [(segment.id.hex, segment.rows) for segment in CommittedSegment.objects.all()] == [(path.stem, 2)]
 
 
-def test_a_writer_killed_between_commit_and_delete_doubles_nothing(spool, monkeypatch):
+def test_a_writer_killed_between_commit_and_removal_writes_no_row_twice(spool, monkeypatch):
     entries = [entry() for _ in range(3)]
     written(spool, *entries)
     with monkeypatch.context() as killed:
@@ -123,15 +127,15 @@ def test_a_writer_that_fails_before_the_commit_loses_nothing(spool, monkeypatch)
 
 
 def test_an_entry_that_comes_in_two_segments_is_written_once(spool):
-    one, other = entry(tries=[AttemptEntry(timestamp=1)], payload=PayloadEntry(request_body="{}")), entry()
-    encoded = msgspec.json.encode(one)
+    log_entry, other = entry(tries=[AttemptEntry(timestamp=1)], payload=PayloadEntry(request_body="{}")), entry()
+    encoded = msgspec.json.encode(log_entry)
     reader = Spool(spool)
     assert writer.write_segments([Segment(new_id().replace("-", ""), [encoded, encoded, msgspec.json.encode(other)])], reader) == 2
     assert writer.write_segments([Segment(new_id().replace("-", ""), [encoded])], reader) == 0
     assert [RequestLog.objects.count(), RequestAttempt.objects.count(), RequestPayload.objects.count()] == [2, 1, 1]
 
 
-def test_tries_and_bodies_go_into_their_own_tables(spool):
+def test_attempts_and_payloads_go_into_their_own_tables(spool):
     first = AttemptEntry(
         timestamp=1_790_000_000_000_000,
         upstream_id="1b0e1c52-1111-4222-8333-944445555666",
@@ -143,8 +147,10 @@ def test_tries_and_bodies_go_into_their_own_tables(spool):
         latency_ms=5,
     )
     second = AttemptEntry(timestamp=1_790_000_000_500_000, upstream_name="b", status_code=200, ttft_ms=7, output_tokens=9, cost=10**12)
-    one = entry(tries=[first, second], payload=PayloadEntry(request_body='{"model": "m"}', response_body="data: x\n\n", truncated=True))
-    written(spool, one)
+    log_entry = entry(
+        tries=[first, second], payload=PayloadEntry(request_body='{"model": "m"}', response_body="data: x\n\n", truncated=True)
+    )
+    written(spool, log_entry)
     writer.drain_spool(spool)
     row = RequestLog.objects.get()
     assert [
@@ -176,7 +182,7 @@ def test_tries_and_bodies_go_into_their_own_tables(spool):
         (b"\xff\xfe", "malformed"),
     ],
 )
-def test_a_line_that_is_no_entry_is_set_aside_and_holds_nobody_up(spool, caplog, line, reason):
+def test_a_line_that_is_not_an_entry_is_quarantined_and_the_others_are_written(spool, caplog, line, reason):
     before, after = entry(), entry()
     spool.mkdir()
     path = spool / f"{'c' * 32}.sealed"
@@ -189,7 +195,7 @@ def test_a_line_that_is_no_entry_is_set_aside_and_holds_nobody_up(spool, caplog,
     assert "1 lines of segment" in caplog.text
 
 
-def test_an_entry_that_the_database_refuses_is_set_aside_and_holds_nobody_up(spool):
+def test_an_entry_that_the_database_rejects_is_quarantined_and_the_others_are_written(spool):
     before, refused, after = entry(), entry(model="x" * 500, latency_ms=2**70), entry()
     written(spool, before, refused, after)
     assert writer.drain_spool(spool) == 2
@@ -198,7 +204,7 @@ def test_an_entry_that_the_database_refuses_is_set_aside_and_holds_nobody_up(spo
     assert msgspec.json.decode(aside.read_bytes().split(b"\n")[1])["id"] == refused.id
 
 
-def test_one_drain_takes_many_segments_and_those_of_the_dead(spool):
+def test_one_drain_writes_many_segments_and_those_of_killed_processes(spool):
     entries = [entry() for _ in range(1200)]
     written(spool, *entries)
     dead = Journal(spool, schedule=lambda seconds, work: None)
