@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -29,11 +30,21 @@ from proxy.translation.errors import ClientMistake, Failure, GatewayError
 KNOWN_LIMIT = 10_000
 """Keys held in memory."""
 ROWS_PER_QUERY = 500
-PREFIXES = {"llm": "pxb_", "management": "pxm_"}
 
+
+class KeyKind(StrEnum):
+    """The two kinds of keys, with the names that the management API uses."""
+
+    LLM = "llm"
+    MANAGEMENT = "management"
+
+
+PREFIXES = {KeyKind.LLM: "pxb_", KeyKind.MANAGEMENT: "pxm_"}
+"""How a key of each kind begins."""
+TABLES: dict[KeyKind, type[ApiKey | ManagementKey]] = {KeyKind.LLM: ApiKey, KeyKind.MANAGEMENT: ManagementKey}
 WRONG_KIND = {
-    "llm": "Invalid API key: it begins with pxm_, as keys of the management API do; a client's key begins with pxb_",
-    "management": "Invalid API key: it begins with pxb_, as keys of clients do; a key of the management API begins with pxm_",
+    KeyKind.LLM: "Invalid API key: it begins with pxm_, as keys of the management API do; a client's key begins with pxb_",
+    KeyKind.MANAGEMENT: "Invalid API key: it begins with pxb_, as keys of clients do; a key of the management API begins with pxm_",
 }
 """What to say of an unknown key that begins like one of the other kind; by the kind that is needed."""
 MISSING, INVALID, EXPIRED, INACTIVE = "Missing API key", "Invalid API key", "API key has expired", "API key is deactivated"
@@ -56,7 +67,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     is_active: bool = True
 
 
-class ManagementRefused(Exception):  # noqa: N818  (it reads as what happened)
+class ManagementKeyRefused(Exception):  # noqa: N818  (it reads as what happened)
     """A call of the management API without a usable key; ``status`` is 401 or 403."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -70,13 +81,13 @@ class ManagementRefused(Exception):  # noqa: N818  (it reads as what happened)
 IssuedT = TypeVar("IssuedT", bound=IssuedKey)
 
 
-def draft(kind: str) -> tuple[str, ApiKey | ManagementKey]:
-    """A new key in plain text and its row, not yet saved. ``kind``: ``llm`` or ``management``."""
+def draft(kind: KeyKind) -> tuple[str, ApiKey | ManagementKey]:
+    """A new key in plain text, and its row, which is not saved yet."""
     plaintext = new_plaintext(kind)
-    return plaintext, seal(ApiKey() if kind == "llm" else ManagementKey(), plaintext)
+    return plaintext, seal(TABLES[kind](), plaintext)
 
 
-def issue(kind: str, **fields: Any) -> tuple[str, ApiKey | ManagementKey]:
+def issue(kind: KeyKind, **fields: Any) -> tuple[str, ApiKey | ManagementKey]:
     """A new key in plain text and its saved row with ``fields``. Raises ``ValidationError`` for bad fields."""
     plaintext, row = draft(kind)
     for name, value in fields.items():
@@ -86,7 +97,7 @@ def issue(kind: str, **fields: Any) -> tuple[str, ApiKey | ManagementKey]:
     return plaintext, row
 
 
-def new_plaintext(kind: str) -> str:
+def new_plaintext(kind: KeyKind) -> str:
     """``pxb_`` or ``pxm_`` and 40 random hexadecimal digits."""
     return PREFIXES[kind] + secrets.token_hex(20)
 
@@ -209,7 +220,7 @@ async def authenticate(token: str) -> Key:
             raise GatewayError(Failure(kind="overloaded", message="API keys cannot be checked at the moment"))
         key = _memory.known.get(key_hash)
     if key is None:
-        raise ClientMistake(_invalid(token, needed="llm"), kind="authentication")
+        raise ClientMistake(_invalid(token, needed=KeyKind.LLM), kind="authentication")
     if not key.is_active:
         raise ClientMistake(INACTIVE, kind="permission")
     if key.expires_at is not None and key.expires_at <= time.time():
@@ -218,23 +229,23 @@ async def authenticate(token: str) -> Key:
     return key
 
 
-def _invalid(token: str, *, needed: str) -> str:
+def _invalid(token: str, *, needed: KeyKind) -> str:
     """Why a key that is not known is refused."""
     kinds = [kind for kind, prefix in PREFIXES.items() if token.startswith(prefix)]
     return INVALID if kinds in ([], [needed]) else WRONG_KIND[needed]
 
 
 def authenticate_management(token: str) -> ManagementKey:
-    """The row of a management key, from the database. Raises :class:`ManagementRefused`. What it permits is the caller's to see."""
+    """The row of a management key, from the database. Raises :class:`ManagementKeyRefused`. What it permits is the caller's to see."""
     if not token:
-        raise ManagementRefused(401, MISSING)
+        raise ManagementKeyRefused(401, MISSING)
     row: ManagementKey | None = ManagementKey.objects.filter(key_hash=hash_of(token)).first()
     if row is None:
-        raise ManagementRefused(401, _invalid(token, needed="management"))
+        raise ManagementKeyRefused(401, _invalid(token, needed=KeyKind.MANAGEMENT))
     if not row.is_active:
-        raise ManagementRefused(403, INACTIVE)
+        raise ManagementKeyRefused(403, INACTIVE)
     if row.expires_at is not None and row.expires_at <= timezone.now():
-        raise ManagementRefused(401, EXPIRED)
+        raise ManagementKeyRefused(401, EXPIRED)
     managers.note(str(row.pk))
     return row
 

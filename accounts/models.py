@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import uuid
+from enum import StrEnum
 from typing import Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError
@@ -138,14 +139,21 @@ def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return sorted(changed | {"updated_at"})
 
 
+class Permission(StrEnum):
+    """What a management key may do."""
+
+    READ = "read"
+    WRITE = "write"
+
+
 def read_only() -> list[str]:
-    """The permissions of a management key that asks for none in particular."""
-    return ["read"]
+    """The default permissions of a management key."""
+    return [Permission.READ.value]
 
 
 def known_permissions(value: object) -> None:
-    """Refuse anything but a list of ``read`` and ``write``."""
-    if not isinstance(value, list) or not all(item in ("read", "write") for item in value):
+    """Refuse anything but a list of permissions."""
+    if not isinstance(value, list) or not all(item in list(Permission) for item in value):
         raise ValidationError('Permissions are a list of "read" and "write".')
 
 

@@ -20,13 +20,13 @@ from ninja.renderers import JSONRenderer
 from accounts.api.authentication import ManagementAuth, ManagementBearer
 from accounts.api.keys import open_router
 from accounts.api.keys import router as keys_router
-from accounts.common.api_envelope import Refused, error
-from accounts.common.api_schema import FIELDS, IGNORED, MENTIONED
-from accounts.keys import ManagementRefused
+from accounts.common.api_envelope import ApiError, error_envelope
+from accounts.common.api_schema import BODY_NAMES, IGNORED_NAMES, LISTED_MODELS
+from accounts.keys import ManagementKeyRefused
 from billing.api.logs import router as logs_router
 from billing.api.models import router as models_router
-from upstreams.api.routes import keys as credentials_router
-from upstreams.api.routes import routes as routes_router
+from upstreams.api.credentials import router as credentials_router
+from upstreams.api.routes import router as routes_router
 from upstreams.api.upstreams import presets as presets_router
 from upstreams.api.upstreams import router as upstreams_router
 from upstreams.catalog import config_warnings
@@ -42,7 +42,7 @@ class StorableJson(Parser):
         body, _ = json.JSONDecoder().raw_decode(request.body.decode().lstrip())
         if not isinstance(body, dict):
             raise ValueError("the body is no JSON object")  # noqa: TRY004  (one kind of error for whatever is no body)
-        request.META[FIELDS] = list(body)
+        request.META[BODY_NAMES] = list(body)
         return dict(_storable(body))
 
 
@@ -60,7 +60,7 @@ class ManagementAPI(NinjaAPI):
     def create_response(self, request: HttpRequest, data: Any, **options: Any) -> HttpResponse:
         """The answer, with that header where it is needed."""
         response = super().create_response(request, data, **options)
-        if ignored := {**request.META.get(IGNORED, {}), **_not_asked_for(request)}:
+        if ignored := {**request.META.get(IGNORED_NAMES, {}), **_not_asked_for(request)}:
             response.headers["X-Pxbin-Ignored"] = ", ".join(_doubt(name, known) for name, known in ignored.items())[:1000]
         if response.status_code < 400 and (unknown := _unknown_models(request)):
             response.headers["X-Pxbin-Warning"] = unknown[:1000]
@@ -73,7 +73,7 @@ class ManagementAPI(NinjaAPI):
 
 def _unknown_models(request: HttpRequest) -> str:
     """The models that a body names and that do not exist: they may be made later, or be a spelling mistake."""
-    unknown = {field: config_warnings.unknown(names) for field, names in request.META.get(MENTIONED, {}).items()}
+    unknown = {field: config_warnings.unknown(names) for field, names in request.META.get(LISTED_MODELS, {}).items()}
     return "; ".join(f"{field}: there is no model {', '.join(ascii(name) for name in names)}" for field, names in unknown.items() if names)
 
 
@@ -131,14 +131,14 @@ api.add_router("/credentials", credentials_router)
 api.add_router("/logs", logs_router)
 
 
-@api.exception_handler(Refused)
-def on_refusal(request: HttpRequest, refusal: Refused) -> HttpResponse:
+@api.exception_handler(ApiError)
+def on_refusal(request: HttpRequest, refusal: ApiError) -> HttpResponse:
     """A rule said no."""
-    return api.create_response(request, error(refusal.kind, refusal.message), status=refusal.status)
+    return api.create_response(request, error_envelope(refusal.kind, refusal.message), status=refusal.status)
 
 
-@api.exception_handler(ManagementRefused)
-def on_bad_key(request: HttpRequest, refusal: ManagementRefused) -> HttpResponse:
+@api.exception_handler(ManagementKeyRefused)
+def on_bad_key(request: HttpRequest, refusal: ManagementKeyRefused) -> HttpResponse:
     """The management key is missing or wrong. Here alone ``error`` is a plain string; scripts of pxbin rely on it."""
     return api.create_response(request, {"error": refusal.message}, status=refusal.status)
 
@@ -146,21 +146,21 @@ def on_bad_key(request: HttpRequest, refusal: ManagementRefused) -> HttpResponse
 @api.exception_handler(ValidationError)
 def on_bad_body(request: HttpRequest, problem: ValidationError) -> HttpResponse:
     """The body's fields have wrong types."""
-    return api.create_response(request, error("invalid_request", f"Invalid JSON body: {_sentence(problem.errors)}"), status=400)
+    return api.create_response(request, error_envelope("invalid_request", f"Invalid JSON body: {_sentence(problem.errors)}"), status=400)
 
 
 @api.exception_handler(HttpError)
 def on_http_error(request: HttpRequest, problem: HttpError) -> HttpResponse:
     """The body is no JSON at all, or the method is not known."""
     message = "Invalid JSON body" if problem.status_code == 400 else str(problem)
-    return api.create_response(request, error("invalid_request", message), status=problem.status_code)
+    return api.create_response(request, error_envelope("invalid_request", message), status=problem.status_code)
 
 
 @api.exception_handler(OperationalError)
 @api.exception_handler(InterfaceError)
 def on_no_database(request: HttpRequest, problem: Exception) -> HttpResponse:
     """The database is away, or does not answer in time."""
-    response = api.create_response(request, error("server_error", "The database cannot be reached at the moment"), status=503)
+    response = api.create_response(request, error_envelope("server_error", "The database cannot be reached at the moment"), status=503)
     sentence = "The management API had no database at %s %s: %s"  # logged so, Django adds no line of its own
     words = " ".join(str(problem).split())
     log_response(sentence, request.method, request.path, words, response=response, request=request, logger=logger, level="warning")
@@ -171,7 +171,7 @@ def on_no_database(request: HttpRequest, problem: Exception) -> HttpResponse:
 def on_defect(request: HttpRequest, defect: Exception) -> HttpResponse:
     """Protects clients from tracebacks: a defect of ours is logged here and answered without details."""
     logger.error("The management API failed at %s %s", request.method, request.path, exc_info=defect)
-    return api.create_response(request, error("server_error", "Internal server error"), status=500)
+    return api.create_response(request, error_envelope("server_error", "Internal server error"), status=500)
 
 
 def _sentence(problems: list[dict[str, Any]]) -> str:

@@ -19,6 +19,7 @@ from accounts import keys
 from accounts.admin.filters import KeyStateFilter
 from accounts.common.admin import COLLAPSED, Switchable
 from accounts.forms import ApiKeyForm, ManagementKeyForm
+from accounts.keys import KeyKind
 from accounts.models import ApiKey, IssuedKey, ManagementKey
 
 STATES = {"active": "success", "revoked": "danger", "expired": "warning"}
@@ -26,9 +27,9 @@ ONLY_OF_STORED_KEYS = frozenset({"shown_prefix", "last_used_at", "created_at"})
 
 
 class IssuedKeyAdmin(Switchable):
-    """What both kinds of keys share. ``kind`` is the word of :func:`accounts.keys.new_plaintext`."""
+    """What the pages of both kinds of keys have in common."""
 
-    kind = ""
+    kind: KeyKind
     search_fields = ("name", "key_prefix")
     search_help_text = "A name, or the beginning of a key"
     list_filter = (KeyStateFilter,)
@@ -109,7 +110,7 @@ class IssuedKeyAdmin(Switchable):
 class ApiKeyAdmin(IssuedKeyAdmin):
     """Clients' keys."""
 
-    kind = "llm"
+    kind = KeyKind.LLM
     form = ApiKeyForm
     doubts: ClassVar[Callable[[str, list[str] | None], list[str]]] = staticmethod(lambda name, allowed: [])  # noqa: ARG005
     """Sentences on models that a key's list names in vain; handed in by who knows the models."""
@@ -153,7 +154,7 @@ class ApiKeyAdmin(IssuedKeyAdmin):
 class ManagementKeyAdmin(IssuedKeyAdmin):
     """Keys for scripts that manage the gateway."""
 
-    kind = "management"
+    kind = KeyKind.MANAGEMENT
     form = ManagementKeyForm
     list_display = ("shown_name", "shown_prefix", "state", "may", "last_used", "created_at")
     empty_title = "No management keys yet"

@@ -132,9 +132,9 @@ def _keys() -> list[str]:
     """A first key for clients and one for scripts, if there were never any (revoked ones are kept, inactive)."""
     lines = []
     if not ApiKey.objects.exists():
-        lines.append(f"key for clients: {keys.issue('llm', name='first key')[0]}")
+        lines.append(f"key for clients: {keys.issue(keys.KeyKind.LLM, name='first key')[0]}")
     if not ManagementKey.objects.exists():
-        plaintext, _ = keys.issue("management", name="first key", permissions=["read", "write"])
+        plaintext, _ = keys.issue(keys.KeyKind.MANAGEMENT, name="first key", permissions=["read", "write"])
         lines.append(f"key for scripts: {plaintext}")
     return lines
 

@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from accounts import cache_revisions, keys
-from accounts.keys import WRONG_KIND, Key, ManagementRefused, authenticate, authenticate_management, issue, may_use, peek
+from accounts.keys import WRONG_KIND, Key, ManagementKeyRefused, authenticate, authenticate_management, issue, may_use, peek
 from accounts.models import ApiKey, RevisedQuerySet
 from proxy.translation.errors import ClientMistake, GatewayError
 
@@ -152,7 +152,7 @@ def test_management_keys_are_checked_in_the_database():
     revoked, _ = issue("management", is_active=False)
     refusals = []
     for token in ("", client_key, expired, revoked):
-        with pytest.raises(ManagementRefused) as caught:
+        with pytest.raises(ManagementKeyRefused) as caught:
             authenticate_management(token)
         refusals.append((caught.value.status, caught.value.message))
     assert refusals == [

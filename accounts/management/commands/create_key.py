@@ -51,7 +51,7 @@ class Command(GatewayCommand):
                 raise CommandError("--read-only: only for keys of the management API, with --management")
             fields |= {field: options[field] for field in OF_CLIENTS.values()}
         try:
-            plaintext, _ = keys.issue("management" if options["management"] else "llm", **fields)
+            plaintext, _ = keys.issue(keys.KeyKind.MANAGEMENT if options["management"] else keys.KeyKind.LLM, **fields)
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
         self.stdout.write(plaintext)
