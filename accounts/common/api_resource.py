@@ -13,8 +13,7 @@ from datetime import datetime
 from types import NoneType
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import IntegrityError, models, transaction
+from django.db import models, transaction
 from ninja import Schema
 from pydantic import WithJsonSchema, create_model
 from pydantic.fields import FieldInfo
@@ -31,6 +30,7 @@ from accounts.common.api_schema import (
     Paging,
     created_response,
 )
+from accounts.common.api_validation import save_validated
 
 RowT = TypeVar("RowT", bound=models.Model)
 BodyT = TypeVar("BodyT", bound=Body)
@@ -185,27 +185,6 @@ def page_envelope(rows: models.QuerySet[RowT, RowT], paging: Paging, *, show: Ca
     return {"data": items, "meta": {"total": rows.count(), "page": page, "per_page": size}}
 
 
-def save_validated(row: models.Model) -> None:
-    """Validate and save ``row``. Raises :class:`ApiError`: ``conflict`` for a duplicate, ``invalid_request`` for a bad value."""
-    try:
-        with transaction.atomic():
-            row.full_clean()
-            row.save()
-    except ValidationError as problem:
-        is_duplicate = any(leaf.code in ("unique", "unique_together") for _, leaf in _leaves(problem))
-        raise ApiError("conflict" if is_duplicate else "invalid_request", _sentence(problem, row)) from None
-    except IntegrityError:
-        raise ApiError("conflict", f"This {row._meta.verbose_name} exists already") from None  # noqa: SLF001  (documented)
-
-
-def validate_fields(row: models.Model) -> None:
-    """Validate the fields of a row that is not going to be saved. Raises :class:`ApiError`."""
-    try:
-        row.clean_fields()
-    except ValidationError as problem:
-        raise ApiError("invalid_request", _sentence(problem, row)) from None
-
-
 def _manager(table: type[RowT]) -> models.Manager[RowT]:
     return table._default_manager  # noqa: SLF001  (documented)
 
@@ -234,24 +213,3 @@ def _positive(text: str | None, default: int) -> int:
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 9:
         return default
     return int(text) or default
-
-
-def _leaves(problem: ValidationError) -> list[tuple[str, ValidationError]]:
-    """Each single error with the name of its field."""
-    if not hasattr(problem, "error_dict"):
-        return [(NON_FIELD_ERRORS, leaf) for leaf in problem.error_list]
-    return [(field, leaf) for field, errors in problem.error_dict.items() for error in errors for leaf in error.error_list]
-
-
-def _sentence(problem: ValidationError, row: models.Model) -> str:
-    return " ".join(_field_message(field, leaf, row) for field, leaf in _leaves(problem))
-
-
-def _field_message(field: str, problem: ValidationError, row: models.Model) -> str:
-    message = " ".join(problem.messages)
-    if field == NON_FIELD_ERRORS or problem.code == "unique":
-        return message
-    column = row._meta.get_field(field)  # noqa: SLF001  (documented)
-    if problem.code == "invalid_choice" and isinstance(column, models.Field):
-        message = f"{getattr(row, field)!r} is not one of {', '.join(str(value) for value, _ in column.flatchoices)}."
-    return f"{field}: {message}"

@@ -9,8 +9,9 @@ from django.http import HttpRequest
 from ninja import Router
 
 from accounts.common.api_envelope import ApiError, data_envelope, parse_uuid, require
-from accounts.common.api_resource import Resource, save_validated
+from accounts.common.api_resource import Resource
 from accounts.common.api_schema import CreatedResponse, Data, Deleted, Done, Id, Ids, created_response, responses
+from accounts.common.api_validation import save_validated
 from billing.api.model_schema import Discover, Import, Imported, ModelFields, NewModel, Offer, ShownModel, Synchronised, Wanted
 from billing.pricing import price_book, sync
 from upstreams.api.upstreams import upstreams

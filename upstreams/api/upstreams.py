@@ -9,8 +9,9 @@ from django.utils import timezone
 from ninja import Router
 
 from accounts.common.api_envelope import ApiError, data_envelope, require, timestamp
-from accounts.common.api_resource import Resource, save_validated, validate_fields
+from accounts.common.api_resource import Resource
 from accounts.common.api_schema import CreatedResponse, Data, Deleted, Done, Id, Ids, responses
+from accounts.common.api_validation import save_validated, validate_fields
 from upstreams.api.upstream_schema import (
     FORMAT_BY_DIALECT,
     FORMATS,

@@ -7,8 +7,9 @@ import pytest
 from ninja import Schema
 
 from accounts.common.api_envelope import ApiError
-from accounts.common.api_resource import Resource, columns_of, page_envelope, save_validated, shows
+from accounts.common.api_resource import Resource, columns_of, page_envelope, shows
 from accounts.common.api_schema import Body, Clearable, Id, Moment, Paging, Whole
+from accounts.common.api_validation import save_validated
 from accounts.models import ApiKey, ManagementKey
 from upstreams.models import Route, Upstream
 
