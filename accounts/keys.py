@@ -117,7 +117,7 @@ def hash_of(plaintext: str) -> str:
 
 
 class _Memory:
-    """The keys of this process. Written in :func:`accounts.cache_revisions.check` alone, read from anywhere."""
+    """The keys of this process. Written in :func:`accounts.cache_revisions.poll` alone, read from anywhere."""
 
     def __init__(self) -> None:
         self.known: dict[str, Key] = {}
@@ -189,8 +189,8 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
 clients, managers = LastUse(ApiKey), LastUse(ManagementKey)
 """Which keys of either kind were used."""
 _memory = _Memory()
-cache_revisions.listen("keys", _memory.refresh)
-cache_revisions.at_every_look(_memory.look_up)
+cache_revisions.on_change("keys", _memory.refresh)
+cache_revisions.on_poll(_memory.look_up)
 
 
 def peek(token: str) -> Key | None:
@@ -216,7 +216,7 @@ async def authenticate(token: str) -> Key:
     key = _memory.known.get(key_hash)
     if key is None:
         _memory.wanted.add(key_hash)
-        if not await cache_revisions.confirm():
+        if not await cache_revisions.refresh_now():
             raise GatewayError(Failure(kind="overloaded", message="API keys cannot be checked at the moment"))
         key = _memory.known.get(key_hash)
     if key is None:

@@ -44,7 +44,7 @@ class Wiring:
             self._sharing = _sharing(config.redis_url, known)
             await self._sharing.start()
         rate_limits.start(rate_limits.Limiter(rps=config.rate_limit_rps, burst=config.rate_limit_burst))
-        cache_revisions.listen("prices", price_book.refresh)
+        cache_revisions.on_change("prices", price_book.refresh)
         await asyncio.to_thread(self._watcher.start)
         if self._shipper is not None:
             self._shipper.start()

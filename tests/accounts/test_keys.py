@@ -100,7 +100,7 @@ async def test_known_keys_are_served_from_memory_while_the_database_is_away(monk
     def away():
         raise DatabaseError("no connection")
 
-    monkeypatch.setattr(cache_revisions, "current", away)
+    monkeypatch.setattr(cache_revisions, "read_revisions", away)
     assert peek(plaintext) is not None
     assert (await authenticate(plaintext)).prefix == plaintext[:8]
     assert await refusal("pxb_unknown") == ("overloaded", "API keys cannot be checked at the moment")
@@ -169,13 +169,13 @@ async def test_the_last_use_is_written_down_in_batches_and_is_no_change():
     manager, manager_row = await sync_to_async(issue)("management")
     await authenticate(used)
     await sync_to_async(authenticate_management)(manager)
-    numbers = await sync_to_async(cache_revisions.current)()
+    numbers = await sync_to_async(cache_revisions.read_revisions)()
     for each in (keys.clients, keys.managers):
         await sync_to_async(each.write)()
     for row in (used_row, unused_row, manager_row):
         await sync_to_async(row.refresh_from_db)()
     assert [row.last_used_at is not None for row in (used_row, unused_row, manager_row)] == [True, False, True]
-    assert await sync_to_async(cache_revisions.current)() == numbers
+    assert await sync_to_async(cache_revisions.read_revisions)() == numbers
 
 
 async def test_uses_are_kept_while_they_cannot_be_written_down(monkeypatch):

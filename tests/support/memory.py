@@ -8,7 +8,7 @@ from upstreams.http import auth_headers
 def forget() -> None:
     """Forget keys and catalogue."""
     for listener in cache_revisions._listeners:
-        listener.seen = None
+        listener.loaded = None
     keys._memory.known = {}
     keys._memory.is_complete = False
     keys._memory.wanted.clear()

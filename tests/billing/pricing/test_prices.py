@@ -110,9 +110,9 @@ class TestTheBook:
         assert len(queries) == 0
 
     def test_is_refreshed_when_the_revision_changes(self):
-        cache_revisions.check()
+        cache_revisions.poll()
         Price.objects.create(name="m", input=7, tiers={"prompt": [{"above": 10, "input": "8"}]})
-        cache_revisions.check()
+        cache_revisions.poll()
         found = price_book.book().find("", "", "m")
         assert tariff.cost(Usage(fresh=11), found) == Decimal("0.000088")
 
