@@ -51,7 +51,7 @@ class KeyFields(Body):
         None, description="Requests per minute. Client keys only, like the fields down to may_choose_upstream."
     )
     token_limit: Clearable[Whole] = Field(None, description="Tokens per minute, input and output together.")
-    concurrency_limit: Clearable[Whole] = Field(None, description="Requests that run at the same time.")
+    concurrency_limit: Clearable[Whole] = Field(None, description="Concurrent requests.")
     allowed_models: Clearable[list[str]] = Field(None, description="Names, in which * stands for any text; null: every model.")
     may_choose_upstream: bool | None = Field(None, description="Requests may name their upstream in the header X-Pxbin-Upstream.")
     permissions: Permissions | None = Field(None, description="Management keys only.")
@@ -168,7 +168,7 @@ def bootstrap(request: HttpRequest, body: Bootstrap) -> CreatedResponse:
 
 def _issue(body: NewKey, *, kind: str, permissions: list[str]) -> CreatedResponse:
     require(kind in KEYS, BAD_TYPE)
-    plaintext, row = keys.draft(KeyKind(kind))
+    plaintext, row = keys.new_key(KeyKind(kind))
     if isinstance(row, ManagementKey):
         row.permissions = permissions
     KEYS[kind].write(row, body)

@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from accounts.common.admin import Unwritable
+from accounts.common.admin import ReadOnlyMixin
 from billing.admin import formatting, request_detail
 from billing.admin.filters import KeyFilter, ModelFilter, MomentFilter, PeriodFilter, StatusFilter, UpstreamFilter
 from billing.admin.paginator import UncountedPage
@@ -26,7 +26,7 @@ MOST_NAMES = 50
 
 
 @admin.register(RequestLog)
-class RequestLogAdmin(Unwritable, UncountedPage):
+class RequestLogAdmin(ReadOnlyMixin, UncountedPage):
     """Requests, the newest first. Nothing here reads more of the table than an index gives."""
 
     list_display = ("began", "result", "asked", "answered_by", "key", "tokens", "price", "time")

@@ -9,7 +9,7 @@ from django.core import paginator
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
-from accounts.common.admin import Page
+from accounts.common.admin import TableAdmin
 
 MOST_PAGES = 200
 """A database walks over every row before a page: further back one goes by the filters of time."""
@@ -45,7 +45,7 @@ class UncountedChangeList(ChangeList):  # type: ignore[misc]  # unfold has no ty
         self.full_result_count = self.result_count
 
 
-class UncountedPage(Page):
+class UncountedPage(TableAdmin):
     """A table of which only pages are read."""
 
     paginator = UncountedPaginator

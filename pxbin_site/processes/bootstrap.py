@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
 from accounts import keys
-from accounts.common.commands import is_set_up, reach
+from accounts.common.commands import connect_once, is_set_up
 from accounts.models import ApiKey, ManagementKey
 from billing.models import Price
 from pxbin_site.conf import secrets_file
@@ -45,7 +45,7 @@ def alone(config: Config) -> Iterator[None]:
     """
     with _opened(config, "start.lock") as file:
         flock(file, LOCK_EX)
-        reach()
+        connect_once()
         if connection.vendor != "postgresql":
             yield
             return

@@ -27,9 +27,9 @@ class Wiring:
     def __init__(self) -> None:
         self._spool = settings.PXBIN.data_dir / journal.SPOOL
         self._watcher = Watcher()
-        for used in (keys.clients, keys.managers, auth_headers.used):
+        for used in (keys.client_key_use, keys.management_key_use, auth_headers.used):
             self._watcher.every(last_used.WRITE_SECONDS, used.write)
-        self._watcher.every(last_used.NEWS_SECONDS, auth_headers.answered.write)
+        self._watcher.every(last_used.SHORT_WRITE_SECONDS, auth_headers.answered.write)
         # With Redis the workers may be on other machines, and the journal's segments are sent to them.
         self._shipper = _shipper(self._spool) if settings.PXBIN.redis_url else None
         self._sharing: RedisSync | None = None

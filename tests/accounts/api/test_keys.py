@@ -7,7 +7,7 @@ import uuid
 import msgspec
 import pytest
 
-from accounts.keys import WRONG_KIND, hash_of
+from accounts.keys import WRONG_KIND, hash_key
 from accounts.models import ApiKey
 from tests.support.management import Management
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,5}[1-9])?Z")
 SECRET = "bootstrap-secret-1"
-NOBODY = str(uuid.UUID(int=7))
+MISSING_ID = str(uuid.UUID(int=7))
 
 
 @pytest.fixture
@@ -28,16 +28,15 @@ def bootstrapping(settings) -> None:
     settings.PXBIN = msgspec.structs.replace(settings.PXBIN, management_bootstrap_key=SECRET)
 
 
-# --- who may ask -------------------------------------------------------------------------------------------------------
+# --- authentication -------------------------------------------------------------------------------------------------------
 
 
-def test_a_key_is_needed_and_refusals_are_plain_texts(script):
+def test_refusals_of_the_management_key_are_plain_strings(script):
     client = script.made("/keys", name="c")["key"]
     revoked = script.made("/keys", type="management")
     script.ask("DELETE", f"/keys/{revoked['id']}")
-    asked = [{"accept": "*/*"}, {"x-api-key": "pxm_unknown"}, {"x-api-key": client}, {"x-api-key": revoked["key"]}]
-    answers = [script.ask("GET", "/keys", None, **{name.replace("-", "_"): value for name, value in headers.items()}) for headers in asked]
-    assert answers == [
+    headers = [{"accept": "*/*"}, {"x_api_key": "pxm_unknown"}, {"x_api_key": client}, {"x_api_key": revoked["key"]}]
+    assert [script.ask("GET", "/keys", None, **given) for given in headers] == [
         (401, {"error": "Missing API key"}),
         (401, {"error": "Invalid API key"}),
         (401, {"error": WRONG_KIND["management"]}),
@@ -45,22 +44,22 @@ def test_a_key_is_needed_and_refusals_are_plain_texts(script):
     ]
 
 
-def test_a_bearer_token_is_as_good_but_x_api_key_comes_first(script):
+def test_a_bearer_token_is_accepted_but_x_api_key_takes_precedence(script):
     assert script.ask("GET", "/keys", authorization=f"Bearer {script.key}").status == 200
     assert script.ask("GET", "/keys", x_api_key="pxm_no", authorization=f"Bearer {script.key}").status == 401
 
 
-def test_a_key_that_may_only_read_cannot_write():
+def test_a_read_only_key_cannot_write():
     reader = Management(permissions=("read",))
     assert reader.ask("GET", "/keys").status == 200
     assert reader.ask("POST", "/keys", {}) == (403, {"error": "API key lacks the permission 'write'"})
 
 
-# --- bodies and answers -----------------------------------------------------------------------------------------------
+# --- bodies and responses -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"name"', b"1", b"null", b"\xff", b"[" * 100_000])
-def test_what_is_no_json_object_makes_nothing(script, body):
+def test_a_body_that_is_not_a_json_object_creates_nothing(script, body):
     answer = script.raw("POST", "/keys", body)
     assert answer.status_code == 400
     assert json.loads(answer.content)["error"]["message"].startswith("Invalid JSON body")
@@ -79,11 +78,11 @@ def test_unknown_fields_are_ignored_and_named(script):
 
 
 def test_unknown_parameters_of_a_query_are_ignored_and_named_too(script):
-    kept = script.raw("GET", "/keys?page=1&per_page=2&type=llm")
-    one = script.made("/keys", name="t")["id"]
-    asked = [script.raw("GET", path) for path in ("/keys?limit=2&per_pages=2", "/logs/?page=1&until=x", f"/keys/{one}?types=llm")]
-    assert "X-Pxbin-Ignored" not in kept
-    assert [(answer.status_code, answer["X-Pxbin-Ignored"]) for answer in asked] == [
+    known = script.raw("GET", "/keys?page=1&per_page=2&type=llm")
+    key_id = script.made("/keys", name="t")["id"]
+    unknown = [script.raw("GET", path) for path in ("/keys?limit=2&per_pages=2", "/logs/?page=1&until=x", f"/keys/{key_id}?types=llm")]
+    assert "X-Pxbin-Ignored" not in known
+    assert [(answer.status_code, answer["X-Pxbin-Ignored"]) for answer in unknown] == [
         (200, "limit, per_pages (did you mean per_page?)"),
         (200, "until"),
         (200, "types (did you mean type?)"),
@@ -98,13 +97,13 @@ def test_a_wrong_type_is_named(script, fields):
     assert (status, kind, message.split(": ")[:2]) == (400, "invalid_request", ["Invalid JSON body", next(iter(fields))])
 
 
-def test_an_answer_is_one_line_of_json(script):
+def test_a_response_is_one_line_of_json(script):
     for answer in (script.raw("GET", "/keys"), script.raw("GET", "/keys/none")):
         assert answer["Content-Type"] == "application/json"
         assert answer.content.endswith(b"}\n")
 
 
-def test_both_spellings_of_a_path_are_served(script):
+def test_paths_work_with_and_without_a_trailing_slash(script):
     assert script.ask("GET", "/keys/") == script.ask("GET", "/keys")
     assert script.ask("POST", "/keys/", {"name": "slash"}).status == 201
 
@@ -117,7 +116,7 @@ def test_a_new_key_is_shown_once(script):
     assert set(made) == {"key", "id", "name", "key_prefix", "created_at"}
     assert re.fullmatch(r"pxb_[0-9a-f]{40}", made["key"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", made["created_at"])
-    assert ApiKey.objects.get(pk=made["id"]).key_hash == hash_of(made["key"])
+    assert ApiKey.objects.get(pk=made["id"]).key_hash == hash_key(made["key"])
     shown = script.get(f"/keys/{made['id']}")
     assert {name: value for name, value in shown.items() if not name.endswith("_at")} == {
         "id": made["id"], "key_prefix": made["key"][:8], "name": "laptop", "is_active": True, "rate_limit": 7, "token_limit": None,
@@ -128,7 +127,7 @@ def test_a_new_key_is_shown_once(script):
 
 
 @pytest.mark.parametrize(("kind", "prefix"), [(None, "pxb_"), ("", "pxb_"), ("llm", "pxb_"), ("management", "pxm_")])
-def test_the_type_says_which_kind(script, kind, prefix):
+def test_the_type_selects_the_kind(script, kind, prefix):
     assert script.made("/keys", type=kind)["key"].startswith(prefix)
 
 
@@ -136,13 +135,13 @@ def test_another_type_is_refused(script):
     assert script.ask("POST", "/keys", {"type": "x"}).refusal == (400, "invalid_request", "Invalid key type, must be 'llm' or 'management'")
 
 
-def test_a_management_key_may_read_unless_more_is_asked_for(script):
-    made = [script.made("/keys", type="management", **more) for more in ({}, {"permissions": ["read", "write"]})]
-    assert [script.get(f"/keys/{each['id']}")["permissions"] for each in made] == [["read"], ["read", "write"]]
+def test_a_management_key_is_read_only_by_default(script):
+    keys = [script.made("/keys", type="management", **more) for more in ({}, {"permissions": ["read", "write"]})]
+    assert [script.get(f"/keys/{key['id']}")["permissions"] for key in keys] == [["read"], ["read", "write"]]
     assert script.ask("POST", "/keys", {"type": "management", "permissions": ["admin"]}).status == 400
 
 
-def test_the_newest_are_listed_first_revoked_ones_too(script):
+def test_keys_are_listed_newest_first_including_revoked_ones(script):
     made = [script.made("/keys", name=str(number))["id"] for number in range(3)]
     script.ask("DELETE", f"/keys/{made[1]}")
     listed = script.ask("GET", "/keys?type=anything")
@@ -169,7 +168,7 @@ def test_without_a_type_both_kinds_are_searched(script):
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 def test_an_unknown_key_and_a_malformed_id(script, method):
-    assert script.ask(method, f"/keys/{NOBODY}", {}).refusal == (404, "not_found", "Key not found")
+    assert script.ask(method, f"/keys/{MISSING_ID}", {}).refusal == (404, "not_found", "Key not found")
     assert script.ask(method, "/keys/x", {}).refusal == (400, "invalid_request", "Invalid ID format")
 
 
@@ -181,12 +180,12 @@ def test_an_unknown_key_and_a_malformed_id(script, method):
         ("2030-01-31", "2030-01-31T00:00:00Z"),
     ],
 )
-def test_an_end_is_a_point_in_time(script, written, shown):
+def test_the_expiry_is_shown_in_utc(script, written, shown):
     assert script.get(f"/keys/{script.made('/keys', expires_at=written)['id']}")["expires_at"] == shown
 
 
 @pytest.mark.parametrize("written", ["soon", "2030-13-01", "0001-01-01T00:00:00+02:00"])
-def test_an_end_that_is_no_time_is_refused(script, written):
+def test_an_expiry_that_is_not_a_time_is_refused(script, written):
     expected = "expires_at: write it as in RFC 3339, for example 2030-01-31T12:00:00Z"
     assert script.ask("POST", "/keys", {"expires_at": written}).refusal == (400, "invalid_request", expected)
 

@@ -9,7 +9,7 @@ from tests.support.management import Management
 
 pytestmark = pytest.mark.django_db
 
-NOBODY = str(uuid.UUID(int=7))
+MISSING_ID = str(uuid.UUID(int=7))
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def upstream_id(script) -> str:
     return script.made("/upstreams", name="u", base_url="http://127.0.0.1:9", api_key="k")["id"]
 
 
-def test_a_model_shows_pxbins_fields_and_ours(script, upstream_id):
+def test_a_model_shows_the_fields_of_the_original_pxbin_and_ours(script, upstream_id):
     made = script.made("/models", name="m", upstream_id=upstream_id, remote_name="there", aliases=["also-*"], output_cost_per_million=2)
     assert script.get(f"/models/{made['id']}") == made
     expected = {
@@ -43,15 +43,17 @@ def test_a_second_one_of_the_same_name_is_a_conflict(script):
     script.made("/models", name="m", path_prefix="/team")
 
 
-@pytest.mark.parametrize(("given", "message"), [(NOBODY, "upstream_id: there is no such upstream"), ("x", "Invalid upstream_id format")])
-def test_an_upstream_that_is_none_is_a_mistake_in_the_body(script, given, message):
+@pytest.mark.parametrize(
+    ("given", "message"), [(MISSING_ID, "upstream_id: there is no such upstream"), ("x", "Invalid upstream_id format")]
+)
+def test_an_upstream_that_does_not_exist_is_an_error_of_the_body(script, given, message):
     assert script.ask("POST", "/models", {"name": "m", "upstream_id": given}).refusal == (400, "invalid_request", message)
     assert script.get("/models") == []
     made = script.made("/models", name="m")["id"]
     assert script.ask("PATCH", f"/models/{made}", {"upstream_id": given}).refusal == (400, "invalid_request", message)
 
 
-def test_an_upstream_that_is_taken_away_and_given_back_still_knows_the_remote_name(script, upstream_id):
+def test_a_model_that_gets_its_upstream_back_has_its_remote_name_again(script, upstream_id):
     made = script.made("/models", name="m", upstream_id=upstream_id, remote_name="there")["id"]
     shown = []
     for given in (None, upstream_id):
@@ -67,19 +69,19 @@ def test_a_path_prefix_may_be_written_with_or_without_slashes(script, given):
 
 
 @pytest.mark.parametrize("given", ["/v1", "v1", "/admin", "/a b"])
-def test_a_path_prefix_that_cannot_be_is_refused(script, given):
+def test_a_reserved_or_malformed_path_prefix_is_refused(script, given):
     status, kind, message = script.ask("POST", "/models", {"name": "m", "path_prefix": given}).refusal
     assert (status, kind, message.partition(":")[0]) == (400, "invalid_request", "path_prefix")
 
 
-def test_null_clears_and_what_is_left_out_stays(script):
+def test_null_clears_and_missing_fields_are_unchanged(script):
     made = script.made("/models", name="m", display_name="D", provider="p", aliases=["a"])["id"]
     script.ask("PATCH", f"/models/{made}", {"display_name": None, "name": None})
     shown = script.get(f"/models/{made}")
     assert (shown["name"], shown["display_name"], shown["provider"], shown["aliases"]) == ("m", None, "p", ["a"])
 
 
-def test_repeating_the_prices_shown_makes_no_manual_price(script):
+def test_sending_the_shown_prices_back_creates_no_manual_price(script):
     made = script.made("/models", name="m", input_cost_per_million=0, output_cost_per_million=0)["id"]
     script.ask("PATCH", f"/models/{made}", {"input_cost_per_million": 0, "output_cost_per_million": 0})
     assert not Price.objects.filter(source="manual").exists()
@@ -95,7 +97,7 @@ def test_repeating_the_prices_shown_makes_no_manual_price(script):
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 def test_an_unknown_model_and_a_malformed_id(script, method):
     body = {} if method == "PATCH" else None
-    assert script.ask(method, f"/models/{NOBODY}", body).refusal == (404, "not_found", "Model not found")
+    assert script.ask(method, f"/models/{MISSING_ID}", body).refusal == (404, "not_found", "Model not found")
     assert script.ask(method, "/models/x", body).refusal == (400, "invalid_request", "Invalid ID format")
 
 
@@ -113,7 +115,7 @@ def test_imports_take_names_and_objects_and_skip_what_exists(script, upstream_id
     [
         ({"models": ["a"]}, 400, "upstream_id is required"),
         ({"upstream_id": "x", "models": ["a"]}, 400, "Invalid upstream_id format"),
-        ({"upstream_id": NOBODY, "models": ["a"]}, 404, "Upstream not found"),
+        ({"upstream_id": MISSING_ID, "models": ["a"]}, 404, "Upstream not found"),
     ],
 )
 def test_an_import_needs_an_upstream(script, fields, status, message):
@@ -128,7 +130,7 @@ def test_an_import_needs_models(script, upstream_id, models):
 
 
 @pytest.mark.parametrize("wrong", [5, {"name": 5}, {"name": "a", "provider": 5}, {"provider": "p"}, {"name": ""}, "", " "])
-def test_an_import_of_what_is_no_model_is_refused(script, upstream_id, wrong):
+def test_an_import_with_a_malformed_model_is_refused(script, upstream_id, wrong):
     assert script.ask("POST", "/models/import", {"upstream_id": upstream_id, "models": [wrong]}).status == 400
     assert script.get("/models") == []
 
@@ -138,7 +140,7 @@ def test_an_upstream_that_cannot_be_reached_is_a_bad_gateway(script, upstream_id
     assert (status, kind, message.partition(":")[0]) == (502, "upstream_error", "Failed to reach upstream")
 
 
-def test_models_that_do_not_exist_are_told_where_a_body_names_them(script):
+def test_a_header_warns_of_models_in_a_body_that_do_not_exist(script):
     script.made("/models", name="claude-*", aliases=["best"])
     good = script.raw("POST", "/models", b'{"name": "m", "fallbacks": ["claude-x", "best"]}')
     typo = script.raw("POST", "/models", b'{"name": "n", "fallbacks": ["m", "goast", "\xc3\xa4"]}')

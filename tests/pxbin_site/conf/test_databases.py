@@ -102,7 +102,7 @@ def test_what_keeps_postgresql_from_answering_is_said_as_it_is(tmp_path, postgre
     with connected(database(Config(data_dir=tmp_path, database_url=elsewhere))) as connection:
         monkeypatch.setattr(commands, "connection", connection)
         with pytest.raises(OperationalError, match='database "no_such_database" does not exist'):
-            commands.reach()
+            commands.connect_once()
 
 
 @pytest.mark.parametrize("schema", ["public", "gateway"])
