@@ -32,7 +32,7 @@ class NamesField(forms.CharField):
 
 
 class ModelAccess(models.TextChoices):
-    """Which models a client key may use; the form's words for ``None``, a list, and an empty list."""
+    """Which models a client key may use. ``allowed_models`` is then ``None``, a list, or an empty list."""
 
     ALL = "all", "Every model"
     LISTED = "listed", "The models listed below"

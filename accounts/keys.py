@@ -39,7 +39,7 @@ class KeyKind(StrEnum):
     MANAGEMENT = "management"
 
 
-PREFIXES = {KeyKind.LLM: "pxb_", KeyKind.MANAGEMENT: "pxm_"}
+PREFIXES: dict[str, str] = {KeyKind.LLM: "pxb_", KeyKind.MANAGEMENT: "pxm_"}
 """How a key of each kind begins."""
 TABLES: dict[KeyKind, type[ApiKey | ManagementKey]] = {KeyKind.LLM: ApiKey, KeyKind.MANAGEMENT: ManagementKey}
 WRONG_KIND = {

@@ -23,7 +23,7 @@ FORMATS = {
     "passthrough": "passthrough",
 }
 """Dialects by the API's ``format``; bodies may also give the dialect's own name."""
-FORMAT_BY_DIALECT = {dialect: word for word, dialect in FORMATS.items()}
+FORMAT_BY_DIALECT = {dialect: name for name, dialect in FORMATS.items()}
 
 
 def _one_line(text: str) -> str:

@@ -31,7 +31,7 @@ from upstreams.routing import live_state
 router = Router(tags=["upstreams"])
 presets = Router(tags=["upstreams"])
 
-BAD_FORMAT = "Format must be one of " + ", ".join(f"'{word}'" for word in FORMATS)
+BAD_FORMAT = "Format must be one of " + ", ".join(f"'{name}'" for name in FORMATS)
 
 
 class Upstreams(Resource[Upstream, UpstreamFields]):
@@ -73,7 +73,7 @@ class Upstreams(Resource[Upstream, UpstreamFields]):
         save_validated(credential)
 
     def computed_values(self, row: Upstream) -> dict[str, Any]:
-        """The API's word for the dialect, and the state of the circuit breaker."""
+        """The ``format`` of the dialect, and the state of the circuit breaker."""
         until = row.resting_until
         return {
             "format": FORMAT_BY_DIALECT[row.dialect],
@@ -85,11 +85,11 @@ class Upstreams(Resource[Upstream, UpstreamFields]):
 upstreams = Upstreams()
 
 
-def _dialect(word: str) -> str:
-    if word in FORMATS:
-        return FORMATS[word]
-    require(word in FORMAT_BY_DIALECT, BAD_FORMAT)
-    return word
+def _dialect(format_name: str) -> str:
+    if format_name in FORMATS:
+        return FORMATS[format_name]
+    require(format_name in FORMAT_BY_DIALECT, BAD_FORMAT)
+    return format_name
 
 
 def _preset(name: str) -> Preset:
@@ -104,8 +104,8 @@ def list_presets(request: HttpRequest) -> dict[str, Any]:
 
 
 def _shown_preset(preset: Preset) -> dict[str, Any]:
-    known = {"name": preset.name, "title": preset.title, "base_url": preset.base_url, "format": FORMAT_BY_DIALECT[preset.dialect]}
-    return {**known, "quirks": preset.quirks, **preset.fields, **({"note": preset.note} if preset.note else {})}
+    shown = {"name": preset.name, "title": preset.title, "base_url": preset.base_url, "format": FORMAT_BY_DIALECT[preset.dialect]}
+    return {**shown, "quirks": preset.quirks, **preset.fields, **({"note": preset.note} if preset.note else {})}
 
 
 @router.get("", response=responses(Data[list[ShownUpstream]]))
