@@ -1,10 +1,10 @@
-"""The app of the keys: who may use the gateway, and how much."""
+"""The Django app of client keys, management keys and their limits."""
 
 from django.apps import AppConfig
 
 
 class AccountsConfig(AppConfig):
-    """API keys, management keys and their limits."""
+    """Configuration of the app."""
 
     name = "accounts"
     default_auto_field = "django.db.models.BigAutoField"

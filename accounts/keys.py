@@ -1,9 +1,9 @@
-"""Who a request comes from: keys are issued here, and checked from memory.
+"""Issuing of keys, and authentication of requests.
 
-A key is 160 random bits and is stored as its SHA-256 alone. Serving processes hold the most recently used keys in memory; a
-change in the database replaces them (:mod:`accounts.revisions`), and while the database is away they serve on. A key that
-memory does not know is looked for in the database before it is refused, once for all the requests that wait. Unknown keys
-are not remembered, so nobody can fill memory with them.
+A key is 160 random bits; only its SHA-256 is stored. Serving processes cache the most recently used client keys, refresh the
+cache when a key changes (:mod:`accounts.cache_revisions`), and authenticate from it while the database cannot be reached. A key
+that is not cached is looked up in the database before it is refused, with one query for all waiting requests. Unknown keys are
+not cached, so that random keys cannot fill the memory.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -26,23 +27,33 @@ from accounts.last_used import LastUse
 from accounts.models import ApiKey, IssuedKey, ManagementKey
 from proxy.translation.errors import ClientMistake, Failure, GatewayError
 
-KNOWN_LIMIT = 10_000
-"""Keys held in memory."""
+CACHED_KEYS = 10_000
+"""The largest number of cached keys."""
 ROWS_PER_QUERY = 500
-PREFIXES = {"llm": "pxb_", "management": "pxm_"}
 
+
+class KeyKind(StrEnum):
+    """The two kinds of keys, with the names that the management API uses."""
+
+    LLM = "llm"
+    MANAGEMENT = "management"
+
+
+PREFIXES: dict[str, str] = {KeyKind.LLM: "pxb_", KeyKind.MANAGEMENT: "pxm_"}
+"""How a key of each kind begins."""
+TABLES: dict[KeyKind, type[ApiKey | ManagementKey]] = {KeyKind.LLM: ApiKey, KeyKind.MANAGEMENT: ManagementKey}
 WRONG_KIND = {
-    "llm": "Invalid API key: it begins with pxm_, as keys of the management API do; a client's key begins with pxb_",
-    "management": "Invalid API key: it begins with pxb_, as keys of clients do; a key of the management API begins with pxm_",
+    KeyKind.LLM: "Invalid API key: keys of the management API begin with pxm_; a client key begins with pxb_",
+    KeyKind.MANAGEMENT: "Invalid API key: client keys begin with pxb_; a key of the management API begins with pxm_",
 }
-"""What to say of an unknown key that begins like one of the other kind; by the kind that is needed."""
+"""Messages for an unknown key that begins like one of the other kind, by the kind that is needed."""
 MISSING, INVALID, EXPIRED, INACTIVE = "Missing API key", "Invalid API key", "API key has expired", "API key is deactivated"
 MISPLACED = f"{MISSING}: send it as x-api-key, or as Authorization: Bearer"
-"""What to say where a key may have come in another place."""
+"""Message for a request whose key may be in a place where keys are not read."""
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """A client's key as requests need it. ``expires_at``: Unix seconds. ``allowed_models``: None allows all, () none."""
+    """A client key as requests need it. ``expires_at``: Unix seconds. ``allowed_models``: None allows all, () none."""
 
     id: str
     prefix: str = ""
@@ -56,8 +67,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     is_active: bool = True
 
 
-class ManagementRefused(Exception):  # noqa: N818  (it reads as what happened)
-    """A call of the management API without a usable key; ``status`` is 401 or 403."""
+class ManagementKeyRefused(Exception):  # noqa: N818  (the name says what happened)
+    """A request to the management API without a valid key; ``status`` is 401 or 403."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -70,15 +81,15 @@ class ManagementRefused(Exception):  # noqa: N818  (it reads as what happened)
 IssuedT = TypeVar("IssuedT", bound=IssuedKey)
 
 
-def draft(kind: str) -> tuple[str, ApiKey | ManagementKey]:
-    """A new key in plain text and its row, not yet saved. ``kind``: ``llm`` or ``management``."""
+def new_key(kind: KeyKind) -> tuple[str, ApiKey | ManagementKey]:
+    """A new key in plain text, and its row, which is not saved yet."""
     plaintext = new_plaintext(kind)
-    return plaintext, seal(ApiKey() if kind == "llm" else ManagementKey(), plaintext)
+    return plaintext, set_hash(TABLES[kind](), plaintext)
 
 
-def issue(kind: str, **fields: Any) -> tuple[str, ApiKey | ManagementKey]:
+def issue(kind: KeyKind, **fields: Any) -> tuple[str, ApiKey | ManagementKey]:
     """A new key in plain text and its saved row with ``fields``. Raises ``ValidationError`` for bad fields."""
-    plaintext, row = draft(kind)
+    plaintext, row = new_key(kind)
     for name, value in fields.items():
         setattr(row, name, value)
     row.full_clean()
@@ -86,52 +97,54 @@ def issue(kind: str, **fields: Any) -> tuple[str, ApiKey | ManagementKey]:
     return plaintext, row
 
 
-def new_plaintext(kind: str) -> str:
+def new_plaintext(kind: KeyKind) -> str:
     """``pxb_`` or ``pxm_`` and 40 random hexadecimal digits."""
     return PREFIXES[kind] + secrets.token_hex(20)
 
 
-def seal(row: IssuedT, plaintext: str) -> IssuedT:
-    """``row`` with the hash and the prefix of a key; the key itself is not kept."""
-    row.key_hash, row.key_prefix = hash_of(plaintext), plaintext[:8]
+def set_hash(row: IssuedT, plaintext: str) -> IssuedT:
+    """``row`` with the hash and the prefix of a key."""
+    row.key_hash, row.key_prefix = hash_key(plaintext), plaintext[:8]
     return row
 
 
-def hash_of(plaintext: str) -> str:
-    """What is stored of a key: its SHA-256 in lower-case hex."""
+def hash_key(plaintext: str) -> str:
+    """The SHA-256 of a key in lower-case hex, which is all that is stored of it."""
     return hashlib.sha256(plaintext.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 # --- checking --------------------------------------------------------------------------------------------------------
 
 
-class _Memory:
-    """The keys of this process. Written in :func:`accounts.cache_revisions.check` alone, read from anywhere."""
+class _KeyCache:
+    """The client keys cached in this process. Only :func:`accounts.cache_revisions.poll` writes it; any thread may read."""
 
     def __init__(self) -> None:
-        self.known: dict[str, Key] = {}
+        self.by_hash: dict[str, Key] = {}
         self.is_complete = False
-        self.wanted: set[str] = set()
+        """Whether all keys of the table are cached."""
+        self.requested: set[str] = set()
+        """Hashes that requests wait for."""
 
     def refresh(self) -> None:
-        """Read the most recently used keys, and where these are not all, also the others in use here."""
+        """Read the most recently used keys. If these are not all keys, one half of the cache is kept for keys in use here."""
         newest = ApiKey.objects.order_by("-is_active", F("last_used_at").desc(nulls_last=True), "-created_at")
-        fresh = _read(newest[: KNOWN_LIMIT + 1])
-        self.is_complete = len(fresh) <= KNOWN_LIMIT
+        fresh = _read(newest[: CACHED_KEYS + 1])
+        self.is_complete = len(fresh) <= CACHED_KEYS
         if not self.is_complete:
-            fresh = dict(islice(fresh.items(), KNOWN_LIMIT // 2))
-            others = [key_hash for key_hash in self.known if key_hash not in fresh]
-            fresh |= _read_hashes(others[-(KNOWN_LIMIT // 2) :])
-        self.known = fresh
+            fresh = dict(islice(fresh.items(), CACHED_KEYS // 2))
+            others = [key_hash for key_hash in self.by_hash if key_hash not in fresh]
+            fresh |= _read_hashes(others[-(CACHED_KEYS // 2) :])
+        self.by_hash = fresh
 
-    def look_up(self) -> None:
-        """Read the keys that requests asked for in vain."""
-        wanted, self.wanted = self.wanted, set()
-        if wanted and not self.is_complete:
-            found = _read_hashes([key_hash for key_hash in wanted if key_hash not in self.known])
-            for _ in range(len(self.known) + len(found) - KNOWN_LIMIT):
-                self.known.pop(next(iter(self.known)))
-            self.known |= found
+    def read_requested(self) -> None:
+        """Read the keys that requests wait for; the oldest entries make room for them."""
+        requested, self.requested = self.requested, set()
+        if requested and not self.is_complete:
+            rows = _read_hashes([key_hash for key_hash in requested if key_hash not in self.by_hash])
+            for _ in range(len(self.by_hash) + len(rows) - CACHED_KEYS):
+                self.by_hash.pop(next(iter(self.by_hash)))
+            self.by_hash |= rows
 
 
 def _read(rows: Any) -> dict[str, Key]:
@@ -143,10 +156,10 @@ def _read(rows: Any) -> dict[str, Key]:
 
 
 def _read_hashes(hashes: Sequence[str]) -> dict[str, Key]:
-    found: dict[str, Key] = {}
+    by_hash: dict[str, Key] = {}
     for start in range(0, len(hashes), ROWS_PER_QUERY):
-        found |= _read(ApiKey.objects.filter(key_hash__in=hashes[start : start + ROWS_PER_QUERY]))
-    return found
+        by_hash |= _read(ApiKey.objects.filter(key_hash__in=hashes[start : start + ROWS_PER_QUERY]))
+    return by_hash
 
 
 def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
@@ -175,71 +188,72 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
     )
 
 
-clients, managers = LastUse(ApiKey), LastUse(ManagementKey)
-"""Which keys of either kind were used."""
-_memory = _Memory()
-cache_revisions.listen("keys", _memory.refresh)
-cache_revisions.at_every_look(_memory.look_up)
+client_key_use, management_key_use = LastUse(ApiKey), LastUse(ManagementKey)
+"""The keys of each kind that were used."""
+_cache = _KeyCache()
+cache_revisions.on_change("keys", _cache.refresh)
+cache_revisions.on_poll(_cache.read_requested)
 
 
-def peek(token: str) -> Key | None:
-    """The key behind ``token`` if memory knows it and it may be used now. Cheap, and makes no noise when it does not."""
-    key = _memory.known.get(hash_of(token))
+def cached_key(token: str) -> Key | None:
+    """The key of ``token`` if it is cached, active and not expired. No database, no exception."""
+    key = _cache.by_hash.get(hash_key(token))
     if key is None or not key.is_active:
         return None
     if key.expires_at is not None and key.expires_at <= time.time():
         return None
-    clients.note(key.id)
+    client_key_use.note(key.id)
     return key
 
 
 async def authenticate(token: str) -> Key:
-    """The key behind ``token``, after a fresh look at the database when memory does not know it.
+    """The key of ``token``, which is looked up in the database if it is not cached.
 
     Raises :class:`~proxy.translation.errors.ClientMistake` of kind ``authentication`` (401: missing, unknown, expired) or ``permission``
-    (403: deactivated), and :class:`~proxy.translation.errors.GatewayError` of kind ``overloaded`` when the database is away and cannot say.
+    (403: deactivated), and :class:`~proxy.translation.errors.GatewayError` of kind ``overloaded`` when it is not cached and the
+    database cannot be reached.
     """
     if not token:
         raise ClientMistake(MISSING, kind="authentication")
-    key_hash = hash_of(token)
-    key = _memory.known.get(key_hash)
+    key_hash = hash_key(token)
+    key = _cache.by_hash.get(key_hash)
     if key is None:
-        _memory.wanted.add(key_hash)
-        if not await cache_revisions.confirm():
+        _cache.requested.add(key_hash)
+        if not await cache_revisions.refresh_now():
             raise GatewayError(Failure(kind="overloaded", message="API keys cannot be checked at the moment"))
-        key = _memory.known.get(key_hash)
+        key = _cache.by_hash.get(key_hash)
     if key is None:
-        raise ClientMistake(_invalid(token, needed="llm"), kind="authentication")
+        raise ClientMistake(_invalid(token, needed=KeyKind.LLM), kind="authentication")
     if not key.is_active:
         raise ClientMistake(INACTIVE, kind="permission")
     if key.expires_at is not None and key.expires_at <= time.time():
         raise ClientMistake(EXPIRED, kind="authentication")
-    clients.note(key.id)
+    client_key_use.note(key.id)
     return key
 
 
-def _invalid(token: str, *, needed: str) -> str:
-    """Why a key that is not known is refused."""
+def _invalid(token: str, *, needed: KeyKind) -> str:
+    """The message for an unknown key."""
     kinds = [kind for kind, prefix in PREFIXES.items() if token.startswith(prefix)]
     return INVALID if kinds in ([], [needed]) else WRONG_KIND[needed]
 
 
 def authenticate_management(token: str) -> ManagementKey:
-    """The row of a management key, from the database. Raises :class:`ManagementRefused`. What it permits is the caller's to see."""
+    """The row of a management key, from the database. Raises :class:`ManagementKeyRefused`. The caller checks its permissions."""
     if not token:
-        raise ManagementRefused(401, MISSING)
-    row: ManagementKey | None = ManagementKey.objects.filter(key_hash=hash_of(token)).first()
+        raise ManagementKeyRefused(401, MISSING)
+    row: ManagementKey | None = ManagementKey.objects.filter(key_hash=hash_key(token)).first()
     if row is None:
-        raise ManagementRefused(401, _invalid(token, needed="management"))
+        raise ManagementKeyRefused(401, _invalid(token, needed=KeyKind.MANAGEMENT))
     if not row.is_active:
-        raise ManagementRefused(403, INACTIVE)
+        raise ManagementKeyRefused(403, INACTIVE)
     if row.expires_at is not None and row.expires_at <= timezone.now():
-        raise ManagementRefused(401, EXPIRED)
-    managers.note(str(row.pk))
+        raise ManagementKeyRefused(401, EXPIRED)
+    management_key_use.note(str(row.pk))
     return row
 
 
 def may_use(key: Key, *names: str) -> bool:
-    """Whether a key may use a model that goes by any of ``names``: the one the client gave, and the model's own."""
+    """Whether a key may use a model with any of ``names``: the requested name, and the model's own name or pattern."""
     allowed = key.allowed_models
     return allowed is None or any(entry == name or wildcards.match(entry, name) is not None for entry in allowed for name in names)

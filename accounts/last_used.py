@@ -1,4 +1,4 @@
-"""When keys and upstreams were last used: noted by requests, written down in batches. It changes nothing that is served."""
+"""Times of last use: requests note ids in memory, and a periodic task writes them in batches, without bumping a revision."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from django.utils import timezone
 from accounts.models import Revised
 
 WRITE_SECONDS = 30.0
-"""How often :meth:`LastUse.write` is meant to run."""
-NEWS_SECONDS = 3.0
-"""The same where a person waits to see it."""
+"""Interval of :meth:`LastUse.write`."""
+SHORT_WRITE_SECONDS = 3.0
+"""The interval for times that an admin page shows while requests run."""
 ROWS_PER_QUERY = 500
 
 
 class LastUse:
-    """The rows of a table that were used since that was last written into their ``column``."""
+    """The ids of rows of one table that were used since the last :meth:`write`, which sets their ``column``."""
 
     def __init__(self, table: type[Revised], column: str = "last_used_at") -> None:
         self._table = table
         self._column = column
         self._used: set[str] = set()
 
-    def note(self, identity: str) -> None:
-        """A row is used now. Cheap; from any thread."""
-        self._used.add(identity)
+    def note(self, row_id: str) -> None:
+        """Note that a row is used now. Only adds to a set; may be called from any thread."""
+        self._used.add(row_id)
 
     def write(self) -> None:
-        """Write it down, for :meth:`accounts.revisions.Watcher.every`. What the database does not take is kept for the next time."""
+        """Write the current time into the noted rows. On a database error, which is raised, the ids are kept for the next call."""
         used, self._used = self._used, set()
-        identities, now = list(used), timezone.now()
+        row_ids, now = list(used), timezone.now()
         try:
-            for start in range(0, len(identities), ROWS_PER_QUERY):
-                self._table.objects.filter(pk__in=identities[start : start + ROWS_PER_QUERY]).update(**{self._column: now})
+            for start in range(0, len(row_ids), ROWS_PER_QUERY):
+                self._table.objects.filter(pk__in=row_ids[start : start + ROWS_PER_QUERY]).update(**{self._column: now})
         except (DatabaseError, InterfaceError):
             self._used |= used
             raise

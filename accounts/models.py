@@ -1,9 +1,10 @@
-"""Keys of clients and managers, and the revision counters that tell every process about a change."""
+"""Client keys and management keys, and the revision counters by which processes notice changes."""
 
 from __future__ import annotations
 
 import functools
 import uuid
+from enum import StrEnum
 from typing import Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError
@@ -19,21 +20,21 @@ revised = Signal()
 
 
 class RevisionManager(models.Manager["Revision"]):
-    """Counts changes."""
+    """The only writer of revisions."""
 
     def bump(self, name: str) -> None:
         """Add one to a counter inside the caller's transaction, and send :data:`revised` when that commits."""
         if not self.filter(pk=name).update(number=models.F("number") + 1):
             self.get_or_create(pk=name)
             self.filter(pk=name).update(number=models.F("number") + 1)
-        # robust: the write is done; a listener that fails is logged and left to the watcher's next look.
+        # robust: the write is committed; a refresh that fails is logged, and the watcher's next poll tries it again.
         transaction.on_commit(functools.partial(revised.send, sender=Revision, name=name), robust=True)
 
 
 class Revision(models.Model):
-    """How often a group of tables was changed: ``keys``, ``catalogue`` or ``prices``.
+    """The number of changes of a group of tables: ``keys``, ``catalogue`` or ``prices``.
 
-    The counter rises in the transaction of the change itself, so whoever sees the new number sees the change.
+    It is incremented in the transaction of the change, so a reader that sees the new number also sees the change.
     """
 
     name = models.CharField(max_length=32, primary_key=True)
@@ -76,10 +77,10 @@ class RevisedQuerySet(models.QuerySet[Any]):
 
 
 class Revised(models.Model):
-    """Base of the tables that are served from memory: every write bumps ``revision`` in its own transaction.
+    """Base of the tables that processes cache: every write bumps the counter ``revision`` in the same transaction.
 
-    The counter comes first everywhere, so that two writers wait for each other there and nowhere in a circle.
-    ``unrevised`` names the columns whose update alone changes nothing that is served.
+    The counter is always written first, so that concurrent writers wait for each other there and cannot deadlock.
+    ``unrevised``: the columns that are not cached; an update of these alone does not bump the counter.
     """
 
     revision: ClassVar[str]
@@ -93,64 +94,72 @@ class Revised(models.Model):
     class Meta:
         abstract = True
 
-    read: dict[str, Any] | None = None
-    """The columns as they were read; ``None`` of a row that was made here."""
+    loaded_values: dict[str, Any] | None = None
+    """The columns as they were read from the database or last saved; ``None`` before the first save."""
 
     def save(self, *args: Any, **options: Any) -> None:
-        """Save the row and bump the revision, or neither. Of a row that was read, only what was changed here is written.
+        """Save the row and bump the revision, both or neither. Only changed columns of an existing row are written.
 
-        Other processes write what they notice (refused keys, cooldowns) meanwhile, and that must not be undone.
+        Other processes may have written other columns meanwhile (a disabled credential, a cooldown), which must not be undone.
         """
-        if self.read is not None and not args and not options.keys() & {"update_fields", "force_insert"}:
-            options["update_fields"] = _changed(self.read, _columns(self))
+        if self.loaded_values is not None and not args and not options.keys() & {"update_fields", "force_insert"}:
+            options["update_fields"] = _changed(self.loaded_values, _columns(self))
         with transaction.atomic():
             Revision.objects.bump(self.revision)
             super().save(*args, **options)
-        self.read = _columns(self)
+        self.loaded_values = _columns(self)
 
     def delete(self, *args: Any, **options: Any) -> tuple[int, dict[str, int]]:
-        """Delete the row with what hangs on it and bump the revision, or neither."""
+        """Delete the row with its dependent rows and bump the revision, both or neither."""
         with transaction.atomic():
             Revision.objects.bump(self.revision)
             return super().delete(*args, **options)
 
     @classmethod
     def from_db(cls, *args: Any, **options: Any) -> Self:
-        """Remember what was read."""
+        """Note the columns as they were read."""
         row = super().from_db(*args, **options)
-        row.read = _columns(row)
+        row.loaded_values = _columns(row)
         return row
 
     def refresh_from_db(self, *args: Any, **options: Any) -> None:
-        """Read the row again, and remember that."""
+        """Note the columns as they were read."""
         super().refresh_from_db(*args, **options)
-        self.read = _columns(self)
+        self.loaded_values = _columns(self)
 
 
 def _columns(row: Revised) -> dict[str, Any]:
-    known = row.__dict__
-    return {field.attname: known[field.attname] for field in row._meta.concrete_fields if field.attname in known}  # noqa: SLF001  (documented)
+    """The values of the loaded columns; deferred ones are left out."""
+    loaded = row.__dict__
+    return {field.attname: loaded[field.attname] for field in row._meta.concrete_fields if field.attname in loaded}  # noqa: SLF001  (documented)
 
 
 def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Columns to write: JSON always, for it may have been changed in its place; and the time of the change."""
+    """The columns to write: those that differ, all JSON columns (they may have been changed in place), and the time of the change."""
     changed = {name for name, value in now.items() if isinstance(value, dict | list) or name not in before or before[name] != value}
     return sorted(changed | {"updated_at"})
 
 
+class Permission(StrEnum):
+    """What a management key may do."""
+
+    READ = "read"
+    WRITE = "write"
+
+
 def read_only() -> list[str]:
-    """The permissions of a management key that asks for none in particular."""
-    return ["read"]
+    """The default permissions of a management key. Migrations refer to it by name."""
+    return [Permission.READ.value]
 
 
 def known_permissions(value: object) -> None:
-    """Refuse anything but a list of ``read`` and ``write``."""
-    if not isinstance(value, list) or not all(item in ("read", "write") for item in value):
+    """Validator: the value is a list of permissions. Migrations refer to it by name."""
+    if not isinstance(value, list) or not all(item in list(Permission) for item in value):
         raise ValidationError('Permissions are a list of "read" and "write".')
 
 
 class IssuedKey(Revised):
-    """What both kinds of keys have in common. The key itself is shown once and never stored."""
+    """Base of both kinds of keys. The key itself is shown once and never stored."""
 
     revision = "keys"
     unrevised = frozenset({"last_used_at"})
@@ -162,8 +171,8 @@ class IssuedKey(Revised):
     key_prefix = models.CharField("prefix", max_length=8, editable=False)
     name = models.CharField(max_length=200, blank=True, help_text="Who or what uses this key.")
     is_active = models.BooleanField("active", default=True, help_text="A revoked key is refused within a second.")
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="From then on the key is refused. Empty: never.")
-    metadata = ObjectField(validators=[json_object], help_text="Free notes as a JSON object.")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="From this time on the key is refused. Empty: it does not expire.")
+    metadata = ObjectField(validators=[json_object], help_text="Notes for your own use, as a JSON object.")
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
@@ -174,17 +183,17 @@ class IssuedKey(Revised):
 
 
 class ApiKey(IssuedKey):
-    """A client's key (``pxb_…``) for the model endpoints."""
+    """A client key (``pxb_…``) for the model endpoints."""
 
     rate_limit = models.PositiveIntegerField("requests per minute", null=True, blank=True, validators=[MinValueValidator(1)])
     token_limit = models.PositiveIntegerField(
         "tokens per minute", null=True, blank=True, validators=[MinValueValidator(1)], help_text="Input and output together."
     )
-    concurrency_limit = models.PositiveIntegerField("requests at once", null=True, blank=True, validators=[MinValueValidator(1)])
+    concurrency_limit = models.PositiveIntegerField("concurrent requests", null=True, blank=True, validators=[MinValueValidator(1)])
     allowed_models = models.JSONField(
-        null=True, blank=True, validators=[strings], help_text="Model names, * stands for anything. null: every model; []: none."
+        null=True, blank=True, validators=[strings], help_text="Model names; * stands for any text. null: every model; []: none."
     )
-    may_choose_upstream = models.BooleanField(default=False, help_text="May name the upstream of a request in the header X-Pxbin-Upstream.")
+    may_choose_upstream = models.BooleanField(default=False, help_text="Requests may name their upstream in the header X-Pxbin-Upstream.")
 
     history = HistoricalRecords(excluded_fields=["key_hash", "last_used_at"])
 

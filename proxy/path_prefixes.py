@@ -38,7 +38,7 @@ class Below:
         if path.split("/", 2)[1].lower() in OWN_PATHS:
             return None
         found = self._look(path)
-        if found is None and any(mark in path for mark in API_MARKS) and await cache_revisions.confirm():
+        if found is None and any(mark in path for mark in API_MARKS) and await cache_revisions.refresh_now():
             found = self._look(path)
         return found
 

@@ -7,17 +7,17 @@ from django.contrib.auth.models import Group, User
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts.admin import ApiKeyAdmin
-from accounts.common.admin import Page
+from accounts.common.admin import TableAdmin
 from upstreams.catalog import config_warnings
 
-ApiKeyAdmin.doubts = staticmethod(config_warnings.of_key)
+ApiKeyAdmin.config_warnings = staticmethod(config_warnings.of_key)
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, Page):  # type: ignore[type-arg,misc]  # unfold has no types
+class UserAdmin(DjangoUserAdmin, TableAdmin):  # type: ignore[type-arg,misc]  # unfold has no types
     """People who may log in here."""
 
     form = UserChangeForm
@@ -26,7 +26,7 @@ class UserAdmin(DjangoUserAdmin, Page):  # type: ignore[type-arg,misc]  # unfold
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, Page):  # type: ignore[misc]  # unfold has no types
+class GroupAdmin(DjangoGroupAdmin, TableAdmin):  # type: ignore[misc]  # unfold has no types
     """Sets of permissions that several people share."""
 
     empty_title = "No groups yet"

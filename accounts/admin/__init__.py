@@ -1,4 +1,4 @@
-"""Keys in the admin. `shared` holds what the pages of the other apps build on."""
+"""Admin pages of client keys and management keys."""
 
 from accounts.admin.keys import ApiKeyAdmin, ManagementKeyAdmin
 

@@ -1,4 +1,4 @@
-"""Filters of lists of keys, and the form of filter that other apps build on."""
+"""Filters of lists of keys, and base classes of filters for other apps."""
 
 from __future__ import annotations
 
@@ -10,52 +10,49 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
 
-class Choice(DropdownFilter):  # type: ignore[misc]  # unfold has no types
-    """A filter with a choice of conditions. ``conditions`` gives for each value its name and what it asks of a row."""
+class ConditionFilter(DropdownFilter):  # type: ignore[misc]  # unfold has no types
+    """A filter with a choice of conditions."""
 
     def conditions(self) -> dict[str, tuple[str, Q]]:
-        """By the value that stands in the address."""
+        """By the parameter's value: the choice's label and its condition."""
         raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
-        """Django's question for the choices."""
-        return [(value, name) for value, (name, _) in self.conditions().items()]
+        return [(value, label) for value, (label, _) in self.conditions().items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
-        """Django's question for the rows; a value that is not a choice asks nothing."""
+        """A value that is not a choice does not filter."""
         chosen = self.conditions().get(self.value() or "")
         return queryset if chosen is None else queryset.filter(chosen[1])
 
 
-class ValueFilter(Choice):
-    """By the values that a column has, without the empty one. ``parameter_name`` is the column; no choices, no filter."""
+class ValueFilter(ConditionFilter):
+    """By the non-empty values of a column, whose name is ``parameter_name``. Without values the filter is not shown."""
 
     def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
         self.rows = model.objects.order_by(self.parameter_name)
         super().__init__(request, params, model, model_admin)
 
     def conditions(self) -> dict[str, tuple[str, Q]]:
-        """Each value by itself."""
         values = self.rows.exclude(**{self.parameter_name: ""}).values_list(self.parameter_name, flat=True).distinct()
         return {value: (value, Q(**{self.parameter_name: value})) for value in values}
 
 
 class RelatedFilter(RelatedDropdownFilter):  # type: ignore[misc]  # unfold has no types
-    """By what a row belongs to. Links lead to filtered lists, so it filters also where there is a single choice."""
+    """By a related row. Shown also with a single choice, because links from other pages use the filter."""
 
     def has_output(self) -> bool:
-        """Django would leave it out, and show every row."""
+        """Django would drop a filter with a single choice, and show all rows."""
         return True
 
 
-class KeyStateFilter(Choice):
-    """By whether a key works."""
+class KeyStateFilter(ConditionFilter):
+    """By the state that the list shows."""
 
     title = "state"
     parameter_name = "state"
 
     def conditions(self) -> dict[str, tuple[str, Q]]:
-        """As the list shows them."""
         past = Q(expires_at__lte=timezone.now())
         return {
             "active": ("Active", Q(is_active=True) & ~past),

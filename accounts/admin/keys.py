@@ -1,4 +1,4 @@
-"""Keys in the admin: made here, shown once, revoked in one click."""
+"""Keys in the admin: created, shown once, revoked."""
 
 # mypy: disable-error-code="untyped-decorator"
 # Unfold has no types, and its decorators are everywhere here.
@@ -17,72 +17,72 @@ from unfold.decorators import display
 
 from accounts import keys
 from accounts.admin.filters import KeyStateFilter
-from accounts.common.admin import COLLAPSED, Switchable
+from accounts.common.admin import COLLAPSED, ActivatableAdmin
 from accounts.forms import ApiKeyForm, ManagementKeyForm
+from accounts.keys import KeyKind
 from accounts.models import ApiKey, IssuedKey, ManagementKey
 
 STATES = {"active": "success", "revoked": "danger", "expired": "warning"}
-ONLY_OF_STORED_KEYS = frozenset({"shown_prefix", "last_used_at", "created_at"})
+STORED_KEY_FIELDS = frozenset({"shown_prefix", "last_used_at", "created_at"})
 
 
-class IssuedKeyAdmin(Switchable):
-    """What both kinds of keys share. ``kind`` is the word of :func:`accounts.keys.new_plaintext`."""
+class IssuedKeyAdmin(ActivatableAdmin):
+    """What the pages of both kinds of keys have in common."""
 
-    kind = ""
+    kind: KeyKind
     search_fields = ("name", "key_prefix")
-    search_help_text = "A name, or the beginning of a key"
+    search_help_text = "Name, or the first characters of a key"
     list_filter = (KeyStateFilter,)
     actions = ("revoke", "reactivate")
     readonly_fields = ("shown_prefix", "last_used_at", "created_at")
 
     @display(description="Key", ordering="key_prefix")
     def shown_prefix(self, row: IssuedKey) -> str:
-        """The first characters; the rest is not known to anyone but the owner."""
+        """The first characters; the gateway does not store the rest."""
         return f"{row.key_prefix}…"
 
     @display(description="State", ordering="is_active", label=STATES)
     def state(self, row: IssuedKey) -> str:
-        """Whether it works."""
         if not row.is_active:
             return "revoked"
         return "expired" if row.expires_at and row.expires_at <= timezone.now() else "active"
 
     @display(description="Name", ordering="name")
     def shown_name(self, row: IssuedKey) -> str:
-        """Something to click on."""
+        """The link to the key's page needs a text."""
         return row.name or "(no name)"
 
     @display(description="Last used", ordering="last_used_at", empty_value="never")
     def last_used(self, row: IssuedKey) -> Any:
-        """Written down every half minute."""
+        """Up to half a minute old."""
         return row.last_used_at
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """A key that is not made yet has no past."""
+        """The page that adds a key leaves out what only a stored key has."""
         fieldsets = super().get_fieldsets(request, obj)
         if obj is not None:
             return fieldsets
         return [
-            (title, {**given, "fields": [name for name in given["fields"] if name not in ONLY_OF_STORED_KEYS]})
-            for title, given in fieldsets
+            (title, {**options, "fields": [name for name in options["fields"] if name not in STORED_KEY_FIELDS]})
+            for title, options in fieldsets
         ]
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """One button: what follows is the key."""
+        """Only one button, because the response shows the key."""
         buttons = {"show_save_and_add_another": False, "show_save_and_continue": False}
-        answer: HttpResponse = super().add_view(request, form_url, {**buttons, **(extra_context or {})})
-        return answer
+        response: HttpResponse = super().add_view(request, form_url, {**buttons, **(extra_context or {})})
+        return response
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """A new key gets its plain text here, which the answer to this request shows and nothing stores."""
+        """Generate a new key. Its plain text is on ``obj`` only until the response shows it."""
         if not change:
             obj.plaintext = keys.new_plaintext(self.kind)
-            keys.seal(obj, obj.plaintext)
+            keys.set_hash(obj, obj.plaintext)
         super().save_model(request, obj, form, change)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> HttpResponse:  # noqa: ARG002
-        """The key itself, with what to do with it, instead of a redirect: on its way to another page it would have to be stored."""
-        page = {
+        """Show the key in this response; a redirect would need the plain text to be stored."""
+        context = {
             **self.admin_site.each_context(request),
             "title": f"{self.opts.verbose_name} “{obj.name or obj.key_prefix}”",
             "opts": self.opts,
@@ -90,33 +90,31 @@ class IssuedKeyAdmin(Switchable):
             "row": obj,
             "plaintext": obj.plaintext,
         }
-        answer = TemplateResponse(request, "admin/accounts/issued_key.html", page)
-        answer["Cache-Control"] = "no-store"
-        return answer
+        response = TemplateResponse(request, "admin/accounts/issued_key.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        """Switch keys off."""
-        self.switch(request, rows, active=False, done="revoked")
+        self.set_active(request, rows, active=False, done="revoked")
 
-    @admin.action(description="Let work again", permissions=["change"])
+    @admin.action(description="Reactivate", permissions=["change"])
     def reactivate(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        """Switch keys on."""
-        self.switch(request, rows, active=True, done="let in again")
+        self.set_active(request, rows, active=True, done="reactivated")
 
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(IssuedKeyAdmin):
-    """Clients' keys."""
+    """Client keys."""
 
-    kind = "llm"
+    kind = KeyKind.LLM
     form = ApiKeyForm
-    doubts: ClassVar[Callable[[str, list[str] | None], list[str]]] = staticmethod(lambda name, allowed: [])  # noqa: ARG005
-    """Sentences on models that a key's list names in vain; handed in by who knows the models."""
+    config_warnings: ClassVar[Callable[[str, list[str] | None], list[str]]] = staticmethod(lambda name, allowed: [])  # noqa: ARG005
+    """Warnings about a key's name and allowed models. Set by the site, because accounts does not import the models' app."""
     conditional_fields = {"allowed_models": "model_access == 'listed'"}
     list_display = ("shown_name", "shown_prefix", "state", "models", "limits", "last_used", "created_at")
     empty_title = "No API keys yet"
-    empty_text = "A client needs one: make a key, and copy it together with ready-made lines for Claude Code, Codex and curl."
+    empty_text = "A client needs an API key. The page that shows a new key also has commands for Claude Code, Codex and curl."
     fieldsets = (
         ("Basics", {"fields": ("name", "shown_prefix", "is_active", "expires_at")}),
         ("Models", {"fields": ("model_access", "allowed_models")}),
@@ -125,14 +123,14 @@ class ApiKeyAdmin(IssuedKeyAdmin):
     )
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Save, then warn of what is probably not meant."""
+        """Save, then warn about allowed models that do not exist."""
         super().save_model(request, obj, form, change)
-        for doubt in type(self).doubts(obj.name, obj.allowed_models):
-            messages.warning(request, doubt)
+        for warning in type(self).config_warnings(obj.name, obj.allowed_models):
+            messages.warning(request, warning)
 
     @display(description="Models")
     def models(self, row: ApiKey) -> str:
-        """Which models it may use, in short."""
+        """The first three allowed models, and the number of the others."""
         allowed = row.allowed_models
         if allowed is None:
             return "all"
@@ -140,30 +138,28 @@ class ApiKeyAdmin(IssuedKeyAdmin):
 
     @display(description="Limits")
     def limits(self, row: ApiKey) -> str:
-        """What it may ask for, in short."""
-        words = (
+        limits = (
             (row.rate_limit, "requests/min"),
             (row.token_limit, "tokens/min"),
-            (row.concurrency_limit, "at once"),
+            (row.concurrency_limit, "concurrent"),
         )
-        return ", ".join(f"{limit:,} {word}" for limit, word in words if limit is not None) or "none"
+        return ", ".join(f"{limit:,} {unit}" for limit, unit in limits if limit is not None) or "none"
 
 
 @admin.register(ManagementKey)
 class ManagementKeyAdmin(IssuedKeyAdmin):
-    """Keys for scripts that manage the gateway."""
+    """Management keys."""
 
-    kind = "management"
+    kind = KeyKind.MANAGEMENT
     form = ManagementKeyForm
-    list_display = ("shown_name", "shown_prefix", "state", "may", "last_used", "created_at")
+    list_display = ("shown_name", "shown_prefix", "state", "shown_permissions", "last_used", "created_at")
     empty_title = "No management keys yet"
-    empty_text = "Scripts need one to work with /api/v1: to make keys, upstreams and models, and to read the log."
+    empty_text = "Scripts need a management key for /api/v1, which manages keys, upstreams and models and reads the log."
     fieldsets = (
         ("Basics", {"fields": ("name", "shown_prefix", "access", "is_active", "expires_at")}),
         ("Advanced", {"classes": COLLAPSED, "fields": ("metadata", "last_used_at", "created_at")}),
     )
 
-    @display(description="May")
-    def may(self, row: ManagementKey) -> str:
-        """What it permits."""
-        return " and ".join(row.permissions) or "nothing"
+    @display(description="Permissions")
+    def shown_permissions(self, row: ManagementKey) -> str:
+        return " and ".join(row.permissions) or "none"

@@ -1,4 +1,4 @@
-"""What pages of the admin have in common, in every app."""
+"""Base classes of admin pages, for every app."""
 
 # mypy: disable-error-code="untyped-decorator"
 # Unfold has no types, and its decorators are everywhere here.
@@ -23,19 +23,19 @@ STATES = {"active": "success", "off": "danger"}
 
 
 class JsonWidget(UnfoldAdminTextareaWidget):  # type: ignore[misc]  # unfold has no types
-    """A box for JSON: three lines until it is pulled larger, and no spelling corrected."""
+    """A text area for JSON: monospaced, three rows, without spell checking."""
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__({"rows": 3, "spellcheck": "false", "class": "font-mono", **(attrs or {})})
 
 
-def counted(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """``1 model``, ``2 models``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-class Page(ModelAdmin):  # type: ignore[misc]  # unfold has no types
-    """A table in the admin. An empty list says what to do next: ``empty_title``, ``empty_text``."""
+class TableAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
+    """Admin pages of a table. ``empty_title`` and ``empty_text`` replace an empty list."""
 
     list_per_page = 50
     list_filter_submit = True
@@ -44,8 +44,8 @@ class Page(ModelAdmin):  # type: ignore[misc]  # unfold has no types
     empty_text = ""
 
 
-class Switchable(SimpleHistoryAdmin, Page):  # type: ignore[misc]  # neither has types
-    """Rows that can be switched on and off together."""
+class ActivatableAdmin(SimpleHistoryAdmin, TableAdmin):  # type: ignore[misc]  # neither has types
+    """Admin pages of a table with ``is_active``, with a history and with actions that set it for selected rows."""
 
     object_history_list_template = "admin/object_history_list.html"
 
@@ -53,52 +53,46 @@ class Switchable(SimpleHistoryAdmin, Page):  # type: ignore[misc]  # neither has
 
     @admin.action(description="Switch on", permissions=["change"])
     def activate(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        """Serve from them."""
-        self.switch(request, rows, active=True, done="switched on")
+        self.set_active(request, rows, active=True, done="switched on")
 
     @admin.action(description="Switch off", permissions=["change"])
     def deactivate(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        """Serve from them no more."""
-        self.switch(request, rows, active=False, done="switched off")
+        self.set_active(request, rows, active=False, done="switched off")
 
-    def switch(self, request: HttpRequest, rows: QuerySet[Any], *, active: bool, done: str) -> None:
-        """Switch those that are not so already, and say how many were."""
+    def set_active(self, request: HttpRequest, rows: QuerySet[Any], *, active: bool, done: str) -> None:
+        """Set ``is_active`` of the rows that differ, write their history, and show how many they were; ``done`` is the verb."""
         changed = list(self.model.objects.filter(pk__in=rows.values("pk")).exclude(is_active=active))
         for row in changed:
             row.is_active = active
         bulk_update_with_history(changed, self.model, ["is_active"], batch_size=500)
-        messages.success(request, f"{counted(len(changed), str(self.opts.verbose_name))} {done}.")
+        messages.success(request, f"{format_count(len(changed), str(self.opts.verbose_name))} {done}.")
 
     @display(description="State", ordering="is_active", label=STATES)
     def state(self, row: Any) -> str:
-        """Whether it serves."""
         return "active" if row.is_active else "off"
 
 
-class OneOnNewPages:
-    """For inlines: a row to fill in where what they belong to is new, and only what is there otherwise."""
+class ExtraRowOnAddMixin:
+    """For inlines: one empty row on the page that adds the parent, none on the page that changes it."""
 
     def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:  # noqa: ARG002  (Django's signature)
-        """How many empty rows there are."""
         return 0 if obj else 1
 
 
-class Unwritable:
+class ReadOnlyMixin:
     """For tables that only the gateway writes."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Nobody adds rows by hand."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Nobody changes rows by hand."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Rows go when their time is over."""
+        """The retention task deletes rows."""
         return False
 
 
 def link(url: str, text: str) -> str:
-    """An anchor that looks like one."""
+    """An ``<a>`` element styled as a link."""
     return format_html('<a class="pxbin-link" href="{}">{}</a>', url, text)

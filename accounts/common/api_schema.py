@@ -1,4 +1,4 @@
-"""What the management API's own documentation says: the forms of bodies and answers. Answers are checked against them."""
+"""Schemas that the resources of the management API share. They validate bodies and responses, and are its documentation."""
 
 from __future__ import annotations
 
@@ -9,43 +9,58 @@ from ninja.responses import Status
 from pydantic import ConfigDict, WithJsonSchema, model_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from accounts.common.api_envelope import LARGEST_PAGE_SIZE, STATUSES
+from accounts.common.api_envelope import STATUSES
+
+DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE = 50, 1000
 
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
-"""What :func:`timestamp` returns."""
+"""A time as :func:`~accounts.common.api_envelope.timestamp` writes it."""
 Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 Whole = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
-"""What an integer column holds on every database."""
+"""The range of an integer column in every supported database."""
 Item = TypeVar("Item")
-FAILURES = frozenset({400, 401, 403, 404, 409})
-IGNORED = "pxbin.ignored"
-"""Where a request's META holds the fields of its body that mean nothing here, if there are any."""
-LISTS_OF_MODELS = ("fallbacks", "allowed_models")
-MENTIONED = "pxbin.mentioned"
-"""Where a request's META holds the models that these fields of its body name, if there are any."""
-FIELDS = "pxbin.fields"
-"""Where the parser leaves the names of a body's fields."""
+
+
+class ClearedByNull:
+    """Annotation of a body's field for which ``null`` stores the column's default: ``NULL``, or an empty text, list or object."""
+
+
+Clearable = Annotated[Item | None, ClearedByNull()]
+"""Type of a body's field that ``null`` clears. For a field without it, ``null`` means unchanged."""
+
+FAILURE_STATUSES = frozenset({400, 401, 403, 404, 409})
+MODEL_LIST_FIELDS = ("fallbacks", "allowed_models")
+"""Body fields that list names of models."""
+BODY_NAMES = "pxbin.body_names"
+"""Key of a request's META: the names of its body's fields, written by the parser."""
+IGNORED_NAMES = "pxbin.ignored_names"
+"""Key of a request's META: the body's names that are not in its schema, each with the names that are."""
+LISTED_MODELS = "pxbin.listed_models"
+"""Key of a request's META: the models that :data:`MODEL_LIST_FIELDS` of its body name, by field."""
 
 
 class Body(Schema):
-    """A JSON object in a request. Fields that it does not have are ignored, as pxbin always did, but the answer names them."""
+    """A JSON object in a request. Unknown fields are ignored, as in the original pxbin, but a response header names them."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _note_ignored(self, info: ValidationInfo) -> Body:
         request = (info.context or {}).get("request")
-        if request is not None and (given := request.META.get(FIELDS)):
-            request.META[MENTIONED] = {name: getattr(self, name) for name in LISTS_OF_MODELS if getattr(self, name, None)}
-            request.META[IGNORED] = {name: list(type(self).model_fields) for name in given if name not in type(self).model_fields}
+        if request is not None and (names := request.META.get(BODY_NAMES)):
+            schema_names = type(self).model_fields
+            request.META[LISTED_MODELS] = {name: getattr(self, name) for name in MODEL_LIST_FIELDS if getattr(self, name, None)}
+            request.META[IGNORED_NAMES] = {name: list(schema_names) for name in names if name not in schema_names}
         return self
 
 
 class Paging(Schema):
-    """Which page of a list. What is no positive number means the default."""
+    """Which page of a list. Anything that is not a positive integer means the default."""
 
     page: Annotated[str | None, WithJsonSchema({"type": "integer", "minimum": 1, "default": 1})] = None
-    per_page: Annotated[str | None, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE_SIZE, "default": 50})] = None
+    per_page: Annotated[
+        str | None, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE})
+    ] = None
 
 
 class Data(Schema, Generic[Item]):
@@ -55,7 +70,7 @@ class Data(Schema, Generic[Item]):
 
 
 class Meta(Schema):
-    """Where a page stands in its list."""
+    """The number of all rows, and the page that was returned."""
 
     total: int
     page: int
@@ -76,32 +91,40 @@ class Done(Schema):
 
 
 class Deleted(Schema):
-    """How many rows are gone."""
+    """How many rows were deleted."""
 
     deleted: int
 
 
+class Ids(Body):
+    """Rows to delete."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["ids"]})
+
+    ids: list[str] = []
+
+
 class Problem(Schema):
-    """What is wrong."""
+    """The error's type, and a sentence for people."""
 
     type: Annotated[str, WithJsonSchema({"type": "string", "enum": list(STATUSES)})]
     message: str
 
 
 class Failure(Schema):
-    """Failure. Where the management key itself is refused (401, 403), `error` is a plain text."""
+    """Failure. When the management key itself is refused (401, 403), `error` is a plain string."""
 
     error: Problem | str
 
 
-Created = Status[dict[str, Any]]
+CreatedResponse = Status[dict[str, Any]]
 
 
-def created(answer: dict[str, Any]) -> Created:
-    """An answer of status 201."""
-    return Status(201, answer)
+def created_response(envelope: dict[str, Any]) -> CreatedResponse:
+    """A response with status 201."""
+    return Status(201, envelope)
 
 
-def answers(success: Any, status: int = 200, *, upstream: bool = False) -> dict[Any, Any]:
-    """The ``response`` of an operation: ``success`` with its status, failures; ``upstream``: it may fail upstream, too."""
-    return {status: success, FAILURES: Failure, **({502: Failure} if upstream else {})}
+def responses(success: Any, status: int = 200, *, upstream: bool = False) -> dict[Any, Any]:
+    """The ``response`` argument of an operation: the schema of success and those of failures; ``upstream`` adds 502."""
+    return {status: success, FAILURE_STATUSES: Failure, **({502: Failure} if upstream else {})}

@@ -1,7 +1,7 @@
-"""End a thread's wait for a PostgreSQL that says nothing.
+"""A read timeout for PostgreSQL: libpq has none.
 
-A server behind a dropped route never answers, and of one that is frozen the kernel still acknowledges what comes: the driver
-would wait without end. When the socket is shut down from outside, the wait ends with an error.
+A server behind a dropped route never answers, and for a frozen server the kernel still acknowledges packets, so the driver
+would wait without end. When another thread shuts the socket down, the wait ends with an error.
 """
 
 from __future__ import annotations
@@ -15,63 +15,68 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-logger = logging.getLogger("pxbin.silence")
+logger = logging.getLogger("pxbin.db_watchdog")
 
 
 class Watchdog:
-    """How long one thread's ``database`` (Django's wrapper of a connection) may say nothing in a :meth:`step`. Others have no limit."""
+    """Shuts down a connection's socket when PostgreSQL has not answered for ``seconds``.
+
+    ``database`` is Django's wrapper of one thread's connection. Inside :meth:`running`, a thread checks the time; only what the
+    other thread does inside :meth:`watching` is limited.
+    """
 
     def __init__(self, database: Any, seconds: float) -> None:
         self.database = database
         self._seconds = seconds
-        self._heard: float | None = None
+        self._last_answer: float | None = None
+        """Monotonic time of the last answer, or of the start; None outside of :meth:`watching`."""
         self._ended = threading.Event()
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Keep watch from another thread meanwhile."""
-        if self.database.vendor != "postgresql":  # a file always answers
+    def running(self) -> Iterator[None]:
+        """Run the watching thread. Databases other than PostgreSQL are not watched: a file always answers."""
+        if self.database.vendor != "postgresql":
             yield
             return
-        thread = threading.Thread(target=self._watch, name="pxbin-patience", daemon=True)
+        thread = threading.Thread(target=self._watch, name="pxbin-db-watchdog", daemon=True)
         thread.start()
         try:
-            with self.database.execute_wrapper(self._query):
+            with self.database.execute_wrapper(self._execute):
                 yield
         finally:
             self._ended.set()
             thread.join()
 
     @contextmanager
-    def step(self) -> Iterator[None]:
-        """Something that asks the database; raises its error when it says nothing for too long."""
-        self._heard = time.monotonic()
+    def watching(self) -> Iterator[None]:
+        """Limit the wait for the database inside this block, which then raises the database's error."""
+        self._last_answer = time.monotonic()
         try:
             yield
         finally:
-            self._heard = None
+            self._last_answer = None
 
-    def _query(self, execute: Callable[..., Any], *asked: Any) -> Any:
-        """Each query of a step has its own time."""
-        self._heard = time.monotonic()
+    def _execute(self, execute: Callable[..., Any], *arguments: Any) -> Any:
+        """Wrapper of each query: the limit starts again before and after it."""
+        self._last_answer = time.monotonic()
         try:
-            return execute(*asked)
+            return execute(*arguments)
         finally:
-            self._heard = time.monotonic()
+            self._last_answer = time.monotonic()
 
     def _watch(self) -> None:
         while not self._ended.wait(self._seconds / 5):
-            heard = self._heard
-            if heard is not None and time.monotonic() - heard > self._seconds:
-                logger.warning("the database has said nothing for %g s, its connections are given up", self._seconds)
-                self._heard = None
-                self._cut()
+            last_answer = self._last_answer
+            if last_answer is not None and time.monotonic() - last_answer > self._seconds:
+                logger.warning("the database has not answered for %g s; its connections are closed", self._seconds)
+                self._last_answer = None
+                self._shut_down()
 
-    def _cut(self) -> None:
-        """Those that rest in the pool are probably no better."""
+    def _shut_down(self) -> None:
+        """Close the pool's idle connections, which probably do not answer either, and shut down the socket in use."""
         self.database.pool.drain()
         driver = self.database.connection
-        with suppress(OSError, self.database.Database.Error):  # it has just ended by itself
+        with suppress(OSError, self.database.Database.Error):  # the connection may have ended meanwhile
             if driver is not None:
                 with socket.socket(fileno=os.dup(driver.pgconn.socket)) as line:
                     line.shutdown(socket.SHUT_RDWR)

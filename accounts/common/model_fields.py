@@ -1,4 +1,4 @@
-"""Columns that hold JSON of one shape, and what they refuse."""
+"""Model fields, form fields and validators for names and for JSON objects and lists."""
 
 from __future__ import annotations
 
@@ -11,76 +11,75 @@ from django.db import models
 
 
 def json_object(value: object) -> None:
-    """Refuse a JSON value that is not an object, and one with a number that JSON does not know."""
+    """Validator: the value is an object without NaN and Infinity. Migrations refer to it by name."""
     if not isinstance(value, dict):
         raise ValidationError("Give a JSON object, for example {}.")
     try:
         json.dumps(value, allow_nan=False)
     except ValueError as error:
-        raise ValidationError("NaN and Infinity are no numbers of JSON.") from error
+        raise ValidationError("NaN and Infinity are not valid JSON numbers.") from error
 
 
 def strings(value: object) -> None:
-    """Refuse a JSON value that is not a list of non-empty strings."""
+    """Validator: the value is a list of non-empty strings. Migrations refer to it by name."""
     if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
         raise ValidationError('Give a list of names, for example ["claude-*", "gpt-5"].')
 
 
 class NameField(models.CharField):  # type: ignore[type-arg]  # generic for the type checker only
-    """A name: without white space around it, so that it is not blank either."""
+    """Text without white space around it; white space alone counts as blank."""
 
     def deconstruct(self) -> Any:
-        """For migrations it is a text column like any other."""
+        """Migrations see a plain ``CharField``."""
         name, _, args, options = super().deconstruct()
         return name, "django.db.models.CharField", args, options
 
     def to_python(self, value: Any) -> Any:
-        """The name as it is stored."""
         text = super().to_python(value)
         return text.strip() if isinstance(text, str) else text
 
 
 class ObjectFormField(forms.JSONField):
-    """A form field for a JSON object; an empty text area is the empty object."""
+    """A form field for a JSON object; an empty text area means ``{}``."""
 
     shape: type = dict
 
     def prepare_value(self, value: Any) -> Any:
-        """Nothing where nothing is set, else lines that a person can read; what was typed stays as it was typed."""
+        """Nothing for an empty value, indented JSON for others; text that was submitted stays as it was typed."""
         if value in ({}, []):
             return ""
         return json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict | list) else super().prepare_value(value)
 
     def to_python(self, value: Any) -> Any:
-        """The value; says where text stops being JSON."""
+        """The parsed value. The message of a ``ValidationError`` names the line and column of a syntax error."""
         try:
             return super().to_python(value)
         except ValidationError as error:
-            raise ValidationError(_what_is_wrong(value), code="invalid") from error
+            raise ValidationError(_syntax_error(value), code="invalid") from error
 
     def clean(self, value: Any) -> Any:
-        """The object; raises ``ValidationError``."""
+        """The value of an empty text is the empty object, not ``None``."""
         cleaned = super().clean(value)
         return self.shape() if cleaned is None else cleaned
 
 
-def _what_is_wrong(text: Any) -> str:
+def _syntax_error(text: Any) -> str:
     try:
         json.loads(text)
     except (TypeError, ValueError) as problem:
         place = f" (line {problem.lineno}, column {problem.colno})" if isinstance(problem, json.JSONDecodeError) else ""
-        return f'This is not JSON{place}. Names and texts stand in double quotes, for example {{"name": "value"}}.'
-    return "This is not JSON that can be stored."
+        return f'This is not JSON{place}. Put names and texts in double quotes, for example {{"name": "value"}}.'
+    return "This JSON cannot be stored."
 
 
 class ListFormField(ObjectFormField):
-    """The same for a list."""
+    """A form field for a JSON list; an empty text area means ``[]``."""
 
     shape = list
 
 
 class ObjectField(models.JSONField):
-    """A JSON object, empty where nothing is set: never null, never another shape."""
+    """A column with a JSON object, by default ``{}``; never null."""
 
     empty_values = [{}]
     form_class: type[forms.JSONField] = ObjectFormField
@@ -92,17 +91,16 @@ class ObjectField(models.JSONField):
         super().__init__(*args, **options)
 
     def deconstruct(self) -> Any:
-        """For migrations it is a JSON column like any other."""
+        """Migrations see a plain ``JSONField``."""
         name, _, args, options = super().deconstruct()
         return name, "django.db.models.JSONField", args, options
 
     def formfield(self, **options: Any) -> Any:
-        """A field that takes an empty text."""
         return super().formfield(**{"form_class": self.form_class, **options})
 
 
 class ListField(ObjectField):
-    """A JSON list."""
+    """A column with a JSON list, by default ``[]``; never null."""
 
     empty_values = [[]]
     form_class = ListFormField

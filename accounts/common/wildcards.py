@@ -1,4 +1,4 @@
-"""Names with stars: ``*`` stands for any text, also for none. Everything else is literal and case counts."""
+"""Patterns: ``*`` matches any text, also the empty one. All other characters are literal, and case matters."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ STAR = "*"
 
 
 def is_pattern(name: str) -> bool:
-    """Whether a name stands for many."""
+    """Whether a name contains ``*``."""
     return STAR in name
 
 
 def literal_length(pattern: str) -> int:
-    """How many characters a pattern fixes: of two patterns that match, the one that fixes more says more."""
+    """The number of literal characters. Of two patterns that match, the one with more is more specific."""
     return len(pattern) - pattern.count(STAR)
 
 
 def match(pattern: str, name: str) -> tuple[str, ...] | None:
-    """What each star of ``pattern`` stands for in ``name``; None when they do not match.
+    """The text that each ``*`` of ``pattern`` matches in ``name``; None if the pattern does not match.
 
-    Where several readings are possible, each star takes as little as it can, from the left: ``*/*`` reads ``a/b/c`` as ``a``
-    and ``b/c``. One pass without backtracking, so that no name of a client can make it slow.
+    From the left, each star matches as little as possible: ``*/*`` splits ``a/b/c`` into ``a`` and ``b/c``. One pass without
+    backtracking, so that a client cannot make it slow.
     """
     first, *pieces = pattern.split(STAR)
     if not pieces:
@@ -39,7 +39,7 @@ def match(pattern: str, name: str) -> tuple[str, ...] | None:
 
 
 def fill(template: str, stars: tuple[str, ...]) -> str:
-    """``template`` with its n-th star replaced by the n-th of ``stars``; stars beyond those vanish."""
+    """``template`` with its n-th star replaced by the n-th of ``stars``, and by nothing where there are fewer."""
     first, *pieces = template.split(STAR)
     filled = [*stars, *[""] * len(pieces)]
     return first + "".join(star + piece for star, piece in zip(filled, pieces, strict=False))

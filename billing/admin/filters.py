@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 
-from accounts.admin.filters import Choice
+from accounts.admin.filters import ConditionFilter
 from accounts.models import ApiKey
 from upstreams.models import Model, Upstream
 
@@ -35,7 +35,7 @@ STATUSES = {
 }
 
 
-class PeriodFilter(Choice):
+class PeriodFilter(ConditionFilter):
     """By the time since the request began."""
 
     title = "time"
@@ -67,7 +67,7 @@ def _moment(day: str, clock: str, default_time: time) -> datetime | None:
         return None
 
 
-class StatusFilter(Choice):
+class StatusFilter(ConditionFilter):
     """By the status that the client got."""
 
     title = "status"
@@ -78,7 +78,7 @@ class StatusFilter(Choice):
         return STATUSES
 
 
-class KeyFilter(Choice):
+class KeyFilter(ConditionFilter):
     """By the client key."""
 
     title = "API key"
@@ -90,7 +90,7 @@ class KeyFilter(Choice):
         return {str(pk): (f"{name or 'unnamed'} ({prefix}…)", Q(api_key_id=pk)) for pk, name, prefix in rows}
 
 
-class ModelFilter(Choice):
+class ModelFilter(ConditionFilter):
     """By the model name that the client sent."""
 
     title = "model"
@@ -102,7 +102,7 @@ class ModelFilter(Choice):
         return {name: (name, Q(model=name)) for name in rows}
 
 
-class UpstreamFilter(Choice):
+class UpstreamFilter(ConditionFilter):
     """By the upstream that was called last."""
 
     title = "upstream"

@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from accounts.common.admin import Unwritable
+from accounts.common.admin import ReadOnlyMixin
 from billing.admin import formatting
 from billing.admin.filters import KeyFilter, ModelFilter, MomentFilter, PeriodFilter, StatusFilter, UpstreamFilter
 from billing.admin.paginator import UncountedPage
@@ -27,7 +27,7 @@ MAX_MODELS = 50
 
 
 @admin.register(RequestLog)
-class RequestLogAdmin(Unwritable, UncountedPage):
+class RequestLogAdmin(ReadOnlyMixin, UncountedPage):
     """Requests, newest first. Every query is answered from an index."""
 
     list_display = ("began", "result", "model_name", "upstream", "key", "tokens", "price", "time")

@@ -9,7 +9,7 @@ from django.core import paginator
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
-from accounts.common.admin import Page
+from accounts.common.admin import TableAdmin
 
 MAX_PAGES = 200
 """A database reads all rows before a page; older rows are reached by time filters."""
@@ -45,7 +45,7 @@ class UncountedChangeList(ChangeList):  # type: ignore[misc]  # unfold has no ty
         self.full_result_count = self.result_count
 
 
-class UncountedPage(Page):
+class UncountedPage(TableAdmin):
     """An admin page for a table whose rows are not counted."""
 
     paginator = UncountedPaginator

@@ -11,13 +11,13 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.common.admin import Unwritable, link
+from accounts.common.admin import ReadOnlyMixin, link
 from billing.admin.paginator import UncountedPage
 from billing.models import RequestPayload
 
 
 @admin.register(RequestPayload)
-class RequestPayloadAdmin(Unwritable, UncountedPage):
+class RequestPayloadAdmin(ReadOnlyMixin, UncountedPage):
     """Stored payloads, newest first."""
 
     list_display = ("timestamp", "request_link", "truncated")

@@ -13,7 +13,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from accounts.admin.filters import RelatedFilter
-from accounts.common.admin import COLLAPSED, Page
+from accounts.common.admin import COLLAPSED, TableAdmin
 from billing.admin.formatting import dollars
 from billing.fields import MoneyField
 from billing.models import Price
@@ -24,10 +24,10 @@ STATES = {"in force": "success", "overruled": "warning", "replaced": ""}
 
 
 @admin.register(Price)
-class PriceAdmin(Page):
+class PriceAdmin(TableAdmin):
     """Prices, active ones first. A price that is entered here wins over prices from price data."""
 
-    formfield_overrides = {**Page.formfield_overrides, MoneyField: {"widget": UnfoldAdminDecimalFieldWidget({"step": "any"})}}
+    formfield_overrides = {**TableAdmin.formfield_overrides, MoneyField: {"widget": UnfoldAdminDecimalFieldWidget({"step": "any"})}}
     list_display = ("__str__", "input_price", "output_price", "cache_read_price", "cache_write_price", "source", "state")
     list_filter = ("is_active", "source", ("upstream", RelatedFilter))
     list_select_related = ("model", "upstream")

@@ -11,8 +11,9 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 from pydantic import WithJsonSchema
 
-from accounts.common.api_envelope import Refused, data, page_of, uuid_of
-from accounts.common.api_schema import Data, Id, Moment, Page, Paging, answers
+from accounts.common.api_envelope import ApiError, data_envelope, parse_uuid
+from accounts.common.api_resource import page_envelope
+from accounts.common.api_schema import Data, Id, Moment, Page, Paging, responses
 from billing import ilike  # noqa: F401  (registers `ilike`)
 from billing.api.log_items import ATTEMPT_FIELDS, LOG_FIELDS, InputFormat, OutcomeName, attempt_item, item_schema, log_item
 from billing.models import RequestLog, RequestLogQuerySet
@@ -59,23 +60,23 @@ class LogDetail(LogItem):
     tries: list[AttemptItem]
 
 
-@router.get("", response=answers(Page[LogItem]))
+@router.get("", response=responses(Page[LogItem]))
 def list_logs(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
     """Requests, the newest first."""
-    return page_of(filter_logs(request.GET).newest_first(), request.GET, shown=log_item)
+    return page_envelope(filter_logs(request.GET).newest_first(), filters, show=log_item)
 
 
-@router.get("/{log_id}", response=answers(Data[LogDetail]))
+@router.get("/{log_id}", response=responses(Data[LogDetail]))
 def get_log(request: HttpRequest, log_id: Id) -> dict[str, Any]:
     """One request with its attempts."""
-    row = RequestLog.objects.filter(pk=uuid_of(log_id)).first()
+    row = RequestLog.objects.filter(pk=parse_uuid(log_id)).first()
     if row is None:
-        raise Refused("not_found", "Log not found")
-    return data({**log_item(row), "tries": [attempt_item(attempt) for attempt in row.tries.order_by("number")]})
+        raise ApiError("not_found", "Log not found")
+    return data_envelope({**log_item(row), "tries": [attempt_item(attempt) for attempt in row.tries.order_by("number")]})
 
 
 def filter_logs(query: Mapping[str, str]) -> RequestLogQuerySet:
-    """The rows that match a query string; an empty value is no filter. Raises :class:`Refused` for an invalid value."""
+    """The rows that match a query string; an empty value is no filter. Raises :class:`ApiError` for an invalid value."""
     rows: RequestLogQuerySet = RequestLog.objects.all()
     for name, condition in FILTERS.items():
         if value := query.get(name, "").replace("\0", ""):
@@ -84,7 +85,7 @@ def filter_logs(query: Mapping[str, str]) -> RequestLogQuerySet:
 
 
 def _moment(text: str, name: str) -> datetime:
-    refusal = Refused("invalid_request", f"Invalid '{name}' timestamp, use RFC3339")
+    refusal = ApiError("invalid_request", f"Invalid '{name}' timestamp, use RFC3339")
     try:
         # In a query string a plus sign that was not encoded arrives as a space.
         moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
@@ -100,7 +101,7 @@ def _moment(text: str, name: str) -> datetime:
 
 def _status(text: str) -> Q:
     if not text.isascii() or not text.isdigit() or len(text) > 4:
-        raise Refused("invalid_request", "Invalid status_code")
+        raise ApiError("invalid_request", "Invalid status_code")
     code = int(text)
     if code and code % 100 == 0:
         return Q(status_code__gte=code, status_code__lt=code + 100)
@@ -109,13 +110,13 @@ def _status(text: str) -> Q:
 
 def _outcome(text: str) -> Q:
     if text not in OUTCOMES:
-        raise Refused("invalid_request", f"Invalid outcome, must be one of {', '.join(OUTCOMES)}")
+        raise ApiError("invalid_request", f"Invalid outcome, must be one of {', '.join(OUTCOMES)}")
     return Q(outcome=text)
 
 
 FILTERS: Mapping[str, Callable[[str], Q]] = {
-    "key_id": lambda text: Q(api_key_id=uuid_of(text, "Invalid key_id format")),
-    "upstream_id": lambda text: Q(upstream_id=uuid_of(text, "Invalid upstream_id format")),
+    "key_id": lambda text: Q(api_key_id=parse_uuid(text, "Invalid key_id format")),
+    "upstream_id": lambda text: Q(upstream_id=parse_uuid(text, "Invalid upstream_id format")),
     "model": lambda text: Q(model__ilike=f"%{text[:LONGEST_PATTERN]}%"),
     "status_code": _status,
     "input_format": lambda text: Q(input_format=text),

@@ -1,4 +1,4 @@
-"""The bodies and answers of ``/api/v1/models``."""
+"""The bodies and responses of ``/api/v1/models``."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import Annotated, Any
 from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
 
-from accounts.common.api_schema import Body, Id, Moment, Whole
+from accounts.common.api_resource import shows
+from accounts.common.api_schema import Body, Clearable, Id, Whole
 from upstreams import models
-from upstreams.api.upstreams import ShownUpstream
+from upstreams.api.upstream_schema import ShownUpstream
 
 HIGHEST_PRICE = 1_000_000
-"""In USD for a million tokens: a dollar for one."""
+"""USD per million tokens, that is one dollar per token."""
 Strategy = Annotated[str, WithJsonSchema({"type": "string", "enum": list(models.Strategy.values)})]
-
-
 ModelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -23,85 +22,56 @@ class ModelFields(Body):
     """What can be set on a model. A field left out stays as it is; prices are USD per million tokens."""
 
     name: str | None = None
-    display_name: str | None = None
-    provider: str | None = None
+    display_name: Clearable[str] = None
+    provider: Clearable[str] = None
     upstream_id: Id | None = Field(None, description="The upstream of its first route; null switches its routes off.")
-    remote_name: str | None = Field(None, description="Its name there; empty: the one that the client gives.")
-    aliases: list[str] | None = None
+    remote_name: str | None = Field(None, description="The upstream's name of the model; empty: the name that the client gives.")
+    aliases: Clearable[list[str]] = None
     input_cost_per_million: float | None = Field(None, ge=0, le=HIGHEST_PRICE)
     output_cost_per_million: float | None = Field(None, ge=0, le=HIGHEST_PRICE)
-    context_window: Whole | None = None
-    max_output_tokens: Whole | None = None
+    context_window: Clearable[Whole] = None
+    max_output_tokens: Clearable[Whole] = None
     is_active: bool | None = None
-    path_prefix: str | None = None
+    path_prefix: Clearable[str] = None
     strategy: Strategy | None = None
-    fallbacks: list[str] | None = None
-    timeout_seconds: float | None = None
-    cooldown_seconds: float | None = None
-    hedge_after_ms: Whole | None = None
+    fallbacks: Clearable[list[str]] = None
+    timeout_seconds: Clearable[float] = None
+    cooldown_seconds: Clearable[float] = None
+    hedge_after_ms: Clearable[Whole] = None
     allow_anonymous: bool | None = None
-    max_tokens_default: Whole | None = None
-    max_tokens_cap: Whole | None = None
-    temperature: float | None = None
-    system_replacements: dict[str, str] | None = None
-    system_append: str | None = None
+    max_tokens_default: Clearable[Whole] = None
+    max_tokens_cap: Clearable[Whole] = None
+    temperature: Clearable[float] = None
+    system_replacements: Clearable[dict[str, str]] = None
+    system_append: Clearable[str] = None
     inject_progress: bool | None = None
-    body_defaults: dict[str, Any] | None = None
-    body_extensions: dict[str, Any] | None = None
-    tool_enforcement: dict[str, Any] | None = None
+    body_defaults: Clearable[dict[str, Any]] = None
+    body_extensions: Clearable[dict[str, Any]] = None
+    tool_enforcement: Clearable[dict[str, Any]] = None
     repair_tool_history: bool | None = None
     buffer_tool_calls: bool | None = None
     smooth_streaming: bool | None = None
-    quirks: dict[str, Any] | None = None
+    quirks: Clearable[dict[str, Any]] = None
 
 
 class NewModel(ModelFields):
-    """A model to be made."""
+    """A model to create."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["name"]})
 
 
+@shows(ModelFields, models.Model)
 class ShownModel(Schema):
     """A model; its first route stands for "the" upstream. An unknown price shows as 0."""
 
-    id: Id
-    name: str
-    display_name: str | None
-    provider: str
     upstream_id: Id | None
     remote_name: str
-    aliases: list[str]
     input_cost_per_million: float
     output_cost_per_million: float
-    context_window: int | None
-    max_output_tokens: int | None
-    is_active: bool
-    path_prefix: str
-    strategy: Strategy
-    fallbacks: list[str]
-    timeout_seconds: float | None
-    cooldown_seconds: float | None
-    hedge_after_ms: int | None
-    allow_anonymous: bool
-    max_tokens_default: int | None
-    max_tokens_cap: int | None
-    temperature: float | None
-    system_replacements: dict[str, str]
-    system_append: str
-    inject_progress: bool
-    body_defaults: dict[str, Any]
-    body_extensions: dict[str, Any]
-    tool_enforcement: dict[str, Any]
-    repair_tool_history: bool
-    buffer_tool_calls: bool
-    smooth_streaming: bool
-    quirks: dict[str, Any]
-    created_at: Moment
-    updated_at: Moment
 
 
 class Discover(Body):
-    """Which upstream to ask."""
+    """The upstream whose models to list."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["upstream_id"]})
 
@@ -125,7 +95,7 @@ class Wanted(Schema):
 
 
 class Import(Body):
-    """Models to make, by name or with their provider."""
+    """Models to create, by name or with their provider."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["upstream_id", "models"]})
 
@@ -134,7 +104,7 @@ class Import(Body):
 
 
 class Imported(Schema):
-    """What an import made."""
+    """Result of an import."""
 
     upstream: ShownUpstream
     models_created: int
@@ -142,7 +112,7 @@ class Imported(Schema):
 
 
 class Synchronised(Schema):
-    """What a look at the price data changed."""
+    """Result of a synchronisation with the price data."""
 
     models_updated: int
     models_not_found: int

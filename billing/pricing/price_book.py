@@ -136,4 +136,4 @@ def set_manual(model: Model, *, input_price: Decimal | None, output_price: Decim
             Price.objects.create(model=model, input=input_price, output=output_price)
 
 
-cache_revisions.listen("prices", refresh)
+cache_revisions.on_change("prices", refresh)

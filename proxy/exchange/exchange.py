@@ -114,7 +114,7 @@ class Exchange:
         """Let the request in, or raise :class:`GatewayError`: key, body, model, permission, limits, in this order."""
         try:
             token = presented_key(self.http.headers)
-            key = keys.peek(token) or await keys.authenticate(token)
+            key = keys.cached_key(token) or await keys.authenticate(token)
         except ClientMistake as refusal:
             key = admission.without_key(self.http, opened, self.prefix, refusal)
         self.record.known_key(key)

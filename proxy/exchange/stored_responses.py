@@ -84,7 +84,7 @@ class Recalling(Exchange):
         """See :class:`Exchange`; puts the earlier turns before the request's input."""
         try:
             token = presented_key(self.http.headers)
-            key = keys.peek(token) or await keys.authenticate(token)
+            key = keys.cached_key(token) or await keys.authenticate(token)
         except ClientMistake:
             await super().admit(opened)  # tells what is wrong, or lets in somebody without a key, for whom nothing is kept
             return

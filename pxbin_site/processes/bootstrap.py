@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
 from accounts import keys
-from accounts.common.commands import is_set_up, reach
+from accounts.common.commands import connect_once, is_set_up
 from accounts.models import ApiKey, ManagementKey
 from billing.models import Price
 from pxbin_site.conf import secrets_file
@@ -46,7 +46,7 @@ def exclusive_setup(config: Config) -> Iterator[None]:
     """
     with _open_lock_file(config, "start.lock") as file:
         flock(file, LOCK_EX)
-        reach()
+        connect_once()
         if connection.vendor != "postgresql":
             yield
             return
@@ -133,9 +133,9 @@ def _create_first_keys() -> list[str]:
     """Create a client key and a management key if there are none, not even revoked ones."""
     lines = []
     if not ApiKey.objects.exists():
-        lines.append(f"key for clients: {keys.issue('llm', name='first key')[0]}")
+        lines.append(f"key for clients: {keys.issue(keys.KeyKind.LLM, name='first key')[0]}")
     if not ManagementKey.objects.exists():
-        plaintext, _ = keys.issue("management", name="first key", permissions=["read", "write"])
+        plaintext, _ = keys.issue(keys.KeyKind.MANAGEMENT, name="first key", permissions=["read", "write"])
         lines.append(f"key for scripts: {plaintext}")
     return lines
 

@@ -27,9 +27,9 @@ class Lifespan:
     def __init__(self) -> None:
         self._spool = settings.PXBIN.data_dir / journal.SPOOL_DIRECTORY
         self._watcher = Watcher()
-        for times in (keys.clients, keys.managers, auth_headers.used):
+        for times in (keys.client_key_use, keys.management_key_use, auth_headers.used):
             self._watcher.every(last_used.WRITE_SECONDS, times.write)
-        self._watcher.every(last_used.NEWS_SECONDS, auth_headers.answered.write)
+        self._watcher.every(last_used.SHORT_WRITE_SECONDS, auth_headers.answered.write)
         # With Redis the workers may run on other machines, and the journal's segments are sent to them.
         self._shipper = _shipper(self._spool) if settings.PXBIN.redis_url else None
         self._redis_sync: RedisSync | None = None
@@ -44,7 +44,7 @@ class Lifespan:
             self._redis_sync = _redis_sync(config.redis_url, routing_state)
             await self._redis_sync.start()
         rate_limits.start(rate_limits.Limiter(rps=config.rate_limit_rps, burst=config.rate_limit_burst))
-        cache_revisions.listen("prices", price_book.refresh)
+        cache_revisions.on_change("prices", price_book.refresh)
         await asyncio.to_thread(self._watcher.start)
         if self._shipper is not None:
             self._shipper.start()

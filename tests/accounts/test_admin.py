@@ -9,32 +9,32 @@ from accounts.models import ApiKey, ManagementKey
 
 pytestmark = pytest.mark.django_db
 
-LIMITS = {"rate_limit": "", "token_limit": "", "concurrency_limit": ""}
-MORE = {"metadata": "{}", "expires_at_0": "", "expires_at_1": "", "allowed_models": ""}
+NO_LIMITS = {"rate_limit": "", "token_limit": "", "concurrency_limit": ""}
+EMPTY_FIELDS = {"metadata": "{}", "expires_at_0": "", "expires_at_1": "", "allowed_models": ""}
 
 
-def told(response):
-    """What this answer told; what earlier ones told waits for the next page in the same place."""
+def messages_of(response):
+    """The messages that this response added; those of earlier ones wait in the same cookie for the next page."""
     return [str(message) for message in get_messages(response.wsgi_request)._queued_messages]
 
 
-def make(admin_client, **fields):
-    form = {"name": "laptop", "is_active": "on", "model_access": "all", **LIMITS, **MORE, **fields}
+def add_key(admin_client, **fields):
+    form = {"name": "laptop", "is_active": "on", "model_access": "all", **NO_LIMITS, **EMPTY_FIELDS, **fields}
     return admin_client.post("/admin/accounts/apikey/add/", form)
 
 
-def test_a_key_made_by_hand_is_shown_once_and_works(admin_client):
-    response = make(admin_client)
+def test_a_key_created_in_the_admin_is_shown_once_and_only_its_hash_is_stored(admin_client):
+    response = add_key(admin_client)
     (plaintext,) = set(re.findall(r"pxb_[0-9a-f]{40}", response.content.decode()))
     row = ApiKey.objects.get()
-    assert (row.key_hash, row.key_prefix, row.name, row.allowed_models) == (keys.hash_of(plaintext), plaintext[:8], "laptop", None)
+    assert (row.key_hash, row.key_prefix, row.name, row.allowed_models) == (keys.hash_key(plaintext), plaintext[:8], "laptop", None)
     assert (response.status_code, "no-store" in response["Cache-Control"], plaintext in str(response.cookies)) == (200, True, False)
     listed = admin_client.get("/admin/accounts/apikey/").content.decode()
     assert (plaintext in listed, plaintext[:8] in listed) == (False, True)
 
 
-def test_a_new_key_comes_with_lines_to_paste(admin_client):
-    text = html.unescape(make(admin_client).content.decode())
+def test_a_new_key_is_shown_with_commands_for_clients(admin_client):
+    text = html.unescape(add_key(admin_client).content.decode())
     (plaintext,) = set(re.findall(r"pxb_[0-9a-f]{40}", text))
     for line in (
         "export ANTHROPIC_BASE_URL=http://testserver",
@@ -48,8 +48,8 @@ def test_a_new_key_comes_with_lines_to_paste(admin_client):
         assert line in text
 
 
-def test_a_model_that_is_not_there_is_pointed_out(admin_client):
-    response = make(admin_client, model_access="listed", allowed_models="gpt-4x")
+def test_an_allowed_model_that_does_not_exist_is_a_warning(admin_client):
+    response = add_key(admin_client, model_access="listed", allowed_models="gpt-4x")
     assert "laptop: there is no model gpt-4x yet." in response.content.decode()
 
 
@@ -61,40 +61,40 @@ def test_a_model_that_is_not_there_is_pointed_out(admin_client):
         ("listed", " gpt-5 \n\nclaude-*\ngpt-5", ["gpt-5", "claude-*"]),
     ],
 )
-def test_which_models_a_key_may_use_is_asked_in_words(admin_client, access, lines, allowed):
-    assert "The key is ready" in make(admin_client, model_access=access, allowed_models=lines).content.decode()
+def test_the_choice_of_models_sets_the_list_of_allowed_models(admin_client, access, lines, allowed):
+    assert "Key created" in add_key(admin_client, model_access=access, allowed_models=lines).content.decode()
     assert ApiKey.objects.get().allowed_models == allowed
     page = admin_client.get(f"/admin/accounts/apikey/{ApiKey.objects.get().pk}/change/")
     assert page.context["adminform"].form.initial["model_access"] == access
 
 
-def test_an_empty_list_of_models_is_asked_about(admin_client):
-    response = make(admin_client, model_access="listed")
-    assert response.context["adminform"].form.errors == {"allowed_models": ["List at least one model, or choose another answer above."]}
+def test_listed_models_need_at_least_one_name(admin_client):
+    response = add_key(admin_client, model_access="listed")
+    assert response.context["adminform"].form.errors == {"allowed_models": ["List at least one model, or select another option above."]}
 
 
-def test_changing_a_key_keeps_it(admin_client):
+def test_changing_a_key_keeps_its_hash_and_does_not_show_it(admin_client):
     plaintext, row = keys.issue("llm", name="old")
-    form = {"name": "new", "is_active": "on", "model_access": "all", **LIMITS, **MORE}
+    form = {"name": "new", "is_active": "on", "model_access": "all", **NO_LIMITS, **EMPTY_FIELDS}
     response = admin_client.post(f"/admin/accounts/apikey/{row.pk}/change/", form)
     assert response.status_code == 302
     row.refresh_from_db()
-    assert (row.name, row.key_hash) == ("new", keys.hash_of(plaintext))
-    assert "pxb_" not in " ".join(told(response)).replace(row.key_prefix, "")
+    assert (row.name, row.key_hash) == ("new", keys.hash_key(plaintext))
+    assert "pxb_" not in " ".join(messages_of(response)).replace(row.key_prefix, "")
 
 
-def test_keys_are_revoked_and_let_in_again_together(admin_client):
+def test_selected_keys_are_revoked_and_reactivated(admin_client):
     rows = [keys.issue("llm", name=str(number))[1] for number in range(3)]
     selected = {"_selected_action": [str(row.pk) for row in rows]}
     response = admin_client.post("/admin/accounts/apikey/", {"action": "revoke", **selected})
-    assert told(response) == ["3 API keys revoked."]
+    assert messages_of(response) == ["3 API keys revoked."]
     assert set(ApiKey.objects.values_list("is_active", flat=True)) == {False}
     assert rows[0].history.first().is_active is False
     response = admin_client.post("/admin/accounts/apikey/", {"action": "reactivate", "_selected_action": [str(rows[0].pk)]})
-    assert told(response) == ["1 API key let in again."]
+    assert messages_of(response) == ["1 API key reactivated."]
 
 
-def test_management_keys_read_or_write(admin_client):
+def test_the_access_of_a_management_key_sets_its_permissions(admin_client):
     for access, permissions in (("read", ["read"]), ("write", ["read", "write"])):
         response = admin_client.post(
             "/admin/accounts/managementkey/add/",

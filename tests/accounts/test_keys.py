@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from accounts import cache_revisions, keys
-from accounts.keys import WRONG_KIND, Key, ManagementRefused, authenticate, authenticate_management, issue, may_use, peek
+from accounts.keys import WRONG_KIND, Key, ManagementKeyRefused, authenticate, authenticate_management, cached_key, issue, may_use
 from accounts.models import ApiKey, RevisedQuerySet
 from proxy.translation.errors import ClientMistake, GatewayError
 
@@ -22,13 +22,13 @@ async def refusal(token):
     return caught.value.failure.kind, caught.value.failure.message
 
 
-def test_an_issued_key_is_stored_as_its_hash_and_prefix_alone():
+def test_only_the_hash_and_the_prefix_of_a_key_are_stored():
     plaintext, _ = issue("llm", name="laptop", rate_limit=60)
     assert re.fullmatch(r"pxb_[0-9a-f]{40}", plaintext)
-    stored = ApiKey.objects.values().get()
-    assert plaintext not in str(stored)
-    assert (stored["key_hash"], stored["key_prefix"], stored["name"], stored["rate_limit"]) == (
-        keys.hash_of(plaintext),
+    row = ApiKey.objects.values().get()
+    assert plaintext not in str(row)
+    assert (row["key_hash"], row["key_prefix"], row["name"], row["rate_limit"]) == (
+        keys.hash_key(plaintext),
         plaintext[:8],
         "laptop",
         60,
@@ -36,8 +36,8 @@ def test_an_issued_key_is_stored_as_its_hash_and_prefix_alone():
     assert not hasattr(ApiKey.history.get(), "key_hash")
 
 
-def test_the_hash_is_go_pxbins():
-    assert keys.hash_of("pxb_" + "0" * 40) == "712ba3c71f4b59b5ea1e1530ce9b7abd4b6e332d70805a0778680ba928a14085"
+def test_the_hash_is_that_of_the_original_pxbin():
+    assert keys.hash_key("pxb_" + "0" * 40) == "712ba3c71f4b59b5ea1e1530ce9b7abd4b6e332d70805a0778680ba928a14085"
 
 
 @pytest.mark.parametrize(
@@ -50,13 +50,13 @@ def test_bad_fields_are_refused(fields):
     assert not ApiKey.objects.exists()
 
 
-async def test_a_key_works_in_the_request_after_it_was_made():
+async def test_a_new_key_works_in_the_next_request():
     plaintext, row = await sync_to_async(issue)("llm", name="laptop")
     assert await authenticate(plaintext) == Key(id=str(row.pk), prefix=plaintext[:8], name="laptop")
-    assert peek(plaintext) == Key(id=str(row.pk), prefix=plaintext[:8], name="laptop")
+    assert cached_key(plaintext) == Key(id=str(row.pk), prefix=plaintext[:8], name="laptop")
 
 
-async def test_every_refusal_says_what_is_the_matter():
+async def test_every_refusal_names_its_reason():
     expired, _ = await sync_to_async(issue)("llm", expires_at=timezone.now() - timedelta(seconds=1))
     revoked, _ = await sync_to_async(issue)("llm", is_active=False)
     assert [await refusal(token) for token in ("", "pxb_unknown", "\udcff", expired, revoked)] == [
@@ -66,15 +66,15 @@ async def test_every_refusal_says_what_is_the_matter():
         ("authentication", "API key has expired"),
         ("permission", "API key is deactivated"),
     ]
-    assert [peek(token) for token in ("", expired, revoked)] == [None, None, None]
+    assert [cached_key(token) for token in ("", expired, revoked)] == [None, None, None]
 
 
-async def test_a_key_expires_in_memory(monkeypatch):
+async def test_a_cached_key_expires(monkeypatch):
     plaintext, _ = await sync_to_async(issue)("llm", expires_at=timezone.now() + timedelta(hours=1))
     await authenticate(plaintext)
     later = time.time() + 3601
     monkeypatch.setattr("accounts.keys.time.time", lambda: later)
-    assert peek(plaintext) is None
+    assert cached_key(plaintext) is None
     assert await refusal(plaintext) == ("authentication", "API key has expired")
 
 
@@ -83,7 +83,7 @@ async def test_a_revoked_key_is_refused_at_once_in_the_process_that_revoked_it()
     await authenticate(plaintext)
     row.is_active = False
     await sync_to_async(row.save)()
-    assert peek(plaintext) is None
+    assert cached_key(plaintext) is None
     assert await refusal(plaintext) == ("permission", "API key is deactivated")
 
 
@@ -94,43 +94,43 @@ async def test_a_deleted_key_is_unknown():
     assert await refusal(plaintext) == ("authentication", "Invalid API key")
 
 
-async def test_known_keys_are_served_from_memory_while_the_database_is_away(monkeypatch):
+async def test_cached_keys_work_while_the_database_is_away(monkeypatch):
     plaintext, _ = await sync_to_async(issue)("llm")
     await authenticate(plaintext)
 
     def away():
         raise DatabaseError("no connection")
 
-    monkeypatch.setattr(cache_revisions, "current", away)
-    assert peek(plaintext) is not None
+    monkeypatch.setattr(cache_revisions, "read_revisions", away)
+    assert cached_key(plaintext) is not None
     assert (await authenticate(plaintext)).prefix == plaintext[:8]
     assert await refusal("pxb_unknown") == ("overloaded", "API keys cannot be checked at the moment")
 
 
-async def test_more_keys_than_memory_holds_all_work(monkeypatch):
-    monkeypatch.setattr(keys, "KNOWN_LIMIT", 10)
+async def test_more_keys_than_the_cache_holds_all_work(monkeypatch):
+    monkeypatch.setattr(keys, "CACHED_KEYS", 10)
     monkeypatch.setattr(keys, "ROWS_PER_QUERY", 3)
     plaintexts = [(await sync_to_async(issue)("llm"))[0] for _ in range(25)]
     for _ in range(2):
         for plaintext in plaintexts:
             await authenticate(plaintext)
-            assert len(keys._memory.known) <= 10
+            assert len(keys._cache.by_hash) <= 10
     assert await refusal("pxb_unknown") == ("authentication", "Invalid API key")
-    row = await sync_to_async(ApiKey.objects.get)(key_hash=keys.hash_of(plaintexts[-1]))
+    row = await sync_to_async(ApiKey.objects.get)(key_hash=keys.hash_key(plaintexts[-1]))
     row.is_active = False
     await sync_to_async(row.save)()
     assert await refusal(plaintexts[-1]) == ("permission", "API key is deactivated")
-    assert len(keys._memory.known) <= 10
+    assert len(keys._cache.by_hash) <= 10
 
 
-async def test_unknown_keys_leave_nothing_in_memory():
+async def test_unknown_keys_are_not_cached():
     for number in range(50):
         await refusal(f"pxb_{number}")
-    assert (keys._memory.known, keys._memory.wanted) == ({}, set())
+    assert (keys._cache.by_hash, keys._cache.requested) == ({}, set())
 
 
 @pytest.mark.parametrize(
-    ("allowed", "names", "verdict"),
+    ("allowed", "names", "expected"),
     [
         (None, ("anything",), True),
         ((), ("anything",), False),
@@ -141,8 +141,8 @@ async def test_unknown_keys_leave_nothing_in_memory():
         (("claude-*haiku*",), ("claude-3-haiku", "claude-*haiku*"), True),
     ],
 )
-def test_a_key_may_use_the_models_it_lists(allowed, names, verdict):
-    assert may_use(Key(id="a", allowed_models=allowed), *names) is verdict
+def test_a_key_may_use_the_models_it_lists(allowed, names, expected):
+    assert may_use(Key(id="a", allowed_models=allowed), *names) is expected
 
 
 def test_management_keys_are_checked_in_the_database():
@@ -153,7 +153,7 @@ def test_management_keys_are_checked_in_the_database():
     revoked, _ = issue("management", is_active=False)
     refusals = []
     for token in ("", client_key, expired, revoked):
-        with pytest.raises(ManagementRefused) as caught:
+        with pytest.raises(ManagementKeyRefused) as caught:
             authenticate_management(token)
         refusals.append((caught.value.status, caught.value.message))
     assert refusals == [
@@ -164,22 +164,22 @@ def test_management_keys_are_checked_in_the_database():
     ]
 
 
-async def test_the_last_use_is_written_down_in_batches_and_is_no_change():
+async def test_the_last_use_is_written_in_batches_without_a_new_revision():
     used, used_row = await sync_to_async(issue)("llm")
     _, unused_row = await sync_to_async(issue)("llm")
     manager, manager_row = await sync_to_async(issue)("management")
     await authenticate(used)
     await sync_to_async(authenticate_management)(manager)
-    numbers = await sync_to_async(cache_revisions.current)()
-    for each in (keys.clients, keys.managers):
-        await sync_to_async(each.write)()
+    numbers = await sync_to_async(cache_revisions.read_revisions)()
+    for key_use in (keys.client_key_use, keys.management_key_use):
+        await sync_to_async(key_use.write)()
     for row in (used_row, unused_row, manager_row):
         await sync_to_async(row.refresh_from_db)()
     assert [row.last_used_at is not None for row in (used_row, unused_row, manager_row)] == [True, False, True]
-    assert await sync_to_async(cache_revisions.current)() == numbers
+    assert await sync_to_async(cache_revisions.read_revisions)() == numbers
 
 
-async def test_uses_are_kept_while_they_cannot_be_written_down(monkeypatch):
+async def test_uses_are_kept_until_they_can_be_written(monkeypatch):
     plaintext, row = await sync_to_async(issue)("llm")
     await authenticate(plaintext)
 
@@ -189,12 +189,12 @@ async def test_uses_are_kept_while_they_cannot_be_written_down(monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(RevisedQuerySet, "update", away)
         with pytest.raises(DatabaseError):
-            await sync_to_async(keys.clients.write)()
-    await sync_to_async(keys.clients.write)()
+            await sync_to_async(keys.client_key_use.write)()
+    await sync_to_async(keys.client_key_use.write)()
     await sync_to_async(row.refresh_from_db)()
     assert row.last_used_at is not None
 
 
-async def test_client_mistakes_are_told_from_our_own_faults():
+async def test_an_unknown_key_is_a_mistake_of_the_client():
     with pytest.raises(ClientMistake):
         await authenticate("pxb_unknown")

@@ -30,12 +30,12 @@ def refusal(limiter, key):
     return failure.kind, failure.message, failure.headers
 
 
-def test_a_key_without_limits_costs_nothing(limiter):
+def test_keys_without_limits_share_one_lease(limiter):
     leases = {id(limiter.check(Key(id="a"))) for _ in range(100)}
     assert len(leases) == 1
 
 
-def test_a_minutes_requests_may_come_at_once_and_then_fill_up_steadily(limiter, clock):
+def test_a_full_bucket_allows_a_minutes_requests_at_once_and_refills_steadily(limiter, clock):
     key = Key(id="a", rate_limit=30)
     for _ in range(30):
         limiter.check(key).release()
@@ -51,7 +51,7 @@ def test_keys_do_not_share_their_limits(limiter):
     assert refusal(limiter, Key(id="a", rate_limit=1))[0] == "rate_limit"
 
 
-def test_requests_at_once_are_counted_until_they_end(limiter):
+def test_concurrent_requests_are_counted_until_they_end(limiter):
     key = Key(id="a", concurrency_limit=2)
     first, _ = limiter.check(key), limiter.check(key)
     assert refusal(limiter, key) == ("rate_limit", "This key may have 2 requests running at once", {"retry-after": "1"})
@@ -71,7 +71,7 @@ def test_a_refused_request_is_not_charged(limiter, clock):
     assert refusal(limiter, key)[1] == "This key may send 2 requests per minute"
 
 
-def test_tokens_are_charged_when_they_are_known_and_the_next_request_waits(limiter, clock):
+def test_tokens_are_charged_at_the_end_and_delay_the_next_request(limiter, clock):
     key = Key(id="a", token_limit=600)
     limiter.check(key).release(tokens=1199)
     assert refusal(limiter, key) == ("rate_limit", "This key may use 600 tokens per minute", {"retry-after": "60"})
@@ -79,14 +79,14 @@ def test_tokens_are_charged_when_they_are_known_and_the_next_request_waits(limit
     limiter.check(key)
 
 
-def test_a_changed_limit_counts_from_the_next_request(limiter):
+def test_a_changed_limit_applies_from_the_next_request(limiter):
     limiter.check(Key(id="a", rate_limit=1)).release()
     for _ in range(2):
         limiter.check(Key(id="a", rate_limit=2)).release()
     assert refusal(limiter, Key(id="a", rate_limit=2))[1] == "This key may send 2 requests per minute"
 
 
-def test_memory_does_not_grow_with_keys_that_have_gone(limiter, clock):
+def test_full_buckets_are_dropped(limiter, clock):
     for number in range(1000):
         limiter.check(Key(id=str(number), rate_limit=10, token_limit=10)).release(tokens=5)
     clock.now += 61.0
@@ -94,7 +94,7 @@ def test_memory_does_not_grow_with_keys_that_have_gone(limiter, clock):
     assert (len(limiter._requests), len(limiter._tokens), len(limiter._running)) == (1, 0, 0)
 
 
-def test_the_gateway_may_limit_every_key_by_the_second(clock):
+def test_the_gateway_can_limit_every_key_per_second(clock):
     limiter = Limiter(clock, rps=2.0)
     unlimited, limited = Key(id="a"), Key(id="b", rate_limit=1)
     for _ in range(4):  # twice the rate at once
@@ -114,4 +114,4 @@ def test_a_burst_may_be_smaller_than_the_rate(clock):
     assert refusal(limiter, Key(id="a"))[0] == "rate_limit"
     clock.now += 61.0
     limiter.check(Key(id="b")).release()
-    assert list(limiter._seconds) == ["b"]
+    assert list(limiter._per_second) == ["b"]

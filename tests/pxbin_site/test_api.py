@@ -1,4 +1,4 @@
-"""How the management API reads its bodies, and what it says of itself."""
+"""Bodies, documentation and database errors of the management API."""
 
 import re
 
@@ -7,13 +7,13 @@ from django.db import InterfaceError, OperationalError
 from django.test import Client, RequestFactory
 
 from accounts.api import authentication
-from pxbin_site.api import StorableJson, api
+from pxbin_site.api import StorableJsonParser, api
 
-MAKERS = {f"/api/v1/{name}" for name in ("bootstrap", "keys", "upstreams", "models", "models/import", "routes", "credentials")}
+CREATING_PATHS = {f"/api/v1/{name}" for name in ("bootstrap", "keys", "upstreams", "models", "models/import", "routes", "credentials")}
 
 
 @pytest.mark.parametrize(
-    ("body", "read"),
+    ("body", "parsed"),
     [
         (rb'{"name": "a\u0000b"}', {"name": "ab"}),
         (rb'{"name": "a\ud800b"}', {"name": "a�b"}),
@@ -21,15 +21,15 @@ MAKERS = {f"/api/v1/{name}" for name in ("bootstrap", "keys", "upstreams", "mode
         (rb'{"name": "\ud83d\ude00"}', {"name": "😀"}),
     ],
 )
-def test_what_no_database_keeps_is_not_read(body: bytes, read: object) -> None:
+def test_characters_that_databases_reject_are_removed_from_bodies(body: bytes, parsed: object) -> None:
     request = RequestFactory().post("/api/v1/keys", body, content_type="application/json")
-    assert StorableJson().parse_body(request) == read
+    assert StorableJsonParser().parse_body(request) == parsed
 
 
-def test_the_documentation_says_what_is_needed_and_what_comes_back() -> None:
+def test_the_documentation_names_required_fields_and_all_responses() -> None:
     schema = api.get_openapi_schema()
-    forms = schema["components"]["schemas"]
-    assert {name: forms[name]["required"] for name in ("NewUpstream", "NewModel", "NewRoute", "NewCredential", "Import")} == {
+    schemas = schema["components"]["schemas"]
+    assert {name: schemas[name]["required"] for name in ("NewUpstream", "NewModel", "NewRoute", "NewCredential", "Import")} == {
         "NewUpstream": ["name"],
         "NewModel": ["name"],
         "NewRoute": ["model_id", "upstream_id"],
@@ -37,23 +37,23 @@ def test_the_documentation_says_what_is_needed_and_what_comes_back() -> None:
         "Import": ["upstream_id", "models"],
     }
     assert set(schema["components"]["securitySchemes"]) == {"ManagementAuth", "ManagementBearer"}
-    asked = {each["name"]: each for each in schema["paths"]["/api/v1/logs"]["get"]["parameters"]}
-    assert set(asked) == {
+    parameters = {parameter["name"]: parameter for parameter in schema["paths"]["/api/v1/logs"]["get"]["parameters"]}
+    assert set(parameters) == {
         "key_id", "upstream_id", "model", "status_code", "input_format", "dialect", "outcome", "request_id", "from", "to",
         "page", "per_page",
     }  # fmt: skip
-    assert not any(each["required"] for each in asked.values())
+    assert not any(parameter["required"] for parameter in parameters.values())
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             success, *failures = sorted(operation["responses"])
-            assert success == (201 if method == "post" and path in MAKERS else 200), path
+            assert success == (201 if method == "post" and path in CREATING_PATHS else 200), path
             assert failures in ([400, 401, 403, 404, 409], [400, 401, 403, 404, 409, 502]), path
             assert operation["responses"][success]["content"]["application/json"]["schema"] != {}
             assert ("security" in operation) == (path != "/api/v1/bootstrap")
 
 
 @pytest.mark.django_db
-def test_the_page_of_the_documentation_needs_nobody_elses_files() -> None:
+def test_the_documentation_page_loads_only_our_own_static_files() -> None:
     page = Client().get("/api/v1/docs").content.decode()
     assert re.findall(r'(?:src|href)="([^"]*)"', page)
     assert [link for link in re.findall(r'(?:src|href)="([^"]*)"', page) if not link.startswith("/static/")] == []
@@ -61,15 +61,15 @@ def test_the_page_of_the_documentation_needs_nobody_elses_files() -> None:
 
 
 @pytest.mark.parametrize("kind", [OperationalError, InterfaceError])
-def test_without_a_database_a_call_is_unavailable_and_one_line_says_why(
+def test_without_a_database_a_call_answers_503_and_logs_one_line(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def away(*_: object) -> None:
+    def unreachable(*_: object) -> None:
         raise kind("couldn't get a connection\nafter 5.00 sec")
 
-    monkeypatch.setattr(authentication, "authenticate_management", away)
-    answer = Client().get("/api/v1/keys", headers={"x-api-key": "pxm_x"})
-    assert (answer.status_code, answer.json()) == (
+    monkeypatch.setattr(authentication, "authenticate_management", unreachable)
+    response = Client().get("/api/v1/keys", headers={"x-api-key": "pxm_x"})
+    assert (response.status_code, response.json()) == (
         503,
         {"error": {"type": "server_error", "message": "The database cannot be reached at the moment"}},
     )

@@ -8,12 +8,12 @@ from upstreams.http import auth_headers
 def forget() -> None:
     """Forget keys and catalogue."""
     for listener in cache_revisions._listeners:
-        listener.seen = None
-    keys._memory.known = {}
-    keys._memory.is_complete = False
-    keys._memory.wanted.clear()
-    keys.clients._used.clear()
-    keys.managers._used.clear()
+        listener.loaded = None
+    keys._cache.by_hash = {}
+    keys._cache.is_complete = False
+    keys._cache.requested.clear()
+    keys.client_key_use._used.clear()
+    keys.management_key_use._used.clear()
     auth_headers.used._used.clear()
     auth_headers.answered._used.clear()
     snapshot._current = snapshot.Catalogue()

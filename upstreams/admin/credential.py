@@ -14,7 +14,7 @@ from unfold.admin import StackedInline
 from unfold.decorators import display
 
 from accounts.admin.filters import RelatedFilter
-from accounts.common.admin import OneOnNewPages, Switchable
+from accounts.common.admin import ActivatableAdmin, ExtraRowOnAddMixin
 from upstreams.admin import status
 from upstreams.forms import CredentialForm
 from upstreams.models import UpstreamCredential
@@ -23,7 +23,7 @@ from upstreams.routing import credential_state, live_state
 LABELS = {"ready": "success", "cooling": "warning", "off": "", "disabled": "danger", "missing": "danger"}
 
 
-class CredentialInline(OneOnNewPages, StackedInline):  # type: ignore[misc]  # unfold has no types
+class CredentialInline(ExtraRowOnAddMixin, StackedInline):  # type: ignore[misc]  # unfold has no types
     """The keys of an upstream's account, on the upstream's own page."""
 
     model = UpstreamCredential
@@ -35,7 +35,7 @@ class CredentialInline(OneOnNewPages, StackedInline):  # type: ignore[misc]  # u
 
 
 @admin.register(UpstreamCredential)
-class CredentialAdmin(Switchable):
+class CredentialAdmin(ActivatableAdmin):
     """All credentials, with what has happened to them."""
 
     form = CredentialForm

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from accounts.common.admin import counted
+from accounts.common.admin import format_count
 from upstreams.admin import import_candidates
 from upstreams.forms import ImportForm
 from upstreams.models import Upstream
@@ -41,7 +41,7 @@ def _take_up(request: HttpRequest, row: Upstream, found: import_candidates.Impor
         row, [join for join in found.joins if join.value in chosen["joins"]], as_fallback=chosen["place"] == "behind"
     )
     deeds = ((len(done.created), "model", "imported"), (len(joined), "route", "added"))
-    words = ", ".join(f"{counted(number, noun)} {deed}" for number, noun, deed in deeds if number)
+    words = ", ".join(f"{format_count(number, noun)} {deed}" for number, noun, deed in deeds if number)
     messages.success(request, f"{words or 'Nothing was imported'}.")
 
 

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from accounts.admin.filters import RelatedFilter, ValueFilter
-from accounts.common.admin import COLLAPSED, Switchable
+from accounts.common.admin import COLLAPSED, ActivatableAdmin
 from proxy.translation.policies.model_policies import PROMPT_FIELDS
 from upstreams.admin.route import RouteInline, route_state
 from upstreams.catalog import config_warnings
@@ -37,7 +37,7 @@ class PrefixFilter(ValueFilter):
 
 
 @admin.register(Model)
-class ModelPage(Switchable):
+class ModelPage(ActivatableAdmin):
     """Models that clients ask for."""
 
     form = ModelForm

@@ -10,7 +10,7 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from accounts.admin.filters import RelatedFilter
-from accounts.common.admin import COLLAPSED, OneOnNewPages, Switchable
+from accounts.common.admin import COLLAPSED, ActivatableAdmin, ExtraRowOnAddMixin
 from upstreams.forms import RouteForm, RouteRowForm
 from upstreams.models import Route
 
@@ -26,7 +26,7 @@ def route_state(row: Route) -> str:
     return "active" if row.upstream.is_active else "upstream off"
 
 
-class RouteInline(OneOnNewPages, TabularInline):  # type: ignore[misc]  # unfold has no types
+class RouteInline(ExtraRowOnAddMixin, TabularInline):  # type: ignore[misc]  # unfold has no types
     """The ways to a model, on the model's own page."""
 
     model = Route
@@ -36,7 +36,7 @@ class RouteInline(OneOnNewPages, TabularInline):  # type: ignore[misc]  # unfold
 
 
 @admin.register(Route)
-class RouteAdmin(Switchable):
+class RouteAdmin(ActivatableAdmin):
     """All routes, for work across models."""
 
     form = RouteForm

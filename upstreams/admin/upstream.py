@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import action, display
 
-from accounts.common.admin import COLLAPSED, Switchable, counted, link
+from accounts.common.admin import COLLAPSED, ActivatableAdmin, format_count, link
 from upstreams.admin import importing, status
 from upstreams.admin.credential import CredentialInline
 from upstreams.forms import UpstreamForm
@@ -28,7 +28,7 @@ LABELS = {**status.LEVELS, **dict.fromkeys(("breaker open", "no usable key", "te
 
 
 @admin.register(Upstream)
-class UpstreamAdmin(Switchable):
+class UpstreamAdmin(ActivatableAdmin):
     """Providers' endpoints."""
 
     form = UpstreamForm
@@ -193,7 +193,7 @@ def tell_health(request: HttpRequest, row: Upstream) -> None:
     elif report["healthy"]:
         tested = f"{report['tested_model']} answered in {report['latency_ms']:,} ms" if report["tested_model"] else "no model was tested"
         all_of_them = f" All {len(keys)} keys work." if len(keys) > 1 else ""
-        messages.success(request, f"{row.name} is well: {counted(report['models_found'], 'model')} listed, {tested}.{all_of_them}")
+        messages.success(request, f"{row.name} is well: {format_count(report['models_found'], 'model')} listed, {tested}.{all_of_them}")
     else:
         messages.error(request, f"{row.name}: {report['error']}")
 
@@ -214,5 +214,5 @@ def tell_discovery(request: HttpRequest, row: Upstream) -> None:
         messages.error(request, importing.failed(row, problem))
         return
     deeds = (("created", "new model", ""), ("vanished", "route", " marked as vanished"), ("returned", "route", " back"))
-    words = ", ".join(counted(done[name], noun) + deed for name, noun, deed in deeds if done[name])
+    words = ", ".join(format_count(done[name], noun) + deed for name, noun, deed in deeds if done[name])
     messages.success(request, f"{row.name}: {words or 'nothing new'}.")

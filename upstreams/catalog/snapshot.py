@@ -308,8 +308,8 @@ def refresh() -> None:
 
 async def find_anew(name: str, prefix: str = "") -> ResolvedModel | None:
     """:meth:`Catalogue.find` after a fresh look at the database: the model may have just been made, here or elsewhere."""
-    await cache_revisions.confirm()
+    await cache_revisions.refresh_now()
     return current().find(name, prefix)
 
 
-cache_revisions.listen("catalogue", refresh)
+cache_revisions.on_change("catalogue", refresh)

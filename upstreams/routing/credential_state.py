@@ -92,7 +92,7 @@ def heed() -> None:
                 live_state.current().learnt(live_state.StateChange("cleared", key, value=upstream.id))
 
 
-cache_revisions.listen("catalogue", heed)
+cache_revisions.on_change("catalogue", heed)
 
 
 def note_cooling(credential_id: str, until: float) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py create_key NAME`: make a key and print it, once."""
+"""`manage.py create_key NAME`: create a key and print it."""
 
 from argparse import ArgumentTypeError
 from datetime import datetime
@@ -12,46 +12,50 @@ from django.utils.dateparse import parse_datetime
 from accounts import keys
 from accounts.common.commands import GatewayCommand
 
-OF_CLIENTS = {
+CLIENT_KEY_OPTIONS = {
     "--rate-limit": "rate_limit",
     "--token-limit": "token_limit",
     "--concurrency-limit": "concurrency_limit",
     "--model": "allowed_models",
 }
-"""Options that keys of the management API have no use for, and their fields."""
+"""Options that apply only to client keys, and the fields that they set."""
 
 
 class Command(GatewayCommand):
-    """Make a key for a client or for a script."""
+    """Create a client key or a management key."""
 
-    help = "Make a key and print it. It is printed once and stored as a hash only."
+    help = "Create a key and print it. Only its hash is stored, so it cannot be printed again."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """What the key may do."""
         parser.add_argument("name", type=_name, help="who or what will use the key")
         parser.add_argument("--management", action="store_true", help="a pxm_ key for the management API instead of a pxb_ key")
-        parser.add_argument("--read-only", action="store_true", help="with --management: may read but not write")
+        parser.add_argument("--read-only", action="store_true", help="with --management: a key that can read but not write")
         parser.add_argument("--rate-limit", type=_limit, help="requests per minute")
         parser.add_argument("--token-limit", type=_limit, help="tokens per minute")
-        parser.add_argument("--concurrency-limit", type=_limit, help="requests at once")
+        parser.add_argument("--concurrency-limit", type=_limit, help="concurrent requests")
         parser.add_argument(
-            "--model", action="append", dest="allowed_models", metavar="MODEL", help="a model that the key may use, * allowed; repeatable"
+            "--model",
+            action="append",
+            dest="allowed_models",
+            metavar="MODEL",
+            help="a model or pattern that the key may use; repeatable; default: all models",
         )
-        parser.add_argument("--expires-at", type=_later, help="from then on the key is refused, for example 2027-01-31T00:00:00Z")
+        parser.add_argument(
+            "--expires-at", type=_future_moment, help="time from which on the key is refused, for example 2027-01-31T00:00:00Z"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make it and print it."""
         fields = {"name": options["name"], "expires_at": options["expires_at"]}
         if options["management"]:
-            if useless := [option for option, field in OF_CLIENTS.items() if options[field] is not None]:
-                raise CommandError(f"{', '.join(useless)}: only for keys of clients, without --management")
+            if unsuitable := [option for option, field in CLIENT_KEY_OPTIONS.items() if options[field] is not None]:
+                raise CommandError(f"{', '.join(unsuitable)}: only for client keys, without --management")
             fields["permissions"] = ["read"] if options["read_only"] else ["read", "write"]
         else:
             if options["read_only"]:
-                raise CommandError("--read-only: only for keys of the management API, with --management")
-            fields |= {field: options[field] for field in OF_CLIENTS.values()}
+                raise CommandError("--read-only: only for management keys, with --management")
+            fields |= {field: options[field] for field in CLIENT_KEY_OPTIONS.values()}
         try:
-            plaintext, _ = keys.issue("management" if options["management"] else "llm", **fields)
+            plaintext, _ = keys.issue(keys.KeyKind.MANAGEMENT if options["management"] else keys.KeyKind.LLM, **fields)
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
         self.stdout.write(plaintext)
@@ -69,8 +73,8 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _later(text: str) -> datetime:
-    """A moment that is still to come; UTC where it names no zone."""
+def _future_moment(text: str) -> datetime:
+    """A time in the future; without a zone it is UTC."""
     try:
         moment = parse_datetime(text)
     except ValueError:
@@ -80,5 +84,5 @@ def _later(text: str) -> datetime:
     if timezone.is_naive(moment):
         moment = timezone.make_aware(moment)
     if moment <= timezone.now():
-        raise ArgumentTypeError(f"must be a moment to come, not {text!r}")
+        raise ArgumentTypeError(f"must be in the future, not {text!r}")
     return moment

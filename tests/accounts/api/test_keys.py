@@ -7,20 +7,20 @@ import uuid
 import msgspec
 import pytest
 
-from accounts.keys import WRONG_KIND, hash_of
+from accounts.keys import WRONG_KIND, hash_key
 from accounts.models import ApiKey
-from tests.support.management import Management
+from tests.support.management import ManagementClient
 
 pytestmark = pytest.mark.django_db
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,5}[1-9])?Z")
 SECRET = "bootstrap-secret-1"
-NOBODY = str(uuid.UUID(int=7))
+MISSING_ID = str(uuid.UUID(int=7))
 
 
 @pytest.fixture
-def script() -> Management:
-    return Management()
+def script() -> ManagementClient:
+    return ManagementClient()
 
 
 @pytest.fixture
@@ -28,16 +28,15 @@ def bootstrapping(settings) -> None:
     settings.PXBIN = msgspec.structs.replace(settings.PXBIN, management_bootstrap_key=SECRET)
 
 
-# --- who may ask -------------------------------------------------------------------------------------------------------
+# --- authentication -------------------------------------------------------------------------------------------------------
 
 
-def test_a_key_is_needed_and_refusals_are_plain_texts(script):
-    client = script.made("/keys", name="c")["key"]
-    revoked = script.made("/keys", type="management")
-    script.ask("DELETE", f"/keys/{revoked['id']}")
-    asked = [{"accept": "*/*"}, {"x-api-key": "pxm_unknown"}, {"x-api-key": client}, {"x-api-key": revoked["key"]}]
-    answers = [script.ask("GET", "/keys", None, **{name.replace("-", "_"): value for name, value in headers.items()}) for headers in asked]
-    assert answers == [
+def test_refusals_of_the_management_key_are_plain_strings(script):
+    client = script.create("/keys", name="c")["key"]
+    revoked = script.create("/keys", type="management")
+    script.send("DELETE", f"/keys/{revoked['id']}")
+    headers = [{"accept": "*/*"}, {"x_api_key": "pxm_unknown"}, {"x_api_key": client}, {"x_api_key": revoked["key"]}]
+    assert [script.send("GET", "/keys", None, **given) for given in headers] == [
         (401, {"error": "Missing API key"}),
         (401, {"error": "Invalid API key"}),
         (401, {"error": WRONG_KIND["management"]}),
@@ -45,25 +44,25 @@ def test_a_key_is_needed_and_refusals_are_plain_texts(script):
     ]
 
 
-def test_a_bearer_token_is_as_good_but_x_api_key_comes_first(script):
-    assert script.ask("GET", "/keys", authorization=f"Bearer {script.key}").status == 200
-    assert script.ask("GET", "/keys", x_api_key="pxm_no", authorization=f"Bearer {script.key}").status == 401
+def test_a_bearer_token_is_accepted_but_x_api_key_takes_precedence(script):
+    assert script.send("GET", "/keys", authorization=f"Bearer {script.key}").status == 200
+    assert script.send("GET", "/keys", x_api_key="pxm_no", authorization=f"Bearer {script.key}").status == 401
 
 
-def test_a_key_that_may_only_read_cannot_write():
-    reader = Management(permissions=("read",))
-    assert reader.ask("GET", "/keys").status == 200
-    assert reader.ask("POST", "/keys", {}) == (403, {"error": "API key lacks the permission 'write'"})
+def test_a_read_only_key_cannot_write():
+    reader = ManagementClient(permissions=("read",))
+    assert reader.send("GET", "/keys").status == 200
+    assert reader.send("POST", "/keys", {}) == (403, {"error": "API key lacks the permission 'write'"})
 
 
-# --- bodies and answers -----------------------------------------------------------------------------------------------
+# --- bodies and responses -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"name"', b"1", b"null", b"\xff", b"[" * 100_000])
-def test_what_is_no_json_object_makes_nothing(script, body):
-    answer = script.raw("POST", "/keys", body)
-    assert answer.status_code == 400
-    assert json.loads(answer.content)["error"]["message"].startswith("Invalid JSON body")
+def test_a_body_that_is_not_a_json_object_creates_nothing(script, body):
+    response = script.raw("POST", "/keys", body)
+    assert response.status_code == 400
+    assert json.loads(response.content)["error"]["message"].startswith("Invalid JSON body")
     assert not ApiKey.objects.exists()
 
 
@@ -73,17 +72,17 @@ def test_what_follows_the_first_value_is_ignored(script, body):
 
 
 def test_unknown_fields_are_ignored_and_named(script):
-    answer = script.raw("POST", "/keys", b'{"name": "t", "rate_limits": 5, "\\u00e4": 1}')
-    assert (answer.status_code, answer["X-Pxbin-Ignored"]) == (201, "rate_limits (did you mean rate_limit?), \\xe4")
+    response = script.raw("POST", "/keys", b'{"name": "t", "rate_limits": 5, "\\u00e4": 1}')
+    assert (response.status_code, response["X-Pxbin-Ignored"]) == (201, "rate_limits (did you mean rate_limit?), \\xe4")
     assert "X-Pxbin-Ignored" not in script.raw("POST", "/keys", b'{"name": "t"}')
 
 
 def test_unknown_parameters_of_a_query_are_ignored_and_named_too(script):
-    kept = script.raw("GET", "/keys?page=1&per_page=2&type=llm")
-    one = script.made("/keys", name="t")["id"]
-    asked = [script.raw("GET", path) for path in ("/keys?limit=2&per_pages=2", "/logs/?page=1&until=x", f"/keys/{one}?types=llm")]
-    assert "X-Pxbin-Ignored" not in kept
-    assert [(answer.status_code, answer["X-Pxbin-Ignored"]) for answer in asked] == [
+    known = script.raw("GET", "/keys?page=1&per_page=2&type=llm")
+    key_id = script.create("/keys", name="t")["id"]
+    unknown = [script.raw("GET", path) for path in ("/keys?limit=2&per_pages=2", "/logs/?page=1&until=x", f"/keys/{key_id}?types=llm")]
+    assert "X-Pxbin-Ignored" not in known
+    assert [(response.status_code, response["X-Pxbin-Ignored"]) for response in unknown] == [
         (200, "limit, per_pages (did you mean per_page?)"),
         (200, "until"),
         (200, "types (did you mean type?)"),
@@ -94,33 +93,33 @@ def test_unknown_parameters_of_a_query_are_ignored_and_named_too(script):
 
 @pytest.mark.parametrize("fields", [{"name": 5}, {"rate_limit": "5"}, {"rate_limit": 1.5}, {"is_active": "yes"}, {"allowed_models": "a"}])
 def test_a_wrong_type_is_named(script, fields):
-    status, kind, message = script.ask("POST", "/keys", fields).refusal
+    status, kind, message = script.send("POST", "/keys", fields).error
     assert (status, kind, message.split(": ")[:2]) == (400, "invalid_request", ["Invalid JSON body", next(iter(fields))])
 
 
-def test_an_answer_is_one_line_of_json(script):
-    for answer in (script.raw("GET", "/keys"), script.raw("GET", "/keys/none")):
-        assert answer["Content-Type"] == "application/json"
-        assert answer.content.endswith(b"}\n")
+def test_a_response_is_one_line_of_json(script):
+    for response in (script.raw("GET", "/keys"), script.raw("GET", "/keys/none")):
+        assert response["Content-Type"] == "application/json"
+        assert response.content.endswith(b"}\n")
 
 
-def test_both_spellings_of_a_path_are_served(script):
-    assert script.ask("GET", "/keys/") == script.ask("GET", "/keys")
-    assert script.ask("POST", "/keys/", {"name": "slash"}).status == 201
+def test_paths_work_with_and_without_a_trailing_slash(script):
+    assert script.send("GET", "/keys/") == script.send("GET", "/keys")
+    assert script.send("POST", "/keys/", {"name": "slash"}).status == 201
 
 
 # --- keys ---------------------------------------------------------------------------------------------------------------
 
 
 def test_a_new_key_is_shown_once(script):
-    made = script.made("/keys", name="laptop", rate_limit=7)
-    assert set(made) == {"key", "id", "name", "key_prefix", "created_at"}
-    assert re.fullmatch(r"pxb_[0-9a-f]{40}", made["key"])
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", made["created_at"])
-    assert ApiKey.objects.get(pk=made["id"]).key_hash == hash_of(made["key"])
-    shown = script.get(f"/keys/{made['id']}")
+    created = script.create("/keys", name="laptop", rate_limit=7)
+    assert set(created) == {"key", "id", "name", "key_prefix", "created_at"}
+    assert re.fullmatch(r"pxb_[0-9a-f]{40}", created["key"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", created["created_at"])
+    assert ApiKey.objects.get(pk=created["id"]).key_hash == hash_key(created["key"])
+    shown = script.get(f"/keys/{created['id']}")
     assert {name: value for name, value in shown.items() if not name.endswith("_at")} == {
-        "id": made["id"], "key_prefix": made["key"][:8], "name": "laptop", "is_active": True, "rate_limit": 7, "token_limit": None,
+        "id": created["id"], "key_prefix": created["key"][:8], "name": "laptop", "is_active": True, "rate_limit": 7, "token_limit": None,
         "concurrency_limit": None, "allowed_models": None, "may_choose_upstream": False, "metadata": {},
     }  # fmt: skip
     assert (shown["expires_at"], shown["last_used_at"]) == (None, None)
@@ -128,49 +127,49 @@ def test_a_new_key_is_shown_once(script):
 
 
 @pytest.mark.parametrize(("kind", "prefix"), [(None, "pxb_"), ("", "pxb_"), ("llm", "pxb_"), ("management", "pxm_")])
-def test_the_type_says_which_kind(script, kind, prefix):
-    assert script.made("/keys", type=kind)["key"].startswith(prefix)
+def test_the_type_selects_the_kind(script, kind, prefix):
+    assert script.create("/keys", type=kind)["key"].startswith(prefix)
 
 
 def test_another_type_is_refused(script):
-    assert script.ask("POST", "/keys", {"type": "x"}).refusal == (400, "invalid_request", "Invalid key type, must be 'llm' or 'management'")
+    assert script.send("POST", "/keys", {"type": "x"}).error == (400, "invalid_request", "Invalid key type, must be 'llm' or 'management'")
 
 
-def test_a_management_key_may_read_unless_more_is_asked_for(script):
-    made = [script.made("/keys", type="management", **more) for more in ({}, {"permissions": ["read", "write"]})]
-    assert [script.get(f"/keys/{each['id']}")["permissions"] for each in made] == [["read"], ["read", "write"]]
-    assert script.ask("POST", "/keys", {"type": "management", "permissions": ["admin"]}).status == 400
+def test_a_management_key_is_read_only_by_default(script):
+    keys = [script.create("/keys", type="management", **more) for more in ({}, {"permissions": ["read", "write"]})]
+    assert [script.get(f"/keys/{key['id']}")["permissions"] for key in keys] == [["read"], ["read", "write"]]
+    assert script.send("POST", "/keys", {"type": "management", "permissions": ["admin"]}).status == 400
 
 
-def test_the_newest_are_listed_first_revoked_ones_too(script):
-    made = [script.made("/keys", name=str(number))["id"] for number in range(3)]
-    script.ask("DELETE", f"/keys/{made[1]}")
-    listed = script.ask("GET", "/keys?type=anything")
+def test_keys_are_listed_newest_first_including_revoked_ones(script):
+    created = [script.create("/keys", name=str(number))["id"] for number in range(3)]
+    script.send("DELETE", f"/keys/{created[1]}")
+    listed = script.send("GET", "/keys?type=anything")
     assert [(row["name"], row["is_active"]) for row in listed.data] == [("2", True), ("1", False), ("0", True)]
     assert listed.body["meta"] == {"total": 3, "page": 1, "per_page": 50}
-    assert script.ask("GET", "/keys?page=9&per_page=2").body == {"data": [], "meta": {"total": 3, "page": 9, "per_page": 2}}
+    assert script.send("GET", "/keys?page=9&per_page=2").body == {"data": [], "meta": {"total": 3, "page": 9, "per_page": 2}}
     assert [row["name"] for row in script.get("/keys?type=management")] == ["tests"]
 
 
 def test_null_clears_a_limit_and_means_unchanged_elsewhere(script):
-    made = script.made("/keys", name="n", rate_limit=5, allowed_models=["a"])["id"]
+    created = script.create("/keys", name="n", rate_limit=5, allowed_models=["a"])["id"]
     changes = {"name": None, "is_active": None, "rate_limit": None, "allowed_models": None}
-    assert script.ask("PATCH", f"/keys/{made}", changes).body == {"data": {"status": "updated"}}
-    shown = script.get(f"/keys/{made}")
+    assert script.send("PATCH", f"/keys/{created}", changes).body == {"data": {"status": "updated"}}
+    shown = script.get(f"/keys/{created}")
     assert (shown["name"], shown["is_active"], shown["rate_limit"], shown["allowed_models"]) == ("n", True, None, None)
 
 
 def test_without_a_type_both_kinds_are_searched(script):
-    made = script.made("/keys", type="management")["id"]
-    assert script.ask("DELETE", f"/keys/{made}?type=llm").refusal == (404, "not_found", "Key not found")
-    assert script.ask("DELETE", f"/keys/{made}").body == {"data": {"status": "deactivated"}}
-    assert script.get(f"/keys/{made}")["is_active"] is False
+    created = script.create("/keys", type="management")["id"]
+    assert script.send("DELETE", f"/keys/{created}?type=llm").error == (404, "not_found", "Key not found")
+    assert script.send("DELETE", f"/keys/{created}").body == {"data": {"status": "deactivated"}}
+    assert script.get(f"/keys/{created}")["is_active"] is False
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 def test_an_unknown_key_and_a_malformed_id(script, method):
-    assert script.ask(method, f"/keys/{NOBODY}", {}).refusal == (404, "not_found", "Key not found")
-    assert script.ask(method, "/keys/x", {}).refusal == (400, "invalid_request", "Invalid ID format")
+    assert script.send(method, f"/keys/{MISSING_ID}", {}).error == (404, "not_found", "Key not found")
+    assert script.send(method, "/keys/x", {}).error == (400, "invalid_request", "Invalid ID format")
 
 
 @pytest.mark.parametrize(
@@ -181,14 +180,14 @@ def test_an_unknown_key_and_a_malformed_id(script, method):
         ("2030-01-31", "2030-01-31T00:00:00Z"),
     ],
 )
-def test_an_end_is_a_point_in_time(script, written, shown):
-    assert script.get(f"/keys/{script.made('/keys', expires_at=written)['id']}")["expires_at"] == shown
+def test_the_expiry_is_shown_in_utc(script, written, shown):
+    assert script.get(f"/keys/{script.create('/keys', expires_at=written)['id']}")["expires_at"] == shown
 
 
 @pytest.mark.parametrize("written", ["soon", "2030-13-01", "0001-01-01T00:00:00+02:00"])
-def test_an_end_that_is_no_time_is_refused(script, written):
+def test_an_expiry_that_is_not_a_time_is_refused(script, written):
     expected = "expires_at: write it as in RFC 3339, for example 2030-01-31T12:00:00Z"
-    assert script.ask("POST", "/keys", {"expires_at": written}).refusal == (400, "invalid_request", expected)
+    assert script.send("POST", "/keys", {"expires_at": written}).error == (400, "invalid_request", expected)
 
 
 # --- bootstrap -----------------------------------------------------------------------------------------------------------
@@ -206,11 +205,11 @@ def test_an_end_that_is_no_time_is_refused(script, written):
 )
 @pytest.mark.usefixtures("bootstrapping")
 def test_both_forms_of_bootstrapping(script, headers, body, prefix):
-    made = script.ask("POST", "/bootstrap", body, **headers)
-    assert made.status == 201
-    assert made.data["key"].startswith(prefix)
+    created = script.send("POST", "/bootstrap", body, **headers)
+    assert created.status == 201
+    assert created.data["key"].startswith(prefix)
     if prefix == "pxm_":
-        assert script.get(f"/keys/{made.data['id']}")["permissions"] == ["read", "write"]
+        assert script.get(f"/keys/{created.data['id']}")["permissions"] == ["read", "write"]
 
 
 @pytest.mark.parametrize(
@@ -218,8 +217,8 @@ def test_both_forms_of_bootstrapping(script, headers, body, prefix):
 )
 @pytest.mark.usefixtures("bootstrapping")
 def test_a_wrong_secret_is_refused(script, header, body):
-    assert script.ask("POST", "/bootstrap", body, x_api_key=header).refusal == (401, "authentication_error", "Invalid bootstrap key")
+    assert script.send("POST", "/bootstrap", body, x_api_key=header).error == (401, "authentication_error", "Invalid bootstrap key")
 
 
 def test_without_a_secret_there_is_no_bootstrapping(script):
-    assert script.ask("POST", "/bootstrap", {"bootstrap_key": ""}, accept="*/*").status == 404
+    assert script.send("POST", "/bootstrap", {"bootstrap_key": ""}, accept="*/*").status == 404

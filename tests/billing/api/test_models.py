@@ -5,106 +5,110 @@ import uuid
 import pytest
 
 from billing.models import Price
-from tests.support.management import Management
+from tests.support.management import ManagementClient
 
 pytestmark = pytest.mark.django_db
 
-NOBODY = str(uuid.UUID(int=7))
+MISSING_ID = str(uuid.UUID(int=7))
 
 
 @pytest.fixture
-def script() -> Management:
-    return Management()
+def script() -> ManagementClient:
+    return ManagementClient()
 
 
 @pytest.fixture
 def upstream_id(script) -> str:
-    return script.made("/upstreams", name="u", base_url="http://127.0.0.1:9", api_key="k")["id"]
+    return script.create("/upstreams", name="u", base_url="http://127.0.0.1:9", api_key="k")["id"]
 
 
-def test_a_model_shows_pxbins_fields_and_ours(script, upstream_id):
-    made = script.made("/models", name="m", upstream_id=upstream_id, remote_name="there", aliases=["also-*"], output_cost_per_million=2)
-    assert script.get(f"/models/{made['id']}") == made
+def test_a_model_shows_the_fields_of_the_original_pxbin_and_ours(script, upstream_id):
+    created = script.create(
+        "/models", name="m", upstream_id=upstream_id, remote_name="there", aliases=["also-*"], output_cost_per_million=2
+    )
+    assert script.get(f"/models/{created['id']}") == created
     expected = {
         "name": "m", "display_name": None, "provider": "", "upstream_id": upstream_id, "remote_name": "there", "aliases": ["also-*"],
         "input_cost_per_million": 0, "output_cost_per_million": 2, "is_active": True,
     }  # fmt: skip
-    assert {name: made[name] for name in expected} == expected
+    assert {name: created[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize("fields", [{}, {"name": ""}, {"name": None}])
 def test_a_name_is_required(script, fields):
-    assert script.ask("POST", "/models", fields).refusal == (400, "invalid_request", "Name is required")
+    assert script.send("POST", "/models", fields).error == (400, "invalid_request", "Name is required")
 
 
 def test_a_second_one_of_the_same_name_is_a_conflict(script):
-    script.made("/models", name="m")
-    assert script.ask("POST", "/models", {"name": "m"}).refusal[:2] == (409, "conflict")
-    script.made("/models", name="m", path_prefix="/team")
+    script.create("/models", name="m")
+    assert script.send("POST", "/models", {"name": "m"}).error[:2] == (409, "conflict")
+    script.create("/models", name="m", path_prefix="/team")
 
 
-@pytest.mark.parametrize(("given", "message"), [(NOBODY, "upstream_id: there is no such upstream"), ("x", "Invalid upstream_id format")])
-def test_an_upstream_that_is_none_is_a_mistake_in_the_body(script, given, message):
-    assert script.ask("POST", "/models", {"name": "m", "upstream_id": given}).refusal == (400, "invalid_request", message)
+@pytest.mark.parametrize(
+    ("given", "message"), [(MISSING_ID, "upstream_id: there is no such upstream"), ("x", "Invalid upstream_id format")]
+)
+def test_an_upstream_that_does_not_exist_is_an_error_of_the_body(script, given, message):
+    assert script.send("POST", "/models", {"name": "m", "upstream_id": given}).error == (400, "invalid_request", message)
     assert script.get("/models") == []
-    made = script.made("/models", name="m")["id"]
-    assert script.ask("PATCH", f"/models/{made}", {"upstream_id": given}).refusal == (400, "invalid_request", message)
+    created = script.create("/models", name="m")["id"]
+    assert script.send("PATCH", f"/models/{created}", {"upstream_id": given}).error == (400, "invalid_request", message)
 
 
-def test_an_upstream_that_is_taken_away_and_given_back_still_knows_the_remote_name(script, upstream_id):
-    made = script.made("/models", name="m", upstream_id=upstream_id, remote_name="there")["id"]
+def test_a_model_that_gets_its_upstream_back_has_its_remote_name_again(script, upstream_id):
+    created = script.create("/models", name="m", upstream_id=upstream_id, remote_name="there")["id"]
     shown = []
     for given in (None, upstream_id):
-        script.ask("PATCH", f"/models/{made}", {"upstream_id": given})
-        shown.append([script.get(f"/models/{made}")[field] for field in ("upstream_id", "remote_name")])
+        script.send("PATCH", f"/models/{created}", {"upstream_id": given})
+        shown.append([script.get(f"/models/{created}")[field] for field in ("upstream_id", "remote_name")])
     assert shown == [[None, "there"], [upstream_id, "there"]]
-    assert len(script.get(f"/routes?model_id={made}")) == 1
+    assert len(script.get(f"/routes?model_id={created}")) == 1
 
 
 @pytest.mark.parametrize("given", ["team", "/team", "/team/", "team/"])
 def test_a_path_prefix_may_be_written_with_or_without_slashes(script, given):
-    assert script.made("/models", name="m", path_prefix=given)["path_prefix"] == "/team"
+    assert script.create("/models", name="m", path_prefix=given)["path_prefix"] == "/team"
 
 
 @pytest.mark.parametrize("given", ["/v1", "v1", "/admin", "/a b"])
-def test_a_path_prefix_that_cannot_be_is_refused(script, given):
-    status, kind, message = script.ask("POST", "/models", {"name": "m", "path_prefix": given}).refusal
+def test_a_reserved_or_malformed_path_prefix_is_refused(script, given):
+    status, kind, message = script.send("POST", "/models", {"name": "m", "path_prefix": given}).error
     assert (status, kind, message.partition(":")[0]) == (400, "invalid_request", "path_prefix")
 
 
-def test_null_clears_and_what_is_left_out_stays(script):
-    made = script.made("/models", name="m", display_name="D", provider="p", aliases=["a"])["id"]
-    script.ask("PATCH", f"/models/{made}", {"display_name": None, "name": None})
-    shown = script.get(f"/models/{made}")
+def test_null_clears_and_missing_fields_are_unchanged(script):
+    created = script.create("/models", name="m", display_name="D", provider="p", aliases=["a"])["id"]
+    script.send("PATCH", f"/models/{created}", {"display_name": None, "name": None})
+    shown = script.get(f"/models/{created}")
     assert (shown["name"], shown["display_name"], shown["provider"], shown["aliases"]) == ("m", None, "p", ["a"])
 
 
-def test_repeating_the_prices_shown_makes_no_manual_price(script):
-    made = script.made("/models", name="m", input_cost_per_million=0, output_cost_per_million=0)["id"]
-    script.ask("PATCH", f"/models/{made}", {"input_cost_per_million": 0, "output_cost_per_million": 0})
+def test_sending_the_shown_prices_back_creates_no_manual_price(script):
+    created = script.create("/models", name="m", input_cost_per_million=0, output_cost_per_million=0)["id"]
+    script.send("PATCH", f"/models/{created}", {"input_cost_per_million": 0, "output_cost_per_million": 0})
     assert not Price.objects.filter(source="manual").exists()
-    script.ask("PATCH", f"/models/{made}", {"input_cost_per_million": 1.5})
+    script.send("PATCH", f"/models/{created}", {"input_cost_per_million": 1.5})
     for _ in range(2):
-        shown = script.get(f"/models/{made}")
+        shown = script.get(f"/models/{created}")
         prices = {name: shown[name] for name in ("input_cost_per_million", "output_cost_per_million")}
         assert prices == {"input_cost_per_million": 1.5, "output_cost_per_million": 0}
-        script.ask("PATCH", f"/models/{made}", prices)
+        script.send("PATCH", f"/models/{created}", prices)
     assert Price.objects.count() == 1
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 def test_an_unknown_model_and_a_malformed_id(script, method):
     body = {} if method == "PATCH" else None
-    assert script.ask(method, f"/models/{NOBODY}", body).refusal == (404, "not_found", "Model not found")
-    assert script.ask(method, "/models/x", body).refusal == (400, "invalid_request", "Invalid ID format")
+    assert script.send(method, f"/models/{MISSING_ID}", body).error == (404, "not_found", "Model not found")
+    assert script.send(method, "/models/x", body).error == (400, "invalid_request", "Invalid ID format")
 
 
 def test_imports_take_names_and_objects_and_skip_what_exists(script, upstream_id):
-    script.made("/models", name="one")
+    script.create("/models", name="one")
     body = {"upstream_id": upstream_id, "models": ["one", "two", {"name": "three", "provider": "p"}, {"name": "four", "provider": None}]}
-    answer = script.ask("POST", "/models/import", body)
-    assert (answer.status, answer.data["models_created"], answer.data["models_skipped"]) == (201, 3, 1)
-    assert answer.data["upstream"]["id"] == upstream_id
+    response = script.send("POST", "/models/import", body)
+    assert (response.status, response.data["models_created"], response.data["models_skipped"]) == (201, 3, 1)
+    assert response.data["upstream"]["id"] == upstream_id
     assert {row["name"]: row["provider"] for row in script.get("/models")} == {"one": "", "two": "", "three": "p", "four": ""}
 
 
@@ -113,33 +117,33 @@ def test_imports_take_names_and_objects_and_skip_what_exists(script, upstream_id
     [
         ({"models": ["a"]}, 400, "upstream_id is required"),
         ({"upstream_id": "x", "models": ["a"]}, 400, "Invalid upstream_id format"),
-        ({"upstream_id": NOBODY, "models": ["a"]}, 404, "Upstream not found"),
+        ({"upstream_id": MISSING_ID, "models": ["a"]}, 404, "Upstream not found"),
     ],
 )
 def test_an_import_needs_an_upstream(script, fields, status, message):
-    answer = script.ask("POST", "/models/import", fields)
-    assert (answer.status, answer.body["error"]["message"]) == (status, message)
+    response = script.send("POST", "/models/import", fields)
+    assert (response.status, response.body["error"]["message"]) == (status, message)
 
 
 @pytest.mark.parametrize("models", [[], None])
 def test_an_import_needs_models(script, upstream_id, models):
     given = {"upstream_id": upstream_id} | ({} if models is None else {"models": models})
-    assert script.ask("POST", "/models/import", given).refusal == (400, "invalid_request", "At least one model is required")
+    assert script.send("POST", "/models/import", given).error == (400, "invalid_request", "At least one model is required")
 
 
 @pytest.mark.parametrize("wrong", [5, {"name": 5}, {"name": "a", "provider": 5}, {"provider": "p"}, {"name": ""}, "", " "])
-def test_an_import_of_what_is_no_model_is_refused(script, upstream_id, wrong):
-    assert script.ask("POST", "/models/import", {"upstream_id": upstream_id, "models": [wrong]}).status == 400
+def test_an_import_with_a_malformed_model_is_refused(script, upstream_id, wrong):
+    assert script.send("POST", "/models/import", {"upstream_id": upstream_id, "models": [wrong]}).status == 400
     assert script.get("/models") == []
 
 
 def test_an_upstream_that_cannot_be_reached_is_a_bad_gateway(script, upstream_id):
-    status, kind, message = script.ask("POST", "/models/discover", {"upstream_id": upstream_id}).refusal
+    status, kind, message = script.send("POST", "/models/discover", {"upstream_id": upstream_id}).error
     assert (status, kind, message.partition(":")[0]) == (502, "upstream_error", "Failed to reach upstream")
 
 
-def test_models_that_do_not_exist_are_told_where_a_body_names_them(script):
-    script.made("/models", name="claude-*", aliases=["best"])
+def test_a_header_warns_of_models_in_a_body_that_do_not_exist(script):
+    script.create("/models", name="claude-*", aliases=["best"])
     good = script.raw("POST", "/models", b'{"name": "m", "fallbacks": ["claude-x", "best"]}')
     typo = script.raw("POST", "/models", b'{"name": "n", "fallbacks": ["m", "goast", "\xc3\xa4"]}')
     key = script.raw("POST", "/keys", b'{"name": "k", "allowed_models": ["claude-*haiku*", "b*", "gpt-*"]}')

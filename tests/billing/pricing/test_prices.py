@@ -111,9 +111,9 @@ class TestTheBook:
         assert len(queries) == 0
 
     def test_is_refreshed_when_the_revision_changes(self):
-        cache_revisions.check()
+        cache_revisions.poll()
         Price.objects.create(name="m", input=7, tiers={"prompt": [{"above": 10, "input": "8"}]})
-        cache_revisions.check()
+        cache_revisions.poll()
         match = price_book.current().find(PriceKey("", "", "m"))
         assert rates.compute_cost(Usage(fresh=11), match) == Decimal("0.000088")
 

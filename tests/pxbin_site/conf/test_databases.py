@@ -102,7 +102,7 @@ def test_the_error_of_postgresql_is_reported_unchanged(tmp_path, postgres_url, m
     with connected(database(Config(data_dir=tmp_path, database_url=elsewhere))) as connection:
         monkeypatch.setattr(commands, "connection", connection)
         with pytest.raises(OperationalError, match='database "no_such_database" does not exist'):
-            commands.reach()
+            commands.connect_once()
 
 
 @pytest.mark.parametrize("schema", ["public", "gateway"])

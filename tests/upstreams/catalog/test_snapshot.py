@@ -266,6 +266,6 @@ class TestFreshness:
         def away():
             raise DatabaseError("no connection")
 
-        monkeypatch.setattr(cache_revisions, "current", away)
+        monkeypatch.setattr(cache_revisions, "read_revisions", away)
         assert await snapshot.find_anew("unknown") is None
         assert snapshot.current().find("m") is not None

@@ -1,0 +1,124 @@
+"""The bodies and responses of ``/api/v1/upstreams``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from django.core.exceptions import ValidationError
+from ninja import Field, Schema
+from pydantic import AfterValidator, ConfigDict, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from accounts.common.api_resource import shows
+from accounts.common.api_schema import Body, Clearable, Id, Moment, Whole
+from upstreams.models import Upstream, header_value
+from upstreams.presets import PRESETS
+from upstreams.routing.live_state import BreakerState
+
+FORMATS = {
+    "openai": "openai_chat",
+    "anthropic": "anthropic",
+    "openai_responses": "openai_responses",
+    "bedrock": "bedrock",
+    "passthrough": "passthrough",
+}
+"""Dialects by the API's ``format``; bodies may also give the dialect's own name."""
+FORMAT_BY_DIALECT = {dialect: name for name, dialect in FORMATS.items()}
+
+
+def _one_line(text: str) -> str:
+    try:
+        header_value(text.strip())
+    except ValidationError as problem:
+        raise PydanticCustomError("one_line", "{message}", {"message": problem.message}) from None
+    return text
+
+
+Secret = Annotated[str, AfterValidator(_one_line)]
+"""An upstream's key in a body: one line, so that a header can carry it."""
+Format = Annotated[str, WithJsonSchema({"type": "string", "enum": list(FORMATS)})]
+PresetName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(PRESETS)})]
+
+
+class UpstreamFields(Body):
+    """What can be set on an upstream. A field left out stays as it is."""
+
+    name: str | None = None
+    preset: PresetName | None = Field(None, description="Fills in the fields that are not given; GET /presets lists them.")
+    base_url: str | None = None
+    endpoint: str | None = Field(None, description="Alias of base_url.")
+    api_key: Secret | None = Field(None, description="Becomes or replaces the first credential; never shown again.")
+    access_key_id: str | None = Field(None, description="Of AWS credentials; api_key is then the secret access key.")
+    format: Format | None = None
+    region: Clearable[str] = None
+    priority: Whole | None = Field(None, description="A lower number is preferred.")
+    is_active: bool | None = None
+    auth_header: Clearable[str] = None
+    auth_scheme: Clearable[str] = None
+    extra_headers: Clearable[dict[str, str]] = None
+    connect_timeout_seconds: float | None = None
+    first_byte_timeout_seconds: float | None = None
+    idle_timeout_seconds: float | None = None
+    max_retries: Annotated[int, Field(le=2**15 - 1)] | None = None
+    retry_base_delay_ms: Whole | None = None
+    cooldown_seconds: float | None = None
+    pass_client_credentials: bool | None = None
+    test_model: Clearable[str] = None
+    quirks: Clearable[dict[str, Any]] = None
+    capabilities: Clearable[dict[str, bool]] = None
+
+
+class NewUpstream(UpstreamFields):
+    """An upstream to create; most presets have a base URL."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["name"]})
+
+
+@shows(UpstreamFields, Upstream)
+class ShownUpstream(Schema):
+    """An upstream; secrets are never shown."""
+
+    format: Format
+    circuit_breaker: BreakerState = Field(description="In the process that answers; with Redis, all processes share it.")
+    resting_until: Moment | None = Field(description="Until when its circuit breaker, or a cooldown of the whole upstream, puts it last.")
+    tested_at: Moment | None = Field(description="When a health check last called it.")
+    test_error: str = Field(description="Error of the last health check; empty if it passed or none was made.")
+
+
+class Discovered(Schema):
+    """Models that discovery created, routes whose names the upstream no longer lists, and routes whose names it lists again."""
+
+    created: int
+    vanished: int
+    returned: int
+
+
+class HealthCheck(Body):
+    """Either a stored upstream, or the base URL and key of one that is not stored."""
+
+    upstream_id: Id | None = None
+    base_url: str | None = None
+    api_key: Secret | None = None
+    format: Format | None = None
+    test_model: str | None = Field(None, description="The model that is asked for one token.")
+
+
+class KeyHealth(Schema):
+    """Result of a health check with one credential. `status`: the HTTP status that refused it."""
+
+    id: Id
+    name: str
+    healthy: bool
+    error: str | None
+    status: int | None
+
+
+class Health(Schema):
+    """Result of a health check: that of the preferred credential that works, or of the first one if none works."""
+
+    healthy: bool
+    models_found: int
+    tested_model: str
+    latency_ms: int
+    error: str | None
+    keys: list[KeyHealth] = Field(description="One result for each active credential of a stored upstream.")
