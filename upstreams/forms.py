@@ -21,9 +21,9 @@ from accounts.forms import NamesField
 from proxy.translation import quirks
 from proxy.translation.policies import tool_call_rules
 from upstreams.api.explained import explained
-from upstreams.http import auth_headers
 from upstreams.models import CAPABILITIES, Dialect, Route, UpstreamCredential, header_fields, header_value
 from upstreams.presets import PRESETS, filled
+from upstreams.secrets import store
 
 EXAMPLES = {
     "quirks": '{"max_tokens_field": "max_tokens"}',
@@ -148,7 +148,7 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for 
     def save(self, commit: bool = True) -> UpstreamCredential:
         """The row with the secret encrypted."""
         if self.cleaned_data["secret"]:
-            auth_headers.set_secret(self.instance, self.cleaned_data["secret"])
+            store.set_secret(self.instance, self.cleaned_data["secret"])
         row: UpstreamCredential = super().save(commit)
         return row
 

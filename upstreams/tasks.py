@@ -22,7 +22,7 @@ from upstreams.models import Dialect, Upstream
 from upstreams.monitoring import discovery
 from upstreams.monitoring import health_check as health
 from upstreams.routing import live_state
-from upstreams.routing.redis_sync import telling
+from upstreams.routing.redis_sync import publishing
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -46,7 +46,7 @@ def discover(self: Task[[], Any]) -> dict[str, int] | None:
 
 def _check() -> dict[str, bool]:
     found: dict[str, bool] = {}
-    with telling(settings.PXBIN.redis_url, live_state.current()):
+    with publishing(settings.PXBIN.redis_url, live_state.current()):
         upstreams = _claimed("check_claimed_at", settings.PXBIN.health_check_seconds)
         for upstream, report in zip(upstreams, health.check_all(upstreams), strict=True):
             found[upstream.name] = report["healthy"]
@@ -62,7 +62,7 @@ def _discover() -> dict[str, int]:
         try:
             if isinstance(listed, discovery.DiscoveryFailed):
                 raise listed
-            counts = discovery.take_up(upstream, listed)
+            counts = discovery.apply_listing(upstream, listed)
         except (discovery.DiscoveryFailed, IntegrityError) as failure:  # the latter: somebody has made the same model just now
             log.warning("the models of upstream %s were not taken up: %s", upstream.name, failure)
             continue

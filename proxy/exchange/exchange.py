@@ -149,9 +149,9 @@ class Exchange:
         planned = routing.plan(
             found,
             snapshot.current(),
-            needs=asked,
-            standing=live_state.current(),
-            allowed=lambda fallback: admission.may_use(key, fallback),
+            requirements=asked,
+            state=live_state.current(),
+            is_allowed=lambda fallback: admission.may_use(key, fallback),
             price_of=price_book.compared,
         )
         self.attempts = Failover(planned, live_state.current(), request_id=self.http.request_id, session=asked.session)

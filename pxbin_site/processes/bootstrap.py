@@ -21,9 +21,8 @@ from billing.models import Price
 from pxbin_site.conf import secrets_file
 from pxbin_site.conf.config import Config, ConfigurationError, env_name
 from pxbin_site.conf.providers import PROVIDERS, Provider
-from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
-from upstreams.secrets import vault
+from upstreams.secrets import store
 
 ADMIN = "admin"
 ECHOES = (
@@ -81,7 +80,7 @@ def _opened(config: Config, name: str) -> TextIO:
 def keep_secrets(config: Config) -> None:
     """Write the new secrets of a first start.
 
-    Raises vault.WrongKey where keys are stored already that they cannot open, ConfigurationError where another gateway has
+    Raises vault.WrongEncryptionKey where keys are stored already that they cannot open, ConfigurationError where another gateway has
     others: here since a moment ago, or in the PostgreSQL that both are to share.
     """
     if not config.new_secrets:
@@ -90,7 +89,7 @@ def keep_secrets(config: Config) -> None:
     if is_set_up():
         if connection.vendor == "postgresql" and config.encryption_key == config.new_secrets["encryption_key"]:
             raise ConfigurationError([OTHER_SECRETS.format(directory=config.data_dir)])
-        auth_headers.check_vault()
+        store.check_credentials()
     secrets_file.keep(config)
 
 
@@ -151,7 +150,7 @@ def _provider(provider: Provider, secret: str) -> list[str]:
         return []
     upstream = _upstream(provider)
     credential = UpstreamCredential(upstream=upstream, name=provider.variable)
-    auth_headers.set_secret(credential, secret)
+    store.set_secret(credential, secret)
     credential.save()
     _model(f"{provider.name}/*", upstream, remote_name="*")
     for pattern in provider.patterns:
@@ -162,8 +161,8 @@ def _provider(provider: Provider, secret: str) -> list[str]:
 
 def _renew(provider: Provider, secret: str) -> None:
     for credential in UpstreamCredential.objects.filter(upstream__name=provider.name, name=provider.variable):
-        if not credential.secret_encrypted or vault.decrypt(credential.secret_encrypted) != secret:
-            auth_headers.set_secret(credential, secret)
+        if not credential.secret_encrypted or store.decrypt(credential.secret_encrypted) != secret:
+            store.set_secret(credential, secret)
             credential.is_active = True
             credential.save()
 

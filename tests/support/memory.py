@@ -2,7 +2,7 @@
 
 from accounts import cache_revisions, keys
 from upstreams.catalog import snapshot
-from upstreams.http import auth_headers
+from upstreams.routing import credential_state
 
 
 def forget() -> None:
@@ -14,6 +14,6 @@ def forget() -> None:
     keys._memory.wanted.clear()
     keys.clients._used.clear()
     keys.managers._used.clear()
-    auth_headers.used._used.clear()
-    auth_headers.answered._used.clear()
+    credential_state.credentials_used._used.clear()
+    credential_state.upstreams_answered._used.clear()
     snapshot._current = snapshot.Catalogue()

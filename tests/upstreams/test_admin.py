@@ -5,11 +5,10 @@ import pytest
 from django.contrib.messages import get_messages
 
 from tests.support.fake_upstream import json_reply
-from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.presets import PRESETS
 from upstreams.routing import live_state
-from upstreams.secrets import vault
+from upstreams.secrets import store
 
 pytestmark = pytest.mark.django_db
 
@@ -57,7 +56,7 @@ def told(response):
 def add(name="u", base_url="http://127.0.0.1:1", **fields):
     upstream = Upstream.objects.create(name=name, base_url=base_url, **fields)
     credential = UpstreamCredential(upstream=upstream, name="main")
-    auth_headers.set_secret(credential, SECRET)
+    store.set_secret(credential, SECRET)
     credential.save()
     return upstream
 
@@ -68,7 +67,7 @@ def test_an_upstream_is_made_with_its_key(admin_client):
     assert response.status_code == 302, errors(response)
     credential = UpstreamCredential.objects.get()
     assert (credential.upstream.name, credential.upstream.extra_headers) == ("provider", {})
-    assert vault.decrypt(credential.secret_encrypted) == SECRET
+    assert store.decrypt(credential.secret_encrypted) == SECRET
 
 
 def test_a_key_can_be_replaced_or_kept_and_is_never_shown(admin_client):
@@ -83,7 +82,7 @@ def test_a_key_can_be_replaced_or_kept_and_is_never_shown(admin_client):
         response = admin_client.post(path, given)
         assert response.status_code == 302, errors(response)
         credential.refresh_from_db()
-        assert (credential.name, vault.decrypt(credential.secret_encrypted)) == ("renamed", kept)
+        assert (credential.name, store.decrypt(credential.secret_encrypted)) == ("renamed", kept)
 
 
 def test_a_new_key_must_be_given(admin_client):
@@ -238,7 +237,7 @@ def test_the_connection_can_be_tested(admin_client, upstream):
 def test_a_test_tells_of_each_key(admin_client, upstream):
     row = add(base_url=upstream.url, test_model="m")
     second = UpstreamCredential(upstream=row, name="second")
-    auth_headers.set_secret(second, "sk-2")
+    store.set_secret(second, "sk-2")
     second.save()
     path = f"/admin/upstreams/upstream/{row.pk}/change/"
     upstream.otherwise(lambda request: json_reply({}, status=401 if request.header("authorization") == "Bearer sk-2" else 200))
@@ -409,9 +408,9 @@ def test_activating_a_key_brings_it_back(admin_client):
 def test_the_list_of_upstreams_shows_an_open_circuit_breaker(admin_client):
     row, known = add(), live_state.current()
     for _ in range(known.breakers.threshold):
-        known.upstream_failed(str(row.pk))
+        known.record_failure(str(row.pk))
     assert "breaker open" in admin_client.get("/admin/upstreams/upstream/").content.decode()
-    known.upstream_answered(str(row.pk))
+    known.record_success(str(row.pk))
     page = admin_client.get("/admin/upstreams/upstream/").content.decode()
     assert ("breaker open" in page, "untried" in page) == (False, True)
 

@@ -5,10 +5,9 @@ from django.core.management import CommandError, call_command
 
 from tests.support.settings import with_encryption
 from upstreams.admin import status
-from upstreams.http import auth_headers
 from upstreams.models import Upstream, UpstreamCredential
 from upstreams.routing import live_state
-from upstreams.secrets import vault
+from upstreams.secrets import store
 
 pytestmark = pytest.mark.django_db
 
@@ -23,7 +22,7 @@ def rotated(*options):
 
 def stored(name, secret, upstream):
     credential = UpstreamCredential(upstream=upstream, name=name)
-    auth_headers.set_secret(credential, secret)
+    store.set_secret(credential, secret)
     credential.save()
     return credential
 
@@ -35,10 +34,10 @@ def test_the_command_rotates_and_counts():
     with with_encryption(SECOND), pytest.raises(CommandError, match="The stored credentials cannot be decrypted"):
         rotated()
     with with_encryption(SECOND, FIRST):
-        assert rotated() == f"1 credentials encrypted anew; all are under key {vault.ring().current}.\n"
+        assert rotated() == f"1 credentials encrypted anew; all are under key {store.ring().current_id}.\n"
     with with_encryption(SECOND):
         credential.refresh_from_db()
-        assert vault.decrypt(credential.secret_encrypted) == "sk-1"
+        assert store.decrypt(credential.secret_encrypted) == "sk-1"
 
 
 def test_keys_that_nobody_can_decrypt_are_removed_once_somebody_has_agreed(monkeypatch):
@@ -52,18 +51,18 @@ def test_keys_that_nobody_can_decrypt_are_removed_once_somebody_has_agreed(monke
             monkeypatch.setattr("builtins.input", lambda question, answer=answer: asked.append(question) or answer)
             with pytest.raises(CommandError, match="Nothing was changed"):
                 rotated("--forget")
-        assert auth_headers.unreadable().keys() == {lost.secret_encrypted}
+        assert store.undecryptable().keys() == {lost.secret_encrypted}
         monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "y")
         said = rotated("--forget").splitlines()
         assert said[0].startswith("credential lost of upstream u: encrypted with another key")
         assert said[1:] == ["1 keys removed; their credentials are disabled until a new key is entered."]
         assert asked == ["Remove these keys for good? [y/N] "] * 3
-        auth_headers.check_vault()
+        store.check_credentials()
         lost.refresh_from_db()
-        assert (lost.secret_encrypted, lost.disabled_reason) == ("", auth_headers.FORGOTTEN)
-        assert status.of_key(lost, live_state.current()).detail == auth_headers.FORGOTTEN
+        assert (lost.secret_encrypted, lost.disabled_reason) == ("", store.SECRET_REMOVED)
+        assert status.of_key(lost, live_state.current()).detail == store.SECRET_REMOVED
         kept.refresh_from_db()
-        assert (vault.decrypt(kept.secret_encrypted), kept.disabled_reason) == ("sk-2", "")
+        assert (store.decrypt(kept.secret_encrypted), kept.disabled_reason) == ("sk-2", "")
 
 
 def test_where_nobody_can_be_asked_nothing_is_removed_without_yes(monkeypatch):

@@ -63,7 +63,7 @@ class CredentialAdmin(Switchable):
         """Use them, also those that their provider refused or that are cooling."""
         super().activate(request, rows)
         for key, upstream in rows.values_list("pk", "upstream_id"):
-            credential_state.bring_back(str(key), str(upstream))
+            credential_state.enable(str(key), str(upstream))
 
     @display(description="State", label=LABELS)
     def condition(self, row: UpstreamCredential) -> str:

@@ -47,8 +47,8 @@ def _take_up(request: HttpRequest, row: Upstream, found: import_candidates.Impor
 
 def failed(row: Upstream, problem: discovery.DiscoveryFailed) -> str:
     """That an upstream did not list its models; in the words of a test where there was no connection."""
-    return f"{row.name}: {f'Connection failed: {problem.__cause__}' if problem.stage == 'connection' else problem}"
+    return f"{row.name}: {f'Connection failed: {problem.__cause__}' if problem.stage is discovery.Stage.CONNECTION else problem}"
 
 
-def _described(model: discovery.Listed) -> str:
+def _described(model: discovery.ListedModel) -> str:
     return f"{model.name}  ({model.context_window:,} tokens)" if model.context_window else model.name

@@ -45,7 +45,7 @@ def of_upstream(row: Upstream, keys: Iterable[UpstreamCredential], known: Routin
         return Status("off", "Switched off by hand.")
     state = known.breakers.state(str(row.pk))
     if state != "closed":
-        return _of_breaker(state, known.breakers.opened_until(str(row.pk)), known)
+        return _of_breaker(state, known.breakers.open_until(str(row.pk)), known)
     tested = row.tested_at if row.tested_at and not (row.answered_at and row.answered_at > row.tested_at) else None
     if tested and row.test_error:
         return Status("test failed", f"Tested {_minute(tested, known)}: {row.test_error}")
@@ -84,7 +84,7 @@ def _of_keys(row: Upstream, conditions: list[Status]) -> Status:
 def _rested_at(row: UpstreamCredential, known: RoutingState) -> float:
     """When a key is rested; 0 when it is."""
     stored = row.cooling_until.timestamp() if row.cooling_until else 0.0
-    until = max(stored, known.cooldowns.key_until(str(row.pk), str(row.upstream_id)))
+    until = max(stored, known.cooldowns.credential_until(str(row.pk), str(row.upstream_id)))
     return until if until > known.clock() else 0.0
 
 

@@ -179,7 +179,7 @@ def _do(request: HttpRequest, row: Upstream) -> None:
     if deed == "test":
         tell_health(request, row)
     elif deed == "back" and row.credentials.filter(pk=key).exists():
-        credential_state.bring_back(key, str(row.pk))
+        credential_state.enable(key, str(row.pk))
         messages.success(request, "The key is used again.")
 
 

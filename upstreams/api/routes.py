@@ -14,9 +14,9 @@ from accounts.common.api_envelope import Refused, data, page_of, stored, timesta
 from accounts.common.api_schema import Body, Created, Data, Done, Id, Moment, Page, Paging, Whole, answers, created
 from upstreams.api.upstreams import Secret
 from upstreams.api.upstreams import found as found_upstream
-from upstreams.http import auth_headers
 from upstreams.models import Model, Route, UpstreamCredential
 from upstreams.routing import credential_state, live_state
+from upstreams.secrets import store
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -206,7 +206,7 @@ def update_credential(request: HttpRequest, credential_id: Id, body: CredentialF
     _assign_credential(row, body)
     stored(row)
     if body.is_active or body.api_key:
-        credential_state.bring_back(str(row.id), str(row.upstream_id))
+        credential_state.enable(str(row.id), str(row.upstream_id))
     return data({"status": "updated"})
 
 
@@ -225,12 +225,12 @@ def _assign_credential(row: UpstreamCredential, body: CredentialFields) -> None:
         if given.get(field) is not None:
             setattr(row, field, given[field])
     if body.api_key:
-        auth_headers.set_secret(row, body.api_key)
+        store.set_secret(row, body.api_key)
 
 
 def shown_credential(row: UpstreamCredential) -> dict[str, Any]:
     """A credential as the API shows it. ``cooling_until`` is the latest end of any of its cooldowns, ``null`` when rested."""
-    known = datetime.fromtimestamp(live_state.current().cooldowns.key_until(str(row.id), str(row.upstream_id)), UTC)
+    known = datetime.fromtimestamp(live_state.current().cooldowns.credential_until(str(row.id), str(row.upstream_id)), UTC)
     until = max(known, row.cooling_until or known)
     return {
         "id": str(row.id),

@@ -15,12 +15,12 @@ from pydantic_core import PydanticCustomError
 
 from accounts.common.api_envelope import Refused, data, stored, timestamp, uuid_of, validated
 from accounts.common.api_schema import Body, Created, Data, Deleted, Done, Id, Moment, Whole, answers, created
-from upstreams.http import auth_headers
 from upstreams.models import Upstream, UpstreamCredential, header_value
 from upstreams.monitoring import discovery, health_check
 from upstreams.presets import PRESETS, Preset, filled
 from upstreams.routing import live_state
-from upstreams.routing.live_state import BreakerState
+from upstreams.routing.circuit_breaker import BreakerState
+from upstreams.secrets import store
 
 router = Router(tags=["upstreams"])
 presets = Router(tags=["upstreams"])
@@ -317,7 +317,7 @@ def _set_credential(row: Upstream, body: UpstreamFields) -> None:
         return
     credential = row.credentials.order_by("priority", "created_at").first() or UpstreamCredential(upstream=row, name="default")
     if body.api_key:
-        auth_headers.set_secret(credential, body.api_key)
+        store.set_secret(credential, body.api_key)
     if body.access_key_id is not None:
         credential.access_key_id = body.access_key_id
     stored(credential)

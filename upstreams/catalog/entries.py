@@ -66,6 +66,14 @@ class RouteEntry(msgspec.Struct, frozen=True, kw_only=True):
     quirks: Quirks = DEFAULT
 
 
+class IdleRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """A route of a model that is not served, with the reason as the log shows it."""
+
+    upstream_name: str
+    remote_name: str
+    reason: str
+
+
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A model and its policies. ``routes`` are those that can be used now, the preferred first; ``created`` is Unix seconds."""
 
@@ -81,8 +89,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     fallbacks: tuple[str, ...] = ()
     strategy: str = "priority"
     routes: tuple[RouteEntry, ...] = ()
-    idle: tuple[dict[str, str], ...] = ()
-    """The routes that are switched off, as the log shows what was left out."""
+    idle: tuple[IdleRoute, ...] = ()
     created: int = 0
     timeout_seconds: float | None = None
     cooldown_seconds: float | None = None

@@ -19,10 +19,10 @@ from accounts import cache_revisions
 from accounts.common import wildcards
 from proxy.translation.policies import model_policies
 from proxy.translation.quirks import Quirks, merged
-from upstreams.catalog.entries import COPIED, CredentialEntry, ModelEntry, ResolvedModel, RouteEntry, UpstreamEntry
+from upstreams.catalog.entries import COPIED, CredentialEntry, IdleRoute, ModelEntry, ResolvedModel, RouteEntry, UpstreamEntry
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.presets import PROCESS_ID
-from upstreams.secrets import vault
+from upstreams.secrets import store, vault
 
 __all__ = [
     "Catalogue",
@@ -169,7 +169,7 @@ def load() -> Catalogue:
         except msgspec.ValidationError as error:
             logger.warning("upstream %s is not used, its quirks are wrong: %s", upstream_row.name, error)
     routes: defaultdict[Any, list[Route]] = defaultdict(list)
-    idle: defaultdict[Any, list[dict[str, str]]] = defaultdict(list)
+    idle: defaultdict[Any, list[IdleRoute]] = defaultdict(list)
     for route in Route.objects.select_related("upstream").order_by("created_at", "id"):
         has_key = route.upstream_id not in keyless or route.upstream_id in credentials or route.upstream.pass_client_credentials
         if route.is_active and route.upstream_id in upstreams and has_key:
@@ -180,17 +180,17 @@ def load() -> Catalogue:
     return Catalogue(models, [upstream for _, upstream in upstreams.values()])
 
 
-def _idle(route: Route, keyless: str) -> dict[str, str]:
+def _idle(route: Route, keyless: str) -> IdleRoute:
     """What the log says of a route that is not served. ``keyless``: why the upstream has no key."""
     what = "route" if not route.is_active else "upstream"
     is_off = not (route.is_active and route.upstream.is_active)
     reason = f"the {what} is switched off" if is_off else keyless or "the upstream's quirks are wrong"
-    return {"upstream": route.upstream.name, "model": route.remote_name, "skipped": reason}
+    return IdleRoute(upstream_name=route.upstream.name, remote_name=route.remote_name, reason=reason)
 
 
 def _credential(row: UpstreamCredential) -> CredentialEntry | None:
     try:
-        secret = vault.decrypt(row.secret_encrypted) if row.secret_encrypted else ""
+        secret = store.decrypt(row.secret_encrypted) if row.secret_encrypted else ""
     except vault.VaultError as error:
         logger.warning("credential %s of upstream %s is not used: %s", row.pk, row.upstream_id, error)
         return None
@@ -243,7 +243,7 @@ def _upstream(row: Upstream, credentials: tuple[CredentialEntry, ...]) -> Upstre
 
 
 def _model(
-    row: Model, routes: Iterable[Route], idle: Iterable[dict[str, str]], upstreams: Mapping[Any, tuple[Upstream, UpstreamEntry]]
+    row: Model, routes: Iterable[Route], idle: Iterable[IdleRoute], upstreams: Mapping[Any, tuple[Upstream, UpstreamEntry]]
 ) -> tuple[ModelEntry, bool]:
     """A model's entry, and whether it is served: active, with a usable route or with fallbacks."""
     usable = []

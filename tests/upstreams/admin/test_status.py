@@ -25,7 +25,7 @@ def clock():
 
 @pytest.fixture
 def known(clock):
-    return RoutingState(threshold=2, rest=30.0, clock=clock)
+    return RoutingState(breaker_threshold=2, breaker_seconds=30.0, clock=clock)
 
 
 def key(**fields):
@@ -53,7 +53,7 @@ def test_a_key(row, expected, known):
 
 def test_a_key_that_only_this_process_has_seen_cooling(known):
     row = key()
-    known.cool(f"key:{row.pk}@some-route", 5)
+    known.start_cooldown(f"key:{row.pk}@some-route", 5)
     assert of_key(row, known) == Status("cooling", "Until 12:00:05 UTC, 5 s from now.")
 
 
@@ -96,18 +96,18 @@ def test_an_upstream_that_is_switched_off(known):
 
 
 def test_an_upstream_that_rests_as_a_whole(known):
-    known.cool(f"upstream:{UPSTREAM.pk}", 90)
+    known.start_cooldown(f"upstream:{UPSTREAM.pk}", 90)
     assert of_upstream(UPSTREAM, [key()], known) == Status("cooling", "Until 12:01:30 UTC, 90 s from now.")
 
 
 def test_a_circuit_breaker_opens_and_is_tried(known, clock):
     for _ in range(2):
-        known.upstream_failed(str(UPSTREAM.pk))
+        known.record_failure(str(UPSTREAM.pk))
     told = "After failures in a row, until 12:00:30 UTC. Then one request is let through."
     assert of_upstream(UPSTREAM, [key()], known) == Status("breaker open", told)
     clock.now = NOW + 31
     assert of_upstream(UPSTREAM, [key()], known).word == "probing"
-    known.breakers.probes(str(UPSTREAM.pk))
+    known.breakers.begin_probe(str(UPSTREAM.pk))
     assert of_upstream(UPSTREAM, [key()], known) == Status("breaker open", "A request is under way that decides.")
 
 

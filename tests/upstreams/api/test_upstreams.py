@@ -11,7 +11,7 @@ from tests.support.management import Management
 from upstreams.api.upstreams import BAD_FORMAT
 from upstreams.models import Route, Upstream, UpstreamCredential
 from upstreams.routing import credential_state, live_state
-from upstreams.secrets import vault
+from upstreams.secrets import store
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +25,7 @@ def script() -> Management:
 
 
 def secrets() -> list[str]:
-    return [vault.decrypt(row.secret_encrypted) for row in UpstreamCredential.objects.all()]
+    return [store.decrypt(row.secret_encrypted) for row in UpstreamCredential.objects.all()]
 
 
 def test_an_upstream_is_made_with_its_key_which_is_never_shown(script):
@@ -142,14 +142,14 @@ def test_new_upstreams_repeat_as_the_settings_say(script, settings):
 
 
 def test_a_broken_upstream_shows_it_until_it_works_again(script, monkeypatch):
-    monkeypatch.setattr(live_state, "_standing", live_state.RoutingState(threshold=1, rest=60))
+    monkeypatch.setattr(live_state, "_state", live_state.RoutingState(breaker_threshold=1, breaker_seconds=60))
     made = script.made("/upstreams", **LOCAL)
     assert (made["circuit_breaker"], made["resting_until"]) == ("closed", None)
-    until = live_state.current().upstream_failed(made["id"])
+    until = live_state.current().record_failure(made["id"])
     Upstream.objects.filter(pk=made["id"]).update(resting_until=datetime.fromtimestamp(until, UTC))
     shown = script.get(f"/upstreams/{made['id']}")
     assert (shown["circuit_breaker"], shown["resting_until"][:10]) == ("open", datetime.fromtimestamp(until, UTC).isoformat()[:10])
-    credential_state.bring_back(made["id"], made["id"])
+    credential_state.enable(made["id"], made["id"])
     assert {**script.get(f"/upstreams/{made['id']}"), "updated_at": ""} == {**made, "updated_at": ""}
 
 

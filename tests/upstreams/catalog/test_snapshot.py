@@ -6,12 +6,11 @@ from accounts import cache_revisions
 from proxy.translation.quirks import Quirks
 from tests.support.settings import with_encryption
 from upstreams.catalog import snapshot
-from upstreams.catalog.entries import ModelEntry
+from upstreams.catalog.entries import IdleRoute, ModelEntry
 from upstreams.catalog.snapshot import Catalogue, load
-from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.routing.plan import remote_name
-from upstreams.secrets import vault
+from upstreams.secrets import store, vault
 
 
 def entry(name, *aliases, prefix="", served=True):
@@ -98,7 +97,7 @@ def add_model(name, *upstreams, remote_name="", **fields):
 
 def add_credential(upstream, secret, **fields):
     credential = UpstreamCredential(upstream=upstream, **fields)
-    auth_headers.set_secret(credential, secret)
+    store.set_secret(credential, secret)
     credential.save()
     return credential
 
@@ -142,7 +141,7 @@ class TestLoading:
         add_model("m", off, half, own, free)
         model = load().find("m").model
         assert {route.upstream.name for route in model.routes} == {"half", "own", "free"}
-        assert model.idle == ({"upstream": "off", "model": "", "skipped": "the upstream's keys are switched off"},)
+        assert model.idle == (IdleRoute(upstream_name="off", remote_name="", reason="the upstream's keys are switched off"),)
 
     def test_routes_are_ordered_by_priority_then_upstream_then_weight(self):
         near, far = add_upstream("near", priority=1), add_upstream("far", priority=2)
@@ -204,7 +203,7 @@ class TestLoading:
             credential = add_credential(upstream, "sk-lost")
         (entry,) = load().upstreams.values()
         assert entry.credentials == ()
-        known_id = vault.key_id(vault.derive("another passphrase"))
+        known_id = vault.encryption_key_id(vault.derive("another passphrase"))
         reason = f"encrypted with another key (id {known_id})"
         assert caplog.messages == [f"credential {credential.pk} of upstream {upstream.pk} is not used: {reason}"]
 

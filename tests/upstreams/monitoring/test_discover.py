@@ -109,8 +109,8 @@ async def test_upstreams_are_asked_together_but_not_all_at_once():
         running -= 1
         return number
 
-    assert await probe.together(question(number) for number in range(20)) == list(range(20))
-    assert most == probe.AT_ONCE
+    assert await probe.gather_limited(question(number) for number in range(20)) == list(range(20))
+    assert most == probe.MAX_PARALLEL
 
 
 def test_the_command_asks_those_that_are_named(upstream, provider):

@@ -1,10 +1,10 @@
 import pytest
 
 from tests.support.fake_upstream import HANG, RESET, Reply, bytes_reply, json_reply
-from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.monitoring import discovery
-from upstreams.monitoring.discovery import DiscoveryFailed, Imported, Listed, import_models, list_models
+from upstreams.monitoring.discovery import DiscoveryFailed, Imported, ListedModel, Stage, import_models, list_models
+from upstreams.secrets import store
 
 pytestmark = pytest.mark.django_db
 
@@ -16,7 +16,7 @@ def provider(upstream):
     def make(path="/v1", **fields):
         row = Upstream.objects.create(name="provider", base_url=upstream.url + path, **fields)
         credential = UpstreamCredential(upstream=row)
-        auth_headers.set_secret(credential, SECRET)
+        store.set_secret(credential, SECRET)
         credential.save()
         return row
 
@@ -50,11 +50,11 @@ def test_openais_list(upstream, provider):
         )
     )
     assert list_models(provider()) == [
-        Listed(name="gpt-5", provider="openai"),
-        Listed(name="qwen", provider="vllm", context_window=32768),
-        Listed(name="router/x", context_window=200000, max_output_tokens=8192),
-        Listed(name="odd"),
-        Listed(name="fine"),
+        ListedModel(name="gpt-5", provider="openai"),
+        ListedModel(name="qwen", provider="vllm", context_window=32768),
+        ListedModel(name="router/x", context_window=200000, max_output_tokens=8192),
+        ListedModel(name="odd"),
+        ListedModel(name="fine"),
     ]
     (request,) = upstream.requests
     assert (request.method, request.path, request.header("authorization")) == ("GET", "/v1/models", f"Bearer {SECRET}")
@@ -81,18 +81,18 @@ def test_a_list_that_never_ends_is_left(upstream, provider):
 
 def test_a_bare_list_is_understood(upstream, provider):
     upstream.reply(json_reply([{"id": "a"}]))
-    assert list_models(provider()) == [Listed(name="a")]
+    assert list_models(provider()) == [ListedModel(name="a")]
 
 
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
-        (json_reply({"error": f"bad key {SECRET}"}, status=401), ("status", 'Upstream returned 401: {"error": "bad key ***"}')),
-        (bytes_reply(b"x" * 5000, status=500), ("status", "Upstream returned 500: " + "x" * 1024)),
-        (bytes_reply(b"<html>"), ("parse", "Failed to parse upstream response")),
-        (bytes_reply(b"[" * 100_000), ("parse", "Failed to parse upstream response")),
-        (json_reply({"models": []}), ("parse", "Failed to parse upstream response")),
-        (Reply(302, {"location": "http://127.0.0.1:1/"}), ("status", "Upstream returned 302: ")),
+        (json_reply({"error": f"bad key {SECRET}"}, status=401), (Stage.STATUS, 'Upstream returned 401: {"error": "bad key ***"}')),
+        (bytes_reply(b"x" * 5000, status=500), (Stage.STATUS, "Upstream returned 500: " + "x" * 1024)),
+        (bytes_reply(b"<html>"), (Stage.PARSE, "Failed to parse upstream response")),
+        (bytes_reply(b"[" * 100_000), (Stage.PARSE, "Failed to parse upstream response")),
+        (json_reply({"models": []}), (Stage.PARSE, "Failed to parse upstream response")),
+        (Reply(302, {"location": "http://127.0.0.1:1/"}), (Stage.STATUS, "Upstream returned 302: ")),
     ],
 )
 def test_what_went_wrong_is_said_without_the_secret(upstream, provider, reply, expected):
@@ -103,19 +103,19 @@ def test_what_went_wrong_is_said_without_the_secret(upstream, provider, reply, e
 def test_an_upstream_that_cannot_be_reached(upstream, provider):
     row = provider()
     upstream.reply(Reply(instead=RESET))
-    assert failure(row)[0] == "connection"
+    assert failure(row)[0] == Stage.CONNECTION
     upstream.reply(Reply(instead=HANG))
-    assert failure(row, seconds=0.2) == ("connection", "Failed to reach upstream: no answer within 0.2 s")
+    assert failure(row, seconds=0.2) == (Stage.CONNECTION, "Failed to reach upstream: no response within 0.2 s")
     upstream.reply(json_reply({"data": []}), Reply(pieces=[b"{", 0.15, b" ", 0.15, b" "]))
     assert list_models(row) == []
-    assert failure(row, seconds=0.2) == ("connection", "Failed to reach upstream: no answer within 0.2 s")
+    assert failure(row, seconds=0.2) == (Stage.CONNECTION, "Failed to reach upstream: no response within 0.2 s")
 
 
 def test_metadata_services_are_not_asked(provider):
     row = provider()
     row.base_url = "http://169.254.169.254/v1"
     assert failure(row) == (
-        "connection",
+        Stage.CONNECTION,
         "Failed to reach upstream: 169.254.169.254 is a link-local or metadata address (169.254.169.254), which pxbin does not call",
     )
 
@@ -132,7 +132,8 @@ def test_imports_make_a_model_and_a_route_and_skip_what_is_there(provider):
     row = provider()
     Model.objects.create(name="known", aliases=["alias"])
     done = import_models(
-        row, ["known", "alias", "new", "new", "star*", "x" * 201, Listed(name="rich", provider="p", display_name="Rich", context_window=8)]
+        row,
+        ["known", "alias", "new", "new", "star*", "x" * 201, ListedModel(name="rich", provider="p", display_name="Rich", context_window=8)],
     )
     assert done == Imported(["new", "rich"], ["known", "alias", "new", "star*", "x" * 201])
     routes = Route.objects.order_by("remote_name").values_list("model__name", "upstream", "remote_name")

@@ -2,10 +2,10 @@ import pytest
 
 from tests.support.fake_upstream import HANG, Reply, bytes_reply, json_reply
 from upstreams import tasks
-from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.monitoring import health_check
 from upstreams.routing import credential_state, live_state
+from upstreams.secrets import store
 
 pytestmark = pytest.mark.django_db
 
@@ -19,7 +19,7 @@ def provider(upstream):
     def make(**fields):
         row = Upstream.objects.create(name="provider", base_url=upstream.url, **fields)
         credential = UpstreamCredential(upstream=row)
-        auth_headers.set_secret(credential, "sk-1")
+        store.set_secret(credential, "sk-1")
         credential.save()
         return row
 
@@ -88,8 +88,8 @@ def test_a_pinned_model_makes_up_for_a_missing_list(upstream, provider):
         ("openai_chat", [listing("whisper-1")], (1, "", "No model to test: set a test model")),
         ("openai_chat", [listing("m"), json_reply({}, status=500)], (1, "m", "Completion returned 500")),
         ("anthropic", [listing("m"), json_reply({}, status=529)], (1, "m", "Messages endpoint returned 529")),
-        ("openai_chat", [listing("m"), bytes_reply(b"<html>")], (1, "m", "Completion answer is not JSON")),
-        ("openai_chat", [listing("m"), json_reply([])], (1, "m", "Completion answer is not a JSON object")),
+        ("openai_chat", [listing("m"), bytes_reply(b"<html>")], (1, "m", "Completion response is not JSON")),
+        ("openai_chat", [listing("m"), json_reply([])], (1, "m", "Completion response is not a JSON object")),
     ],
 )
 def test_what_is_the_matter(upstream, provider, dialect, replies, expected):
@@ -106,9 +106,9 @@ def test_what_is_the_matter(upstream, provider, dialect, replies, expected):
 
 
 def test_an_upstream_that_does_not_answer(upstream, provider, monkeypatch):
-    monkeypatch.setattr(health_check, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(health_check, "RESPONSE_SECONDS", 0.2)
     upstream.reply(listing("m"), Reply(instead=HANG))
-    assert health_check.check(provider())["error"] == "Completion request failed: no answer within 0.2 s"
+    assert health_check.check(provider())["error"] == "Completion request failed: no response within 0.2 s"
 
 
 def test_an_address_that_nobody_listens_at(upstream):
@@ -141,7 +141,7 @@ def test_the_echo_upstream_is_well():
 def second_key(provider):
     row = provider(test_model="m")
     credential = UpstreamCredential(upstream=row, name="second")
-    auth_headers.set_secret(credential, "sk-2")
+    store.set_secret(credential, "sk-2")
     credential.disabled_reason = "no such key"
     credential.save()
     return credential
@@ -159,10 +159,10 @@ def answering_only(*keys):
 def test_a_disabled_key_that_works_again_is_brought_back(upstream, second_key):
     upstream.otherwise(answering_only("sk-1", "sk-2"))
     known = live_state.current()
-    known.cool(f"key:{second_key.pk}", 60)
+    known.start_cooldown(f"key:{second_key.pk}", 60)
     assert health_check.check(second_key.upstream)["healthy"]
     second_key.refresh_from_db()
-    assert (second_key.disabled_reason, known.cooldowns.key_until(str(second_key.pk))) == ("", 0)
+    assert (second_key.disabled_reason, known.cooldowns.credential_until(str(second_key.pk))) == ("", 0)
 
 
 def test_a_disabled_key_that_is_still_refused_stays_out(upstream, second_key):
@@ -178,7 +178,7 @@ def test_each_key_is_tried_and_a_refused_one_is_disabled(upstream, provider):
     keys = [row.credentials.get()]
     for name in ("second", "third"):
         keys.append(UpstreamCredential(upstream=row, name=name))
-        auth_headers.set_secret(keys[-1], f"sk-{name}")
+        store.set_secret(keys[-1], f"sk-{name}")
         keys[-1].save()
     UpstreamCredential.objects.filter(name="third").update(is_active=False)
     upstream.otherwise(answering_only("sk-second"))
@@ -193,7 +193,7 @@ def test_each_key_is_tried_and_a_refused_one_is_disabled(upstream, provider):
         "",
         "",
     ]
-    assert live_state.current().cooldowns.key_until(str(keys[0].pk)) == 0
+    assert live_state.current().cooldowns.credential_until(str(keys[0].pk)) == 0
 
 
 @pytest.mark.parametrize("fields", [{"is_active": False}, {"secret_encrypted": "v2:00000000:AAAA"}])
@@ -201,7 +201,7 @@ def test_an_upstream_whose_keys_cannot_be_used_is_not_called_without_one(upstrea
     row = provider(test_model="m")
     row.credentials.update(**fields)
     found = health_check.check(row)
-    assert (found["healthy"], found["error"], found["keys"]) == (False, health_check.UNUSABLE, [])
+    assert (found["healthy"], found["error"], found["keys"]) == (False, health_check.NO_USABLE_CREDENTIAL, [])
     assert upstream.requests == []
 
 
@@ -213,7 +213,7 @@ def test_the_last_key_is_not_disabled_but_rests(upstream, provider):
     assert health_check.check(row)["error"] == "Completion returned 401"
     key.refresh_from_db()
     assert (key.disabled_reason, key.cooling_until is not None) == ("", True)
-    credential_state.bring_back(str(key.pk), str(row.pk))
+    credential_state.enable(str(key.pk), str(row.pk))
 
 
 def test_all_active_upstreams_are_checked_by_the_task(upstream, second_key):

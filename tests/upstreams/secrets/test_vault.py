@@ -3,10 +3,9 @@ import base64
 import pytest
 
 from tests.support.settings import with_encryption
-from upstreams.http import auth_headers
 from upstreams.models import Upstream, UpstreamCredential
-from upstreams.secrets import vault
-from upstreams.secrets.vault import Ring, VaultError, WrongKey
+from upstreams.secrets import store, vault
+from upstreams.secrets.vault import Ring, VaultError, WrongEncryptionKey
 
 FIRST, SECOND = "first passphrase", "second passphrase"
 
@@ -26,15 +25,15 @@ def test_the_key_is_derived_as_go_pxbin_derives_it():
 
 def test_texts_of_go_pxbin_open_with_their_passphrase():
     stored = "AAECAwQFBgcICQoL1LWHg6jgDVXqv7CbR2+g+J7Lo0iYjGp2d/E4"
-    assert Ring(["0123456789abcdef"]).open_legacy(stored) == "sk-test-123"
-    assert Ring([FIRST, "0123456789abcdef"]).open_legacy(stored) == "sk-test-123"
+    assert Ring(["0123456789abcdef"]).decrypt_legacy(stored) == "sk-test-123"
+    assert Ring([FIRST, "0123456789abcdef"]).decrypt_legacy(stored) == "sk-test-123"
     with pytest.raises(VaultError, match=r"^encrypted with another key$"):
-        Ring([FIRST]).open_legacy(stored)
+        Ring([FIRST]).decrypt_legacy(stored)
 
 
 @pytest.mark.parametrize("stored", ["sk-short", "sk-proj-not-base64-because-of-the-dashes-in-this-text"])
 def test_texts_that_go_pxbin_never_encrypted_are_plain(stored):
-    assert Ring([FIRST]).open_legacy(stored) == stored
+    assert Ring([FIRST]).decrypt_legacy(stored) == stored
 
 
 def test_the_newest_passphrase_encrypts_and_all_decrypt():
@@ -84,7 +83,7 @@ def add_credentials(*names):
     upstream = Upstream.objects.create(name="provider", base_url="http://127.0.0.1:1")
     for name in names:
         credential = UpstreamCredential(upstream=upstream, name=name)
-        auth_headers.set_secret(credential, f" sk-{name}\n")
+        store.set_secret(credential, f" sk-{name}\n")
         credential.save()
 
 
@@ -92,10 +91,10 @@ def add_credentials(*names):
 def test_a_wrong_key_refuses_to_start_and_names_every_credential_it_cannot_open():
     with with_encryption(FIRST):
         add_credentials("one", "two")
-        auth_headers.check_vault()
-        known_id = vault.ring().current
-    with with_encryption(SECOND), pytest.raises(WrongKey) as caught:
-        auth_headers.check_vault()
+        store.check_credentials()
+        known_id = store.ring().current_id
+    with with_encryption(SECOND), pytest.raises(WrongEncryptionKey) as caught:
+        store.check_credentials()
     assert caught.value.problems == [
         f"credential one of upstream provider: encrypted with another key (id {known_id})",
         f"credential two of upstream provider: encrypted with another key (id {known_id})",
@@ -107,11 +106,11 @@ def test_rotation_brings_every_credential_to_the_newest_key():
     with with_encryption(FIRST):
         add_credentials("one", "two")
     with with_encryption(SECOND, FIRST):
-        assert [auth_headers.rotate(), auth_headers.rotate()] == [2, 0]
+        assert [store.rotate(), store.rotate()] == [2, 0]
     with with_encryption(SECOND):
-        auth_headers.check_vault()
+        store.check_credentials()
         stored = UpstreamCredential.objects.order_by("name").values_list("secret_encrypted", flat=True)
-        assert [vault.decrypt(text) for text in stored] == ["sk-one", "sk-two"]
+        assert [store.decrypt(text) for text in stored] == ["sk-one", "sk-two"]
 
 
 @pytest.mark.django_db
@@ -119,10 +118,10 @@ def test_rotation_changes_nothing_when_one_credential_cannot_be_opened():
     with with_encryption(FIRST):
         add_credentials("one")
     with with_encryption("third passphrase"):
-        UpstreamCredential.objects.create(upstream=Upstream.objects.get(), name="two", secret_encrypted=vault.encrypt("sk-two"))
+        UpstreamCredential.objects.create(upstream=Upstream.objects.get(), name="two", secret_encrypted=store.encrypt("sk-two"))
     before = list(UpstreamCredential.objects.values_list("pk", "secret_encrypted"))
-    with with_encryption(SECOND, FIRST), pytest.raises(WrongKey):
-        auth_headers.rotate()
+    with with_encryption(SECOND, FIRST), pytest.raises(WrongEncryptionKey):
+        store.rotate()
     assert list(UpstreamCredential.objects.values_list("pk", "secret_encrypted")) == before
 
 

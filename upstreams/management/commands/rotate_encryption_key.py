@@ -5,8 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from accounts.common.commands import GatewayCommand
-from upstreams.http import auth_headers
-from upstreams.secrets import vault
+from upstreams.secrets import store, vault
 
 
 class Command(GatewayCommand):
@@ -28,19 +27,19 @@ class Command(GatewayCommand):
             self._forget(sure=options["yes"])
             return
         try:
-            changed = auth_headers.rotate()
+            changed = store.rotate()
         except vault.VaultError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{changed} credentials encrypted anew; all are under key {vault.ring().current}.")
+        self.stdout.write(f"{changed} credentials encrypted anew; all are under key {store.ring().current_id}.")
 
     def _forget(self, *, sure: bool) -> None:
         """The way out when the encryption key is lost."""
-        lost = auth_headers.unreadable()
+        lost = store.undecryptable()
         for problem in lost.values():
             self.stdout.write(problem)
         if lost and not sure and not _confirmed("Remove these keys for good? [y/N] "):
             raise CommandError("Nothing was changed")
-        self.stdout.write(f"{auth_headers.forget(lost)} keys removed; their credentials are disabled until a new key is entered.")
+        self.stdout.write(f"{store.remove_secrets(lost)} keys removed; their credentials are disabled until a new key is entered.")
 
 
 def _confirmed(question: str) -> bool:
