@@ -17,10 +17,10 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from accounts.common.struct_help import with_fields
 from accounts.forms import NamesField
 from proxy.translation import quirks
 from proxy.translation.policies import tool_call_rules
-from upstreams.api.explained import explained
 from upstreams.models import CAPABILITIES, Dialect, Route, UpstreamCredential, header_fields, header_value
 from upstreams.presets import PRESETS, filled
 from upstreams.secrets import store
@@ -103,7 +103,7 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for th
         addresses = json.dumps({preset.name: preset.base_url for preset in PRESETS.values()})
         self.fields["preset"].widget.attrs["data-addresses"] = addresses
         if "quirks" in self.fields:
-            self.fields["quirks"].help_text = explained("What this endpoint does differently, as JSON.", quirks.Quirks)
+            self.fields["quirks"].help_text = with_fields("What this endpoint does differently, as JSON.", quirks.Quirks)
 
     def clean(self) -> dict[str, Any]:
         """The fields, with those of the preset."""
@@ -165,7 +165,7 @@ class ModelForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the t
         shapes: dict[str, type[msgspec.Struct]] = {"quirks": quirks.Quirks, "tool_enforcement": tool_call_rules.Rules}
         for name, shape in shapes.items():
             if name in self.fields:
-                self.fields[name].help_text = explained(str(self.fields[name].help_text), shape)
+                self.fields[name].help_text = with_fields(str(self.fields[name].help_text), shape)
 
 
 ABLE = (("", "As the upstream"), ("yes", "Yes"), ("no", "No"))
