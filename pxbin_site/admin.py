@@ -10,7 +10,7 @@ from accounts.admin import ApiKeyAdmin
 from accounts.common.admin import Page
 from upstreams.catalog import config_warnings
 
-ApiKeyAdmin.doubts = staticmethod(config_warnings.of_key)
+ApiKeyAdmin.doubts = staticmethod(config_warnings.key_warnings)
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

@@ -73,7 +73,7 @@ class ManagementAPI(NinjaAPI):
 
 def _unknown_models(request: HttpRequest) -> str:
     """The models that a body names and that do not exist: they may be made later, or be a spelling mistake."""
-    unknown = {field: config_warnings.unknown(names) for field, names in request.META.get(MENTIONED, {}).items()}
+    unknown = {field: config_warnings.missing_models(names) for field, names in request.META.get(MENTIONED, {}).items()}
     return "; ".join(f"{field}: there is no model {', '.join(ascii(name) for name in names)}" for field, names in unknown.items() if names)
 
 

@@ -138,13 +138,13 @@ def troubles() -> Iterator[Trouble]:
     known = live_state.current()
     for upstream in Upstream.objects.filter(is_active=True).prefetch_related("credentials"):
         where = reverse("admin:upstreams_upstream_change", args=(upstream.pk,))
-        seen = status.of_upstream(upstream, upstream.credentials.all(), known)
-        if seen.word not in ("healthy", "untried"):
-            yield Trouble(upstream.name, seen.word, seen.level, seen.detail, where)
+        seen = status.upstream_status(upstream, upstream.credentials.all(), known)
+        if seen.label not in (status.Label.HEALTHY, status.Label.UNTRIED):
+            yield Trouble(upstream.name, seen.label, seen.level, seen.detail, where)
         for key in upstream.credentials.all():
-            state = status.of_key(key, known)
-            if state.word in ("disabled", "missing") and seen.word != "no usable key":
-                yield Trouble(f"{upstream.name}: {key}", state.word, state.level, state.detail, where)
+            state = status.credential_status(key, known)
+            if state.label in (status.Label.DISABLED, status.Label.MISSING) and seen.label is not status.Label.UNUSABLE:
+                yield Trouble(f"{upstream.name}: {key}", state.label, state.level, state.detail, where)
     for route in Route.objects.filter(is_active=True, vanished_at__isnull=False).select_related("model", "upstream")[:MOST_TROUBLES]:
         where = reverse("admin:upstreams_model_change", args=(route.model_id,))
         detail = f"{route.upstream.name} does not list {route.remote_name or route.model.name} any more."

@@ -120,7 +120,7 @@ class Exchange:
         self.record.known_key(key)
         envelope = opened(self.http.body)
         self.record.asked_for(envelope.model, stream=envelope.stream)
-        found = snapshot.current().find(envelope.model, self.prefix) or await snapshot.find_anew(envelope.model, self.prefix)
+        found = snapshot.current().find(envelope.model, self.prefix) or await snapshot.find_after_refresh(envelope.model, self.prefix)
         if found is None or not admission.may_use(key, found):
             raise unknown_model(envelope.model)
         self.lease = rate_limits.check(key)

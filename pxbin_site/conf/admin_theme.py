@@ -41,7 +41,7 @@ NAVIGATION = [
         "title": "In detail",
         "separator": True,
         "items": [
-            _item("Upstream keys", "vpn_key", "upstreams_upstreamcredential_changelist"),
+            _item("Credentials", "vpn_key", "upstreams_upstreamcredential_changelist"),
             _item("Routes", "alt_route", "upstreams_route_changelist"),
             _item("Kept bodies", "description", "billing_requestpayload_changelist", unless_empty=True),
         ],

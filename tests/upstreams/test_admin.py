@@ -61,7 +61,7 @@ def add(name="u", base_url="http://127.0.0.1:1", **fields):
     return upstream
 
 
-def test_an_upstream_is_made_with_its_key(admin_client):
+def test_an_upstream_is_created_with_its_credential(admin_client):
     key = {"name": "main", "secret": f" {SECRET} ", "priority": "0", "is_active": "on"}
     response = admin_client.post("/admin/upstreams/upstream/add/", {**UPSTREAM, **rows("credentials", key)})
     assert response.status_code == 302, errors(response)
@@ -70,7 +70,7 @@ def test_an_upstream_is_made_with_its_key(admin_client):
     assert store.decrypt(credential.secret_encrypted) == SECRET
 
 
-def test_a_key_can_be_replaced_or_kept_and_is_never_shown(admin_client):
+def test_a_secret_can_be_replaced_or_kept_and_is_never_shown(admin_client):
     upstream = add()
     credential = upstream.credentials.get()
     path = f"/admin/upstreams/upstream/{upstream.pk}/change/"
@@ -85,15 +85,15 @@ def test_a_key_can_be_replaced_or_kept_and_is_never_shown(admin_client):
         assert (credential.name, store.decrypt(credential.secret_encrypted)) == ("renamed", kept)
 
 
-def test_a_new_key_must_be_given(admin_client):
+def test_a_new_credential_needs_a_secret(admin_client):
     response = admin_client.post("/admin/upstreams/upstream/add/", {**UPSTREAM, **rows("credentials", {"name": "main", "priority": "0"})})
-    assert errors(response) == {"secret": ["Give the key."]}
+    assert errors(response) == {"secret": ["Enter the key."]}
     assert not Upstream.objects.exists()
 
 
-def test_bad_quirks_are_refused_in_words(admin_client):
+def test_invalid_quirks_are_refused(admin_client):
     response = admin_client.post("/admin/upstreams/upstream/add/", {**UPSTREAM, "quirks": '{"x": 1}', **rows("credentials")})
-    assert errors(response) == {"quirks": ["Not a quirk: Object contains unknown field `x`."]}
+    assert errors(response) == {"quirks": ["Not valid quirks: Object contains unknown field `x`."]}
 
 
 MODEL = {
@@ -111,7 +111,7 @@ MODEL = {
 }
 
 
-def test_a_model_is_made_with_its_route(admin_client):
+def test_a_model_is_created_with_its_route(admin_client):
     upstream = add()
     route = {"upstream": str(upstream.pk), "remote_name": "anthropic/claude-*", "priority": "0", "weight": "1", "is_active": "on"}
     response = admin_client.post("/admin/upstreams/model/add/", {**MODEL, **rows("routes", route)})
@@ -121,13 +121,13 @@ def test_a_model_is_made_with_its_route(admin_client):
     assert list(Route.objects.values_list("model", "upstream", "remote_name")) == [(model.pk, upstream.pk, "anthropic/claude-*")]
 
 
-def test_names_that_are_taken_are_refused_in_words(admin_client):
+def test_names_that_are_taken_are_refused(admin_client):
     Model.objects.create(name="gpt-5", aliases=["fast"])
     response = admin_client.post("/admin/upstreams/model/add/", {**MODEL, **rows("routes")})
-    assert errors(response) == {"aliases": ["fast already means the model gpt-5."]}
+    assert errors(response) == {"aliases": ["fast is already a name of the model gpt-5."]}
 
 
-def test_edits_of_the_prompt_before_a_native_upstream_are_warned_of(admin_client):
+def test_prompt_edits_for_a_native_upstream_are_warned_of(admin_client):
     native, other = add("native", dialect="anthropic"), add("other")
     for number, (upstream, fields, names) in enumerate(
         [
@@ -142,19 +142,18 @@ def test_edits_of_the_prompt_before_a_native_upstream_are_warned_of(admin_client
         response = admin_client.post("/admin/upstreams/model/add/", given)
         assert response.status_code == 302, errors(response)
         warnings = [text for text in told(response) if "thinking blocks" in text]
-        expected = (
-            f"m{number} leads to native, where thinking blocks are bound to the conversation and prompts are cached: changing {names}"
-        )
-        assert [text.split(" in the middle")[0] for text in warnings] == ([expected] if names else [])
-        assert ["moves on" in text for text in warnings] == (["inject_progress" in names] if names else [])
+        where = f"m{number} has a route to native, where prompts are cached and thinking blocks are bound to the conversation"
+        expected = f"{where}: a change of {names}"
+        assert [text.split(" during a session")[0] for text in warnings] == ([expected] if names else [])
+        assert ["later thinking blocks" in text for text in warnings] == (["inject_progress" in names] if names else [])
 
 
-def test_a_fallback_that_is_not_there_is_pointed_out(admin_client):
+def test_a_fallback_that_does_not_exist_is_warned_of(admin_client):
     response = admin_client.post("/admin/upstreams/model/add/", {**MODEL, "fallbacks": "gpt-4x", **rows("routes")})
     assert "claude-*: there is no model gpt-4x yet." in told(response)
 
 
-def test_policies_that_make_no_sense_are_refused_in_words(admin_client):
+def test_invalid_policies_are_refused(admin_client):
     given = {**MODEL, "tool_enforcement": '{"max_retries": 0}', "body_defaults": '{"stream": true}', **rows("routes")}
     response = admin_client.post("/admin/upstreams/model/add/", given)
     assert errors(response) == {
@@ -179,7 +178,7 @@ def test_models_are_imported_from_what_the_upstream_lists(admin_client, upstream
     assert Route.objects.get().upstream == row
 
 
-def test_an_upstream_that_lists_nothing_is_told_in_words(admin_client, upstream):
+def test_the_error_of_an_upstream_that_lists_nothing_is_shown(admin_client, upstream):
     row = add(base_url=upstream.url)
     upstream.otherwise(json_reply({}, status=401))
     assert told(admin_client.get(import_path(row))) == ["u: Upstream returned 401: {}"]
@@ -192,23 +191,23 @@ def test_a_model_that_exists_gets_a_second_route(admin_client, upstream, place, 
     Route.objects.create(model=model, upstream=first, priority=3)
     upstream.otherwise(json_reply({"data": [{"id": "maker/shared"}]}))
     page = admin_client.get(import_path(second))
-    ((value, text),) = page.context["form"].fields["joins"].choices
+    ((value, text),) = page.context["form"].fields["routes"].choices
     assert (value, text) == (f"{model.pk} maker/shared", "shared would also be served as maker/shared")
-    response = admin_client.post(import_path(second), {"joins": [value], "place": place})
+    response = admin_client.post(import_path(second), {"routes": [value], "place": place})
     assert told(response) == ["1 route added."]
     routes = list(model.routes.order_by("created_at").values_list("upstream__name", "remote_name", "priority"))
     assert routes == [("first", "", priorities[0]), ("second", "maker/shared", priorities[1])]
-    assert admin_client.get(import_path(second)).context["found"].joins == []
+    assert admin_client.get(import_path(second)).context["candidates"].routes == []
 
 
-def test_an_import_of_nothing_is_asked_about(admin_client, upstream):
+def test_an_import_without_a_selection_is_refused(admin_client, upstream):
     row = add(base_url=upstream.url)
     upstream.otherwise(json_reply({"data": [{"id": "a"}]}))
     response = admin_client.post(import_path(row), {})
-    assert response.context["form"].non_field_errors() == ["Choose at least one model."]
+    assert response.context["form"].non_field_errors() == ["Select at least one model."]
 
 
-def test_everything_new_is_taken_up_and_what_is_gone_is_marked(admin_client, upstream):
+def test_discovery_creates_all_new_models_and_marks_vanished_routes(admin_client, upstream):
     row = add(base_url=upstream.url)
     gone = Route.objects.create(model=Model.objects.create(name="old"), upstream=row)
     upstream.otherwise(json_reply({"data": [{"id": "a"}, {"id": "b"}]}))
@@ -224,8 +223,8 @@ def test_the_connection_can_be_tested(admin_client, upstream):
     row = add(base_url=upstream.url, test_model="m")
     path = f"/admin/upstreams/upstream/{row.pk}/change/"
     upstream.otherwise(json_reply({"data": [{"id": "m"}]}))
-    (message,) = told(admin_client.post(path, {"_deed": "test"}))
-    assert message.startswith("u is well: 1 model listed, m answered in ")
+    (message,) = told(admin_client.post(path, {"_command": "check"}))
+    assert message.startswith("u is healthy: 1 model listed, m answered in ")
     upstream.otherwise(json_reply({}, status=500))
     response = admin_client.post("/admin/upstreams/upstream/", {"action": "check_health", "_selected_action": [str(row.pk)]})
     assert told(response) == ["u: Completion returned 500"]
@@ -234,19 +233,19 @@ def test_the_connection_can_be_tested(admin_client, upstream):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_test_tells_of_each_key(admin_client, upstream):
+def test_a_health_check_shows_the_result_of_each_credential(admin_client, upstream):
     row = add(base_url=upstream.url, test_model="m")
     second = UpstreamCredential(upstream=row, name="second")
     store.set_secret(second, "sk-2")
     second.save()
     path = f"/admin/upstreams/upstream/{row.pk}/change/"
     upstream.otherwise(lambda request: json_reply({}, status=401 if request.header("authorization") == "Bearer sk-2" else 200))
-    assert told(admin_client.post(path, {"_deed": "test"})) == ["u: main is well; second was refused (401)."]
+    assert told(admin_client.post(path, {"_command": "check"})) == ["u: main is healthy; second was refused (401)."]
     reasons = list(row.credentials.order_by("name").values_list("disabled_reason", flat=True))
     assert reasons == ["", "the upstream answered 401: upstream authentication failed"]
 
 
-def test_a_disabled_key_says_why_and_is_brought_back_from_its_upstreams_page(admin_client):
+def test_a_disabled_credential_is_explained_and_enabled_on_its_upstreams_page(admin_client):
     row = add()
     key = row.credentials.get()
     key.disabled_reason = "401: this key was revoked"
@@ -254,17 +253,17 @@ def test_a_disabled_key_says_why_and_is_brought_back_from_its_upstreams_page(adm
     path = f"/admin/upstreams/upstream/{row.pk}/change/"
     assert "401: this key was revoked" in admin_client.get(path).content.decode()
     assert "401: this key was revoked" in admin_client.get("/admin/upstreams/upstream/").content.decode()
-    assert told(admin_client.post(path, {"_deed": f"back {key.pk}"})) == ["The key is used again."]
+    assert told(admin_client.post(path, {"_command": f"enable {key.pk}"})) == ["The credential is enabled."]
     key.refresh_from_db()
     assert key.disabled_reason == ""
 
 
-def test_nobody_brings_back_the_key_of_another_upstream(admin_client):
+def test_a_credential_of_another_upstream_is_not_enabled(admin_client):
     row, other = add(), add("other")
     key = other.credentials.get()
     key.disabled_reason = "refused"
     key.save()
-    assert told(admin_client.post(f"/admin/upstreams/upstream/{row.pk}/change/", {"_deed": f"back {key.pk}"})) == []
+    assert told(admin_client.post(f"/admin/upstreams/upstream/{row.pk}/change/", {"_command": f"enable {key.pk}"})) == []
     key.refresh_from_db()
     assert key.disabled_reason == "refused"
 
@@ -272,25 +271,25 @@ def test_nobody_brings_back_the_key_of_another_upstream(admin_client):
 @pytest.mark.parametrize(
     ("preset", "field", "words"),
     [
-        ("azure-openai", "base_url", "Give https://{resource}.openai.azure.com/openai/v1, with your resource's name."),
-        ("bedrock", "region", "Give a region, for example us-east-1."),
+        ("azure-openai", "base_url", "Replace {resource} in https://{resource}.openai.azure.com/openai/v1 with the name of your resource."),
+        ("bedrock", "region", "Enter a region, for example us-east-1."),
     ],
 )
-def test_what_a_well_known_endpoint_lacks_is_asked_for(admin_client, preset, field, words):
+def test_values_that_a_preset_does_not_have_are_required(admin_client, preset, field, words):
     given = {**UPSTREAM, "preset": preset, "base_url": "", **rows("credentials")}
     response = admin_client.post("/admin/upstreams/upstream/add/", given)
     assert errors(response) == {field: [words]}
     assert PRESETS[preset].base_url in html.unescape(response.content.decode())
 
 
-def test_after_a_new_upstream_come_its_models(admin_client):
+def test_after_adding_an_upstream_the_import_is_offered(admin_client):
     response = admin_client.post("/admin/upstreams/upstream/add/", {**UPSTREAM, **rows("credentials")})
     row = Upstream.objects.get()
     assert response.headers["Location"] == f"/admin/upstreams/upstream/{row.pk}/change/"
     assert import_path(row) in told(response)[-1]
 
 
-def test_what_an_upstream_takes_is_asked_in_words(admin_client):
+def test_capabilities_of_an_upstream_are_switches(admin_client):
     given = {name: value for name, value in UPSTREAM.items() if name != "takes_audio"}
     response = admin_client.post("/admin/upstreams/upstream/add/", {**given, **rows("credentials")})
     assert response.status_code == 302, errors(response)
@@ -302,7 +301,7 @@ def test_what_an_upstream_takes_is_asked_in_words(admin_client):
     }  # fmt: skip
 
 
-def test_what_a_route_takes_can_differ_from_its_upstream(admin_client):
+def test_capabilities_of_a_route_override_its_upstreams(admin_client):
     model, upstream = Model.objects.create(name="m"), add()
     given = {"model": str(model.pk), "upstream": str(upstream.pk), "priority": "0", "weight": "1", "is_active": "on"}
     answers = {"takes_images": "no", "takes_tools": "yes", "takes_audio": ""}
@@ -314,7 +313,7 @@ def test_what_a_route_takes_can_differ_from_its_upstream(admin_client):
     assert {name: shown[name] for name in answers} == answers
 
 
-def test_extra_headers_are_lines(admin_client):
+def test_extra_headers_are_entered_as_lines(admin_client):
     given = {**UPSTREAM, "extra_headers": "X-Team: a: b\n\nX-Other:c", **rows("credentials")}
     response = admin_client.post("/admin/upstreams/upstream/add/", given)
     assert response.status_code == 302, errors(response)
@@ -334,18 +333,18 @@ def test_extra_headers_are_lines(admin_client):
             'This is not JSON (line 1, column 8). Names and texts stand in double quotes, for example {"name": "value"}.',
         ),
         ("base_url", "", "An upstream needs a base URL."),
-        ("base_url", "https://{resource}.x/v1", "Give https://{resource}.x/v1, with your resource's name."),
+        ("base_url", "https://{resource}.x/v1", "Replace {resource} in https://{resource}.x/v1 with the name of your resource."),
     ],
 )
-def test_what_is_wrong_stands_at_its_field(admin_client, field, typed, words):
+def test_errors_are_shown_at_their_field(admin_client, field, typed, words):
     response = admin_client.post("/admin/upstreams/upstream/add/", {**UPSTREAM, field: typed, **rows("credentials")})
     assert errors(response) == {field: [words]}
 
 
-def test_a_model_that_leads_nowhere_is_warned_of(admin_client):
+def test_a_model_without_a_route_is_warned_of(admin_client):
     response = admin_client.post("/admin/upstreams/model/add/", {**MODEL, "name": "lost", "aliases": "", **rows("routes")})
-    assert "lost leads nowhere yet: add a route, or requests for it are refused." in told(response)
-    assert "leads nowhere" in admin_client.get("/admin/upstreams/model/").content.decode()
+    assert "lost has no route yet: until you add one, requests for it are refused." in told(response)
+    assert "no route" in admin_client.get("/admin/upstreams/model/").content.decode()
 
 
 @pytest.mark.parametrize("path", ["upstream", "model", "route", "upstreamcredential"])
@@ -385,7 +384,7 @@ def test_every_page_opens_and_shows_no_secret(admin_client):
             assert credential.secret_encrypted not in text
 
 
-def test_a_preset_fills_in_what_is_left_empty(admin_client):
+def test_a_preset_fills_in_empty_fields(admin_client):
     preset = PRESETS["deepseek-anthropic"]
     given = {**UPSTREAM, "preset": preset.name, "base_url": "", "quirks": '{"no_stop": true}', **rows("credentials")}
     response = admin_client.post("/admin/upstreams/upstream/add/", given)
@@ -394,7 +393,7 @@ def test_a_preset_fills_in_what_is_left_empty(admin_client):
     assert (row.base_url, row.dialect, row.quirks) == (preset.base_url, "anthropic", {**preset.quirks, "no_stop": True})
 
 
-def test_activating_a_key_brings_it_back(admin_client):
+def test_activating_a_credential_enables_it(admin_client):
     key = add().credentials.get()
     key.disabled_reason = "no such key"
     key.save()

@@ -34,38 +34,38 @@ def test_the_command_rotates_and_counts():
     with with_encryption(SECOND), pytest.raises(CommandError, match="The stored credentials cannot be decrypted"):
         rotated()
     with with_encryption(SECOND, FIRST):
-        assert rotated() == f"1 credentials encrypted anew; all are under key {store.ring().current_id}.\n"
+        assert rotated() == f"1 credentials encrypted again; all use the encryption key {store.ring().current_id}.\n"
     with with_encryption(SECOND):
         credential.refresh_from_db()
         assert store.decrypt(credential.secret_encrypted) == "sk-1"
 
 
-def test_keys_that_nobody_can_decrypt_are_removed_once_somebody_has_agreed(monkeypatch):
+def test_credentials_that_cannot_be_decrypted_are_removed_after_confirmation(monkeypatch):
     upstream = Upstream.objects.create(name="u", base_url="http://x")
     with with_encryption(FIRST):
         lost = stored("lost", "sk-1", upstream)
-    asked = []
+    questions = []
     with with_encryption(SECOND):
         kept = stored("kept", "sk-2", upstream)
         for answer in ("", "n"):
-            monkeypatch.setattr("builtins.input", lambda question, answer=answer: asked.append(question) or answer)
+            monkeypatch.setattr("builtins.input", lambda question, answer=answer: questions.append(question) or answer)
             with pytest.raises(CommandError, match="Nothing was changed"):
                 rotated("--forget")
         assert store.undecryptable().keys() == {lost.secret_encrypted}
-        monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "y")
-        said = rotated("--forget").splitlines()
-        assert said[0].startswith("credential lost of upstream u: encrypted with another key")
-        assert said[1:] == ["1 keys removed; their credentials are disabled until a new key is entered."]
-        assert asked == ["Remove these keys for good? [y/N] "] * 3
+        monkeypatch.setattr("builtins.input", lambda question: questions.append(question) or "y")
+        lines = rotated("--forget").splitlines()
+        assert lines[0].startswith("credential lost of upstream u: encrypted with another key")
+        assert lines[1:] == ["1 secrets removed; their credentials are disabled until a new secret is entered."]
+        assert questions == ["Remove these credentials? They cannot be restored. [y/N] "] * 3
         store.check_credentials()
         lost.refresh_from_db()
         assert (lost.secret_encrypted, lost.disabled_reason) == ("", store.SECRET_REMOVED)
-        assert status.of_key(lost, live_state.current()).detail == store.SECRET_REMOVED
+        assert status.credential_status(lost, live_state.current()).detail == store.SECRET_REMOVED
         kept.refresh_from_db()
         assert (store.decrypt(kept.secret_encrypted), kept.disabled_reason) == ("sk-2", "")
 
 
-def test_where_nobody_can_be_asked_nothing_is_removed_without_yes(monkeypatch):
+def test_without_a_terminal_nothing_is_removed_without_yes(monkeypatch):
     with with_encryption(FIRST):
         lost = stored("lost", "sk-1", Upstream.objects.create(name="u", base_url="http://x"))
     monkeypatch.setattr("sys.stdin", StringIO())

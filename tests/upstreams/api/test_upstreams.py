@@ -102,7 +102,7 @@ def test_several_are_deleted_at_once(script):
 def test_a_name_that_is_taken_and_a_word_that_is_not_known(script):
     script.made("/upstreams", name="a", base_url="http://x")
     again = script.ask("POST", "/upstreams", {"name": "a", "base_url": "http://x"})
-    assert again.refusal == (409, "conflict", "An upstream of this name exists already.")
+    assert again.refusal == (409, "conflict", "An upstream with this name exists already.")
     unknown = script.ask("POST", "/models", {"name": "m", "strategy": "fast"})
     words = "strategy: 'fast' is not one of priority, weighted, latency, cost, round_robin."
     assert unknown.refusal == (400, "invalid_request", words)
@@ -119,7 +119,7 @@ def test_a_name_that_is_taken_and_a_word_that_is_not_known(script):
             (
                 400,
                 "invalid_request",
-                "base_url: Give an address that begins with http:// or https://, for example https://api.openai.com/v1.",
+                "base_url: Enter a URL that begins with http:// or https://, for example https://api.openai.com/v1.",
             ),
         ),
     ],
@@ -167,7 +167,7 @@ def test_discovery_by_the_api(script, upstream):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"cooldown_seconds": 1e12}, "cooldown_seconds: Give seconds from 0 to 31536000 (a year)."),
+        ({"cooldown_seconds": 1e12}, "cooldown_seconds: Enter seconds from 0 to 31536000 (a year)."),
         ({"cooldown_seconds": float("inf")}, "Invalid JSON body: cooldown_seconds: Input should be a finite number"),
         ({"idle_timeout_seconds": float("nan")}, "Invalid JSON body: idle_timeout_seconds: Input should be a finite number"),
         ({"max_retries": 2**15}, "Invalid JSON body: max_retries: Input should be less than or equal to 32767"),
@@ -182,7 +182,7 @@ def test_numbers_that_not_every_database_and_clock_can_hold_are_refused_by_name(
 def test_a_key_that_no_header_can_carry_is_refused(script, method, path):
     upstream_id = script.made("/upstreams", name="u", base_url="http://x")["id"]
     given = {"name": "other", "base_url": "http://x", **({"upstream_id": upstream_id} if path == "/credentials" else {})}
-    words = "Invalid JSON body: api_key: This has to be one line of text."
+    words = "Invalid JSON body: api_key: Enter one line of text."
     assert script.ask(method, path, {**given, "api_key": "sk-1\r\nX-A: b"}).refusal == (400, "invalid_request", words)
     assert secrets() == []
 
@@ -191,4 +191,4 @@ def test_a_second_route_that_leads_the_same_way_is_a_conflict(script):
     upstream_id = script.made("/upstreams", **LOCAL)["id"]
     model_id = script.made("/models", name="m", upstream_id=upstream_id)["id"]
     refusal = script.ask("POST", "/routes", {"model_id": model_id, "upstream_id": upstream_id}).refusal
-    assert refusal == (409, "conflict", "The model has a route to this upstream already, under the same name there.")
+    assert refusal == (409, "conflict", "The model already has a route to this upstream with the same remote name.")

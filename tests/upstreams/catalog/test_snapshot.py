@@ -76,9 +76,9 @@ class TestNames:
             catalogue.find(f"claude-{number}")
             catalogue.find(f"x{number}")
         catalogue.find("claude-" + "x" * 100_000)
-        remembered = catalogue._groups[""]._remembered
-        assert len(remembered) <= snapshot.REMEMBERED_NAMES
-        assert max(map(len, remembered)) <= snapshot.LONGEST_REMEMBERED_NAME
+        remembered = catalogue._groups[""]._cache
+        assert len(remembered) <= snapshot.MAX_CACHED_NAMES
+        assert max(map(len, remembered)) <= snapshot.MAX_CACHED_NAME_LENGTH
 
     def test_equal_patterns_are_tried_in_the_order_of_their_text(self):
         assert answer(Catalogue([entry("b*a"), entry("*ba")]), "bba") == ("*ba", ("b",))
@@ -242,29 +242,29 @@ class TestFreshness:
     async def test_a_model_works_in_the_request_after_it_was_made(self):
         await sync_to_async(lambda: add_model("m", add_upstream("u")))()
         assert snapshot.current().find("m") is None
-        assert (await snapshot.find_anew("m")).model.name == "m"
+        assert (await snapshot.find_after_refresh("m")).model.name == "m"
 
     async def test_a_change_is_served_when_the_write_returns(self):
         await sync_to_async(lambda: add_model("m", add_upstream("u")))()
-        await snapshot.find_anew("m")
+        await snapshot.find_after_refresh("m")
         before = snapshot.current()
         await sync_to_async(Upstream.objects.filter(name="u").update)(is_active=False)
         assert (snapshot.current().find("m"), before.find("m") is not None) == (None, True)
-        assert await snapshot.find_anew("m") is None
+        assert await snapshot.find_after_refresh("m") is None
 
     async def test_deleting_an_upstream_takes_its_routes_out(self):
         await sync_to_async(lambda: add_model("m", add_upstream("u")))()
-        await snapshot.find_anew("m")
+        await snapshot.find_after_refresh("m")
         await sync_to_async(lambda: Upstream.objects.get(name="u").delete())()
         assert snapshot.current().find("m") is None
 
     async def test_the_last_snapshot_serves_while_the_database_is_away(self, monkeypatch):
         await sync_to_async(lambda: add_model("m", add_upstream("u")))()
-        await snapshot.find_anew("m")
+        await snapshot.find_after_refresh("m")
 
         def away():
             raise DatabaseError("no connection")
 
         monkeypatch.setattr(cache_revisions, "current", away)
-        assert await snapshot.find_anew("unknown") is None
+        assert await snapshot.find_after_refresh("unknown") is None
         assert snapshot.current().find("m") is not None

@@ -91,10 +91,10 @@ def test_celery_goes_on_while_upstreams_are_asked_and_rings_for_nothing_meanwhil
     monkeypatch.setattr(discovery, "list_all", lambda upstreams: begun.append(upstreams) or (go.wait(10) and []))
     tasks.discover.apply()
     tasks.discover.apply()
-    round_of_calls = tasks._rounds["upstreams.discover"]
-    assert round_of_calls.daemon
+    thread = tasks._threads["upstreams.discover"]
+    assert thread.daemon
     go.set()
-    round_of_calls.join()
+    thread.join()
     assert begun == [[]]
 
 

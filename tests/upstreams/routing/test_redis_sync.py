@@ -63,7 +63,7 @@ async def test_processes_apply_the_changes_of_others_and_a_later_one_the_stored_
     [
         (
             StateChange(ChangeKind.COOLDOWN_STARTED, "key:<id>@r", 4e9),
-            {"kind": "cooling", "subject": "key:<id>", "until": 4e9, "value": ""},
+            {"kind": "cooling", "subject": "key:<id>@r", "until": 4e9, "value": ""},
         ),
         (StateChange(ChangeKind.BREAKER_OPENED, "<id>", 4e9), {"kind": "broken", "subject": "<id>", "until": 4e9, "value": ""}),
         (StateChange(ChangeKind.SESSION_PINNED, "<id>", value="c"), {"kind": "session", "subject": "<id>", "until": 0.0, "value": "c"}),
