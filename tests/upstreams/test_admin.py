@@ -41,15 +41,15 @@ def rows(prefix, *forms, initial=0):
 
 
 def errors(response):
-    found = dict(response.context["adminform"].form.errors)
+    problems = dict(response.context["adminform"].form.errors)
     for formset in response.context["inline_admin_formsets"]:
         for form in formset.formset.forms:
-            found |= form.errors
-    return found
+            problems |= form.errors
+    return problems
 
 
-def told(response):
-    """What this answer told; what earlier ones told waits for the next page in the same place."""
+def messages_of(response):
+    """The messages of this response; those of earlier ones are stored for the next page."""
     return [str(message) for message in get_messages(response.wsgi_request)._queued_messages]
 
 
@@ -77,12 +77,12 @@ def test_a_secret_can_be_replaced_or_kept_and_is_never_shown(admin_client):
     page = admin_client.get(path).content.decode()
     assert (SECRET in page, credential.secret_encrypted in page, "A key is stored" in page) == (False, False, True)
     form = {"id": str(credential.pk), "upstream": str(upstream.pk), "name": "renamed", "secret": "", "priority": "0", "is_active": "on"}
-    for typed, kept in (("", SECRET), ("sk-new", "sk-new")):
-        given = {**UPSTREAM, **rows("credentials", {**form, "secret": typed}, initial=1)}
-        response = admin_client.post(path, given)
+    for typed, expected in (("", SECRET), ("sk-new", "sk-new")):
+        data = {**UPSTREAM, **rows("credentials", {**form, "secret": typed}, initial=1)}
+        response = admin_client.post(path, data)
         assert response.status_code == 302, errors(response)
         credential.refresh_from_db()
-        assert (credential.name, store.decrypt(credential.secret_encrypted)) == ("renamed", kept)
+        assert (credential.name, store.decrypt(credential.secret_encrypted)) == ("renamed", expected)
 
 
 def test_a_new_credential_needs_a_secret(admin_client):
@@ -138,10 +138,10 @@ def test_prompt_edits_for_a_native_upstream_are_warned_of(admin_client):
         ]
     ):
         route = {"upstream": str(upstream.pk), "priority": "0", "weight": "1", "is_active": "on"}
-        given = {**MODEL, "name": f"m{number}", "aliases": "", **fields, **rows("routes", route)}
-        response = admin_client.post("/admin/upstreams/model/add/", given)
+        data = {**MODEL, "name": f"m{number}", "aliases": "", **fields, **rows("routes", route)}
+        response = admin_client.post("/admin/upstreams/model/add/", data)
         assert response.status_code == 302, errors(response)
-        warnings = [text for text in told(response) if "thinking blocks" in text]
+        warnings = [text for text in messages_of(response) if "thinking blocks" in text]
         where = f"m{number} has a route to native, where prompts are cached and thinking blocks are bound to the conversation"
         expected = f"{where}: a change of {names}"
         assert [text.split(" during a session")[0] for text in warnings] == ([expected] if names else [])
@@ -150,12 +150,12 @@ def test_prompt_edits_for_a_native_upstream_are_warned_of(admin_client):
 
 def test_a_fallback_that_does_not_exist_is_warned_of(admin_client):
     response = admin_client.post("/admin/upstreams/model/add/", {**MODEL, "fallbacks": "gpt-4x", **rows("routes")})
-    assert "claude-*: there is no model gpt-4x yet." in told(response)
+    assert "claude-*: there is no model gpt-4x yet." in messages_of(response)
 
 
 def test_invalid_policies_are_refused(admin_client):
-    given = {**MODEL, "tool_enforcement": '{"max_retries": 0}', "body_defaults": '{"stream": true}', **rows("routes")}
-    response = admin_client.post("/admin/upstreams/model/add/", given)
+    data = {**MODEL, "tool_enforcement": '{"max_retries": 0}', "body_defaults": '{"stream": true}', **rows("routes")}
+    response = admin_client.post("/admin/upstreams/model/add/", data)
     assert errors(response) == {
         "body_defaults": ["stream: set by the gateway itself, and not here."],
         "tool_enforcement": ["Expected `int` >= 1 - at `max_retries`."],
@@ -173,7 +173,7 @@ def test_models_are_imported_from_what_the_upstream_lists(admin_client, upstream
     page = admin_client.get(import_path(row))
     assert page.context["form"].fields["names"].choices == [("a", "a"), ("b", "b  (1,000 tokens)")]
     response = admin_client.post(import_path(row), {"names": ["a"]})
-    assert (response.status_code, told(response)) == (302, ["1 model imported."])
+    assert (response.status_code, messages_of(response)) == (302, ["1 model imported."])
     assert sorted(Model.objects.values_list("name", "provider")) == [("a", "maker"), ("known", "")]
     assert Route.objects.get().upstream == row
 
@@ -181,7 +181,7 @@ def test_models_are_imported_from_what_the_upstream_lists(admin_client, upstream
 def test_the_error_of_an_upstream_that_lists_nothing_is_shown(admin_client, upstream):
     row = add(base_url=upstream.url)
     upstream.otherwise(json_reply({}, status=401))
-    assert told(admin_client.get(import_path(row))) == ["u: Upstream returned 401: {}"]
+    assert messages_of(admin_client.get(import_path(row))) == ["u: Upstream returned 401: {}"]
 
 
 @pytest.mark.parametrize(("place", "priorities"), [("behind", [3, 4]), ("beside", [3, 3])])
@@ -194,7 +194,7 @@ def test_a_model_that_exists_gets_a_second_route(admin_client, upstream, place, 
     ((value, text),) = page.context["form"].fields["routes"].choices
     assert (value, text) == (f"{model.pk} maker/shared", "shared would also be served as maker/shared")
     response = admin_client.post(import_path(second), {"routes": [value], "place": place})
-    assert told(response) == ["1 route added."]
+    assert messages_of(response) == ["1 route added."]
     routes = list(model.routes.order_by("created_at").values_list("upstream__name", "remote_name", "priority"))
     assert routes == [("first", "", priorities[0]), ("second", "maker/shared", priorities[1])]
     assert admin_client.get(import_path(second)).context["candidates"].routes == []
@@ -211,23 +211,23 @@ def test_discovery_creates_all_new_models_and_marks_vanished_routes(admin_client
     row = add(base_url=upstream.url)
     gone = Route.objects.create(model=Model.objects.create(name="old"), upstream=row)
     upstream.otherwise(json_reply({"data": [{"id": "a"}, {"id": "b"}]}))
-    words = "u: 2 new models, 1 route marked as vanished."
-    assert told(admin_client.post(import_path(row), {"_discover": "1"})) == [words]
+    message = "u: 2 new models, 1 route marked as vanished."
+    assert messages_of(admin_client.post(import_path(row), {"_discover": "1"})) == [message]
     gone.refresh_from_db()
     assert gone.vanished_at is not None
     response = admin_client.post("/admin/upstreams/upstream/", {"action": "discover", "_selected_action": [str(row.pk)]})
-    assert told(response) == ["u: nothing new."]
+    assert messages_of(response) == ["u: nothing new."]
 
 
 def test_the_connection_can_be_tested(admin_client, upstream):
     row = add(base_url=upstream.url, test_model="m")
     path = f"/admin/upstreams/upstream/{row.pk}/change/"
     upstream.otherwise(json_reply({"data": [{"id": "m"}]}))
-    (message,) = told(admin_client.post(path, {"_command": "check"}))
+    (message,) = messages_of(admin_client.post(path, {"_command": "check"}))
     assert message.startswith("u is healthy: 1 model listed, m answered in ")
     upstream.otherwise(json_reply({}, status=500))
     response = admin_client.post("/admin/upstreams/upstream/", {"action": "check_health", "_selected_action": [str(row.pk)]})
-    assert told(response) == ["u: Completion returned 500"]
+    assert messages_of(response) == ["u: Completion returned 500"]
     for page in ("upstreams/upstream/", f"upstreams/upstream/{row.pk}/change/", ""):
         assert "Completion returned 500" in admin_client.get(f"/admin/{page}").content.decode()
 
@@ -240,7 +240,7 @@ def test_a_health_check_shows_the_result_of_each_credential(admin_client, upstre
     second.save()
     path = f"/admin/upstreams/upstream/{row.pk}/change/"
     upstream.otherwise(lambda request: json_reply({}, status=401 if request.header("authorization") == "Bearer sk-2" else 200))
-    assert told(admin_client.post(path, {"_command": "check"})) == ["u: main is healthy; second was refused (401)."]
+    assert messages_of(admin_client.post(path, {"_command": "check"})) == ["u: main is healthy; second was refused (401)."]
     reasons = list(row.credentials.order_by("name").values_list("disabled_reason", flat=True))
     assert reasons == ["", "the upstream answered 401: upstream authentication failed"]
 
@@ -253,7 +253,7 @@ def test_a_disabled_credential_is_explained_and_enabled_on_its_upstreams_page(ad
     path = f"/admin/upstreams/upstream/{row.pk}/change/"
     assert "401: this key was revoked" in admin_client.get(path).content.decode()
     assert "401: this key was revoked" in admin_client.get("/admin/upstreams/upstream/").content.decode()
-    assert told(admin_client.post(path, {"_command": f"enable {key.pk}"})) == ["The credential is enabled."]
+    assert messages_of(admin_client.post(path, {"_command": f"enable {key.pk}"})) == ["The credential is enabled."]
     key.refresh_from_db()
     assert key.disabled_reason == ""
 
@@ -263,22 +263,22 @@ def test_a_credential_of_another_upstream_is_not_enabled(admin_client):
     key = other.credentials.get()
     key.disabled_reason = "refused"
     key.save()
-    assert told(admin_client.post(f"/admin/upstreams/upstream/{row.pk}/change/", {"_command": f"enable {key.pk}"})) == []
+    assert messages_of(admin_client.post(f"/admin/upstreams/upstream/{row.pk}/change/", {"_command": f"enable {key.pk}"})) == []
     key.refresh_from_db()
     assert key.disabled_reason == "refused"
 
 
 @pytest.mark.parametrize(
-    ("preset", "field", "words"),
+    ("preset", "field", "message"),
     [
         ("azure-openai", "base_url", "Replace {resource} in https://{resource}.openai.azure.com/openai/v1 with the name of your resource."),
         ("bedrock", "region", "Enter a region, for example us-east-1."),
     ],
 )
-def test_values_that_a_preset_does_not_have_are_required(admin_client, preset, field, words):
-    given = {**UPSTREAM, "preset": preset, "base_url": "", **rows("credentials")}
-    response = admin_client.post("/admin/upstreams/upstream/add/", given)
-    assert errors(response) == {field: [words]}
+def test_values_that_a_preset_does_not_have_are_required(admin_client, preset, field, message):
+    data = {**UPSTREAM, "preset": preset, "base_url": "", **rows("credentials")}
+    response = admin_client.post("/admin/upstreams/upstream/add/", data)
+    assert errors(response) == {field: [message]}
     assert PRESETS[preset].base_url in html.unescape(response.content.decode())
 
 
@@ -286,12 +286,12 @@ def test_after_adding_an_upstream_the_import_is_offered(admin_client):
     response = admin_client.post("/admin/upstreams/upstream/add/", {**UPSTREAM, **rows("credentials")})
     row = Upstream.objects.get()
     assert response.headers["Location"] == f"/admin/upstreams/upstream/{row.pk}/change/"
-    assert import_path(row) in told(response)[-1]
+    assert import_path(row) in messages_of(response)[-1]
 
 
 def test_capabilities_of_an_upstream_are_switches(admin_client):
-    given = {name: value for name, value in UPSTREAM.items() if name != "takes_audio"}
-    response = admin_client.post("/admin/upstreams/upstream/add/", {**given, **rows("credentials")})
+    data = {name: value for name, value in UPSTREAM.items() if name != "takes_audio"}
+    response = admin_client.post("/admin/upstreams/upstream/add/", {**data, **rows("credentials")})
     assert response.status_code == 302, errors(response)
     row = Upstream.objects.get()
     assert row.capabilities == {"audio": False}
@@ -303,19 +303,19 @@ def test_capabilities_of_an_upstream_are_switches(admin_client):
 
 def test_capabilities_of_a_route_override_its_upstreams(admin_client):
     model, upstream = Model.objects.create(name="m"), add()
-    given = {"model": str(model.pk), "upstream": str(upstream.pk), "priority": "0", "weight": "1", "is_active": "on"}
-    answers = {"takes_images": "no", "takes_tools": "yes", "takes_audio": ""}
-    response = admin_client.post("/admin/upstreams/route/add/", {**given, **answers})
+    data = {"model": str(model.pk), "upstream": str(upstream.pk), "priority": "0", "weight": "1", "is_active": "on"}
+    choices = {"takes_images": "no", "takes_tools": "yes", "takes_audio": ""}
+    response = admin_client.post("/admin/upstreams/route/add/", {**data, **choices})
     assert response.status_code == 302, errors(response)
     route = Route.objects.get()
     assert route.capabilities == {"images": False, "tools": True}
     shown = admin_client.get(f"/admin/upstreams/route/{route.pk}/change/").context["adminform"].form.initial
-    assert {name: shown[name] for name in answers} == answers
+    assert {name: shown[name] for name in choices} == choices
 
 
 def test_extra_headers_are_entered_as_lines(admin_client):
-    given = {**UPSTREAM, "extra_headers": "X-Team: a: b\n\nX-Other:c", **rows("credentials")}
-    response = admin_client.post("/admin/upstreams/upstream/add/", given)
+    data = {**UPSTREAM, "extra_headers": "X-Team: a: b\n\nX-Other:c", **rows("credentials")}
+    response = admin_client.post("/admin/upstreams/upstream/add/", data)
     assert response.status_code == 302, errors(response)
     row = Upstream.objects.get()
     assert row.extra_headers == {"X-Team": "a: b", "X-Other": "c"}
@@ -323,7 +323,7 @@ def test_extra_headers_are_entered_as_lines(admin_client):
 
 
 @pytest.mark.parametrize(
-    ("field", "typed", "words"),
+    ("field", "typed", "message"),
     [
         ("extra_headers", "no colon", "“no colon” is not a header: write Name: value."),
         ("extra_headers", "bad name: x", "'bad name' is not a header with a value of one line of text."),
@@ -336,14 +336,14 @@ def test_extra_headers_are_entered_as_lines(admin_client):
         ("base_url", "https://{resource}.x/v1", "Replace {resource} in https://{resource}.x/v1 with the name of your resource."),
     ],
 )
-def test_errors_are_shown_at_their_field(admin_client, field, typed, words):
+def test_errors_are_shown_at_their_field(admin_client, field, typed, message):
     response = admin_client.post("/admin/upstreams/upstream/add/", {**UPSTREAM, field: typed, **rows("credentials")})
-    assert errors(response) == {field: [words]}
+    assert errors(response) == {field: [message]}
 
 
 def test_a_model_without_a_route_is_warned_of(admin_client):
     response = admin_client.post("/admin/upstreams/model/add/", {**MODEL, "name": "lost", "aliases": "", **rows("routes")})
-    assert "lost has no route yet: until you add one, requests for it are refused." in told(response)
+    assert "lost has no route yet: until you add one, requests for it are refused." in messages_of(response)
     assert "no route" in admin_client.get("/admin/upstreams/model/").content.decode()
 
 
@@ -355,7 +355,7 @@ def test_rows_are_switched_off_and_on_together(admin_client, path):
     row, noun = table.objects.get(), str(table._meta.verbose_name)
     for action, state in (("deactivate", False), ("activate", True)):
         response = admin_client.post(f"/admin/upstreams/{path}/", {"action": action, "_selected_action": [str(row.pk)]})
-        assert told(response) == [f"1 {noun} switched {'on' if state else 'off'}."]
+        assert messages_of(response) == [f"1 {noun} switched {'on' if state else 'off'}."]
         row.refresh_from_db()
         assert (row.is_active, row.history.first().is_active) == (state, state)
 
@@ -386,8 +386,8 @@ def test_every_page_opens_and_shows_no_secret(admin_client):
 
 def test_a_preset_fills_in_empty_fields(admin_client):
     preset = PRESETS["deepseek-anthropic"]
-    given = {**UPSTREAM, "preset": preset.name, "base_url": "", "quirks": '{"no_stop": true}', **rows("credentials")}
-    response = admin_client.post("/admin/upstreams/upstream/add/", given)
+    data = {**UPSTREAM, "preset": preset.name, "base_url": "", "quirks": '{"no_stop": true}', **rows("credentials")}
+    response = admin_client.post("/admin/upstreams/upstream/add/", data)
     assert response.status_code == 302, errors(response)
     row = Upstream.objects.get()
     assert (row.base_url, row.dialect, row.quirks) == (preset.base_url, "anthropic", {**preset.quirks, "no_stop": True})
@@ -405,17 +405,17 @@ def test_activating_a_credential_enables_it(admin_client):
 
 
 def test_the_list_of_upstreams_shows_an_open_circuit_breaker(admin_client):
-    row, known = add(), live_state.current()
-    for _ in range(known.breakers.threshold):
-        known.record_failure(str(row.pk))
+    row, state = add(), live_state.current()
+    for _ in range(state.breakers.threshold):
+        state.record_failure(str(row.pk))
     assert "breaker open" in admin_client.get("/admin/upstreams/upstream/").content.decode()
-    known.record_success(str(row.pk))
+    state.record_success(str(row.pk))
     page = admin_client.get("/admin/upstreams/upstream/").content.decode()
     assert ("breaker open" in page, "untried" in page) == (False, True)
 
 
 @pytest.mark.parametrize(
-    ("page", "way"),
+    ("page", "breadcrumbs"),
     [
         ("", ["Upstreams"]),
         ("add/", ["Upstreams", "Add upstream"]),
@@ -423,14 +423,14 @@ def test_the_list_of_upstreams_shows_an_open_circuit_breaker(admin_client):
         ("{}/history/", ["Upstreams", "my upstream"]),
     ],
 )
-def test_pages_say_where_they_are(admin_client, page, way):
+def test_pages_show_their_breadcrumbs(admin_client, page, breadcrumbs):
     row = add("my upstream")
     head = re.search(r"<h1.*?</h1>", admin_client.get(f"/admin/upstreams/upstream/{page.format(row.pk)}").content.decode(), re.DOTALL)
     text = re.sub(r"<[^>]*>", "\n", head[0].replace("chevron_right", ""))
-    assert [line.strip() for line in text.splitlines() if line.strip()] == way
+    assert [line.strip() for line in text.splitlines() if line.strip()] == breadcrumbs
 
 
-def test_a_history_says_what_was_changed_and_by_whom(admin_client):
+def test_a_history_shows_changes_and_their_authors(admin_client):
     row = add("old")
     row.name = "new"
     row.save()
@@ -438,18 +438,18 @@ def test_a_history_says_what_was_changed_and_by_whom(admin_client):
     assert [text for text in ("old → new", "a script", "Change reason", "None") if text in page] == ["old → new", "a script"]
 
 
-def test_a_page_that_is_not_there_looks_like_the_others(admin_client, client):
+def test_a_missing_page_of_the_admin_is_styled(admin_client, client):
     response = admin_client.get("/admin/nothing/here/")
     assert (response.status_code, "There is no such page" in response.content.decode()) == (404, True)
     assert "There is no such page" not in client.get("/nothing").content.decode()
 
 
-def test_models_are_filtered_by_what_they_have(admin_client):
+def test_models_are_filtered_by_provider_prefix_and_upstream(admin_client):
     upstream = add()
     Route.objects.create(model=Model.objects.create(name="a", provider="maker"), upstream=upstream)
     Model.objects.create(name="b", path_prefix="/team")
     path = "/admin/upstreams/model/"
     for query, names in (({"provider": "maker"}, ["a"]), ({"path_prefix": "/team"}, ["b"]), ({"provider": "x"}, ["a", "b"])):
         assert [row.name for row in admin_client.get(path, query).context["cl"].result_list] == names
-    found = admin_client.get(path, {"routes__upstream__id__exact": str(upstream.pk)}).context["cl"].result_list
-    assert [row.name for row in found] == ["a"]
+    results = admin_client.get(path, {"routes__upstream__id__exact": str(upstream.pk)}).context["cl"].result_list
+    assert [row.name for row in results] == ["a"]

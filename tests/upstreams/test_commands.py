@@ -3,6 +3,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from tests.support.fake_upstream import json_reply
 from tests.support.settings import with_encryption
 from upstreams.admin import status
 from upstreams.models import Upstream, UpstreamCredential
@@ -27,7 +28,7 @@ def stored(name, secret, upstream):
     return credential
 
 
-def test_the_command_rotates_and_counts():
+def test_rotation_encrypts_and_counts():
     upstream = Upstream.objects.create(name="u", base_url="http://x")
     with with_encryption(FIRST):
         credential = stored("", "sk-1", upstream)
@@ -75,3 +76,27 @@ def test_without_a_terminal_nothing_is_removed_without_yes(monkeypatch):
         rotated("--forget", "--yes")
         lost.refresh_from_db()
         assert lost.secret_encrypted == ""
+
+
+@pytest.fixture
+def provider(upstream):
+    return Upstream.objects.create(name="provider", base_url=upstream.url)
+
+
+def test_named_upstreams_are_discovered(upstream, provider):
+    upstream.otherwise(json_reply({"data": [{"id": "a"}]}))
+    out = StringIO()
+    call_command("discover_models", "provider", stdout=out)
+    assert out.getvalue() == "provider: 1 new, 0 vanished, 0 returned\n"
+    with pytest.raises(CommandError, match="There is no active upstream nobody"):
+        call_command("discover_models", "nobody")
+
+
+def test_discovery_fails_at_the_end_if_an_upstream_failed(upstream, second_upstream, provider):
+    Upstream.objects.create(name="a failing one", base_url=second_upstream.url)
+    upstream.otherwise(json_reply({"data": [{"id": "a"}]}))
+    out, err = StringIO(), StringIO()
+    with pytest.raises(CommandError, match="No models from a failing one"):
+        call_command("discover_models", stdout=out, stderr=err)
+    assert out.getvalue() == "provider: 1 new, 0 vanished, 0 returned\n"
+    assert err.getvalue().startswith("a failing one: ")
