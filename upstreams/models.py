@@ -172,13 +172,13 @@ class Upstream(Revised):
     is_active = models.BooleanField("active", default=True)
     priority = models.IntegerField(default=0, help_text="A lower number is preferred.")
     auth_header = models.CharField(
-        max_length=100, blank=True, validators=[header_name], help_text="Header for the key. Empty: the one of the API format."
+        max_length=100, blank=True, validators=[header_name], help_text="Header for the credential. Empty: the one of the API format."
     )
     auth_scheme = models.CharField(
         max_length=50,
         blank=True,
         validators=[header_value],
-        help_text="Word before the key, such as Bearer. Empty: the one of the API format, or none if an auth header is given.",
+        help_text="Word before the credential, such as Bearer. Empty: the one of the API format, or none if an auth header is given.",
     )
     extra_headers = ObjectField(validators=[header_fields], help_text="Sent with every request, as a JSON object. Not for secrets.")
     connect_timeout_seconds = models.FloatField(default=10.0, validators=[positive_seconds])
@@ -191,7 +191,7 @@ class Upstream(Revised):
     max_retries = models.PositiveSmallIntegerField(default=max_retries, help_text="Retries after 429, 503 and failed connections.")
     retry_base_delay_ms = models.PositiveIntegerField("retry base delay (ms)", default=retry_base_delay_ms)
     cooldown_seconds = models.FloatField(
-        default=cooldown_seconds, validators=[seconds], help_text="How long a failing key is tried only after others. 0: never."
+        default=cooldown_seconds, validators=[seconds], help_text="How long a failing credential is tried only after others. 0: never."
     )
     pass_client_credentials = models.BooleanField(
         "pass the client's key on", default=False, help_text="Send the client's own key instead of a stored one."

@@ -118,12 +118,12 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='historicalupstream',
             name='auth_header',
-            field=models.CharField(blank=True, help_text='Header for the key. Empty: the one of the API format.', max_length=100, validators=[upstreams.models.header_name]),
+            field=models.CharField(blank=True, help_text='Header for the credential. Empty: the one of the API format.', max_length=100, validators=[upstreams.models.header_name]),
         ),
         migrations.AlterField(
             model_name='historicalupstream',
             name='auth_scheme',
-            field=models.CharField(blank=True, help_text='Word before the key, such as Bearer. Empty: the one of the API format, or none if an auth header is given.', max_length=50, validators=[upstreams.models.header_value]),
+            field=models.CharField(blank=True, help_text='Word before the credential, such as Bearer. Empty: the one of the API format, or none if an auth header is given.', max_length=50, validators=[upstreams.models.header_value]),
         ),
         migrations.AlterField(
             model_name='historicalupstream',
@@ -138,7 +138,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='historicalupstream',
             name='cooldown_seconds',
-            field=models.FloatField(default=upstreams.models.cooldown_seconds, help_text='How long a failing key is tried only after others. 0: never.', validators=[upstreams.models.seconds]),
+            field=models.FloatField(default=upstreams.models.cooldown_seconds, help_text='How long a failing credential is tried only after others. 0: never.', validators=[upstreams.models.seconds]),
         ),
         migrations.AlterField(
             model_name='historicalupstream',
@@ -288,12 +288,12 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='upstream',
             name='auth_header',
-            field=models.CharField(blank=True, help_text='Header for the key. Empty: the one of the API format.', max_length=100, validators=[upstreams.models.header_name]),
+            field=models.CharField(blank=True, help_text='Header for the credential. Empty: the one of the API format.', max_length=100, validators=[upstreams.models.header_name]),
         ),
         migrations.AlterField(
             model_name='upstream',
             name='auth_scheme',
-            field=models.CharField(blank=True, help_text='Word before the key, such as Bearer. Empty: the one of the API format, or none if an auth header is given.', max_length=50, validators=[upstreams.models.header_value]),
+            field=models.CharField(blank=True, help_text='Word before the credential, such as Bearer. Empty: the one of the API format, or none if an auth header is given.', max_length=50, validators=[upstreams.models.header_value]),
         ),
         migrations.AlterField(
             model_name='upstream',
@@ -313,7 +313,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='upstream',
             name='cooldown_seconds',
-            field=models.FloatField(default=upstreams.models.cooldown_seconds, help_text='How long a failing key is tried only after others. 0: never.', validators=[upstreams.models.seconds]),
+            field=models.FloatField(default=upstreams.models.cooldown_seconds, help_text='How long a failing credential is tried only after others. 0: never.', validators=[upstreams.models.seconds]),
         ),
         migrations.AlterField(
             model_name='upstream',

@@ -26,7 +26,7 @@ NOT_FOR_CHAT = (
 )  # fmt: skip
 """Parts of the names of models that are not for chat; such models are not chosen for a test."""
 
-NO_USABLE_CREDENTIAL = "None of the upstream's keys can be used: they are switched off or cannot be decrypted"
+NO_USABLE_CREDENTIAL = "None of the upstream's credentials can be used: they are switched off or cannot be decrypted"
 
 USER_SAYS_HI = [{"role": "user", "content": "hi"}]
 

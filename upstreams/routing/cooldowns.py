@@ -122,4 +122,5 @@ class Cooldowns:
 
 
 def _subjects(credential_id: str, route_id: str, upstream_id: str) -> tuple[str, str, str]:
+    """The subjects of a candidate in all scopes: :func:`subject_of`, written out because every request needs them."""
     return (f"key:{credential_id}", f"key:{credential_id}@{route_id}", f"upstream:{upstream_id}")
