@@ -17,6 +17,7 @@ import msgspec
 
 from accounts.common import wildcards
 from proxy.translation.quirks import Quirks
+from upstreams.catalog.entries import IdleRoute
 from upstreams.catalog.snapshot import Catalogue, CredentialEntry, ModelEntry, ResolvedModel, RouteEntry, UpstreamEntry
 from upstreams.models import Strategy
 from upstreams.routing import context_windows, credential_state
@@ -81,10 +82,8 @@ def plan(
     put_back: list[tuple[int, Target]] = []
     skips: list[Skip] = []
     for candidate in with_fallbacks(resolved, catalogue, skips):
-        skips.extend(
-            Skip(reason=SkipReason.NOT_SERVED, text=idle.reason, model=idle.remote_name, upstream=idle.upstream_name)
-            for idle in candidate.model.idle
-        )
+        if candidate.model.idle:
+            skips.extend(map(_not_served, candidate.model.idle))
         if candidate is not resolved and not is_allowed(candidate):
             skips.append(Skip(reason=SkipReason.MODEL_NOT_ALLOWED, text="not allowed for this key", model=candidate.requested))
             continue
@@ -239,6 +238,10 @@ def _put_back(target: Target, requirements: Requirements, state: RoutingState) -
     if until:
         return _skip(target, SkipReason.COOLING, f"cooling for {max(0.0, until - state.clock()):.1f} s")
     return None
+
+
+def _not_served(idle: IdleRoute) -> Skip:
+    return Skip(reason=SkipReason.NOT_SERVED, text=idle.reason, model=idle.remote_name, upstream=idle.upstream_name)
 
 
 def _skip(target: Target, reason: SkipReason, text: str) -> Skip:
