@@ -11,7 +11,7 @@ from upstreams.routing import context_windows
 
 def openai_model(model: ModelEntry, name: str) -> dict[str, Any]:
     """OpenAI's ``model`` object, with the fields that agents read to know when to compact."""
-    window = context_windows.window(model, name)
+    window = context_windows.preferred_window(model, name)
     return {
         "id": name,
         "object": "model",
@@ -27,7 +27,7 @@ def openai_model(model: ModelEntry, name: str) -> dict[str, Any]:
 
 def anthropic_model(model: ModelEntry, name: str) -> dict[str, Any]:
     """Anthropic's ``ModelInfo``, with the same context window fields beside its own."""
-    window = context_windows.window(model, name)
+    window = context_windows.preferred_window(model, name)
     return {
         "type": "model",
         "id": name,

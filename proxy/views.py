@@ -151,7 +151,7 @@ async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonResponse:
     dialect = _caller(http)
     try:
         key = await keys.authenticate(presented_key(http.headers))
-        found = snapshot.current().find(name, prefix) or await snapshot.find_anew(name, prefix)
+        found = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
         if found is None or not keys.may_use(key, name, found.model.name):
             raise exchange.unknown_model(name)
         await listed_windows.refresh([found.model])
@@ -200,7 +200,7 @@ async def _is_for_plain_ones(http: HttpRequest, prefix: str) -> bool:
     name = bodies.open_any(http.body, http.headers, default="").envelope.model
     catalogue = snapshot.current()
     if name:
-        found = [catalogue.find(name, prefix) or await snapshot.find_anew(name, prefix)]
+        found = [catalogue.find(name, prefix) or await snapshot.find_after_refresh(name, prefix)]
     else:
         found = [snapshot.ResolvedModel(each, each.name) for each in catalogue.models if each.path_prefix == prefix]
     return all(each is not None and _is_wholly_plain(each) for each in found)

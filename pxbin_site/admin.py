@@ -10,7 +10,7 @@ from accounts.admin import ApiKeyAdmin
 from accounts.common.admin import TableAdmin
 from upstreams.catalog import config_warnings
 
-ApiKeyAdmin.config_warnings = staticmethod(config_warnings.of_key)
+ApiKeyAdmin.config_warnings = staticmethod(config_warnings.key_warnings)
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

@@ -77,7 +77,7 @@ class ManagementAPI(NinjaAPI):
 
 def _unknown_models(request: HttpRequest) -> str:
     """A warning about models in the body that do not exist: they may be created later, or be misspelt."""
-    unknown = {field: config_warnings.unknown(names) for field, names in request.META.get(LISTED_MODELS, {}).items()}
+    unknown = {field: config_warnings.missing_models(names) for field, names in request.META.get(LISTED_MODELS, {}).items()}
     return "; ".join(f"{field}: there is no model {', '.join(ascii(name) for name in names)}" for field, names in unknown.items() if names)
 
 

@@ -139,13 +139,13 @@ def issues() -> Iterator[Issue]:
     routing_state = live_state.current()
     for upstream in Upstream.objects.filter(is_active=True).prefetch_related("credentials"):
         url = reverse("admin:upstreams_upstream_change", args=(upstream.pk,))
-        upstream_status = status.of_upstream(upstream, upstream.credentials.all(), routing_state)
-        if upstream_status.word not in ("healthy", "untried"):
-            yield Issue(upstream.name, upstream_status.word, upstream_status.level, upstream_status.detail, url)
+        upstream_status = status.upstream_status(upstream, upstream.credentials.all(), routing_state)
+        if upstream_status.label not in (status.Label.HEALTHY, status.Label.UNTRIED):
+            yield Issue(upstream.name, upstream_status.label, upstream_status.level, upstream_status.detail, url)
         for credential in upstream.credentials.all():
-            state = status.of_key(credential, routing_state)
-            if state.word in ("disabled", "missing") and upstream_status.word != "no usable key":
-                yield Issue(f"{upstream.name}: {credential}", state.word, state.level, state.detail, url)
+            state = status.credential_status(credential, routing_state)
+            if state.label in (status.Label.DISABLED, status.Label.MISSING) and upstream_status.label is not status.Label.UNUSABLE:
+                yield Issue(f"{upstream.name}: {credential}", state.label, state.level, state.detail, url)
     for route in Route.objects.filter(is_active=True, vanished_at__isnull=False).select_related("model", "upstream")[:MAX_ISSUES]:
         url = reverse("admin:upstreams_model_change", args=(route.model_id,))
         detail = f"{route.upstream.name} no longer lists {route.remote_name or route.model.name}."

@@ -19,7 +19,7 @@ SECTIONS = (
 )  # fmt: skip
 FORMS = tuple(f"{section}add/" for section in SECTIONS if section and "request" not in section)
 SIDEBAR = [
-    "Start", "API keys", "Upstreams", "Models", "Requests", "Prices", "Upstream keys", "Routes",
+    "Start", "API keys", "Upstreams", "Models", "Requests", "Prices", "Credentials", "Routes",
     "Management keys", "Users", "Groups",
 ]  # fmt: skip
 ARTIFACTS = Path(__file__).resolve().parent / "artifacts"
@@ -140,12 +140,12 @@ async def test_an_upstream_is_connected_by_hand_and_a_request_is_read_in_the_log
         await save(page)
         assert "Next: import its models." in await page.inner_text("body")
         await page.click("text=Test connection")
-        await page.wait_for_selector("text=by hand is well: 2 models listed")
-        await page.click("text=Import its models")
+        await page.wait_for_selector("text=by hand is healthy: 2 models listed")
+        await page.click("text=Import models")
         await page.wait_for_url("**/import-models/")
         await page.fill("[data-finds=new-names]", "by-hand")
         await page.check("#every-name")
-        await page.click("text=Import what is chosen")
+        await page.click("text=Import selected")
         await page.wait_for_selector("text=1 model imported.")
         assert "sk-typed-by-hand" not in await page.content()
         assert await ask(gateway, gateway.client_key, "by-hand-model") == 200

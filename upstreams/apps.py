@@ -1,10 +1,10 @@
-"""The app of the upstreams: where requests may go, under which names and with which credentials."""
+"""The Django app of upstreams, credentials, models and routes."""
 
 from django.apps import AppConfig
 
 
 class UpstreamsConfig(AppConfig):
-    """Upstreams, their credentials, models and routes."""
+    """Read by Django."""
 
     name = "upstreams"
     default_auto_field = "django.db.models.BigAutoField"

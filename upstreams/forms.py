@@ -1,4 +1,4 @@
-"""The forms of upstreams, credentials, models and routes: what a person is asked, and in which words."""
+"""The forms of upstreams, credentials, models and routes in the admin."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from accounts.common.struct_help import with_fields
 from accounts.forms import NamesField
 from proxy.translation import quirks
 from proxy.translation.policies import tool_call_rules
-from upstreams.api.explained import explained
-from upstreams.http import auth_headers
 from upstreams.models import CAPABILITIES, Dialect, Route, UpstreamCredential, header_fields, header_value
 from upstreams.presets import PRESETS, filled
+from upstreams.secrets import store
 
 EXAMPLES = {
     "quirks": '{"max_tokens_field": "max_tokens"}',
@@ -32,22 +32,22 @@ EXAMPLES = {
     "body_extensions": '{"provider": {"sort": "throughput"}}',
     "tool_enforcement": '{"enabled": true, "max_retries": 3}',
 }
-"""What boxes for JSON show while they are empty."""
+"""The placeholders of empty JSON fields."""
 
 
 class HeadersField(forms.CharField):
-    """Header fields, one on each line: ``Name: value``."""
+    """An object of header names and values, entered as lines ``Name: value``."""
 
     def __init__(self, **options: Any) -> None:
         widget = UnfoldAdminTextareaWidget(attrs={"rows": 3, "placeholder": "X-Team: research", "spellcheck": "false"})
         super().__init__(**{"required": False, "widget": widget, **options})
 
     def prepare_value(self, value: Any) -> Any:
-        """The lines of an object."""
+        """The lines to show for an object."""
         return "\n".join(f"{name}: {text}" for name, text in value.items()) if isinstance(value, dict) else value
 
     def to_python(self, value: Any) -> Any:
-        """The object of the lines; raises ``ValidationError`` naming the line."""
+        """The object of the lines. Raises ``ValidationError`` with the invalid line."""
         fields = {}
         for line in str(value or "").splitlines():
             name, colon, text = line.partition(":")
@@ -60,7 +60,7 @@ class HeadersField(forms.CharField):
         return fields
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        """Whether the fields differ, however they are written."""
+        """Whether the headers differ, regardless of white space."""
         try:
             return bool(self.to_python(data) != (initial or {}))
         except ValidationError:
@@ -76,16 +76,16 @@ def _show_examples(form: forms.ModelForm[Any]) -> None:
 
 
 class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only; the admin names model and fields
-    """An upstream; a preset fills in what is left empty."""
+    """An upstream. A preset fills in empty fields, and sets the API format."""
 
     preset = forms.ChoiceField(
-        label="Well-known endpoint",
+        label="Preset",
         required=False,
-        choices=[("", "Another one"), *((preset.name, preset.title) for preset in PRESETS.values())],
+        choices=[("", "None"), *((preset.name, preset.title) for preset in PRESETS.values())],
         widget=UnfoldAdminSelectWidget,
         help_text=" ".join(
             (
-                "Sets the protocol, and fills in the address and the peculiarities that you leave empty.",
+                "Sets the API format, and fills in the base URL and the quirks if you leave them empty.",
                 *(f"{preset.title}: {preset.note}" for preset in PRESETS.values() if preset.note),
             )
         ),
@@ -103,102 +103,102 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for th
         addresses = json.dumps({preset.name: preset.base_url for preset in PRESETS.values()})
         self.fields["preset"].widget.attrs["data-addresses"] = addresses
         if "quirks" in self.fields:
-            self.fields["quirks"].help_text = explained("What this endpoint does differently, as JSON.", quirks.Quirks)
+            self.fields["quirks"].help_text = with_fields("Deviations of this upstream from its API format, as JSON.", quirks.Quirks)
 
     def clean(self) -> dict[str, Any]:
-        """The fields, with those of the preset."""
+        """The values with those of the preset."""
         super().clean()
         preset = PRESETS.get(self.cleaned_data.pop("preset", ""))
         if preset is not None:
-            given = {name: value for name, value in self.cleaned_data.items() if name != "dialect"}
-            self.cleaned_data |= filled(preset, given)
-            if preset.dialect != Dialect.BEDROCK:  # which does with a region
+            entered = {name: value for name, value in self.cleaned_data.items() if name != "dialect"}
+            self.cleaned_data |= filled(preset, entered)
+            if preset.dialect != Dialect.BEDROCK:  # which needs only a region
                 self.cleaned_data["base_url"] = self.cleaned_data.get("base_url") or preset.base_url
-        known = {name: able for name, able in self.instance.capabilities.items() if name not in CAPABILITIES or able}
-        refused = {name: False for name in sorted(CAPABILITIES) if not self.cleaned_data.get(f"takes_{name}")}
-        self.instance.capabilities = {name: able for name, able in known.items() if name not in refused} | refused
+        stored = {name: flag for name, flag in self.instance.capabilities.items() if name not in CAPABILITIES or flag}
+        missing = {name: False for name in sorted(CAPABILITIES) if not self.cleaned_data.get(f"takes_{name}")}
+        self.instance.capabilities = {name: flag for name, flag in stored.items() if name not in missing} | missing
         return self.cleaned_data
 
 
 class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only; the admin names model and fields
-    """A credential whose secret can be set and replaced, and never read."""
+    """A credential. Its secret can be set and replaced, and is never shown."""
 
     secret = forms.CharField(
         label="API key",
         required=False,
         strip=True,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}, render_value=False),
-        help_text="Stored encrypted, and shown to nobody again.",
+        help_text="Stored encrypted and never shown again.",
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.initial.setdefault("name", "default")
         if self.instance.secret_encrypted:
-            self.fields["secret"].widget.attrs["placeholder"] = "A key is stored; leave this empty to keep it"
+            self.fields["secret"].widget.attrs["placeholder"] = "A key is stored; leave empty to keep it"
 
     def clean_secret(self) -> str:
-        """A new credential needs one."""
+        """Require a secret for a new credential."""
         secret: str = self.cleaned_data["secret"]
         if not secret and not self.instance.secret_encrypted:
-            raise ValidationError("Give the key.")
+            raise ValidationError("Enter the key.")
         header_value(secret)
         return secret
 
     def save(self, commit: bool = True) -> UpstreamCredential:
-        """The row with the secret encrypted."""
+        """Save the row with the encrypted secret."""
         if self.cleaned_data["secret"]:
-            auth_headers.set_secret(self.instance, self.cleaned_data["secret"])
+            store.set_secret(self.instance, self.cleaned_data["secret"])
         row: UpstreamCredential = super().save(commit)
         return row
 
 
 class ModelForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only; the admin names model and fields
-    """A model, its lists written one name on each line."""
+    """A model; lists of names are entered one name per line."""
 
-    aliases = NamesField(help_text="Other names for the same model, one on each line; * stands for anything.")
-    fallbacks = NamesField(help_text="Names of models that answer when no route of this one can, one on each line, the first one first.")
+    aliases = NamesField(help_text="Other names of the model, one per line; * stands for any text.")
+    fallbacks = NamesField(help_text="Names of models that are tried in this order when all routes of this one have failed, one per line.")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         _show_examples(self)
-        shapes: dict[str, type[msgspec.Struct]] = {"quirks": quirks.Quirks, "tool_enforcement": tool_call_rules.Rules}
-        for name, shape in shapes.items():
+        structs: dict[str, type[msgspec.Struct]] = {"quirks": quirks.Quirks, "tool_enforcement": tool_call_rules.Rules}
+        for name, struct in structs.items():
             if name in self.fields:
-                self.fields[name].help_text = explained(str(self.fields[name].help_text), shape)
+                self.fields[name].help_text = with_fields(str(self.fields[name].help_text), struct)
 
 
-ABLE = (("", "As the upstream"), ("yes", "Yes"), ("no", "No"))
+OVERRIDES = (("", "As the upstream"), ("yes", "Yes"), ("no", "No"))
 
 
-def _able(label: str) -> forms.ChoiceField:
-    return forms.ChoiceField(label=label, required=False, choices=ABLE, widget=UnfoldAdminSelectWidget)
+def _override(label: str) -> forms.ChoiceField:
+    return forms.ChoiceField(label=label, required=False, choices=OVERRIDES, widget=UnfoldAdminSelectWidget)
 
 
 class RouteForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only; the admin names model and fields
-    """A route; what it can take is asked in words."""
+    """A route; each capability is the upstream's, or overrides it."""
 
-    takes_images = _able("Takes images")
-    takes_tools = _able("Takes tools")
-    takes_audio = _able("Takes audio")
+    takes_images = _override("Takes images")
+    takes_tools = _override("Takes tools")
+    takes_audio = _override("Takes audio")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        words = {None: "", True: "yes", False: "no"}
+        choices = {None: "", True: "yes", False: "no"}
         for name in CAPABILITIES:
-            self.initial[f"takes_{name}"] = words[self.instance.capabilities.get(name)]
+            self.initial[f"takes_{name}"] = choices[self.instance.capabilities.get(name)]
 
     def clean(self) -> dict[str, Any]:
-        """Put the answers together."""
+        """Store the capabilities that override the upstream's."""
         cleaned = super().clean() or self.cleaned_data
-        answers = {name: cleaned.get(f"takes_{name}") for name in sorted(CAPABILITIES)}
+        choices = {name: cleaned.get(f"takes_{name}") for name in sorted(CAPABILITIES)}
         route: Route = self.instance
-        route.capabilities = {name: answer == "yes" for name, answer in answers.items() if answer}
+        route.capabilities = {name: choice == "yes" for name, choice in choices.items() if choice}
         return cleaned
 
 
 class RouteRowForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only; the admin names model and fields
-    """A route as a row of a table, whose fields are named for those who cannot see the heads of its columns."""
+    """A route as a table row; screen readers get the labels that others see as column headings."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -207,32 +207,30 @@ class RouteRowForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for th
 
 
 PLACES = (
-    ("behind", "As a fallback: behind the routes that a model has already"),
-    ("beside", "Side by side: requests are shared with its first route"),
+    ("behind", "As a fallback: after the existing routes of a model"),
+    ("beside", "In parallel: requests are shared with its first route"),
 )
 
 
 class ImportForm(forms.Form):
-    """Which of the models that an upstream lists become models here, and which existing ones get a second route."""
+    """The listed models to import (``names``), and the existing models that get another route (``routes``)."""
 
     names = forms.MultipleChoiceField(label="New models", widget=UnfoldAdminCheckboxSelectMultipleWidget, required=False)
-    joins = forms.MultipleChoiceField(
-        label="Models that exist here already", widget=UnfoldAdminCheckboxSelectMultipleWidget, required=False
-    )
+    routes = forms.MultipleChoiceField(label="Existing models", widget=UnfoldAdminCheckboxSelectMultipleWidget, required=False)
     place = forms.ChoiceField(
         label="Add these routes", choices=PLACES, initial="behind", required=False, widget=UnfoldAdminRadioSelectWidget(choices=PLACES)
     )
 
-    def __init__(self, *args: Any, names: list[tuple[str, str]], joins: list[tuple[str, str]], **options: Any) -> None:
+    def __init__(self, *args: Any, names: list[tuple[str, str]], routes: list[tuple[str, str]], **options: Any) -> None:
         super().__init__(*args, **options)
-        for name, choices in (("names", names), ("joins", joins)):
+        for name, choices in (("names", names), ("routes", routes)):
             field = self.fields[name]
             assert isinstance(field, forms.MultipleChoiceField)
             field.choices = choices
 
     def clean(self) -> dict[str, Any]:
-        """Something has to be chosen."""
+        """Require a selection."""
         cleaned = super().clean() or self.cleaned_data
-        if not self.errors and not cleaned["names"] and not cleaned["joins"]:
-            raise ValidationError("Choose at least one model.")
+        if not self.errors and not cleaned["names"] and not cleaned["routes"]:
+            raise ValidationError("Select at least one model.")
         return {**cleaned, "place": cleaned.get("place") or "behind"}

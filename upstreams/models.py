@@ -1,4 +1,4 @@
-"""Where requests go: upstreams with their credentials, the models that clients name, and the routes between them."""
+"""The tables of upstreams, their credentials, models, and the routes between models and upstreams."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from proxy.translation.policies import model_policies
 from proxy.translation.quirks import merged
 
 SCHEMES = ("http", "https", "echo")
-"""``echo`` is the built-in upstream that needs no network."""
+"""Schemes of base URLs; ``echo`` is the built-in upstream without a network."""
 OWN_PATHS = frozenset(
     {"v1", "api", "admin", "model", "models", "health", "healthz", "status", "ready", "metrics", "static", "media", "ws", "docs"}
     | {"accounts", "login", "logout", "favicon.ico"}
 )
-"""First segments of pxbin's own paths: no prefix may begin with one."""
+"""First segments of pxbin's own paths; a path prefix may not begin with one."""
 PREFIX_PATTERN = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 ONE_LINE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-SHORTEST_LIMIT, LONGEST_SECONDS = 0.001, 31_536_000
+MIN_TIMEOUT_SECONDS, MAX_SECONDS = 0.001, 31_536_000
 CAPABILITIES = frozenset({"images", "tools", "audio"})
 
 
 class Dialect(models.TextChoices):
-    """Which protocol an upstream speaks."""
+    """The API format of an upstream."""
 
     OPENAI_CHAT = "openai_chat", "OpenAI Chat Completions"
     ANTHROPIC = "anthropic", "Anthropic Messages"
@@ -44,7 +44,7 @@ class Dialect(models.TextChoices):
 
 
 class Strategy(models.TextChoices):
-    """How the routes of a model are ordered."""
+    """The order of a model's routes."""
 
     PRIORITY = "priority", "Priority, then weight"
     WEIGHTED = "weighted", "Random by weight"
@@ -54,42 +54,42 @@ class Strategy(models.TextChoices):
 
 
 def base_url(value: str) -> None:
-    """Refuse a URL that no path can be joined to."""
+    """Validate the base URL of an upstream: scheme and host, without credentials, query and fragment."""
     try:
         parts = urlsplit(value)
-        usable = value.isprintable() and parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # urlsplit's word for a broken port or IPv6 address
-        usable = False
-    if not usable:
-        raise ValidationError("Give an address that begins with http:// or https://, for example https://api.openai.com/v1.")
+        is_usable = value.isprintable() and parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of urlsplit, for an invalid port or IPv6 address
+        is_usable = False
+    if not is_usable:
+        raise ValidationError("Enter a URL that begins with http:// or https://, for example https://api.openai.com/v1.")
     if parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValidationError("The address must not hold credentials, a query or a fragment.")
-    gap = re.search(r"\{(\w+)\}", value)
-    if gap:
-        raise ValidationError(f"Give {value}, with your {gap[1]}'s name.")
+        raise ValidationError("The URL must not contain credentials, a query or a fragment.")
+    placeholder = re.search(r"\{(\w+)\}", value)  # of a preset
+    if placeholder:
+        raise ValidationError(f"Replace {placeholder[0]} in {value} with the name of your {placeholder[1]}.")
 
 
 def path_prefix(value: str) -> None:
-    """Refuse a prefix that is malformed or hides one of pxbin's own paths."""
+    """Validate a path prefix: its form, and that it hides none of pxbin's own paths."""
     if not PREFIX_PATTERN.fullmatch(value):
-        raise ValidationError("A path prefix begins with / and does not end with one, for example /team-a.")
+        raise ValidationError("A path prefix begins with / and does not end with /, for example /team-a.")
     if any(segment in (".", "..") for segment in value.split("/")):
-        raise ValidationError("A path prefix has no . and .. in it: clients leave such parts out before they ask.")
+        raise ValidationError("A path prefix may not contain the segments . and .., because clients remove them from URLs.")
     if value.split("/")[1].lower() in OWN_PATHS:
         raise ValidationError(f"{value} is one of pxbin's own paths; choose another prefix.")
 
 
 def quirks(value: object) -> None:
-    """Refuse quirks that do not exist or have a value of the wrong kind, naming the field."""
+    """Validate the names and the types of quirks."""
     json_object(value)
     try:
         merged(value)  # type: ignore[arg-type]
     except msgspec.ValidationError as error:
-        raise ValidationError(f"Not a quirk: {error}.") from error
+        raise ValidationError(f"Not valid quirks: {error}.") from error
 
 
 def header_fields(value: object) -> None:
-    """Refuse anything but an object of header names and one-line values."""
+    """Validate an object of header names and values of one line."""
     json_object(value)
     assert isinstance(value, dict)
     for name, text in value.items():
@@ -98,117 +98,127 @@ def header_fields(value: object) -> None:
 
 
 def header_value(value: str) -> None:
-    """Refuse what no header can carry."""
+    """Validate the value of an HTTP header."""
     if not ONE_LINE.fullmatch(value):
-        raise ValidationError("This has to be one line of text.")
+        raise ValidationError("Enter one line of text.")
 
 
 def header_name(value: str) -> None:
-    """Refuse what cannot be the name of an HTTP header."""
+    """Validate the name of an HTTP header."""
     if not HEADER_NAME.fullmatch(value):
-        raise ValidationError("Not the name of an HTTP header.")
+        raise ValidationError("Enter the name of an HTTP header.")
 
 
 def capabilities(value: object) -> None:
-    """Refuse anything but an object of known capabilities and booleans."""
+    """Validate an object of capabilities and booleans."""
     json_object(value)
     assert isinstance(value, dict)
-    if set(value) - CAPABILITIES or not all(isinstance(able, bool) for able in value.values()):
+    if set(value) - CAPABILITIES or not all(isinstance(flag, bool) for flag in value.values()):
         raise ValidationError("Capabilities are images, tools and audio, each true or false.")
 
 
 def replacements(value: object) -> None:
-    """Refuse anything but an object that maps old texts to new ones."""
+    """Validate an object that maps old texts to new ones."""
     json_object(value)
     assert isinstance(value, dict)
     if not all(old and isinstance(new, str) for old, new in value.items()):
-        raise ValidationError("Give a JSON object that maps each old text to its new text.")
+        raise ValidationError("Enter a JSON object that maps each old text to its new text.")
 
 
 def seconds(value: float) -> None:
-    """Refuse what is no time, also what is no number at all, and what no clock can add."""
-    if not 0 <= value <= LONGEST_SECONDS:
-        raise ValidationError(f"Give seconds from 0 to {LONGEST_SECONDS} (a year).")
+    """Validate a duration from 0 to a year; NaN is refused as well."""
+    if not 0 <= value <= MAX_SECONDS:
+        raise ValidationError(f"Enter seconds from 0 to {MAX_SECONDS} (a year).")
 
 
-def some_seconds(value: float) -> None:
-    """The same for time limits: with 0 nothing could ever be in time."""
-    if not SHORTEST_LIMIT <= value <= LONGEST_SECONDS:
-        raise ValidationError(f"Give seconds from {SHORTEST_LIMIT} to {LONGEST_SECONDS} (a year).")
+def positive_seconds(value: float) -> None:
+    """Validate a timeout: as :func:`seconds`, but more than 0, with which every request would fail."""
+    if not MIN_TIMEOUT_SECONDS <= value <= MAX_SECONDS:
+        raise ValidationError(f"Enter seconds from {MIN_TIMEOUT_SECONDS} to {MAX_SECONDS} (a year).")
 
 
 def cooldown_seconds() -> float:
-    """The cooldown of new upstreams, however they are made: ``PXBIN_KEY_COOLDOWN_SECONDS``."""
+    """The default cooldown of new upstreams: ``PXBIN_KEY_COOLDOWN_SECONDS``."""
     return float(settings.PXBIN.key_cooldown_seconds)
 
 
 def max_retries() -> int:
-    """The same for repeats after the first attempt: ``PXBIN_RETRY_MAX_ATTEMPTS`` counts that one, too."""
+    """The default retries of new upstreams: ``PXBIN_RETRY_MAX_ATTEMPTS``, which counts the first attempt, less one."""
     return int(settings.PXBIN.retry_max_attempts) - 1
 
 
 def retry_base_delay_ms() -> int:
-    """The same for the pause before the first repeat: ``PXBIN_RETRY_BASE_DELAY_MS``."""
+    """The default delay of new upstreams before the first retry: ``PXBIN_RETRY_BASE_DELAY_MS``."""
     return int(settings.PXBIN.retry_base_delay_ms)
 
 
 class Upstream(Revised):
-    """A provider's endpoint: one address, one protocol, one kind of authentication."""
+    """A configured address that answers requests, with one dialect and one kind of authentication."""
 
     revision = "catalogue"
     unrevised = frozenset({"resting_until", "answered_at", "tested_at", "test_error", "check_claimed_at", "discovery_claimed_at"})
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = NameField(max_length=200, unique=True, error_messages={"unique": "An upstream of this name exists already."})
+    name = NameField(max_length=200, unique=True, error_messages={"unique": "An upstream with this name exists already."})
     base_url = models.CharField(
         "base URL",
         max_length=500,
         blank=True,
         validators=[base_url],
-        help_text="For example https://api.openai.com/v1. Where it does not end in /v1 (or another version), /v1 is added.",
+        help_text="For example https://api.openai.com/v1. If it does not end with /v1 or another version, /v1 is added.",
     )
-    dialect = models.CharField("protocol", max_length=32, choices=Dialect.choices, default=Dialect.OPENAI_CHAT)
+    dialect = models.CharField("API format", max_length=32, choices=Dialect.choices, default=Dialect.OPENAI_CHAT)
     region = models.CharField(max_length=64, blank=True, help_text="AWS region (Bedrock only).")
     is_active = models.BooleanField("active", default=True)
     priority = models.IntegerField(default=0, help_text="A lower number is preferred.")
     auth_header = models.CharField(
-        max_length=100, blank=True, validators=[header_name], help_text="Header that carries the key. Empty: the protocol's own."
+        max_length=100, blank=True, validators=[header_name], help_text="Header for the credential. Empty: the one of the API format."
     )
     auth_scheme = models.CharField(
         max_length=50,
         blank=True,
         validators=[header_value],
-        help_text="Word before the key, such as Bearer. Empty beside an auth header: none.",
+        help_text="Word before the credential, such as Bearer. Empty: the one of the API format, or none if an auth header is given.",
     )
     extra_headers = ObjectField(validators=[header_fields], help_text="Sent with every request, as a JSON object. Not for secrets.")
-    connect_timeout_seconds = models.FloatField(default=10.0, validators=[some_seconds])
-    first_byte_timeout_seconds = models.FloatField(default=300.0, validators=[some_seconds], help_text="Until the answer begins.")
-    idle_timeout_seconds = models.FloatField(default=120.0, validators=[some_seconds], help_text="Between two pieces of an answer.")
-    max_retries = models.PositiveSmallIntegerField(default=max_retries, help_text="Repeats after 429, 503 and failed connections.")
+    connect_timeout_seconds = models.FloatField(default=10.0, validators=[positive_seconds])
+    first_byte_timeout_seconds = models.FloatField(
+        default=300.0, validators=[positive_seconds], help_text="Until the response headers are complete."
+    )
+    idle_timeout_seconds = models.FloatField(
+        default=120.0, validators=[positive_seconds], help_text="Between two reads of the response body."
+    )
+    max_retries = models.PositiveSmallIntegerField(default=max_retries, help_text="Retries after 429, 503 and failed connections.")
     retry_base_delay_ms = models.PositiveIntegerField("retry base delay (ms)", default=retry_base_delay_ms)
     cooldown_seconds = models.FloatField(
-        default=cooldown_seconds, validators=[seconds], help_text="How long a failing key rests. 0: not at all."
+        default=cooldown_seconds, validators=[seconds], help_text="How long a failing credential is tried only after others. 0: never."
     )
     pass_client_credentials = models.BooleanField(
-        "pass the client's key on", default=False, help_text="Forward the client's own key instead of ours."
+        "pass the client's key on", default=False, help_text="Send the client's own key instead of a stored one."
     )
-    test_model = models.CharField(max_length=200, blank=True, help_text="The model that health checks call, under the upstream's name.")
-    quirks = ObjectField(validators=[quirks], help_text="What this endpoint does differently, as JSON.")
+    test_model = models.CharField(max_length=200, blank=True, help_text="The model that health checks call, by the upstream's name for it.")
+    quirks = ObjectField(validators=[quirks], help_text="Deviations of this upstream from its API format, as JSON.")
     capabilities = ObjectField(
         validators=[capabilities],
-        help_text='What it cannot do: {"images": false, "tools": false, "audio": false}.',
+        help_text='What it does not support: {"images": false, "tools": false, "audio": false}.',
     )
     resting_until = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="How long its circuit breaker, or a cooldown of the whole upstream, keeps it back."
+        null=True, blank=True, editable=False, help_text="End of the open circuit breaker or of a cooldown of the whole upstream."
     )
-    recovered_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When a check last ended such a rest.")
+    recovered_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When a health check or an admin last ended a cooldown."
+    )
 
-    answered_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When it last answered a request.")
-    tested_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When a check last called it.")
-    test_error = models.TextField(blank=True, editable=False, help_text="What was the matter then; empty: it was well.")
+    answered_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When it last completed a response.")
+    tested_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="Time of the last health check.")
+    test_error = models.TextField(blank=True, editable=False, help_text="Error of the last health check; empty if it passed.")
 
-    check_claimed_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When beat last had it checked.")
-    discovery_claimed_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When beat last asked for its models.")
+    check_claimed_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When a worker last started a scheduled health check."
+    )
+    discovery_claimed_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When a worker last started a scheduled discovery."
+    )
 
     history = HistoricalRecords(excluded_fields=["recovered_at", *unrevised])
 
@@ -219,15 +229,15 @@ class Upstream(Revised):
         return str(self.name)
 
     def clean(self) -> None:
-        """Refuse an upstream that has no address."""
+        """Require a base URL; Bedrock can do with a region."""
         if not self.base_url and not (self.dialect == Dialect.BEDROCK and self.region):
             if self.dialect == Dialect.BEDROCK:
-                raise ValidationError({"region": "Give a region, for example us-east-1."})
+                raise ValidationError({"region": "Enter a region, for example us-east-1."})
             raise ValidationError({"base_url": "An upstream needs a base URL."})
 
 
 class UpstreamCredential(Revised):
-    """One key of an upstream's account, encrypted by :mod:`upstreams.secrets.vault`."""
+    """A credential of an upstream: a secret, encrypted by :mod:`upstreams.secrets.vault`, and for AWS its access key id."""
 
     revision = "catalogue"
     unrevised = frozenset({"cooling_until", "last_used_at"})
@@ -243,63 +253,61 @@ class UpstreamCredential(Revised):
     is_active = models.BooleanField("active", default=True)
     disabled_reason = models.TextField(blank=True, editable=False)
     cooling_until = models.DateTimeField(null=True, blank=True, editable=False)
-    recovered_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="When an admin or a check last said that it works again."
-    )
+    recovered_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When an admin or a health check last enabled it.")
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     history = HistoricalRecords(excluded_fields=["secret_encrypted", "cooling_until", "recovered_at", "last_used_at"])
 
     class Meta:
-        verbose_name = "upstream key"
+        verbose_name = "credential"
         ordering = ("priority", "created_at", "id")
 
     def __str__(self) -> str:
-        return self.name or f"key {str(self.pk)[:8]}"
+        return self.name or f"credential {str(self.pk)[:8]}"
 
 
 class Model(Revised):
-    """A name that clients may ask for, or a pattern of names, and how requests for it are treated."""
+    """A name or a pattern of names that clients may request, with its routes, policies and prices."""
 
     revision = "catalogue"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = NameField(max_length=200, help_text="What clients ask for. * stands for anything: claude-*haiku*.")
+    name = NameField(max_length=200, help_text="The name that clients request. * stands for any text: claude-*haiku*.")
     path_prefix = models.CharField(
-        max_length=200, blank=True, validators=[path_prefix], help_text="Reached only below this path, such as /team-a. Empty: below /v1."
+        max_length=200, blank=True, validators=[path_prefix], help_text="Served only below this path, such as /team-a. Empty: below /v1."
     )
     display_name = models.CharField(max_length=200, null=True, blank=True)
-    provider = models.CharField(max_length=100, blank=True, help_text="Shown as the owner in lists of models.")
-    aliases = ListField(validators=[strings], help_text="Other names for the same model; * allowed.")
+    provider = models.CharField(max_length=100, blank=True, help_text="Shown as the owner in model lists.")
+    aliases = ListField(validators=[strings], help_text="Other names of the model; * stands for any text.")
     context_window = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens.")
     max_output_tokens = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens.")
     is_active = models.BooleanField("active", default=True)
 
     strategy = models.CharField(max_length=16, choices=Strategy.choices, default=Strategy.PRIORITY)
-    fallbacks = ListField(validators=[strings], help_text="Names of models that answer when no route of this one can.")
+    fallbacks = ListField(validators=[strings], help_text="Names of models that are tried when all routes of this one have failed.")
     timeout_seconds = models.FloatField(
-        null=True, blank=True, validators=[some_seconds], help_text="Total time of a request. Empty: no limit."
+        null=True, blank=True, validators=[positive_seconds], help_text="Total time of a request. Empty: no limit."
     )
-    cooldown_seconds = models.FloatField(null=True, blank=True, validators=[seconds], help_text="Instead of the upstream's.")
+    cooldown_seconds = models.FloatField(null=True, blank=True, validators=[seconds], help_text="Overrides the upstream's.")
     hedge_after_ms = models.PositiveIntegerField(
-        "hedge after (ms)", null=True, blank=True, help_text="Start a second route if the first is silent for so long. Empty: never."
+        "hedge after (ms)", null=True, blank=True, help_text="Start a second attempt if the first has not answered by then. Empty: never."
     )
-    allow_anonymous = models.BooleanField(default=False, help_text="Needs no pxbin key (the client brings the upstream's own).")
+    allow_anonymous = models.BooleanField(default=False, help_text="Clients need no pxbin key (they send the upstream's own).")
 
     max_tokens_default = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     max_tokens_cap = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     temperature = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0.0), MaxValueValidator(2.0)], help_text="Overrides the client's."
     )
-    system_replacements = ObjectField(validators=[replacements], help_text="Texts replaced in the system prompt: {old: new}.")
-    system_append = models.TextField(blank=True, help_text="Added after the system prompt.")
+    system_replacements = ObjectField(validators=[replacements], help_text="Texts to replace in the system prompt: {old: new}.")
+    system_append = models.TextField(blank=True, help_text="Text to add after the system prompt.")
     inject_progress = models.BooleanField(default=False, help_text="Add a short summary of the session to the last user turn.")
-    body_defaults = ObjectField(validators=[json_object], help_text="Fields set where the client left them out.")
-    body_extensions = ObjectField(validators=[json_object], help_text="Fields merged into every request.")
-    tool_enforcement = ObjectField(validators=[json_object], help_text="Insist on tool calls; see the manual.")
-    repair_tool_history = models.BooleanField(default=True, help_text="Mend tool calls without results in the conversation.")
-    buffer_tool_calls = models.BooleanField(default=False, help_text="Send each tool call when it is complete.")
-    smooth_streaming = models.BooleanField(default=False, help_text="Send long pieces of a stream in small ones.")
+    body_defaults = ObjectField(validators=[json_object], help_text="Fields that are set if the client does not send them.")
+    body_extensions = ObjectField(validators=[json_object], help_text="Fields that are merged into every request.")
+    tool_enforcement = ObjectField(validators=[json_object], help_text="Retry responses without a tool call.")
+    repair_tool_history = models.BooleanField(default=True, help_text="Insert a result for tool calls of the conversation that have none.")
+    buffer_tool_calls = models.BooleanField(default=False, help_text="Send a tool call of a stream only when it is complete.")
+    smooth_streaming = models.BooleanField(default=False, help_text="Split long pieces of a stream into short ones.")
     quirks = ObjectField(validators=[quirks], help_text="Overrides the upstream's quirks, as JSON.")
 
     history = HistoricalRecords()
@@ -311,7 +319,7 @@ class Model(Revised):
                 fields=("path_prefix", "name"),
                 name="unique_model_name",
                 violation_error_code="unique",
-                violation_error_message="A model of this name exists already.",
+                violation_error_message="A model with this name exists already.",
             ),
         )
 
@@ -324,21 +332,21 @@ class Model(Revised):
         return {name: getattr(self, name) for name in model_policies.FIELDS}
 
     def clean(self) -> None:
-        """Refuse policies that make no sense, and names that already mean another model under the same prefix."""
+        """Validate the policies, and that no other model below the same prefix has one of the names."""
         problems = model_policies.find_problems(self.policy_fields)
         if problems:
             raise ValidationError(problems)
         taken: dict[str, str] = {}
         for name, aliases in Model.objects.filter(path_prefix=self.path_prefix).exclude(pk=self.pk).values_list("name", "aliases"):
             taken.update(dict.fromkeys((name, *aliases), name))
-        if self.name in taken and taken[self.name] != self.name:  # an equal name is the constraint's business
+        if self.name in taken and taken[self.name] != self.name:  # equal names are checked by the constraint
             raise ValidationError({"name": _taken(f"{self.name} is already an alias of {taken[self.name]}.")})
         aliases = self.aliases if isinstance(self.aliases, list) else []
         for alias in aliases:
             if alias == self.name or aliases.count(alias) > 1:
                 raise ValidationError({"aliases": f"{alias} is given twice."})
             if alias in taken:
-                raise ValidationError({"aliases": _taken(f"{alias} already means the model {taken[alias]}.")})
+                raise ValidationError({"aliases": _taken(f"{alias} is already a name of the model {taken[alias]}.")})
 
 
 def _taken(message: str) -> ValidationError:
@@ -346,7 +354,7 @@ def _taken(message: str) -> ValidationError:
 
 
 class Route(Revised):
-    """One way to serve a model: an upstream and the model's name there."""
+    """The connection of a model to an upstream, with the model's name there."""
 
     revision = "catalogue"
     unrevised = frozenset({"vanished_at"})
@@ -357,14 +365,16 @@ class Route(Revised):
     remote_name = models.CharField(
         max_length=500,
         blank=True,
-        help_text="The upstream's name. Empty: the client's. The n-th * takes what the n-th * of the name matched.",
+        help_text="The upstream's name of the model. Empty: the requested name. The n-th * takes what the n-th * of the model matched.",
     )
     priority = models.IntegerField(default=0, help_text="A lower number is preferred.")
-    weight = models.PositiveIntegerField(default=1, help_text="Share among routes of equal priority.")
+    weight = models.PositiveIntegerField(default=1, help_text="Share of the requests among routes of equal priority.")
     is_active = models.BooleanField("active", default=True)
-    context_window = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens, where this upstream offers another window.")
+    context_window = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens, if it differs at this upstream.")
     capabilities = ObjectField(validators=[capabilities], help_text="Overrides the upstream's.")
-    listed_context_window = models.PositiveIntegerField(null=True, blank=True, editable=False, help_text="What the upstream itself says.")
+    listed_context_window = models.PositiveIntegerField(
+        null=True, blank=True, editable=False, help_text="Tokens, as the upstream lists the model."
+    )
     vanished_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When the upstream stopped listing the model.")
 
     history = HistoricalRecords(excluded_fields=["listed_context_window", "vanished_at"])
@@ -376,7 +386,7 @@ class Route(Revised):
         return f"{self.model} → {self.upstream}"
 
     def clean(self) -> None:
-        """Refuse a route that leads the same way as another one: requests would go there twice."""
+        """Refuse a second route of a model to the same upstream and remote name."""
         same = Route.objects.filter(model_id=self.model_id, upstream_id=self.upstream_id, remote_name=self.remote_name)
         if same.exclude(pk=self.pk).exists():
-            raise _taken("The model has a route to this upstream already, under the same name there.")
+            raise _taken("The model already has a route to this upstream with the same remote name.")

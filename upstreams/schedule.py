@@ -1,4 +1,4 @@
-"""When Celery rings which doorbell of this app. No Django here: the Celery app reads it before the apps are loaded."""
+"""The scheduled tasks of this app. No Django here: the Celery app reads this before the apps are loaded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 
 def schedule(*, health_check_seconds: float, discover_seconds: float) -> dict[str, dict[str, Any]]:
-    """The beat table; what has no seconds is not rung."""
-    wanted = {"upstreams.health_check": health_check_seconds, "upstreams.discover": discover_seconds}
-    return {task: {"task": task, "schedule": seconds, "options": {"expires": seconds}} for task, seconds in wanted.items() if seconds > 0}
+    """Entries of Celery's ``beat_schedule`` by task; an interval of 0 switches a task off."""
+    intervals = {"upstreams.health_check": health_check_seconds, "upstreams.discover": discover_seconds}
+    return {
+        task: {"task": task, "schedule": seconds, "options": {"expires": seconds}} for task, seconds in intervals.items() if seconds > 0
+    }

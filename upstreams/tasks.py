@@ -1,7 +1,8 @@
-"""Doorbells: what Celery rings runs from a command and a test without Celery.
+"""Celery tasks: scheduled health checks and discovery.
 
-Upstreams may let one wait, so a worker does this in threads of their own: rows are written meanwhile, and nobody waits for them
-when it ends. Each process has a beat; who claims an upstream first asks it.
+Upstreams may respond slowly, so each task runs in a daemon thread of the worker: the worker goes on with other tasks, and does
+not wait for the thread when it stops. Several processes may have a schedule; each upstream is handled by the one that claims it
+first (``check_claimed_at``, ``discovery_claimed_at``). Called as functions, the tasks run in place.
 """
 
 from __future__ import annotations
@@ -22,81 +23,81 @@ from upstreams.models import Dialect, Upstream
 from upstreams.monitoring import discovery
 from upstreams.monitoring import health_check as health
 from upstreams.routing import live_state
-from upstreams.routing.redis_sync import telling
+from upstreams.routing.redis_sync import publishing
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-_rounds: dict[str, threading.Thread] = {}
+_threads: dict[str, threading.Thread] = {}
 
 
 @shared_task(name="upstreams.health_check", bind=True, ignore_result=True)
 def health_check(self: Task[[], Any]) -> dict[str, bool] | None:
-    """See whether every active upstream is well, and bring back the credentials that work again; by the upstreams' names.
+    """Check the active upstreams and enable the credentials that work. Returns whether each is healthy, by name.
 
-    With Redis the web processes hear of what works again at once; without it they see the database's part of it.
+    With Redis the web processes apply the results at once; without it they read those that are in the database.
     """
-    return _aside(self, _check)
+    return _run_in_thread(self, _check_claimed)
 
 
 @shared_task(name="upstreams.discover", bind=True, ignore_result=True)
 def discover(self: Task[[], Any]) -> dict[str, int] | None:
-    """Take up what the active upstreams list now; the numbers of new, vanished and returned models."""
-    return _aside(self, _discover)
+    """Discover the models of the active upstreams. Returns the numbers of new models, and of vanished and returned routes."""
+    return _run_in_thread(self, _discover_claimed)
 
 
-def _check() -> dict[str, bool]:
-    found: dict[str, bool] = {}
-    with telling(settings.PXBIN.redis_url, live_state.current()):
-        upstreams = _claimed("check_claimed_at", settings.PXBIN.health_check_seconds)
+def _check_claimed() -> dict[str, bool]:
+    healthy: dict[str, bool] = {}
+    with publishing(settings.PXBIN.redis_url, live_state.current()):
+        upstreams = _claim("check_claimed_at", settings.PXBIN.health_check_seconds)
         for upstream, report in zip(upstreams, health.check_all(upstreams), strict=True):
-            found[upstream.name] = report["healthy"]
+            healthy[upstream.name] = report["healthy"]
             if not report["healthy"]:
-                log.warning("upstream %s is not well: %s", upstream.name, report["error"])
-    return found
+                log.warning("upstream %s is not healthy: %s", upstream.name, report["error"])
+    return healthy
 
 
-def _discover() -> dict[str, int]:
+def _discover_claimed() -> dict[str, int]:
     total = {"created": 0, "vanished": 0, "returned": 0}
-    upstreams = _claimed("discovery_claimed_at", settings.PXBIN.discover_seconds)
+    upstreams = _claim("discovery_claimed_at", settings.PXBIN.discover_seconds)
     for upstream, listed in zip(upstreams, discovery.list_all(upstreams), strict=True):
         try:
             if isinstance(listed, discovery.DiscoveryFailed):
                 raise listed
-            counts = discovery.take_up(upstream, listed)
-        except (discovery.DiscoveryFailed, IntegrityError) as failure:  # the latter: somebody has made the same model just now
-            log.warning("the models of upstream %s were not taken up: %s", upstream.name, failure)
+            counts = discovery.apply_listing(upstream, listed)
+        except (discovery.DiscoveryFailed, IntegrityError) as failure:  # the latter: another process has just created the same model
+            log.warning("the models of upstream %s were not discovered: %s", upstream.name, failure)
             continue
         total = {name: number + counts[name] for name, number in total.items()}
     return total
 
 
-def _claimed(field: str, seconds: float) -> list[Upstream]:
-    """The upstreams to ask without a client: active, with a key of ours and a protocol that we speak.
+def _claim(field: str, seconds: float) -> list[Upstream]:
+    """Claim the upstreams that can be called without a client: active, not passed the client's own key, and of a known dialect.
 
-    Without those that another process has claimed in this interval of ``seconds``; half of it tells it from the last one.
+    An upstream that was claimed in the last half of the interval of ``seconds`` belongs to another process.
     """
     rows = Upstream.objects.filter(is_active=True, pass_client_credentials=False).exclude(dialect=Dialect.PASSTHROUGH)
     now = timezone.now()
-    free = Q(**{field: None}) | Q(**{f"{field}__lte": now - timedelta(seconds=seconds / 2)})
-    asked = rows.exclude(base_url__startswith="echo:").filter(free)
-    return [row for row in asked if Upstream.objects.filter(free, pk=row.pk).update(**{field: now})]
+    is_free = Q(**{field: None}) | Q(**{f"{field}__lte": now - timedelta(seconds=seconds / 2)})
+    candidates = rows.exclude(base_url__startswith="echo:").filter(is_free)
+    return [row for row in candidates if Upstream.objects.filter(is_free, pk=row.pk).update(**{field: now})]
 
 
-def _aside(task: Task[[], Any], work: Callable[[], T]) -> T | None:
-    """Work in place when called as a function; for Celery in a thread, unless that of the last ring still runs."""
+def _run_in_thread(task: Task[[], Any], function: Callable[[], T]) -> T | None:
+    """Run in place if the task was called as a function; for Celery in a thread, unless that of the last call is still running."""
     if task.request.called_directly:
-        return work()
-    last = _rounds.get(task.name)
+        return function()
+    last = _threads.get(task.name)
     if last is None or not last.is_alive():
-        _rounds[task.name] = threading.Thread(target=_alone, args=(task.name, work), name=task.name, daemon=True)
-        _rounds[task.name].start()
+        _threads[task.name] = threading.Thread(target=_run_logged, args=(task.name, function), name=task.name, daemon=True)
+        _threads[task.name].start()
     return None
 
 
-def _alone(name: str, work: Callable[[], object]) -> None:
+def _run_logged(name: str, function: Callable[[], object]) -> None:
     try:
-        work()
-    except Exception:  # protects the log: what ends a task is told there
-        log.exception("%s was not done", name)
+        function()
+    except Exception:  # nobody else sees it: Celery's task has ended long ago
+        log.exception("%s failed", name)
     finally:
         connection.close()

@@ -85,8 +85,9 @@ def import_models(request: HttpRequest, body: Import) -> CreatedResponse:
     """Create models with a route to the upstream; names that exist already are skipped."""
     upstream = _required_upstream(body.upstream_id)
     require(body.models, "At least one model is required")
-    wanted = [Wanted(name=model) if isinstance(model, str) else model for model in body.models]
-    imported = discovery.import_models(upstream, [discovery.Listed(name=model.name, provider=model.provider or "") for model in wanted])
+    models_to_import = [Wanted(name=model) if isinstance(model, str) else model for model in body.models]
+    listed = [discovery.ListedModel(name=model.name, provider=model.provider or "") for model in models_to_import]
+    imported = discovery.import_models(upstream, listed)
     for row in Model.objects.filter(path_prefix="", name__in=imported.created):
         sync.sync_model(row)
     counts = {"models_created": len(imported.created), "models_skipped": len(imported.skipped)}

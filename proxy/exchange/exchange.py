@@ -120,7 +120,7 @@ class Exchange:
         self.record.known_key(key)
         envelope = opened(self.http.body)
         self.record.asked_for(envelope.model, stream=envelope.stream)
-        found = snapshot.current().find(envelope.model, self.prefix) or await snapshot.find_anew(envelope.model, self.prefix)
+        found = snapshot.current().find(envelope.model, self.prefix) or await snapshot.find_after_refresh(envelope.model, self.prefix)
         if found is None or not admission.may_use(key, found):
             raise unknown_model(envelope.model)
         self.lease = rate_limits.check(key)
@@ -149,9 +149,9 @@ class Exchange:
         planned = routing.plan(
             found,
             snapshot.current(),
-            needs=asked,
-            standing=live_state.current(),
-            allowed=lambda fallback: admission.may_use(key, fallback),
+            requirements=asked,
+            state=live_state.current(),
+            is_allowed=lambda fallback: admission.may_use(key, fallback),
             price_of=price_book.combined_rate,
         )
         self.attempts = Failover(planned, live_state.current(), request_id=self.http.request_id, session=asked.session)

@@ -11,16 +11,17 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from proxy.exchange.attempt_base import Attempt
 from proxy.exchange.tool_call_enforcement import ToolCallRejected
 from proxy.translation.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
-from upstreams.http import auth_headers
 from upstreams.routing import credential_state
-from upstreams.routing.failure_policy import FailureAction, Scope, failure_action, retry_after_seconds
+from upstreams.routing.cooldowns import CooldownScope, subject_of
+from upstreams.routing.decision import Skip, SkipReason, decision_rows
+from upstreams.routing.failure_policy import FailureAction, failure_action, retry_after_seconds
 from upstreams.routing.live_state import RoutingState
-from upstreams.routing.plan import ANOTHER_CHOSEN, Plan, Target, session_of
+from upstreams.routing.plan import Plan, Target, session_of
 
 AnyTry = TypeVar("AnyTry", bound=Attempt)
 T = TypeVar("T")
@@ -38,7 +39,7 @@ class Failover:
         """``session``: which turns belong together, where that is known."""
         self.tried: list[Attempt] = []
         self.skips = plan.skips
-        self._chosen = plan.chosen
+        self._choice = plan.choice
         self._standing = standing
         self._request_id = request_id
         self._session = session
@@ -55,9 +56,9 @@ class Failover:
         return list(self._waiting)
 
     @property
-    def decision(self) -> list[dict[str, Any]]:
+    def decision(self) -> list[dict[str, str]]:
         """What was chosen first, where there was a choice, and what was put back or left out, each with the reason."""
-        return self.skips if self._chosen is None else [self._chosen, *self.skips]
+        return decision_rows(self._choice, self.skips)
 
     async def one_by_one(self, new: Callable[[Target], AnyTry], begin: Callable[[AnyTry], Awaitable[T]]) -> tuple[AnyTry, T]:
         """The first try that succeeds, and its result; raises what :meth:`failed` and :meth:`exhausted` say when none does."""
@@ -79,8 +80,8 @@ class Failover:
             return None
         target = self._waiting.pop(0)
         if target.credential is not None:
-            auth_headers.used.note(target.credential.id)
-        self._standing.sent(
+            credential_state.credentials_used.note(target.credential.id)
+        self._standing.record_sent(
             **_subject(target),
             has_others=len(target.upstream.credentials) > 1,
             session=None if self._session is None else session_of(self._session, target.model),
@@ -108,7 +109,9 @@ class Failover:
         """A target cannot carry the request; nothing was sent. Another one may."""
         self.tried.remove(attempt)
         target = attempt.target
-        self.skips.append({"upstream": target.upstream.name, "model": target.remote_name, "skipped": mistake.failure.message})
+        self.skips.append(
+            Skip(reason=SkipReason.NOT_ENCODABLE, text=mistake.failure.message, model=target.remote_name, upstream=target.upstream.name)
+        )
         self._mistake = self._mistake or mistake
 
     def failed(self, attempt: Attempt, error: UpstreamFailed) -> None:
@@ -121,7 +124,7 @@ class Failover:
         if isinstance(error, ToolCallRejected) or attempt.can_retry_with_repaired_history(
             error.failure
         ):  # no fault of the upstream's; the same one is asked again
-            self._standing.upstream_answered(target.upstream.id)
+            self._standing.record_success(target.upstream.id)
             if not error.retryable:
                 raise error
             self._waiting.insert(0, target)
@@ -146,13 +149,13 @@ class Failover:
     def _learn(self, attempt: Attempt, found: FailureAction, failure: Failure) -> None:
         standing, target = self._standing, attempt.target
         if found.failover:
-            standing.left(**_subject(target))  # it was no proof that it works; what is worse follows
+            standing.record_abandoned(**_subject(target))  # it was no proof that it works; what is worse follows
         else:
-            standing.began(**_subject(target))  # who finds a mistake in the request works
+            standing.record_first_byte(**_subject(target))  # who finds a mistake in the request works
         if found.trips_breaker:
-            until = standing.upstream_failed(target.upstream.id)
+            until = standing.record_failure(target.upstream.id)
             if until:
-                credential_state.note_resting(target.upstream.id, until)
+                credential_state.store_upstream_cooldown(target.upstream.id, until)
         seconds = target.upstream.cooldown if target.model.cooldown_seconds is None else target.model.cooldown_seconds
         if found.disable_credential and target.upstream.pass_client_credentials:
             return  # the client's own credential was refused, not ours
@@ -160,27 +163,23 @@ class Failover:
             if not credential_state.disable(
                 target.upstream, target.credential, f"the upstream answered {failure.status}: {failure.message}"[:500]
             ):
-                self._cool("key", attempt, seconds)
+                self._cool(CooldownScope.CREDENTIAL, attempt, seconds)
         elif found.cooldown_scope is not None:
             self._cool(found.cooldown_scope, attempt, seconds)
 
-    def _cool(self, scope: Scope, attempt: Attempt, seconds: float) -> None:
+    def _cool(self, scope: CooldownScope, attempt: Attempt, seconds: float) -> None:
         """Let a key, a key's route or an upstream rest: as long as the provider says, else as configured; 0 switches it off."""
         if seconds <= 0:
             return
         target = attempt.target
         asked = retry_after_seconds(attempt.received, self._standing.clock()) if attempt.failure and attempt.failure.status >= 400 else None
-        subject = {
-            "route": f"key:{target.key_id}@{target.route.id}",
-            "key": f"key:{target.key_id}",
-            "upstream": f"upstream:{target.upstream.id}",
-        }[scope]
-        until = self._standing.cool(subject, seconds if asked is None else asked)
-        if scope == "upstream" or target.credential is None:
-            credential_state.note_resting(target.upstream.id, until)
+        subject = subject_of(scope, **_subject(target))
+        until = self._standing.start_cooldown(subject, seconds if asked is None else asked)
+        if scope is CooldownScope.UPSTREAM or target.credential is None:
+            credential_state.store_upstream_cooldown(target.upstream.id, until)
         if target.credential is not None:
-            credential_state.note_cooling(
-                target.credential.id, self._standing.cooldowns.key_until(target.credential.id, target.upstream.id)
+            credential_state.store_credential_cooldown(
+                target.credential.id, self._standing.cooldowns.credential_until(target.credential.id, target.upstream.id)
             )
 
     def began(self, attempt: Attempt) -> None:
@@ -188,9 +187,9 @@ class Failover:
         if attempt.failure is not None:
             return  # it has broken off in the same moment
         target = attempt.target
-        self._standing.began(**_subject(target))
+        self._standing.record_first_byte(**_subject(target))
         if self._session is not None:
-            self._standing.served(target.key_id, session_of(self._session, target.model))
+            self._standing.pin_session(target.credential_id, session_of(self._session, target.model))
 
     def won(self, attempt: Attempt) -> None:
         """The answer is this one's: it counts as the last try, and those that still run have lost."""
@@ -205,17 +204,17 @@ class Failover:
     def left(self, attempt: Attempt) -> None:
         """An attempt was given up without a word on its target: its client has left, or another candidate was faster."""
         if attempt.outcome is None:
-            self._standing.left(**_subject(attempt.target))
+            self._standing.record_abandoned(**_subject(attempt.target))
         attempt.cancelled()
 
     def succeeded(self, attempt: Attempt) -> None:
         """A target has answered to the end."""
         target, standing = attempt.target, self._standing
         self.began(attempt)
-        standing.upstream_answered(target.upstream.id)
-        auth_headers.answered.note(target.upstream.id)
+        standing.record_success(target.upstream.id)
+        credential_state.upstreams_answered.note(target.upstream.id)
         if attempt.first_token_ns is not None:
-            standing.first_token(target.route.id, (attempt.first_token_ns - attempt.began_ns) / 1e9)
+            standing.record_first_token(target.route.id, (attempt.first_token_ns - attempt.began_ns) / 1e9)
 
     def broke_off(self, attempt: Attempt) -> None:
         """A stream failed after its first event: too late for another target, but not to learn from it."""
@@ -231,12 +230,13 @@ class Failover:
             return self._error
         if self._mistake is not None:
             return self._mistake
-        reasons = sorted({str(skip["skipped"]) for skip in self.skips} - {ANOTHER_CHOSEN})
-        if reasons and all(reason.startswith("takes no ") for reason in reasons):
+        skips = [skip for skip in self.skips if skip.reason is not SkipReason.ANOTHER_UPSTREAM_CHOSEN]
+        if skips and all(skip.reason is SkipReason.CAPABILITY_MISSING for skip in skips):
+            reasons = sorted({skip.text for skip in skips})
             return ClientMistake(f"No upstream of this model can serve the request: {'; '.join(reasons)}")
         return GatewayError(Failure(kind="overloaded", message="No upstream is available for this model"))
 
 
 def _subject(target: Target) -> dict[str, str]:
-    """Whom standing is to remember something of."""
-    return {"upstream": target.upstream.id, "key": target.key_id, "route": target.route.id}
+    """The ids of a target, as the routing state takes them."""
+    return {"upstream_id": target.upstream.id, "credential_id": target.credential_id, "route_id": target.route.id}

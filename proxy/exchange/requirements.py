@@ -17,7 +17,8 @@ from proxy.translation.token_estimate import estimate
 from upstreams.catalog import snapshot
 from upstreams.catalog.snapshot import ResolvedModel
 from upstreams.routing import context_windows
-from upstreams.routing.plan import ANOTHER_CHOSEN, Plan, Requirements, remote_name, with_fallbacks
+from upstreams.routing.decision import SkipReason
+from upstreams.routing.plan import Plan, Requirements, remote_name, with_fallbacks
 
 CHOICE_HEADER = "x-pxbin-upstream"
 """A request header by which keys that may choose name one upstream (or give its id)."""
@@ -67,7 +68,7 @@ def chosen(http: HttpRequest, key: Key) -> str:
 
 def reached(upstream: str, plan: Plan, model: str) -> None:
     """Raise :class:`~proxy.translation.errors.ClientMistake` where none of a model's routes leads to the upstream that the caller wants."""
-    if not plan.targets and all(skip.get("upstream") != upstream or skip["skipped"] == ANOTHER_CHOSEN for skip in plan.skips):
+    if not plan.targets and all(skip.upstream != upstream or skip.reason is SkipReason.ANOTHER_UPSTREAM_CHOSEN for skip in plan.skips):
         raise ClientMistake(f"{model!r} has no route to {upstream}", param=CHOICE_HEADER)
 
 
@@ -125,7 +126,8 @@ def _size(call: RequestContext, found: ResolvedModel) -> int:
     size = len(call.http.body)
     models = with_fallbacks(found, snapshot.current(), []) if found.model.fallbacks else (found,)
     smallest = min(
-        (context_windows.of(each.model, route, remote_name(route, each)) for each in models for route in each.model.routes), default=0
+        (context_windows.window_of(each.model, route, remote_name(route, each)) for each in models for route in each.model.routes),
+        default=0,
     )
     if size <= smallest * LEAST_BYTES_PER_TOKEN:
         return size // BYTES_PER_TOKEN

@@ -1,93 +1,121 @@
-"""What one upstream does differently from its dialect, as data.
+"""Quirks: the deviations of an upstream from its dialect, as data.
 
-A row of the admin (Upstream or Model) holds these as JSON; a model's values override its upstream's. Defaults describe a
-well-behaved endpoint. Wire formats, section 14, says where each one was seen.
+An upstream and a model of the database hold them as JSON; a model's values override its upstream's. The defaults describe an
+upstream without deviations. Section 14 of docs/wire-formats.md says which provider needs which one. The admin shows the
+descriptions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 
 class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Switches read by ``adapt`` and by the encoders."""
+    """Read by ``adapt``, the encoders and the decoders. The names are stored in the database."""
 
-    api_path: str | None = None
-    """Path below the base URL instead of the dialect's own (``/v1/chat/completions``); ``/v1`` is then not added."""
-    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
-    supports_developer: bool = False
-    """System text goes up with the role ``developer``."""
-    supports_custom_tools: bool = False
-    """Chat upstream that knows free-form ``custom`` tools."""
-    tool_image_parts: bool = False
-    """Chat upstream that takes images inside ``tool`` messages."""
-    late_system: Literal["in_place", "hoist"] = "in_place"
-    """System messages behind the first turn: at their place, or joined to the leading one."""
-    stream_usage: bool = True
-    """Knows ``stream_options.include_usage``."""
-    parallel_tool_calls: bool = True
-    """Knows the field ``parallel_tool_calls``."""
-    tool_choice: Literal["all", "auto_only", "none"] = "all"
-    """Which tool choices it takes: ``auto_only`` drops forced ones, ``none`` drops the field."""
-    reasoning_effort: bool = True
-    """Knows ``reasoning_effort``."""
-    efforts: tuple[str, ...] = ("minimal", "low", "medium", "high")
-    """Effort words it takes; ``xhigh`` and ``max`` fall to ``high`` where not listed."""
-    reasoning_off: bool = False
-    """Reasons by default and takes effort ``none``: sent when the client disables thinking."""
-    thinking_style: Literal["adaptive", "enabled", "auto"] = "auto"
-    """Anthropic upstream: how thinking is asked for; ``auto`` goes by the model's name."""
-    requires_reasoning_content: bool = False
-    """Chat upstream that refuses assistant tool-call turns without ``reasoning_content``."""
-    split_think_tags: bool = False
-    """Answers carry ``<think>…</think>`` inside the content: split it off as reasoning."""
-    cache_markers: Literal["drop", "passthrough", "openai_breakpoints"] = "drop"
-    automatic_cache: bool = False
-    """Anthropic upstream: set the top-level ``cache_control`` for clients that give no breakpoints."""
-    no_sampling: bool = False
-    no_stop: bool = False
-    no_prefill: bool = False
-    images: bool = True
-    """Takes images; where not, a request with one is refused."""
-    structured_output: bool = True
-    """Takes a JSON schema for its answer; where not, a forced tool stands in for it."""
-    json_object: bool = True
-    schema_keywords_refused: tuple[str, ...] = ()
-    """JSON Schema keywords removed from tool schemas and output schemas."""
-    empty_assistant_content: Literal["null", "empty"] = "null"
-    """What stands for absent assistant content beside tool calls."""
-    tool_name_limit: int = 0
-    """Longest tool name; 0: the dialect's own limit."""
-    names_in_pieces: bool = False
-    """Tool names arrive in several fragments that belong together."""
-    unanswered_calls: Literal["insert", "refuse", "pass"] = "insert"
-    """A tool call of the history without its result: a result is inserted, it is refused, or the history goes up as it is."""
-    late_system_native: bool = False
-    """Anthropic upstream that takes ``role: system`` inside ``messages``."""
-    user_field: Literal["user", "safety_identifier", "none"] = "user"
-    top_k: bool = False
-    """Chat upstream that knows ``top_k``."""
-    settings_refused: tuple[Literal["prompt_cache_key", "metadata", "service_tier", "verbosity"], ...] = ()
-    """Settings that it does not know and answers with 400."""
-    too_many_stops: Literal["first_four", "refuse"] = "first_four"
-    beta_allow_list: tuple[str, ...] | None = None
-    """Betas that go up; null: all of them to Anthropic, none of them to Bedrock."""
-    upstream_stream: Literal["auto", "never", "always"] = "auto"
-    """Call the upstream streamed or not, whatever the client asked for."""
-    unsigned_thinking: bool = False
-    """Anthropic-compatible upstream that takes thinking blocks with an empty signature."""
-    image_urls: bool | None = None
-    """Takes images by URL; null: as its dialect does (on Bedrock most models fetch none)."""
+    api_path: Annotated[
+        str | None,
+        Meta(description="Path below the base URL instead of the dialect's own (such as /v1/chat/completions); /v1 is then not added."),
+    ] = None
+    max_tokens_field: Annotated[
+        Literal["max_completion_tokens", "max_tokens"], Meta(description="Name of the field for the output limit (OpenAI Chat).")
+    ] = "max_completion_tokens"
+    supports_developer: Annotated[bool, Meta(description="Send system texts with the role developer.")] = False
+    supports_custom_tools: Annotated[bool, Meta(description="OpenAI Chat: knows free-form tools (type custom).")] = False
+    tool_image_parts: Annotated[bool, Meta(description="OpenAI Chat: takes images inside tool messages.")] = False
+    late_system: Annotated[
+        Literal["in_place", "hoist"],
+        Meta(description="System messages after the first turn: sent at their place, or joined to the first system message."),
+    ] = "in_place"
+    stream_usage: Annotated[bool, Meta(description="Knows stream_options.include_usage.")] = True
+    parallel_tool_calls: Annotated[bool, Meta(description="Knows the field parallel_tool_calls.")] = True
+    tool_choice: Annotated[
+        Literal["all", "auto_only", "none"],
+        Meta(description="Tool choices that it takes: with auto_only forced ones are left out, with none the field is."),
+    ] = "all"
+    reasoning_effort: Annotated[bool, Meta(description="Knows reasoning_effort.")] = True
+    efforts: Annotated[
+        tuple[str, ...], Meta(description="Values of reasoning_effort that it takes; xhigh and max become high if they are not listed.")
+    ] = ("minimal", "low", "medium", "high")
+    reasoning_off: Annotated[
+        bool, Meta(description="Reasons by default and takes the effort none: it is sent if the client disables thinking.")
+    ] = False
+    thinking_style: Annotated[
+        Literal["adaptive", "enabled", "auto"], Meta(description="Anthropic: how thinking is requested; auto decides by the model's name.")
+    ] = "auto"
+    requires_reasoning_content: Annotated[
+        bool, Meta(description="OpenAI Chat: refuses assistant turns with tool calls but without reasoning_content.")
+    ] = False
+    split_think_tags: Annotated[bool, Meta(description="Sends reasoning as <think>…</think> inside the content: it is separated.")] = False
+    cache_markers: Annotated[
+        Literal["drop", "passthrough", "openai_breakpoints"],
+        Meta(
+            description="Cache breakpoints for other upstreams than Anthropic: left out, as cache_control, or as prompt_cache_breakpoint."
+        ),
+    ] = "drop"
+    automatic_cache: Annotated[
+        bool, Meta(description="Anthropic: send the top-level cache_control for clients that set no breakpoints.")
+    ] = False
+    no_sampling: Annotated[bool, Meta(description="Takes no temperature, top_p and top_k: they are left out.")] = False
+    no_stop: Annotated[bool, Meta(description="Takes no stop sequences: they are left out.")] = False
+    no_prefill: Annotated[
+        bool, Meta(description="Takes no conversation whose last turn is the assistant's: such a request is refused.")
+    ] = False
+    images: Annotated[bool, Meta(description="Takes images; if not, a request with one is refused.")] = True
+    structured_output: Annotated[
+        bool, Meta(description="Takes a JSON schema for its response; if not, a forced tool with the schema is used instead.")
+    ] = True
+    json_object: Annotated[
+        bool, Meta(description="Takes response_format json_object; if not, the system prompt asks for JSON instead.")
+    ] = True
+    schema_keywords_refused: Annotated[
+        tuple[str, ...], Meta(description="JSON Schema keywords that are removed from the schemas of tools and outputs.")
+    ] = ()
+    empty_assistant_content: Annotated[
+        Literal["null", "empty"], Meta(description="Content of assistant messages that have only tool calls: null or an empty text.")
+    ] = "null"
+    tool_name_limit: Annotated[int, Meta(description="Maximum length of a tool name in characters; 0: the dialect's own.")] = 0
+    names_in_pieces: Annotated[bool, Meta(description="Streams a tool name in several pieces.")] = False
+    unanswered_calls: Annotated[
+        Literal["insert", "refuse", "pass"],
+        Meta(
+            description="Tool calls in the history without a result: a result is inserted, the request is refused, or it is sent unchanged."
+        ),
+    ] = "insert"
+    late_system_native: Annotated[bool, Meta(description="Anthropic: takes the role system inside messages.")] = False
+    user_field: Annotated[
+        Literal["user", "safety_identifier", "none"], Meta(description="Field in which the client's user id is sent; none: it is left out.")
+    ] = "user"
+    top_k: Annotated[bool, Meta(description="OpenAI Chat: knows top_k.")] = False
+    settings_refused: Annotated[
+        tuple[Literal["prompt_cache_key", "metadata", "service_tier", "verbosity"], ...],
+        Meta(description="Settings that it refuses with 400; they are left out."),
+    ] = ()
+    too_many_stops: Annotated[
+        Literal["first_four", "refuse"],
+        Meta(description="More than four stop sequences: the first four are sent, or the request is refused."),
+    ] = "first_four"
+    beta_allow_list: Annotated[
+        tuple[str, ...] | None, Meta(description="anthropic-beta values that are sent; null: all of them to Anthropic, none to Bedrock.")
+    ] = None
+    upstream_stream: Annotated[
+        Literal["auto", "never", "always"], Meta(description="Call the upstream with stream: true; auto: as the client does.")
+    ] = "auto"
+    unsigned_thinking: Annotated[bool, Meta(description="Anthropic-compatible: takes thinking blocks with an empty signature.")] = False
+    image_urls: Annotated[
+        bool | None, Meta(description="Takes images by URL; null: as usual for its dialect (most models on Bedrock do not).")
+    ] = None
 
 
 DEFAULT = Quirks()
 
 
 def merged(*layers: Mapping[str, Any]) -> Quirks:
-    """The quirks of stacked JSON objects, the last one winning; raises ``msgspec.ValidationError`` with the path."""
+    """The quirks of several JSON objects; later ones override earlier ones. Raises ``msgspec.ValidationError`` with the path."""
     values: dict[str, Any] = {}
     for layer in layers:
         values.update(layer)

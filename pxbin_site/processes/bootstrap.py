@@ -22,9 +22,8 @@ from pxbin_site.conf import secrets_file
 from pxbin_site.conf.config import Config, ConfigurationError
 from pxbin_site.conf.providers import PROVIDERS, Provider
 from pxbin_site.conf.setting import env_name
-from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
-from upstreams.secrets import vault
+from upstreams.secrets import store
 
 ADMIN = "admin"
 ECHO_UPSTREAMS = (
@@ -82,7 +81,7 @@ def _open_lock_file(config: Config, name: str) -> TextIO:
 def store_secrets(config: Config) -> None:
     """Store the new secrets of a first start.
 
-    Raises vault.WrongKey if the database contains credentials that the new key cannot decrypt, ConfigurationError if another
+    Raises vault.WrongEncryptionKey if the database contains credentials that the new key cannot decrypt, ConfigurationError if another
     gateway has other secrets: one that started here at the same time, or one that uses the same PostgreSQL database.
     """
     if not config.new_secrets:
@@ -91,7 +90,7 @@ def store_secrets(config: Config) -> None:
     if is_set_up():
         if connection.vendor == "postgresql" and config.encryption_key == config.new_secrets["encryption_key"]:
             raise ConfigurationError([DIFFERENT_SECRETS.format(directory=config.data_dir)])
-        auth_headers.check_vault()
+        store.check_credentials()
     secrets_file.store(config)
 
 
@@ -152,7 +151,7 @@ def _create_or_update_provider(provider: Provider, secret: str) -> list[str]:
         return []
     upstream = _create_upstream(provider)
     credential = UpstreamCredential(upstream=upstream, name=provider.variable)
-    auth_headers.set_secret(credential, secret)
+    store.set_secret(credential, secret)
     credential.save()
     _create_model(f"{provider.name}/*", upstream, remote_name="*")
     for pattern in provider.patterns:
@@ -163,8 +162,8 @@ def _create_or_update_provider(provider: Provider, secret: str) -> list[str]:
 
 def _update_credential(provider: Provider, secret: str) -> None:
     for credential in UpstreamCredential.objects.filter(upstream__name=provider.name, name=provider.variable):
-        if not credential.secret_encrypted or vault.decrypt(credential.secret_encrypted) != secret:
-            auth_headers.set_secret(credential, secret)
+        if not credential.secret_encrypted or store.decrypt(credential.secret_encrypted) != secret:
+            store.set_secret(credential, secret)
             credential.is_active = True
             credential.save()
 

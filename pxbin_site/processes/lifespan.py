@@ -13,7 +13,7 @@ from accounts import cache_revisions, keys, last_used, rate_limits
 from accounts.cache_revisions import Watcher
 from billing.pricing import price_book
 from billing.request_log import journal
-from upstreams.http import auth_headers, client
+from upstreams.http import client
 from upstreams.routing import credential_state, live_state
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ class Lifespan:
     def __init__(self) -> None:
         self._spool = settings.PXBIN.data_dir / journal.SPOOL_DIRECTORY
         self._watcher = Watcher()
-        for times in (keys.client_key_use, keys.management_key_use, auth_headers.used):
+        for times in (keys.client_key_use, keys.management_key_use, credential_state.credentials_used):
             self._watcher.every(last_used.WRITE_SECONDS, times.write)
-        self._watcher.every(last_used.SHORT_WRITE_SECONDS, auth_headers.answered.write)
+        self._watcher.every(last_used.SHORT_WRITE_SECONDS, credential_state.upstreams_answered.write)
         # With Redis the workers may run on other machines, and the journal's segments are sent to them.
         self._shipper = _shipper(self._spool) if settings.PXBIN.redis_url else None
         self._redis_sync: RedisSync | None = None
@@ -39,7 +39,9 @@ class Lifespan:
         loop = asyncio.get_running_loop()
         journal.start(journal.Journal(self._spool, schedule=loop.call_later, buffer_size=settings.PXBIN.log_buffer_size))
         config = settings.PXBIN
-        routing_state = live_state.start(live_state.RoutingState(threshold=config.cb_failure_threshold, rest=config.cb_timeout_seconds))
+        routing_state = live_state.set_current(
+            live_state.RoutingState(breaker_threshold=config.cb_failure_threshold, breaker_seconds=config.cb_timeout_seconds)
+        )
         if config.redis_url:
             self._redis_sync = _redis_sync(config.redis_url, routing_state)
             await self._redis_sync.start()
@@ -55,7 +57,7 @@ class Lifespan:
         if self._redis_sync is not None:
             await self._redis_sync.stop()
         journal.current().close()
-        await asyncio.to_thread(credential_state.settle)
+        await asyncio.to_thread(credential_state.flush)
         if self._shipper is not None:
             await asyncio.to_thread(self._shipper.stop)
         await asyncio.to_thread(self._watcher.stop)

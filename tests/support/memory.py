@@ -2,7 +2,7 @@
 
 from accounts import cache_revisions, keys
 from upstreams.catalog import snapshot
-from upstreams.http import auth_headers
+from upstreams.routing import credential_state
 
 
 def forget() -> None:
@@ -14,6 +14,6 @@ def forget() -> None:
     keys._cache.requested.clear()
     keys.client_key_use._used.clear()
     keys.management_key_use._used.clear()
-    auth_headers.used._used.clear()
-    auth_headers.answered._used.clear()
+    credential_state.credentials_used._used.clear()
+    credential_state.upstreams_answered._used.clear()
     snapshot._current = snapshot.Catalogue()

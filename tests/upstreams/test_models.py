@@ -25,58 +25,58 @@ def upstream(**fields):
 @pytest.mark.parametrize(
     "base_url", ["https://api.example.test", "http://127.0.0.1:11434", "http://[::1]:8000/v1", "echo://openai", "https://x.test/a/b/"]
 )
-def test_addresses_that_paths_can_be_joined_to(base_url):
+def test_valid_base_urls(base_url):
     assert problems(upstream(base_url=base_url)) == {}
 
 
 @pytest.mark.parametrize(
     "base_url", ["api.example.test", "ftp://x.test", "https://", "https:///v1", "http://x.test:99999", "http://[::1", "http://a\r\nb"]
 )
-def test_addresses_that_lead_nowhere(base_url):
+def test_base_urls_without_a_usable_scheme_or_host(base_url):
     assert problems(upstream(base_url=base_url)) == {
-        "base_url": ["Give an address that begins with http:// or https://, for example https://api.openai.com/v1."]
+        "base_url": ["Enter a URL that begins with http:// or https://, for example https://api.openai.com/v1."]
     }
 
 
 @pytest.mark.parametrize("base_url", ["https://key@x.test", "https://x.test/v1?key=1", "https://x.test/#a"])
-def test_addresses_that_hold_more_than_an_address(base_url):
-    assert problems(upstream(base_url=base_url)) == {"base_url": ["The address must not hold credentials, a query or a fragment."]}
+def test_base_urls_with_credentials_a_query_or_a_fragment(base_url):
+    assert problems(upstream(base_url=base_url)) == {"base_url": ["The URL must not contain credentials, a query or a fragment."]}
 
 
-def test_only_bedrock_finds_its_address_by_itself():
+def test_only_bedrock_needs_no_base_url():
     assert problems(upstream(base_url="")) == {"base_url": ["An upstream needs a base URL."]}
-    assert problems(upstream(base_url="", dialect="bedrock")) == {"region": ["Give a region, for example us-east-1."]}
+    assert problems(upstream(base_url="", dialect="bedrock")) == {"region": ["Enter a region, for example us-east-1."]}
     assert problems(upstream(base_url="", dialect="bedrock", region="eu-central-1")) == {}
 
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("quirks", {"no_such": True}, "Not a quirk: Object contains unknown field `no_such`."),
-        ("quirks", {"tool_choice": "some"}, "Not a quirk: Invalid enum value 'some' - at `$.tool_choice`."),
+        ("quirks", {"no_such": True}, "Not valid quirks: Object contains unknown field `no_such`."),
+        ("quirks", {"tool_choice": "some"}, "Not valid quirks: Invalid enum value 'some' - at `$.tool_choice`."),
         ("quirks", [], "Give a JSON object, for example {}."),
         ("extra_headers", {"bad name": "x"}, "'bad name' is not a header with a value of one line of text."),
         ("extra_headers", {"x": "a\r\nb"}, "'x' is not a header with a value of one line of text."),
         ("capabilities", {"video": True}, "Capabilities are images, tools and audio, each true or false."),
         ("capabilities", {"images": "no"}, "Capabilities are images, tools and audio, each true or false."),
         ("extra_headers", {"x": "a\x7f"}, "'x' is not a header with a value of one line of text."),
-        ("auth_header", "two words", "Not the name of an HTTP header."),
-        ("auth_scheme", "a\r\nb", "This has to be one line of text."),
+        ("auth_header", "two words", "Enter the name of an HTTP header."),
+        ("auth_scheme", "a\r\nb", "Enter one line of text."),
         ("name", " ", "This field cannot be blank."),
-        ("connect_timeout_seconds", 0.0, "Give seconds from 0.001 to 31536000 (a year)."),
-        ("idle_timeout_seconds", float("nan"), "Give seconds from 0.001 to 31536000 (a year)."),
-        ("cooldown_seconds", -1.0, "Give seconds from 0 to 31536000 (a year)."),
-        ("cooldown_seconds", 1e12, "Give seconds from 0 to 31536000 (a year)."),
-        ("cooldown_seconds", float("inf"), "Give seconds from 0 to 31536000 (a year)."),
+        ("connect_timeout_seconds", 0.0, "Enter seconds from 0.001 to 31536000 (a year)."),
+        ("idle_timeout_seconds", float("nan"), "Enter seconds from 0.001 to 31536000 (a year)."),
+        ("cooldown_seconds", -1.0, "Enter seconds from 0 to 31536000 (a year)."),
+        ("cooldown_seconds", 1e12, "Enter seconds from 0 to 31536000 (a year)."),
+        ("cooldown_seconds", float("inf"), "Enter seconds from 0 to 31536000 (a year)."),
         ("max_retries", -1, "Ensure this value is greater than or equal to 0."),
         ("dialect", "smtp", "Value 'smtp' is not a valid choice."),
     ],
 )
-def test_a_bad_value_is_refused_in_words(field, value, message):
+def test_invalid_values_have_a_message(field, value, message):
     assert problems(upstream(**{field: value})) == {field: [message]}
 
 
-def test_good_values_are_taken_and_times_may_be_fractions():
+def test_valid_values_with_fractions_of_seconds():
     row = upstream(
         quirks={"no_stop": True},
         extra_headers={"x-team": "a b"},
@@ -86,11 +86,11 @@ def test_good_values_are_taken_and_times_may_be_fractions():
     )
     assert problems(row) == {}
     row.save()
-    assert problems(upstream()) == {"name": ["An upstream of this name exists already."]}
+    assert problems(upstream()) == {"name": ["An upstream with this name exists already."]}
 
 
 @pytest.mark.parametrize("prefix", ["", "/team", "/team-a/openai", "/vision", "/versions"])
-def test_prefixes_that_models_may_have(prefix):
+def test_valid_path_prefixes(prefix):
     assert problems(Model(name="m", path_prefix=prefix)) == {}
 
 
@@ -98,7 +98,7 @@ def test_prefixes_that_models_may_have(prefix):
     "prefix",
     ["/v1", "/v1/team", "/api", "/admin", "/model", "/health", "/healthz", "/status", "/ready", "/metrics", "/static", "/ws", "/Admin"],
 )
-def test_pxbins_own_paths_are_no_prefixes(prefix):
+def test_pxbins_own_paths_are_refused_as_prefixes(prefix):
     assert problems(Model(name="m", path_prefix=prefix)) == {
         "path_prefix": [f"{prefix} is one of pxbin's own paths; choose another prefix."]
     }
@@ -107,29 +107,29 @@ def test_pxbins_own_paths_are_no_prefixes(prefix):
 @pytest.mark.parametrize("prefix", ["team", "/", "/team/", "//team", "/te am", "/team?x", "/t%65am", "/team\n"])
 def test_malformed_prefixes_are_refused(prefix):
     assert problems(Model(name="m", path_prefix=prefix)) == {
-        "path_prefix": ["A path prefix begins with / and does not end with one, for example /team-a."]
+        "path_prefix": ["A path prefix begins with / and does not end with /, for example /team-a."]
     }
 
 
 @pytest.mark.parametrize("prefix", ["/team/../x", "/.", "/a/./b"])
-def test_prefixes_that_no_client_asks_for_are_refused(prefix):
-    words = "A path prefix has no . and .. in it: clients leave such parts out before they ask."
-    assert problems(Model(name="m", path_prefix=prefix)) == {"path_prefix": [words]}
+def test_prefixes_with_dot_segments_are_refused(prefix):
+    message = "A path prefix may not contain the segments . and .., because clients remove them from URLs."
+    assert problems(Model(name="m", path_prefix=prefix)) == {"path_prefix": [message]}
 
 
 def test_a_name_is_unique_below_its_prefix():
     Model.objects.create(name="m")
     Model.objects.create(name="m", path_prefix="/team")
-    assert problems(Model(name="m")) == {"__all__": ["A model of this name exists already."]}
+    assert problems(Model(name="m")) == {"__all__": ["A model with this name exists already."]}
     with pytest.raises(IntegrityError):
         Model.objects.create(name="m")
 
 
-def test_a_name_means_one_model():
+def test_a_name_or_an_alias_belongs_to_one_model():
     Model.objects.create(name="gpt-5", aliases=["fast", "claude-*"])
     assert problems(Model(name="fast")) == {"name": ["fast is already an alias of gpt-5."]}
-    assert problems(Model(name="m", aliases=["gpt-5"])) == {"aliases": ["gpt-5 already means the model gpt-5."]}
-    assert problems(Model(name="m", aliases=["claude-*"])) == {"aliases": ["claude-* already means the model gpt-5."]}
+    assert problems(Model(name="m", aliases=["gpt-5"])) == {"aliases": ["gpt-5 is already a name of the model gpt-5."]}
+    assert problems(Model(name="m", aliases=["claude-*"])) == {"aliases": ["claude-* is already a name of the model gpt-5."]}
     assert problems(Model(name="m", aliases=["m"])) == {"aliases": ["m is given twice."]}
     assert problems(Model(name="m", aliases=["a", "a"])) == {"aliases": ["a is given twice."]}
     assert problems(Model(name="fast", aliases=["gpt-5"], path_prefix="/team")) == {}
@@ -158,11 +158,11 @@ def test_a_name_means_one_model():
         ("name", " \t"),
     ],
 )
-def test_bad_values_of_models_are_refused(field, value):
+def test_invalid_values_of_models_are_refused(field, value):
     assert list(problems(Model(**{"name": "m", field: value}))) == [field]
 
 
-def test_a_model_repairs_tool_histories_unless_told_otherwise():
+def test_the_defaults_of_a_model():
     assert (Model().repair_tool_history, Model().inject_progress, Model().allow_anonymous, Model().strategy) == (
         True,
         False,
@@ -171,7 +171,7 @@ def test_a_model_repairs_tool_histories_unless_told_otherwise():
     )
 
 
-def test_what_hangs_on_an_upstream_goes_with_it_and_models_stay():
+def test_deleting_an_upstream_deletes_its_credentials_and_routes_but_no_models():
     row = Upstream.objects.create(name="u", base_url="http://x")
     UpstreamCredential.objects.create(upstream=row)
     model = Model.objects.create(name="m")
@@ -180,7 +180,7 @@ def test_what_hangs_on_an_upstream_goes_with_it_and_models_stay():
     assert (UpstreamCredential.objects.count(), Route.objects.count(), Model.objects.count()) == (0, 0, 1)
 
 
-def test_times_that_were_stored_before_there_was_a_bound_are_cut_down_to_it():
+def test_the_migration_limits_stored_times():
     upstream(name="long", cooldown_seconds=1e12, idle_timeout_seconds=5.0).save()
     Model.objects.create(name="long", timeout_seconds=float("inf"))
     import_module("upstreams.migrations.0007_bound_times").bound(apps, None)
@@ -188,7 +188,7 @@ def test_times_that_were_stored_before_there_was_a_bound_are_cut_down_to_it():
     assert Model.objects.values_list("timeout_seconds", "cooldown_seconds").get() == (31_536_000, None)
 
 
-def test_a_save_leaves_alone_what_others_have_written_since_the_row_was_read():
+def test_a_save_writes_only_the_changed_fields():
     row = upstream()
     row.save()
     UpstreamCredential.objects.create(upstream=row, name="old")
@@ -203,18 +203,18 @@ def test_a_save_leaves_alone_what_others_have_written_since_the_row_was_read():
     assert UpstreamCredential.objects.values_list("name", "disabled_reason").get() == ("new", "")
 
 
-def test_names_are_stored_without_white_space_around_them():
+def test_names_are_stripped():
     rows = [upstream(name=" u "), Model(name=" m ")]
     assert ([problems(row) for row in rows], [row.name for row in rows]) == ([{}, {}], ["u", "m"])
 
 
-def test_a_second_route_that_leads_the_same_way_is_refused():
+def test_a_second_route_to_the_same_upstream_and_remote_name_is_refused():
     row, model = upstream(), Model(name="m")
     row.save()
     model.save()
     for name in ("", "there"):
         Route.objects.create(model=model, upstream=row, remote_name=name)
-    words = "The model has a route to this upstream already, under the same name there."
-    assert problems(Route(model=model, upstream=row, priority=5)) == {"__all__": [words]}
+    message = "The model already has a route to this upstream with the same remote name."
+    assert problems(Route(model=model, upstream=row, priority=5)) == {"__all__": [message]}
     assert problems(Route(model=model, upstream=row, remote_name="elsewhere")) == {}
-    assert [problems(each) for each in Route.objects.all()] == [{}, {}]
+    assert [problems(route) for route in Route.objects.all()] == [{}, {}]

@@ -1,4 +1,4 @@
-"""Upstreams, their keys, models and routes in the admin."""
+"""Upstreams, credentials, models and routes in the admin."""
 
 from upstreams.admin.credential import CredentialAdmin
 from upstreams.admin.model import ModelPage

@@ -1,4 +1,4 @@
-"""What an upstream lists beside what we have: new models, second ways to models that exist, and what leads here already."""
+"""The models that an upstream lists, compared with those that exist: new models, and new routes for existing ones."""
 
 from __future__ import annotations
 
@@ -9,60 +9,60 @@ from django.db import transaction
 from simple_history.utils import bulk_create_with_history
 
 from upstreams.models import Model, Route, Upstream
-from upstreams.monitoring.discovery import Listed
+from upstreams.monitoring.discovery import ListedModel
 
 
-class Join(NamedTuple):
-    """A route that could be added: ``model`` would also be served by the upstream, as ``listed`` there."""
+class RouteCandidate(NamedTuple):
+    """A route that could be added: from ``model`` to the upstream, with the remote name of ``listed``."""
 
     model: Model
-    listed: Listed
+    listed: ListedModel
 
     @property
-    def value(self) -> str:
-        """What stands for it in a form."""
+    def form_value(self) -> str:
+        """The value of its checkbox."""
         return f"{self.model.pk} {self.listed.name}"
 
 
 class ImportCandidates(NamedTuple):
-    """``known``: names that have a route to the upstream already. ``gone``: routes to names that it lists no more."""
+    """``routed``: listed names that have a route. ``vanished``: routes to names that are not listed."""
 
-    new: list[Listed]
-    joins: list[Join]
-    known: list[str]
-    gone: list[Route]
+    models: list[ListedModel]
+    routes: list[RouteCandidate]
+    routed: list[str]
+    vanished: list[Route]
 
 
-def of(upstream: Upstream, listed: Iterable[Listed]) -> ImportCandidates:
-    """Sort what an upstream lists. A name with a maker (``maker/model``) also fits the model of the bare name."""
+def import_candidates(upstream: Upstream, listed: Iterable[ListedModel]) -> ImportCandidates:
+    """Compare what an upstream lists with the models without a path prefix. ``maker/model`` also matches the model ``model``."""
     routes = list(upstream.routes.select_related("model"))
-    led_to = {route.remote_name or route.model.name for route in routes}
-    served = {route.model_id for route in routes}
+    remote_names = {route.remote_name or route.model.name for route in routes}
+    routed_models = {route.model_id for route in routes}
     by_name: dict[str, Model] = {}
     for model in Model.objects.filter(path_prefix="").order_by("name"):
         by_name.update({alias: model for alias in model.aliases if alias not in by_name})
         by_name[model.name] = model
-    by_id = {each.name: each for each in listed}
-    new, joins = [], []
-    for name, each in sorted(by_id.items()):
-        if name in led_to:
+    by_remote_name = {item.name: item for item in listed}
+    new_models, new_routes = [], []
+    for name, item in sorted(by_remote_name.items()):
+        if name in remote_names:
             continue
         if name not in by_name:
-            new.append(each)
-        candidate = by_name.get(name) or by_name.get(name.rpartition("/")[2])
-        if candidate is not None and candidate.pk not in served:
-            joins.append(Join(candidate, each))
-    gone = [route for route in routes if (name := route.remote_name or route.model.name) not in by_id and "*" not in name]
-    return ImportCandidates(new, joins, sorted(led_to & set(by_id)), gone)
+            new_models.append(item)
+        existing = by_name.get(name) or by_name.get(name.rpartition("/")[2])
+        if existing is not None and existing.pk not in routed_models:
+            new_routes.append(RouteCandidate(existing, item))
+    vanished = [route for route in routes if (name := route.remote_name or route.model.name) not in by_remote_name and "*" not in name]
+    return ImportCandidates(new_models, new_routes, sorted(remote_names & set(by_remote_name)), vanished)
 
 
-def join(upstream: Upstream, joins: Iterable[Join], *, as_fallback: bool) -> list[str]:
-    """Add the routes; the models' names. As a fallback a route comes behind the model's others, else beside the first of them."""
+def add_routes(upstream: Upstream, candidates: Iterable[RouteCandidate], *, as_fallback: bool) -> list[str]:
+    """Create routes; returns the models' names. As a fallback a route comes after the model's others, else beside the first."""
     rows = []
     with transaction.atomic():
-        for each in joins:
-            taken = list(each.model.routes.values_list("priority", flat=True))
-            place = max(taken) + 1 if taken and as_fallback else min(taken, default=0)
-            rows.append(Route(model=each.model, upstream=upstream, remote_name=each.listed.name, priority=place))
+        for candidate in candidates:
+            priorities = list(candidate.model.routes.values_list("priority", flat=True))
+            priority = max(priorities) + 1 if priorities and as_fallback else min(priorities, default=0)
+            rows.append(Route(model=candidate.model, upstream=upstream, remote_name=candidate.listed.name, priority=priority))
         bulk_create_with_history(rows, Route)
     return [row.model.name for row in rows]

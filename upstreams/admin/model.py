@@ -1,4 +1,4 @@
-"""Models in the admin: what clients ask for, where it leads, and what is changed on the way."""
+"""Models in the admin: names, routes and policies."""
 
 # mypy: disable-error-code="untyped-decorator"
 # Unfold has no types, and its decorators are everywhere here.
@@ -20,17 +20,17 @@ from upstreams.catalog import config_warnings
 from upstreams.forms import ModelForm
 from upstreams.models import Dialect, Model
 
-STATES = {"active": "success", "off": "", "leads nowhere": "danger"}
+STATES = {"active": "success", "off": "", "no route": "danger"}
 
 
 class ProviderFilter(ValueFilter):
-    """By who is shown as the owner."""
+    """By the provider that model lists show as the owner."""
 
     title = parameter_name = "provider"
 
 
 class PrefixFilter(ValueFilter):
-    """By the path below which models are reached."""
+    """By the path below which models are served."""
 
     title = "path prefix"
     parameter_name = "path_prefix"
@@ -38,7 +38,7 @@ class PrefixFilter(ValueFilter):
 
 @admin.register(Model)
 class ModelPage(ActivatableAdmin):
-    """Models that clients ask for."""
+    """The models that clients can request."""
 
     form = ModelForm
     inlines = (RouteInline,)
@@ -47,7 +47,7 @@ class ModelPage(ActivatableAdmin):
     search_fields = ("name", "display_name", "aliases")
     search_help_text = "A name or an alias"
     empty_title = "No models yet"
-    empty_text = "The quickest way: open an upstream and import the models that it lists. Or add one by hand and say where it leads."
+    empty_text = "Open an upstream and import its models, or add a model with a route to an upstream."
     readonly_fields = ("created_at", "updated_at")
     fieldsets = (
         ("Basics", {"fields": ("name", "display_name", "aliases", "is_active")}),
@@ -56,7 +56,7 @@ class ModelPage(ActivatableAdmin):
             {
                 "classes": COLLAPSED,
                 "fields": ("context_window", "max_output_tokens", "max_tokens_default", "max_tokens_cap", "timeout_seconds"),
-                "description": "In tokens and seconds. Empty means that nothing is known, or no limit.",
+                "description": "In tokens and seconds. Empty: unknown, or no limit.",
             },
         ),
         (
@@ -68,8 +68,8 @@ class ModelPage(ActivatableAdmin):
             {
                 "classes": COLLAPSED,
                 "fields": ("system_append", "system_replacements", "inject_progress"),
-                "description": "Where a model leads to Anthropic itself, a changed prompt voids its cache and its thinking blocks "
-                "for the turns so far: change these between sessions.",
+                "description": "At Anthropic a changed prompt invalidates the prompt cache and the thinking blocks of all earlier turns: "
+                "change these settings between sessions.",
             },
         ),
         (
@@ -89,52 +89,52 @@ class ModelPage(ActivatableAdmin):
     )  # fmt: skip
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Save the routes too, then warn of what is probably not meant."""
+        """Save the routes, then show warnings."""
         super().save_related(request, form, formsets, change)
         warning = prompt_warning(form.instance)
         if warning:
             messages.warning(request, warning)
-        for doubt in config_warnings.of_model(form.instance):
-            messages.warning(request, doubt)
+        for text in config_warnings.model_warnings(form.instance):
+            messages.warning(request, text)
         if not form.instance.routes.exists() and not form.instance.fallbacks:
-            messages.warning(request, f"{form.instance.name} leads nowhere yet: add a route, or requests for it are refused.")
+            messages.warning(request, f"{form.instance.name} has no route yet: until you add one, requests for it are refused.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
-        """Rows with their routes."""
+        """Rows with their routes and upstreams, in a fixed number of queries."""
         rows: QuerySet[Model] = super().get_queryset(request)
         return rows.prefetch_related("routes__upstream")
 
-    @display(description="Leads to")
+    @display(description="Routes to")
     def leads_to(self, row: Model) -> str:
         """The upstreams in the order of the routes, with the names there."""
-        ways = []
+        targets = []
         for route in row.routes.all():
             name = f"{route.upstream.name} as {route.remote_name}" if route.remote_name not in ("", row.name) else route.upstream.name
             state = route_state(route)
-            ways.append(name if state == "active" else f"{name} ({state})")
-        return ", ".join(ways) or "nowhere"
+            targets.append(name if state == "active" else f"{name} ({state})")
+        return ", ".join(targets) or "nothing"
 
     @display(description="Context window", ordering="context_window", empty_value="unknown")
     def window(self, row: Model) -> str | None:
-        """In tokens."""
+        """Tokens."""
         return f"{row.context_window:,}" if row.context_window else None
 
-    @display(description="Also known as", empty_value="")
+    @display(description="Aliases", empty_value="")
     def shown_aliases(self, row: Model) -> str:
-        """The first aliases."""
+        """The first two aliases, and how many more there are."""
         return ", ".join(row.aliases[:2]) + (f" and {len(row.aliases) - 2} more" if len(row.aliases) > 2 else "")
 
     @display(description="State", ordering="is_active", label=STATES)
     def state(self, row: Model) -> str:
-        """Whether it serves: it is active, and so is a route of it, or another model answers instead."""
+        """Whether the model is served: it is active and has an active route or a fallback."""
         if not row.is_active:
             return "off"
-        leads = bool(row.fallbacks) or any(route.is_active and route.upstream.is_active for route in row.routes.all())
-        return "active" if leads else "leads nowhere"
+        is_served = bool(row.fallbacks) or any(route.is_active and route.upstream.is_active for route in row.routes.all())
+        return "active" if is_served else "no route"
 
 
 def prompt_warning(row: Model) -> str:
-    """A sentence on prompt edits that a native Anthropic upstream would feel; empty where there are none."""
+    """A warning about prompt edits for routes to Anthropic or Bedrock, where they invalidate caches; empty if there are none."""
     edits = [name for name in PROMPT_FIELDS if getattr(row, name)]
     if (row.tool_enforcement or {}).get("enabled"):
         edits.append("tool_enforcement")
@@ -143,9 +143,9 @@ def prompt_warning(row: Model) -> str:
     if not edits or not names:
         return ""
     warning = (
-        f"{row.name} leads to {', '.join(names)}, where thinking blocks are bound to the conversation and prompts are cached: "
-        f"changing {', '.join(edits)} in the middle of a session voids both for the turns so far."
+        f"{row.name} has a route to {', '.join(names)}, where prompts are cached and thinking blocks are bound to the conversation: "
+        f"a change of {', '.join(edits)} during a session invalidates both for all earlier turns."
     )
     if row.inject_progress:
-        warning += " The note of inject_progress moves on with every turn, so thinking blocks that were written behind it may be refused."
+        warning += " inject_progress changes the last user turn of every request, so later thinking blocks may be refused."
     return warning

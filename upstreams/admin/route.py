@@ -1,4 +1,4 @@
-"""Routes in the admin, on their own pages and on those of their models."""
+"""Routes in the admin, on their own pages and on the pages of their models."""
 
 # mypy: disable-error-code="untyped-decorator"
 # Unfold has no types, and its decorators are everywhere here.
@@ -18,7 +18,7 @@ STATES = {"active": "success", "off": "", "upstream off": "warning", "vanished":
 
 
 def route_state(row: Route) -> str:
-    """One word on a route."""
+    """The label of a route's status."""
     if not row.is_active:
         return "off"
     if row.vanished_at is not None:
@@ -27,27 +27,27 @@ def route_state(row: Route) -> str:
 
 
 class RouteInline(ExtraRowOnAddMixin, TabularInline):  # type: ignore[misc]  # unfold has no types
-    """The ways to a model, on the model's own page."""
+    """The routes of a model, on the model's page."""
 
     model = Route
     form = RouteRowForm
     fields = ("upstream", "remote_name", "priority", "weight", "is_active")
-    verbose_name_plural = "Routes: which upstreams answer, the lowest priority first"
+    verbose_name_plural = "Routes: the upstreams that serve this model, the lowest number of priority first"
 
 
 @admin.register(Route)
 class RouteAdmin(ActivatableAdmin):
-    """All routes, for work across models."""
+    """All routes of all models."""
 
     form = RouteForm
     list_display = ("model", "upstream", "remote_name", "priority", "weight", "state")
     list_filter = ("is_active", ("upstream", RelatedFilter))
     list_select_related = ("model", "upstream")
     search_fields = ("model__name", "upstream__name", "remote_name")
-    search_help_text = "The name of a model or of an upstream"
+    search_help_text = "The name of a model or an upstream"
     autocomplete_fields = ("model", "upstream")
     empty_title = "No routes yet"
-    empty_text = "A route leads from a model to an upstream. Importing the models of an upstream makes them."
+    empty_text = "A route connects a model to an upstream. Importing the models of an upstream creates routes."
     readonly_fields = ("vanished_at", "created_at")
     fieldsets = (
         ("Basics", {"fields": ("model", "upstream", "remote_name", "priority", "weight", "is_active")}),
@@ -59,5 +59,5 @@ class RouteAdmin(ActivatableAdmin):
 
     @display(description="State", ordering="is_active", label=STATES)
     def state(self, row: Route) -> str:
-        """Whether it serves, and if not, why."""
+        """Whether the route is used, and if not, why."""
         return route_state(row)

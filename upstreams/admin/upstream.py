@@ -1,4 +1,4 @@
-"""Upstreams in the admin: how they are, their keys, and the way to their models."""
+"""Upstreams in the admin: settings, status, credentials, health checks and discovery."""
 
 # mypy: disable-error-code="untyped-decorator"
 # Unfold has no types, and its decorators are everywhere here.
@@ -24,32 +24,28 @@ from upstreams.models import Upstream
 from upstreams.monitoring import discovery, health_check
 from upstreams.routing import credential_state, live_state
 
-LABELS = {**status.LEVELS, **dict.fromkeys(("breaker open", "no usable key", "test failed"), "danger")}
-
 
 @admin.register(Upstream)
 class UpstreamAdmin(ActivatableAdmin):
-    """Providers' endpoints."""
+    """Upstreams with their credentials."""
 
     form = UpstreamForm
-    list_display = ("name", "dialect", "base_url", "condition", "detail", "priority", "keys", "models")
+    list_display = ("name", "dialect", "base_url", "condition", "detail", "priority", "credentials", "models")
     list_filter = ("is_active", "dialect")
     search_fields = ("name", "base_url")
-    search_help_text = "A name or an address"
+    search_help_text = "A name or a base URL"
     empty_title = "No upstreams yet"
-    empty_text = (
-        "An upstream is a provider's endpoint. Choose a well-known one or give an address, and add its key; then import its models."
-    )
+    empty_text = "An upstream is an address of a provider. Select a preset or enter a base URL, add a credential, then import its models."
     inlines = (CredentialInline,)
     actions = ("activate", "deactivate", "check_health", "discover")
     actions_detail = ("import_models",)
     actions_row = ("import_models",)
-    change_form_outer_before_template = "admin/upstreams/upstream/condition.html"
+    change_form_outer_before_template = "admin/upstreams/upstream/status.html"
     readonly_fields = ("created_at", "updated_at")
     fieldsets = (
         ("Basics", {"fields": ("preset", "name", "dialect", "base_url", "region", "is_active", "priority")}),
         (
-            "Limits: times and retries",
+            "Limits: timeouts and retries",
             {
                 "classes": COLLAPSED,
                 "fields": (
@@ -59,11 +55,11 @@ class UpstreamAdmin(ActivatableAdmin):
             },
         ),
         (
-            "Abilities",
+            "Capabilities",
             {
                 "classes": COLLAPSED,
                 "fields": ("takes_images", "takes_tools", "takes_audio"),
-                "description": "Requests that need what is switched off here go to other upstreams.",
+                "description": "Requests that need a capability that is switched off here are sent to other upstreams.",
             },
         ),
         (
@@ -71,97 +67,99 @@ class UpstreamAdmin(ActivatableAdmin):
             {
                 "classes": COLLAPSED,
                 "fields": ("auth_header", "auth_scheme", "extra_headers", "pass_client_credentials"),
-                "description": "Leave this as it is for providers that follow their protocol. The keys themselves stand below.",
+                "description": "Only for upstreams that deviate from their API format. Credentials are entered below.",
             },
         ),
         ("Advanced", {"classes": COLLAPSED, "fields": ("test_model", "quirks", "created_at", "updated_at")}),
     )  # fmt: skip
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Well-known endpoints are for new upstreams."""
+        """Only new upstreams have the field for a preset."""
         (title, basics), *others = super().get_fieldsets(request, obj)
         if obj is not None:
             basics = {**basics, "fields": [name for name in basics["fields"] if name != "preset"]}
         return [(title, basics), *others]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Upstream]:
-        """Rows with what the list counts."""
+        """Rows with the number of their models and their credentials."""
         rows: QuerySet[Upstream] = super().get_queryset(request)
         return rows.annotate(model_count=Count("routes__model", distinct=True)).prefetch_related("credentials")
 
-    @display(description="State", label=LABELS)
+    @display(description="State", label=status.LEVELS)
     def condition(self, row: Upstream) -> str:
-        """A word on its breaker and its keys, as this process sees them; with Redis, as all of them do."""
-        return status.of_upstream(row, row.credentials.all(), live_state.current()).word
+        """The label of the status, by the routing state of this process; with Redis, of all processes."""
+        return status.upstream_status(row, row.credentials.all(), live_state.current()).label
 
     @display(description="Why", empty_value="")
     def detail(self, row: Upstream) -> str:
-        """The sentence to it."""
-        return status.of_upstream(row, row.credentials.all(), live_state.current()).detail
+        """The explanation of the status."""
+        return status.upstream_status(row, row.credentials.all(), live_state.current()).detail
 
-    @display(description="Keys")
-    def keys(self, row: Upstream) -> str:
-        """How many keys there are."""
+    @display(description="Credentials")
+    def credentials(self, row: Upstream) -> str:
+        """The number of credentials."""
         return str(len(row.credentials.all()))
 
     @display(description="Models")
     def models(self, row: Any) -> str:
-        """How many models lead here, and the way to them."""
-        return link(_models_of(row), str(row.model_count))
+        """The number of models with a route to the upstream, as a link to them."""
+        return link(_models_url(row), str(row.model_count))
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """The page of an upstream, with how it is above the form. Buttons there post here."""
+        """The page of an upstream with its status above the form. The buttons of the status post here, with the field ``_command``."""
         row = Upstream.objects.prefetch_related("credentials", "routes").filter(pk=object_id).first() if _is_id(object_id) else None
         if row is None:
             return super().change_view(request, object_id, form_url, extra_context)  # type: ignore[no-any-return]
-        if request.method == "POST" and "_deed" in request.POST and self.has_change_permission(request, row):
-            _do(request, row)
+        if request.method == "POST" and "_command" in request.POST and self.has_change_permission(request, row):
+            _run_command(request, row)
             return redirect("admin:upstreams_upstream_change", object_id)
-        known = live_state.current()
-        keys = [(key, status.of_key(key, known), f"back {key.pk}") for key in row.credentials.all()]
-        seen = {
-            "condition": status.of_upstream(row, row.credentials.all(), known),
-            "keys": keys,
+        state = live_state.current()
+        overview = {
+            "status": status.upstream_status(row, row.credentials.all(), state),
+            "credentials": [
+                (credential, status.credential_status(credential, state), f"enable {credential.pk}") for credential in row.credentials.all()
+            ],
             "route_count": len(row.routes.all()),
             "vanished": sum(route.vanished_at is not None for route in row.routes.all()),
-            "models_url": _models_of(row),
+            "models_url": _models_url(row),
         }
-        return super().change_view(request, object_id, form_url, {"seen": seen, **(extra_context or {})})  # type: ignore[no-any-return]
+        return super().change_view(request, object_id, form_url, {"overview": overview, **(extra_context or {})})  # type: ignore[no-any-return]
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        """On to its page, where its models are imported from."""
-        answer: HttpResponse = super().response_add(request, obj, post_url_continue)
+        """After adding an upstream, show its page with a link to the import of its models."""
+        response: HttpResponse = super().response_add(request, obj, post_url_continue)
         if "_popup" in request.POST or "_addanother" in request.POST:
-            return answer
-        where = reverse("admin:upstreams_upstream_import_models", args=(obj.pk,))
-        messages.info(request, format_html('Next: <a class="font-semibold underline" href="{}">import its models</a>.', where))
+            return response
+        url = reverse("admin:upstreams_upstream_import_models", args=(obj.pk,))
+        messages.info(request, format_html('Next: <a class="font-semibold underline" href="{}">import its models</a>.', url))
         return redirect("admin:upstreams_upstream_change", obj.pk)
 
     @admin.action(description="Test connection", permissions=["change"])
     def check_health(self, request: HttpRequest, rows: QuerySet[Upstream]) -> None:
-        """Ask each one for its models and for one token."""
+        """Run a health check of each upstream."""
         for row in rows:
-            tell_health(request, row)
+            run_health_check(request, row)
 
-    @admin.action(description="Take up new models", permissions=["change"])
+    @admin.action(description="Discover models", permissions=["change"])
     def discover(self, request: HttpRequest, rows: QuerySet[Upstream]) -> None:
-        """New names become models; routes to names that are gone are marked."""
+        """Create models for new names and mark routes to names that are not listed any more."""
         for row in rows:
-            tell_discovery(request, row)
+            run_discovery(request, row)
 
     @action(description="Import models", icon="download", permissions=["change"], url_path="import-models")
     def import_models(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Choose among the models that the upstream lists."""
+        """Select the models to import."""
         row = Upstream.objects.filter(pk=object_id).first() if _is_id(object_id) else None
         if row is None:
             return redirect("admin:upstreams_upstream_changelist")
         if "_discover" in request.POST:
-            tell_discovery(request, row)
-            return redirect(_models_of(row))
-        return importing.page(request, row, frame={**self.admin_site.each_context(request), "opts": self.opts}, models_url=_models_of(row))
+            run_discovery(request, row)
+            return redirect(_models_url(row))
+        site_context = {**self.admin_site.each_context(request), "opts": self.opts}
+        return importing.page(request, row, site_context=site_context, models_url=_models_url(row))
 
 
-def _models_of(row: Upstream) -> str:
+def _models_url(row: Upstream) -> str:
     return f"{reverse('admin:upstreams_model_changelist')}?routes__upstream__id__exact={row.pk}"
 
 
@@ -173,46 +171,48 @@ def _is_id(text: str) -> bool:
     return True
 
 
-def _do(request: HttpRequest, row: Upstream) -> None:
-    """A button above the form: test the upstream, or bring a key back."""
-    deed, _, key = request.POST["_deed"].partition(" ")
-    if deed == "test":
-        tell_health(request, row)
-    elif deed == "back" and row.credentials.filter(pk=key).exists():
-        credential_state.bring_back(key, str(row.pk))
-        messages.success(request, "The key is used again.")
+def _run_command(request: HttpRequest, row: Upstream) -> None:
+    """A button of the status: ``check``, or ``enable <credential id>``."""
+    command, _, credential_id = request.POST["_command"].partition(" ")
+    if command == "check":
+        run_health_check(request, row)
+    elif command == "enable" and row.credentials.filter(pk=credential_id).exists():
+        credential_state.enable(credential_id, str(row.pk))
+        messages.success(request, "The credential is enabled.")
 
 
-def tell_health(request: HttpRequest, row: Upstream) -> None:
-    """Check an upstream, and say how it is."""
+def run_health_check(request: HttpRequest, row: Upstream) -> None:
+    """Check an upstream and show the result."""
     report = health_check.check(row)
-    keys = report["keys"]
-    if len(keys) > 1 and not all(key["healthy"] for key in keys):
-        say = messages.warning if report["healthy"] else messages.error
-        say(request, f"{row.name}: {'; '.join(map(_of_key, keys))}.")
+    credentials = report["keys"]
+    if len(credentials) > 1 and not all(credential["healthy"] for credential in credentials):
+        show = messages.warning if report["healthy"] else messages.error
+        show(request, f"{row.name}: {'; '.join(map(_credential_result, credentials))}.")
     elif report["healthy"]:
+        listed = format_count(report["models_found"], "model")
         tested = f"{report['tested_model']} answered in {report['latency_ms']:,} ms" if report["tested_model"] else "no model was tested"
-        all_of_them = f" All {len(keys)} keys work." if len(keys) > 1 else ""
-        messages.success(request, f"{row.name} is well: {format_count(report['models_found'], 'model')} listed, {tested}.{all_of_them}")
+        all_work = f" All {len(credentials)} credentials work." if len(credentials) > 1 else ""
+        messages.success(request, f"{row.name} is healthy: {listed} listed, {tested}.{all_work}")
     else:
         messages.error(request, f"{row.name}: {report['error']}")
 
 
-def _of_key(key: dict[str, Any]) -> str:
-    """What a check found of one of several keys."""
-    name = key["name"] or key["id"][:8]
-    if key["healthy"]:
-        return f"{name} is well"
-    return f"{name} was refused ({key['status']})" if key["status"] in (401, 403) else f"{name}: {key['error']}"
+def _credential_result(credential: dict[str, Any]) -> str:
+    """The result of a check for one of several credentials."""
+    name = credential["name"] or credential["id"][:8]
+    if credential["healthy"]:
+        return f"{name} is healthy"
+    is_refused = credential["status"] in (401, 403)
+    return f"{name} was refused ({credential['status']})" if is_refused else f"{name}: {credential['error']}"
 
 
-def tell_discovery(request: HttpRequest, row: Upstream) -> None:
-    """Take up what an upstream lists now, and say what that was."""
+def run_discovery(request: HttpRequest, row: Upstream) -> None:
+    """Discover the models of an upstream and show what has changed."""
     try:
-        done = discovery.discover(row)
-    except discovery.DiscoveryFailed as problem:
-        messages.error(request, importing.failed(row, problem))
+        counts = discovery.discover(row)
+    except discovery.DiscoveryFailed as failure:
+        messages.error(request, importing.error_message(row, failure))
         return
-    deeds = (("created", "new model", ""), ("vanished", "route", " marked as vanished"), ("returned", "route", " back"))
-    words = ", ".join(format_count(done[name], noun) + deed for name, noun, deed in deeds if done[name])
-    messages.success(request, f"{row.name}: {words or 'nothing new'}.")
+    texts = (("created", "new model", ""), ("vanished", "route", " marked as vanished"), ("returned", "route", " listed again"))
+    summary = ", ".join(format_count(counts[name], noun) + suffix for name, noun, suffix in texts if counts[name])
+    messages.success(request, f"{row.name}: {summary or 'nothing new'}.")

@@ -13,9 +13,9 @@ from accounts.common.api_envelope import require, timestamp
 from accounts.common.api_resource import Resource, shows
 from accounts.common.api_schema import Body, CreatedResponse, Data, Done, Id, Moment, Page, Paging, Whole, responses
 from upstreams.api.upstream_schema import Secret
-from upstreams.http import auth_headers
 from upstreams.models import UpstreamCredential
 from upstreams.routing import credential_state, live_state
+from upstreams.secrets import store
 
 router = Router(tags=["credentials"])
 
@@ -63,11 +63,11 @@ class Credentials(Resource[UpstreamCredential, CredentialFields]):
     def before_save(self, row: UpstreamCredential, body: CredentialFields) -> None:
         """Encrypt the key."""
         if body.api_key:
-            auth_headers.set_secret(row, body.api_key)
+            store.set_secret(row, body.api_key)
 
     def computed_values(self, row: UpstreamCredential) -> dict[str, Any]:
         """``cooling_until`` is the latest end of any of its cooldowns, in this process or in the table; ``null`` when all are over."""
-        in_memory = datetime.fromtimestamp(live_state.current().cooldowns.key_until(str(row.id), str(row.upstream_id)), UTC)
+        in_memory = datetime.fromtimestamp(live_state.current().cooldowns.credential_until(str(row.id), str(row.upstream_id)), UTC)
         until = max(in_memory, row.cooling_until or in_memory)
         return {
             "cooling_until": timestamp(until) if until > datetime.now(UTC) else None,
@@ -103,7 +103,7 @@ def update_credential(request: HttpRequest, credential_id: Id, body: CredentialF
     updated = credentials.update(credential_id, body)
     if body.is_active or body.api_key:
         row = credentials.find(credential_id)
-        credential_state.bring_back(str(row.id), str(row.upstream_id))
+        credential_state.enable(str(row.id), str(row.upstream_id))
     return updated
 
 

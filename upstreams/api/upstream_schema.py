@@ -13,7 +13,7 @@ from accounts.common.api_resource import shows
 from accounts.common.api_schema import Body, Clearable, Id, Moment, Whole
 from upstreams.models import Upstream, header_value
 from upstreams.presets import PRESETS
-from upstreams.routing.live_state import BreakerState
+from upstreams.routing.circuit_breaker import BreakerState
 
 FORMATS = {
     "openai": "openai_chat",

@@ -22,11 +22,11 @@ from upstreams.api.upstream_schema import (
     ShownUpstream,
     UpstreamFields,
 )
-from upstreams.http import auth_headers
 from upstreams.models import Upstream, UpstreamCredential
 from upstreams.monitoring import discovery, health_check
 from upstreams.presets import PRESETS, Preset, filled
 from upstreams.routing import live_state
+from upstreams.secrets import store
 
 router = Router(tags=["upstreams"])
 presets = Router(tags=["upstreams"])
@@ -67,7 +67,7 @@ class Upstreams(Resource[Upstream, UpstreamFields]):
             return
         credential = row.credentials.order_by("priority", "created_at").first() or UpstreamCredential(upstream=row, name="default")
         if body.api_key:
-            auth_headers.set_secret(credential, body.api_key)
+            store.set_secret(credential, body.api_key)
         if body.access_key_id is not None:
             credential.access_key_id = body.access_key_id
         save_validated(credential)

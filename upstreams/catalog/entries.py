@@ -1,4 +1,4 @@
-"""What requests know of upstreams, credentials, models and routes: frozen values, made by :mod:`upstreams.catalog.snapshot`."""
+"""The entries of the catalogue: frozen values of rows, as requests need them. Made by :mod:`upstreams.catalog.snapshot`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxy.translation.quirks import DEFAULT, Quirks
 
 
 class CredentialEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A credential in plain text. ``access_key_id`` is AWS's, beside its secret."""
+    """A credential in plain text. ``access_key_id``: for AWS only; the secret is then its secret access key."""
 
     id: str
     name: str = ""
@@ -19,16 +19,16 @@ class CredentialEntry(msgspec.Struct, frozen=True, kw_only=True):
     access_key_id: str = ""
     priority: int = 0
     is_disabled: bool = False
-    """Its provider refused it; it is only asked when nothing else is left."""
+    """The provider has refused it: it is tried only when nothing else is left."""
     recovered: float = 0.0
-    """When somebody last said that it works again (Unix seconds)."""
+    """When an admin or a health check last enabled it (Unix seconds)."""
 
     def __repr__(self) -> str:
         return f"CredentialEntry(id={self.id!r}, name={self.name!r})"
 
 
 class UpstreamEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """An upstream. Times are seconds; ``credentials``: those switched on and decrypted, preferred first."""
+    """An upstream. Times are in seconds. ``credentials``: the active ones, decrypted, the preferred first."""
 
     id: str
     name: str
@@ -53,7 +53,7 @@ class UpstreamEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RouteEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One way to serve a model. ``quirks`` and ``capabilities`` are the upstream's overridden by the model's and the route's."""
+    """A route of a model. ``quirks`` are the upstream's, overridden by the model's; ``capabilities`` the upstream's, by the route's."""
 
     id: str
     upstream: UpstreamEntry
@@ -66,8 +66,16 @@ class RouteEntry(msgspec.Struct, frozen=True, kw_only=True):
     quirks: Quirks = DEFAULT
 
 
+class IdleRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """A route of a model that is not served, with the reason as the log shows it."""
+
+    upstream_name: str
+    remote_name: str
+    reason: str
+
+
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A model and its policies. ``routes`` are those that can be used now, the preferred first; ``created`` is Unix seconds."""
+    """A model. ``routes``: those that are served, the preferred first; ``idle``: the others. ``created``: Unix seconds."""
 
     id: str
     name: str
@@ -81,8 +89,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     fallbacks: tuple[str, ...] = ()
     strategy: str = "priority"
     routes: tuple[RouteEntry, ...] = ()
-    idle: tuple[dict[str, str], ...] = ()
-    """The routes that are switched off, as the log shows what was left out."""
+    idle: tuple[IdleRoute, ...] = ()
     created: int = 0
     timeout_seconds: float | None = None
     cooldown_seconds: float | None = None
@@ -101,17 +108,17 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     buffer_tool_calls: bool = False
     smooth_streaming: bool = False
     policies: Policies = NONE
-    """The fields above that change requests and streams, ready for use."""
+    """The fields above that change requests and streams, decoded."""
 
 
 COPIED = tuple(
     field for field in ModelEntry.__struct_fields__ if field not in ("id", "aliases", "fallbacks", "routes", "idle", "created", "policies")
 )
-"""The fields that an entry has from its row as they are."""
+"""The fields that are copied from the row unchanged."""
 
 
 class ResolvedModel(msgspec.Struct, frozen=True):
-    """A model that answers to ``requested``. ``stars``: what the stars of the pattern that matched stand for; () without one."""
+    """A model that matches the requested name. ``stars``: the texts that the ``*`` of its pattern matched; empty without a pattern."""
 
     model: ModelEntry
     requested: str

@@ -1,7 +1,8 @@
-"""What can be served, in memory: a snapshot of upstreams, credentials, models and routes that requests look names up in.
+"""The catalogue: upstreams, credentials, models and routes in memory, as one snapshot of the database.
 
-The snapshot is frozen and replaced whole when the revision ``catalogue`` changes (:mod:`accounts.revisions`); a request keeps
-the one it began with. It takes four queries however many rows there are. While the database is away, the last one serves.
+A snapshot is frozen. It is replaced as a whole when the revision ``catalogue`` changes (:mod:`accounts.cache_revisions`); a
+request keeps the one with which it began. Loading takes four queries for any number of rows. While the database is
+unreachable, the last snapshot is used.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from accounts import cache_revisions
 from accounts.common import wildcards
 from proxy.translation.policies import model_policies
 from proxy.translation.quirks import Quirks, merged
-from upstreams.catalog.entries import COPIED, CredentialEntry, ModelEntry, ResolvedModel, RouteEntry, UpstreamEntry
+from upstreams.catalog.entries import COPIED, CredentialEntry, IdleRoute, ModelEntry, ResolvedModel, RouteEntry, UpstreamEntry
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.presets import PROCESS_ID
-from upstreams.secrets import vault
+from upstreams.secrets import store, vault
 
 __all__ = [
     "Catalogue",
@@ -33,7 +34,7 @@ __all__ = [
     "UpstreamEntry",
     "current",
     "entries_of",
-    "find_anew",
+    "find_after_refresh",
     "load",
     "refresh",
 ]
@@ -42,50 +43,50 @@ logger = logging.getLogger("pxbin.catalogue")
 
 _process_id = str(uuid.uuid4())
 UNREPAIRED = {"unanswered_calls": "pass"}
-"""The quirk of models whose tool history goes up as it is."""
-REMEMBERED_NAMES = 4096
-"""Answers of pattern matching kept for each path prefix."""
-LONGEST_REMEMBERED_NAME = 256
+"""The quirks of models that do not repair the tool history."""
+MAX_CACHED_NAMES = 4096
+"""Results of pattern matching that are cached for each path prefix."""
+MAX_CACHED_NAME_LENGTH = 256
 
 
 class _Group:
-    """The names below one path prefix. A name that cannot be served now leads to None, and to no pattern."""
+    """The names below one path prefix. The name of a model that is not served maps to ``None``; patterns are not tried for it."""
 
     def __init__(self) -> None:
         self.names: dict[str, ModelEntry | None] = {}
         self.aliases: dict[str, ModelEntry | None] = {}
         self._patterns: list[tuple[str, ModelEntry]] = []
-        self._remembered: dict[str, ResolvedModel | None] = {}
+        self._cache: dict[str, ResolvedModel | None] = {}
 
     def add(self, entry: ModelEntry, *, is_served: bool) -> None:
-        """Enter a model's name and aliases."""
+        """Add a model's name and aliases."""
         served = entry if is_served else None
-        for known, name in ((self.names, entry.name), *((self.aliases, alias) for alias in entry.aliases)):
+        for index, name in ((self.names, entry.name), *((self.aliases, alias) for alias in entry.aliases)):
             if not wildcards.is_pattern(name):
-                known.setdefault(name, served)
+                index.setdefault(name, served)
             elif is_served:
                 self._patterns.append((name, entry))
 
     def close(self) -> None:
-        """Put the patterns into the order in which they are tried: the longest literal text first, then by name."""
-        self._patterns.sort(key=lambda each: (-wildcards.literal_length(each[0]), each[0]))
+        """Sort the patterns in the order in which they are tried: the longest literal text first, then by name."""
+        self._patterns.sort(key=lambda item: (-wildcards.literal_length(item[0]), item[0]))
 
     def find(self, name: str) -> ResolvedModel | None:
-        """By exact name, by alias, by pattern."""
-        for known in (self.names, self.aliases):
-            if name in known:
-                entry = known[name]
+        """The model of a name: by exact name, by alias, by pattern."""
+        for index in (self.names, self.aliases):
+            if name in index:
+                entry = index[name]
                 return None if entry is None else ResolvedModel(entry, name)
         if not self._patterns:
             return None
-        if name in self._remembered:
-            return self._remembered[name]
-        found = self._match(name)
-        if len(name) <= LONGEST_REMEMBERED_NAME:
-            if len(self._remembered) >= REMEMBERED_NAMES:
-                self._remembered.clear()
-            self._remembered[name] = found
-        return found
+        if name in self._cache:
+            return self._cache[name]
+        resolved = self._match(name)
+        if len(name) <= MAX_CACHED_NAME_LENGTH:
+            if len(self._cache) >= MAX_CACHED_NAMES:
+                self._cache.clear()
+            self._cache[name] = resolved
+        return resolved
 
     def _match(self, name: str) -> ResolvedModel | None:
         for pattern, entry in self._patterns:
@@ -99,10 +100,10 @@ _EMPTY = _Group()
 
 
 class Catalogue:
-    """One snapshot. Nothing of it changes after it is built."""
+    """One snapshot of the database; immutable."""
 
     def __init__(self, models: Iterable[tuple[ModelEntry, bool]] = (), upstreams: Iterable[UpstreamEntry] = ()) -> None:
-        """``models``: entries with whether they are served; the others keep their names from meaning something else."""
+        """``models``: entries, each with whether it is served. Names of those that are not served match no pattern of others."""
         groups: defaultdict[str, _Group] = defaultdict(_Group)
         served = []
         for entry, is_served in models:
@@ -116,28 +117,28 @@ class Catalogue:
         self.upstreams = {upstream.id: upstream for upstream in upstreams}
 
     def find(self, name: str, prefix: str = "") -> ResolvedModel | None:
-        """The model that ``name`` means below ``prefix``: exact names first, then aliases, then the longest literal pattern."""
+        """The model of ``name`` below ``prefix``: by exact name, then by alias, then by the pattern with the longest literal text."""
         return self._groups.get(prefix, _EMPTY).find(name)
 
     def listed(self, prefix: str = "") -> list[ModelEntry]:
-        """The models below ``prefix`` by name, without patterns."""
+        """The models below ``prefix`` whose names are not patterns, sorted by name."""
         return sorted(
             (entry for entry in self.models if entry.path_prefix == prefix and not wildcards.is_pattern(entry.name)),
             key=lambda entry: entry.name,
         )
 
     def prefixes(self) -> list[str]:
-        """The path prefixes that have models, the longest first; the empty one is not among them."""
+        """The non-empty path prefixes that have models, the longest first."""
         return sorted((prefix for prefix in self._groups if prefix), key=lambda prefix: (-len(prefix), prefix))
 
     @property
     def model_count(self) -> int:
-        """How many models are served."""
+        """The number of served models."""
         return len(self.models)
 
     @property
     def upstream_count(self) -> int:
-        """How many upstreams are active."""
+        """The number of active upstreams."""
         return len(self.upstreams)
 
 
@@ -145,52 +146,54 @@ class Catalogue:
 
 
 def load() -> Catalogue:
-    """Read a snapshot: four queries. A credential that cannot be decrypted or a row with bad quirks is left out and logged.
+    """Read a snapshot in four queries. A credential that cannot be decrypted and a row with invalid quirks are left out and logged.
 
-    An upstream that has keys, but none that can be used, is not called without one.
+    An upstream that has credentials, but none usable, is not called without one: its routes are idle.
     """
     credentials: defaultdict[Any, list[CredentialEntry]] = defaultdict(list)
-    keyless: dict[Any, str] = {}
+    without_credential: dict[Any, str] = {}
     for row in UpstreamCredential.objects.order_by("priority", "created_at", "id"):
         credential = _credential(row) if row.is_active else None
         if credential is not None:
             credentials[row.upstream_id].append(credential)
         elif row.is_active:
-            keyless[row.upstream_id] = "the upstream's keys cannot be read"
+            without_credential[row.upstream_id] = "the upstream's keys cannot be read"
         else:
-            keyless.setdefault(row.upstream_id, "the upstream's keys are switched off")
+            without_credential.setdefault(row.upstream_id, "the upstream's keys are switched off")
     upstreams = {}
     for upstream_row in Upstream.objects.filter(is_active=True):
         try:
             upstreams[upstream_row.pk] = (
                 upstream_row,
-                _upstream(upstream_row, tuple(sorted(credentials.get(upstream_row.pk, ()), key=lambda key: key.is_disabled))),
+                _upstream(upstream_row, tuple(sorted(credentials.get(upstream_row.pk, ()), key=lambda entry: entry.is_disabled))),
             )
         except msgspec.ValidationError as error:
-            logger.warning("upstream %s is not used, its quirks are wrong: %s", upstream_row.name, error)
+            logger.warning("upstream %s is not used, its quirks are invalid: %s", upstream_row.name, error)
     routes: defaultdict[Any, list[Route]] = defaultdict(list)
-    idle: defaultdict[Any, list[dict[str, str]]] = defaultdict(list)
+    idle: defaultdict[Any, list[IdleRoute]] = defaultdict(list)
     for route in Route.objects.select_related("upstream").order_by("created_at", "id"):
-        has_key = route.upstream_id not in keyless or route.upstream_id in credentials or route.upstream.pass_client_credentials
-        if route.is_active and route.upstream_id in upstreams and has_key:
+        has_credential = (
+            route.upstream_id not in without_credential or route.upstream_id in credentials or route.upstream.pass_client_credentials
+        )
+        if route.is_active and route.upstream_id in upstreams and has_credential:
             routes[route.model_id].append(route)
         else:
-            idle[route.model_id].append(_idle(route, "" if has_key else keyless[route.upstream_id]))
+            idle[route.model_id].append(_idle_route(route, "" if has_credential else without_credential[route.upstream_id]))
     models = [_model(row, routes[row.pk], idle[row.pk], upstreams) for row in Model.objects.order_by("path_prefix", "name")]
     return Catalogue(models, [upstream for _, upstream in upstreams.values()])
 
 
-def _idle(route: Route, keyless: str) -> dict[str, str]:
-    """What the log says of a route that is not served. ``keyless``: why the upstream has no key."""
+def _idle_route(route: Route, credential_problem: str) -> IdleRoute:
+    """A route that is not served, with the reason. ``credential_problem``: why its upstream has no usable credential."""
     what = "route" if not route.is_active else "upstream"
     is_off = not (route.is_active and route.upstream.is_active)
-    reason = f"the {what} is switched off" if is_off else keyless or "the upstream's quirks are wrong"
-    return {"upstream": route.upstream.name, "model": route.remote_name, "skipped": reason}
+    reason = f"the {what} is switched off" if is_off else credential_problem or "the upstream's quirks are wrong"
+    return IdleRoute(upstream_name=route.upstream.name, remote_name=route.remote_name, reason=reason)
 
 
 def _credential(row: UpstreamCredential) -> CredentialEntry | None:
     try:
-        secret = vault.decrypt(row.secret_encrypted) if row.secret_encrypted else ""
+        secret = store.decrypt(row.secret_encrypted) if row.secret_encrypted else ""
     except vault.VaultError as error:
         logger.warning("credential %s of upstream %s is not used: %s", row.pk, row.upstream_id, error)
         return None
@@ -210,7 +213,7 @@ def _seconds(moment: datetime | None) -> float:
 
 
 def entries_of(row: Upstream) -> tuple[UpstreamEntry, CredentialEntry | None]:
-    """One upstream and its preferred credential, read for a call that no client asked for; a disabled credential if no other."""
+    """An upstream with its active credentials, and the preferred one, read from the database for a probe; a disabled one comes last."""
     rows = UpstreamCredential.objects.filter(upstream_id=row.pk, is_active=True)
     rows = rows.order_by("disabled_reason", "priority", "created_at", "id")
     credentials = tuple(entry for credential in rows if (entry := _credential(credential)) is not None)
@@ -243,7 +246,7 @@ def _upstream(row: Upstream, credentials: tuple[CredentialEntry, ...]) -> Upstre
 
 
 def _model(
-    row: Model, routes: Iterable[Route], idle: Iterable[dict[str, str]], upstreams: Mapping[Any, tuple[Upstream, UpstreamEntry]]
+    row: Model, routes: Iterable[Route], idle: Iterable[IdleRoute], upstreams: Mapping[Any, tuple[Upstream, UpstreamEntry]]
 ) -> tuple[ModelEntry, bool]:
     """A model's entry, and whether it is served: active, with a usable route or with fallbacks."""
     usable = []
@@ -253,16 +256,16 @@ def _model(
             layers = (upstream_row.quirks, {} if row.repair_tool_history else UNREPAIRED, row.quirks)
             quirks = merged(*layers) if any(layers[1:]) else upstream.quirks
         except msgspec.ValidationError as error:
-            logger.warning("model %s is not served, its quirks are wrong: %s", row, error)
+            logger.warning("model %s is not served, its quirks are invalid: %s", row, error)
             break
         usable.append(_route(route, upstream, quirks))
     usable.sort(key=lambda route: (route.priority, route.upstream.priority, -route.weight))
     fields = {field: getattr(row, field) for field in COPIED}
     try:
-        found = model_policies.policies_from(fields)
+        policies = model_policies.policies_from(fields)
     except msgspec.ValidationError as error:
-        logger.warning("model %s is not served, its policies are wrong: %s", row, error)
-        found, usable = model_policies.NONE, []
+        logger.warning("model %s is not served, its policies are invalid: %s", row, error)
+        policies, usable = model_policies.NONE, []
     entry = ModelEntry(
         id=str(row.pk),
         aliases=tuple(row.aliases),
@@ -270,7 +273,7 @@ def _model(
         routes=tuple(usable),
         idle=tuple(idle),
         created=int(row.created_at.timestamp()),
-        policies=found,
+        policies=policies,
         **fields,
     )
     return entry, row.is_active and bool(usable or row.fallbacks)
@@ -296,18 +299,18 @@ _current = Catalogue()
 
 
 def current() -> Catalogue:
-    """The snapshot that serves now; empty until the first look at the database."""
+    """The snapshot of this process; empty until it is first loaded."""
     return _current
 
 
 def refresh() -> None:
-    """Read a new snapshot and serve from it. Raises the database's error, and then the old one stays."""
-    global _current  # noqa: PLW0603  (one snapshot serves the process)
+    """Replace the snapshot of this process. If the database raises an error, the old one stays."""
+    global _current  # noqa: PLW0603  (one for each process)
     _current = load()
 
 
-async def find_anew(name: str, prefix: str = "") -> ResolvedModel | None:
-    """:meth:`Catalogue.find` after a fresh look at the database: the model may have just been made, here or elsewhere."""
+async def find_after_refresh(name: str, prefix: str = "") -> ResolvedModel | None:
+    """:meth:`Catalogue.find` after checking the revision: another process may have just created the model."""
     await cache_revisions.refresh_now()
     return current().find(name, prefix)
 

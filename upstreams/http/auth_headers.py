@@ -1,15 +1,10 @@
-"""How pxbin identifies itself to upstreams, and how their keys get into the database and out again."""
+"""The request headers that carry an upstream's credential, and its extra headers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from django.utils import timezone
-
-from accounts.last_used import LastUse
 from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
-from upstreams.models import Upstream, UpstreamCredential
-from upstreams.secrets import vault
 
 OWN_HEADERS: Mapping[str, tuple[str, str]] = {
     "openai_chat": ("authorization", "Bearer"),
@@ -19,11 +14,6 @@ OWN_HEADERS: Mapping[str, tuple[str, str]] = {
     "passthrough": ("authorization", "Bearer"),
 }
 """Each dialect's header for a credential and the word before it. Bedrock: a bearer key; SigV4 is signed request by request."""
-FORGOTTEN = "Its key could no longer be decrypted and was removed: enter a new one."
-used = LastUse(UpstreamCredential)
-"""Which keys requests were sent with."""
-answered = LastUse(Upstream, "answered_at")
-"""Which upstreams have answered requests to the end."""
 
 
 def headers(upstream: UpstreamEntry, credential: CredentialEntry | None) -> list[tuple[str, str]]:
@@ -55,51 +45,3 @@ def passed_on(upstream: UpstreamEntry, own: Iterable[tuple[str, str]]) -> list[t
         secret = value.partition(" ")[2].strip() or value if name == "authorization" else value
         given = [credential_header(upstream.dialect, secret, auth_header=upstream.auth_header, auth_scheme=upstream.auth_scheme)]
     return [*given, *upstream.extra_headers.items()]
-
-
-def set_secret(credential: UpstreamCredential, secret: str) -> None:
-    """Put an upstream's key into a row, encrypted; the row is not saved. A key that was disabled gets another chance."""
-    credential.secret_encrypted = vault.encrypt(secret.strip())
-    credential.disabled_reason = ""
-    credential.cooling_until = None
-    credential.recovered_at = timezone.now()
-
-
-def unreadable() -> dict[str, str]:
-    """A sentence for each stored form that does not open with the passphrases of this process."""
-    problems = {}
-    rows = UpstreamCredential.objects.exclude(secret_encrypted="").order_by("upstream__name", "priority", "created_at")
-    for upstream, name, stored in rows.values_list("upstream__name", "name", "secret_encrypted"):
-        try:
-            vault.decrypt(stored)
-        except vault.VaultError as error:
-            problems[stored] = f"credential {name or '(unnamed)'} of upstream {upstream}: {error}"
-    return problems
-
-
-def check_vault() -> None:
-    """Refuse to start with a wrong key: raises :class:`~upstreams.secrets.vault.WrongKey` that lists every credential it cannot open."""
-    if problems := unreadable():
-        raise vault.WrongKey(list(problems.values()))
-
-
-def forget(stored: Iterable[str]) -> int:
-    """Empty the credentials with these stored forms, and disable them; they wait for a new key. Returns how many there were."""
-    rows = UpstreamCredential.objects.filter(secret_encrypted__in=list(stored))
-    return rows.update(secret_encrypted="", disabled_reason=FORGOTTEN)
-
-
-def rotate() -> int:
-    """Encrypt every stored key with the first passphrase of the ring; returns how many changed.
-
-    Raises :class:`~upstreams.secrets.vault.WrongKey` before it changes anything when one of them cannot be opened. A key that is
-    replaced meanwhile keeps its new value.
-    """
-    check_vault()
-    ring = vault.ring()
-    changed = 0
-    for identity, stored in UpstreamCredential.objects.exclude(secret_encrypted="").values_list("pk", "secret_encrypted"):
-        if not ring.is_current(stored):
-            renewed = ring.encrypt(ring.decrypt(stored))
-            changed += UpstreamCredential.objects.filter(pk=identity, secret_encrypted=stored).update(secret_encrypted=renewed)
-    return changed

@@ -5,9 +5,9 @@ from typing import Any
 from django.db import migrations, models
 
 import upstreams.models
-from upstreams.models import LONGEST_SECONDS
+from upstreams.models import MAX_SECONDS as LONGEST_SECONDS
 
-SOME = [upstreams.models.some_seconds]
+SOME = [upstreams.models.positive_seconds]
 COOLDOWN = [upstreams.models.seconds]
 UPSTREAM = {
     "connect_timeout_seconds": models.FloatField(default=10.0, validators=SOME),

@@ -1,8 +1,9 @@
-"""Which models an upstream offers, and how they become models of ours."""
+"""Discovery: list the models of an upstream, and make models and routes of them."""
 
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -18,13 +19,13 @@ from upstreams.models import Model, Route, Upstream
 from upstreams.monitoring import probe
 
 TIMEOUT_SECONDS = 10.0
-MOST_PAGES = 100
+MAX_PAGES = 100
 PAGE_SIZE = 1000
 WINDOW_FIELDS = ("context_window", "context_length", "max_input_tokens", "max_model_len")
-"""Where servers tell how many tokens fit a model: gateways, OpenRouter, Anthropic, vLLM."""
+"""Fields of a listed model with its context window in tokens, as gateways, OpenRouter, Anthropic and vLLM name it."""
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
+class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model as an upstream lists it."""
 
     name: str
@@ -34,83 +35,97 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None = None
 
 
-class DiscoveryFailed(Exception):  # noqa: N818  (it reads as what happened)
-    """An upstream's models could not be listed; ``stage`` is ``connection``, ``status`` (of the ``reply``) or ``parse``."""
+class Stage(enum.Enum):
+    """Where a listing failed."""
 
-    def __init__(self, stage: str, message: str, *, reply: probe.ProbeResponse | None = None) -> None:
+    CONNECTION = "connection"
+    STATUS = "status"
+    PARSE = "parse"
+
+
+class DiscoveryFailed(Exception):  # noqa: N818  (named after what happened)
+    """The models of an upstream could not be listed. ``response`` is set at :attr:`Stage.STATUS`."""
+
+    def __init__(self, stage: Stage, message: str, *, response: probe.ProbeResponse | None = None) -> None:
         super().__init__(message)
         self.stage = stage
-        self.reply = reply
+        self.response = response
 
 
-def list_models(upstream: Upstream, *, seconds: float = TIMEOUT_SECONDS) -> list[Listed]:
-    """The models that a stored upstream lists, in its order, asked with its preferred credential.
+def list_models(upstream: Upstream, *, seconds: float = TIMEOUT_SECONDS) -> list[ListedModel]:
+    """The models of a stored upstream, in the order of its list, fetched with its preferred credential.
 
     ``seconds`` is the time for each page. Blocks; not for a thread with a running event loop. Raises :class:`DiscoveryFailed`.
     """
     entry, credential = entries_of(upstream)
-    return asyncio.run(ask(entry, credential, seconds=seconds))
+    return asyncio.run(fetch_models(entry, credential, seconds=seconds))
 
 
-def list_all(upstreams: Sequence[Upstream]) -> list[list[Listed] | DiscoveryFailed]:
-    """:func:`list_models` of several upstreams, which are asked at the same time; of each what it lists, or why it does not."""
+def list_all(upstreams: Sequence[Upstream]) -> list[list[ListedModel] | DiscoveryFailed]:
+    """:func:`list_models` of several upstreams in parallel: for each its models, or why they could not be listed."""
 
-    async def listed(entry: UpstreamEntry, credential: CredentialEntry | None) -> list[Listed] | DiscoveryFailed:
+    async def fetch(entry: UpstreamEntry, credential: CredentialEntry | None) -> list[ListedModel] | DiscoveryFailed:
         try:
-            return await ask(entry, credential)
+            return await fetch_models(entry, credential)
         except DiscoveryFailed as failure:
             return failure
 
-    return asyncio.run(probe.together([listed(*entries_of(upstream)) for upstream in upstreams]))
+    return asyncio.run(probe.gather_limited([fetch(*entries_of(upstream)) for upstream in upstreams]))
 
 
-async def ask(upstream: UpstreamEntry, credential: CredentialEntry | None, *, seconds: float = TIMEOUT_SECONDS) -> list[Listed]:
-    """The models that an upstream lists, page by page. Reads the shapes of OpenAI and Anthropic. Raises :class:`DiscoveryFailed`."""
-    listed: dict[str, Listed] = {}
+async def fetch_models(
+    upstream: UpstreamEntry, credential: CredentialEntry | None, *, seconds: float = TIMEOUT_SECONDS
+) -> list[ListedModel]:
+    """The models that an upstream lists, over all pages; of equal names the first. Raises :class:`DiscoveryFailed`.
+
+    Reads OpenAI's ``{"data": [{"id", "owned_by"}]}``, Anthropic's pages (``has_more``, ``last_id``) and a bare list.
+    """
+    by_name: dict[str, ListedModel] = {}
     after: str | None = None
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         path = "/v1/models" + _query(upstream.dialect, after)
         try:
-            reply = await probe.call(upstream, credential, "GET", path, seconds=seconds)
+            response = await probe.call(upstream, credential, "GET", path, seconds=seconds)
         except probe.ProbeFailed as error:
-            raise DiscoveryFailed("connection", f"Failed to reach upstream: {error}") from error
-        if reply.status != 200:
-            raise DiscoveryFailed("status", f"Upstream returned {reply.status}: {reply.excerpt()}", reply=reply)
-        models, following = _page(reply)
+            raise DiscoveryFailed(Stage.CONNECTION, f"Failed to reach upstream: {error}") from error
+        if response.status != 200:
+            message = f"Upstream returned {response.status}: {response.excerpt()}"
+            raise DiscoveryFailed(Stage.STATUS, message, response=response)
+        models, following = _page(response)
         for model in models:
-            listed.setdefault(model.name, model)
+            by_name.setdefault(model.name, model)
         if following is None or following == after:
             break
         after = following
-    return list(listed.values())
+    return list(by_name.values())
 
 
 def _query(dialect: str, after: str | None) -> str:
-    """Anthropic gives 20 models a page unless asked for more; other servers see a query only when they have announced a next page."""
-    wishes = [f"limit={PAGE_SIZE}"] if dialect == "anthropic" else []
+    """Anthropic lists 20 models a page unless `limit` is given; other servers get a query only after they have announced a next page."""
+    parameters = [f"limit={PAGE_SIZE}"] if dialect == "anthropic" else []
     if after is not None:
-        wishes.append(f"after_id={quote(after, safe='')}")
-    return "?" + "&".join(wishes) if wishes else ""
+        parameters.append(f"after_id={quote(after, safe='')}")
+    return "?" + "&".join(parameters) if parameters else ""
 
 
-def _page(reply: probe.ProbeResponse) -> tuple[list[Listed], str | None]:
-    """The models of a page and, where there are more, the id after which they go on."""
+def _page(response: probe.ProbeResponse) -> tuple[list[ListedModel], str | None]:
+    """The models of a page, and the id after which the next page begins; ``None`` for the last page."""
     try:
-        value = reply.json()
+        value = response.json()
     except ValueError as error:
-        raise DiscoveryFailed("parse", "Failed to parse upstream response") from error
+        raise DiscoveryFailed(Stage.PARSE, "Failed to parse upstream response") from error
     items = value.get("data") if isinstance(value, dict) else value
     if not isinstance(items, list):
-        raise DiscoveryFailed("parse", "Failed to parse upstream response")
-    models = [_listed(item) for item in items if isinstance(item, dict) and _text(item.get("id"))]
-    more = isinstance(value, dict) and value.get("has_more") is True
-    last = value.get("last_id") if more else None
+        raise DiscoveryFailed(Stage.PARSE, "Failed to parse upstream response")
+    models = [_listed_model(item) for item in items if isinstance(item, dict) and _text(item.get("id"))]
+    has_more = isinstance(value, dict) and value.get("has_more") is True
+    last = value.get("last_id") if has_more else None
     return models, last if isinstance(last, str) and last else None
 
 
-def _listed(item: dict[str, Any]) -> Listed:
+def _listed_model(item: dict[str, Any]) -> ListedModel:
     windows = (_tokens(item.get(field)) for field in WINDOW_FIELDS)
-    return Listed(
+    return ListedModel(
         name=item["id"],
         provider=_text(item.get("owned_by")),
         display_name=_text(item.get("display_name")) or None,
@@ -120,7 +135,7 @@ def _listed(item: dict[str, Any]) -> Listed:
 
 
 def _text(value: Any) -> str:
-    """A text that people can read and databases keep; of anything else nothing."""
+    """A printable text; empty for anything else, which databases may refuse."""
     return value if isinstance(value, str) and value.isprintable() and not value.isspace() else ""
 
 
@@ -129,25 +144,25 @@ def _tokens(value: Any) -> int | None:
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """What an import did: the names of the models that were made, and of those that existed already."""
+    """The names of the models that an import created, and of those that it skipped."""
 
     created: list[str]
     skipped: list[str]
 
 
-def import_models(upstream: Upstream, models: Iterable[Listed | str], *, path_prefix: str = "") -> Imported:
-    """Make a model and a route to ``upstream`` for each name that means nothing yet below ``path_prefix``.
+def import_models(upstream: Upstream, models: Iterable[ListedModel | str], *, path_prefix: str = "") -> Imported:
+    """Create a model and a route to ``upstream`` for each name that is not taken below ``path_prefix``, in one transaction.
 
-    Names longer than a model's name may be, and names with a star, are skipped. All or nothing.
+    Names that are longer than a model's name may be, and names with ``*``, are skipped as well.
     """
-    created: list[Listed] = []
+    created: list[ListedModel] = []
     skipped: list[str] = []
     with transaction.atomic():
         taken = taken_names(path_prefix)
-        longest = Model._meta.get_field("name").max_length or 0  # noqa: SLF001  (Django's documented way to a field)
-        for each in models:
-            listed = Listed(name=each) if isinstance(each, str) else each
-            if listed.name in taken or "*" in listed.name or not 0 < len(listed.name) <= longest:
+        max_length = Model._meta.get_field("name").max_length or 0  # noqa: SLF001  (Django's documented way to a field)
+        for model in models:
+            listed = ListedModel(name=model) if isinstance(model, str) else model
+            if listed.name in taken or "*" in listed.name or not 0 < len(listed.name) <= max_length:
                 skipped.append(listed.name)
             else:
                 taken.add(listed.name)
@@ -163,44 +178,45 @@ def import_models(upstream: Upstream, models: Iterable[Listed | str], *, path_pr
 
 
 def discover(upstream: Upstream, *, seconds: float = TIMEOUT_SECONDS) -> dict[str, int]:
-    """:func:`take_up` what an upstream lists now. Raises :class:`DiscoveryFailed`."""
-    return take_up(upstream, list_models(upstream, seconds=seconds))
+    """List the models of an upstream and :func:`apply_listing`. Raises :class:`DiscoveryFailed`."""
+    return apply_listing(upstream, list_models(upstream, seconds=seconds))
 
 
-def take_up(upstream: Upstream, listed: Sequence[Listed]) -> dict[str, int]:
-    """New names become models, routes to names that are gone are marked, not deleted. Routes learn their context windows.
+def apply_listing(upstream: Upstream, listed: Sequence[ListedModel]) -> dict[str, int]:
+    """Create models for new names, mark routes to names that are not listed (``vanished_at``), and store context windows.
 
-    The numbers of ``created`` models and of ``vanished`` and ``returned`` routes. Raises :class:`DiscoveryFailed`.
+    Returns the numbers of ``created`` models and of ``vanished`` and ``returned`` routes. Raises :class:`DiscoveryFailed` for an
+    empty list, which is more probably a mistake of the upstream.
     """
     if not listed:
-        raise DiscoveryFailed("parse", "The upstream lists no models")
-    names = {model.name: model.context_window for model in listed}
-    gone, back = [], []
+        raise DiscoveryFailed(Stage.PARSE, "The upstream lists no models")
+    windows = {model.name: model.context_window for model in listed}
+    vanished, returned = [], []
     for route in upstream.routes.select_related("model"):
         name = route.remote_name or route.model.name
         if "*" in name:
             continue
-        if names.get(name) and names[name] != route.listed_context_window:
-            Route.objects.filter(pk=route.pk).update(listed_context_window=names[name])
-        if name not in names and route.vanished_at is None:
-            gone.append(route.pk)
-        elif name in names and route.vanished_at is not None:
-            back.append(route.pk)
-    Route.objects.filter(pk__in=gone).update(vanished_at=timezone.now())
-    Route.objects.filter(pk__in=back).update(vanished_at=None)
-    led_to = {route.remote_name or route.model.name for route in upstream.routes.select_related("model")}
-    done = import_models(upstream, [model for model in listed if model.name not in led_to])
-    return {"created": len(done.created), "vanished": len(gone), "returned": len(back)}
+        if windows.get(name) and windows[name] != route.listed_context_window:
+            Route.objects.filter(pk=route.pk).update(listed_context_window=windows[name])
+        if name not in windows and route.vanished_at is None:
+            vanished.append(route.pk)
+        elif name in windows and route.vanished_at is not None:
+            returned.append(route.pk)
+    Route.objects.filter(pk__in=vanished).update(vanished_at=timezone.now())
+    Route.objects.filter(pk__in=returned).update(vanished_at=None)
+    routed = {route.remote_name or route.model.name for route in upstream.routes.select_related("model")}
+    imported = import_models(upstream, [model for model in listed if model.name not in routed])
+    return {"created": len(imported.created), "vanished": len(vanished), "returned": len(returned)}
 
 
 def taken_names(path_prefix: str = "") -> set[str]:
-    """The names and aliases that mean a model below a prefix already."""
+    """The names and aliases of the models below a path prefix."""
     taken: set[str] = set()
     for name, aliases in Model.objects.filter(path_prefix=path_prefix).values_list("name", "aliases"):
         taken.update((name, *aliases))
     return taken
 
 
-def _fields(listed: Listed) -> dict[str, Any]:
+def _fields(listed: ListedModel) -> dict[str, Any]:
     fields = msgspec.structs.asdict(listed)
     return fields | {"provider": listed.provider[:100], "display_name": listed.display_name[:200] if listed.display_name else None}

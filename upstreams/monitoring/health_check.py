@@ -1,4 +1,4 @@
-"""Whether an upstream is well: it lists its models, and answers one short request to a model that is always the same one."""
+"""Health checks: an upstream lists its models, and a test model, always the same one, responds to a short request."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from upstreams.catalog.snapshot import entries_of
 from upstreams.models import Upstream
 from upstreams.monitoring import discovery, probe
 from upstreams.routing import credential_state, live_state
+from upstreams.routing.cooldowns import CooldownScope, subject_of
 from upstreams.routing.failure_policy import failure_action, retry_after_seconds
 
-ANSWER_SECONDS = 15.0
+RESPONSE_SECONDS = 15.0
 NOT_FOR_CHAT = (
     "embed", "whisper", "tts", "audio", "realtime", "transcri", "image", "dall-e", "sora", "video", "moderation", "rerank", "search",
     "guard", "ocr",
 )  # fmt: skip
-"""Parts of names of models that do not chat; none of them is chosen for a test."""
+"""Parts of the names of models that are not for chat; such models are not chosen for a test."""
 
-UNUSABLE = "None of the upstream's keys can be used: they are switched off, or cannot be read"
+NO_USABLE_CREDENTIAL = "None of the upstream's credentials can be used: they are switched off or cannot be decrypted"
 
 USER_SAYS_HI = [{"role": "user", "content": "hi"}]
 
@@ -34,7 +35,7 @@ def _chat(model: str, quirks: Quirks) -> dict[str, Any]:
     return {"model": model, "messages": USER_SAYS_HI, quirks.max_tokens_field: 1}
 
 
-def _messages(model: str, quirks: Quirks) -> dict[str, Any]:  # noqa: ARG001  (the same shape for each dialect)
+def _messages(model: str, quirks: Quirks) -> dict[str, Any]:  # noqa: ARG001  (one signature for all dialects)
     return {"model": model, "messages": USER_SAYS_HI, "max_tokens": 1}
 
 
@@ -47,21 +48,21 @@ REQUESTS: Mapping[str, tuple[str, Callable[[str, Quirks], dict[str, Any]], str]]
     "anthropic": ("/v1/messages", _messages, "Messages"),
     "openai_responses": ("/v1/responses", _responses, "Responses"),
 }
-"""The smallest request of each dialect: path, body, and its name in messages. The least that Responses grants is 16 tokens."""
+"""The shortest request of each dialect: path, body, and its title in messages. Responses accepts no fewer than 16 output tokens."""
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What a check found with one credential. ``error``: what is the matter; ``reply``: the answer that says so, if one came."""
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check with one credential found. ``error``: ``None`` if healthy. ``response``: the error response, if one came."""
 
     models_found: int = 0
     tested_model: str = ""
     latency_ms: int = 0
     error: str | None = None
-    reply: probe.ProbeResponse | None = None
+    response: probe.ProbeResponse | None = None
 
     @property
     def report(self) -> dict[str, Any]:
-        """As the management API tells it."""
+        """As the management API shows it."""
         return {
             "healthy": self.error is None,
             "models_found": self.models_found,
@@ -72,14 +73,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check(upstream: Upstream) -> dict[str, Any]:
-    """The health of a stored upstream, called with each of its credentials that is switched on; the result is kept with it.
+    """Check a stored upstream with each of its active credentials, and store the result.
 
-    ``{"healthy", "models_found", "tested_model", "latency_ms", "error", "keys"}``: of the preferred credential that works, or
-    of the first one if none does. The latency is that of the tested model's answer. ``keys`` tells of each credential its
-    ``id``, ``name``, ``healthy``, ``error`` and the ``status`` that refused it. The test model is the upstream's ``test_model``,
-    else the remote name of its first route, else the alphabetically first listed model that looks like one for chat: never a
-    random one. Credentials that work are brought back if they were disabled or cooling; those that are refused get the state
-    that a request would give them. As by requests, an upstream whose keys cannot be used is not called without one.
+    Returns ``{"healthy", "models_found", "tested_model", "latency_ms", "error", "keys"}``, all but the last of the preferred
+    credential that works, or of the first one if none does; ``latency_ms`` is the time of the test model's response. ``keys``
+    has ``id``, ``name``, ``healthy``, ``error`` and ``status`` (of an error response) of each credential.
+
+    The test model is the upstream's ``test_model``, else the remote name of its first route, else the alphabetically first
+    listed model whose name looks like a chat model's. Credentials that work are enabled and their cooldowns end; those that are
+    refused are disabled or cool as after a request. An upstream that has credentials, but none usable, is not called.
     Blocks; not for a thread with a running event loop.
     """
     [report] = check_all([upstream])
@@ -87,71 +89,72 @@ def check(upstream: Upstream) -> dict[str, Any]:
 
 
 def check_all(upstreams: Sequence[Upstream]) -> list[dict[str, Any]]:
-    """:func:`check` for several upstreams, which are asked at the same time."""
-    asked = [(entry, _keys(upstream, entry)) for upstream in upstreams for entry, _ in (entries_of(upstream),)]
-    questions = [
-        _examine_all(entry, keys, test_model=upstream.test_model or _first_remote_name(upstream))
-        for upstream, (entry, keys) in zip(upstreams, asked, strict=True)
+    """:func:`check` for several upstreams in parallel."""
+    checked = [(entry, _credentials(upstream, entry)) for upstream in upstreams for entry, _ in (entries_of(upstream),)]
+    calls = [
+        _examine_all(entry, credentials, test_model=upstream.test_model or _first_remote_name(upstream))
+        for upstream, (entry, credentials) in zip(upstreams, checked, strict=True)
     ]
-    answers = asyncio.run(probe.together(questions))
+    results = asyncio.run(probe.gather_limited(calls))
     return [
-        _learnt(upstream, entry, list(zip(keys, findings, strict=True)))
-        for upstream, (entry, keys), findings in zip(upstreams, asked, answers, strict=True)
+        _store(upstream, entry, list(zip(credentials, per_credential, strict=True)))
+        for upstream, (entry, credentials), per_credential in zip(upstreams, checked, results, strict=True)
     ]
 
 
-def _keys(upstream: Upstream, entry: UpstreamEntry) -> Sequence[CredentialEntry | None]:
-    """What to call it with. None: without a key."""
-    is_keyless = entry.pass_client_credentials or not upstream.credentials.exists()
-    return entry.credentials or ((None,) if is_keyless else ())
+def _credentials(upstream: Upstream, entry: UpstreamEntry) -> Sequence[CredentialEntry | None]:
+    """The credentials to check an upstream with. ``None``: the upstream is called without one."""
+    needs_none = entry.pass_client_credentials or not upstream.credentials.exists()
+    return entry.credentials or ((None,) if needs_none else ())
 
 
-def _learnt(upstream: Upstream, entry: UpstreamEntry, found: list[tuple[CredentialEntry | None, Finding]]) -> dict[str, Any]:
-    """The report of what a check found, once it is written down."""
-    for key, finding in found:
-        if finding.error is None:
-            credential_state.bring_back(key.id if key is not None else entry.id, entry.id)
-    for key, finding in found:
-        if key is not None and finding.reply is not None and not key.is_disabled:
-            _learn(upstream, key, finding.reply)
-    credential_state.settle()
-    findings = [finding for _, finding in found] or [Finding(error=UNUSABLE)]
-    best = next((finding for finding in findings if finding.error is None), findings[0])
+def _store(upstream: Upstream, entry: UpstreamEntry, results: list[tuple[CredentialEntry | None, CheckResult]]) -> dict[str, Any]:
+    """Enable and disable credentials by their results, store the best result with the upstream, and return the report."""
+    for credential, result in results:
+        if result.error is None:
+            credential_state.enable(credential.id if credential is not None else entry.id, entry.id)
+    for credential, result in results:
+        if credential is not None and result.response is not None and not credential.is_disabled:
+            _apply_failure(upstream, credential, result.response)
+    credential_state.flush()
+    all_results = [result for _, result in results] or [CheckResult(error=NO_USABLE_CREDENTIAL)]
+    best = next((result for result in all_results if result.error is None), all_results[0])
     Upstream.objects.filter(pk=upstream.pk).update(tested_at=timezone.now(), test_error=best.error or "")
-    return {**best.report, "keys": [_of_key(key, finding) for key, finding in found if key is not None]}
+    return {**best.report, "keys": [_credential_report(credential, result) for credential, result in results if credential is not None]}
 
 
-async def _examine_all(entry: UpstreamEntry, keys: Sequence[CredentialEntry | None], *, test_model: str) -> list[Finding]:
-    return await asyncio.gather(*(examine(entry, key, test_model=test_model) for key in keys))
+async def _examine_all(entry: UpstreamEntry, credentials: Sequence[CredentialEntry | None], *, test_model: str) -> list[CheckResult]:
+    return await asyncio.gather(*(examine(entry, credential, test_model=test_model) for credential in credentials))
 
 
-def _of_key(key: CredentialEntry, finding: Finding) -> dict[str, Any]:
-    status = finding.reply.status if finding.reply is not None else None
-    return {"id": key.id, "name": key.name, "healthy": finding.error is None, "error": finding.error, "status": status}
+def _credential_report(credential: CredentialEntry, result: CheckResult) -> dict[str, Any]:
+    status = result.response.status if result.response is not None else None
+    return {"id": credential.id, "name": credential.name, "healthy": result.error is None, "error": result.error, "status": status}
 
 
-def _learn(upstream: Upstream, key: CredentialEntry, reply: probe.ProbeResponse) -> None:
-    """What a request would have learnt about the credential from the same answer; what concerns a single route is left to requests."""
-    entry, _ = entries_of(upstream)  # anew: others may have been brought back, or disabled, since
-    failure = reply.failure(entry.dialect)
-    found = failure_action(failure)
-    if found.disable_credential and credential_state.disable(
-        entry, key, f"the upstream answered {failure.status}: {failure.message}"[:500]
+def _apply_failure(upstream: Upstream, credential: CredentialEntry, response: probe.ProbeResponse) -> None:
+    """Disable or cool a credential as a request would after the same response. Cooldowns of single routes are left to requests."""
+    entry, _ = entries_of(upstream)  # read again: other credentials may have been enabled or disabled since
+    failure = response.failure(entry.dialect)
+    action = failure_action(failure)
+    if action.disable_credential and credential_state.disable(
+        entry, credential, f"the upstream answered {failure.status}: {failure.message}"[:500]
     ):
         return
-    scope = "key" if found.disable_credential else found.cooldown_scope
-    if scope not in ("key", "upstream") or entry.cooldown <= 0:
+    scope = CooldownScope.CREDENTIAL if action.disable_credential else action.cooldown_scope
+    if scope not in (CooldownScope.CREDENTIAL, CooldownScope.UPSTREAM) or entry.cooldown <= 0:
         return
-    known = live_state.current()
-    asked = retry_after_seconds(reply.headers, known.clock())
-    until = known.cool(f"key:{key.id}" if scope == "key" else f"upstream:{entry.id}", entry.cooldown if asked is None else asked)
-    credential_state.note_cooling(key.id, known.cooldowns.key_until(key.id, entry.id))
-    if scope == "upstream":
-        credential_state.note_resting(entry.id, until)
+    state = live_state.current()
+    seconds = retry_after_seconds(response.headers, state.clock())
+    subject = subject_of(scope, upstream_id=entry.id, credential_id=credential.id)
+    until = state.start_cooldown(subject, entry.cooldown if seconds is None else seconds)
+    credential_state.store_credential_cooldown(credential.id, state.cooldowns.credential_until(credential.id, entry.id))
+    if scope is CooldownScope.UPSTREAM:
+        credential_state.store_upstream_cooldown(entry.id, until)
 
 
 def check_unsaved(upstream: Upstream, *, api_key: str) -> dict[str, Any]:
-    """:func:`check` for an upstream that is not stored yet and a key in plain text."""
+    """:func:`check` for an upstream that is not stored, with a secret in plain text; nothing is stored."""
     entry, _ = entries_of(upstream)
     credential = CredentialEntry(id="", secret=api_key) if api_key else None
     return {**asyncio.run(examine(entry, credential, test_model=upstream.test_model)).report, "keys": []}
@@ -166,49 +169,49 @@ def _first_remote_name(upstream: Upstream) -> str:
     return ""
 
 
-async def examine(upstream: UpstreamEntry, credential: CredentialEntry | None, *, test_model: str = "") -> Finding:
-    """The checks themselves. Where a test model is pinned, an upstream that lists no models can be well all the same."""
+async def examine(upstream: UpstreamEntry, credential: CredentialEntry | None, *, test_model: str = "") -> CheckResult:
+    """Check with one credential. With a ``test_model``, an upstream that lists no models can be healthy."""
     try:
-        listed = [model.name for model in await discovery.ask(upstream, credential)]
+        listed = [model.name for model in await discovery.fetch_models(upstream, credential)]
     except discovery.DiscoveryFailed as failure:
-        if not test_model or failure.stage == "connection":
-            return Finding(error=_words(failure), reply=failure.reply)
+        if not test_model or failure.stage is discovery.Stage.CONNECTION:
+            return CheckResult(error=_listing_error(failure), response=failure.response)
         listed = []
-    model = test_model or next((name for name in sorted(listed) if _chats(name)), "")
+    model = test_model or next((name for name in sorted(listed) if _is_chat_model(name)), "")
     if not listed and (not model or upstream.dialect not in REQUESTS):
-        return Finding(error="No models returned by upstream")
+        return CheckResult(error="No models returned by upstream")
     if not model:
-        return Finding(models_found=len(listed), error="No model to test: set a test model")
+        return CheckResult(models_found=len(listed), error="No model to test: set a test model")
     if upstream.dialect not in REQUESTS:
-        return Finding(models_found=len(listed))
-    return await _try(upstream, credential, model, found=len(listed))
+        return CheckResult(models_found=len(listed))
+    return await _call_model(upstream, credential, model, models_found=len(listed))
 
 
-async def _try(upstream: UpstreamEntry, credential: CredentialEntry | None, model: str, *, found: int) -> Finding:
-    path, body_for, word = REQUESTS[upstream.dialect]
+async def _call_model(upstream: UpstreamEntry, credential: CredentialEntry | None, model: str, *, models_found: int) -> CheckResult:
+    path, body_for, title = REQUESTS[upstream.dialect]
     body = body_for(model, upstream.quirks)
     began = time.monotonic()
-    error, refusal = None, None
+    error, error_response = None, None
     try:
-        reply = await probe.call(upstream, credential, "POST", path, body=body, seconds=ANSWER_SECONDS)
-        if reply.status != 200:
-            error, refusal = f"{word} {'' if word == 'Completion' else 'endpoint '}returned {reply.status}", reply
-        elif not isinstance(reply.json(), dict):
-            error = f"{word} answer is not a JSON object"
+        response = await probe.call(upstream, credential, "POST", path, body=body, seconds=RESPONSE_SECONDS)
+        if response.status != 200:
+            error, error_response = f"{title} {'' if title == 'Completion' else 'endpoint '}returned {response.status}", response
+        elif not isinstance(response.json(), dict):
+            error = f"{title} response is not a JSON object"
     except probe.ProbeFailed as failure:
-        error = f"{word} request failed: {failure}"
+        error = f"{title} request failed: {failure}"
     except ValueError:
-        error = f"{word} answer is not JSON"
-    took = round((time.monotonic() - began) * 1000)
-    return Finding(models_found=found, tested_model=model, latency_ms=took, error=error, reply=refusal)
+        error = f"{title} response is not JSON"
+    milliseconds = round((time.monotonic() - began) * 1000)
+    return CheckResult(models_found=models_found, tested_model=model, latency_ms=milliseconds, error=error, response=error_response)
 
 
-def _chats(name: str) -> bool:
+def _is_chat_model(name: str) -> bool:
     return not any(part in name.lower() for part in NOT_FOR_CHAT)
 
 
-def _words(failure: discovery.DiscoveryFailed) -> str:
-    """Go pxbin's words for a list that did not come."""
-    if failure.reply is not None:
-        return f"Models endpoint returned {failure.reply.status}"
-    return "Failed to parse models response" if failure.stage == "parse" else f"Connection failed: {failure.__cause__}"
+def _listing_error(failure: discovery.DiscoveryFailed) -> str:
+    """The text of Go pxbin for models that could not be listed."""
+    if failure.response is not None:
+        return f"Models endpoint returned {failure.response.status}"
+    return "Failed to parse models response" if failure.stage is discovery.Stage.PARSE else f"Connection failed: {failure.__cause__}"

@@ -1,4 +1,4 @@
-"""Ask upstreams for the context windows of their models when a client lists models: all at once, and for a short time."""
+"""Refresh the listed context windows of models when a client lists models; upstreams are called in parallel, with a short timeout."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from upstreams.catalog.entries import ModelEntry, UpstreamEntry
 from upstreams.monitoring import discovery
 from upstreams.routing import context_windows
 
-LISTING = frozenset({"openai_chat", "anthropic", "openai_responses"})
+LISTING_DIALECTS = frozenset({"openai_chat", "anthropic", "openai_responses"})
 """Dialects whose upstreams list their models."""
-FAILED_SECONDS = 60.0
-"""How long an upstream is left alone that did not list its models."""
+FAILURE_SECONDS = 60.0
+"""How long an upstream that did not list its models is not called again."""
 
 _next_refresh: dict[str, float] = {}
-"""Monotonic seconds before which an upstream is not asked again, by its id."""
+"""By upstream id, the monotonic time before which it is not called again."""
 
 
 async def refresh(models: Iterable[ModelEntry]) -> None:
-    """Ask the upstreams of ``models`` that have not been asked lately; what they do not say stays as it was."""
+    """Call the preferred upstreams of ``models`` that were not called lately. If one does not respond, its old windows stay."""
     now = time.monotonic()
     upstreams = {model.routes[0].upstream.id: model.routes[0].upstream for model in models if model.routes}
-    due = [each for each in upstreams.values() if _can_be_asked(each) and _next_refresh.get(each.id, 0.0) <= now]
+    due = [upstream for upstream in upstreams.values() if _can_list(upstream) and _next_refresh.get(upstream.id, 0.0) <= now]
     if due:
-        await asyncio.gather(*(_ask(each, now) for each in due))
+        await asyncio.gather(*(_refresh_upstream(upstream, now) for upstream in due))
 
 
-def _can_be_asked(upstream: UpstreamEntry) -> bool:
-    return upstream.dialect in LISTING and not upstream.pass_client_credentials and not upstream.base_url.startswith("echo:")
+def _can_list(upstream: UpstreamEntry) -> bool:
+    return upstream.dialect in LISTING_DIALECTS and not upstream.pass_client_credentials and not upstream.base_url.startswith("echo:")
 
 
-async def _ask(upstream: UpstreamEntry, now: float) -> None:
+async def _refresh_upstream(upstream: UpstreamEntry, now: float) -> None:
     config = settings.PXBIN
-    _next_refresh[upstream.id] = now + FAILED_SECONDS  # also for those who come meanwhile
+    _next_refresh[upstream.id] = now + FAILURE_SECONDS  # before the call, so that parallel requests do not call, too
     credential = upstream.credentials[0] if upstream.credentials else None
     seconds = config.upstream_models_fetch_timeout_ms / 1000
     try:
         async with asyncio.timeout(seconds):
-            listed = await discovery.ask(upstream, credential, seconds=seconds)
+            models = await discovery.fetch_models(upstream, credential, seconds=seconds)
     except (discovery.DiscoveryFailed, TimeoutError):
         return
-    context_windows.learn(upstream.id, {each.name: each.context_window for each in listed if each.context_window})
+    context_windows.store_listed(upstream.id, {model.name: model.context_window for model in models if model.context_window})
     _next_refresh[upstream.id] = now + config.upstream_models_cache_ttl_seconds

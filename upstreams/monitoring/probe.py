@@ -1,7 +1,7 @@
-"""Calls that pxbin makes to an upstream of its own accord: to list its models and to see whether it is well.
+"""Calls to upstreams without a client's request: health checks and discovery.
 
-They are few and short, so they take httpx as it is. Each goes to an address that was looked at first (:mod:`upstreams.http.ssrf_guard`),
-follows no redirect and reads no proxy settings from the environment.
+They are few and short, so they use httpx with one client for each call. The host's addresses are checked first
+(:mod:`upstreams.http.ssrf_guard`); redirects are not followed, and proxy settings of the environment are not read.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from upstreams.http.urls import url_for
 
 T = TypeVar("T")
 
-LARGEST_ANSWER = 16 * 1024 * 1024
-SHOWN_OF_AN_ERROR = 1024
-AT_ONCE = 8
-"""Upstreams that are asked at the same time: one that hangs delays no other, and a hundred do not all call at once."""
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+EXCERPT_CHARACTERS = 1024
+MAX_PARALLEL = 8
+"""Upstreams that are called in parallel: one that hangs delays no other, and a hundred are not all called at once."""
 
 
-class ProbeFailed(Exception):  # noqa: N818  (it reads as what happened)
-    """No answer came. The words name neither credential nor query."""
+class ProbeFailed(Exception):  # noqa: N818  (named after what happened)
+    """No response came. The message contains neither credential nor query."""
 
 
 class ProbeResponse:
-    """An upstream's answer to a probe: its status, its headers and its body."""
+    """An upstream's response to a probe; ``secret`` is redacted from what is shown of the body."""
 
     def __init__(self, status: int, headers: Received, body: bytes, secret: str) -> None:
         self.status = status
@@ -49,33 +49,33 @@ class ProbeResponse:
         self._secret = secret
 
     def json(self) -> Any:
-        """The body's value; raises ``ValueError``."""
+        """The decoded body. Raises ``ValueError``."""
         try:
             return json.loads(self._body)
         except RecursionError as error:
             raise ValueError("the value is nested too deeply") from error
 
     def failure(self, dialect: str) -> Failure:
-        """What an error answer says, as requests read it; bodies that pass untranslated are read as OpenAI's."""
+        """The failure that an error response means, decoded as for requests; for ``passthrough`` as OpenAI's."""
         source = REGISTRY.get(dialect, REGISTRY["openai_chat"])
         body = self._body.replace(self._secret.encode(), b"***") if self._secret else self._body
         return msgspec.structs.replace(source.decode_error(self.status, self.headers, body), status=self.status)
 
     def excerpt(self) -> str:
-        """The beginning of the body for an error message, without the credential should it be repeated there."""
-        text = self._body[: SHOWN_OF_AN_ERROR + len(self._secret)].decode("utf-8", "replace")
-        return (text.replace(self._secret, "***") if self._secret else text)[:SHOWN_OF_AN_ERROR]
+        """The beginning of the body for an error message; the credential is replaced if it occurs there."""
+        text = self._body[: EXCERPT_CHARACTERS + len(self._secret)].decode("utf-8", "replace")
+        return (text.replace(self._secret, "***") if self._secret else text)[:EXCERPT_CHARACTERS]
 
 
-async def together(questions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Ask several upstreams, a few at a time; the answers in the order of the questions."""
-    gate = asyncio.Semaphore(AT_ONCE)
+async def gather_limited(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """``asyncio.gather`` with at most :data:`MAX_PARALLEL` calls at a time."""
+    semaphore = asyncio.Semaphore(MAX_PARALLEL)
 
-    async def in_turn(question: Coroutine[Any, Any, T]) -> T:
-        async with gate:
-            return await question
+    async def limited(call: Coroutine[Any, Any, T]) -> T:
+        async with semaphore:
+            return await call
 
-    return await asyncio.gather(*map(in_turn, questions))
+    return await asyncio.gather(*map(limited, calls))
 
 
 async def call(
@@ -87,23 +87,26 @@ async def call(
     body: Any = None,
     seconds: float,
 ) -> ProbeResponse:
-    """One call of ``path`` (a dialect's own); ``seconds`` is the time for all of it. Raises :class:`ProbeFailed`."""
+    """Call ``path`` of an upstream within ``seconds`` in all. Raises :class:`ProbeFailed`.
+
+    ``path`` is one of the upstream's dialect; ``body`` is encoded as JSON.
+    """
     url = url_for(upstream, path, upstream.quirks)
     secret = credential.secret if credential else ""
-    sent = [*upward({}, upstream.dialect, stream=False), *headers(upstream, credential)]
+    request_headers = [*upward({}, upstream.dialect, stream=False), *headers(upstream, credential)]
     content = b"" if body is None else json.dumps(body).encode()
     try:
         async with asyncio.timeout(seconds):
             if urlsplit(url).scheme in ("http", "https"):
-                return ProbeResponse(*await _over_the_network(method, url, sent, content), secret)
-            async with client.open(method, url, sent, content, upstream=upstream) as answer:
-                return ProbeResponse(answer.status, answer.headers, await answer.read(LARGEST_ANSWER), secret)
+                return ProbeResponse(*await _call_network(method, url, request_headers, content), secret)
+            async with client.open(method, url, request_headers, content, upstream=upstream) as response:
+                return ProbeResponse(response.status, response.headers, await response.read(MAX_RESPONSE_BYTES), secret)
     except UpstreamFailed as error:
         raise ProbeFailed(error.failure.message) from error
     except TimeoutError as error:
-        raise ProbeFailed(f"no answer within {seconds:g} s") from error
+        raise ProbeFailed(f"no response within {seconds:g} s") from error
     except httpx.ConnectError as error:
-        raise ProbeFailed(_why_not_connected(error, urlsplit(url).netloc)) from error
+        raise ProbeFailed(_connect_error(error, urlsplit(url).netloc)) from error
     except httpx.NetworkError as error:
         raise ProbeFailed(f"the connection to {urlsplit(url).netloc} broke") from error
     except socket.gaierror as error:
@@ -112,30 +115,30 @@ async def call(
         raise ProbeFailed(str(error) or type(error).__name__) from error
 
 
-def _why_not_connected(error: BaseException, place: str) -> str:
-    """What the operating system or TLS said; httpx and what lies below it only say that there was no connection."""
+def _connect_error(error: BaseException, host: str) -> str:
+    """The cause of a failed connection in the chain of exceptions: httpx and httpcore only say that there was none."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ConnectionRefusedError):
-            return f"{place} refused the connection"
+            return f"{host} refused the connection"
         if isinstance(cause, ssl.SSLError):
-            return f"no secure connection to {place}: {getattr(cause, 'verify_message', '') or cause.reason or cause}"
+            return f"no secure connection to {host}: {getattr(cause, 'verify_message', '') or cause.reason or cause}"
         if isinstance(cause, OSError) and cause.strerror:
-            return f"no connection to {place}: {cause.strerror}"
+            return f"no connection to {host}: {cause.strerror}"
         cause = cause.__cause__ or cause.__context__
-    return f"no connection to {place}"
+    return f"no connection to {host}"
 
 
-async def _over_the_network(method: str, url: str, sent: list[tuple[str, str]], content: bytes) -> tuple[int, Received, bytes]:
-    """Call the first address of the host that takes the connection."""
+async def _call_network(method: str, url: str, request_headers: list[tuple[str, str]], content: bytes) -> tuple[int, Received, bytes]:
+    """Call the first address of the host that accepts the connection; returns status, headers and body."""
     target = httpx.URL(url)
     port = target.port or (443 if target.scheme == "https" else 80)
     addresses = await addresses_of(target.host, port)
-    lines = {"host": target.netloc.decode("ascii"), **{name.lower(): value for name, value in sent}}
+    headers_by_name = {"host": target.netloc.decode("ascii"), **{name.lower(): value for name, value in request_headers}}
     async with httpx.AsyncClient(timeout=None, trust_env=False, verify=tls_context()) as http:  # noqa: S113  (the caller limits it)
         for address in addresses:
             request = http.build_request(
-                method, target.copy_with(host=address), headers=lines, content=content, extensions={"sni_hostname": target.host}
+                method, target.copy_with(host=address), headers=headers_by_name, content=content, extensions={"sni_hostname": target.host}
             )
             try:
                 return await _send(http, request)
@@ -146,13 +149,13 @@ async def _over_the_network(method: str, url: str, sent: list[tuple[str, str]], 
 
 
 async def _send(http: httpx.AsyncClient, request: httpx.Request) -> tuple[int, Received, bytes]:
-    answer = await http.send(request, stream=True)
+    response = await http.send(request, stream=True)
     try:
         body = bytearray()
-        async for piece in answer.aiter_bytes():
-            body += piece
-            if len(body) > LARGEST_ANSWER:
-                raise OSError("the answer is too large")
-        return answer.status_code, answer.headers, bytes(body)
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > MAX_RESPONSE_BYTES:
+                raise OSError(f"the response is larger than {MAX_RESPONSE_BYTES} bytes")
+        return response.status_code, response.headers, bytes(body)
     finally:
-        await answer.aclose()
+        await response.aclose()

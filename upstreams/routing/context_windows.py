@@ -1,7 +1,7 @@
-"""Context windows of models in tokens: what the upstream lists, else what is configured, else the gateway's default.
+"""Context windows of models in tokens: what the upstream lists, else what is configured, else ``PXBIN_DEFAULT_CONTEXT_WINDOW``.
 
-`upstreams.monitoring.listed_windows` fills the listed ones when a client lists models; discovery stores its own with the routes.
-Requests read this memory and never wait.
+An upstream's list is stored in memory when a client lists models (:mod:`upstreams.monitoring.listed_windows`), and with the
+routes by discovery. Requests read both and never wait for the upstream.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from django.conf import settings
 from upstreams.catalog.entries import ModelEntry, RouteEntry
 
 _listed: dict[str, dict[str, int]] = {}
+"""By upstream id and remote name."""
 
 
-def window(model: ModelEntry, requested: str) -> int:
-    """The context window of a model in tokens, by its preferred route."""
+def preferred_window(model: ModelEntry, requested: str) -> int:
+    """The context window of a model in tokens at its preferred route."""
     if model.routes:
         route = model.routes[0]
-        return of(model, route, route.remote_name or requested)
+        return window_of(model, route, route.remote_name or requested)
     return model.context_window or int(settings.PXBIN.default_context_window)
 
 
-def of(model: ModelEntry, route: RouteEntry, remote_name: str) -> int:
-    """How many tokens fit a model at one upstream: its own word, as heard lately or as discovered, then what is configured."""
+def window_of(model: ModelEntry, route: RouteEntry, remote_name: str) -> int:
+    """The context window of a model in tokens at one upstream."""
     return (
         _listed.get(route.upstream.id, {}).get(remote_name)
         or route.listed_context_window
@@ -32,6 +33,6 @@ def of(model: ModelEntry, route: RouteEntry, remote_name: str) -> int:
     )
 
 
-def learn(upstream_id: str, windows: dict[str, int]) -> None:
-    """Replace what an upstream lists: context windows in tokens by remote name."""
+def store_listed(upstream_id: str, windows: dict[str, int]) -> None:
+    """Replace the listed context windows of an upstream: tokens by remote name."""
     _listed[upstream_id] = windows

@@ -1,11 +1,12 @@
-"""What rests after a failure, until when, and how it comes back: on live traffic, one request first.
+"""Cooldowns: until when a credential, a credential on one route, or a whole upstream is tried only after others.
 
-In memory. Nothing here forbids anything: it only puts the better candidates first. Times are Unix seconds, so that processes
-can share them.
+In memory. A cooldown forbids nothing: it only moves a candidate behind the others. Times are Unix seconds, so that processes
+can exchange them.
 """
 
 from __future__ import annotations
 
+import enum
 import math
 import time
 from collections.abc import Callable
@@ -13,96 +14,113 @@ from collections.abc import Callable
 Clock = Callable[[], float]
 
 PROBE_SECONDS = 30.0
-"""How long a probe of something that has rested may go on before the next request is one too."""
+"""How long the first request after a cooldown may run before the next request becomes a probe as well."""
 FORGET_SECONDS = 600.0
-"""How long after its end a cooldown is remembered as half open."""
+"""How long after its end a cooldown still counts as half open."""
+
+
+class CooldownScope(enum.Enum):
+    """What a cooldown applies to: a credential on one route, a credential on all routes, or an upstream with all its credentials."""
+
+    ROUTE = "route"
+    CREDENTIAL = "credential"
+    UPSTREAM = "upstream"
+
+
+def subject_of(scope: CooldownScope, *, upstream_id: str = "", credential_id: str = "", route_id: str = "") -> str:
+    """The name of a cooldown, in memory and in Redis: ``key:<id>@<route id>``, ``key:<id>`` or ``upstream:<id>``."""
+    if scope is CooldownScope.UPSTREAM:
+        return f"upstream:{upstream_id}"
+    return f"key:{credential_id}" if scope is CooldownScope.CREDENTIAL else f"key:{credential_id}@{route_id}"
 
 
 class Cooldowns:
-    """Until when something rests. Subjects: ``key:<id>``, ``upstream:<id>`` and ``key:<id>@<route id>``.
+    """The end of each cooldown by subject (:func:`subject_of`).
 
-    What has rested is half open: the next request tries it, and the others wait behind it until that one has shown how it went.
+    A cooldown that has ended is half open: the next request is its probe, and other requests treat it as still cooling until
+    the probe succeeds, fails, is abandoned, or has run for :data:`PROBE_SECONDS`.
     """
 
     def __init__(self, clock: Clock = time.time) -> None:
         self._clock = clock
-        self._until: dict[str, float] = {}
-        self._probing: dict[str, float] = {}
+        self._ends: dict[str, float] = {}
+        self._probe_ends: dict[str, float] = {}
 
-    def set(self, subject: str, until: float) -> bool:
-        """Rest until a moment, unless it does so longer already: then this is no news, and false."""
-        self._forget_past()
-        if until <= self._until.get(subject, 0.0):
+    def start(self, subject: str, until: float) -> bool:
+        """Start or extend a cooldown. False if the subject already cools at least as long: then nothing changes."""
+        self._forget_old()
+        if until <= self._ends.get(subject, 0.0):
             return False
-        self._until[subject] = until
-        self._probing.pop(subject, None)
+        self._ends[subject] = until
+        self._probe_ends.pop(subject, None)
         return True
 
-    def until(self, key: str, route: str, upstream: str) -> float:
-        """When a candidate is rested again, or its probe has had its time; 0 when nothing of it cools."""
-        if not self._until:
+    def until(self, credential_id: str, route_id: str, upstream_id: str) -> float:
+        """The latest end of a candidate's cooldowns and of the probes that run; 0 if it does not cool."""
+        if not self._ends:
             return 0.0
-        now, end = self._clock(), 0.0
-        for subject in _subjects(key, route, upstream):
-            own = self._until.get(subject, 0.0)
-            if own and own <= now:
-                own = self._probing.get(subject, 0.0)
-            end = max(end, own)
-        return end if end > now else 0.0
+        now, latest = self._clock(), 0.0
+        for subject in _subjects(credential_id, route_id, upstream_id):
+            end = self._ends.get(subject, 0.0)
+            if end and end <= now:
+                end = self._probe_ends.get(subject, 0.0)
+            latest = max(latest, end)
+        return latest if latest > now else 0.0
 
-    def probes(self, key: str, route: str, upstream: str) -> None:
-        """A request goes to a candidate: of what has rested, this one is the probe."""
-        if not self._until:
+    def begin_probe(self, credential_id: str, route_id: str, upstream_id: str) -> None:
+        """A request is sent to a candidate: it is the probe of each of its cooldowns that has ended."""
+        if not self._ends:
             return
         now = self._clock()
-        for subject in _subjects(key, route, upstream):
-            if 0.0 < self._until.get(subject, 0.0) <= now:
-                self._probing[subject] = now + PROBE_SECONDS
+        for subject in _subjects(credential_id, route_id, upstream_id):
+            if 0.0 < self._ends.get(subject, 0.0) <= now:
+                self._probe_ends[subject] = now + PROBE_SECONDS
 
-    def released(self, key: str, route: str, upstream: str) -> None:
-        """A probe has shown nothing (its client left): the next request is one."""
-        if self._probing:
-            for subject in _subjects(key, route, upstream):
-                self._probing.pop(subject, None)
+    def abandon_probe(self, credential_id: str, route_id: str, upstream_id: str) -> None:
+        """A probe ended without a result (its client left): the next request is the probe."""
+        if self._probe_ends:
+            for subject in _subjects(credential_id, route_id, upstream_id):
+                self._probe_ends.pop(subject, None)
 
-    def worked(self, key: str, route: str, upstream: str) -> None:
-        """A candidate answers: what has rested is well again. What was put to rest meanwhile stays at rest."""
-        if not self._until:
+    def record_success(self, credential_id: str, route_id: str, upstream_id: str) -> None:
+        """A candidate responds: its ended cooldowns are over. One that was started while the request ran goes on."""
+        if not self._ends:
             return
         now = self._clock()
-        for subject in _subjects(key, route, upstream):
-            if self._until.get(subject, math.inf) <= now:
-                del self._until[subject]
-                self._probing.pop(subject, None)
+        for subject in _subjects(credential_id, route_id, upstream_id):
+            if self._ends.get(subject, math.inf) <= now:
+                del self._ends[subject]
+                self._probe_ends.pop(subject, None)
 
-    def key_until(self, key: str, upstream: str = "") -> float:
-        """The latest end of any cooldown of a key, and of its whole upstream where that is given; it may have passed."""
-        own = f"key:{key}"
-        known = list(self._until.items())
+    def credential_until(self, credential_id: str, upstream_id: str = "") -> float:
+        """The latest end of a credential's cooldowns on any route, and of its upstream's if that is given. It may have passed."""
+        own = f"key:{credential_id}"
+        ends = list(self._ends.items())
         return max(
-            (end for subject, end in known if subject in (own, f"upstream:{upstream}") or subject.startswith(own + "@")), default=0.0
+            (end for subject, end in ends if subject in (own, f"upstream:{upstream_id}") or subject.startswith(own + "@")), default=0.0
         )
 
-    def clear(self, key: str, upstream: str = "") -> None:
-        """A key is rested at once, on every route; and its upstream, where that is given."""
-        own = f"key:{key}"
-        rested = [subject for subject in list(self._until) if subject == own or subject.startswith(own + "@")]
-        for subject in (*rested, f"upstream:{upstream}"):
-            self._until.pop(subject, None)
-            self._probing.pop(subject, None)
+    def clear(self, credential_id: str, upstream_id: str = "") -> None:
+        """End the cooldowns of a credential on all routes, and that of its upstream if that is given."""
+        own = f"key:{credential_id}"
+        ended = [subject for subject in list(self._ends) if subject == own or subject.startswith(own + "@")]
+        for subject in (*ended, f"upstream:{upstream_id}"):
+            self._ends.pop(subject, None)
+            self._probe_ends.pop(subject, None)
 
-    def holding(self) -> list[tuple[str, float]]:
-        """What rests now, and until when."""
+    def active(self) -> list[tuple[str, float]]:
+        """The subjects that cool now, with the end of each."""
         now = self._clock()
-        return [(subject, end) for subject, end in list(self._until.items()) if end > now]
+        return [(subject, end) for subject, end in list(self._ends.items()) if end > now]
 
-    def _forget_past(self) -> None:
-        """What nobody has asked for in a long time since it has rested is as good as well."""
+    def _forget_old(self) -> None:
+        """Remove cooldowns that ended long ago and that no request has probed: they would stay in memory for ever."""
         past = self._clock() - FORGET_SECONDS
-        for subject in [subject for subject, end in list(self._until.items()) if end <= past]:
-            del self._until[subject]
-            self._probing.pop(subject, None)
+        for subject in [subject for subject, end in list(self._ends.items()) if end <= past]:
+            del self._ends[subject]
+            self._probe_ends.pop(subject, None)
 
 
-def _subjects(key: str, route: str, upstream: str) -> tuple[str, str, str]:
-    return (f"key:{key}", f"key:{key}@{route}", f"upstream:{upstream}")
+def _subjects(credential_id: str, route_id: str, upstream_id: str) -> tuple[str, str, str]:
+    """The subjects of a candidate in all scopes: :func:`subject_of`, written out because every request needs them."""
+    return (f"key:{credential_id}", f"key:{credential_id}@{route_id}", f"upstream:{upstream_id}")

@@ -1,6 +1,7 @@
-"""Keys that their provider refuses, and the cooldowns of keys as the database shows them.
+"""The state of credentials and upstreams in the database: disabled credentials, ends of cooldowns, times of last use.
 
-Requests only say what they saw; a thread writes it down, so that no request waits for the database.
+Requests only record what they observed; a thread writes it to the database, so that no request waits. Other processes read
+disabled and re-enabled credentials from the database with the next snapshot of the catalogue.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import cache_revisions
+from accounts.last_used import LastUse
 from upstreams.catalog import snapshot
 from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
 from upstreams.models import Upstream, UpstreamCredential
@@ -24,33 +26,38 @@ from upstreams.routing import live_state
 
 logger = logging.getLogger("pxbin.routing")
 
+credentials_used = LastUse(UpstreamCredential)
+"""When requests were last sent with each credential."""
+upstreams_answered = LastUse(Upstream, "answered_at")
+"""When each upstream last completed a response."""
+REFUSED_SECONDS = 5.0
+"""How long a credential still counts as refused in this process after that was written: longer than the catalogue takes to reload."""
+
 _writer = ThreadPoolExecutor(1, thread_name_prefix="pxbin-credentials")
 _refused: dict[str, float] = {}
-"""Until when (monotonic) this process's own observation counts; then the catalogue has taken it up."""
+"""Credentials that this process saw refused, with the monotonic time until which that counts; ``inf``: not written yet."""
 _recovered: dict[str, float] = {}
-"""The last recovery of a key or an upstream that this process has heeded."""
-GRACE_SECONDS = 5.0
-"""Longer than a written change takes to come back in the catalogue."""
+"""The last recovery of each credential and upstream that this process has applied, in Unix seconds."""
 
 
 def disable(upstream: UpstreamEntry, credential: CredentialEntry, reason: str) -> bool:
-    """Take a key out everywhere, unless it is the last one of its upstream that is not; false then.
+    """Disable a credential everywhere, unless it is the last enabled one of its upstream: then nothing happens, and false.
 
-    It stays out until an admin or a successful probe brings it back. The order of routing heeds it at once in this process
-    (:func:`is_refused`), everywhere else within a second.
+    It stays disabled until an admin or a successful health check enables it. In this process routing knows at once
+    (:func:`is_refused`), in others within a second.
     """
-    others = [each for each in upstream.credentials if each.id != credential.id and not each.is_disabled and not is_refused(each.id)]
-    if not others:
+    is_last = all(other.is_disabled or is_refused(other.id) for other in upstream.credentials if other.id != credential.id)
+    if is_last:
         return False
     if not is_refused(credential.id):
         _refused[credential.id] = math.inf
-        logger.warning("the key %s of upstream %s is disabled: %s", credential.name or credential.id, upstream.name, reason)
+        logger.warning("credential %s of upstream %s is disabled: %s", credential.name or credential.id, upstream.name, reason)
         _writer.submit(_write_disabled, credential.id, reason)
     return True
 
 
 def is_refused(credential_id: str) -> bool:
-    """Whether this process has just seen a key refused."""
+    """Whether this process has seen a credential refused and the catalogue may not show it yet."""
     until = _refused.get(credential_id) if _refused else None
     if until is None:
         return False
@@ -60,71 +67,74 @@ def is_refused(credential_id: str) -> bool:
     return True
 
 
-def forget(credential_id: str) -> None:
-    """An admin or a probe brings a key back."""
+def forget_refusal(credential_id: str) -> None:
+    """Let this process use a credential again that it saw refused."""
     _refused.pop(credential_id, None)
 
 
-def bring_back(credential_id: str, upstream_id: str) -> None:
-    """A key works, or an admin says so: whatever kept it out, or its upstream, is over. Blocks for the database.
+def enable(credential_id: str, upstream_id: str) -> None:
+    """Enable a credential that works (or that an admin enables) and end all cooldowns of it and its upstream. Blocks.
 
-    An upstream without keys has its own id in their place. The database tells the other processes (:func:`heed`).
+    For an upstream without credentials, ``credential_id`` is the upstream's id. Other processes apply the recovery when their
+    catalogue reloads (:func:`apply_recoveries`).
     """
-    settle()  # what this process has seen of it before is written first
+    flush()  # what this process observed before must not be written after the recovery
     now = timezone.now()
-    for rows, rested in (
+    for rows, values in (
         (UpstreamCredential.objects.filter(pk=credential_id), {"disabled_reason": "", "cooling_until": None}),
         (Upstream.objects.filter(pk=upstream_id), {"resting_until": None}),
     ):
-        if rows.exclude(**rested).exists():
-            rows.update(**rested, recovered_at=now)
-    forget(credential_id)
-    live_state.current().clear(credential_id, upstream_id)
+        if rows.exclude(**values).exists():
+            rows.update(**values, recovered_at=now)
+    forget_refusal(credential_id)
+    live_state.current().clear_cooldowns(credential_id, upstream_id)
 
 
-def heed() -> None:
-    """Let rest no longer what somebody, in whatever process, has found well since the last look at the catalogue."""
+def apply_recoveries() -> None:
+    """End the cooldowns of credentials and upstreams that any process has enabled since the last reload of the catalogue."""
     for upstream in snapshot.current().upstreams.values():
-        for key, moment in ((upstream.id, upstream.recovered), *((each.id, each.recovered) for each in upstream.credentials)):
-            known, _recovered[key] = _recovered.get(key), moment
-            if known is not None and moment > known:  # at first sight nothing is news: it may cool since then
-                forget(key)
-                live_state.current().learnt(live_state.StateChange("cleared", key, value=upstream.id))
+        recoveries = ((upstream.id, upstream.recovered), *((entry.id, entry.recovered) for entry in upstream.credentials))
+        for subject_id, recovered in recoveries:
+            applied, _recovered[subject_id] = _recovered.get(subject_id), recovered
+            if applied is not None and recovered > applied:  # the first time: a cooldown may have started after the recovery
+                forget_refusal(subject_id)
+                change = live_state.StateChange(live_state.ChangeKind.COOLDOWNS_CLEARED, subject_id, value=upstream.id)
+                live_state.current().apply_remote(change)
 
 
-cache_revisions.on_change("catalogue", heed)
+cache_revisions.on_change("catalogue", apply_recoveries)
 
 
-def note_cooling(credential_id: str, until: float) -> None:
-    """Show the latest end of a key's cooldowns in the database."""
+def store_credential_cooldown(credential_id: str, until: float) -> None:
+    """Write the latest end of a credential's cooldowns (Unix seconds) for the admin pages."""
     rows = UpstreamCredential.objects.filter(pk=credential_id)
-    _writer.submit(_write, rows, f"the cooldown of key {credential_id}", cooling_until=datetime.fromtimestamp(until, UTC))
+    _writer.submit(_write, rows, f"the cooldown of credential {credential_id}", cooling_until=datetime.fromtimestamp(until, UTC))
 
 
-def note_resting(upstream_id: str, until: float) -> None:
-    """Show in the database until when a whole upstream is kept back."""
+def store_upstream_cooldown(upstream_id: str, until: float) -> None:
+    """Write the end of an upstream's cooldown or open breaker (Unix seconds) for the admin pages."""
     rows = Upstream.objects.filter(pk=upstream_id)
-    _writer.submit(_write, rows, f"the rest of upstream {upstream_id}", resting_until=datetime.fromtimestamp(until, UTC))
+    _writer.submit(_write, rows, f"the cooldown of upstream {upstream_id}", resting_until=datetime.fromtimestamp(until, UTC))
 
 
-def settle() -> None:
-    """Wait until everything said so far is written (tests, shutdown)."""
+def flush() -> None:
+    """Wait until everything recorded so far is written."""
     _writer.submit(int).result()
 
 
 def _write_disabled(credential_id: str, reason: str) -> None:
-    """From then on the catalogue says it, here and elsewhere."""
+    """Once this is written, the catalogue says it in every process."""
     rows = UpstreamCredential.objects.filter(pk=credential_id, disabled_reason="")
-    _write(rows, f"the disabled key {credential_id}", disabled_reason=reason)
+    _write(rows, f"the disabled credential {credential_id}", disabled_reason=reason)
     if credential_id in _refused:
-        _refused[credential_id] = time.monotonic() + GRACE_SECONDS
+        _refused[credential_id] = time.monotonic() + REFUSED_SECONDS
 
 
 def _write(rows: QuerySet[Any], what: str, **values: Any) -> None:
-    """Update rows in the writer's thread, which keeps no connection. While the database is away, this is told in our own log alone."""
+    """Update rows in the writer's thread, which holds no connection in between. Errors of the database are only logged."""
     try:
         rows.update(**values)
     except (DatabaseError, InterfaceError):
-        logger.exception("%s could not be written down", what)
+        logger.exception("%s could not be written", what)
     finally:
         connection.close()

@@ -1,8 +1,9 @@
-"""What a failure says about the upstream, the key and the route, and whether another candidate may help.
+"""How routing reacts to a failure: failover, retries, cooldowns, disabled credentials, the circuit breaker.
 
-Pure. The table is by status and by the words of providers' error bodies; the sources are the providers' public error
-documentation. ``Retry-After`` and the rate-limit reset headers say how long (RFC 9110, section 10.2.3; OpenAI's
-``x-ratelimit-reset-*`` are durations such as ``6m0s``; Anthropic's ``anthropic-ratelimit-*-reset`` are RFC 3339 times).
+Pure. The actions are chosen by status, by the kind of the failure and by phrases of the provider's message; their sources are
+the providers' public error documentation. Cooldowns last as long as the response says: ``Retry-After`` (RFC 9110,
+section 10.2.3), ``retry-after-ms``, OpenAI's ``x-ratelimit-reset-*`` (durations such as ``6m0s``) and Anthropic's
+``anthropic-ratelimit-*-reset`` (RFC 3339 times).
 """
 
 from __future__ import annotations
@@ -11,94 +12,93 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal
 
 import msgspec
 
 from proxy.translation.errors import Failure
-
-Scope = Literal["route", "key", "upstream"]
-"""What cools: the key on this route, the key everywhere, or the whole upstream."""
+from upstreams.routing.cooldowns import CooldownScope
 
 UPSTREAM_WIDE = ("free usage limit", "free tier", "organization rate limit", "account-wide", "all keys", "service is at capacity")
-"""Words of a 429 that speak of more than one key."""
+"""Phrases in the message of a 429 that concern more than one credential."""
 _DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?")
-_LONGEST_REST = 86_400.0
+_MAX_SECONDS = 86_400.0
 _EPOCH = 1e9
-"""Larger numbers are moments, not durations; in seconds since 1970, or, from the next one on, in milliseconds (OpenRouter)."""
+"""A larger number in a reset header is a Unix time in seconds, not a duration."""
 _EPOCH_MS = 1e11
+"""A larger number is a Unix time in milliseconds (OpenRouter)."""
 
 
 class FailureAction(msgspec.Struct, frozen=True, kw_only=True):
-    """``failover``: another candidate may be tried. ``retry_same``: the same one may be tried once more (429, 503, no connection).
+    """What a failure leads to.
 
-    ``cooldown_scope``: the scope of the cooldown, ``None`` for none. ``disable_credential``: the credential is refused by its provider.
-    ``trips_breaker``: the circuit breaker counts it.
+    ``failover``: other candidates are tried. ``retry_same``: this candidate is tried again when no other is left, as often as
+    its upstream's ``max_retries`` allows. ``cooldown_scope``: what cools; ``None``: nothing. ``disable_credential``: the
+    provider has refused the credential. ``trips_breaker``: the circuit breaker counts the failure.
     """
 
     failover: bool = True
     retry_same: bool = False
-    cooldown_scope: Scope | None = None
+    cooldown_scope: CooldownScope | None = None
     disable_credential: bool = False
     trips_breaker: bool = False
 
 
-CLIENTS = FailureAction(failover=False)
+_CLIENT_ERROR = FailureAction(failover=False)
 BY_STATUS: Mapping[int, FailureAction] = {
-    400: CLIENTS,
-    413: CLIENTS,
-    422: CLIENTS,
+    400: _CLIENT_ERROR,
+    413: _CLIENT_ERROR,
+    422: _CLIENT_ERROR,
     401: FailureAction(disable_credential=True),
     403: FailureAction(disable_credential=True),
-    402: FailureAction(cooldown_scope="key"),
-    404: FailureAction(cooldown_scope="route"),
+    402: FailureAction(cooldown_scope=CooldownScope.CREDENTIAL),
+    404: FailureAction(cooldown_scope=CooldownScope.ROUTE),
     408: FailureAction(trips_breaker=True),
-    429: FailureAction(retry_same=True, cooldown_scope="route"),
-    503: FailureAction(retry_same=True, cooldown_scope="route", trips_breaker=True),
+    429: FailureAction(retry_same=True, cooldown_scope=CooldownScope.ROUTE),
+    503: FailureAction(retry_same=True, cooldown_scope=CooldownScope.ROUTE, trips_breaker=True),
     504: FailureAction(trips_breaker=True),
-    529: FailureAction(cooldown_scope="route", trips_breaker=True),
+    529: FailureAction(cooldown_scope=CooldownScope.ROUTE, trips_breaker=True),
 }
 BY_KIND: Mapping[str, FailureAction] = {
     "connect": FailureAction(retry_same=True, trips_breaker=True),
     "network": FailureAction(trips_breaker=True),
     "timeout": FailureAction(trips_breaker=True),
-    "overloaded": FailureAction(cooldown_scope="route", trips_breaker=True),
-    "rate_limit": FailureAction(cooldown_scope="route"),
-    "quota": FailureAction(cooldown_scope="key"),
-    "billing": FailureAction(cooldown_scope="key"),
-    "invalid_request": CLIENTS,
-    "context_length": CLIENTS,
-    "too_large": CLIENTS,
+    "overloaded": FailureAction(cooldown_scope=CooldownScope.ROUTE, trips_breaker=True),
+    "rate_limit": FailureAction(cooldown_scope=CooldownScope.ROUTE),
+    "quota": FailureAction(cooldown_scope=CooldownScope.CREDENTIAL),
+    "billing": FailureAction(cooldown_scope=CooldownScope.CREDENTIAL),
+    "invalid_request": _CLIENT_ERROR,
+    "context_length": _CLIENT_ERROR,
+    "too_large": _CLIENT_ERROR,
     "bad_gateway": FailureAction(trips_breaker=True),
 }
-"""Failures without a status of their own: no connection, a broken stream, an error event in a stream."""
+"""Failures without an HTTP status: no connection, a broken stream, an error event in a stream."""
 
 
 def failure_action(failure: Failure) -> FailureAction:
-    """What to conclude from ``failure``."""
+    """The action for a failure: by its status if it has one, else by its kind."""
     if failure.status >= 400:
         if failure.kind == "quota":
-            return FailureAction(retry_same=failure.status == 429, cooldown_scope="key")
-        found = BY_STATUS.get(failure.status)
-        if found is None:
-            return FailureAction(cooldown_scope="route", trips_breaker=True) if failure.status >= 500 else CLIENTS
-        if failure.status == 429 and any(words in failure.message.lower() for words in UPSTREAM_WIDE):
-            return msgspec.structs.replace(found, cooldown_scope="upstream")
-        return found
+            return FailureAction(retry_same=failure.status == 429, cooldown_scope=CooldownScope.CREDENTIAL)
+        action = BY_STATUS.get(failure.status)
+        if action is None:
+            return FailureAction(cooldown_scope=CooldownScope.ROUTE, trips_breaker=True) if failure.status >= 500 else _CLIENT_ERROR
+        if failure.status == 429 and any(phrase in failure.message.lower() for phrase in UPSTREAM_WIDE):
+            return msgspec.structs.replace(action, cooldown_scope=CooldownScope.UPSTREAM)
+        return action
     return BY_KIND.get(failure.kind, FailureAction(trips_breaker=True))
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
-    """How long the provider asks us to stay away, from the headers of its answer; ``None`` when it does not say.
+    """How long the provider asks to wait, from the headers of its response; ``None`` if they do not say.
 
-    ``now`` is Unix seconds. Bounded to a day: a larger value is a mistake somewhere.
+    ``now`` is Unix seconds. Limited to a day: a larger value is probably a mistake.
     """
-    asked = _milliseconds(headers.get("retry-after-ms"))
-    if asked is None:
-        asked = _retry_after(headers.get("retry-after"), now)
-    if asked is None:
-        asked = _resets(headers, now)
-    return None if asked is None else min(max(asked, 0.0), _LONGEST_REST)
+    seconds = _milliseconds(headers.get("retry-after-ms"))
+    if seconds is None:
+        seconds = _retry_after(headers.get("retry-after"), now)
+    if seconds is None:
+        seconds = _latest_reset(headers, now)
+    return None if seconds is None else min(max(seconds, 0.0), _MAX_SECONDS)
 
 
 def _milliseconds(text: str | None) -> float | None:
@@ -116,8 +116,8 @@ def _retry_after(text: str | None, now: float) -> float | None:
         return None
 
 
-def _resets(headers: Mapping[str, str], now: float) -> float | None:
-    """The latest reset among the limits that are used up."""
+def _latest_reset(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds to the latest reset among the limits that are used up."""
     waits: list[float] = []
     for name, value in headers.items():
         lower = name.lower()
@@ -133,6 +133,7 @@ def _resets(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _reset(text: str, now: float) -> float | None:
+    """Seconds to a reset that is given as a number (duration or Unix time), an RFC 3339 time, or a duration with units."""
     if re.fullmatch(r"\d+(\.\d+)?", text):
         number = float(text)
         if number > _EPOCH_MS:

@@ -1,9 +1,10 @@
-"""Which upstreams and keys may answer a request, in the order in which they are tried, and why others are not.
+"""The plan of a request: its targets in the order in which they are tried, and what is left out or put back, with reasons.
 
-A model's routes by priority (a lower number first), then the upstream's priority, then weight; each with its keys, from the
-one after the last used; then the model's fallbacks, depth first. What lacks a capability, or a model that the key may not
-use, is left out. What cools, is broken or is too small is only put behind the others: when nothing else is left, the best
-of them is still called.
+A model's routes by priority (a lower number first), then the upstream's priority, then weight or the model's strategy; each
+route with the credentials of its upstream, beginning behind the one that was used last; then the model's fallbacks, depth
+first. Left out: targets that lack a capability, and models that the client key may not use. Put behind the others: targets
+that cool, whose breaker is open, whose credential is disabled or whose context window is too small. They are still tried
+when nothing else is left.
 """
 
 from __future__ import annotations
@@ -11,25 +12,25 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
 from accounts.common import wildcards
 from proxy.translation.quirks import Quirks
+from upstreams.catalog.entries import IdleRoute
 from upstreams.catalog.snapshot import Catalogue, CredentialEntry, ModelEntry, ResolvedModel, RouteEntry, UpstreamEntry
+from upstreams.models import Strategy
 from upstreams.routing import context_windows, credential_state
+from upstreams.routing.circuit_breaker import BreakerState
+from upstreams.routing.decision import Choice, Skip, SkipReason
 from upstreams.routing.live_state import RoutingState
 
 PriceOf = Callable[[str, str, str], Decimal | None]
-"""The price of a million input and a million output tokens by model id, upstream id and remote name; handed in from a floor higher."""
-
-
-ANOTHER_CHOSEN = "another upstream was chosen"
+"""USD for a million input and a million output tokens, by model id, upstream id and remote name. Passed in: prices are billing's."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """One candidate: everything that a call needs to know. ``quirks``: the upstream's overridden by the model's."""
+    """One candidate for a request. ``quirks`` are the upstream's, overridden by the model's."""
 
     model: ModelEntry
     route: RouteEntry
@@ -39,126 +40,130 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     quirks: Quirks
 
     @property
-    def key_id(self) -> str:
-        """The credential's id; of an upstream without any, the upstream's own."""
+    def credential_id(self) -> str:
+        """The credential's id; for an upstream without credentials, the upstream's id."""
         return self.credential.id if self.credential is not None else self.upstream.id
 
     @property
     def is_signed(self) -> bool:
-        """Whether requests are signed with AWS's SigV4 instead of carrying a key."""
+        """Whether requests are signed with AWS's SigV4 instead of carrying the secret."""
         return self.upstream.dialect == "bedrock" and self.credential is not None and bool(self.credential.access_key_id)
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request asks of its target. ``tokens``: an estimate of its input. ``session``: which turns belong together."""
+    """What a request demands of its target. ``tokens``: its estimated input. ``session``: see :func:`session_of`."""
 
     capabilities: frozenset[str] = frozenset()
     tokens: int = 0
     session: str | None = None
     upstream: str = ""
-    """Only the upstream of this name: the caller chose it."""
+    """The name of the only upstream that may be used, chosen by the client; empty: any."""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """``targets`` in the order in which they are tried; ``skips`` says of each one put back or left out why.
-
-    ``chosen`` says why the first one is the first; nothing where there was nothing to choose.
-    """
+    """``targets`` in the order in which they are tried. ``choice`` explains the first one; ``None`` if there are fewer than two."""
 
     targets: list[Target]
-    skips: list[dict[str, Any]]
-    chosen: dict[str, Any] | None = None
+    skips: list[Skip]
+    choice: Choice | None = None
 
 
 def plan(
-    found: ResolvedModel,
+    resolved: ResolvedModel,
     catalogue: Catalogue,
     *,
-    needs: Requirements,
-    standing: RoutingState,
-    allowed: Callable[[ResolvedModel], bool],
+    requirements: Requirements,
+    state: RoutingState,
+    is_allowed: Callable[[ResolvedModel], bool],
     price_of: PriceOf,
 ) -> Plan:
-    """The candidates for a request of ``found``. ``allowed``: whether the caller may use a fallback."""
-    first: list[Target] = []
-    later: list[tuple[int, Target]] = []
-    skips: list[dict[str, Any]] = []
-    for each in with_fallbacks(found, catalogue, skips):
-        skips.extend(each.model.idle)
-        if each is not found and not allowed(each):
-            skips.append({"model": each.requested, "skipped": "not allowed for this key"})
+    """The plan for a request of ``resolved``. ``is_allowed``: whether the client key may use a fallback."""
+    targets: list[Target] = []
+    put_back: list[tuple[int, Target]] = []
+    skips: list[Skip] = []
+    for candidate in with_fallbacks(resolved, catalogue, skips):
+        if candidate.model.idle:
+            skips.extend(map(_not_served, candidate.model.idle))
+        if candidate is not resolved and not is_allowed(candidate):
+            skips.append(Skip(reason=SkipReason.MODEL_NOT_ALLOWED, text="not allowed for this key", model=candidate.requested))
             continue
-        for target in _ordered(each, needs, standing, price_of):
-            reason = _excluded(target, needs)
-            if reason:
-                skips.append(_told(target, "skipped", reason))
+        for target in _ordered(candidate, requirements, state, price_of):
+            skip = _left_out(target, requirements)
+            if skip is not None:
+                skips.append(skip)
                 continue
-            reason, rank = _put_back(target, needs, standing)
-            if reason:
-                skips.append(_told(target, "skipped", reason))
-                later.append((rank, target))
+            skip = _put_back(target, requirements, state)
+            if skip is None:
+                targets.append(target)
             else:
-                first.append(target)
-    later.sort(key=lambda each: each[0])
-    targets = [*first, *(target for _, target in later)]
+                skips.append(skip)
+                put_back.append((_PUT_BACK_RANKS[skip.reason], target))
+    has_best = bool(targets)
+    put_back.sort(key=lambda ranked: ranked[0])
+    targets += [target for _, target in put_back]
     if len(targets) < 2:
         return Plan(targets, skips)
-    best = targets[0]
-    return Plan(targets, skips, _told(best, "chosen", _why_first(best, needs, standing) if first else "nothing better is left"))
+    return Plan(targets, skips, _choice(targets[0], requirements, state, has_best=has_best))
 
 
-def with_fallbacks(found: ResolvedModel, catalogue: Catalogue, skips: list[dict[str, Any]]) -> Iterable[ResolvedModel]:
-    """A model, then its fallbacks depth first; one that came already is passed over, and one that cannot be served is told."""
-    seen: set[str] = set()
-    waiting = [found]
+def with_fallbacks(resolved: ResolvedModel, catalogue: Catalogue, skips: list[Skip]) -> Iterable[ResolvedModel]:
+    """A model, then its fallbacks depth first, each one once. Fallbacks that do not exist are added to ``skips``."""
+    visited: set[str] = set()
+    waiting = [resolved]
     while waiting:
-        each = waiting.pop(0)
-        if each.model.id in seen:
+        candidate = waiting.pop(0)
+        if candidate.model.id in visited:
             continue
-        seen.add(each.model.id)
-        yield each
-        following = []
-        for name in each.model.fallbacks:
-            fallback = catalogue.find(name, found.model.path_prefix) or catalogue.find(name)
+        visited.add(candidate.model.id)
+        yield candidate
+        fallbacks = []
+        for name in candidate.model.fallbacks:
+            fallback = catalogue.find(name, resolved.model.path_prefix) or catalogue.find(name)
             if fallback is not None:
-                following.append(fallback)
+                fallbacks.append(fallback)
             else:
-                skips.append({"model": name, "skipped": "no such model, or it is switched off"})
-        waiting[:0] = following
+                skips.append(Skip(reason=SkipReason.MODEL_NOT_FOUND, text="no such model, or it is switched off", model=name))
+        waiting[:0] = fallbacks
 
 
-def _ordered(found: ResolvedModel, needs: Requirements, standing: RoutingState, price_of: PriceOf) -> list[Target]:
-    """One model's candidates: its routes in the order of its strategy, each with its keys in turn."""
-    routes = found.model.routes
-    if len(routes) > 1 and found.model.strategy != "priority":
-        routes = tuple(_by_strategy(found, routes, standing, price_of))
-    targets = [target for route in routes for target in _with_keys(route, found, standing)]
-    kept = _kept(found.model, needs, standing) if len(targets) > 1 else None
-    home = next((target for target in targets if target.key_id == kept), None)
-    if home is not None:
-        targets.sort(key=lambda target: (_preference(target.route), not _is_home(target, home)))
+def _ordered(resolved: ResolvedModel, requirements: Requirements, state: RoutingState, price_of: PriceOf) -> list[Target]:
+    """The targets of one model: its routes by its strategy, each with its credentials; first the credential of the session."""
+    routes = resolved.model.routes
+    if len(routes) > 1 and resolved.model.strategy != Strategy.PRIORITY:
+        routes = tuple(_by_strategy(resolved, routes, state, price_of))
+    targets = [target for route in routes for target in _with_credentials(route, resolved, state)]
+    pinned_id = _pinned_credential(resolved.model, requirements, state) if len(targets) > 1 else None
+    pinned = next((target for target in targets if target.credential_id == pinned_id), None)
+    if pinned is not None:
+        targets.sort(key=lambda target: (_preference(target.route), not _keeps_session(target, pinned)))
     return targets
 
 
-def _kept(model: ModelEntry, needs: Requirements, standing: RoutingState) -> str | None:
-    return standing.sessions.key_of(session_of(needs.session, model)) if needs.session else None
+def _pinned_credential(model: ModelEntry, requirements: Requirements, state: RoutingState) -> str | None:
+    return state.sessions.credential_of(session_of(requirements.session, model)) if requirements.session else None
 
 
-def _why_first(target: Target, needs: Requirements, standing: RoutingState) -> str:
-    """What put a candidate before the others of its kind."""
-    return "session kept" if target.key_id == _kept(target.model, needs, standing) else f"strategy {target.model.strategy}"
+def _choice(target: Target, requirements: Requirements, state: RoutingState, *, has_best: bool) -> Choice:
+    """Why a target is the first. ``has_best``: whether any target was not put back."""
+    if not has_best:
+        text = "nothing better is left"
+    elif target.credential_id == _pinned_credential(target.model, requirements, state):
+        text = "session kept"
+    else:
+        text = f"strategy {target.model.strategy}"
+    return Choice(text=text, model=target.remote_name, upstream=target.upstream.name, credential=_credential_name(target))
 
 
-def _is_home(target: Target, home: Target) -> bool:
-    """Whether a candidate has the session's key, or one of the same upstream that is preferred to it."""
-    if target.credential is None or home.credential is None:
-        return target.key_id == home.key_id
-    preferred = target.credential.priority < home.credential.priority
-    return target.key_id == home.key_id or (preferred and target.upstream.id == home.upstream.id)
+def _keeps_session(target: Target, pinned: Target) -> bool:
+    """Whether a target has the session's credential, or one of the same upstream that is preferred to it (it has recovered)."""
+    if target.credential is None or pinned.credential is None:
+        return target.credential_id == pinned.credential_id
+    is_preferred = target.credential.priority < pinned.credential.priority
+    return target.credential_id == pinned.credential_id or (is_preferred and target.upstream.id == pinned.upstream.id)
 
 
 def session_of(session: str, model: ModelEntry) -> str:
-    """The name under which a session's key is kept: an agent's session speaks with several models, each with a key of its own."""
+    """The name under which a session's credential is stored: an agent's session uses several models, each with its own credential."""
     return f"{model.id}/{session}"
 
 
@@ -166,76 +171,94 @@ def _preference(route: RouteEntry) -> tuple[int, int]:
     return (route.priority, route.upstream.priority)
 
 
-def _by_strategy(found: ResolvedModel, routes: tuple[RouteEntry, ...], standing: RoutingState, price_of: PriceOf) -> list[RouteEntry]:
-    """Routes of equal preference in another order than by weight."""
-    strategy = found.model.strategy
-    if strategy == "weighted":
+def _by_strategy(resolved: ResolvedModel, routes: tuple[RouteEntry, ...], state: RoutingState, price_of: PriceOf) -> list[RouteEntry]:
+    """The routes by preference, and routes of equal preference by a strategy other than their weight."""
+    strategy = resolved.model.strategy
+    if strategy == Strategy.WEIGHTED:
+        # The weighted random order of Efraimidis and Spirakis: u^(1/weight), the largest first.
         draw = {route.id: random.random() ** (1 / route.weight) if route.weight else 0.0 for route in routes}  # noqa: S311
         return sorted(routes, key=lambda route: (_preference(route), -draw[route.id]))
-    if strategy == "latency":
-        return sorted(routes, key=lambda route: (_preference(route), standing.latency(route.id)))
-    if strategy == "cost":
-        unknown = Decimal("Infinity")
-        prices = {route.id: price_of(found.model.id, route.upstream.id, remote_name(route, found)) for route in routes}
-        return sorted(routes, key=lambda route: (_preference(route), unknown if (price := prices[route.id]) is None else price))
-    turn = standing.turn(found.model.id) % len(routes)
+    if strategy == Strategy.LATENCY:
+        return sorted(routes, key=lambda route: (_preference(route), state.latency(route.id)))
+    if strategy == Strategy.COST:
+        unpriced = Decimal("Infinity")
+        prices = {route.id: price_of(resolved.model.id, route.upstream.id, remote_name(route, resolved)) for route in routes}
+        return sorted(routes, key=lambda route: (_preference(route), unpriced if (price := prices[route.id]) is None else price))
+    turn = state.next_turn(resolved.model.id) % len(routes)
     return sorted(routes[turn:] + routes[:turn], key=_preference)
 
 
-def _with_keys(route: RouteEntry, found: ResolvedModel, standing: RoutingState) -> list[Target]:
-    """A route with each key of its upstream; among keys of equal priority, the one after the last used comes first."""
+def _with_credentials(route: RouteEntry, resolved: ResolvedModel, state: RoutingState) -> list[Target]:
+    """A route with each credential of its upstream; of equal priority, the one after the last used comes first."""
     upstream = route.upstream
-    keys: tuple[CredentialEntry | None, ...] = upstream.credentials or (None,)
-    if len(keys) > 1:
-        keys = _rotated(upstream.credentials, standing.last_used(upstream.id))
-    name = remote_name(route, found)
+    credentials: tuple[CredentialEntry | None, ...] = upstream.credentials or (None,)
+    if len(credentials) > 1:
+        credentials = _rotated(upstream.credentials, state.last_credential(upstream.id))
+    name = remote_name(route, resolved)
     return [
-        Target(model=found.model, route=route, upstream=upstream, credential=key, remote_name=name, quirks=route.quirks) for key in keys
+        Target(model=resolved.model, route=route, upstream=upstream, credential=credential, remote_name=name, quirks=route.quirks)
+        for credential in credentials
     ]
 
 
-def _rotated(keys: tuple[CredentialEntry, ...], last: str) -> tuple[CredentialEntry, ...]:
-    for place, key in enumerate(keys):
-        if key.id == last:
-            return tuple(sorted(keys[place + 1 :] + keys[: place + 1], key=lambda each: each.priority))
-    return keys
+def _rotated(credentials: tuple[CredentialEntry, ...], last_id: str) -> tuple[CredentialEntry, ...]:
+    for index, credential in enumerate(credentials):
+        if credential.id == last_id:
+            return tuple(sorted(credentials[index + 1 :] + credentials[: index + 1], key=lambda entry: entry.priority))
+    return credentials
 
 
-def _excluded(target: Target, needs: Requirements) -> str:
-    """Why a candidate cannot serve the request at all."""
-    if needs.upstream and needs.upstream != target.upstream.name:
-        return ANOTHER_CHOSEN
-    missing = [name for name in sorted(needs.capabilities) if target.route.capabilities.get(name) is False]
-    return f"takes no {' and no '.join(missing)}" if missing else ""
+def _left_out(target: Target, requirements: Requirements) -> Skip | None:
+    """Why a target cannot serve the request at all."""
+    if requirements.upstream and requirements.upstream != target.upstream.name:
+        return _skip(target, SkipReason.ANOTHER_UPSTREAM_CHOSEN, "another upstream was chosen")
+    missing = [name for name in sorted(requirements.capabilities) if target.route.capabilities.get(name) is False]
+    return _skip(target, SkipReason.CAPABILITY_MISSING, f"takes no {' and no '.join(missing)}") if missing else None
 
 
-def _put_back(target: Target, needs: Requirements, standing: RoutingState) -> tuple[str, int]:
-    """Why others are tried before a candidate, and how far behind them: what may pass before what was refused or cannot fit."""
-    window = context_windows.of(target.model, target.route, target.remote_name) if needs.tokens else 0
-    if needs.tokens > window:
-        return f"about {needs.tokens} tokens do not fit {window}", 4
+_PUT_BACK_RANKS = {
+    SkipReason.COOLING: 1,
+    SkipReason.BREAKER_OPEN: 2,
+    SkipReason.CREDENTIAL_DISABLED: 3,
+    SkipReason.CONTEXT_WINDOW_TOO_SMALL: 4,
+}
+"""The order of targets that are put back: what may have passed by now comes before what the provider refused or what cannot fit."""
+
+
+def _put_back(target: Target, requirements: Requirements, state: RoutingState) -> Skip | None:
+    """Why the other targets are tried before this one."""
+    window = context_windows.window_of(target.model, target.route, target.remote_name) if requirements.tokens else 0
+    if requirements.tokens > window:
+        return _skip(target, SkipReason.CONTEXT_WINDOW_TOO_SMALL, f"about {requirements.tokens} tokens do not fit {window}")
     if target.credential is not None and (target.credential.is_disabled or credential_state.is_refused(target.credential.id)):
-        return "key disabled", 3
-    if standing.breakers.state(target.upstream.id) == "open":
-        return "circuit breaker open", 2
-    until = standing.cooldowns.until(target.key_id, target.route.id, target.upstream.id)
+        return _skip(target, SkipReason.CREDENTIAL_DISABLED, "key disabled")
+    if state.breakers.state(target.upstream.id) is BreakerState.OPEN:
+        return _skip(target, SkipReason.BREAKER_OPEN, "circuit breaker open")
+    until = state.cooldowns.until(target.credential_id, target.route.id, target.upstream.id)
     if until:
-        return f"cooling for {max(0.0, until - standing.clock()):.1f} s", 1
-    return "", 0
+        return _skip(target, SkipReason.COOLING, f"cooling for {max(0.0, until - state.clock()):.1f} s")
+    return None
 
 
-def _told(target: Target, what: str, reason: str) -> dict[str, Any]:
-    key = target.credential.name or target.credential.id if target.credential else ""
-    return {"upstream": target.upstream.name, "key": key, "model": target.remote_name, what: reason}
+def _not_served(idle: IdleRoute) -> Skip:
+    return Skip(reason=SkipReason.NOT_SERVED, text=idle.reason, model=idle.remote_name, upstream=idle.upstream_name)
 
 
-def remote_name(route: RouteEntry, found: ResolvedModel) -> str:
-    """The upstream's name of the model: the client's own where the route gives none; its n-th star is what the n-th star took.
+def _skip(target: Target, reason: SkipReason, text: str) -> Skip:
+    return Skip(reason=reason, text=text, model=target.remote_name, upstream=target.upstream.name, credential=_credential_name(target))
 
-    A model found by a literal name has no stars: then the first star of the remote name takes the whole name.
+
+def _credential_name(target: Target) -> str:
+    return target.credential.name or target.credential.id if target.credential else ""
+
+
+def remote_name(route: RouteEntry, resolved: ResolvedModel) -> str:
+    """The upstream's name of the model: the requested name if the route has none; the n-th ``*`` takes what the n-th ``*`` matched.
+
+    A model that was found by a literal name has no matches: then the first ``*`` of the remote name takes the whole name.
     """
     if not route.remote_name:
-        return found.requested
+        return resolved.requested
     if not wildcards.is_pattern(route.remote_name):
         return route.remote_name
-    return wildcards.fill(route.remote_name, found.stars or (found.requested,))
+    return wildcards.fill(route.remote_name, resolved.stars or (resolved.requested,))

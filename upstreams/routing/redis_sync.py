@@ -1,10 +1,13 @@
-"""How processes tell one another, through Redis, what cools, what is broken, and which key a session has.
+"""Replication of the routing state between processes through Redis: cooldowns, breakers, sessions, last used credentials.
 
-Requests never wait for Redis: a change is laid into a queue, where the newest of its kind and subject replaces the older one,
-and a task sends what has gathered. What a process needs that starts later is kept in Redis for as long as it holds. While
-Redis is away, or does not answer, every process goes on with what it knows; afterwards it reads everything anew and tells what
-it knows again, for Redis may have forgotten it. Keys that a provider refuses travel by the database
+Requests never wait for Redis: a change is put into a queue, in which the newest of its kind and subject replaces the older
+one, and a task publishes the queue. Changes that a process needs that starts later are also stored in Redis until they end.
+While Redis is unreachable, every process works with its own state; afterwards it reads all stored changes again and publishes
+its own again, because Redis may have lost them. Disabled credentials are replicated through the database
 (:mod:`upstreams.routing.credential_state`).
+
+In Redis: messages on the channel ``pxbin:standing``, and keys ``pxbin:standing:<kind>:<subject>`` with the same messages, which
+expire when the change ends. A message is ``{"origin": …, "change": {"kind", "subject", "until", "value"}}``.
 """
 
 from __future__ import annotations
@@ -24,131 +27,134 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from upstreams.routing.live_state import AFFINITY_SECONDS, RoutingState, StateChange
+from upstreams.routing.cooldowns import CooldownScope, subject_of
+from upstreams.routing.live_state import ChangeKind, RoutingState, StateChange
+from upstreams.routing.session_affinity import AFFINITY_SECONDS
 
 logger = logging.getLogger("pxbin.sharing")
 
 CHANNEL = "pxbin:standing"
-AGAIN_SECONDS = 0.5
-"""Between two tries to reach Redis."""
-BETWEEN_SECONDS = 0.05
-"""Between two messages of a busy process: what happens meanwhile goes together."""
-PATIENCE_SECONDS = 2.0
-"""How long Redis may take for an answer; then it counts as away."""
-SILENCE_SECONDS = 5.0
-"""How long the channel may be silent before Redis is asked whether it is there."""
-MOST_WAITING = 60_000
-"""Changes that wait for Redis; the oldest go first, they matter least."""
-PAGE = 500
-KEEP_LONGER = "if redis.call('PTTL', KEYS[1]) <= tonumber(ARGV[2]) then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end"
-"""Keep a change for so many milliseconds, unless one is kept that holds longer: of two cooldowns the later end counts."""
+RETRY_SECONDS = 0.5
+"""Between two attempts to reach Redis."""
+BATCH_SECONDS = 0.05
+"""Between two batches of a busy process; changes in this time are sent together."""
+RESPONSE_SECONDS = 2.0
+"""How long Redis may take to respond; then it counts as unreachable."""
+PING_SECONDS = 5.0
+"""After this time without a message Redis is pinged."""
+MAX_QUEUED = 60_000
+"""Changes that wait for Redis; beyond that the oldest are dropped, because they matter least."""
+BATCH_SIZE = 500
+SET_UNLESS_LONGER = "if redis.call('PTTL', KEYS[1]) <= tonumber(ARGV[2]) then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end"
+"""Store a change for so many milliseconds, unless the stored one lasts longer: of two cooldowns the later end counts."""
 
 
 class _Message(msgspec.Struct, frozen=True):
-    """A change, and the process that tells it."""
+    """A change and the process that publishes it."""
 
     origin: str
     change: StateChange
 
 
 _encode = msgspec.json.Encoder().encode
-_message = msgspec.json.Decoder(_Message)
+_decoder = msgspec.json.Decoder(_Message)
 
 
 class RedisSync:
-    """One process's share in the common standing. ``start`` and ``stop`` belong to its event loop."""
+    """Replicates the routing state of one process. ``start`` and ``stop`` run in its event loop."""
 
-    def __init__(self, url: str, standing: RoutingState) -> None:
-        # No silent second try: after a broken connection everything has to be read anew.
+    def __init__(self, url: str, state: RoutingState) -> None:
+        # No retry inside the client: after a broken connection everything has to be read again.
         self._redis = Redis.from_url(
-            url, socket_connect_timeout=PATIENCE_SECONDS, socket_timeout=PATIENCE_SECONDS, retry=Retry(NoBackoff(), 0)
+            url, socket_connect_timeout=RESPONSE_SECONDS, socket_timeout=RESPONSE_SECONDS, retry=Retry(NoBackoff(), 0)
         )
-        self._standing = standing
+        self._state = state
         self._origin = uuid.uuid4().hex
-        self._waiting: dict[tuple[str, str], StateChange] = {}
+        self._queue: dict[tuple[ChangeKind, str], StateChange] = {}
         self._lock = threading.Lock()
-        self._news = asyncio.Event()
+        self._is_queued = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._tasks: list[asyncio.Task[None]] = []
-        self._away_for: set[str] = set()
+        self._failing_tasks: set[str] = set()
 
     async def start(self) -> None:
-        """Learn what the others know, if Redis is there, and go on listening and telling."""
-        with suppress(RedisError, OSError, TimeoutError):  # the listener says so, and goes on trying
+        """Apply the stored changes, if Redis is reachable within 3 s, and begin to publish and to listen."""
+        with suppress(RedisError, OSError, TimeoutError):  # the listener logs it, and tries again
             async with asyncio.timeout(3.0):
                 await self._load()
-        self._standing.publish = self._tell
-        self._tasks = [asyncio.create_task(self._send_all()), asyncio.create_task(self._listen())]
+        self._state.publish = self._publish
+        self._tasks = [asyncio.create_task(self._send_queued()), asyncio.create_task(self._listen())]
 
     async def stop(self) -> None:
-        """Nothing is told or learnt any more."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._redis.aclose()
 
-    # --- telling ---------------------------------------------------------------------------------------------------------
+    # --- publishing ------------------------------------------------------------------------------------------------------
 
-    def _tell(self, change: StateChange) -> None:
-        """From any thread."""
+    def _publish(self, change: StateChange) -> None:
+        """Queue a change; from any thread."""
         self._put(change)
-        self._loop.call_soon_threadsafe(self._news.set)
+        self._loop.call_soon_threadsafe(self._is_queued.set)
 
     def _put(self, change: StateChange) -> None:
         with self._lock:
-            self._waiting.pop((change.kind, change.subject), None)  # the newest stands behind what came before it
-            self._waiting[change.kind, change.subject] = change
-            if len(self._waiting) > MOST_WAITING:
-                del self._waiting[next(iter(self._waiting))]
+            self._queue.pop((change.kind, change.subject), None)  # the newest is sent after the changes before it
+            self._queue[change.kind, change.subject] = change
+            if len(self._queue) > MAX_QUEUED:
+                del self._queue[next(iter(self._queue))]
 
-    def _take_waiting(self) -> list[StateChange]:
+    def _take_batch(self) -> list[StateChange]:
         with self._lock:
-            names = [name for name, _ in zip(self._waiting, range(PAGE), strict=False)]
-            return [self._waiting.pop(name) for name in names]
+            keys = [key for key, _ in zip(self._queue, range(BATCH_SIZE), strict=False)]
+            return [self._queue.pop(key) for key in keys]
 
     def _put_back(self, changes: Sequence[StateChange]) -> None:
-        """What could not be sent waits in front again, except what has been overtaken."""
+        """Put changes that could not be sent before the others, unless a newer one of the same kind and subject is queued."""
         with self._lock:
-            late = {(each.kind, each.subject): each for each in changes if (each.kind, each.subject) not in self._waiting}
-            self._waiting = late | self._waiting
+            unsent = {(change.kind, change.subject): change for change in changes if (change.kind, change.subject) not in self._queue}
+            self._queue = unsent | self._queue
 
-    async def _send_all(self) -> None:
+    async def _send_queued(self) -> None:
         while True:
-            await self._news.wait()
-            self._news.clear()
-            while changes := self._take_waiting():
+            await self._is_queued.wait()
+            self._is_queued.clear()
+            while changes := self._take_batch():
                 try:
                     await self.send(changes)
                 except (RedisError, OSError) as error:
                     self._put_back(changes)
-                    self._away("telling", error)
-                    await asyncio.sleep(AGAIN_SECONDS)
+                    self._mark_failing("sending", error)
+                    await asyncio.sleep(RETRY_SECONDS)
                 else:
-                    self._back("telling")
-                    await asyncio.sleep(BETWEEN_SECONDS)
+                    self._mark_working("sending")
+                    await asyncio.sleep(BATCH_SECONDS)
 
     async def send(self, changes: Sequence[StateChange]) -> None:
-        """Tell changes now, and keep them for those that start later. Raises Redis' errors."""
+        """Publish changes now, and store them for processes that start later. Raises Redis' errors."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for change in changes:
                 content = _encode(_Message(self._origin, change))
-                await self._keep(pipe, change, content)
+                await self._store(pipe, change, content)
                 pipe.publish(CHANNEL, content)
             await pipe.execute()
 
-    async def _keep(self, pipe: Any, change: StateChange, content: bytes) -> None:
-        """Lay into ``pipe`` what those have to find that start later."""
-        if change.kind == "cleared":
-            known = [key async for key in self._redis.scan_iter(_kept("cooling", f"key:{change.subject}*"), count=PAGE)]
-            pipe.delete(*known, _kept("cooling", f"upstream:{change.value}"), _kept("broken", change.value))
-        elif change.kind == "mended":
-            pipe.delete(_kept("broken", change.subject))
+    async def _store(self, pipe: Any, change: StateChange, content: bytes) -> None:
+        """Add the commands to ``pipe`` that store a change, or that delete what it ends."""
+        if change.kind is ChangeKind.COOLDOWNS_CLEARED:
+            own = _key(ChangeKind.COOLDOWN_STARTED, subject_of(CooldownScope.CREDENTIAL, credential_id=change.subject))
+            cooldowns = [key async for key in self._redis.scan_iter(f"{own}*", count=BATCH_SIZE)]
+            of_upstream = subject_of(CooldownScope.UPSTREAM, upstream_id=change.value)
+            pipe.delete(*cooldowns, _key(ChangeKind.COOLDOWN_STARTED, of_upstream), _key(ChangeKind.BREAKER_OPENED, change.value))
+        elif change.kind is ChangeKind.BREAKER_CLOSED:
+            pipe.delete(_key(ChangeKind.BREAKER_OPENED, change.subject))
         else:
-            seconds = change.until - self._standing.clock() if change.until else AFFINITY_SECONDS
+            seconds = change.until - self._state.clock() if change.until else AFFINITY_SECONDS
             if seconds > 0:
-                pipe.eval(KEEP_LONGER, 1, _kept(change.kind, change.subject), content, max(1, round(seconds * 1000)))
+                pipe.eval(SET_UNLESS_LONGER, 1, _key(change.kind, change.subject), content, max(1, round(seconds * 1000)))
 
-    # --- learning --------------------------------------------------------------------------------------------------------
+    # --- receiving -------------------------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
         while True:
@@ -156,99 +162,99 @@ class RedisSync:
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
                     await channel.subscribe(CHANNEL)
                     await self._load()
-                    self._tell_again()
-                    self._back("learning")
-                    await self._hear(channel)
+                    self._republish()
+                    self._mark_working("receiving")
+                    await self._receive(channel)
             except (RedisError, OSError) as error:
-                self._away("learning", error)
-            await asyncio.sleep(AGAIN_SECONDS)
+                self._mark_failing("receiving", error)
+            await asyncio.sleep(RETRY_SECONDS)
 
-    async def _hear(self, channel: Any) -> None:
-        """Learn what is told, until Redis breaks off or says nothing even when it is asked."""
-        deadline, asked = self._loop.time() + SILENCE_SECONDS, False
+    async def _receive(self, channel: Any) -> None:
+        """Apply messages until the connection breaks, or Redis does not answer a ping."""
+        deadline, is_pinged = self._loop.time() + PING_SECONDS, False
         while True:
-            told = await channel.get_message(timeout=max(0.01, deadline - self._loop.time()))
-            if told is not None:
-                deadline, asked = self._loop.time() + SILENCE_SECONDS, False
-                if told["type"] == "message":
-                    self._learn(told["data"])
+            message = await channel.get_message(timeout=max(0.01, deadline - self._loop.time()))
+            if message is not None:
+                deadline, is_pinged = self._loop.time() + PING_SECONDS, False
+                if message["type"] == "message":
+                    self._apply(message["data"])
             elif self._loop.time() >= deadline:
-                if asked:
+                if is_pinged:
                     raise RedisConnectionError("Redis does not answer")
                 await channel.ping()
-                deadline, asked = self._loop.time() + PATIENCE_SECONDS, True
+                deadline, is_pinged = self._loop.time() + RESPONSE_SECONDS, True
 
     async def _load(self) -> None:
-        """Everything that holds now."""
+        """Apply all stored changes."""
         keys: list[bytes] = []
-        async for key in self._redis.scan_iter(f"{CHANNEL}:*", count=PAGE):
+        async for key in self._redis.scan_iter(f"{CHANNEL}:*", count=BATCH_SIZE):
             keys.append(key)
-            if len(keys) == PAGE:
-                await self._take(keys)
+            if len(keys) == BATCH_SIZE:
+                await self._apply_stored(keys)
                 keys = []
-        await self._take(keys)
+        await self._apply_stored(keys)
 
-    async def _take(self, keys: list[bytes]) -> None:
+    async def _apply_stored(self, keys: list[bytes]) -> None:
         for content in await self._redis.mget(keys) if keys else ():
             if content is not None:
-                self._learn(content)
+                self._apply(content)
 
-    def _learn(self, content: bytes | str) -> None:
+    def _apply(self, content: bytes | str) -> None:
         try:
-            message = _message.decode(content)
-        except msgspec.DecodeError as error:  # from another version of ours
-            logger.warning("a change of standing cannot be read: %s", error)
+            message = _decoder.decode(content)
+        except msgspec.DecodeError as error:  # published by another version of pxbin
+            logger.warning("a change of the routing state in Redis cannot be decoded: %s", error)
             return
         if message.origin != self._origin:
-            self._standing.learnt(message.change)
+            self._state.apply_remote(message.change)
 
-    # --- Redis itself ------------------------------------------------------------------------------------------------------
+    # --- errors ----------------------------------------------------------------------------------------------------------
 
-    def _away(self, task: str, error: Exception) -> None:
-        """Each task finds out for itself: Redis may let us learn and not tell, when its memory is full."""
-        if not self._away_for:
-            logger.warning("Redis is away, this process goes by what it knows itself: %s", error)
-        self._away_for.add(task)
+    def _mark_failing(self, task: str, error: Exception) -> None:
+        """By task, because a Redis whose memory is full lets us read and not write."""
+        if not self._failing_tasks:
+            logger.warning("Redis is unreachable, this process routes by its own state: %s", error)
+        self._failing_tasks.add(task)
 
-    def _back(self, task: str) -> None:
-        if self._away_for:
-            self._away_for.discard(task)
-            if not self._away_for:
-                logger.warning("Redis is back")
+    def _mark_working(self, task: str) -> None:
+        if self._failing_tasks:
+            self._failing_tasks.discard(task)
+            if not self._failing_tasks:
+                logger.warning("Redis is reachable again")
 
-    def _tell_again(self) -> None:
-        """After an outage Redis may have forgotten what holds."""
-        if "learning" in self._away_for:
-            for change in self._standing.holding():
+    def _republish(self) -> None:
+        """Queue the whole state after an outage, in which Redis may have lost it."""
+        if "receiving" in self._failing_tasks:
+            for change in self._state.snapshot():
                 self._put(change)
-            self._news.set()
+            self._is_queued.set()
 
 
 @contextmanager
-def telling(url: str, standing: RoutingState) -> Iterator[None]:
-    """In a process without an event loop of ours (a worker): what changes meanwhile is told at the end. Empty ``url``: nobody."""
+def publishing(url: str, state: RoutingState) -> Iterator[None]:
+    """For a process without our event loop (a worker): the changes of the block are published at its end. Empty ``url``: never."""
     if not url:
         yield
         return
     changes: list[StateChange] = []
-    usual, standing.publish = standing.publish, changes.append
+    outer, state.publish = state.publish, changes.append
     try:
         yield
     finally:
-        standing.publish = usual
+        state.publish = outer
         if changes:
-            asyncio.run(_tell_at_once(url, standing, changes))
+            asyncio.run(_send_once(url, state, changes))
 
 
-async def _tell_at_once(url: str, standing: RoutingState, changes: list[StateChange]) -> None:
-    share = RedisSync(url, standing)
+async def _send_once(url: str, state: RoutingState, changes: list[StateChange]) -> None:
+    sync = RedisSync(url, state)
     try:
-        await share.send(changes)
+        await sync.send(changes)
     except (RedisError, OSError) as error:
-        logger.warning("Redis is away, other processes are not told: %s", error)
+        logger.warning("Redis is unreachable, other processes do not learn of changes: %s", error)
     finally:
-        await share.stop()
+        await sync.stop()
 
 
-def _kept(kind: str, subject: str) -> str:
+def _key(kind: ChangeKind, subject: str) -> str:
     return f"{CHANNEL}:{kind}:{subject}"

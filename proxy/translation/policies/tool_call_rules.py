@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from proxy.translation.canonical import Part, Reasoning, Response, Text, ToolCall
 
@@ -40,13 +41,26 @@ MAX_DELAY_MS = 10_000
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One layer of settings; ``None`` means the value of the layer below."""
 
-    enabled: bool | None = None
-    termination_flag: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] | None = None
-    max_retries: Annotated[int, msgspec.Meta(ge=1, le=MAX_RETRIES)] | None = None
-    guidance: Annotated[str, msgspec.Meta(max_length=20_000)] | None = None
-    """Replaces the built-in text; ``{flag}`` in it is replaced by the termination flag."""
-    stream_chunk_delay_ms: Annotated[int, msgspec.Meta(ge=0, le=MAX_DELAY_MS)] | None = None
-    empty_response_policy: Literal["strict", "lenient"] | None = None
+    enabled: Annotated[bool | None, Meta(description="Enforce tool calls in requests that have tools.")] = None
+    termination_flag: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=1000)] | None,
+        Meta(description="Text with which the model says that the task is done; it is removed from the response."),
+    ] = None
+    max_retries: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_RETRIES)] | None,
+        Meta(description=f"Attempts after the first one, from 1 to {MAX_RETRIES}."),
+    ] = None
+    guidance: Annotated[
+        Annotated[str, Meta(max_length=20_000)] | None,
+        Meta(description="System text that explains the rules, instead of the built-in one; {flag} stands for the termination flag."),
+    ] = None
+    stream_chunk_delay_ms: Annotated[
+        Annotated[int, Meta(ge=0, le=MAX_DELAY_MS)] | None,
+        Meta(description=f"Milliseconds between two pieces of an accepted response that is streamed, from 0 to {MAX_DELAY_MS}."),
+    ] = None
+    empty_response_policy: Annotated[
+        Literal["strict", "lenient"] | None, Meta(description="Whether an empty response is retried (strict) or accepted (lenient).")
+    ] = None
 
     def over(self, below: Rules) -> Rules:
         """This layer over another one."""

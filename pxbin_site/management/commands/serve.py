@@ -17,8 +17,7 @@ from pxbin_site.conf.logs import set_level
 from pxbin_site.conf.setting import env_name
 from pxbin_site.processes import bootstrap
 from pxbin_site.processes.supervisor import ChildProcess
-from upstreams.http import auth_headers
-from upstreams.secrets import vault
+from upstreams.secrets import store, vault
 
 logger = logging.getLogger("pxbin.serve")
 
@@ -95,9 +94,9 @@ class Command(BaseCommand):
                 bootstrap.store_secrets(config)
                 self.children = self._start_worker(config)
                 lines = bootstrap.migrate()
-                auth_headers.check_vault()
+                store.check_credentials()
                 lines += bootstrap.set_up(config)
-        except vault.WrongKey as error:
+        except vault.WrongEncryptionKey as error:
             raise CommandError(f"{error}\n{WRONG_KEY_HINT.format(directory=config.data_dir)}") from error
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {' '.join(str(error).split())}") from error

@@ -6,10 +6,11 @@ from accounts.last_used import LastUse
 from proxy.exchange.failover import Failover
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from upstreams.catalog.entries import CredentialEntry, ModelEntry, RouteEntry, UpstreamEntry
-from upstreams.http import auth_headers
 from upstreams.models import Upstream, UpstreamCredential
+from upstreams.routing import credential_state
+from upstreams.routing.decision import Skip, SkipReason
 from upstreams.routing.live_state import RoutingState
-from upstreams.routing.plan import ANOTHER_CHOSEN, Plan, Target
+from upstreams.routing.plan import Plan, Target
 
 
 class Tried:
@@ -43,14 +44,14 @@ def target(name, **fields):
 @pytest.fixture(autouse=True)
 def _no_database(monkeypatch):
     """What is written down beside the memory has tests of its own."""
-    monkeypatch.setattr("upstreams.routing.credential_state.note_cooling", lambda key, until: None)
-    monkeypatch.setattr(auth_headers, "used", LastUse(UpstreamCredential))
-    monkeypatch.setattr(auth_headers, "answered", LastUse(Upstream, "answered_at"))
+    monkeypatch.setattr("upstreams.routing.credential_state.store_credential_cooldown", lambda key, until: None)
+    monkeypatch.setattr(credential_state, "credentials_used", LastUse(UpstreamCredential))
+    monkeypatch.setattr(credential_state, "upstreams_answered", LastUse(Upstream, "answered_at"))
 
 
 @pytest.fixture
 def standing():
-    return RoutingState(threshold=100, clock=lambda: 1000.0)
+    return RoutingState(breaker_threshold=100, clock=lambda: 1000.0)
 
 
 def upstream_said(status, kind="upstream_error"):
@@ -75,14 +76,14 @@ async def tried(attempts, *errors):
 async def test_the_keys_that_were_tried_were_used(standing):
     attempts = Failover(Plan([target("a"), target("b"), target("c")], []), standing, request_id="1")
     await tried(attempts, upstream_said(500))
-    assert auth_headers.used._used == {"key-a", "key-b"}
+    assert credential_state.credentials_used._used == {"key-a", "key-b"}
 
 
 async def test_the_upstreams_that_answered_are_noted(standing):
     attempts = Failover(Plan([target("a"), target("b")], []), standing, request_id="1")
     await tried(attempts, upstream_said(500))
     attempts.succeeded(attempts.sent(Tried(target("b"))))
-    assert auth_headers.answered._used == {"b"}
+    assert credential_state.upstreams_answered._used == {"b"}
 
 
 async def test_every_candidate_once_in_order(standing):
@@ -119,7 +120,7 @@ async def test_the_clients_mistake_ends_it_and_cools_nothing(standing, status):
     attempt = attempts.sent(Tried(await attempts.next()))
     with pytest.raises(UpstreamFailed):
         attempts.failed(attempt, upstream_said(status, "invalid_request"))
-    assert standing.cooldowns.key_until("key-a") == 0
+    assert standing.cooldowns.credential_until("key-a") == 0
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ async def test_a_refused_credential_of_the_client_says_nothing_of_ours(standing)
     attempt = attempts.sent(Tried(await attempts.next()))
     with pytest.raises(UpstreamFailed):
         attempts.failed(attempt, error)
-    assert standing.cooldowns.key_until("key-a") == 0
+    assert standing.cooldowns.credential_until("key-a") == 0
 
 
 async def test_the_client_is_told_of_what_passes_rather_than_of_what_does_not(standing):
@@ -165,12 +166,12 @@ async def test_what_cannot_carry_the_request_was_not_tried(standing):
 @pytest.mark.parametrize(
     ("reasons", "kind"),
     [
-        (["takes no images"], "invalid_request"),
-        ([ANOTHER_CHOSEN, "takes no audio"], "invalid_request"),
-        (["takes no images", "other"], "overloaded"),
+        ([SkipReason.CAPABILITY_MISSING], "invalid_request"),
+        ([SkipReason.ANOTHER_UPSTREAM_CHOSEN, SkipReason.CAPABILITY_MISSING], "invalid_request"),
+        ([SkipReason.CAPABILITY_MISSING, SkipReason.MODEL_NOT_ALLOWED], "overloaded"),
         ([], "overloaded"),
     ],
 )
 def test_why_no_upstream_was_asked(standing, reasons, kind):
-    attempts = Failover(Plan([], [{"skipped": reason} for reason in reasons]), standing, request_id="1")
+    attempts = Failover(Plan([], [Skip(reason=reason, text="", model="m") for reason in reasons]), standing, request_id="1")
     assert attempts.exhausted().failure.kind == kind

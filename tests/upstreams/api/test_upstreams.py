@@ -11,7 +11,7 @@ from tests.support.management import ManagementClient
 from upstreams.api.upstreams import BAD_FORMAT
 from upstreams.models import Route, Upstream, UpstreamCredential
 from upstreams.routing import credential_state, live_state
-from upstreams.secrets import vault
+from upstreams.secrets import store
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +25,7 @@ def script() -> ManagementClient:
 
 
 def secrets() -> list[str]:
-    return [vault.decrypt(row.secret_encrypted) for row in UpstreamCredential.objects.all()]
+    return [store.decrypt(row.secret_encrypted) for row in UpstreamCredential.objects.all()]
 
 
 def test_a_new_upstream_never_shows_its_key(script):
@@ -102,7 +102,7 @@ def test_several_upstreams_are_deleted_together(script):
 def test_errors_name_a_duplicate_and_an_invalid_choice(script):
     script.create("/upstreams", name="a", base_url="http://x")
     again = script.send("POST", "/upstreams", {"name": "a", "base_url": "http://x"})
-    assert again.error == (409, "conflict", "An upstream of this name exists already.")
+    assert again.error == (409, "conflict", "An upstream with this name exists already.")
     unknown = script.send("POST", "/models", {"name": "m", "strategy": "fast"})
     message = "strategy: 'fast' is not one of priority, weighted, latency, cost, round_robin."
     assert unknown.error == (400, "invalid_request", message)
@@ -119,7 +119,7 @@ def test_errors_name_a_duplicate_and_an_invalid_choice(script):
             (
                 400,
                 "invalid_request",
-                "base_url: Give an address that begins with http:// or https://, for example https://api.openai.com/v1.",
+                "base_url: Enter a URL that begins with http:// or https://, for example https://api.openai.com/v1.",
             ),
         ),
     ],
@@ -142,14 +142,14 @@ def test_new_upstreams_take_retries_from_the_settings(script, settings):
 
 
 def test_an_open_circuit_breaker_is_shown_until_it_closes(script, monkeypatch):
-    monkeypatch.setattr(live_state, "_standing", live_state.RoutingState(threshold=1, rest=60))
+    monkeypatch.setattr(live_state, "_state", live_state.RoutingState(breaker_threshold=1, breaker_seconds=60))
     created = script.create("/upstreams", **LOCAL)
     assert (created["circuit_breaker"], created["resting_until"]) == ("closed", None)
-    until = live_state.current().upstream_failed(created["id"])
+    until = live_state.current().record_failure(created["id"])
     Upstream.objects.filter(pk=created["id"]).update(resting_until=datetime.fromtimestamp(until, UTC))
     shown = script.get(f"/upstreams/{created['id']}")
     assert (shown["circuit_breaker"], shown["resting_until"][:10]) == ("open", datetime.fromtimestamp(until, UTC).isoformat()[:10])
-    credential_state.bring_back(created["id"], created["id"])
+    credential_state.enable(created["id"], created["id"])
     assert {**script.get(f"/upstreams/{created['id']}"), "updated_at": ""} == {**created, "updated_at": ""}
 
 
@@ -167,7 +167,7 @@ def test_discovery_counts_created_vanished_and_returned_models(script, upstream)
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"cooldown_seconds": 1e12}, "cooldown_seconds: Give seconds from 0 to 31536000 (a year)."),
+        ({"cooldown_seconds": 1e12}, "cooldown_seconds: Enter seconds from 0 to 31536000 (a year)."),
         ({"cooldown_seconds": float("inf")}, "Invalid JSON body: cooldown_seconds: Input should be a finite number"),
         ({"idle_timeout_seconds": float("nan")}, "Invalid JSON body: idle_timeout_seconds: Input should be a finite number"),
         ({"max_retries": 2**15}, "Invalid JSON body: max_retries: Input should be less than or equal to 32767"),
@@ -182,6 +182,13 @@ def test_numbers_outside_of_the_columns_range_are_refused_by_name(script, fields
 def test_a_key_with_line_breaks_is_refused(script, method, path):
     upstream_id = script.create("/upstreams", name="u", base_url="http://x")["id"]
     given = {"name": "other", "base_url": "http://x", **({"upstream_id": upstream_id} if path == "/credentials" else {})}
-    message = "Invalid JSON body: api_key: This has to be one line of text."
+    message = "Invalid JSON body: api_key: Enter one line of text."
     assert script.send(method, path, {**given, "api_key": "sk-1\r\nX-A: b"}).error == (400, "invalid_request", message)
     assert secrets() == []
+
+
+def test_a_second_route_to_the_same_remote_model_is_a_conflict(script):
+    upstream_id = script.create("/upstreams", **LOCAL)["id"]
+    model_id = script.create("/models", name="m", upstream_id=upstream_id)["id"]
+    error = script.send("POST", "/routes", {"model_id": model_id, "upstream_id": upstream_id}).error
+    assert error == (409, "conflict", "The model already has a route to this upstream with the same remote name.")

@@ -6,21 +6,20 @@ from accounts import cache_revisions
 from proxy.translation.quirks import Quirks
 from tests.support.settings import with_encryption
 from upstreams.catalog import snapshot
-from upstreams.catalog.entries import ModelEntry
+from upstreams.catalog.entries import IdleRoute, ModelEntry
 from upstreams.catalog.snapshot import Catalogue, load
-from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.routing.plan import remote_name
-from upstreams.secrets import vault
+from upstreams.secrets import store, vault
 
 
 def entry(name, *aliases, prefix="", served=True):
     return ModelEntry(id=f"{prefix}/{name}", name=name, aliases=aliases, path_prefix=prefix), served
 
 
-def answer(catalogue, name, prefix=""):
-    found = catalogue.find(name, prefix)
-    return found and (found.model.name, found.stars)
+def resolve(catalogue, name, prefix=""):
+    resolved = catalogue.find(name, prefix)
+    return resolved and (resolved.model.name, resolved.stars)
 
 
 class TestNames:
@@ -58,31 +57,31 @@ class TestNames:
     )
     def test_exact_names_first_then_aliases_then_the_longest_literal_pattern(self, name, expected):
         for _ in range(2):  # the second time from memory
-            assert answer(self.catalogue, name) == expected
+            assert resolve(self.catalogue, name) == expected
 
     def test_a_prefix_has_names_of_its_own(self):
-        found = self.catalogue.find("gpt-5", "/team")
-        assert found is not None
-        assert found.model.id == "/team/gpt-5"
+        resolved = self.catalogue.find("gpt-5", "/team")
+        assert resolved is not None
+        assert resolved.model.id == "/team/gpt-5"
         assert (self.catalogue.find("fast", "/team"), self.catalogue.find("gpt-5", "/nobody")) == (None, None)
         assert self.catalogue.prefixes() == ["/team"]
 
-    def test_lists_hold_no_patterns_and_nothing_that_is_not_served(self):
+    def test_lists_contain_no_patterns_and_only_served_models(self):
         assert [model.name for model in self.catalogue.listed()] == ["claude-sonnet-4", "gpt-5"]
         assert [model.name for model in self.catalogue.listed("/team")] == ["gpt-5"]
 
-    def test_names_that_clients_invent_do_not_fill_memory(self):
+    def test_the_cache_of_names_is_bounded(self):
         catalogue = Catalogue([entry("claude-*")])
         for number in range(10_000):
             catalogue.find(f"claude-{number}")
             catalogue.find(f"x{number}")
         catalogue.find("claude-" + "x" * 100_000)
-        remembered = catalogue._groups[""]._remembered
-        assert len(remembered) <= snapshot.REMEMBERED_NAMES
-        assert max(map(len, remembered)) <= snapshot.LONGEST_REMEMBERED_NAME
+        cached = catalogue._groups[""]._cache
+        assert len(cached) <= snapshot.MAX_CACHED_NAMES
+        assert max(map(len, cached)) <= snapshot.MAX_CACHED_NAME_LENGTH
 
     def test_equal_patterns_are_tried_in_the_order_of_their_text(self):
-        assert answer(Catalogue([entry("b*a"), entry("*ba")]), "bba") == ("*ba", ("b",))
+        assert resolve(Catalogue([entry("b*a"), entry("*ba")]), "bba") == ("*ba", ("b",))
 
 
 def add_upstream(name, **fields):
@@ -98,14 +97,14 @@ def add_model(name, *upstreams, remote_name="", **fields):
 
 def add_credential(upstream, secret, **fields):
     credential = UpstreamCredential(upstream=upstream, **fields)
-    auth_headers.set_secret(credential, secret)
+    store.set_secret(credential, secret)
     credential.save()
     return credential
 
 
 @pytest.mark.django_db
 class TestLoading:
-    def test_a_snapshot_takes_four_queries_however_many_rows(self, django_assert_num_queries):
+    def test_a_snapshot_takes_four_queries_for_any_number_of_rows(self, django_assert_num_queries):
         for number in range(3):
             upstream = add_upstream(f"u{number}")
             add_credential(upstream, "sk")
@@ -129,7 +128,7 @@ class TestLoading:
         assert (half.pk is not None, catalogue.find("by fallback").model.id) == (True, str(by_fallback.pk))
         assert (catalogue.model_count, catalogue.upstream_count) == (3, 1)
 
-    def test_an_upstream_whose_keys_are_all_switched_off_is_left_out_and_one_that_never_had_any_is_not(self):
+    def test_an_upstream_whose_credentials_are_all_switched_off_is_not_served_but_one_without_credentials_is(self):
         off, half, own, free = (
             add_upstream("off"),
             add_upstream("half"),
@@ -142,7 +141,7 @@ class TestLoading:
         add_model("m", off, half, own, free)
         model = load().find("m").model
         assert {route.upstream.name for route in model.routes} == {"half", "own", "free"}
-        assert model.idle == ({"upstream": "off", "model": "", "skipped": "the upstream's keys are switched off"},)
+        assert model.idle == (IdleRoute(upstream_name="off", remote_name="", reason="the upstream's keys are switched off"),)
 
     def test_routes_are_ordered_by_priority_then_upstream_then_weight(self):
         near, far = add_upstream("near", priority=1), add_upstream("far", priority=2)
@@ -157,7 +156,7 @@ class TestLoading:
             Route.objects.create(model=model, upstream=upstream, priority=priority, weight=weight, remote_name=remote)
         assert [route.remote_name for route in load().find("m").model.routes] == ["a", "b", "c", "d", "e"]
 
-    def test_an_upstream_has_its_keys_in_order_and_refused_ones_are_marked(self):
+    def test_credentials_are_ordered_and_disabled_ones_come_last(self):
         upstream = add_upstream("u")
         add_credential(upstream, "sk-later", priority=1)
         add_credential(upstream, "sk-off", priority=-2, is_active=False)
@@ -166,7 +165,7 @@ class TestLoading:
         refused.save()
         add_credential(upstream, "sk-first", priority=0)
         (entry,) = load().upstreams.values()
-        assert [(key.secret, key.is_disabled) for key in entry.credentials] == [
+        assert [(credential.secret, credential.is_disabled) for credential in entry.credentials] == [
             ("sk-first", False),
             ("sk-later", False),
             ("sk-refused", True),
@@ -181,7 +180,7 @@ class TestLoading:
         assert route.upstream.quirks == Quirks(no_stop=True, images=False)
         assert route.capabilities == {"images": False, "tools": True}
 
-    def test_policies_and_times_arrive(self):
+    def test_policies_and_timeouts_are_copied(self):
         add_model(
             "m",
             add_upstream("u", connect_timeout_seconds=0.5, retry_base_delay_ms=250, cooldown_seconds=0.0),
@@ -197,18 +196,18 @@ class TestLoading:
         assert (model.temperature, model.max_tokens_cap, model.system_append) == (0.2, 100, "Be brief.")
         assert (model.display_name, model.provider) == ("M", "p")
 
-    def test_a_credential_of_another_key_is_left_out_and_never_sent(self, caplog):
+    def test_a_credential_that_cannot_be_decrypted_is_left_out(self, caplog):
         upstream = add_upstream("u")
         add_model("m", upstream)
         with with_encryption("another passphrase"):
             credential = add_credential(upstream, "sk-lost")
         (entry,) = load().upstreams.values()
         assert entry.credentials == ()
-        known_id = vault.key_id(vault.derive("another passphrase"))
-        reason = f"encrypted with another key (id {known_id})"
+        key_id = vault.encryption_key_id(vault.derive("another passphrase"))
+        reason = f"encrypted with another key (id {key_id})"
         assert caplog.messages == [f"credential {credential.pk} of upstream {upstream.pk} is not used: {reason}"]
 
-    def test_one_broken_row_does_not_take_the_others_along(self, caplog):
+    def test_rows_with_invalid_quirks_are_left_out(self, caplog):
         good, bad = add_upstream("good"), add_upstream("bad")
         add_model("good", good)
         add_model("bad", bad)
@@ -232,40 +231,40 @@ class TestLoading:
         ("gpt-5", "openai/*", "gpt-5", "openai/gpt-5"),
     ],
 )
-def test_the_remote_name_follows_the_stars(name, remote, requested, sent):
+def test_the_remote_name_takes_what_the_pattern_matched(name, remote, requested, sent):
     add_model(name, add_upstream("u"), remote_name=remote)
-    found = load().find(requested)
-    assert remote_name(found.model.routes[0], found) == sent
+    resolved = load().find(requested)
+    assert remote_name(resolved.model.routes[0], resolved) == sent
 
 
 @pytest.mark.django_db(transaction=True)
 class TestFreshness:
-    async def test_a_model_works_in_the_request_after_it_was_made(self):
+    async def test_a_new_model_is_found_by_the_next_request(self):
         await sync_to_async(lambda: add_model("m", add_upstream("u")))()
         assert snapshot.current().find("m") is None
-        assert (await snapshot.find_anew("m")).model.name == "m"
+        assert (await snapshot.find_after_refresh("m")).model.name == "m"
 
-    async def test_a_change_is_served_when_the_write_returns(self):
+    async def test_a_change_is_in_the_snapshot_when_the_write_returns(self):
         await sync_to_async(lambda: add_model("m", add_upstream("u")))()
-        await snapshot.find_anew("m")
+        await snapshot.find_after_refresh("m")
         before = snapshot.current()
         await sync_to_async(Upstream.objects.filter(name="u").update)(is_active=False)
         assert (snapshot.current().find("m"), before.find("m") is not None) == (None, True)
-        assert await snapshot.find_anew("m") is None
+        assert await snapshot.find_after_refresh("m") is None
 
-    async def test_deleting_an_upstream_takes_its_routes_out(self):
+    async def test_deleting_an_upstream_removes_its_routes(self):
         await sync_to_async(lambda: add_model("m", add_upstream("u")))()
-        await snapshot.find_anew("m")
+        await snapshot.find_after_refresh("m")
         await sync_to_async(lambda: Upstream.objects.get(name="u").delete())()
         assert snapshot.current().find("m") is None
 
-    async def test_the_last_snapshot_serves_while_the_database_is_away(self, monkeypatch):
+    async def test_the_last_snapshot_is_used_while_the_database_is_unreachable(self, monkeypatch):
         await sync_to_async(lambda: add_model("m", add_upstream("u")))()
-        await snapshot.find_anew("m")
+        await snapshot.find_after_refresh("m")
 
-        def away():
+        def fail():
             raise DatabaseError("no connection")
 
-        monkeypatch.setattr(cache_revisions, "read_revisions", away)
-        assert await snapshot.find_anew("unknown") is None
+        monkeypatch.setattr(cache_revisions, "read_revisions", fail)
+        assert await snapshot.find_after_refresh("unknown") is None
         assert snapshot.current().find("m") is not None

@@ -2,10 +2,10 @@ import pytest
 
 from tests.support.fake_upstream import HANG, Reply, bytes_reply, json_reply
 from upstreams import tasks
-from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.monitoring import health_check
 from upstreams.routing import credential_state, live_state
+from upstreams.secrets import store
 
 pytestmark = pytest.mark.django_db
 
@@ -19,7 +19,7 @@ def provider(upstream):
     def make(**fields):
         row = Upstream.objects.create(name="provider", base_url=upstream.url, **fields)
         credential = UpstreamCredential(upstream=row)
-        auth_headers.set_secret(credential, "sk-1")
+        store.set_secret(credential, "sk-1")
         credential.save()
         return row
 
@@ -27,7 +27,7 @@ def provider(upstream):
 
 
 def report(result):
-    """Without the time, which is not the same twice, and without the keys."""
+    """Without the latency, which varies, and without the credentials."""
     assert isinstance(result["latency_ms"], int)
     return {name: value for name, value in result.items() if name not in ("latency_ms", "keys")}
 
@@ -35,9 +35,9 @@ def report(result):
 def test_a_healthy_upstream_lists_models_and_answers_its_pinned_one(upstream, provider):
     upstream.reply(listing("a", "b"), json_reply({"choices": []}))
     assert report(health_check.check(provider(test_model="b"))) == {"healthy": True, "models_found": 2, "tested_model": "b", "error": None}
-    _, asked = upstream.requests
-    assert (asked.method, asked.path, asked.header("authorization")) == ("POST", "/v1/chat/completions", "Bearer sk-1")
-    assert asked.json() == {"model": "b", "messages": [{"role": "user", "content": "hi"}], "max_completion_tokens": 1}
+    _, request = upstream.requests
+    assert (request.method, request.path, request.header("authorization")) == ("POST", "/v1/chat/completions", "Bearer sk-1")
+    assert request.json() == {"model": "b", "messages": [{"role": "user", "content": "hi"}], "max_completion_tokens": 1}
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,13 @@ def test_a_healthy_upstream_lists_models_and_answers_its_pinned_one(upstream, pr
         ("openai_responses", {}, "/v1/responses", {"model": "m", "input": "hi", "max_output_tokens": 16, "store": False}),
     ],
 )
-def test_each_dialect_is_asked_in_its_own_way(upstream, provider, dialect, quirks, path, body):
+def test_each_dialect_has_its_own_request(upstream, provider, dialect, quirks, path, body):
     upstream.reply(listing("m"), json_reply({}))
     assert health_check.check(provider(dialect=dialect, quirks=quirks))["healthy"] is True
     assert (upstream.requests[1].path, upstream.requests[1].json()) == (path, body)
 
 
-def test_the_tested_model_is_never_a_random_one(upstream, provider):
+def test_the_test_model_is_always_the_same_one(upstream, provider):
     row = provider()
     names = ["whisper-1", "zeta", "text-embedding-3", "beta", "tts-1", "gpt-image-1"]
     for _ in range(2):
@@ -74,7 +74,7 @@ def test_the_tested_model_is_never_a_random_one(upstream, provider):
     assert health_check.check(row)["tested_model"] == "pinned"
 
 
-def test_a_pinned_model_makes_up_for_a_missing_list(upstream, provider):
+def test_with_a_test_model_an_upstream_needs_no_list(upstream, provider):
     upstream.reply(json_reply({}, status=404), json_reply({}))
     assert report(health_check.check(provider(test_model="m"))) == {"healthy": True, "models_found": 0, "tested_model": "m", "error": None}
 
@@ -88,15 +88,15 @@ def test_a_pinned_model_makes_up_for_a_missing_list(upstream, provider):
         ("openai_chat", [listing("whisper-1")], (1, "", "No model to test: set a test model")),
         ("openai_chat", [listing("m"), json_reply({}, status=500)], (1, "m", "Completion returned 500")),
         ("anthropic", [listing("m"), json_reply({}, status=529)], (1, "m", "Messages endpoint returned 529")),
-        ("openai_chat", [listing("m"), bytes_reply(b"<html>")], (1, "m", "Completion answer is not JSON")),
-        ("openai_chat", [listing("m"), json_reply([])], (1, "m", "Completion answer is not a JSON object")),
+        ("openai_chat", [listing("m"), bytes_reply(b"<html>")], (1, "m", "Completion response is not JSON")),
+        ("openai_chat", [listing("m"), json_reply([])], (1, "m", "Completion response is not a JSON object")),
     ],
 )
-def test_what_is_the_matter(upstream, provider, dialect, replies, expected):
+def test_errors_are_reported_and_stored(upstream, provider, dialect, replies, expected):
     upstream.reply(*replies)
-    found, tested, error = expected
+    models_found, tested_model, error = expected
     row = provider(dialect=dialect)
-    assert report(health_check.check(row)) == {"healthy": False, "models_found": found, "tested_model": tested, "error": error}
+    assert report(health_check.check(row)) == {"healthy": False, "models_found": models_found, "tested_model": tested_model, "error": error}
     row.refresh_from_db()
     assert (row.test_error, row.tested_at is not None) == (error, True)
     upstream.reply(listing("m"), json_reply({}))
@@ -105,13 +105,13 @@ def test_what_is_the_matter(upstream, provider, dialect, replies, expected):
     assert row.test_error == ""
 
 
-def test_an_upstream_that_does_not_answer(upstream, provider, monkeypatch):
-    monkeypatch.setattr(health_check, "ANSWER_SECONDS", 1.5)
+def test_an_upstream_that_does_not_respond(upstream, provider, monkeypatch):
+    monkeypatch.setattr(health_check, "RESPONSE_SECONDS", 1.5)
     upstream.reply(listing("m"), Reply(instead=HANG))
-    assert health_check.check(provider())["error"] == "Completion request failed: no answer within 1.5 s"
+    assert health_check.check(provider())["error"] == "Completion request failed: no response within 1.5 s"
 
 
-def test_an_address_that_nobody_listens_at(upstream):
+def test_failed_connections_are_explained(upstream):
     row = Upstream(name="x", base_url="http://127.0.0.1:1")
     assert health_check.check_unsaved(row, api_key="sk-2")["error"] == "Connection failed: 127.0.0.1:1 refused the connection"
     row.base_url = "http://nobody.invalid"
@@ -120,7 +120,7 @@ def test_an_address_that_nobody_listens_at(upstream):
     assert "link-local or metadata address" in health_check.check_unsaved(row, api_key="sk-2")["error"]
 
 
-def test_an_upstream_can_be_tried_before_it_is_stored(upstream):
+def test_an_upstream_can_be_checked_before_it_is_stored(upstream):
     upstream.reply(listing("m"), json_reply({}))
     row = Upstream(name="x", base_url=upstream.url + "/", dialect="anthropic")
     assert health_check.check_unsaved(row, api_key="sk-2")["healthy"] is True
@@ -128,26 +128,26 @@ def test_an_upstream_can_be_tried_before_it_is_stored(upstream):
     assert not Upstream.objects.exists()
 
 
-def test_the_echo_upstream_is_well():
+def test_the_echo_upstream_is_healthy():
     for dialect, model in (("openai_chat", "echo"), ("anthropic", "echo-anthropic")):
         row = Upstream(name=dialect, base_url="echo://x", dialect=dialect)
         assert report(health_check.check_unsaved(row, api_key=""))["error"] is None, model
 
 
-# Several keys
+# Several credentials
 
 
 @pytest.fixture
-def second_key(provider):
+def second_credential(provider):
     row = provider(test_model="m")
     credential = UpstreamCredential(upstream=row, name="second")
-    auth_headers.set_secret(credential, "sk-2")
+    store.set_secret(credential, "sk-2")
     credential.disabled_reason = "no such key"
     credential.save()
     return credential
 
 
-def answering_only(*keys):
+def accepting_only(*keys):
     def answer(request):
         if request.header("authorization").removeprefix("Bearer ") not in keys:
             return json_reply({"error": {"message": "no such key"}}, status=401)
@@ -156,35 +156,35 @@ def answering_only(*keys):
     return answer
 
 
-def test_a_disabled_key_that_works_again_is_brought_back(upstream, second_key):
-    upstream.otherwise(answering_only("sk-1", "sk-2"))
-    known = live_state.current()
-    known.cool(f"key:{second_key.pk}", 60)
-    assert health_check.check(second_key.upstream)["healthy"]
-    second_key.refresh_from_db()
-    assert (second_key.disabled_reason, known.cooldowns.key_until(str(second_key.pk))) == ("", 0)
+def test_a_disabled_credential_that_works_again_is_enabled(upstream, second_credential):
+    upstream.otherwise(accepting_only("sk-1", "sk-2"))
+    state = live_state.current()
+    state.start_cooldown(f"key:{second_credential.pk}", 60)
+    assert health_check.check(second_credential.upstream)["healthy"]
+    second_credential.refresh_from_db()
+    assert (second_credential.disabled_reason, state.cooldowns.credential_until(str(second_credential.pk))) == ("", 0)
 
 
-def test_a_disabled_key_that_is_still_refused_stays_out(upstream, second_key):
-    upstream.otherwise(answering_only("sk-1"))
-    assert health_check.check(second_key.upstream)["healthy"]
-    second_key.refresh_from_db()
-    assert second_key.disabled_reason == "no such key"
+def test_a_disabled_credential_that_is_still_refused_stays_disabled(upstream, second_credential):
+    upstream.otherwise(accepting_only("sk-1"))
+    assert health_check.check(second_credential.upstream)["healthy"]
+    second_credential.refresh_from_db()
+    assert second_credential.disabled_reason == "no such key"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_each_key_is_tried_and_a_refused_one_is_disabled(upstream, provider):
+def test_each_credential_is_checked_and_a_refused_one_is_disabled(upstream, provider):
     row = provider(test_model="m")
     keys = [row.credentials.get()]
     for name in ("second", "third"):
         keys.append(UpstreamCredential(upstream=row, name=name))
-        auth_headers.set_secret(keys[-1], f"sk-{name}")
+        store.set_secret(keys[-1], f"sk-{name}")
         keys[-1].save()
     UpstreamCredential.objects.filter(name="third").update(is_active=False)
-    upstream.otherwise(answering_only("sk-second"))
-    found = health_check.check(row)
-    assert (found["healthy"], found["error"]) == (True, None)
-    assert [(key["name"], key["healthy"], key["error"], key["status"]) for key in found["keys"]] == [
+    upstream.otherwise(accepting_only("sk-second"))
+    result = health_check.check(row)
+    assert (result["healthy"], result["error"]) == (True, None)
+    assert [(key["name"], key["healthy"], key["error"], key["status"]) for key in result["keys"]] == [
         ("", False, "Completion returned 401", 401),
         ("second", True, None, None),
     ]
@@ -193,31 +193,31 @@ def test_each_key_is_tried_and_a_refused_one_is_disabled(upstream, provider):
         "",
         "",
     ]
-    assert live_state.current().cooldowns.key_until(str(keys[0].pk)) == 0
+    assert live_state.current().cooldowns.credential_until(str(keys[0].pk)) == 0
 
 
 @pytest.mark.parametrize("fields", [{"is_active": False}, {"secret_encrypted": "v2:00000000:AAAA"}])
-def test_an_upstream_whose_keys_cannot_be_used_is_not_called_without_one(upstream, provider, fields):
+def test_an_upstream_without_a_usable_credential_is_not_called(upstream, provider, fields):
     row = provider(test_model="m")
     row.credentials.update(**fields)
-    found = health_check.check(row)
-    assert (found["healthy"], found["error"], found["keys"]) == (False, health_check.UNUSABLE, [])
+    result = health_check.check(row)
+    assert (result["healthy"], result["error"], result["keys"]) == (False, health_check.NO_USABLE_CREDENTIAL, [])
     assert upstream.requests == []
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_last_key_is_not_disabled_but_rests(upstream, provider):
+def test_the_last_credential_is_not_disabled_but_cools(upstream, provider):
     row = provider(test_model="m")
     key = row.credentials.get()
-    upstream.otherwise(answering_only())
+    upstream.otherwise(accepting_only())
     assert health_check.check(row)["error"] == "Completion returned 401"
     key.refresh_from_db()
     assert (key.disabled_reason, key.cooling_until is not None) == ("", True)
-    credential_state.bring_back(str(key.pk), str(row.pk))
+    credential_state.enable(str(key.pk), str(row.pk))
 
 
-def test_all_active_upstreams_are_checked_by_the_task(upstream, second_key):
-    upstream.otherwise(answering_only("sk-1"))
+def test_all_active_upstreams_are_checked_by_the_task(upstream, second_credential):
+    upstream.otherwise(accepting_only("sk-1"))
     Upstream.objects.create(name="off", base_url=upstream.url, is_active=False)
     Upstream.objects.create(name="theirs", base_url=upstream.url, pass_client_credentials=True)
     assert tasks.health_check() == {"provider": True}

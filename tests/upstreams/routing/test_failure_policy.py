@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from proxy.translation.errors import Failure
+from upstreams.routing.cooldowns import CooldownScope
 from upstreams.routing.failure_policy import FailureAction, failure_action, retry_after_seconds
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC).timestamp()
@@ -39,49 +40,49 @@ NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC).timestamp()
     ],
     ids=str,
 )
-def test_how_long_a_provider_asks_us_to_stay_away(headers, seconds):
-    asked = retry_after_seconds(headers, NOW)
-    assert asked == (None if seconds is None else pytest.approx(seconds))
+def test_how_long_a_provider_asks_to_wait(headers, seconds):
+    assert retry_after_seconds(headers, NOW) == (None if seconds is None else pytest.approx(seconds))
 
 
-def of(kind, status=0, message="so it goes"):
+def action_for(kind, status=0, message="so it goes"):
     return failure_action(Failure(kind=kind, status=status, message=message))
 
 
 @pytest.mark.parametrize("status", [400, 413, 422, 405, 451])
-def test_the_clients_mistakes_go_nowhere_else_and_cool_nothing(status):
-    assert of("invalid_request", status) == FailureAction(failover=False)
+def test_errors_of_the_client_are_not_retried_and_cool_nothing(status):
+    assert action_for("invalid_request", status) == FailureAction(failover=False)
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_key_is_disabled(status):
-    assert of("upstream_auth", status) == FailureAction(disable_credential=True)
+def test_a_refused_credential_is_disabled(status):
+    assert action_for("upstream_auth", status) == FailureAction(disable_credential=True)
 
 
-def test_rate_limits_cool_the_key_on_its_route_and_may_be_tried_again():
-    assert of("rate_limit", 429) == FailureAction(retry_same=True, cooldown_scope="route")
+def test_rate_limits_cool_the_credential_on_its_route_and_may_be_retried():
+    assert action_for("rate_limit", 429) == FailureAction(retry_same=True, cooldown_scope=CooldownScope.ROUTE)
 
 
-def test_a_rate_limit_that_speaks_of_the_account_cools_the_upstream():
-    assert of("rate_limit", 429, "The Free usage limit is reached") == FailureAction(retry_same=True, cooldown_scope="upstream")
+def test_a_rate_limit_of_the_whole_account_cools_the_upstream():
+    action = action_for("rate_limit", 429, "The Free usage limit is reached")
+    assert action == FailureAction(retry_same=True, cooldown_scope=CooldownScope.UPSTREAM)
 
 
-def test_an_empty_account_cools_its_key_everywhere():
-    assert (of("quota", 429), of("billing", 402)) == (
-        FailureAction(retry_same=True, cooldown_scope="key"),
-        FailureAction(cooldown_scope="key"),
+def test_an_empty_account_cools_its_credential_on_all_routes():
+    assert (action_for("quota", 429), action_for("billing", 402)) == (
+        FailureAction(retry_same=True, cooldown_scope=CooldownScope.CREDENTIAL),
+        FailureAction(cooldown_scope=CooldownScope.CREDENTIAL),
     )
 
 
 @pytest.mark.parametrize(("kind", "status"), [("upstream_error", 500), ("bad_gateway", 502), ("overloaded", 529)])
-def test_broken_upstreams_cool_and_count(kind, status):
-    assert of(kind, status) == FailureAction(cooldown_scope="route", trips_breaker=True)
+def test_server_errors_cool_the_route_and_trip_the_breaker(kind, status):
+    assert action_for(kind, status) == FailureAction(cooldown_scope=CooldownScope.ROUTE, trips_breaker=True)
 
 
-def test_only_rate_limits_503_and_connections_are_tried_again():
-    again = {status for status in range(400, 600) if of("upstream_error", status).retry_same}
-    assert (again, of("connect").retry_same, of("timeout").retry_same) == ({429, 503}, True, False)
+def test_only_rate_limits_503_and_failed_connections_are_retried():
+    again = {status for status in range(400, 600) if action_for("upstream_error", status).retry_same}
+    assert (again, action_for("connect").retry_same, action_for("timeout").retry_same) == ({429, 503}, True, False)
 
 
-def test_timeouts_and_broken_connections_count_and_cool_nothing():
-    assert [of(kind) for kind in ("timeout", "network", "bad_gateway")] == [FailureAction(trips_breaker=True)] * 3
+def test_timeouts_and_broken_connections_trip_the_breaker_and_cool_nothing():
+    assert [action_for(kind) for kind in ("timeout", "network", "bad_gateway")] == [FailureAction(trips_breaker=True)] * 3

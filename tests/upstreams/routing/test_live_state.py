@@ -1,204 +1,165 @@
+import msgspec
 import pytest
 
-from upstreams.routing.cooldowns import PROBE_SECONDS
-from upstreams.routing.live_state import AFFINITY_SECONDS, RoutingState, StateChange
+from upstreams.routing.circuit_breaker import BreakerState
+from upstreams.routing.live_state import ChangeKind, RoutingState, StateChange
+from upstreams.routing.session_affinity import AFFINITY_SECONDS
+
+IDS = {"upstream_id": "u", "credential_id": "c", "route_id": "r"}
 
 
-class Clock:
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
+def state_of(clock):
+    return RoutingState(breaker_threshold=3, breaker_seconds=30, clock=clock)
 
 
 @pytest.fixture
-def standing(clock):
-    return RoutingState(threshold=3, rest=30, clock=clock)
+def state(clock):
+    return state_of(clock)
 
 
-def test_a_key_that_cools_on_a_route_is_well_on_others(standing, clock):
-    assert standing.cool("key:k@r1", 10) == 1010
-    assert (standing.cooldowns.until("k", "r1", "u"), standing.cooldowns.until("k", "r2", "u")) == (1010, 0)
-    clock.now = 1010
-    assert standing.cooldowns.until("k", "r1", "u") == 0
+@pytest.fixture
+def published(state):
+    changes: list[StateChange] = []
+    state.publish = changes.append
+    return changes
 
 
-@pytest.mark.parametrize("subject", ["key:k", "upstream:u"])
-def test_a_key_or_an_upstream_that_cools_does_so_on_every_route(standing, subject):
-    standing.cool(subject, 10)
-    assert {standing.cooldowns.until("k", route, "u") for route in ("r1", "r2")} == {1010}
-
-
-def test_what_has_rested_is_tried_by_one_request_first(standing, clock):
-    """The others go elsewhere until that one has an answer, is put to rest again, or has had its time."""
-    k = {"upstream": "u", "key": "k", "route": "r1"}
-
-    def until():
-        return standing.cooldowns.until("k", "r1", "u")
-
-    standing.cool("key:k@r1", 10)
-    standing.began(**k)  # of a request that was sent before
-    assert until() == 1010
-    clock.now = 1010
-    assert until() == 0
-    standing.sent(**k)
-    assert until() == 1010 + PROBE_SECONDS
-    standing.left(**k)
-    assert until() == 0
-    standing.sent(**k)
-    standing.cool("key:k@r1", 5)
-    assert until() == 1015
-    clock.now = 1015
-    standing.sent(**k)
-    standing.began(**k)
-    standing.sent(**k)
-    assert until() == 0
-
-
-def test_a_breaker_closes_with_the_first_word_and_opens_again_with_the_first_break(standing, clock):
+def open_breaker(state):
     for _ in range(3):
-        standing.upstream_failed("u")
+        state.record_failure("u")
+
+
+def test_changes_have_the_form_that_other_versions_read_from_redis():
+    assert {kind.name: kind.value for kind in ChangeKind} == {
+        "COOLDOWN_STARTED": "cooling",
+        "COOLDOWNS_CLEARED": "cleared",
+        "BREAKER_OPENED": "broken",
+        "BREAKER_CLOSED": "mended",
+        "SESSION_PINNED": "session",
+        "CREDENTIAL_USED": "used",
+    }
+    encoded = b'{"kind":"cooling","subject":"key:c","until":1010.0,"value":""}'
+    assert msgspec.json.encode(StateChange(ChangeKind.COOLDOWN_STARTED, "key:c", 1010.0)) == encoded
+    decoded = msgspec.json.decode(encoded, type=StateChange)
+    assert (decoded, type(decoded.kind)) == (StateChange(ChangeKind.COOLDOWN_STARTED, "key:c", 1010.0), ChangeKind)
+
+
+def test_after_a_cooldown_one_request_is_sent_first_and_its_first_byte_ends_the_cooldown(state, clock):
+    state.start_cooldown("key:c@r", 10)
+    clock.now = 1010
+    state.record_sent(**IDS)
+    assert state.cooldowns.until("c", "r", "u") > 1010
+    state.record_first_byte(**IDS)
+    assert state.cooldowns.until("c", "r", "u") == 0
+
+
+def test_a_probe_whose_client_leaves_lets_the_next_request_probe(state, clock):
+    state.start_cooldown("key:c@r", 10)
+    open_breaker(state)
     clock.now += 30
-    standing.sent(upstream="u", key="k", route="r")
-    assert standing.breakers.state("u") == "open"
-    standing.began(upstream="u", key="k", route="r")
-    assert standing.breakers.state("u") == "closed"
-    standing.upstream_failed("u")
-    assert standing.breakers.state("u") == "open"
+    state.record_sent(**IDS)
+    assert (state.breakers.state("u"), state.cooldowns.until("c", "r", "u") > 0) == (BreakerState.OPEN, True)
+    state.record_abandoned(**IDS)
+    assert (state.breakers.state("u"), state.cooldowns.until("c", "r", "u")) == (BreakerState.HALF_OPEN, 0)
 
 
-def test_a_probe_whose_client_leaves_makes_room_for_the_next(standing, clock):
-    for _ in range(3):
-        standing.upstream_failed("u")
+def test_the_first_byte_closes_the_breaker_and_the_next_failure_opens_it_again(state, clock):
+    open_breaker(state)
     clock.now += 30
-    standing.sent(upstream="u", key="k", route="r")
-    standing.left(upstream="u", key="k", route="r")
-    assert standing.breakers.state("u") == "half_open"
+    state.record_sent(**IDS)
+    state.record_first_byte(**IDS)
+    assert state.breakers.state("u") is BreakerState.CLOSED
+    state.record_failure("u")
+    assert state.breakers.state("u") is BreakerState.OPEN
 
 
-def test_turns_that_come_before_a_sessions_first_answer_go_the_same_way(standing):
-    told: list[StateChange] = []
-    standing.publish = told.append
-    for key in ("k1", "k2"):
-        standing.sent(upstream="u", key=key, route="r", session="s")
-    assert standing.sessions.key_of("s") == "k1"
-    standing.served("k2", "s")
-    assert (standing.sessions.key_of("s"), [change.kind for change in told]) == ("k2", ["used", "used", "session"])
+def test_clearing_a_credential_clears_its_routes_its_upstream_and_its_breaker(state):
+    for subject in ("key:c@r", "key:c", "upstream:u", "key:other"):
+        state.start_cooldown(subject, 10)
+    open_breaker(state)
+    state.clear_cooldowns("c", "u")
+    assert state.cooldowns.active() == [("key:other", 1010)]
+    assert state.breakers.state("u") is BreakerState.CLOSED
 
 
-def test_a_long_session_is_told_again_before_the_others_forget_it(standing, clock):
-    told: list[StateChange] = []
-    standing.publish = told.append
+def test_requests_before_the_first_response_of_a_session_use_the_same_credential(state, published):
+    for credential in ("c1", "c2"):
+        state.record_sent(upstream_id="u", credential_id=credential, route_id="r", session="s")
+    assert state.sessions.credential_of("s") == "c1"
+    state.pin_session("c2", "s")
+    assert state.sessions.credential_of("s") == "c2"
+    assert published == [
+        StateChange(ChangeKind.CREDENTIAL_USED, "u", value="c1"),
+        StateChange(ChangeKind.CREDENTIAL_USED, "u", value="c2"),
+        StateChange(ChangeKind.SESSION_PINNED, "s", value="c2"),
+    ]
+
+
+def test_an_upstream_with_one_credential_publishes_no_use(state, published):
+    state.record_sent(**IDS, has_others=False)
+    assert (published, state.last_credential("u")) == ([], "")
+
+
+def test_a_long_session_is_published_again_before_other_processes_forget_it(state, clock, published):
     for _ in range(4):
-        standing.served("k", "s")
+        state.pin_session("c", "s")
         clock.now += AFFINITY_SECONDS * 0.4
-    assert len(told) == 2
+    assert published == [StateChange(ChangeKind.SESSION_PINNED, "s", value="c")] * 2
 
 
-def test_everything_that_holds_can_be_told_again(standing, clock):
-    other = RoutingState(threshold=3, clock=clock)
-    standing.cool("key:k@r", 10)
-    standing.cool("key:gone", 0)
-    standing.sent(upstream="u", key="k", route="r2")
-    standing.served("k", "s")
-    for _ in range(3):
-        standing.upstream_failed("u")
-    for change in standing.holding():
-        other.learnt(change)
-    assert other.holding() == standing.holding()
-    assert [change.kind for change in other.holding()] == ["cooling", "broken", "used", "session"]
-
-
-def test_the_latest_end_of_a_keys_cooldowns_is_shown(standing):
-    standing.cool("key:k@r1", 10)
-    standing.cool("key:k@r2", 30)
-    standing.cool("key:k@r2", 5)
-    standing.cool("key:k2", 90)
-    standing.cool("upstream:u", 60)
-    assert (standing.cooldowns.key_until("k"), standing.cooldowns.key_until("k", "u")) == (1030, 1060)
-
-
-def test_clearing_a_key_clears_its_routes_its_upstream_and_its_breaker(standing):
-    standing.cool("key:k@r1", 10)
-    standing.cool("key:k", 10)
-    standing.cool("upstream:u", 10)
-    standing.cool("key:k2", 10)
-    for _ in range(3):
-        standing.upstream_failed("u")
-    standing.clear("k", "u")
-    assert (standing.cooldowns.until("k", "r1", "u"), standing.cooldowns.key_until("k2"), standing.breakers.state("u")) == (
-        0,
-        1010,
-        "closed",
-    )
-
-
-def test_a_breaker_opens_after_failures_in_a_row_lets_one_probe_through_and_closes(standing, clock):
-    for _ in range(2):
-        standing.upstream_failed("u")
-    standing.upstream_answered("u")
-    for _ in range(3):
-        assert standing.breakers.state("u") == "closed"
-        standing.upstream_failed("u")
-    assert standing.breakers.state("u") == "open"
-    clock.now += 30
-    assert standing.breakers.state("u") == "half_open"
-    standing.breakers.probes("u")
-    assert standing.breakers.state("u") == "open"
-    standing.upstream_answered("u")
-    assert standing.breakers.state("u") == "closed"
-
-
-def test_a_failed_probe_opens_the_breaker_again(standing, clock):
-    for _ in range(3):
-        standing.upstream_failed("u")
-    clock.now += 30
-    standing.breakers.probes("u")
-    standing.upstream_failed("u")
-    clock.now += 29
-    assert standing.breakers.state("u") == "open"
-    clock.now += 1
-    assert standing.breakers.state("u") == "half_open"
-
-
-def test_a_session_keeps_its_key_until_it_is_silent_for_too_long(standing, clock):
-    standing.served("k", "s")
-    clock.now += AFFINITY_SECONDS - 1
-    assert standing.sessions.key_of("s") == "k"
-    standing.served("k", "s")
-    clock.now += AFFINITY_SECONDS + 1
-    assert standing.sessions.key_of("s") is None
-
-
-def test_others_hear_of_every_change_once_and_come_to_the_same_standing(standing, clock):
-    told: list[StateChange] = []
-    standing.publish = told.append
-    standing.cool("key:k@r", 10)
-    for _ in range(3):
-        standing.upstream_failed("u")
+def test_every_change_is_published_once_and_brings_another_process_to_the_same_state(state, clock, published):
+    state.start_cooldown("key:c@r", 10)
+    open_breaker(state)
     for _ in range(5):
-        standing.served("k", "s")
-    assert [change.kind for change in told] == ["cooling", "broken", "session"]
-    other = RoutingState(threshold=3, rest=30, clock=clock)
-    for change in told:
-        other.learnt(change)
-    assert (other.cooldowns.until("k", "r", "u"), other.breakers.state("u"), other.sessions.key_of("s")) == (1010, "open", "k")
-    other.publish = told.append
-    standing.upstream_answered("u")
-    standing.clear("k", "u")
-    for change in told[3:]:
-        other.learnt(change)
-    assert (other.cooldowns.until("k", "r", "u"), other.breakers.state("u"), len(told)) == (0, "closed", 5)
+        state.pin_session("c", "s")
+    assert published == [
+        StateChange(ChangeKind.COOLDOWN_STARTED, "key:c@r", 1010),
+        StateChange(ChangeKind.BREAKER_OPENED, "u", 1030),
+        StateChange(ChangeKind.SESSION_PINNED, "s", value="c"),
+    ]
+    other = state_of(clock)
+    for change in published:
+        other.apply_remote(change)
+    assert other.snapshot() == state.snapshot()
+
+    published.clear()
+    state.record_success("u")
+    state.clear_cooldowns("c", "u")
+    assert published == [StateChange(ChangeKind.BREAKER_CLOSED, "u"), StateChange(ChangeKind.COOLDOWNS_CLEARED, "c", value="u")]
+    for change in published:
+        other.apply_remote(change)
+    assert other.snapshot() == state.snapshot() == [StateChange(ChangeKind.SESSION_PINNED, "s", value="c")]
 
 
-def test_latency_is_a_moving_average_and_turns_count_up(standing):
-    standing.first_token("r", 1.0)
-    standing.first_token("r", 2.0)
-    assert (standing.latency("r"), standing.latency("unknown")) == (pytest.approx(1.3), 0.0)
-    assert [standing.turn("m") for _ in range(3)] == [0, 1, 2]
+def test_applied_changes_are_not_published_again(state, published):
+    state.apply_remote(StateChange(ChangeKind.COOLDOWN_STARTED, "key:c", 1010))
+    state.apply_remote(StateChange(ChangeKind.SESSION_PINNED, "s", value="c"))
+    assert published == []
+
+
+def test_a_snapshot_has_what_has_not_ended(state, clock):
+    state.start_cooldown("key:c@r", 10)
+    state.start_cooldown("key:ended", 0)
+    state.record_sent(upstream_id="u", credential_id="c", route_id="r2")
+    state.pin_session("c", "s")
+    open_breaker(state)
+    assert state.snapshot() == [
+        StateChange(ChangeKind.COOLDOWN_STARTED, "key:c@r", 1010),
+        StateChange(ChangeKind.BREAKER_OPENED, "u", 1030),
+        StateChange(ChangeKind.CREDENTIAL_USED, "u", value="c"),
+        StateChange(ChangeKind.SESSION_PINNED, "s", value="c"),
+    ]
+    other = state_of(clock)
+    for change in state.snapshot():
+        other.apply_remote(change)
+    assert other.snapshot() == state.snapshot()
+
+
+def test_latency_is_a_moving_average(state):
+    state.record_first_token("r", 1.0)
+    state.record_first_token("r", 2.0)
+    assert (state.latency("r"), state.latency("unmeasured")) == (pytest.approx(1.3), 0.0)
+
+
+def test_turns_count_up_for_each_model(state):
+    assert [state.next_turn(model) for model in ("m", "m", "other", "m")] == [0, 1, 0, 2]

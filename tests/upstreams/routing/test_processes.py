@@ -1,4 +1,4 @@
-"""Two gateways on one PostgreSQL: what one is told, the other knows."""
+"""Two gateways on one PostgreSQL: the other one serves what one of them writes."""
 
 from contextlib import ExitStack
 

@@ -1,109 +1,166 @@
-"""Standing shared through a real Redis, and without one that answers."""
+"""Routing state replicated through a real Redis, and without one that answers."""
 
+import asyncio
+import json
 import time
 import uuid
+from contextlib import asynccontextmanager
 
-import msgspec
+import pytest
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
 from tests.support.waiting import eventually_async
-from upstreams.routing.live_state import RoutingState, StateChange
+from upstreams.routing.live_state import ChangeKind, RoutingState, StateChange
 from upstreams.routing.redis_sync import CHANNEL, RedisSync
 
 
-async def in_touch(redis_url, *standings):
-    """Wait until each of them hears what others tell."""
-    key = uuid.uuid4().hex
-    told = msgspec.json.encode({"origin": "a probe", "change": {"kind": "cooling", "subject": f"key:{key}", "until": time.time() + 3600}})
+@asynccontextmanager
+async def synchronized(url, *states):
+    """Syncs that have subscribed: what one publishes from now on the others receive."""
+    syncs = [RedisSync(url, state) for state in states]
+    for sync in syncs:
+        await sync.start()
+    async with Redis.from_url(url) as client:
+        for state in states:
+            session = uuid.uuid4().hex
+            message = {"origin": "a test", "change": {"kind": "session", "subject": session, "until": 0.0, "value": "c"}}
+            async with asyncio.timeout(5):
+                while state.sessions.credential_of(session) is None:
+                    await client.publish(CHANNEL, json.dumps(message))
+                    await asyncio.sleep(0.01)
+    try:
+        yield syncs
+    finally:
+        for sync in syncs:
+            await sync.stop()
+
+
+async def test_processes_apply_the_changes_of_others_and_a_later_one_the_stored_changes(redis_url):
+    credential, upstream, session = (uuid.uuid4().hex for _ in range(3))
+    first, second, late = RoutingState(), RoutingState(), RoutingState()
+    async with synchronized(redis_url, first, second):
+        end = first.start_cooldown(f"key:{credential}@r", 30)
+        first.pin_session(credential, session)
+        assert await eventually_async(
+            lambda: second.cooldowns.until(credential, "r", upstream) == end and second.sessions.credential_of(session) == credential
+        )
+        late_sync = RedisSync(redis_url, late)
+        await late_sync.start()
+        assert (late.cooldowns.until(credential, "r", upstream), late.sessions.credential_of(session)) == (end, credential)
+        second.clear_cooldowns(credential, upstream)
+        assert await eventually_async(
+            lambda: first.cooldowns.until(credential, "r", upstream) == late.cooldowns.until(credential, "r", upstream) == 0
+        )
+        await late_sync.stop()
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        (
+            StateChange(ChangeKind.COOLDOWN_STARTED, "key:<id>@r", 4e9),
+            {"kind": "cooling", "subject": "key:<id>@r", "until": 4e9, "value": ""},
+        ),
+        (StateChange(ChangeKind.BREAKER_OPENED, "<id>", 4e9), {"kind": "broken", "subject": "<id>", "until": 4e9, "value": ""}),
+        (StateChange(ChangeKind.SESSION_PINNED, "<id>", value="c"), {"kind": "session", "subject": "<id>", "until": 0.0, "value": "c"}),
+        (StateChange(ChangeKind.CREDENTIAL_USED, "<id>", value="c"), {"kind": "used", "subject": "<id>", "until": 0.0, "value": "c"}),
+    ],
+    ids=lambda value: value.kind.name if isinstance(value, StateChange) else "",
+)
+async def test_keys_and_messages_have_the_form_of_earlier_versions(redis_url, change, fields):
+    identity = uuid.uuid4().hex
+    change = StateChange(change.kind, change.subject.replace("<id>", identity), change.until, change.value)
+    fields = {**fields, "subject": fields["subject"].replace("<id>", identity)}
+    sync = RedisSync(redis_url, RoutingState())
+    await sync.send([change])
+    await sync.stop()
+    async with Redis.from_url(redis_url) as client:
+        message = json.loads(await client.get(f"pxbin:standing:{fields['kind']}:{fields['subject']}"))
+    assert (message["change"], sorted(message)) == (fields, ["change", "origin"])
+
+
+async def test_recoveries_delete_the_stored_changes_that_they_end(redis_url):
+    credential, upstream = uuid.uuid4().hex, uuid.uuid4().hex
+    sync = RedisSync(redis_url, RoutingState())
+    started = [
+        StateChange(ChangeKind.COOLDOWN_STARTED, f"key:{credential}@r", 4e9),
+        StateChange(ChangeKind.COOLDOWN_STARTED, f"key:{credential}", 4e9),
+        StateChange(ChangeKind.COOLDOWN_STARTED, f"upstream:{upstream}", 4e9),
+        StateChange(ChangeKind.BREAKER_OPENED, upstream, 4e9),
+    ]
     async with Redis.from_url(redis_url) as client:
 
-        async def heard():
-            await client.publish(CHANNEL, told)
-            return all(each.cooldowns.until(key, "r", "u") for each in standings)
+        async def stored():
+            keys = [key.decode() async for key in client.scan_iter(f"{CHANNEL}:*")]
+            return sorted(key.removeprefix(f"{CHANNEL}:") for key in keys if credential in key or upstream in key)
 
-        assert await eventually_async(heard)
-
-
-async def test_one_learns_what_the_other_tells_and_a_late_one_what_was_told(redis_url):
-    key, upstream, session = (uuid.uuid4().hex for _ in range(3))
-    first, second, late = RoutingState(), RoutingState(), RoutingState()
-    shares = [RedisSync(redis_url, standing) for standing in (first, second)]
-    for share in shares:
-        await share.start()
-    await in_touch(redis_url, first, second)
-    end = first.cool(f"key:{key}@r", 30)
-    first.served(key, session)
-    assert await eventually_async(lambda: second.cooldowns.until(key, "r", upstream) == end and second.sessions.key_of(session) == key)
-
-    shares.append(RedisSync(redis_url, late))
-    await shares[-1].start()
-    assert (late.cooldowns.until(key, "r", upstream), late.sessions.key_of(session)) == (end, key)
-
-    second.clear(key, upstream)
-    assert await eventually_async(lambda: first.cooldowns.until(key, "r", upstream) == late.cooldowns.until(key, "r", upstream) == 0)
-    for share in shares:
-        await share.stop()
+        await sync.send(started)
+        assert await stored() == sorted(
+            [f"broken:{upstream}", f"cooling:key:{credential}", f"cooling:key:{credential}@r", f"cooling:upstream:{upstream}"]
+        )
+        await sync.send([StateChange(ChangeKind.BREAKER_CLOSED, upstream)])
+        assert f"broken:{upstream}" not in await stored()
+        await sync.send([started[-1], StateChange(ChangeKind.COOLDOWNS_CLEARED, credential, value=upstream)])
+        assert await stored() == []
+    await sync.stop()
 
 
-async def test_of_two_cooldowns_a_late_one_learns_the_longer_unless_it_was_brought_back(redis_url):
-    key = uuid.uuid4().hex
+async def test_of_two_cooldowns_a_later_process_applies_the_longer_one_unless_it_was_cleared(redis_url):
+    credential = uuid.uuid4().hex
     here, there, late, later = (RoutingState() for _ in range(4))
-    shares = [RedisSync(redis_url, standing) for standing in (here, there, late, later)]
+    syncs = [RedisSync(redis_url, state) for state in (here, there, late, later)]
 
-    async def learnt_by(share, standing):
-        await share.start()
-        return standing.cooldowns.until(key, "r", "u")
+    async def end_after_start(sync, state):
+        await sync.start()
+        return state.cooldowns.until(credential, "r", "u")
 
     end = here.clock() + 60
-    await shares[0].send([StateChange("cooling", f"key:{key}", end)])
-    await shares[1].send([StateChange("cooling", f"key:{key}", end - 50)])  # before it has heard of the other
-    assert await learnt_by(shares[2], late) == end
-    await shares[0].send([StateChange("cleared", key, value="u"), StateChange("cooling", f"key:{key}", end - 50)])
-    assert await learnt_by(shares[3], later) == end - 50
-    await shares[0].send([StateChange("cleared", key, value="u")])
-    for share in shares:
-        await share.stop()
+    long, short = (StateChange(ChangeKind.COOLDOWN_STARTED, f"key:{credential}", until) for until in (end, end - 50))
+    cleared = StateChange(ChangeKind.COOLDOWNS_CLEARED, credential, value="u")
+    await syncs[0].send([long])
+    await syncs[1].send([short])  # before it has received the other one
+    assert await end_after_start(syncs[2], late) == end
+    await syncs[0].send([cleared, short])
+    assert await end_after_start(syncs[3], later) == end - 50
+    await syncs[0].send([cleared])
+    for sync in syncs:
+        await sync.stop()
 
 
-async def test_redis_is_back_when_all_that_failed_works_again(redis_url, caplog):
-    known = RoutingState()
-    share = RedisSync(redis_url, known)
-    await share.start()
-    await in_touch(redis_url, known)
-    send, full = share.send, True
+async def test_redis_is_reachable_again_when_all_that_failed_works(redis_url, caplog):
+    async with synchronized(redis_url, RoutingState()) as [sync]:
+        send, is_full = sync.send, True
 
-    async def refused(changes):
-        if full:
-            raise OutOfMemoryError("command not allowed when used memory > 'maxmemory'")
-        await send(changes)
+        async def send_unless_full(changes):
+            if is_full:
+                raise OutOfMemoryError("command not allowed when used memory > 'maxmemory'")
+            await send(changes)
 
-    share.send = refused
-    for name in ("Redis is away", "Redis is back", "Redis is away"):
-        full = name == "Redis is away"
-        share._tell(StateChange("session", uuid.uuid4().hex, value="k"))
-        assert await eventually_async(lambda name=name: caplog.messages and caplog.messages[-1].startswith(name))
-    await share.stop()
+        sync.send = send_unless_full
+        for message in ("Redis is unreachable", "Redis is reachable again", "Redis is unreachable"):
+            is_full = message == "Redis is unreachable"
+            sync._publish(StateChange(ChangeKind.SESSION_PINNED, uuid.uuid4().hex, value="c"))
+            assert await eventually_async(lambda message=message: caplog.messages and caplog.messages[-1].startswith(message))
     assert len(caplog.messages) == 3
 
 
-async def test_what_cannot_be_read_is_passed_over(redis_url, caplog):
-    known = RoutingState()
-    share = RedisSync(redis_url, known)
-    await share.start()
-    await in_touch(redis_url, known)
-    async with Redis.from_url(redis_url) as client:
-        await client.publish(CHANNEL, b"{")
-    await in_touch(redis_url, known)
-    await share.stop()
-    assert [message.partition(":")[0] for message in caplog.messages] == ["a change of standing cannot be read"]
+@pytest.mark.parametrize("content", [b"{", b'{"origin":"x","change":{"kind":"a later version\'s","subject":"key:c"}}'])
+async def test_a_message_that_cannot_be_decoded_is_logged_and_ignored(redis_url, caplog, content):
+    state, credential = RoutingState(), uuid.uuid4().hex
+    async with synchronized(redis_url, state), Redis.from_url(redis_url) as client:
+        await client.publish(CHANNEL, content)
+        message = {"origin": "another", "change": {"kind": "cooling", "subject": f"key:{credential}", "until": time.time() + 9}}
+        await client.publish(CHANNEL, json.dumps(message))
+        assert await eventually_async(lambda: state.cooldowns.until(credential, "r", "u"))
+    assert [message.partition(":")[0] for message in caplog.messages] == ["a change of the routing state in Redis cannot be decoded"]
 
 
-async def test_without_redis_a_process_starts_and_goes_on(caplog):
-    known = RoutingState()
-    share = RedisSync("redis://127.0.0.1:1/0", known)
-    await share.start()
-    known.publish(StateChange("session", "s", value="k"))
-    assert await eventually_async(lambda: caplog.messages)
-    await share.stop()
-    assert [message.partition(",")[0] for message in caplog.messages] == ["Redis is away"]
+async def test_without_redis_a_process_starts_and_stops(unused_tcp_port, caplog):
+    state = RoutingState()
+    sync = RedisSync(f"redis://127.0.0.1:{unused_tcp_port}/0", state)
+    async with asyncio.timeout(2):
+        await sync.start()
+        state.publish(StateChange(ChangeKind.SESSION_PINNED, "s", value="c"))
+        assert await eventually_async(lambda: any(message.startswith("Redis is unreachable") for message in caplog.messages))
+        await sync.stop()

@@ -1,4 +1,4 @@
-"""`manage.py discover_models`: take up what upstreams list now."""
+"""`manage.py discover_models`: create models for what upstreams list."""
 
 from typing import Any
 
@@ -10,16 +10,15 @@ from upstreams.monitoring import discovery
 
 
 class Command(GatewayCommand):
-    """Make models of new names, and mark the routes to names that an upstream lists no longer."""
+    """Discovery by hand, for all or some upstreams."""
 
-    help = "List the models of upstreams: new ones are made, vanished ones are marked and never deleted."
+    help = "List the models of upstreams. New models are created; routes to models that are not listed any more are marked, not deleted."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Which upstreams."""
-        parser.add_argument("names", nargs="*", help="names of upstreams; all active ones without any")
+        parser.add_argument("names", nargs="*", help="names of upstreams; without names all active ones")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Ask each one, and say what came of it."""
+        """Discover the models of each upstream and print the numbers; fails at the end if any upstream failed."""
         rows = Upstream.objects.filter(is_active=True).order_by("name")
         if options["names"]:
             rows = rows.filter(name__in=options["names"])
