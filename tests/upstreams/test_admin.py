@@ -330,7 +330,7 @@ def test_extra_headers_are_entered_as_lines(admin_client):
         (
             "quirks",
             '{"x": 1',
-            'This is not JSON (line 1, column 8). Names and texts stand in double quotes, for example {"name": "value"}.',
+            'This is not JSON (line 1, column 8). Put names and texts in double quotes, for example {"name": "value"}.',
         ),
         ("base_url", "", "An upstream needs a base URL."),
         ("base_url", "https://{resource}.x/v1", "Replace {resource} in https://{resource}.x/v1 with the name of your resource."),
