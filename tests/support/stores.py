@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import ConnectionHandler, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from pxbin_site.conf import config, databases
+from pxbin_site.conf import databases, loading
 
 KINDS = ("sqlite", "postgresql")
 KEPT = frozenset({"django_migrations", "django_content_type", "auth_permission"})
@@ -20,7 +20,7 @@ KEPT = frozenset({"django_migrations", "django_content_type", "auth_permission"}
 @contextmanager
 def migrated(directory: Path, **variables: str) -> Iterator[BaseDatabaseWrapper]:
     """A database as the settings in `variables` name it, migrated; SQLite in `directory` without any."""
-    loaded = config.load({"PXBIN_DATA_DIR": str(directory), "PXBIN_ENV_FILE": "/dev/null", **variables}, directory=directory)
+    loaded = loading.load({"PXBIN_DATA_DIR": str(directory), "PXBIN_ENV_FILE": "/dev/null", **variables}, directory=directory)
     connection = ConnectionHandler({"default": databases.database(loaded)}).create_connection("default")
     with standing_in(connection):
         call_command("migrate", verbosity=0, interactive=False)

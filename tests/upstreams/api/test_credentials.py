@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.management import ManagementClient
 from upstreams.models import UpstreamCredential
-from upstreams.secrets import vault
+from upstreams.secrets import store
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +25,7 @@ def test_a_credential_shows_everything_but_its_key(script, upstream_id):
     assert {name: value for name, value in created.items() if name not in ("created_at", "updated_at")} == {
         "id": created["id"], "cooling_until": None, "disabled_reason": None, "last_used_at": None, **fields,
     }  # fmt: skip
-    assert vault.decrypt(UpstreamCredential.objects.get().secret_encrypted) == "sk-1"
+    assert store.decrypt(UpstreamCredential.objects.get().secret_encrypted) == "sk-1"
 
 
 @pytest.mark.parametrize("missing", ["upstream_id", "api_key"])
@@ -39,7 +39,7 @@ def test_null_and_a_blank_key_change_nothing(script, upstream_id):
     fields = dict.fromkeys(["upstream_id", "name", "access_key_id", "priority", "is_active"])
     script.send("PATCH", f"/credentials/{created['id']}", {**fields, "api_key": ""})
     assert {**script.get(f"/credentials/{created['id']}"), "updated_at": ""} == {**created, "updated_at": ""}
-    assert vault.decrypt(UpstreamCredential.objects.get().secret_encrypted) == "sk-1"
+    assert store.decrypt(UpstreamCredential.objects.get().secret_encrypted) == "sk-1"
 
 
 def test_is_active_enables_a_credential_that_the_gateway_disabled(script, upstream_id):

@@ -58,4 +58,4 @@ def test_a_duplicate_route_is_a_conflict(script):
     upstream_id = script.create("/upstreams", name="u", base_url="http://127.0.0.1:9")["id"]
     model_id = script.create("/models", name="m", upstream_id=upstream_id)["id"]
     refusal = script.send("POST", "/routes", {"model_id": model_id, "upstream_id": upstream_id}).error
-    assert refusal == (409, "conflict", "The model has a route to this upstream already, under the same name there.")
+    assert refusal == (409, "conflict", "The model already has a route to this upstream with the same remote name.")
