@@ -10,9 +10,9 @@ import msgspec
 
 from proxy.translation.canonical import CacheMark, HostedTool, ReasoningSetting, Request, Tool, ToolChoice
 from proxy.translation.dialects.base import EncodeTarget
-from proxy.translation.dialects.openai_chat.decode_settings import EFFORTS, MAPPED
-from proxy.translation.dialects.openai_chat.encode_messages import encode_messages
-from proxy.translation.dialects.openai_chat.shapes import FAMILY
+from proxy.translation.dialects.openai_chat.request_decode_settings import EFFORTS, MAPPED
+from proxy.translation.dialects.openai_chat.request_encode_messages import encode_messages
+from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from proxy.translation import media
 from proxy.translation.canonical import Audio, CacheMark, Document, Image, Part, Reasoning, Seal, Source, Text
-from proxy.translation.dialects.openai_chat import shapes
-from proxy.translation.dialects.openai_chat.shapes import FAMILY
+from proxy.translation.dialects.openai_chat import wire_request
+from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.errors import ClientMistake
 
 _FILE_TYPES = {
@@ -35,30 +35,30 @@ def words_of(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _cache(part: shapes.Part) -> CacheMark | None:
-    if shapes.given(part.cache_control):
+def _cache(part: wire_request.Part) -> CacheMark | None:
+    if wire_request.given(part.cache_control):
         return CacheMark(part.cache_control)
-    return CacheMark() if shapes.given(part.prompt_cache_breakpoint) else None
+    return CacheMark() if wire_request.given(part.prompt_cache_breakpoint) else None
 
 
-def guessed_type(part: shapes.Part) -> str:
+def guessed_type(part: wire_request.Part) -> str:
     """The type of a part that names none."""
     return "" if part.text is None else "text"
 
 
-def _text(part: shapes.Part, at: str) -> Part:
+def _text(part: wire_request.Part, at: str) -> Part:
     if part.text is None:
         raise mistake(f"{at}.text", "a text part needs its text")
     return Text(part.text, _cache(part))
 
 
-def _refusal(part: shapes.Part, at: str) -> Part:
+def _refusal(part: wire_request.Part, at: str) -> Part:
     if part.refusal is None:
         raise mistake(f"{at}.refusal", "a refusal part needs its text")
     return Text(part.refusal, _cache(part), refusal=True)
 
 
-def _image(part: shapes.Part, at: str) -> Part:
+def _image(part: wire_request.Part, at: str) -> Part:
     link = part.image_url
     if link is None:
         raise mistake(f"{at}.image_url", "an image_url part needs its image_url")
@@ -75,14 +75,14 @@ def _image(part: shapes.Part, at: str) -> Part:
     return Image(source, detail, _cache(part), at)
 
 
-def _audio(part: shapes.Part, at: str) -> Part:
+def _audio(part: wire_request.Part, at: str) -> Part:
     sound = part.input_audio
-    if not isinstance(sound, shapes.Sound) or not (sound.data and sound.format):
+    if not isinstance(sound, wire_request.Sound) or not (sound.data and sound.format):
         raise mistake(f"{at}.input_audio", "an input_audio part needs its data and format")
     return Audio(sound.data, sound.format, at)
 
 
-def _file(part: shapes.Part, at: str) -> Part:
+def _file(part: wire_request.Part, at: str) -> Part:
     file = part.file
     if file is None or not (file.file_data or file.file_id):
         raise mistake(f"{at}.file", "a file part needs file_data or file_id")
@@ -115,7 +115,7 @@ def _is_base64(data: str) -> bool:
     return True
 
 
-def _thinking(part: shapes.Part, at: str) -> Part | None:  # noqa: ARG001 - the table's signature
+def _thinking(part: wire_request.Part, at: str) -> Part | None:  # noqa: ARG001 - the table's signature
     """Mistral's reasoning part: a text, or text parts."""
     thinking = part.thinking
     if isinstance(thinking, list):
@@ -123,7 +123,7 @@ def _thinking(part: shapes.Part, at: str) -> Part | None:  # noqa: ARG001 - the 
     return Reasoning(thinking, Seal(FAMILY, None)) if isinstance(thinking, str) else None
 
 
-PART_OF_TYPE: dict[str, Callable[[shapes.Part, str], Part | None]] = {
+PART_OF_TYPE: dict[str, Callable[[wire_request.Part, str], Part | None]] = {
     "text": _text,
     "refusal": _refusal,
     "image_url": _image,

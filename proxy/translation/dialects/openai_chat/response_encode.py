@@ -10,8 +10,8 @@ import msgspec
 from proxy.translation import reasoning_seal
 from proxy.translation.canonical import Citation, Part, Reasoning, Response, Text, ToolCall
 from proxy.translation.dialects.base import EncodeContext
-from proxy.translation.dialects.openai_chat.shapes import FAMILY
 from proxy.translation.dialects.openai_chat.usage import encode_usage, finish_word, service_tier
+from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 
 
 def encode_response(response: Response, reply: EncodeContext) -> bytes:

@@ -10,9 +10,9 @@ import msgspec
 
 from proxy.translation import json_wire, reasoning_seal
 from proxy.translation.canonical import Audio, Document, Image, Message, Opaque, Part, Reasoning, Seal, Text, ToolCall, ToolResult
-from proxy.translation.dialects.openai_chat import shapes
-from proxy.translation.dialects.openai_chat.decode_parts import PART_OF_TYPE, guessed_type, mistake, words_of
-from proxy.translation.dialects.openai_chat.shapes import FAMILY
+from proxy.translation.dialects.openai_chat import wire_request
+from proxy.translation.dialects.openai_chat.request_decode_parts import PART_OF_TYPE, guessed_type, mistake, words_of
+from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 
 _ASSISTANT_PARTS = (Text, Reasoning)
 _READ_PARTS = (Text, Image, Document, Audio)
@@ -31,7 +31,7 @@ class MessagesDecoder:
         self.system: list[Text] = []
         self._system_is_plain = False
         self.messages: list[Message] = []
-        self._of_role: dict[str, Callable[[shapes.Message, int], None]] = {
+        self._of_role: dict[str, Callable[[wire_request.Message, int], None]] = {
             "system": self._system,
             "developer": self._system,
             "user": self._user,
@@ -40,7 +40,7 @@ class MessagesDecoder:
             "function": self._function,
         }
 
-    def decode(self, messages: list[shapes.Message]) -> None:
+    def decode(self, messages: list[wire_request.Message]) -> None:
         """Read them all into ``system`` and ``messages``."""
         of_role = self._of_role
         for position, message in enumerate(messages):
@@ -48,7 +48,7 @@ class MessagesDecoder:
 
     # --- one role each ---------------------------------------------------------------------------------------------
 
-    def _system(self, message: shapes.Message, position: int) -> None:
+    def _system(self, message: wire_request.Message, position: int) -> None:
         parts = self._parts(message, position)
         texts: list[Text] = []
         for index, part in enumerate(parts):
@@ -65,10 +65,10 @@ class MessagesDecoder:
             self._system_is_plain = isinstance(message.content, str)
             self.system += texts
 
-    def _user(self, message: shapes.Message, position: int) -> None:
+    def _user(self, message: wire_request.Message, position: int) -> None:
         self.messages.append(Message("user", tuple(self._parts(message, position)), message.name))
 
-    def _assistant(self, message: shapes.Message, position: int) -> None:
+    def _assistant(self, message: wire_request.Message, position: int) -> None:
         parts = self._reasoning(message)
         parts += self._parts(message, position)
         if message.refusal:
@@ -80,7 +80,7 @@ class MessagesDecoder:
             parts.append(ToolCall(call_id, message.function_call.name, _arguments(message.function_call.arguments)))
         self.messages.append(Message("assistant", tuple(parts), message.name))
 
-    def _tool(self, message: shapes.Message, position: int) -> None:
+    def _tool(self, message: wire_request.Message, position: int) -> None:
         call_id = message.tool_call_id
         if not call_id:
             if not self._unnamed:
@@ -89,7 +89,7 @@ class MessagesDecoder:
         parts = tuple(self._parts(message, position))
         self._result(ToolResult(call_id, parts, kind="custom" if call_id in self._custom else "function"))
 
-    def _function(self, message: shapes.Message, position: int) -> None:
+    def _function(self, message: wire_request.Message, position: int) -> None:
         """The legacy role: its result belongs to the last open call of that name."""
         if not message.name:
             raise mistake(f"messages.{position}.name", "a function message needs the name of its function")
@@ -109,7 +109,7 @@ class MessagesDecoder:
 
     # --- calls -----------------------------------------------------------------------------------------------------
 
-    def _call(self, call: shapes.Call, position: int, index: int) -> ToolCall:
+    def _call(self, call: wire_request.Call, position: int, index: int) -> ToolCall:
         at = f"messages.{position}.tool_calls.{index}"
         if call.custom is not None:
             if not call.custom.name:
@@ -130,7 +130,7 @@ class MessagesDecoder:
 
     # --- reasoning -------------------------------------------------------------------------------------------------
 
-    def _reasoning(self, message: shapes.Message) -> list[Part]:
+    def _reasoning(self, message: wire_request.Message) -> list[Part]:
         details = message.reasoning_details
         visible = message.reasoning_content
         if not visible and isinstance(message.reasoning, str):
@@ -158,20 +158,20 @@ class MessagesDecoder:
 
     # --- content ---------------------------------------------------------------------------------------------------
 
-    def _parts(self, message: shapes.Message, position: int) -> list[Part]:
+    def _parts(self, message: wire_request.Message, position: int) -> list[Part]:
         content = message.content
         if isinstance(content, str):
             return [Text(content)] if content else []
         return [self._part(part, message, position, index) for index, part in enumerate(content or ())]
 
-    def _part(self, part: shapes.Part, message: shapes.Message, position: int, index: int) -> Part:
+    def _part(self, part: wire_request.Part, message: wire_request.Message, position: int, index: int) -> Part:
         decode = PART_OF_TYPE.get(part.type or guessed_type(part))
         decoded = None if decode is None else decode(part, f"messages.{position}.content.{index}")
         if decoded is None or not isinstance(decoded, _ASSISTANT_PARTS if message.role == "assistant" else _READ_PARTS):
             return self._opaque(part, message, position, index)
         return decoded
 
-    def _opaque(self, part: shapes.Part, message: shapes.Message, position: int, index: int) -> Opaque:
+    def _opaque(self, part: wire_request.Part, message: wire_request.Message, position: int, index: int) -> Opaque:
         at = f"messages.{position}.content.{index}"
         native = json_wire.decode(json_wire.decode(self._raw, _CONTENTS, at="messages")[position]["content"], _PARTS, at=at)[index]
         return Opaque(FAMILY, part.type or "", native, part.text or "", message.role == "assistant", at)

@@ -9,7 +9,7 @@ import msgspec
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Citation, Seal
-from proxy.translation.dialects.openai_chat.shapes import FAMILY
+from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 
 SEAL = Seal(FAMILY, "")
 """Chat upstreams keep no state with their reasoning: the text is all."""

@@ -10,9 +10,9 @@ import msgspec
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import CacheMark, Demand, Effort, HostedTool, OutputFormat, ReasoningSetting, Tool, ToolChoice
-from proxy.translation.dialects.openai_chat import shapes
-from proxy.translation.dialects.openai_chat.decode_parts import mistake
-from proxy.translation.dialects.openai_chat.shapes import FAMILY
+from proxy.translation.dialects.openai_chat import wire_request
+from proxy.translation.dialects.openai_chat.request_decode_parts import mistake
+from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 
 EFFORTS = get_args(Effort)
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -20,31 +20,31 @@ _MODES = {"none": "none", "auto": "auto", "required": "required", "any": "requir
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _STRINGS = msgspec.json.Decoder(dict[str, str] | None)
 
-MAPPED = frozenset(shapes.Body.__struct_fields__) - {"n"} | {"top_k", "metadata", "web_search_options"}
+MAPPED = frozenset(wire_request.Body.__struct_fields__) - {"n"} | {"top_k", "metadata", "web_search_options"}
 """Fields with a canonical place; all others travel in ``Request.extra``."""
 
 
 # --- tools -----------------------------------------------------------------------------------------------------------
 
 
-def tools(body: shapes.Body, fields: Mapping[str, msgspec.Raw]) -> tuple[Tool | HostedTool, ...]:
+def tools(body: wire_request.Body, fields: Mapping[str, msgspec.Raw]) -> tuple[Tool | HostedTool, ...]:
     """The tools and legacy functions, and web search, which chat switches on by a field of its own."""
     found: list[Tool | HostedTool] = [_tool(tool, index, fields) for index, tool in enumerate(body.tools or ())]
     found += [_function(function, f"functions.{index}") for index, function in enumerate(body.functions or ())]
-    search = fields.get("web_search_options", shapes.ABSENT)
-    if shapes.given(search):
+    search = fields.get("web_search_options", wire_request.ABSENT)
+    if wire_request.given(search):
         found.append(HostedTool(family=FAMILY, type="web_search_options", name="web_search", native=search, at="web_search_options"))
     return tuple(found)
 
 
-def _tool(tool: shapes.Tool, index: int, fields: Mapping[str, msgspec.Raw]) -> Tool | HostedTool:
+def _tool(tool: wire_request.Tool, index: int, fields: Mapping[str, msgspec.Raw]) -> Tool | HostedTool:
     at = f"tools.{index}"
-    cache = CacheMark(tool.cache_control) if shapes.given(tool.cache_control) else None
+    cache = CacheMark(tool.cache_control) if wire_request.given(tool.cache_control) else None
     if tool.function is not None and tool.type in (None, "function"):
         return _function(tool.function, f"{at}.function", cache)
     if tool.custom is not None and tool.type in (None, "custom"):
         custom = tool.custom
-        form = custom.format if shapes.given(custom.format) else None
+        form = custom.format if wire_request.given(custom.format) else None
         return Tool(name=custom.name, description=custom.description, kind="custom", format=form, cache=cache)
     if tool.type in (None, "function", "custom"):
         raise mistake(at, "a tool needs its function or custom object")
@@ -52,16 +52,16 @@ def _tool(tool: shapes.Tool, index: int, fields: Mapping[str, msgspec.Raw]) -> T
     return HostedTool(family=FAMILY, type=tool.type, name=tool.type, native=native, at=at)
 
 
-def _function(function: shapes.FunctionDefinition, at: str, cache: CacheMark | None = None) -> Tool:
+def _function(function: wire_request.FunctionDefinition, at: str, cache: CacheMark | None = None) -> Tool:
     if not function.name:
         raise mistake(f"{at}.name", "a function needs a name")
-    schema = function.parameters if shapes.given(function.parameters) else None
+    schema = function.parameters if wire_request.given(function.parameters) else None
     if schema is not None and bytes(schema)[:1] != b"{":
         raise mistake(f"{at}.parameters", "a JSON Schema object is expected")
     return Tool(name=function.name, description=function.description, schema=schema, strict=function.strict, cache=cache)
 
 
-def tool_choice(body: shapes.Body) -> ToolChoice | None:
+def tool_choice(body: wire_request.Body) -> ToolChoice | None:
     """``tool_choice``, or the legacy ``function_call``."""
     choice = body.tool_choice
     if choice is None:
@@ -83,7 +83,7 @@ def _mode(word: str, at: str) -> Any:
     return _MODES[word]
 
 
-def _allowed(allowed: shapes.Allowed) -> list[str]:
+def _allowed(allowed: wire_request.Allowed) -> list[str]:
     names: list[str] = []
     for index, tool in enumerate(allowed.tools):
         named = tool.function or tool.custom
@@ -94,7 +94,7 @@ def _allowed(allowed: shapes.Allowed) -> list[str]:
     return names
 
 
-def _legacy_choice(choice: str | shapes.Named | None) -> ToolChoice | None:
+def _legacy_choice(choice: str | wire_request.Named | None) -> ToolChoice | None:
     if choice is None:
         return None
     if isinstance(choice, str):
@@ -102,7 +102,7 @@ def _legacy_choice(choice: str | shapes.Named | None) -> ToolChoice | None:
     return ToolChoice(mode="tool", name=choice.name)
 
 
-def limit(body: shapes.Body) -> int | None:
+def limit(body: wire_request.Body) -> int | None:
     """The output limit, whose newer field wins. Zero means something only to Anthropic's own clients."""
     name = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
     tokens: int | None = getattr(body, name)
@@ -114,7 +114,7 @@ def limit(body: shapes.Body) -> int | None:
 # --- output and reasoning --------------------------------------------------------------------------------------------
 
 
-def output(body: shapes.Body) -> OutputFormat | None:
+def output(body: wire_request.Body) -> OutputFormat | None:
     """``response_format``; plain text is no format."""
     wanted = body.response_format
     if wanted is None or wanted.type == "text":
@@ -128,11 +128,11 @@ def output(body: shapes.Body) -> OutputFormat | None:
         raise mistake("response_format.json_schema", "a json_schema format needs its json_schema")
     if not shape.name or not _NAME.fullmatch(shape.name):
         raise mistake("response_format.json_schema.name", "a name of 1 to 64 letters, digits, underscores and hyphens is expected")
-    schema = shape.schema if shapes.given(shape.schema) else None
+    schema = shape.schema if wire_request.given(shape.schema) else None
     return OutputFormat(kind="json_schema", name=shape.name, schema=schema, strict=shape.strict, description=shape.description)
 
 
-def reasoning(body: shapes.Body) -> ReasoningSetting | None:
+def reasoning(body: wire_request.Body) -> ReasoningSetting | None:
     """``reasoning_effort``."""
     effort = body.reasoning_effort
     if effort is None:
@@ -153,10 +153,10 @@ def metadata(fields: Mapping[str, msgspec.Raw]) -> dict[str, str] | None:
 
 def own_settings(fields: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     """What only chat knows. Legacy ``functions`` stay visible here, because their client wants its reply in the legacy form."""
-    return {name: raw for name, raw in fields.items() if (name not in MAPPED or name == "functions") and shapes.given(raw)}
+    return {name: raw for name, raw in fields.items() if (name not in MAPPED or name == "functions") and wire_request.given(raw)}
 
 
-def demands(body: shapes.Body, fields: Mapping[str, msgspec.Raw]) -> tuple[Demand, ...]:
+def demands(body: wire_request.Body, fields: Mapping[str, msgspec.Raw]) -> tuple[Demand, ...]:
     """What changes the answer so much that an upstream which does not know it must not be asked."""
     found: list[Demand] = []
     if body.n is not None and body.n != 1:
@@ -169,7 +169,7 @@ def demands(body: shapes.Body, fields: Mapping[str, msgspec.Raw]) -> tuple[Deman
                 carried_by=("openai_chat", "openai_responses"),
             )
         )
-    if shapes.given(fields.get("audio", shapes.ABSENT)) or b"audio" in bytes(fields.get("modalities", shapes.ABSENT)):
-        name = "modalities" if b"audio" in bytes(fields.get("modalities", shapes.ABSENT)) else "audio"
+    if wire_request.given(fields.get("audio", wire_request.ABSENT)) or b"audio" in bytes(fields.get("modalities", wire_request.ABSENT)):
+        name = "modalities" if b"audio" in bytes(fields.get("modalities", wire_request.ABSENT)) else "audio"
         found.append(Demand(field=name, message=f"{name}: this model's upstream answers in text only"))
     return tuple(found)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from proxy.translation.canonical import Event, PartDelta, PartEnded, PartStarted, ToolCall
-from proxy.translation.dialects.openai_chat.said import WireCall, arguments_text
+from proxy.translation.dialects.openai_chat.wire_response import WireCall, arguments_text
 
 
 class _Call:

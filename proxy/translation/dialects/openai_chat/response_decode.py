@@ -8,16 +8,13 @@ from typing import Any, NoReturn
 import msgspec
 
 from proxy.translation.canonical import Part, Reasoning, Response, Text, ToolCall, settled
-from proxy.translation.dialects.openai_chat.encode_response import encode_response
-from proxy.translation.dialects.openai_chat.said import SEAL, Logprobs, Said, arguments_text, citations_of, content_of, thought_of
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
 from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_finish, decode_usage
+from proxy.translation.dialects.openai_chat.wire_response import SEAL, Logprobs, Said, arguments_text, citations_of, content_of, thought_of
 from proxy.translation.dialects.openai_errors import failure_told
 from proxy.translation.dialects.replies import decode_again
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.quirks import Quirks
-
-__all__ = ["decode_response", "encode_response"]
 
 
 class _Choice(msgspec.Struct):

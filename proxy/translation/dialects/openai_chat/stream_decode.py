@@ -23,19 +23,15 @@ from proxy.translation.canonical import (
     settled,
 )
 from proxy.translation.dialects.base import error_object
-from proxy.translation.dialects.openai_chat.calls import Calls
-from proxy.translation.dialects.openai_chat.encode_stream import ChatStreamEncoder, break_off
-from proxy.translation.dialects.openai_chat.relay import relay
-from proxy.translation.dialects.openai_chat.said import SEAL, Logprobs, Said, WireCall, citations_of, content_of, thought_of
+from proxy.translation.dialects.openai_chat.stream_decode_calls import Calls
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
 from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_finish, decode_usage
+from proxy.translation.dialects.openai_chat.wire_response import SEAL, Logprobs, Said, WireCall, citations_of, content_of, thought_of
 from proxy.translation.dialects.openai_errors import failure_told
 from proxy.translation.dialects.replies import decode_again
 from proxy.translation.errors import ClientMistake, Failure
 from proxy.translation.framing.sse import Frame
 from proxy.translation.quirks import Quirks
-
-__all__ = ["ChatStreamDecoder", "ChatStreamEncoder", "break_off", "relay"]
 
 _DONE = b"[DONE]"
 _LEGACY_NUMBER = -1

@@ -8,8 +8,8 @@ import msgspec
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Audio, Document, Image, Message, Opaque, Part, Reasoning, Request, Text, ToolCall, ToolResult
-from proxy.translation.dialects.openai_chat.encode_parts import PartsEncoder, Wire, as_parts, plain, texts_of
-from proxy.translation.dialects.openai_chat.shapes import FAMILY
+from proxy.translation.dialects.openai_chat.request_encode_parts import PartsEncoder, Wire, as_parts, plain, texts_of
+from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 

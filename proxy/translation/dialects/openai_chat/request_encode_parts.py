@@ -7,7 +7,7 @@ from typing import Any
 
 from proxy.translation import media
 from proxy.translation.canonical import Audio, CacheMark, Document, Image, Opaque, Part, Text
-from proxy.translation.dialects.openai_chat.shapes import FAMILY
+from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 

@@ -25,7 +25,7 @@ from proxy.translation.canonical import (
     UsageReported,
 )
 from proxy.translation.dialects.base import EncodeContext
-from proxy.translation.dialects.openai_chat.encode_response import annotation, generated_call_id, reasoning_detail, wants_legacy_calls
+from proxy.translation.dialects.openai_chat.response_encode import annotation, generated_call_id, reasoning_detail, wants_legacy_calls
 from proxy.translation.dialects.openai_chat.usage import encode_usage, finish_word, service_tier
 from proxy.translation.dialects.openai_errors import error_fields
 from proxy.translation.errors import Failure
