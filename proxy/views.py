@@ -21,7 +21,7 @@ from proxy.translation.canonical import Response
 from proxy.translation.dialects.base import Dialect, EncodeContext
 from proxy.translation.dialects.bedrock import dialect as bedrock
 from proxy.translation.dialects.openai_responses import compaction
-from proxy.translation.dialects.openai_responses import listing as response_items
+from proxy.translation.dialects.openai_responses import input_item_list as response_items
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, GatewayError
 from proxy.translation.json_wire import Envelope

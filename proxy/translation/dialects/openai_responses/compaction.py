@@ -15,8 +15,8 @@ from proxy.translation import json_wire, reasoning_seal
 from proxy.translation.canonical import Request, Response, Seal, Text, ToolChoice, Usage
 from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.openai_responses import ids
-from proxy.translation.dialects.openai_responses.items import raw_items
 from proxy.translation.dialects.openai_responses.usage import usage_on_wire
+from proxy.translation.dialects.openai_responses.wire import raw_items
 from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.json_wire import Envelope
 

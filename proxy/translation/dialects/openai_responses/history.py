@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from proxy.translation import json_wire
-from proxy.translation.dialects.openai_responses.items import CONTINUES, KEEPS, is_absent, raw_items
+from proxy.translation.dialects.openai_responses.wire import CONTINUES, KEEPS, is_absent, raw_items
 from proxy.translation.json_wire import Envelope
 
 _STRING_DECODER = msgspec.json.Decoder(str)

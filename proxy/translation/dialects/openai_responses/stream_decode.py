@@ -13,9 +13,9 @@ import msgspec
 
 from proxy.translation.canonical import Event, Failed, Finished, Started, UsageReported, settled
 from proxy.translation.dialects.base import StreamDecoder
-from proxy.translation.dialects.openai_responses.items import NO_JSON, ContentPart, Item
-from proxy.translation.dialects.openai_responses.output import ResponseOnWire, failure_of, finish_of, logprobs_of, usage_of
-from proxy.translation.dialects.openai_responses.stream_items import CallReader, ItemReader, MessageReader, ReasoningReader, Shared
+from proxy.translation.dialects.openai_responses.response_decode_items import ResponseOnWire, failure_of, finish_of, logprobs_of, usage_of
+from proxy.translation.dialects.openai_responses.stream_decode_items import CallReader, ItemReader, MessageReader, ReasoningReader, Shared
+from proxy.translation.dialects.openai_responses.wire import NO_JSON, ContentPart, Item
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame
 from proxy.translation.quirks import Quirks

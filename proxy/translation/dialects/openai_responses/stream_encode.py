@@ -27,9 +27,10 @@ from proxy.translation.canonical import (
 )
 from proxy.translation.dialects.base import EncodeContext, StreamEncoder
 from proxy.translation.dialects.openai_responses import compaction
-from proxy.translation.dialects.openai_responses.items import FAMILY
-from proxy.translation.dialects.openai_responses.ladder import CallWriter, Ladder, MessageItem, ReasoningWriter, TextWriter, Writer
-from proxy.translation.dialects.openai_responses.reply import ReplyObject
+from proxy.translation.dialects.openai_responses.event_sequencer import EventSequencer
+from proxy.translation.dialects.openai_responses.response_encode import ReplyObject
+from proxy.translation.dialects.openai_responses.stream_encode_items import CallWriter, MessageItem, ReasoningWriter, TextWriter, Writer
+from proxy.translation.dialects.openai_responses.wire import FAMILY
 from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.framing.sse import Frame
 
@@ -47,7 +48,7 @@ class Encoder:
 
     def __init__(self, reply: EncodeContext) -> None:
         self._object = ReplyObject(reply)
-        self._ladder = Ladder(reply.id, reply.seal_key)
+        self._sequencer = EventSequencer(reply.id, reply.seal_key)
         self._begun = False
         self._open: dict[int, Writer] = {}
         self._message: MessageItem | None = None
@@ -73,7 +74,7 @@ class Encoder:
 
     def _begin(self) -> list[Frame]:
         told = b'"response":%b' % self._object.in_progress()
-        return [self._ladder.event("response.created", told), self._ladder.event("response.in_progress", told)]
+        return [self._sequencer.event("response.created", told), self._sequencer.event("response.in_progress", told)]
 
     # --- parts -----------------------------------------------------------------------------------------------------
 
@@ -81,14 +82,14 @@ class Encoder:
         part = event.part
         if isinstance(part, Text):
             self._refused = self._refused or part.refusal
-            self._open[event.index] = TextWriter(self._ladder, part)
+            self._open[event.index] = TextWriter(self._sequencer, part)
             return self._delta(PartDelta(event.index, part.text, part.logprobs)) if part.text else []
         if isinstance(part, Reasoning):
-            self._open[event.index] = ReasoningWriter(self._ladder, part)
+            self._open[event.index] = ReasoningWriter(self._sequencer, part)
             return self._delta(PartDelta(event.index, part.text)) if part.text else []
         if isinstance(part, ToolCall):
             frames = self._close_message()
-            writer = self._open[event.index] = CallWriter(self._ladder, part)
+            writer = self._open[event.index] = CallWriter(self._sequencer, part)
             frames += writer.open()
             return frames + writer.delta(part.arguments) if part.arguments else frames
         return self._whole(part)
@@ -98,10 +99,14 @@ class Encoder:
         if not isinstance(part, Opaque) or part.family != FAMILY:
             return []
         frames = self._close_message()
-        index = self._ladder.take_index()
-        self._ladder.done[index] = bytes(part.native)
+        index = self._sequencer.take_index()
+        self._sequencer.done[index] = bytes(part.native)
         told = b'"output_index":%d,"item":%b' % (index, bytes(part.native))
-        return [*frames, self._ladder.event("response.output_item.added", told), self._ladder.event("response.output_item.done", told)]
+        return [
+            *frames,
+            self._sequencer.event("response.output_item.added", told),
+            self._sequencer.event("response.output_item.done", told),
+        ]
 
     def _delta(self, event: PartDelta) -> list[Frame]:
         writer = self._open[event.index]
@@ -116,7 +121,7 @@ class Encoder:
         if message is not None and not message.has_open_part:
             return writer.open(message)
         frames = self._close_message()
-        message = self._message = MessageItem(self._ladder)
+        message = self._message = MessageItem(self._sequencer)
         return [*frames, message.added(), *writer.open(message)]
 
     def _close_message(self) -> list[Frame]:
@@ -154,12 +159,12 @@ class Encoder:
         return [*frames, self._terminal(event.finish)]
 
     def _terminal(self, finish: Finish) -> Frame:
-        status, body = self._object.finished(self._ladder.output(), finish, self._usage, refused=self._refused)
-        return self._ladder.event(f"response.{status}", b'"response":%b' % body)
+        status, body = self._object.finished(self._sequencer.output(), finish, self._usage, refused=self._refused)
+        return self._sequencer.event(f"response.{status}", b'"response":%b' % body)
 
     def _failed(self, event: Failed) -> list[Frame]:
-        body = self._object.failed(self._ladder.output(), stream_error(event.failure), self._usage)
-        return [self._ladder.event("response.failed", b'"response":%b' % body)]
+        body = self._object.failed(self._sequencer.output(), stream_error(event.failure), self._usage)
+        return [self._sequencer.event("response.failed", b'"response":%b' % body)]
 
 
 class CompactionEncoder(Encoder):
@@ -183,9 +188,9 @@ class CompactionEncoder(Encoder):
         except UpstreamFailed as failed:
             return begun + super().feed(Failed(failed.failure))
         self._usage = self._whole_answer.usage
-        index = self._ladder.take_index()
-        added = self._ladder.event("response.output_item.added", b'"output_index":%d,"item":%b' % (index, json_wire.encode(item)))
-        return [*begun, added, self._ladder.item_done(index, item), self._terminal(event.finish)]
+        index = self._sequencer.take_index()
+        added = self._sequencer.event("response.output_item.added", b'"output_index":%d,"item":%b' % (index, json_wire.encode(item)))
+        return [*begun, added, self._sequencer.item_done(index, item), self._terminal(event.finish)]
 
 
 def encoder(reply: EncodeContext) -> StreamEncoder:

@@ -10,7 +10,7 @@ import msgspec
 from proxy.translation import json_wire
 from proxy.translation.adaptation.tool_names import NAMESPACE_SEPARATOR, named
 from proxy.translation.canonical import HostedTool, Tool, ToolChoice
-from proxy.translation.dialects.openai_responses.items import FAMILY, NO_JSON, is_absent, raw_items, required
+from proxy.translation.dialects.openai_responses.wire import FAMILY, NO_JSON, is_absent, raw_items, required
 from proxy.translation.errors import ClientMistake
 
 AnyTool = Tool | HostedTool

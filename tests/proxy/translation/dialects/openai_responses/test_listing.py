@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from proxy.translation.dialects.openai_responses.listing import page
+from proxy.translation.dialects.openai_responses.input_item_list import page
 from proxy.translation.errors import ClientMistake
 
 

@@ -20,7 +20,7 @@ from proxy.translation.canonical import (
     ToolResult,
 )
 from proxy.translation.dialects.base import EncodeTarget
-from proxy.translation.dialects.openai_responses.items import DEFAULT_NAMESPACE, FAMILY
+from proxy.translation.dialects.openai_responses.wire import DEFAULT_NAMESPACE, FAMILY
 from proxy.translation.errors import ClientMistake
 from proxy.translation.media import data_url
 

@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 
 from proxy.translation.canonical import Cited, Event, PartDelta, PartEnded, PartStarted, Reasoning, Text
-from proxy.translation.dialects.openai_responses.items import SUMMARY_SEPARATOR, ContentPart, Item
-from proxy.translation.dialects.openai_responses.output import (
+from proxy.translation.dialects.openai_responses.response_decode_items import (
     call_arguments,
     call_head,
     citation_of,
@@ -18,6 +17,7 @@ from proxy.translation.dialects.openai_responses.output import (
     reasoning_seal,
     reasoning_text,
 )
+from proxy.translation.dialects.openai_responses.wire import SUMMARY_SEPARATOR, ContentPart, Item
 
 
 class Shared:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from proxy.translation.dialects.openai_responses import ids
-from proxy.translation.dialects.openai_responses.reply import ITEM_PREFIXES
+from proxy.translation.dialects.openai_responses.response_encode_items import ITEM_PREFIXES
 from proxy.translation.errors import ClientMistake
 
 DEFAULT_LIMIT, LARGEST_LIMIT = 20, 100

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from proxy.translation import json_wire, reasoning_seal
-from proxy.translation.dialects.base import EncodeTarget
+from proxy.translation.dialects.base import EncodeTarget, named
 from proxy.translation.dialects.openai_responses import compaction
-from proxy.translation.dialects.openai_responses.decode import NO_BACKGROUND, decode_request, open_request
-from proxy.translation.dialects.openai_responses.encode import encode_request
-from proxy.translation.dialects.openai_responses.encode_input import opens, own_fields
-from proxy.translation.dialects.openai_responses.items import CONTINUES, KEEPS, raw_items
+from proxy.translation.dialects.openai_responses.request_decode import NO_BACKGROUND
+from proxy.translation.dialects.openai_responses.request_encode_input import opens, own_fields
+from proxy.translation.dialects.openai_responses.wire import CONTINUES, KEEPS, raw_items
 from proxy.translation.errors import ClientMistake
+from proxy.translation.framing.sse import Frame
 from proxy.translation.json_wire import Envelope
-
-__all__ = ["decode_request", "encode_request", "open_request", "patch_request"]
 
 _MARK = reasoning_seal.PREFIX.encode()
 
@@ -28,6 +28,10 @@ class _Sealed(msgspec.Struct):
 
 
 _SEALED_DECODER = msgspec.json.Decoder(_Sealed)
+_FIELDS_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
 
 
 def patch_request(envelope: Envelope, destination: EncodeTarget, seal_key: bytes) -> bytes:
@@ -86,3 +90,38 @@ def _own_reasoning(sealed: _Sealed, upstream: str, seal_key: bytes) -> list[obje
     if seal is None or not opens(seal, upstream):
         return []
     return [{"type": "reasoning", **own_fields(seal), "summary": sealed.summary}]
+
+
+# --- responses and streams -------------------------------------------------------------------------------------------
+
+
+def patch_response(body: bytes, model: str) -> bytes:
+    """The upstream's object under the model's name that the client knows."""
+    try:
+        fields = _FIELDS_DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body
+    if "model" not in fields:
+        return body
+    return json_wire.encode({**fields, "model": model})
+
+
+def relay(model: str | None, hide_usage: bool) -> Callable[[Frame], Frame | None]:  # noqa: ARG001 - usage is never hidden here
+    """Frames as they came, but for an ``event:`` line that the server left out; a renamed model is told by the client's name for it."""
+    if model is None:
+        return named
+    name = model
+
+    def renamed(frame: Frame) -> Frame | None:
+        if b'"response"' not in frame.data:
+            return named(frame)
+        try:
+            fields = _FIELDS_DECODER.decode(frame.data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return frame
+        if "response" not in fields:
+            return named(frame)
+        fields["response"] = msgspec.Raw(patch_response(bytes(fields["response"]), name))
+        return named(Frame(json_wire.encode(fields), frame.event))
+
+    return renamed

@@ -9,8 +9,9 @@ import msgspec
 from proxy.translation import json_wire
 from proxy.translation.canonical import Demand, Effort, Message, OutputFormat, Part, ReasoningSetting, Request, Text, Tool, ToolCall
 from proxy.translation.dialects.openai_responses import compaction
-from proxy.translation.dialects.openai_responses.conversation import Conversation, check_role
-from proxy.translation.dialects.openai_responses.items import (
+from proxy.translation.dialects.openai_responses.request_decode_input import Conversation, check_role
+from proxy.translation.dialects.openai_responses.tools import AnyTool, check_tools, decode_choice, decode_tools
+from proxy.translation.dialects.openai_responses.wire import (
     DEFAULT_NAMESPACE,
     FAMILY,
     LOGPROBS,
@@ -20,7 +21,6 @@ from proxy.translation.dialects.openai_responses.items import (
     read_input,
     required,
 )
-from proxy.translation.dialects.openai_responses.tools import AnyTool, check_tools, decode_choice, decode_tools
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 

@@ -1,4 +1,4 @@
-"""The events of a stream, and the writers of the items in it (wire formats, section 3.5).
+"""The writers of the items in a stream (wire formats, section 3.5).
 
 A writer tells one part: it opens when there is something to tell, passes every delta on, and closes with the whole item.
 Ids and indices are the same in all its events.
@@ -13,8 +13,8 @@ import msgspec
 from proxy.translation import json_wire
 from proxy.translation.canonical import Citation, PartDelta, Reasoning, Seal, Text, ToolCall
 from proxy.translation.dialects.openai_responses import ids
-from proxy.translation.dialects.openai_responses.reply import (
-    ITEM_PREFIXES,
+from proxy.translation.dialects.openai_responses.event_sequencer import EventSequencer
+from proxy.translation.dialects.openai_responses.response_encode_items import (
     annotation,
     call_item,
     message_item,
@@ -27,87 +27,36 @@ from proxy.translation.dialects.openai_responses.reply import (
 from proxy.translation.framing.sse import Frame
 
 _string = msgspec.json.encode
-_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
-
-
-class Ladder:
-    """Numbers the events and collects the finished items of one reply."""
-
-    def __init__(self, reply_id: str, seal_key: bytes) -> None:
-        self.reply_id = reply_id
-        self.seal_key = seal_key
-        self.sequence = 0
-        self.done: dict[int, bytes] = {}
-        self._next_index = 0
-
-    def event(self, kind: str, fields: bytes) -> Frame:
-        """An event whose other fields are JSON members already.
-
-        The client's own JSON, which is echoed, may have line breaks between its tokens; an event has to be on one line.
-        """
-        data = b'{"type":"%b",%b,"sequence_number":%d}' % (kind.encode(), fields.translate(_ONE_LINE), self.sequence)
-        self.sequence += 1
-        return Frame(data, kind)
-
-    def delta(self, kind: str, head: bytes, text: str, tail: bytes) -> Frame:
-        """The event that comes thousands of times: ``head`` up to the text, ``tail`` up to the number."""
-        data = b"%b%b%b%d}" % (head, _string(text), tail, self.sequence)
-        self.sequence += 1
-        return Frame(data, kind)
-
-    def take_index(self) -> int:
-        """The output index of the next item."""
-        index = self._next_index
-        self._next_index += 1
-        return index
-
-    def item_id(self, kind: str, index: int) -> str:
-        """The id of the item at ``index``."""
-        return ids.make(ITEM_PREFIXES[kind], self.reply_id, index)
-
-    def item_added(self, index: int, item: dict[str, Any]) -> Frame:
-        """The skeleton of the item at ``index``."""
-        return self.event("response.output_item.added", b'"output_index":%d,"item":%b' % (index, json_wire.encode(item)))
-
-    def item_done(self, index: int, item: dict[str, Any]) -> Frame:
-        """The whole item at ``index``, which is kept for the response's output."""
-        body = json_wire.encode(item)
-        self.done[index] = body
-        return self.event("response.output_item.done", b'"output_index":%d,"item":%b' % (index, body))
-
-    def output(self) -> list[bytes]:
-        """The finished items in their order."""
-        return [self.done[index] for index in sorted(self.done)]
 
 
 class MessageItem:
     """A message under construction: one content part after the other, closed when something else follows."""
 
-    def __init__(self, ladder: Ladder) -> None:
-        self._ladder = ladder
-        self.index = ladder.take_index()
-        self.id = ladder.item_id("message", self.index)
+    def __init__(self, sequencer: EventSequencer) -> None:
+        self._sequencer = sequencer
+        self.index = sequencer.take_index()
+        self.id = sequencer.item_id("message", self.index)
         self.content: list[Any] = []
         self.has_open_part = False
         self.sealed = False
 
     def added(self) -> Frame:
         """The beginning of the item."""
-        return self._ladder.item_added(self.index, message_item(self.id, [], "in_progress"))
+        return self._sequencer.item_added(self.index, message_item(self.id, [], "in_progress"))
 
     def close(self) -> list[Frame]:
         """The end of the item, as soon as its last part has ended."""
         self.sealed = True
         if self.has_open_part:
             return []
-        return [self._ladder.item_done(self.index, message_item(self.id, self.content))]
+        return [self._sequencer.item_done(self.index, message_item(self.id, self.content))]
 
 
 class TextWriter:
     """One content part of a message; opened by its first words."""
 
-    def __init__(self, ladder: Ladder, part: Text) -> None:
-        self._ladder = ladder
+    def __init__(self, sequencer: EventSequencer, part: Text) -> None:
+        self._sequencer = sequencer
         self._refusal = part.refusal
         self._kind = "response.refusal" if part.refusal else "response.output_text"
         self._delta_kind = self._kind + ".delta"
@@ -131,7 +80,7 @@ class TextWriter:
         self._place = b'"item_id":"%b","output_index":%d,"content_index":%d' % (message.id.encode(), message.index, len(message.content))
         self._head = b'{"type":"%b",%b,"delta":' % (self._delta_kind.encode(), self._place)
         part = text_part("", refusal=self._refusal, annotations=[], logprobs=[])
-        return [self._ladder.event("response.content_part.added", b'%b,"part":%b' % (self._place, json_wire.encode(part)))]
+        return [self._sequencer.event("response.content_part.added", b'%b,"part":%b' % (self._place, json_wire.encode(part)))]
 
     def delta(self, event: PartDelta) -> list[Frame]:
         """More words, with their log probabilities."""
@@ -141,7 +90,7 @@ class TextWriter:
             told = told_logprobs(event.logprobs)
             self._logprobs += told
             tail = b',"logprobs":%b,"sequence_number":' % json_wire.encode(told)
-        return [self._ladder.delta(self._delta_kind, self._head, event.text, tail)]
+        return [self._sequencer.delta(self._delta_kind, self._head, event.text, tail)]
 
     def cite(self, citation: Citation) -> list[Frame]:
         """An annotation of the words so far."""
@@ -150,7 +99,7 @@ class TextWriter:
             return []
         self._annotations.append(told)
         fields = b'%b,"annotation_index":%d,"annotation":%b' % (self._place, len(self._annotations) - 1, json_wire.encode(told))
-        return [self._ladder.event("response.output_text.annotation.added", fields)]
+        return [self._sequencer.event("response.output_text.annotation.added", fields)]
 
     def end(self) -> list[Frame]:
         """The end of the part, and of its message if that was only waiting for it."""
@@ -166,8 +115,8 @@ class TextWriter:
         else:
             told = b'%b,"text":%b,"logprobs":%b' % (self._place, _string(text), json_wire.encode(self._logprobs))
         frames = [
-            self._ladder.event(self._kind + ".done", told),
-            self._ladder.event("response.content_part.done", b'%b,"part":%b' % (self._place, json_wire.encode(part))),
+            self._sequencer.event(self._kind + ".done", told),
+            self._sequencer.event("response.content_part.done", b'%b,"part":%b' % (self._place, json_wire.encode(part))),
         ]
         return frames + message.close() if message.sealed else frames
 
@@ -175,13 +124,13 @@ class TextWriter:
 class CallWriter:
     """A call of a function or of a custom tool."""
 
-    def __init__(self, ladder: Ladder, call: ToolCall) -> None:
+    def __init__(self, sequencer: EventSequencer, call: ToolCall) -> None:
         custom = call.kind == "custom"
-        self._ladder = ladder
+        self._sequencer = sequencer
         self._call = call
-        self._index = ladder.take_index()
-        self._id = ladder.item_id("custom_tool_call" if custom else "function_call", self._index)
-        self._call_id = call.id or ids.make("call_", ladder.reply_id, self._index)
+        self._index = sequencer.take_index()
+        self._id = sequencer.item_id("custom_tool_call" if custom else "function_call", self._index)
+        self._call_id = call.id or ids.make("call_", sequencer.reply_id, self._index)
         self._pieces: list[str] = []
         self._kind = "response.custom_tool_call_input" if custom else "response.function_call_arguments"
         self._delta_kind = self._kind + ".delta"
@@ -190,12 +139,12 @@ class CallWriter:
 
     def open(self) -> list[Frame]:
         """The call with its id and name, and no arguments yet."""
-        return [self._ladder.item_added(self._index, call_item(self._id, self._call, self._call_id, "", "in_progress"))]
+        return [self._sequencer.item_added(self._index, call_item(self._id, self._call, self._call_id, "", "in_progress"))]
 
     def delta(self, text: str) -> list[Frame]:
         """More of the arguments."""
         self._pieces.append(text)
-        return [self._ladder.delta(self._delta_kind, self._head, text, b',"sequence_number":')]
+        return [self._sequencer.delta(self._delta_kind, self._head, text, b',"sequence_number":')]
 
     def end(self) -> list[Frame]:
         """The whole arguments, and the whole item."""
@@ -206,16 +155,16 @@ class CallWriter:
             told = b'%b,"input":%b' % (self._place, _string(whole))
         else:
             told = b'%b,"name":%b,"arguments":%b' % (self._place, _string(self._call.name), _string(whole))
-        frames.append(self._ladder.event(self._kind + ".done", told))
-        frames.append(self._ladder.item_done(self._index, call_item(self._id, self._call, self._call_id, whole)))
+        frames.append(self._sequencer.event(self._kind + ".done", told))
+        frames.append(self._sequencer.item_done(self._index, call_item(self._id, self._call, self._call_id, whole)))
         return frames
 
 
 class ReasoningWriter:
     """A reasoning item with one summary part, or with none where there are no words."""
 
-    def __init__(self, ladder: Ladder, part: Reasoning) -> None:
-        self._ladder = ladder
+    def __init__(self, sequencer: EventSequencer, part: Reasoning) -> None:
+        self._sequencer = sequencer
         self._seal = part.seal
         self._index = -1
         self._id = ""
@@ -230,20 +179,20 @@ class ReasoningWriter:
 
     def open(self) -> list[Frame]:
         """Begin the item; it is opened by its first words, or at its end by its seal alone."""
-        self._index = self._ladder.take_index()
-        self._id = self._ladder.item_id("reasoning", self._index)
-        return [self._ladder.item_added(self._index, reasoning_item(self._id, "", None, b""))]
+        self._index = self._sequencer.take_index()
+        self._id = self._sequencer.item_id("reasoning", self._index)
+        return [self._sequencer.item_added(self._index, reasoning_item(self._id, "", None, b""))]
 
     def delta(self, text: str) -> list[Frame]:
         """More of the summary."""
         begun = [] if self._pieces else self._begin_summary()
         self._pieces.append(text)
-        return [*begun, self._ladder.delta("response.reasoning_summary_text.delta", self._head, text, b',"sequence_number":')]
+        return [*begun, self._sequencer.delta("response.reasoning_summary_text.delta", self._head, text, b',"sequence_number":')]
 
     def _begin_summary(self) -> list[Frame]:
         self._place = b'"item_id":"%b","output_index":%d,"summary_index":0' % (self._id.encode(), self._index)
         self._head = b'{"type":"response.reasoning_summary_text.delta",%b,"delta":' % self._place
-        return [self._ladder.event("response.reasoning_summary_part.added", self._place + b',"part":{"type":"summary_text","text":""}')]
+        return [self._sequencer.event("response.reasoning_summary_part.added", self._place + b',"part":{"type":"summary_text","text":""}')]
 
     def sealed(self, seal: Seal | None) -> bool:
         """Take the seal that came at the end; whether there is anything to tell."""
@@ -256,9 +205,9 @@ class ReasoningWriter:
         frames: list[Frame] = []
         if text:
             part = json_wire.encode(summary_parts(text)[0])
-            frames.append(self._ladder.event("response.reasoning_summary_text.done", b'%b,"text":%b' % (self._place, _string(text))))
-            frames.append(self._ladder.event("response.reasoning_summary_part.done", b'%b,"part":%b' % (self._place, part)))
-        return [*frames, self._ladder.item_done(self._index, reasoning_item(self._id, text, self._seal, self._ladder.seal_key))]
+            frames.append(self._sequencer.event("response.reasoning_summary_text.done", b'%b,"text":%b' % (self._place, _string(text))))
+            frames.append(self._sequencer.event("response.reasoning_summary_part.done", b'%b,"part":%b' % (self._place, part)))
+        return [*frames, self._sequencer.item_done(self._index, reasoning_item(self._id, text, self._seal, self._sequencer.seal_key))]
 
 
 Writer = TextWriter | CallWriter | ReasoningWriter

@@ -13,8 +13,8 @@ import msgspec
 from proxy.translation import reasoning_seal
 from proxy.translation.canonical import Demand, Message, Opaque, Part, Reasoning, Role, Seal, Text, ToolCall, ToolResult
 from proxy.translation.dialects.openai_responses import compaction
-from proxy.translation.dialects.openai_responses.items import FAMILY, NO_JSON, SUMMARY_SEPARATOR, ContentPart, Item, raw_items, required
-from proxy.translation.dialects.openai_responses.parts import content
+from proxy.translation.dialects.openai_responses.request_decode_parts import content
+from proxy.translation.dialects.openai_responses.wire import FAMILY, NO_JSON, SUMMARY_SEPARATOR, ContentPart, Item, raw_items, required
 from proxy.translation.errors import ClientMistake
 
 ROLES = ("user", "assistant", "system", "developer")

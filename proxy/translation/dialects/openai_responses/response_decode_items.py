@@ -8,8 +8,8 @@ import msgspec
 
 from proxy.translation.canonical import Citation, Finish, Part, Reasoning, Seal, Text, ToolCall, Usage
 from proxy.translation.dialects.openai_errors import failure_told
-from proxy.translation.dialects.openai_responses.items import FAMILY, NO_JSON, SUMMARY_SEPARATOR, ContentPart, Item
 from proxy.translation.dialects.openai_responses.usage import UsageOnWire, usage_from_wire
+from proxy.translation.dialects.openai_responses.wire import FAMILY, NO_JSON, SUMMARY_SEPARATOR, ContentPart, Item
 from proxy.translation.errors import Failure, Kind
 
 _CODES: dict[str, Kind] = {

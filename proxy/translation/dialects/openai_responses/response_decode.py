@@ -6,19 +6,13 @@ from collections.abc import Iterable
 
 import msgspec
 
-from proxy.translation import json_wire
 from proxy.translation.canonical import Part, Response, Text, ToolCall, settled
-from proxy.translation.dialects.base import EncodeContext, error_object
-from proxy.translation.dialects.openai_responses import compaction
-from proxy.translation.dialects.openai_responses.output import ResponseOnWire, failure_of, finish_of, item_parts, usage_of
-from proxy.translation.dialects.openai_responses.reply import ReplyObject, output_items
+from proxy.translation.dialects.base import error_object
+from proxy.translation.dialects.openai_responses.response_decode_items import ResponseOnWire, failure_of, finish_of, item_parts, usage_of
 from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.quirks import Quirks
 
-__all__ = ["decode_response", "encode_response", "patch_response"]
-
 _RESPONSE_DECODER = msgspec.json.Decoder(ResponseOnWire)
-_FIELDS_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def decode_response(body: bytes, quirks: Quirks) -> Response:  # noqa: ARG001 - no quirk concerns these replies
@@ -33,7 +27,7 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:  # noqa: ARG001 - 
         raise UpstreamFailed(_unreadable(body), answered=True)
     parts = [part for item in response.output for part in item_parts(item)]
     has_calls = any(isinstance(part, ToolCall) for part in parts)
-    refused = _has_refusal(parts)
+    refused = has_refusal(parts)
     return Response(
         id=response.id or "",
         model=response.model or "",
@@ -43,7 +37,8 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:  # noqa: ARG001 - 
     )
 
 
-def _has_refusal(parts: Iterable[Part]) -> bool:
+def has_refusal(parts: Iterable[Part]) -> bool:
+    """Whether one of the parts is a refusal."""
     return any(isinstance(part, Text) and part.refusal for part in parts)
 
 
@@ -65,21 +60,3 @@ def _with_distinct_ids(parts: list[Part]) -> list[Part]:
             seen.add(part.id)
         out.append(part)
     return out
-
-
-def encode_response(response: Response, reply: EncodeContext) -> bytes:
-    """The response object; the answer to a compaction request is its one item."""
-    asked = compaction.is_asked(reply.request)
-    items = [json_wire.encode(compaction.item(response, reply))] if asked else output_items(response.parts, reply)
-    return ReplyObject(reply).finished(items, response.finish, response.usage, refused=_has_refusal(response.parts))[1]
-
-
-def patch_response(body: bytes, model: str) -> bytes:
-    """The upstream's object under the model's name that the client knows."""
-    try:
-        fields = _FIELDS_DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return body
-    if "model" not in fields:
-        return body
-    return json_wire.encode({**fields, "model": model})

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from proxy.translation.canonical import Audio, CacheMark, Document, Image, Opaque, Part, Source, Text
-from proxy.translation.dialects.openai_responses.items import FAMILY, NO_JSON, ContentPart, required
+from proxy.translation.dialects.openai_responses.wire import FAMILY, NO_JSON, ContentPart, required
 from proxy.translation.errors import ClientMistake
 from proxy.translation.media import as_text, is_web_url, parse_data_url
 

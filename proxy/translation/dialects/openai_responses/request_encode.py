@@ -12,9 +12,9 @@ import msgspec
 from proxy.translation import json_wire
 from proxy.translation.canonical import Message, OutputFormat, ReasoningSetting, Request, Text
 from proxy.translation.dialects.base import EncodeTarget
-from proxy.translation.dialects.openai_responses.encode_input import InputEncoder
-from proxy.translation.dialects.openai_responses.items import ENCRYPTED_CONTENT, FAMILY, LOGPROBS
+from proxy.translation.dialects.openai_responses.request_encode_input import InputEncoder
 from proxy.translation.dialects.openai_responses.tools import encode_choice, encode_tools
+from proxy.translation.dialects.openai_responses.wire import ENCRYPTED_CONTENT, FAMILY, LOGPROBS
 from proxy.translation.errors import ClientMistake
 
 _LEAST_OUTPUT = 16
