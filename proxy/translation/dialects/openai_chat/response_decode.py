@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 import msgspec
 
 from proxy.translation.canonical import Part, Reasoning, Response, Text, ToolCall, settled
+from proxy.translation.dialects.lenient_json import decode_leniently
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
 from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_finish, decode_usage
 from proxy.translation.dialects.openai_chat.wire_response import SEAL, Logprobs, Said, arguments_text, citations_of, content_of, thought_of
-from proxy.translation.dialects.openai_errors import failure_told
-from proxy.translation.dialects.replies import decode_again
+from proxy.translation.dialects.openai_errors import failure_from_error
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.quirks import Quirks
 
@@ -45,14 +45,14 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:
         answer = _ANSWER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         try:
-            answer = decode_again(body, _ANSWER)
+            answer = decode_leniently(body, _ANSWER)
         except ClientMistake:
             _refuse(body, error)
     choice = _first(answer)
     if choice is None or choice.message is None:
         _refuse(body, None)
     if choice.error or choice.finish_reason == "error":
-        raise UpstreamFailed(failure_told(choice.error), answered=True)
+        raise UpstreamFailed(failure_from_error(choice.error), answered=True)
     parts = _parts(choice.message, choice.logprobs, quirks)
     has_calls = any(isinstance(part, ToolCall) for part in parts)
     refused = any(isinstance(part, Text) and part.refusal for part in parts)
@@ -78,7 +78,7 @@ def _refuse(body: bytes, error: Exception | None) -> NoReturn:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         whole = None
     if isinstance(whole, dict) and (whole.get("error") or whole.get("object") == "error"):
-        said = failure_told(whole)
+        said = failure_from_error(whole)
         raise UpstreamFailed(Failure(kind="bad_gateway", message=said.message, code=said.code), answered=True)
     why = f": {error}" if error is not None and not isinstance(error, RecursionError) else " without choices"
     raise UpstreamFailed(Failure(kind="bad_gateway", message=f"the upstream's answer cannot be read{why}"), answered=True)

@@ -23,12 +23,12 @@ from proxy.translation.canonical import (
     settled,
 )
 from proxy.translation.dialects.base import error_object
+from proxy.translation.dialects.lenient_json import decode_leniently
 from proxy.translation.dialects.openai_chat.stream_decode_calls import Calls
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
 from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_finish, decode_usage
 from proxy.translation.dialects.openai_chat.wire_response import SEAL, Logprobs, Said, WireCall, citations_of, content_of, thought_of
-from proxy.translation.dialects.openai_errors import failure_told
-from proxy.translation.dialects.replies import decode_again
+from proxy.translation.dialects.openai_errors import failure_from_error
 from proxy.translation.errors import ClientMistake, Failure
 from proxy.translation.framing.sse import Frame
 from proxy.translation.quirks import Quirks
@@ -95,11 +95,11 @@ class ChatStreamDecoder:
             if frame.data.strip() == _DONE:
                 return self._finish()
             try:
-                chunk = decode_again(frame.data, _CHUNK)
+                chunk = decode_leniently(frame.data, _CHUNK)
             except ClientMistake:
                 return self._fail(_unreadable(frame, error))
         if chunk.error or frame.event == "error" or chunk.object == "error":
-            return self._fail(failure_told(chunk.error or error_object(frame.data)))
+            return self._fail(failure_from_error(chunk.error or error_object(frame.data)))
         events: list[Event] = []
         if not self._started and (chunk.choices or chunk.id):
             self._start(chunk, events)
@@ -108,7 +108,7 @@ class ChatStreamDecoder:
             if choice is None or choice.index:
                 continue
             if choice.error or choice.finish_reason == "error":
-                return events + self._fail(failure_told(choice.error))
+                return events + self._fail(failure_from_error(choice.error))
             self._choice(choice, events)
         return events
 
@@ -235,5 +235,5 @@ class ChatStreamDecoder:
 def _unreadable(frame: Frame, why: Exception) -> Failure:
     """A frame that is no chunk; plain words after ``event: error`` are the upstream's own."""
     if frame.event == "error":
-        return failure_told(frame.data.decode("utf-8", "replace"))
+        return failure_from_error(frame.data.decode("utf-8", "replace"))
     return Failure(kind="bad_gateway", message=f"the upstream's stream cannot be read: {why}")

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from proxy.translation.canonical import Citation, Finish, Part, Reasoning, Seal, Text, ToolCall, Usage
-from proxy.translation.dialects.openai_errors import failure_told
+from proxy.translation.dialects.openai_errors import failure_from_error
 from proxy.translation.dialects.openai_responses.usage import UsageOnWire, usage_from_wire
 from proxy.translation.dialects.openai_responses.wire import FAMILY, NO_JSON, SUMMARY_SEPARATOR, ContentPart, Item
 from proxy.translation.errors import Failure, Kind
@@ -58,7 +58,7 @@ def finish_of(response: ResponseOnWire, *, refused: bool) -> Finish:
 
 def failure_of(error: Any) -> Failure:
     """The failure in a response's ``error``, or in an error event."""
-    failure = failure_told(error, default="upstream_error")
+    failure = failure_from_error(error, default="upstream_error")
     kind = _CODES.get(failure.code or "")
     return failure if kind is None else msgspec.structs.replace(failure, kind=kind)
 
