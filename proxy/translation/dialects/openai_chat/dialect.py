@@ -6,7 +6,7 @@ import msgspec
 
 from proxy.translation.dialects.base import Dialect, EncodeTarget, Traits
 from proxy.translation.dialects.openai_chat.errors import decode_error, encode_error
-from proxy.translation.dialects.openai_chat.relay import patch_request, relay, renamed
+from proxy.translation.dialects.openai_chat.relay import patch_request, relay, replace_model
 from proxy.translation.dialects.openai_chat.request_decode import decode_request, open_request
 from proxy.translation.dialects.openai_chat.request_encode import MAX_STOPS, encode_request
 from proxy.translation.dialects.openai_chat.response_decode import decode_response
@@ -22,7 +22,7 @@ def _path(destination: EncodeTarget) -> str:  # noqa: ARG001 - the same for ever
 
 def patch_response(body: bytes, model: str) -> bytes:
     """An answer with the client's name for the model."""
-    return renamed(body, msgspec.json.encode(model))
+    return replace_model(body, msgspec.json.encode(model))
 
 
 DIALECT = Dialect(

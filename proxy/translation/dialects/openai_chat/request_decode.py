@@ -1,4 +1,4 @@
-"""Chat Completions requests: opened, patched for an upstream of the same kind, decoded and encoded (sections 2 and 7)."""
+"""Decodes a request of a Chat client into the canonical form (docs/wire-formats.md, sections 2 and 7)."""
 
 from __future__ import annotations
 
@@ -6,76 +6,80 @@ import msgspec
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Request
-from proxy.translation.dialects.openai_chat import request_decode_settings, wire_request
+from proxy.translation.dialects.openai_chat import request_decode_settings as settings
+from proxy.translation.dialects.openai_chat import wire_request as wire
 from proxy.translation.dialects.openai_chat.request_decode_messages import MessagesDecoder
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 
-_BODY = msgspec.json.Decoder(wire_request.Body)
+_BODY = msgspec.json.Decoder(wire.Body)
 _TOP_K = msgspec.json.Decoder(int | None)
 
 
 class ChatEnvelope(Envelope, frozen=True):
-    """An envelope that keeps the typed body, so that ``decode_request`` need not read it again."""
+    """An envelope with the decoded body, so that ``decode_request`` need not decode it again."""
 
-    opened: wire_request.Opened | None = None
+    opened: wire.OpenedBody | None = None
 
 
 def open_request(body: bytes) -> Envelope:
-    """The envelope of a request; raises :class:`ClientMistake` with the path of a main field that is missing or mistyped."""
+    """The envelope of a request.
+
+    Raises :class:`ClientMistake` with the path of a field of ``wire_request.Body`` that is missing or has the wrong type.
+    """
     fields = json_wire.open_object(body)
-    typed = _check(json_wire.decode(body, _BODY))
-    return ChatEnvelope(fields, typed.model, bool(typed.stream), wire_request.Opened(typed, dict(fields)))
+    opened_body = _require_model_and_messages(json_wire.decode(body, _BODY))
+    return ChatEnvelope(fields, opened_body.model, bool(opened_body.stream), wire.OpenedBody(opened_body, dict(fields)))
 
 
-def _check(body: wire_request.Body) -> wire_request.Body:
+def _require_model_and_messages(body: wire.Body) -> wire.Body:
     if not body.model:
-        raise ClientMistake("model: the name of a model is expected", param="model")
+        raise ClientMistake("model: the field is required", param="model")
     if not body.messages:
-        raise ClientMistake("messages: at least one message is expected", param="messages")
+        raise ClientMistake("messages: at least one message is required", param="messages")
     return body
 
 
 def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
-    """The canonical request; raises :class:`ClientMistake` with the path of what makes no sense."""
+    """The canonical request; raises :class:`ClientMistake` with the path of a field whose value is invalid."""
     fields = envelope.fields
-    body = typed_body(envelope)
-    turns = MessagesDecoder(fields["messages"], seal_key)
-    turns.decode(body.messages)
+    body = body_of(envelope)
+    decoder = MessagesDecoder(fields["messages"], seal_key)
+    decoder.decode(body.messages)
     top_k = fields.get("top_k")
     stop = body.stop
     return Request(
         model=envelope.model,
-        messages=tuple(turns.messages),
+        messages=tuple(decoder.messages),
         family=FAMILY,
-        system=tuple(turns.system),
-        tools=request_decode_settings.tools(body, fields),
-        tool_choice=request_decode_settings.tool_choice(body),
+        system=tuple(decoder.system),
+        tools=settings.decode_tools(body, fields),
+        tool_choice=settings.decode_tool_choice(body),
         parallel_calls=body.parallel_tool_calls,
-        max_tokens=request_decode_settings.limit(body),
+        max_tokens=settings.decode_max_tokens(body),
         stop=(stop,) if isinstance(stop, str) else tuple(stop or ()),
         temperature=body.temperature,
         top_p=body.top_p,
         top_k=json_wire.decode(top_k, _TOP_K, at="top_k") if top_k else None,
-        reasoning=request_decode_settings.reasoning(body),
-        output=request_decode_settings.output(body),
+        reasoning=settings.decode_reasoning(body),
+        output=settings.decode_output(body),
         verbosity=body.verbosity,
         end_user=body.safety_identifier or body.user,
-        metadata=request_decode_settings.metadata(fields),
+        metadata=settings.decode_metadata(fields),
         service_tier=body.service_tier,
         prompt_cache_key=body.prompt_cache_key,
         logprobs=bool(body.logprobs),
         top_logprobs=body.top_logprobs,
         stream=envelope.stream,
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
-        demands=request_decode_settings.demands(body, fields),
-        extra=request_decode_settings.own_settings(fields),
+        demands=settings.decode_demands(body, fields),
+        extra=settings.unmapped_settings(fields),
     )
 
 
-def typed_body(envelope: Envelope) -> wire_request.Body:
-    """The typed body; read anew where the envelope's fields are no longer those that were opened."""
+def body_of(envelope: Envelope) -> wire.Body:
+    """The body of an envelope; decoded again if a field was changed after ``open_request``."""
     if isinstance(envelope, ChatEnvelope) and envelope.opened is not None and envelope.opened.fields == envelope.fields:
         return envelope.opened.body
-    return _check(json_wire.decode(json_wire.encode(envelope.fields), _BODY))
+    return _require_model_and_messages(json_wire.decode(json_wire.encode(envelope.fields), _BODY))

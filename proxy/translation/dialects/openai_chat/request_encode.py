@@ -1,4 +1,4 @@
-"""The request for a chat upstream: settings here, messages in ``encode_messages`` (sections 7.5 to 7.12)."""
+"""Encodes a request for a Chat upstream; ``request_encode_messages`` encodes the messages (docs/wire-formats.md, sections 7.5 to 7.12)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from proxy.translation.canonical import CacheMark, HostedTool, ReasoningSetting, Request, Tool, ToolChoice
 from proxy.translation.dialects.base import EncodeTarget
-from proxy.translation.dialects.openai_chat.request_decode_settings import EFFORTS, MAPPED
+from proxy.translation.dialects.openai_chat.request_decode_settings import EFFORTS, MAPPED_FIELDS
 from proxy.translation.dialects.openai_chat.request_encode_messages import encode_messages
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.errors import ClientMistake
@@ -21,43 +21,43 @@ _USER_LIMITS = {"user": 64, "safety_identifier": 128}
 _BUDGET_EFFORTS = ((4096, "low"), (12288, "medium"), (32768, "high"))
 _FALLBACK_EFFORTS = {"minimal": "low", "xhigh": "high", "max": "high"}
 _SERVICE_TIERS_OF_ANTHROPIC = {"standard_only": "default", "default": "default"}
-_SAMPLING = frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "seed", "min_p", "repetition_penalty"})
-_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_SAMPLING_FIELDS = frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "seed", "min_p", "repetition_penalty"})
+_NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
-def encode_request(request: Request, destination: EncodeTarget) -> bytes:
-    """The body for a chat upstream; raises :class:`ClientMistake` for content that chat cannot carry."""
-    quirks = destination.quirks
-    fields: dict[str, Any] = {"model": destination.model, "messages": encode_messages(request, quirks)}
-    _limits(fields, request, destination)
-    _tools(fields, request, quirks)
-    _output(fields, request)
-    _identity(fields, request, quirks)
-    effort = _effort(request.reasoning, quirks)
+def encode_request(request: Request, target: EncodeTarget) -> bytes:
+    """The body for a Chat upstream; raises :class:`ClientMistake` for content that Chat has no form for."""
+    quirks = target.quirks
+    fields: dict[str, Any] = {"model": target.model, "messages": encode_messages(request, quirks)}
+    _add_limits(fields, request, target)
+    _add_tools(fields, request, quirks)
+    _add_output(fields, request)
+    _add_identity(fields, request, quirks)
+    effort = _encode_effort(request.reasoning, quirks)
     if effort is not None:
         fields["reasoning_effort"] = effort
-    if destination.stream:
+    if target.stream:
         fields["stream"] = True
         if quirks.stream_usage:
             fields["stream_options"] = {"include_usage": True}
     if request.family == FAMILY:
-        _own(fields, request, quirks)
+        _add_chat_settings(fields, request, quirks)
     return msgspec.json.encode(fields)
 
 
-def _limits(fields: dict[str, Any], request: Request, destination: EncodeTarget) -> None:
-    quirks = destination.quirks
+def _add_limits(fields: dict[str, Any], request: Request, target: EncodeTarget) -> None:
+    quirks = target.quirks
     if request.max_tokens is not None:
-        ceiling = destination.max_output_tokens
+        ceiling = target.max_output_tokens
         fields[quirks.max_tokens_field] = request.max_tokens if ceiling is None else min(request.max_tokens, ceiling)
     if request.stop and not quirks.no_stop:
         if len(request.stop) > MAX_STOPS and quirks.too_many_stops == "refuse":
             raise ClientMistake(f"stop: this model's upstream takes at most {MAX_STOPS} stop sequences", param="stop")
         fields["stop"] = request.stop[:MAX_STOPS]
     if request.temperature is not None:
-        fields["temperature"] = _plain_number(request.temperature)
+        fields["temperature"] = _as_number(request.temperature)
     if request.top_p is not None:
-        fields["top_p"] = _plain_number(request.top_p)
+        fields["top_p"] = _as_number(request.top_p)
     if request.top_k is not None and (quirks.top_k or request.family == FAMILY):
         fields["top_k"] = request.top_k
     if request.logprobs:
@@ -66,16 +66,16 @@ def _limits(fields: dict[str, Any], request: Request, destination: EncodeTarget)
         fields["top_logprobs"] = request.top_logprobs
 
 
-def _plain_number(value: float) -> int | float:
-    """1 rather than 1.0, as clients write it."""
+def _as_number(value: float) -> int | float:
+    """The number as an integer if it is one: ``1``, not ``1.0``."""
     return int(value) if value.is_integer() else value
 
 
 # --- tools -----------------------------------------------------------------------------------------------------------
 
 
-def _tools(fields: dict[str, Any], request: Request, quirks: Quirks) -> None:
-    tools = [_tool(tool, quirks) for tool in request.tools if isinstance(tool, Tool)]
+def _add_tools(fields: dict[str, Any], request: Request, quirks: Quirks) -> None:
+    tools = [_encode_tool(tool, quirks) for tool in request.tools if isinstance(tool, Tool)]
     for hosted in request.tools:
         if isinstance(hosted, HostedTool) and hosted.family == FAMILY:
             if hosted.type == "web_search_options":
@@ -86,100 +86,100 @@ def _tools(fields: dict[str, Any], request: Request, quirks: Quirks) -> None:
         return
     fields["tools"] = tools
     if request.tool_choice is not None:
-        fields["tool_choice"] = _choice(request.tool_choice, request)
-    # Anthropic clients say "at most one"; their opposite is no more than the default.
+        fields["tool_choice"] = _encode_choice(request.tool_choice, request)
+    # Anthropic's ``disable_parallel_tool_use: false`` is the default and need not be sent.
     if request.parallel_calls is False or (request.parallel_calls and request.family != "anthropic"):
         fields["parallel_tool_calls"] = request.parallel_calls
 
 
-def _tool(tool: Tool, quirks: Quirks) -> Any:
-    shape: dict[str, Any] = {"name": tool.name}
+def _encode_tool(tool: Tool, quirks: Quirks) -> Any:
+    definition: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
-        shape["description"] = tool.description
+        definition["description"] = tool.description
     if tool.kind == "custom":
         if tool.format is not None:
-            shape["format"] = _nested_format(tool.format)
-        whole: dict[str, Any] = {"type": "custom", "custom": shape}
+            definition["format"] = _nest_grammar(tool.format)
+        wire_tool: dict[str, Any] = {"type": "custom", "custom": definition}
     else:
         if tool.schema is not None:
-            shape["parameters"] = tool.schema
+            definition["parameters"] = tool.schema
         if tool.strict is not None:
-            shape["strict"] = tool.strict
-        whole = {"type": "function", "function": shape}
+            definition["strict"] = tool.strict
+        wire_tool = {"type": "function", "function": definition}
     if quirks.cache_markers == "passthrough" and isinstance(tool.cache, CacheMark):
-        whole["cache_control"] = tool.cache.native
-    return whole
+        wire_tool["cache_control"] = tool.cache.native
+    return wire_tool
 
 
-def _nested_format(given: msgspec.Raw) -> Any:
-    """The format of a free-form tool: chat keeps a grammar under ``grammar``, where Responses has its fields beside the type."""
-    form = msgspec.json.decode(given)
-    if not isinstance(form, dict) or form.get("type") != "grammar" or "grammar" in form:
-        return given
-    return {"type": "grammar", "grammar": {name: value for name, value in form.items() if name != "type"}}
+def _nest_grammar(tool_format: msgspec.Raw) -> Any:
+    """The format of a free-form tool: Chat has ``syntax`` and ``definition`` inside ``grammar``, Responses has them beside ``type``."""
+    decoded = msgspec.json.decode(tool_format)
+    if not isinstance(decoded, dict) or decoded.get("type") != "grammar" or "grammar" in decoded:
+        return tool_format
+    return {"type": "grammar", "grammar": {name: value for name, value in decoded.items() if name != "type"}}
 
 
-def _choice(choice: ToolChoice, request: Request) -> Any:
+def _encode_choice(choice: ToolChoice, request: Request) -> Any:
     if choice.mode == "tool":
-        return _named(choice.kind, choice.name)
+        return _named_tool(choice.kind, choice.name)
     if choice.subset is None:
         return choice.mode
     kinds = {tool.name: tool.kind for tool in request.tools if isinstance(tool, Tool)}
-    tools = [_named(kinds.get(name, "function"), name) for name in choice.subset]
+    tools = [_named_tool(kinds.get(name, "function"), name) for name in choice.subset]
     return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": tools}}
 
 
-def _named(kind: str, name: str) -> dict[str, Any]:
-    shape = "custom" if kind == "custom" else "function"
-    return {"type": shape, shape: {"name": name}}
+def _named_tool(kind: str, name: str) -> dict[str, Any]:
+    type_ = "custom" if kind == "custom" else "function"
+    return {"type": type_, type_: {"name": name}}
 
 
 # --- output, reasoning, identity -------------------------------------------------------------------------------------
 
 
-def _output(fields: dict[str, Any], request: Request) -> None:
+def _add_output(fields: dict[str, Any], request: Request) -> None:
     output = request.output
     if output is None:
         return
     if output.kind == "json_object":
         fields["response_format"] = {"type": "json_object"}
         return
-    shape: dict[str, Any] = {"name": _NAME.sub("_", output.name)[:64] or "response"}
+    json_schema: dict[str, Any] = {"name": _NOT_IN_A_NAME.sub("_", output.name)[:64] or "response"}
     if output.description is not None:
-        shape["description"] = output.description
+        json_schema["description"] = output.description
     if output.schema is not None:
-        shape["schema"] = output.schema
+        json_schema["schema"] = output.schema
     strict = True if output.strict is None and request.family == "anthropic" else output.strict
     if strict is not None:
-        shape["strict"] = strict
-    fields["response_format"] = {"type": "json_schema", "json_schema": shape}
+        json_schema["strict"] = strict
+    fields["response_format"] = {"type": "json_schema", "json_schema": json_schema}
 
 
-def _effort(setting: ReasoningSetting | None, quirks: Quirks) -> str | None:
-    """The word for ``reasoning_effort``, or ``None`` to leave it out (section 7.9)."""
+def _encode_effort(setting: ReasoningSetting | None, quirks: Quirks) -> str | None:
+    """The value of ``reasoning_effort``; ``None``: the field is left out (docs/wire-formats.md, section 7.9)."""
     if setting is None or not quirks.reasoning_effort:
         return None
     if setting.mode == "disabled" or setting.effort == "none":
         return "none" if quirks.reasoning_off or "none" in quirks.efforts else None
-    word: str | None = setting.effort
-    if setting.mode == "budget" and word is None:
+    effort: str | None = setting.effort
+    if setting.mode == "budget" and effort is None:
         budget = setting.budget or 0
-        word = next((effort for limit, effort in _BUDGET_EFFORTS if budget < limit), "xhigh")
-    return None if word is None else _known_effort(word, quirks.efforts)
+        effort = next((limit_effort for limit, limit_effort in _BUDGET_EFFORTS if budget < limit), "xhigh")
+    return None if effort is None else _supported_effort(effort, quirks.efforts)
 
 
-def _known_effort(word: str, known: tuple[str, ...]) -> str | None:
-    if word in known or not known:
-        return word if known else None
-    word = _FALLBACK_EFFORTS.get(word, word)
-    if word in known:
-        return word
-    rank = EFFORTS.index(word)
-    listed = [effort for effort in known if effort in EFFORTS and effort != "none"]
-    return min(listed, key=lambda effort: abs(EFFORTS.index(effort) - rank), default=None)
+def _supported_effort(effort: str, supported: tuple[str, ...]) -> str | None:
+    if effort in supported or not supported:
+        return effort if supported else None
+    effort = _FALLBACK_EFFORTS.get(effort, effort)
+    if effort in supported:
+        return effort
+    rank = EFFORTS.index(effort)
+    candidates = [candidate for candidate in supported if candidate in EFFORTS and candidate != "none"]
+    return min(candidates, key=lambda candidate: abs(EFFORTS.index(candidate) - rank), default=None)
 
 
-def _identity(fields: dict[str, Any], request: Request, quirks: Quirks) -> None:
+def _add_identity(fields: dict[str, Any], request: Request, quirks: Quirks) -> None:
     name = quirks.user_field
     if request.end_user and name != "none":
         user = request.end_user
@@ -196,9 +196,9 @@ def _identity(fields: dict[str, Any], request: Request, quirks: Quirks) -> None:
         fields["service_tier"] = tier
 
 
-def _own(fields: dict[str, Any], request: Request, quirks: Quirks) -> None:
-    """What a chat client said in chat's own words."""
+def _add_chat_settings(fields: dict[str, Any], request: Request, quirks: Quirks) -> None:
+    """Add the settings of a Chat client that have no canonical place."""
     if request.verbosity is not None:
         fields["verbosity"] = request.verbosity
-    refused = MAPPED | _SAMPLING if quirks.no_sampling else MAPPED
-    fields.update({name: raw for name, raw in request.extra.items() if name not in refused})
+    excluded = MAPPED_FIELDS | _SAMPLING_FIELDS if quirks.no_sampling else MAPPED_FIELDS
+    fields.update({name: raw for name, raw in request.extra.items() if name not in excluded})

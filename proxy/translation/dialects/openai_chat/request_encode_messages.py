@@ -1,4 +1,7 @@
-"""Messages for a chat upstream (section 7.2): one tool message per result right behind its calls, media behind them."""
+"""Encodes the messages for a Chat upstream (docs/wire-formats.md, section 7.2).
+
+Each tool result is a ``tool`` message directly after the calls. Media of a result follow in a ``user`` message.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import msgspec
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Audio, Document, Image, Message, Opaque, Part, Reasoning, Request, Text, ToolCall, ToolResult
-from proxy.translation.dialects.openai_chat.request_encode_parts import PartsEncoder, Wire, as_parts, plain, texts_of
+from proxy.translation.dialects.openai_chat.request_encode_parts import JsonObject, PartsEncoder, as_parts, collapse_parts, non_empty_texts
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
@@ -16,152 +19,156 @@ from proxy.translation.quirks import Quirks
 _PLACEHOLDERS = {Image: "[image attached below]", Document: "[document attached below]", Audio: "[audio attached below]"}
 
 
-def encode_messages(request: Request, quirks: Quirks) -> list[Wire]:
-    """The ``messages``; raises :class:`ClientMistake` for content that chat cannot carry."""
+def encode_messages(request: Request, quirks: Quirks) -> list[JsonObject]:
+    """The field ``messages``; raises :class:`ClientMistake` for content that Chat has no form for."""
     return _MessagesEncoder(request, quirks).encode()
 
 
 class _MessagesEncoder:
-    """Builds one request's messages."""
+    """Encodes the messages of one request into ``_encoded``.
+
+    ``_dropped_assistant``: the assistant message before was dropped because nothing of it can be encoded; the user message that follows
+    is then joined to the user message before it.
+    """
 
     def __init__(self, request: Request, quirks: Quirks) -> None:
         self._request = request
         self._quirks = quirks
         self._system_role = "developer" if quirks.supports_developer else "system"
-        self._hoists = quirks.late_system == "hoist"
-        self._parts = PartsEncoder(quirks, own=request.family == FAMILY)
-        self._out: list[Wire] = []
-        self._dropped_between = False
+        self._hoist_late_system = quirks.late_system == "hoist"
+        self._parts = PartsEncoder(quirks, same_family=request.family == FAMILY)
+        self._encoded: list[JsonObject] = []
+        self._dropped_assistant = False
 
-    def encode(self) -> list[Wire]:
-        leading = self._leading()
+    def encode(self) -> list[JsonObject]:
+        leading = self._encode_leading()
         run: list[Message] = []
         for message in self._request.messages:
             if message.role == "assistant":
                 run.append(message)
                 continue
             if run:
-                self._assistants(run)
+                self._encode_assistants(run)
                 run = []
             if message.role == "system":
-                self._late_system(message)
+                self._encode_late_system(message)
             else:
-                self._user(message)
+                self._encode_user(message)
         if run:
-            self._assistants(run)
+            self._encode_assistants(run)
         self._refuse_prefill()
-        self._parts.keep_last_breakpoints()
-        return leading + self._out
+        self._parts.drop_excess_breakpoints()
+        return leading + self._encoded
 
-    def _leading(self) -> list[Wire]:
-        """The one system message in front, with late system texts where the upstream takes no others."""
+    def _encode_leading(self) -> list[JsonObject]:
+        """The system message in front, with the late system texts if the upstream supports none at other positions."""
         texts = list(self._request.system)
-        if self._hoists:
+        if self._hoist_late_system:
             late = [message for message in self._request.messages if message.role == "system"]
             texts += [part for message in late for part in message.parts if isinstance(part, Text)]
-        content = self._parts.content(texts_of(texts, "\n\n"), "\n\n")
+        content = self._parts.text_content(non_empty_texts(texts, "\n\n"), "\n\n")
         return [{"role": self._system_role, "content": content}] if content else []
 
     def _refuse_prefill(self) -> None:
-        if self._quirks.no_prefill and self._out and self._out[-1]["role"] == "assistant" and "tool_calls" not in self._out[-1]:
+        if self._quirks.no_prefill and self._encoded and self._encoded[-1]["role"] == "assistant" and "tool_calls" not in self._encoded[-1]:
             raise ClientMistake("messages: this model's upstream does not continue a prefilled assistant message", param="messages")
 
-    def _late_system(self, message: Message) -> None:
-        if self._hoists:
+    def _encode_late_system(self, message: Message) -> None:
+        if self._hoist_late_system:
             return
         texts = [part for part in message.parts if isinstance(part, Text)]
-        content = self._parts.content(texts_of(texts, "\n\n"), "\n\n")
+        content = self._parts.text_content(non_empty_texts(texts, "\n\n"), "\n\n")
         if content:
-            self._out.append({"role": self._system_role, "content": content})
+            self._encoded.append({"role": self._system_role, "content": content})
 
     # --- users and tools -------------------------------------------------------------------------------------------
 
-    def _user(self, message: Message) -> None:
-        only = message.parts[0] if len(message.parts) == 1 else None
-        if isinstance(only, Text) and message.name is None and not (self._parts.marks or self._dropped_between):
-            self._out.append({"role": "user", "content": only.text})
+    def _encode_user(self, message: Message) -> None:
+        single_part = message.parts[0] if len(message.parts) == 1 else None
+        if isinstance(single_part, Text) and message.name is None and not (self._parts.has_markers or self._dropped_assistant):
+            self._encoded.append({"role": "user", "content": single_part.text})
             return
         results = [part for part in message.parts if isinstance(part, ToolResult)]
-        rest = [part for part in message.parts if not isinstance(part, ToolResult)] if results else list(message.parts)
-        moved: list[Wire] = []
+        other_parts = [part for part in message.parts if not isinstance(part, ToolResult)] if results else list(message.parts)
+        moved_media: list[JsonObject] = []
         for result in results:
-            self._result(result, moved)
-        if results and not rest and not moved:
+            self._encode_result(result, moved_media)
+        if results and not other_parts and not moved_media:
             return
-        parts = moved + self._parts.user(rest)
+        parts = moved_media + self._parts.encode_parts(other_parts)
         if not parts and results:
             return
-        content = plain(parts, self._parts.marks)
-        last = self._out[-1] if self._out else None
-        if self._dropped_between and last is not None and last["role"] == "user":
-            last["content"] = plain([*as_parts(last["content"]), *as_parts(content)], self._parts.marks)
+        content = collapse_parts(parts, self._parts.has_markers)
+        last = self._encoded[-1] if self._encoded else None
+        if self._dropped_assistant and last is not None and last["role"] == "user":
+            last["content"] = collapse_parts([*as_parts(last["content"]), *as_parts(content)], self._parts.has_markers)
         else:
-            whole: Wire = {"role": "user", "content": content}
+            encoded: JsonObject = {"role": "user", "content": content}
             if message.name is not None and self._request.family == FAMILY:
-                whole["name"] = message.name
-            self._out.append(whole)
-        self._dropped_between = False
+                encoded["name"] = message.name
+            self._encoded.append(encoded)
+        self._dropped_assistant = False
 
-    def _result(self, result: ToolResult, moved: list[Wire]) -> None:
-        """One tool message; the media that it may not hold are added to ``moved``."""
-        only = result.content[0] if len(result.content) == 1 else None
-        if isinstance(only, Text) and not (self._parts.marks or result.is_error):
-            self._out.append({"role": "tool", "tool_call_id": result.call_id, "content": only.text})
+    def _encode_result(self, result: ToolResult, moved_media: list[JsonObject]) -> None:
+        """Add the ``tool`` message of a result. Media that it cannot hold are added to ``moved_media``."""
+        single_part = result.content[0] if len(result.content) == 1 else None
+        if isinstance(single_part, Text) and not (self._parts.has_markers or result.is_error):
+            self._encoded.append({"role": "tool", "tool_call_id": result.call_id, "content": single_part.text})
             return
-        words: list[Text] = []
-        inside: list[Wire] = []
+        texts: list[Text] = []
+        images: list[JsonObject] = []
         placeholder = ""
         for part in result.content:
             if isinstance(part, Image) and self._quirks.tool_image_parts:
-                inside.append(self._parts.image(part))
+                images.append(self._parts.encode_image(part))
             elif isinstance(part, Image | Audio) or (isinstance(part, Document) and part.source.kind != "text"):
                 placeholder = placeholder or _PLACEHOLDERS[type(part)]
-                moved.append({"type": "text", "text": f"[attached to the result of tool call {result.call_id}]"})
-                moved += self._parts.user([part])
+                moved_media.append({"type": "text", "text": f"[attached to the result of tool call {result.call_id}]"})
+                moved_media += self._parts.encode_parts([part])
             else:
-                words += self._parts.readable(part)
-        if placeholder and not inside and not any(word.text for word in words):
-            words = [Text(placeholder)]
-        if result.is_error and not _says_error(words):
-            first = words[0] if words else Text("")
-            words = [Text("Error: " + first.text, first.cache), *words[1:]]
-        if result.cache is not None and words:
-            words[-1] = Text(words[-1].text, result.cache)
-        content = self._parts.content(texts_of(words, "\n"), "\n")
-        if inside:
-            content = [*as_parts(content), *inside]
-        self._out.append({"role": "tool", "tool_call_id": result.call_id, "content": content})
+                texts += self._parts.as_texts(part)
+        if placeholder and not images and not any(text.text for text in texts):
+            texts = [Text(placeholder)]
+        if result.is_error and not _starts_with_error(texts):
+            first = texts[0] if texts else Text("")
+            texts = [Text("Error: " + first.text, first.cache), *texts[1:]]
+        if result.cache is not None and texts:
+            texts[-1] = Text(texts[-1].text, result.cache)
+        content = self._parts.text_content(non_empty_texts(texts, "\n"), "\n")
+        if images:
+            content = [*as_parts(content), *images]
+        self._encoded.append({"role": "tool", "tool_call_id": result.call_id, "content": content})
 
     # --- assistants ------------------------------------------------------------------------------------------------
 
-    def _assistants(self, run: list[Message]) -> None:
-        """Consecutive assistant messages; those that make calls or only think are one turn."""
-        joined = len(run) > 1 and not all(_is_plain(message) for message in run)
+    def _encode_assistants(self, run: list[Message]) -> None:
+        """Encode consecutive assistant messages: as they are if all have text only, otherwise joined to one message."""
+        joined = len(run) > 1 and not all(_has_text_only(message) for message in run)
         for parts in [tuple(part for message in run for part in message.parts)] if joined else [message.parts for message in run]:
-            whole = self._assistant(parts)
-            if whole is None:
-                self._dropped_between = True
+            encoded = self._encode_assistant(parts)
+            if encoded is None:
+                self._dropped_assistant = True
             else:
-                self._out.append(whole)
-                self._dropped_between = False
+                self._encoded.append(encoded)
+                self._dropped_assistant = False
 
-    def _assistant(self, parts: tuple[Part, ...]) -> Wire | None:
-        calls = [self._call(part) for part in parts if isinstance(part, ToolCall)]
-        content = self._assistant_content(parts)
-        thoughts = [part.text for part in parts if isinstance(part, Reasoning) and part.seal is not None and part.seal.origin == FAMILY]
+    def _encode_assistant(self, parts: tuple[Part, ...]) -> JsonObject | None:
+        calls = [self._encode_call(part) for part in parts if isinstance(part, ToolCall)]
+        content = self._encode_assistant_content(parts)
+        reasoning = [part.text for part in parts if isinstance(part, Reasoning) and part.seal is not None and part.seal.origin == FAMILY]
         if not calls and not content:
             return None
-        absent = "" if self._quirks.empty_assistant_content == "empty" else None
-        whole: Wire = {"role": "assistant", "content": content or absent}
-        if thoughts:
-            whole["reasoning_content"] = "\n\n".join(thoughts)
+        empty_content = "" if self._quirks.empty_assistant_content == "empty" else None
+        encoded: JsonObject = {"role": "assistant", "content": content or empty_content}
+        if reasoning:
+            encoded["reasoning_content"] = "\n\n".join(reasoning)
         elif calls and self._quirks.requires_reasoning_content:
-            whole["reasoning_content"] = ""
+            encoded["reasoning_content"] = ""
         if calls:
-            whole["tool_calls"] = calls
-        return whole
+            encoded["tool_calls"] = calls
+        return encoded
 
-    def _assistant_content(self, parts: tuple[Part, ...]) -> Any:
+    def _encode_assistant_content(self, parts: tuple[Part, ...]) -> Any:
         texts: list[Text] = []
         native: list[Any] = []
         for part in parts:
@@ -172,16 +179,16 @@ class _MessagesEncoder:
                     native.append(part.native)
                 elif part.text:
                     texts.append(Text(part.text))
-        content = self._parts.content(texts_of(texts, ""), "")
+        content = self._parts.text_content(non_empty_texts(texts, ""), "")
         return [*as_parts(content), *native] if native else content
 
-    def _call(self, call: ToolCall) -> Wire:
+    def _encode_call(self, call: ToolCall) -> JsonObject:
         if call.kind == "custom":
             return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-        return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": self._arguments(call.arguments)}}
+        return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": self._encode_arguments(call.arguments)}}
 
-    def _arguments(self, arguments: str) -> str:
-        """Compact for clients whose own wire holds an object; text that the client wrote as text stays as it is."""
+    def _encode_arguments(self, arguments: str) -> str:
+        """The arguments as JSON text: compact for Anthropic clients, which send an object; unchanged for others, which send text."""
         if not arguments:
             return "{}"
         if self._request.family != "anthropic":
@@ -192,11 +199,11 @@ class _MessagesEncoder:
             return arguments
 
 
-def _says_error(words: list[Text]) -> bool:
-    return bool(words) and words[0].text.lstrip().lower().startswith("error")
+def _starts_with_error(texts: list[Text]) -> bool:
+    return bool(texts) and texts[0].text.lstrip().lower().startswith("error")
 
 
-def _is_plain(message: Message) -> bool:
-    """Whether an assistant message has words and no calls, so that it can stand alone."""
-    speaks = any(isinstance(part, Text) and part.text for part in message.parts)
-    return speaks and not any(isinstance(part, ToolCall) for part in message.parts)
+def _has_text_only(message: Message) -> bool:
+    """Whether an assistant message has text and no calls."""
+    has_text = any(isinstance(part, Text) and part.text for part in message.parts)
+    return has_text and not any(isinstance(part, ToolCall) for part in message.parts)

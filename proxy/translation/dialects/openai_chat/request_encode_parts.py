@@ -1,4 +1,4 @@
-"""Content parts for a chat upstream, with cache markers as it reads them (sections 7.2, 7.11 and 7.12)."""
+"""Encodes content parts for a Chat upstream, with its kind of cache markers (docs/wire-formats.md, sections 7.2, 7.11 and 7.12)."""
 
 from __future__ import annotations
 
@@ -14,141 +14,142 @@ from proxy.translation.quirks import Quirks
 _MAX_BREAKPOINTS = 4
 _DETAILS = frozenset({"auto", "low", "high"})
 
-Wire = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
 class PartsEncoder:
-    """Encodes the parts of one request; ``_marked`` remembers those that got a breakpoint, in their order.
+    """Encodes the parts of one request.
 
-    ``own``: the request came in chat's own words, so that its native blocks and file ids may go back.
+    ``same_family``: the client is a Chat client, so its own parts and file ids are valid at the upstream. ``has_markers``: the upstream
+    supports cache markers. ``_parts_with_breakpoint``: the encoded parts with a breakpoint, in their order.
     """
 
-    def __init__(self, quirks: Quirks, *, own: bool) -> None:
-        self._own = own
-        self._markers = quirks.cache_markers
-        self.marks = self._markers != "drop"
-        self._marked: list[Wire] = []
-        self._of_type: dict[type, Callable[[Any], list[Any]]] = {
-            Text: self._text_part,
-            Image: self._image_part,
-            Document: self._document_part,
-            Audio: self._audio_part,
-            Opaque: self._opaque_part,
+    def __init__(self, quirks: Quirks, *, same_family: bool) -> None:
+        self._same_family = same_family
+        self._cache_markers = quirks.cache_markers
+        self.has_markers = self._cache_markers != "drop"
+        self._parts_with_breakpoint: list[JsonObject] = []
+        self._encode_type: dict[type, Callable[[Any], list[Any]]] = {
+            Text: self._encode_text,
+            Image: self._encode_images,
+            Document: self._encode_document,
+            Audio: self._encode_audio,
+            Opaque: self._encode_opaque,
         }
 
-    def readable(self, part: Part) -> list[Text]:
-        """A part of a tool result as words."""
+    def as_texts(self, part: Part) -> list[Text]:
+        """The texts of a part of a tool result; none for media."""
         if isinstance(part, Text):
             return [part]
         if isinstance(part, Document):
-            return [Text(_document_words(part), part.cache)]
+            return [Text(_document_text(part), part.cache)]
         if isinstance(part, Opaque):
-            return [Text(part.text)] if part.text else _dropped(part)
+            return [Text(part.text)] if part.text else _nothing_or_refuse(part)
         return []
 
-    def user(self, parts: Iterable[Part]) -> list[Wire]:
-        """The parts of a user message."""
-        out: list[Wire] = []
+    def encode_parts(self, parts: Iterable[Part]) -> list[JsonObject]:
+        """The parts of a user message; tool calls and reasoning are skipped."""
+        out: list[JsonObject] = []
         for part in parts:
-            encode = self._of_type.get(type(part))
+            encode = self._encode_type.get(type(part))
             if encode is not None:
                 out += encode(part)
         return out
 
-    def _text_part(self, part: Text) -> list[Wire]:
-        return [self.mark({"type": "text", "text": part.text}, part.cache)] if part.text else []
+    def _encode_text(self, part: Text) -> list[JsonObject]:
+        return [self.add_marker({"type": "text", "text": part.text}, part.cache)] if part.text else []
 
-    def _image_part(self, part: Image) -> list[Wire]:
-        return [self.image(part)]
+    def _encode_images(self, part: Image) -> list[JsonObject]:
+        return [self.encode_image(part)]
 
-    def image(self, part: Image) -> Wire:
-        """An image, inline or by its address."""
+    def encode_image(self, part: Image) -> JsonObject:
+        """An image by data URL or by URL."""
         source = part.source
         if source.kind not in ("base64", "url"):
-            raise _refused(part.at, "an image by a vendor's file id cannot go to this model's upstream")
-        link: Wire = {"url": source.value if source.kind == "url" else media.data_url(source)}
+            raise _unsupported(part.at, "this model's upstream does not support images by file id")
+        image_url: JsonObject = {"url": source.value if source.kind == "url" else media.data_url(source)}
         if part.detail in _DETAILS:
-            link["detail"] = part.detail
-        return self.mark({"type": "image_url", "image_url": link}, part.cache)
+            image_url["detail"] = part.detail
+        return self.add_marker({"type": "image_url", "image_url": image_url}, part.cache)
 
-    def _document_part(self, part: Document) -> list[Wire]:
+    def _encode_document(self, part: Document) -> list[JsonObject]:
         source = part.source
         if source.kind == "text":
-            return [self.mark({"type": "text", "text": _document_words(part)}, part.cache)]
-        if source.kind == "file" and self._own:
-            file: Wire = {"file_id": source.value}
+            return [self.add_marker({"type": "text", "text": _document_text(part)}, part.cache)]
+        if source.kind == "file" and self._same_family:
+            file: JsonObject = {"file_id": source.value}
             if part.filename:
                 file["filename"] = part.filename
-            return [self.mark({"type": "file", "file": file}, part.cache)]
+            return [self.add_marker({"type": "file", "file": file}, part.cache)]
         if source.kind != "base64":
-            raise _refused(part.at, "a document by URL or by a vendor's file id cannot go to this model's upstream; send it inline")
+            raise _unsupported(part.at, "this model's upstream does not support documents by URL or by file id; send the content inline")
         name = part.filename or part.title or ("document.pdf" if source.media_type == "application/pdf" else "document")
-        return [self.mark({"type": "file", "file": {"filename": name, "file_data": media.data_url(source)}}, part.cache)]
+        return [self.add_marker({"type": "file", "file": {"filename": name, "file_data": media.data_url(source)}}, part.cache)]
 
-    def _audio_part(self, part: Audio) -> list[Wire]:
+    def _encode_audio(self, part: Audio) -> list[JsonObject]:
         return [{"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}]
 
-    def _opaque_part(self, part: Opaque) -> list[Any]:
+    def _encode_opaque(self, part: Opaque) -> list[Any]:
         if part.family == FAMILY:
             return [part.native]
-        return [{"type": "text", "text": each.text} for each in self.readable(part)]
+        return [{"type": "text", "text": text.text} for text in self.as_texts(part)]
 
-    def content(self, texts: list[Text], separator: str) -> Any:
-        """One string, or parts where a cache marker has to be kept."""
-        if not self.marks or not any(text.cache for text in texts):
+    def text_content(self, texts: list[Text], separator: str) -> Any:
+        """The texts joined to one string; as parts if one has a cache marker that the upstream supports."""
+        if not self.has_markers or not any(text.cache for text in texts):
             return separator.join(text.text for text in texts)
-        return [self.mark({"type": "text", "text": text.text}, text.cache) for text in texts if text.text] or ""
+        return [self.add_marker({"type": "text", "text": text.text}, text.cache) for text in texts if text.text] or ""
 
-    def mark(self, part: Wire, cache: CacheMark | None) -> Wire:
-        """The part with its cache marker, if it has one and the upstream reads any."""
-        if cache is None or not self.marks:
+    def add_marker(self, part: JsonObject, cache: CacheMark | None) -> JsonObject:
+        """Add the cache marker to a part, if there is one and the upstream supports it."""
+        if cache is None or not self.has_markers:
             return part
-        if self._markers == "passthrough":
+        if self._cache_markers == "passthrough":
             part["cache_control"] = cache.native
         else:
             part["prompt_cache_breakpoint"] = {"mode": "explicit"}
-            self._marked.append(part)
+            self._parts_with_breakpoint.append(part)
         return part
 
-    def keep_last_breakpoints(self) -> None:
-        """Take back the breakpoints beyond the number that the API takes."""
-        for part in self._marked[:-_MAX_BREAKPOINTS]:
+    def drop_excess_breakpoints(self) -> None:
+        """Remove all breakpoints but the last four, which is the limit of the API."""
+        for part in self._parts_with_breakpoint[:-_MAX_BREAKPOINTS]:
             del part["prompt_cache_breakpoint"]
 
 
-def _refused(at: str, words: str) -> ClientMistake:
-    return ClientMistake(f"{at}: {words}" if at else words, param=at or None)
+def _unsupported(at: str, message: str) -> ClientMistake:
+    return ClientMistake(f"{at}: {message}" if at else message, param=at or None)
 
 
-def _dropped(part: Opaque) -> list[Text]:
-    """Nothing, for what only the assistant's side made; content meant to be read is refused instead."""
+def _nothing_or_refuse(part: Opaque) -> list[Text]:
+    """No texts for a part of the assistant's history; raises :class:`ClientMistake` for content that the model was meant to read."""
     if part.history:
         return []
-    raise _refused(part.at, f"a block of type {part.type!r} cannot be translated for this model's upstream")
+    raise _unsupported(part.at, f"this model's upstream does not support content of type {part.type!r}")
 
 
-def texts_of(parts: Iterable[Text], separator: str) -> list[Text]:
-    """The texts that say something; between joined turns an empty one would only leave its separator."""
+def non_empty_texts(parts: Iterable[Text], separator: str) -> list[Text]:
+    """The texts to join with ``separator``, without empty ones unless it is a line break: lines of a tool result may be empty."""
     return [part for part in parts if part.text] if separator != "\n" else list(parts)
 
 
-def plain(parts: list[Wire], marks: bool) -> Any:
-    """A single text as a string, anything else as parts."""
+def collapse_parts(parts: list[JsonObject], has_markers: bool) -> Any:
+    """The text of a single text part without a cache marker as a string; otherwise the parts."""
     if not parts:
         return ""
     only = parts[0] if len(parts) == 1 else None
-    if isinstance(only, dict) and only["type"] == "text" and not (marks and len(only) > 2):
+    if isinstance(only, dict) and only["type"] == "text" and not (has_markers and len(only) > 2):
         return only["text"]
     return parts
 
 
-def as_parts(content: Any) -> list[Wire]:
-    """Content of either form as parts."""
+def as_parts(content: Any) -> list[JsonObject]:
+    """Content that is a string or a list, as a list of parts."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
     return list(content)
 
 
-def _document_words(document: Document) -> str:
+def _document_text(document: Document) -> str:
     title = document.title or document.filename
     return "\n".join(line for line in (title, document.context, document.source.value) if line)

@@ -1,4 +1,4 @@
-"""Events to the chunks of a chat client (sections 2.5 and 9.4)."""
+"""Encodes canonical events as the chunks for a Chat client (docs/wire-formats.md, sections 2.5 and 9.4)."""
 
 from __future__ import annotations
 
@@ -25,18 +25,27 @@ from proxy.translation.canonical import (
     UsageReported,
 )
 from proxy.translation.dialects.base import EncodeContext
-from proxy.translation.dialects.openai_chat.response_encode import annotation, generated_call_id, reasoning_detail, wants_legacy_calls
-from proxy.translation.dialects.openai_chat.usage import encode_usage, finish_word, service_tier
+from proxy.translation.dialects.openai_chat.response_encode import (
+    encode_annotation,
+    encode_reasoning_detail,
+    generate_call_id,
+    uses_legacy_calls,
+)
+from proxy.translation.dialects.openai_chat.usage import encode_finish_reason, encode_service_tier, encode_usage
 from proxy.translation.dialects.openai_errors import error_fields
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame
 
 _DONE = Frame(b"[DONE]")
-_json = msgspec.json.Encoder().encode
+_encode_json = msgspec.json.Encoder().encode
 
 
-class _Part:
-    """A part that is being told: ``number`` counts calls for calls, reasoning parts for reasoning; ``head`` opens each delta."""
+class _OpenPart:
+    """A part between ``PartStarted`` and ``PartEnded``.
+
+    ``number``: the index among the calls, or among the reasoning parts. ``head`` and ``tail``: the JSON of its deltas before and
+    after the text. ``start``: the number of characters of content before it.
+    """
 
     __slots__ = ("citations", "head", "number", "part", "pieces", "start", "tail")
 
@@ -51,27 +60,27 @@ class _Part:
 
 
 class ChatStreamEncoder:
-    """One client's stream. Parts may be interleaved: chat tells its calls apart by their index."""
+    """Encodes one stream. Parts may be interleaved, because the fragments of calls have an index."""
 
-    def __init__(self, reply: EncodeContext) -> None:
-        self._reply = reply
-        self._legacy = wants_legacy_calls(reply)
-        head = {"id": f"chatcmpl-{reply.id}", "object": "chat.completion.chunk", "created": reply.created, "model": reply.model}
-        self._head = _json(head)[:-1]
-        self._usage_field = b',"usage":null' if reply.request.include_usage else b""
-        self._before = self._head + b',"choices":[{"index":0,"delta":'
-        self._after = b',"finish_reason":null}]' + self._usage_field + b"}"
-        self._parts: dict[int, _Part] = {}
+    def __init__(self, context: EncodeContext) -> None:
+        self._context = context
+        self._legacy = uses_legacy_calls(context)
+        head = {"id": f"chatcmpl-{context.id}", "object": "chat.completion.chunk", "created": context.created, "model": context.model}
+        self._head = _encode_json(head)[:-1]
+        self._usage_field = b',"usage":null' if context.request.include_usage else b""
+        self._chunk_start = self._head + b',"choices":[{"index":0,"delta":'
+        self._chunk_end = b',"finish_reason":null}]' + self._usage_field + b"}"
+        self._parts: dict[int, _OpenPart] = {}
         self._started = False
-        self._over = False
-        self._calls = 0
-        self._thoughts = 0
-        self._shown_thought = False
-        self._written = 0
+        self._ended = False
+        self._call_count = 0
+        self._reasoning_count = 0
+        self._reasoning_written = False
+        self._characters_written = 0
         self._refused = False
         self._annotations: list[Any] = []
         self._usage: Usage | None = None
-        self._on: dict[type, Callable[[Any], list[Frame]]] = {
+        self._handlers: dict[type, Callable[[Any], list[Frame]]] = {
             Started: self._on_started,
             PartStarted: self._on_part,
             PartDelta: self._on_delta,
@@ -83,103 +92,107 @@ class ChatStreamEncoder:
         }
 
     def feed(self, event: Event) -> list[Frame]:
-        """The chunks that tell one event."""
-        if self._over:
+        """The chunks of one event; none after ``Finished`` or ``Failed``."""
+        if self._ended:
             return []
-        return self._on[type(event)](event)
+        return self._handlers[type(event)](event)
 
-    def _delta(self, delta: bytes) -> Frame:
-        return Frame(self._before + delta + self._after)
+    def _chunk(self, delta: bytes) -> Frame:
+        return Frame(self._chunk_start + delta + self._chunk_end)
 
     # --- events ----------------------------------------------------------------------------------------------------
 
-    def _on_started(self, event: Started | None) -> list[Frame]:  # the client's ids are our own
+    def _on_started(self, event: Started | None) -> list[Frame]:  # the client gets ids of the gateway
         if event is not None:
             self._usage = event.usage
         if self._started:
             return []
         self._started = True
-        return [self._delta(b'{"role":"assistant","content":""}')]
+        return [self._chunk(b'{"role":"assistant","content":""}')]
 
     def _on_part(self, event: PartStarted) -> list[Frame]:
         frames = self._on_started(None)
         part = event.part
         if isinstance(part, ToolCall):
-            frames += self._call(event.index, part)
+            frames += self._start_call(event.index, part)
         elif isinstance(part, Text):
             self._refused = self._refused or part.refusal
-            told = _Part(part, 0, b'{"refusal":' if part.refusal else b'{"content":', b"}")
-            told.start = self._written
-            self._parts[event.index] = told
+            open_part = _OpenPart(part, 0, b'{"refusal":' if part.refusal else b'{"content":', b"}")
+            open_part.start = self._characters_written
+            self._parts[event.index] = open_part
             if part.text:
                 frames += self._on_delta(PartDelta(event.index, part.text, part.logprobs))
         elif isinstance(part, Reasoning):
-            self._parts[event.index] = _Part(part, self._thoughts, b'{"reasoning_content":', b"}")
-            self._thoughts += 1
+            self._parts[event.index] = _OpenPart(part, self._reasoning_count, b'{"reasoning_content":', b"}")
+            self._reasoning_count += 1
             if part.text:
                 frames += self._on_delta(PartDelta(event.index, part.text))
         return frames
 
-    def _call(self, index: int, call: ToolCall) -> list[Frame]:
-        if self._legacy and self._calls:
-            return []  # the legacy form has room for one call
-        number = self._calls
-        self._calls += 1
-        call_id = call.id or generated_call_id(self._reply, number)
-        shape, field = ("custom", "input") if call.kind == "custom" else ("function", "arguments")
+    def _start_call(self, index: int, call: ToolCall) -> list[Frame]:
+        if self._legacy and self._call_count:
+            return []  # the older form has one call only
+        number = self._call_count
+        self._call_count += 1
+        call_id = call.id or generate_call_id(self._context, number)
+        type_, field = ("custom", "input") if call.kind == "custom" else ("function", "arguments")
         if self._legacy:
-            self._parts[index] = _Part(call, number, b'{"function_call":{"arguments":', b"}}")
-            return [self._delta(_json({"function_call": {"name": call.name, "arguments": ""}}))]
-        head = b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (number, shape.encode(), field.encode())
-        self._parts[index] = _Part(call, number, head, b"}}]}")
-        told = {"index": number, "id": call_id, "type": shape, shape: {"name": call.name, field: ""}}
-        return [self._delta(_json({"tool_calls": [told]}))]
+            self._parts[index] = _OpenPart(call, number, b'{"function_call":{"arguments":', b"}}")
+            return [self._chunk(_encode_json({"function_call": {"name": call.name, "arguments": ""}}))]
+        head = b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (number, type_.encode(), field.encode())
+        self._parts[index] = _OpenPart(call, number, head, b"}}]}")
+        wire_call = {"index": number, "id": call_id, "type": type_, type_: {"name": call.name, field: ""}}
+        return [self._chunk(_encode_json({"tool_calls": [wire_call]}))]
 
     def _on_delta(self, event: PartDelta) -> list[Frame]:
-        told = self._parts.get(event.index)
-        if told is None:
+        open_part = self._parts.get(event.index)
+        if open_part is None:
             return []
         text = event.text
-        part = told.part
+        part = open_part.part
         if part.__class__ is Text:
             if not part.refusal:
-                self._written += len(text)
+                self._characters_written += len(text)
             if event.logprobs:
-                return [self._with_logprobs(told, event)]
+                return [self._with_logprobs(open_part, event)]
         elif part.__class__ is Reasoning:
-            if not told.pieces and self._shown_thought:
+            if not open_part.pieces and self._reasoning_written:
                 text = "\n\n" + text
-            self._shown_thought = True
-            told.pieces.append(event.text)
-        elif not told.pieces:
-            told.pieces.append("")  # something of the arguments has been told
-        return [Frame(self._before + told.head + _json(text) + told.tail + self._after)]
+            self._reasoning_written = True
+            open_part.pieces.append(event.text)
+        elif not open_part.pieces:
+            open_part.pieces.append("")  # marks that arguments were sent
+        return [Frame(self._chunk_start + open_part.head + _encode_json(text) + open_part.tail + self._chunk_end)]
 
-    def _with_logprobs(self, told: _Part, event: PartDelta) -> Frame:
-        logprobs = {"content": None, "refusal": event.logprobs} if told.part.refusal else {"content": event.logprobs, "refusal": None}
-        delta = told.head + _json(event.text) + told.tail
-        return Frame(self._before + delta + b',"logprobs":' + _json(logprobs) + self._after)
+    def _with_logprobs(self, open_part: _OpenPart, event: PartDelta) -> Frame:
+        logprobs = {"content": None, "refusal": event.logprobs} if open_part.part.refusal else {"content": event.logprobs, "refusal": None}
+        delta = open_part.head + _encode_json(event.text) + open_part.tail
+        return Frame(self._chunk_start + delta + b',"logprobs":' + _encode_json(logprobs) + self._chunk_end)
 
     def _on_cited(self, event: Cited) -> list[Frame]:
-        told = self._parts.get(event.index)
-        if told is not None:
-            told.citations.append(event.citation)
+        open_part = self._parts.get(event.index)
+        if open_part is not None:
+            open_part.citations.append(event.citation)
         return []
 
     def _on_ended(self, event: PartEnded) -> list[Frame]:
-        told = self._parts.pop(event.index, None)
-        if told is None:
+        open_part = self._parts.pop(event.index, None)
+        if open_part is None:
             return []
-        part = told.part
+        part = open_part.part
         if isinstance(part, ToolCall):
-            if told.pieces or part.kind == "custom":
+            if open_part.pieces or part.kind == "custom":
                 return []
-            return [Frame(self._before + told.head + b'"{}"' + told.tail + self._after)]
+            return [Frame(self._chunk_start + open_part.head + b'"{}"' + open_part.tail + self._chunk_end)]
         if isinstance(part, Reasoning):
-            whole = Reasoning("".join(told.pieces), event.seal or part.seal)
-            detail = reasoning_detail(whole, told.number, self._reply.seal_key)
-            return [self._delta(_json({"reasoning_details": [detail]}))] if detail else []
-        self._annotations += [annotation(each, told.start, self._written) for each in (*part.citations, *told.citations) if each.url]
+            reasoning = Reasoning("".join(open_part.pieces), event.seal or part.seal)
+            detail = encode_reasoning_detail(reasoning, open_part.number, self._context.seal_key)
+            return [self._chunk(_encode_json({"reasoning_details": [detail]}))] if detail else []
+        self._annotations += [
+            encode_annotation(citation, open_part.start, self._characters_written)
+            for citation in (*part.citations, *open_part.citations)
+            if citation.url
+        ]
         return []
 
     def _on_usage(self, event: UsageReported) -> list[Frame]:
@@ -188,29 +201,29 @@ class ChatStreamEncoder:
 
     def _on_finished(self, event: Finished) -> list[Frame]:
         frames = self._on_started(None)
-        self._over = True
+        self._ended = True
         if self._annotations:
-            # All at once: OpenAI's stream helpers cannot add to a list whose entries have no index.
-            frames.append(self._delta(_json({"annotations": self._annotations})))
-        frames.append(self._finish(event.finish))
+            # In one chunk: the stream helpers of OpenAI's SDK cannot extend a list whose entries have no index.
+            frames.append(self._chunk(_encode_json({"annotations": self._annotations})))
+        frames.append(self._finish_chunk(event.finish))
         if self._usage_field:
-            frames.append(Frame(self._head + b',"choices":[],"usage":' + _json(encode_usage(self._usage)) + b"}"))
+            frames.append(Frame(self._head + b',"choices":[],"usage":' + _encode_json(encode_usage(self._usage)) + b"}"))
         frames.append(_DONE)
         return frames
 
-    def _finish(self, finish: Finish) -> Frame:
-        word = finish_word(finish, refused=self._refused)
-        if self._legacy and word == "tool_calls":
-            word = "function_call"
-        tier = service_tier(self._usage)
-        extra = b"" if tier is None else b',"service_tier":' + _json(tier)
-        return Frame(self._before + b'{},"finish_reason":"' + word.encode() + b'"}]' + extra + self._usage_field + b"}")
+    def _finish_chunk(self, finish: Finish) -> Frame:
+        finish_reason = encode_finish_reason(finish, refused=self._refused)
+        if self._legacy and finish_reason == "tool_calls":
+            finish_reason = "function_call"
+        tier = encode_service_tier(self._usage)
+        extra = b"" if tier is None else b',"service_tier":' + _encode_json(tier)
+        return Frame(self._chunk_start + b'{},"finish_reason":"' + finish_reason.encode() + b'"}]' + extra + self._usage_field + b"}")
 
     def _on_failed(self, event: Failed) -> list[Frame]:
-        self._over = True
+        self._ended = True
         return break_off(event.failure, 0)
 
 
 def break_off(failure: Failure, frames_sent: int) -> list[Frame]:  # noqa: ARG001 - only Responses numbers its events
-    """The error chunk that ends a broken stream, without ``[DONE]``."""
-    return [Frame(_json({"error": error_fields(failure)}))]
+    """The error chunk that ends a stream after a failure; no ``[DONE]`` follows."""
+    return [Frame(_encode_json({"error": error_fields(failure)}))]

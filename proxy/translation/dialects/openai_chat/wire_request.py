@@ -1,7 +1,7 @@
-"""The request's wire as types: what msgspec validates while it decodes.
+"""The structs of a request body (docs/wire-formats.md, sections 2.2 and 2.3). msgspec validates the types while it decodes.
 
-Only mapped fields are named; unknown ones are skipped, so that a request within the dialect may carry anything. ``Raw``
-fields are empty when absent and may hold ``null``: see :func:`given`.
+Only the fields with a canonical place are declared. msgspec skips all others, so a request to an upstream of the same dialect may
+hold any field. A ``Raw`` field is empty when absent and may be ``null``: see :func:`is_present`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _NULL = Raw(b"null")
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
-def given(raw: Raw) -> bool:
-    """Whether a field is there and not ``null``."""
+def is_present(raw: Raw) -> bool:
+    """Whether the field is in the body and not ``null``."""
     return bool(raw) and raw != _NULL
 
 
-class Link(msgspec.Struct):
+class ImageUrl(msgspec.Struct):
     """An image by URL or data URL."""
 
     url: str
     detail: str | None = None
 
 
-class Sound(msgspec.Struct):
+class InputAudio(msgspec.Struct):
     """Audio in base64."""
 
     data: str = ""
@@ -38,7 +38,7 @@ class Sound(msgspec.Struct):
 
 
 class File(msgspec.Struct):
-    """A file by content or by the vendor's id."""
+    """A file: its content as a data URL or as base64, or the provider's file id."""
 
     file_data: str | None = None
     file_id: str | None = None
@@ -46,60 +46,60 @@ class File(msgspec.Struct):
 
 
 class Part(msgspec.Struct):
-    """A content part of any type."""
+    """A content part: the fields of all types, because clients leave ``type`` out or use types that only one server knows."""
 
     type: str | None = None
     text: str | None = None
     refusal: str | None = None
-    image_url: str | Link | None = None
-    input_audio: Sound | str | None = None
-    """Mistral takes the data alone."""
+    image_url: str | ImageUrl | None = None
+    input_audio: InputAudio | str | None = None
+    """An object; Mistral's clients send the base64 data alone."""
     file: File | None = None
     thinking: Any = None
     prompt_cache_breakpoint: Raw = ABSENT
     cache_control: Raw = ABSENT
 
 
-class Function(msgspec.Struct):
-    """A call of a function; some clients send the arguments as an object."""
+class FunctionCall(msgspec.Struct):
+    """The function of a tool call. ``arguments`` is JSON text; some clients send the object itself."""
 
     name: str | None = None
     arguments: str | dict[str, Raw] | None = None
 
 
-class Custom(msgspec.Struct):
-    """A call of a free-form tool."""
+class CustomCall(msgspec.Struct):
+    """The free-form tool of a tool call; ``input`` is plain text."""
 
     name: str | None = None
     input: str | None = None
 
 
-class Call(msgspec.Struct):
-    """A tool call of the history."""
+class ToolCall(msgspec.Struct):
+    """A tool call in an assistant message."""
 
     id: str | None = None
     type: str | None = None
-    function: Function | None = None
-    custom: Custom | None = None
+    function: FunctionCall | None = None
+    custom: CustomCall | None = None
 
 
 class Message(msgspec.Struct):
-    """A message of any role."""
+    """A message: the fields of all roles."""
 
     role: Role
     content: str | list[Part] | None = None
     name: str | None = None
-    tool_calls: list[Call] | None = None
+    tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     refusal: str | None = None
-    function_call: Function | None = None
+    function_call: FunctionCall | None = None
     reasoning_content: str | None = None
     reasoning: Any = None
     reasoning_details: Any = None
 
 
 class FunctionDefinition(msgspec.Struct):
-    """A function that the client offers."""
+    """The definition of a function: an entry of ``functions``, or ``function`` of an entry of ``tools``."""
 
     name: str | None = None
     description: str | None = None
@@ -108,7 +108,7 @@ class FunctionDefinition(msgspec.Struct):
 
 
 class CustomDefinition(msgspec.Struct):
-    """A free-form tool that the client offers."""
+    """The definition of a free-form tool; ``format`` is ``{"type": "text"}`` or a grammar."""
 
     name: str
     description: str | None = None
@@ -124,38 +124,38 @@ class Tool(msgspec.Struct):
     cache_control: Raw = ABSENT
 
 
-class Named(msgspec.Struct):
-    """Something with a name."""
+class NamedTool(msgspec.Struct):
+    """``{"name": …}`` in a tool choice."""
 
     name: str
 
 
 class AllowedTool(msgspec.Struct):
-    """A tool of ``allowed_tools``, nested or flat."""
+    """An entry of ``allowed_tools.tools``: ``{"type", "function": {"name"}}``, or flat as in Responses: ``{"type", "name"}``."""
 
-    function: Named | None = None
-    custom: Named | None = None
+    function: NamedTool | None = None
+    custom: NamedTool | None = None
     name: str | None = None
 
 
-class Allowed(msgspec.Struct):
-    """The subset of tools that may be called."""
+class AllowedTools(msgspec.Struct):
+    """``allowed_tools`` of a tool choice: the tools that the model may call."""
 
     tools: list[AllowedTool]
     mode: Literal["auto", "required"] = "auto"
 
 
-class Choice(msgspec.Struct):
+class ToolChoice(msgspec.Struct):
     """``tool_choice`` as an object."""
 
     type: str = "function"
-    function: Named | None = None
-    custom: Named | None = None
-    allowed_tools: Allowed | None = None
+    function: NamedTool | None = None
+    custom: NamedTool | None = None
+    allowed_tools: AllowedTools | None = None
 
 
-class Schema(msgspec.Struct):
-    """The JSON schema of an answer."""
+class JsonSchema(msgspec.Struct):
+    """``json_schema`` of ``response_format``."""
 
     name: str | None = None
     schema: Raw = ABSENT
@@ -164,20 +164,20 @@ class Schema(msgspec.Struct):
 
 
 class ResponseFormat(msgspec.Struct):
-    """The wanted form of the answer."""
+    """``response_format``; ``type`` is ``text``, ``json_object`` or ``json_schema``."""
 
     type: str
-    json_schema: Schema | None = None
+    json_schema: JsonSchema | None = None
 
 
 class StreamOptions(msgspec.Struct):
-    """What the stream shall hold."""
+    """``stream_options``."""
 
     include_usage: bool | None = None
 
 
 class Body(msgspec.Struct):
-    """The main fields, as ``open_request`` checks them."""
+    """The request body: the fields whose types ``open_request`` checks."""
 
     model: str
     messages: list[Message]
@@ -189,12 +189,12 @@ class Body(msgspec.Struct):
     n: int | None = None
     stop: str | list[str] | None = None
     tools: list[Tool] | None = None
-    tool_choice: str | Choice | None = None
+    tool_choice: str | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     stream_options: StreamOptions | None = None
     functions: list[FunctionDefinition] | None = None
-    function_call: str | Named | None = None
+    function_call: str | NamedTool | None = None
     reasoning_effort: str | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
@@ -205,8 +205,8 @@ class Body(msgspec.Struct):
     verbosity: str | None = None
 
 
-class Opened(msgspec.Struct):
-    """A body and the fields that it was read from, to see whether one was changed since."""
+class OpenedBody(msgspec.Struct):
+    """A decoded body with the raw fields that it was decoded from, so that a later change of a field can be detected."""
 
     body: Body
     fields: dict[str, Raw]

@@ -1,9 +1,12 @@
-"""What an upstream's model said, in a whole message or in the delta of one: the same fields, read the same way (section 8.1)."""
+"""The assistant message of a response, or the delta of one in a stream: its structs and readers (docs/wire-formats.md, section 8.1).
+
+A message and a delta have the same fields, and ``response_decode`` and ``stream_decode`` read them in the same way.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -11,28 +14,29 @@ from proxy.translation import json_wire
 from proxy.translation.canonical import Citation, Seal
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 
-SEAL = Seal(FAMILY, "")
-"""Chat upstreams keep no state with their reasoning: the text is all."""
+EMPTY_SEAL = Seal(FAMILY, "")
+"""The seal of all reasoning of Chat upstreams: they have no state besides the text."""
 
+PieceKind = Literal["text", "reasoning"]
 Raw = msgspec.Raw
 
 
 class WireFunction(msgspec.Struct):
-    """What a call says of its function; arguments are an object at some servers."""
+    """The function of a tool call. ``arguments`` is JSON text; some servers send the object itself."""
 
     name: str | None = None
     arguments: str | dict[str, Raw] | list[Raw] | None = None
 
 
 class WireCustom(msgspec.Struct):
-    """A call of a free-form tool."""
+    """The free-form tool of a tool call."""
 
     name: str | None = None
     input: str | None = None
 
 
 class WireCall(msgspec.Struct):
-    """A tool call, or a fragment of one."""
+    """A tool call of a message, or a fragment of one in a delta."""
 
     index: int | None = None
     id: str | int | None = None
@@ -42,14 +46,18 @@ class WireCall(msgspec.Struct):
 
 
 class Logprobs(msgspec.Struct):
-    """Log probabilities, passed on as they are."""
+    """Log probabilities of a choice; the entries are passed on unchanged."""
 
     content: list[Any] | None = None
     refusal: list[Any] | None = None
 
 
-class Said(msgspec.Struct):
-    """A message, or the delta of one."""
+class ResponseMessage(msgspec.Struct):
+    """A message or a delta.
+
+    ``content`` is a list of parts at Mistral. Servers name the reasoning text ``reasoning_content`` or ``reasoning``; OpenRouter adds
+    ``reasoning_details``.
+    """
 
     content: str | list[Any] | dict[str, Any] | None = None
     refusal: str | None = None
@@ -61,42 +69,45 @@ class Said(msgspec.Struct):
     annotations: Any = None
 
 
-def thought_of(said: Said) -> str:
-    """The reasoning in whichever field it stands; servers that fill several say the same in each."""
-    if said.reasoning_content:
-        return said.reasoning_content
-    if isinstance(said.reasoning, str) and said.reasoning:
-        return said.reasoning
-    if not isinstance(said.reasoning_details, list):
+def read_reasoning(message: ResponseMessage) -> str:
+    """The reasoning text. Servers that fill several of the fields put the same text into each, so the first one is taken."""
+    if message.reasoning_content:
+        return message.reasoning_content
+    if isinstance(message.reasoning, str) and message.reasoning:
+        return message.reasoning
+    if not isinstance(message.reasoning_details, list):
         return ""
-    pieces = [entry.get("text") or entry.get("summary") for entry in said.reasoning_details if isinstance(entry, dict)]
+    pieces = [entry.get("text") or entry.get("summary") for entry in message.reasoning_details if isinstance(entry, dict)]
     return "".join(piece for piece in pieces if isinstance(piece, str))
 
 
-def content_of(content: str | list[Any] | dict[str, Any] | None) -> list[tuple[str, str]]:
-    """Content as ``("text" | "reasoning", words)``; Mistral answers in parts."""
+def read_content(content: str | list[Any] | dict[str, Any] | None) -> list[tuple[PieceKind, str]]:
+    """The content as pieces of text and reasoning, none of them empty. Parts of other types are skipped.
+
+    Mistral sends ``[{"type": "thinking", "thinking": [...]}, {"type": "text", "text": ...}]``.
+    """
     if isinstance(content, str):
         return [("text", content)] if content else []
-    told: list[tuple[str, str]] = []
+    pieces: list[tuple[PieceKind, str]] = []
     for part in [content] if isinstance(content, dict) else content or ():
         if isinstance(part, str):
-            told.append(("text", part))
+            pieces.append(("text", part))
         elif isinstance(part, dict) and part.get("type") == "thinking":
             thinking = part.get("thinking")
-            words = thinking if isinstance(thinking, str) else "".join(piece for _, piece in content_of(_list(thinking)))
-            told.append(("reasoning", words))
+            text = thinking if isinstance(thinking, str) else "".join(piece for _, piece in read_content(_as_list(thinking)))
+            pieces.append(("reasoning", text))
         elif isinstance(part, dict) and isinstance(part.get("text"), str):
-            told.append(("text", part["text"]))
-    return [(kind, words) for kind, words in told if words]
+            pieces.append(("text", part["text"]))
+    return [(kind, text) for kind, text in pieces if text]
 
 
-def _list(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def citations_of(annotations: Any) -> Iterable[Citation]:
+def read_citations(annotations: Any) -> Iterable[Citation]:
     """The URL citations among a message's annotations."""
-    for annotation in _list(annotations):
+    for annotation in _as_list(annotations):
         cited = annotation.get("url_citation") if isinstance(annotation, dict) else None
         if isinstance(cited, dict) and isinstance(cited.get("url"), str):
             title, start, end = cited.get("title"), cited.get("start_index"), cited.get("end_index")
@@ -110,8 +121,8 @@ def citations_of(annotations: Any) -> Iterable[Citation]:
             )
 
 
-def arguments_text(arguments: str | dict[str, Raw] | list[Raw] | None) -> str:
-    """Arguments as JSON text; servers that send an object get it written out."""
+def arguments_as_json(arguments: str | dict[str, Raw] | list[Raw] | None) -> str:
+    """The arguments of a call as JSON text; an object or a list is encoded."""
     if arguments is None or isinstance(arguments, str):
         return arguments or ""
     return json_wire.compact(json_wire.encode(arguments))
