@@ -1,4 +1,4 @@
-"""The items of a stored turn's input, as ``GET /v1/responses/{id}/input_items`` lists them."""
+"""The body of ``GET /v1/responses/{id}/input_items``: the input items of a stored response."""
 
 from __future__ import annotations
 
@@ -11,45 +11,50 @@ from proxy.translation.dialects.openai_responses import ids
 from proxy.translation.dialects.openai_responses.response_encode_items import ITEM_PREFIXES
 from proxy.translation.errors import ClientMistake
 
-DEFAULT_LIMIT, LARGEST_LIMIT = 20, 100
+DEFAULT_LIMIT, MAX_LIMIT = 20, 100
 ORDERS = ("asc", "desc")
 
 
-def page(items: Sequence[msgspec.Raw], response_id: str, *, limit: str = "", order: str = "", after: str = "") -> dict[str, Any]:
-    """One page of the items, the newest first unless ``order`` is ``asc``; ``after`` is the id of the last item of the page before.
+def list_input_items(
+    items: Sequence[msgspec.Raw], response_id: str, *, limit: str = "", order: str = "", after: str = ""
+) -> dict[str, Any]:
+    """One page of the items.
 
-    Raises :class:`~proxy.translation.errors.ClientMistake` for values that mean nothing.
+    ``limit``: 1 to 100, by default 20. ``order``: ``asc``, or ``desc`` (default: the newest first). ``after``: the id of the last item of
+    the previous page. Raises :class:`~proxy.translation.errors.ClientMistake` for any other value.
     """
     if order not in ("", *ORDERS):
-        raise ClientMistake("order: 'asc' or 'desc' is expected", param="order")
-    if limit and not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= LARGEST_LIMIT):
-        raise ClientMistake(f"limit: a whole number from 1 to {LARGEST_LIMIT} is expected", param="limit")
-    listed = [_shown(item, response_id, place) for place, item in enumerate(items)]
+        raise ClientMistake("order: must be 'asc' or 'desc'", param="order")
+    if limit and not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MAX_LIMIT):
+        raise ClientMistake(f"limit: must be an integer from 1 to {MAX_LIMIT}", param="limit")
+    all_items = [_complete_item(item, response_id, position) for position, item in enumerate(items)]
     if order != "asc":
-        listed.reverse()
-    places = [place for place, item in enumerate(listed) if item["id"] == after]
-    if after and not places:
+        all_items.reverse()
+    cursor_positions = [position for position, item in enumerate(all_items) if item["id"] == after]
+    if after and not cursor_positions:
         raise ClientMistake(f"after: there is no item {after!r}", param="after")
-    begin = places[0] + 1 if places else 0
-    shown = listed[begin : begin + int(limit or DEFAULT_LIMIT)]
+    start = cursor_positions[0] + 1 if cursor_positions else 0
+    page = all_items[start : start + int(limit or DEFAULT_LIMIT)]
     return {
         "object": "list",
-        "data": shown,
-        "first_id": shown[0]["id"] if shown else None,
-        "last_id": shown[-1]["id"] if shown else None,
-        "has_more": begin + len(shown) < len(listed),
+        "data": page,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+        "has_more": start + len(page) < len(all_items),
     }
 
 
-def _shown(raw: msgspec.Raw, response_id: str, place: int) -> dict[str, Any]:
-    """An item with what lists show of each: its type, an id, parts instead of a text."""
+def _complete_item(raw: msgspec.Raw, response_id: str, position: int) -> dict[str, Any]:
+    """An item with the fields that every listed item has: ``type``, ``id``, and for messages a list of parts and ``status``."""
     item: dict[str, Any] = msgspec.json.decode(raw)
     kind = item.get("type") or "message"
     prefix = ITEM_PREFIXES.get(kind, "item_")
-    shown = {"id": ids.make(prefix, response_id, place), **item, "type": kind}
+    complete = {"id": ids.item_id(prefix, response_id, position), **item, "type": kind}
     if kind == "message":
-        words = "output_text" if item.get("role") == "assistant" else "input_text"
+        text_type = "output_text" if item.get("role") == "assistant" else "input_text"
         if isinstance(item.get("content"), str):
-            shown["content"] = [{"type": words, "text": item["content"], **({"annotations": []} if words == "output_text" else {})}]
-        shown.setdefault("status", "completed")
-    return shown
+            complete["content"] = [
+                {"type": text_type, "text": item["content"], **({"annotations": []} if text_type == "output_text" else {})}
+            ]
+        complete.setdefault("status", "completed")
+    return complete

@@ -1,4 +1,4 @@
-"""A client's request, into the canonical form."""
+"""Decodes a request of a Responses client into the canonical form (docs/wire-formats.md, sections 3.2 and 7)."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ import msgspec
 from proxy.translation import json_wire
 from proxy.translation.canonical import Demand, Effort, Message, OutputFormat, Part, ReasoningSetting, Request, Text, Tool, ToolCall
 from proxy.translation.dialects.openai_responses import compaction
-from proxy.translation.dialects.openai_responses.request_decode_input import Conversation, check_role
+from proxy.translation.dialects.openai_responses.request_decode_input import InputDecoder, check_role
 from proxy.translation.dialects.openai_responses.tools import AnyTool, check_tools, decode_choice, decode_tools
 from proxy.translation.dialects.openai_responses.wire import (
     DEFAULT_NAMESPACE,
     FAMILY,
+    JSON_NULL,
     LOGPROBS,
-    NO_JSON,
     Item,
+    decode_input,
     is_absent,
-    read_input,
-    required,
+    require,
 )
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 
 _EFFORTS = frozenset(get_args(Effort))
 _STATE_FIELDS = ("previous_response_id", "prompt", "conversation")
-"""Fields that stand for an input kept elsewhere."""
+"""Fields that may replace ``input``: they name input that a server stores."""
 
-NO_BACKGROUND = "background: background responses are not available at this model's upstream; leave the field out and stream instead"
-_DEMANDS = {
+BACKGROUND_UNSUPPORTED = "background: this model's upstream does not support background responses; remove the field and stream the response"
+_DEMAND_MESSAGES = {
     "previous_response_id": (
-        "previous_response_id: stored responses are switched off on this gateway, so earlier turns must be sent again in input; "
-        "the operator switches them on by setting PXBIN_RESPONSES_STORE_SECONDS to the seconds that responses are kept"
+        "previous_response_id: stored responses are disabled on this gateway; send the earlier turns in input. "
+        "The operator enables them with PXBIN_RESPONSES_STORE_SECONDS, the number of seconds for which responses are stored"
     ),
-    "conversation": "conversation: conversations kept by the server are not available at this model's upstream; send the turns in input",
-    "background": NO_BACKGROUND,
-    "prompt": "prompt: prompt templates kept by the vendor are not available at this model's upstream; send the text in input",
+    "conversation": "conversation: this model's upstream does not support stored conversations; send the turns in input",
+    "background": BACKGROUND_UNSUPPORTED,
+    "prompt": "prompt: this model's upstream does not support stored prompts; send the text in input",
 }
 
 
-class Opened(Envelope, frozen=True):
-    """An envelope whose ``input`` has been read already; ``given_of`` is the field that ``given`` was read from."""
+class ResponsesEnvelope(Envelope, frozen=True):
+    """An envelope whose ``input`` is decoded in ``items``; ``input_json`` is the field from which it was decoded."""
 
-    given: str | list[Item] = ""
-    given_of: msgspec.Raw | None = None
+    items: str | list[Item] = ""
+    input_json: msgspec.Raw | None = None
 
 
 # --- fields of the top level -----------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ class Opened(Envelope, frozen=True):
 class _Format(msgspec.Struct):
     type: str | None = None
     name: str | None = None
-    schema: msgspec.Raw = NO_JSON
+    schema: msgspec.Raw = JSON_NULL
     strict: bool | None = None
     description: str | None = None
 
@@ -70,7 +70,7 @@ class _Reasoning(msgspec.Struct):
 
 
 class _Settings(msgspec.Struct, kw_only=True):
-    """The fields of a request that have a canonical place, besides ``input`` and ``tools``."""
+    """The fields of a request with a canonical place, except ``input`` and ``tools``."""
 
     instructions: str | None = None
     max_output_tokens: int | None = None
@@ -99,17 +99,17 @@ _STRING_DECODER = msgspec.json.Decoder(str)
 _STREAM_DECODER = msgspec.json.Decoder(bool | None)
 
 
-def _settings(fields: dict[str, msgspec.Raw]) -> _Settings:
-    """The small fields, checked in one go."""
-    small = json_wire.encode({name: value for name, value in fields.items() if name in _SETTING_NAMES})
-    return json_wire.decode(small, _SETTINGS_DECODER)
+def _decode_settings(fields: dict[str, msgspec.Raw]) -> _Settings:
+    """Decode all settings together, so that their types are validated once."""
+    settings = json_wire.encode({name: value for name, value in fields.items() if name in _SETTING_NAMES})
+    return json_wire.decode(settings, _SETTINGS_DECODER)
 
 
 # --- open and decode -------------------------------------------------------------------------------------------------
 
 
-def open_request(body: bytes) -> Opened:
-    """The envelope of a request; raises :class:`ClientMistake` for main fields of a wrong type."""
+def open_request(body: bytes) -> ResponsesEnvelope:
+    """The envelope of a request; raises :class:`ClientMistake` with the path of a main field that is missing or has the wrong type."""
     fields = json_wire.open_object(body)
     for name in ("messages", "max_tokens", "response_format"):
         if name in fields and "input" not in fields:
@@ -117,50 +117,50 @@ def open_request(body: bytes) -> Opened:
     if is_absent(fields.get("model")):
         raise ClientMistake("model: the field is required", param="model")
     model = json_wire.decode(fields["model"], _STRING_DECODER, at="model")
-    _settings(fields)
+    _decode_settings(fields)
     stream = json_wire.decode(fields["stream"], _STREAM_DECODER, at="stream") if "stream" in fields else None
-    given = _given(fields)
+    items = _decode_input_field(fields)
     if not is_absent(fields.get("tools")):
         check_tools(fields["tools"])
-    return Opened(fields=fields, model=model, stream=bool(stream), given=given, given_of=fields.get("input"))
+    return ResponsesEnvelope(fields=fields, model=model, stream=bool(stream), items=items, input_json=fields.get("input"))
 
 
-def _given(fields: dict[str, msgspec.Raw]) -> str | list[Item]:
+def _decode_input_field(fields: dict[str, msgspec.Raw]) -> str | list[Item]:
     raw = fields.get("input")
-    given = [] if raw is None or is_absent(raw) else read_input(raw)
-    if given == [] and all(is_absent(fields.get(name)) for name in _STATE_FIELDS):
-        raise ClientMistake("input: the field is required; a string or a list of items that is not empty is expected", param="input")
-    if isinstance(given, list):
-        for position, item in enumerate(given):
+    items = [] if raw is None or is_absent(raw) else decode_input(raw)
+    if items == [] and all(is_absent(fields.get(name)) for name in _STATE_FIELDS):
+        raise ClientMistake("input: the field is required; it must be a string or a list with at least one item", param="input")
+    if isinstance(items, list):
+        for position, item in enumerate(items):
             if item.role not in ("user", "assistant", "system", "developer") and item.kind == "message":
                 check_role(item.role, position)
-    return given
+    return items
 
 
 def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
-    """The canonical request; raises :class:`ClientMistake`."""
+    """The canonical request; raises :class:`ClientMistake` with the path of a field whose value is invalid."""
     fields = envelope.fields
-    settings = _settings(fields)
-    # A caller may have put another input into the fields since.
-    fresh = isinstance(envelope, Opened) and envelope.given_of is fields.get("input")
-    given = envelope.given if isinstance(envelope, Opened) and fresh else _given(fields)
-    conversation = Conversation(fields.get("input", msgspec.Raw(b"[]")), seal_key)
-    conversation.read(given)
-    tools = _tools(fields, conversation)
+    settings = _decode_settings(fields)
+    # The caller may have replaced the input since.
+    unchanged = isinstance(envelope, ResponsesEnvelope) and envelope.input_json is fields.get("input")
+    items = envelope.items if isinstance(envelope, ResponsesEnvelope) and unchanged else _decode_input_field(fields)
+    input_decoder = InputDecoder(fields.get("input", msgspec.Raw(b"[]")), seal_key)
+    input_decoder.decode(items)
+    tools = _decode_tools(fields, input_decoder)
     logprobs = LOGPROBS in (settings.include or ()) or bool(settings.top_logprobs)
     request = Request(
         model=envelope.model,
-        messages=_with_default_namespace(conversation.messages, tools),
+        messages=_with_default_namespace(input_decoder.messages, tools),
         family=FAMILY,
-        system=_system(settings.instructions, conversation.system),
+        system=_system_texts(settings.instructions, input_decoder.system),
         tools=tuple(tools),
         tool_choice=decode_choice(fields.get("tool_choice")),
         parallel_calls=settings.parallel_tool_calls,
         max_tokens=settings.max_output_tokens,
         temperature=settings.temperature,
         top_p=settings.top_p,
-        reasoning=_reasoning(settings.reasoning),
-        output=_output(settings.text),
+        reasoning=_decode_reasoning(settings.reasoning),
+        output=_decode_output(settings.text),
         verbosity=settings.text.verbosity if settings.text else None,
         end_user=settings.safety_identifier or settings.user or None,
         metadata=settings.metadata,
@@ -169,75 +169,79 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
         logprobs=logprobs,
         top_logprobs=settings.top_logprobs if logprobs else None,
         stream=envelope.stream,
-        demands=(*_demands(settings, fields, logprobs=logprobs), *conversation.demands),
+        demands=(*_decode_demands(settings, fields, logprobs=logprobs), *input_decoder.demands),
         extra={name: value for name, value in fields.items() if name not in ("input", "model", "stream") and not is_absent(value)},
     )
-    return compaction.asked_for(request) if conversation.wants_compaction else request
+    return compaction.mark_compaction(request) if input_decoder.wants_compaction else request
 
 
-def _system(instructions: str | None, leading: list[Text]) -> tuple[Text, ...]:
+def _system_texts(instructions: str | None, leading: list[Text]) -> tuple[Text, ...]:
     first = (Text(instructions),) if instructions else ()
     return (*first, *leading)
 
 
-def _tools(fields: dict[str, msgspec.Raw], conversation: Conversation) -> list[AnyTool]:
+def _decode_tools(fields: dict[str, msgspec.Raw], input_decoder: InputDecoder) -> list[AnyTool]:
     raw = fields.get("tools")
     tools = [] if raw is None or is_absent(raw) else decode_tools(raw, "tools")
-    for added, at in conversation.tools:
+    for added, at in input_decoder.tools:
         tools += decode_tools(added, at)
     return tools
 
 
 def _with_default_namespace(messages: list[Message], tools: list[AnyTool]) -> tuple[Message, ...]:
-    """Calls without a namespace belong to the default one, where it has their tool."""
-    named = {tool.name for tool in tools if isinstance(tool, Tool) and tool.namespace == DEFAULT_NAMESPACE}
+    """The messages with calls without a namespace moved to the default namespace, if only that one has their tool."""
+    namespaced = {tool.name for tool in tools if isinstance(tool, Tool) and tool.namespace == DEFAULT_NAMESPACE}
     bare = {tool.name for tool in tools if isinstance(tool, Tool) and not tool.namespace}
-    meant = named - bare
-    if not meant:
+    moved = namespaced - bare
+    if not moved:
         return tuple(messages)
 
-    def fit(part: Part) -> Part:
-        if isinstance(part, ToolCall) and not part.namespace and part.name in meant:
+    def set_namespace(part: Part) -> Part:
+        if isinstance(part, ToolCall) and not part.namespace and part.name in moved:
             return msgspec.structs.replace(part, namespace=DEFAULT_NAMESPACE)
         return part
 
-    return tuple(msgspec.structs.replace(message, parts=tuple(map(fit, message.parts))) for message in messages)
+    return tuple(msgspec.structs.replace(message, parts=tuple(map(set_namespace, message.parts))) for message in messages)
 
 
-def _reasoning(given: _Reasoning | None) -> ReasoningSetting | None:
-    """A summary alone, without an effort, asks for nothing that other dialects have to be told."""
-    if given is None or given.effort is None:
+def _decode_reasoning(setting: _Reasoning | None) -> ReasoningSetting | None:
+    """The setting of ``reasoning``; ``None`` without an effort, because a summary alone has no counterpart in other dialects."""
+    if setting is None or setting.effort is None:
         return None
-    if given.effort not in _EFFORTS:
-        words = ", ".join(get_args(Effort))
-        raise ClientMistake(f"reasoning.effort: {given.effort!r} is not one of {words}", param="reasoning.effort")
-    effort = msgspec.convert(given.effort, Effort)
-    return ReasoningSetting(mode="effort", effort=effort, summary=given.summary or given.generate_summary)
+    if setting.effort not in _EFFORTS:
+        efforts = ", ".join(get_args(Effort))
+        raise ClientMistake(f"reasoning.effort: {setting.effort!r} is not one of {efforts}", param="reasoning.effort")
+    effort = msgspec.convert(setting.effort, Effort)
+    return ReasoningSetting(mode="effort", effort=effort, summary=setting.summary or setting.generate_summary)
 
 
-def _output(given: _TextSettings | None) -> OutputFormat | None:
-    form = given.format if given else None
-    if form is None or form.type == "text":
+def _decode_output(settings: _TextSettings | None) -> OutputFormat | None:
+    text_format = settings.format if settings else None
+    if text_format is None or text_format.type == "text":
         return None
     at = "text.format"
-    if form.type == "json_object":
+    if text_format.type == "json_object":
         return OutputFormat(kind="json_object")
-    if form.type != "json_schema":
-        kind = required(form.type, "type", at)
+    if text_format.type != "json_schema":
+        kind = require(text_format.type, "type", at)
         raise ClientMistake(f"{at}.type: {kind!r} is not one of text, json_object, json_schema", param=f"{at}.type")
-    if form.schema == NO_JSON:
+    if text_format.schema == JSON_NULL:
         raise ClientMistake(f"{at}.schema: the field is required", param=f"{at}.schema")
     return OutputFormat(
-        kind="json_schema", name=required(form.name, "name", at), schema=form.schema, strict=form.strict, description=form.description
+        kind="json_schema",
+        name=require(text_format.name, "name", at),
+        schema=text_format.schema,
+        strict=text_format.strict,
+        description=text_format.description,
     )
 
 
-def _demands(settings: _Settings, fields: dict[str, msgspec.Raw], *, logprobs: bool) -> list[Demand]:
-    asked = [name for name in _DEMANDS if name != "background" and not is_absent(fields.get(name))]
+def _decode_demands(settings: _Settings, fields: dict[str, msgspec.Raw], *, logprobs: bool) -> list[Demand]:
+    names = [name for name in _DEMAND_MESSAGES if name != "background" and not is_absent(fields.get(name))]
     if settings.background:
-        asked.append("background")
-    demands = [Demand(field=name, message=_DEMANDS[name], carried_by=(FAMILY,)) for name in asked]
+        names.append("background")
+    demands = [Demand(field=name, message=_DEMAND_MESSAGES[name], carried_by=(FAMILY,)) for name in names]
     if logprobs:
-        message = "include: log probabilities are not available at this model's upstream"
+        message = "include: this model's upstream reports no log probabilities"
         demands.append(Demand(field="include", message=message, carried_by=("openai_chat", FAMILY)))
     return demands

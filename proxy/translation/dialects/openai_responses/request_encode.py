@@ -1,4 +1,4 @@
-"""A canonical request, as the body for a Responses upstream (wire formats, section 7)."""
+"""Encodes a request for a Responses upstream (docs/wire-formats.md, section 7)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from proxy.translation.dialects.openai_responses.tools import encode_choice, enc
 from proxy.translation.dialects.openai_responses.wire import ENCRYPTED_CONTENT, FAMILY, LOGPROBS
 from proxy.translation.errors import ClientMistake
 
-_LEAST_OUTPUT = 16
-_LONGEST_END_USER = 128
+_MIN_OUTPUT_TOKENS = 16
+_MAX_END_USER_LENGTH = 128
 _TIERS = {
     "standard_only": "default",
     "auto": "auto",
@@ -28,8 +28,8 @@ _TIERS = {
     "priority": "priority",
     "fast": "fast",
 }
-_WITHOUT_REASONING = re.compile(r"(?:.*/)?(?:gpt-3|gpt-4|chatgpt|computer-use|ft:gpt-[34])")
-"""Models that refuse to be asked for encrypted reasoning, because they do not reason."""
+_NON_REASONING_MODELS = re.compile(r"(?:.*/)?(?:gpt-3|gpt-4|chatgpt|computer-use|ft:gpt-[34])")
+"""Models that do not reason and respond with 400 to ``include: [reasoning.encrypted_content]``."""
 
 NATIVE_SETTINGS = (
     "store",
@@ -48,23 +48,23 @@ NATIVE_SETTINGS = (
     "image",
     "user",
 )
-"""Settings of a Responses client that only Responses knows, put back as they were."""
+"""Settings of a Responses client without a canonical place, sent unchanged to a Responses upstream."""
 
 
-def encode_request(request: Request, destination: EncodeTarget) -> bytes:
-    """The body; raises :class:`ClientMistake` for content that Responses cannot carry."""
-    own = request.family == FAMILY
-    body: dict[str, Any] = {"model": destination.model}
-    encoder = InputEncoder(request.family, destination)
+def encode_request(request: Request, target: EncodeTarget) -> bytes:
+    """The body; raises :class:`ClientMistake` for content that Responses has no form for."""
+    same_family = request.family == FAMILY
+    body: dict[str, Any] = {"model": target.model}
+    encoder = InputEncoder(request.family, target)
     instructions = [text.text for text in request.system if text.text]
     messages = request.messages
-    if destination.quirks.late_system == "hoist":
+    if target.quirks.late_system == "hoist":
         instructions += [
-            part.text for each in messages if each.role == "system" for part in each.parts if isinstance(part, Text) and part.text
+            part.text for message in messages if message.role == "system" for part in message.parts if isinstance(part, Text) and part.text
         ]
-        messages = tuple(each for each in messages if each.role != "system")
+        messages = tuple(message for message in messages if message.role != "system")
     items = encoder.encode(messages)
-    if not items:  # chat takes system text alone, Responses wants some input
+    if not items:  # Chat accepts system text alone, Responses requires an input item
         items, instructions = encoder.encode((Message("system", request.system),)), []
     if instructions:
         body["instructions"] = "\n\n".join(instructions)
@@ -72,47 +72,47 @@ def encode_request(request: Request, destination: EncodeTarget) -> bytes:
     if request.tools:
         body["tools"] = encode_tools(request.tools)
     if request.tool_choice is not None:
-        body["tool_choice"] = encode_choice(request.tool_choice, request.tools, request.extra.get("tool_choice") if own else None)
-    for field, value in _SETTINGS.items():
-        given = value(request, destination)
-        if given is not None:
-            body[field] = given
-    if own:
+        body["tool_choice"] = encode_choice(request.tool_choice, request.tools, request.extra.get("tool_choice") if same_family else None)
+    for field, encode in _SETTING_ENCODERS.items():
+        encoded = encode(request, target)
+        if encoded is not None:
+            body[field] = encoded
+    if same_family:
         body.update({name: request.extra[name] for name in NATIVE_SETTINGS if name in request.extra})
-    if destination.stream:
+    if target.stream:
         body["stream"] = True
     return json_wire.encode(body)
 
 
-def _max_output_tokens(request: Request, _destination: EncodeTarget) -> int | None:
+def _encode_max_output_tokens(request: Request, _target: EncodeTarget) -> int | None:
     if request.max_tokens is None:
         return None
     if request.max_tokens < 1:
-        raise ClientMistake("max_tokens: at least 1 is needed at this model's upstream", param="max_tokens")
-    return max(_LEAST_OUTPUT, request.max_tokens)
+        raise ClientMistake("max_tokens: must be at least 1 for this model's upstream", param="max_tokens")
+    return max(_MIN_OUTPUT_TOKENS, request.max_tokens)
 
 
-def _reasoning(request: Request, destination: EncodeTarget) -> Any:
+def _encode_reasoning(request: Request, target: EncodeTarget) -> Any:
     if request.family == FAMILY:
         return request.extra.get("reasoning")
-    if request.reasoning is None or not destination.quirks.reasoning_effort:
+    if request.reasoning is None or not target.quirks.reasoning_effort:
         return None
-    effort = _effort(request.reasoning, request.family, destination)
+    effort = _encode_effort(request.reasoning, request.family, target)
     if effort == "none":
         return {"effort": effort}
     if request.reasoning.mode == "disabled":
         return None
-    asked = {} if effort is None else {"effort": effort}
-    # Anthropic's clients read the thinking; a chat client's word for the effort is all that it has asked for.
-    return {**asked, "summary": "auto"} if request.family == "anthropic" else asked
+    fields = {} if effort is None else {"effort": effort}
+    # Anthropic clients show the reasoning; Chat clients requested only an effort.
+    return {**fields, "summary": "auto"} if request.family == "anthropic" else fields
 
 
-def _effort(setting: ReasoningSetting, family: str, destination: EncodeTarget) -> str | None:
-    """The word for how much to think; chat clients' words are this wire's own."""
+def _encode_effort(setting: ReasoningSetting, family: str, target: EncodeTarget) -> str | None:
+    """The value of ``reasoning.effort`` (docs/wire-formats.md, section 7.9). Chat has the same values as Responses."""
     if setting.mode == "disabled":
-        return "none" if destination.quirks.reasoning_off else None
+        return "none" if target.quirks.reasoning_off else None
     effort = _effort_of_budget(setting.budget) if setting.mode == "budget" and setting.budget is not None else setting.effort
-    if effort in ("xhigh", "max") and family == "anthropic" and effort not in destination.quirks.efforts:
+    if effort in ("xhigh", "max") and family == "anthropic" and effort not in target.quirks.efforts:
         return "high"
     return effort
 
@@ -125,16 +125,16 @@ def _effort_of_budget(budget: int) -> str:
     return "high" if budget < 32768 else "xhigh"
 
 
-def _text(request: Request, _destination: EncodeTarget) -> Any:
+def _encode_text(request: Request, _target: EncodeTarget) -> Any:
     out: dict[str, Any] = {}
     if request.output is not None:
-        out["format"] = _format(request.output, request.family)
+        out["format"] = _encode_format(request.output, request.family)
     if request.verbosity is not None:
         out["verbosity"] = request.verbosity
     return out or None
 
 
-def _format(output: OutputFormat, family: str) -> dict[str, Any]:
+def _encode_format(output: OutputFormat, family: str) -> dict[str, Any]:
     if output.kind == "json_object":
         return {"type": "json_object"}
     out: dict[str, Any] = {"type": "json_schema", "name": output.name or "response", "schema": output.schema or msgspec.Raw(b"{}")}
@@ -146,42 +146,42 @@ def _format(output: OutputFormat, family: str) -> dict[str, Any]:
     return out
 
 
-def _include(request: Request, destination: EncodeTarget) -> list[str] | None:
-    asked: list[str] = []
+def _encode_include(request: Request, target: EncodeTarget) -> list[str] | None:
+    include: list[str] = []
     if request.family == FAMILY and "include" in request.extra:
-        asked += msgspec.json.decode(request.extra["include"], type=list[str])
-    if request.logprobs and LOGPROBS not in asked:
-        asked.append(LOGPROBS)
-    may_reason = destination.quirks.reasoning_effort and not _WITHOUT_REASONING.match(destination.model)
-    if (may_reason or request.reasoning is not None) and ENCRYPTED_CONTENT not in asked:
-        asked.append(ENCRYPTED_CONTENT)
-    return asked or None
+        include += msgspec.json.decode(request.extra["include"], type=list[str])
+    if request.logprobs and LOGPROBS not in include:
+        include.append(LOGPROBS)
+    may_reason = target.quirks.reasoning_effort and not _NON_REASONING_MODELS.match(target.model)
+    if (may_reason or request.reasoning is not None) and ENCRYPTED_CONTENT not in include:
+        include.append(ENCRYPTED_CONTENT)
+    return include or None
 
 
-def _end_user(request: Request, destination: EncodeTarget) -> str | None:
+def _encode_end_user(request: Request, target: EncodeTarget) -> str | None:
     user = request.end_user
-    if not user or destination.quirks.user_field == "none":
+    if not user or target.quirks.user_field == "none":
         return None
-    return user if len(user) <= _LONGEST_END_USER else hashlib.sha256(user.encode()).hexdigest()
+    return user if len(user) <= _MAX_END_USER_LENGTH else hashlib.sha256(user.encode()).hexdigest()
 
 
-def _service_tier(request: Request, _destination: EncodeTarget) -> str | None:
+def _encode_service_tier(request: Request, _target: EncodeTarget) -> str | None:
     return request.service_tier if request.family == FAMILY else _TIERS.get(request.service_tier or "")
 
 
-_SETTINGS: dict[str, Callable[[Request, EncodeTarget], Any]] = {
+_SETTING_ENCODERS: dict[str, Callable[[Request, EncodeTarget], Any]] = {
     "parallel_tool_calls": lambda request, _: request.parallel_calls,
-    "max_output_tokens": _max_output_tokens,
+    "max_output_tokens": _encode_max_output_tokens,
     "temperature": lambda request, _: request.temperature,
     "top_p": lambda request, _: request.top_p,
     "top_logprobs": lambda request, _: request.top_logprobs,
-    "text": _text,
-    "reasoning": _reasoning,
-    "include": _include,
+    "text": _encode_text,
+    "reasoning": _encode_reasoning,
+    "include": _encode_include,
     "metadata": lambda request, _: request.metadata,
-    "service_tier": _service_tier,
-    "safety_identifier": _end_user,
+    "service_tier": _encode_service_tier,
+    "safety_identifier": _encode_end_user,
     "prompt_cache_key": lambda request, _: request.prompt_cache_key,
-    "store": lambda _request, _destination: False,
+    "store": lambda _request, _target: False,
 }
-"""Field by field; what has no counterpart (stop sequences, top_k, …) does not appear."""
+"""The encoder of each field; settings without a counterpart (stop sequences, ``top_k``) are left out."""

@@ -1,4 +1,4 @@
-"""Output items of an upstream, into canonical parts; whole replies and the ends of streams read them alike."""
+"""Decodes the output items of a Responses upstream (docs/wire-formats.md, section 3.3), for whole responses and for streams."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import msgspec
 
 from proxy.translation.canonical import Citation, Finish, Part, Reasoning, Seal, Text, ToolCall, Usage
 from proxy.translation.dialects.openai_errors import failure_from_error
-from proxy.translation.dialects.openai_responses.usage import UsageOnWire, usage_from_wire
-from proxy.translation.dialects.openai_responses.wire import FAMILY, NO_JSON, SUMMARY_SEPARATOR, ContentPart, Item
+from proxy.translation.dialects.openai_responses.usage import WireUsage, decode_usage
+from proxy.translation.dialects.openai_responses.wire import FAMILY, JSON_NULL, SUMMARY_SEPARATOR, ContentPart, Item
 from proxy.translation.errors import Failure, Kind
 
-_CODES: dict[str, Kind] = {
+_KIND_OF_CODE: dict[str, Kind] = {
     "rate_limit_exceeded": "rate_limit",
     "context_length_exceeded": "context_length",
     "insufficient_quota": "quota",
@@ -25,13 +25,13 @@ _CODES: dict[str, Kind] = {
 
 
 class IncompleteDetails(msgspec.Struct):
-    """Why a response is incomplete."""
+    """``incomplete_details`` of a response object."""
 
     reason: str | None = None
 
 
-class ResponseOnWire(msgspec.Struct):
-    """A response object as far as it is read."""
+class WireResponse(msgspec.Struct):
+    """The fields of a response object that are used."""
 
     id: str | None = None
     model: str | None = None
@@ -39,57 +39,57 @@ class ResponseOnWire(msgspec.Struct):
     error: Any = None
     incomplete_details: IncompleteDetails | None = None
     output: list[Item] | None = None
-    usage: UsageOnWire | None = None
+    usage: WireUsage | None = None
     service_tier: str | None = None
 
 
-def usage_of(response: ResponseOnWire) -> Usage | None:
-    """The usage, when the upstream told any."""
-    return None if response.usage is None else usage_from_wire(response.usage, response.service_tier)
+def decode_response_usage(response: WireResponse) -> Usage | None:
+    """The usage; ``None`` if the upstream sent none."""
+    return None if response.usage is None else decode_usage(response.usage, response.service_tier)
 
 
-def finish_of(response: ResponseOnWire, *, refused: bool) -> Finish:
-    """Why the model stopped, before the content has its say."""
+def decode_finish(response: WireResponse, *, refused: bool) -> Finish:
+    """The finish of a response object; :func:`~proxy.translation.canonical.settled` then compares it with the parts."""
     if response.status == "incomplete":
         reason = response.incomplete_details.reason if response.incomplete_details else None
         return Finish(reason="refusal") if reason == "content_filter" else Finish(reason="length")
     return Finish(reason="refusal") if refused else Finish()
 
 
-def failure_of(error: Any) -> Failure:
-    """The failure in a response's ``error``, or in an error event."""
+def decode_failure(error: Any) -> Failure:
+    """The failure of an ``error`` object in a response or in an error event."""
     failure = failure_from_error(error, default="upstream_error")
-    kind = _CODES.get(failure.code or "")
+    kind = _KIND_OF_CODE.get(failure.code or "")
     return failure if kind is None else msgspec.structs.replace(failure, kind=kind)
 
 
-def content_part(part: ContentPart) -> Text | None:
-    """A part of a message; kinds that are no words are ``None``."""
+def decode_text_part(part: ContentPart) -> Text | None:
+    """The text of a content part; ``None`` for a part of another type."""
     if part.type == "refusal":
         return Text(part.refusal or "", refusal=True)
     if part.type in ("output_text", "text") or (part.type is None and part.text is not None):
-        return Text(part.text or "", citations=citations_of(part.annotations), logprobs=logprobs_of(part.logprobs))
+        return Text(part.text or "", citations=decode_citations(part.annotations), logprobs=decode_logprobs(part.logprobs))
     return None
 
 
-def message_parts(item: Item) -> list[Part]:
-    """The texts of a message, empty ones left out."""
+def decode_message(item: Item) -> list[Part]:
+    """The texts of a message that are not empty."""
     if isinstance(item.content, str):
         return [Text(item.content)] if item.content else []
-    found = (content_part(part) for part in item.content or ())
-    return [part for part in found if part is not None and (part.text or part.citations)]
+    texts = (decode_text_part(part) for part in item.content or ())
+    return [text for text in texts if text is not None and (text.text or text.citations)]
 
 
 def call_arguments(item: Item) -> str:
-    """The arguments of a call as text, also where a server sends an object."""
-    given = item.input if item.type == "custom_tool_call" else item.arguments
-    if given is None:
+    """The arguments of a call as text; some servers send the object itself."""
+    arguments = item.input if item.type == "custom_tool_call" else item.arguments
+    if arguments is None:
         return ""
-    return given if isinstance(given, str) else msgspec.json.encode(given).decode()
+    return arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
 
 
-def call_head(item: Item) -> ToolCall:
-    """A call without its arguments."""
+def decode_call(item: Item) -> ToolCall:
+    """A call with empty arguments."""
     kind = "custom" if item.type == "custom_tool_call" else "function"
     return msgspec.convert(
         {"id": item.call_id or "", "name": item.name or "", "arguments": "", "kind": kind, "namespace": item.namespace or ""}, ToolCall
@@ -97,25 +97,25 @@ def call_head(item: Item) -> ToolCall:
 
 
 def reasoning_text(item: Item) -> str:
-    """The summary, or the raw text of servers that give no summary; several parts are separated by an empty line."""
+    """The text of the summary, or of ``content`` at servers without a summary; an empty line separates the parts."""
     parts = item.summary or (item.content if isinstance(item.content, list) else None) or ()
     return SUMMARY_SEPARATOR.join(part.text or "" for part in parts)
 
 
 def reasoning_seal(item: Item) -> Seal | None:
-    """What the upstream wants back, when it gave something to hand back."""
+    """The seal with ``encrypted_content`` and id; ``None`` if the item has no ``encrypted_content``."""
     if not item.encrypted_content:
         return None
     fields = {"encrypted_content": item.encrypted_content}
     return Seal(FAMILY, "", {"id": item.id, **fields} if item.id else fields)
 
 
-def item_parts(item: Item) -> list[Part]:
-    """The parts that one item holds; items of hosted tools hold none."""
+def decode_item(item: Item) -> list[Part]:
+    """The parts of an item; none for items of hosted tools."""
     if item.type == "message":
-        return message_parts(item)
+        return decode_message(item)
     if item.type in ("function_call", "custom_tool_call"):
-        return [msgspec.structs.replace(call_head(item), arguments=call_arguments(item))] if item.name else []
+        return [msgspec.structs.replace(decode_call(item), arguments=call_arguments(item))] if item.name else []
     if item.type == "reasoning":
         text, seal = reasoning_text(item), reasoning_seal(item)
         return [Reasoning(text, seal)] if text or seal else []
@@ -134,43 +134,43 @@ class _Annotation(msgspec.Struct):
 
 
 _ANNOTATION_DECODER = msgspec.json.Decoder(_Annotation)
-_RAWS_DECODER = msgspec.json.Decoder(list[msgspec.Raw] | None)
+_RAW_LIST_DECODER = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _LOGPROBS_DECODER = msgspec.json.Decoder(list[Any] | None)
-_NONE_OF = (NO_JSON, msgspec.Raw(b"[]"))
+_EMPTY_LISTS = (JSON_NULL, msgspec.Raw(b"[]"))
 
 
-def citation_of(raw: msgspec.Raw) -> Citation | None:
-    """An annotation; ``None`` for what cannot be read."""
+def decode_citation(raw: msgspec.Raw) -> Citation | None:
+    """The citation of an annotation; ``None`` if the annotation cannot be decoded."""
     try:
-        given = _ANNOTATION_DECODER.decode(raw)
+        annotation = _ANNOTATION_DECODER.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return Citation(
-        url=given.url or "",
-        title=given.title or "",
-        start=given.start_index,
-        end=given.end_index,
+        url=annotation.url or "",
+        title=annotation.title or "",
+        start=annotation.start_index,
+        end=annotation.end_index,
         dialect=FAMILY,
         native=msgspec.Raw(bytes(raw)),
     )
 
 
-def citations_of(raw: msgspec.Raw) -> tuple[Citation, ...]:
-    """The annotations of a text."""
-    if raw in _NONE_OF:
+def decode_citations(raw: msgspec.Raw) -> tuple[Citation, ...]:
+    """The citations of a list of annotations."""
+    if raw in _EMPTY_LISTS:
         return ()
     try:
-        given = _RAWS_DECODER.decode(raw) or ()
+        annotations = _RAW_LIST_DECODER.decode(raw) or ()
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ()
-    return tuple(citation for citation in map(citation_of, given) if citation is not None)
+    return tuple(citation for citation in map(decode_citation, annotations) if citation is not None)
 
 
-def logprobs_of(raw: msgspec.Raw) -> tuple[Any, ...]:
-    """The log probabilities of a text, token by token."""
-    if raw in _NONE_OF:
+def decode_logprobs(logprobs_json: msgspec.Raw) -> tuple[Any, ...]:
+    """The entries of a list of log probabilities, one for each token."""
+    if logprobs_json in _EMPTY_LISTS:
         return ()
     try:
-        return tuple(_LOGPROBS_DECODER.decode(raw) or ())
+        return tuple(_LOGPROBS_DECODER.decode(logprobs_json) or ())
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ()

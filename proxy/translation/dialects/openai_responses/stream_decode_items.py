@@ -1,4 +1,4 @@
-"""Readers of the items in an upstream's stream: each keeps what it has passed on of its item."""
+"""Readers of the items in a stream of a Responses upstream. Each one knows how much of its item it has emitted."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import msgspec
 from proxy.translation.canonical import Cited, Event, PartDelta, PartEnded, PartStarted, Reasoning, Text
 from proxy.translation.dialects.openai_responses.response_decode_items import (
     call_arguments,
-    call_head,
-    citation_of,
-    citations_of,
-    content_part,
-    logprobs_of,
+    decode_call,
+    decode_citation,
+    decode_citations,
+    decode_logprobs,
+    decode_text_part,
     reasoning_seal,
     reasoning_text,
 )
 from proxy.translation.dialects.openai_responses.wire import SUMMARY_SEPARATOR, ContentPart, Item
 
 
-class Shared:
-    """What the readers of one stream have in common."""
+class StreamState:
+    """The state that the readers of one stream share: used call ids, and what the finish depends on."""
 
     def __init__(self) -> None:
         self.call_ids: set[str] = set()
@@ -30,122 +30,122 @@ class Shared:
         self._next_part = 0
 
     def take_part(self) -> int:
-        """The index of the next canonical part."""
+        """The index of a new canonical part."""
         index = self._next_part
         self._next_part += 1
         return index
 
 
 class ItemReader:
-    """Reads one item; this base reads those of hosted tools and of kinds that nobody knows, which tell nothing.
+    """Reads one item. This base class reads items of hosted tools and of unknown kinds, which have no events.
 
-    ``is_done``: the whole item was read.
+    ``is_done``: the whole item was read, and all its parts were ended.
     """
 
     kinds: tuple[str, ...] = ()
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, state: StreamState) -> None:
         self.is_done = False
-        self._shared = shared
+        self._state = state
 
     def takes(self, kind: str) -> bool:
-        """Whether events for items of that kind concern this one."""
+        """Whether this reader reads events of items of that kind."""
         return kind in self.kinds
 
     def added(self, _item: Item) -> list[Event]:
-        """The announced item; most of them tell all they have in later events."""
+        """``output_item.added``: most items are empty there."""
         return []
 
     def done(self, _item: Item) -> list[Event]:
-        """The whole item: what was missing of it, and its end."""
+        """``output_item.done``: the events for what was not yet emitted of the item, and its end."""
         return []
 
     def close(self) -> list[Event]:
-        """At the end of the response: the ends of parts that the upstream left open."""
+        """At the end of the response: ``PartEnded`` for the parts that are still open."""
         return []
 
 
 class _TextPart:
-    """What was passed on of one content part."""
+    """What was emitted of one content part: ``sent_length`` characters and a number of citations."""
 
-    __slots__ = ("citations", "index", "is_open", "told")
+    __slots__ = ("citations", "index", "is_open", "sent_length")
 
     def __init__(self, index: int) -> None:
         self.index = index
-        self.told = 0
+        self.sent_length = 0
         self.citations = 0
         self.is_open = True
 
 
 class MessageReader(ItemReader):
-    """A message: texts and refusals by their content index."""
+    """Reads a message: texts and refusals by their content index."""
 
     kinds = ("message",)
 
-    def __init__(self, shared: Shared) -> None:
-        super().__init__(shared)
+    def __init__(self, state: StreamState) -> None:
+        super().__init__(state)
         self._parts: dict[int, _TextPart] = {}
 
     def delta(self, content_index: int, text: str, logprobs: tuple[Any, ...] = (), *, refusal: bool = False) -> list[Event]:
-        """More words of a part."""
+        """A text delta of a part."""
         part = self._parts.get(content_index)
         if part is None:
-            begun, part = self._begin(content_index, refusal=refusal)
-            part.told = len(text)
-            return [begun, PartDelta(part.index, text, logprobs)]
+            start_events, part = self._start(content_index, refusal=refusal)
+            part.sent_length = len(text)
+            return [start_events, PartDelta(part.index, text, logprobs)]
         if not part.is_open:
             return []
-        part.told += len(text)
+        part.sent_length += len(text)
         return [PartDelta(part.index, text, logprobs)]
 
-    def _begin(self, content_index: int, *, refusal: bool) -> tuple[Event, _TextPart]:
-        part = self._parts[content_index] = _TextPart(self._shared.take_part())
-        self._shared.refused = self._shared.refused or refusal
+    def _start(self, content_index: int, *, refusal: bool) -> tuple[Event, _TextPart]:
+        part = self._parts[content_index] = _TextPart(self._state.take_part())
+        self._state.refused = self._state.refused or refusal
         return PartStarted(part.index, Text("", refusal=refusal)), part
 
     def rest(self, content_index: int, whole: str, *, refusal: bool = False, logprobs: tuple[Any, ...] = ()) -> list[Event]:
-        """What ``whole`` has more than was passed on."""
+        """The part of ``whole`` that was not yet emitted."""
         part = self._parts.get(content_index)
-        told = part.told if part is not None else 0
-        if len(whole) <= told:
+        sent_length = part.sent_length if part is not None else 0
+        if len(whole) <= sent_length:
             return []
-        return self.delta(content_index, whole[told:], logprobs if told == 0 else (), refusal=refusal)
+        return self.delta(content_index, whole[sent_length:], logprobs if sent_length == 0 else (), refusal=refusal)
 
     def cite(self, content_index: int, annotation: msgspec.Raw) -> list[Event]:
-        """An annotation of a part."""
-        citation = citation_of(annotation)
+        """An annotation of a part; a part that is not open yet is started."""
+        citation = decode_citation(annotation)
         if citation is None:
             return []
         part = self._parts.get(content_index)
-        begun: list[Event] = []
+        start_events: list[Event] = []
         if part is None:
-            started, part = self._begin(content_index, refusal=False)
-            begun = [started]
+            started, part = self._start(content_index, refusal=False)
+            start_events = [started]
         part.citations += 1
-        return [*begun, Cited(part.index, citation)] if part.is_open else []
+        return [*start_events, Cited(part.index, citation)] if part.is_open else []
 
-    def part_done(self, content_index: int, given: ContentPart) -> list[Event]:
-        """The whole part: what was missing of it, and its end."""
-        whole = content_part(given)
+    def part_done(self, content_index: int, wire_part: ContentPart) -> list[Event]:
+        """``content_part.done``: the events for what was not yet emitted of the part, and its end."""
+        whole = decode_text_part(wire_part)
         if whole is None:
             return []
-        known = self._parts.get(content_index)
-        if known is not None and not known.is_open:
+        part = self._parts.get(content_index)
+        if part is not None and not part.is_open:
             return []
-        events = self.rest(content_index, whole.text, refusal=whole.refusal, logprobs=logprobs_of(given.logprobs))
-        citations = citations_of(given.annotations)
+        events = self.rest(content_index, whole.text, refusal=whole.refusal, logprobs=decode_logprobs(wire_part.logprobs))
+        citations = decode_citations(wire_part.annotations)
         part = self._parts.get(content_index)
         if part is None:
             if not citations:
                 return []
-            started, part = self._begin(content_index, refusal=False)
+            started, part = self._start(content_index, refusal=False)
             events.append(started)
         events += [Cited(part.index, citation) for citation in citations[part.citations :]]
         part.is_open = False
         return [*events, PartEnded(part.index)]
 
     def done(self, item: Item) -> list[Event]:
-        """The whole item: what was missing of it, and its end."""
+        """``output_item.done``: the events for what was not yet emitted of the item, and its end."""
         self.is_done = True
         events: list[Event] = []
         if isinstance(item.content, str):
@@ -156,67 +156,67 @@ class MessageReader(ItemReader):
         return events + self.close()
 
     def close(self) -> list[Event]:
-        """The ends of what the upstream left open."""
+        """``PartEnded`` for what is still open."""
         self.is_done = True
-        ended: list[Event] = []
+        events: list[Event] = []
         for part in self._parts.values():
             if part.is_open:
                 part.is_open = False
-                ended.append(PartEnded(part.index))
-        return ended
+                events.append(PartEnded(part.index))
+        return events
 
 
 class CallReader(ItemReader):
-    """A call of a function or a custom tool; it is passed on as soon as its name is known."""
+    """Reads a call of a function or of a custom tool. Arguments are held back until the name is known."""
 
     kinds = ("function_call", "custom_tool_call")
 
-    def __init__(self, shared: Shared) -> None:
-        super().__init__(shared)
+    def __init__(self, state: StreamState) -> None:
+        super().__init__(state)
         self._index: int | None = None
-        self._held = ""
-        self._told = 0
+        self._held_arguments = ""
+        self._sent_length = 0
 
     def added(self, item: Item) -> list[Event]:
-        """The announced call, perhaps with its arguments."""
-        events = self._begin(item)
+        """``output_item.added``: the call, perhaps with its arguments."""
+        events = self._start(item)
         return events + self.rest(call_arguments(item)) if events else events
 
-    def _begin(self, item: Item) -> list[Event]:
+    def _start(self, item: Item) -> list[Event]:
         if not item.name:
             return []
-        head = call_head(item)
-        if head.id in self._shared.call_ids:
+        head = decode_call(item)
+        if head.id in self._state.call_ids:
             head = msgspec.structs.replace(head, id="")
-        self._shared.call_ids.add(head.id)
-        self._shared.has_calls = True
-        self._index = self._shared.take_part()
-        held, self._held = self._held, ""
+        self._state.call_ids.add(head.id)
+        self._state.has_calls = True
+        self._index = self._state.take_part()
+        held_arguments, self._held_arguments = self._held_arguments, ""
         started = PartStarted(self._index, head)
-        return [started, PartDelta(self._index, held)] if held else [started]
+        return [started, PartDelta(self._index, held_arguments)] if held_arguments else [started]
 
     def delta(self, text: str) -> list[Event]:
-        """More of the arguments; held back until the name is known."""
+        """A delta of the arguments."""
         if self.is_done:
             return []
-        self._told += len(text)
+        self._sent_length += len(text)
         if self._index is None:
-            self._held += text
+            self._held_arguments += text
             return []
         return [PartDelta(self._index, text)]
 
     def rest(self, whole: str) -> list[Event]:
-        """What ``whole`` has more than was passed on."""
-        return self.delta(whole[self._told :]) if len(whole) > self._told else []
+        """The part of ``whole`` that was not yet emitted."""
+        return self.delta(whole[self._sent_length :]) if len(whole) > self._sent_length else []
 
     def done(self, item: Item) -> list[Event]:
-        """The whole item: what was missing of it, and its end."""
-        events = self._begin(item) if self._index is None else []
+        """``output_item.done``: the events for what was not yet emitted of the item, and its end."""
+        events = self._start(item) if self._index is None else []
         events += self.rest(call_arguments(item))
         return events + self.close()
 
     def close(self) -> list[Event]:
-        """The ends of what the upstream left open."""
+        """``PartEnded`` for what is still open."""
         if self.is_done or self._index is None:
             return []
         self.is_done = True
@@ -224,59 +224,59 @@ class CallReader(ItemReader):
 
 
 class ReasoningReader(ItemReader):
-    """A reasoning item: the summary, or the raw text where that comes first; several parts make one text."""
+    """Reads a reasoning item: its summary, or its raw text if that comes first. Several parts become one text."""
 
     kinds = ("reasoning",)
 
-    def __init__(self, shared: Shared) -> None:
-        super().__init__(shared)
+    def __init__(self, state: StreamState) -> None:
+        super().__init__(state)
         self._index: int | None = None
         self._source: str | None = None
         self._position = 0
-        self._told_of_part = 0
-        self._told = 0
+        self._sent_length_of_part = 0
+        self._sent_length = 0
 
     def delta(self, source: str, position: int, text: str) -> list[Event]:
-        """More of a part of the summary or of the content."""
+        """A delta of a part; ``source`` is ``summary`` or ``content``, ``position`` the index of the part there."""
         if self.is_done or self._source not in (None, source):
             return []
-        begun: list[Event] = []
+        start_events: list[Event] = []
         if self._index is None:
-            self._index = self._shared.take_part()
-            begun = [PartStarted(self._index, Reasoning(""))]
+            self._index = self._state.take_part()
+            start_events = [PartStarted(self._index, Reasoning(""))]
         elif position != self._position:
             text = SUMMARY_SEPARATOR + text
-            self._told_of_part = -len(SUMMARY_SEPARATOR)
+            self._sent_length_of_part = -len(SUMMARY_SEPARATOR)
         self._source, self._position = source, position
-        self._told += len(text)
-        self._told_of_part += len(text)
-        return [*begun, PartDelta(self._index, text)]
+        self._sent_length += len(text)
+        self._sent_length_of_part += len(text)
+        return [*start_events, PartDelta(self._index, text)]
 
     def rest(self, source: str, position: int, whole: str) -> list[Event]:
-        """What a whole part has more than was passed on of it."""
-        told = self._told_of_part if position == self._position and self._source == source else 0
-        if position < self._position or len(whole) <= told:
+        """The text of a whole part that was not yet emitted."""
+        sent_length = self._sent_length_of_part if position == self._position and self._source == source else 0
+        if position < self._position or len(whole) <= sent_length:
             return []
-        return self.delta(source, position, whole[told:])
+        return self.delta(source, position, whole[sent_length:])
 
     def done(self, item: Item) -> list[Event]:
-        """The whole item: what was missing of it, and its end."""
+        """``output_item.done``: the events for what was not yet emitted of the item, and its end."""
         seal = reasoning_seal(item)
         whole = reasoning_text(item)
         if self._index is None and not whole:
             if seal is None:
                 return []
-            self._index, self.is_done = self._shared.take_part(), True
+            self._index, self.is_done = self._state.take_part(), True
             return [PartStarted(self._index, Reasoning("", seal)), PartEnded(self._index)]
         events: list[Event] = []
-        if len(whole) > self._told:
-            events = self.delta(self._source or "summary", self._position, whole[self._told :])
+        if len(whole) > self._sent_length:
+            events = self.delta(self._source or "summary", self._position, whole[self._sent_length :])
         self.is_done = True
-        assert self._index is not None, "a text has begun the part"
+        assert self._index is not None, "the delta above has started the part"
         return [*events, PartEnded(self._index, seal)]
 
     def close(self) -> list[Event]:
-        """The ends of what the upstream left open."""
+        """``PartEnded`` for what is still open."""
         if self.is_done or self._index is None:
             return []
         self.is_done = True

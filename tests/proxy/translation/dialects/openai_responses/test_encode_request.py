@@ -100,7 +100,7 @@ def test_small_limits_are_raised_to_the_least_that_is_taken() -> None:
 
 
 def test_a_limit_of_nothing_is_refused() -> None:
-    with pytest.raises(ClientMistake, match="max_tokens: at least 1"):
+    with pytest.raises(ClientMistake, match="max_tokens: must be at least 1"):
         encoded(request("hi", max_tokens=0))
 
 

@@ -25,7 +25,7 @@ NEXT = DIALECT.open_request(
 
 
 def test_the_earlier_turns_come_before_what_is_new() -> None:
-    request = DIALECT.decode_request(history.continued(NEXT, EARLIER), KEY)
+    request = DIALECT.decode_request(history.prepend_items(NEXT, EARLIER), KEY)
     assert request.demands == ()
     assert request.messages == (
         Message("user", (Text("weather?"),)),
@@ -35,13 +35,13 @@ def test_the_earlier_turns_come_before_what_is_new() -> None:
 
 
 def test_the_answer_names_the_response_that_it_goes_on_from() -> None:
-    request = DIALECT.decode_request(history.continued(NEXT, EARLIER), KEY)
+    request = DIALECT.decode_request(history.prepend_items(NEXT, EARLIER), KEY)
     answer = DIALECT.encode_response(Response(id="x", model="up", parts=(), finish=Finish()), reply(request))
     assert json.loads(answer)["previous_response_id"] == "resp_1"
 
 
 def test_an_upstream_hears_nothing_of_our_store() -> None:
-    envelope = history.continued(NEXT, EARLIER)
+    envelope = history.prepend_items(NEXT, EARLIER)
     patched = json.loads(DIALECT.patch_request(envelope, destination(), KEY))
     encoded = json.loads(DIALECT.encode_request(DIALECT.decode_request(envelope, KEY), destination()))
     assert set(patched) == {"model", "input"}
@@ -50,8 +50,8 @@ def test_an_upstream_hears_nothing_of_our_store() -> None:
 
 
 def test_the_id_is_checked() -> None:
-    assert history.previous_id(NEXT) == "resp_1"
-    assert history.previous_id(FIRST) is None
+    assert history.previous_response_id(NEXT) == "resp_1"
+    assert history.previous_response_id(FIRST) is None
     with pytest.raises(ClientMistake, match="previous_response_id: Expected `str"):
         DIALECT.open_request(body(previous_response_id=5))
 
@@ -71,18 +71,18 @@ def test_no_input_leaves_nothing() -> None:
 def test_references_are_found_by_their_kind_or_their_bareness() -> None:
     items = [{"role": "user", "content": "item_reference"}, {"type": "item_reference", "id": "msg_1"}, {"id": "rs_1"}]
     envelope = DIALECT.open_request(json.dumps({"model": "m", "input": [*items, {"role": "user", "id": "msg_2", "content": "x"}]}).encode())
-    assert history.references(envelope) == [(1, "msg_1"), (2, "rs_1")]
+    assert history.item_references(envelope) == [(1, "msg_1"), (2, "rs_1")]
     for given in ("item_reference", [{"role": "user", "content": "x"}]):
-        assert history.references(DIALECT.open_request(json.dumps({"model": "m", "input": given}).encode())) == []
+        assert history.item_references(DIALECT.open_request(json.dumps({"model": "m", "input": given}).encode())) == []
 
 
 def test_items_take_the_place_of_references() -> None:
     envelope = DIALECT.open_request(b'{"model":"m","input":[{"id":"msg_1"},{"role":"user","content":"x"}]}')
-    item = history.item_of(
+    item = history.find_item(
         '[{"id":"in_1"}]', '{"output":[{"type":"item_reference","id":"msg_1"},{"id":"msg_1","role":"assistant"}]}', "msg_1"
     )
     assert item is not None
-    mended = history.with_items(envelope, {0: item})
+    mended = history.replace_references(envelope, {0: item})
     assert json.loads(bytes(mended.fields["input"])) == [{"id": "msg_1", "role": "assistant"}, {"role": "user", "content": "x"}]
-    assert history.item_of('[{"id":"in_1"}]', "{}", "in_2") is None
-    assert history.item_of('[{"id":"in_1"}]', "{}", "in_1") == msgspec.Raw(b'{"id":"in_1"}')
+    assert history.find_item('[{"id":"in_1"}]', "{}", "in_2") is None
+    assert history.find_item('[{"id":"in_1"}]', "{}", "in_1") == msgspec.Raw(b'{"id":"in_1"}')

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from proxy.translation.dialects.openai_responses.input_item_list import page
+from proxy.translation.dialects.openai_responses.input_item_list import list_input_items
 from proxy.translation.errors import ClientMistake
 
 
@@ -19,12 +19,12 @@ ITEMS = raws(
 
 
 def ids(**options):
-    shown = page(ITEMS, "resp_1", **options)
+    shown = list_input_items(ITEMS, "resp_1", **options)
     return [item["id"] for item in shown["data"]], shown["has_more"]
 
 
 def test_items_get_what_lists_show():
-    first, second, third = page(ITEMS, "resp_1", order="asc")["data"]
+    first, second, third = list_input_items(ITEMS, "resp_1", order="asc")["data"]
     assert first == {
         "id": first["id"],
         "role": "user",
@@ -52,11 +52,11 @@ def test_pages_follow_one_another():
 
 
 def test_an_empty_page():
-    assert page([], "resp_1") == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+    assert list_input_items([], "resp_1") == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
 
 
 @pytest.mark.parametrize("wrong", [{"limit": "0"}, {"limit": "101"}, {"limit": "x"}, {"order": "up"}, {"after": "nobody"}])
 def test_values_that_mean_nothing_are_refused(wrong):
     with pytest.raises(ClientMistake) as raised:
-        page(ITEMS, "resp_1", **wrong)
+        list_input_items(ITEMS, "resp_1", **wrong)
     assert raised.value.failure.param == next(iter(wrong))

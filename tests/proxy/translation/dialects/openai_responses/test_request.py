@@ -362,7 +362,7 @@ def test_log_probabilities_are_demanded_of_those_that_have_them() -> None:
     assert request.demands == (
         Demand(
             field="include",
-            message="include: log probabilities are not available at this model's upstream",
+            message="include: this model's upstream reports no log probabilities",
             carried_by=("openai_chat", "openai_responses"),
         ),
     )

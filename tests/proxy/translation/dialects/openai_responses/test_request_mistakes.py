@@ -39,7 +39,7 @@ def mistake(given: bytes) -> tuple[str | None, str]:
         (body(tools=[{"name": "f"}]), "tools.0.type", "tools.0.type: the field is required"),
         (body(tools=[{"type": "function"}]), "tools.0.name", "tools.0.name: the field is required"),
         (body(tools=[{"type": "function", "name": 5}]), "tools.0.name", "tools.0.name: Expected"),
-        (body(tools=[{"type": "namespace", "name": "n"}]), "tools.0.tools", "tools.0.tools: a namespace"),
+        (body(tools=[{"type": "namespace", "name": "n"}]), "tools.0.tools", "tools.0.tools: must be a list"),
         (body(tools=[{"type": "namespace", "name": "n", "tools": [{"type": "function"}]}]), "tools.0.tools.0.name", "required"),
         (body(tool_choice="any"), "tool_choice", "tool_choice: 'any' is not one of none, auto, required"),
         (body(tool_choice={"type": "function"}), "tool_choice.name", "required"),
@@ -66,7 +66,7 @@ def mistake(given: bytes) -> tuple[str | None, str]:
         (
             body(input=[{"role": "user", "content": [{"type": "input_image", "image_url": "data:oops"}]}]),
             "input.0.content.0.image_url",
-            "not a data URL that can be read",
+            "not a valid base64 data URL",
         ),
         (body(input=[{"role": "user", "content": [{"type": "input_file"}]}]), "input.0.content.0", "file_data, file_url or file_id"),
         (body(input=[{"role": "user", "content": [{"type": "input_audio"}]}]), "input.0.content.0.input_audio", "required"),

@@ -138,20 +138,20 @@ def test_no_usage_is_no_usage() -> None:
 @pytest.mark.parametrize(
     ("given", "kind", "words"),
     [
-        (b"", "bad_gateway", "not a response object"),
-        (b"<html>", "bad_gateway", "not a response object"),
-        (b"[]", "bad_gateway", "not a response object"),
-        (b"{}", "bad_gateway", "not a response object"),
-        (b'{"output":5}', "bad_gateway", "not a response object"),
-        (b'{"output":[5]}', "bad_gateway", "not a response object"),
+        (b"", "bad_gateway", "not a complete response object"),
+        (b"<html>", "bad_gateway", "not a complete response object"),
+        (b"[]", "bad_gateway", "not a complete response object"),
+        (b"{}", "bad_gateway", "not a complete response object"),
+        (b'{"output":5}', "bad_gateway", "not a complete response object"),
+        (b'{"output":[5]}', "bad_gateway", "not a complete response object"),
         (b'{"error":{"message":"slow down","code":"rate_limit_exceeded"}}', "rate_limit", "slow down"),
         (b'{"output":5,"error":{"message":"slow down","code":"rate_limit_exceeded"}}', "rate_limit", "slow down"),
         (b'{"error":"broken"}', "upstream_error", "broken"),
         (upstream(status="failed", error={"code": "server_error", "message": "oops"}), "upstream_error", "oops"),
         (upstream(status="failed", error={"code": "context_length_exceeded", "message": "long"}), "context_length", "long"),
-        (upstream(status="failed", error=None), "upstream_error", "the response was failed"),
-        (upstream(status="cancelled"), "upstream_error", "the response was cancelled"),
-        (upstream(status="queued"), "bad_gateway", "not a response object"),
+        (upstream(status="failed", error=None), "upstream_error", "The upstream response has the status failed."),
+        (upstream(status="cancelled"), "upstream_error", "The upstream response has the status cancelled."),
+        (upstream(status="queued"), "bad_gateway", "not a complete response object"),
     ],
 )
 def test_what_is_no_answer(given: bytes, kind: str, words: str) -> None:
@@ -187,13 +187,13 @@ def test_an_answer_for_a_client() -> None:
     annotation = {"type": "url_citation", "url": "https://e.com", "title": "E", "start_index": 0, "end_index": 1}
     assert answer["output"] == [
         {
-            "id": ids.make("rs_", REPLY_ID, 0),
+            "id": ids.item_id("rs_", REPLY_ID, 0),
             "type": "reasoning",
             "summary": [{"type": "summary_text", "text": "hm"}],
             "encrypted_content": reasoning_seal.pack(seal, KEY),
         },
         {
-            "id": ids.make("msg_", REPLY_ID, 1),
+            "id": ids.item_id("msg_", REPLY_ID, 1),
             "type": "message",
             "status": "completed",
             "role": "assistant",
@@ -203,7 +203,7 @@ def test_an_answer_for_a_client() -> None:
             ],
         },
         {
-            "id": ids.make("fc_", REPLY_ID, 2),
+            "id": ids.item_id("fc_", REPLY_ID, 2),
             "type": "function_call",
             "status": "completed",
             "call_id": "toolu_1",
@@ -211,16 +211,16 @@ def test_an_answer_for_a_client() -> None:
             "arguments": '{"x": 1}',
         },
         {
-            "id": ids.make("ctc_", REPLY_ID, 3),
+            "id": ids.item_id("ctc_", REPLY_ID, 3),
             "type": "custom_tool_call",
             "status": "completed",
-            "call_id": ids.make("call_", REPLY_ID, 3),
+            "call_id": ids.item_id("call_", REPLY_ID, 3),
             "name": "patch",
             "input": "***",
             "namespace": "ns",
         },
         {
-            "id": ids.make("ctc_", REPLY_ID, 4),
+            "id": ids.item_id("ctc_", REPLY_ID, 4),
             "type": "custom_tool_call",
             "status": "completed",
             "call_id": "c3",
@@ -228,7 +228,7 @@ def test_an_answer_for_a_client() -> None:
             "input": "ls",
         },
         {
-            "id": ids.make("msg_", REPLY_ID, 5),
+            "id": ids.item_id("msg_", REPLY_ID, 5),
             "type": "message",
             "status": "completed",
             "role": "assistant",
@@ -349,29 +349,29 @@ HISTORY = [
 
 
 def test_a_compact_call_asks_for_a_summary_and_calls_no_tools() -> None:
-    envelope = compaction.as_request(DIALECT.open_request(body(input=HISTORY, tools=[{"type": "function", "name": "f"}])))
+    envelope = compaction.to_summary_request(DIALECT.open_request(body(input=HISTORY, tools=[{"type": "function", "name": "f"}])))
     request = DIALECT.decode_request(envelope, KEY)
-    assert request.messages[-1].parts == (Text(compaction.REQUEST),)
+    assert request.messages[-1].parts == (Text(compaction.SUMMARY_INSTRUCTION),)
     assert request.tool_choice is not None
     assert request.tool_choice.mode == "none"
 
 
 def test_a_compact_call_is_answered_with_the_users_messages_and_the_summary() -> None:
-    envelope = compaction.as_request(DIALECT.open_request(body(input=HISTORY)))
+    envelope = compaction.to_summary_request(DIALECT.open_request(body(input=HISTORY)))
     answer = Response(id="x", model="up", parts=(Reasoning("hm"), Text("all done")), finish=Finish(), usage=Usage(fresh=3, output=2))
-    told = json.loads(compaction.compact_reply(answer, reply(DIALECT.decode_request(envelope, KEY)), envelope))
-    item = {"id": ids.make("cmp_", REPLY_ID, 0), "type": "compaction", "encrypted_content": compaction.packed("all done", KEY)}
+    told = json.loads(compaction.encode_compact_response(answer, reply(DIALECT.decode_request(envelope, KEY)), envelope))
+    item = {"id": ids.item_id("cmp_", REPLY_ID, 0), "type": "compaction", "encrypted_content": compaction.pack_summary("all done", KEY)}
     assert told["object"] == "response.compaction"
     assert told["output"] == [
         {"id": "msg_7", "status": "completed", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "do it"}]},
-        {"id": ids.make("msg_", REPLY_ID, 5), "status": "completed", "role": "user", "content": "thanks", "type": "message"},
+        {"id": ids.item_id("msg_", REPLY_ID, 5), "status": "completed", "role": "user", "content": "thanks", "type": "message"},
         item,
     ]
     assert CompactedResponse.construct(**told).usage.total_tokens == 5
 
 
 def test_a_string_can_be_compacted_too() -> None:
-    envelope = compaction.as_request(DIALECT.open_request(body(input="hello")))
+    envelope = compaction.to_summary_request(DIALECT.open_request(body(input="hello")))
     assert [message.role for message in DIALECT.decode_request(envelope, KEY).messages] == ["user", "user"]
 
 
@@ -379,12 +379,12 @@ def test_a_compaction_trigger_is_answered_with_one_item() -> None:
     request = decoded(input=[*HISTORY, {"type": "compaction_trigger"}])
     answer = shown(Text("all "), Text("done"), request=request)
     assert answer["output"] == [
-        {"id": ids.make("cmp_", REPLY_ID, 0), "type": "compaction", "encrypted_content": compaction.packed("all done", KEY)}
+        {"id": ids.item_id("cmp_", REPLY_ID, 0), "type": "compaction", "encrypted_content": compaction.pack_summary("all done", KEY)}
     ]
 
 
 def test_our_own_compaction_comes_back_as_words() -> None:
-    item = {"type": "compaction", "id": "cmp_1", "encrypted_content": compaction.packed("all done", KEY)}
+    item = {"type": "compaction", "id": "cmp_1", "encrypted_content": compaction.pack_summary("all done", KEY)}
     (message,) = decoded(input=[item]).messages
     (part,) = message.parts
     assert message.role == "user"
@@ -396,11 +396,11 @@ def test_our_own_compaction_comes_back_as_words() -> None:
 
 
 def test_a_forged_compaction_is_dropped() -> None:
-    item = {"type": "compaction", "id": "cmp_1", "encrypted_content": compaction.packed("all done", b"another key")}
+    item = {"type": "compaction", "id": "cmp_1", "encrypted_content": compaction.pack_summary("all done", b"another key")}
     assert decoded(input=[item, {"role": "user", "content": "hi"}]).messages == decoded(input=[{"role": "user", "content": "hi"}]).messages
 
 
 def test_no_summary_is_the_upstreams_failure() -> None:
     request = decoded(input=[*HISTORY, {"type": "compaction_trigger"}])
-    with pytest.raises(UpstreamFailed, match="no summary"):
+    with pytest.raises(UpstreamFailed, match="no text for the summary"):
         shown(ToolCall("c", "f", "{}"), request=request)

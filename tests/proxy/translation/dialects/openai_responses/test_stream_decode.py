@@ -337,9 +337,9 @@ def test_usage_and_finish_come_from_the_terminal_event() -> None:
         ({"type": "error", "error": {"type": "server_error", "message": "oops"}}, "upstream_error", "oops"),
         ({"error": {"message": "oops", "code": 429}}, "rate_limit", "oops"),
         (completed(status="failed", error={"message": "oops"}), "upstream_error", "oops"),
-        ({"type": "response.output_text.delta", "delta": 5}, "bad_gateway", "cannot be read"),
-        (b"<html>", "bad_gateway", "cannot be read"),
-        (b'{"type":"response.output_text.delta","delta":"\xff"}', "bad_gateway", "cannot be read"),
+        ({"type": "response.output_text.delta", "delta": 5}, "bad_gateway", "cannot be decoded"),
+        (b"<html>", "bad_gateway", "cannot be decoded"),
+        (b'{"type":"response.output_text.delta","delta":"\xff"}', "bad_gateway", "cannot be decoded"),
     ],
 )  # fmt: skip
 def test_failures(last: Any, kind: str, said: str) -> None:

@@ -94,7 +94,7 @@ def test_every_event_is_on_one_line_whatever_the_client_wrote() -> None:
 
 def test_the_ladder_of_a_message() -> None:
     events = check(stream([Started(), PartStarted(0, Text("")), PartDelta(0, "a"), PartDelta(0, "b"), PartEnded(0), Finished()]))
-    item_id = ids.make("msg_", REPLY_ID, 0)
+    item_id = ids.item_id("msg_", REPLY_ID, 0)
     place = {"item_id": item_id, "output_index": 0, "content_index": 0}
     empty = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
     item = {"id": item_id, "type": "message", "status": "in_progress", "role": "assistant", "content": []}
@@ -245,7 +245,7 @@ def test_a_compaction_is_told_as_one_item() -> None:
     request = decoded(input=[{"role": "user", "content": "hi"}, {"type": "compaction_trigger"}])
     answer = msgspec.structs.replace(ANSWER, parts=(Reasoning("hm", SEAL), Text("all done")))
     events = events_of(stream(replay(answer), request))
-    item = {"id": ids.make("cmp_", REPLY_ID, 0), "type": "compaction", "encrypted_content": compaction.packed("all done", KEY)}
+    item = {"id": ids.item_id("cmp_", REPLY_ID, 0), "type": "compaction", "encrypted_content": compaction.pack_summary("all done", KEY)}
     assert kinds(events) == ["created", "in_progress", "output_item.added", "output_item.done", "completed"]
     assert events[3]["item"] == item
     assert (events[-1]["response"]["output"], events[-1]["response"]["usage"]["output_tokens"]) == ([item], 7)
