@@ -142,14 +142,14 @@ def test_an_empty_output_is_an_empty_result() -> None:
     assert last == Message("user", (ToolResult("c1"),))
 
 
-def test_refusals_of_the_history_are_known_as_such() -> None:
+def test_refusals_of_the_history_are_refusals() -> None:
     (message,) = messages({"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]})
     assert message.parts == (Text("no", refusal=True),)
 
 
 def test_lone_surrogates_become_replacement_characters() -> None:
-    given = b'{"model":"m","input":[{"role":"user","content":"a\\ud83d"},{"role":"assistant","content":"b"}]}'
-    request = DIALECT.decode_request(DIALECT.open_request(given), KEY)
+    field = b'{"model":"m","input":[{"role":"user","content":"a\\ud83d"},{"role":"assistant","content":"b"}]}'
+    request = DIALECT.decode_request(DIALECT.open_request(field), KEY)
     assert request.messages == (Message("user", (Text("a\N{REPLACEMENT CHARACTER}"),)), Message("assistant", (Text("b"),)))
 
 
@@ -175,7 +175,7 @@ def test_raw_reasoning_stands_in_for_a_missing_summary() -> None:
     assert message.parts == (Reasoning("raw", None),)
 
 
-def test_hosted_tool_items_are_history_with_their_words() -> None:
+def test_hosted_tool_items_are_history_with_their_text() -> None:
     search = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "x"}}
     shell = {"type": "shell_call_output", "call_id": "s1", "output": [{"stdout": "a", "stderr": "b", "outcome": {"type": "exit"}}]}
     mcp = {"type": "mcp_call", "id": "mcp_1", "name": "t", "arguments": "{}", "server_label": "s", "output": "found"}
@@ -191,7 +191,7 @@ def test_hosted_tool_items_are_history_with_their_words() -> None:
     )
 
 
-def test_kinds_that_nobody_knows_are_kept_for_their_own_family() -> None:
+def test_unknown_items_are_kept_for_their_family() -> None:
     item = {"type": "telepathy", "content": 7}
     assert messages(item) == (Message("user", (Opaque("openai_responses", "telepathy", raw(item), at="input.0"),)),)
 
@@ -252,14 +252,14 @@ def test_tools_of_every_kind() -> None:
 
 def test_schemas_keep_every_byte() -> None:
     schema = b'{"type": "object",  "x-unknown": 1.0, "properties": {"z": {"const": 1e2}}}'
-    given = b'{"model":"m","input":"hi","tools":[{"type":"function","name":"f","parameters":' + schema + b"}]}"
-    tool = DIALECT.decode_request(DIALECT.open_request(given), KEY).tools[0]
+    field = b'{"model":"m","input":"hi","tools":[{"type":"function","name":"f","parameters":' + schema + b"}]}"
+    tool = DIALECT.decode_request(DIALECT.open_request(field), KEY).tools[0]
     assert isinstance(tool, Tool)
     assert tool.schema == msgspec.Raw(schema)
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("field", "expected"),
     [
         ("auto", ToolChoice(mode="auto")),
         ("none", ToolChoice(mode="none")),
@@ -275,14 +275,14 @@ def test_schemas_keep_every_byte() -> None:
         ),
     ],
 )
-def test_tool_choices(given: Any, expected: ToolChoice | None) -> None:
-    assert decoded(tool_choice=given).tool_choice == expected
+def test_tool_choices(field: Any, expected: ToolChoice | None) -> None:
+    assert decoded(tool_choice=field).tool_choice == expected
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
-def test_settings_that_others_know() -> None:
+def test_settings_with_a_canonical_place() -> None:
     request = decoded(
         max_output_tokens=100, temperature=0.5, top_p=0.9, parallel_tool_calls=False, metadata={"a": "b"}, service_tier="flex",
         user="u", safety_identifier="s", prompt_cache_key="k", stream=True, client_metadata={"session_id": "sess", "n": 1},
@@ -320,9 +320,9 @@ def test_output_formats(text: Any, expected: OutputFormat | None) -> None:
     assert decoded(text=text).output == expected
 
 
-@pytest.mark.parametrize("given", [None, {}, {"summary": "auto"}, {"effort": None}])
-def test_reasoning_without_an_effort_asks_for_nothing(given: Any) -> None:
-    assert decoded(reasoning=given).reasoning is None
+@pytest.mark.parametrize("field", [None, {}, {"summary": "auto"}, {"effort": None}])
+def test_reasoning_without_an_effort_is_no_setting(field: Any) -> None:
+    assert decoded(reasoning=field).reasoning is None
 
 
 def test_null_means_absent_everywhere() -> None:
@@ -335,18 +335,18 @@ def test_null_means_absent_everywhere() -> None:
 
 
 def test_the_clients_own_json_is_kept_for_the_echo() -> None:
-    given = b'{"model":"m","input":"hi","temperature":1.50,"tools":[ {"type":"function","name":"f"} ],"stream":true,"unknown":null}'
-    request = DIALECT.decode_request(DIALECT.open_request(given), KEY)
+    field = b'{"model":"m","input":"hi","temperature":1.50,"tools":[ {"type":"function","name":"f"} ],"stream":true,"unknown":null}'
+    request = DIALECT.decode_request(DIALECT.open_request(field), KEY)
     assert request.extra == {"temperature": msgspec.Raw(b"1.50"), "tools": msgspec.Raw(b'[ {"type":"function","name":"f"} ]')}
 
 
 @pytest.mark.parametrize("field", ["previous_response_id", "conversation", "prompt"])
-def test_what_lives_on_the_vendors_side_is_demanded(field: str) -> None:
+def test_stored_state_is_demanded(field: str) -> None:
     (demand,) = decoded(**{field: "x" if field != "prompt" else {"id": "x"}}).demands
     assert (demand.field, demand.carried_by) == (field, ("openai_responses",))
 
 
-def test_stored_responses_say_how_they_are_switched_on() -> None:
+def test_the_message_names_the_setting_for_stored_responses() -> None:
     (demand,) = decoded(previous_response_id="resp_1").demands
     assert "PXBIN_RESPONSES_STORE_SECONDS" in demand.message
 
@@ -356,7 +356,7 @@ def test_background_is_demanded_only_when_it_is_true() -> None:
     assert decoded(background=False).demands == ()
 
 
-def test_log_probabilities_are_demanded_of_those_that_have_them() -> None:
+def test_log_probabilities_are_demanded_of_openai_upstreams() -> None:
     request = decoded(include=["message.output_text.logprobs"], top_logprobs=3)
     assert (request.logprobs, request.top_logprobs) == (True, 3)
     assert request.demands == (

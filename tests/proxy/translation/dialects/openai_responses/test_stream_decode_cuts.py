@@ -11,7 +11,7 @@ from proxy.translation.accumulate import replay
 from proxy.translation.canonical import Event, Failed, Finish, Finished, Reasoning, Response, Seal, Text, ToolCall, Usage
 from proxy.translation.dialects.openai_responses.dialect import DIALECT
 from proxy.translation.framing.sse import Reader, write
-from tests.proxy.translation.dialects.openai_responses.samples import QUIRKS, reply
+from tests.proxy.translation.dialects.openai_responses.samples import QUIRKS, context
 
 ANSWER = Response(
     id="x",
@@ -28,7 +28,7 @@ ANSWER = Response(
 
 
 def stream() -> bytes:
-    encoder = DIALECT.encoder(reply())
+    encoder = DIALECT.encoder(context())
     return b"".join(write(frame) for event in replay(ANSWER) for frame in encoder.feed(event))
 
 

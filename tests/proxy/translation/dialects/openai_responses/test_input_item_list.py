@@ -19,11 +19,11 @@ ITEMS = raws(
 
 
 def ids(**options):
-    shown = list_input_items(ITEMS, "resp_1", **options)
-    return [item["id"] for item in shown["data"]], shown["has_more"]
+    listed = list_input_items(ITEMS, "resp_1", **options)
+    return [item["id"] for item in listed["data"]], listed["has_more"]
 
 
-def test_items_get_what_lists_show():
+def test_listed_items_are_complete():
     first, second, third = list_input_items(ITEMS, "resp_1", order="asc")["data"]
     assert first == {
         "id": first["id"],
@@ -56,7 +56,7 @@ def test_an_empty_page():
 
 
 @pytest.mark.parametrize("wrong", [{"limit": "0"}, {"limit": "101"}, {"limit": "x"}, {"order": "up"}, {"after": "nobody"}])
-def test_values_that_mean_nothing_are_refused(wrong):
+def test_invalid_values_are_refused(wrong):
     with pytest.raises(ClientMistake) as raised:
         list_input_items(ITEMS, "resp_1", **wrong)
     assert raised.value.failure.param == next(iter(wrong))

@@ -20,7 +20,7 @@ def mistake(given: bytes) -> tuple[str | None, str]:
 
 
 @pytest.mark.parametrize(
-    ("given", "param", "words"),
+    ("given", "param", "message"),
     [
         (b"", None, "empty"),
         (b"[]", None, "Expected"),
@@ -91,10 +91,10 @@ def mistake(given: bytes) -> tuple[str | None, str]:
         (body(input=[{"type": "reasoning", "summary": [{"type": "summary_text"}]}]), "input.0.summary.0.text", "required"),
     ],
 )
-def test_mistakes_name_their_place(given: bytes, param: str | None, words: str) -> None:
-    said_param, message = mistake(given)
-    assert said_param == param
-    assert words in message
+def test_mistakes_have_a_path(given: bytes, param: str | None, message: str) -> None:
+    actual_param, actual_message = mistake(given)
+    assert actual_param == param
+    assert message in actual_message
 
 
 def test_what_is_stored_elsewhere_may_replace_the_input() -> None:
