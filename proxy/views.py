@@ -21,7 +21,7 @@ from proxy.translation.canonical import Response
 from proxy.translation.dialects.base import Dialect, EncodeContext
 from proxy.translation.dialects.bedrock import dialect as bedrock
 from proxy.translation.dialects.openai_responses import compaction
-from proxy.translation.dialects.openai_responses import listing as response_items
+from proxy.translation.dialects.openai_responses import input_item_list as response_items
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, GatewayError
 from proxy.translation.json_wire import Envelope
@@ -85,10 +85,10 @@ async def responses_compact(http: HttpRequest, prefix: str = "") -> JsonResponse
     """``POST /v1/responses/compact``: the conversation, summarised by the model into one item that comes back encrypted."""
 
     def opened(body: bytes) -> Envelope:
-        return compaction.as_request(OPENAI_RESPONSES.open_request(body))
+        return compaction.to_summary_request(OPENAI_RESPONSES.open_request(body))
 
     def encoded(response: Response, reply: EncodeContext) -> bytes:
-        return compaction.compact_reply(response, reply, asked.call.envelope)
+        return compaction.encode_compact_response(response, reply, asked.call.envelope)
 
     asked = stored_responses.asking(http, msgspec.structs.replace(OPENAI_RESPONSES, encode_response=encoded), prefix)
     return await exchange.run(asked, opened)
@@ -113,7 +113,7 @@ async def stored_input(http: HttpRequest, response_id: str, prefix: str = "") ->
     try:
         key = await keys.authenticate(presented_key(http.headers))
         turn = await stored_responses.find(response_id, key.id)
-        return _json(response_items.page(await stored_responses.input_of(turn), turn.id, **asked))
+        return _json(response_items.list_input_items(await stored_responses.input_of(turn), turn.id, **asked))
     except GatewayError as error:
         return _refusal(http, OPENAI_RESPONSES, error)
 

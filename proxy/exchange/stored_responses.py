@@ -90,10 +90,10 @@ class Recalling(Exchange):
             return
         self.record.known_key(key)
         envelope = await with_referenced_items(opened(self.http.body), key.id)
-        previous = history.previous_id(envelope) or ""
+        previous = history.previous_response_id(envelope) or ""
         envelope = self.noted(envelope, key.id, previous)
         if previous:
-            envelope = history.continued(envelope, await earlier_items(previous, key.id))
+            envelope = history.prepend_items(envelope, await earlier_items(previous, key.id))
         await super().admit(lambda _body: envelope)
 
     def noted(self, envelope: Envelope, api_key_id: str, previous: str) -> Envelope:  # noqa: ARG002  (for those that keep it)
@@ -112,7 +112,7 @@ class Remembering(Recalling):
             return envelope
         own = json_wire.encode(history.input_items(envelope)).decode("utf-8", "replace")
         self.turn = Turn(id="", api_key_id=api_key_id, previous_id=previous, model=envelope.model, input=own)
-        return history.kept(envelope)
+        return history.mark_as_stored(envelope)
 
     async def whole(self) -> JsonResponse:
         """See :class:`Exchange`."""
@@ -179,12 +179,12 @@ async def earlier_items(response_id: str, api_key_id: str) -> list[msgspec.Raw]:
 async def with_referenced_items(envelope: Envelope, api_key_id: str) -> Envelope:
     """The request with kept items in the place of references to them; what is not kept may be known to the upstream."""
     found: dict[int, msgspec.Raw] = {}
-    for position, item_id in history.references(envelope):
+    for position, item_id in history.item_references(envelope):
         turn = await asked(partial(stored_responses.find_turn_with_item, item_id, api_key_id))
-        item = None if turn is None else history.item_of(turn.input, turn.response, item_id)
+        item = None if turn is None else history.find_item(turn.input, turn.response, item_id)
         if item is not None:
             found[position] = item
-    return history.with_items(envelope, found) if found else envelope
+    return history.replace_references(envelope, found) if found else envelope
 
 
 async def find(response_id: str, api_key_id: str) -> Turn:

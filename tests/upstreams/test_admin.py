@@ -440,8 +440,8 @@ def test_a_history_shows_changes_and_their_authors(admin_client):
 
 def test_a_missing_page_of_the_admin_is_styled(admin_client, client):
     response = admin_client.get("/admin/nothing/here/")
-    assert (response.status_code, "There is no such page" in response.content.decode()) == (404, True)
-    assert "There is no such page" not in client.get("/nothing").content.decode()
+    assert (response.status_code, "Page not found" in response.content.decode()) == (404, True)
+    assert "Page not found" not in client.get("/nothing").content.decode()
 
 
 def test_models_are_filtered_by_provider_prefix_and_upstream(admin_client):

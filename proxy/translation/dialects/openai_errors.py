@@ -1,6 +1,6 @@
-"""Error bodies of the OpenAI family: ``{"error": {"message", "type", "param", "code"}}``, read tolerantly and written strictly.
+"""Error bodies of the OpenAI dialects: ``{"error": {"message", "type", "param", "code"}}`` (docs/wire-formats.md, section 12).
 
-Chat Completions and Responses share them (wire formats, section 12). Compatible servers answer with almost anything.
+Chat Completions and Responses share them. ``error_detail`` reads the shapes of other servers.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from proxy.translation.dialects.base import ErrorBody, error_object
+from proxy.translation.dialects.error_detail import MESSAGE_LIMIT, read_error_detail, read_plain_text
 from proxy.translation.errors import Failure, Kind, kind_for
 
-_SHOWN: Mapping[str, tuple[int, str, str | None]] = {
+_CLIENT_FORM: Mapping[str, tuple[int, str, str | None]] = {
     "invalid_request": (400, "invalid_request_error", None),
     "authentication": (401, "invalid_request_error", "invalid_api_key"),
     "billing": (429, "insufficient_quota", "insufficient_quota"),
@@ -36,9 +37,9 @@ _SHOWN: Mapping[str, tuple[int, str, str | None]] = {
     "overloaded": (503, "server_error", "overloaded"),
     "timeout": (504, "timeout", "timeout"),
 }
-"""Status, type and code of each kind of failure; a kind without its own code shows the upstream's."""
+"""HTTP status, ``type`` and ``code`` that a client gets for each kind of failure; ``None``: the upstream's code is passed on."""
 
-_KIND_OF_WORD: Mapping[str, Kind] = {
+_KIND_OF_CODE: Mapping[str, Kind] = {
     "authentication_error": "upstream_auth",
     "context_length_exceeded": "context_length",
     "insufficient_quota": "quota",
@@ -56,115 +57,59 @@ _KIND_OF_WORD: Mapping[str, Kind] = {
     "tokens": "rate_limit",
     "too_many_requests": "rate_limit",
 }
-"""What an error says of itself where no status does: inside a stream."""
+"""The kind that a ``code`` or ``type`` means where there is no HTTP status: in a stream, or in a 200."""
 
-_KEPT_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
-_MESSAGE_LIMIT = 4000
-UPSTREAM_REFUSED_KEY = "upstream authentication failed"
-"""Shown instead of the upstream's own words, which often quote the key."""
-
-
-class Told(msgspec.Struct, frozen=True):
-    """What an error object says, with empty strings for what it does not say."""
-
-    message: str = ""
-    type: str = ""
-    code: str = ""
-    param: str = ""
-
-
-def told(error: Any) -> Told:
-    """Read an error in any of the shapes that servers use: a text, an object, a list of them, FastAPI's ``detail``."""
-    if isinstance(error, str):
-        return Told(error)
-    if isinstance(error, list):
-        return _told_by_list(error)
-    if not isinstance(error, dict):
-        return Told()
-    inner = error.get("error")
-    if isinstance(inner, (dict, list)) or (isinstance(inner, str) and not isinstance(error.get("message"), str)):
-        return told(inner)
-    for key in ("message", "msg", "detail", "error_message", "title"):
-        words = error.get(key)
-        if isinstance(words, (list, dict)):
-            words = told(words).message
-        if isinstance(words, str) and words:
-            return Told(words + _provider_words(error), _word(error.get("type")), _word(error.get("code")), _word(error.get("param")))
-    return Told("", _word(error.get("type")), _word(error.get("code")), _word(error.get("param")))
-
-
-def _provider_words(error: dict[str, Any]) -> str:
-    """What the provider behind a router said, which OpenRouter hands on as text in ``metadata.raw``."""
-    metadata = error.get("metadata")
-    raw = metadata.get("raw") if isinstance(metadata, dict) else None
-    if not isinstance(raw, str):
-        return ""
-    words = told(error_object(raw.encode("utf-8", "replace"))).message or _plain_words(raw.encode("utf-8", "replace"))
-    return f": {words}" if words else ""
-
-
-def _told_by_list(errors: list[Any]) -> Told:
-    all_told = [told(each) for each in errors]
-    messages = [each.message for each in all_told if each.message]
-    if not messages:
-        return Told()
-    return msgspec.structs.replace(all_told[0], message="; ".join(messages))
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) else ""
-
-
-def _name(code: str) -> str:
-    """A code that is a word; some servers repeat the status there."""
-    return "" if code.isdecimal() else code
+_PASSED_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
+UPSTREAM_REFUSED_CREDENTIAL = "upstream authentication failed"
+"""Replaces the upstream's own message, which often quotes the credential."""
 
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-    """The failure in an upstream's non-2xx answer; reads HTML, half a JSON and nothing at all."""
-    parsed = error_object(body)
-    said = told(parsed)
-    message = said.message or ("" if parsed is not None else _plain_words(body)) or f"the upstream answered {status} without saying why"
-    code = _name(said.code) or ("insufficient_quota" if said.type == "insufficient_quota" else "")
+    """The failure of a non-2xx response; also reads HTML, truncated JSON and an empty body."""
+    value = error_object(body)
+    detail = read_error_detail(value)
+    plain_text = read_plain_text(body) if value is None else ""
+    message = detail.message or plain_text or f"The upstream answered with status {status} without a message."
+    code = _non_numeric(detail.code) or ("insufficient_quota" if detail.type == "insufficient_quota" else "")
     kind = kind_for(status, message, code or None)
-    kept = {name.lower(): value for name, value in headers.items() if name.lower() in _KEPT_HEADERS}
+    passed = {name.lower(): value for name, value in headers.items() if name.lower() in _PASSED_HEADERS}
     if kind == "upstream_auth":
-        return Failure(kind=kind, message=UPSTREAM_REFUSED_KEY, status=status, headers=kept)
-    return Failure(kind=kind, message=message[:_MESSAGE_LIMIT], code=code or None, param=said.param or None, status=status, headers=kept)
+        return Failure(kind=kind, message=UPSTREAM_REFUSED_CREDENTIAL, status=status, headers=passed)
+    return Failure(kind=kind, message=message[:MESSAGE_LIMIT], code=code or None, param=detail.param or None, status=status, headers=passed)
 
 
-def _plain_words(body: bytes) -> str:
-    """A short plain-text body; pages of HTML and broken JSON say nothing to a client."""
-    text = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
-    return "" if text == "null" or text[:1] in ("<", "{", "[") or len(text) > 500 else text
+def _non_numeric(code: str) -> str:
+    """The code, or an empty string for a number: some servers repeat the HTTP status there."""
+    return "" if code.isdecimal() else code
 
 
-def failure_told(error: Any, *, default: Kind = "bad_gateway") -> Failure:
-    """The failure in an error object that came without a status: inside a stream or a 200."""
-    said = told(error)
-    kind = _KIND_OF_WORD.get(said.code) or _KIND_OF_WORD.get(said.type)
-    if kind is None and said.code.isdecimal() and 400 <= int(said.code[:4]) < 600:
-        kind = kind_for(int(said.code[:4]), said.message)
+def failure_from_error(error: Any, *, default: Kind = "bad_gateway") -> Failure:
+    """The failure of an error object that came without an HTTP status: in a stream, or in a 200.
+
+    ``default`` is the kind for an error whose ``code`` and ``type`` are unknown.
+    """
+    detail = read_error_detail(error)
+    kind = _KIND_OF_CODE.get(detail.code) or _KIND_OF_CODE.get(detail.type)
+    if kind is None and detail.code.isdecimal() and 400 <= int(detail.code[:4]) < 600:
+        kind = kind_for(int(detail.code[:4]), detail.message)
     if kind is None or kind == "invalid_request":
-        kind = "context_length" if kind_for(400, said.message) == "context_length" else kind or default
-    message = said.message or "the upstream reported an error without saying what"
+        kind = "context_length" if kind_for(400, detail.message) == "context_length" else kind or default
+    message = detail.message or "The upstream reported an error without a message."
     if kind == "upstream_auth":
-        return Failure(kind=kind, message=UPSTREAM_REFUSED_KEY)
-    return Failure(kind=kind, message=message[:_MESSAGE_LIMIT], code=_name(said.code) or None)
+        return Failure(kind=kind, message=UPSTREAM_REFUSED_CREDENTIAL)
+    return Failure(kind=kind, message=message[:MESSAGE_LIMIT], code=_non_numeric(detail.code) or None)
 
 
 def error_fields(failure: Failure) -> dict[str, str | None]:
-    """The error object that a client of the OpenAI family sees, in bodies and in streams."""
-    _, kind, code = _SHOWN[failure.kind]
-    message = UPSTREAM_REFUSED_KEY if failure.kind == "upstream_auth" else failure.message
-    return {"message": message, "type": kind, "param": failure.param, "code": code or failure.code}
+    """The error object that a client of an OpenAI dialect gets, in bodies and in streams."""
+    _, type_, code = _CLIENT_FORM[failure.kind]
+    message = UPSTREAM_REFUSED_CREDENTIAL if failure.kind == "upstream_auth" else failure.message
+    return {"message": message, "type": type_, "param": failure.param, "code": code or failure.code}
 
 
 def encode_error(failure: Failure, request_id: str) -> ErrorBody:
-    """The answer of an endpoint of the OpenAI family, with ``x-request-id``."""
-    status, _, _ = _SHOWN[failure.kind]
+    """The error response for a client of an OpenAI dialect, with an ``x-request-id`` header."""
+    status, _, _ = _CLIENT_FORM[failure.kind]
     body = msgspec.json.encode({"error": error_fields(failure)})
     headers = {"x-request-id": request_id} if request_id else {}
     return ErrorBody(status, body, {**failure.headers, **headers})

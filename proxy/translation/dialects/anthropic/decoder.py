@@ -31,7 +31,7 @@ from proxy.translation.dialects.anthropic.parts import FAMILY, citation, citatio
 from proxy.translation.dialects.anthropic.response import finish, told_arguments
 from proxy.translation.dialects.anthropic.turns import tool_input
 from proxy.translation.dialects.anthropic.usage import WireUsage
-from proxy.translation.dialects.replies import decode_again
+from proxy.translation.dialects.lenient_json import decode_leniently
 from proxy.translation.errors import ClientMistake, Failure
 from proxy.translation.framing.sse import Frame
 
@@ -135,7 +135,7 @@ class Decoder:
         if frame.data.strip() in (b"", b"[DONE]"):
             return []
         try:
-            event = decode_again(frame.data, _EVENT)
+            event = decode_leniently(frame.data, _EVENT)
         except ClientMistake:
             return [] if self._is_foreign(frame) else self._unreadable()
         handler = self._handlers.get(event.type or frame.event)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.translation import json_wire
-from proxy.translation.dialects import openai_errors
 from proxy.translation.dialects.base import ErrorBody, error_object
+from proxy.translation.dialects.error_detail import read_error_detail
 from proxy.translation.errors import CONTEXT_OVERFLOW, Failure, Kind, kind_for
 
 TYPES: Mapping[Kind, str] = {
@@ -62,7 +62,7 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
     value = error_object(body)
     message, type_, details = read_error(value)
     # Servers that only speak like Anthropic, and whatever stands before them, fail in other shapes.
-    other = openai_errors.told(value)
+    other = read_error_detail(value)
     message, type_ = message or other.message, other.code or type_
     return Failure(
         kind=kind_for(status, message, type_),

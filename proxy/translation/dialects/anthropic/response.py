@@ -18,7 +18,7 @@ from proxy.translation.dialects.anthropic.parts import FAMILY, citations
 from proxy.translation.dialects.anthropic.turns import tool_input
 from proxy.translation.dialects.anthropic.usage import WireUsage
 from proxy.translation.dialects.base import EncodeContext
-from proxy.translation.dialects.replies import decode_again
+from proxy.translation.dialects.lenient_json import decode_leniently
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.quirks import Quirks
 
@@ -82,7 +82,7 @@ def _read(body: bytes) -> _Message:
     try:
         return _MESSAGE.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return decode_again(body, _MESSAGE)
+        return decode_leniently(body, _MESSAGE)
 
 
 def _unreadable(message: str, details: dict[str, Any] | None = None) -> UpstreamFailed:

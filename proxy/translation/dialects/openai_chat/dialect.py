@@ -5,12 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from proxy.translation.dialects.base import Dialect, EncodeTarget, Traits
-from proxy.translation.dialects.openai_chat.encode_request import MAX_STOPS
 from proxy.translation.dialects.openai_chat.errors import decode_error, encode_error
-from proxy.translation.dialects.openai_chat.relay import renamed
-from proxy.translation.dialects.openai_chat.request import decode_request, encode_request, open_request, patch_request
-from proxy.translation.dialects.openai_chat.response import decode_response, encode_response
-from proxy.translation.dialects.openai_chat.stream import ChatStreamDecoder, ChatStreamEncoder, break_off, relay
+from proxy.translation.dialects.openai_chat.relay import patch_request, relay, replace_model
+from proxy.translation.dialects.openai_chat.request_decode import decode_request, open_request
+from proxy.translation.dialects.openai_chat.request_encode import MAX_STOPS, encode_request
+from proxy.translation.dialects.openai_chat.response_decode import decode_response
+from proxy.translation.dialects.openai_chat.response_encode import encode_response
+from proxy.translation.dialects.openai_chat.stream_decode import ChatStreamDecoder
+from proxy.translation.dialects.openai_chat.stream_encode import ChatStreamEncoder, break_off
 from proxy.translation.framing.sse import SSE, Frame
 
 
@@ -20,7 +22,7 @@ def _path(destination: EncodeTarget) -> str:  # noqa: ARG001 - the same for ever
 
 def patch_response(body: bytes, model: str) -> bytes:
     """An answer with the client's name for the model."""
-    return renamed(body, msgspec.json.encode(model))
+    return replace_model(body, msgspec.json.encode(model))
 
 
 DIALECT = Dialect(

@@ -1,6 +1,14 @@
-"""Reasoning that local models write into their content: ``<think>…</think>`` at its beginning."""
+"""Splits ``<think>…</think>`` at the beginning of a content into reasoning and text; local models write their reasoning so.
+
+Only a tag at the very beginning counts, so that a response which merely mentions the tag stays as it is. White space around the
+tags belongs to the tags.
+"""
 
 from __future__ import annotations
+
+from typing import Literal
+
+Piece = tuple[Literal["text", "reasoning"], str]
 
 _OPEN = "<think>"
 _CLOSE = "</think>"
@@ -8,55 +16,56 @@ _SPACE = " \t\r\n"
 
 
 class ThinkTags:
-    """Feed it content as it comes; it returns ``("reasoning" | "text", words)`` pieces, never empty ones.
+    """A splitter for one content, which may arrive in fragments. It returns pieces that are never empty.
 
-    Only a tag at the very beginning counts, so that an answer which merely mentions the tag stays as it is. White space around the
-    tags belongs to them.
+    States: ``start`` (before a possible tag), ``opened`` (behind the tag, before the first reasoning), ``thinking``, ``closed``
+    (behind the closing tag, before the first text) and ``text`` (to the end). ``_held`` is text that is not yet decided: the
+    beginning of a tag, or white space that may belong to one.
     """
 
     def __init__(self) -> None:
         self._held = ""
-        self._state = "start"
+        self._state: Literal["start", "opened", "thinking", "closed", "text"] = "start"
 
-    def whole(self, content: str) -> list[tuple[str, str]]:
-        """The pieces of a content that is there at once, one of each kind at most."""
-        told: dict[str, str] = {}
-        for kind, words in [*self.feed(content), *self.close()]:
-            told[kind] = told.get(kind, "") + words
-        return list(told.items())
+    def split(self, content: str) -> list[Piece]:
+        """The pieces of a whole content: at most one of each kind."""
+        texts: dict[Literal["text", "reasoning"], str] = {}
+        for kind, text in [*self.feed(content), *self.close()]:
+            texts[kind] = texts.get(kind, "") + text
+        return list(texts.items())
 
-    def feed(self, words: str) -> list[tuple[str, str]]:
-        """The pieces that are certain so far."""
+    def feed(self, fragment: str) -> list[Piece]:
+        """Take the next fragment; return the pieces that are decided."""
         if self._state == "text":
-            return [("text", words)] if words else []
-        self._held += words
-        told: list[tuple[str, str]] = []
+            return [("text", fragment)] if fragment else []
+        self._held += fragment
+        pieces: list[Piece] = []
         if self._state == "start":
-            self._begin(told)
+            self._read_start(pieces)
         if self._state in ("opened", "thinking"):
-            self._think(told)
+            self._read_reasoning(pieces)
         if self._state == "closed":
-            self._resume(told)
-        return told
+            self._read_text(pieces)
+        return pieces
 
-    def close(self) -> list[tuple[str, str]]:
-        """What is still held back at the end: half a tag, or white space."""
+    def close(self) -> list[Piece]:
+        """What is still held at the end of the content: half a tag, or white space."""
         held, self._held = self._held, ""
         if not held or self._state in ("opened", "closed"):
             return []
         return [("reasoning" if self._state == "thinking" else "text", held)]
 
-    def _begin(self, told: list[tuple[str, str]]) -> None:
+    def _read_start(self, pieces: list[Piece]) -> None:
         trimmed = self._held.lstrip(_SPACE)
         if trimmed.startswith(_OPEN):
             self._held = trimmed[len(_OPEN) :]
             self._state = "opened"
         elif not _OPEN.startswith(trimmed):
-            told.append(("text", self._held))
+            pieces.append(("text", self._held))
             self._held = ""
             self._state = "text"
 
-    def _think(self, told: list[tuple[str, str]]) -> None:
+    def _read_reasoning(self, pieces: list[Piece]) -> None:
         if self._state == "opened":
             self._held = self._held.lstrip(_SPACE)
             if not self._held:
@@ -64,25 +73,25 @@ class ThinkTags:
             self._state = "thinking"
         end = self._held.find(_CLOSE)
         if end >= 0:
-            thought, self._held = self._held[:end].rstrip(_SPACE), self._held[end + len(_CLOSE) :]
+            reasoning, self._held = self._held[:end].rstrip(_SPACE), self._held[end + len(_CLOSE) :]
             self._state = "closed"
         else:
-            sure = len(self._held) - _tail_held(self._held)
-            thought, self._held = self._held[:sure], self._held[sure:]
-        if thought:
-            told.append(("reasoning", thought))
+            decided = len(self._held) - _undecided_length(self._held)
+            reasoning, self._held = self._held[:decided], self._held[decided:]
+        if reasoning:
+            pieces.append(("reasoning", reasoning))
 
-    def _resume(self, told: list[tuple[str, str]]) -> None:
+    def _read_text(self, pieces: list[Piece]) -> None:
         self._held = self._held.lstrip(_SPACE)
         if self._held:
-            told.append(("text", self._held))
+            pieces.append(("text", self._held))
             self._held = ""
             self._state = "text"
 
 
-def _tail_held(words: str) -> int:
-    """How many characters at the end may be white space and the beginning of the closing tag."""
-    start = words.rfind("<")
-    tail = len(words) - start if start >= 0 and _CLOSE.startswith(words[start:]) else 0
-    body = words[: len(words) - tail]
-    return tail + len(body) - len(body.rstrip(_SPACE))
+def _undecided_length(reasoning: str) -> int:
+    """The number of characters at the end that may be white space and the beginning of the closing tag."""
+    start = reasoning.rfind("<")
+    tag = len(reasoning) - start if start >= 0 and _CLOSE.startswith(reasoning[start:]) else 0
+    body = reasoning[: len(reasoning) - tag]
+    return tag + len(body) - len(body.rstrip(_SPACE))

@@ -1,4 +1,4 @@
-"""Counters and ends of chat replies, shared by whole answers and streams (sections 8.2 and 10)."""
+"""Usage, finish reasons and service tiers of responses and streams (docs/wire-formats.md, sections 8.2 and 10)."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import msgspec
 
 from proxy.translation.canonical import Finish, FinishReason, Usage
 
-FINISH_REASONS: dict[str, FinishReason] = {
+DECODED_FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "end",
     "length": "length",
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
     "content_filter": "refusal",
-    # Words of compatible servers (Mistral, Hugging Face, Anthropic adapters).
+    # Values of compatible servers (Mistral, Hugging Face, Anthropic adapters).
     "model_length": "length",
     "max_tokens": "length",
     "tool_use": "tool_calls",
 }
-"""What upstreams say; anything else is an ordinary end."""
+"""The canonical reason of an upstream's ``finish_reason``; any other value is ``end``."""
 
-FINISH_WORDS: dict[str, str] = {
+ENCODED_FINISH_REASONS: dict[str, str] = {
     "end": "stop",
     "stop_sequence": "stop",
     "tool_calls": "tool_calls",
@@ -31,7 +31,7 @@ FINISH_WORDS: dict[str, str] = {
     "pause": "stop",
     "compaction": "stop",
 }
-"""What clients are told."""
+"""The ``finish_reason`` that a client gets."""
 
 _SERVICE_TIERS = {"standard": "default", "standard_only": "default"}
 _KNOWN_TIERS = frozenset({"auto", "default", "flex", "scale", "priority"})
@@ -40,20 +40,24 @@ Count = int | float | None
 
 
 class PromptDetails(msgspec.Struct):
-    """Details of the input."""
+    """``prompt_tokens_details``."""
 
     cached_tokens: Count = None
     cache_write_tokens: Count = None
 
 
 class CompletionDetails(msgspec.Struct):
-    """Details of the output."""
+    """``completion_tokens_details``."""
 
     reasoning_tokens: Count = None
 
 
 class WireUsage(msgspec.Struct):
-    """Counters as servers send them; cache hits stand in three places."""
+    """A ``usage`` object.
+
+    Servers report tokens read from the cache in ``prompt_tokens_details.cached_tokens``, ``prompt_cache_hit_tokens`` (DeepSeek) or
+    ``cached_tokens``.
+    """
 
     prompt_tokens: Count = None
     completion_tokens: Count = None
@@ -66,8 +70,8 @@ class WireUsage(msgspec.Struct):
     reasoning_tokens: Count = None
 
 
-def _count(*values: Count) -> int:
-    """The first count that was told."""
+def _first_count(*values: Count) -> int:
+    """The first value that is not ``None``, as an integer of at least 0; 0 if all are ``None``."""
     for value in values:
         if value is not None:
             return max(0, int(value))
@@ -75,26 +79,26 @@ def _count(*values: Count) -> int:
 
 
 def decode_usage(usage: WireUsage, service_tier: Any = None) -> Usage | None:
-    """The usage in disjoint classes; ``None`` for an object that tells nothing."""
+    """The usage in disjoint classes; ``None`` if the object has neither input nor output counters."""
     hit, miss = usage.prompt_cache_hit_tokens, usage.prompt_cache_miss_tokens
     if usage.prompt_tokens is None and usage.completion_tokens is None and hit is None and miss is None:
         return None
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
-    read = _count(prompt.cached_tokens if prompt else None, hit, usage.cached_tokens)
-    written = _count(prompt.cache_write_tokens if prompt else None)
-    total = _count(usage.prompt_tokens) if usage.prompt_tokens is not None else _count(hit) + _count(miss)
+    read = _first_count(prompt.cached_tokens if prompt else None, hit, usage.cached_tokens)
+    written = _first_count(prompt.cache_write_tokens if prompt else None)
+    total = _first_count(usage.prompt_tokens) if usage.prompt_tokens is not None else _first_count(hit) + _first_count(miss)
     return Usage(
         fresh=max(0, total - read - written),
         cache_read=read,
         cache_write_5m=written,
-        output=_count(usage.completion_tokens),
-        reasoning=_count(completion.reasoning_tokens if completion else None, usage.reasoning_tokens),
+        output=_first_count(usage.completion_tokens),
+        reasoning=_first_count(completion.reasoning_tokens if completion else None, usage.reasoning_tokens),
         service_tier=service_tier if isinstance(service_tier, str) else None,
     )
 
 
 def encode_usage(usage: Usage | None) -> dict[str, Any]:
-    """The usage object of a reply; zeros where the upstream told nothing."""
+    """The ``usage`` object of a response; all zeros if the upstream reported no usage."""
     usage = usage or Usage()
     total = usage.total_input
     return {
@@ -106,20 +110,23 @@ def encode_usage(usage: Usage | None) -> dict[str, Any]:
     }
 
 
-def service_tier(usage: Usage | None) -> str | None:
-    """The tier in chat's words, if it has one for it."""
+def encode_service_tier(usage: Usage | None) -> str | None:
+    """The ``service_tier`` of a response; ``None`` if the API has no such tier."""
     if usage is None or usage.service_tier is None:
         return None
     tier = _SERVICE_TIERS.get(usage.service_tier, usage.service_tier)
     return tier if tier in _KNOWN_TIERS else None
 
 
-def decode_finish(word: str | None, *, refused: bool = False) -> Finish:
-    """The end as the upstream calls it, before the content has its say; a refusal in words is a refusal."""
-    reason = FINISH_REASONS.get(word or "", "end")
+def decode_finish_reason(finish_reason: str | None, *, refused: bool = False) -> Finish:
+    """The finish of an upstream's ``finish_reason``; :func:`~proxy.translation.canonical.settled` then compares it with the parts.
+
+    ``refused``: the message has a ``refusal``, so an ordinary end is a refusal.
+    """
+    reason = DECODED_FINISH_REASONS.get(finish_reason or "", "end")
     return Finish(reason="refusal" if refused and reason == "end" else reason)
 
 
-def finish_word(finish: Finish, *, refused: bool = False) -> str:
-    """The ``finish_reason``; a refusal that the client reads in its own field is an ordinary stop, as in the original."""
-    return "stop" if refused and finish.reason == "refusal" else FINISH_WORDS[finish.reason]
+def encode_finish_reason(finish: Finish, *, refused: bool = False) -> str:
+    """The ``finish_reason`` for a client. ``refused``: the message has a ``refusal``; the API then ends with ``stop``."""
+    return "stop" if refused and finish.reason == "refusal" else ENCODED_FINISH_REASONS[finish.reason]

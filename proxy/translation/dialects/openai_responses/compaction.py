@@ -1,10 +1,12 @@
-"""Compaction: a long conversation folded into one opaque item (Codex asks for it when its context is nearly full).
+"""Compaction: a conversation is replaced by one opaque item. Codex requests it when its context is nearly full.
 
-OpenAI's servers answer with an encrypted item. Other upstreams are asked for a summary in plain words; it travels to the
-client in the same opaque field, signed like a reasoning carrier, and comes back as a user message.
+OpenAI's servers respond with an encrypted item. The gateway requests a summary as plain text from other upstreams. The client gets it
+in the same opaque field, sealed like a reasoning carrier, and sends it back in its next requests, where it becomes a user message.
 
-Two requests lead here: ``POST /v1/responses`` with a ``compaction_trigger`` item at the end of its input (answered with one
-``compaction`` item), and ``POST /v1/responses/compact`` (answered with the conversation's user messages and that item).
+There are two requests for it:
+
+- ``POST /v1/responses`` with a ``compaction_trigger`` item at the end of ``input``: the response has one ``compaction`` item.
+- ``POST /v1/responses/compact``: the response has the user messages of the conversation and that item.
 """
 
 from __future__ import annotations
@@ -15,15 +17,15 @@ from proxy.translation import json_wire, reasoning_seal
 from proxy.translation.canonical import Request, Response, Seal, Text, ToolChoice, Usage
 from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.openai_responses import ids
-from proxy.translation.dialects.openai_responses.items import raw_items
-from proxy.translation.dialects.openai_responses.usage import usage_on_wire
+from proxy.translation.dialects.openai_responses.usage import encode_usage
+from proxy.translation.dialects.openai_responses.wire import raw_items
 from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.json_wire import Envelope
 
-MARK = "compaction_trigger"
-"""Key in ``Request.extra`` of a request whose answer is to be one compaction item."""
+COMPACTION_FIELD = "compaction_trigger"
+"""Key in ``Request.extra`` of a request whose response is to be one compaction item."""
 
-REQUEST = (
+SUMMARY_INSTRUCTION = (
     "The conversation above is about to be replaced by a summary, because it has become too long. Write that summary now, for yourself: "
     "the goal and the user's instructions and preferences, what has been done and found out, the decisions and their reasons, "
     "the files, names, commands and values that are still needed, and what remains to be done next. "
@@ -44,68 +46,70 @@ class _Head(msgspec.Struct):
 _HEAD_DECODER = msgspec.json.Decoder(_Head)
 
 
-def packed(summary: str, seal_key: bytes) -> str:
-    """The opaque field that holds a summary."""
+def pack_summary(summary: str, seal_key: bytes) -> str:
+    """The value of ``encrypted_content`` that holds a summary."""
     return reasoning_seal.pack(Seal(_ORIGIN, "", {"text": summary}), seal_key)
 
 
-def opened(field: str, seal_key: bytes) -> str | None:
-    """The words of a summary that :func:`packed` made, with a sentence that introduces them; ``None`` for anything else."""
+def unpack_summary(field: str, seal_key: bytes) -> str | None:
+    """The summary in a value of :func:`pack_summary`, after an introductory sentence; ``None`` for any other value."""
     seal = reasoning_seal.unpack(field, seal_key)
     if seal is None or seal.origin != _ORIGIN or "text" not in seal.fields:
         return None
     return _INTRODUCTION + seal.fields["text"]
 
 
-def asked_for(request: Request) -> Request:
-    """``request`` marked as one for a compaction: no tools may be called."""
+def mark_compaction(request: Request) -> Request:
+    """``request``, marked as a compaction; the model may call no tools."""
     choice = ToolChoice(mode="none") if request.tools else None
-    extra = {**request.extra, MARK: msgspec.Raw(b"true")}
+    extra = {**request.extra, COMPACTION_FIELD: msgspec.Raw(b"true")}
     return msgspec.structs.replace(request, tool_choice=choice, parallel_calls=None, output=None, extra=extra)
 
 
-def is_asked(request: Request) -> bool:
-    """Whether the answer to ``request`` is to be one compaction item."""
-    return MARK in request.extra
+def is_compaction(request: Request) -> bool:
+    """Whether the response to ``request`` is to be one compaction item."""
+    return COMPACTION_FIELD in request.extra
 
 
-def item(response: Response, reply: EncodeContext) -> dict[str, str]:
-    """The compaction item that holds an answer's text; raises :class:`UpstreamFailed` when there is none."""
+def encode_item(response: Response, context: EncodeContext) -> dict[str, str]:
+    """The compaction item with the text of a response; raises :class:`UpstreamFailed` if the response has no text."""
     summary = "".join(part.text for part in response.parts if isinstance(part, Text))
     if not summary:
-        raise UpstreamFailed(Failure(kind="bad_gateway", message="The upstream gave no summary of the conversation"), answered=True)
-    return {"id": ids.make("cmp_", reply.id, 0), "type": "compaction", "encrypted_content": packed(summary, reply.seal_key)}
+        raise UpstreamFailed(
+            Failure(kind="bad_gateway", message="The upstream response has no text for the summary of the conversation."), answered=True
+        )
+    return {"id": ids.item_id("cmp_", context.id, 0), "type": "compaction", "encrypted_content": pack_summary(summary, context.seal_key)}
 
 
 # --- POST /v1/responses/compact --------------------------------------------------------------------------------------
 
 
-def as_request(envelope: Envelope) -> Envelope:
-    """The body of a compact call, as the request for its summary; decode, adapt and encode it like any other."""
-    given = json_wire.decode(envelope.fields.get("input", msgspec.Raw(b"null")), _INPUT_DECODER, at="input")
-    if isinstance(given, str):
-        given = [msgspec.Raw(json_wire.encode({"type": "message", "role": "user", "content": given}))]
-    fields = {**envelope.fields, "input": msgspec.Raw(json_wire.encode([*(given or ()), _TRIGGER]))}
+def to_summary_request(envelope: Envelope) -> Envelope:
+    """The request for the summary, made from the body of ``POST /v1/responses/compact``."""
+    input_items = json_wire.decode(envelope.fields.get("input", msgspec.Raw(b"null")), _INPUT_DECODER, at="input")
+    if isinstance(input_items, str):
+        input_items = [msgspec.Raw(json_wire.encode({"type": "message", "role": "user", "content": input_items}))]
+    fields = {**envelope.fields, "input": msgspec.Raw(json_wire.encode([*(input_items or ()), _TRIGGER]))}
     return Envelope(fields=fields, model=envelope.model)
 
 
-def compact_reply(response: Response, reply: EncodeContext, envelope: Envelope) -> bytes:
-    """The answer to a compact call: the conversation's user messages as they were, then the compaction item.
+def encode_compact_response(response: Response, context: EncodeContext, envelope: Envelope) -> bytes:
+    """The response to ``POST /v1/responses/compact``: the user messages of the conversation unchanged, then the compaction item.
 
-    ``envelope`` is the client's, or what :func:`as_request` made of it. Codex replaces its history by ``output``.
+    ``envelope``: the client's, or that of :func:`to_summary_request`. Codex replaces its history by ``output``.
     """
-    kept: list[dict[str, object]] = []
+    user_messages: list[dict[str, object]] = []
     for position, raw in enumerate(raw_items(envelope.fields["input"])):
         head = json_wire.decode(raw, _HEAD_DECODER, at=f"input.{position}")
         if head.role == "user" and head.type in (None, "message"):
             fields: dict[str, object] = dict(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]))
-            kept.append({"id": ids.make("msg_", reply.id, position + 1), "status": "completed", **fields, "type": "message"})
+            user_messages.append({"id": ids.item_id("msg_", context.id, position + 1), "status": "completed", **fields, "type": "message"})
     return json_wire.encode(
         {
-            "id": ids.response(reply.id),
+            "id": ids.response_id(context.id),
             "object": "response.compaction",
-            "created_at": reply.created,
-            "output": [*kept, item(response, reply)],
-            "usage": usage_on_wire(response.usage or Usage()),
+            "created_at": context.created,
+            "output": [*user_messages, encode_item(response, context)],
+            "usage": encode_usage(response.usage or Usage()),
         }
     )

@@ -2,9 +2,13 @@
 
 from proxy.translation.dialects.base import Dialect, EncodeTarget, Traits
 from proxy.translation.dialects.openai_responses.errors import decode_error, encode_error
-from proxy.translation.dialects.openai_responses.request import decode_request, encode_request, open_request, patch_request
-from proxy.translation.dialects.openai_responses.response import decode_response, encode_response, patch_response
-from proxy.translation.dialects.openai_responses.stream import break_off, decoder, encoder, relay
+from proxy.translation.dialects.openai_responses.relay import patch_request, patch_response, relay
+from proxy.translation.dialects.openai_responses.request_decode import decode_request, open_request
+from proxy.translation.dialects.openai_responses.request_encode import encode_request
+from proxy.translation.dialects.openai_responses.response_decode import decode_response
+from proxy.translation.dialects.openai_responses.response_encode import encode_response
+from proxy.translation.dialects.openai_responses.stream_decode import decoder
+from proxy.translation.dialects.openai_responses.stream_encode import break_off, encoder
 from proxy.translation.dialects.openai_responses.usage import encode_count
 from proxy.translation.framing.sse import COMMENT, SSE
 

@@ -1,7 +1,7 @@
-"""Turns that the gateway keeps: what a response leaves for the next one, and how that one takes it up.
+"""Stored turns: the items that a later request refers to, and their insertion into that request.
 
-A client that names a ``previous_response_id`` sends only what is new. The items of the earlier turns (their input and their
-output, in order) are put before it, and the request is then one like any other, for an upstream of any dialect.
+A client that sends ``previous_response_id`` sends only its new items. The items of the earlier turns (input and output, in order) are
+put before them, so that an upstream of any dialect gets the whole conversation. An ``item_reference`` is replaced by its item.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from proxy.translation import json_wire
-from proxy.translation.dialects.openai_responses.items import CONTINUES, KEEPS, is_absent, raw_items
+from proxy.translation.dialects.openai_responses.wire import PREVIOUS_ID_FIELD, STORED_FIELD, is_absent, raw_items
 from proxy.translation.json_wire import Envelope
 
 _STRING_DECODER = msgspec.json.Decoder(str)
-
 
 REFERENCE = "item_reference"
 _REFERENCE = re.compile(rb'item_reference|\{\s*"id"\s*:\s*"[^"]*"\s*\}')
@@ -31,69 +30,69 @@ class _Head(msgspec.Struct):
 _HEAD_DECODER = msgspec.json.Decoder(_Head)
 
 
-class _Answer(msgspec.Struct):
+class _StoredResponse(msgspec.Struct):
     output: list[msgspec.Raw] = []
 
 
-_ANSWER_DECODER = msgspec.json.Decoder(_Answer)
+_OUTPUT_DECODER = msgspec.json.Decoder(_StoredResponse)
 
 
-def previous_id(envelope: Envelope) -> str | None:
-    """The response that a request goes on from; raises :class:`~proxy.translation.errors.ClientMistake` for what is no id."""
-    given = envelope.fields.get("previous_response_id")
-    return None if given is None or is_absent(given) else json_wire.decode(given, _STRING_DECODER, at="previous_response_id")
+def previous_response_id(envelope: Envelope) -> str | None:
+    """The field ``previous_response_id``; raises :class:`~proxy.translation.errors.ClientMistake` if it is not a string."""
+    raw_id = envelope.fields.get("previous_response_id")
+    return None if raw_id is None or is_absent(raw_id) else json_wire.decode(raw_id, _STRING_DECODER, at="previous_response_id")
 
 
 def input_items(envelope: Envelope) -> list[msgspec.Raw]:
-    """The items of a request's input as the client wrote them; a text is the message that it stands for."""
-    given = envelope.fields.get("input")
-    if given is None or is_absent(given):
+    """The JSON of the items in a request's input; a string is one user message."""
+    raw_input = envelope.fields.get("input")
+    if raw_input is None or is_absent(raw_input):
         return []
-    if bytes(given).lstrip().startswith(b'"'):
-        return [msgspec.Raw(b'{"type":"message","role":"user","content":%b}' % bytes(given))]
-    return [msgspec.Raw(bytes(item)) for item in raw_items(given)]
+    if bytes(raw_input).lstrip().startswith(b'"'):
+        return [msgspec.Raw(b'{"type":"message","role":"user","content":%b}' % bytes(raw_input))]
+    return [msgspec.Raw(bytes(item)) for item in raw_items(raw_input)]
 
 
-def references(envelope: Envelope) -> list[tuple[int, str]]:
-    """Position and id of every reference to a stored item in a request's input."""
-    given = envelope.fields.get("input")
-    if given is None or _REFERENCE.search(bytes(given)) is None or not bytes(given).lstrip().startswith(b"["):
+def item_references(envelope: Envelope) -> list[tuple[int, str]]:
+    """The position and the id of each ``item_reference`` in a request's input."""
+    raw_input = envelope.fields.get("input")
+    if raw_input is None or _REFERENCE.search(bytes(raw_input)) is None or not bytes(raw_input).lstrip().startswith(b"["):
         return []
-    heads = [json_wire.decode(item, _HEAD_DECODER, at=f"input.{position}") for position, item in enumerate(raw_items(given))]
+    heads = [json_wire.decode(item, _HEAD_DECODER, at=f"input.{position}") for position, item in enumerate(raw_items(raw_input))]
     return [(position, head.id) for position, head in enumerate(heads) if head.id and (head.type or head.role or REFERENCE) == REFERENCE]
 
 
-def item_of(given: str, answer: str, item_id: str) -> msgspec.Raw | None:
-    """The item of that id in a kept turn: its answer, or its input as a JSON list."""
-    items = [*output_items(answer.encode()), *msgspec.json.decode(given, type=list[msgspec.Raw])]
+def find_item(stored_input: str, stored_response: str, item_id: str) -> msgspec.Raw | None:
+    """The item with this id in a stored turn; ``stored_input`` is a JSON list of items, ``stored_response`` a response object."""
+    items = [*output_items(stored_response.encode()), *msgspec.json.decode(stored_input, type=list[msgspec.Raw])]
     heads = (msgspec.json.decode(item, type=_Head) for item in items)
     return next((item for item, head in zip(items, heads, strict=True) if head.id == item_id and head.type != REFERENCE), None)
 
 
-def with_items(envelope: Envelope, found: Mapping[int, msgspec.Raw]) -> Envelope:
-    """The request with items in the place of the references to them, by their positions."""
-    items = [found.get(position, item) for position, item in enumerate(input_items(envelope))]
+def replace_references(envelope: Envelope, items_by_position: Mapping[int, msgspec.Raw]) -> Envelope:
+    """The request with its references replaced by items; the keys are the positions in the input."""
+    items = [items_by_position.get(position, item) for position, item in enumerate(input_items(envelope))]
     fields = {**envelope.fields, "input": msgspec.Raw(json_wire.encode(items))}
     return Envelope(fields=fields, model=envelope.model, stream=envelope.stream)
 
 
-def output_items(answer: bytes) -> list[msgspec.Raw]:
-    """The items of a response object of ours; none for anything else."""
+def output_items(response: bytes) -> list[msgspec.Raw]:
+    """The JSON of the items in a response object; none if the body is not one."""
     try:
-        return [msgspec.Raw(bytes(item)) for item in _ANSWER_DECODER.decode(answer).output]
+        return [msgspec.Raw(bytes(item)) for item in _OUTPUT_DECODER.decode(response).output]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
 
 
-def kept(envelope: Envelope) -> Envelope:
-    """The request, marked as one whose answer will be kept."""
-    return msgspec.structs.replace(envelope, fields={**envelope.fields, KEEPS: msgspec.Raw(b"true")})
+def mark_as_stored(envelope: Envelope) -> Envelope:
+    """The request, marked as one whose response will be stored."""
+    return msgspec.structs.replace(envelope, fields={**envelope.fields, STORED_FIELD: msgspec.Raw(b"true")})
 
 
-def continued(envelope: Envelope, earlier: Sequence[msgspec.Raw]) -> Envelope:
-    """The request with the ``earlier`` items before its own; its answer still names the response that it goes on from."""
+def prepend_items(envelope: Envelope, earlier: Sequence[msgspec.Raw]) -> Envelope:
+    """The request with ``earlier`` items before its own; its ``previous_response_id`` is kept for the response, which echoes it."""
     fields = {name: value for name, value in envelope.fields.items() if name != "previous_response_id"}
     fields["input"] = msgspec.Raw(json_wire.encode([*earlier, *input_items(envelope)]))
     if "previous_response_id" in envelope.fields:
-        fields[CONTINUES] = envelope.fields["previous_response_id"]
+        fields[PREVIOUS_ID_FIELD] = envelope.fields["previous_response_id"]
     return Envelope(fields=fields, model=envelope.model, stream=envelope.stream)

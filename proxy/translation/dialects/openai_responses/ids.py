@@ -1,15 +1,15 @@
-"""Ids of what a reply holds, all made from the reply's own id."""
+"""Ids of a response and of its items, all derived from ``EncodeContext.id``."""
 
 from __future__ import annotations
 
 import hashlib
 
 
-def response(reply_id: str) -> str:
-    """The id of a response object."""
-    return f"resp_{reply_id}"
+def response_id(context_id: str) -> str:
+    """The id of the response object."""
+    return f"resp_{context_id}"
 
 
-def make(prefix: str, reply_id: str, index: int) -> str:
-    """The id of the item at ``index``: the prefix of its kind and 24 hexadecimal digits."""
-    return prefix + hashlib.sha256(f"{reply_id}:{index}".encode()).hexdigest()[:24]
+def item_id(prefix: str, context_id: str, index: int) -> str:
+    """The id of the item at ``index``: the prefix of its kind and 24 hexadecimal digits of a SHA-256."""
+    return prefix + hashlib.sha256(f"{context_id}:{index}".encode()).hexdigest()[:24]

@@ -1,7 +1,7 @@
-"""An upstream's stream, as canonical events (wire formats, section 9.5).
+"""Decodes the stream of a Responses upstream (docs/wire-formats.md, sections 3.5 and 9.5).
 
-Servers tell the same thing several times: as deltas, in a ``done`` event, in the finished item, in the finished response.
-Whatever comes first is passed on; a later, longer telling gives the rest.
+Servers send the same content several times: in deltas, in a ``done`` event, in the finished item and in the finished response. The
+decoder emits what comes first; of a later and longer version it emits the rest.
 """
 
 from __future__ import annotations
@@ -13,16 +13,28 @@ import msgspec
 
 from proxy.translation.canonical import Event, Failed, Finished, Started, UsageReported, settled
 from proxy.translation.dialects.base import StreamDecoder
-from proxy.translation.dialects.openai_responses.items import NO_JSON, ContentPart, Item
-from proxy.translation.dialects.openai_responses.output import ResponseOnWire, failure_of, finish_of, logprobs_of, usage_of
-from proxy.translation.dialects.openai_responses.stream_items import CallReader, ItemReader, MessageReader, ReasoningReader, Shared
+from proxy.translation.dialects.openai_responses.response_decode_items import (
+    WireResponse,
+    decode_failure,
+    decode_finish,
+    decode_logprobs,
+    decode_response_usage,
+)
+from proxy.translation.dialects.openai_responses.stream_decode_items import (
+    CallReader,
+    ItemReader,
+    MessageReader,
+    ReasoningReader,
+    StreamState,
+)
+from proxy.translation.dialects.openai_responses.wire import JSON_NULL, ContentPart, Item
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame
 from proxy.translation.quirks import Quirks
 
 
-class _EventOnWire(msgspec.Struct):
-    """The fields of all events that are read."""
+class _WireEvent(msgspec.Struct):
+    """The used fields of all types of events."""
 
     type: str = ""
     delta: str | None = None
@@ -35,11 +47,11 @@ class _EventOnWire(msgspec.Struct):
     input: str | None = None
     refusal: str | None = None
     name: str | None = None
-    logprobs: msgspec.Raw = NO_JSON
-    annotation: msgspec.Raw = NO_JSON
+    logprobs: msgspec.Raw = JSON_NULL
+    annotation: msgspec.Raw = JSON_NULL
     item: Item | None = None
     part: ContentPart | None = None
-    response: ResponseOnWire | None = None
+    response: WireResponse | None = None
     code: Any = None
     message: Any = None
     error: Any = None
@@ -49,155 +61,155 @@ class _Head(msgspec.Struct):
     type: str = ""
 
 
-_EVENT_DECODER = msgspec.json.Decoder(_EventOnWire)
+_EVENT_DECODER = msgspec.json.Decoder(_WireEvent)
 _HEAD_DECODER = msgspec.json.Decoder(_Head)
 
-_READERS: dict[str | None, Callable[[Shared], ItemReader]] = {
+_READERS: dict[str | None, Callable[[StreamState], ItemReader]] = {
     "message": MessageReader,
     "function_call": CallReader,
     "custom_tool_call": CallReader,
     "reasoning": ReasoningReader,
 }
-_EMPTY_RESPONSE = ResponseOnWire()
+_EMPTY_RESPONSE = WireResponse()
 
 
-class Decoder:
-    """Reads one stream."""
+class ResponsesStreamDecoder:
+    """Decodes one stream. Each item has a reader, found by its output index."""
 
-    def __init__(self, quirks: Quirks) -> None:  # noqa: ARG002 - no quirk concerns these streams
-        self._shared = Shared()
-        self._items: dict[int, ItemReader] = {}
-        self._index_of: dict[str, int] = {}
+    def __init__(self, quirks: Quirks) -> None:  # noqa: ARG002 - no quirk applies
+        self._state = StreamState()
+        self._readers: dict[int, ItemReader] = {}
+        self._index_of_id: dict[str, int] = {}
         self._started = False
-        self._over = False
-        text, refusal = self._text_delta, self._refusal_delta
-        self._step: dict[str, Callable[[_EventOnWire], list[Event]]] = {
+        self._ended = False
+        text, refusal = self._on_text_delta, self._on_refusal_delta
+        self._handlers: dict[str, Callable[[_WireEvent], list[Event]]] = {
             "response.output_text.delta": text,
-            "response.output_text.done": self._text_done,
+            "response.output_text.done": self._on_text_done,
             "response.refusal.delta": refusal,
-            "response.refusal.done": self._refusal_done,
-            "response.output_text.annotation.added": self._annotation,
-            "response.content_part.done": self._part_done,
-            "response.function_call_arguments.delta": self._call_delta,
-            "response.function_call_arguments.done": self._call_done,
-            "response.custom_tool_call_input.delta": self._call_delta,
-            "response.custom_tool_call_input.done": self._call_done,
-            "response.reasoning_summary_text.delta": self._summary_delta,
-            "response.reasoning_summary_text.done": self._summary_done,
-            "response.reasoning_text.delta": self._reasoning_delta,
-            "response.reasoning_text.done": self._reasoning_done,
-            "response.output_item.added": self._item_added,
-            "response.output_item.done": self._item_done,
-            "response.created": self._lifecycle,
-            "response.in_progress": self._lifecycle,
-            "response.queued": self._lifecycle,
-            "response.completed": self._terminal,
-            "response.incomplete": self._terminal,
-            "response.done": self._terminal,
-            "response.failed": self._response_failed,
-            "response.cancelled": self._response_failed,
-            "error": self._error,
-            "response.error": self._error,
-            "": self._untyped,
+            "response.refusal.done": self._on_refusal_done,
+            "response.output_text.annotation.added": self._on_annotation,
+            "response.content_part.done": self._on_part_done,
+            "response.function_call_arguments.delta": self._on_call_delta,
+            "response.function_call_arguments.done": self._on_call_done,
+            "response.custom_tool_call_input.delta": self._on_call_delta,
+            "response.custom_tool_call_input.done": self._on_call_done,
+            "response.reasoning_summary_text.delta": self._on_summary_delta,
+            "response.reasoning_summary_text.done": self._on_summary_done,
+            "response.reasoning_text.delta": self._on_reasoning_delta,
+            "response.reasoning_text.done": self._on_reasoning_done,
+            "response.output_item.added": self._on_item_added,
+            "response.output_item.done": self._on_item_done,
+            "response.created": self._on_lifecycle,
+            "response.in_progress": self._on_lifecycle,
+            "response.queued": self._on_lifecycle,
+            "response.completed": self._on_terminal,
+            "response.incomplete": self._on_terminal,
+            "response.done": self._on_terminal,
+            "response.failed": self._on_response_failed,
+            "response.cancelled": self._on_response_failed,
+            "error": self._on_error,
+            "response.error": self._on_error,
+            "": self._on_untyped,
         }
 
     def feed(self, frame: Frame) -> list[Event]:
-        """The events that one frame tells."""
-        if self._over:
+        """The events of one frame; none after ``Finished`` or ``Failed``."""
+        if self._ended:
             return []
         try:
             event = _EVENT_DECODER.decode(frame.data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return self._unreadable(frame)
-        step = self._step.get(event.type or frame.event)
-        if step is None:
+            return self._on_undecodable(frame)
+        handler = self._handlers.get(event.type or frame.event)
+        if handler is None:
             return []
-        events = step(event)
+        events = handler(event)
         if not self._started and events:
-            return self._opened(events)
+            return self._with_started(events)
         return events
 
     def close(self) -> list[Event]:
-        """At the end of the bytes."""
-        if self._over:
+        """The failure of a stream that ended without a terminal event."""
+        if self._ended:
             return []
-        return self._fail(Failure(kind="network", message="the upstream's stream ended before the response was complete"))
+        return self._fail(Failure(kind="network", message="The upstream stream ended before the response was complete."))
 
-    def _opened(self, events: list[Event]) -> list[Event]:
+    def _with_started(self, events: list[Event]) -> list[Event]:
         self._started = True
         return events if isinstance(events[0], Started | Failed) else [Started(), *events]
 
-    def _unreadable(self, frame: Frame) -> list[Event]:
-        """Kinds of events that nobody knows may look as they like; ``[DONE]`` does not belong here and says nothing."""
+    def _on_undecodable(self, frame: Frame) -> list[Event]:
+        """A frame that does not match ``_WireEvent``: a failure, unless its type is unknown or it is ``[DONE]`` of a Chat-like server."""
         try:
             kind = _HEAD_DECODER.decode(frame.data).type or frame.event
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             kind = ""
             if frame.data.strip() == b"[DONE]":
                 return []
-        if kind and kind not in self._step:
+        if kind and kind not in self._handlers:
             return []
-        return self._fail(Failure(kind="bad_gateway", message="the upstream's stream holds an event that cannot be read"))
+        return self._fail(Failure(kind="bad_gateway", message="An event of the upstream stream cannot be decoded."))
 
     def _fail(self, failure: Failure) -> list[Event]:
-        self._over = True
+        self._ended = True
         return [Failed(failure)]
 
-    # --- finding the item of an event ------------------------------------------------------------------------------
+    # --- the item of an event --------------------------------------------------------------------------------------
 
-    def _index(self, event: _EventOnWire) -> int:
-        """The output index; servers that leave it out are followed by the item's id, or taken to mean the newest item."""
+    def _output_index(self, event: _WireEvent) -> int:
+        """The output index of an event. If a server leaves it out, the item's id decides, or else the newest item is meant."""
         if event.output_index is not None:
             return event.output_index
         item_id = event.item_id or (event.item.id if event.item else None) or ""
-        known = self._index_of.get(item_id)
-        if known is not None:
-            return known
-        newest = max(self._items, default=-1)
+        index = self._index_of_id.get(item_id)
+        if index is not None:
+            return index
+        newest = max(self._readers, default=-1)
         if event.item is None or event.type == "response.output_item.done":
             return max(newest, 0)
-        self._index_of[item_id] = newest + 1
+        self._index_of_id[item_id] = newest + 1
         return newest + 1
 
-    def _reader(self, event: _EventOnWire, kind: str) -> Any:
-        """The reader of the event's item; an event for an item that was never announced announces it."""
+    def _reader(self, event: _WireEvent, kind: str) -> Any:
+        """The reader of the event's item, created if the item was not added before; ``None`` if the item is of another kind."""
         index = event.output_index
-        reader = self._items.get(index) if index is not None else None
+        reader = self._readers.get(index) if index is not None else None
         if reader is None:
-            index = self._index(event)
-            reader = self._items.get(index)
+            index = self._output_index(event)
+            reader = self._readers.get(index)
             if reader is None:
-                reader = self._items[index] = _READERS[kind](self._shared)
+                reader = self._readers[index] = _READERS[kind](self._state)
         return reader if reader.takes(kind) else None
 
     # --- text ------------------------------------------------------------------------------------------------------
 
-    def _text_delta(self, event: _EventOnWire) -> list[Event]:
+    def _on_text_delta(self, event: _WireEvent) -> list[Event]:
         reader = self._reader(event, "message")
         if reader is None or not event.delta:
             return []
-        logprobs = () if event.logprobs is NO_JSON else logprobs_of(event.logprobs)
+        logprobs = () if event.logprobs is JSON_NULL else decode_logprobs(event.logprobs)
         return reader.delta(event.content_index or 0, event.delta, logprobs)  # type: ignore[no-any-return]
 
-    def _refusal_delta(self, event: _EventOnWire) -> list[Event]:
+    def _on_refusal_delta(self, event: _WireEvent) -> list[Event]:
         reader = self._reader(event, "message")
         return reader.delta(event.content_index or 0, event.delta, refusal=True) if reader and event.delta else []
 
-    def _text_done(self, event: _EventOnWire) -> list[Event]:
-        return self._rest(event, event.text, refusal=False)
+    def _on_text_done(self, event: _WireEvent) -> list[Event]:
+        return self._text_rest(event, event.text, refusal=False)
 
-    def _refusal_done(self, event: _EventOnWire) -> list[Event]:
-        return self._rest(event, event.refusal, refusal=True)
+    def _on_refusal_done(self, event: _WireEvent) -> list[Event]:
+        return self._text_rest(event, event.refusal, refusal=True)
 
-    def _rest(self, event: _EventOnWire, whole: str | None, *, refusal: bool) -> list[Event]:
+    def _text_rest(self, event: _WireEvent, whole: str | None, *, refusal: bool) -> list[Event]:
         reader = self._reader(event, "message")
         return reader.rest(event.content_index or 0, whole, refusal=refusal) if reader and whole else []
 
-    def _annotation(self, event: _EventOnWire) -> list[Event]:
+    def _on_annotation(self, event: _WireEvent) -> list[Event]:
         reader = self._reader(event, "message")
-        return reader.cite(event.content_index or 0, event.annotation) if reader and event.annotation != NO_JSON else []
+        return reader.cite(event.content_index or 0, event.annotation) if reader and event.annotation != JSON_NULL else []
 
-    def _part_done(self, event: _EventOnWire) -> list[Event]:
+    def _on_part_done(self, event: _WireEvent) -> list[Event]:
         if event.part is None or event.part.type not in ("output_text", "refusal"):
             return []
         reader = self._reader(event, "message")
@@ -205,104 +217,104 @@ class Decoder:
 
     # --- calls -----------------------------------------------------------------------------------------------------
 
-    def _call_delta(self, event: _EventOnWire) -> list[Event]:
+    def _on_call_delta(self, event: _WireEvent) -> list[Event]:
         reader = self._reader(event, "function_call")
         return reader.delta(event.delta) if reader and event.delta else []
 
-    def _call_done(self, event: _EventOnWire) -> list[Event]:
+    def _on_call_done(self, event: _WireEvent) -> list[Event]:
         reader = self._reader(event, "function_call")
         whole = event.arguments if event.arguments is not None else event.input
         return reader.rest(whole or "") if reader else []
 
     # --- reasoning -------------------------------------------------------------------------------------------------
 
-    def _summary_delta(self, event: _EventOnWire) -> list[Event]:
+    def _on_summary_delta(self, event: _WireEvent) -> list[Event]:
         reader = self._reader(event, "reasoning")
         return reader.delta("summary", event.summary_index or 0, event.delta) if reader and event.delta else []
 
-    def _summary_done(self, event: _EventOnWire) -> list[Event]:
+    def _on_summary_done(self, event: _WireEvent) -> list[Event]:
         reader = self._reader(event, "reasoning")
         return reader.rest("summary", event.summary_index or 0, event.text) if reader and event.text else []
 
-    def _reasoning_delta(self, event: _EventOnWire) -> list[Event]:
+    def _on_reasoning_delta(self, event: _WireEvent) -> list[Event]:
         reader = self._reader(event, "reasoning")
         return reader.delta("content", event.content_index or 0, event.delta) if reader and event.delta else []
 
-    def _reasoning_done(self, event: _EventOnWire) -> list[Event]:
+    def _on_reasoning_done(self, event: _WireEvent) -> list[Event]:
         reader = self._reader(event, "reasoning")
         return reader.rest("content", event.content_index or 0, event.text) if reader and event.text else []
 
     # --- items and the response ------------------------------------------------------------------------------------
 
-    def _item_added(self, event: _EventOnWire) -> list[Event]:
+    def _on_item_added(self, event: _WireEvent) -> list[Event]:
         if event.item is None:
             return []
-        index = self._index(event)
-        if index in self._items:
+        index = self._output_index(event)
+        if index in self._readers:
             return []
-        reader = self._items[index] = self._new_reader(event.item)
+        reader = self._readers[index] = self._new_reader(event.item)
         if event.item.id:
-            self._index_of[event.item.id] = index
+            self._index_of_id[event.item.id] = index
         return reader.added(event.item)
 
     def _new_reader(self, item: Item) -> ItemReader:
-        return _READERS.get(item.type, ItemReader)(self._shared)
+        return _READERS.get(item.type, ItemReader)(self._state)
 
-    def _item_done(self, event: _EventOnWire) -> list[Event]:
+    def _on_item_done(self, event: _WireEvent) -> list[Event]:
         if event.item is None:
             return []
-        return self._whole_item(self._index(event), event.item)
+        return self._read_whole_item(self._output_index(event), event.item)
 
-    def _whole_item(self, index: int, item: Item) -> list[Event]:
-        reader = self._items.get(index)
+    def _read_whole_item(self, index: int, item: Item) -> list[Event]:
+        reader = self._readers.get(index)
         if reader is None:
-            reader = self._items[index] = self._new_reader(item)
+            reader = self._readers[index] = self._new_reader(item)
         if reader.is_done or not reader.takes(item.type or ""):
             return []
         return reader.done(item)
 
-    def _lifecycle(self, event: _EventOnWire) -> list[Event]:
+    def _on_lifecycle(self, event: _WireEvent) -> list[Event]:
         if self._started:
             return []
         response = event.response or _EMPTY_RESPONSE
         return [Started(response.id or "", response.model or "")]
 
-    def _terminal(self, event: _EventOnWire) -> list[Event]:
+    def _on_terminal(self, event: _WireEvent) -> list[Event]:
         response = event.response or _EMPTY_RESPONSE
         if response.error or response.status in ("failed", "cancelled"):
-            return self._response_failed(event)
-        self._over = True
+            return self._on_response_failed(event)
+        self._ended = True
         events: list[Event] = [] if self._started else [Started(response.id or "", response.model or "")]
-        newest = max(self._items, default=-1)
+        newest = max(self._readers, default=-1)
         for index, item in enumerate(response.output or ()):
-            if index in self._items or index > newest:
-                events += self._whole_item(index, item)
-        for index in sorted(self._items):
-            events += self._items[index].close()
-        usage = usage_of(response)
+            if index in self._readers or index > newest:
+                events += self._read_whole_item(index, item)
+        for index in sorted(self._readers):
+            events += self._readers[index].close()
+        usage = decode_response_usage(response)
         if usage is not None:
             events.append(UsageReported(usage))
         if event.type == "response.incomplete" and response.status is None:
             response.status = "incomplete"
-        finish = finish_of(response, refused=self._shared.refused and not self._shared.has_calls)
-        events.append(Finished(settled(finish, has_calls=self._shared.has_calls)))
+        finish = decode_finish(response, refused=self._state.refused and not self._state.has_calls)
+        events.append(Finished(settled(finish, has_calls=self._state.has_calls)))
         return events
 
-    def _response_failed(self, event: _EventOnWire) -> list[Event]:
+    def _on_response_failed(self, event: _WireEvent) -> list[Event]:
         response = event.response or _EMPTY_RESPONSE
-        usage = usage_of(response)
-        reported: list[Event] = [] if usage is None else [UsageReported(usage)]
-        return reported + self._fail(failure_of(response.error or event.error or "the upstream's response failed"))
+        usage = decode_response_usage(response)
+        usage_events: list[Event] = [] if usage is None else [UsageReported(usage)]
+        return usage_events + self._fail(decode_failure(response.error or event.error or "The upstream response failed."))
 
-    def _error(self, event: _EventOnWire) -> list[Event]:
-        given = event.error if isinstance(event.error, dict) else {"message": event.message, "code": event.code}
-        return self._fail(failure_of(given))
+    def _on_error(self, event: _WireEvent) -> list[Event]:
+        error = event.error if isinstance(event.error, dict) else {"message": event.message, "code": event.code}
+        return self._fail(decode_failure(error))
 
-    def _untyped(self, event: _EventOnWire) -> list[Event]:
-        """Gateways in between send ``{"error": …}`` without any type."""
-        return self._fail(failure_of(event.error)) if event.error else []
+    def _on_untyped(self, event: _WireEvent) -> list[Event]:
+        """An event without a type: proxies in between send ``{"error": …}``."""
+        return self._fail(decode_failure(event.error)) if event.error else []
 
 
 def decoder(quirks: Quirks) -> StreamDecoder:
-    """A new stream machine."""
-    return Decoder(quirks)
+    """A decoder for one stream."""
+    return ResponsesStreamDecoder(quirks)

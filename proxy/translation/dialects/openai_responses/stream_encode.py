@@ -1,4 +1,4 @@
-"""Canonical events, as the stream that a Responses client reads."""
+"""Encodes canonical events as the stream for a Responses client (docs/wire-formats.md, sections 3.5 and 9)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ from proxy.translation.canonical import (
 )
 from proxy.translation.dialects.base import EncodeContext, StreamEncoder
 from proxy.translation.dialects.openai_responses import compaction
-from proxy.translation.dialects.openai_responses.items import FAMILY
-from proxy.translation.dialects.openai_responses.ladder import CallWriter, Ladder, MessageItem, ReasoningWriter, TextWriter, Writer
-from proxy.translation.dialects.openai_responses.reply import ReplyObject
+from proxy.translation.dialects.openai_responses.event_sequencer import EventSequencer
+from proxy.translation.dialects.openai_responses.response_encode import ResponseObject
+from proxy.translation.dialects.openai_responses.stream_encode_items import CallWriter, MessageWriter, ReasoningWriter, TextWriter, Writer
+from proxy.translation.dialects.openai_responses.wire import FAMILY
 from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.framing.sse import Frame
 
@@ -39,72 +40,76 @@ _FAILURE_CODES = {
     "quota": "insufficient_quota",
     "invalid_request": "invalid_prompt",
 }
-"""Codes that clients act upon; everything else is a ``server_error``, which they try again."""
+"""The ``code`` of kinds of failures that clients act upon; all others are ``server_error``, after which clients retry."""
 
 
-class Encoder:
-    """Interleaved parts stay interleaved: every item has its own index, and several may be open."""
+class ResponsesStreamEncoder:
+    """Encodes one stream. Parts may be interleaved, because each event has the index of its item. ``_writers``: the open parts."""
 
-    def __init__(self, reply: EncodeContext) -> None:
-        self._object = ReplyObject(reply)
-        self._ladder = Ladder(reply.id, reply.seal_key)
-        self._begun = False
-        self._open: dict[int, Writer] = {}
-        self._message: MessageItem | None = None
+    def __init__(self, context: EncodeContext) -> None:
+        self._object = ResponseObject(context)
+        self._sequencer = EventSequencer(context.id, context.seal_key)
+        self._created = False
+        self._writers: dict[int, Writer] = {}
+        self._message: MessageWriter | None = None
         self._usage: Usage | None = None
         self._refused = False
-        self._step: dict[type, Callable[[Any], list[Frame]]] = {
-            PartDelta: self._delta,
-            PartStarted: self._started,
-            PartEnded: self._ended,
-            Cited: self._cited,
-            UsageReported: self._reported,
-            Started: self._reported,
-            Finished: self._finished,
-            Failed: self._failed,
+        self._handlers: dict[type, Callable[[Any], list[Frame]]] = {
+            PartDelta: self._on_delta,
+            PartStarted: self._on_part_started,
+            PartEnded: self._on_part_ended,
+            Cited: self._on_cited,
+            UsageReported: self._on_usage,
+            Started: self._on_usage,
+            Finished: self._on_finished,
+            Failed: self._on_failed,
         }
 
     def feed(self, event: Event) -> list[Frame]:
-        """The frames that tell ``event``."""
-        if self._begun:
-            return self._step[type(event)](event)
-        self._begun = True
-        return [*self._begin(), *self._step[type(event)](event)]
+        """The frames of one event; the first one also creates the response."""
+        if self._created:
+            return self._handlers[type(event)](event)
+        self._created = True
+        return [*self._create(), *self._handlers[type(event)](event)]
 
-    def _begin(self) -> list[Frame]:
-        told = b'"response":%b' % self._object.in_progress()
-        return [self._ladder.event("response.created", told), self._ladder.event("response.in_progress", told)]
+    def _create(self) -> list[Frame]:
+        fields = b'"response":%b' % self._object.in_progress()
+        return [self._sequencer.event("response.created", fields), self._sequencer.event("response.in_progress", fields)]
 
     # --- parts -----------------------------------------------------------------------------------------------------
 
-    def _started(self, event: PartStarted) -> list[Frame]:
+    def _on_part_started(self, event: PartStarted) -> list[Frame]:
         part = event.part
         if isinstance(part, Text):
             self._refused = self._refused or part.refusal
-            self._open[event.index] = TextWriter(self._ladder, part)
-            return self._delta(PartDelta(event.index, part.text, part.logprobs)) if part.text else []
+            self._writers[event.index] = TextWriter(self._sequencer, part)
+            return self._on_delta(PartDelta(event.index, part.text, part.logprobs)) if part.text else []
         if isinstance(part, Reasoning):
-            self._open[event.index] = ReasoningWriter(self._ladder, part)
-            return self._delta(PartDelta(event.index, part.text)) if part.text else []
+            self._writers[event.index] = ReasoningWriter(self._sequencer, part)
+            return self._on_delta(PartDelta(event.index, part.text)) if part.text else []
         if isinstance(part, ToolCall):
             frames = self._close_message()
-            writer = self._open[event.index] = CallWriter(self._ladder, part)
+            writer = self._writers[event.index] = CallWriter(self._sequencer, part)
             frames += writer.open()
             return frames + writer.delta(part.arguments) if part.arguments else frames
-        return self._whole(part)
+        return self._encode_native_item(part)
 
-    def _whole(self, part: Part) -> list[Frame]:
-        """An item of a hosted tool, which only its own family tells."""
+    def _encode_native_item(self, part: Part) -> list[Frame]:
+        """The item of a hosted tool of a Responses upstream, unchanged; parts of other families are skipped."""
         if not isinstance(part, Opaque) or part.family != FAMILY:
             return []
         frames = self._close_message()
-        index = self._ladder.take_index()
-        self._ladder.done[index] = bytes(part.native)
-        told = b'"output_index":%d,"item":%b' % (index, bytes(part.native))
-        return [*frames, self._ladder.event("response.output_item.added", told), self._ladder.event("response.output_item.done", told)]
+        index = self._sequencer.take_index()
+        self._sequencer.done_items[index] = bytes(part.native)
+        fields = b'"output_index":%d,"item":%b' % (index, bytes(part.native))
+        return [
+            *frames,
+            self._sequencer.event("response.output_item.added", fields),
+            self._sequencer.event("response.output_item.done", fields),
+        ]
 
-    def _delta(self, event: PartDelta) -> list[Frame]:
-        writer = self._open[event.index]
+    def _on_delta(self, event: PartDelta) -> list[Frame]:
+        writer = self._writers[event.index]
         if isinstance(writer, TextWriter):
             return writer.delta(event) if writer.is_open else [*self._open_text(writer), *writer.delta(event)]
         if isinstance(writer, ReasoningWriter) and not writer.is_open:
@@ -116,90 +121,90 @@ class Encoder:
         if message is not None and not message.has_open_part:
             return writer.open(message)
         frames = self._close_message()
-        message = self._message = MessageItem(self._ladder)
+        message = self._message = MessageWriter(self._sequencer)
         return [*frames, message.added(), *writer.open(message)]
 
     def _close_message(self) -> list[Frame]:
-        """A message ends where another item begins."""
+        """End the open message, because another item begins."""
         message, self._message = self._message, None
         return message.close() if message is not None else []
 
-    def _cited(self, event: Cited) -> list[Frame]:
-        writer = self._open[event.index]
+    def _on_cited(self, event: Cited) -> list[Frame]:
+        writer = self._writers[event.index]
         if not isinstance(writer, TextWriter):
             return []
         return writer.cite(event.citation) if writer.is_open else [*self._open_text(writer), *writer.cite(event.citation)]
 
-    def _ended(self, event: PartEnded) -> list[Frame]:
-        writer = self._open.pop(event.index, None)
+    def _on_part_ended(self, event: PartEnded) -> list[Frame]:
+        writer = self._writers.pop(event.index, None)
         if writer is None:
             return []
         if not isinstance(writer, ReasoningWriter):
             return writer.end()
-        if not writer.sealed(event.seal):
+        if not writer.take_seal(event.seal):
             return []
         return writer.end() if writer.is_open else [*self._close_message(), *writer.open(), *writer.end()]
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
-    def _reported(self, event: UsageReported | Started) -> list[Frame]:
+    def _on_usage(self, event: UsageReported | Started) -> list[Frame]:
         self._usage = event.usage
         return []
 
-    def _finished(self, event: Finished) -> list[Frame]:
+    def _on_finished(self, event: Finished) -> list[Frame]:
         frames: list[Frame] = []
-        for index in list(self._open):
-            frames += self._ended(PartEnded(index))
+        for index in list(self._writers):
+            frames += self._on_part_ended(PartEnded(index))
         frames += self._close_message()
-        return [*frames, self._terminal(event.finish)]
+        return [*frames, self._terminal_event(event.finish)]
 
-    def _terminal(self, finish: Finish) -> Frame:
-        status, body = self._object.finished(self._ladder.output(), finish, self._usage, refused=self._refused)
-        return self._ladder.event(f"response.{status}", b'"response":%b' % body)
+    def _terminal_event(self, finish: Finish) -> Frame:
+        status, body = self._object.finished(self._sequencer.output(), finish, self._usage, refused=self._refused)
+        return self._sequencer.event(f"response.{status}", b'"response":%b' % body)
 
-    def _failed(self, event: Failed) -> list[Frame]:
-        body = self._object.failed(self._ladder.output(), stream_error(event.failure), self._usage)
-        return [self._ladder.event("response.failed", b'"response":%b' % body)]
+    def _on_failed(self, event: Failed) -> list[Frame]:
+        body = self._object.failed(self._sequencer.output(), encode_stream_error(event.failure), self._usage)
+        return [self._sequencer.event("response.failed", b'"response":%b' % body)]
 
 
-class CompactionEncoder(Encoder):
-    """The stream that answers a compaction request: one item, told when all of it is known."""
+class CompactionEncoder(ResponsesStreamEncoder):
+    """Encodes the stream of a compaction: one item, sent when the whole response is known."""
 
-    def __init__(self, reply: EncodeContext) -> None:
-        super().__init__(reply)
-        self._reply = reply
-        self._whole_answer = Accumulator()
+    def __init__(self, context: EncodeContext) -> None:
+        super().__init__(context)
+        self._context = context
+        self._accumulator = Accumulator()
 
     def feed(self, event: Event) -> list[Frame]:
-        """Nothing of the answer is told before its end."""
+        """Nothing of the response is sent before its end."""
         if isinstance(event, Started | Failed):
             return super().feed(event)
-        self._whole_answer.feed(event)
-        begun = [] if self._begun else super().feed(Started())
+        self._accumulator.feed(event)
+        created_events = [] if self._created else super().feed(Started())
         if not isinstance(event, Finished):
-            return begun
+            return created_events
         try:
-            item = compaction.item(self._whole_answer.response(), self._reply)
+            item = compaction.encode_item(self._accumulator.response(), self._context)
         except UpstreamFailed as failed:
-            return begun + super().feed(Failed(failed.failure))
-        self._usage = self._whole_answer.usage
-        index = self._ladder.take_index()
-        added = self._ladder.event("response.output_item.added", b'"output_index":%d,"item":%b' % (index, json_wire.encode(item)))
-        return [*begun, added, self._ladder.item_done(index, item), self._terminal(event.finish)]
+            return created_events + super().feed(Failed(failed.failure))
+        self._usage = self._accumulator.usage
+        index = self._sequencer.take_index()
+        added = self._sequencer.event("response.output_item.added", b'"output_index":%d,"item":%b' % (index, json_wire.encode(item)))
+        return [*created_events, added, self._sequencer.item_done(index, item), self._terminal_event(event.finish)]
 
 
-def encoder(reply: EncodeContext) -> StreamEncoder:
-    """A new stream machine for one reply."""
-    return CompactionEncoder(reply) if compaction.is_asked(reply.request) else Encoder(reply)
+def encoder(context: EncodeContext) -> StreamEncoder:
+    """An encoder for one stream."""
+    return CompactionEncoder(context) if compaction.is_compaction(context.request) else ResponsesStreamEncoder(context)
 
 
-def stream_error(failure: Failure) -> dict[str, str]:
-    """The ``error`` of a failed response."""
+def encode_stream_error(failure: Failure) -> dict[str, str]:
+    """The field ``error`` of a failed response."""
     return {"code": _FAILURE_CODES.get(failure.kind, "server_error"), "message": failure.message}
 
 
 def break_off(failure: Failure, frames_sent: int) -> list[Frame]:
-    """The end of a relayed stream that broke: an error event, because only the upstream knows its response object."""
-    error = stream_error(failure)
+    """The ``error`` event that ends a relayed stream after a failure; only the upstream knows the response object of its own stream."""
+    error = encode_stream_error(failure)
     event = {"type": "error", **error, "param": None, "sequence_number": frames_sent}
     return [Frame(json_wire.encode(event), "error")]

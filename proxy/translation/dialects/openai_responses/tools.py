@@ -1,4 +1,4 @@
-"""Tool definitions and tool choices, both ways (wire formats, sections 7.5 and 7.6)."""
+"""Decodes and encodes tool definitions and tool choices (docs/wire-formats.md, sections 7.5 and 7.6)."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ import msgspec
 from proxy.translation import json_wire
 from proxy.translation.adaptation.tool_names import NAMESPACE_SEPARATOR, tools_by_entry
 from proxy.translation.canonical import HostedTool, Tool, ToolChoice
-from proxy.translation.dialects.openai_responses.items import FAMILY, NO_JSON, is_absent, raw_items, required
+from proxy.translation.dialects.openai_responses.wire import FAMILY, JSON_NULL, is_absent, raw_items, require
 from proxy.translation.errors import ClientMistake
 
 AnyTool = Tool | HostedTool
 
 NATIVE_SETTINGS = ("defer_loading", "allowed_callers", "output_schema", "async")
-"""Settings of a tool that only Responses knows."""
+"""Settings of a tool without a canonical place."""
 
 _CLIENT_TOOLS = frozenset({"function", "custom", "namespace"})
 _MODES = ("none", "auto", "required")
 _EMPTY_SCHEMA = msgspec.Raw(b'{"type":"object","properties":{}}')
 
 
-class _ToolOnWire(msgspec.Struct, gc=False):
+class _WireTool(msgspec.Struct, gc=False):
     type: str | None = None
     name: str | None = None
     description: str | None = None
-    parameters: msgspec.Raw = NO_JSON
+    parameters: msgspec.Raw = JSON_NULL
     strict: bool | None = None
-    format: msgspec.Raw = NO_JSON
+    format: msgspec.Raw = JSON_NULL
     tools: list[msgspec.Raw] | None = None
-    defer_loading: msgspec.Raw = NO_JSON
-    allowed_callers: msgspec.Raw = NO_JSON
-    output_schema: msgspec.Raw = NO_JSON
-    async_: msgspec.Raw = msgspec.field(default=NO_JSON, name="async")
+    defer_loading: msgspec.Raw = JSON_NULL
+    allowed_callers: msgspec.Raw = JSON_NULL
+    output_schema: msgspec.Raw = JSON_NULL
+    async_: msgspec.Raw = msgspec.field(default=JSON_NULL, name="async")
 
 
 class _Head(msgspec.Struct):
     type: str | None = None
 
 
-class _ChoiceOnWire(msgspec.Struct):
+class _WireChoice(msgspec.Struct):
     type: str | None = None
     name: str | None = None
     namespace: str | None = None
     mode: str | None = None
-    tools: list[_ChoiceOnWire] | None = None
+    tools: list[_WireChoice] | None = None
 
 
 class _Grammar(msgspec.Struct):
@@ -54,15 +54,15 @@ class _Grammar(msgspec.Struct):
     definition: str
 
 
-class _ChatFormat(msgspec.Struct):
+class _NestedFormat(msgspec.Struct):
     grammar: _Grammar | None = None
 
 
-_CHAT_FORMAT_DECODER = msgspec.json.Decoder(_ChatFormat)
+_NESTED_FORMAT_DECODER = msgspec.json.Decoder(_NestedFormat)
 _HEAD_DECODER = msgspec.json.Decoder(_Head)
 _HEADS_DECODER = msgspec.json.Decoder(list[_Head])
-_TOOL_DECODER = msgspec.json.Decoder(_ToolOnWire)
-_CHOICE_DECODER = msgspec.json.Decoder(str | _ChoiceOnWire)
+_TOOL_DECODER = msgspec.json.Decoder(_WireTool)
+_CHOICE_DECODER = msgspec.json.Decoder(str | _WireChoice)
 
 
 # --- decode ----------------------------------------------------------------------------------------------------------
@@ -74,82 +74,85 @@ def check_tools(raw: msgspec.Raw) -> None:
 
 
 def decode_tools(raw: msgspec.Raw, at: str) -> list[AnyTool]:
-    """The tools of a list at the path ``at``."""
+    """The tools of a list with the path ``at``; those of a namespace become tools with that namespace."""
     tools: list[AnyTool] = []
-    for position, each in enumerate(raw_items(raw, at)):
-        tools += _decode_tool(each, f"{at}.{position}")
+    for position, raw_tool in enumerate(raw_items(raw, at)):
+        tools += _decode_tool(raw_tool, f"{at}.{position}")
     return tools
 
 
 def _decode_tool(raw: msgspec.Raw, at: str, namespace: str = "", description: str = "") -> Iterable[AnyTool]:
     try:
-        given = _TOOL_DECODER.decode(raw)
+        wire_tool = _TOOL_DECODER.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # A hosted tool may use a known name for something else.
-        given = _ToolOnWire(type=json_wire.decode(raw, _HEAD_DECODER, at=at).type)
-        if given.type in _CLIENT_TOOLS:
-            given = json_wire.decode(raw, _TOOL_DECODER, at=at)
-    kind = required(given.type, "type", at)
+        # A hosted tool may have a known field of another type.
+        wire_tool = _WireTool(type=json_wire.decode(raw, _HEAD_DECODER, at=at).type)
+        if wire_tool.type in _CLIENT_TOOLS:
+            wire_tool = json_wire.decode(raw, _TOOL_DECODER, at=at)
+    kind = require(wire_tool.type, "type", at)
     if kind not in _CLIENT_TOOLS:
         return (HostedTool(family=FAMILY, type=kind, name=kind, native=raw, at=at),)
-    name = required(given.name, "name", at)
+    name = require(wire_tool.name, "name", at)
     if kind == "namespace":
-        if given.tools is None or namespace:
-            raise ClientMistake(f"{at}.tools: a namespace needs a list of functions and custom tools", param=f"{at}.tools")
-        inside = (_decode_tool(each, f"{at}.tools.{n}", name, given.description or "") for n, each in enumerate(given.tools))
-        return [tool for tools in inside for tool in tools]
+        if wire_tool.tools is None or namespace:
+            raise ClientMistake(f"{at}.tools: must be a list of functions and custom tools, not of namespaces", param=f"{at}.tools")
+        tool_lists = (
+            _decode_tool(raw_tool, f"{at}.tools.{index}", name, wire_tool.description or "")
+            for index, raw_tool in enumerate(wire_tool.tools)
+        )
+        return [tool for tools in tool_lists for tool in tools]
     return (
         Tool(
             name=name,
-            description=given.description,
-            schema=None if given.parameters == NO_JSON else given.parameters,
-            strict=given.strict,
+            description=wire_tool.description,
+            schema=None if wire_tool.parameters == JSON_NULL else wire_tool.parameters,
+            strict=wire_tool.strict,
             kind="custom" if kind == "custom" else "function",
-            format=None if given.format == NO_JSON else given.format,
+            format=None if wire_tool.format == JSON_NULL else wire_tool.format,
             namespace=namespace,
             namespace_description=description,
             family=FAMILY,
-            native=_native_settings(given),
+            native=_native_settings(wire_tool),
         ),
     )
 
 
-def _native_settings(given: _ToolOnWire) -> dict[str, msgspec.Raw]:
-    values = (given.defer_loading, given.allowed_callers, given.output_schema, given.async_)
-    if all(value is NO_JSON for value in values):
+def _native_settings(wire_tool: _WireTool) -> dict[str, msgspec.Raw]:
+    values = (wire_tool.defer_loading, wire_tool.allowed_callers, wire_tool.output_schema, wire_tool.async_)
+    if all(value is JSON_NULL for value in values):
         return {}
-    return {name: value for name, value in zip(NATIVE_SETTINGS, values, strict=True) if value != NO_JSON}
+    return {name: value for name, value in zip(NATIVE_SETTINGS, values, strict=True) if value != JSON_NULL}
 
 
 def decode_choice(raw: msgspec.Raw | None) -> ToolChoice | None:
-    """The ``tool_choice`` field; a hosted tool is named by its type."""
+    """The field ``tool_choice``; the name of a hosted tool is its type."""
     if raw is None or is_absent(raw):
         return None
     choice = json_wire.decode(raw, _CHOICE_DECODER, at="tool_choice")
     if isinstance(choice, str):
-        return ToolChoice(mode=_mode(choice, "tool_choice", _MODES))
-    kind = required(choice.type, "type", "tool_choice")
+        return ToolChoice(mode=_check_mode(choice, "tool_choice", _MODES))
+    kind = require(choice.type, "type", "tool_choice")
     if kind == "allowed_tools":
-        mode = _mode(required(choice.mode, "mode", "tool_choice"), "tool_choice.mode", _MODES[1:])
-        names = tuple(_allowed(each, f"tool_choice.tools.{n}") for n, each in enumerate(choice.tools or ()))
+        mode = _check_mode(require(choice.mode, "mode", "tool_choice"), "tool_choice.mode", _MODES[1:])
+        names = tuple(_flat_name(tool, f"tool_choice.tools.{index}") for index, tool in enumerate(choice.tools or ()))
         return ToolChoice(mode=mode, subset=names)
-    return ToolChoice(mode="tool", name=_tool_named(choice, "tool_choice"), kind=kind, namespace=choice.namespace or "")
+    return ToolChoice(mode="tool", name=_named_tool(choice, "tool_choice"), kind=kind, namespace=choice.namespace or "")
 
 
-def _mode(word: str, at: str, allowed: tuple[str, ...]) -> Any:
-    if word not in allowed:
-        raise ClientMistake(f"{at}: {word!r} is not one of {', '.join(allowed)}", param=at)
-    return word
+def _check_mode(mode: str, at: str, allowed: tuple[str, ...]) -> Any:
+    if mode not in allowed:
+        raise ClientMistake(f"{at}: {mode!r} is not one of {', '.join(allowed)}", param=at)
+    return mode
 
 
-def _tool_named(choice: _ChoiceOnWire, at: str) -> str:
+def _named_tool(choice: _WireChoice, at: str) -> str:
     if choice.type in _CLIENT_TOOLS:
-        return required(choice.name, "name", at)
-    return required(choice.type, "type", at)
+        return require(choice.name, "name", at)
+    return require(choice.type, "type", at)
 
 
-def _allowed(choice: _ChoiceOnWire, at: str) -> str:
-    name = _tool_named(choice, at)
+def _flat_name(choice: _WireChoice, at: str) -> str:
+    name = _named_tool(choice, at)
     return f"{choice.namespace}{NAMESPACE_SEPARATOR}{name}" if choice.namespace else name
 
 
@@ -157,24 +160,24 @@ def _allowed(choice: _ChoiceOnWire, at: str) -> str:
 
 
 def encode_tools(tools: tuple[AnyTool, ...]) -> list[Any]:
-    """Tools as objects or raw JSON; those of one namespace stand together in the place of the first of them."""
+    """The field ``tools``; the tools of a namespace are one entry, at the position of the first of them."""
     out: list[Any] = []
-    spaces: dict[str, list[Any]] = {}
+    namespaces: dict[str, list[Any]] = {}
     for tool in tools:
         if isinstance(tool, HostedTool):
             out.append(tool.native)
         elif not tool.namespace:
             out.append(_encode_tool(tool))
-        elif tool.namespace in spaces:
-            spaces[tool.namespace].append(_encode_tool(tool))
+        elif tool.namespace in namespaces:
+            namespaces[tool.namespace].append(_encode_tool(tool))
         else:
-            spaces[tool.namespace] = [_encode_tool(tool)]
+            namespaces[tool.namespace] = [_encode_tool(tool)]
             out.append(
                 {
                     "type": "namespace",
                     "name": tool.namespace,
                     "description": tool.namespace_description,
-                    "tools": spaces[tool.namespace],
+                    "tools": namespaces[tool.namespace],
                 }
             )
     return out
@@ -186,52 +189,55 @@ def _encode_tool(tool: Tool) -> dict[str, Any]:
         out["description"] = tool.description
     if tool.kind == "custom":
         if tool.format is not None:
-            out["format"] = _flat_format(tool.format)
+            out["format"] = _flatten_grammar(tool.format)
     else:
         out["parameters"] = _EMPTY_SCHEMA if tool.schema is None else tool.schema
         if tool.strict is not None or tool.family != FAMILY:
-            # A function without ``strict`` would be rewritten to a strict one, its optional arguments made required.
+            # The API makes a function without ``strict`` strict, with all its optional arguments required.
             out["strict"] = bool(tool.strict)
     if tool.family == FAMILY:
         out.update(tool.native)
     return out
 
 
-def _flat_format(given: msgspec.Raw) -> Any:
-    """Chat clients wrap a grammar once more."""
+def _flatten_grammar(tool_format: msgspec.Raw) -> Any:
+    """The format of a custom tool. Chat clients nest a grammar: ``{"type": "grammar", "grammar": {"syntax", "definition"}}``."""
     try:
-        grammar = _CHAT_FORMAT_DECODER.decode(given).grammar
+        grammar = _NESTED_FORMAT_DECODER.decode(tool_format).grammar
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return given
-    return given if grammar is None else {"type": "grammar", "syntax": grammar.syntax, "definition": grammar.definition}
+        return tool_format
+    return tool_format if grammar is None else {"type": "grammar", "syntax": grammar.syntax, "definition": grammar.definition}
 
 
 def encode_choice(choice: ToolChoice, tools: tuple[AnyTool, ...], native: msgspec.Raw | None) -> Any:
-    """``tool_choice`` for these tools; ``native`` is the client's own, for hosted tools with settings in it."""
+    """The field ``tool_choice``.
+
+    ``native``: that of a Responses client, sent unchanged if it names a hosted tool, because it may have settings of that tool.
+    """
     if choice.mode == "tool":
-        kind = _kind_of(choice.name, choice.namespace, tools)
+        kind = _type_of_named_tool(choice.name, choice.namespace, tools)
         if kind not in ("function", "custom"):
             return native if native is not None else {"type": kind}
         out = {"type": kind, "name": choice.name}
         return {**out, "namespace": choice.namespace} if choice.namespace else out
     if choice.subset is None:
         return choice.mode
-    return {"type": "allowed_tools", "mode": choice.mode, "tools": [_reference(name, tools) for name in choice.subset]}
+    return {"type": "allowed_tools", "mode": choice.mode, "tools": [_encode_reference(name, tools) for name in choice.subset]}
 
 
-def _reference(name: str, tools: tuple[AnyTool, ...]) -> dict[str, str]:
-    meant = tools_by_entry(name, tools)
-    if not meant:
+def _encode_reference(name: str, tools: tuple[AnyTool, ...]) -> dict[str, str]:
+    tools_of_name = tools_by_entry(name, tools)
+    if not tools_of_name:
         return {"type": "function", "name": name}
-    tool = meant[0]
+    tool = tools_of_name[0]
     if isinstance(tool, HostedTool):
         return {"type": tool.type}
     reference = {"type": tool.kind, "name": tool.name}
     return {**reference, "namespace": tool.namespace} if tool.namespace else reference
 
 
-def _kind_of(name: str, namespace: str, tools: tuple[AnyTool, ...]) -> str:
-    """The type of the tool that a choice names; a name without namespace means any tool of that name."""
+def _type_of_named_tool(name: str, namespace: str, tools: tuple[AnyTool, ...]) -> str:
+    """The type of the tool with this name; an empty namespace matches every namespace."""
     for tool in tools:
         if isinstance(tool, HostedTool):
             if name in (tool.name, tool.type):

@@ -1,4 +1,4 @@
-"""Tokens as Responses counts them: totals that include the cached ones (wire formats, section 10)."""
+"""Usage and service tiers (docs/wire-formats.md, section 10). ``input_tokens`` includes the cached tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _OutputDetails(msgspec.Struct):
     reasoning_tokens: int | None = None
 
 
-class UsageOnWire(msgspec.Struct):
+class WireUsage(msgspec.Struct):
     """The ``usage`` of a response object."""
 
     input_tokens: int | None = None
@@ -26,8 +26,8 @@ class UsageOnWire(msgspec.Struct):
     total_tokens: int | None = None
 
 
-def usage_from_wire(usage: UsageOnWire, service_tier: str | None) -> Usage:
-    """Disjoint classes; negative counts and absent details are zero."""
+def decode_usage(usage: WireUsage, service_tier: str | None) -> Usage:
+    """The usage in disjoint classes; negative counts and absent details are 0."""
     details = usage.input_tokens_details or _InputDetails()
     read, written = max(0, details.cached_tokens or 0), max(0, details.cache_write_tokens or 0)
     return Usage(
@@ -40,9 +40,9 @@ def usage_from_wire(usage: UsageOnWire, service_tier: str | None) -> Usage:
     )
 
 
-def usage_on_wire(usage: Usage) -> UsageOnWire:
-    """Totals, with both objects of details."""
-    return UsageOnWire(
+def encode_usage(usage: Usage) -> WireUsage:
+    """The ``usage`` object, with both objects of details, which SDKs require."""
+    return WireUsage(
         input_tokens=usage.total_input,
         input_tokens_details=_InputDetails(usage.cache_read, usage.cache_write),
         output_tokens=usage.output,
@@ -52,7 +52,7 @@ def usage_on_wire(usage: Usage) -> UsageOnWire:
 
 
 def encode_count(tokens: int) -> bytes:
-    """The answer of ``POST /v1/responses/input_tokens``."""
+    """The body of a response to ``POST /v1/responses/input_tokens``."""
     return b'{"object":"response.input_tokens","input_tokens":%d}' % tokens
 
 
@@ -61,6 +61,6 @@ _TIERS = {"standard": "default", "standard_only": "default"} | {
 }
 
 
-def service_tier(usage: Usage) -> str | None:
-    """The tier in Responses' words, if it has one for it; SDKs refuse any other."""
+def encode_service_tier(usage: Usage) -> str | None:
+    """The ``service_tier`` of a response; ``None`` for a tier that the API does not have, because SDKs refuse other values."""
     return _TIERS.get(usage.service_tier or "")

@@ -34,13 +34,13 @@ HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
         (b'{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"said"}}}', "Provider returned error: said"),
         (b"said", "said"),
         (b'"said"', "said"),
-        (HTML, "the upstream answered 400 without saying why"),
-        (b"", "the upstream answered 400 without saying why"),
-        (b'{"error":{"mess', "the upstream answered 400 without saying why"),
-        (b"{}", "the upstream answered 400 without saying why"),
-        (b"null", "the upstream answered 400 without saying why"),
+        (HTML, "The upstream answered with status 400 without a message."),
+        (b"", "The upstream answered with status 400 without a message."),
+        (b'{"error":{"mess', "The upstream answered with status 400 without a message."),
+        (b"{}", "The upstream answered with status 400 without a message."),
+        (b"null", "The upstream answered with status 400 without a message."),
         (b"\xff\xfe", "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"),
-        (b"[" * 100_000, "the upstream answered 400 without saying why"),
+        (b"[" * 100_000, "The upstream answered with status 400 without a message."),
     ],
 )
 def test_every_shape_of_error_is_read(body: bytes, message: str) -> None:
@@ -110,16 +110,16 @@ def test_headers_that_a_client_may_act_upon_are_kept() -> None:
     ],
 )
 def test_every_kind_has_its_status_type_and_code(kind: Any, status: int, type_: str, code: str | None) -> None:
-    told = DIALECT.encode_error(Failure(kind=kind, message="said", param="messages.0"), "req-1")
-    assert (told.status, told.headers) == (status, {"x-request-id": "req-1"})
-    assert json.loads(told.body) == {"error": {"message": "said", "type": type_, "param": "messages.0", "code": code}}
+    error_body = DIALECT.encode_error(Failure(kind=kind, message="said", param="messages.0"), "req-1")
+    assert (error_body.status, error_body.headers) == (status, {"x-request-id": "req-1"})
+    assert json.loads(error_body.body) == {"error": {"message": "said", "type": type_, "param": "messages.0", "code": code}}
 
 
 def test_what_any_upstream_says_of_our_key_is_not_shown() -> None:
-    told = DIALECT.encode_error(Failure(kind="upstream_auth", message="Incorrect API key: sk-abc", status=401), "req-1")
-    assert told.status == 502
+    error_body = DIALECT.encode_error(Failure(kind="upstream_auth", message="Incorrect API key: sk-abc", status=401), "req-1")
+    assert error_body.status == 502
     expected = {"message": "upstream authentication failed", "type": "server_error", "param": None, "code": "upstream_error"}
-    assert json.loads(told.body) == {"error": expected}
+    assert json.loads(error_body.body) == {"error": expected}
 
 
 def test_no_kind_is_forgotten() -> None:
@@ -128,9 +128,11 @@ def test_no_kind_is_forgotten() -> None:
 
 
 def test_the_upstreams_own_code_shows_where_the_kind_has_none() -> None:
-    told = DIALECT.encode_error(Failure(kind="invalid_request", message="said", code="invalid_value", headers={"retry-after": "1"}), "r")
-    assert json.loads(told.body)["error"]["code"] == "invalid_value"
-    assert told.headers == {"retry-after": "1", "x-request-id": "r"}
+    error_body = DIALECT.encode_error(
+        Failure(kind="invalid_request", message="said", code="invalid_value", headers={"retry-after": "1"}), "r"
+    )
+    assert json.loads(error_body.body)["error"]["code"] == "invalid_value"
+    assert error_body.headers == {"retry-after": "1", "x-request-id": "r"}
 
 
 def test_a_status_in_the_place_of_a_code_is_no_code() -> None:

@@ -41,14 +41,14 @@ from tests.support.sizes import examples
 
 KEY = b"a secret"
 REQUEST = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family="openai_chat", include_usage=True)
-REPLY = EncodeContext(id="0123456789abcdef01234567", created=1_800_000_000, model="m", request=REQUEST, seal_key=KEY)
+CONTEXT = EncodeContext(id="0123456789abcdef01234567", created=1_800_000_000, model="m", request=REQUEST, seal_key=KEY)
 CASES = ROOT / "openai_chat"
 REQUESTS = [json.loads(file.read_bytes()) for file in sorted(CASES.glob("*/request.json"))]
 ANSWERS = [json.loads(file.read_bytes()) for file in sorted(CASES.glob("*/response.json"))]
 STREAMS = [file.read_bytes() for file in sorted(CASES.glob("*/stream.sse"))]
 QUIRKS = [DEFAULT, Quirks(split_think_tags=True, names_in_pieces=True)]
 
-words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
 names = st.sampled_from(
     [
@@ -91,29 +91,29 @@ def mutated(draw: st.DrawFn, bodies: list[Any]) -> Any:
 
 def places(value: Any) -> list[tuple[Any, Any]]:
     """Every ``(container, key)`` inside a JSON value."""
-    found: list[tuple[Any, Any]] = []
-    for key, each in list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()):
-        found.append((value, key))
-        found += places(each)
-    return found
+    places_found: list[tuple[Any, Any]] = []
+    for key, element in list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()):
+        places_found.append((value, key))
+        places_found += places(element)
+    return places_found
 
 
 def is_grammatical(events: list[Event]) -> bool:
     """Parts open before they are told and close once, deltas say something, and the end is the end."""
-    opened: set[int] = set()
+    open_request: set[int] = set()
     closed: set[int] = set()
     for event in events:
         if isinstance(event, PartStarted):
-            assert event.index not in opened
-            opened.add(event.index)
+            assert event.index not in open_request
+            open_request.add(event.index)
         elif isinstance(event, PartDelta):
-            assert event.index in opened - closed
+            assert event.index in open_request - closed
             assert event.text
         elif isinstance(event, PartEnded):
-            assert event.index in opened - closed
+            assert event.index in open_request - closed
             closed.add(event.index)
     assert [type(event) for event in events if isinstance(event, Finished | Failed)] == [type(events[-1])]
-    return isinstance(events[-1], Failed) or opened == closed
+    return isinstance(events[-1], Failed) or open_request == closed
 
 
 # --- nothing but our own errors --------------------------------------------------------------------------------------
@@ -123,15 +123,15 @@ def is_grammatical(events: list[Event]) -> bool:
 @settings(max_examples=examples(400))
 def test_a_request_is_understood_or_refused(body: Any) -> None:
     raw = json.dumps(body).encode()
-    destination = EncodeTarget(model="up", dialect="openai_chat", stream=True)
+    target = EncodeTarget(model="up", dialect="openai_chat", stream=True)
     try:
         envelope = DIALECT.open_request(raw)
-        DIALECT.patch_request(envelope, destination, KEY)
+        DIALECT.patch_request(envelope, target, KEY)
         request = DIALECT.decode_request(envelope, KEY)
-        told = json.loads(DIALECT.encode_request(request, destination))
+        encoded = json.loads(DIALECT.encode_request(request, target))
     except ClientMistake:
         return
-    assert (told["model"], told["stream"]) == ("up", True)
+    assert (encoded["model"], encoded["stream"]) == ("up", True)
 
 
 @given(st.binary(max_size=60))
@@ -142,12 +142,12 @@ def test_bytes_that_are_no_request_are_refused(body: bytes) -> None:
 
 @given(mutated(ANSWERS) | anything, st.sampled_from(QUIRKS))
 @settings(max_examples=examples(400))
-def test_an_answer_is_understood_or_failed(body: Any, quirks: Quirks) -> None:
+def test_any_response_is_decoded_or_fails(body: Any, quirks: Quirks) -> None:
     try:
         response = DIALECT.decode_response(json.dumps(body).encode(), quirks)
     except UpstreamFailed:
         return
-    assert isinstance(json.loads(DIALECT.encode_response(response, REPLY)), dict)
+    assert isinstance(json.loads(DIALECT.encode_response(response, CONTEXT)), dict)
 
 
 @given(st.integers(400, 599), st.binary(max_size=60) | anything.map(lambda body: json.dumps(body).encode()))
@@ -173,12 +173,12 @@ def test_any_chunks_give_a_grammatical_stream(data: st.DataObject, quirks: Quirk
         events += decoder.feed(Frame(json.dumps(chunk).encode(), data.draw(st.sampled_from(["", "", "message", "error"]))))
     events += decoder.close()
     assert is_grammatical(events)
-    encoder = DIALECT.encoder(REPLY)
-    told = b"".join(SSE.write(frame) for event in events for frame in encoder.feed(event))
+    encoder = DIALECT.encoder(CONTEXT)
+    encoded = b"".join(SSE.write(frame) for event in events for frame in encoder.feed(event))
     if isinstance(events[-1], Failed):
-        check_broken(told)
+        check_broken(encoded)
     else:
-        check(told, include_usage=True)
+        check(encoded, include_usage=True)
 
 
 # --- streams ---------------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_a_stream_cut_before_its_finish_fails_and_never_succeeds(stream: bytes, 
         assert isinstance(events[-1], Failed)
 
 
-calls = st.lists(st.tuples(words, st.dictionaries(words, words, max_size=3)), min_size=1, max_size=4)
+calls = st.lists(st.tuples(texts, st.dictionaries(texts, texts, max_size=3)), min_size=1, max_size=4)
 
 
 @given(calls, st.data())
@@ -243,8 +243,8 @@ def test_any_interleaving_of_fragments_gives_the_calls(wanted: list[tuple[str, d
 
 # --- there and back --------------------------------------------------------------------------------------------------
 
-ids = st.uuids().map(lambda each: f"call_{each.hex[:12]}")
-objects = st.dictionaries(words, words, max_size=3).map(json.dumps)
+ids = st.uuids().map(lambda element: f"call_{element.hex[:12]}")
+objects = st.dictionaries(texts, texts, max_size=3).map(json.dumps)
 
 
 @st.composite
@@ -252,10 +252,10 @@ def answers(draw: st.DrawFn) -> Response:
     """An answer as a chat upstream gives it: reasoning, text, calls, each of them or none."""
     parts: list[Part] = []
     if draw(st.booleans()):
-        parts.append(Reasoning(draw(words), Seal("openai_chat", "")))
+        parts.append(Reasoning(draw(texts), Seal("openai_chat", "")))
     if draw(st.booleans()):
-        parts.append(Text(draw(words)))
-    parts += [ToolCall(call_id, draw(words), draw(objects)) for call_id in draw(st.lists(ids, max_size=3, unique=True))]
+        parts.append(Text(draw(texts)))
+    parts += [ToolCall(call_id, draw(texts), draw(objects)) for call_id in draw(st.lists(ids, max_size=3, unique=True))]
     has_calls = any(isinstance(part, ToolCall) for part in parts)
     finish = settled(Finish(reason=draw(st.sampled_from(["end", "length", "tool_calls"]))), has_calls=has_calls)
     count = st.integers(0, 10_000)
@@ -263,25 +263,25 @@ def answers(draw: st.DrawFn) -> Response:
     usage = Usage(
         fresh=draw(count), cache_read=draw(count), cache_write_5m=draw(count), output=output, reasoning=draw(st.integers(0, output))
     )
-    return Response(id=f"chatcmpl-{REPLY.id}", model="m", parts=tuple(parts), finish=finish, usage=usage)
+    return Response(id=f"chatcmpl-{CONTEXT.id}", model="m", parts=tuple(parts), finish=finish, usage=usage)
 
 
 @given(answers())
 @settings(max_examples=examples(200))
-def test_an_answer_survives_its_wire(answer: Response) -> None:
-    assert DIALECT.decode_response(DIALECT.encode_response(answer, REPLY), DEFAULT) == answer
+def test_a_response_survives_its_wire(answer: Response) -> None:
+    assert DIALECT.decode_response(DIALECT.encode_response(answer, CONTEXT), DEFAULT) == answer
 
 
 @given(answers(), st.integers(1, 40))
 @settings(max_examples=examples(200))
-def test_an_answer_survives_its_stream(answer: Response, size: int) -> None:
-    encoder = DIALECT.encoder(REPLY)
+def test_a_response_survives_its_stream(answer: Response, size: int) -> None:
+    encoder = DIALECT.encoder(CONTEXT)
     stream = b"".join(SSE.write(frame) for event in replay(answer) for frame in encoder.feed(event))
     check(stream, include_usage=True)
     assert accumulate(events_of(DIALECT, stream, DEFAULT, size=size)) == answer
 
 
-@given(st.lists(words, min_size=1, max_size=6), words | st.just(""), words)
+@given(st.lists(texts, min_size=1, max_size=6), texts | st.just(""), texts)
 @settings(max_examples=examples(300))
 def test_thinking_in_tags_reads_the_same_whole_or_streamed(pieces: list[str], space: str, answer: str) -> None:
     quirks = Quirks(split_think_tags=True)
@@ -309,10 +309,10 @@ def test_a_request_passes_through_with_every_field_but_the_models_name(body: Any
     except ClientMistake:
         return
     assume(b"pxr1." not in raw)
-    told = json.loads(DIALECT.patch_request(envelope, EncodeTarget(model="up", dialect="openai_chat", stream=envelope.stream), KEY))
+    encoded = json.loads(DIALECT.patch_request(envelope, EncodeTarget(model="up", dialect="openai_chat", stream=envelope.stream), KEY))
     expected = body | {"model": "up"}
     if envelope.stream:
         expected["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}
     else:
         expected.pop("stream_options", None)
-    assert told == expected
+    assert encoded == expected

@@ -45,10 +45,10 @@ from tests.support.rules_openai_chat import check_request
 from tests.support.sizes import examples
 
 KEY = b"a secret"
-words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+strings = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 names = st.sampled_from(["read", "write", "mcp__" + "long_" * 20, "weird.name/x"])
 marks = st.sampled_from([None, CacheMark()])
-texts: st.SearchStrategy[Part] = st.builds(Text, words, marks)
+texts: st.SearchStrategy[Part] = st.builds(Text, strings, marks)
 media: st.SearchStrategy[Part] = st.sampled_from(
     [
         Image(Source("base64", "AAAA", "image/png")),
@@ -58,8 +58,8 @@ media: st.SearchStrategy[Part] = st.sampled_from(
         Opaque("anthropic", "search_result", msgspec.Raw(b"{}"), "found"),
     ]
 )
-thoughts: st.SearchStrategy[Part] = st.builds(
-    Reasoning, words, st.sampled_from([None, Seal("openai_chat", ""), Seal("anthropic", "anthropic", {"signature": "s"})])
+reasonings: st.SearchStrategy[Part] = st.builds(
+    Reasoning, strings, st.sampled_from([None, Seal("openai_chat", ""), Seal("anthropic", "anthropic", {"signature": "s"})])
 )
 history: st.SearchStrategy[Part] = st.just(Opaque("anthropic", "server_tool_use", msgspec.Raw(b"{}"), "seen", history=True))
 
@@ -71,16 +71,16 @@ def rounds(draw: st.DrawFn) -> list[Message]:
         f"toolu_{draw(st.integers(0, 9))}{suffix}"
         for suffix in draw(st.lists(st.sampled_from(["a", "b", "c" * 70, "d"]), unique=True, max_size=3))
     ]
-    calls: list[Part] = [ToolCall(each, draw(names), draw(st.sampled_from(["", "{}", '{"a": 1}']))) for each in ids]
+    calls: list[Part] = [ToolCall(element, draw(names), draw(st.sampled_from(["", "{}", '{"a": 1}']))) for element in ids]
     results: list[Part] = [
-        ToolResult(each, tuple(draw(st.lists(texts | media, max_size=3))), is_error=draw(st.booleans()))
-        for each in ids
+        ToolResult(element, tuple(draw(st.lists(texts | media, max_size=3))), is_error=draw(st.booleans()))
+        for element in ids
         if draw(st.booleans())
     ]
-    said = draw(st.permutations([*calls, *draw(st.lists(texts | thoughts | history, max_size=3))]))
+    parts_of_turn = draw(st.permutations([*calls, *draw(st.lists(texts | reasonings | history, max_size=3))]))
     heard = draw(st.permutations([*results, *draw(st.lists(texts | media, max_size=3))]))
     run = [Message("user", (Text("Hi"),))]
-    run += [Message("assistant", part) for part in split(draw, said)]
+    run += [Message("assistant", part) for part in split(draw, parts_of_turn)]
     run += [Message("user", part) for part in split(draw, heard)]
     if draw(st.booleans()):
         run.insert(draw(st.integers(1, len(run))), Message("system", (draw(texts),)))
@@ -90,10 +90,10 @@ def rounds(draw: st.DrawFn) -> list[Message]:
 def split(draw: st.DrawFn, parts: list[Part]) -> list[tuple[Part, ...]]:
     """The parts in one or two messages."""
     cut = draw(st.integers(0, len(parts)))
-    return [tuple(each) for each in (parts[:cut], parts[cut:]) if each or draw(st.booleans())]
+    return [tuple(element) for element in (parts[:cut], parts[cut:]) if element or draw(st.booleans())]
 
 
-conversations = st.lists(rounds(), min_size=1, max_size=3).map(lambda each: tuple(chain.from_iterable(each)))
+conversations = st.lists(rounds(), min_size=1, max_size=3).map(lambda element: tuple(chain.from_iterable(element)))
 
 
 @st.composite
@@ -112,12 +112,12 @@ def requests(draw: st.DrawFn) -> Request:
         model="m",
         messages=draw(conversations),
         family=draw(st.sampled_from(["anthropic", "openai_responses"])),
-        system=tuple(draw(st.lists(st.builds(Text, words, marks), max_size=2))),
+        system=tuple(draw(st.lists(st.builds(Text, strings, marks), max_size=2))),
         tools=tools,
         tool_choice=choice,
         parallel_calls=draw(st.sampled_from([None, True, False])),
         max_tokens=draw(st.sampled_from([None, 1, 100_000])),
-        stop=tuple(draw(st.lists(words, max_size=6))),
+        stop=tuple(draw(st.lists(strings, max_size=6))),
         temperature=draw(st.sampled_from([None, 0.0, 0.7, 1.0, 2.0])),
         top_k=5,
         reasoning=draw(st.sampled_from([None, ReasoningSetting(mode="adaptive", effort="max"), ReasoningSetting(mode="disabled")])),
@@ -143,22 +143,22 @@ quirks = st.builds(
 
 @given(requests(), quirks, st.booleans())
 @settings(max_examples=examples(400))
-def test_whatever_is_sent_keeps_the_rules(wanted: Request, switches: Quirks, stream: bool) -> None:
-    destination = EncodeTarget(model="up", dialect="openai_chat", quirks=switches, stream=stream)
+def test_every_encoded_request_is_valid(request: Request, quirk_values: Quirks, stream: bool) -> None:
+    target = EncodeTarget(model="up", dialect="openai_chat", quirks=quirk_values, stream=stream)
     try:
-        adapted = adapt(wanted, destination, family=DIALECT.family, traits=DIALECT.traits)
+        adapted = adapt(request, target, family=DIALECT.family, traits=DIALECT.traits)
     except ClientMistake:
         return
-    body = json.loads(DIALECT.encode_request(adapted.request, destination))
-    if switches.cache_markers == "passthrough":
+    body = json.loads(DIALECT.encode_request(adapted.request, target))
+    if quirk_values.cache_markers == "passthrough":
         for tool in body.get("tools", ()):
             tool.pop("cache_control", None)
-    check_request(body, tool_images=switches.tool_image_parts)
+    check_request(body, tool_images=quirk_values.tool_image_parts)
 
 
 # --- the official SDK reads what we write ----------------------------------------------------------------------------
 
-REPLY = EncodeContext(
+CONTEXT = EncodeContext(
     id="0123456789abcdef01234567",
     created=1_800_000_000,
     model="claude",
@@ -183,29 +183,29 @@ ANSWER = Response(
 
 def without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: without_nulls(each) for key, each in value.items() if each is not None}
-    return [without_nulls(each) for each in value] if isinstance(value, list) else value
+        return {key: without_nulls(element) for key, element in value.items() if element is not None}
+    return [without_nulls(element) for element in value] if isinstance(value, list) else value
 
 
-def test_the_sdk_reads_an_answer_as_it_was_written() -> None:
-    body = json.loads(DIALECT.encode_response(ANSWER, REPLY))
+def test_the_sdk_reads_a_response_as_it_was_written() -> None:
+    body = json.loads(DIALECT.encode_response(ANSWER, CONTEXT))
     read = ChatCompletion.model_validate(body, strict=True)
     assert without_nulls(read.to_dict()) == without_nulls(body)
 
 
 @pytest.mark.parametrize("include_usage", [True, False])
-def test_the_sdk_reads_every_chunk_and_puts_the_answer_together(include_usage: bool) -> None:
+def test_the_sdk_reads_every_chunk_and_puts_the_response_together(include_usage: bool) -> None:
     whole = msgspec.structs.replace(ANSWER, parts=ANSWER.parts[:-1])
-    reply = msgspec.structs.replace(REPLY, request=msgspec.structs.replace(REPLY.request, include_usage=include_usage))
-    encoder, state = DIALECT.encoder(reply), ChatCompletionStreamState()
+    context = msgspec.structs.replace(CONTEXT, request=msgspec.structs.replace(CONTEXT.request, include_usage=include_usage))
+    encoder, state = DIALECT.encoder(context), ChatCompletionStreamState()
     for event in replay(whole):
         for frame in encoder.feed(event):
             if frame.data != b"[DONE]":
                 state.handle_chunk(ChatCompletionChunk.model_validate(json.loads(frame.data), strict=True))
     read = without_nulls(state.get_final_completion().to_dict())
-    wanted = without_nulls(json.loads(DIALECT.encode_response(whole, reply)))
+    request = without_nulls(json.loads(DIALECT.encode_response(whole, context)))
     if not include_usage:
-        del wanted["usage"]
+        del request["usage"]
     for call in read["choices"][0]["message"]["tool_calls"]:
         call.pop("index", None)
-    assert read == wanted
+    assert read == request

@@ -1,4 +1,4 @@
-"""What the tests of this dialect share."""
+"""Values and functions that the tests of this dialect share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxy.translation.dialects.openai_responses.dialect import DIALECT
 from proxy.translation.quirks import Quirks, merged
 
 KEY = b"the secret of the tests"
-REPLY_ID = "0123456789abcdef01234567"
+CONTEXT_ID = "0123456789abcdef01234567"
 
 
 def body(**fields: Any) -> bytes:
@@ -32,23 +32,23 @@ def messages(*items: Any, **fields: Any) -> tuple[Message, ...]:
 
 def request(*parts: Any, family: str = "anthropic", **fields: Any) -> Request:
     """A canonical request; ``parts`` are messages, or texts of the user."""
-    given = tuple(part if isinstance(part, Message) else Message("user", (Text(part),)) for part in parts or ("hi",))
-    return Request(model="m", messages=given, family=family, **fields)
+    messages = tuple(part if isinstance(part, Message) else Message("user", (Text(part),)) for part in parts or ("hi",))
+    return Request(model="m", messages=messages, family=family, **fields)
 
 
-def encoded(given: Request, *, model: str = "up", upstream: str = "up-1", stream: bool = False, **quirks: Any) -> dict[str, Any]:
+def encoded(request: Request, *, model: str = "up", upstream: str = "up-1", stream: bool = False, **quirks: Any) -> dict[str, Any]:
     """The body for a Responses upstream, parsed."""
-    destination = EncodeTarget(model=model, dialect="openai_responses", upstream=upstream, stream=stream, quirks=merged(quirks))
-    parsed: dict[str, Any] = json.loads(DIALECT.encode_request(given, destination))
+    target = EncodeTarget(model=model, dialect="openai_responses", upstream=upstream, stream=stream, quirks=merged(quirks))
+    parsed: dict[str, Any] = json.loads(DIALECT.encode_request(request, target))
     return parsed
 
 
-def destination(**fields: Any) -> EncodeTarget:
+def target(**fields: Any) -> EncodeTarget:
     return EncodeTarget(model="up", dialect="openai_responses", upstream="up-1", **fields)
 
 
-def reply(given: Request | None = None, model: str = "m") -> EncodeContext:
-    return EncodeContext(id=REPLY_ID, created=1_800_000_000, model=model, request=given or decoded(), seal_key=KEY)
+def context(request: Request | None = None, model: str = "m") -> EncodeContext:
+    return EncodeContext(id=CONTEXT_ID, created=1_800_000_000, model=model, request=request or decoded(), seal_key=KEY)
 
 
 QUIRKS = Quirks()

@@ -15,7 +15,7 @@ from proxy.translation.canonical import Failed, Finished, Request, Response
 from proxy.translation.dialects.openai_responses.dialect import DIALECT
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.framing.sse import Frame
-from tests.proxy.translation.dialects.openai_responses.samples import KEY, QUIRKS, destination
+from tests.proxy.translation.dialects.openai_responses.samples import KEY, QUIRKS, target
 from tests.support.sizes import examples
 
 SCALARS: Any = st.one_of(
@@ -31,7 +31,6 @@ SCALARS: Any = st.one_of(
 ANYTHING: Any = st.recursive(
     SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)), max_leaves=6
 )
-
 REQUEST: Any = {
     "model": "m",
     "instructions": "be brief",
@@ -117,7 +116,7 @@ EVENTS: Any = [
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The paths of everything inside ``value``."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, each in inside for place in places(each, (*path, key)))]
+    return [path, *(place for key, element in inside for place in places(element, (*path, key)))]
 
 
 def changed(data: st.DataObject, sound: Any) -> Any:
@@ -146,12 +145,12 @@ def expect_carried_or_refused(body: bytes) -> None:
     """Everything that a request goes through within this dialect gives JSON objects, or the client is told of its mistake."""
     with contextlib.suppress(ClientMistake):
         envelope = DIALECT.open_request(body)
-        assert isinstance(json.loads(DIALECT.patch_request(envelope, destination(), KEY)), dict)
+        assert isinstance(json.loads(DIALECT.patch_request(envelope, target(), KEY)), dict)
         request = DIALECT.decode_request(envelope, KEY)
         assert isinstance(request, Request)
-        assert isinstance(json.loads(DIALECT.encode_request(request, destination(stream=True))), dict)
+        assert isinstance(json.loads(DIALECT.encode_request(request, target(stream=True))), dict)
         foreign = msgspec.structs.replace(request, family="openai_chat", tool_choice=None)
-        assert isinstance(json.loads(DIALECT.encode_request(foreign, destination())), dict)
+        assert isinstance(json.loads(DIALECT.encode_request(foreign, target())), dict)
 
 
 @settings(max_examples=examples(400))
@@ -178,7 +177,7 @@ def test_requests_that_break_off(length: int) -> None:
 
 @settings(max_examples=examples(300))
 @given(st.data())
-def test_answers_that_are_nearly_right(data: st.DataObject) -> None:
+def test_responses_that_are_nearly_right(data: st.DataObject) -> None:
     body = as_bytes(changed(data, RESPONSE))
     with contextlib.suppress(UpstreamFailed):
         assert isinstance(DIALECT.decode_response(body, QUIRKS), Response)
@@ -186,7 +185,7 @@ def test_answers_that_are_nearly_right(data: st.DataObject) -> None:
 
 
 @given(st.one_of(st.binary(max_size=60), ANYTHING.map(as_bytes)))
-def test_answers_that_are_anything(body: bytes) -> None:
+def test_responses_that_are_anything(body: bytes) -> None:
     with contextlib.suppress(UpstreamFailed):
         assert isinstance(DIALECT.decode_response(body, QUIRKS), Response)
     assert isinstance(DIALECT.patch_response(body, "m"), bytes)
@@ -196,8 +195,8 @@ def test_answers_that_are_anything(body: bytes) -> None:
 @settings(max_examples=examples(400))
 @given(st.data())
 def test_streams_that_are_nearly_right(data: st.DataObject) -> None:
-    told = changed(data, EVENTS)
-    events = told if isinstance(told, list) else [told]
+    wire_events = changed(data, EVENTS)
+    events = wire_events if isinstance(wire_events, list) else [wire_events]
     decoder, relay = DIALECT.decoder(QUIRKS), DIALECT.relay("m", False)
     frames = [Frame(as_bytes(event), "") for event in events]
     decoded = [event for frame in frames for event in decoder.feed(frame)] + decoder.close()
@@ -206,7 +205,7 @@ def test_streams_that_are_nearly_right(data: st.DataObject) -> None:
 
 
 @given(st.lists(st.one_of(st.binary(max_size=40), ANYTHING.map(as_bytes)), max_size=4))
-def test_streams_that_are_anything(told: list[bytes]) -> None:
+def test_streams_that_are_anything(wire_events: list[bytes]) -> None:
     decoder = DIALECT.decoder(QUIRKS)
-    decoded = [event for data in told for event in decoder.feed(Frame(data, ""))] + decoder.close()
+    decoded = [event for data in wire_events for event in decoder.feed(Frame(data, ""))] + decoder.close()
     assert [event for event in decoded if isinstance(event, Failed | Finished)] == [decoded[-1]]

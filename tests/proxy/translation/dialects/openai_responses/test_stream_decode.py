@@ -43,19 +43,19 @@ def completed(*output: Any, **fields: Any) -> dict[str, Any]:
     }
 
 
-def read(*told: Any) -> list[Event]:
+def read(*wire_events: Any) -> list[Event]:
     """The events of frames with these data, and of the end of the bytes."""
     decoder = DIALECT.decoder(QUIRKS)
     events: list[Event] = []
-    for data in told:
+    for data in wire_events:
         raw = data if isinstance(data, bytes) else msgspec.json.encode(data)
         events += decoder.feed(Frame(raw, ""))
     return events + decoder.close()
 
 
-def between(*told: Any) -> list[Event]:
+def between(*wire_events: Any) -> list[Event]:
     """The events between the start and the end of an otherwise empty response."""
-    events = read(CREATED, *told, completed())
+    events = read(CREATED, *wire_events, completed())
     assert events[0] == STARTED
     assert isinstance(events[-1], Finished)
     return events[1:-1]
@@ -81,8 +81,8 @@ def message(*content: Any) -> dict[str, Any]:
     return {**MESSAGE, "status": "completed", "content": list(content)}
 
 
-def words(said: str, **fields: Any) -> dict[str, Any]:
-    return {"type": "output_text", "text": said, "annotations": [], **fields}
+def output_text(message_text: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "output_text", "text": message_text, "annotations": [], **fields}
 
 
 def part_done(part: dict[str, Any]) -> dict[str, Any]:
@@ -100,42 +100,42 @@ HELLO = [PartStarted(0, Text("")), PartDelta(0, "hel"), PartDelta(0, "lo"), Part
 
 
 @pytest.mark.parametrize(
-    "told",
+    "wire_events",
     [
-        [added(0, MESSAGE), text("hel"), text("lo"), done(0, message(words("hello")))],
+        [added(0, MESSAGE), text("hel"), text("lo"), done(0, message(output_text("hello")))],
         [added(0, MESSAGE), text("hel"), text("lo")],
         [text("hel"), text("lo")],
         [added(0, MESSAGE), text("hel"), {"type": "response.output_text.done", "output_index": 0, "content_index": 0, "text": "hello"}],
-        [added(0, MESSAGE), text("hel"), part_done(words("hello"))],
-        [added(0, MESSAGE), text("hel"), done(0, message(words("hello")))],
-        [text("hel"), text("lo"), done(0, message(words("hello"))), done(0, message(words("hello")))],
+        [added(0, MESSAGE), text("hel"), part_done(output_text("hello"))],
+        [added(0, MESSAGE), text("hel"), done(0, message(output_text("hello")))],
+        [text("hel"), text("lo"), done(0, message(output_text("hello"))), done(0, message(output_text("hello")))],
         [unplaced(text("hel")), unplaced(text("lo"))],
-        [unplaced(added(0, MESSAGE)), unplaced(text("hel")), unplaced(done(0, message(words("hello"))))],
+        [unplaced(added(0, MESSAGE)), unplaced(text("hel")), unplaced(done(0, message(output_text("hello"))))],
         [text("hel"), {"type": "response.telepathy", "delta": {"a": 1}}, {"type": "ping"}, text("lo"), b"[DONE]"],
     ],
 )  # fmt: skip
-def test_text_in_every_way_in_which_it_is_told(told: list[Any]) -> None:
-    assert between(*told) == HELLO
+def test_text_in_every_combination_of_events(wire_events: list[Any]) -> None:
+    assert between(*wire_events) == HELLO
 
 
-def test_text_that_only_the_finished_response_tells() -> None:
-    assert read(CREATED, completed(message(words("hello")))) == [
+def test_text_that_only_the_final_response_has() -> None:
+    assert read(CREATED, completed(message(output_text("hello")))) == [
         STARTED, PartStarted(0, Text("")), PartDelta(0, "hello"), PartEnded(0), *ENDS,
     ]  # fmt: skip
 
 
-def test_the_rest_that_only_the_finished_response_tells() -> None:
-    assert read(CREATED, added(0, MESSAGE), text("hel"), completed(message(words("hello")))) == [STARTED, *HELLO, *ENDS]
+def test_the_rest_that_only_the_final_response_has() -> None:
+    assert read(CREATED, added(0, MESSAGE), text("hel"), completed(message(output_text("hello")))) == [STARTED, *HELLO, *ENDS]
 
 
-def test_a_finished_response_does_not_tell_twice() -> None:
-    told = [added(0, MESSAGE), text("hel"), text("lo"), done(0, message(words("hello")))]
-    assert read(CREATED, *told, completed(message(words("hello")))) == [STARTED, *HELLO, *ENDS]
+def test_the_final_response_is_not_emitted_again() -> None:
+    wire_events = [added(0, MESSAGE), text("hel"), text("lo"), done(0, message(output_text("hello")))]
+    assert read(CREATED, *wire_events, completed(message(output_text("hello")))) == [STARTED, *HELLO, *ENDS]
 
 
 def test_several_parts_of_one_message() -> None:
     second = {**text("b"), "content_index": 1}
-    assert between(added(0, MESSAGE), text("a"), second, done(0, message(words("a"), words("bc"), words("")))) == [
+    assert between(added(0, MESSAGE), text("a"), second, done(0, message(output_text("a"), output_text("bc"), output_text("")))) == [
         PartStarted(0, Text("")),
         PartDelta(0, "a"),
         PartStarted(1, Text("")),
@@ -173,7 +173,7 @@ def test_annotations_and_log_probabilities() -> None:
     def cited(url: str, native: Any) -> Cited:
         return Cited(0, Citation(url=url, title="E", start=0, end=1, dialect=OWN, native=msgspec.Raw(msgspec.json.encode(native))))
 
-    assert between(text("a", logprobs=[logprob]), annotation, done(0, message(words("a", annotations=[note, other])))) == [
+    assert between(text("a", logprobs=[logprob]), annotation, done(0, message(output_text("a", annotations=[note, other])))) == [
         PartStarted(0, Text("")),
         PartDelta(0, "a", (logprob,)),
         cited("https://e.com", note),
@@ -190,7 +190,7 @@ def arguments(delta: str, index: int = 0) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "wire_events",
     [
         [added(0, CALL), arguments('{"a"'), arguments(":1}"), done(0, {**CALL, "arguments": '{"a":1}'})],
         [added(0, CALL), arguments('{"a"'), {"type": "response.function_call_arguments.done", "output_index": 0, "arguments": '{"a":1}'}],
@@ -198,12 +198,12 @@ def arguments(delta: str, index: int = 0) -> dict[str, Any]:
         [added(0, {**CALL, "arguments": '{"a"'}), done(0, {**CALL, "arguments": '{"a":1}'})],
     ],
 )
-def test_calls_in_every_way_in_which_they_are_told(told: list[Any]) -> None:
-    assert between(*told) == [PartStarted(0, ToolCall("c1", "f", "")), PartDelta(0, '{"a"'), PartDelta(0, ":1}"), PartEnded(0)]
+def test_calls_in_every_combination_of_events(wire_events: list[Any]) -> None:
+    assert between(*wire_events) == [PartStarted(0, ToolCall("c1", "f", "")), PartDelta(0, '{"a"'), PartDelta(0, ":1}"), PartEnded(0)]
 
 
 @pytest.mark.parametrize(
-    "told",
+    "wire_events",
     [
         [done(0, {**CALL, "arguments": "{}"})],
         [added(0, {**CALL, "name": None}), arguments("{}"), done(0, {**CALL, "arguments": "{}"})],
@@ -213,8 +213,8 @@ def test_calls_in_every_way_in_which_they_are_told(told: list[Any]) -> None:
         [completed({**CALL, "arguments": {}})],
     ],
 )
-def test_calls_that_are_told_late(told: list[Any]) -> None:
-    assert read(CREATED, *told, completed()) == [
+def test_calls_whose_name_comes_late(wire_events: list[Any]) -> None:
+    assert read(CREATED, *wire_events, completed()) == [
         STARTED,
         PartStarted(0, ToolCall("c1", "f", "")),
         PartDelta(0, "{}"),
@@ -236,8 +236,8 @@ def test_custom_calls_and_namespaces() -> None:
 
 
 def test_parallel_calls_and_repeated_ids() -> None:
-    told = [added(0, CALL), added(1, CALL), arguments("{", 1), arguments("{", 0), arguments("}", 0), arguments("}", 1)]
-    assert between(*told, done(0, {**CALL, "arguments": "{}"}), done(1, {**CALL, "arguments": "{}"})) == [
+    wire_events = [added(0, CALL), added(1, CALL), arguments("{", 1), arguments("{", 0), arguments("}", 0), arguments("}", 1)]
+    assert between(*wire_events, done(0, {**CALL, "arguments": "{}"}), done(1, {**CALL, "arguments": "{}"})) == [
         PartStarted(0, ToolCall("c1", "f", "")),
         PartStarted(1, ToolCall("", "f", "")),
         PartDelta(1, "{"),
@@ -264,18 +264,18 @@ def summary(delta: str, position: int = 0) -> dict[str, Any]:
     }
 
 
-def summaries(*said: str) -> list[dict[str, str]]:
-    return [{"type": "summary_text", "text": each} for each in said]
+def summaries(*message_text: str) -> list[dict[str, str]]:
+    return [{"type": "summary_text", "text": each} for each in message_text]
 
 
-def thought(events: list[Event]) -> Reasoning:
+def reasoning_of(events: list[Event]) -> Reasoning:
     (part,) = accumulate([STARTED, *events, *ENDS]).parts
     assert isinstance(part, Reasoning)
     return part
 
 
 @pytest.mark.parametrize(
-    "told",
+    "wire_events",
     [
         [summary("one"), summary("two", 1)],
         [summary("o"), summary("ne"), summary("t", 1), summary("wo", 1)],
@@ -289,21 +289,21 @@ def thought(events: list[Event]) -> Reasoning:
         [],
     ],
 )
-def test_reasoning_in_every_way_in_which_it_is_told(told: list[Any]) -> None:
+def test_reasoning_in_every_combination_of_events(wire_events: list[Any]) -> None:
     """The encrypted content of the announcement may be partial: that of the finished item counts."""
     whole = {**THINKING, "summary": summaries("one", "two"), "encrypted_content": "gAAA"}
-    events = between(added(0, {**THINKING, "encrypted_content": "partial"}), *told, done(0, whole))
-    assert thought(events) == Reasoning("one\n\ntwo", Seal(OWN, "", {"id": "rs_1", "encrypted_content": "gAAA"}))
+    events = between(added(0, {**THINKING, "encrypted_content": "partial"}), *wire_events, done(0, whole))
+    assert reasoning_of(events) == Reasoning("one\n\ntwo", Seal(OWN, "", {"id": "rs_1", "encrypted_content": "gAAA"}))
 
 
 def test_raw_reasoning() -> None:
     delta = {"type": "response.reasoning_text.delta", "output_index": 0, "content_index": 0, "delta": "ra"}
     whole = {"type": "response.reasoning_text.done", "output_index": 0, "content_index": 0, "text": "raw"}
     item = {**THINKING, "content": [{"type": "reasoning_text", "text": "raw"}]}
-    assert thought(between(added(0, THINKING), delta, whole, done(0, item))) == Reasoning("raw", None)
+    assert reasoning_of(between(added(0, THINKING), delta, whole, done(0, item))) == Reasoning("raw", None)
 
 
-def test_sealed_reasoning_without_words() -> None:
+def test_sealed_reasoning_without_text() -> None:
     seal = Seal(OWN, "", {"id": "rs_1", "encrypted_content": "gAAA"})
     assert between(added(0, THINKING), done(0, {**THINKING, "encrypted_content": "gAAA"})) == [
         PartStarted(0, Reasoning("", seal)),
@@ -311,7 +311,7 @@ def test_sealed_reasoning_without_words() -> None:
     ]
 
 
-def test_reasoning_of_which_nothing_is_told_is_nothing() -> None:
+def test_reasoning_without_text_and_seal_is_skipped() -> None:
     assert between(added(0, THINKING), done(0, THINKING)) == []
 
 
@@ -328,7 +328,7 @@ def test_usage_and_finish_come_from_the_terminal_event() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "kind", "said"),
+    ("last", "kind", "message_text"),
     [
         ({"type": "response.failed", "response": {"error": {"code": "server_error", "message": "oops"}}}, "upstream_error", "oops"),
         ({"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded", "message": "slow"}}}, "rate_limit", "slow"),
@@ -337,26 +337,26 @@ def test_usage_and_finish_come_from_the_terminal_event() -> None:
         ({"type": "error", "error": {"type": "server_error", "message": "oops"}}, "upstream_error", "oops"),
         ({"error": {"message": "oops", "code": 429}}, "rate_limit", "oops"),
         (completed(status="failed", error={"message": "oops"}), "upstream_error", "oops"),
-        ({"type": "response.output_text.delta", "delta": 5}, "bad_gateway", "cannot be read"),
-        (b"<html>", "bad_gateway", "cannot be read"),
-        (b'{"type":"response.output_text.delta","delta":"\xff"}', "bad_gateway", "cannot be read"),
+        ({"type": "response.output_text.delta", "delta": 5}, "bad_gateway", "cannot be decoded"),
+        (b"<html>", "bad_gateway", "cannot be decoded"),
+        (b'{"type":"response.output_text.delta","delta":"\xff"}', "bad_gateway", "cannot be decoded"),
     ],
 )  # fmt: skip
-def test_failures(last: Any, kind: str, said: str) -> None:
+def test_failures(last: Any, kind: str, message_text: str) -> None:
     *before, failed = read(CREATED, text("a"), last, text("b"))
     assert [type(event) for event in before] == [Started, PartStarted, PartDelta]
     assert isinstance(failed, Failed)
     assert failed.failure.kind == kind
-    assert said in failed.failure.message
+    assert message_text in failed.failure.message
 
 
-def test_a_stream_without_a_terminal_event_is_broken() -> None:
-    events = read(CREATED, added(0, MESSAGE), text("hello"), done(0, message(words("hello"))))
+def test_a_stream_without_a_terminal_event_fails() -> None:
+    events = read(CREATED, added(0, MESSAGE), text("hello"), done(0, message(output_text("hello"))))
     assert isinstance(events[-1], Failed)
     assert events[-1].failure.kind == "network"
 
 
-def test_nothing_at_all_is_broken() -> None:
+def test_an_empty_stream_fails() -> None:
     (failed,) = read()
     assert isinstance(failed, Failed)
 

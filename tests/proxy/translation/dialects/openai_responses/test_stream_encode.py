@@ -1,4 +1,4 @@
-"""The stream that a Responses client reads."""
+"""Streams for a Responses client: the grammar, and the events of each part."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from proxy.translation.canonical import (
 from proxy.translation.dialects.openai_responses import compaction, ids
 from proxy.translation.dialects.openai_responses.dialect import DIALECT
 from proxy.translation.errors import Failure
-from proxy.translation.framing.sse import Frame, write
-from tests.proxy.translation.dialects.openai_responses.samples import KEY, QUIRKS, REPLY_ID, decoded, reply
+from proxy.translation.framing.sse import write
+from tests.proxy.translation.dialects.openai_responses.samples import CONTEXT_ID, KEY, QUIRKS, context, decoded
 from tests.support.grammar_openai_responses import check, events_of
 
 SDK_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -67,12 +67,12 @@ ANSWER = Response(
 
 
 def stream(events: list[Event], request: Any = None) -> bytes:
-    encoder = DIALECT.encoder(reply(request))
+    encoder = DIALECT.encoder(context(request))
     return b"".join(write(frame) for event in events for frame in encoder.feed(event))
 
 
-def whole(response: Response) -> dict[str, Any]:
-    parsed: dict[str, Any] = json.loads(DIALECT.encode_response(response, reply()))
+def encoded_response(response: Response) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(DIALECT.encode_response(response, context()))
     return parsed
 
 
@@ -80,9 +80,9 @@ def kinds(events: list[dict[str, Any]]) -> list[str]:
     return [event["type"].removeprefix("response.") for event in events]
 
 
-def test_a_stream_ends_in_the_answer_that_is_given_without_one() -> None:
+def test_a_stream_ends_in_the_response_that_is_given_without_one() -> None:
     events = check(stream(replay(ANSWER)))
-    assert events[-1]["response"] == whole(ANSWER)
+    assert events[-1]["response"] == encoded_response(ANSWER)
 
 
 def test_every_event_is_on_one_line_whatever_the_client_wrote() -> None:
@@ -92,9 +92,9 @@ def test_every_event_is_on_one_line_whatever_the_client_wrote() -> None:
     assert events[-1]["response"]["tools"] == [{"type": "function", "name": "f\n"}]
 
 
-def test_the_ladder_of_a_message() -> None:
+def test_the_events_of_a_message() -> None:
     events = check(stream([Started(), PartStarted(0, Text("")), PartDelta(0, "a"), PartDelta(0, "b"), PartEnded(0), Finished()]))
-    item_id = ids.make("msg_", REPLY_ID, 0)
+    item_id = ids.item_id("msg_", CONTEXT_ID, 0)
     place = {"item_id": item_id, "output_index": 0, "content_index": 0}
     empty = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
     item = {"id": item_id, "type": "message", "status": "in_progress", "role": "assistant", "content": []}
@@ -120,7 +120,7 @@ def test_a_run_of_texts_is_one_message() -> None:
     assert [item["type"] for item in events[-1]["response"]["output"]] == ["message", "function_call", "message"]
 
 
-def test_the_ladder_of_a_call_and_of_a_custom_call() -> None:
+def test_the_events_of_a_call_and_of_a_custom_call() -> None:
     events = check(
         stream(replay(msgspec.structs.replace(ANSWER, parts=(ToolCall("c1", "f", '{"a":1}'), ToolCall("c2", "p", "***", kind="custom")))))
     )
@@ -131,7 +131,7 @@ def test_the_ladder_of_a_call_and_of_a_custom_call() -> None:
     assert (events[4]["name"], events[4]["arguments"]) == ("f", '{"a":1}')
 
 
-def test_a_call_without_arguments_is_told_an_empty_object() -> None:
+def test_a_call_without_arguments_ends_with_an_empty_object() -> None:
     events = check(stream(replay(msgspec.structs.replace(ANSWER, parts=(ToolCall("c1", "f", ""),)))))
     assert [event.get("delta", event.get("arguments")) for event in events[3:5]] == ["{}", "{}"]
 
@@ -178,18 +178,18 @@ def test_text_around_an_open_call_goes_into_messages_of_its_own() -> None:
     assert texts == ["ab", "c"]
 
 
-def test_parts_that_never_get_words_are_not_told() -> None:
+def test_empty_parts_are_skipped() -> None:
     events = check(stream([Started(), PartStarted(0, Text("")), PartEnded(0), PartStarted(1, Reasoning("")), PartEnded(1), Finished()]))
     assert kinds(events) == ["created", "in_progress", "completed"]
 
 
-def test_annotations_are_told_where_they_come() -> None:
+def test_annotations_are_sent_at_once() -> None:
     cited = Cited(0, Citation(url="https://e.com", title="E"))
     events = check(
         stream([Started(), PartStarted(0, Text("")), PartDelta(0, "abc"), cited, cited, PartDelta(0, "d"), PartEnded(0), Finished()])
     )
-    told = [event["annotation"] for event in events if event["type"].endswith("annotation.added")]
-    assert told == [{"type": "url_citation", "url": "https://e.com", "title": "E", "start_index": 0, "end_index": 3}] * 2
+    annotations = [event["annotation"] for event in events if event["type"].endswith("annotation.added")]
+    assert annotations == [{"type": "url_citation", "url": "https://e.com", "title": "E", "start_index": 0, "end_index": 3}] * 2
 
 
 def test_items_of_hosted_tools_pass_within_their_family() -> None:
@@ -228,24 +228,18 @@ def test_a_failure_fails_the_response(kind: Any, code: str) -> None:
     assert events[-1]["response"]["error"] == {"code": code, "message": "oops"}
 
 
-def test_a_failure_amid_the_answer_keeps_what_was_finished() -> None:
+def test_a_failure_amid_the_response_keeps_what_was_finished() -> None:
     started: list[Event] = [Started(), PartStarted(0, ToolCall("c", "f", "")), PartEnded(0), PartStarted(1, Text("")), PartDelta(1, "x")]
     events = check(stream([*started, UsageReported(Usage(output=3)), Failed(Failure(kind="network", message="gone"))]))
     assert [item["type"] for item in events[-1]["response"]["output"]] == ["function_call"]
     assert events[-1]["response"]["usage"]["output_tokens"] == 3
 
 
-def test_a_relayed_stream_that_breaks_ends_in_an_error_event() -> None:
-    (frame,) = DIALECT.break_off(Failure(kind="network", message="gone"), 7)
-    assert frame.event == "error"
-    assert json.loads(frame.data) == {"type": "error", "code": "server_error", "message": "gone", "param": None, "sequence_number": 7}
-
-
-def test_a_compaction_is_told_as_one_item() -> None:
+def test_a_compaction_is_one_item() -> None:
     request = decoded(input=[{"role": "user", "content": "hi"}, {"type": "compaction_trigger"}])
     answer = msgspec.structs.replace(ANSWER, parts=(Reasoning("hm", SEAL), Text("all done")))
     events = events_of(stream(replay(answer), request))
-    item = {"id": ids.make("cmp_", REPLY_ID, 0), "type": "compaction", "encrypted_content": compaction.packed("all done", KEY)}
+    item = {"id": ids.item_id("cmp_", CONTEXT_ID, 0), "type": "compaction", "encrypted_content": compaction.pack_summary("all done", KEY)}
     assert kinds(events) == ["created", "in_progress", "output_item.added", "output_item.done", "completed"]
     assert events[3]["item"] == item
     assert (events[-1]["response"]["output"], events[-1]["response"]["usage"]["output_tokens"]) == ([item], 7)
@@ -255,24 +249,6 @@ def test_a_compaction_without_a_summary_fails() -> None:
     request = decoded(input=[{"type": "compaction_trigger"}])
     assert kinds(events_of(stream([Started(), Finished()], request))) == ["created", "in_progress", "failed"]
     assert kinds(events_of(stream([Failed(Failure(kind="network", message="gone"))], request))) == ["created", "in_progress", "failed"]
-
-
-def test_frames_are_relayed_under_the_clients_model_name() -> None:
-    renamed = DIALECT.relay("m", False)
-    created = Frame(b'{"type":"response.created","response":{"id":"r","model":"up","x":1.0},"sequence_number":0}', "response.created")
-    delta = Frame(b'{"type":"response.output_text.delta","delta":"\\"response\\" model"}', "x")
-    assert renamed(created).data == b'{"type":"response.created","response":{"id":"r","model":"m","x":1.0},"sequence_number":0}'  # type: ignore[union-attr]
-    assert renamed(delta) is delta
-    assert DIALECT.relay(None, True)(created) is created
-
-
-@pytest.mark.parametrize("model", [None, "m"])
-def test_an_event_line_that_the_server_left_out_is_added(model: str | None) -> None:
-    relay = DIALECT.relay(model, False)
-    for data in (b'{"type":"response.output_text.delta","delta":"x"}', b'{"type":"response.completed","response":{"model":"m"}}'):
-        kind = json.loads(data)["type"]
-        assert relay(Frame(data)) == Frame(data, kind)
-    assert relay(Frame(b"[DONE]")) == Frame(b"[DONE]")
 
 
 # --- what the official SDK makes of it -------------------------------------------------------------------------------
@@ -285,15 +261,15 @@ def test_the_sdk_parses_every_event_strictly() -> None:
     SDK_EVENT.validate_json(DIALECT.break_off(Failure(kind="network", message="gone"), 7)[0].data)
 
 
-def test_the_sdk_accumulates_the_answer() -> None:
+def test_the_sdk_accumulates_the_response() -> None:
     state: Any = ResponseStreamState(input_tools=omit, text_format=omit)
-    told = [each for event in check(stream(replay(ANSWER))) for each in state.handle_event(SDK_EVENT.validate_python(event))]
-    assert told[-1].type == "response.completed"
-    assert told[-1].response.output_text == "hello world"
-    assert [item.type for item in told[-1].response.output] == [item["type"] for item in whole(ANSWER)["output"]]
+    sdk_events = [
+        sdk_event for event in check(stream(replay(ANSWER))) for sdk_event in state.handle_event(SDK_EVENT.validate_python(event))
+    ]
+    assert sdk_events[-1].type == "response.completed"
+    assert sdk_events[-1].response.output_text == "hello world"
+    assert [item.type for item in sdk_events[-1].response.output] == [item["type"] for item in encoded_response(ANSWER)["output"]]
 
-
-# --- properties ------------------------------------------------------------------------------------------------------
 
 WORDS = st.text(min_size=1, max_size=6)
 PARTS = st.one_of(
@@ -303,17 +279,22 @@ PARTS = st.one_of(
 )
 
 
+# --- properties ------------------------------------------------------------------------------------------------------
+
+
 @given(st.lists(PARTS, max_size=6), st.data())
-def test_any_interleaving_keeps_the_grammar_and_every_word(parts: list[Any], data: st.DataObject) -> None:
-    told: list[list[Event]] = [replay_of(index, part) for index, part in enumerate(parts)]
+def test_any_interleaving_keeps_the_grammar_and_all_text(parts: list[Any], data: st.DataObject) -> None:
+    queues: list[list[Event]] = [replay_of(index, part) for index, part in enumerate(parts)]
     mixed: list[Event] = [Started()]
-    while waiting := [queue for queue in told if queue]:
+    while waiting := [queue for queue in queues if queue]:
         mixed.append(data.draw(st.sampled_from(waiting)).pop(0))
     events = check(stream([*mixed, Finished()]))
     output = events[-1]["response"]["output"]
     calls = {(item["name"], item.get("arguments", item.get("input"))) for item in output if item["type"].endswith("call")}
     assert calls == {(part.name, part.arguments or ("" if part.kind == "custom" else "{}")) for part in parts if isinstance(part, ToolCall)}
-    texts = sorted(each.get("text", each.get("refusal")) for item in output if item["type"] == "message" for each in item["content"])
+    texts = sorted(
+        element.get("text", element.get("refusal")) for item in output if item["type"] == "message" for element in item["content"]
+    )
     assert texts == sorted(part.text for part in parts if isinstance(part, Text))
 
 
@@ -326,10 +307,10 @@ def replay_of(index: int, part: Any) -> list[Event]:
 
 
 @given(st.lists(PARTS, max_size=6))
-def test_what_is_told_is_understood(parts: list[Any]) -> None:
+def test_an_encoded_stream_is_decoded_to_the_same_events(parts: list[Any]) -> None:
     """The stream, folded by this dialect's own decoder, is the answer that comes without a stream."""
     response = msgspec.structs.replace(ANSWER, parts=tuple(parts), finish=Finish())
     decoder = DIALECT.decoder(QUIRKS)
-    encoder = DIALECT.encoder(reply())
-    events = [event for told in replay(response) for frame in encoder.feed(told) for event in decoder.feed(frame)]
-    assert accumulate(events) == DIALECT.decode_response(DIALECT.encode_response(response, reply()), QUIRKS)
+    encoder = DIALECT.encoder(context())
+    events = [event for stream in replay(response) for frame in encoder.feed(stream) for event in decoder.feed(frame)]
+    assert accumulate(events) == DIALECT.decode_response(DIALECT.encode_response(response, context()), QUIRKS)

@@ -1,0 +1,85 @@
+"""Decodes a request of a Chat client into the canonical form (docs/wire-formats.md, sections 2 and 7)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from proxy.translation import json_wire
+from proxy.translation.canonical import Request
+from proxy.translation.dialects.openai_chat import request_decode_settings as settings
+from proxy.translation.dialects.openai_chat import wire_request as wire
+from proxy.translation.dialects.openai_chat.request_decode_messages import MessagesDecoder
+from proxy.translation.dialects.openai_chat.wire_request import FAMILY
+from proxy.translation.errors import ClientMistake
+from proxy.translation.json_wire import Envelope
+
+_BODY = msgspec.json.Decoder(wire.Body)
+_TOP_K = msgspec.json.Decoder(int | None)
+
+
+class ChatEnvelope(Envelope, frozen=True):
+    """An envelope with the decoded body, so that ``decode_request`` need not decode it again."""
+
+    opened: wire.OpenedBody | None = None
+
+
+def open_request(body: bytes) -> Envelope:
+    """The envelope of a request.
+
+    Raises :class:`ClientMistake` with the path of a field of ``wire_request.Body`` that is missing or has the wrong type.
+    """
+    fields = json_wire.open_object(body)
+    opened_body = _require_model_and_messages(json_wire.decode(body, _BODY))
+    return ChatEnvelope(fields, opened_body.model, bool(opened_body.stream), wire.OpenedBody(opened_body, dict(fields)))
+
+
+def _require_model_and_messages(body: wire.Body) -> wire.Body:
+    if not body.model:
+        raise ClientMistake("model: the field is required", param="model")
+    if not body.messages:
+        raise ClientMistake("messages: at least one message is required", param="messages")
+    return body
+
+
+def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
+    """The canonical request; raises :class:`ClientMistake` with the path of a field whose value is invalid."""
+    fields = envelope.fields
+    body = body_of(envelope)
+    decoder = MessagesDecoder(fields["messages"], seal_key)
+    decoder.decode(body.messages)
+    top_k = fields.get("top_k")
+    stop = body.stop
+    return Request(
+        model=envelope.model,
+        messages=tuple(decoder.messages),
+        family=FAMILY,
+        system=tuple(decoder.system),
+        tools=settings.decode_tools(body, fields),
+        tool_choice=settings.decode_tool_choice(body),
+        parallel_calls=body.parallel_tool_calls,
+        max_tokens=settings.decode_max_tokens(body),
+        stop=(stop,) if isinstance(stop, str) else tuple(stop or ()),
+        temperature=body.temperature,
+        top_p=body.top_p,
+        top_k=json_wire.decode(top_k, _TOP_K, at="top_k") if top_k else None,
+        reasoning=settings.decode_reasoning(body),
+        output=settings.decode_output(body),
+        verbosity=body.verbosity,
+        end_user=body.safety_identifier or body.user,
+        metadata=settings.decode_metadata(fields),
+        service_tier=body.service_tier,
+        prompt_cache_key=body.prompt_cache_key,
+        logprobs=bool(body.logprobs),
+        top_logprobs=body.top_logprobs,
+        stream=envelope.stream,
+        include_usage=bool(body.stream_options and body.stream_options.include_usage),
+        demands=settings.decode_demands(body, fields),
+        extra=settings.unmapped_settings(fields),
+    )
+
+
+def body_of(envelope: Envelope) -> wire.Body:
+    """The body of an envelope; decoded again if a field was changed after ``open_request``."""
+    if isinstance(envelope, ChatEnvelope) and envelope.opened is not None and envelope.opened.fields == envelope.fields:
+        return envelope.opened.body
+    return _require_model_and_messages(json_wire.decode(json_wire.encode(envelope.fields), _BODY))

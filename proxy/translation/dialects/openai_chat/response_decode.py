@@ -1,0 +1,136 @@
+"""Decodes a whole response of a Chat upstream (docs/wire-formats.md, sections 2.4 and 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import msgspec
+
+from proxy.translation.canonical import Part, Reasoning, Response, Text, ToolCall, settled
+from proxy.translation.dialects.lenient_json import decode_leniently
+from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
+from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_finish_reason, decode_usage
+from proxy.translation.dialects.openai_chat.wire_response import (
+    EMPTY_SEAL,
+    Logprobs,
+    ResponseMessage,
+    arguments_as_json,
+    read_citations,
+    read_content,
+    read_reasoning,
+)
+from proxy.translation.dialects.openai_errors import failure_from_error
+from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
+from proxy.translation.quirks import Quirks
+
+
+class _Choice(msgspec.Struct):
+    index: int | None = None
+    message: ResponseMessage | None = None
+    finish_reason: str | None = None
+    logprobs: Logprobs | None = None
+    error: Any = None
+    usage: WireUsage | None = None
+
+
+class _WireResponse(msgspec.Struct):
+    id: str | int | None = None
+    model: str | None = None
+    choices: list[_Choice | None] | None = None
+    usage: WireUsage | None = None
+    service_tier: Any = None
+    error: Any = None
+    object: str | None = None
+
+
+_WIRE_RESPONSE = msgspec.json.Decoder(_WireResponse)
+
+
+def decode_response(body: bytes, quirks: Quirks) -> Response:
+    """The canonical response.
+
+    Raises :class:`UpstreamFailed` if the body of the 200 is an error object, or is no chat completion with a choice.
+    """
+    try:
+        response = _WIRE_RESPONSE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        try:
+            response = decode_leniently(body, _WIRE_RESPONSE)
+        except ClientMistake:
+            _raise_unusable(body, error)
+    choice = _first_choice(response)
+    if choice is None or choice.message is None:
+        _raise_unusable(body, None)
+    if choice.error or choice.finish_reason == "error":
+        raise UpstreamFailed(failure_from_error(choice.error), answered=True)
+    parts = _decode_parts(choice.message, choice.logprobs, quirks)
+    has_calls = any(isinstance(part, ToolCall) for part in parts)
+    refused = any(isinstance(part, Text) and part.refusal for part in parts)
+    usage = response.usage or choice.usage
+    return Response(
+        id="" if response.id is None else str(response.id),
+        model=response.model or "",
+        parts=tuple(parts),
+        finish=settled(decode_finish_reason(choice.finish_reason, refused=refused), has_calls=has_calls),
+        usage=None if usage is None else decode_usage(usage, response.service_tier),
+    )
+
+
+def _first_choice(response: _WireResponse) -> _Choice | None:
+    choices = [choice for choice in response.choices or () if choice is not None]
+    return next((choice for choice in choices if not choice.index), choices[0] if choices else None)
+
+
+def _raise_unusable(body: bytes, error: Exception | None) -> NoReturn:
+    """Raise :class:`UpstreamFailed` for the body of a 200 without a choice: with the message of its error object, or with what is wrong."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = None
+    if isinstance(value, dict) and (value.get("error") or value.get("object") == "error"):
+        failure = failure_from_error(value)
+        raise UpstreamFailed(Failure(kind="bad_gateway", message=failure.message, code=failure.code), answered=True)
+    if error is None or isinstance(error, RecursionError):
+        message = "The upstream response has no choices."
+    else:
+        message = f"The upstream response cannot be decoded: {error}"
+    raise UpstreamFailed(Failure(kind="bad_gateway", message=message), answered=True)
+
+
+def _decode_parts(message: ResponseMessage, logprobs: Logprobs | None, quirks: Quirks) -> list[Part]:
+    parts: list[Part] = []
+    reasoning = read_reasoning(message)
+    if reasoning:
+        parts.append(Reasoning(reasoning, EMPTY_SEAL))
+    texts: list[str] = []
+    for kind, text in read_content(message.content):
+        pieces = ThinkTags().split(text) if quirks.split_think_tags and kind == "text" else [(kind, text)]
+        for piece_kind, piece in pieces:
+            if piece_kind == "text":
+                texts.append(piece)
+            else:
+                parts.append(Reasoning(piece, EMPTY_SEAL))
+    content = "".join(texts)
+    if content:
+        text_logprobs = tuple(logprobs.content or ()) if logprobs else ()
+        parts.append(Text(content, citations=tuple(read_citations(message.annotations)), logprobs=text_logprobs))
+    if message.refusal:
+        parts.append(Text(message.refusal, refusal=True, logprobs=tuple(logprobs.refusal or ()) if logprobs else ()))
+    return parts + list(_decode_calls(message))
+
+
+def _decode_calls(message: ResponseMessage) -> Iterable[ToolCall]:
+    seen_ids: set[str] = set()
+    for call in message.tool_calls or ():
+        if call is None:
+            continue
+        call_id = "" if call.id is None else str(call.id)
+        call_id = "" if call_id in seen_ids else call_id
+        seen_ids.add(call_id)
+        if call.custom is not None and call.custom.name:
+            yield ToolCall(call_id, call.custom.name, call.custom.input or "", "custom")
+        elif call.function is not None and call.function.name:
+            yield ToolCall(call_id, call.function.name, arguments_as_json(call.function.arguments))
+    if not message.tool_calls and message.function_call is not None and message.function_call.name:
+        yield ToolCall("", message.function_call.name, arguments_as_json(message.function_call.arguments))

@@ -1,0 +1,251 @@
+"""Decodes the stream of a Chat upstream, chunk by chunk (docs/wire-formats.md, sections 2.5 and 9)."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from proxy.translation.canonical import (
+    Cited,
+    Event,
+    Failed,
+    Finished,
+    Part,
+    PartDelta,
+    PartEnded,
+    PartStarted,
+    Reasoning,
+    Started,
+    Text,
+    UsageReported,
+    settled,
+)
+from proxy.translation.dialects.base import error_object
+from proxy.translation.dialects.lenient_json import decode_leniently
+from proxy.translation.dialects.openai_chat.stream_decode_calls import CallAssembler
+from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
+from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_finish_reason, decode_usage
+from proxy.translation.dialects.openai_chat.wire_response import (
+    EMPTY_SEAL,
+    Logprobs,
+    ResponseMessage,
+    WireCall,
+    read_citations,
+    read_content,
+    read_reasoning,
+)
+from proxy.translation.dialects.openai_errors import failure_from_error
+from proxy.translation.errors import ClientMistake, Failure
+from proxy.translation.framing.sse import Frame
+from proxy.translation.quirks import Quirks
+
+_DONE = b"[DONE]"
+_LEGACY_CALL_INDEX = -1
+_EMPTY_PARTS: dict[str, Part] = {"text": Text(""), "reasoning": Reasoning(""), "refusal": Text("", refusal=True)}
+
+
+class _Choice(msgspec.Struct):
+    index: int | None = None
+    delta: ResponseMessage | None = None
+    message: ResponseMessage | None = None
+    finish_reason: str | None = None
+    logprobs: Logprobs | None = None
+    error: Any = None
+    usage: WireUsage | None = None
+
+
+class _Groq(msgspec.Struct):
+    usage: WireUsage | None = None
+
+
+class _Chunk(msgspec.Struct):
+    id: str | int | None = None
+    object: Any = None
+    model: str | None = None
+    choices: list[_Choice | None] | None = None
+    usage: WireUsage | None = None
+    error: Any = None
+    service_tier: Any = None
+    x_groq: _Groq | None = None
+
+
+_CHUNK = msgspec.json.Decoder(_Chunk)
+_EMPTY_DATA = frozenset({b"", b"null"})
+"""Data of frames without a chunk."""
+
+
+class ChatStreamDecoder:
+    """Decodes one stream.
+
+    At most one part of text, reasoning or refusal is open at a time (``_open_part``, of ``_open_kind``), and any number of tool
+    calls beside it.
+    """
+
+    def __init__(self, quirks: Quirks) -> None:
+        self._parts = count()
+        self._calls = CallAssembler(self._parts, names_in_pieces=quirks.names_in_pieces)
+        self._think_tags = ThinkTags() if quirks.split_think_tags else None
+        self._started = False
+        self._ended = False
+        self._open_kind = ""
+        self._open_part = -1
+        self._refused = False
+        self._has_reasoning_text = False
+        self._finish_reason: str | None = None
+        self._usage: WireUsage | None = None
+        self._service_tier: Any = None
+
+    def feed(self, frame: Frame) -> list[Event]:
+        """The events of one chunk. ``Finished`` is withheld until ``[DONE]`` or the end of the bytes, because the usage may come last."""
+        if self._ended or frame.data in _EMPTY_DATA:
+            return []
+        try:
+            chunk = _CHUNK.decode(frame.data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if frame.data.strip() == _DONE:
+                return self._finish()
+            try:
+                chunk = decode_leniently(frame.data, _CHUNK)
+            except ClientMistake:
+                return self._fail(_undecodable_chunk(frame, error))
+        if chunk.error or frame.event == "error" or chunk.object == "error":
+            return self._fail(failure_from_error(chunk.error or error_object(frame.data)))
+        events: list[Event] = []
+        if not self._started and (chunk.choices or chunk.id):
+            self._start(chunk, events)
+        self._keep_usage(chunk)
+        for choice in chunk.choices or ():
+            if choice is None or choice.index:
+                continue
+            if choice.error or choice.finish_reason == "error":
+                return events + self._fail(failure_from_error(choice.error))
+            self._read_choice(choice, events)
+        return events
+
+    def close(self) -> list[Event]:
+        """The events at the end of the bytes. A stream that sent a ``finish_reason`` is complete, also without ``[DONE]``."""
+        if self._ended:
+            return []
+        if self._finish_reason is not None:
+            return self._finish()
+        return self._fail(Failure(kind="network", message="The upstream stream ended without a finish_reason."))
+
+    # --- chunks ----------------------------------------------------------------------------------------------------
+
+    def _start(self, chunk: _Chunk, events: list[Event]) -> None:
+        self._started = True
+        events.append(Started("" if chunk.id is None else str(chunk.id), chunk.model or ""))
+
+    def _keep_usage(self, chunk: _Chunk) -> None:
+        """Keep the latest usage, which servers put into the chunk, into a choice or (Groq) into ``x_groq``."""
+        if chunk.usage is not None:
+            self._usage = chunk.usage
+        elif chunk.x_groq is not None and chunk.x_groq.usage is not None:
+            self._usage = chunk.x_groq.usage
+        if chunk.service_tier is not None:
+            self._service_tier = chunk.service_tier
+
+    def _read_choice(self, choice: _Choice, events: list[Event]) -> None:
+        if choice.usage is not None:
+            self._usage = choice.usage
+        message = choice.delta or choice.message
+        if message is not None:
+            self._read_message(message, choice.logprobs, events)
+        if choice.finish_reason and self._finish_reason is None:
+            self._finish_reason = choice.finish_reason
+
+    def _read_message(self, message: ResponseMessage, logprobs: Logprobs | None, events: list[Event]) -> None:
+        content = message.content
+        reasoning_text = message.reasoning_content or message.reasoning
+        # Details that follow a reasoning text repeat it.
+        if reasoning_text or (message.reasoning_details and not self._has_reasoning_text):
+            self._has_reasoning_text = self._has_reasoning_text or bool(reasoning_text)
+            reasoning = read_reasoning(message)
+            if reasoning:
+                self._add_text("reasoning", reasoning, events)
+        if content:
+            text_logprobs = tuple(logprobs.content or ()) if logprobs is not None else ()
+            if content.__class__ is str and self._think_tags is None:
+                self._add_text("text", content, events, text_logprobs)
+            else:
+                self._read_content(content, events, text_logprobs)
+        if message.refusal:
+            self._refused = True
+            self._add_text("refusal", message.refusal, events, tuple(logprobs.refusal or ()) if logprobs is not None else ())
+        if message.annotations and self._open_kind == "text":
+            events += [Cited(self._open_part, citation) for citation in read_citations(message.annotations)]
+        if message.tool_calls:
+            self._read_calls(message.tool_calls, events)
+        elif message.function_call is not None:
+            self._read_calls([WireCall(index=_LEGACY_CALL_INDEX, function=message.function_call)], events)
+
+    def _read_content(self, content: Any, events: list[Event], logprobs: tuple[Any, ...]) -> None:
+        for kind, text in read_content(content):
+            pieces = self._think_tags.feed(text) if self._think_tags is not None and kind == "text" else [(kind, text)]
+            for piece_kind, piece in pieces:
+                self._add_text(piece_kind, piece, events, logprobs if piece_kind == "text" else ())
+
+    def _add_text(self, kind: str, text: str, events: list[Event], logprobs: tuple[Any, ...] = ()) -> None:
+        if self._open_kind != kind:
+            self._end_open_part(events)
+            self._calls.end_complete(events)
+            self._open_kind = kind
+            self._open_part = next(self._parts)
+            events.append(PartStarted(self._open_part, _EMPTY_PARTS[kind]))
+        events.append(PartDelta(self._open_part, text, logprobs))
+
+    def _end_open_part(self, events: list[Event]) -> None:
+        if self._open_kind:
+            events.append(PartEnded(self._open_part, EMPTY_SEAL if self._open_kind == "reasoning" else None))
+            self._open_kind = ""
+
+    def _read_calls(self, fragments: list[WireCall | None], events: list[Event]) -> None:
+        for fragment in fragments:
+            if fragment is None:
+                continue
+            call_events: list[Event] = []
+            self._calls.feed(fragment, call_events)
+            if self._open_kind and any(isinstance(event, PartStarted) for event in call_events):
+                self._flush_tags(events)
+                self._end_open_part(events)
+            events += call_events
+
+    def _flush_tags(self, events: list[Event]) -> None:
+        if self._think_tags is not None:
+            for kind, text in self._think_tags.close():
+                self._add_text(kind, text, events)
+
+    # --- the end ---------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> list[Event]:
+        self._ended = True
+        events: list[Event] = [] if self._started else [Started()]
+        self._flush_tags(events)
+        self._end_open_part(events)
+        self._calls.close(events)
+        self._report_usage(events)
+        finish = decode_finish_reason(self._finish_reason, refused=self._refused)
+        events.append(Finished(settled(finish, has_calls=self._calls.any_started)))
+        return events
+
+    def _fail(self, failure: Failure) -> list[Event]:
+        self._ended = True
+        events: list[Event] = []
+        if self._started:
+            self._report_usage(events)
+        events.append(Failed(failure))
+        return events
+
+    def _report_usage(self, events: list[Event]) -> None:
+        usage = None if self._usage is None else decode_usage(self._usage, self._service_tier)
+        if usage is not None:
+            events.append(UsageReported(usage))
+
+
+def _undecodable_chunk(frame: Frame, error: Exception) -> Failure:
+    """The failure for a frame that is no JSON chunk; the data of an ``event: error`` is the upstream's message as plain text."""
+    if frame.event == "error":
+        return failure_from_error(frame.data.decode("utf-8", "replace"))
+    return Failure(kind="bad_gateway", message=f"A chunk of the upstream stream cannot be decoded: {error}")

@@ -1,0 +1,247 @@
+"""Decodes a request of a Responses client into the canonical form (docs/wire-formats.md, sections 3.2 and 7)."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import msgspec
+
+from proxy.translation import json_wire
+from proxy.translation.canonical import Demand, Effort, Message, OutputFormat, Part, ReasoningSetting, Request, Text, Tool, ToolCall
+from proxy.translation.dialects.openai_responses import compaction
+from proxy.translation.dialects.openai_responses.request_decode_input import InputDecoder, check_role
+from proxy.translation.dialects.openai_responses.tools import AnyTool, check_tools, decode_choice, decode_tools
+from proxy.translation.dialects.openai_responses.wire import (
+    DEFAULT_NAMESPACE,
+    FAMILY,
+    JSON_NULL,
+    LOGPROBS,
+    Item,
+    decode_input,
+    is_absent,
+    require,
+)
+from proxy.translation.errors import ClientMistake
+from proxy.translation.json_wire import Envelope
+
+_EFFORTS = frozenset(get_args(Effort))
+_STATE_FIELDS = ("previous_response_id", "prompt", "conversation")
+"""Fields that may replace ``input``: they name input that a server stores."""
+
+BACKGROUND_UNSUPPORTED = "background: this model's upstream does not support background responses; remove the field and stream the response"
+_DEMAND_MESSAGES = {
+    "previous_response_id": (
+        "previous_response_id: stored responses are disabled on this gateway; send the earlier turns in input. "
+        "The operator enables them with PXBIN_RESPONSES_STORE_SECONDS, the number of seconds for which responses are stored"
+    ),
+    "conversation": "conversation: this model's upstream does not support stored conversations; send the turns in input",
+    "background": BACKGROUND_UNSUPPORTED,
+    "prompt": "prompt: this model's upstream does not support stored prompts; send the text in input",
+}
+
+
+class ResponsesEnvelope(Envelope, frozen=True):
+    """An envelope whose ``input`` is decoded in ``items``; ``input_json`` is the field from which it was decoded."""
+
+    items: str | list[Item] = ""
+    input_json: msgspec.Raw | None = None
+
+
+# --- fields of the top level -----------------------------------------------------------------------------------------
+
+
+class _Format(msgspec.Struct):
+    type: str | None = None
+    name: str | None = None
+    schema: msgspec.Raw = JSON_NULL
+    strict: bool | None = None
+    description: str | None = None
+
+
+class _TextSettings(msgspec.Struct):
+    format: _Format | None = None
+    verbosity: str | None = None
+
+
+class _Reasoning(msgspec.Struct):
+    effort: str | None = None
+    summary: str | None = None
+    generate_summary: str | None = None
+
+
+class _Settings(msgspec.Struct, kw_only=True):
+    """The fields of a request with a canonical place, except ``input`` and ``tools``."""
+
+    instructions: str | None = None
+    max_output_tokens: int | None = None
+    parallel_tool_calls: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_logprobs: int | None = None
+    text: _TextSettings | None = None
+    reasoning: _Reasoning | None = None
+    include: list[str] | None = None
+    metadata: dict[str, str] | None = None
+    service_tier: str | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    store: bool | None = None
+    background: bool | None = None
+    previous_response_id: str | None = None
+    truncation: str | None = None
+    max_tool_calls: int | None = None
+
+
+_SETTING_NAMES = frozenset(field.name for field in msgspec.structs.fields(_Settings))
+_SETTINGS_DECODER = msgspec.json.Decoder(_Settings)
+_STRING_DECODER = msgspec.json.Decoder(str)
+_STREAM_DECODER = msgspec.json.Decoder(bool | None)
+
+
+def _decode_settings(fields: dict[str, msgspec.Raw]) -> _Settings:
+    """Decode all settings together, so that their types are validated once."""
+    settings = json_wire.encode({name: value for name, value in fields.items() if name in _SETTING_NAMES})
+    return json_wire.decode(settings, _SETTINGS_DECODER)
+
+
+# --- open and decode -------------------------------------------------------------------------------------------------
+
+
+def open_request(body: bytes) -> ResponsesEnvelope:
+    """The envelope of a request; raises :class:`ClientMistake` with the path of a main field that is missing or has the wrong type."""
+    fields = json_wire.open_object(body)
+    for name in ("messages", "max_tokens", "response_format"):
+        if name in fields and "input" not in fields:
+            raise ClientMistake(f"{name}: this is a field of /v1/chat/completions; /v1/responses takes input", param=name)
+    if is_absent(fields.get("model")):
+        raise ClientMistake("model: the field is required", param="model")
+    model = json_wire.decode(fields["model"], _STRING_DECODER, at="model")
+    _decode_settings(fields)
+    stream = json_wire.decode(fields["stream"], _STREAM_DECODER, at="stream") if "stream" in fields else None
+    items = _decode_input_field(fields)
+    if not is_absent(fields.get("tools")):
+        check_tools(fields["tools"])
+    return ResponsesEnvelope(fields=fields, model=model, stream=bool(stream), items=items, input_json=fields.get("input"))
+
+
+def _decode_input_field(fields: dict[str, msgspec.Raw]) -> str | list[Item]:
+    raw = fields.get("input")
+    items = [] if raw is None or is_absent(raw) else decode_input(raw)
+    if items == [] and all(is_absent(fields.get(name)) for name in _STATE_FIELDS):
+        raise ClientMistake("input: the field is required; it must be a string or a list with at least one item", param="input")
+    if isinstance(items, list):
+        for position, item in enumerate(items):
+            if item.role not in ("user", "assistant", "system", "developer") and item.kind == "message":
+                check_role(item.role, position)
+    return items
+
+
+def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
+    """The canonical request; raises :class:`ClientMistake` with the path of a field whose value is invalid."""
+    fields = envelope.fields
+    settings = _decode_settings(fields)
+    # The caller may have replaced the input since.
+    unchanged = isinstance(envelope, ResponsesEnvelope) and envelope.input_json is fields.get("input")
+    items = envelope.items if isinstance(envelope, ResponsesEnvelope) and unchanged else _decode_input_field(fields)
+    input_decoder = InputDecoder(fields.get("input", msgspec.Raw(b"[]")), seal_key)
+    input_decoder.decode(items)
+    tools = _decode_tools(fields, input_decoder)
+    logprobs = LOGPROBS in (settings.include or ()) or bool(settings.top_logprobs)
+    request = Request(
+        model=envelope.model,
+        messages=_with_default_namespace(input_decoder.messages, tools),
+        family=FAMILY,
+        system=_system_texts(settings.instructions, input_decoder.system),
+        tools=tuple(tools),
+        tool_choice=decode_choice(fields.get("tool_choice")),
+        parallel_calls=settings.parallel_tool_calls,
+        max_tokens=settings.max_output_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        reasoning=_decode_reasoning(settings.reasoning),
+        output=_decode_output(settings.text),
+        verbosity=settings.text.verbosity if settings.text else None,
+        end_user=settings.safety_identifier or settings.user or None,
+        metadata=settings.metadata,
+        service_tier=settings.service_tier,
+        prompt_cache_key=settings.prompt_cache_key,
+        logprobs=logprobs,
+        top_logprobs=settings.top_logprobs if logprobs else None,
+        stream=envelope.stream,
+        demands=(*_decode_demands(settings, fields, logprobs=logprobs), *input_decoder.demands),
+        extra={name: value for name, value in fields.items() if name not in ("input", "model", "stream") and not is_absent(value)},
+    )
+    return compaction.mark_compaction(request) if input_decoder.wants_compaction else request
+
+
+def _system_texts(instructions: str | None, leading: list[Text]) -> tuple[Text, ...]:
+    first = (Text(instructions),) if instructions else ()
+    return (*first, *leading)
+
+
+def _decode_tools(fields: dict[str, msgspec.Raw], input_decoder: InputDecoder) -> list[AnyTool]:
+    raw = fields.get("tools")
+    tools = [] if raw is None or is_absent(raw) else decode_tools(raw, "tools")
+    for added, at in input_decoder.tools:
+        tools += decode_tools(added, at)
+    return tools
+
+
+def _with_default_namespace(messages: list[Message], tools: list[AnyTool]) -> tuple[Message, ...]:
+    """The messages with calls without a namespace moved to the default namespace, if only that one has their tool."""
+    namespaced = {tool.name for tool in tools if isinstance(tool, Tool) and tool.namespace == DEFAULT_NAMESPACE}
+    bare = {tool.name for tool in tools if isinstance(tool, Tool) and not tool.namespace}
+    moved = namespaced - bare
+    if not moved:
+        return tuple(messages)
+
+    def set_namespace(part: Part) -> Part:
+        if isinstance(part, ToolCall) and not part.namespace and part.name in moved:
+            return msgspec.structs.replace(part, namespace=DEFAULT_NAMESPACE)
+        return part
+
+    return tuple(msgspec.structs.replace(message, parts=tuple(map(set_namespace, message.parts))) for message in messages)
+
+
+def _decode_reasoning(setting: _Reasoning | None) -> ReasoningSetting | None:
+    """The setting of ``reasoning``; ``None`` without an effort, because a summary alone has no counterpart in other dialects."""
+    if setting is None or setting.effort is None:
+        return None
+    if setting.effort not in _EFFORTS:
+        efforts = ", ".join(get_args(Effort))
+        raise ClientMistake(f"reasoning.effort: {setting.effort!r} is not one of {efforts}", param="reasoning.effort")
+    effort = msgspec.convert(setting.effort, Effort)
+    return ReasoningSetting(mode="effort", effort=effort, summary=setting.summary or setting.generate_summary)
+
+
+def _decode_output(settings: _TextSettings | None) -> OutputFormat | None:
+    text_format = settings.format if settings else None
+    if text_format is None or text_format.type == "text":
+        return None
+    at = "text.format"
+    if text_format.type == "json_object":
+        return OutputFormat(kind="json_object")
+    if text_format.type != "json_schema":
+        kind = require(text_format.type, "type", at)
+        raise ClientMistake(f"{at}.type: {kind!r} is not one of text, json_object, json_schema", param=f"{at}.type")
+    if text_format.schema == JSON_NULL:
+        raise ClientMistake(f"{at}.schema: the field is required", param=f"{at}.schema")
+    return OutputFormat(
+        kind="json_schema",
+        name=require(text_format.name, "name", at),
+        schema=text_format.schema,
+        strict=text_format.strict,
+        description=text_format.description,
+    )
+
+
+def _decode_demands(settings: _Settings, fields: dict[str, msgspec.Raw], *, logprobs: bool) -> list[Demand]:
+    names = [name for name in _DEMAND_MESSAGES if name != "background" and not is_absent(fields.get(name))]
+    if settings.background:
+        names.append("background")
+    demands = [Demand(field=name, message=_DEMAND_MESSAGES[name], carried_by=(FAMILY,)) for name in names]
+    if logprobs:
+        message = "include: this model's upstream reports no log probabilities"
+        demands.append(Demand(field="include", message=message, carried_by=("openai_chat", FAMILY)))
+    return demands
