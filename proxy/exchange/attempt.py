@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from time import monotonic, perf_counter_ns
 from typing import Any
 
@@ -34,9 +34,9 @@ NO_EVENT = Failure(kind="timeout", message="The upstream sent no event in time")
 class TranslatedAttempt(Attempt):
     """One call of one target, with the translation there and back."""
 
-    def __init__(self, call: RequestContext, target: Target) -> None:
-        super().__init__(call, target)
-        self.source = call.dialect if target.upstream.dialect == "passthrough" else REGISTRY[target.upstream.dialect]
+    def __init__(self, context: RequestContext, target: Target) -> None:
+        super().__init__(context, target)
+        self.source = context.dialect if target.upstream.dialect == "passthrough" else REGISTRY[target.upstream.dialect]
         self.dropped: tuple[str, ...] = ()
         self.pipe: Pipe | None = None
         self._held: list[bytes] = []
@@ -47,18 +47,18 @@ class TranslatedAttempt(Attempt):
 
     def prepare(self) -> Prepared:
         """The body for the target; raises :class:`~proxy.translation.errors.ClientMistake` for what it cannot carry."""
-        prepared = self.call.preparer.prepare(self.source, self._destination(), self._edits())
+        prepared = self.context.preparer.prepare(self.source, self._destination(), self._edits())
         self.dropped = prepared.dropped
         self._relayed = prepared.relayed
         return prepared
 
     def asked(self) -> Request:
         """What the target is asked, with the model's policies, in the canonical form."""
-        return self.call.preparer.asked(self.source, self._destination(), self._edits())
+        return self.context.preparer.asked(self.source, self._destination(), self._edits())
 
     def _destination(self) -> EncodeTarget:
-        target, enforcing = self.target, self.call.enforcing
-        wanted = self.call.envelope.stream and enforcing is None
+        target, enforcing = self.target, self.context.enforcement
+        wanted = self.context.envelope.stream and enforcing is None
         mode = target.quirks.upstream_stream
         return EncodeTarget(
             model=target.remote_name,
@@ -71,7 +71,7 @@ class TranslatedAttempt(Attempt):
         )
 
     def _edits(self) -> Edits | None:
-        policies, enforcing = self.target.model.policies, self.call.enforcing
+        policies, enforcing = self.target.model.policies, self.context.enforcement
         if enforcing is None:
             return None if policies is NONE else Edits(policies=policies)
         return Edits(policies=policies, guidance=enforcing.rules.guidance, correction=enforcing.correction, whole=True)
@@ -80,7 +80,7 @@ class TranslatedAttempt(Attempt):
         """See :class:`Attempt`: the target refused tool calls that have no result."""
         words = failure.message.lower()
         speaks_of_calls = failure.status in (400, 422) and ("tool" in words or "function" in words)
-        return speaks_of_calls and self._relayed and self.target.quirks.unanswered_calls == "insert" and self.call.preparer.mend()
+        return speaks_of_calls and self._relayed and self.target.quirks.unanswered_calls == "insert" and self.context.preparer.mend()
 
     def _opening(self, prepared: Prepared) -> client.Opening:
         return self.post(prepared, prepared.path, prepared.body)
@@ -88,12 +88,12 @@ class TranslatedAttempt(Attempt):
     def post(self, prepared: Prepared, path: str, body: bytes) -> client.Opening:
         """Call the target with ``body`` at ``path``."""
         target = self.target
-        up = headers.upward(self.call.http.headers, self.source.name, stream=prepared.stream, betas=target.quirks.beta_allow_list)
-        if prepared.betas and "anthropic-beta" not in self.call.http.headers:
+        up = headers.upward(self.context.http.headers, self.source.name, stream=prepared.stream, betas=target.quirks.beta_allow_list)
+        if prepared.betas and "anthropic-beta" not in self.context.http.headers:
             up.append(("anthropic-beta", prepared.betas))
         url = url_for(target.upstream, path, target.quirks)
         own = self.credentials(url, body)
-        self.began_ns = perf_counter_ns()
+        self.started_ns = perf_counter_ns()
         self.opening = client.open("POST", url, [*up, *own], body, upstream=target.upstream)
         return self.opening
 
@@ -103,25 +103,25 @@ class TranslatedAttempt(Attempt):
         """The body of the client's answer; raises :class:`UpstreamFailed` or :class:`~proxy.translation.errors.ClientMistake`."""
         prepared = self.prepare()
         response, raw = await self._answer(prepared)
-        if raw is None or not prepared.relayed or self.call.enforcing is not None:
+        if raw is None or not prepared.relayed or self.context.enforcement is not None:
             return self._encoded(response, prepared)
         self._finished(response)
-        return raw if self._same_name else self.call.dialect.patch_response(raw, self.call.envelope.model)
+        return raw if self._same_name else self.context.dialect.patch_response(raw, self.context.envelope.model)
 
     async def _answer(self, prepared: Prepared) -> tuple[Response, bytes | None]:
         """The whole answer, and its bytes unless they are a stream."""
         async with self._opening(prepared) as answer:
-            self.answered(answer)
+            self.note_status(answer)
             raw = await _body(answer)
         if answer.status >= 400:
-            raise self.refused(self.source, raw)
+            raise self.decode_error(self.source, raw)
         if is_stream(answer.headers) or holds_events(raw):
             return self._accumulated(raw), None
         return self.source.decode_response(raw, self.target.quirks), raw
 
     def _encoded(self, response: Response, prepared: Prepared) -> bytes:
         restored = self._restored(response, prepared)
-        body = self.call.dialect.encode_response(restored, self.call.reply())
+        body = self.context.dialect.encode_response(restored, self.context.encode_context())
         self._finished(response)
         return body
 
@@ -131,9 +131,9 @@ class TranslatedAttempt(Attempt):
         Raises :class:`~proxy.exchange.tool_call_enforcement.ToolCallRejected` where enforcement does not accept it.
         """
         restored = prepared.restorer.response(response) if prepared.restorer else response
-        if self.call.enforcing is not None:
+        if self.context.enforcement is not None:
             self._note(response)
-            restored = self.call.enforcing.accepted(restored)
+            restored = self.context.enforcement.accepted(restored)
         return bound_response(restored, self.target.upstream.id) if self.source.family == BOUND_ORIGIN else restored
 
     def _accumulated(self, raw: bytes) -> Response:
@@ -146,37 +146,37 @@ class TranslatedAttempt(Attempt):
 
     # --- streams -----------------------------------------------------------------------------------------------------------
 
-    def stream(self, ended: Callable[[TranslatedAttempt], None]) -> AsyncGenerator[bytes, None]:
-        """The client's bytes, from the first meaningful event on; ``ended`` is called before the last piece.
+    def stream(self) -> AsyncGenerator[bytes, None]:
+        """The client's bytes, from the first content on; ``stream_ended`` is set before the last piece, which may be empty.
 
         Raises :class:`UpstreamFailed` only before the first piece: afterwards a failure is the event that ends the stream.
         """
-        return self._live(ended) if self.call.enforcing is None else self._checked(ended)
+        return self._live() if self.context.enforcement is None else self._checked()
 
-    async def _checked(self, ended: Callable[[TranslatedAttempt], None]) -> AsyncGenerator[bytes, None]:
+    async def _checked(self) -> AsyncGenerator[bytes, None]:
         """The stream of an answer that had to be seen whole before the client may see any of it."""
-        assert self.call.enforcing is not None
+        assert self.context.enforcement is not None
         prepared = self.prepare()
         response, _ = await self._answer(prepared)
-        delay = self.call.enforcing.rules.delay_seconds
-        told = self._replayed(response, prepared, in_pieces=bool(delay))
+        delay = self.context.enforcement.rules.delay_seconds
+        pieces = self._replayed(response, prepared, in_pieces=bool(delay))
         self._finished(response)
-        for piece in told[:-1]:
+        for piece in pieces[:-1]:
             yield piece
             await asyncio.sleep(delay)
-        ended(self)
-        yield told[-1]
+        self.stream_ended = True
+        yield pieces[-1]
 
-    async def _live(self, ended: Callable[[TranslatedAttempt], None]) -> AsyncGenerator[bytes, None]:
+    async def _live(self) -> AsyncGenerator[bytes, None]:
         prepared = self.prepare()
         async with self._opening(prepared) as answer:
-            self.answered(answer)
+            self.note_status(answer)
             if answer.status >= 400:
-                raise self.refused(self.source, await _body(answer))
+                raise self.decode_error(self.source, await _body(answer))
             if not is_stream(answer.headers):
-                told = self._burst(await answer.read(), prepared)
-                ended(self)
-                yield told
+                stream = self._burst(await answer.read(), prepared)
+                self.stream_ended = True
+                yield stream
                 return
             pipe = self.pipe = self._new_pipe(prepared)
             held = self._held
@@ -185,8 +185,8 @@ class TranslatedAttempt(Attempt):
                     held.append(piece if pipe.failure is None else self.redact_secrets(piece))
                 if pipe.outcome is not None:
                     self._settle(pipe)
-                    ended(self)
-                if held and (pipe.has_content or pipe.outcome is not None):
+                    self.stream_ended = True
+                if pipe.outcome is not None or (held and pipe.has_content):
                     self.first_token_ns = self.first_token_ns or perf_counter_ns()
                     yield held[0] if len(held) == 1 else b"".join(held)
                     held.clear()
@@ -194,11 +194,11 @@ class TranslatedAttempt(Attempt):
                     break
             await answer.finish(LINGER_SECONDS)
 
-    def opened_early(self) -> None:
-        """The client's stream was opened before this attempt had anything to tell: go on from there."""
+    def continue_opened_stream(self) -> None:
+        """See :class:`Attempt`; the bytes that were held back are encoded again."""
         if self.pipe is not None and self.outcome is None and not self.pipe.has_content:
             self._held.clear()
-            self.pipe.take_over(self.call.encoder())
+            self.pipe.take_over(self.context.new_encoder())
 
     async def _pieces(self, pipe: Pipe, answer: client.UpstreamResponse) -> AsyncIterator[bytes]:
         """What each read makes visible; a broken connection becomes the error event that ends the stream.
@@ -242,8 +242,8 @@ class TranslatedAttempt(Attempt):
     def _replayed(self, response: Response, prepared: Prepared, *, in_pieces: bool) -> list[bytes]:
         """A whole answer as a stream; ``in_pieces``: its texts cut small, and the bytes of each event apart."""
         restored = self._restored(response, prepared)
-        encoder, write = self.call.encoder(), self.call.dialect.framing.write
-        events = replay(restored)[1 if self.call.is_open else 0 :]
+        encoder, write = self.context.new_encoder(), self.context.dialect.framing.write
+        events = replay(restored)[1 if self.context.is_open else 0 :]
         if in_pieces:
             events = pieces_of(events)
         told = [b"".join(write(frame) for frame in encoder.feed(event)) for event in events]
@@ -251,18 +251,18 @@ class TranslatedAttempt(Attempt):
         return [piece for piece in told if piece] if in_pieces else [b"".join(told)]
 
     def _new_pipe(self, prepared: Prepared) -> Pipe:
-        dialect, quirks, shapes = self.call.dialect, self.target.quirks, self.target.model.policies.shapes_stream
+        dialect, quirks, shapes = self.context.dialect, self.target.quirks, self.target.model.policies.shapes_stream
         if prepared.relayed and shapes:
-            _ = self.call.preparer.request  # the encoder writes what the client asked for
-        reply = self.call.reply()
+            _ = self.context.preparer.request  # the encoder writes what the client asked for
+        reply = self.context.encode_context()
         if prepared.relayed and not shapes:
-            rename = None if self._same_name else self.call.envelope.model
+            rename = None if self._same_name else self.context.envelope.model
             pipe = Pipe.passing_through(dialect, quirks=quirks, reply=reply, rename=rename, hide_usage=prepared.hides_usage)
         else:
             restorer = self._transform(prepared)
             pipe = Pipe(self.source, dialect, quirks=quirks, reply=reply, restorer=restorer, upstream=self.target.upstream.id)
-        if self.call.is_open:
-            pipe.take_over(self.call.encoder())
+        if self.context.is_open:
+            pipe.take_over(self.context.new_encoder())
         return pipe
 
     def _transform(self, prepared: Prepared) -> Transform | None:
@@ -273,11 +273,11 @@ class TranslatedAttempt(Attempt):
 
     @property
     def _same_name(self) -> bool:
-        return self.target.remote_name == self.call.envelope.model
+        return self.target.remote_name == self.context.envelope.model
 
     @property
-    def notes(self) -> dict[str, Any]:
-        """See :class:`Attempt`: the hosted tools that the target does not have."""
+    def request_metadata(self) -> dict[str, Any]:
+        """See :class:`Attempt`: the host tools that the target does not have."""
         return {"dropped": list(self.dropped)} if self.dropped else {}
 
     @property
@@ -285,15 +285,25 @@ class TranslatedAttempt(Attempt):
         """Characters that the model wrote as far as we saw them."""
         return self.pipe.output_chars if self.pipe is not None else self._output_chars
 
-    def break_off(self, failure: Failure) -> bytes:
-        """See :class:`Attempt`."""
-        return self.pipe.fail(failure) if self.pipe is not None else super().break_off(failure)
+    def response_headers(self) -> list[tuple[str, str]]:
+        """See :class:`Attempt`: also the headers that the client's dialect has for usage."""
+        shown = super().response_headers()
+        dialect_headers = self.context.dialect.answer_headers
+        if dialect_headers is None:
+            return shown
+        names = {name for name, _ in shown}
+        usage = None if self.context.envelope.stream else self.usage
+        return shown + [(name, value) for name, value in dialect_headers(usage).items() if name not in names]
 
-    def cancelled(self) -> None:
-        """See :class:`Attempt`; what a stream has told so far is kept."""
+    def abort_stream(self, failure: Failure) -> bytes:
+        """See :class:`Attempt`."""
+        return self.pipe.fail(failure) if self.pipe is not None else super().abort_stream(failure)
+
+    def cancel(self) -> None:
+        """See :class:`Attempt`; the usage that a stream has reported so far counts."""
         if self.pipe is not None:
             self.usage = self.pipe.usage
-        super().cancelled()
+        super().cancel()
 
     def _finished(self, response: Response) -> None:
         self._note(response)

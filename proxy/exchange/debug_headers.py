@@ -23,7 +23,7 @@ def headers(tried: Sequence[Attempt], *, request: HttpRequest, model: str = "") 
     if tried:
         target = tried[-1].target
         own += [("x-pxbin-upstream", printable(target.upstream.name)), ("x-pxbin-model", printable(target.remote_name))]
-        called = min(each.began_ns for each in tried)
+        called = min(attempt.started_ns for attempt in tried)
     else:
         called = perf_counter_ns()
         if model:

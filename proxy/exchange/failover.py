@@ -115,7 +115,7 @@ class Failover:
         """Learn from a failure. Raises it when no other target can help."""
         error.failure = attempt.redact_failure(error.failure)
         target, found = attempt.target, failure_action(error.failure)
-        attempt.failed(error.failure)
+        attempt.fail(error.failure)
         if self._error is None or error.failure.kind in PASSING or self._error.failure.kind not in PASSING:
             self._error = error
         if isinstance(error, ToolCallRejected) or attempt.can_retry_with_repaired_history(
@@ -140,7 +140,7 @@ class Failover:
         """The time for the whole request is over: those that still run have failed."""
         for attempt in self.tried:
             if attempt.outcome is None:
-                attempt.failed(failure)
+                attempt.fail(failure)
                 self._learn(attempt, failure_action(failure), failure)
 
     def _learn(self, attempt: Attempt, found: FailureAction, failure: Failure) -> None:
@@ -206,7 +206,7 @@ class Failover:
         """An attempt was given up without a word on its target: its client has left, or another candidate was faster."""
         if attempt.outcome is None:
             self._standing.left(**_subject(attempt.target))
-        attempt.cancelled()
+        attempt.cancel()
 
     def succeeded(self, attempt: Attempt) -> None:
         """A target has answered to the end."""
@@ -215,7 +215,7 @@ class Failover:
         standing.upstream_answered(target.upstream.id)
         auth_headers.answered.note(target.upstream.id)
         if attempt.first_token_ns is not None:
-            standing.first_token(target.route.id, (attempt.first_token_ns - attempt.began_ns) / 1e9)
+            standing.first_token(target.route.id, (attempt.first_token_ns - attempt.started_ns) / 1e9)
 
     def broke_off(self, attempt: Attempt) -> None:
         """A stream failed after its first event: too late for another target, but not to learn from it."""

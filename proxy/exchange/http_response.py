@@ -6,11 +6,12 @@ we wait for it to read. Header names and values may be text or bytes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 from proxy.exchange.http_request import HttpRequest
+from proxy.translation.errors import Failure
 
-__all__ = ["HttpRequest", "JsonResponse", "StreamingResponse", "encoded"]
+__all__ = ["ErrorResponse", "HttpRequest", "JsonResponse", "StreamingResponse", "encoded"]
 
 Header = tuple[bytes, bytes]
 AnyHeader = tuple[str, str] | Header
@@ -33,19 +34,29 @@ def _bytes(text: str | bytes) -> bytes:
 
 
 class JsonResponse:
-    """A complete answer. The content type is JSON unless ``headers`` name another."""
+    """A whole response. Its content type is JSON unless ``headers`` name another or ``is_json`` is not set."""
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(self, body: bytes, status: int = 200, headers: Sequence[AnyHeader] = ()) -> None:
+    def __init__(self, body: bytes, status: int = 200, headers: Sequence[AnyHeader] = (), *, is_json: bool = True) -> None:
         self.body = body
         self.status = status
         if not headers:
-            self.headers = [JSON]
+            self.headers = [JSON] if is_json else []
             return
         self.headers = encoded(headers)
-        if all(name != b"content-type" for name, _ in self.headers):
+        if is_json and all(name != b"content-type" for name, _ in self.headers):
             self.headers.append(JSON)
+
+
+class ErrorResponse(JsonResponse):
+    """A whole response that reports ``failure``."""
+
+    __slots__ = ("failure",)
+
+    def __init__(self, failure: Failure, body: bytes, *, status: int, headers: Sequence[AnyHeader] = (), is_json: bool = True) -> None:
+        super().__init__(body, status, headers, is_json=is_json)
+        self.failure = failure
 
 
 class StreamingResponse:
@@ -62,7 +73,7 @@ class StreamingResponse:
 
     def __init__(
         self,
-        pieces: AsyncIterator[bytes | JsonResponse],
+        pieces: AsyncGenerator[bytes | JsonResponse, None],
         *,
         media_type: str = EVENT_STREAM,
         headers: Sequence[AnyHeader] | Callable[[], Sequence[AnyHeader]] = (),

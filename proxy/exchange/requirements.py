@@ -32,24 +32,24 @@ _list = msgspec.json.Decoder(list[msgspec.Raw])
 _identity = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def of(call: RequestContext, found: ResolvedModel, *, meter: Meter) -> Requirements:
+def collect_requirements(context: RequestContext, resolved: ResolvedModel, *, meter: Meter) -> Requirements:
     """The needs of a request. Nothing is computed for a model with a single candidate."""
-    model = found.model
+    model = resolved.model
     simple = len(model.routes) == 1 and len(model.routes[0].upstream.credentials) <= 1 and not model.fallbacks
-    session = meter.session_id or _named_session(call)
+    session = meter.session_id or _named_session(context)
     if session and not meter.session_id:
         meter.session_id = session
     capabilities = any(route.capabilities for route in model.routes) or bool(model.fallbacks)
     if simple and not capabilities:
         return Requirements()
     return Requirements(
-        capabilities=_capabilities(call) if capabilities else frozenset(),
-        tokens=_size(call, found),
-        session=session or _prefix(call),
+        capabilities=_capabilities(context) if capabilities else frozenset(),
+        tokens=_size(context, resolved),
+        session=session or _prefix(context),
     )
 
 
-def chosen(http: HttpRequest, key: Key) -> str:
+def chosen_upstream(http: HttpRequest, key: Key) -> str:
     """The name of the upstream that the caller wants (it may give the id); empty for whichever is best.
 
     Raises :class:`~proxy.translation.errors.ClientMistake` where the key may not choose, or where there is no such upstream.
@@ -65,28 +65,28 @@ def chosen(http: HttpRequest, key: Key) -> str:
     raise ClientMistake(f"There is no upstream {upstream!r}", param=CHOICE_HEADER)
 
 
-def reached(upstream: str, plan: Plan, model: str) -> None:
+def check_reachable(upstream: str, plan: Plan, model: str) -> None:
     """Raise :class:`~proxy.translation.errors.ClientMistake` where none of a model's routes leads to the upstream that the caller wants."""
     if not plan.targets and all(skip.get("upstream") != upstream or skip["skipped"] == ANOTHER_CHOSEN for skip in plan.skips):
         raise ClientMistake(f"{model!r} has no route to {upstream}", param=CHOICE_HEADER)
 
 
-def traced(http: HttpRequest, key: Key) -> bool:
-    """Whether the caller wants to see how its request was routed; raises like :func:`chosen`."""
+def is_trace_requested(http: HttpRequest, key: Key) -> bool:
+    """Whether the caller wants to see how its request was routed; raises like :func:`chosen_upstream`."""
     wanted = http.headers.get(TRACE_HEADER, "").strip().lower() not in UNTRACED
     if wanted and not key.may_choose_upstream:
         raise ClientMistake("This API key may not trace requests", kind="permission", param=TRACE_HEADER)
     return wanted
 
 
-def _named_session(call: RequestContext) -> str | None:
+def _named_session(context: RequestContext) -> str | None:
     """What the body says of who is talking: Anthropic's ``metadata.user_id``, OpenAI's ``prompt_cache_key``."""
-    fields = call.envelope.fields
+    fields = context.envelope.fields
     key = fields.get("prompt_cache_key")
     if key is not None:
         return _text(key)
     metadata = fields.get("metadata")
-    if metadata is not None and call.dialect.family == "anthropic":
+    if metadata is not None and context.dialect.family == "anthropic":
         try:
             user = _identity.decode(metadata).get("user_id")
         except msgspec.DecodeError:  # the dialect says so, or the upstream does
@@ -102,10 +102,10 @@ def _text(raw: msgspec.Raw) -> str | None:
         return None
 
 
-def _prefix(call: RequestContext) -> str | None:
+def _prefix(context: RequestContext) -> str | None:
     """A hash of what stays the same from turn to turn: the instructions and the first message."""
-    fields = call.envelope.fields
-    digest = hashlib.blake2b(call.envelope.model.encode(errors="replace"), digest_size=16)
+    fields = context.envelope.fields
+    digest = hashlib.blake2b(context.envelope.model.encode(errors="replace"), digest_size=16)
     for name in ("system", "instructions"):
         digest.update(bytes(fields.get(name, b""))[:_STABLE_BYTES])
     turns = fields.get("messages") or fields.get("input")
@@ -120,24 +120,24 @@ def _prefix(call: RequestContext) -> str | None:
     return digest.hexdigest()
 
 
-def _size(call: RequestContext, found: ResolvedModel) -> int:
+def _size(context: RequestContext, resolved: ResolvedModel) -> int:
     """About how many tokens the request has; looked at closely only where it may matter (a picture is long and has few)."""
-    size = len(call.http.body)
-    models = with_fallbacks(found, snapshot.current(), []) if found.model.fallbacks else (found,)
+    size = len(context.http.body)
+    models = with_fallbacks(resolved, snapshot.current(), []) if resolved.model.fallbacks else (resolved,)
     smallest = min(
         (context_windows.of(each.model, route, remote_name(route, each)) for each in models for route in each.model.routes), default=0
     )
     if size <= smallest * LEAST_BYTES_PER_TOKEN:
         return size // BYTES_PER_TOKEN
     try:
-        return estimate(call.preparer.request)
+        return estimate(context.preparer.request)
     except ClientMistake:  # an upstream of the client's own dialect may understand what we do not
         return size // BYTES_PER_TOKEN
 
 
-def _capabilities(call: RequestContext) -> frozenset[str]:
+def _capabilities(context: RequestContext) -> frozenset[str]:
     try:
-        request = call.preparer.request
+        request = context.preparer.request
     except ClientMistake:  # as above; who has to translate the request refuses it
         return frozenset()
     needed = {"tools"} if request.tools else set()

@@ -57,7 +57,7 @@ class ToolCallEnforcement:
         raise ToolCallRejected(Failure(kind="bad_gateway", message=message), again=again)
 
 
-def of(http: HttpRequest, envelope: Envelope, model: ModelEntry) -> ToolCallEnforcement | None:
+def enforcement_for(http: HttpRequest, envelope: Envelope, model: ModelEntry) -> ToolCallEnforcement | None:
     """The enforcement that header, query, model and settings ask for; raises :class:`ClientMistake` for a bad word."""
     rules = model.policies.rules
     if rules is None and not http.query_string and HEADER not in http.headers and not settings.PXBIN.enforce_tool_call_mode:

@@ -20,9 +20,9 @@ class Tried:
         self.received = received or {}
         self.failure = None
         self.first_token_ns = None
-        self.began_ns = 0
+        self.started_ns = 0
 
-    def failed(self, failure):
+    def fail(self, failure):
         self.failure = failure
 
     def redact_failure(self, failure):
