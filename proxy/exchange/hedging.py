@@ -35,7 +35,7 @@ async def race(
     try:
         while True:
             if not running or (failover.targets and len(running) < MAX_RUNNING):
-                attempt = failover.sent(new(await _next(failover)))
+                attempt = failover.start(new(await _next(failover)))
                 running[asyncio.ensure_future(begin(attempt))] = attempt
             more = bool(failover.targets) and len(running) < MAX_RUNNING
             done, _ = await asyncio.wait(running, timeout=stagger if more else None, return_when=asyncio.FIRST_COMPLETED)
@@ -44,7 +44,7 @@ async def race(
                 try:
                     return attempt, task.result()
                 except UpstreamFailed as error:
-                    failover.failed(attempt, error)
+                    failover.record_failure(attempt, error)
                 except ClientMistake as mistake:
                     failover.skip_incompatible(attempt, mistake)
     except asyncio.CancelledError:
@@ -54,7 +54,7 @@ async def race(
     finally:
         await _cancel(running)
         for loser in running.values():
-            failover.left(loser)
+            failover.record_abandoned(loser)
 
 
 async def _next(failover: Failover) -> Target:

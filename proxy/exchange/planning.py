@@ -108,5 +108,5 @@ class _Deadline:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError:
             failure = Failure(kind="timeout", message="No answer within the model's time limit")
-            self._failover.timed_out(failure)
+            self._failover.record_timeout(failure)
             raise UpstreamFailed(failure, retryable=False) from None

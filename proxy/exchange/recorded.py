@@ -84,7 +84,7 @@ class RecordedRequest:
     def _interrupt(self, error: BaseException) -> bool:
         """Record a request that the client, a defect or the end of a drain interrupted; whether there is a response to send."""
         for attempt in self.tried:
-            self._failover.left(attempt)
+            self._failover.record_abandoned(attempt)
         task = asyncio.current_task()
         if isinstance(error, Exception):
             self.record.write("failed", status=200 if self._status_sent else 500, failure=INTERNAL)
@@ -122,19 +122,19 @@ class RecordedRequest:
     def begin_stream(self, attempt: Attempt) -> None:
         """The client's stream begins with the first piece of this attempt; a later failure ends it with an error event."""
         self._streaming = attempt
-        self._failover.won(attempt)
-        self._failover.began(attempt)
+        self._failover.choose_winner(attempt)
+        self._failover.record_first_byte(attempt)
 
     def record_response(self, attempt: Attempt) -> None:
         """The response of this attempt is complete, or broke off; called before its last bytes are sent. Once: again is harmless."""
         if self.record.is_written:
             return
-        self._failover.won(attempt)
+        self._failover.choose_winner(attempt)
         if attempt.failure is None:
-            self._failover.succeeded(attempt)
+            self._failover.record_success(attempt)
             self.record.write("finished", status=200)
         else:
-            self._failover.broke_off(attempt)
+            self._failover.record_broken_stream(attempt)
             self.record.write("failed", status=200, failure=attempt.failure)
 
     def _refuse(self, failure: Failure) -> ErrorResponse:

@@ -67,7 +67,7 @@ async def tried(attempts, *errors):
     for error in errors:
         chosen = await attempts.next()
         names.append(chosen.upstream.name)
-        attempts.failed(attempts.sent(Tried(chosen)), error)
+        attempts.record_failure(attempts.start(Tried(chosen)), error)
     following = await attempts.next()
     return names, following and following.upstream.name
 
@@ -81,7 +81,7 @@ async def test_the_keys_that_were_tried_were_used(standing):
 async def test_the_upstreams_that_answered_are_noted(standing):
     attempts = Failover(Plan([target("a"), target("b")], []), standing, request_id="1")
     await tried(attempts, upstream_said(500))
-    attempts.succeeded(attempts.sent(Tried(target("b"))))
+    attempts.record_success(attempts.start(Tried(target("b"))))
     assert auth_headers.answered._used == {"b"}
 
 
@@ -116,9 +116,9 @@ async def test_other_statuses_are_not_retried(standing, status):
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_the_clients_mistake_ends_it_and_cools_nothing(standing, status):
     attempts = Failover(Plan([target("a"), target("b")], []), standing, request_id="1")
-    attempt = attempts.sent(Tried(await attempts.next()))
+    attempt = attempts.start(Tried(await attempts.next()))
     with pytest.raises(UpstreamFailed):
-        attempts.failed(attempt, upstream_said(status, "invalid_request"))
+        attempts.record_failure(attempt, upstream_said(status, "invalid_request"))
     assert standing.cooldowns.key_until("key-a") == 0
 
 
@@ -135,7 +135,7 @@ async def test_the_clients_mistake_ends_it_and_cools_nothing(standing, status):
 )
 async def test_how_long_a_limited_key_cools(standing, cooldown, received, until):
     attempts = Failover(Plan([target("a", cooldown=cooldown)], []), standing, request_id="1")
-    attempts.failed(attempts.sent(Tried(await attempts.next(), received)), upstream_said(429, "rate_limit"))
+    attempts.record_failure(attempts.start(Tried(await attempts.next(), received)), upstream_said(429, "rate_limit"))
     assert standing.cooldowns.until("key-a", "route-a", "a") == pytest.approx(until)
     assert standing.cooldowns.until("key-a", "another route", "a") == 0
 
@@ -143,9 +143,9 @@ async def test_how_long_a_limited_key_cools(standing, cooldown, received, until)
 async def test_a_refused_credential_of_the_client_says_nothing_of_ours(standing):
     attempts = Failover(Plan([target("a", pass_client_credentials=True)], []), standing, request_id="1")
     error = UpstreamFailed(Failure(kind="authentication", status=401, message="no"), retryable=False, answered=True)
-    attempt = attempts.sent(Tried(await attempts.next()))
+    attempt = attempts.start(Tried(await attempts.next()))
     with pytest.raises(UpstreamFailed):
-        attempts.failed(attempt, error)
+        attempts.record_failure(attempt, error)
     assert standing.cooldowns.key_until("key-a") == 0
 
 
@@ -158,7 +158,7 @@ async def test_the_client_is_told_of_what_passes_rather_than_of_what_does_not(st
 async def test_what_cannot_carry_the_request_was_not_tried(standing):
     attempts = Failover(Plan([target("a")], []), standing, request_id="1")
     mistake = ClientMistake("No audio")
-    attempts.skip_incompatible(attempts.sent(Tried(await attempts.next())), mistake)
+    attempts.skip_incompatible(attempts.start(Tried(await attempts.next())), mistake)
     assert (await attempts.next(), attempts.tried, attempts.exhausted()) == (None, [], mistake)
 
 
