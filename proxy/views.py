@@ -57,7 +57,7 @@ async def count_tokens(http: HttpRequest, prefix: str = "") -> JsonResponse | St
 
 async def input_tokens(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /v1/responses/input_tokens``."""
-    read_body = stored_responses.restoring(OPENAI_RESPONSES.open_request)
+    read_body = stored_responses.restoring(OPENAI_RESPONSES, OPENAI_RESPONSES.open_request)
     return await exchange.count(http, OPENAI_RESPONSES, read_body, prefix=prefix)
 
 
@@ -79,13 +79,13 @@ async def chat_completions_stream(http: HttpRequest, prefix: str = "") -> JsonRe
 async def responses(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /v1/responses``."""
     if stored_responses.is_on():
-        return await exchange.run(http, OPENAI_RESPONSES, stored_responses.storing(), prefix=prefix)
+        return await exchange.run(http, OPENAI_RESPONSES, stored_responses.storing(OPENAI_RESPONSES), prefix=prefix)
     return await exchange.serve(http, OPENAI_RESPONSES, prefix=prefix)
 
 
 async def responses_compact(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /v1/responses/compact``: the conversation, summarised by the model into one item that comes back encrypted."""
-    read_request = stored_responses.restoring(lambda body: compaction.as_request(OPENAI_RESPONSES.open_request(body)))
+    read_request = stored_responses.restoring(OPENAI_RESPONSES, lambda body: compaction.as_request(OPENAI_RESPONSES.open_request(body)))
 
     async def read_body(http: HttpRequest, key: Key) -> exchange.Translated:
         envelope = (await read_request(http, key)).envelope

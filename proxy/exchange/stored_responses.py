@@ -32,7 +32,6 @@ from proxy.exchange.recorded import RecordedRequest
 from proxy.translation import json_wire
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.openai_responses import history
-from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, Failure, GatewayError
 from proxy.translation.framing.sse import Frame, Reader
 from proxy.translation.json_wire import Envelope
@@ -42,7 +41,6 @@ from upstreams.routing.plan import Requirements
 logger = logging.getLogger("pxbin.responses")
 
 T = TypeVar("T")
-RESPONSES = REGISTRY["openai_responses"]
 FINAL_EVENTS = frozenset({"response.completed", "response.incomplete"})
 ITEM_DONE = "response.output_item.done"
 SWITCHED_OFF = (
@@ -74,25 +72,25 @@ def is_on() -> bool:
     return bool(settings.PXBIN.responses_store_seconds > 0)
 
 
-def storing() -> BodyReader:
+def storing(dialect: Dialect) -> BodyReader:
     """The reader of ``/v1/responses`` bodies that restores earlier turns and stores the new one, unless the client forbids it."""
 
     async def read_body(http: HttpRequest, key: Key) -> Strategy:
-        envelope = _open(http, RESPONSES.open_request)
+        envelope = _open(http, dialect.open_request)
         if key is ANONYMOUS:
-            return Translated(RESPONSES, envelope)
+            return Translated(dialect, envelope)
         envelope = await with_referenced_items(envelope, key.id)
         previous = history.previous_id(envelope) or ""
         if bytes(envelope.fields.get("store", b"true")) == b"false":
-            return Translated(RESPONSES, await with_earlier_turns(envelope, previous, key.id))
+            return Translated(dialect, await with_earlier_turns(envelope, previous, key.id))
         own_input = json_wire.encode(history.input_items(envelope)).decode("utf-8", "replace")
         turn = Turn(id="", api_key_id=key.id, previous_id=previous, model=envelope.model, input=own_input)
-        return Stored(Translated(RESPONSES, await with_earlier_turns(history.kept(envelope), previous, key.id)), turn)
+        return Stored(Translated(dialect, await with_earlier_turns(history.kept(envelope), previous, key.id)), turn)
 
     return read_body
 
 
-def restoring(open_body: Callable[[bytes], Envelope]) -> Callable[[HttpRequest, Key], Awaitable[Translated]]:
+def restoring(dialect: Dialect, open_body: Callable[[bytes], Envelope]) -> Callable[[HttpRequest, Key], Awaitable[Translated]]:
     """The reader of bodies that may refer to stored turns and are not stored: a count, a compaction."""
 
     async def read_body(http: HttpRequest, key: Key) -> Translated:
@@ -100,7 +98,7 @@ def restoring(open_body: Callable[[bytes], Envelope]) -> Callable[[HttpRequest, 
         if is_on() and key is not ANONYMOUS:
             envelope = await with_referenced_items(envelope, key.id)
             envelope = await with_earlier_turns(envelope, history.previous_id(envelope) or "", key.id)
-        return Translated(RESPONSES, envelope)
+        return Translated(dialect, envelope)
 
     return read_body
 

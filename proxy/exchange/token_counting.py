@@ -50,7 +50,7 @@ async def count(context: RequestContext, targets: list[Target]) -> int:
         counted = await _counted(attempt)
         if counted is not None:
             return counted
-    return await estimated(attempt.asked())
+    return await estimated(attempt.edited_request())
 
 
 async def _counted(attempt: TranslatedAttempt) -> int | None:

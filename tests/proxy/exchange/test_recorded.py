@@ -153,9 +153,7 @@ async def test_the_end_of_a_drain_answers_503(lines, limiter):
 
 async def test_the_line_of_a_stream_is_written_before_its_last_piece(lines, limiter):
     request, attempt = attempting(limiter)
-    written = []
-    async for piece in stream(request, attempt, b"a", b"b", b"c"):
-        written.append((piece, len(lines)))
+    written = [(piece, len(lines)) async for piece in stream(request, attempt, b"a", b"b", b"c")]
     assert written == [(b"a", 0), (b"b", 0), (b"c", 1)]
     assert (lines, is_free(limiter)) == ([("finished", 200, "")], True)
 
