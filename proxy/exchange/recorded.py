@@ -105,7 +105,7 @@ class RecordedRequest:
         """The pieces of a streamed response, inside the scope; an error before the first piece is the only item."""
         with self:
             attempt, (piece, rest) = await first_piece()
-            self.begin_stream(attempt)
+            self._begin_stream(attempt)
             async with aclosing(rest):
                 if attempt.stream_ended:
                     self.record_response(attempt)
@@ -119,7 +119,7 @@ class RecordedRequest:
         if self._last_piece is not None:
             yield self._last_piece
 
-    def begin_stream(self, attempt: Attempt) -> None:
+    def _begin_stream(self, attempt: Attempt) -> None:
         """The client's stream begins with the first piece of this attempt; a later failure ends it with an error event."""
         self._streaming = attempt
         self._failover.choose_winner(attempt)
