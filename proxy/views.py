@@ -11,8 +11,9 @@ import msgspec
 from django.conf import settings
 
 from accounts import keys
+from accounts.keys import Key
 from proxy import model_list
-from proxy.exchange import debug_headers, exchange, passthrough, stored_responses
+from proxy.exchange import admission, debug_headers, exchange, passthrough, stored_responses
 from proxy.exchange.client_credentials import presented_key, speaks_anthropic
 from proxy.exchange.http_request import HttpRequest, unknown_path
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
@@ -47,16 +48,17 @@ async def messages(http: HttpRequest, prefix: str = "") -> JsonResponse | Stream
 async def count_tokens(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /v1/messages/count_tokens``: the body of a request, without ``max_tokens``."""
 
-    def opened(body: bytes) -> Envelope:
+    def open_body(body: bytes) -> Envelope:
         fields = json_wire.open_object(body)
         return ANTHROPIC.open_request(json_wire.encode({"max_tokens": 1, **fields, "stream": False}))
 
-    return await exchange.count(exchange.Exchange(http, ANTHROPIC, prefix), opened)
+    return await exchange.count(http, ANTHROPIC, exchange.translated(ANTHROPIC, open_body), prefix=prefix)
 
 
 async def input_tokens(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /v1/responses/input_tokens``."""
-    return await exchange.count(stored_responses.asking(http, OPENAI_RESPONSES, prefix), OPENAI_RESPONSES.open_request)
+    read_body = stored_responses.restoring(OPENAI_RESPONSES, OPENAI_RESPONSES.open_request)
+    return await exchange.count(http, OPENAI_RESPONSES, read_body, prefix=prefix)
 
 
 async def chat_completions(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
@@ -67,31 +69,35 @@ async def chat_completions(http: HttpRequest, prefix: str = "") -> JsonResponse 
 async def chat_completions_stream(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /v1/chat/completions/stream``: the same, always streamed."""
 
-    def streamed(body: bytes) -> Envelope:
+    def open_streamed(body: bytes) -> Envelope:
         envelope = OPENAI_CHAT.open_request(body)
         return msgspec.structs.replace(envelope, stream=True, fields=envelope.fields | {"stream": msgspec.Raw(b"true")})
 
-    return await exchange.serve(http, OPENAI_CHAT, opened=streamed, prefix=prefix)
+    return await exchange.serve(http, OPENAI_CHAT, open_body=open_streamed, prefix=prefix)
 
 
 async def responses(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /v1/responses``."""
     if stored_responses.is_on():
-        return await stored_responses.serve(http, prefix=prefix)
+        return await exchange.run(http, OPENAI_RESPONSES, stored_responses.storing(OPENAI_RESPONSES), prefix=prefix)
     return await exchange.serve(http, OPENAI_RESPONSES, prefix=prefix)
 
 
 async def responses_compact(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /v1/responses/compact``: the conversation, summarised by the model into one item that comes back encrypted."""
+    read_request = stored_responses.restoring(
+        OPENAI_RESPONSES, lambda body: compaction.to_summary_request(OPENAI_RESPONSES.open_request(body))
+    )
 
-    def opened(body: bytes) -> Envelope:
-        return compaction.to_summary_request(OPENAI_RESPONSES.open_request(body))
+    async def read_body(http: HttpRequest, key: Key) -> exchange.Translated:
+        envelope = (await read_request(http, key)).envelope
 
-    def encoded(response: Response, reply: EncodeContext) -> bytes:
-        return compaction.encode_compact_response(response, reply, asked.call.envelope)
+        def encode_response(response: Response, context: EncodeContext) -> bytes:
+            return compaction.encode_compact_response(response, context, envelope)
 
-    asked = stored_responses.asking(http, msgspec.structs.replace(OPENAI_RESPONSES, encode_response=encoded), prefix)
-    return await exchange.run(asked, opened)
+        return exchange.Translated(msgspec.structs.replace(OPENAI_RESPONSES, encode_response=encode_response), envelope)
+
+    return await exchange.run(http, OPENAI_RESPONSES, read_body, prefix=prefix)
 
 
 async def stored_response(http: HttpRequest, response_id: str, prefix: str = "") -> JsonResponse:  # noqa: ARG001  (ids are the key's)
@@ -99,9 +105,9 @@ async def stored_response(http: HttpRequest, response_id: str, prefix: str = "")
     try:
         key = await keys.authenticate(presented_key(http.headers))
         if http.method == "DELETE":
-            await stored_responses.forget(response_id, key.id)
+            await stored_responses.delete_turn(response_id, key.id)
             return _json({"id": response_id, "object": "response", "deleted": True})
-        return JsonResponse((await stored_responses.find(response_id, key.id)).response.encode())
+        return JsonResponse((await stored_responses.find_turn(response_id, key.id)).response.encode())
     except GatewayError as error:
         return _refusal(http, OPENAI_RESPONSES, error)
 
@@ -112,20 +118,20 @@ async def stored_input(http: HttpRequest, response_id: str, prefix: str = "") ->
     asked = {name: query[name][0] for name in ("limit", "order", "after") if name in query}
     try:
         key = await keys.authenticate(presented_key(http.headers))
-        turn = await stored_responses.find(response_id, key.id)
-        return _json(response_items.list_input_items(await stored_responses.input_of(turn), turn.id, **asked))
+        turn = await stored_responses.find_turn(response_id, key.id)
+        return _json(response_items.list_input_items(await stored_responses.input_items(turn), turn.id, **asked))
     except GatewayError as error:
         return _refusal(http, OPENAI_RESPONSES, error)
 
 
 async def invoke(http: HttpRequest, model: str, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /model/{id}/invoke``: Bedrock's InvokeModel, the model in the path."""
-    return await exchange.serve(http, BEDROCK, opened=bedrock.opener(unquote(model), stream=False), prefix=prefix)
+    return await exchange.serve(http, BEDROCK, open_body=bedrock.opener(unquote(model), stream=False), prefix=prefix)
 
 
 async def invoke_stream(http: HttpRequest, model: str, prefix: str = "") -> JsonResponse | StreamingResponse:
     """``POST /model/{id}/invoke-with-response-stream``."""
-    return await exchange.serve(http, BEDROCK, opened=bedrock.opener(unquote(model), stream=True), prefix=prefix)
+    return await exchange.serve(http, BEDROCK, open_body=bedrock.opener(unquote(model), stream=True), prefix=prefix)
 
 
 async def models(http: HttpRequest, prefix: str = "") -> JsonResponse:
@@ -153,7 +159,7 @@ async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonResponse:
         key = await keys.authenticate(presented_key(http.headers))
         found = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
         if found is None or not keys.may_use(key, name, found.model.name):
-            raise exchange.unknown_model(name)
+            raise admission.unknown_model(name)
         await listed_windows.refresh([found.model])
         return _json(model_list.anthropic_model(found.model, name) if dialect is ANTHROPIC else model_list.openai_model(found.model, name))
     except GatewayError as error:

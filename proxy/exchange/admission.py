@@ -1,49 +1,116 @@
-"""Requests that need no key of ours: the client brings the upstream's own."""
+"""Whether a request may be served: client key, model, permission, rate limits, checked in this order.
+
+A model may be open to requests without a client key: by ``allow_anonymous``, or because its upstreams are called with the
+client's own credentials.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
+import msgspec
 from django.conf import settings
 
-from accounts import keys
+from accounts import keys, rate_limits
 from accounts.keys import Key
+from billing.request_log.entry import Meter
+from proxy.exchange.attempt_base import RequestContext
+from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import HttpRequest
+from proxy.exchange.record import Record
+from proxy.translation.dialects.base import Dialect
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 from upstreams.catalog import snapshot
 from upstreams.catalog.snapshot import ModelEntry, ResolvedModel
+from upstreams.routing.plan import Requirements
 
 ANONYMOUS = Key(id="", name="anonymous")
+"""Takes the place of a client key in requests without one."""
 
 
-def without_key(http: HttpRequest, opened: Callable[[bytes], Envelope], prefix: str, refusal: ClientMistake) -> Key:
-    """The key of nobody, where the model is open to everybody; else raises ``refusal``, whatever else is wrong.
+class OpenedBody(Protocol):
+    """A request whose body was read."""
 
-    A revoked key stays refused.
+    @property
+    def dialect(self) -> Dialect:
+        """The client's dialect, in which the response is encoded."""
+        ...
+
+    @property
+    def envelope(self) -> Envelope:
+        """The top-level fields of the body."""
+        ...
+
+    def requirements(self, context: RequestContext, model: ResolvedModel, meter: Meter) -> Requirements:
+        """What the request demands of a target."""
+        ...
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """A request that may be served."""
+
+    key: Key
+    body: OpenedBody
+    model: ResolvedModel
+
+
+async def authenticate(record: Record, read_body: Callable[[HttpRequest, Key], Awaitable[OpenedBody]], prefix: str) -> Key:
+    """The request's client key, or ``ANONYMOUS`` for an open model; raises :class:`ClientMistake`."""
+    try:
+        token = presented_key(record.http.headers)
+        key = keys.cached_key(token) or await keys.authenticate(token)
+    except ClientMistake as mistake:
+        await _check_anonymous(record.http, read_body, prefix, mistake)
+        key = ANONYMOUS
+    record.note_key(key)
+    return key
+
+
+async def admit(record: Record, key: Key, body: OpenedBody, prefix: str) -> Admitted:
+    """Resolve the model, check the key's permission and take a lease of its rate limits; raises :class:`ClientMistake`."""
+    name = body.envelope.model
+    record.note_model(name, stream=body.envelope.stream)
+    model = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
+    if model is None or not may_use(key, model):
+        raise unknown_model(name)
+    record.note_lease(rate_limits.check(key))
+    return Admitted(key, body, model)
+
+
+async def _check_anonymous(
+    http: HttpRequest, read_body: Callable[[HttpRequest, Key], Awaitable[OpenedBody]], prefix: str, refusal: ClientMistake
+) -> None:
+    """Raise ``refusal`` unless the request has no key (a revoked one is refused) and its model is open.
+
+    A body or a model that is not valid raises ``refusal`` too: without a key nothing is told about either.
     """
     if refusal.failure.kind != "authentication":
         raise refusal
     try:
-        found = snapshot.current().find(opened(http.body).model, prefix)
+        body = await read_body(http, ANONYMOUS)
+        model = snapshot.current().find(body.envelope.model, prefix)
     except ClientMistake:
         raise refusal from None
-    if found is None:
+    if model is None or not is_open(model.model):
         raise refusal
-    if is_open(found.model):
-        return ANONYMOUS
-    raise refusal
 
 
-def may_use(key: Key, found: ResolvedModel) -> bool:
-    """Whether a caller may use a model: whom the key allows it, and everybody where it is open. Nobody's key opens nothing else."""
-    return is_open(found.model) if key is ANONYMOUS else keys.may_use(key, found.requested, found.model.name)
+def may_use(key: Key, model: ResolvedModel) -> bool:
+    """Whether a request with this key may use a model. ``ANONYMOUS`` may use open models only."""
+    return is_open(model.model) if key is ANONYMOUS else keys.may_use(key, model.requested, model.model.name)
 
 
 def is_open(model: ModelEntry) -> bool:
-    """Whether a model needs no key of ours: by ``allow_anonymous``, or by ``PXBIN_OPEN_PASSTHROUGH``.
+    """Whether a model needs no client key: by ``allow_anonymous``, or by ``PXBIN_OPEN_PASSTHROUGH``.
 
-    The latter where each of its upstreams is called with the client's own credential.
+    The setting opens a model if every upstream of its routes is called with the client's own credentials.
     """
     passes = bool(model.routes) and all(route.upstream.pass_client_credentials for route in model.routes)
     return model.allow_anonymous or (settings.PXBIN.open_passthrough and passes)
+
+
+def unknown_model(name: str) -> ClientMistake:
+    """The error for a model that does not exist or that the key may not use; the client cannot tell which."""
+    return ClientMistake(f"The model {name!r} does not exist or you do not have access to it", kind="model_not_found", param="model")

@@ -1,9 +1,9 @@
-"""One call of one target: from the body that goes up to the last event that comes back."""
+"""One call of a target with translation: from the encoded request to the last event of the response."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from time import monotonic, perf_counter_ns
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.conf import settings
 
 from proxy.exchange.attempt_base import Attempt, RequestContext
 from proxy.exchange.prepare import Edits, Prepared
-from proxy.exchange.stream_pipeline import Pipe, holds_events, is_stream
+from proxy.exchange.stream_pipeline import StreamPipeline, holds_events, is_stream
 from proxy.translation.accumulate import Accumulator, replay
 from proxy.translation.canonical import Request, Response
 from proxy.translation.dialects.base import EncodeTarget
@@ -24,41 +24,41 @@ from upstreams.http import client, headers
 from upstreams.http.urls import url_for
 from upstreams.routing.plan import Target
 
-LINGER_SECONDS = 0.5
-"""How long a finished stream's connection may take to end; after that it is closed instead of being used again."""
+FINISH_SECONDS = 0.5
+"""How long a connection may take to end a finished stream; after that it is closed instead of being used again."""
 
 
 NO_EVENT = Failure(kind="timeout", message="The upstream sent no event in time")
 
 
 class TranslatedAttempt(Attempt):
-    """One call of one target, with the translation there and back."""
+    """One call of one target; request and response are translated where client and target use different dialects."""
 
-    def __init__(self, call: RequestContext, target: Target) -> None:
-        super().__init__(call, target)
-        self.source = call.dialect if target.upstream.dialect == "passthrough" else REGISTRY[target.upstream.dialect]
+    def __init__(self, context: RequestContext, target: Target) -> None:
+        super().__init__(context, target)
+        self.source = context.dialect if target.upstream.dialect == "passthrough" else REGISTRY[target.upstream.dialect]
         self.dropped: tuple[str, ...] = ()
-        self.pipe: Pipe | None = None
+        self.pipeline: StreamPipeline | None = None
         self._held: list[bytes] = []
         self._relayed = False
         self._output_chars = 0
 
-    # --- what goes up --------------------------------------------------------------------------------------------------
+    # --- the request -----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> Prepared:
-        """The body for the target; raises :class:`~proxy.translation.errors.ClientMistake` for what it cannot carry."""
-        prepared = self.call.preparer.prepare(self.source, self._destination(), self._edits())
+        """The body for the target; raises :class:`~proxy.translation.errors.ClientMistake` for what its dialect cannot express."""
+        prepared = self.context.preparer.prepare(self.source, self._encode_target(), self._edits())
         self.dropped = prepared.dropped
         self._relayed = prepared.relayed
         return prepared
 
-    def asked(self) -> Request:
-        """What the target is asked, with the model's policies, in the canonical form."""
-        return self.call.preparer.asked(self.source, self._destination(), self._edits())
+    def edited_request(self) -> Request:
+        """The canonical request with the changes of the model's policies."""
+        return self.context.preparer.edited_request(self.source, self._encode_target(), self._edits())
 
-    def _destination(self) -> EncodeTarget:
-        target, enforcing = self.target, self.call.enforcing
-        wanted = self.call.envelope.stream and enforcing is None
+    def _encode_target(self) -> EncodeTarget:
+        target = self.target
+        is_streamed = self.context.envelope.stream and self.context.enforcement is None
         mode = target.quirks.upstream_stream
         return EncodeTarget(
             model=target.remote_name,
@@ -67,77 +67,80 @@ class TranslatedAttempt(Attempt):
             quirks=target.quirks,
             max_output_tokens=target.model.max_output_tokens,
             default_max_output_tokens=settings.PXBIN.default_max_output_tokens,
-            stream=wanted if mode == "auto" else mode == "always",
+            stream=is_streamed if mode == "auto" else mode == "always",
         )
 
     def _edits(self) -> Edits | None:
-        policies, enforcing = self.target.model.policies, self.call.enforcing
-        if enforcing is None:
+        policies, enforcement = self.target.model.policies, self.context.enforcement
+        if enforcement is None:
             return None if policies is NONE else Edits(policies=policies)
-        return Edits(policies=policies, guidance=enforcing.rules.guidance, correction=enforcing.correction, whole=True)
+        return Edits(policies=policies, guidance=enforcement.rules.guidance, correction=enforcement.correction, whole=True)
 
     def can_retry_with_repaired_history(self, failure: Failure) -> bool:
-        """See :class:`Attempt`: the target refused tool calls that have no result."""
-        words = failure.message.lower()
-        speaks_of_calls = failure.status in (400, 422) and ("tool" in words or "function" in words)
-        return speaks_of_calls and self._relayed and self.target.quirks.unanswered_calls == "insert" and self.call.preparer.mend()
+        """See :class:`Attempt`: the target refused a forwarded history with tool calls that have no result."""
+        message = failure.message.lower()
+        is_about_calls = failure.status in (400, 422) and ("tool" in message or "function" in message)
+        may_repair = is_about_calls and self._relayed and self.target.quirks.unanswered_calls == "insert"
+        return may_repair and self.context.preparer.repair_history()
 
-    def _opening(self, prepared: Prepared) -> client.Opening:
+    def _open(self, prepared: Prepared) -> client.Opening:
         return self.post(prepared, prepared.path, prepared.body)
 
     def post(self, prepared: Prepared, path: str, body: bytes) -> client.Opening:
         """Call the target with ``body`` at ``path``."""
         target = self.target
-        up = headers.upward(self.call.http.headers, self.source.name, stream=prepared.stream, betas=target.quirks.beta_allow_list)
-        if prepared.betas and "anthropic-beta" not in self.call.http.headers:
-            up.append(("anthropic-beta", prepared.betas))
+        request_headers = headers.upward(
+            self.context.http.headers, self.source.name, stream=prepared.stream, betas=target.quirks.beta_allow_list
+        )
+        if prepared.betas and "anthropic-beta" not in self.context.http.headers:
+            request_headers.append(("anthropic-beta", prepared.betas))
         url = url_for(target.upstream, path, target.quirks)
-        own = self.credentials(url, body)
-        self.began_ns = perf_counter_ns()
-        self.opening = client.open("POST", url, [*up, *own], body, upstream=target.upstream)
+        request_headers += self.credentials(url, body)
+        self.started_ns = perf_counter_ns()
+        self.opening = client.open("POST", url, request_headers, body, upstream=target.upstream)
         return self.opening
 
-    # --- whole answers ---------------------------------------------------------------------------------------------------
+    # --- whole responses -------------------------------------------------------------------------------------------------
 
     async def whole(self) -> bytes:
-        """The body of the client's answer; raises :class:`UpstreamFailed` or :class:`~proxy.translation.errors.ClientMistake`."""
+        """The body of the client's response; raises :class:`UpstreamFailed` or :class:`~proxy.translation.errors.ClientMistake`."""
         prepared = self.prepare()
-        response, raw = await self._answer(prepared)
-        if raw is None or not prepared.relayed or self.call.enforcing is not None:
+        response, raw = await self._whole_response(prepared)
+        if raw is None or not prepared.relayed or self.context.enforcement is not None:
             return self._encoded(response, prepared)
         self._finished(response)
-        return raw if self._same_name else self.call.dialect.patch_response(raw, self.call.envelope.model)
+        return raw if self._same_name else self.context.dialect.patch_response(raw, self.context.envelope.model)
 
-    async def _answer(self, prepared: Prepared) -> tuple[Response, bytes | None]:
-        """The whole answer, and its bytes unless they are a stream."""
-        async with self._opening(prepared) as answer:
-            self.answered(answer)
-            raw = await _body(answer)
-        if answer.status >= 400:
-            raise self.refused(self.source, raw)
-        if is_stream(answer.headers) or holds_events(raw):
+    async def _whole_response(self, prepared: Prepared) -> tuple[Response, bytes | None]:
+        """The decoded response, and its body unless that is a stream of events."""
+        async with self._open(prepared) as upstream_response:
+            self.note_status(upstream_response)
+            raw = await _body(upstream_response)
+        if upstream_response.status >= 400:
+            raise self.decode_error(self.source, raw)
+        if is_stream(upstream_response.headers) or holds_events(raw):
             return self._accumulated(raw), None
         return self.source.decode_response(raw, self.target.quirks), raw
 
     def _encoded(self, response: Response, prepared: Prepared) -> bytes:
         restored = self._restored(response, prepared)
-        body = self.call.dialect.encode_response(restored, self.call.reply())
+        body = self.context.dialect.encode_response(restored, self.context.encode_context())
         self._finished(response)
         return body
 
     def _restored(self, response: Response, prepared: Prepared) -> Response:
-        """The answer in the client's tool names, its reasoning bound to the upstream that wrote it.
+        """The response with the client's tool names, and its reasoning seals bound to the upstream.
 
-        Raises :class:`~proxy.exchange.tool_call_enforcement.ToolCallRejected` where enforcement does not accept it.
+        Raises :class:`~proxy.exchange.tool_call_enforcement.ToolCallRejected` if enforcement does not accept it.
         """
         restored = prepared.restorer.response(response) if prepared.restorer else response
-        if self.call.enforcing is not None:
-            self._note(response)
-            restored = self.call.enforcing.accepted(restored)
+        if self.context.enforcement is not None:
+            self._note_usage(response)
+            restored = self.context.enforcement.accept(restored)
         return bound_response(restored, self.target.upstream.id) if self.source.family == BOUND_ORIGIN else restored
 
     def _accumulated(self, raw: bytes) -> Response:
-        """A whole answer out of a stream: the upstream knows nothing else, or sent one unasked."""
+        """The whole response of a stream, for an upstream that only streams or streams although it was not asked to."""
         reader, decoder, accumulator = self.source.framing.reader(), self.source.decoder(self.target.quirks), Accumulator()
         frames = [*reader.feed(raw), *reader.close()]
         for event in [event for frame in frames for event in decoder.feed(frame)] + decoder.close():
@@ -146,170 +149,184 @@ class TranslatedAttempt(Attempt):
 
     # --- streams -----------------------------------------------------------------------------------------------------------
 
-    def stream(self, ended: Callable[[TranslatedAttempt], None]) -> AsyncGenerator[bytes, None]:
-        """The client's bytes, from the first meaningful event on; ``ended`` is called before the last piece.
+    def stream(self) -> AsyncGenerator[bytes, None]:
+        """The client's bytes, from the first content on; ``stream_ended`` is set before the last piece, which may be empty.
 
         Raises :class:`UpstreamFailed` only before the first piece: afterwards a failure is the event that ends the stream.
         """
-        return self._live(ended) if self.call.enforcing is None else self._checked(ended)
+        return self._live() if self.context.enforcement is None else self._checked()
 
-    async def _checked(self, ended: Callable[[TranslatedAttempt], None]) -> AsyncGenerator[bytes, None]:
-        """The stream of an answer that had to be seen whole before the client may see any of it."""
-        assert self.call.enforcing is not None
+    async def _checked(self) -> AsyncGenerator[bytes, None]:
+        """The stream of a response that enforcement must accept as a whole before the client gets any of it."""
+        assert self.context.enforcement is not None
         prepared = self.prepare()
-        response, _ = await self._answer(prepared)
-        delay = self.call.enforcing.rules.delay_seconds
-        told = self._replayed(response, prepared, in_pieces=bool(delay))
+        response, _ = await self._whole_response(prepared)
+        delay = self.context.enforcement.rules.delay_seconds
+        pieces = self._replayed(response, prepared, in_pieces=bool(delay))
         self._finished(response)
-        for piece in told[:-1]:
+        for piece in pieces[:-1]:
             yield piece
             await asyncio.sleep(delay)
-        ended(self)
-        yield told[-1]
+        self.stream_ended = True
+        yield pieces[-1]
 
-    async def _live(self, ended: Callable[[TranslatedAttempt], None]) -> AsyncGenerator[bytes, None]:
+    async def _live(self) -> AsyncGenerator[bytes, None]:
         prepared = self.prepare()
-        async with self._opening(prepared) as answer:
-            self.answered(answer)
-            if answer.status >= 400:
-                raise self.refused(self.source, await _body(answer))
-            if not is_stream(answer.headers):
-                told = self._burst(await answer.read(), prepared)
-                ended(self)
-                yield told
+        async with self._open(prepared) as upstream_response:
+            self.note_status(upstream_response)
+            if upstream_response.status >= 400:
+                raise self.decode_error(self.source, await _body(upstream_response))
+            if not is_stream(upstream_response.headers):
+                stream = self._stream_of_whole(await upstream_response.read(), prepared)
+                self.stream_ended = True
+                yield stream
                 return
-            pipe = self.pipe = self._new_pipe(prepared)
+            pipeline = self.pipeline = self._new_pipeline(prepared)
             held = self._held
-            async for piece in self._pieces(pipe, answer):
+            async for piece in self._pieces(pipeline, upstream_response):
                 if piece:
-                    held.append(piece if pipe.failure is None else self.redact_secrets(piece))
-                if pipe.outcome is not None:
-                    self._settle(pipe)
-                    ended(self)
-                if held and (pipe.has_content or pipe.outcome is not None):
+                    held.append(piece if pipeline.failure is None else self.redact_secrets(piece))
+                if pipeline.outcome is not None:
+                    self._settle(pipeline)
+                    self.stream_ended = True
+                if pipeline.outcome is not None or (held and pipeline.has_content):
                     self.first_token_ns = self.first_token_ns or perf_counter_ns()
                     yield held[0] if len(held) == 1 else b"".join(held)
                     held.clear()
-                if pipe.outcome is not None:
+                if pipeline.outcome is not None:
                     break
-            await answer.finish(LINGER_SECONDS)
+            await upstream_response.finish(FINISH_SECONDS)
 
-    def opened_early(self) -> None:
-        """The client's stream was opened before this attempt had anything to tell: go on from there."""
-        if self.pipe is not None and self.outcome is None and not self.pipe.has_content:
+    def continue_opened_stream(self) -> None:
+        """See :class:`Attempt`; the bytes that were held back are encoded again."""
+        if self.pipeline is not None and self.outcome is None and not self.pipeline.has_content:
             self._held.clear()
-            self.pipe.take_over(self.call.encoder())
+            self.pipeline.take_over(self.context.new_encoder())
 
-    async def _pieces(self, pipe: Pipe, answer: client.UpstreamResponse) -> AsyncIterator[bytes]:
-        """What each read makes visible; a broken connection becomes the error event that ends the stream.
+    async def _pieces(self, pipeline: StreamPipeline, upstream_response: client.UpstreamResponse) -> AsyncIterator[bytes]:
+        """The client's bytes for each read of the upstream; a broken connection becomes the error event that ends the stream.
 
-        So do comments without an event between them, for as long as the upstream may take to begin an answer.
+        So does a stream that sends only comments for ``first_byte_timeout`` seconds.
         """
-        quiet_since: float | None = None
+        idle_since: float | None = None
         try:
-            async for chunk in answer.chunks():
-                yield pipe.feed(chunk)
-                if pipe.has_spoken:
-                    quiet_since = None
-                elif quiet_since is None:
-                    quiet_since = monotonic()
-                elif monotonic() - quiet_since > self.target.upstream.first_byte_timeout:
-                    yield pipe.fail(NO_EVENT)
+            async for chunk in upstream_response.chunks():
+                yield pipeline.feed(chunk)
+                if pipeline.has_frames:
+                    idle_since = None
+                elif idle_since is None:
+                    idle_since = monotonic()
+                elif monotonic() - idle_since > self.target.upstream.first_byte_timeout:
+                    yield pipeline.fail(NO_EVENT)
                     return
         except UpstreamFailed as error:
-            yield pipe.fail(error.failure)
+            yield pipeline.fail(error.failure)
         else:
-            yield pipe.close()
+            yield pipeline.close()
 
-    def _settle(self, pipe: Pipe) -> None:
-        """The stream has ended. One that failed before any content is told as an exception: another target may do better."""
-        self.usage = pipe.usage
-        if pipe.failure is None:
+    def _settle(self, pipeline: StreamPipeline) -> None:
+        """Note the result of a stream that has ended; raises :class:`UpstreamFailed` if it failed before any content came."""
+        self.usage = pipeline.usage
+        if pipeline.failure is None:
             self.end("finished")
-        elif self.first_token_ns is None and not pipe.has_content:
-            raise UpstreamFailed(pipe.failure, answered=True)
+        elif self.first_token_ns is None and not pipeline.has_content:
+            raise UpstreamFailed(pipeline.failure, answered=True)
         else:
-            self.failure = self.redact_failure(pipe.failure)
+            self.failure = self.redact_failure(pipeline.failure)
             self.end("failed")
 
-    def _burst(self, raw: bytes, prepared: Prepared) -> bytes:
-        """The stream of an upstream that answered in one piece."""
+    def _stream_of_whole(self, raw: bytes, prepared: Prepared) -> bytes:
+        """The client's whole stream for an upstream that did not stream."""
         response = self._accumulated(raw) if holds_events(raw) else self.source.decode_response(raw, self.target.quirks)
-        told = self._replayed(response, prepared, in_pieces=self.target.model.policies.smooth_streaming)
+        pieces = self._replayed(response, prepared, in_pieces=self.target.model.policies.smooth_streaming)
         self._finished(response)
-        return b"".join(told)
+        return b"".join(pieces)
 
     def _replayed(self, response: Response, prepared: Prepared, *, in_pieces: bool) -> list[bytes]:
-        """A whole answer as a stream; ``in_pieces``: its texts cut small, and the bytes of each event apart."""
+        """A whole response as a stream; ``in_pieces``: with texts cut into small events, and an item for each event."""
         restored = self._restored(response, prepared)
-        encoder, write = self.call.encoder(), self.call.dialect.framing.write
-        events = replay(restored)[1 if self.call.is_open else 0 :]
+        encoder, write = self.context.new_encoder(), self.context.dialect.framing.write
+        events = replay(restored)[1 if self.context.is_open else 0 :]
         if in_pieces:
             events = smooth_events(events)
-        told = [b"".join(write(frame) for frame in encoder.feed(event)) for event in events]
+        pieces = [b"".join(write(frame) for frame in encoder.feed(event)) for event in events]
         self.first_token_ns = perf_counter_ns()
-        return [piece for piece in told if piece] if in_pieces else [b"".join(told)]
+        return [piece for piece in pieces if piece] if in_pieces else [b"".join(pieces)]
 
-    def _new_pipe(self, prepared: Prepared) -> Pipe:
-        dialect, quirks, shapes = self.call.dialect, self.target.quirks, self.target.model.policies.shapes_stream
+    def _new_pipeline(self, prepared: Prepared) -> StreamPipeline:
+        dialect, quirks, shapes = self.context.dialect, self.target.quirks, self.target.model.policies.shapes_stream
         if prepared.relayed and shapes:
-            _ = self.call.preparer.request  # the encoder writes what the client asked for
-        reply = self.call.reply()
+            _ = self.context.preparer.request  # the encoder needs the decoded request
+        context = self.context.encode_context()
         if prepared.relayed and not shapes:
-            rename = None if self._same_name else self.call.envelope.model
-            pipe = Pipe.passing_through(dialect, quirks=quirks, reply=reply, rename=rename, hide_usage=prepared.hides_usage)
+            rename = None if self._same_name else self.context.envelope.model
+            pipeline = StreamPipeline.passing_through(
+                dialect, quirks=quirks, context=context, rename=rename, hide_usage=prepared.hides_usage
+            )
         else:
             restorer = self._transform(prepared)
-            pipe = Pipe(self.source, dialect, quirks=quirks, reply=reply, restorer=restorer, upstream=self.target.upstream.id)
-        if self.call.is_open:
-            pipe.take_over(self.call.encoder())
-        return pipe
+            pipeline = StreamPipeline(
+                self.source, dialect, quirks=quirks, context=context, restorer=restorer, upstream=self.target.upstream.id
+            )
+        if self.context.is_open:
+            pipeline.take_over(self.context.new_encoder())
+        return pipeline
 
     def _transform(self, prepared: Prepared) -> Transform | None:
         policies, restorer = self.target.model.policies, prepared.restorer.stream() if prepared.restorer else None
         return stream_transform(restorer, buffered=policies.buffer_tool_calls, smooth=policies.smooth_streaming)
 
-    # --- the end -------------------------------------------------------------------------------------------------------------
+    # --- the result ----------------------------------------------------------------------------------------------------------
 
     @property
     def _same_name(self) -> bool:
-        return self.target.remote_name == self.call.envelope.model
+        return self.target.remote_name == self.context.envelope.model
 
     @property
-    def notes(self) -> dict[str, Any]:
-        """See :class:`Attempt`: the hosted tools that the target does not have."""
+    def request_metadata(self) -> dict[str, Any]:
+        """See :class:`Attempt`: the host tools that the target does not have."""
         return {"dropped": list(self.dropped)} if self.dropped else {}
 
     @property
     def output_chars(self) -> int:
-        """Characters that the model wrote as far as we saw them."""
-        return self.pipe.output_chars if self.pipe is not None else self._output_chars
-
-    def break_off(self, failure: Failure) -> bytes:
         """See :class:`Attempt`."""
-        return self.pipe.fail(failure) if self.pipe is not None else super().break_off(failure)
+        return self.pipeline.output_chars if self.pipeline is not None else self._output_chars
 
-    def cancelled(self) -> None:
-        """See :class:`Attempt`; what a stream has told so far is kept."""
-        if self.pipe is not None:
-            self.usage = self.pipe.usage
-        super().cancelled()
+    def response_headers(self) -> list[tuple[str, str]]:
+        """See :class:`Attempt`: also the headers that the client's dialect has for usage."""
+        shown = super().response_headers()
+        dialect_headers = self.context.dialect.answer_headers
+        if dialect_headers is None:
+            return shown
+        names = {name for name, _ in shown}
+        usage = None if self.context.envelope.stream else self.usage
+        return shown + [(name, value) for name, value in dialect_headers(usage).items() if name not in names]
+
+    def abort_stream(self, failure: Failure) -> bytes:
+        """See :class:`Attempt`."""
+        return self.pipeline.fail(failure) if self.pipeline is not None else super().abort_stream(failure)
+
+    def cancel(self) -> None:
+        """See :class:`Attempt`; the usage that a stream has reported so far counts."""
+        if self.pipeline is not None:
+            self.usage = self.pipeline.usage
+        super().cancel()
 
     def _finished(self, response: Response) -> None:
-        self._note(response)
+        self._note_usage(response)
         self.end("finished")
 
-    def _note(self, response: Response) -> None:
+    def _note_usage(self, response: Response) -> None:
         self.usage = response.usage
         if response.usage is None:  # then it is estimated
             self._output_chars = sum(len(getattr(part, "text", "") or getattr(part, "arguments", "")) for part in response.parts)
 
 
-async def _body(answer: client.UpstreamResponse) -> bytes:
-    """The whole body. Of a refusal the status says enough where the body breaks off."""
+async def _body(upstream_response: client.UpstreamResponse) -> bytes:
+    """The whole body; empty if that of an error response breaks off, because the status is known."""
     try:
-        return await answer.read()
+        return await upstream_response.read()
     except UpstreamFailed:
-        if answer.status >= 400:
+        if upstream_response.status >= 400:
             return b""
         raise

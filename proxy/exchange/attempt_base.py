@@ -1,6 +1,6 @@
-"""What all tries of one request share, and the facts of one: whom it called, what came of it, and what it cost.
+"""What all attempts of one request share (:class:`RequestContext`), and the base of an attempt (:class:`Attempt`).
 
-:class:`Attempt` translates there and back; :class:`PassthroughAttempt` passes bodies on as they are.
+Its subclasses are ``TranslatedAttempt``, which decodes and encodes bodies, and ``PassthroughAttempt``, which forwards them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 from billing.outcomes import Outcome
 from proxy.exchange.client_credentials import presented
 from proxy.exchange.http_request import HttpRequest
+from proxy.exchange.http_response import ErrorResponse
 from proxy.exchange.prepare import Preparer
 from proxy.exchange.tool_call_enforcement import ToolCallEnforcement
 from proxy.translation.canonical import Event, Failed, Started, Usage
@@ -25,27 +26,43 @@ from upstreams.http import auth_headers, client, headers
 from upstreams.http.sigv4 import signed_headers
 from upstreams.routing.plan import Target
 
+Headers = list[tuple[str, str]]
+
 SHORTEST_SECRET = 8
-"""A shorter one stands for none, where an upstream needs no key; its letters may be those of any word."""
+"""Characters. A shorter secret is a placeholder for an upstream that needs none, and its letters may occur in any word."""
 
 
 class RequestContext:
-    """What all attempts of one request share. ``is_open``: the client's stream was opened before any content came."""
+    """What all attempts of one request share.
 
-    def __init__(self, http: HttpRequest, dialect: Dialect, envelope: Envelope, *, identity: str, created: int, seal_key: bytes) -> None:
+    ``identity``: 24 hexadecimal digits from which the ids in the response are made. ``created``: Unix seconds. ``is_open``:
+    the client's stream was opened before any content came.
+    """
+
+    def __init__(
+        self,
+        http: HttpRequest,
+        dialect: Dialect,
+        envelope: Envelope,
+        *,
+        identity: str,
+        created: int,
+        seal_key: bytes,
+        enforcement: ToolCallEnforcement | None = None,
+    ) -> None:
         self.http = http
         self.dialect = dialect
         self.envelope = envelope
         self.preparer = Preparer(dialect, envelope, seal_key, betas=headers.said(http.headers, "anthropic-beta"))
         self.is_open = False
-        self.enforcing: ToolCallEnforcement | None = None
+        self.enforcement = enforcement
         self.own_credentials = presented(http.headers).own
         self._identity = identity
         self._created = created
         self._seal_key = seal_key
 
-    def reply(self) -> EncodeContext:
-        """What encoders need to know; made anew for each attempt, always with the same ids."""
+    def encode_context(self) -> EncodeContext:
+        """The context for an encoder; a new one for each attempt, always with the same ids."""
         request = self.preparer.decoded_or_bare
         return EncodeContext(
             id=self._identity,
@@ -57,30 +74,37 @@ class RequestContext:
         )
 
     def open_early(self) -> bytes:
-        """The bytes that begin the client's stream although nothing has come yet."""
-        with suppress(ClientMistake):  # an upstream of the client's own dialect may understand what we do not
-            _ = self.preparer.request  # from here on the stream is ours to write, as the client asked for it
-        told = self.told(Started())
+        """The bytes that begin the client's stream before any content has come."""
+        with suppress(ClientMistake):  # an upstream of the client's own dialect may accept a body that pxbin cannot decode
+            _ = self.preparer.request  # pxbin encodes the stream from here on, which needs the decoded request
+        opening = self.encode_event(Started())
         self.is_open = True
-        return told
+        return opening
 
-    def encoder(self) -> StreamEncoder:
-        """A new one for the client's stream. Where that was opened already, it goes on from there: no attempt sees another's."""
-        encoder = self.dialect.encoder(self.reply())
+    def new_encoder(self) -> StreamEncoder:
+        """An encoder for the client's stream; if the stream is open, one that continues after its first event.
+
+        Each attempt has its own, so that a failed attempt leaves no state behind.
+        """
+        encoder = self.dialect.encoder(self.encode_context())
         if self.is_open:
             encoder.feed(Started())
         return encoder
 
-    def told(self, event: Event) -> bytes:
-        """The bytes that tell one event of the gateway's own, at the beginning of the client's stream or after its opening."""
-        return b"".join(self.dialect.framing.write(frame) for frame in self.encoder().feed(event))
+    def encode_event(self, event: Event) -> bytes:
+        """The bytes of an event of pxbin's own, as the first one of the client's stream or the first one after its opening."""
+        return b"".join(self.dialect.framing.write(frame) for frame in self.new_encoder().feed(event))
 
 
 class Attempt:
-    """The facts of one call of a target. They are read when it has ended: ``outcome`` is ``None`` while it runs."""
+    """One call of a target and its result.
 
-    def __init__(self, call: RequestContext, target: Target) -> None:
-        self.call = call
+    ``outcome`` is ``None`` while it runs. ``stream_ended``: the piece of the stream that was yielded last is its last one.
+    ``received``: the upstream's headers. ``started_ns``, ``first_token_ns``, ``ended_ns``: ``time.perf_counter_ns()``.
+    """
+
+    def __init__(self, context: RequestContext, target: Target) -> None:
+        self.context = context
         self.target = target
         self.outcome: Outcome | None = None
         self.failure: Failure | None = None
@@ -88,7 +112,8 @@ class Attempt:
         self.usage: Usage | None = None
         self.received: headers.Received = {}
         self.opening: client.Opening | None = None
-        self.began_ns = perf_counter_ns()
+        self.stream_ended = False
+        self.started_ns = perf_counter_ns()
         self.ended_ns: int | None = None
         self.first_token_ns: int | None = None
 
@@ -98,28 +123,36 @@ class Attempt:
         return self.opening is not None and self.opening.is_sent
 
     @property
-    def notes(self) -> dict[str, Any]:
-        """What the log row says of it besides, as ``request_metadata``."""
+    def request_metadata(self) -> dict[str, Any]:
+        """The ``request_metadata`` of the log row."""
         return {}
 
     @property
     def output_chars(self) -> int:
-        """Characters that the model wrote as far as we saw them."""
+        """Characters of the model's output so far."""
         return 0
 
+    def response_headers(self) -> list[tuple[str, str]]:
+        """The upstream's headers that the client may see."""
+        return headers.downward(self.received)
+
+    def upstream_error_response(self, failure: Failure, own_headers: Headers) -> ErrorResponse | None:  # noqa: ARG002  (for subclasses)
+        """The upstream's error response where it is forwarded as it is; ``None`` where the failure is encoded instead."""
+        return None
+
     def credentials(self, url: str, body: bytes) -> list[tuple[str, str]]:
-        """The headers by which the upstream knows who pays: ours, AWS's signature, or the client's own where it wants those."""
+        """The authentication headers: of the target's credential, an AWS signature, or the client's own where they are passed on."""
         target = self.target
         if target.upstream.pass_client_credentials:
-            return auth_headers.passed_on(target.upstream, self.call.own_credentials)
+            return auth_headers.passed_on(target.upstream, self.context.own_credentials)
         return signed_headers(target, url, body) if target.is_signed else auth_headers.headers(target.upstream, target.credential)
 
-    def answered(self, answer: client.UpstreamResponse) -> None:
-        """The upstream sent a status."""
-        self.status, self.received = answer.status, answer.headers
+    def note_status(self, response: client.UpstreamResponse) -> None:
+        """The upstream has sent its status and headers."""
+        self.status, self.received = response.status, response.headers
 
-    def refused(self, source: Dialect, raw: bytes) -> UpstreamFailed:
-        """The upstream's own error. A 401 for the client's own credential is the client's."""
+    def decode_error(self, source: Dialect, raw: bytes) -> UpstreamFailed:
+        """The exception for an upstream's error response. A 401 or 403 for the client's own credential is the client's error."""
         assert self.status is not None
         failure = msgspec.structs.replace(source.decode_error(self.status, self.received, raw), status=self.status)
         if self.status in (401, 403) and self.target.upstream.pass_client_credentials:
@@ -127,46 +160,46 @@ class Attempt:
             return UpstreamFailed(msgspec.structs.replace(failure, kind=kind), retryable=False, answered=True)
         return UpstreamFailed(failure, answered=True)
 
-    def redact_secrets(self, told: bytes) -> bytes:
-        """What an upstream says, without the secret that it was called with, should an error of its repeat that."""
+    def redact_secrets(self, text: bytes) -> bytes:
+        """``text`` without the secret that the upstream was called with: some upstreams repeat it in errors."""
         target = self.target
         if target.upstream.pass_client_credentials:
-            secrets = [value.rpartition(" ")[2] for _, value in self.call.own_credentials]
+            secrets = [value.rpartition(" ")[2] for _, value in self.context.own_credentials]
         else:
             secrets = [target.credential.secret] if target.credential is not None else []
         for secret in secrets:
             if len(secret) >= SHORTEST_SECRET:
-                told = told.replace(secret.encode(), b"***")
-        return told
+                text = text.replace(secret.encode(), b"***")
+        return text
 
     def redact_failure(self, failure: Failure) -> Failure:
-        """The same for a failure."""
-        told = msgspec.json.encode(failure)
-        veiled = self.redact_secrets(told)
-        return failure if veiled == told else msgspec.json.decode(veiled, type=Failure)
+        """The failure without the secret that the upstream was called with."""
+        encoded = msgspec.json.encode(failure)
+        redacted = self.redact_secrets(encoded)
+        return failure if redacted == encoded else msgspec.json.decode(redacted, type=Failure)
 
-    def opened_early(self) -> None:
-        """The client's stream was opened before this attempt had anything to tell."""
+    def continue_opened_stream(self) -> None:
+        """The client's stream was opened while this attempt runs: its bytes must follow the opening."""
 
-    def failed(self, failure: Failure) -> None:
-        """The attempt is over without an answer."""
+    def fail(self, failure: Failure) -> None:
+        """End the attempt as failed."""
         self.failure = failure
         self.end("failed")
 
-    def cancelled(self) -> None:
-        """The client has left, another attempt was faster, or the gateway stops."""
+    def cancel(self) -> None:
+        """End the attempt as cancelled: the client has left, another attempt was faster, or the process stops."""
         self.end("cancelled")
 
-    def break_off(self, failure: Failure) -> bytes:
-        """What ends the client's stream of this attempt's events; empty where it has ended already."""
-        return self.call.told(Failed(failure))
+    def abort_stream(self, failure: Failure) -> bytes:
+        """The error event that ends the client's stream of this attempt; empty if the stream has ended."""
+        return self.context.encode_event(Failed(failure))
 
-    def can_retry_with_repaired_history(self, failure: Failure) -> bool:  # noqa: ARG002  (for those that can)
-        """Whether the same target may do better with the history mended."""
+    def can_retry_with_repaired_history(self, failure: Failure) -> bool:  # noqa: ARG002  (for subclasses)
+        """Whether the same target is tried again with a repaired history."""
         return False
 
     def end(self, outcome: Outcome) -> None:
-        """Nothing more comes; the first end counts."""
+        """End the attempt; only the first call counts."""
         if self.outcome is None:
             self.outcome = outcome
             self.ended_ns = perf_counter_ns()

@@ -1,8 +1,8 @@
-"""Which target is tried next, and what each failure teaches.
+"""The loop over the targets of a plan: which one is tried next, and how each result changes the routing state.
 
-Every candidate once, the next one at once; the same one again only on a fresh connection, when the first attempt got no
-byte of an answer. When no other candidate is left, those whose upstream wants retries (``max_retries``) are tried again
-after 429, 503 and connection failures, with a delay: base times 2^(n-1), give or take half.
+Every target is tried once, without a pause. It is tried a second time at once, on a new connection, if the connection failed
+before the first byte of a response. When no other target is left, those whose upstream allows retries (``max_retries``) are
+tried again after 429, 503 and connection failures; retry ``n`` waits ``retry_base_delay * 2^(n-1)`` seconds, ± 50 % at random.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from upstreams.routing.failure_policy import FailureAction, failure_action, retr
 from upstreams.routing.live_state import RoutingState
 from upstreams.routing.plan import Plan, Target, session_of
 
-AnyTry = TypeVar("AnyTry", bound=Attempt)
+AnyAttempt = TypeVar("AnyAttempt", bound=Attempt)
 T = TypeVar("T")
 
 logger = logging.getLogger("pxbin.routing")
 
-PASSING = frozenset({"rate_limit", "overloaded"})
-"""Kinds of failure that a client does well to wait for."""
+TRANSIENT = frozenset({"rate_limit", "overloaded"})
+"""Kinds of failures that pass with time: a client that retries later may succeed."""
 
 
 class Failover:
-    """The tries of one request. ``tried`` holds those that were sent, in order; the one that answers is the last."""
+    """The attempts of one request. ``tried``: those that were started, in order; the one that answers is the last."""
 
     def __init__(self, plan: Plan, standing: RoutingState, *, request_id: str, session: str | None = None) -> None:
-        """``session``: which turns belong together, where that is known."""
+        """``session``: the session of the request, if it has one."""
         self.tried: list[Attempt] = []
         self.skips = plan.skips
         self._choice = plan.choice
@@ -45,37 +45,40 @@ class Failover:
         self._session = session
         self._waiting = list(plan.targets)
         self._again: list[Target] = []
-        self._rounds = 0
+        self._retries = 0
         self._reconnected: set[int] = set()
         self._mistake: ClientMistake | None = None
         self._error: UpstreamFailed | None = None
 
     @property
     def targets(self) -> list[Target]:
-        """Those that have not been tried yet."""
+        """The targets that have not been tried yet."""
         return list(self._waiting)
 
     @property
     def decision(self) -> list[dict[str, str]]:
-        """What was chosen first, where there was a choice, and what was put back or left out, each with the reason."""
+        """Why the first target is the first, if there was a choice, and the skips; each with its reason."""
         return decision_rows(self._choice, self.skips)
 
-    async def one_by_one(self, new: Callable[[Target], AnyTry], begin: Callable[[AnyTry], Awaitable[T]]) -> tuple[AnyTry, T]:
-        """The first try that succeeds, and its result; raises what :meth:`failed` and :meth:`exhausted` say when none does."""
+    async def one_by_one(self, new: Callable[[Target], AnyAttempt], begin: Callable[[AnyAttempt], Awaitable[T]]) -> tuple[AnyAttempt, T]:
+        """The first attempt whose ``begin`` succeeds, and its result; one attempt at a time.
+
+        When none does, raises the error of :meth:`record_failure` or of :meth:`exhausted`.
+        """
         while (target := await self.next()) is not None:
-            attempt = self.sent(new(target))
+            attempt = self.start(new(target))
             try:
                 return attempt, await begin(attempt)
             except UpstreamFailed as error:
-                self.failed(attempt, error)
+                self.record_failure(attempt, error)
             except ClientMistake as mistake:
                 self.skip_incompatible(attempt, mistake)
         raise self.exhausted()
 
     async def next(self) -> Target | None:
-        """The target to try now, after a pause where one is due; ``None`` when there is nothing left to try."""
+        """The target to try next, after the delay of a retry; ``None`` if no target is left."""
         if not self._waiting:
-            await self._begin_round()
+            await self._begin_retry()
         if not self._waiting:
             return None
         target = self._waiting.pop(0)
@@ -88,25 +91,25 @@ class Failover:
         )
         return target
 
-    async def _begin_round(self) -> None:
-        """Once all candidates have failed: those that may be tried again, after the shortest of their delays."""
-        self._rounds += 1
-        again, self._again = [target for target in self._again if target.upstream.max_retries >= self._rounds], []
+    async def _begin_retry(self) -> None:
+        """After all targets have failed: wait, and put those that may be tried again into the queue."""
+        self._retries += 1
+        again, self._again = [target for target in self._again if target.upstream.max_retries >= self._retries], []
         if not again:
             return
         base = min(target.upstream.retry_base_delay for target in again)
-        delay = base * 2 ** (self._rounds - 1) * random.uniform(0.5, 1.5)  # noqa: S311  (jitter, not a secret)
-        logger.info("retry %d of request %s in %.3f s at %d upstream(s)", self._rounds, self._request_id, delay, len(again))
+        delay = base * 2 ** (self._retries - 1) * random.uniform(0.5, 1.5)  # noqa: S311  (jitter, not a secret)
+        logger.info("retry %d of request %s in %.3f s at %d upstream(s)", self._retries, self._request_id, delay, len(again))
         await asyncio.sleep(delay)
         self._waiting = again
 
-    def sent(self, attempt: AnyTry) -> AnyTry:
-        """An attempt begins."""
+    def start(self, attempt: AnyAttempt) -> AnyAttempt:
+        """Add an attempt that is about to begin."""
         self.tried.append(attempt)
         return attempt
 
     def skip_incompatible(self, attempt: Attempt, mistake: ClientMistake) -> None:
-        """A target cannot carry the request; nothing was sent. Another one may."""
+        """The request cannot be encoded for a target; nothing was sent, and another target may accept it."""
         self.tried.remove(attempt)
         target = attempt.target
         self.skips.append(
@@ -114,16 +117,16 @@ class Failover:
         )
         self._mistake = self._mistake or mistake
 
-    def failed(self, attempt: Attempt, error: UpstreamFailed) -> None:
-        """Learn from a failure. Raises it when no other target can help."""
+    def record_failure(self, attempt: Attempt, error: UpstreamFailed) -> None:
+        """An attempt failed: update the routing state, and raise ``error`` if no other target can help."""
         error.failure = attempt.redact_failure(error.failure)
         target, found = attempt.target, failure_action(error.failure)
-        attempt.failed(error.failure)
-        if self._error is None or error.failure.kind in PASSING or self._error.failure.kind not in PASSING:
+        attempt.fail(error.failure)
+        if self._error is None or error.failure.kind in TRANSIENT or self._error.failure.kind not in TRANSIENT:
             self._error = error
         if isinstance(error, ToolCallRejected) or attempt.can_retry_with_repaired_history(
             error.failure
-        ):  # no fault of the upstream's; the same one is asked again
+        ):  # the upstream works; the same target is tried again with another body
             self._standing.record_success(target.upstream.id)
             if not error.retryable:
                 raise error
@@ -139,11 +142,11 @@ class Failover:
         elif found.retry_same or unanswered:
             self._again.append(target)
 
-    def timed_out(self, failure: Failure) -> None:
-        """The time for the whole request is over: those that still run have failed."""
+    def record_timeout(self, failure: Failure) -> None:
+        """The deadline of the request has passed: the running attempts have failed."""
         for attempt in self.tried:
             if attempt.outcome is None:
-                attempt.failed(failure)
+                attempt.fail(failure)
                 self._learn(attempt, failure_action(failure), failure)
 
     def _learn(self, attempt: Attempt, found: FailureAction, failure: Failure) -> None:
@@ -168,7 +171,7 @@ class Failover:
             self._cool(found.cooldown_scope, attempt, seconds)
 
     def _cool(self, scope: CooldownScope, attempt: Attempt, seconds: float) -> None:
-        """Let a key, a key's route or an upstream rest: as long as the provider says, else as configured; 0 switches it off."""
+        """Start a cooldown of ``seconds``, or as long as the provider says. 0 switches cooldowns off."""
         if seconds <= 0:
             return
         target = attempt.target
@@ -182,49 +185,49 @@ class Failover:
                 target.credential.id, self._standing.cooldowns.credential_until(target.credential.id, target.upstream.id)
             )
 
-    def began(self, attempt: Attempt) -> None:
-        """A target's answer has begun: what had rested of it works again, and its session stays there."""
+    def record_first_byte(self, attempt: Attempt) -> None:
+        """A response has begun: the target's cooldowns end, and the session stays at its credential."""
         if attempt.failure is not None:
-            return  # it has broken off in the same moment
+            return  # the stream broke off in the same read
         target = attempt.target
         self._standing.record_first_byte(**_subject(target))
         if self._session is not None:
             self._standing.pin_session(target.credential_id, session_of(self._session, target.model))
 
-    def won(self, attempt: Attempt) -> None:
-        """The answer is this one's: it counts as the last try, and those that still run have lost."""
+    def choose_winner(self, attempt: Attempt) -> None:
+        """The client gets the response of this attempt: it becomes the last of ``tried``, and running ones are abandoned."""
         if len(self.tried) == 1:
             return
         for other in self.tried:
             if other is not attempt and other.outcome is None:
-                self.left(other)
+                self.record_abandoned(other)
         self.tried.remove(attempt)
         self.tried.append(attempt)
 
-    def left(self, attempt: Attempt) -> None:
-        """An attempt was given up without a word on its target: its client has left, or another candidate was faster."""
+    def record_abandoned(self, attempt: Attempt) -> None:
+        """An attempt was cancelled, which says nothing about its target: the client has left, or another attempt was faster."""
         if attempt.outcome is None:
             self._standing.record_abandoned(**_subject(attempt.target))
-        attempt.cancelled()
+        attempt.cancel()
 
-    def succeeded(self, attempt: Attempt) -> None:
-        """A target has answered to the end."""
+    def record_success(self, attempt: Attempt) -> None:
+        """The response of an attempt is complete."""
         target, standing = attempt.target, self._standing
-        self.began(attempt)
+        self.record_first_byte(attempt)
         standing.record_success(target.upstream.id)
         credential_state.upstreams_answered.note(target.upstream.id)
         if attempt.first_token_ns is not None:
-            standing.record_first_token(target.route.id, (attempt.first_token_ns - attempt.began_ns) / 1e9)
+            standing.record_first_token(target.route.id, (attempt.first_token_ns - attempt.started_ns) / 1e9)
 
-    def broke_off(self, attempt: Attempt) -> None:
-        """A stream failed after its first event: too late for another target, but not to learn from it."""
+    def record_broken_stream(self, attempt: Attempt) -> None:
+        """A stream failed after its first event: no other target is tried, but the routing state is updated."""
         assert attempt.failure is not None
         self._learn(attempt, failure_action(attempt.failure), attempt.failure)
 
     def exhausted(self) -> GatewayError:
-        """What the client is told when nothing is left: an upstream's failure, else why no upstream could be asked.
+        """The error when no target is left: an upstream's failure, else the reason why no target was tried.
 
-        Of several failures the last one counts, but one that says when to come back before one that says nothing.
+        Of several failures the last one, but a transient one before others.
         """
         if self._error is not None:
             return self._error

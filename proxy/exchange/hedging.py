@@ -1,7 +1,6 @@
-"""Two candidates at once: the second begins when the first is slow, and the faster one answers.
+"""Hedging: a second attempt starts when the first one is slow, and the faster one answers.
 
-The loser is cancelled, which closes its connection; what it had told of its usage by then is billed and logged like any
-other attempt.
+The slower attempt is cancelled, which closes its connection. The usage that it has reported by then is billed and logged.
 """
 
 from __future__ import annotations
@@ -10,64 +9,65 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from proxy.exchange.attempt import TranslatedAttempt
+from proxy.exchange.attempt_base import Attempt
 from proxy.exchange.failover import Failover
 from proxy.translation.errors import ClientMistake, UpstreamFailed
 from upstreams.routing.plan import Target
 
+AnyAttempt = TypeVar("AnyAttempt", bound=Attempt)
 T = TypeVar("T")
 
-AT_ONCE = 2
+MAX_RUNNING = 2
 
 
 async def race(
-    attempts: Failover,
-    new: Callable[[Target], TranslatedAttempt],
-    begin: Callable[[TranslatedAttempt], Coroutine[Any, Any, T]],
+    failover: Failover,
+    new: Callable[[Target], AnyAttempt],
+    begin: Callable[[AnyAttempt], Coroutine[Any, Any, T]],
     *,
     stagger: float,
-) -> tuple[TranslatedAttempt, T]:
-    """The first attempt that succeeds, and its result. ``stagger``: seconds that one may be alone.
+) -> tuple[AnyAttempt, T]:
+    """The first attempt that succeeds, and its result. ``stagger``: seconds after which the second attempt starts.
 
-    Raises what :meth:`Attempts.failed` and :meth:`Attempts.exhausted` say when none does.
+    Raises the errors of :meth:`Failover.one_by_one` when none does.
     """
-    running: dict[asyncio.Task[T], TranslatedAttempt] = {}
+    running: dict[asyncio.Task[T], AnyAttempt] = {}
     try:
         while True:
-            if not running or (attempts.targets and len(running) < AT_ONCE):
-                attempt = attempts.sent(new(await _next(attempts)))
+            if not running or (failover.targets and len(running) < MAX_RUNNING):
+                attempt = failover.start(new(await _next(failover)))
                 running[asyncio.ensure_future(begin(attempt))] = attempt
-            more = bool(attempts.targets) and len(running) < AT_ONCE
+            more = bool(failover.targets) and len(running) < MAX_RUNNING
             done, _ = await asyncio.wait(running, timeout=stagger if more else None, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 attempt = running.pop(task)
                 try:
                     return attempt, task.result()
                 except UpstreamFailed as error:
-                    attempts.failed(attempt, error)
+                    failover.record_failure(attempt, error)
                 except ClientMistake as mistake:
-                    attempts.skip_incompatible(attempt, mistake)
+                    failover.skip_incompatible(attempt, mistake)
     except asyncio.CancelledError:
-        await _leave(running)
-        running.clear()  # whoever has ended the race says how they ended
+        await _cancel(running)
+        running.clear()  # the scope of the request records them as cancelled or failed
         raise
     finally:
-        await _leave(running)
+        await _cancel(running)
         for loser in running.values():
-            attempts.left(loser)
+            failover.record_abandoned(loser)
 
 
-async def _next(attempts: Failover) -> Target:
-    target = await attempts.next()
+async def _next(failover: Failover) -> Target:
+    target = await failover.next()
     if target is None:
-        raise attempts.exhausted()
+        raise failover.exhausted()
     return target
 
 
-async def _leave(running: dict[asyncio.Task[T], TranslatedAttempt]) -> None:
-    """End the attempts that have lost, and close what they have opened."""
+async def _cancel(running: dict[asyncio.Task[T], AnyAttempt]) -> None:
+    """Cancel the other attempts, and close the streams that they have opened."""
     for task in running:
         task.cancel()
-    for late in await asyncio.gather(*running, return_exceptions=True):
-        if isinstance(late, tuple):  # it began its stream in the same moment as the winner
-            await late[1].aclose()
+    for result in await asyncio.gather(*running, return_exceptions=True):
+        if isinstance(result, tuple):  # it began its stream in the same event loop iteration as the winner
+            await result[1].aclose()

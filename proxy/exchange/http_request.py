@@ -1,4 +1,4 @@
-"""The HTTP request of a hot path: what a view needs, and nothing computed that it may not want."""
+"""The HTTP request of a fast path. Headers are decoded only if a view reads them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SLASHES = re.compile(r"/{2,}")
 
 
 class Headers(Mapping[str, str]):
-    """Request headers by name, case aside; repeated ones are joined with a comma (cookies with a semicolon)."""
+    """Request headers by case-insensitive name; repeated ones are joined with a comma (cookies with a semicolon)."""
 
     __slots__ = ("_fields",)
 
@@ -42,11 +42,11 @@ class Headers(Mapping[str, str]):
 
 
 class HttpRequest:
-    """One request as the lean handler hands it to a view.
+    """One request as the handler of fast paths passes it to a view.
 
-    ``path`` is decoded, ``raw_path`` is not. ``client`` is the peer's address, or "" when unknown. ``started_ns`` is
-    ``time.perf_counter_ns()`` when the whole body had arrived. ``gone`` is True once the client has left; the running task is
-    cancelled at that moment, so a view needs it only to tell that cancellation from the server's, which ends its drain.
+    ``path`` is percent-decoded, ``raw_path`` is not. ``client`` is the peer's address, or "" if unknown. ``started_ns`` is
+    ``time.perf_counter_ns()`` at the end of the body. ``gone`` is True once the client has left; the task of the view is
+    cancelled at that moment. A view needs it to distinguish this cancellation from the one at the end of a drain.
     """
 
     __slots__ = (
@@ -90,27 +90,27 @@ class HttpRequest:
 
     @property
     def headers(self) -> Headers:
-        """The headers as a case-insensitive mapping of text, made when first asked for."""
+        """The headers as a case-insensitive mapping of text, decoded at the first use."""
         if self._headers is None:
             self._headers = Headers(self.raw_headers)
         return self._headers
 
 
 def unknown_path(method: str, path: str, prefix: str = "") -> str:
-    """What to tell a client of a path that is not there; ``prefix``: the path prefix that it begins with.
+    """The error message for an unknown path; ``prefix``: the path prefix that it begins with.
 
-    Clients whose base URL lacks ``/v1``, or has it or a slash twice, are told which one may be meant.
+    It proposes the right path to clients whose base URL lacks ``/v1``, or has ``/v1`` or a slash twice.
     """
     hint = base_url_hint(path.removeprefix(prefix), prefix)
     return f"Unknown path: {method} {path}{hint}"
 
 
 def base_url_hint(rest: str, prefix: str = "") -> str:
-    """The end of that sentence for ``rest``, the path below the prefix; empty where it is not like that."""
+    """The proposal for ``rest``, the path below the prefix; empty if there is none."""
     if BARE_ENDPOINT.fullmatch(rest):
-        meant = f"/v1{rest}"
+        proposed = f"/v1{rest}"
     else:
-        meant = SLASHES.sub("/", rest).replace("/v1/v1/", "/v1/")
-        if meant == rest or not meant.startswith("/v1/"):
+        proposed = SLASHES.sub("/", rest).replace("/v1/v1/", "/v1/")
+        if proposed == rest or not proposed.startswith("/v1/"):
             return ""
-    return f"; {prefix}{meant} may be meant: look at the client's base URL"
+    return f"; {prefix}{proposed} may be meant: look at the client's base URL"

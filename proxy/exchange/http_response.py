@@ -1,16 +1,17 @@
-"""What the views of hot paths take and return. The lean handler writes answers out without looking inside.
+"""The responses of fast paths. ``JsonResponse`` has a whole body, ``StreamingResponse`` an async generator.
 
-``JsonResponse`` is a whole body; ``StreamingResponse`` owns an async iterator that is always closed, also when the client leaves while
-we wait for it to read. Header names and values may be text or bytes.
+The server always closes the generator, also if the client leaves while the server waits for it to read. Header names and
+values may be text or bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 from proxy.exchange.http_request import HttpRequest
+from proxy.translation.errors import Failure
 
-__all__ = ["HttpRequest", "JsonResponse", "StreamingResponse", "encoded"]
+__all__ = ["ErrorResponse", "HttpRequest", "JsonResponse", "StreamingResponse", "encoded"]
 
 Header = tuple[bytes, bytes]
 AnyHeader = tuple[str, str] | Header
@@ -24,7 +25,7 @@ UNBUFFERED: tuple[Header, ...] = (
 
 
 def encoded(headers: Iterable[AnyHeader]) -> list[Header]:
-    """Headers as bytes with lower-case names. Characters that no header can hold become question marks."""
+    """Headers as bytes with lower-case names. Characters outside of Latin-1 become question marks."""
     return [(_bytes(name).lower(), _bytes(value)) for name, value in headers]
 
 
@@ -33,36 +34,46 @@ def _bytes(text: str | bytes) -> bytes:
 
 
 class JsonResponse:
-    """A complete answer. The content type is JSON unless ``headers`` name another."""
+    """A whole response. Its content type is JSON unless ``headers`` name another or ``is_json`` is not set."""
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(self, body: bytes, status: int = 200, headers: Sequence[AnyHeader] = ()) -> None:
+    def __init__(self, body: bytes, status: int = 200, headers: Sequence[AnyHeader] = (), *, is_json: bool = True) -> None:
         self.body = body
         self.status = status
         if not headers:
-            self.headers = [JSON]
+            self.headers = [JSON] if is_json else []
             return
         self.headers = encoded(headers)
-        if all(name != b"content-type" for name, _ in self.headers):
+        if is_json and all(name != b"content-type" for name, _ in self.headers):
             self.headers.append(JSON)
 
 
-class StreamingResponse:
-    """A streamed answer; each item of ``pieces`` is written as it comes and is a whole number of events.
+class ErrorResponse(JsonResponse):
+    """A whole response that reports ``failure``."""
 
-    The status leaves with the first piece. If that is a ``JsonResponse``, it is the whole answer instead of a stream.
-    ``headers`` may be a function, called when the first piece is there. ``keepalive`` is sent whenever nothing else was for
-    a while: after the first piece, and also before it if ``late_error`` is given; that turns a ``JsonResponse`` which comes
-    after such a keep-alive into the event that ends the stream. ``opening`` gives what goes out before the first such
-    keep-alive, which comes after ``hold_seconds`` instead of the usual time.
+    __slots__ = ("failure",)
+
+    def __init__(self, failure: Failure, body: bytes, *, status: int, headers: Sequence[AnyHeader] = (), is_json: bool = True) -> None:
+        super().__init__(body, status, headers, is_json=is_json)
+        self.failure = failure
+
+
+class StreamingResponse:
+    """A streamed response; each item of ``pieces`` is written at once and has a whole number of events.
+
+    The status is sent with the first piece. If that is a ``JsonResponse``, it is the whole response instead of a stream.
+    ``headers`` may be a function, which is called when the first piece has come. ``keepalive`` is sent if nothing else was
+    for ``PXBIN_KEEPALIVE_SECONDS``: after the first piece, and before it if ``late_error`` is given. The latter encodes a
+    ``JsonResponse`` that comes after such a keep-alive as the event that ends the stream. ``opening`` returns the bytes before
+    the first such keep-alive, which is sent after ``hold_seconds``.
     """
 
     __slots__ = ("_headers", "hold_seconds", "keepalive", "late_error", "media_type", "opening", "pieces", "status")
 
     def __init__(
         self,
-        pieces: AsyncIterator[bytes | JsonResponse],
+        pieces: AsyncGenerator[bytes | JsonResponse, None],
         *,
         media_type: str = EVENT_STREAM,
         headers: Sequence[AnyHeader] | Callable[[], Sequence[AnyHeader]] = (),
@@ -82,7 +93,6 @@ class StreamingResponse:
         self._headers = headers
 
     def headers(self) -> list[Header]:
-        """The headers, as they are now."""
-        given = self._headers
-        own = encoded(given() if callable(given) else given)
+        """The headers at this time."""
+        own = encoded(self._headers() if callable(self._headers) else self._headers)
         return [(b"content-type", self.media_type.encode("ascii")), *UNBUFFERED, *own]

@@ -1,38 +1,40 @@
-"""One call of one target with the client's own body: what comes back passes as it is, and is only listened to."""
+"""One call of a target with the client's own body; the response is forwarded as it is, and only its usage is read."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from time import perf_counter_ns
 from typing import Any
 
 import msgspec
 
-from proxy.exchange.attempt_base import Attempt, RequestContext
+from proxy.exchange.attempt_base import Attempt, Headers, RequestContext
+from proxy.exchange.http_response import ErrorResponse
 from proxy.translation.canonical import Usage
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.untranslated.bodies import UntranslatedRequest
 from proxy.translation.untranslated.usage_tap import UsageTap
-from upstreams.http import client
+from upstreams.http import client, headers
 from upstreams.http.urls import url_for
 from upstreams.routing.plan import Target
 
 OPENAI_CHAT = REGISTRY["openai_chat"]
 OPENAI_STYLE = frozenset({"openai_chat", "openai_responses", "passthrough"})
 EVENTS = "text/event-stream"
+_CONTENT_HEADERS = ("content-type", "content-disposition")
 EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
-PLAIN_REFUSALS = frozenset({401, 429})
-"""Of the plain proxy's answers below 500, those that say something of our key; the others are the client's to read."""
+PLAIN_FAILURES = frozenset({401, 429})
+"""Statuses below 500 that are failures of the credential in plain proxy mode; the others are forwarded to the client."""
 
 
 class PassthroughRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that goes up untranslated.
+    """A request that is sent to upstreams untranslated.
 
-    ``path`` is the upstream's, with its query; ``up`` its headers without credentials. ``dialects``: upstreams that can take
-    it. ``plain``: an API that is not known, so that its errors are the client's to read too. ``estimates``: whether tokens
-    are estimated from the body where the answer tells none.
+    ``path`` is the upstream's, with its query; ``up`` has the headers without credentials. ``dialects``: those of the
+    upstreams that accept it. ``plain``: plain proxy mode, whose API pxbin does not know; errors are forwarded too.
+    ``estimates``: tokens are estimated from the body if the response reports none.
     """
 
     method: str
@@ -45,124 +47,138 @@ class PassthroughRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamBrokenError(ConnectionAbortedError):
-    """The upstream broke off an answer that cannot say so: the server cuts the client's connection too."""
+    """The upstream broke off a response without error events: the server closes the client's connection too."""
 
 
 class PassthroughAttempt(Attempt):
-    """See the module. ``is_whole``: the answer is one piece; ``refusal``: the body of an error answer."""
+    """See the module. ``is_whole``: the response is one piece; ``error_body``: the body of an error response."""
 
-    def __init__(self, call: RequestContext, target: Target, order: PassthroughRequest) -> None:
-        super().__init__(call, target)
-        self.order = order
-        self.heard = UsageTap()
+    def __init__(self, context: RequestContext, target: Target, request: PassthroughRequest) -> None:
+        super().__init__(context, target)
+        self.request = request
+        self.usage_tap = UsageTap()
         self.is_whole = False
-        self.refusal: bytes | None = None
+        self.error_body: bytes | None = None
 
-    async def pieces(self, ended: Callable[[Attempt], None]) -> AsyncGenerator[bytes, None]:
-        """The answer's body as it comes; ``ended`` is called before its end is told.
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The body of the response, piece by piece; ``stream_ended`` is set before the last one, which may be empty.
 
         Raises :class:`UpstreamFailed` or :class:`ClientMistake` before the first piece, :class:`StreamBrokenError` after it.
         """
-        order, target = self.order, self.target
-        if target.upstream.dialect not in order.dialects:
-            raise ClientMistake(f"{order.path.partition('?')[0]} is not offered by this model's upstream", kind="not_found")
-        body = order.asked.with_model(target.remote_name)
-        url = url_for(target.upstream, order.path, target.quirks)
+        request, target = self.request, self.target
+        if target.upstream.dialect not in request.dialects:
+            raise ClientMistake(f"{request.path.partition('?')[0]} is not offered by this model's upstream", kind="not_found")
+        body = request.asked.with_model(target.remote_name)
+        url = url_for(target.upstream, request.path, target.quirks)
         own = self.credentials(url, body)
-        self.began_ns = perf_counter_ns()
-        self.opening = client.open(order.method, url, [*order.up, *own], body, upstream=target.upstream)
+        self.started_ns = perf_counter_ns()
+        self.opening = client.open(request.method, url, [*request.up, *own], body, upstream=target.upstream)
         async with self.opening as answer:
-            self.answered(answer)
-            if self._refuses(answer.status):
-                self.refusal = self.redact_secrets(await answer.read())
-                raise self.refused(OPENAI_CHAT, self.refusal)
-            if order.method == "HEAD" or answer.status in (204, 304) or _is_short(answer.headers.get("content-type", "")):
+            self.note_status(answer)
+            if self._is_failure(answer.status):
+                self.error_body = self.redact_secrets(await answer.read())
+                raise self.decode_error(OPENAI_CHAT, self.error_body)
+            if request.method == "HEAD" or answer.status in (204, 304) or _is_short(answer.headers.get("content-type", "")):
                 self.is_whole = True
-                raw = b"" if order.method == "HEAD" else await answer.read()
-                self.heard.whole(raw)
-                self._finish(ended)
+                raw = b"" if request.method == "HEAD" else await answer.read()
+                self.usage_tap.whole(raw)
+                self._finish()
                 yield self.redact_secrets(raw)
                 return
-            async with aclosing(self._streamed(answer, ended)) as told:
-                async for piece in told:
+            async with aclosing(self._streamed(answer)) as pieces:
+                async for piece in pieces:
                     yield piece
 
-    def _refuses(self, status: int) -> bool:
-        return status >= 500 or (status in PLAIN_REFUSALS if self.order.plain else status >= 400)
+    def _is_failure(self, status: int) -> bool:
+        return status >= 500 or (status in PLAIN_FAILURES if self.request.plain else status >= 400)
 
-    async def _streamed(self, answer: client.UpstreamResponse, ended: Callable[[Attempt], None]) -> AsyncGenerator[bytes, None]:
-        """Events leave whole, so that one that tells of a failure can follow; other bytes leave as they come."""
+    async def _streamed(self, answer: client.UpstreamResponse) -> AsyncGenerator[bytes, None]:
+        """Whole events, so that an error event can follow any of them; bytes of other streams as they come."""
         held = b""
         try:
             async for chunk in answer.chunks():
-                told = chunk
-                if self._has_events:
-                    self.heard.feed(chunk)
-                    told, held = _whole_events(held + chunk)
-                    told = self.redact_secrets(told)
-                if told:
+                piece = chunk
+                if self.has_events:
+                    self.usage_tap.feed(chunk)
+                    piece, held = _whole_events(held + chunk)
+                    piece = self.redact_secrets(piece)
+                if piece:
                     self.first_token_ns = self.first_token_ns or perf_counter_ns()
-                    if self.heard.is_done:
-                        self._finish(ended)  # the client leaves as soon as it has these bytes
-                    yield told
+                    if self.usage_tap.is_done:
+                        self._finish()  # the client leaves as soon as it has these bytes
+                    yield piece
         except UpstreamFailed as error:
             if self.first_token_ns is None:
                 raise
             if self.outcome is not None:
-                return  # all was told
-            self._learn()
-            self.failed(error.failure)
-            ended(self)
-            yield self.break_off(error.failure)
+                return  # the client has the last event
+            self._note_usage()
+            self.fail(error.failure)
+            self.stream_ended = True
+            yield self.abort_stream(error.failure)
             return
-        self.heard.close()
-        self._finish(ended)
-        if held or self.first_token_ns is None:
-            yield held
+        self.usage_tap.close()
+        self._finish()
+        yield held
 
     @property
-    def _has_events(self) -> bool:
+    def has_events(self) -> bool:
+        """Whether the body of the response is a stream of SSE events."""
         return self.received.get("content-type", "").startswith(EVENTS)
 
-    def break_off(self, failure: Failure) -> bytes:
-        """See :class:`Attempt`; raises :class:`StreamBrokenError` where the answer's bytes cannot say so."""
+    def response_headers(self) -> list[tuple[str, str]]:
+        """See :class:`Attempt`: also the headers of the body; in plain proxy mode all but those of the connection."""
+        if self.request.plain:
+            return headers.plain_downward(self.received)
+        content = [(name, self.received[name]) for name in _CONTENT_HEADERS if name in self.received]
+        return [*content, *super().response_headers()]
+
+    def upstream_error_response(self, failure: Failure, own_headers: Headers) -> ErrorResponse | None:
+        """See :class:`Attempt`: forwarded in plain proxy mode, unless the error is about pxbin's credential."""
+        if self.error_body is None or not self.request.plain or failure.kind == "upstream_auth":
+            return None
+        shown = [*headers.plain_downward(self.received), *own_headers]
+        return ErrorResponse(failure, self.error_body, status=self.status or 502, headers=shown, is_json=False)
+
+    def abort_stream(self, failure: Failure) -> bytes:
+        """See :class:`Attempt`; raises :class:`StreamBrokenError` where the body's format has no error events."""
         if self.outcome == "finished":
             return b""
-        if not self._has_events or self.order.plain:
+        if not self.has_events or self.request.plain:
             raise StreamBrokenError(failure.message)
         return b"".join(OPENAI_CHAT.framing.write(frame) for frame in OPENAI_CHAT.break_off(failure, 0))
 
-    def _finish(self, ended: Callable[[Attempt], None]) -> None:
+    def _finish(self) -> None:
         if self.outcome is not None:
             return
-        self._learn()
+        self._note_usage()
         self.end("finished")
-        ended(self)
+        self.stream_ended = True
 
-    def _learn(self) -> None:
-        """What the answer told of its usage; without a word, none where the body's length says nothing of it (audio, images)."""
-        self.usage = self.heard.usage
-        if self.usage is None and not self.order.estimates:
+    def _note_usage(self) -> None:
+        """The usage that the response reports; zero if it reports none and the body's length says nothing of it (audio, images)."""
+        self.usage = self.usage_tap.usage
+        if self.usage is None and not self.request.estimates:
             self.usage = Usage()
 
     @property
-    def notes(self) -> dict[str, Any]:
-        """See :class:`Attempt`: how long the sound was that the upstream has heard."""
-        return {} if self.heard.seconds is None else {"audio_seconds": self.heard.seconds}
+    def request_metadata(self) -> dict[str, Any]:
+        """See :class:`Attempt`: the seconds of audio that the upstream reports."""
+        return {} if self.usage_tap.seconds is None else {"audio_seconds": self.usage_tap.seconds}
 
-    def cancelled(self) -> None:
-        """See :class:`Attempt`; what the answer has told so far is kept."""
-        self._learn()
-        super().cancelled()
+    def cancel(self) -> None:
+        """See :class:`Attempt`; the usage that the response has reported so far counts."""
+        self._note_usage()
+        super().cancel()
 
 
 def _is_short(content_type: str) -> bool:
-    """Answers that are read to their end before the client sees them: then another target may help when they break off."""
+    """Whether a response is read to its end before the client gets it: until then another target can replace it."""
     kind = content_type.partition(";")[0].strip().lower()
     return kind == "application/json" or kind.endswith("+json") or (kind.startswith("text/") and kind != EVENTS)
 
 
 def _whole_events(buffer: bytes) -> tuple[bytes, bytes]:
-    """The complete events at the buffer's beginning, and the rest."""
-    cut = max((found + len(end) for end in EVENT_ENDS if (found := buffer.rfind(end)) >= 0), default=0)
+    """The complete events at the beginning of the buffer, and the rest."""
+    cut = max((start + len(end) for end in EVENT_ENDS if (start := buffer.rfind(end)) >= 0), default=0)
     return buffer[:cut], buffer[cut:]

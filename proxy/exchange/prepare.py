@@ -1,4 +1,4 @@
-"""One request, made ready for one target."""
+"""Makes the body of a request for a target: the client's own, patched, or the canonical request, encoded."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ replace = msgspec.structs.replace
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes to a target, and how its reply comes back.
+    """A request for one target, and what its response needs.
 
-    ``relayed``: the client's own body within one dialect; the reply then passes through too. ``hides_usage``: the usage
-    chunk was asked for by us. ``dropped``: what the target does not have, for the log.
+    ``relayed``: the client's own body, because client and target use one dialect; the response is then forwarded as well.
+    ``hides_usage``: pxbin asked for a usage chunk that the client did not ask for. ``restorer``: undoes changes of tool names
+    in the response. ``dropped``: host tools that the target does not have, for the log.
     """
 
     body: bytes
@@ -39,13 +40,13 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     restorer: Restorer | None = None
     dropped: tuple[str, ...] = ()
     betas: str = ""
-    """Betas that the client gave in its body, for an upstream that reads them from a header."""
+    """The beta names of the client's body, separated by commas, for an upstream that reads them from a header."""
 
 
 class Edits(msgspec.Struct, frozen=True, kw_only=True):
-    """What is changed on the way up beside the translation: a model's policies, and what enforcement adds to the prompt.
+    """Changes of a request beside the translation: a model's policies, and what tool call enforcement adds to the prompt.
 
-    ``whole``: the upstream is asked for an answer in one piece although the client streams.
+    ``whole``: the upstream is asked for a whole response although the client streams.
     """
 
     policies: Policies = NONE
@@ -55,7 +56,7 @@ class Edits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Preparer:
-    """Makes bodies for the candidates of one request; the client's body is decoded at most once."""
+    """Makes the bodies of one request for its targets; the client's body is decoded at most once."""
 
     def __init__(self, dialect: Dialect, envelope: Envelope, seal_key: bytes, *, betas: str = "") -> None:
         """``betas``: the value of the header ``anthropic-beta``; Bedrock upstreams want them in the body."""
@@ -64,12 +65,12 @@ class Preparer:
         self._envelope = envelope
         self._seal_key = seal_key
         self._request: Request | None = None
-        self.mends_history = False
-        """Same-dialect bodies are translated too, so that calls without results get one: an upstream has refused them."""
+        self.repairs_history = False
+        """Same-dialect bodies are encoded anew, with results for tool calls that have none: an upstream has refused them."""
 
     @property
     def request(self) -> Request:
-        """The canonical request; raises :class:`~proxy.translation.errors.ClientMistake` when the body makes no sense."""
+        """The canonical request; raises :class:`~proxy.translation.errors.ClientMistake` if the body cannot be decoded."""
         if self._request is None:
             request = self._dialect.decode_request(self._envelope, self._seal_key)
             if self._betas and request.family == ANTHROPIC and BETAS not in request.extra:
@@ -78,30 +79,30 @@ class Preparer:
             self._request = request
         return self._request
 
-    def mend(self) -> bool:
-        """From now on, give calls without results one also within one dialect. False if none is missing, or if that was done."""
-        if self.mends_history:
+    def repair_history(self) -> bool:
+        """From now on add missing tool results within one dialect too. False if none is missing, or if this was called before."""
+        if self.repairs_history:
             return False
         try:
-            self.mends_history = has_unanswered_calls(self.request.messages)
+            self.repairs_history = has_unanswered_calls(self.request.messages)
         except ClientMistake:
-            return False  # the upstream's own words are the better refusal
-        return self.mends_history
+            return False  # the upstream's error says more than pxbin's
+        return self.repairs_history
 
     @property
     def decoded_or_bare(self) -> Request:
-        """The canonical request if anything needed it so far, else one that knows only the envelope."""
+        """The canonical request if it was decoded, else one that has only the model and ``stream``."""
         return self._request or Request(model=self._envelope.model, messages=(), family="", stream=self._envelope.stream)
 
     def prepare(self, target: Dialect, destination: EncodeTarget, edits: Edits | None = None) -> Prepared:
-        """The body for a target; raises :class:`~proxy.translation.errors.ClientMistake` for what it cannot carry."""
+        """The body for a target; raises :class:`~proxy.translation.errors.ClientMistake` for what its dialect cannot express."""
         try:
             return self._edited(target, destination, edits) if edits is not None else self._prepared(target, destination)
         except ClientMistake as mistake:
-            raise self._in_clients_words(mistake) from None
+            raise self._with_client_field(mistake) from None
 
-    def _in_clients_words(self, mistake: ClientMistake) -> ClientMistake:
-        """The mistake with the conversation named as the client's dialect does."""
+    def _with_client_field(self, mistake: ClientMistake) -> ClientMistake:
+        """The error with the client's name of the conversation's field (``messages``, ``input``)."""
         field, failure = self._dialect.traits.conversation_field, mistake.failure
         if failure.param != "messages" or field == "messages":
             return mistake
@@ -109,7 +110,7 @@ class Preparer:
         return mistake
 
     def _prepared(self, target: Dialect, destination: EncodeTarget) -> Prepared:
-        if target is self._dialect and destination.stream == self._envelope.stream and not self.mends_history:
+        if target is self._dialect and destination.stream == self._envelope.stream and not self.repairs_history:
             return Prepared(
                 body=target.patch_request(self._envelope, destination, self._seal_key),
                 path=target.path(destination),
@@ -132,29 +133,29 @@ class Preparer:
             betas=betas,
         )
 
-    def asked(self, target: Dialect, destination: EncodeTarget, edits: Edits | None = None) -> Request:
-        """The request as a model's policies make it, before it is translated: what its tokens are counted by."""
+    def edited_request(self, target: Dialect, destination: EncodeTarget, edits: Edits | None = None) -> Request:
+        """The canonical request with the changes of a model's policies, whose tokens are counted."""
         return self.request if edits is None else self._editing(target, destination, edits)[0].request
 
     def _edited(self, target: Dialect, destination: EncodeTarget, edits: Edits) -> Prepared:
-        """The same with the client's own fields edited first, and the model's fields merged into the body at last."""
+        """The body with edits: those of the client's fields before the translation, the model's fields merged in after it."""
         inner, relayed = self._editing(target, destination, edits)
         if edits.whole or not relayed:
-            _ = self.request  # the answer is written for what the client itself has asked
+            _ = self.request  # the response is encoded for the client's own request
         prepared = inner.prepare(target, destination)
         return replace(prepared, body=merged_body(prepared.body, edits.policies))
 
     def _editing(self, target: Dialect, destination: EncodeTarget, edits: Edits) -> tuple[Preparer, bool]:
-        """One for the edited fields, and whether its body goes up untranslated."""
+        """A preparer for the edited fields, and whether the client's body is sent untranslated."""
         envelope, policies = self._envelope, edits.policies
         if edits.whole and envelope.stream:
             envelope = replace(envelope, stream=False, fields={name: raw for name, raw in envelope.fields.items() if name != "stream"})
-        relayed = target is self._dialect and destination.stream == envelope.stream and not self.mends_history
+        relayed = target is self._dialect and destination.stream == envelope.stream and not self.repairs_history
         progress = self._progress(relayed=relayed) if policies.inject_progress else ""
         additions = Additions((edits.guidance,), (progress, edits.correction))
         envelope = edit_request(envelope, self._dialect.name, policies, additions, quirks=destination.quirks, relayed=relayed)
         inner = Preparer(self._dialect, envelope, self._seal_key, betas=self._betas)
-        inner.mends_history = self.mends_history
+        inner.repairs_history = self.repairs_history
         return inner, relayed
 
     def _progress(self, *, relayed: bool) -> str:
@@ -162,7 +163,7 @@ class Preparer:
             return summary(self.request)
         except ClientMistake:
             if relayed:
-                return ""  # an upstream of the client's own dialect may understand what we do not
+                return ""  # an upstream of the client's own dialect may accept a body that pxbin cannot decode
             raise
 
 
@@ -170,5 +171,5 @@ def _asks_for_usage(envelope: Envelope) -> bool:
     options = envelope.fields.get("stream_options")
     if options is None:
         return False
-    asked = msgspec.json.decode(options)
-    return isinstance(asked, dict) and bool(asked.get("include_usage"))
+    decoded = msgspec.json.decode(options)
+    return isinstance(decoded, dict) and bool(decoded.get("include_usage"))

@@ -1,42 +1,51 @@
-"""What happened to one request, gathered on its way and written down once."""
+"""The facts of one request, and the journal line that is made of them when it ends."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from time import perf_counter_ns
-from typing import Any
 
 import msgspec
 
+from accounts import rate_limits
 from accounts.common import uuid7
 from accounts.keys import Key
+from accounts.rate_limits import Lease
 from billing import rates
 from billing.outcomes import Outcome
 from billing.pricing import price_book
 from billing.pricing.price_book import PriceKey
 from billing.request_log import journal
 from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, Meter, clean_text, cost_in_pico, finish_entry, token_counts
-from proxy.exchange.attempt_base import Attempt
+from proxy.exchange.attempt_base import Attempt, RequestContext
 from proxy.exchange.client_credentials import session_of
+from proxy.exchange.failover import Failover
 from proxy.exchange.http_request import HttpRequest
 from proxy.translation.canonical import Usage
 from proxy.translation.errors import Failure
 
 CHARS_PER_TOKEN = 4
-"""The rough rule by which missing usage is estimated for the log; such rows are marked."""
+"""Estimates missing usage for the log; such rows have ``usage_estimated`` set."""
 
 _CLIENT_LEFT = 499
-"""What the log says of a request whose client left before a status was sent (a common convention of proxies)."""
+"""The logged status of a request whose client left before a status was sent (nginx's convention)."""
 
 
 class Record:
-    """The meter of one request, and the one line that it becomes."""
+    """The facts of one request, noted while it is served, and the one journal line that is made of them.
+
+    ``context`` and ``failover`` are ``None`` until targets are planned. ``is_written``: the line was appended.
+    """
 
     def __init__(self, http: HttpRequest, dialect: str) -> None:
-        self._http = http
+        self.http = http
+        self.context: RequestContext | None = None
+        self.failover: Failover | None = None
+        self.is_traced = False
+        self.is_written = False
         self._key: Key | None = None
-        self._written = False
+        self._lease = rate_limits.UNLIMITED
         self.meter = Meter(
             id=uuid7.new_id(),
             arrived=time.time(),
@@ -50,58 +59,70 @@ class Record:
             user_agent=http.headers.get("user-agent", ""),
         )
 
-    def known_key(self, key: Key) -> None:
-        """The request's key is good."""
+    def note_key(self, key: Key) -> None:
+        """The request has a valid client key."""
         self._key = key
         self.meter.api_key_id, self.meter.key_prefix, self.meter.key_name = key.id or None, key.prefix, key.name
 
-    def asked_for(self, model: str, *, stream: bool) -> None:
+    def note_model(self, model: str, *, stream: bool) -> None:
         """The body names a model."""
         self.meter.model, self.meter.stream = model, stream
 
-    def overhead_us(self) -> int:
-        """From the request's arrival until the first upstream was called."""
-        return ((self.meter.dispatched or perf_counter_ns()) - self.meter.started) // 1000
+    def note_lease(self, lease: Lease) -> None:
+        """The rate limits have room for the request; :meth:`write` releases the lease."""
+        self._lease = lease
 
-    def write(
-        self,
-        outcome: Outcome,
-        *,
-        status: int | None,
-        attempts: Sequence[Attempt] = (),
-        decision: list[dict[str, Any]] | None = None,
-        failure: Failure | None = None,
-    ) -> int:
-        """Append the line, once; returns the tokens that all attempts took. ``status`` ``None``: the client left before one."""
-        if self._written:
-            return 0
-        self._written = True
-        spent, estimated = self._sum_up(attempts)
+    def note_plan(self, context: RequestContext, failover: Failover, *, is_traced: bool) -> None:
+        """The targets are chosen. ``is_traced``: the client asked for the routing decision."""
+        self.context, self.failover, self.is_traced = context, failover, is_traced
+
+    def release_lease(self) -> None:
+        """Release the lease early, for a request that uses no tokens."""
+        self._lease.release()
+
+    def write(self, outcome: Outcome, *, status: int | None, failure: Failure | None = None) -> None:
+        """Append the journal line and release the lease with the tokens of all attempts; only the first call counts.
+
+        ``status`` ``None``: the client left before it got one.
+        """
+        if self.is_written:
+            return
+        self.is_written = True
+        tokens = 0
+        try:
+            tokens = self._append(outcome, status=_CLIENT_LEFT if status is None else status, failure=failure)
+        finally:
+            self._lease.release(tokens=tokens)
+
+    def _append(self, outcome: Outcome, *, status: int, failure: Failure | None) -> int:
+        """Append the line to the journal; returns the tokens of all attempts."""
+        attempts = [] if self.failover is None else self.failover.tried
+        usage, estimated = self._sum_up(attempts)
         last = attempts[-1] if attempts else None
         entry = finish_entry(
             self.meter,
             ended=perf_counter_ns(),
             outcome=outcome,
-            status=_CLIENT_LEFT if status is None else status,
-            usage=spent,
+            status=status,
+            usage=usage,
             estimated=estimated,
             prices=_prices(last) if last else None,
             error_type=failure.kind if failure else "",
             error_message=failure.message if failure else "",
         )
         if len(attempts) == 1:
-            entry.tries = [self._try(attempts[0], spent, entry.cost)]
+            entry.tries = [self._attempt_entry(attempts[0], usage, entry.cost)]
         elif attempts:
-            entry.tries = [self._priced_try(attempt) for attempt in attempts]
-            known = [each.cost for each in entry.tries if each.cost is not None]
-            entry.cost = sum(known) if known else entry.cost
-        if decision:
+            entry.tries = [self._priced_attempt_entry(attempt) for attempt in attempts]
+            costs = [attempt.cost for attempt in entry.tries if attempt.cost is not None]
+            entry.cost = sum(costs) if costs else entry.cost
+        if self.failover is not None and (decision := self.failover.decision):
             entry.routing = decision
         journal.current().append(entry, unauthenticated=self._key is None)
-        return spent.total_input + spent.output if spent else 0
+        return usage.total_input + usage.output if usage else 0
 
     def _sum_up(self, attempts: Sequence[Attempt]) -> tuple[Usage | None, bool]:
-        """The usage of all attempts together, and the facts of the last one on the meter."""
+        """The total usage of the attempts and whether it is an estimate; notes the facts of the last one on the meter."""
         meter = self.meter
         meter.attempts = len(attempts)
         if not attempts:
@@ -112,36 +133,40 @@ class Record:
         meter.upstream_id, meter.upstream_name = target.upstream.id, target.upstream.name
         meter.upstream_dialect, meter.remote_model = target.upstream.dialect, target.remote_name
         meter.upstream_status = last.status
-        meter.request_metadata = last.notes or None
-        meter.dispatched, meter.first_token = min(each.began_ns for each in attempts), last.first_token_ns
-        usages = [self.spent(attempt) for attempt in attempts]
-        known = [usage for usage, _ in usages if usage is not None]
-        if len(known) > 1:
-            return _total(known), any(estimated for _, estimated in usages)
-        return (known[0] if known else None), any(estimated for _, estimated in usages)
+        meter.request_metadata = last.request_metadata or None
+        meter.dispatched, meter.first_token = min(attempt.started_ns for attempt in attempts), last.first_token_ns
+        results = [self._billed_usage(attempt) for attempt in attempts]
+        usages = [usage for usage, _ in results if usage is not None]
+        is_estimated = any(estimated for _, estimated in results)
+        if len(usages) > 1:
+            return _total(usages), is_estimated
+        return (usages[0] if usages else None), is_estimated
 
-    def spent(self, attempt: Attempt) -> tuple[Usage | None, bool]:
-        """What one attempt is billed for, and whether that is an estimate: the upstream told nothing, or not yet its output."""
-        usage, finished = attempt.usage, attempt.outcome == "finished"
-        written = -(-attempt.output_chars // CHARS_PER_TOKEN)
+    def _billed_usage(self, attempt: Attempt) -> tuple[Usage | None, bool]:
+        """The usage that an attempt is billed for, and whether it is an estimate.
+
+        It is one when the upstream has reported no usage, or the attempt ended before the final output count.
+        """
+        usage, is_finished = attempt.usage, attempt.outcome == "finished"
+        output_tokens = -(-attempt.output_chars // CHARS_PER_TOKEN)
         if usage is None:
-            if (attempt.outcome == "failed" and not written) or not attempt.is_sent:
+            if (attempt.outcome == "failed" and not output_tokens) or not attempt.is_sent:
                 return None, False
-            return Usage(fresh=len(self._http.body) // CHARS_PER_TOKEN, output=written), True
-        if finished:
+            return Usage(fresh=len(self.http.body) // CHARS_PER_TOKEN, output=output_tokens), True
+        if is_finished:
             return usage, False
-        return msgspec.structs.replace(usage, output=max(usage.output, written)), True
+        return msgspec.structs.replace(usage, output=max(usage.output, output_tokens)), True
 
-    def _priced_try(self, attempt: Attempt) -> AttemptEntry:
-        usage, _ = self.spent(attempt)
-        return self._try(attempt, usage, cost_in_pico(usage, _prices(attempt)) if usage else None)
+    def _priced_attempt_entry(self, attempt: Attempt) -> AttemptEntry:
+        usage, _ = self._billed_usage(attempt)
+        return self._attempt_entry(attempt, usage, cost_in_pico(usage, _prices(attempt)) if usage else None)
 
-    def _try(self, attempt: Attempt, usage: Usage | None, cost: int | None) -> AttemptEntry:
+    def _attempt_entry(self, attempt: Attempt, usage: Usage | None, cost: int | None) -> AttemptEntry:
         target, failure = attempt.target, attempt.failure
         ended = attempt.ended_ns or perf_counter_ns()
         first = attempt.first_token_ns
         return AttemptEntry(
-            timestamp=int(self.meter.arrived * 1e6) + (attempt.began_ns - self.meter.started) // 1000,
+            timestamp=int(self.meter.arrived * 1e6) + (attempt.started_ns - self.meter.started) // 1000,
             upstream_id=target.upstream.id,
             upstream_name=target.upstream.name,
             credential_id=target.credential.id if target.credential else None,
@@ -152,8 +177,8 @@ class Record:
             outcome=attempt.outcome or "cancelled",
             error_type=failure.kind if failure else "",
             error_message=clean_text(failure.message, MAX_ERROR_MESSAGE) if failure else "",
-            latency_ms=(ended - attempt.began_ns) // 1_000_000,
-            ttft_ms=None if first is None else (first - attempt.began_ns) // 1_000_000,
+            latency_ms=(ended - attempt.started_ns) // 1_000_000,
+            ttft_ms=None if first is None else (first - attempt.started_ns) // 1_000_000,
             **token_counts(usage or Usage()),
             cost=cost,
         )

@@ -1,4 +1,4 @@
-"""What a request asks of its target, read only as far as the model's routing wants to know it."""
+"""What a request demands of a target, and what its headers say about routing. Nothing is read that the model's routing ignores."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ from upstreams.routing.decision import SkipReason
 from upstreams.routing.plan import Plan, Requirements, remote_name, with_fallbacks
 
 CHOICE_HEADER = "x-pxbin-upstream"
-"""A request header by which keys that may choose name one upstream (or give its id)."""
+"""The request header that chooses an upstream by name or id, for keys with this permission."""
 TRACE_HEADER = "x-pxbin-trace"
-"""A request header by which the same keys ask for the routing decision, in a reply header of the same name."""
-UNTRACED = FALSE_WORDS | {""}
+"""The request header that asks for the routing decision, in a response header of the same name; for the same keys."""
+TRACE_OFF = FALSE_WORDS | {""}
 BYTES_PER_TOKEN = 4
-LEAST_BYTES_PER_TOKEN = 2
-"""Hardly any request has fewer; one that fits by this count fits."""
+MIN_BYTES_PER_TOKEN = 2
+"""Hardly any request has fewer. A request that fits a context window by this number is not estimated more exactly."""
 _STABLE_BYTES = 65_536
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _identity = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def of(call: RequestContext, found: ResolvedModel, *, meter: Meter) -> Requirements:
-    """The needs of a request. Nothing is computed for a model with a single candidate."""
-    model = found.model
+def collect_requirements(context: RequestContext, resolved: ResolvedModel, *, meter: Meter) -> Requirements:
+    """What a request demands of a target; empty for a model with a single target, whose order needs no decision."""
+    model = resolved.model
     simple = len(model.routes) == 1 and len(model.routes[0].upstream.credentials) <= 1 and not model.fallbacks
-    session = meter.session_id or _named_session(call)
+    session = meter.session_id or _named_session(context)
     if session and not meter.session_id:
         meter.session_id = session
     capabilities = any(route.capabilities for route in model.routes) or bool(model.fallbacks)
     if simple and not capabilities:
         return Requirements()
     return Requirements(
-        capabilities=_capabilities(call) if capabilities else frozenset(),
-        tokens=_size(call, found),
-        session=session or _prefix(call),
+        capabilities=_capabilities(context) if capabilities else frozenset(),
+        tokens=_size(context, resolved),
+        session=session or _prefix(context),
     )
 
 
-def chosen(http: HttpRequest, key: Key) -> str:
-    """The name of the upstream that the caller wants (it may give the id); empty for whichever is best.
+def chosen_upstream(http: HttpRequest, key: Key) -> str:
+    """The name of the upstream that the client chose by name or id; empty if it chose none.
 
-    Raises :class:`~proxy.translation.errors.ClientMistake` where the key may not choose, or where there is no such upstream.
+    Raises :class:`~proxy.translation.errors.ClientMistake` if the key may not choose, or if there is no such upstream.
     """
     upstream = http.headers.get(CHOICE_HEADER, "").strip()
     if not upstream:
@@ -66,28 +66,28 @@ def chosen(http: HttpRequest, key: Key) -> str:
     raise ClientMistake(f"There is no upstream {upstream!r}", param=CHOICE_HEADER)
 
 
-def reached(upstream: str, plan: Plan, model: str) -> None:
-    """Raise :class:`~proxy.translation.errors.ClientMistake` where none of a model's routes leads to the upstream that the caller wants."""
+def check_reachable(upstream: str, plan: Plan, model: str) -> None:
+    """Raise :class:`~proxy.translation.errors.ClientMistake` if no route of a model leads to the chosen upstream."""
     if not plan.targets and all(skip.upstream != upstream or skip.reason is SkipReason.ANOTHER_UPSTREAM_CHOSEN for skip in plan.skips):
         raise ClientMistake(f"{model!r} has no route to {upstream}", param=CHOICE_HEADER)
 
 
-def traced(http: HttpRequest, key: Key) -> bool:
-    """Whether the caller wants to see how its request was routed; raises like :func:`chosen`."""
-    wanted = http.headers.get(TRACE_HEADER, "").strip().lower() not in UNTRACED
-    if wanted and not key.may_choose_upstream:
+def is_trace_requested(http: HttpRequest, key: Key) -> bool:
+    """Whether the client asks for the routing decision; raises :class:`ClientMistake` if its key may not."""
+    is_requested = http.headers.get(TRACE_HEADER, "").strip().lower() not in TRACE_OFF
+    if is_requested and not key.may_choose_upstream:
         raise ClientMistake("This API key may not trace requests", kind="permission", param=TRACE_HEADER)
-    return wanted
+    return is_requested
 
 
-def _named_session(call: RequestContext) -> str | None:
+def _named_session(context: RequestContext) -> str | None:
     """What the body says of who is talking: Anthropic's ``metadata.user_id``, OpenAI's ``prompt_cache_key``."""
-    fields = call.envelope.fields
+    fields = context.envelope.fields
     key = fields.get("prompt_cache_key")
     if key is not None:
         return _text(key)
     metadata = fields.get("metadata")
-    if metadata is not None and call.dialect.family == "anthropic":
+    if metadata is not None and context.dialect.family == "anthropic":
         try:
             user = _identity.decode(metadata).get("user_id")
         except msgspec.DecodeError:  # the dialect says so, or the upstream does
@@ -103,10 +103,10 @@ def _text(raw: msgspec.Raw) -> str | None:
         return None
 
 
-def _prefix(call: RequestContext) -> str | None:
-    """A hash of what stays the same from turn to turn: the instructions and the first message."""
-    fields = call.envelope.fields
-    digest = hashlib.blake2b(call.envelope.model.encode(errors="replace"), digest_size=16)
+def _prefix(context: RequestContext) -> str | None:
+    """A hash of what stays the same in all turns of a session: the model, the instructions and the first message."""
+    fields = context.envelope.fields
+    digest = hashlib.blake2b(context.envelope.model.encode(errors="replace"), digest_size=16)
     for name in ("system", "instructions"):
         digest.update(bytes(fields.get(name, b""))[:_STABLE_BYTES])
     turns = fields.get("messages") or fields.get("input")
@@ -121,38 +121,41 @@ def _prefix(call: RequestContext) -> str | None:
     return digest.hexdigest()
 
 
-def _size(call: RequestContext, found: ResolvedModel) -> int:
-    """About how many tokens the request has; looked at closely only where it may matter (a picture is long and has few)."""
-    size = len(call.http.body)
-    models = with_fallbacks(found, snapshot.current(), []) if found.model.fallbacks else (found,)
+def _size(context: RequestContext, resolved: ResolvedModel) -> int:
+    """The estimated input tokens: from the body's length, or from its parts if it may exceed a context window.
+
+    The parts matter for pictures, which have many bytes and few tokens.
+    """
+    size = len(context.http.body)
+    models = with_fallbacks(resolved, snapshot.current(), []) if resolved.model.fallbacks else (resolved,)
     smallest = min(
         (context_windows.window_of(each.model, route, remote_name(route, each)) for each in models for route in each.model.routes),
         default=0,
     )
-    if size <= smallest * LEAST_BYTES_PER_TOKEN:
+    if size <= smallest * MIN_BYTES_PER_TOKEN:
         return size // BYTES_PER_TOKEN
     try:
-        return estimate(call.preparer.request)
-    except ClientMistake:  # an upstream of the client's own dialect may understand what we do not
+        return estimate(context.preparer.request)
+    except ClientMistake:  # an upstream of the client's own dialect may accept a body that pxbin cannot decode
         return size // BYTES_PER_TOKEN
 
 
-def _capabilities(call: RequestContext) -> frozenset[str]:
+def _capabilities(context: RequestContext) -> frozenset[str]:
     try:
-        request = call.preparer.request
-    except ClientMistake:  # as above; who has to translate the request refuses it
+        request = context.preparer.request
+    except ClientMistake:  # as above; a target of another dialect refuses it later
         return frozenset()
-    needed = {"tools"} if request.tools else set()
+    capabilities = {"tools"} if request.tools else set()
 
-    def look(parts: tuple[Part, ...]) -> None:
+    def add_from(parts: tuple[Part, ...]) -> None:
         for part in parts:
             if isinstance(part, Image):
-                needed.add("images")
+                capabilities.add("images")
             elif isinstance(part, Audio):
-                needed.add("audio")
+                capabilities.add("audio")
             elif isinstance(part, ToolResult):
-                look(part.content)
+                add_from(part.content)
 
     for message in request.messages:
-        look(message.parts)
-    return frozenset(needed)
+        add_from(message.parts)
+    return frozenset(capabilities)

@@ -1,14 +1,14 @@
-"""Stored responses: turns of ``/v1/responses`` that the gateway keeps, so that a client can go on from them.
+"""Stored responses: turns of ``/v1/responses`` in pxbin's database that later requests refer to by id.
 
-Used only where ``PXBIN_RESPONSES_STORE_SECONDS`` says for how long. The turns that a request goes on from are put before its
-own input, so an upstream of any dialect can answer it. A turn is written before the client gets its end.
+Used if ``PXBIN_RESPONSES_STORE_SECONDS`` is not 0. The earlier turns are put in front of a request's own input, so an upstream
+of any dialect can answer it. A turn is stored before the client has the end of the response.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from typing import Any, TypeVar
@@ -17,26 +17,31 @@ import msgspec
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from accounts import keys
+from accounts.keys import Key
 from billing import stored_responses
+from billing.request_log.entry import Meter
 from billing.stored_responses import Turn
-from proxy.exchange.client_credentials import presented_key
-from proxy.exchange.exchange import ClientResponse, Exchange, run
+from proxy.exchange.admission import ANONYMOUS
+from proxy.exchange.attempt_base import RequestContext
+from proxy.exchange.client_credentials import as_it_is
+from proxy.exchange.exchange import BodyReader, ClientResponse, Strategy, Translated
 from proxy.exchange.http_request import HttpRequest
-from proxy.exchange.http_response import JsonResponse
+from proxy.exchange.http_response import JsonResponse, StreamingResponse
+from proxy.exchange.planning import Planned
+from proxy.exchange.recorded import RecordedRequest
 from proxy.translation import json_wire
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.openai_responses import history
-from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, Failure, GatewayError
 from proxy.translation.framing.sse import Frame, Reader
 from proxy.translation.json_wire import Envelope
+from upstreams.catalog.snapshot import ResolvedModel
+from upstreams.routing.plan import Requirements
 
 logger = logging.getLogger("pxbin.responses")
 
 T = TypeVar("T")
-RESPONSES = REGISTRY["openai_responses"]
-ENDS = frozenset({"response.completed", "response.incomplete"})
+FINAL_EVENTS = frozenset({"response.completed", "response.incomplete"})
 ITEM_DONE = "response.output_item.done"
 SWITCHED_OFF = (
     "Stored responses are switched off on this gateway; the operator switches them on by setting PXBIN_RESPONSES_STORE_SECONDS to the "
@@ -50,122 +55,146 @@ class _Event(msgspec.Struct):
     item: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Reply(msgspec.Struct):
+class _Response(msgspec.Struct):
     id: str = ""
     status: str = ""
     output: list[msgspec.Raw] = []
 
 
 _event = msgspec.json.Decoder(_Event)
-_reply = msgspec.json.Decoder(_Reply)
+_response = msgspec.json.Decoder(_Response)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def is_on() -> bool:
-    """Whether turns are kept at all."""
+    """Whether turns are stored at all."""
     return bool(settings.PXBIN.responses_store_seconds > 0)
 
 
-async def serve(http: HttpRequest, *, prefix: str = "") -> ClientResponse:
-    """Answer one request to ``/v1/responses``, with the turns that it goes on from, and keep it unless the client does not want that."""
-    return await run(Remembering(http, RESPONSES, prefix), RESPONSES.open_request)
+def storing(dialect: Dialect) -> BodyReader:
+    """The reader of ``/v1/responses`` bodies that restores earlier turns and stores the new one, unless the client forbids it."""
 
-
-def asking(http: HttpRequest, dialect: Dialect, prefix: str) -> Exchange:
-    """The exchange for a request that is never kept, but may go on from what was: a count, a compaction."""
-    return Recalling(http, dialect, prefix) if is_on() else Exchange(http, dialect, prefix)
-
-
-class Recalling(Exchange):
-    """A request with what it means by ids: the turns that it goes on from, and the items that it refers to."""
-
-    async def admit(self, opened: Callable[[bytes], Envelope]) -> None:
-        """See :class:`Exchange`; puts the earlier turns before the request's input."""
-        try:
-            token = presented_key(self.http.headers)
-            key = keys.cached_key(token) or await keys.authenticate(token)
-        except ClientMistake:
-            await super().admit(opened)  # tells what is wrong, or lets in somebody without a key, for whom nothing is kept
-            return
-        self.record.known_key(key)
-        envelope = await with_referenced_items(opened(self.http.body), key.id)
+    async def read_body(http: HttpRequest, key: Key) -> Strategy:
+        envelope = _open(http, dialect.open_request)
+        if key is ANONYMOUS:
+            return Translated(dialect, envelope)
+        envelope = await with_referenced_items(envelope, key.id)
         previous = history.previous_response_id(envelope) or ""
-        envelope = self.noted(envelope, key.id, previous)
-        if previous:
-            envelope = history.prepend_items(envelope, await earlier_items(previous, key.id))
-        await super().admit(lambda _body: envelope)
-
-    def noted(self, envelope: Envelope, api_key_id: str, previous: str) -> Envelope:  # noqa: ARG002  (for those that keep it)
-        """Take down what a kept turn is to say of its own request."""
-        return envelope
-
-
-class Remembering(Recalling):
-    """A request whose turn is kept. ``turn`` says what is known of it before there is an answer; None: it is not kept."""
-
-    turn: Turn | None = None
-
-    def noted(self, envelope: Envelope, api_key_id: str, previous: str) -> Envelope:
-        """See :class:`Recalling`."""
         if bytes(envelope.fields.get("store", b"true")) == b"false":
-            return envelope
-        own = json_wire.encode(history.input_items(envelope)).decode("utf-8", "replace")
-        self.turn = Turn(id="", api_key_id=api_key_id, previous_id=previous, model=envelope.model, input=own)
-        return history.mark_as_stored(envelope)
+            return Translated(dialect, await with_earlier_turns(envelope, previous, key.id))
+        own_input = json_wire.encode(history.input_items(envelope)).decode("utf-8", "replace")
+        turn = Turn(id="", api_key_id=key.id, previous_id=previous, model=envelope.model, input=own_input)
+        return Stored(Translated(dialect, await with_earlier_turns(history.mark_as_stored(envelope), previous, key.id)), turn)
 
-    async def whole(self) -> JsonResponse:
-        """See :class:`Exchange`."""
-        answer = await super().whole()
-        await self.keep(answer.body, [])
-        return answer
+    return read_body
 
-    async def tell(self) -> AsyncGenerator[bytes | JsonResponse, None]:
-        """See :class:`Exchange`; the turn is kept before the piece that ends the stream."""
-        reader, items = Reader(), list[msgspec.Raw]()
-        async with aclosing(super().tell()) as pieces:
-            async for piece in pieces:
-                if self.turn is not None and isinstance(piece, bytes):
-                    for frame in reader.feed(piece):
-                        await self._look(frame, items)
-                yield piece
 
-    async def _look(self, frame: Frame, items: list[msgspec.Raw]) -> None:
-        """Collect the items of a stream; at its end, keep them."""
-        if frame.event != ITEM_DONE and frame.event not in ENDS:
-            return
-        try:
-            event = _event.decode(frame.data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return
-        if frame.event == ITEM_DONE:
-            items.append(msgspec.Raw(bytes(event.item)))
+def restoring(dialect: Dialect, open_body: Callable[[bytes], Envelope]) -> Callable[[HttpRequest, Key], Awaitable[Translated]]:
+    """The reader of bodies that may refer to stored turns and are not stored: a count, a compaction."""
+
+    async def read_body(http: HttpRequest, key: Key) -> Translated:
+        envelope = _open(http, open_body)
+        if is_on() and key is not ANONYMOUS:
+            envelope = await with_referenced_items(envelope, key.id)
+            envelope = await with_earlier_turns(envelope, history.previous_response_id(envelope) or "", key.id)
+        return Translated(dialect, envelope)
+
+    return read_body
+
+
+def _open(http: HttpRequest, open_body: Callable[[bytes], Envelope]) -> Envelope:
+    return open_body(as_it_is(http.body, http.headers))
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """The strategy for requests whose turn is stored: translated, with the response written to the database.
+
+    ``turn``: the turn without the response and its id.
+    """
+
+    translated: Translated
+    turn: Turn
+
+    @property
+    def dialect(self) -> Dialect:
+        """The client's dialect."""
+        return self.translated.dialect
+
+    @property
+    def envelope(self) -> Envelope:
+        """The top-level fields of the body, with the earlier turns in its input."""
+        return self.translated.envelope
+
+    def requirements(self, context: RequestContext, model: ResolvedModel, meter: Meter) -> Requirements:
+        """See :class:`Translated`."""
+        return self.translated.requirements(context, model, meter)
+
+    async def respond(self, request: RecordedRequest, planned: Planned) -> ClientResponse:
+        """See :class:`Translated`; the turn is stored before the client has the end of the response."""
+        response = await self.translated.respond(request, planned)
+        if isinstance(response, StreamingResponse):
+            response.pieces = _store_stream(self.turn, response.pieces, request.http.request_id)
         else:
-            await self.keep(bytes(event.response), items)
+            await _store(self.turn, response.body, [], request.http.request_id)
+        return response
 
-    async def keep(self, body: bytes, items: list[msgspec.Raw]) -> None:
-        """Write the turn down. ``items``: the output as it was streamed, for answers whose end does not repeat it."""
-        if self.turn is None:
-            return
-        try:
-            reply = _reply.decode(body)
-            if items and not reply.output:
-                body = json_wire.encode({**_fields.decode(body), "output": items})
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return
-        if not reply.id or reply.status not in ("completed", "incomplete"):
-            return
-        turn = msgspec.structs.replace(self.turn, id=reply.id, response=body.decode("utf-8", "replace"))
-        try:
-            await in_thread(lambda: stored_responses.save_turn(turn, seconds=settings.PXBIN.responses_store_seconds))
-        except (DatabaseError, InterfaceError) as error:
-            # The client has its answer; that it cannot go on from it by its id is told when it tries to.
-            logger.warning("response %s is not kept: %s", turn.id, error, extra={"request_id": self.http.request_id})
+
+async def _store_stream(
+    turn: Turn, pieces: AsyncGenerator[bytes | JsonResponse, None], request_id: str
+) -> AsyncGenerator[bytes | JsonResponse, None]:
+    """The same pieces; the turn is stored before the piece that ends the stream."""
+    reader, items = Reader(), list[msgspec.Raw]()
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if isinstance(piece, bytes):
+                for frame in reader.feed(piece):
+                    if frame.event == ITEM_DONE:
+                        items += _items_of(frame)
+                    elif frame.event in FINAL_EVENTS and (event := _decode_event(frame)) is not None:
+                        await _store(turn, bytes(event.response), items, request_id)
+            yield piece
+
+
+def _decode_event(frame: Frame) -> _Event | None:
+    try:
+        return _event.decode(frame.data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _items_of(frame: Frame) -> list[msgspec.Raw]:
+    """The output item of a ``response.output_item.done`` event; none if it cannot be decoded."""
+    event = _decode_event(frame)
+    return [] if event is None else [msgspec.Raw(bytes(event.item))]
+
+
+async def _store(turn: Turn, body: bytes, items: list[msgspec.Raw], request_id: str) -> None:
+    """Write a turn. ``items``: the streamed output, for upstreams whose final event does not repeat it."""
+    try:
+        response = _response.decode(body)
+        if items and not response.output:
+            body = json_wire.encode({**_fields.decode(body), "output": items})
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    if not response.id or response.status not in ("completed", "incomplete"):
+        return
+    turn = msgspec.structs.replace(turn, id=response.id, response=body.decode("utf-8", "replace"))
+    try:
+        await in_thread(lambda: stored_responses.save_turn(turn, seconds=settings.PXBIN.responses_store_seconds))
+    except (DatabaseError, InterfaceError) as error:
+        # The client has its response; a later request that refers to it gets an error.
+        logger.warning("response %s is not stored: %s", turn.id, error, extra={"request_id": request_id})
+
+
+async def with_earlier_turns(envelope: Envelope, response_id: str, api_key_id: str) -> Envelope:
+    """The request with the items of the turn ``response_id`` and all before it in front of its own input."""
+    return history.prepend_items(envelope, await earlier_items(response_id, api_key_id)) if response_id else envelope
 
 
 async def earlier_items(response_id: str, api_key_id: str) -> list[msgspec.Raw]:
-    """The items of a turn and of all before it; raises :class:`ClientMistake` when it is not, or no longer, kept."""
-    turns = await asked(lambda: stored_responses.load_chain(response_id, api_key_id, seconds=settings.PXBIN.responses_store_seconds))
+    """The items of a turn and of all before it; raises :class:`ClientMistake` if one of them is not stored (any more)."""
+    turns = await query(lambda: stored_responses.load_chain(response_id, api_key_id, seconds=settings.PXBIN.responses_store_seconds))
     if turns is None:
         raise ClientMistake(
             f"Previous response with id '{response_id}' not found.", param="previous_response_id", code="previous_response_not_found"
@@ -177,46 +206,46 @@ async def earlier_items(response_id: str, api_key_id: str) -> list[msgspec.Raw]:
 
 
 async def with_referenced_items(envelope: Envelope, api_key_id: str) -> Envelope:
-    """The request with kept items in the place of references to them; what is not kept may be known to the upstream."""
-    found: dict[int, msgspec.Raw] = {}
+    """The request with stored items in the place of references to them; other references are left, the upstream may know them."""
+    items: dict[int, msgspec.Raw] = {}
     for position, item_id in history.item_references(envelope):
-        turn = await asked(partial(stored_responses.find_turn_with_item, item_id, api_key_id))
+        turn = await query(partial(stored_responses.find_turn_with_item, item_id, api_key_id))
         item = None if turn is None else history.find_item(turn.input, turn.response, item_id)
         if item is not None:
-            found[position] = item
-    return history.replace_references(envelope, found) if found else envelope
+            items[position] = item
+    return history.replace_references(envelope, items) if items else envelope
 
 
-async def find(response_id: str, api_key_id: str) -> Turn:
-    """A kept turn of a key; raises :class:`ClientMistake` when there is none."""
+async def find_turn(response_id: str, api_key_id: str) -> Turn:
+    """A stored turn of a key; raises :class:`ClientMistake` if there is none."""
     if not is_on():
         raise ClientMistake(SWITCHED_OFF, kind="not_found")
-    turn = await asked(lambda: stored_responses.find_turn(response_id, api_key_id))
+    turn = await query(lambda: stored_responses.find_turn(response_id, api_key_id))
     if turn is None:
         raise _missing(response_id)
     return turn
 
 
-async def forget(response_id: str, api_key_id: str) -> None:
-    """Delete a kept turn of a key; raises :class:`ClientMistake` when there is none."""
+async def delete_turn(response_id: str, api_key_id: str) -> None:
+    """Delete a stored turn of a key; raises :class:`ClientMistake` if there is none."""
     if not is_on():
         raise ClientMistake(SWITCHED_OFF, kind="not_found")
-    if not await asked(lambda: stored_responses.delete_turn(response_id, api_key_id)):
+    if not await query(lambda: stored_responses.delete_turn(response_id, api_key_id)):
         raise _missing(response_id)
 
 
-async def input_of(turn: Turn) -> list[Any]:
-    """All items that a turn's model was given."""
-    before = await earlier_items(turn.previous_id, turn.api_key_id) if turn.previous_id else []
-    return [*before, *_items.decode(turn.input)]
+async def input_items(turn: Turn) -> list[Any]:
+    """The whole input of a turn: the items of all turns before it, then its own."""
+    earlier = await earlier_items(turn.previous_id, turn.api_key_id) if turn.previous_id else []
+    return [*earlier, *_items.decode(turn.input)]
 
 
 def _missing(response_id: str) -> ClientMistake:
     return ClientMistake(f"Response with id '{response_id}' not found.", kind="not_found")
 
 
-async def asked(work: Callable[[], T]) -> T:
-    """Ask the database; raises :class:`GatewayError` while it is away."""
+async def query(work: Callable[[], T]) -> T:
+    """The result of a database query; raises :class:`GatewayError` of kind ``overloaded`` if the database cannot be reached."""
     try:
         return await in_thread(work)
     except (DatabaseError, InterfaceError) as error:
@@ -225,12 +254,12 @@ async def asked(work: Callable[[], T]) -> T:
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Do something with the database in a thread, which keeps no connection."""
+    """Run ``work`` in a thread, and close the thread's database connection after it."""
 
-    def done() -> T:
+    def run_and_close() -> T:
         try:
             return work()
         finally:
             connection.close()
 
-    return await asyncio.to_thread(done)
+    return await asyncio.to_thread(run_and_close)

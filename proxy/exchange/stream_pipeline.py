@@ -1,13 +1,14 @@
-"""A stream on its way from the upstream's wire to the client's: bytes in, bytes out, and what was learnt between.
+"""Translates one attempt's stream: the upstream's bytes in, the client's bytes out. Pure: no clock, no sockets.
 
-Pure: no clock, no sockets. ``feed`` takes one read of the upstream and returns everything that the client may see of it, in
-one piece. Between two different dialects each frame is decoded, restored and encoded; within one dialect the frames pass as
-they are and the decoder only listens, so that the usage, the end and a broken stream are known there too.
+``feed`` takes one read of the upstream and returns all bytes that it makes available to the client. Between two dialects each
+frame is decoded, restored and encoded. Within one dialect frames are forwarded as they are; they are decoded too, so that
+usage, the end of the stream and errors are known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from proxy.translation.canonical import (
     Event,
@@ -30,32 +31,31 @@ from proxy.translation.quirks import Quirks
 from proxy.translation.reasoning_seal import BOUND_ORIGIN, bound
 
 
-class Pipe:
+class StreamPipeline:
     """One attempt's stream.
 
-    ``has_content``: a meaningful event (text, reasoning, a tool call) has been seen; until then the exchange may still go to
-    another upstream. ``outcome`` is ``None`` while the stream runs, then ``finished`` or ``failed`` (with ``failure``).
-    ``output_chars``: characters that the model wrote so far, for an estimate where no usage comes. ``has_spoken``: the last
-    read completed an event; comments and blank lines are none.
+    ``has_content``: text, reasoning or a tool call has come; until then another target can still be tried. ``outcome`` is
+    ``None`` while the stream runs, then ``finished`` or ``failed`` (with ``failure``). ``output_chars``: characters of the
+    model's output so far, for an estimate if no usage comes. ``has_frames``: the last read completed a frame; comments and
+    blank lines are none.
     """
 
     def __init__(
-        self, source: Dialect, sink: Dialect, *, quirks: Quirks, reply: EncodeContext, restorer: Transform | None, upstream: str = ""
+        self, source: Dialect, sink: Dialect, *, quirks: Quirks, context: EncodeContext, restorer: Transform | None, upstream: str = ""
     ) -> None:
-        """``upstream``: the id that reasoning is bound to."""
+        """``upstream``: the id of the upstream that reasoning seals are bound to."""
         self._upstream = upstream if source.family == BOUND_ORIGIN else ""
         self._source = source
         self._sink = sink
-        self._reply = reply
         self._reader = source.framing.reader()
         self._decoder = source.decoder(quirks)
         self._restorer = restorer
-        self._encoder: StreamEncoder = sink.encoder(reply)
+        self._encoder: StreamEncoder = sink.encoder(context)
         self._relay: Callable[[Frame], Frame | None] | None = None
-        self._relayed = 0
-        self._early: list[Event] = []
+        self._forwarded_frames = 0
+        self._before_content: list[Event] = []
         self.is_taken_over = False
-        self._note_of = {
+        self._note_by_type = {
             PartDelta: self._on_delta,
             PartStarted: self._on_part,
             Started: self._on_started,
@@ -64,117 +64,122 @@ class Pipe:
             Failed: self._on_failed,
         }
         self.has_content = False
-        self.has_spoken = False
-        self.outcome: str | None = None
+        self.has_frames = False
+        self.outcome: Literal["finished", "failed"] | None = None
         self.failure: Failure | None = None
         self.usage: Usage | None = None
         self.output_chars = 0
 
     @classmethod
-    def passing_through(cls, dialect: Dialect, *, quirks: Quirks, reply: EncodeContext, rename: str | None, hide_usage: bool) -> Pipe:
-        """A pipe within one dialect: frames as they came, but for the model's name and a usage chunk nobody asked for."""
-        pipe = cls(dialect, dialect, quirks=quirks, reply=reply, restorer=None)
-        pipe._relay = dialect.relay(rename, hide_usage)
-        return pipe
+    def passing_through(
+        cls, dialect: Dialect, *, quirks: Quirks, context: EncodeContext, rename: str | None, hide_usage: bool
+    ) -> StreamPipeline:
+        """A pipeline within one dialect.
+
+        ``rename`` replaces the model's name; ``hide_usage`` removes the usage chunk that the client did not ask for.
+        """
+        pipeline = cls(dialect, dialect, quirks=quirks, context=context, restorer=None)
+        pipeline._relay = dialect.relay(rename, hide_usage)
+        return pipeline
 
     def feed(self, chunk: bytes) -> bytes:
-        """What the client sees of one read; empty once the stream has ended."""
+        """The client's bytes for one read; empty once the stream has ended."""
         if self.outcome is not None:
             return b""
         frames = self._reader.feed(chunk)
-        self.has_spoken = bool(frames)
+        self.has_frames = bool(frames)
         return self._pass(frames)
 
     def close(self) -> bytes:
-        """The upstream's bytes have ended: the last frames, or the error event if the stream was not complete."""
+        """The client's bytes at the end of the upstream's: the last frames, or an error event if the stream is not complete."""
         if self.outcome is not None:
             return b""
-        told = self._pass(self._reader.close())
+        output = self._pass(self._reader.close())
         if self.outcome is None:
-            told += self._tell(self._decoder.close())
-        return told
+            output += self._encode(self._decoder.close())
+        return output
 
     def fail(self, failure: Failure) -> bytes:
-        """The connection broke: the client's error event. Nothing if the stream had ended already."""
-        return b"" if self.outcome is not None else self._tell([Failed(failure)])
+        """The client's error event for a connection that broke; empty once the stream has ended."""
+        return b"" if self.outcome is not None else self._encode([Failed(failure)])
 
     def take_over(self, encoder: StreamEncoder) -> None:
-        """Go on with an encoder that has opened the client's stream already.
+        """Continue with an encoder that has opened the client's stream.
 
-        Before any content only; the bytes that were returned so far are to be thrown away. What was told so far, and what
-        comes before the first content, is encoded together with it.
+        Only before the first content; the caller discards the bytes that were returned so far. The events before the first
+        content are encoded again, together with it.
         """
         self.is_taken_over = True
         self._relay = None
         self._encoder = encoder
-        self._early = [event for event in self._early if not isinstance(event, Started)]
+        self._before_content = [event for event in self._before_content if not isinstance(event, Started)]
 
     def _pass(self, frames: list[Frame]) -> bytes:
         if self._relay is None:
             events: list[Event] = []
             for frame in frames:
                 events += self._decoder.feed(frame)
-            return self._tell(events)
+            return self._encode(events)
         write = self._sink.framing.write
         out: list[bytes] = []
         for frame in frames:
             for event in self._decoder.feed(frame):
                 self._note(event)
                 if not self.has_content:
-                    self._early.append(event)
+                    self._before_content.append(event)
             passed = self._relay(frame)
             if passed is not None:
                 out.append(write(passed))
-                self._relayed += 1
+                self._forwarded_frames += 1
             if self.outcome is not None:
                 break
         return b"".join(out)
 
-    def _tell(self, events: list[Event]) -> bytes:
-        """Note the events and encode them for the client, restored where there is something to restore."""
+    def _encode(self, events: list[Event]) -> bytes:
+        """Note the events, restore them and encode them for the client."""
         if self._relay is not None:
-            return self._tell_end_of_relay(events)
+            return self._encode_end_of_relay(events)
         write, encode = self._sink.framing.write, self._encoder.feed
         plain = self._restorer is None and not self._upstream
         out: list[bytes] = []
         for event in events:
             if plain and self.has_content and event.__class__ is PartDelta:
-                # Nearly every event of a stream; nothing about it is held, restored or bound.
+                # The fast path for nearly every event of a stream: nothing is held back, restored or bound.
                 self.output_chars += len(event.text)
                 out += [write(frame) for frame in encode(event)]
                 continue
             self._note(event)
-            out += [write(frame) for each in self._for_client(event) for frame in encode(each)]
+            out += [write(frame) for restored in self._for_client(event) for frame in encode(restored)]
         return b"".join(out)
 
     def _for_client(self, event: Event) -> list[Event]:
-        """What the encoder is told of an event: restored, bound to its upstream, and after what was held back before."""
+        """The events that are encoded for an event: those that were held back, then itself, restored and bound to its upstream."""
         if self._upstream:
             event = bound(event, self._upstream)
         restored = [event] if self._restorer is None else self._restorer.feed(event)
         if self.has_content or self.outcome is not None:
-            if self.is_taken_over and self._early:
-                restored = [*(held for held in self._early if not isinstance(held, Started)), *restored]
-                self._early = []
+            if self.is_taken_over and self._before_content:
+                restored = [*(held for held in self._before_content if not isinstance(held, Started)), *restored]
+                self._before_content = []
             return restored
-        self._early += restored
+        self._before_content += restored
         return [] if self.is_taken_over else restored
 
-    def _tell_end_of_relay(self, events: list[Event]) -> bytes:
-        """A relayed stream told everything itself, except that it broke off."""
+    def _encode_end_of_relay(self, events: list[Event]) -> bytes:
+        """The end of a forwarded stream: only a missing last frame or an error is encoded."""
         out: list[bytes] = []
         for event in events:
             self._note(event)
             if isinstance(event, Finished):
                 out += [self._sink.framing.write(frame) for frame in self._sink.ending]
             elif isinstance(event, Failed):
-                out += [self._sink.framing.write(frame) for frame in self._sink.break_off(event.failure, self._relayed)]
+                out += [self._sink.framing.write(frame) for frame in self._sink.break_off(event.failure, self._forwarded_frames)]
         return b"".join(out)
 
-    # --- what is learnt --------------------------------------------------------------------------------------------
+    # --- facts for the log -----------------------------------------------------------------------------------------
 
     def _note(self, event: Event) -> None:
-        note = self._note_of.get(type(event))
+        note = self._note_by_type.get(type(event))
         if note is not None:
             note(event)  # type: ignore[operator]
 
@@ -207,5 +212,5 @@ def holds_events(raw: bytes) -> bool:
 
 
 def is_stream(received: Mapping[str, str]) -> bool:
-    """Whether an answer's body is a stream of events, whatever was asked for."""
+    """Whether the body of a response is a stream of events, whether or not one was requested."""
     return received.get("content-type", "").startswith(("text/event-stream", "application/vnd.amazon.eventstream"))

@@ -36,21 +36,21 @@ class _Counted(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Counted)
 
 
-async def count(call: RequestContext, targets: list[Target]) -> int:
+async def count(context: RequestContext, targets: list[Target]) -> int:
     """The input tokens of the call's request: as its first target counts them, else our estimate.
 
     What the model's policies add counts too. A target that counts but fails is passed over; a request that makes no sense raises
     :class:`~proxy.translation.errors.ClientMistake`.
     """
     if not targets:
-        return await estimated(call.preparer.request)
-    attempt = TranslatedAttempt(call, targets[0])
+        return await estimated(context.preparer.request)
+    attempt = TranslatedAttempt(context, targets[0])
     upstream = attempt.target.upstream
     if upstream.dialect in PATHS and not upstream.base_url.startswith("echo:"):
         counted = await _counted(attempt)
         if counted is not None:
             return counted
-    return await estimated(attempt.asked())
+    return await estimated(attempt.edited_request())
 
 
 async def _counted(attempt: TranslatedAttempt) -> int | None:

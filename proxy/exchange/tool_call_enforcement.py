@@ -1,7 +1,7 @@
-"""Tool-call enforcement around the attempts of one request: who asked for it, what was refused, and when to give up.
+"""Tool call enforcement for one request: which rules apply, and which responses are rejected.
 
-Every refused answer is an attempt of its own on the log row. The next one goes to the same target with a note that says what was
-wrong; it takes the place of the note before it, so the conversation does not grow.
+Every rejected response is an attempt in the log. The next attempt has the same target and a note about the reason, which
+replaces the note of the attempt before, so that the conversation does not grow.
 """
 
 from __future__ import annotations
@@ -23,49 +23,48 @@ QUERY = "enforce_tool_call"
 
 
 class ToolCallRejected(UpstreamFailed):
-    """An answer without a tool call and without the flag. ``again``: the same target is asked once more."""
+    """A response without a tool call and without the termination flag. ``retryable``: the same target is tried again."""
 
-    def __init__(self, failure: Failure, *, again: bool) -> None:
-        super().__init__(failure, retryable=again, answered=True)
-        self.again = again
+    def __init__(self, failure: Failure, *, retryable: bool) -> None:
+        super().__init__(failure, retryable=retryable, answered=True)
 
 
 class ToolCallEnforcement:
-    """What is enforced on one request, and how often an answer was refused."""
+    """The rules for one request, and the number of responses that were rejected."""
 
     def __init__(self, rules: Enforcement) -> None:
         self.rules = rules
-        self.refused = 0
+        self.rejected = 0
         self._reason = ""
 
     @property
     def correction(self) -> str:
-        """The note on the last refused answer; empty before the first one."""
-        return self.rules.correction(self._reason) if self.refused else ""
+        """The note about the last rejected response; empty if none was rejected."""
+        return self.rules.correction(self._reason) if self.rejected else ""
 
-    def accepted(self, response: Response) -> Response:
-        """The answer without the flag; raises :class:`ToolCallRejected`."""
+    def accept(self, response: Response) -> Response:
+        """The response without the termination flag; raises :class:`ToolCallRejected`."""
         reason = self.rules.fault(response)
         if not reason:
             return self.rules.without_flag(response)
-        self.refused += 1
+        self.rejected += 1
         self._reason = reason
-        again = self.refused <= self.rules.max_retries
+        retryable = self.rejected <= self.rules.max_retries
         message = f"The model's answer was not accepted: {reason}"
-        if not again:
-            message = f"The model gave no tool call and no termination flag in {self.refused} attempts; of the last answer: {reason}"
-        raise ToolCallRejected(Failure(kind="bad_gateway", message=message), again=again)
+        if not retryable:
+            message = f"The model gave no tool call and no termination flag in {self.rejected} attempts; of the last answer: {reason}"
+        raise ToolCallRejected(Failure(kind="bad_gateway", message=message), retryable=retryable)
 
 
-def of(http: HttpRequest, envelope: Envelope, model: ModelEntry) -> ToolCallEnforcement | None:
-    """The enforcement that header, query, model and settings ask for; raises :class:`ClientMistake` for a bad word."""
+def enforcement_for(http: HttpRequest, envelope: Envelope, model: ModelEntry) -> ToolCallEnforcement | None:
+    """The enforcement that header, query, model and settings demand; raises :class:`ClientMistake` for a value that is no switch."""
     rules = model.policies.rules
     if rules is None and not http.query_string and HEADER not in http.headers and not settings.PXBIN.enforce_tool_call_mode:
         return None
-    words = parse_qs(http.query_string.decode("latin-1")).get(QUERY, [None])
+    values = parse_qs(http.query_string.decode("latin-1")).get(QUERY, [None])
     enforcement = choose_enforcement(
-        header=_switched(http.headers.get(HEADER), f"header {HEADER}"),
-        query=_switched(words[-1], QUERY),
+        header=_decode_switch(http.headers.get(HEADER), f"header {HEADER}"),
+        query=_decode_switch(values[-1], QUERY),
         model=rules,
         settings=_settings(),
         has_tools=has_tools(envelope.fields),
@@ -73,11 +72,11 @@ def of(http: HttpRequest, envelope: Envelope, model: ModelEntry) -> ToolCallEnfo
     return None if enforcement is None else ToolCallEnforcement(enforcement)
 
 
-def _switched(word: str | None, where: str) -> bool | None:
+def _decode_switch(value: str | None, location: str) -> bool | None:
     try:
-        return parse_switch(word)
+        return parse_switch(value)
     except ValueError as error:
-        raise ClientMistake(f"{where}: {error}", param=where) from None
+        raise ClientMistake(f"{location}: {error}", param=location) from None
 
 
 def _settings() -> Rules:

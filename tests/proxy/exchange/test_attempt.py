@@ -40,5 +40,5 @@ def test_hosted_tools_that_the_target_lacks_are_noted_for_the_log():
     for tools in ([own, search], [own]):
         tried = attempt({"max_tokens": 9, "tools": tools}, client="anthropic", upstream="openai_chat")
         tried.prepare()
-        notes.append(tried.notes)
+        notes.append(tried.request_metadata)
     assert notes == [{"dropped": ["tool web_search_20250305"]}, {}]

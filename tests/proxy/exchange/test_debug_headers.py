@@ -17,7 +17,7 @@ def test_a_trace_is_one_line_of_ascii_that_json_reads_back() -> None:
 
 
 def test_a_trace_is_bounded() -> None:
-    assert len(debug_headers.decision([], [{"skipped": "x" * 10_000}])) == debug_headers.LONGEST
+    assert len(debug_headers.decision([], [{"skipped": "x" * 10_000}])) == debug_headers.MAX_DECISION
 
 
 def test_names_cannot_break_a_header() -> None:

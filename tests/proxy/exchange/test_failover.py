@@ -21,9 +21,9 @@ class Tried:
         self.received = received or {}
         self.failure = None
         self.first_token_ns = None
-        self.began_ns = 0
+        self.started_ns = 0
 
-    def failed(self, failure):
+    def fail(self, failure):
         self.failure = failure
 
     def redact_failure(self, failure):
@@ -68,7 +68,7 @@ async def tried(attempts, *errors):
     for error in errors:
         chosen = await attempts.next()
         names.append(chosen.upstream.name)
-        attempts.failed(attempts.sent(Tried(chosen)), error)
+        attempts.record_failure(attempts.start(Tried(chosen)), error)
     following = await attempts.next()
     return names, following and following.upstream.name
 
@@ -82,7 +82,7 @@ async def test_the_keys_that_were_tried_were_used(standing):
 async def test_the_upstreams_that_answered_are_noted(standing):
     attempts = Failover(Plan([target("a"), target("b")], []), standing, request_id="1")
     await tried(attempts, upstream_said(500))
-    attempts.succeeded(attempts.sent(Tried(target("b"))))
+    attempts.record_success(attempts.start(Tried(target("b"))))
     assert credential_state.upstreams_answered._used == {"b"}
 
 
@@ -117,10 +117,10 @@ async def test_other_statuses_are_not_retried(standing, status):
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_the_clients_mistake_ends_it_and_cools_nothing(standing, status):
     attempts = Failover(Plan([target("a"), target("b")], []), standing, request_id="1")
-    attempt = attempts.sent(Tried(await attempts.next()))
+    attempt = attempts.start(Tried(await attempts.next()))
     with pytest.raises(UpstreamFailed):
-        attempts.failed(attempt, upstream_said(status, "invalid_request"))
-    assert standing.cooldowns.credential_until("key-a") == 0
+        attempts.record_failure(attempt, upstream_said(status, "invalid_request"))
+    assert standing.cooldowns.key_until("key-a") == 0
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ async def test_the_clients_mistake_ends_it_and_cools_nothing(standing, status):
 )
 async def test_how_long_a_limited_key_cools(standing, cooldown, received, until):
     attempts = Failover(Plan([target("a", cooldown=cooldown)], []), standing, request_id="1")
-    attempts.failed(attempts.sent(Tried(await attempts.next(), received)), upstream_said(429, "rate_limit"))
+    attempts.record_failure(attempts.start(Tried(await attempts.next(), received)), upstream_said(429, "rate_limit"))
     assert standing.cooldowns.until("key-a", "route-a", "a") == pytest.approx(until)
     assert standing.cooldowns.until("key-a", "another route", "a") == 0
 
@@ -144,10 +144,10 @@ async def test_how_long_a_limited_key_cools(standing, cooldown, received, until)
 async def test_a_refused_credential_of_the_client_says_nothing_of_ours(standing):
     attempts = Failover(Plan([target("a", pass_client_credentials=True)], []), standing, request_id="1")
     error = UpstreamFailed(Failure(kind="authentication", status=401, message="no"), retryable=False, answered=True)
-    attempt = attempts.sent(Tried(await attempts.next()))
+    attempt = attempts.start(Tried(await attempts.next()))
     with pytest.raises(UpstreamFailed):
-        attempts.failed(attempt, error)
-    assert standing.cooldowns.credential_until("key-a") == 0
+        attempts.record_failure(attempt, error)
+    assert standing.cooldowns.key_until("key-a") == 0
 
 
 async def test_the_client_is_told_of_what_passes_rather_than_of_what_does_not(standing):
@@ -159,7 +159,7 @@ async def test_the_client_is_told_of_what_passes_rather_than_of_what_does_not(st
 async def test_what_cannot_carry_the_request_was_not_tried(standing):
     attempts = Failover(Plan([target("a")], []), standing, request_id="1")
     mistake = ClientMistake("No audio")
-    attempts.skip_incompatible(attempts.sent(Tried(await attempts.next())), mistake)
+    attempts.skip_incompatible(attempts.start(Tried(await attempts.next())), mistake)
     assert (await attempts.next(), attempts.tried, attempts.exhausted()) == (None, [], mistake)
 
 

@@ -30,7 +30,7 @@ def model(name, window, **fields):
 def tokens(monkeypatch, *models):
     monkeypatch.setattr(snapshot, "_current", snapshot.Catalogue([(each, True) for each in models]))
     meter = Meter(id="i", arrived=0.0, started=0, request_id="r", method="POST", path="/", dialect="openai_chat")
-    return requirements.of(call(PICTURE), ResolvedModel(models[0], "m"), meter=meter).tokens
+    return requirements.collect_requirements(call(PICTURE), ResolvedModel(models[0], "m"), meter=meter).tokens
 
 
 def test_a_picture_counts_as_a_picture_where_only_a_fallback_might_be_too_small_for_its_bytes(monkeypatch):

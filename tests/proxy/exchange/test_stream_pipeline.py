@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from proxy.exchange.stream_pipeline import Pipe
+from proxy.exchange.stream_pipeline import StreamPipeline
 from proxy.translation.canonical import Request, Started, Usage
 from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.registry import REGISTRY
@@ -32,12 +32,12 @@ ROLE, TEXT, STOP, DONE = chunk({"role": "assistant", "content": ""}), chunk({"co
 USAGE = b'data: {"id":"c","model":"theirs","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2}}\n\n'
 
 
-def translated() -> Pipe:
-    return Pipe(CHAT, ANTHROPIC, quirks=Quirks(), reply=REPLY, restorer=None)
+def translated() -> StreamPipeline:
+    return StreamPipeline(CHAT, ANTHROPIC, quirks=Quirks(), context=REPLY, restorer=None)
 
 
-def relayed(*, hide_usage: bool = True) -> Pipe:
-    return Pipe.passing_through(CHAT, quirks=Quirks(), reply=REPLY, rename="mine", hide_usage=hide_usage)
+def relayed(*, hide_usage: bool = True) -> StreamPipeline:
+    return StreamPipeline.passing_through(CHAT, quirks=Quirks(), context=REPLY, rename="mine", hide_usage=hide_usage)
 
 
 def names(stream: bytes) -> list[str]:
@@ -93,7 +93,7 @@ def test_an_empty_answer_that_is_complete_is_a_success() -> None:
 
 
 def test_a_stream_that_was_opened_early_is_not_opened_twice() -> None:
-    for pipe in (translated(), Pipe.passing_through(ANTHROPIC, quirks=Quirks(), reply=REPLY, rename=None, hide_usage=False)):
+    for pipe in (translated(), StreamPipeline.passing_through(ANTHROPIC, quirks=Quirks(), context=REPLY, rename=None, hide_usage=False)):
         encoder = ANTHROPIC.encoder(REPLY)
         opening = b"".join(ANTHROPIC.framing.write(frame) for frame in encoder.feed(Started()))
         start = b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"t","usage":{"input_tokens":1}}}\n\n'

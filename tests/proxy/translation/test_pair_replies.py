@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proxy.exchange.stream_pipeline import Pipe
+from proxy.exchange.stream_pipeline import StreamPipeline
 from proxy.translation.accumulate import accumulate, replay
 from proxy.translation.canonical import (
     Event,
@@ -59,7 +59,7 @@ def written(dialect: Dialect, events: list[Event]) -> bytes:
 
 def piped(source: Dialect, sink: Dialect, pieces: list[bytes]) -> tuple[bytes, str | None]:
     """What a client gets of an upstream's bytes, and how it ended."""
-    pipe = Pipe(source, sink, quirks=DEFAULT, reply=reply(sink), restorer=None, upstream="up-1")
+    pipe = StreamPipeline(source, sink, quirks=DEFAULT, context=reply(sink), restorer=None, upstream="up-1")
     told = b"".join(pipe.feed(piece) for piece in pieces) + pipe.close()
     return told, pipe.outcome
 

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from proxy.exchange.prepare import Prepared, Preparer
-from proxy.exchange.stream_pipeline import Pipe
+from proxy.exchange.stream_pipeline import StreamPipeline
 from proxy.translation.dialects.base import EncodeContext, EncodeTarget
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake
@@ -68,10 +68,12 @@ class Case:
     def client_stream(self, size: int) -> list[Any]:
         prepared, reply = self.prepared(), self.reply()
         if prepared.relayed:
-            pipe = Pipe.passing_through(self.sink, quirks=self.quirks, reply=reply, rename=self.model, hide_usage=prepared.hides_usage)
+            pipe = StreamPipeline.passing_through(
+                self.sink, quirks=self.quirks, context=reply, rename=self.model, hide_usage=prepared.hides_usage
+            )
         else:
             restorer = prepared.restorer.stream() if prepared.restorer else None
-            pipe = Pipe(self.source, self.sink, quirks=self.quirks, reply=reply, restorer=restorer)
+            pipe = StreamPipeline(self.source, self.sink, quirks=self.quirks, context=reply, restorer=restorer)
         stream = self.read("upstream_stream.sse")
         told = b"".join(pipe.feed(stream[start : start + size]) for start in range(0, len(stream), size)) + pipe.close()
         return shown(told)

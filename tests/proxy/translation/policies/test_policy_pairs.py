@@ -113,11 +113,11 @@ def test_a_mended_history_is_translated_within_one_dialect_too(dialect):
     destination = EncodeTarget(model="m", dialect=dialect, upstream="u1")
     before = preparer.prepare(REGISTRY[dialect], destination)
     assert (before.relayed, "(no result)" in before.body.decode()) == (True, False)
-    assert (preparer.mend(), preparer.mend()) == (True, False)
+    assert (preparer.repair_history(), preparer.repair_history()) == (True, False)
     after = preparer.prepare(REGISTRY[dialect], destination)
     assert (after.relayed, after.body.decode().count("(no result)")) == (False, 1)
 
 
 def test_a_history_without_gaps_is_not_mended():
     preparer = Preparer(REGISTRY["anthropic"], REGISTRY["anthropic"].open_request(json.dumps(REQUESTS["anthropic"]).encode()), SEAL_KEY)
-    assert preparer.mend() is False
+    assert preparer.repair_history() is False

@@ -1,0 +1,112 @@
+"""Which targets may answer an admitted request, in which order, and the first of them that succeeds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, TypeVar
+
+import msgspec
+from django.conf import settings
+
+from billing.pricing import price_book
+from proxy.exchange import admission, requirements, tool_call_enforcement
+from proxy.exchange.admission import Admitted
+from proxy.exchange.attempt_base import Attempt, RequestContext
+from proxy.exchange.failover import Failover
+from proxy.exchange.hedging import race
+from proxy.exchange.record import Record
+from proxy.translation.errors import Failure, UpstreamFailed
+from upstreams.catalog import snapshot
+from upstreams.routing import live_state
+from upstreams.routing import plan as routing
+from upstreams.routing.plan import Target
+
+AnyAttempt = TypeVar("AnyAttempt", bound=Attempt)
+T = TypeVar("T")
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """A request that is ready for its attempts.
+
+    ``deadline``: when a whole response or the first content must be there, in seconds of the event loop's clock.
+    ``hedge_after``: seconds after which a second target is tried beside the first.
+    """
+
+    context: RequestContext
+    failover: Failover
+    deadline: float | None
+    hedge_after: float | None
+
+
+def plan(record: Record, admitted: Admitted) -> Planned:
+    """Choose the targets; raises :class:`~proxy.translation.errors.ClientMistake` for bad headers and parameters."""
+    http, meter, key, body, resolved = record.http, record.meter, admitted.key, admitted.body, admitted.model
+    context = RequestContext(
+        http,
+        body.dialect,
+        body.envelope,
+        identity=meter.id.replace("-", "")[-24:],
+        created=int(meter.arrived),
+        seal_key=settings.PXBIN.seal_key,
+        enforcement=tool_call_enforcement.enforcement_for(http, body.envelope, resolved.model),
+    )
+    required = body.requirements(context, resolved, meter)
+    is_traced = requirements.is_trace_requested(http, key)
+    if upstream := requirements.chosen_upstream(http, key):
+        required = msgspec.structs.replace(required, upstream=upstream)
+    model, state = resolved.model, live_state.current()
+    deadline = asyncio.get_running_loop().time() + model.timeout_seconds if model.timeout_seconds else None
+    candidates = routing.plan(
+        resolved,
+        snapshot.current(),
+        requirements=required,
+        state=state,
+        is_allowed=lambda fallback: admission.may_use(key, fallback),
+        price_of=price_book.combined_rate,
+    )
+    failover = Failover(candidates, state, request_id=http.request_id, session=required.session)
+    record.note_plan(context, failover, is_traced=is_traced)
+    if upstream:
+        requirements.check_reachable(upstream, candidates, body.envelope.model)
+    return Planned(context, failover, deadline, None if model.hedge_after_ms is None else model.hedge_after_ms / 1000)
+
+
+async def first_success(
+    planned: Planned, new: Callable[[Target], AnyAttempt], begin: Callable[[AnyAttempt], Coroutine[Any, Any, T]], *, hedged: bool = True
+) -> tuple[AnyAttempt, T]:
+    """The first attempt whose ``begin`` succeeds before the deadline, and its result.
+
+    One attempt at a time; two where the model is hedged and ``hedged`` is set. Raises
+    :class:`~proxy.translation.errors.GatewayError` when no target succeeds.
+    """
+    async with _Deadline(planned):
+        if planned.hedge_after is None or not hedged:
+            return await planned.failover.one_by_one(new, begin)
+        return await race(planned.failover, new, begin, stagger=planned.hedge_after)
+
+
+class _Deadline:
+    """The model's time limit as an async context; without a limit it costs nothing.
+
+    At the deadline the running attempts fail, and :class:`UpstreamFailed` of kind ``timeout`` is raised.
+    """
+
+    def __init__(self, planned: Planned) -> None:
+        self._timeout = None if planned.deadline is None else asyncio.timeout_at(planned.deadline)
+        self._failover = planned.failover
+
+    async def __aenter__(self) -> None:
+        if self._timeout is not None:
+            await self._timeout.__aenter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._timeout is None:
+            return
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
+            failure = Failure(kind="timeout", message="No answer within the model's time limit")
+            self._failover.record_timeout(failure)
+            raise UpstreamFailed(failure, retryable=False) from None
