@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
 from proxy.exchange.http_response import Header, JsonResponse, StreamingResponse
 
@@ -39,7 +39,7 @@ class StreamWriter:
         beat = self._loop.call_later(self._wait, self._beat) if self._answer.keepalive else None
         self._next_beat = beat
         try:
-            async with aclosing(cast("AsyncGenerator[bytes | JsonResponse, None]", self._answer.pieces)) as pieces:
+            async with aclosing(self._answer.pieces) as pieces:
                 async for piece in pieces:
                     self._waiting = False
                     if piece.__class__ is not bytes and not await self._whole(piece):
