@@ -120,7 +120,7 @@ async def test_the_clients_mistake_ends_it_and_cools_nothing(standing, status):
     attempt = attempts.start(Tried(await attempts.next()))
     with pytest.raises(UpstreamFailed):
         attempts.record_failure(attempt, upstream_said(status, "invalid_request"))
-    assert standing.cooldowns.key_until("key-a") == 0
+    assert standing.cooldowns.credential_until("key-a") == 0
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ async def test_a_refused_credential_of_the_client_says_nothing_of_ours(standing)
     attempt = attempts.start(Tried(await attempts.next()))
     with pytest.raises(UpstreamFailed):
         attempts.record_failure(attempt, error)
-    assert standing.cooldowns.key_until("key-a") == 0
+    assert standing.cooldowns.credential_until("key-a") == 0
 
 
 async def test_the_client_is_told_of_what_passes_rather_than_of_what_does_not(standing):

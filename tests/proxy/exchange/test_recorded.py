@@ -68,7 +68,7 @@ def attempting(limiter: Limiter) -> tuple[RecordedRequest, Attempt]:
     model = ModelEntry(id="m", name="m", routes=(route,))
     target = Target(model=model, route=route, upstream=upstream, credential=None, remote_name="m", quirks=upstream.quirks)
     context = RequestContext(request.http, CHAT, CHAT.open_request(BODY), identity="0" * 24, created=0, seal_key=b"k")
-    failover = Failover(Plan([target], []), RoutingState(threshold=100), request_id="1")
+    failover = Failover(Plan([target], []), RoutingState(breaker_threshold=100), request_id="1")
     request.record.note_plan(context, failover, is_traced=False)
     return request, failover.start(Attempt(context, target))
 
