@@ -16,13 +16,16 @@ from simple_history.models import HistoricalRecords
 
 from accounts.common.model_fields import ListField, NameField, ObjectField, json_object, strings
 from accounts.models import Revised
+from proxy.translation.dialects.lookup import PATH_ROOTS, TITLES, dialect_named
+from proxy.translation.dialects.registry import DEFAULT
 from proxy.translation.policies import model_policies
 from proxy.translation.quirks import merged
 
 SCHEMES = ("http", "https", "echo")
 """``echo`` is the built-in upstream that needs no network."""
 OWN_PATHS = frozenset(
-    {"v1", "api", "admin", "model", "models", "health", "healthz", "status", "ready", "metrics", "static", "media", "ws", "docs"}
+    {root.strip("/") for root in PATH_ROOTS}
+    | {"api", "admin", "models", "health", "healthz", "status", "ready", "metrics", "static", "media", "ws", "docs"}
     | {"accounts", "login", "logout", "favicon.ico"}
 )
 """First segments of pxbin's own paths: no prefix may begin with one."""
@@ -31,16 +34,6 @@ ONE_LINE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 SHORTEST_LIMIT, LONGEST_SECONDS = 0.001, 31_536_000
 CAPABILITIES = frozenset({"images", "tools", "audio"})
-
-
-class Dialect(models.TextChoices):
-    """Which protocol an upstream speaks."""
-
-    OPENAI_CHAT = "openai_chat", "OpenAI Chat Completions"
-    ANTHROPIC = "anthropic", "Anthropic Messages"
-    OPENAI_RESPONSES = "openai_responses", "OpenAI Responses"
-    BEDROCK = "bedrock", "AWS Bedrock InvokeModel"
-    PASSTHROUGH = "passthrough", "Any (passed through untranslated)"
 
 
 class Strategy(models.TextChoices):
@@ -67,6 +60,12 @@ def base_url(value: str) -> None:
     gap = re.search(r"\{(\w+)\}", value)
     if gap:
         raise ValidationError(f"Give {value}, with your {gap[1]}'s name.")
+
+
+def dialect(value: str) -> None:
+    """Refuse a dialect that the gateway does not speak. The database has no choices: a new dialect needs no migration."""
+    if value not in TITLES:
+        raise ValidationError(f"Value {value!r} is not a valid choice.", code="invalid_choice")
 
 
 def path_prefix(value: str) -> None:
@@ -167,7 +166,7 @@ class Upstream(Revised):
         validators=[base_url],
         help_text="For example https://api.openai.com/v1. Where it does not end in /v1 (or another version), /v1 is added.",
     )
-    dialect = models.CharField("protocol", max_length=32, choices=Dialect.choices, default=Dialect.OPENAI_CHAT)
+    dialect = models.CharField("API format", max_length=32, validators=[dialect], default=DEFAULT.name)
     region = models.CharField(max_length=64, blank=True, help_text="AWS region (Bedrock only).")
     is_active = models.BooleanField("active", default=True)
     priority = models.IntegerField(default=0, help_text="A lower number is preferred.")
@@ -220,8 +219,9 @@ class Upstream(Revised):
 
     def clean(self) -> None:
         """Refuse an upstream that has no address."""
-        if not self.base_url and not (self.dialect == Dialect.BEDROCK and self.region):
-            if self.dialect == Dialect.BEDROCK:
+        has_regions = bool(dialect_named(self.dialect).upstream.regional_base_url)
+        if not self.base_url and not (has_regions and self.region):
+            if has_regions:
                 raise ValidationError({"region": "Give a region, for example us-east-1."})
             raise ValidationError({"base_url": "An upstream needs a base URL."})
 

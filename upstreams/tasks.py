@@ -18,7 +18,8 @@ from django.db import IntegrityError, connection
 from django.db.models import Q
 from django.utils import timezone
 
-from upstreams.models import Dialect, Upstream
+from proxy.translation.dialects.lookup import PASSTHROUGH
+from upstreams.models import Upstream
 from upstreams.monitoring import discovery
 from upstreams.monitoring import health_check as health
 from upstreams.routing import live_state
@@ -75,7 +76,7 @@ def _claimed(field: str, seconds: float) -> list[Upstream]:
 
     Without those that another process has claimed in this interval of ``seconds``; half of it tells it from the last one.
     """
-    rows = Upstream.objects.filter(is_active=True, pass_client_credentials=False).exclude(dialect=Dialect.PASSTHROUGH)
+    rows = Upstream.objects.filter(is_active=True, pass_client_credentials=False).exclude(dialect=PASSTHROUGH)
     now = timezone.now()
     free = Q(**{field: None}) | Q(**{f"{field}__lte": now - timedelta(seconds=seconds / 2)})
     asked = rows.exclude(base_url__startswith="echo:").filter(free)

@@ -7,17 +7,13 @@ from decimal import Decimal
 from django.template.loader import render_to_string
 
 from billing.models import Outcome
+from proxy.translation.dialects.lookup import PASSTHROUGH
+from proxy.translation.dialects.registry import REGISTRY
 
 OUTCOME_LEVELS = {Outcome.FINISHED: "success", Outcome.FAILED: "danger", Outcome.CANCELLED: "info", Outcome.REJECTED: "warning"}
 OUTCOME_WORDS = {Outcome.FINISHED: "finished", Outcome.FAILED: "failed", Outcome.CANCELLED: "cancelled", Outcome.REJECTED: "rejected"}
 
-DIALECTS = {
-    "anthropic": "Messages",
-    "openai_chat": "Chat",
-    "openai_responses": "Responses",
-    "bedrock": "Bedrock",
-    "passthrough": "passed through",
-}
+DIALECTS = {**{dialect.name: dialect.short_title for dialect in REGISTRY.values()}, PASSTHROUGH: "passed through"}
 """The protocols as people call them; what is not listed is shown as it is."""
 
 
@@ -55,7 +51,7 @@ def dialect(name: str) -> str:
 
 def between(client: str, upstream: str) -> str:
     """What was spoken on both sides: ``Messages → Chat``, or one name where nothing was translated."""
-    if not upstream or upstream in (client, "passthrough"):
+    if not upstream or upstream in (client, PASSTHROUGH):
         return dialect(client)
     return f"{dialect(client)} → {dialect(upstream)}"
 

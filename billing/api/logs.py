@@ -15,6 +15,7 @@ from accounts.common.api_envelope import Refused, data, page_of, timestamp, uuid
 from accounts.common.api_schema import Data, Id, Moment, Page, Paging, answers
 from billing import ilike  # noqa: F401  (registers `ilike`)
 from billing.models import Outcome, RequestAttempt, RequestLog, RequestLogQuerySet
+from proxy.translation.dialects.registry import REGISTRY
 
 router = Router(tags=["logs"])
 
@@ -22,7 +23,8 @@ LONGEST_PATTERN = 500
 
 
 OutcomeWord = Annotated[str, WithJsonSchema({"type": "string", "enum": Outcome.values})]
-InputFormat = Annotated[str, WithJsonSchema({"type": "string", "enum": ["anthropic", "openai"]})]
+INPUT_FORMATS = sorted({dialect.input_format for dialect in REGISTRY.values()})
+InputFormat = Annotated[str, WithJsonSchema({"type": "string", "enum": INPUT_FORMATS})]
 
 
 class Filters(Paging):

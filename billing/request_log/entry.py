@@ -7,7 +7,6 @@ The exchange makes a :class:`Meter` when a request arrives and writes into it wh
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 import msgspec
@@ -15,11 +14,10 @@ import msgspec
 from billing import rates
 from billing.money import GREATEST, to_pico
 from proxy.translation.canonical import Usage
+from proxy.translation.dialects.lookup import dialect_named
 
 Outcome = Literal["finished", "failed", "cancelled", "rejected"]
 
-INPUT_FORMATS: Mapping[str, str] = {"anthropic": "anthropic", "bedrock": "anthropic"}
-"""The family of each client dialect; the others are `openai`."""
 GREATEST_COUNT = 2**31 - 1
 _KEY = re.compile(r"(px[bm]_)[0-9a-f]{40}")
 SHORT, NAME, LONG_NAME, MESSAGE = 64, 200, 500, 2000
@@ -171,7 +169,7 @@ def entry(  # noqa: PLR0913  (the facts that exist only at the end; each has a n
         method=clean(meter.method, 16),
         path=clean(meter.path, LONG_NAME),
         dialect=meter.dialect,
-        input_format=INPUT_FORMATS.get(meter.dialect, "openai"),
+        input_format=dialect_named(meter.dialect).input_format,
         upstream_dialect=meter.upstream_dialect,
         stream=meter.stream,
         api_key_id=meter.api_key_id,

@@ -15,11 +15,12 @@ from proxy.exchange.stream_pipeline import Pipe, holds_events, is_stream
 from proxy.translation.accumulate import Accumulator, replay
 from proxy.translation.canonical import Request, Response
 from proxy.translation.dialects.base import EncodeTarget
+from proxy.translation.dialects.lookup import PASSTHROUGH
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.policies.model_policies import NONE
 from proxy.translation.policies.stream_transforms import Transform, arranged, pieces_of
-from proxy.translation.reasoning_seal import BOUND_ORIGIN, bound_response
+from proxy.translation.reasoning_seal import bound_response
 from upstreams.http import client, headers
 from upstreams.http.urls import url_for
 from upstreams.routing.plan import Target
@@ -36,7 +37,7 @@ class TranslatedAttempt(Attempt):
 
     def __init__(self, call: RequestContext, target: Target) -> None:
         super().__init__(call, target)
-        self.source = call.dialect if target.upstream.dialect == "passthrough" else REGISTRY[target.upstream.dialect]
+        self.source = call.dialect if target.upstream.dialect == PASSTHROUGH else REGISTRY[target.upstream.dialect]
         self.dropped: tuple[str, ...] = ()
         self.pipe: Pipe | None = None
         self._held: list[bytes] = []
@@ -89,8 +90,8 @@ class TranslatedAttempt(Attempt):
         """Call the target with ``body`` at ``path``."""
         target = self.target
         up = headers.upward(self.call.http.headers, self.source.name, stream=prepared.stream, betas=target.quirks.beta_allow_list)
-        if prepared.betas and "anthropic-beta" not in self.call.http.headers:
-            up.append(("anthropic-beta", prepared.betas))
+        if prepared.betas and self.source.upstream.beta_header not in self.call.http.headers:
+            up.append((self.source.upstream.beta_header, prepared.betas))
         url = url_for(target.upstream, path, target.quirks)
         own = self.credentials(url, body)
         self.began_ns = perf_counter_ns()
@@ -134,7 +135,7 @@ class TranslatedAttempt(Attempt):
         if self.call.enforcing is not None:
             self._note(response)
             restored = self.call.enforcing.accepted(restored)
-        return bound_response(restored, self.target.upstream.id) if self.source.family == BOUND_ORIGIN else restored
+        return bound_response(restored, self.target.upstream.id, self.source.family) if self.source.binds_seals else restored
 
     def _accumulated(self, raw: bytes) -> Response:
         """A whole answer out of a stream: the upstream knows nothing else, or sent one unasked."""

@@ -17,8 +17,10 @@ from proxy.exchange.client_credentials import as_it_is
 from proxy.exchange.exchange import Exchange
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse, encoded
-from proxy.exchange.passthrough_attempt import EVENTS, OPENAI_CHAT, PassthroughAttempt, PassthroughRequest, StreamBrokenError
+from proxy.exchange.passthrough_attempt import EVENTS, PassthroughAttempt, PassthroughRequest, StreamBrokenError
 from proxy.translation.dialects.base import Dialect, ErrorBody
+from proxy.translation.dialects.lookup import PASSTHROUGH
+from proxy.translation.dialects.registry import DEFAULT
 from proxy.translation.errors import ClientMistake, Failure, GatewayError
 from proxy.translation.json_wire import Envelope
 from proxy.translation.untranslated import bodies
@@ -34,11 +36,11 @@ _CONTENT = ("content-type", "content-disposition")
 
 def _shown(failure: Failure, request_id: str) -> ErrorBody:
     """An upstream's 422 stays one: what else it refuses of the client's mistakes is 400 or 413 already."""
-    told = OPENAI_CHAT.encode_error(failure, request_id)
+    told = DEFAULT.encode_error(failure, request_id)
     return msgspec.structs.replace(told, status=422) if failure.status == 422 and told.status == 400 else told
 
 
-DIALECT: Dialect = msgspec.structs.replace(OPENAI_CHAT, encode_error=_shown)
+DIALECT: Dialect = msgspec.structs.replace(DEFAULT, encode_error=_shown)
 """How errors look at these paths."""
 
 
@@ -84,7 +86,7 @@ class PlainPath(Endpoint, frozen=True, kw_only=True):
             path=self.path + query(http),
             asked=asked,
             up=headers.plain_upward(http.headers),
-            dialects=frozenset({"passthrough"}),
+            dialects=frozenset({PASSTHROUGH}),
             plain=True,
         )
 

@@ -11,7 +11,8 @@ import msgspec
 
 from proxy.exchange.attempt_base import Attempt, RequestContext
 from proxy.translation.canonical import Usage
-from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.dialects.lookup import LAST_EVENTS, PASSTHROUGH
+from proxy.translation.dialects.registry import DEFAULT, REGISTRY
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.untranslated.bodies import Asked
 from proxy.translation.untranslated.usage_tap import UsageTap
@@ -19,8 +20,8 @@ from upstreams.http import client
 from upstreams.http.urls import url_for
 from upstreams.routing.plan import Target
 
-OPENAI_CHAT = REGISTRY["openai_chat"]
-OPENAI_STYLE = frozenset({"openai_chat", "openai_responses", "passthrough"})
+TAKES_UNTRANSLATED = frozenset({PASSTHROUGH, *(dialect.name for dialect in REGISTRY.values() if dialect.upstream.takes_untranslated)})
+"""What the ``dialect`` of an upstream is that takes untranslated bodies."""
 EVENTS = "text/event-stream"
 EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 PLAIN_REFUSALS = frozenset({401, 429})
@@ -39,7 +40,7 @@ class PassthroughRequest(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     asked: Asked
     up: list[tuple[str, str]]
-    dialects: frozenset[str] = OPENAI_STYLE
+    dialects: frozenset[str] = TAKES_UNTRANSLATED
     plain: bool = False
     estimates: bool = False
 
@@ -54,7 +55,7 @@ class PassthroughAttempt(Attempt):
     def __init__(self, call: RequestContext, target: Target, order: PassthroughRequest) -> None:
         super().__init__(call, target)
         self.order = order
-        self.heard = UsageTap()
+        self.heard = UsageTap(LAST_EVENTS)
         self.is_whole = False
         self.refusal: bytes | None = None
 
@@ -75,7 +76,7 @@ class PassthroughAttempt(Attempt):
             self.answered(answer)
             if self._refuses(answer.status):
                 self.refusal = self.redact_secrets(await answer.read())
-                raise self.refused(OPENAI_CHAT, self.refusal)
+                raise self.refused(DEFAULT, self.refusal)
             if order.method == "HEAD" or answer.status in (204, 304) or _is_short(answer.headers.get("content-type", "")):
                 self.is_whole = True
                 raw = b"" if order.method == "HEAD" else await answer.read()
@@ -130,7 +131,7 @@ class PassthroughAttempt(Attempt):
             return b""
         if not self._has_events or self.order.plain:
             raise StreamBrokenError(failure.message)
-        return b"".join(OPENAI_CHAT.framing.write(frame) for frame in OPENAI_CHAT.break_off(failure, 0))
+        return b"".join(DEFAULT.framing.write(frame) for frame in DEFAULT.break_off(failure, 0))
 
     def _finish(self, ended: Callable[[Attempt], None]) -> None:
         if self.outcome is not None:

@@ -27,7 +27,6 @@ from proxy.exchange.http_response import JsonResponse
 from proxy.translation import json_wire
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.openai_responses import history
-from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, Failure, GatewayError
 from proxy.translation.framing.sse import Frame, Reader
 from proxy.translation.json_wire import Envelope
@@ -35,7 +34,6 @@ from proxy.translation.json_wire import Envelope
 logger = logging.getLogger("pxbin.responses")
 
 T = TypeVar("T")
-RESPONSES = REGISTRY["openai_responses"]
 ENDS = frozenset({"response.completed", "response.incomplete"})
 ITEM_DONE = "response.output_item.done"
 SWITCHED_OFF = (
@@ -67,9 +65,9 @@ def is_on() -> bool:
     return bool(settings.PXBIN.responses_store_seconds > 0)
 
 
-async def serve(http: HttpRequest, *, prefix: str = "") -> ClientResponse:
-    """Answer one request to ``/v1/responses``, with the turns that it goes on from, and keep it unless the client does not want that."""
-    return await run(Remembering(http, RESPONSES, prefix), RESPONSES.open_request)
+async def serve(http: HttpRequest, dialect: Dialect, *, prefix: str = "") -> ClientResponse:
+    """Answer one request with the turns that it goes on from, and store its own turn unless the client does not want that."""
+    return await run(Remembering(http, dialect, prefix), dialect.open_request)
 
 
 def asking(http: HttpRequest, dialect: Dialect, prefix: str) -> Exchange:

@@ -27,7 +27,7 @@ from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame
 from proxy.translation.policies.stream_transforms import Transform
 from proxy.translation.quirks import Quirks
-from proxy.translation.reasoning_seal import BOUND_ORIGIN, bound
+from proxy.translation.reasoning_seal import bound
 
 
 class Pipe:
@@ -43,7 +43,7 @@ class Pipe:
         self, source: Dialect, sink: Dialect, *, quirks: Quirks, reply: EncodeContext, restorer: Transform | None, upstream: str = ""
     ) -> None:
         """``upstream``: the id that reasoning is bound to."""
-        self._upstream = upstream if source.family == BOUND_ORIGIN else ""
+        self._upstream = upstream if source.binds_seals else ""
         self._source = source
         self._sink = sink
         self._reply = reply
@@ -150,7 +150,7 @@ class Pipe:
     def _for_client(self, event: Event) -> list[Event]:
         """What the encoder is told of an event: restored, bound to its upstream, and after what was held back before."""
         if self._upstream:
-            event = bound(event, self._upstream)
+            event = bound(event, self._upstream, self._source.family)
         restored = [event] if self._restorer is None else self._restorer.feed(event)
         if self.has_content or self.outcome is not None:
             if self.is_taken_over and self._early:

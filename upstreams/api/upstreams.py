@@ -15,7 +15,9 @@ from pydantic_core import PydanticCustomError
 
 from accounts.common.api_envelope import Refused, data, stored, timestamp, uuid_of, validated
 from accounts.common.api_schema import Body, Created, Data, Deleted, Done, Id, Moment, Whole, answers, created
+from proxy.translation.dialects.lookup import FORMATS
 from upstreams.http import auth_headers
+from upstreams.http.urls import base_of
 from upstreams.models import Upstream, UpstreamCredential, header_value
 from upstreams.monitoring import discovery, health_check
 from upstreams.presets import PRESETS, Preset, filled
@@ -25,15 +27,8 @@ from upstreams.routing.live_state import BreakerState
 router = Router(tags=["upstreams"])
 presets = Router(tags=["upstreams"])
 
-FORMATS = {
-    "openai": "openai_chat",
-    "anthropic": "anthropic",
-    "openai_responses": "openai_responses",
-    "bedrock": "bedrock",
-    "passthrough": "passthrough",
-}
-"""The API's word for a dialect; our own words are understood too."""
 FORMAT_OF = {dialect: word for word, dialect in FORMATS.items()}
+"""The API's word for a dialect; our own words are understood too."""
 BAD_FORMAT = "Format must be one of " + ", ".join(f"'{word}'" for word in FORMATS)
 CLEARED_BY_NULL = {
     "region": "",
@@ -297,8 +292,8 @@ def _assign(row: Upstream, body: UpstreamFields) -> None:
         row.dialect = _dialect(body.format)
     if body.endpoint and not body.base_url:
         row.base_url = body.endpoint
-    if row.dialect == "bedrock" and not row.base_url and row.region:
-        row.base_url = f"https://bedrock-runtime.{row.region}.amazonaws.com"
+    if not row.base_url and row.region:
+        row.base_url = base_of(row)
     row.base_url = row.base_url.rstrip("/")
 
 

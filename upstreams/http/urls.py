@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
+from proxy.translation.dialects.lookup import dialect_named
+from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.quirks import DEFAULT, Quirks
 
 VERSIONED = re.compile(r"/v\d[^/]*$")
 """A base URL that ends so names the version of the API itself."""
 VERSION = "/v1"
-MAIN_PATHS = frozenset({"/v1/chat/completions", "/v1/messages", "/v1/responses"})
+MAIN_PATHS = frozenset(dialect.upstream.main_path for dialect in REGISTRY.values()) - {""}
 """The paths that the quirk ``api_path`` stands in for."""
 
 
@@ -22,13 +24,17 @@ class Addressed(Protocol):
         """Where its API is."""
 
     @property
+    def dialect(self) -> str:
+        """The name of its dialect."""
+
+    @property
     def region(self) -> str:
-        """The AWS region (Bedrock)."""
+        """The AWS region."""
 
 
 def base_of(upstream: Addressed) -> str:
-    """The base URL without its last slash; a Bedrock upstream without one gets its region's."""
-    return upstream.base_url.rstrip("/") or f"https://bedrock-runtime.{upstream.region}.amazonaws.com"
+    """The base URL without its last slash; where there is none, that of the region."""
+    return upstream.base_url.rstrip("/") or dialect_named(upstream.dialect).upstream.regional_base_url.format(region=upstream.region)
 
 
 def url_for(upstream: Addressed, path: str, quirks: Quirks = DEFAULT) -> str:

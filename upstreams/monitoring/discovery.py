@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from django.db import transaction
 from django.utils import timezone
 from simple_history.utils import bulk_create_with_history
 
+from proxy.translation.dialects.lookup import dialect_named
+from proxy.translation.dialects.upstream_api import ListedModel as Listed
+from proxy.translation.dialects.upstream_api import ListedPage, ModelListApi
 from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
 from upstreams.catalog.snapshot import entries_of
 from upstreams.models import Model, Route, Upstream
@@ -19,19 +21,6 @@ from upstreams.monitoring import probe
 
 TIMEOUT_SECONDS = 10.0
 MOST_PAGES = 100
-PAGE_SIZE = 1000
-WINDOW_FIELDS = ("context_window", "context_length", "max_input_tokens", "max_model_len")
-"""Where servers tell how many tokens fit a model: gateways, OpenRouter, Anthropic, vLLM."""
-
-
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as an upstream lists it."""
-
-    name: str
-    provider: str = ""
-    display_name: str | None = None
-    context_window: int | None = None
-    max_output_tokens: int | None = None
 
 
 class DiscoveryFailed(Exception):  # noqa: N818  (it reads as what happened)
@@ -65,67 +54,36 @@ def list_all(upstreams: Sequence[Upstream]) -> list[list[Listed] | DiscoveryFail
 
 
 async def ask(upstream: UpstreamEntry, credential: CredentialEntry | None, *, seconds: float = TIMEOUT_SECONDS) -> list[Listed]:
-    """The models that an upstream lists, page by page. Reads the shapes of OpenAI and Anthropic. Raises :class:`DiscoveryFailed`."""
+    """The models that an upstream lists, page by page. Raises :class:`DiscoveryFailed`."""
+    api = dialect_named(upstream.dialect).upstream.model_list
     listed: dict[str, Listed] = {}
-    after: str | None = None
+    following: str | None = None
     for _ in range(MOST_PAGES):
-        path = "/v1/models" + _query(upstream.dialect, after)
+        query = "&".join(filter(None, (api.query, following)))
+        path = f"{api.path}?{query}" if query else api.path
         try:
             reply = await probe.call(upstream, credential, "GET", path, seconds=seconds)
         except probe.ProbeFailed as error:
             raise DiscoveryFailed("connection", f"Failed to reach upstream: {error}") from error
         if reply.status != 200:
             raise DiscoveryFailed("status", f"Upstream returned {reply.status}: {reply.excerpt()}", reply=reply)
-        models, following = _page(reply)
-        for model in models:
+        page = _page(reply, api)
+        for model in page.models:
             listed.setdefault(model.name, model)
-        if following is None or following == after:
+        if page.next_query is None or page.next_query == following:
             break
-        after = following
+        following = page.next_query
     return list(listed.values())
 
 
-def _query(dialect: str, after: str | None) -> str:
-    """Anthropic gives 20 models a page unless asked for more; other servers see a query only when they have announced a next page."""
-    wishes = [f"limit={PAGE_SIZE}"] if dialect == "anthropic" else []
-    if after is not None:
-        wishes.append(f"after_id={quote(after, safe='')}")
-    return "?" + "&".join(wishes) if wishes else ""
-
-
-def _page(reply: probe.ProbeResponse) -> tuple[list[Listed], str | None]:
-    """The models of a page and, where there are more, the id after which they go on."""
+def _page(reply: probe.ProbeResponse, api: ModelListApi) -> ListedPage:
     try:
-        value = reply.json()
-    except ValueError as error:
-        raise DiscoveryFailed("parse", "Failed to parse upstream response") from error
-    items = value.get("data") if isinstance(value, dict) else value
-    if not isinstance(items, list):
+        page = api.decode(reply.json())
+    except ValueError:
+        page = None
+    if page is None:
         raise DiscoveryFailed("parse", "Failed to parse upstream response")
-    models = [_listed(item) for item in items if isinstance(item, dict) and _text(item.get("id"))]
-    more = isinstance(value, dict) and value.get("has_more") is True
-    last = value.get("last_id") if more else None
-    return models, last if isinstance(last, str) and last else None
-
-
-def _listed(item: dict[str, Any]) -> Listed:
-    windows = (_tokens(item.get(field)) for field in WINDOW_FIELDS)
-    return Listed(
-        name=item["id"],
-        provider=_text(item.get("owned_by")),
-        display_name=_text(item.get("display_name")) or None,
-        context_window=next((window for window in windows if window), None),
-        max_output_tokens=_tokens(item.get("max_output_tokens")) or _tokens(item.get("max_tokens")),
-    )
-
-
-def _text(value: Any) -> str:
-    """A text that people can read and databases keep; of anything else nothing."""
-    return value if isinstance(value, str) and value.isprintable() and not value.isspace() else ""
-
-
-def _tokens(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31 else None
+    return page
 
 
 class Imported(msgspec.Struct, frozen=True):

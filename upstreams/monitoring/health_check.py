@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from django.utils import timezone
 
-from proxy.translation.quirks import Quirks
+from proxy.translation.dialects.lookup import PASSTHROUGH, dialect_named
+from proxy.translation.dialects.upstream_api import HealthProbe
 from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
 from upstreams.catalog.snapshot import entries_of
 from upstreams.models import Upstream
@@ -26,28 +27,6 @@ NOT_FOR_CHAT = (
 """Parts of names of models that do not chat; none of them is chosen for a test."""
 
 UNUSABLE = "None of the upstream's keys can be used: they are switched off, or cannot be read"
-
-USER_SAYS_HI = [{"role": "user", "content": "hi"}]
-
-
-def _chat(model: str, quirks: Quirks) -> dict[str, Any]:
-    return {"model": model, "messages": USER_SAYS_HI, quirks.max_tokens_field: 1}
-
-
-def _messages(model: str, quirks: Quirks) -> dict[str, Any]:  # noqa: ARG001  (the same shape for each dialect)
-    return {"model": model, "messages": USER_SAYS_HI, "max_tokens": 1}
-
-
-def _responses(model: str, quirks: Quirks) -> dict[str, Any]:  # noqa: ARG001
-    return {"model": model, "input": "hi", "max_output_tokens": 16, "store": False}
-
-
-REQUESTS: Mapping[str, tuple[str, Callable[[str, Quirks], dict[str, Any]], str]] = {
-    "openai_chat": ("/v1/chat/completions", _chat, "Completion"),
-    "anthropic": ("/v1/messages", _messages, "Messages"),
-    "openai_responses": ("/v1/responses", _responses, "Responses"),
-}
-"""The smallest request of each dialect: path, body, and its name in messages. The least that Responses grants is 16 tokens."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,30 +154,30 @@ async def examine(upstream: UpstreamEntry, credential: CredentialEntry | None, *
             return Finding(error=_words(failure), reply=failure.reply)
         listed = []
     model = test_model or next((name for name in sorted(listed) if _chats(name)), "")
-    if not listed and (not model or upstream.dialect not in REQUESTS):
+    smallest = dialect_named(upstream.dialect).upstream.probe if upstream.dialect != PASSTHROUGH else None
+    if not listed and (not model or smallest is None):
         return Finding(error="No models returned by upstream")
     if not model:
         return Finding(models_found=len(listed), error="No model to test: set a test model")
-    if upstream.dialect not in REQUESTS:
+    if smallest is None:
         return Finding(models_found=len(listed))
-    return await _try(upstream, credential, model, found=len(listed))
+    return await _try(upstream, credential, smallest, model, found=len(listed))
 
 
-async def _try(upstream: UpstreamEntry, credential: CredentialEntry | None, model: str, *, found: int) -> Finding:
-    path, body_for, word = REQUESTS[upstream.dialect]
-    body = body_for(model, upstream.quirks)
+async def _try(upstream: UpstreamEntry, credential: CredentialEntry | None, smallest: HealthProbe, model: str, *, found: int) -> Finding:
+    body = smallest.encode(model, upstream.quirks)
     began = time.monotonic()
     error, refusal = None, None
     try:
-        reply = await probe.call(upstream, credential, "POST", path, body=body, seconds=ANSWER_SECONDS)
+        reply = await probe.call(upstream, credential, "POST", smallest.path, body=body, seconds=ANSWER_SECONDS)
         if reply.status != 200:
-            error, refusal = f"{word} {'' if word == 'Completion' else 'endpoint '}returned {reply.status}", reply
-        elif not isinstance(reply.json(), dict):
-            error = f"{word} answer is not a JSON object"
+            error, refusal = f"{smallest.endpoint} returned {reply.status}", reply
+        elif not smallest.accepts(reply.json()):
+            error = f"{smallest.subject} answer is not a JSON object"
     except probe.ProbeFailed as failure:
-        error = f"{word} request failed: {failure}"
+        error = f"{smallest.subject} request failed: {failure}"
     except ValueError:
-        error = f"{word} answer is not JSON"
+        error = f"{smallest.subject} answer is not JSON"
     took = round((time.monotonic() - began) * 1000)
     return Finding(models_found=found, tested_model=model, latency_ms=took, error=error, reply=refusal)
 

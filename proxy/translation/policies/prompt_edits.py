@@ -1,12 +1,12 @@
 """Edits in a client's own fields: the system prompt, the last user turn, the temperature and the limit of output tokens.
 
-Only what must change is written anew; every other field, message and block keeps its bytes. A table says where each dialect
-keeps what, so that the same policy gives the same prompt whatever the client speaks, and to whichever upstream it goes.
+Only what must change is written anew; every other field, message and block keeps its bytes. Each dialect's
+:class:`PromptShape` says where it keeps what, so that the same policy gives the same prompt whatever the client speaks, and to
+whichever upstream it goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from msgspec import Raw
 from proxy.translation import json_wire
 from proxy.translation.json_wire import Envelope
 from proxy.translation.policies.model_policies import Policies
+from proxy.translation.policies.prompt_shape import PromptShape
 from proxy.translation.quirks import Quirks
 
 SEPARATOR = "\n\n"
@@ -27,30 +28,6 @@ _TEXT = msgspec.json.Decoder(str)
 _NUMBER = msgspec.json.Decoder(int | None)
 
 Fields = dict[str, Raw]
-
-
-class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a dialect's request keeps things. ``prompt``: the top-level field of the system prompt, if there is one."""
-
-    turns: str
-    prompt: str = ""
-    prompt_blocks: bool = False
-    """The prompt may be a list of blocks."""
-    text_type: str = "text"
-    joins_strings: bool = False
-    """Plain text of a turn stays plain: many servers of the dialect take no parts."""
-    limits: tuple[str, ...]
-    hottest: float = 2.0
-    """Highest temperature."""
-
-
-MESSAGES = Shape(turns="messages", prompt="system", prompt_blocks=True, limits=("max_tokens",), hottest=1.0)
-SHAPES: Mapping[str, Shape] = {
-    "anthropic": MESSAGES,
-    "bedrock": MESSAGES,
-    "openai_chat": Shape(turns="messages", joins_strings=True, limits=("max_completion_tokens", "max_tokens")),
-    "openai_responses": Shape(turns="input", prompt="instructions", text_type="input_text", limits=("max_output_tokens",)),
-}
 
 
 class _Head(msgspec.Struct):
@@ -83,13 +60,13 @@ class Additions(msgspec.Struct, frozen=True):
     turn: tuple[str, ...] = ()
 
 
-def edited(envelope: Envelope, dialect: str, policies: Policies, additions: Additions, *, quirks: Quirks, relayed: bool) -> Envelope:
+def edited(envelope: Envelope, shape: PromptShape, policies: Policies, additions: Additions, *, quirks: Quirks, relayed: bool) -> Envelope:
     """The envelope with a model's policies applied, then with ``additions``.
 
     ``relayed``: the fields go to an upstream of the same dialect as they are, so they must keep its rules; what is translated
     is fitted later. Raises :class:`~proxy.translation.errors.ClientMistake` for fields that cannot be read.
     """
-    fields, shape = dict(envelope.fields), SHAPES[dialect]
+    fields = dict(envelope.fields)
     if policies.replacements:
         _replace(fields, shape, policies.replacements)
     for text in (policies.append, *additions.system):
@@ -101,7 +78,7 @@ def edited(envelope: Envelope, dialect: str, policies: Policies, additions: Addi
     _limit(fields, shape, policies, quirks)
     if policies.temperature is not None:
         _set_temperature(fields, shape, policies.temperature, quirks=quirks, relayed=relayed)
-    if relayed and shape is MESSAGES and fields.get("max_tokens") is not envelope.fields.get("max_tokens"):
+    if relayed and shape.thinking_budget and fields.get("max_tokens") is not envelope.fields.get("max_tokens"):
         _fit_thinking(fields)
     return msgspec.structs.replace(envelope, fields=fields)
 
@@ -109,7 +86,7 @@ def edited(envelope: Envelope, dialect: str, policies: Policies, additions: Addi
 # --- the system prompt -----------------------------------------------------------------------------------------------
 
 
-def _replace(fields: Fields, shape: Shape, replacements: tuple[tuple[str, str], ...]) -> None:
+def _replace(fields: Fields, shape: PromptShape, replacements: tuple[tuple[str, str], ...]) -> None:
     if shape.prompt and _given(fields, shape.prompt):
         fields[shape.prompt] = _replaced(fields[shape.prompt], replacements)
     turns = _turns(fields, shape)
@@ -155,7 +132,7 @@ def _substituted(text: str, replacements: tuple[tuple[str, str], ...]) -> str:
     return text
 
 
-def _append_to_system(fields: Fields, shape: Shape, text: str) -> None:
+def _append_to_system(fields: Fields, shape: PromptShape, text: str) -> None:
     """Behind the prompt's field where the dialect has one, else behind the last system message before the first turn."""
     if shape.prompt_blocks or (shape.prompt and _given(fields, shape.prompt)):
         known = fields.get(shape.prompt, Raw(b"null"))
@@ -177,7 +154,7 @@ def _append_to_system(fields: Fields, shape: Shape, text: str) -> None:
 # --- the last user turn ----------------------------------------------------------------------------------------------
 
 
-def _append_to_turn(fields: Fields, shape: Shape, text: str) -> None:
+def _append_to_turn(fields: Fields, shape: PromptShape, text: str) -> None:
     """At the end of the last user turn. Behind results that are items of their own it becomes a user message."""
     turns = _turns(fields, shape)
     if turns is None:  # Responses: the whole input is one text
@@ -188,13 +165,13 @@ def _append_to_turn(fields: Fields, shape: Shape, text: str) -> None:
         turns[place] = _with_text(turns[place], text, shape, joins=shape.joins_strings)
     else:
         message: dict[str, Any] = {"role": "user", "content": text if shape.joins_strings else [{"type": shape.text_type, "text": text}]}
-        if shape.turns == "input":
-            message = {"type": "message", **message}
+        if shape.turn_type:
+            message = {"type": shape.turn_type, **message}
         turns.insert(len(turns) if place is None else place + 1, Raw(json_wire.encode(message)))
     fields[shape.turns] = Raw(json_wire.encode(turns))
 
 
-def _with_text(turn: Raw, text: str, shape: Shape, *, joins: bool) -> Raw:
+def _with_text(turn: Raw, text: str, shape: PromptShape, *, joins: bool) -> Raw:
     opened = _opened(turn)
     content = _extended(opened.get("content", Raw(b"null")), text, shape.text_type, joins=joins)
     return Raw(json_wire.encode(opened | {"content": content}))
@@ -214,7 +191,7 @@ def _extended(content: Raw, text: str, text_type: str, *, joins: bool) -> Raw:
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
-def _limit(fields: Fields, shape: Shape, policies: Policies, quirks: Quirks) -> None:
+def _limit(fields: Fields, shape: PromptShape, policies: Policies, quirks: Quirks) -> None:
     if policies.max_tokens_cap is None and policies.max_tokens_default is None:
         return
     given = {name: number for name in shape.limits if (number := _number(fields, name)) is not None}
@@ -227,15 +204,15 @@ def _limit(fields: Fields, shape: Shape, policies: Policies, quirks: Quirks) -> 
         fields[name] = Raw(json_wire.encode(policies.limit(None)))
 
 
-def _set_temperature(fields: Fields, shape: Shape, temperature: float, *, quirks: Quirks, relayed: bool) -> None:
+def _set_temperature(fields: Fields, shape: PromptShape, temperature: float, *, quirks: Quirks, relayed: bool) -> None:
     """The model's own temperature. Left out where an upstream of the same dialect would refuse it."""
     if relayed and quirks.no_sampling:
         return
-    if relayed and shape is MESSAGES:
+    if relayed and shape.thinking_budget:
         if _thinking(fields).get("type") in ("enabled", "adaptive"):
             return  # thinking goes with the temperature 1 only
         fields.pop("top_p", None)  # newer models take one of the two
-    fields["temperature"] = Raw(json_wire.encode(min(temperature, shape.hottest) if relayed else temperature))
+    fields["temperature"] = Raw(json_wire.encode(min(temperature, shape.max_temperature) if relayed else temperature))
 
 
 def _fit_thinking(fields: Fields) -> None:
@@ -271,7 +248,7 @@ def _kind(raw: Raw) -> bytes:
     return bytes(raw).lstrip()[:1]
 
 
-def _turns(fields: Fields, shape: Shape) -> list[Raw] | None:
+def _turns(fields: Fields, shape: PromptShape) -> list[Raw] | None:
     """The turns one by one; ``None`` where the field is a plain text or missing."""
     raw = fields.get(shape.turns, Raw(b"null"))
     return json_wire.decode(raw, _LIST, at=shape.turns) if _kind(raw) == b"[" else None

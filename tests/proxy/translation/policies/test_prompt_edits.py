@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.json_wire import Envelope
 from proxy.translation.policies.model_policies import Policies
+from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.policies.prompt_edits import Additions, edited
 from proxy.translation.quirks import DEFAULT, Quirks
 
@@ -27,7 +28,7 @@ def opened(fields):
 
 
 def edit(dialect, fields, policies=EDIT, *, system=(), turn=(), quirks=DEFAULT, relayed=True):
-    new = edited(opened(fields), dialect, policies, Additions(system, turn), quirks=quirks, relayed=relayed)
+    new = edited(opened(fields), REGISTRY[dialect].prompt_shape, policies, Additions(system, turn), quirks=quirks, relayed=relayed)
     return json.loads(msgspec.json.encode(new.fields))
 
 
@@ -180,13 +181,13 @@ def test_what_is_translated_is_fitted_later():
 def test_only_what_must_change_is_written_anew():
     messages = b'[ {"role":"user", "content": "\\u00e9"},{"content":[ ],"role":"user"} ]'
     envelope = Envelope({"system": msgspec.Raw(b'"Claude"'), "messages": msgspec.Raw(messages), "x": msgspec.Raw(b"1.50")}, "m")
-    new = edited(envelope, "anthropic", EDIT, Additions(turn=("NOTE",)), quirks=DEFAULT, relayed=True)
+    new = edited(envelope, REGISTRY["anthropic"].prompt_shape, EDIT, Additions(turn=("NOTE",)), quirks=DEFAULT, relayed=True)
     assert {name: bytes(raw) for name, raw in new.fields.items()} == {
         "system": b'"Pixie\\n\\nBe terse."',
         "messages": b'[{"role":"user", "content": "\\u00e9"},{"content":[{"type":"text","text":"NOTE"}],"role":"user"}]',
         "x": b"1.50",
     }
-    unchanged = edited(envelope, "anthropic", Policies(replacements=(("nowhere", "x"),)), Additions(), quirks=DEFAULT, relayed=True)
+    unchanged = edited(envelope, REGISTRY["anthropic"].prompt_shape, Policies(replacements=(("nowhere", "x"),)), Additions(), quirks=DEFAULT, relayed=True)
     assert {name: bytes(raw) for name, raw in unchanged.fields.items()} == {name: bytes(raw) for name, raw in envelope.fields.items()}
 
 
@@ -208,7 +209,7 @@ def test_the_same_conversation_gives_the_same_bytes(dialect, turns, policies, no
 
     def once():
         envelope = opened({field: turns})
-        return msgspec.json.encode(edited(envelope, dialect, policies, Additions((), (note,)), quirks=DEFAULT, relayed=True).fields)
+        return msgspec.json.encode(edited(envelope, REGISTRY[dialect].prompt_shape, policies, Additions((), (note,)), quirks=DEFAULT, relayed=True).fields)
 
     assert once() == once()
 

@@ -1,0 +1,93 @@
+"""Which dialect a caller or an upstream speaks, by tables that are derived from the registry at import."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+
+from proxy.translation.dialects.base import Dialect
+from proxy.translation.dialects.client_api import Endpoint
+from proxy.translation.dialects.registry import DEFAULT, REGISTRY
+
+PASSTHROUGH = "passthrough"
+"""What an upstream's ``dialect`` says when its wire protocol is not known: bodies pass untranslated."""
+PASSTHROUGH_TITLE = "Any (passed through untranslated)"
+
+TITLES = {**{dialect.name: dialect.title for dialect in REGISTRY.values()}, PASSTHROUGH: PASSTHROUGH_TITLE}
+"""For people, by the stored name of an upstream's dialect."""
+FORMATS = {**{dialect.format: dialect.name for dialect in REGISTRY.values()}, PASSTHROUGH: PASSTHROUGH}
+"""The stored name of an upstream's dialect by its name in the management API."""
+LAST_EVENTS = frozenset().union(*(dialect.last_events for dialect in REGISTRY.values()))
+"""Names of the events after which clients leave a stream of any dialect."""
+
+
+def _owned(dialect: Dialect) -> list[Endpoint]:
+    """The endpoints of a dialect that no other one has."""
+    others = {each.path for other in REGISTRY.values() if other is not dialect for each in other.client.endpoints}
+    return [endpoint for endpoint in dialect.client.endpoints if endpoint.path not in others]
+
+
+_BY_PATH = {
+    path: dialect
+    for dialect in REGISTRY.values()
+    for path in (
+        *(endpoint.path for endpoint in _owned(dialect) if endpoint.pattern is None),
+        *(untranslated.path for untranslated in dialect.client.untranslated),
+    )
+}
+_BY_PART = {
+    endpoint.path: dialect
+    for dialect in REGISTRY.values()
+    for endpoint in _owned(dialect)
+    if endpoint.pattern is None and endpoint.kind == "generate"
+}
+"""What paths of a dialect contain below a path prefix, also those that do not exist."""
+_BY_PATTERN = [
+    (re.compile(pattern.pattern + "$"), dialect)
+    for dialect in REGISTRY.values()
+    for endpoint in _owned(dialect)
+    if (pattern := endpoint.pattern) is not None and endpoint.kind == "generate"
+]
+_BY_HEAD = {
+    endpoint.head: dialect
+    for dialect in REGISTRY.values()
+    for endpoint in _owned(dialect)
+    if endpoint.pattern is not None and endpoint.kind == "generate"
+}
+"""How the paths of a dialect begin that has names in them."""
+_BY_HEADER = {
+    name: dialect for dialect in REGISTRY.values() for text in dialect.client.identifying_headers for name in (text, text.encode())
+}
+"""Headers as text and, as ASGI servers have them, as bytes."""
+
+PATH_ROOTS = tuple(sorted({f"/{endpoint.path.split('/')[1]}/" for dialect in REGISTRY.values() for endpoint in dialect.client.endpoints}))
+"""First segments of all client paths, each between slashes."""
+
+
+def dialect_named(name: str) -> Dialect:
+    """The dialect of an upstream by its stored name; the default one where it is not known."""
+    return REGISTRY.get(name, DEFAULT)
+
+
+def dialect_of(path: str, headers: Container[str] | Container[bytes]) -> Dialect:
+    """The dialect of a caller, which its errors are written in.
+
+    Its path decides where only one dialect has it, also below a path prefix; at the paths that dialects share (the list of
+    models, paths that nobody knows) a header does that only one dialect's clients send. ``headers`` holds lower-case names.
+    """
+    dialect = _BY_PATH.get(path)
+    if dialect is not None:
+        return dialect
+    for part, dialect in _BY_PART.items():
+        if part in path:
+            return dialect
+    for head, dialect in _BY_HEAD.items():
+        if path.startswith(head):
+            return dialect
+    for pattern, dialect in _BY_PATTERN:
+        if pattern.search(path):
+            return dialect
+    for name, dialect in _BY_HEADER.items():
+        if name in headers:  # type: ignore[operator]  (text or bytes, whichever the container has)
+            return dialect
+    return DEFAULT
