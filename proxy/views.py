@@ -20,7 +20,6 @@ from proxy.translation.canonical import Response
 from proxy.translation.dialects.base import Dialect, EncodeContext
 from proxy.translation.dialects.client_api import Endpoint, EndpointKind
 from proxy.translation.dialects.lookup import PASSTHROUGH, dialect_of
-from proxy.translation.dialects.openai_responses import listing as response_items
 from proxy.translation.errors import ClientMistake, GatewayError
 from proxy.translation.json_wire import Envelope
 from proxy.translation.untranslated import bodies
@@ -100,7 +99,7 @@ def stored_items(dialect: Dialect, _endpoint: Endpoint) -> View:
         try:
             key = await keys.authenticate(presented_key(http.headers))
             turn = await stored_responses.find(response_id, key.id)
-            return _json(response_items.page(await stored_responses.input_of(turn), turn.id, **query))
+            return _json(await stored_responses.input_page(turn, **query))
         except GatewayError as error:
             return _refusal(http, dialect, error)
 

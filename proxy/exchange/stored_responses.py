@@ -26,7 +26,7 @@ from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse
 from proxy.translation import json_wire
 from proxy.translation.dialects.base import Dialect
-from proxy.translation.dialects.openai_responses import history
+from proxy.translation.dialects.openai_responses import history, listing
 from proxy.translation.errors import ClientMistake, Failure, GatewayError
 from proxy.translation.framing.sse import Frame, Reader
 from proxy.translation.json_wire import Envelope
@@ -203,10 +203,10 @@ async def forget(response_id: str, api_key_id: str) -> None:
         raise _missing(response_id)
 
 
-async def input_of(turn: Turn) -> list[Any]:
-    """All items that a turn's model was given."""
+async def input_page(turn: Turn, **query: str) -> dict[str, Any]:
+    """One page of all items that a turn's model was given; ``query`` as in :func:`listing.page`."""
     before = await earlier_items(turn.previous_id, turn.api_key_id) if turn.previous_id else []
-    return [*before, *_items.decode(turn.input)]
+    return listing.page([*before, *_items.decode(turn.input)], turn.id, **query)
 
 
 def _missing(response_id: str) -> ClientMistake:

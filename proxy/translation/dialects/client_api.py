@@ -47,11 +47,6 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return re.compile(_PLACEHOLDER.sub(lambda found: f"(?P<{found[1]}>{'.+' if found[2] else '[^/]+'})", self.path))
 
-    @property
-    def head(self) -> str:
-        """The path up to its first placeholder."""
-        return self.path.partition("{")[0]
-
 
 class UntranslatedPath(msgspec.Struct, frozen=True, kw_only=True):
     """A path whose bodies are not translated. ``default_model``: used where the body names none.

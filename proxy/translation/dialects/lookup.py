@@ -48,20 +48,26 @@ _BY_PATTERN = [
     for endpoint in _owned(dialect)
     if (pattern := endpoint.pattern) is not None and endpoint.kind == "generate"
 ]
-_BY_HEAD = {
-    endpoint.head: dialect
-    for dialect in REGISTRY.values()
-    for endpoint in _owned(dialect)
-    if endpoint.pattern is not None and endpoint.kind == "generate"
-}
-"""How the paths of a dialect begin that has names in them."""
 _BY_HEADER = {
     name: dialect for dialect in REGISTRY.values() for text in dialect.client.identifying_headers for name in (text, text.encode())
 }
 """Headers as text and, as ASGI servers have them, as bytes."""
 
-PATH_ROOTS = tuple(sorted({f"/{endpoint.path.split('/')[1]}/" for dialect in REGISTRY.values() for endpoint in dialect.client.endpoints}))
+
+def _root(endpoint: Endpoint) -> str:
+    return f"/{endpoint.path.split('/')[1]}/"
+
+
+_ROOTS = {dialect.name: {_root(endpoint) for endpoint in dialect.client.endpoints} for dialect in REGISTRY.values()}
+PATH_ROOTS = tuple(sorted(set().union(*_ROOTS.values())))
 """First segments of all client paths, each between slashes."""
+_BY_ROOT = {
+    root: REGISTRY[name]
+    for name, roots in _ROOTS.items()
+    for root in roots
+    if all(root not in _ROOTS[other] for other in _ROOTS if other != name)
+}
+"""Roots that only one dialect has; paths that do not exist below them are that dialect's, too."""
 
 
 def dialect_named(name: str) -> Dialect:
@@ -81,8 +87,8 @@ def dialect_of(path: str, headers: Container[str] | Container[bytes]) -> Dialect
     for part, dialect in _BY_PART.items():
         if part in path:
             return dialect
-    for head, dialect in _BY_HEAD.items():
-        if path.startswith(head):
+    for root, dialect in _BY_ROOT.items():
+        if path.startswith(root):
             return dialect
     for pattern, dialect in _BY_PATTERN:
         if pattern.search(path):

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.json_wire import Envelope
 from proxy.translation.policies.model_policies import Policies
-from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.policies.prompt_edits import Additions, edited
 from proxy.translation.quirks import DEFAULT, Quirks
 
@@ -187,7 +186,8 @@ def test_only_what_must_change_is_written_anew():
         "messages": b'[{"role":"user", "content": "\\u00e9"},{"content":[{"type":"text","text":"NOTE"}],"role":"user"}]',
         "x": b"1.50",
     }
-    unchanged = edited(envelope, REGISTRY["anthropic"].prompt_shape, Policies(replacements=(("nowhere", "x"),)), Additions(), quirks=DEFAULT, relayed=True)
+    policies = Policies(replacements=(("nowhere", "x"),))
+    unchanged = edited(envelope, REGISTRY["anthropic"].prompt_shape, policies, Additions(), quirks=DEFAULT, relayed=True)
     assert {name: bytes(raw) for name, raw in unchanged.fields.items()} == {name: bytes(raw) for name, raw in envelope.fields.items()}
 
 
@@ -209,7 +209,9 @@ def test_the_same_conversation_gives_the_same_bytes(dialect, turns, policies, no
 
     def once():
         envelope = opened({field: turns})
-        return msgspec.json.encode(edited(envelope, REGISTRY[dialect].prompt_shape, policies, Additions((), (note,)), quirks=DEFAULT, relayed=True).fields)
+        return msgspec.json.encode(
+            edited(envelope, REGISTRY[dialect].prompt_shape, policies, Additions((), (note,)), quirks=DEFAULT, relayed=True).fields
+        )
 
     assert once() == once()
 
