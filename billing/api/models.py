@@ -13,6 +13,7 @@ from accounts.common.api_envelope import Refused, data, stored, timestamp, uuid_
 from accounts.common.api_schema import Created, Data, Deleted, Done, Id, answers, created
 from billing.api.model_schema import Discover, Import, Imported, ModelFields, NewModel, Offer, ShownModel, Synchronised, Wanted
 from billing.pricing import price_book, sync
+from proxy.translation.dialects.upstream_api import ListedModel
 from upstreams.api.upstreams import Ids, deleted
 from upstreams.api.upstreams import found as found_upstream
 from upstreams.api.upstreams import shown as shown_upstream
@@ -89,7 +90,7 @@ def import_models(request: HttpRequest, body: Import) -> Created:
     if not body.models:
         raise Refused("invalid_request", "At least one model is required")
     wanted = [Wanted(name=each) if isinstance(each, str) else each for each in body.models]
-    made = discovery.import_models(upstream, [discovery.Listed(name=each.name, provider=each.provider or "") for each in wanted])
+    made = discovery.import_models(upstream, [ListedModel(name=each.name, provider=each.provider or "") for each in wanted])
     for row in Model.objects.filter(path_prefix="", name__in=made.created):
         sync.attach(row)
     counts = {"upstream": shown_upstream(upstream), "models_created": len(made.created), "models_skipped": len(made.skipped)}
@@ -137,7 +138,7 @@ def _required_upstream(upstream_id: str | None) -> str:
     return upstream_id
 
 
-def _offered(body: Discover) -> list[discovery.Listed]:
+def _offered(body: Discover) -> list[ListedModel]:
     upstream = found_upstream(_required_upstream(body.upstream_id))
     try:
         return discovery.list_models(upstream)

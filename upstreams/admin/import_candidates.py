@@ -8,15 +8,15 @@ from typing import NamedTuple
 from django.db import transaction
 from simple_history.utils import bulk_create_with_history
 
+from proxy.translation.dialects.upstream_api import ListedModel
 from upstreams.models import Model, Route, Upstream
-from upstreams.monitoring.discovery import Listed
 
 
 class Join(NamedTuple):
     """A route that could be added: ``model`` would also be served by the upstream, as ``listed`` there."""
 
     model: Model
-    listed: Listed
+    listed: ListedModel
 
     @property
     def value(self) -> str:
@@ -27,13 +27,13 @@ class Join(NamedTuple):
 class ImportCandidates(NamedTuple):
     """``known``: names that have a route to the upstream already. ``gone``: routes to names that it lists no more."""
 
-    new: list[Listed]
+    new: list[ListedModel]
     joins: list[Join]
     known: list[str]
     gone: list[Route]
 
 
-def of(upstream: Upstream, listed: Iterable[Listed]) -> ImportCandidates:
+def of(upstream: Upstream, listed: Iterable[ListedModel]) -> ImportCandidates:
     """Sort what an upstream lists. A name with a maker (``maker/model``) also fits the model of the bare name."""
     routes = list(upstream.routes.select_related("model"))
     led_to = {route.remote_name or route.model.name for route in routes}

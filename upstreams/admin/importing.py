@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from accounts.common.admin import counted
+from proxy.translation.dialects.upstream_api import ListedModel
 from upstreams.admin import import_candidates
 from upstreams.forms import ImportForm
 from upstreams.models import Upstream
@@ -50,5 +51,5 @@ def failed(row: Upstream, problem: discovery.DiscoveryFailed) -> str:
     return f"{row.name}: {f'Connection failed: {problem.__cause__}' if problem.stage == 'connection' else problem}"
 
 
-def _described(model: discovery.Listed) -> str:
+def _described(model: ListedModel) -> str:
     return f"{model.name}  ({model.context_window:,} tokens)" if model.context_window else model.name

@@ -323,7 +323,7 @@ def shown(row: Upstream) -> dict[str, Any]:
     until = row.resting_until
     made_up = {
         "id": str(row.id),
-        "format": FORMAT_OF[row.dialect],
+        "format": FORMAT_OF.get(row.dialect, row.dialect),
         "circuit_breaker": live_state.current().breakers.state(str(row.id)),
         "resting_until": timestamp(until) if until is not None and until > timezone.now() else None,
         "tested_at": timestamp(row.tested_at),

@@ -12,8 +12,7 @@ from django.utils import timezone
 from simple_history.utils import bulk_create_with_history
 
 from proxy.translation.dialects.lookup import dialect_named
-from proxy.translation.dialects.upstream_api import ListedModel as Listed
-from proxy.translation.dialects.upstream_api import ListedPage, ModelListApi
+from proxy.translation.dialects.upstream_api import ListedModel, ListedPage, ModelListApi
 from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
 from upstreams.catalog.snapshot import entries_of
 from upstreams.models import Model, Route, Upstream
@@ -32,7 +31,7 @@ class DiscoveryFailed(Exception):  # noqa: N818  (it reads as what happened)
         self.reply = reply
 
 
-def list_models(upstream: Upstream, *, seconds: float = TIMEOUT_SECONDS) -> list[Listed]:
+def list_models(upstream: Upstream, *, seconds: float = TIMEOUT_SECONDS) -> list[ListedModel]:
     """The models that a stored upstream lists, in its order, asked with its preferred credential.
 
     ``seconds`` is the time for each page. Blocks; not for a thread with a running event loop. Raises :class:`DiscoveryFailed`.
@@ -41,10 +40,10 @@ def list_models(upstream: Upstream, *, seconds: float = TIMEOUT_SECONDS) -> list
     return asyncio.run(ask(entry, credential, seconds=seconds))
 
 
-def list_all(upstreams: Sequence[Upstream]) -> list[list[Listed] | DiscoveryFailed]:
+def list_all(upstreams: Sequence[Upstream]) -> list[list[ListedModel] | DiscoveryFailed]:
     """:func:`list_models` of several upstreams, which are asked at the same time; of each what it lists, or why it does not."""
 
-    async def listed(entry: UpstreamEntry, credential: CredentialEntry | None) -> list[Listed] | DiscoveryFailed:
+    async def listed(entry: UpstreamEntry, credential: CredentialEntry | None) -> list[ListedModel] | DiscoveryFailed:
         try:
             return await ask(entry, credential)
         except DiscoveryFailed as failure:
@@ -53,10 +52,10 @@ def list_all(upstreams: Sequence[Upstream]) -> list[list[Listed] | DiscoveryFail
     return asyncio.run(probe.together([listed(*entries_of(upstream)) for upstream in upstreams]))
 
 
-async def ask(upstream: UpstreamEntry, credential: CredentialEntry | None, *, seconds: float = TIMEOUT_SECONDS) -> list[Listed]:
+async def ask(upstream: UpstreamEntry, credential: CredentialEntry | None, *, seconds: float = TIMEOUT_SECONDS) -> list[ListedModel]:
     """The models that an upstream lists, page by page. Raises :class:`DiscoveryFailed`."""
     api = dialect_named(upstream.dialect).upstream.model_list
-    listed: dict[str, Listed] = {}
+    listed: dict[str, ListedModel] = {}
     following: str | None = None
     for _ in range(MOST_PAGES):
         query = "&".join(filter(None, (api.query, following)))
@@ -93,18 +92,18 @@ class Imported(msgspec.Struct, frozen=True):
     skipped: list[str]
 
 
-def import_models(upstream: Upstream, models: Iterable[Listed | str], *, path_prefix: str = "") -> Imported:
+def import_models(upstream: Upstream, models: Iterable[ListedModel | str], *, path_prefix: str = "") -> Imported:
     """Make a model and a route to ``upstream`` for each name that means nothing yet below ``path_prefix``.
 
     Names longer than a model's name may be, and names with a star, are skipped. All or nothing.
     """
-    created: list[Listed] = []
+    created: list[ListedModel] = []
     skipped: list[str] = []
     with transaction.atomic():
         taken = taken_names(path_prefix)
         longest = Model._meta.get_field("name").max_length or 0  # noqa: SLF001  (Django's documented way to a field)
         for each in models:
-            listed = Listed(name=each) if isinstance(each, str) else each
+            listed = ListedModel(name=each) if isinstance(each, str) else each
             if listed.name in taken or "*" in listed.name or not 0 < len(listed.name) <= longest:
                 skipped.append(listed.name)
             else:
@@ -125,7 +124,7 @@ def discover(upstream: Upstream, *, seconds: float = TIMEOUT_SECONDS) -> dict[st
     return take_up(upstream, list_models(upstream, seconds=seconds))
 
 
-def take_up(upstream: Upstream, listed: Sequence[Listed]) -> dict[str, int]:
+def take_up(upstream: Upstream, listed: Sequence[ListedModel]) -> dict[str, int]:
     """New names become models, routes to names that are gone are marked, not deleted. Routes learn their context windows.
 
     The numbers of ``created`` models and of ``vanished`` and ``returned`` routes. Raises :class:`DiscoveryFailed`.
@@ -159,6 +158,6 @@ def taken_names(path_prefix: str = "") -> set[str]:
     return taken
 
 
-def _fields(listed: Listed) -> dict[str, Any]:
+def _fields(listed: ListedModel) -> dict[str, Any]:
     fields = msgspec.structs.asdict(listed)
     return fields | {"provider": listed.provider[:100], "display_name": listed.display_name[:200] if listed.display_name else None}

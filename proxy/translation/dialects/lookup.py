@@ -94,6 +94,6 @@ def dialect_of(path: str, headers: Container[str] | Container[bytes]) -> Dialect
         if pattern.search(path):
             return dialect
     for name, dialect in _BY_HEADER.items():
-        if name in headers:  # type: ignore[operator]  (text or bytes, whichever the container has)
+        if name in headers:  # whichever of text and bytes the container holds
             return dialect
     return DEFAULT

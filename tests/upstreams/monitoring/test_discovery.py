@@ -1,10 +1,11 @@
 import pytest
 
+from proxy.translation.dialects.upstream_api import ListedModel
 from tests.support.fake_upstream import HANG, RESET, Reply, bytes_reply, json_reply
 from upstreams.http import auth_headers
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.monitoring import discovery
-from upstreams.monitoring.discovery import DiscoveryFailed, Imported, Listed, import_models, list_models
+from upstreams.monitoring.discovery import DiscoveryFailed, Imported, import_models, list_models
 
 pytestmark = pytest.mark.django_db
 
@@ -50,11 +51,11 @@ def test_openais_list(upstream, provider):
         )
     )
     assert list_models(provider()) == [
-        Listed(name="gpt-5", provider="openai"),
-        Listed(name="qwen", provider="vllm", context_window=32768),
-        Listed(name="router/x", context_window=200000, max_output_tokens=8192),
-        Listed(name="odd"),
-        Listed(name="fine"),
+        ListedModel(name="gpt-5", provider="openai"),
+        ListedModel(name="qwen", provider="vllm", context_window=32768),
+        ListedModel(name="router/x", context_window=200000, max_output_tokens=8192),
+        ListedModel(name="odd"),
+        ListedModel(name="fine"),
     ]
     (request,) = upstream.requests
     assert (request.method, request.path, request.header("authorization")) == ("GET", "/v1/models", f"Bearer {SECRET}")
@@ -81,7 +82,7 @@ def test_a_list_that_never_ends_is_left(upstream, provider):
 
 def test_a_bare_list_is_understood(upstream, provider):
     upstream.reply(json_reply([{"id": "a"}]))
-    assert list_models(provider()) == [Listed(name="a")]
+    assert list_models(provider()) == [ListedModel(name="a")]
 
 
 @pytest.mark.parametrize(
@@ -131,9 +132,8 @@ def test_a_disabled_credential_is_tried_when_there_is_no_other(upstream, provide
 def test_imports_make_a_model_and_a_route_and_skip_what_is_there(provider):
     row = provider()
     Model.objects.create(name="known", aliases=["alias"])
-    done = import_models(
-        row, ["known", "alias", "new", "new", "star*", "x" * 201, Listed(name="rich", provider="p", display_name="Rich", context_window=8)]
-    )
+    rich = ListedModel(name="rich", provider="p", display_name="Rich", context_window=8)
+    done = import_models(row, ["known", "alias", "new", "new", "star*", "x" * 201, rich])
     assert done == Imported(["new", "rich"], ["known", "alias", "new", "star*", "x" * 201])
     routes = Route.objects.order_by("remote_name").values_list("model__name", "upstream", "remote_name")
     assert list(routes) == [("new", row.pk, "new"), ("rich", row.pk, "rich")]
