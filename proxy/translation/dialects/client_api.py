@@ -78,7 +78,9 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
     """What clients of a dialect call.
 
     identifying_headers:
-        Request headers that only clients of this dialect send; they decide at paths that several dialects share.
+        Request headers that only clients of this dialect send; they decide at paths that are not one dialect's own.
+    shared_path_headers:
+        Request headers that suffice at the paths that the dialect shares with others (the list of models).
     request_id_header:
         The dialect's own name for ``x-request-id`` in responses, in lower case; empty: it has none.
     encode_model(model) / encode_models(models, query):
@@ -94,6 +96,7 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: tuple[Endpoint, ...]
     untranslated: tuple[UntranslatedPath, ...] = ()
     identifying_headers: tuple[str, ...] = ()
+    shared_path_headers: tuple[str, ...] = ()
     request_id_header: str = ""
     beta_header: str = ""
     encode_model: Callable[[ModelInfo], dict[str, Any]]

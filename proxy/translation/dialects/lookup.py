@@ -52,6 +52,15 @@ _BY_HEADER = {
     name: dialect for dialect in REGISTRY.values() for text in dialect.client.identifying_headers for name in (text, text.encode())
 }
 """Headers as text and, as ASGI servers have them, as bytes."""
+_BY_HEADER_AT_SHARED_PATHS = {
+    name: dialect for dialect in REGISTRY.values() for text in dialect.client.shared_path_headers for name in (text, text.encode())
+}
+_SHARED_PATHS = {
+    endpoint.path
+    for dialect in REGISTRY.values()
+    for endpoint in dialect.client.endpoints
+    if endpoint.pattern is None and endpoint not in _owned(dialect)
+}
 
 
 def _root(endpoint: Endpoint) -> str:
@@ -78,9 +87,13 @@ def dialect_named(name: str) -> Dialect:
 def dialect_of(path: str, headers: Container[str] | Container[bytes]) -> Dialect:
     """The dialect of a caller, which its errors are written in.
 
-    Its path decides where only one dialect has it, also below a path prefix; at the paths that dialects share (the list of
-    models, paths that nobody knows) a header does that only one dialect's clients send. ``headers`` holds lower-case names.
+    Its path decides where only one dialect has it, also below a path prefix. Elsewhere (the list of models, paths that nobody
+    has) a header does that only one dialect's clients send. ``headers`` holds lower-case names.
     """
+    return _by_path(path) or _by_header(path, headers) or DEFAULT
+
+
+def _by_path(path: str) -> Dialect | None:
     dialect = _BY_PATH.get(path)
     if dialect is not None:
         return dialect
@@ -90,10 +103,13 @@ def dialect_of(path: str, headers: Container[str] | Container[bytes]) -> Dialect
     for root, dialect in _BY_ROOT.items():
         if path.startswith(root):
             return dialect
-    for pattern, dialect in _BY_PATTERN:
-        if pattern.search(path):
-            return dialect
+    return next((dialect for pattern, dialect in _BY_PATTERN if pattern.search(path)), None)
+
+
+def _by_header(path: str, headers: Container[str] | Container[bytes]) -> Dialect | None:
     for name, dialect in _BY_HEADER.items():
         if name in headers:  # whichever of text and bytes the container holds
             return dialect
-    return DEFAULT
+    if any(shared in path for shared in _SHARED_PATHS):
+        return next((dialect for name, dialect in _BY_HEADER_AT_SHARED_PATHS.items() if name in headers), None)
+    return None
