@@ -13,6 +13,7 @@ from accounts import cache_revisions
 from proxy import views
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse
+from proxy.translation.dialects.lookup import PATH_ROOTS
 from upstreams.catalog import snapshot
 from upstreams.catalog.snapshot import Catalogue
 from upstreams.models import OWN_PATHS
@@ -20,8 +21,6 @@ from upstreams.models import OWN_PATHS
 Methods = dict[str, Callable[..., Awaitable[Any]]]
 RouteMatch = tuple[Methods, dict[str, str]]
 
-API_MARKS = ("/v1/", "/model/")
-"""What the paths of API calls hold; only for them is the database asked whether a prefix was made just now."""
 PLAIN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -38,7 +37,8 @@ class Below:
         if path.split("/", 2)[1].lower() in OWN_PATHS:
             return None
         found = self._look(path)
-        if found is None and any(mark in path for mark in API_MARKS) and await cache_revisions.refresh_now():
+        # The database is read again only for paths of API calls, where a prefix may be new.
+        if found is None and any(root in path for root in PATH_ROOTS) and await cache_revisions.refresh_now():
             found = self._look(path)
         return found
 

@@ -1,50 +1,31 @@
-"""Every public path of the proxy, a line each. ``HOT`` and ``HOT_PATTERNS`` go to the lean handler, the rest to Django's."""
+"""Every public path of the proxy. ``FAST_PATHS`` and ``FAST_PATH_PATTERNS`` come from the dialects and go to the lean handler."""
 
 from __future__ import annotations
 
 import re
 
+import msgspec
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from proxy import health, views
 from proxy.exchange.passthrough import Endpoint
+from proxy.translation.dialects.registry import REGISTRY
 
-AUDIO = frozenset({"audio"})
-RELAYED = [
-    Endpoint(path="/v1/embeddings", estimates=True),
-    Endpoint(path="/v1/completions", estimates=True),
-    Endpoint(path="/v1/images/generations", default_model="dall-e-2"),
-    Endpoint(path="/v1/audio/speech"),
-    Endpoint(path="/v1/moderations", default_model="omni-moderation-latest"),
-    Endpoint(path="/v1/rerank", estimates=True),
-    Endpoint(path="/v1/audio/transcriptions", form="file", capabilities=AUDIO),
-    Endpoint(path="/v1/audio/translations", form="file", capabilities=AUDIO),
-]
-"""Paths whose bodies pass as they are, to OpenAI-style upstreams; the default models are those of OpenAI's API."""
+FAST_PATHS: dict[tuple[str, str], views.View] = {}
+FAST_PATH_PATTERNS: list[tuple[str, re.Pattern[str], views.View]] = []
 
-STORED = re.compile(r"/v1/responses/(?P<response_id>[^/]+)")
-
-FAST_PATHS = {
-    **{("POST", endpoint.path): views.relayed(endpoint) for endpoint in RELAYED},
-    ("POST", "/v1/messages"): views.messages,
-    ("POST", "/v1/messages/count_tokens"): views.count_tokens,
-    ("POST", "/v1/responses/input_tokens"): views.input_tokens,
-    ("POST", "/v1/chat/completions"): views.chat_completions,
-    ("POST", "/v1/chat/completions/stream"): views.chat_completions_stream,
-    ("POST", "/v1/responses"): views.responses,
-    ("POST", "/v1/responses/compact"): views.responses_compact,
-    ("GET", "/v1/models"): views.models,
-}
-FAST_PATH_PATTERNS = [
-    ("POST", re.compile(r"/model/(?P<model>.+)/invoke"), views.invoke),
-    ("POST", re.compile(r"/model/(?P<model>.+)/invoke-with-response-stream"), views.invoke_stream),
-    ("GET", re.compile(r"/v1/models/(?P<name>.+)"), views.model),
-    ("GET", STORED, views.stored_response),
-    ("DELETE", STORED, views.stored_response),
-    ("GET", re.compile(r"/v1/responses/(?P<response_id>[^/]+)/input_items"), views.stored_input),
-]
+for dialect in REGISTRY.values():
+    for endpoint in dialect.client.endpoints:
+        view, pattern = views.VIEWS[endpoint.kind](dialect, endpoint), endpoint.pattern
+        for method in endpoint.methods:
+            if pattern is None:
+                FAST_PATHS[method, endpoint.path] = view
+            elif not any((method, pattern) == known[:2] for known in FAST_PATH_PATTERNS):
+                FAST_PATH_PATTERNS.append((method, pattern, view))
+    for untranslated in dialect.client.untranslated:
+        FAST_PATHS["POST", untranslated.path] = views.relayed(Endpoint(**msgspec.structs.asdict(untranslated)))
 
 HEALTH_PATHS = {
     "health": health.health,

@@ -1,8 +1,8 @@
-"""The doors of the proxy: one async view a path. What happens behind them is in :mod:`proxy.exchange.exchange`."""
+"""The views of the proxy, one for each kind of endpoint; :mod:`proxy.exchange.exchange` does the work."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -14,16 +14,13 @@ from accounts import keys
 from accounts.keys import Key
 from proxy import model_list
 from proxy.exchange import admission, debug_headers, exchange, passthrough, stored_responses
-from proxy.exchange.client_credentials import presented_key, speaks_anthropic
+from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import HttpRequest, unknown_path
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
-from proxy.translation import json_wire
 from proxy.translation.canonical import Response
 from proxy.translation.dialects.base import Dialect, EncodeContext
-from proxy.translation.dialects.bedrock import dialect as bedrock
-from proxy.translation.dialects.openai_responses import compaction
-from proxy.translation.dialects.openai_responses import input_item_list as response_items
-from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.dialects.client_api import Endpoint, EndpointKind
+from proxy.translation.dialects.lookup import PASSTHROUGH, dialect_of
 from proxy.translation.errors import ClientMistake, GatewayError
 from proxy.translation.json_wire import Envelope
 from proxy.translation.untranslated import bodies
@@ -31,137 +28,116 @@ from upstreams.catalog import snapshot
 from upstreams.monitoring import listed_windows
 from upstreams.routing import plan
 
-ANTHROPIC = REGISTRY["anthropic"]
-BEDROCK = REGISTRY["bedrock"]
-OPENAI_CHAT = REGISTRY["openai_chat"]
-OPENAI_RESPONSES = REGISTRY["openai_responses"]
-
-DEFAULT_PAGE, LARGEST_PAGE = 20, 1000
-"""Anthropic's page sizes of the list of models."""
+View = Callable[..., Awaitable[Any]]
 
 
-async def messages(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
-    """``POST /v1/messages``."""
-    return await exchange.serve(http, ANTHROPIC, prefix=prefix)
+def generate(dialect: Dialect, endpoint: Endpoint) -> View:
+    """The view of a path that answers with a model's response."""
+
+    async def view(http: HttpRequest, prefix: str = "", **captured: str) -> JsonResponse | StreamingResponse:
+        is_plain = endpoint.open_request is None and endpoint.encode_response is None
+        if is_plain and dialect.client.stores_responses and stored_responses.is_on():
+            read_body: exchange.BodyReader = stored_responses.storing(dialect)
+        else:
+            read_body = _body_reader(dialect, endpoint, captured)
+        return await exchange.run(http, dialect, read_body, prefix=prefix)
+
+    return view
 
 
-async def count_tokens(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
-    """``POST /v1/messages/count_tokens``: the body of a request, without ``max_tokens``."""
+def count(dialect: Dialect, endpoint: Endpoint) -> View:
+    """The view of a path that counts the input tokens of a request."""
 
-    def open_body(body: bytes) -> Envelope:
-        fields = json_wire.open_object(body)
-        return ANTHROPIC.open_request(json_wire.encode({"max_tokens": 1, **fields, "stream": False}))
+    async def view(http: HttpRequest, prefix: str = "", **captured: str) -> JsonResponse | StreamingResponse:
+        return await exchange.count(http, dialect, _body_reader(dialect, endpoint, captured), prefix=prefix)
 
-    return await exchange.count(http, ANTHROPIC, exchange.translated(ANTHROPIC, open_body), prefix=prefix)
-
-
-async def input_tokens(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
-    """``POST /v1/responses/input_tokens``."""
-    read_body = stored_responses.restoring(OPENAI_RESPONSES, OPENAI_RESPONSES.open_request)
-    return await exchange.count(http, OPENAI_RESPONSES, read_body, prefix=prefix)
+    return view
 
 
-async def chat_completions(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
-    """``POST /v1/chat/completions``."""
-    return await exchange.serve(http, OPENAI_CHAT, prefix=prefix)
+def _body_reader(dialect: Dialect, endpoint: Endpoint, captured: dict[str, str]) -> exchange.BodyReader:
+    """The reader of bodies of an endpoint; they may refer to stored responses but are not stored themselves."""
+    open_body = _opener(dialect, endpoint, captured)
+    if dialect.client.stores_responses:
+        read_body = stored_responses.restoring(dialect, open_body)
+    else:
+        read_body = exchange.translated(dialect, open_body)
+    encode = endpoint.encode_response
+    if encode is None:
+        return read_body
 
-
-async def chat_completions_stream(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
-    """``POST /v1/chat/completions/stream``: the same, always streamed."""
-
-    def open_streamed(body: bytes) -> Envelope:
-        envelope = OPENAI_CHAT.open_request(body)
-        return msgspec.structs.replace(envelope, stream=True, fields=envelope.fields | {"stream": msgspec.Raw(b"true")})
-
-    return await exchange.serve(http, OPENAI_CHAT, open_body=open_streamed, prefix=prefix)
-
-
-async def responses(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
-    """``POST /v1/responses``."""
-    if stored_responses.is_on():
-        return await exchange.run(http, OPENAI_RESPONSES, stored_responses.storing(OPENAI_RESPONSES), prefix=prefix)
-    return await exchange.serve(http, OPENAI_RESPONSES, prefix=prefix)
-
-
-async def responses_compact(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
-    """``POST /v1/responses/compact``: the conversation, summarised by the model into one item that comes back encrypted."""
-    read_request = stored_responses.restoring(
-        OPENAI_RESPONSES, lambda body: compaction.to_summary_request(OPENAI_RESPONSES.open_request(body))
-    )
-
-    async def read_body(http: HttpRequest, key: Key) -> exchange.Translated:
-        envelope = (await read_request(http, key)).envelope
+    async def read_and_replace_encoder(http: HttpRequest, key: Key) -> exchange.Translated:
+        translated = await read_body(http, key)
 
         def encode_response(response: Response, context: EncodeContext) -> bytes:
-            return compaction.encode_compact_response(response, context, envelope)
+            return encode(response, context, translated.envelope)
 
-        return exchange.Translated(msgspec.structs.replace(OPENAI_RESPONSES, encode_response=encode_response), envelope)
+        return exchange.Translated(msgspec.structs.replace(dialect, encode_response=encode_response), translated.envelope)
 
-    return await exchange.run(http, OPENAI_RESPONSES, read_body, prefix=prefix)
-
-
-async def stored_response(http: HttpRequest, response_id: str, prefix: str = "") -> JsonResponse:  # noqa: ARG001  (ids are the key's)
-    """``GET`` and ``DELETE /v1/responses/{id}``, for the key that made it."""
-    try:
-        key = await keys.authenticate(presented_key(http.headers))
-        if http.method == "DELETE":
-            await stored_responses.delete_turn(response_id, key.id)
-            return _json({"id": response_id, "object": "response", "deleted": True})
-        return JsonResponse((await stored_responses.find_turn(response_id, key.id)).response.encode())
-    except GatewayError as error:
-        return _refusal(http, OPENAI_RESPONSES, error)
+    return read_and_replace_encoder
 
 
-async def stored_input(http: HttpRequest, response_id: str, prefix: str = "") -> JsonResponse:  # noqa: ARG001  (as above)
-    """``GET /v1/responses/{id}/input_items``."""
-    query = parse_qs(http.query_string.decode("latin-1"))
-    asked = {name: query[name][0] for name in ("limit", "order", "after") if name in query}
-    try:
-        key = await keys.authenticate(presented_key(http.headers))
-        turn = await stored_responses.find_turn(response_id, key.id)
-        return _json(response_items.list_input_items(await stored_responses.input_items(turn), turn.id, **asked))
-    except GatewayError as error:
-        return _refusal(http, OPENAI_RESPONSES, error)
+def _opener(dialect: Dialect, endpoint: Endpoint, captured: dict[str, str]) -> Callable[[bytes], Envelope]:
+    """Opens a body that was sent to an endpoint; ``captured``: the parts of its path."""
+    open_request = endpoint.open_request
+    if open_request is None:
+        return dialect.open_request
+    decoded = {name: unquote(value) for name, value in captured.items()}
+    return lambda body: open_request(body, decoded)
 
 
-async def invoke(http: HttpRequest, model: str, prefix: str = "") -> JsonResponse | StreamingResponse:
-    """``POST /model/{id}/invoke``: Bedrock's InvokeModel, the model in the path."""
-    return await exchange.serve(http, BEDROCK, open_body=bedrock.opener(unquote(model), stream=False), prefix=prefix)
+def stored_response(dialect: Dialect, _endpoint: Endpoint) -> View:
+    """The view that shows and deletes a stored response, for the key that made it."""
+
+    async def view(http: HttpRequest, response_id: str, prefix: str = "") -> JsonResponse:  # noqa: ARG001  (ids are the key's)
+        try:
+            key = await keys.authenticate(presented_key(http.headers))
+            if http.method == "DELETE":
+                await stored_responses.delete_turn(response_id, key.id)
+                return _json({"id": response_id, "object": "response", "deleted": True})
+            return JsonResponse((await stored_responses.find_turn(response_id, key.id)).response.encode())
+        except GatewayError as error:
+            return _refusal(http, dialect, error)
+
+    return view
 
 
-async def invoke_stream(http: HttpRequest, model: str, prefix: str = "") -> JsonResponse | StreamingResponse:
-    """``POST /model/{id}/invoke-with-response-stream``."""
-    return await exchange.serve(http, BEDROCK, open_body=bedrock.opener(unquote(model), stream=True), prefix=prefix)
+def stored_items(dialect: Dialect, _endpoint: Endpoint) -> View:
+    """The view that lists the input items of a stored response."""
+
+    async def view(http: HttpRequest, response_id: str, prefix: str = "") -> JsonResponse:  # noqa: ARG001  (as above)
+        query = {name: value for name, value in _query(http).items() if name in ("limit", "order", "after")}
+        try:
+            key = await keys.authenticate(presented_key(http.headers))
+            turn = await stored_responses.find_turn(response_id, key.id)
+            return _json(await stored_responses.input_page(turn, **query))
+        except GatewayError as error:
+            return _refusal(http, dialect, error)
+
+    return view
 
 
 async def models(http: HttpRequest, prefix: str = "") -> JsonResponse:
     """``GET /v1/models``: what the caller's key may use, in the caller's shape; patterns are not listed."""
-    dialect = _caller(http)
+    dialect = dialect_of(http.path, http.headers)
     try:
         key = await keys.authenticate(presented_key(http.headers))
         listed = [model for model in snapshot.current().listed(prefix) if keys.may_use(key, model.name)]
         await listed_windows.refresh(listed)
-        if dialect is not ANTHROPIC:
-            return _json(model_list.openai_list(listed))
-        query = parse_qs(http.query_string.decode("latin-1"))
-        page = model_list.anthropic_list(
-            listed, limit=_page_size(query), after=query.get("after_id", [None])[0], before=query.get("before_id", [None])[0]
-        )
-        return _json(page)
+        return _json(dialect.client.encode_models([model_list.model_info(model, model.name) for model in listed], _query(http)))
     except GatewayError as error:
         return _refusal(http, dialect, error)
 
 
 async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonResponse:
     """``GET /v1/models/{id}``: any name that a request would be accepted for, also an alias or a name that a pattern takes."""
-    dialect = _caller(http)
+    dialect = dialect_of(http.path, http.headers)
     try:
         key = await keys.authenticate(presented_key(http.headers))
         found = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
         if found is None or not keys.may_use(key, name, found.model.name):
             raise admission.unknown_model(name)
         await listed_windows.refresh([found.model])
-        return _json(model_list.anthropic_model(found.model, name) if dialect is ANTHROPIC else model_list.openai_model(found.model, name))
+        return _json(dialect.client.encode_model(model_list.model_info(found.model, name)))
     except GatewayError as error:
         return _refusal(http, dialect, error)
 
@@ -177,12 +153,13 @@ def relayed(endpoint: passthrough.Endpoint) -> Callable[..., Awaitable[JsonRespo
 
 async def plain(http: HttpRequest, prefix: str) -> JsonResponse | StreamingResponse:
     """Any path below a path prefix, as it came: served where the group has an upstream of the plain proxy mode."""
+    dialect = dialect_of(http.path.removeprefix(prefix), http.headers)
     takers = [model for model in snapshot.current().models if model.path_prefix == prefix and is_plain(model)]
     if not takers or any(segment in (".", "..") for segment in http.path.split("/")):
         error = ClientMistake(unknown_path(http.method, http.path, prefix), kind="not_found")
-        return _refusal(http, _caller_below(http, prefix), error)
+        return _refusal(http, dialect, error)
     endpoint = passthrough.PlainPath(path=passthrough.path_below(http, prefix), default_model=takers[0].name)
-    return await passthrough.serve(http, endpoint, prefix=prefix, dialect=_caller_below(http, prefix))
+    return await passthrough.serve(http, endpoint, prefix=prefix, dialect=dialect)
 
 
 @cache
@@ -215,33 +192,17 @@ async def _is_for_plain_ones(http: HttpRequest, prefix: str) -> bool:
 def _is_wholly_plain(found: snapshot.ResolvedModel) -> bool:
     """Also of the models that it falls back to: another upstream would not understand what goes up as it came."""
     routes = [route for each in plan.with_fallbacks(found, snapshot.current(), []) for route in each.model.routes]
-    return bool(routes) and all(route.upstream.dialect == "passthrough" for route in routes)
+    return bool(routes) and all(route.upstream.dialect == PASSTHROUGH for route in routes)
 
 
 def is_plain(model: snapshot.ModelEntry) -> bool:
     """Whether a model takes whatever is asked for below its path prefix."""
-    return any(route.upstream.dialect == "passthrough" for route in model.routes)
+    return any(route.upstream.dialect == PASSTHROUGH for route in model.routes)
 
 
-def _caller(http: HttpRequest) -> Dialect:
-    return ANTHROPIC if speaks_anthropic(http.headers) else OPENAI_CHAT
-
-
-def _caller_below(http: HttpRequest, prefix: str) -> Dialect:
-    """Whom an answer of ours at any path has to please."""
-    rest = http.path.removeprefix(prefix)
-    if "/v1/messages" in rest or "anthropic-version" in http.headers:
-        return ANTHROPIC
-    if rest.startswith("/v1/responses"):
-        return OPENAI_RESPONSES
-    return BEDROCK if rest.startswith("/model/") else OPENAI_CHAT
-
-
-def _page_size(query: dict[str, list[str]]) -> int:
-    given = query.get("limit", [str(DEFAULT_PAGE)])[0]
-    if not (given.isascii() and given.isdigit() and 1 <= int(given) <= LARGEST_PAGE):
-        raise ClientMistake(f"limit: a whole number from 1 to {LARGEST_PAGE} is expected", param="limit")
-    return int(given)
+def _query(http: HttpRequest) -> dict[str, str]:
+    """The first value of each parameter; empty ones are left out."""
+    return {name: values[0] for name, values in parse_qs(http.query_string.decode("latin-1")).items()}
 
 
 def _json(value: object) -> JsonResponse:
@@ -252,3 +213,14 @@ def _refusal(http: HttpRequest, dialect: Dialect, error: GatewayError) -> JsonRe
     shown = dialect.encode_error(error.failure, http.request_id)
     own = debug_headers.headers([], request=http) if settings.PXBIN.response_headers else []
     return JsonResponse(shown.body, status=shown.status, headers=[*shown.headers.items(), *own])
+
+
+VIEWS: Mapping[EndpointKind, Callable[[Dialect, Endpoint], View]] = {
+    "generate": generate,
+    "count": count,
+    "models": lambda _dialect, _endpoint: models,
+    "model": lambda _dialect, _endpoint: model,
+    "stored_response": stored_response,
+    "stored_items": stored_items,
+}
+"""What makes the view of an endpoint, by its kind. Lists of models are at paths that dialects share."""

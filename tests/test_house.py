@@ -9,6 +9,8 @@ from pathlib import Path
 import grimp
 import pytest
 
+from proxy.translation.dialects.registry import REGISTRY
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("accounts", "billing", "proxy", "pxbin_site", "upstreams")
 LONGEST_FILE = 400
@@ -60,8 +62,55 @@ def test_what_starts_processes_is_marked_as_slow():
 
 
 def test_dialects_are_all_independent():
-    folders = {f"proxy.translation.dialects.{path.parent.name}" for path in (ROOT / "proxy/translation/dialects").glob("*/__init__.py")}
-    assert [set(contract["modules"]) for contract in CONTRACTS if contract["type"] == "independence"] == [folders]
+    assert [contract["modules"] for contract in CONTRACTS if contract["type"] == "independence"] == [["proxy.translation.dialects.*"]]
+
+
+NAMES_DIALECTS = {
+    "upstreams/presets.py": "which dialect a well-known endpoint speaks",
+    "pxbin_site/conf/providers.py": "the preset of each provider's variable; some are called as their dialect is",
+    "pxbin_site/processes/bootstrap.py": "the built-in upstreams of the first start",
+    "proxy/exchange/stored_responses.py": "a feature of the Responses API alone",
+}
+"""Modules besides the dialects' own that may name one, and why."""
+
+
+def test_only_the_dialects_own_modules_name_a_dialect():
+    """So that a new dialect is a folder and a line in the registry; ``tests/e2e/test_toy_dialect.py`` adds one."""
+    own = ROOT / "proxy/translation/dialects"
+    found = {str(path.relative_to(ROOT)) for path in sources() if own not in path.parents and names_a_dialect(path.read_text())}
+    assert found == set(NAMES_DIALECTS)
+
+
+@pytest.mark.parametrize(
+    ("source", "names_one"),
+    [
+        ('TABLE = {"bedrock": 1}', True),
+        ("from proxy.translation.dialects.anthropic.dialect import DIALECT", True),
+        ("from proxy.translation.dialects import openai_chat", True),
+        ("import proxy.translation.dialects.openai_responses.request", True),
+        ('"""Reads anthropic."""\nfrom proxy.translation.dialects.registry import REGISTRY', False),
+        ('KEY = "anthropic_beta"', False),
+    ],
+)
+def test_a_named_dialect_is_found(source, names_one):
+    assert names_a_dialect(source) is names_one
+
+
+def names_a_dialect(source: str) -> bool:
+    """Whether a module holds the name of a dialect as a text of its own, or imports from a dialect's folder."""
+    return any(_names_a_dialect(node) for node in ast.walk(ast.parse(source)))
+
+
+def _names_a_dialect(node: ast.AST) -> bool:
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, str) and node.value in REGISTRY
+    if isinstance(node, ast.Import):
+        imported = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        imported = [f"{node.module}.{alias.name}" for alias in node.names]
+    else:
+        return False
+    return any(f"{name}.".startswith(f"proxy.translation.dialects.{dialect}.") for name in imported for dialect in REGISTRY)
 
 
 def test_no_module_imports_itself_by_way_of_others():

@@ -20,8 +20,9 @@ from unfold.widgets import (
 from accounts.common.struct_help import with_fields
 from accounts.forms import NamesField
 from proxy.translation import quirks
+from proxy.translation.dialects.lookup import TITLES, dialect_named
 from proxy.translation.policies import tool_call_rules
-from upstreams.models import CAPABILITIES, Dialect, Route, UpstreamCredential, header_fields, header_value
+from upstreams.models import CAPABILITIES, Route, UpstreamCredential, header_fields, header_value
 from upstreams.presets import PRESETS, filled
 from upstreams.secrets import store
 
@@ -90,6 +91,7 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for th
             )
         ),
     )
+    dialect = forms.ChoiceField(label="API format", choices=list(TITLES.items()), widget=UnfoldAdminSelectWidget)
     extra_headers = HeadersField(help_text="Sent with every request, one on each line. Not for secrets.")
     takes_images = forms.BooleanField(label="Takes images", required=False, initial=True, widget=UnfoldBooleanSwitchWidget)
     takes_tools = forms.BooleanField(label="Takes tools", required=False, initial=True, widget=UnfoldBooleanSwitchWidget)
@@ -112,7 +114,7 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for th
         if preset is not None:
             entered = {name: value for name, value in self.cleaned_data.items() if name != "dialect"}
             self.cleaned_data |= filled(preset, entered)
-            if preset.dialect != Dialect.BEDROCK:  # which needs only a region
+            if not dialect_named(preset.dialect).upstream.regional_base_url:  # a region is enough for the others
                 self.cleaned_data["base_url"] = self.cleaned_data.get("base_url") or preset.base_url
         stored = {name: flag for name, flag in self.instance.capabilities.items() if name not in CAPABILITIES or flag}
         missing = {name: False for name in sorted(CAPABILITIES) if not self.cleaned_data.get(f"takes_{name}")}

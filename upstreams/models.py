@@ -16,13 +16,16 @@ from simple_history.models import HistoricalRecords
 
 from accounts.common.model_fields import ListField, NameField, ObjectField, json_object, strings
 from accounts.models import Revised
+from proxy.translation.dialects.lookup import PATH_ROOTS, TITLES, dialect_named
+from proxy.translation.dialects.registry import DEFAULT
 from proxy.translation.policies import model_policies
 from proxy.translation.quirks import merged
 
 SCHEMES = ("http", "https", "echo")
 """Schemes of base URLs; ``echo`` is the built-in upstream without a network."""
 OWN_PATHS = frozenset(
-    {"v1", "api", "admin", "model", "models", "health", "healthz", "status", "ready", "metrics", "static", "media", "ws", "docs"}
+    {root.strip("/") for root in PATH_ROOTS}
+    | {"api", "admin", "models", "health", "healthz", "status", "ready", "metrics", "static", "media", "ws", "docs"}
     | {"accounts", "login", "logout", "favicon.ico"}
 )
 """First segments of pxbin's own paths; a path prefix may not begin with one."""
@@ -31,16 +34,6 @@ ONE_LINE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 MIN_TIMEOUT_SECONDS, MAX_SECONDS = 0.001, 31_536_000
 CAPABILITIES = frozenset({"images", "tools", "audio"})
-
-
-class Dialect(models.TextChoices):
-    """The API format of an upstream."""
-
-    OPENAI_CHAT = "openai_chat", "OpenAI Chat Completions"
-    ANTHROPIC = "anthropic", "Anthropic Messages"
-    OPENAI_RESPONSES = "openai_responses", "OpenAI Responses"
-    BEDROCK = "bedrock", "AWS Bedrock InvokeModel"
-    PASSTHROUGH = "passthrough", "Any (passed through untranslated)"
 
 
 class Strategy(models.TextChoices):
@@ -67,6 +60,12 @@ def base_url(value: str) -> None:
     placeholder = re.search(r"\{(\w+)\}", value)  # of a preset
     if placeholder:
         raise ValidationError(f"Replace {placeholder[0]} in {value} with the name of your {placeholder[1]}.")
+
+
+def dialect(value: str) -> None:
+    """Refuse a dialect that the gateway does not speak. The database has no choices: a new dialect needs no migration."""
+    if value not in TITLES:
+        raise ValidationError(f"Value {value!r} is not a valid choice.", code="invalid_choice")
 
 
 def path_prefix(value: str) -> None:
@@ -167,7 +166,7 @@ class Upstream(Revised):
         validators=[base_url],
         help_text="For example https://api.openai.com/v1. If it does not end with /v1 or another version, /v1 is added.",
     )
-    dialect = models.CharField("API format", max_length=32, choices=Dialect.choices, default=Dialect.OPENAI_CHAT)
+    dialect = models.CharField("API format", max_length=32, validators=[dialect], default=DEFAULT.name)
     region = models.CharField(max_length=64, blank=True, help_text="AWS region (Bedrock only).")
     is_active = models.BooleanField("active", default=True)
     priority = models.IntegerField(default=0, help_text="A lower number is preferred.")
@@ -229,9 +228,10 @@ class Upstream(Revised):
         return str(self.name)
 
     def clean(self) -> None:
-        """Require a base URL; Bedrock can do with a region."""
-        if not self.base_url and not (self.dialect == Dialect.BEDROCK and self.region):
-            if self.dialect == Dialect.BEDROCK:
+        """Require a base URL, or a region where the dialect has regional base URLs."""
+        has_regions = bool(dialect_named(self.dialect).upstream.regional_base_url)
+        if not self.base_url and not (has_regions and self.region):
+            if has_regions:
                 raise ValidationError({"region": "Enter a region, for example us-east-1."})
             raise ValidationError({"base_url": "An upstream needs a base URL."})
 

@@ -19,7 +19,8 @@ from django.db import IntegrityError, connection
 from django.db.models import Q
 from django.utils import timezone
 
-from upstreams.models import Dialect, Upstream
+from proxy.translation.dialects.lookup import PASSTHROUGH
+from upstreams.models import Upstream
 from upstreams.monitoring import discovery
 from upstreams.monitoring import health_check as health
 from upstreams.routing import live_state
@@ -76,7 +77,7 @@ def _claim(field: str, seconds: float) -> list[Upstream]:
 
     An upstream that was claimed in the last half of the interval of ``seconds`` belongs to another process.
     """
-    rows = Upstream.objects.filter(is_active=True, pass_client_credentials=False).exclude(dialect=Dialect.PASSTHROUGH)
+    rows = Upstream.objects.filter(is_active=True, pass_client_credentials=False).exclude(dialect=PASSTHROUGH)
     now = timezone.now()
     is_free = Q(**{field: None}) | Q(**{f"{field}__lte": now - timedelta(seconds=seconds / 2)})
     candidates = rows.exclude(base_url__startswith="echo:").filter(is_free)

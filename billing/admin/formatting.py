@@ -7,16 +7,13 @@ from decimal import Decimal
 
 from django.template.loader import render_to_string
 
+from proxy.translation.dialects.lookup import PASSTHROUGH
+from proxy.translation.dialects.registry import REGISTRY
+
 OUTCOME_LEVELS: Mapping[str, str] = {"finished": "success", "failed": "danger", "cancelled": "info", "rejected": "warning"}
 """The colour of an outcome's label, as Unfold names it."""
 
-DIALECT_TITLES = {
-    "anthropic": "Messages",
-    "openai_chat": "Chat",
-    "openai_responses": "Responses",
-    "bedrock": "Bedrock",
-    "passthrough": "passthrough",
-}
+DIALECT_TITLES = {**{dialect.name: dialect.short_title for dialect in REGISTRY.values()}, PASSTHROUGH: "passthrough"}
 """Short names of API formats; others are shown by their own name."""
 
 
@@ -54,7 +51,7 @@ def dialect_title(name: str) -> str:
 
 def translation_title(client: str, upstream: str) -> str:
     """The API formats of client and upstream (``Messages → Chat``), or one name if the request was not translated."""
-    if not upstream or upstream in (client, "passthrough"):
+    if not upstream or upstream in (client, PASSTHROUGH):
         return dialect_title(client)
     return f"{dialect_title(client)} → {dialect_title(upstream)}"
 

@@ -14,6 +14,7 @@ from accounts.common.api_schema import CreatedResponse, Data, Deleted, Done, Id,
 from accounts.common.api_validation import save_validated
 from billing.api.model_schema import Discover, Import, Imported, ModelFields, NewModel, Offer, ShownModel, Synchronised, Wanted
 from billing.pricing import price_book, sync
+from proxy.translation.dialects.upstream_api import ListedModel
 from upstreams.api.upstreams import upstreams
 from upstreams.models import Model, Route, Upstream
 from upstreams.monitoring import discovery
@@ -86,7 +87,7 @@ def import_models(request: HttpRequest, body: Import) -> CreatedResponse:
     upstream = _required_upstream(body.upstream_id)
     require(body.models, "At least one model is required")
     models_to_import = [Wanted(name=model) if isinstance(model, str) else model for model in body.models]
-    listed = [discovery.ListedModel(name=model.name, provider=model.provider or "") for model in models_to_import]
+    listed = [ListedModel(name=model.name, provider=model.provider or "") for model in models_to_import]
     imported = discovery.import_models(upstream, listed)
     for row in Model.objects.filter(path_prefix="", name__in=imported.created):
         sync.sync_model(row)

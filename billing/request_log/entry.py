@@ -10,7 +10,7 @@ The exchange makes a :class:`Meter` when a request arrives and sets its fields a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, TypedDict
 
 import msgspec
@@ -20,9 +20,8 @@ from billing.money import MAX_PICO, to_pico
 from billing.outcomes import Outcome
 from billing.request_log.columns import HIDDEN, Column, PicoDollars, Timestamp, Uuid, column, columns_of, compile_function
 from proxy.translation.canonical import Usage
+from proxy.translation.dialects.lookup import dialect_named
 
-INPUT_FORMATS: Mapping[str, str] = {"anthropic": "anthropic", "bedrock": "anthropic"}
-"""The `input_format` of each client dialect; the others are `openai`."""
 MAX_COUNT = 2**31 - 1
 """The largest value of an integer column."""
 MAX_ERROR_MESSAGE = 2000
@@ -171,7 +170,7 @@ def finish_entry(  # noqa: PLR0913  (the facts that are known only at the end; e
     tokens = usage or NO_USAGE
     entry = _copy_columns(meter)
     entry.timestamp = int(meter.arrived * 1_000_000)
-    entry.input_format = INPUT_FORMATS.get(meter.dialect, "openai")
+    entry.input_format = dialect_named(meter.dialect).input_format
     entry.status_code, entry.outcome = status, outcome
     entry.error_type = clean_text(error_type, MAX_ERROR_TYPE)
     entry.error_message = clean_text(error_message, MAX_ERROR_MESSAGE)

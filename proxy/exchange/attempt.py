@@ -15,11 +15,12 @@ from proxy.exchange.stream_pipeline import StreamPipeline, holds_events, is_stre
 from proxy.translation.accumulate import Accumulator, replay
 from proxy.translation.canonical import Request, Response
 from proxy.translation.dialects.base import EncodeTarget
+from proxy.translation.dialects.lookup import PASSTHROUGH
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.policies.model_policies import NONE
 from proxy.translation.policies.stream_transforms import Transform, smooth_events, stream_transform
-from proxy.translation.reasoning_seal import BOUND_ORIGIN, bound_response
+from proxy.translation.reasoning_seal import bound_response
 from upstreams.http import client, headers
 from upstreams.http.urls import url_for
 from upstreams.routing.plan import Target
@@ -36,7 +37,7 @@ class TranslatedAttempt(Attempt):
 
     def __init__(self, context: RequestContext, target: Target) -> None:
         super().__init__(context, target)
-        self.source = context.dialect if target.upstream.dialect == "passthrough" else REGISTRY[target.upstream.dialect]
+        self.source = context.dialect if target.upstream.dialect == PASSTHROUGH else REGISTRY[target.upstream.dialect]
         self.dropped: tuple[str, ...] = ()
         self.pipeline: StreamPipeline | None = None
         self._held: list[bytes] = []
@@ -92,8 +93,8 @@ class TranslatedAttempt(Attempt):
         request_headers = headers.upward(
             self.context.http.headers, self.source.name, stream=prepared.stream, betas=target.quirks.beta_allow_list
         )
-        if prepared.betas and "anthropic-beta" not in self.context.http.headers:
-            request_headers.append(("anthropic-beta", prepared.betas))
+        if prepared.betas and self.source.upstream.beta_header not in self.context.http.headers:
+            request_headers.append((self.source.upstream.beta_header, prepared.betas))
         url = url_for(target.upstream, path, target.quirks)
         request_headers += self.credentials(url, body)
         self.started_ns = perf_counter_ns()
@@ -137,7 +138,7 @@ class TranslatedAttempt(Attempt):
         if self.context.enforcement is not None:
             self._note_usage(response)
             restored = self.context.enforcement.accept(restored)
-        return bound_response(restored, self.target.upstream.id) if self.source.family == BOUND_ORIGIN else restored
+        return bound_response(restored, self.target.upstream.id, self.source.family) if self.source.binds_seals else restored
 
     def _accumulated(self, raw: bytes) -> Response:
         """The whole response of a stream, for an upstream that only streams or streams although it was not asked to."""

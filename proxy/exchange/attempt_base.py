@@ -53,7 +53,9 @@ class RequestContext:
         self.http = http
         self.dialect = dialect
         self.envelope = envelope
-        self.preparer = Preparer(dialect, envelope, seal_key, betas=headers.said(http.headers, "anthropic-beta"))
+        beta_header = dialect.client.beta_header
+        betas = headers.said(http.headers, beta_header) if beta_header else ""
+        self.preparer = Preparer(dialect, envelope, seal_key, betas=betas)
         self.is_open = False
         self.enforcement = enforcement
         self.own_credentials = presented(http.headers).own

@@ -95,8 +95,3 @@ def session_of(headers: Mapping[str, str]) -> str | None:
         if value:
             return value[:_LONGEST]
     return None
-
-
-def speaks_anthropic(headers: Mapping[str, str]) -> bool:
-    """Whether a caller of a shared path (``/v1/models``) expects Anthropic's shapes."""
-    return "anthropic-version" in headers or "x-api-key" in headers

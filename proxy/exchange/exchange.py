@@ -88,7 +88,7 @@ async def count(http: HttpRequest, dialect: Dialect, read_body: BodyReader, *, p
     return request.error_response
 
 
-def translated(dialect: Dialect, open_body: Callable[[bytes], Envelope]) -> BodyReader:
+def translated(dialect: Dialect, open_body: Callable[[bytes], Envelope]) -> Callable[[HttpRequest, Key], Awaitable[Translated]]:
     """The reader of bodies in a dialect that pxbin translates."""
 
     async def read_body(http: HttpRequest, _key: Key) -> Translated:

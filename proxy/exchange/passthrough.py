@@ -18,10 +18,12 @@ from proxy.exchange.client_credentials import as_it_is
 from proxy.exchange.exchange import ClientResponse, run
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
-from proxy.exchange.passthrough_attempt import OPENAI_CHAT, PassthroughAttempt, PassthroughRequest
+from proxy.exchange.passthrough_attempt import PassthroughAttempt, PassthroughRequest
 from proxy.exchange.planning import Planned, first_success
 from proxy.exchange.recorded import FirstPiece, RecordedRequest
 from proxy.translation.dialects.base import Dialect, ErrorBody
+from proxy.translation.dialects.lookup import PASSTHROUGH
+from proxy.translation.dialects.registry import DEFAULT
 from proxy.translation.errors import ClientMistake, Failure
 from proxy.translation.json_wire import Envelope
 from proxy.translation.untranslated import bodies
@@ -36,11 +38,11 @@ _VISIBLE = bytes(range(0x21, 0x7F)).decode()
 
 def _encode_error(failure: Failure, request_id: str) -> ErrorBody:
     """OpenAI's error body; an upstream's status 422 is kept, because OpenAI-style servers use it for invalid fields."""
-    error = OPENAI_CHAT.encode_error(failure, request_id)
+    error = DEFAULT.encode_error(failure, request_id)
     return msgspec.structs.replace(error, status=422) if failure.status == 422 and error.status == 400 else error
 
 
-DIALECT: Dialect = msgspec.structs.replace(OPENAI_CHAT, encode_error=_encode_error)
+DIALECT: Dialect = msgspec.structs.replace(DEFAULT, encode_error=_encode_error)
 """The dialect of errors at these paths."""
 
 
@@ -87,7 +89,7 @@ class PlainPath(Endpoint, frozen=True, kw_only=True):
             path=self.path + query(http),
             asked=asked,
             up=headers.plain_upward(http.headers),
-            dialects=frozenset({"passthrough"}),
+            dialects=frozenset({PASSTHROUGH}),
             plain=True,
         )
 

@@ -12,7 +12,8 @@ import msgspec
 from proxy.exchange.attempt_base import Attempt, Headers, RequestContext
 from proxy.exchange.http_response import ErrorResponse
 from proxy.translation.canonical import Usage
-from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.dialects.lookup import LAST_EVENTS, PASSTHROUGH
+from proxy.translation.dialects.registry import DEFAULT, REGISTRY
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.untranslated.bodies import UntranslatedRequest
 from proxy.translation.untranslated.usage_tap import UsageTap
@@ -20,8 +21,8 @@ from upstreams.http import client, headers
 from upstreams.http.urls import url_for
 from upstreams.routing.plan import Target
 
-OPENAI_CHAT = REGISTRY["openai_chat"]
-OPENAI_STYLE = frozenset({"openai_chat", "openai_responses", "passthrough"})
+TAKES_UNTRANSLATED = frozenset({PASSTHROUGH, *(dialect.name for dialect in REGISTRY.values() if dialect.upstream.takes_untranslated)})
+"""What the ``dialect`` of an upstream is that takes untranslated bodies."""
 EVENTS = "text/event-stream"
 _CONTENT_HEADERS = ("content-type", "content-disposition")
 EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
@@ -41,7 +42,7 @@ class PassthroughRequest(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     asked: UntranslatedRequest
     up: list[tuple[str, str]]
-    dialects: frozenset[str] = OPENAI_STYLE
+    dialects: frozenset[str] = TAKES_UNTRANSLATED
     plain: bool = False
     estimates: bool = False
 
@@ -56,7 +57,7 @@ class PassthroughAttempt(Attempt):
     def __init__(self, context: RequestContext, target: Target, request: PassthroughRequest) -> None:
         super().__init__(context, target)
         self.request = request
-        self.usage_tap = UsageTap()
+        self.usage_tap = UsageTap(LAST_EVENTS)
         self.is_whole = False
         self.error_body: bytes | None = None
 
@@ -77,7 +78,7 @@ class PassthroughAttempt(Attempt):
             self.note_status(answer)
             if self._is_failure(answer.status):
                 self.error_body = self.redact_secrets(await answer.read())
-                raise self.decode_error(OPENAI_CHAT, self.error_body)
+                raise self.decode_error(DEFAULT, self.error_body)
             if request.method == "HEAD" or answer.status in (204, 304) or _is_short(answer.headers.get("content-type", "")):
                 self.is_whole = True
                 raw = b"" if request.method == "HEAD" else await answer.read()
@@ -146,7 +147,7 @@ class PassthroughAttempt(Attempt):
             return b""
         if not self.has_events or self.request.plain:
             raise StreamBrokenError(failure.message)
-        return b"".join(OPENAI_CHAT.framing.write(frame) for frame in OPENAI_CHAT.break_off(failure, 0))
+        return b"".join(DEFAULT.framing.write(frame) for frame in DEFAULT.break_off(failure, 0))
 
     def _finish(self) -> None:
         if self.outcome is not None:

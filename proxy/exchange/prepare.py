@@ -16,9 +16,6 @@ from proxy.translation.policies.model_policies import NONE, Policies, merged_bod
 from proxy.translation.policies.prompt_edits import Additions, edit_request
 from proxy.translation.policies.session_progress import summary
 
-ANTHROPIC = "anthropic"
-"""The family that Anthropic and Bedrock share, and the name of the first."""
-BETAS = "anthropic_beta"
 _STRINGS = msgspec.json.Decoder(list[str])
 
 replace = msgspec.structs.replace
@@ -59,7 +56,7 @@ class Preparer:
     """Makes the bodies of one request for its targets; the client's body is decoded at most once."""
 
     def __init__(self, dialect: Dialect, envelope: Envelope, seal_key: bytes, *, betas: str = "") -> None:
-        """``betas``: the value of the header ``anthropic-beta``; Bedrock upstreams want them in the body."""
+        """``betas``: the value of the client dialect's ``beta_header``; some upstreams want them in the body."""
         self._betas = betas
         self._dialect = dialect
         self._envelope = envelope
@@ -73,9 +70,10 @@ class Preparer:
         """The canonical request; raises :class:`~proxy.translation.errors.ClientMistake` if the body cannot be decoded."""
         if self._request is None:
             request = self._dialect.decode_request(self._envelope, self._seal_key)
-            if self._betas and request.family == ANTHROPIC and BETAS not in request.extra:
+            field = self._dialect.beta_field
+            if self._betas and field and field not in request.extra:
                 names = [name.strip() for name in self._betas.split(",") if name.strip()]
-                request = replace(request, extra=request.extra | {BETAS: msgspec.Raw(json_wire.encode(names))})
+                request = replace(request, extra=request.extra | {field: msgspec.Raw(json_wire.encode(names))})
             self._request = request
         return self._request
 
@@ -119,10 +117,11 @@ class Preparer:
                 hides_usage=destination.stream and not _asks_for_usage(self._envelope),
             )
         request, betas = self.request, ""
-        if destination.dialect == ANTHROPIC and BETAS in request.extra:
-            names: list[str] = json_wire.decode(request.extra[BETAS], _STRINGS, at=BETAS)
+        field = target.beta_field
+        if target.upstream.beta_header and field in request.extra:
+            names: list[str] = json_wire.decode(request.extra[field], _STRINGS, at=field)
             betas = ",".join(names)
-            request = replace(request, extra={name: raw for name, raw in request.extra.items() if name != BETAS})
+            request = replace(request, extra={name: raw for name, raw in request.extra.items() if name != field})
         adapted = adapt(request, destination, family=target.family, traits=target.traits)
         return Prepared(
             body=target.encode_request(adapted.request, destination),
@@ -153,7 +152,7 @@ class Preparer:
         relayed = target is self._dialect and destination.stream == envelope.stream and not self.repairs_history
         progress = self._progress(relayed=relayed) if policies.inject_progress else ""
         additions = Additions((edits.guidance,), (progress, edits.correction))
-        envelope = edit_request(envelope, self._dialect.name, policies, additions, quirks=destination.quirks, relayed=relayed)
+        envelope = edit_request(envelope, self._dialect.prompt_shape, policies, additions, quirks=destination.quirks, relayed=relayed)
         inner = Preparer(self._dialect, envelope, self._seal_key, betas=self._betas)
         inner.repairs_history = self.repairs_history
         return inner, relayed

@@ -81,18 +81,16 @@ def is_trace_requested(http: HttpRequest, key: Key) -> bool:
 
 
 def _named_session(context: RequestContext) -> str | None:
-    """What the body says of who is talking: Anthropic's ``metadata.user_id``, OpenAI's ``prompt_cache_key``."""
-    fields = context.envelope.fields
-    key = fields.get("prompt_cache_key")
-    if key is not None:
-        return _text(key)
-    metadata = fields.get("metadata")
-    if metadata is not None and context.dialect.family == "anthropic":
+    """The first of the dialect's ``session_fields`` in the body: Anthropic's ``metadata.user_id``, OpenAI's ``prompt_cache_key``."""
+    for first, *inner in context.dialect.client.session_fields:
+        raw = context.envelope.fields.get(first)
         try:
-            user = _identity.decode(metadata).get("user_id")
-        except msgspec.DecodeError:  # the dialect says so, or the upstream does
+            for name in inner:
+                raw = None if raw is None else _identity.decode(raw).get(name)
+        except msgspec.DecodeError:  # the dialect refuses it, or the upstream does
             return None
-        return None if user is None else _text(user)
+        if raw is not None:
+            return _text(raw)
     return None
 
 
@@ -107,9 +105,9 @@ def _prefix(context: RequestContext) -> str | None:
     """A hash of what stays the same in all turns of a session: the model, the instructions and the first message."""
     fields = context.envelope.fields
     digest = hashlib.blake2b(context.envelope.model.encode(errors="replace"), digest_size=16)
-    for name in ("system", "instructions"):
-        digest.update(bytes(fields.get(name, b""))[:_STABLE_BYTES])
-    turns = fields.get("messages") or fields.get("input")
+    shape = context.dialect.prompt_shape
+    digest.update(bytes(fields.get(shape.prompt, b""))[:_STABLE_BYTES])
+    turns = fields.get(shape.turns)
     if turns is None:
         return None
     try:

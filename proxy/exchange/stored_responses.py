@@ -31,7 +31,7 @@ from proxy.exchange.planning import Planned
 from proxy.exchange.recorded import RecordedRequest
 from proxy.translation import json_wire
 from proxy.translation.dialects.base import Dialect
-from proxy.translation.dialects.openai_responses import history
+from proxy.translation.dialects.openai_responses import history, input_item_list
 from proxy.translation.errors import ClientMistake, Failure, GatewayError
 from proxy.translation.framing.sse import Frame, Reader
 from proxy.translation.json_wire import Envelope
@@ -234,10 +234,13 @@ async def delete_turn(response_id: str, api_key_id: str) -> None:
         raise _missing(response_id)
 
 
-async def input_items(turn: Turn) -> list[Any]:
-    """The whole input of a turn: the items of all turns before it, then its own."""
+async def input_page(turn: Turn, **query: str) -> dict[str, Any]:
+    """One page of the whole input of a turn: the items of all turns before it, then its own.
+
+    ``query``: as in :func:`input_item_list.list_input_items`.
+    """
     earlier = await earlier_items(turn.previous_id, turn.api_key_id) if turn.previous_id else []
-    return [*earlier, *_items.decode(turn.input)]
+    return input_item_list.list_input_items([*earlier, *_items.decode(turn.input)], turn.id, **query)
 
 
 def _missing(response_id: str) -> ClientMistake:

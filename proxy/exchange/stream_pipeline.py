@@ -28,7 +28,7 @@ from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame
 from proxy.translation.policies.stream_transforms import Transform
 from proxy.translation.quirks import Quirks
-from proxy.translation.reasoning_seal import BOUND_ORIGIN, bound
+from proxy.translation.reasoning_seal import bound
 
 
 class StreamPipeline:
@@ -44,7 +44,7 @@ class StreamPipeline:
         self, source: Dialect, sink: Dialect, *, quirks: Quirks, context: EncodeContext, restorer: Transform | None, upstream: str = ""
     ) -> None:
         """``upstream``: the id of the upstream that reasoning seals are bound to."""
-        self._upstream = upstream if source.family == BOUND_ORIGIN else ""
+        self._upstream = upstream if source.binds_seals else ""
         self._source = source
         self._sink = sink
         self._reader = source.framing.reader()
@@ -155,7 +155,7 @@ class StreamPipeline:
     def _for_client(self, event: Event) -> list[Event]:
         """The events that are encoded for an event: those that were held back, then itself, restored and bound to its upstream."""
         if self._upstream:
-            event = bound(event, self._upstream)
+            event = bound(event, self._upstream, self._source.family)
         restored = [event] if self._restorer is None else self._restorer.feed(event)
         if self.has_content or self.outcome is not None:
             if self.is_taken_over and self._before_content:

@@ -10,30 +10,14 @@ import asyncio
 import functools
 from typing import Any
 
-import msgspec
-
 from proxy.exchange.attempt import TranslatedAttempt
 from proxy.exchange.attempt_base import RequestContext
 from proxy.translation import token_estimate
 from proxy.translation.canonical import Request
+from proxy.translation.dialects.lookup import PASSTHROUGH
+from proxy.translation.dialects.upstream_api import CountApi
 from proxy.translation.errors import GatewayError, UpstreamFailed
 from upstreams.routing.plan import Target
-
-PATHS = {"anthropic": "/v1/messages/count_tokens", "openai_responses": "/v1/responses/input_tokens"}
-"""Where upstreams count, by dialect. The body is that of the request; both answer ``{"input_tokens": n}``."""
-NOT_COUNTED = frozenset(
-    {"max_tokens", "max_output_tokens", "stream", "store", "include", "stream_options", "temperature", "top_p", "top_k", "top_logprobs"}
-    | {"stop_sequences", "metadata", "service_tier", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
-    | {"background", "max_tool_calls"}
-)
-"""Fields that a request has and a count does not; the providers refuse them there."""
-
-
-class _Counted(msgspec.Struct):
-    input_tokens: int
-
-
-_decoder = msgspec.json.Decoder(_Counted)
 
 
 async def count(context: RequestContext, targets: list[Target]) -> int:
@@ -46,30 +30,24 @@ async def count(context: RequestContext, targets: list[Target]) -> int:
         return await estimated(context.preparer.request)
     attempt = TranslatedAttempt(context, targets[0])
     upstream = attempt.target.upstream
-    if upstream.dialect in PATHS and not upstream.base_url.startswith("echo:"):
-        counted = await _counted(attempt)
+    counting = attempt.source.upstream.count
+    if counting is not None and upstream.dialect != PASSTHROUGH and not upstream.base_url.startswith("echo:"):
+        counted = await _counted(attempt, counting)
         if counted is not None:
             return counted
     return await estimated(attempt.edited_request())
 
 
-async def _counted(attempt: TranslatedAttempt) -> int | None:
+async def _counted(attempt: TranslatedAttempt, counting: CountApi) -> int | None:
     prepared = attempt.prepare()
-    fields = msgspec.json.decode(prepared.body, type=dict[str, msgspec.Raw])
-    body = msgspec.json.encode({name: value for name, value in fields.items() if name not in NOT_COUNTED})
     try:
-        async with attempt.post(prepared, PATHS[attempt.source.name], body) as answer:
+        async with attempt.post(prepared, counting.path, counting.encode(prepared.body)) as answer:
             raw = await answer.read()
     except UpstreamFailed:
         return None
     if answer.status in (400, 413, 422):
         raise GatewayError(attempt.source.decode_error(answer.status, answer.headers, attempt.redact_secrets(raw)))
-    if answer.status != 200:
-        return None
-    try:
-        return _decoder.decode(raw).input_tokens
-    except msgspec.DecodeError:
-        return None
+    return counting.decode(raw) if answer.status == 200 else None
 
 
 async def estimated(request: Request) -> int:

@@ -16,8 +16,6 @@ import msgspec
 from proxy.translation.canonical import Event, PartEnded, PartStarted, Reasoning, Response, Seal
 
 PREFIX = "pxr1."
-BOUND_ORIGIN = "openai_responses"
-"""The family whose state is encrypted for the account behind one upstream."""
 
 
 class _Packed(msgspec.Struct):
@@ -63,23 +61,23 @@ def _sign(packed: _Packed, key: bytes) -> str:
     return base64.urlsafe_b64encode(digest[:18]).decode()
 
 
-def bound(event: Event, upstream: str) -> Event:
-    """``event`` with its seal bound to the upstream that made it: only there is it any good (Responses)."""
+def bound(event: Event, upstream: str, origin: str) -> Event:
+    """``event`` with its seal of the family ``origin`` bound to the upstream that made it (``Dialect.binds_seals``)."""
     if isinstance(event, PartEnded) and event.seal is not None:
-        return PartEnded(event.index, _bound(event.seal, upstream))
+        return PartEnded(event.index, _bound(event.seal, upstream, origin))
     if isinstance(event, PartStarted) and isinstance(event.part, Reasoning) and event.part.seal is not None:
-        return PartStarted(event.index, Reasoning(event.part.text, _bound(event.part.seal, upstream)))
+        return PartStarted(event.index, Reasoning(event.part.text, _bound(event.part.seal, upstream, origin)))
     return event
 
 
-def bound_response(response: Response, upstream: str) -> Response:
-    """A whole answer, its seals bound."""
+def bound_response(response: Response, upstream: str, origin: str) -> Response:
+    """A whole response with its seals bound, as :func:`bound` does it."""
     parts = tuple(
-        Reasoning(part.text, _bound(part.seal, upstream)) if isinstance(part, Reasoning) and part.seal is not None else part
+        Reasoning(part.text, _bound(part.seal, upstream, origin)) if isinstance(part, Reasoning) and part.seal is not None else part
         for part in response.parts
     )
     return msgspec.structs.replace(response, parts=parts)
 
 
-def _bound(seal: Seal, upstream: str) -> Seal:
-    return Seal(seal.origin, upstream, seal.fields) if seal.origin == BOUND_ORIGIN else seal
+def _bound(seal: Seal, upstream: str, origin: str) -> Seal:
+    return Seal(seal.origin, upstream, seal.fields) if seal.origin == origin else seal

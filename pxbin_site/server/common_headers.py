@@ -14,6 +14,9 @@ import msgspec
 from django.conf import settings
 
 from accounts.common.uuid7 import new_id
+from proxy.translation.dialects.lookup import PATH_ROOTS, dialect_of
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.errors import Failure, Kind
 
 Header = tuple[bytes, bytes]
 
@@ -44,6 +47,8 @@ class Answer(NamedTuple):
     body: bytes
 
 
+REQUEST_ID_HEADERS = {dialect.name: dialect.client.request_id_header.encode() for dialect in REGISTRY.values()}
+"""Each dialect's own name for ``x-request-id``; empty: it has none."""
 Fields = Mapping[bytes, bytes]
 """A request's headers by lower-case name; ``dict(scope["headers"])`` is one."""
 
@@ -54,28 +59,22 @@ def request_id(fields: Fields) -> bytes:
     return given if given is not None and REQUEST_ID.fullmatch(given) else new_id().encode()
 
 
-def is_anthropic(path: str, fields: Fields) -> bool:
-    """Whether the caller speaks Anthropic's dialect: by path, or by the header that its clients always send."""
-    return "/v1/messages" in path or b"anthropic-version" in fields
-
-
-def is_bedrock(path: str) -> bool:
-    """Whether the caller speaks Bedrock's dialect, also below a path prefix."""
-    return path.startswith("/model/") or (path.endswith(INVOKES) and "/model/" in path and not path.startswith("/api/"))
+def is_management(path: str) -> bool:
+    """Whether the path is the management API's, which has a shape of errors of its own."""
+    return path == "/api" or path.startswith("/api/")
 
 
 def is_api(path: str) -> bool:
     """Whether programs call this path: they want JSON, also for errors."""
-    return path.startswith(("/v1/", "/api/", "/model/")) or path in ("/v1", "/api", "/model") or "/v1/" in path
+    return is_management(path) or f"{path}/".startswith(PATH_ROOTS) or "/v1/" in path
 
 
 def common_headers(path: str, fields: Fields, identity: bytes) -> list[Header]:
     """What an answer at ``path`` carries beside its own headers; ``fields`` are the request's."""
     common = [(b"x-request-id", identity), *SECURITY_HEADERS]
-    if is_anthropic(path, fields):
-        common.append((b"request-id", identity))
-    elif is_bedrock(path):
-        common.append((b"x-amzn-requestid", identity))
+    own_name = b"" if is_management(path) else REQUEST_ID_HEADERS[dialect_of(path, fields).name]
+    if own_name:
+        common.append((own_name, identity))
     origin = fields.get(b"origin")
     if origin is not None and is_cross_origin(path):
         common += cors(origin)
@@ -125,36 +124,35 @@ def preflight(path: str, fields: Fields) -> list[Header] | None:
 
 # Refusals.
 
-ANTHROPIC_TYPES = {404: "not_found_error", 413: "request_too_large", 500: "api_error", 503: "overloaded_error"}
-OPENAI_TYPES = {500: "server_error", 503: "server_error"}
-OPENAI_CODES = {404: "unknown_url", 405: "method_not_allowed", 503: "overloaded"}
-INVOKES = ("/invoke", "/invoke-with-response-stream")
-"""How the paths of Bedrock's callers end, also below a path prefix."""
-BEDROCK_TYPES = {
-    404: "ResourceNotFoundException",
-    408: "ModelTimeoutException",
-    500: "InternalServerException",
-    503: "ServiceUnavailableException",
+KINDS: Mapping[int, Kind] = {
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "timeout",
+    413: "too_large",
+    415: "unsupported_encoding",
+    500: "internal",
+    503: "overloaded",
 }
+"""What kind of failure a status of the server's own means; others are the client's mistake."""
+CODES: Mapping[int, str] = {404: "unknown_url"}
 MANAGEMENT_TYPES = {404: "not_found", 500: "server_error", 503: "server_error"}
 
 
 def refusal(path: str, fields: Fields, *, status: int, message: str, identity: bytes | None = None) -> Answer:
-    """An error in the shape that callers of ``path`` expect; ``fields`` are the request's headers."""
+    """An error as the caller's dialect writes it; ``fields`` are the request's headers.
+
+    The status stays ``status``: it is HTTP's word for what the server refuses, and the server may close the connection with it.
+    """
     identity = identity or request_id(fields)
     extra: list[Header] = [(b"content-type", b"application/json")]
     if settings.PXBIN.response_headers and not path.startswith("/api"):
         extra.append((b"x-pxbin-request-id", identity))
-    if is_bedrock(path):
-        kind = BEDROCK_TYPES.get(status, "ValidationException")
-        body: object = {"message": message}
-        extra.append((b"x-amzn-errortype", kind.encode()))
-    elif path == "/api" or path.startswith("/api/"):
-        body = {"error": {"type": MANAGEMENT_TYPES.get(status, "invalid_request"), "message": message}}
-    elif is_anthropic(path, fields):
-        error = {"type": ANTHROPIC_TYPES.get(status, "invalid_request_error"), "message": message}
-        body = {"type": "error", "error": error, "request_id": identity.decode()}
-    else:
-        kind = OPENAI_TYPES.get(status, "invalid_request_error")
-        body = {"error": {"message": message, "type": kind, "param": None, "code": OPENAI_CODES.get(status)}}
-    return Answer(status, [*extra, *common_headers(path, fields, identity)], msgspec.json.encode(body))
+    common = common_headers(path, fields, identity)
+    if is_management(path):
+        error = {"type": MANAGEMENT_TYPES.get(status, "invalid_request"), "message": message}
+        return Answer(status, [*extra, *common], msgspec.json.encode({"error": error}))
+    failure = Failure(kind=KINDS.get(status, "invalid_request"), message=message, code=CODES.get(status))
+    shown = dialect_of(path, fields).encode_error(failure, identity.decode("ascii"))
+    taken = {name for name, _ in common}
+    own = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in shown.headers.items()]
+    return Answer(status, [*extra, *(pair for pair in own if pair[0] not in taken), *common], shown.body)

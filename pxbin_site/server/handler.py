@@ -21,6 +21,7 @@ from django.urls import get_resolver
 
 from proxy.exchange.http_request import HttpRequest, base_url_hint, unknown_path
 from proxy.exchange.http_response import Header, JsonResponse, StreamingResponse
+from proxy.translation.dialects.lookup import PATH_ROOTS
 from pxbin_site.server import common_headers
 from pxbin_site.server.fast_routes import FastRoutes, Methods, View
 from pxbin_site.server.stream_writer import Send, StreamWriter, send_whole
@@ -29,10 +30,6 @@ logger = logging.getLogger("pxbin.handler")
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-
-WIRE_PREFIXES = ("/v1/", "/model/")
-"""Every path below these is hot or does not exist; Django's resolver need not be asked."""
-
 
 Below = Callable[[str], Awaitable[tuple[Methods, dict[str, str]] | None]]
 
@@ -72,7 +69,7 @@ class Handler(ASGIHandler):
                 await self._serve(view, captured, scope=scope, receive=receive, send=send)
             else:
                 await _not_allowed(methods, scope, send)
-        elif base_url_hint(path) or path.startswith(WIRE_PREFIXES):
+        elif base_url_hint(path) or path.startswith(PATH_ROOTS):  # below these a path is hot or does not exist
             await _refuse(send, scope, 404, unknown_path(method, path))
         else:
             await super().__call__(scope, receive, send)

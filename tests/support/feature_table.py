@@ -33,15 +33,13 @@ from proxy.translation.canonical import (
     ToolResult,
 )
 from proxy.translation.dialects.base import Dialect, EncodeTarget
-from proxy.translation.dialects.bedrock.request import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake
 
 FILE = Path(__file__).resolve().parent.parent.parent / "docs" / "translation.md"
 KEY = b"the secret of the table"
 NOTHING = "-"
-TITLES = {"anthropic": "Anthropic Messages", "openai_chat": "OpenAI Chat", "openai_responses": "OpenAI Responses", "bedrock": "AWS Bedrock"}
-LETTERS = {"anthropic": "A", "openai_chat": "C", "openai_responses": "R", "bedrock": "B"}
+LETTERS = {dialect.name: dialect.letter for dialect in REGISTRY.values()}
 
 HI = Message("user", (Text("Hi"),))
 SCHEMA = msgspec.Raw(b'{"type":"object","properties":{"trace":{"type":"string"}}}')
@@ -287,7 +285,7 @@ FEATURES = (
 
 def opened(dialect: Dialect, body: dict[str, Any]) -> Preparer:
     raw = json.dumps(body).encode()
-    return Preparer(dialect, opener("m", stream=False)(raw) if dialect.name == "bedrock" else dialect.open_request(raw), KEY)
+    return Preparer(dialect, dialect.open_for_model(raw, "m"), KEY)
 
 
 def destination(target: str) -> EncodeTarget:
@@ -328,14 +326,15 @@ def table() -> str:
     return TEXT + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
-TEXT = """# Translation between dialects
+LEGEND = ", ".join(f"{dialect.letter} is {dialect.title}" for dialect in REGISTRY.values())
+TEXT = f"""# Translation between dialects
 
 This table shows what happens to each feature of a request. `python -m tests.support.feature_table` writes this file, and a test
 compares it with the code. Each cell is computed: a client's request with the feature is translated for an upstream without quirks,
 and the result is decoded again.
 
-A is Anthropic Messages, C is OpenAI Chat Completions, R is OpenAI Responses, B is AWS Bedrock InvokeModel. `A→C`: the client uses A,
-the upstream C.
+{LEGEND}.
+`A→C`: the client uses A, the upstream C.
 
 - **carried**: the upstream receives the same.
 - **moved**: the upstream receives it in another place or form.

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from django.db import transaction
 from simple_history.utils import bulk_create_with_history
 
+from proxy.translation.dialects.upstream_api import ListedModel
 from upstreams.models import Model, Route, Upstream
-from upstreams.monitoring.discovery import ListedModel
 
 
 class RouteCandidate(NamedTuple):

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from accounts.common.admin import format_count
+from proxy.translation.dialects.upstream_api import ListedModel
 from upstreams.admin.import_candidates import ImportCandidates, add_routes, import_candidates
 from upstreams.forms import ImportForm
 from upstreams.models import Upstream
@@ -57,5 +58,5 @@ def error_message(row: Upstream, failure: discovery.DiscoveryFailed) -> str:
     return f"{row.name}: {f'Connection failed: {failure.__cause__}' if is_connection else failure}"
 
 
-def _title(model: discovery.ListedModel) -> str:
+def _title(model: ListedModel) -> str:
     return f"{model.name}  ({model.context_window:,} tokens)" if model.context_window else model.name

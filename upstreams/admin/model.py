@@ -14,11 +14,12 @@ from unfold.decorators import display
 
 from accounts.admin.filters import RelatedFilter, ValueFilter
 from accounts.common.admin import COLLAPSED, ActivatableAdmin
+from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.policies.model_policies import PROMPT_FIELDS
 from upstreams.admin.route import RouteInline, route_state
 from upstreams.catalog import config_warnings
 from upstreams.forms import ModelForm
-from upstreams.models import Dialect, Model
+from upstreams.models import Model
 
 STATES = {"active": "success", "off": "", "no route": "danger"}
 
@@ -34,6 +35,9 @@ class PrefixFilter(ValueFilter):
 
     title = "path prefix"
     parameter_name = "path_prefix"
+
+
+BINDS_THINKING = [dialect.name for dialect in REGISTRY.values() if dialect.upstream.binds_thinking]
 
 
 @admin.register(Model)
@@ -138,7 +142,7 @@ def prompt_warning(row: Model) -> str:
     edits = [name for name in PROMPT_FIELDS if getattr(row, name)]
     if (row.tool_enforcement or {}).get("enabled"):
         edits.append("tool_enforcement")
-    native = row.routes.filter(is_active=True, upstream__dialect__in=(Dialect.ANTHROPIC, Dialect.BEDROCK))
+    native = row.routes.filter(is_active=True, upstream__dialect__in=BINDS_THINKING)
     names = list(native.order_by("upstream__name").values_list("upstream__name", flat=True).distinct())
     if not edits or not names:
         return ""

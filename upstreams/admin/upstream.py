@@ -17,6 +17,7 @@ from django.utils.html import format_html
 from unfold.decorators import action, display
 
 from accounts.common.admin import COLLAPSED, ActivatableAdmin, format_count, link
+from proxy.translation.dialects.lookup import TITLES
 from upstreams.admin import importing, status
 from upstreams.admin.credential import CredentialInline
 from upstreams.forms import UpstreamForm
@@ -25,13 +26,26 @@ from upstreams.monitoring import discovery, health_check
 from upstreams.routing import credential_state, live_state
 
 
+class DialectFilter(admin.SimpleListFilter):
+    """Upstreams by API format."""
+
+    title = "API format"
+    parameter_name = "dialect__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002  (Django passes both)
+        return list(TITLES.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Upstream]) -> QuerySet[Upstream]:  # noqa: ARG002  (as above)
+        return queryset.filter(dialect=self.value()) if self.value() else queryset
+
+
 @admin.register(Upstream)
 class UpstreamAdmin(ActivatableAdmin):
     """Upstreams with their credentials."""
 
     form = UpstreamForm
-    list_display = ("name", "dialect", "base_url", "condition", "detail", "priority", "credentials", "models")
-    list_filter = ("is_active", "dialect")
+    list_display = ("name", "api_format", "base_url", "condition", "detail", "priority", "credentials", "models")
+    list_filter = ("is_active", DialectFilter)
     search_fields = ("name", "base_url")
     search_help_text = "A name or a base URL"
     empty_title = "No upstreams yet"
@@ -84,6 +98,11 @@ class UpstreamAdmin(ActivatableAdmin):
         """Rows with the number of their models and their credentials."""
         rows: QuerySet[Upstream] = super().get_queryset(request)
         return rows.annotate(model_count=Count("routes__model", distinct=True)).prefetch_related("credentials")
+
+    @display(description="API format", ordering="dialect")
+    def api_format(self, row: Upstream) -> str:
+        """The title of the upstream's dialect."""
+        return TITLES.get(row.dialect, row.dialect)
 
     @display(description="State", label=status.LEVELS)
     def condition(self, row: Upstream) -> str:

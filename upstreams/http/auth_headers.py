@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
+from proxy.translation.dialects.lookup import dialect_named
 from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
-
-OWN_HEADERS: Mapping[str, tuple[str, str]] = {
-    "openai_chat": ("authorization", "Bearer"),
-    "openai_responses": ("authorization", "Bearer"),
-    "anthropic": ("x-api-key", ""),
-    "bedrock": ("authorization", "Bearer"),
-    "passthrough": ("authorization", "Bearer"),
-}
-"""Each dialect's header for a credential and the word before it. Bedrock: a bearer key; SigV4 is signed request by request."""
 
 
 def headers(upstream: UpstreamEntry, credential: CredentialEntry | None) -> list[tuple[str, str]]:
     """The credential's header and the upstream's extra headers. An extra header replaces a credential's of the same name."""
     extra = list(upstream.extra_headers.items())
-    if credential is None or not credential.secret or (upstream.dialect == "bedrock" and credential.access_key_id):
+    if credential is None or not credential.secret or (credential.access_key_id and dialect_named(upstream.dialect).upstream.sigv4_service):
         return extra
     name, value = credential_header(upstream.dialect, credential.secret, auth_header=upstream.auth_header, auth_scheme=upstream.auth_scheme)
     if any(own.lower() == name.lower() for own, _ in extra):
@@ -29,9 +21,9 @@ def headers(upstream: UpstreamEntry, credential: CredentialEntry | None) -> list
 
 def credential_header(dialect: str, secret: str, *, auth_header: str = "", auth_scheme: str = "") -> tuple[str, str]:
     """The header that carries ``secret``. With an own ``auth_header`` an empty scheme means the bare secret."""
-    own_header, own_scheme = OWN_HEADERS[dialect]
-    scheme = auth_scheme or ("" if auth_header else own_scheme)
-    return auth_header or own_header, f"{scheme} {secret}" if scheme else secret
+    own = dialect_named(dialect).upstream.auth
+    scheme = auth_scheme or ("" if auth_header else own.scheme)
+    return auth_header or own.name, f"{scheme} {secret}" if scheme else secret
 
 
 def passed_on(upstream: UpstreamEntry, own: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -10,17 +10,17 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
+from proxy.translation.dialects.lookup import dialect_named
+from proxy.translation.dialects.registry import REGISTRY
+
 Received = Mapping[str, str]
 """Headers as received: case-insensitive look-up; iteration gives names in any case."""
 
 USER_AGENT = "pxbin"
-ANTHROPIC_VERSION = "2023-06-01"
-ANTHROPIC_FAMILY = frozenset({"anthropic"})
-"""Dialects whose upstreams read ``anthropic-version`` and ``anthropic-beta`` from headers (Bedrock takes them in the body)."""
 
-DOWN_EXACT = frozenset({"retry-after", "retry-after-ms", "x-should-retry", "openai-processing-ms", "openai-version"})
-BEDROCK, BEDROCK_EVENTS, BEDROCK_PREFIX = "bedrock", "application/vnd.amazon.eventstream", "x-amzn-bedrock-"
-DOWN_PREFIXES = ("anthropic-ratelimit-", "anthropic-priority-", "x-ratelimit-", BEDROCK_PREFIX)
+DOWN_EXACT = frozenset({"retry-after", "retry-after-ms", "x-should-retry"})
+DOWN_PREFIXES = tuple({prefix: None for dialect in REGISTRY.values() for prefix in dialect.upstream.headers_down})
+"""Of all dialects: servers that speak one of them are gateways to others."""
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "proxy-connection", "host", "content-length"}
 )
@@ -32,7 +32,9 @@ NEEDED_UP = frozenset({"idempotency-key", "x-goog-api-client"})
 NOT_DOWN = HOP_BY_HOP | {"content-encoding", "set-cookie", "set-cookie2", "server", "via", "alt-svc", "strict-transport-security", "date"}
 NOT_DOWN_PREFIXES = ("access-control-", "cf-", "proxy-", "www-", "x-pxbin-", "x-frame-", "x-xss-", "openai-organization", "openai-project")
 _OWN_KEY = re.compile(r"(?<![0-9a-z_-])px[bm]_|px[bm]_[0-9a-f]{40}", re.IGNORECASE)
-UPSTREAM_REQUEST_IDS = ("request-id", "x-request-id", "x-amzn-requestid", "apim-request-id")
+UPSTREAM_REQUEST_IDS = frozenset(
+    {"x-request-id", "apim-request-id", *(dialect.client.request_id_header for dialect in REGISTRY.values())} - {""}
+)
 
 
 def holds_own_key(text: str) -> bool:
@@ -54,21 +56,22 @@ def upward(
 ) -> list[tuple[str, str]]:
     """The headers of a request to an upstream of ``dialect``, without its credentials.
 
-    ``anthropic-version`` is the client's own, else the first stable one; ``anthropic-beta`` is forwarded as it came, or those
-    of its entries that ``betas`` allows. Bedrock reads guardrails and service tiers from headers of its own.
+    Which headers of the client's go up is a matter of the dialect (:class:`UpstreamApi`): those with its prefixes, its defaults
+    unless the client sends its own, and its list of betas as it came, or those of its entries that ``betas`` allows.
     """
-    events = BEDROCK_EVENTS if dialect == BEDROCK else "text/event-stream"
-    headers = [("content-type", content_type), ("accept", events if stream else "application/json")]
-    if dialect == BEDROCK:
-        own = [name for name in client if name.lower().startswith(BEDROCK_PREFIX)]
+    spoken = dialect_named(dialect)
+    api = spoken.upstream
+    headers = [("content-type", content_type), ("accept", spoken.framing.media_type if stream else "application/json")]
+    if api.headers_up:
+        own = [name for name in client if name.lower().startswith(api.headers_up)]
         headers += [(name.lower(), value) for name in own if (value := said(client, name))]
-    if dialect in ANTHROPIC_FAMILY:
-        headers.append(("anthropic-version", said(client, "anthropic-version") or ANTHROPIC_VERSION))
-        beta = said(client, "anthropic-beta")
+    headers += [(name, said(client, name) or default) for name, default in api.default_headers]
+    if api.beta_header:
+        beta = said(client, api.beta_header)
         if beta and betas is not None:
-            beta = ",".join(name for each in beta.split(",") if (name := each.strip()) in betas)
+            beta = ",".join(name for entry in beta.split(",") if (name := entry.strip()) in betas)
         if beta:
-            headers.append(("anthropic-beta", beta))
+            headers.append((api.beta_header, beta))
     return headers
 
 

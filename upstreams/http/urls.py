@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
+from proxy.translation.dialects.lookup import dialect_named
+from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.quirks import DEFAULT, Quirks
 
 VERSIONED = re.compile(r"/v\d[^/]*$")
 """The end of a base URL that contains the version of the API."""
 VERSION = "/v1"
-MAIN_PATHS = frozenset({"/v1/chat/completions", "/v1/messages", "/v1/responses"})
+MAIN_PATHS = frozenset(dialect.upstream.main_path for dialect in REGISTRY.values()) - {""}
 """The paths that the quirk ``api_path`` replaces."""
 
 
@@ -21,12 +23,15 @@ class Addressed(Protocol):
     def base_url(self) -> str: ...
 
     @property
+    def dialect(self) -> str: ...
+
+    @property
     def region(self) -> str: ...
 
 
 def base_of(upstream: Addressed) -> str:
-    """The base URL without a final slash. A Bedrock upstream without a base URL has the one of its region."""
-    return upstream.base_url.rstrip("/") or f"https://bedrock-runtime.{upstream.region}.amazonaws.com"
+    """The base URL without a final slash; of an upstream without one, the base URL of its region."""
+    return upstream.base_url.rstrip("/") or dialect_named(upstream.dialect).upstream.regional_base_url.format(region=upstream.region)
 
 
 def url_for(upstream: Addressed, path: str, quirks: Quirks = DEFAULT) -> str:

@@ -6,13 +6,14 @@ import asyncio
 import enum
 from collections.abc import Iterable, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from django.db import transaction
 from django.utils import timezone
 from simple_history.utils import bulk_create_with_history
 
+from proxy.translation.dialects.lookup import dialect_named
+from proxy.translation.dialects.upstream_api import ListedModel, ListedPage, ModelListApi
 from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
 from upstreams.catalog.snapshot import entries_of
 from upstreams.models import Model, Route, Upstream
@@ -20,19 +21,6 @@ from upstreams.monitoring import probe
 
 TIMEOUT_SECONDS = 10.0
 MAX_PAGES = 100
-PAGE_SIZE = 1000
-WINDOW_FIELDS = ("context_window", "context_length", "max_input_tokens", "max_model_len")
-"""Fields of a listed model with its context window in tokens, as gateways, OpenRouter, Anthropic and vLLM name it."""
-
-
-class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as an upstream lists it."""
-
-    name: str
-    provider: str = ""
-    display_name: str | None = None
-    context_window: int | None = None
-    max_output_tokens: int | None = None
 
 
 class Stage(enum.Enum):
@@ -76,14 +64,13 @@ def list_all(upstreams: Sequence[Upstream]) -> list[list[ListedModel] | Discover
 async def fetch_models(
     upstream: UpstreamEntry, credential: CredentialEntry | None, *, seconds: float = TIMEOUT_SECONDS
 ) -> list[ListedModel]:
-    """The models that an upstream lists, over all pages; of equal names the first. Raises :class:`DiscoveryFailed`.
-
-    Reads OpenAI's ``{"data": [{"id", "owned_by"}]}``, Anthropic's pages (``has_more``, ``last_id``) and a bare list.
-    """
+    """The models that an upstream lists, over all pages; of equal names the first. Raises :class:`DiscoveryFailed`."""
+    api = dialect_named(upstream.dialect).upstream.model_list
     by_name: dict[str, ListedModel] = {}
-    after: str | None = None
+    next_query: str | None = None
     for _ in range(MAX_PAGES):
-        path = "/v1/models" + _query(upstream.dialect, after)
+        query = "&".join(filter(None, (api.query, next_query)))
+        path = f"{api.path}?{query}" if query else api.path
         try:
             response = await probe.call(upstream, credential, "GET", path, seconds=seconds)
         except probe.ProbeFailed as error:
@@ -91,56 +78,23 @@ async def fetch_models(
         if response.status != 200:
             message = f"Upstream returned {response.status}: {response.excerpt()}"
             raise DiscoveryFailed(Stage.STATUS, message, response=response)
-        models, following = _page(response)
-        for model in models:
+        page = _page(response, api)
+        for model in page.models:
             by_name.setdefault(model.name, model)
-        if following is None or following == after:
+        if page.next_query is None or page.next_query == next_query:
             break
-        after = following
+        next_query = page.next_query
     return list(by_name.values())
 
 
-def _query(dialect: str, after: str | None) -> str:
-    """Anthropic lists 20 models a page unless `limit` is given; other servers get a query only after they have announced a next page."""
-    parameters = [f"limit={PAGE_SIZE}"] if dialect == "anthropic" else []
-    if after is not None:
-        parameters.append(f"after_id={quote(after, safe='')}")
-    return "?" + "&".join(parameters) if parameters else ""
-
-
-def _page(response: probe.ProbeResponse) -> tuple[list[ListedModel], str | None]:
-    """The models of a page, and the id after which the next page begins; ``None`` for the last page."""
+def _page(response: probe.ProbeResponse, api: ModelListApi) -> ListedPage:
     try:
-        value = response.json()
+        page = api.decode(response.json())
     except ValueError as error:
         raise DiscoveryFailed(Stage.PARSE, "Failed to parse upstream response") from error
-    items = value.get("data") if isinstance(value, dict) else value
-    if not isinstance(items, list):
+    if page is None:
         raise DiscoveryFailed(Stage.PARSE, "Failed to parse upstream response")
-    models = [_listed_model(item) for item in items if isinstance(item, dict) and _text(item.get("id"))]
-    has_more = isinstance(value, dict) and value.get("has_more") is True
-    last = value.get("last_id") if has_more else None
-    return models, last if isinstance(last, str) and last else None
-
-
-def _listed_model(item: dict[str, Any]) -> ListedModel:
-    windows = (_tokens(item.get(field)) for field in WINDOW_FIELDS)
-    return ListedModel(
-        name=item["id"],
-        provider=_text(item.get("owned_by")),
-        display_name=_text(item.get("display_name")) or None,
-        context_window=next((window for window in windows if window), None),
-        max_output_tokens=_tokens(item.get("max_output_tokens")) or _tokens(item.get("max_tokens")),
-    )
-
-
-def _text(value: Any) -> str:
-    """A printable text; empty for anything else, which databases may refuse."""
-    return value if isinstance(value, str) and value.isprintable() and not value.isspace() else ""
-
-
-def _tokens(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31 else None
+    return page
 
 
 class Imported(msgspec.Struct, frozen=True):

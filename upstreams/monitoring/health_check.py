@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from django.utils import timezone
 
-from proxy.translation.quirks import Quirks
+from proxy.translation.dialects.lookup import PASSTHROUGH, dialect_named
+from proxy.translation.dialects.upstream_api import HealthProbe
 from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
 from upstreams.catalog.snapshot import entries_of
 from upstreams.models import Upstream
@@ -27,28 +28,6 @@ NOT_FOR_CHAT = (
 """Parts of the names of models that are not for chat; such models are not chosen for a test."""
 
 NO_USABLE_CREDENTIAL = "None of the upstream's credentials can be used: they are switched off or cannot be decrypted"
-
-USER_SAYS_HI = [{"role": "user", "content": "hi"}]
-
-
-def _chat(model: str, quirks: Quirks) -> dict[str, Any]:
-    return {"model": model, "messages": USER_SAYS_HI, quirks.max_tokens_field: 1}
-
-
-def _messages(model: str, quirks: Quirks) -> dict[str, Any]:  # noqa: ARG001  (one signature for all dialects)
-    return {"model": model, "messages": USER_SAYS_HI, "max_tokens": 1}
-
-
-def _responses(model: str, quirks: Quirks) -> dict[str, Any]:  # noqa: ARG001
-    return {"model": model, "input": "hi", "max_output_tokens": 16, "store": False}
-
-
-REQUESTS: Mapping[str, tuple[str, Callable[[str, Quirks], dict[str, Any]], str]] = {
-    "openai_chat": ("/v1/chat/completions", _chat, "Completion"),
-    "anthropic": ("/v1/messages", _messages, "Messages"),
-    "openai_responses": ("/v1/responses", _responses, "Responses"),
-}
-"""The shortest request of each dialect: path, body, and its title in messages. Responses accepts no fewer than 16 output tokens."""
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,30 +157,32 @@ async def examine(upstream: UpstreamEntry, credential: CredentialEntry | None, *
             return CheckResult(error=_listing_error(failure), response=failure.response)
         listed = []
     model = test_model or next((name for name in sorted(listed) if _is_chat_model(name)), "")
-    if not listed and (not model or upstream.dialect not in REQUESTS):
+    health_probe = dialect_named(upstream.dialect).upstream.probe if upstream.dialect != PASSTHROUGH else None
+    if not listed and (not model or health_probe is None):
         return CheckResult(error="No models returned by upstream")
     if not model:
         return CheckResult(models_found=len(listed), error="No model to test: set a test model")
-    if upstream.dialect not in REQUESTS:
+    if health_probe is None:
         return CheckResult(models_found=len(listed))
-    return await _call_model(upstream, credential, model, models_found=len(listed))
+    return await _call_model(upstream, credential, health_probe, model, models_found=len(listed))
 
 
-async def _call_model(upstream: UpstreamEntry, credential: CredentialEntry | None, model: str, *, models_found: int) -> CheckResult:
-    path, body_for, title = REQUESTS[upstream.dialect]
-    body = body_for(model, upstream.quirks)
+async def _call_model(
+    upstream: UpstreamEntry, credential: CredentialEntry | None, health_probe: HealthProbe, model: str, *, models_found: int
+) -> CheckResult:
+    body = health_probe.encode(model, upstream.quirks)
     began = time.monotonic()
     error, error_response = None, None
     try:
-        response = await probe.call(upstream, credential, "POST", path, body=body, seconds=RESPONSE_SECONDS)
+        response = await probe.call(upstream, credential, "POST", health_probe.path, body=body, seconds=RESPONSE_SECONDS)
         if response.status != 200:
-            error, error_response = f"{title} {'' if title == 'Completion' else 'endpoint '}returned {response.status}", response
-        elif not isinstance(response.json(), dict):
-            error = f"{title} response is not a JSON object"
+            error, error_response = f"{health_probe.endpoint} returned {response.status}", response
+        elif not health_probe.accepts(response.json()):
+            error = f"{health_probe.subject} response is not a JSON object"
     except probe.ProbeFailed as failure:
-        error = f"{title} request failed: {failure}"
+        error = f"{health_probe.subject} request failed: {failure}"
     except ValueError:
-        error = f"{title} response is not JSON"
+        error = f"{health_probe.subject} response is not JSON"
     milliseconds = round((time.monotonic() - began) * 1000)
     return CheckResult(models_found=models_found, tested_model=model, latency_ms=milliseconds, error=error, response=error_response)
 

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
+from proxy.translation.dialects.registry import REGISTRY
 from upstreams.catalog.entries import ModelEntry, UpstreamEntry
 from upstreams.monitoring import discovery
 from upstreams.routing import context_windows
 
-LISTING_DIALECTS = frozenset({"openai_chat", "anthropic", "openai_responses"})
+LISTING_DIALECTS = frozenset(dialect.name for dialect in REGISTRY.values() if dialect.upstream.lists_for_clients)
 """Dialects whose upstreams list their models."""
 FAILURE_SECONDS = 60.0
 """How long an upstream that did not list its models is not called again."""

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.dialects.lookup import dialect_named
 from proxy.translation.errors import Failure, UpstreamFailed
 from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
 from upstreams.http import client
@@ -57,7 +57,7 @@ class ProbeResponse:
 
     def failure(self, dialect: str) -> Failure:
         """The failure that an error response means, decoded as for requests; for ``passthrough`` as OpenAI's."""
-        source = REGISTRY.get(dialect, REGISTRY["openai_chat"])
+        source = dialect_named(dialect)
         body = self._body.replace(self._secret.encode(), b"***") if self._secret else self._body
         return msgspec.structs.replace(source.decode_error(self.status, self.headers, body), status=self.status)
 

@@ -16,6 +16,7 @@ from decimal import Decimal
 import msgspec
 
 from accounts.common import wildcards
+from proxy.translation.dialects.lookup import dialect_named
 from proxy.translation.quirks import Quirks
 from upstreams.catalog.entries import IdleRoute
 from upstreams.catalog.snapshot import Catalogue, CredentialEntry, ModelEntry, ResolvedModel, RouteEntry, UpstreamEntry
@@ -47,7 +48,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_signed(self) -> bool:
         """Whether requests are signed with AWS's SigV4 instead of carrying the secret."""
-        return self.upstream.dialect == "bedrock" and self.credential is not None and bool(self.credential.access_key_id)
+        has_access_key = self.credential is not None and bool(self.credential.access_key_id)
+        return has_access_key and bool(dialect_named(self.upstream.dialect).upstream.sigv4_service)
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,6 @@ from proxy.exchange.prepare import Preparer
 from proxy.exchange.stream_pipeline import StreamPipeline
 from proxy.translation.canonical import Request
 from proxy.translation.dialects.base import Dialect, EncodeContext, EncodeTarget
-from proxy.translation.dialects.bedrock.request import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, UpstreamFailed
 from proxy.translation.quirks import Quirks, merged
@@ -59,7 +58,7 @@ class Command(BaseCommand):
 
 
 def _translate_request(body: bytes, source: Dialect, target: Dialect, model: str, quirks: Quirks) -> bytes:
-    envelope = opener(model, stream=False)(body) if source.name == "bedrock" else source.open_request(body)
+    envelope = source.open_for_model(body, model)
     destination = EncodeTarget(model=model, dialect=target.name, quirks=quirks, stream=envelope.stream)
     return Preparer(source, envelope, _SEAL_KEY).prepare(target, destination).body + b"\n"
 

@@ -1,20 +1,24 @@
-"""What a dialect is: the same functions under the same names, four times.
+"""What a dialect is: one :class:`Dialect` value that holds everything the gateway knows of a wire protocol.
 
-Every folder beside this file has ``request.py``, ``response.py``, ``stream.py`` and ``errors.py``; its ``__init__`` binds
-them into one :class:`Dialect` value. decode = wire to canonical, encode = canonical to wire.
+Every folder beside this file has a ``dialect.py`` that binds the folder's functions into the value. No other module names a
+dialect: it reads a field of the value, or a table that :mod:`~proxy.translation.dialects.lookup` derives from all of them.
+decode = wire to canonical, encode = canonical to wire.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from proxy.translation.canonical import Event, Request, Response, Usage
+from proxy.translation.dialects.client_api import ClientApi
+from proxy.translation.dialects.upstream_api import UpstreamApi
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame
 from proxy.translation.json_wire import Envelope
+from proxy.translation.policies.prompt_shape import PromptShape
 from proxy.translation.quirks import DEFAULT, Quirks
 
 
@@ -129,10 +133,23 @@ def counted(tokens: int) -> bytes:
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
-    """One vendor's way to talk.
+    """One wire protocol.
 
     name, family:
-        ``family`` is shared by dialects that understand each other's native blocks and seals (Anthropic and Bedrock).
+        ``name`` is the stored form. ``family`` is shared by dialects that understand each other's native blocks and seals
+        (Anthropic and Bedrock).
+    title, short_title, letter:
+        Names for people: in forms, in the log, in tables of pairs.
+    format, input_format:
+        Names in the management API: of an upstream's dialect, and of a client's in log rows.
+    client, upstream:
+        The HTTP side: see :class:`ClientApi` and :class:`UpstreamApi`.
+    prompt_shape:
+        Where the body has what policies edit.
+    beta_field:
+        The field of a body that lists betas; empty: there is none.
+    binds_seals:
+        Reasoning is encrypted for the account behind one upstream, so that its seals are of use only there.
     path(destination):
         The upstream's path (and query) for a request.
     open_request(body):
@@ -158,6 +175,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         Bytes that mean nothing, for an idle stream.
     ending:
         The frames that end a relayed stream which was complete but for them.
+    last_events:
+        Names of the events after which clients leave a stream.
     answer_headers(usage):
         Headers by which clients of this dialect are told of an answer, in lower case; ``usage`` is ``None`` while it is not known.
     encode_count(tokens):
@@ -166,6 +185,16 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     family: str
+    title: str
+    short_title: str
+    letter: str
+    format: str
+    input_format: Literal["anthropic", "openai"]
+    client: ClientApi
+    upstream: UpstreamApi
+    prompt_shape: PromptShape
+    beta_field: str = ""
+    binds_seals: bool = False
     traits: Traits
     framing: Framing
     path: Callable[[EncodeTarget], str]
@@ -184,8 +213,14 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     encode_error: Callable[[Failure, str], ErrorBody]
     keepalive: bytes = b": keep-alive\n\n"
     ending: tuple[Frame, ...] = ()
+    last_events: frozenset[str] = frozenset()
     answer_headers: Callable[[Usage | None], Mapping[str, str]] | None = None
     encode_count: Callable[[int], bytes] = counted
+
+    def open_for_model(self, body: bytes, model: str) -> Envelope:
+        """The envelope of a body sent to the dialect's first path, which may hold the name of ``model``."""
+        opened = self.client.endpoints[0].open_request
+        return self.open_request(body) if opened is None else opened(body, {"model": model})
 
 
 def error_object(body: bytes) -> Any:

@@ -1,12 +1,11 @@
 """Edits of a client's own fields: system prompt, last user turn, temperature and limit of output tokens.
 
-Only changed fields are encoded again; every other field, message and block keeps its bytes. A dialect's :class:`Shape` names
-the fields, so that a policy gives the same prompt in every dialect of the client and of the upstream.
+Only changed fields are encoded again; every other field, message and block keeps its bytes. A dialect's :class:`PromptShape`
+names the fields, so that a policy gives the same prompt in every dialect of the client and of the upstream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from msgspec import Raw
 from proxy.translation import json_wire
 from proxy.translation.json_wire import Envelope
 from proxy.translation.policies.model_policies import Policies
+from proxy.translation.policies.prompt_shape import PromptShape
 from proxy.translation.quirks import Quirks
 
 SEPARATOR = "\n\n"
@@ -27,30 +27,6 @@ _TEXT = msgspec.json.Decoder(str)
 _NUMBER = msgspec.json.Decoder(int | None)
 
 Fields = dict[str, Raw]
-
-
-class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of a dialect's request. ``prompt``: the top-level field of the system prompt, if there is one."""
-
-    turns: str
-    prompt: str = ""
-    prompt_blocks: bool = False
-    """Whether the prompt may be a list of blocks."""
-    text_type: str = "text"
-    joins_strings: bool = False
-    """Whether text is appended to a plain string as a string: many servers of the dialect do not accept parts."""
-    limits: tuple[str, ...]
-    hottest: float = 2.0
-    """The highest temperature that the dialect allows."""
-
-
-MESSAGES = Shape(turns="messages", prompt="system", prompt_blocks=True, limits=("max_tokens",), hottest=1.0)
-SHAPES: Mapping[str, Shape] = {
-    "anthropic": MESSAGES,
-    "bedrock": MESSAGES,
-    "openai_chat": Shape(turns="messages", joins_strings=True, limits=("max_completion_tokens", "max_tokens")),
-    "openai_responses": Shape(turns="input", prompt="instructions", text_type="input_text", limits=("max_output_tokens",)),
-}
 
 
 class _Head(msgspec.Struct):
@@ -83,13 +59,15 @@ class Additions(msgspec.Struct, frozen=True):
     turn: tuple[str, ...] = ()
 
 
-def edit_request(envelope: Envelope, dialect: str, policies: Policies, additions: Additions, *, quirks: Quirks, relayed: bool) -> Envelope:
+def edit_request(
+    envelope: Envelope, shape: PromptShape, policies: Policies, additions: Additions, *, quirks: Quirks, relayed: bool
+) -> Envelope:
     """The envelope with a model's policies applied, then with ``additions``.
 
     ``relayed``: the fields go to an upstream of the same dialect without a translation, so they must obey its rules here.
     Raises :class:`~proxy.translation.errors.ClientMistake` for fields that cannot be read.
     """
-    fields, shape = dict(envelope.fields), SHAPES[dialect]
+    fields = dict(envelope.fields)
     if policies.replacements:
         _replace(fields, shape, policies.replacements)
     for text in (policies.append, *additions.system):
@@ -101,7 +79,7 @@ def edit_request(envelope: Envelope, dialect: str, policies: Policies, additions
     _limit(fields, shape, policies, quirks)
     if policies.temperature is not None:
         _set_temperature(fields, shape, policies.temperature, quirks=quirks, relayed=relayed)
-    if relayed and shape is MESSAGES and fields.get("max_tokens") is not envelope.fields.get("max_tokens"):
+    if relayed and shape.thinking_budget and fields.get("max_tokens") is not envelope.fields.get("max_tokens"):
         _fit_thinking(fields)
     return msgspec.structs.replace(envelope, fields=fields)
 
@@ -109,7 +87,7 @@ def edit_request(envelope: Envelope, dialect: str, policies: Policies, additions
 # --- the system prompt -----------------------------------------------------------------------------------------------
 
 
-def _replace(fields: Fields, shape: Shape, replacements: tuple[tuple[str, str], ...]) -> None:
+def _replace(fields: Fields, shape: PromptShape, replacements: tuple[tuple[str, str], ...]) -> None:
     if shape.prompt and _is_present(fields, shape.prompt):
         fields[shape.prompt] = _with_replacements(fields[shape.prompt], replacements)
     turns = _turns(fields, shape)
@@ -155,7 +133,7 @@ def _substitute(text: str, replacements: tuple[tuple[str, str], ...]) -> str:
     return text
 
 
-def _append_to_system(fields: Fields, shape: Shape, text: str) -> None:
+def _append_to_system(fields: Fields, shape: PromptShape, text: str) -> None:
     """Append to the prompt field where the dialect has one, else to the last system message before the first turn."""
     if shape.prompt_blocks or (shape.prompt and _is_present(fields, shape.prompt)):
         current = fields.get(shape.prompt, Raw(b"null"))
@@ -177,7 +155,7 @@ def _append_to_system(fields: Fields, shape: Shape, text: str) -> None:
 # --- the last user turn ----------------------------------------------------------------------------------------------
 
 
-def _append_to_turn(fields: Fields, shape: Shape, text: str) -> None:
+def _append_to_turn(fields: Fields, shape: PromptShape, text: str) -> None:
     """Append to the last user turn. After tool results that are turns of their own, add a user message."""
     turns = _turns(fields, shape)
     if turns is None:  # Responses: the whole input is one text
@@ -188,13 +166,13 @@ def _append_to_turn(fields: Fields, shape: Shape, text: str) -> None:
         turns[place] = _with_text(turns[place], text, shape, joins=shape.joins_strings)
     else:
         message: dict[str, Any] = {"role": "user", "content": text if shape.joins_strings else [{"type": shape.text_type, "text": text}]}
-        if shape.turns == "input":
-            message = {"type": "message", **message}
+        if shape.turn_type:
+            message = {"type": shape.turn_type, **message}
         turns.insert(len(turns) if place is None else place + 1, Raw(json_wire.encode(message)))
     fields[shape.turns] = Raw(json_wire.encode(turns))
 
 
-def _with_text(turn: Raw, text: str, shape: Shape, *, joins: bool) -> Raw:
+def _with_text(turn: Raw, text: str, shape: PromptShape, *, joins: bool) -> Raw:
     item = _open_object(turn)
     content = _with_appended(item.get("content", Raw(b"null")), text, shape.text_type, joins=joins)
     return Raw(json_wire.encode(item | {"content": content}))
@@ -214,7 +192,7 @@ def _with_appended(content: Raw, text: str, text_type: str, *, joins: bool) -> R
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
-def _limit(fields: Fields, shape: Shape, policies: Policies, quirks: Quirks) -> None:
+def _limit(fields: Fields, shape: PromptShape, policies: Policies, quirks: Quirks) -> None:
     if policies.max_tokens_cap is None and policies.max_tokens_default is None:
         return
     given = {name: number for name in shape.limits if (number := _number(fields, name)) is not None}
@@ -227,15 +205,15 @@ def _limit(fields: Fields, shape: Shape, policies: Policies, quirks: Quirks) -> 
         fields[name] = Raw(json_wire.encode(policies.limit(None)))
 
 
-def _set_temperature(fields: Fields, shape: Shape, temperature: float, *, quirks: Quirks, relayed: bool) -> None:
+def _set_temperature(fields: Fields, shape: PromptShape, temperature: float, *, quirks: Quirks, relayed: bool) -> None:
     """The model's own temperature. Left out where an upstream of the same dialect would refuse it."""
     if relayed and quirks.no_sampling:
         return
-    if relayed and shape is MESSAGES:
+    if relayed and shape.thinking_budget:
         if _thinking(fields).get("type") in ("enabled", "adaptive"):
             return  # thinking goes with the temperature 1 only
         fields.pop("top_p", None)  # newer models take one of the two
-    fields["temperature"] = Raw(json_wire.encode(min(temperature, shape.hottest) if relayed else temperature))
+    fields["temperature"] = Raw(json_wire.encode(min(temperature, shape.max_temperature) if relayed else temperature))
 
 
 def _fit_thinking(fields: Fields) -> None:
@@ -271,7 +249,7 @@ def _kind(raw: Raw) -> bytes:
     return bytes(raw).lstrip()[:1]
 
 
-def _turns(fields: Fields, shape: Shape) -> list[Raw] | None:
+def _turns(fields: Fields, shape: PromptShape) -> list[Raw] | None:
     """The list of turns; ``None`` where the field is a string or missing."""
     raw = fields.get(shape.turns, Raw(b"null"))
     return json_wire.decode(raw, _LIST, at=shape.turns) if _kind(raw) == b"[" else None

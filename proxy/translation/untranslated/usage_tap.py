@@ -24,8 +24,6 @@ class _UsageFields(msgspec.Struct):
 
 
 LAST_DATA = b"[DONE]"
-LAST_EVENTS = frozenset({"message_stop", "response.completed", "response.incomplete", "response.failed"})
-"""Events that end a stream of one of the dialects: clients close the connection after them."""
 
 _usage_fields = msgspec.json.Decoder(_UsageFields)
 _usage = msgspec.json.Decoder(dict[str, Any] | None)
@@ -37,7 +35,9 @@ class UsageTap:
     ``is_done``: the last event of the stream has arrived, whether or not the connection has ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last_events: frozenset[str] = frozenset()) -> None:
+        """``last_events``: names of the events that end a stream, besides the data ``[DONE]``."""
+        self._last_events = last_events
         self.usage: Usage | None = None
         self.seconds: float | None = None
         self.is_done = False
@@ -60,7 +60,7 @@ class UsageTap:
         for frame in frames:
             if b'"usage"' in frame.data:
                 self._read_object(frame.data)
-            if frame.data == LAST_DATA or frame.event in LAST_EVENTS:
+            if frame.data == LAST_DATA or frame.event in self._last_events:
                 self.is_done = True
 
     def _read_object(self, body: bytes | msgspec.Raw) -> None:

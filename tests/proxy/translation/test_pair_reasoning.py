@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from proxy.translation.adaptation.adapt import adapt
 from proxy.translation.canonical import Finish, Message, Reasoning, Request, Response, Text, ToolCall, Usage
 from proxy.translation.dialects.base import EncodeContext, EncodeTarget
-from proxy.translation.dialects.bedrock.request import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.reasoning_seal import PREFIX, bound_response
 from tests.support.conversations import SEALS, words
@@ -66,7 +65,7 @@ def echoed(client: str, answer: Response) -> Request:
     asked = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family=sink.family)
     reply = EncodeContext(id="0123456789abcdef01234567", created=1, model="m", request=asked, seal_key=KEY)
     body = json.dumps(NEXT[client](json.loads(sink.encode_response(answer, reply)))).encode()
-    envelope = opener("m", stream=False)(body) if client == "bedrock" else sink.open_request(body)
+    envelope = sink.open_for_model(body, "m")
     return sink.decode_request(envelope, KEY)
 
 
@@ -100,7 +99,7 @@ def due(origin: str, target: str, text: str) -> list[Any]:
 def answered(origin: str, text: str) -> Response:
     parts = (Reasoning(text, SEALS[origin]), CALL)
     answer = Response(id="x", model="up", parts=parts, finish=Finish(reason="tool_calls"), usage=Usage(output=1))
-    return bound_response(answer, "up-1")
+    return bound_response(answer, "up-1", "openai_responses")
 
 
 @pytest.mark.parametrize(("origin", "client", "target"), TRIPS)

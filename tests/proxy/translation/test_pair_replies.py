@@ -93,7 +93,7 @@ def test_an_answer_arrives_whole_and_streamed_alike(upstream: str, client: str, 
     stream = written(source, replay(answer))
     assert said(accumulate(events_of(source, stream, DEFAULT, size=len(stream)))) == said(answer)
 
-    body = sink.encode_response(bound_response(decoded, "up-1"), reply(sink))
+    body = sink.encode_response(bound_response(decoded, "up-1", "openai_responses"), reply(sink))
     JUDGES[client].check_answer(body)
     told, outcome = piped(source, sink, [stream])
     assert outcome == "finished"

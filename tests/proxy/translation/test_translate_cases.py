@@ -9,7 +9,6 @@ A folder is called ``<client dialect>-<upstream dialect>-<what it shows>`` and h
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,8 +21,9 @@ from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake
 from proxy.translation.framing.sse import Frame, Reader
 from proxy.translation.quirks import merged
+from tests.support import cases
 
-ROOT = Path(__file__).parent.parent.parent / "cases" / "translate"
+ROOT = cases.ROOT / "translate"
 CASES = sorted(folder.name for folder in ROOT.iterdir() if folder.is_dir())
 SEAL_KEY = b"the secret of the test cases"
 REPLY_ID, CREATED = "0123456789abcdef01234567", 1_800_000_000

@@ -302,7 +302,14 @@ def test_a_body_below_the_limit_never_touches_the_disk(server: Served) -> None:
         ("/model/m/invoke", {"message": "Request body too large"}),
         (
             "/v1/chat/completions",
-            {"error": {"message": "Request body too large", "type": "invalid_request_error", "param": None, "code": None}},
+            {
+                "error": {
+                    "message": "Request body too large",
+                    "type": "invalid_request_error",
+                    "param": None,
+                    "code": "request_too_large",
+                }
+            },
         ),
     ],
 )

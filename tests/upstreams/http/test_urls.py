@@ -21,7 +21,7 @@ CASES = [
 
 
 def upstream(base_url, **fields):
-    return UpstreamEntry(id="u", name="u", base_url=base_url, dialect="openai_chat", **fields)
+    return UpstreamEntry(**{"id": "u", "name": "u", "base_url": base_url, "dialect": "openai_chat", **fields})
 
 
 @pytest.mark.parametrize(("base_url", "path", "url"), CASES)
@@ -46,6 +46,6 @@ def test_an_api_path_stands_in_for_the_dialects_own(base_url, api_path, path, ur
 
 
 def test_bedrock_finds_its_regions_endpoint():
-    assert url_for(upstream("", region="eu-central-1"), "/model/m/invoke") == (
+    assert url_for(upstream("", region="eu-central-1", dialect="bedrock"), "/model/m/invoke") == (
         "https://bedrock-runtime.eu-central-1.amazonaws.com/model/m/invoke"
     )

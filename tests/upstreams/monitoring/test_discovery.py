@@ -1,9 +1,10 @@
 import pytest
 
+from proxy.translation.dialects.upstream_api import ListedModel
 from tests.support.fake_upstream import HANG, RESET, Reply, bytes_reply, json_reply
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.monitoring import discovery
-from upstreams.monitoring.discovery import DiscoveryFailed, Imported, ListedModel, Stage, import_models, list_models
+from upstreams.monitoring.discovery import DiscoveryFailed, Imported, Stage, import_models, list_models
 from upstreams.secrets import store
 
 pytestmark = pytest.mark.django_db

@@ -1,21 +1,95 @@
 """Anthropic Messages."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from proxy.translation import json_wire
 from proxy.translation.dialects.anthropic.errors import decode_error, encode_error
+from proxy.translation.dialects.anthropic.model_list import encode_model, encode_models
 from proxy.translation.dialects.anthropic.request import decode_request, encode_request, open_request, patch_request
 from proxy.translation.dialects.anthropic.response import decode_response, encode_response, patch_response
 from proxy.translation.dialects.anthropic.stream import PING, break_off, decoder, encoder, relay
 from proxy.translation.dialects.base import Dialect, EncodeTarget, Traits
+from proxy.translation.dialects.client_api import ClientApi, Endpoint
+from proxy.translation.dialects.upstream_api import (
+    AuthHeader,
+    CountApi,
+    HealthProbe,
+    ModelListApi,
+    UpstreamApi,
+    count_without,
+    read_input_tokens,
+    read_model_page,
+)
 from proxy.translation.framing.sse import SSE
+from proxy.translation.json_wire import Envelope
+from proxy.translation.policies.prompt_shape import PromptShape
+from proxy.translation.quirks import Quirks
+
+PATH = "/v1/messages"
+COUNT_PATH = "/v1/messages/count_tokens"
 
 
 def path(destination: EncodeTarget) -> str:
     """The upstream's path."""
-    return destination.quirks.api_path or "/v1/messages"
+    return destination.quirks.api_path or PATH
 
+
+def _open_count(body: bytes, captured: Mapping[str, str]) -> Envelope:  # noqa: ARG001  (the path has no placeholders)
+    """The body of a count: a request without ``max_tokens``, never streamed."""
+    return open_request(json_wire.encode({"max_tokens": 1, **json_wire.open_object(body), "stream": False}))
+
+
+def _probe(model: str, quirks: Quirks) -> dict[str, Any]:  # noqa: ARG001  (the same for every server)
+    return {"model": model, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
+
+
+PROMPT_SHAPE = PromptShape(
+    turns="messages", prompt="system", prompt_blocks=True, limits=("max_tokens",), max_temperature=1.0, thinking_budget=True
+)
+CLIENT = ClientApi(
+    endpoints=(
+        Endpoint(path=PATH),
+        Endpoint(path=COUNT_PATH, kind="count", open_request=_open_count),
+        Endpoint(path="/v1/models", kind="models", methods=("GET",)),
+        Endpoint(path="/v1/models/{name:path}", kind="model", methods=("GET",)),
+    ),
+    identifying_headers=("anthropic-version",),
+    shared_path_headers=("x-api-key",),
+    request_id_header="request-id",
+    beta_header="anthropic-beta",
+    encode_model=encode_model,
+    encode_models=encode_models,
+    session_fields=(("prompt_cache_key",), ("metadata", "user_id")),
+)
+UPSTREAM = UpstreamApi(
+    main_path=PATH,
+    auth=AuthHeader("x-api-key", ""),
+    default_headers=(("anthropic-version", "2023-06-01"),),
+    beta_header="anthropic-beta",
+    headers_down=("anthropic-ratelimit-", "anthropic-priority-"),
+    count=CountApi(
+        path=COUNT_PATH,
+        encode=count_without("max_tokens", "stream", "temperature", "top_p", "top_k", "stop_sequences", "metadata", "service_tier"),
+        decode=read_input_tokens,
+    ),
+    model_list=ModelListApi(query="limit=1000", decode=read_model_page),  # 20 a page unless more are asked for
+    probe=HealthProbe(path=PATH, subject="Messages", endpoint="Messages endpoint", encode=_probe),
+    binds_thinking=True,
+)
 
 DIALECT = Dialect(
     name="anthropic",
     family="anthropic",
+    title="Anthropic Messages",
+    short_title="Messages",
+    letter="A",
+    format="anthropic",
+    input_format="anthropic",
+    client=CLIENT,
+    upstream=UPSTREAM,
+    prompt_shape=PROMPT_SHAPE,
+    beta_field="anthropic_beta",
     traits=Traits(tool_name_limit=128, strict_call_ids=True, tool_subsets=False),
     framing=SSE,
     path=path,
@@ -33,4 +107,5 @@ DIALECT = Dialect(
     decode_error=decode_error,
     encode_error=encode_error,
     keepalive=PING,
+    last_events=frozenset({"message_stop"}),
 )

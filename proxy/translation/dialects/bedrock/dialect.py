@@ -1,17 +1,60 @@
 """Anthropic's models on AWS Bedrock, InvokeModel: the Messages body in Amazon's envelope."""
 
+from collections.abc import Mapping
+
+from proxy.translation.dialects.anthropic.dialect import PROMPT_SHAPE
+from proxy.translation.dialects.anthropic.model_list import encode_model, encode_models
 from proxy.translation.dialects.base import Dialect, Traits
 from proxy.translation.dialects.bedrock.errors import decode_error, encode_error
-from proxy.translation.dialects.bedrock.request import decode_request, encode_request, open_request, opener, patch_request, path
+from proxy.translation.dialects.bedrock.request import BETAS, decode_request, encode_request, open_request, opener, patch_request, path
 from proxy.translation.dialects.bedrock.response import answer_headers, decode_response, encode_response, patch_response
 from proxy.translation.dialects.bedrock.stream import PING, break_off, decoder, encoder, relay
+from proxy.translation.dialects.client_api import ClientApi, Endpoint
+from proxy.translation.dialects.upstream_api import ModelListApi, UpstreamApi, read_model_page
 from proxy.translation.framing.eventstream import EVENT_STREAM
+from proxy.translation.json_wire import Envelope
 
-__all__ = ["DIALECT", "opener"]
 
+def _open_whole(body: bytes, captured: Mapping[str, str]) -> Envelope:
+    return opener(captured["model"], stream=False)(body)
+
+
+def _open_streamed(body: bytes, captured: Mapping[str, str]) -> Envelope:
+    return opener(captured["model"], stream=True)(body)
+
+
+CLIENT = ClientApi(
+    endpoints=(
+        Endpoint(path="/model/{model:path}/invoke", open_request=_open_whole),
+        Endpoint(path="/model/{model:path}/invoke-with-response-stream", open_request=_open_streamed),
+    ),
+    request_id_header="x-amzn-requestid",
+    beta_header="anthropic-beta",
+    encode_model=encode_model,
+    encode_models=encode_models,
+    session_fields=(("prompt_cache_key",), ("metadata", "user_id")),
+)
+UPSTREAM = UpstreamApi(
+    sigv4_service="bedrock",
+    regional_base_url="https://bedrock-runtime.{region}.amazonaws.com",
+    headers_up=("x-amzn-bedrock-",),  # guardrails and service tiers
+    headers_down=("x-amzn-bedrock-",),
+    model_list=ModelListApi(decode=read_model_page),
+    lists_for_clients=False,
+    binds_thinking=True,
+)
 DIALECT = Dialect(
     name="bedrock",
     family="anthropic",
+    title="AWS Bedrock InvokeModel",
+    short_title="Bedrock",
+    letter="B",
+    format="bedrock",
+    input_format="anthropic",
+    client=CLIENT,
+    upstream=UPSTREAM,
+    prompt_shape=PROMPT_SHAPE,
+    beta_field=BETAS,
     traits=Traits(tool_name_limit=128, strict_call_ids=True, tool_subsets=False, image_urls=False),
     framing=EVENT_STREAM,
     path=path,

@@ -27,7 +27,7 @@ def opened(fields):
 
 
 def edit(dialect, fields, policies=EDIT, *, system=(), turn=(), quirks=DEFAULT, relayed=True):
-    new = edit_request(opened(fields), dialect, policies, Additions(system, turn), quirks=quirks, relayed=relayed)
+    new = edit_request(opened(fields), REGISTRY[dialect].prompt_shape, policies, Additions(system, turn), quirks=quirks, relayed=relayed)
     return json.loads(msgspec.json.encode(new.fields))
 
 
@@ -180,13 +180,14 @@ def test_what_is_translated_is_fitted_later():
 def test_only_what_must_change_is_written_anew():
     messages = b'[ {"role":"user", "content": "\\u00e9"},{"content":[ ],"role":"user"} ]'
     envelope = Envelope({"system": msgspec.Raw(b'"Claude"'), "messages": msgspec.Raw(messages), "x": msgspec.Raw(b"1.50")}, "m")
-    new = edit_request(envelope, "anthropic", EDIT, Additions(turn=("NOTE",)), quirks=DEFAULT, relayed=True)
+    new = edit_request(envelope, REGISTRY["anthropic"].prompt_shape, EDIT, Additions(turn=("NOTE",)), quirks=DEFAULT, relayed=True)
     assert {name: bytes(raw) for name, raw in new.fields.items()} == {
         "system": b'"Pixie\\n\\nBe terse."',
         "messages": b'[{"role":"user", "content": "\\u00e9"},{"content":[{"type":"text","text":"NOTE"}],"role":"user"}]',
         "x": b"1.50",
     }
-    unchanged = edit_request(envelope, "anthropic", Policies(replacements=(("nowhere", "x"),)), Additions(), quirks=DEFAULT, relayed=True)
+    policies = Policies(replacements=(("nowhere", "x"),))
+    unchanged = edit_request(envelope, REGISTRY["anthropic"].prompt_shape, policies, Additions(), quirks=DEFAULT, relayed=True)
     assert {name: bytes(raw) for name, raw in unchanged.fields.items()} == {name: bytes(raw) for name, raw in envelope.fields.items()}
 
 
@@ -208,7 +209,9 @@ def test_the_same_conversation_gives_the_same_bytes(dialect, turns, policies, no
 
     def once():
         envelope = opened({field: turns})
-        return msgspec.json.encode(edit_request(envelope, dialect, policies, Additions((), (note,)), quirks=DEFAULT, relayed=True).fields)
+        return msgspec.json.encode(
+            edit_request(envelope, REGISTRY[dialect].prompt_shape, policies, Additions((), (note,)), quirks=DEFAULT, relayed=True).fields
+        )
 
     assert once() == once()
 

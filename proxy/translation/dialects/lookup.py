@@ -1,0 +1,115 @@
+"""Which dialect a caller or an upstream speaks, by tables that are derived from the registry at import."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+
+from proxy.translation.dialects.base import Dialect
+from proxy.translation.dialects.client_api import Endpoint
+from proxy.translation.dialects.registry import DEFAULT, REGISTRY
+
+PASSTHROUGH = "passthrough"
+"""What an upstream's ``dialect`` says when its wire protocol is not known: bodies pass untranslated."""
+PASSTHROUGH_TITLE = "Any (passed through untranslated)"
+
+TITLES = {**{dialect.name: dialect.title for dialect in REGISTRY.values()}, PASSTHROUGH: PASSTHROUGH_TITLE}
+"""For people, by the stored name of an upstream's dialect."""
+FORMATS = {**{dialect.format: dialect.name for dialect in REGISTRY.values()}, PASSTHROUGH: PASSTHROUGH}
+"""The stored name of an upstream's dialect by its name in the management API."""
+LAST_EVENTS = frozenset().union(*(dialect.last_events for dialect in REGISTRY.values()))
+"""Names of the events after which clients leave a stream of any dialect."""
+
+
+def _owned(dialect: Dialect) -> list[Endpoint]:
+    """The endpoints of a dialect that no other one has."""
+    others = {each.path for other in REGISTRY.values() if other is not dialect for each in other.client.endpoints}
+    return [endpoint for endpoint in dialect.client.endpoints if endpoint.path not in others]
+
+
+_BY_PATH = {
+    path: dialect
+    for dialect in REGISTRY.values()
+    for path in (
+        *(endpoint.path for endpoint in _owned(dialect) if endpoint.pattern is None),
+        *(untranslated.path for untranslated in dialect.client.untranslated),
+    )
+}
+_BY_PART = {
+    endpoint.path: dialect
+    for dialect in REGISTRY.values()
+    for endpoint in _owned(dialect)
+    if endpoint.pattern is None and endpoint.kind == "generate"
+}
+"""What paths of a dialect contain below a path prefix, also those that do not exist."""
+_BY_PATTERN = [
+    (re.compile(pattern.pattern + "$"), dialect)
+    for dialect in REGISTRY.values()
+    for endpoint in _owned(dialect)
+    if (pattern := endpoint.pattern) is not None and endpoint.kind == "generate"
+]
+_BY_HEADER = {
+    name: dialect for dialect in REGISTRY.values() for text in dialect.client.identifying_headers for name in (text, text.encode())
+}
+"""Headers as text and, as ASGI servers have them, as bytes."""
+_BY_HEADER_AT_SHARED_PATHS = {
+    name: dialect for dialect in REGISTRY.values() for text in dialect.client.shared_path_headers for name in (text, text.encode())
+}
+_SHARED_PATHS = {
+    endpoint.path
+    for dialect in REGISTRY.values()
+    for endpoint in dialect.client.endpoints
+    if endpoint.pattern is None and endpoint not in _owned(dialect)
+}
+
+
+def _root(endpoint: Endpoint) -> str:
+    return f"/{endpoint.path.split('/')[1]}/"
+
+
+_ROOTS = {dialect.name: {_root(endpoint) for endpoint in dialect.client.endpoints} for dialect in REGISTRY.values()}
+PATH_ROOTS = tuple(sorted(set().union(*_ROOTS.values())))
+"""First segments of all client paths, each between slashes."""
+_BY_ROOT = {
+    root: REGISTRY[name]
+    for name, roots in _ROOTS.items()
+    for root in roots
+    if all(root not in _ROOTS[other] for other in _ROOTS if other != name)
+}
+"""Roots that only one dialect has; paths that do not exist below them are that dialect's, too."""
+
+
+def dialect_named(name: str) -> Dialect:
+    """The dialect of an upstream by its stored name; the default one where it is not known."""
+    return REGISTRY.get(name, DEFAULT)
+
+
+def dialect_of(path: str, headers: Container[str] | Container[bytes]) -> Dialect:
+    """The dialect of a caller, which its errors are written in.
+
+    Its path decides where only one dialect has it, also below a path prefix. Elsewhere (the list of models, paths that nobody
+    has) a header does that only one dialect's clients send. ``headers`` holds lower-case names.
+    """
+    return _by_path(path) or _by_header(path, headers) or DEFAULT
+
+
+def _by_path(path: str) -> Dialect | None:
+    dialect = _BY_PATH.get(path)
+    if dialect is not None:
+        return dialect
+    for part, dialect in _BY_PART.items():
+        if part in path:
+            return dialect
+    for root, dialect in _BY_ROOT.items():
+        if path.startswith(root):
+            return dialect
+    return next((dialect for pattern, dialect in _BY_PATTERN if pattern.search(path)), None)
+
+
+def _by_header(path: str, headers: Container[str] | Container[bytes]) -> Dialect | None:
+    for name, dialect in _BY_HEADER.items():
+        if name in headers:  # whichever of text and bytes the container holds
+            return dialect
+    if any(shared in path for shared in _SHARED_PATHS):
+        return next((dialect for name, dialect in _BY_HEADER_AT_SHARED_PATHS.items() if name in headers), None)
+    return None

@@ -1,0 +1,53 @@
+"""Which dialect a caller speaks."""
+
+import subprocess
+import sys
+
+import pytest
+
+from proxy.translation.dialects.lookup import FORMATS, PATH_ROOTS, TITLES, dialect_named, dialect_of
+
+VERSION, KEY, BEARER = "anthropic-version", "x-api-key", "authorization"
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "name"),
+    [
+        ("/v1/messages", BEARER, "anthropic"),
+        ("/team-a/v1/messages/count_tokens", BEARER, "anthropic"),
+        ("/v1/messages/batches", BEARER, "anthropic"),
+        ("/v1/chat/completions", VERSION, "openai_chat"),  # the path says more than a header
+        ("/v1/embeddings", KEY, "openai_chat"),
+        ("/team-a/v1/responses", BEARER, "openai_responses"),
+        ("/v1/responses/resp_1/input_items", BEARER, "openai_responses"),
+        ("/model/claude/invoke", BEARER, "bedrock"),
+        ("/model/claude/unheard-of", BEARER, "bedrock"),
+        ("/team-a/model/a/b/invoke-with-response-stream", BEARER, "bedrock"),
+        ("/team-a/model/claude", BEARER, "openai_chat"),
+        ("/v1/models", BEARER, "openai_chat"),
+        ("/v1/models", KEY, "anthropic"),
+        ("/team-a/v1/models/claude", KEY, "anthropic"),
+        ("/v1/models", VERSION, "anthropic"),
+        ("/v1/unheard-of", VERSION, "anthropic"),
+        ("/v1/unheard-of", KEY, "openai_chat"),
+    ],
+)
+def test_the_path_decides_and_at_shared_paths_a_header(path, header, name):
+    assert dialect_of(path, {header: "x"}).name == name
+    assert dialect_of(path, {header.encode(): b"x"}).name == name
+
+
+def test_what_other_modules_derive_from_the_registry():
+    assert list(FORMATS) == ["openai", "anthropic", "openai_responses", "bedrock", "passthrough"]
+    assert list(TITLES) == ["openai_chat", "anthropic", "openai_responses", "bedrock", "passthrough"]
+    assert PATH_ROOTS == ("/model/", "/v1/")
+    assert dialect_named("unheard-of").name == "openai_chat"
+
+
+def test_a_dialect_that_is_registered_too_late_is_refused():
+    code = (
+        "from proxy.translation.dialects import lookup, registry\n"
+        "try:\n    registry.register(registry.DEFAULT)\nexcept RuntimeError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "register(openai_chat) comes too late: tables have been derived from the registry\n"
