@@ -33,7 +33,7 @@ from proxy.translation.canonical import (
     ToolResult,
 )
 from proxy.translation.dialects.base import Dialect, EncodeTarget
-from proxy.translation.dialects.bedrock.request import opener
+from proxy.translation.dialects.bedrock.request_decode import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake
 

@@ -13,7 +13,7 @@ from proxy.exchange.prepare import Preparer
 from proxy.exchange.stream_pipeline import Pipe
 from proxy.translation.canonical import Request
 from proxy.translation.dialects.base import Dialect, EncodeContext, EncodeTarget
-from proxy.translation.dialects.bedrock.request import opener
+from proxy.translation.dialects.bedrock.request_decode import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, UpstreamFailed
 from proxy.translation.quirks import Quirks, merged

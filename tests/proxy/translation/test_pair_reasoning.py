@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from proxy.translation.adaptation.adapt import adapt
 from proxy.translation.canonical import Finish, Message, Reasoning, Request, Response, Text, ToolCall, Usage
 from proxy.translation.dialects.base import EncodeContext, EncodeTarget
-from proxy.translation.dialects.bedrock.request import opener
+from proxy.translation.dialects.bedrock.request_decode import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.reasoning_seal import PREFIX, bound_response
 from tests.support.conversations import SEALS, words

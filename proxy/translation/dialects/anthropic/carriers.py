@@ -10,8 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from proxy.translation import json_wire, reasoning_seal
-from proxy.translation.dialects.anthropic.blocks import NOTHING, read_heads
-from proxy.translation.dialects.anthropic.parts import FAMILY
+from proxy.translation.dialects.anthropic.wire import ARRAY, FAMILY, NOTHING, OBJECT, read_heads
 
 TRACE = reasoning_seal.PREFIX.encode()
 """Bytes without which no carrier can be in a body."""
@@ -34,8 +33,6 @@ class _Kind(msgspec.Struct):
 
 _SEALED = msgspec.json.Decoder(_Sealed)
 _KIND = msgspec.json.Decoder(_Kind)
-_FIELDS = msgspec.json.Decoder(dict[str, Raw])
-_RAWS: msgspec.json.Decoder[list[Raw]] = msgspec.json.Decoder(list[Raw])
 
 
 def without_carriers(messages: Raw, seal_key: bytes) -> tuple[Raw, bool]:
@@ -46,18 +43,18 @@ def without_carriers(messages: Raw, seal_key: bytes) -> tuple[Raw, bool]:
     heads = read_heads(messages)
     out: list[Raw] = []
     loop_broken = False
-    originals = json_wire.decode(messages, _RAWS, at="messages")
+    originals = json_wire.decode(messages, ARRAY, at="messages")
     for head, message in zip(heads, originals, strict=True):
         if head.role != "assistant" or TRACE not in bytes(head.content) or not bytes(head.content).startswith(b"["):
             loop_broken = loop_broken and head.role != "assistant"
             out.append(message)
             continue
-        blocks = json_wire.decode(head.content, _RAWS, at="messages")
+        blocks = json_wire.decode(head.content, ARRAY, at="messages")
         kept = [block for each in blocks if (block := _without_carrier(each, seal_key)) is not None]
         thinks = any(_is(block, "thinking", "redacted_thinking") for block in kept)
         loop_broken = not thinks and any(_is(block, "tool_use") for block in kept)
         if kept:
-            out.append(Raw(json_wire.encode(json_wire.decode(message, _FIELDS) | {"content": Raw(json_wire.encode(kept))})))
+            out.append(Raw(json_wire.encode(json_wire.decode(message, OBJECT) | {"content": Raw(json_wire.encode(kept))})))
     return Raw(json_wire.encode(out)), loop_broken
 
 

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Demand
-from proxy.translation.dialects.anthropic.blocks import NOTHING, present, read_heads
+from proxy.translation.dialects.anthropic.wire import NOTHING, present, read_heads
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 

@@ -13,8 +13,8 @@ from msgspec import Raw
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Effort, ReasoningSetting, Request
-from proxy.translation.dialects.anthropic.blocks import NOTHING, present
 from proxy.translation.dialects.anthropic.models import knows_xhigh, thinking_style
+from proxy.translation.dialects.anthropic.wire import NOTHING, present
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.errors import ClientMistake
 

@@ -9,8 +9,8 @@ from msgspec import Raw
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import HostedTool, Request, Tool, ToolChoice
-from proxy.translation.dialects.anthropic.blocks import NOTHING, present
-from proxy.translation.dialects.anthropic.parts import FAMILY, cache_mark
+from proxy.translation.dialects.anthropic.request_decode_parts import cache_mark
+from proxy.translation.dialects.anthropic.wire import ARRAY, FAMILY, NOTHING, OBJECT, present
 from proxy.translation.errors import ClientMistake
 
 _NATIVE = ("input_examples", "eager_input_streaming", "defer_loading", "allowed_callers")
@@ -48,11 +48,9 @@ class _SchemaHead(msgspec.Struct):
 
 _TOOLS = msgspec.json.Decoder(list[_WireTool])
 _TOOL = msgspec.json.Decoder(_WireTool)
-_RAWS: msgspec.json.Decoder[list[Raw]] = msgspec.json.Decoder(list[Raw])
 _NAME = msgspec.json.Decoder(_Name)
 _CHOICE = msgspec.json.Decoder(_WireChoice)
 _HEAD = msgspec.json.Decoder(_SchemaHead)
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 _MODES: dict[str, Literal["auto", "required", "none", "tool"]] = {"auto": "auto", "any": "required", "none": "none", "tool": "tool"}
 _CHOICES = {mode: word for word, mode in _MODES.items()}
@@ -69,12 +67,12 @@ def decode_tools(raw: Raw) -> tuple[Tool | HostedTool, ...]:
             return tuple(_tool(tool, f"tools.{index}") for index, tool in enumerate(tools))
     except ClientMistake:
         pass  # read again one by one: a tool that is not ours may have fields of other types, or the mistake is found there
-    raws = json_wire.decode(raw, _RAWS, at="tools")
+    raws = json_wire.decode(raw, ARRAY, at="tools")
     return tuple(_any_tool(each, f"tools.{index}") for index, each in enumerate(raws))
 
 
 def _any_tool(raw: Raw, at: str) -> Tool | HostedTool:
-    fields = json_wire.decode(raw, _OBJECT, at=at)
+    fields = json_wire.decode(raw, OBJECT, at=at)
     if present(fields.get("type", NOTHING)):
         head = json_wire.decode(raw, _NAME, at=at)
         if head.type != "custom":
@@ -136,7 +134,7 @@ def _object_schema(schema: Raw | None) -> Raw:
     try:
         if _HEAD.decode(schema).type == "object":
             return schema
-        fields = _OBJECT.decode(schema)
+        fields = OBJECT.decode(schema)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return NO_ARGUMENTS
     return Raw(json_wire.encode({"type": "object", **fields, **({"type": "object"} if "type" in fields else {})}))

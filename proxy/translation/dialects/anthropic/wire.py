@@ -7,7 +7,7 @@ fields may have any type, so a body that does not fit the struct is read again b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw
@@ -16,6 +16,13 @@ from proxy.translation import json_wire
 from proxy.translation.errors import ClientMistake
 
 NOTHING = Raw(b"")
+
+
+EncodedBlock = dict[str, Any]
+"""A content block that is being encoded."""
+
+EncodedTurn = dict[str, Any]
+"""A message that is being encoded: ``role`` and ``content``, a list of :data:`EncodedBlock`."""
 
 
 class Block(msgspec.Struct, gc=False):
@@ -65,8 +72,8 @@ _HEADS = msgspec.json.Decoder(list[Head])
 _BLOCK = msgspec.json.Decoder(Block)
 _KIND = msgspec.json.Decoder(_Kind)
 _CONTENT = msgspec.json.Decoder(str | list[Raw])
-_RAWS = msgspec.json.Decoder(list[Raw])
-_FIELDS = msgspec.json.Decoder(dict[str, Raw])
+ARRAY = msgspec.json.Decoder(list[Raw])
+OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ANY = msgspec.json.Decoder()
 
 
@@ -121,13 +128,13 @@ class Originals:
 
     def nested(self, message: int, block: int, inner: int) -> Raw:
         """A block inside a tool result."""
-        fields = json_wire.decode(self.block(message, block), _FIELDS)
-        return json_wire.decode(fields["content"], _RAWS)[inner]
+        fields = json_wire.decode(self.block(message, block), OBJECT)
+        return json_wire.decode(fields["content"], ARRAY)[inner]
 
     def _blocks(self, message: int) -> list[Raw]:
         if self._heads is None:
             self._heads = json_wire.decode(self._messages, _HEADS)
-        return json_wire.decode(self._heads[message].content, _RAWS)
+        return json_wire.decode(self._heads[message].content, ARRAY)
 
 
 _KEYS_OF_WORDS = ("title", "url", "text", "content", "stdout", "stderr", "tool_name")
@@ -155,3 +162,6 @@ def _words(value: object) -> Iterator[str]:
         source = value.get("source")
         if isinstance(source, dict) and source.get("type") in ("text", "content"):
             yield from _words(source.get("data") if source["type"] == "text" else source.get("content"))
+
+
+FAMILY = "anthropic"

@@ -10,7 +10,6 @@ from msgspec import Raw
 from proxy.translation import json_wire, reasoning_seal
 from proxy.translation.canonical import (
     CacheMark,
-    Citation,
     Document,
     Image,
     Message,
@@ -23,10 +22,10 @@ from proxy.translation.canonical import (
     ToolCall,
     ToolResult,
 )
-from proxy.translation.dialects.anthropic.blocks import NOTHING, Block, Originals, Turn, present, words
+from proxy.translation.dialects.anthropic.citations import citations
+from proxy.translation.dialects.anthropic.tool_arguments import arguments
+from proxy.translation.dialects.anthropic.wire import FAMILY, NOTHING, Block, Originals, Turn, present, words
 from proxy.translation.errors import ClientMistake
-
-FAMILY = "anthropic"
 
 _HISTORY = frozenset({"server_tool_use", "mcp_tool_use", "mcp_tool_result", "mcp_tool_listing", "fallback", "compaction", "tool_reference"})
 """Opaque blocks that may be lost elsewhere although a user turn holds them; so are all ``…_tool_result`` blocks."""
@@ -41,14 +40,6 @@ class _SourceFields(msgspec.Struct):
     content: Raw = NOTHING
 
 
-class _CitationFields(msgspec.Struct):
-    url: str | None = None
-    source: str | None = None
-    title: str | None = None
-    document_title: str | None = None
-    cited_text: str | None = None
-
-
 class _ToolChange(msgspec.Struct):
     tool: dict[str, Raw]
 
@@ -59,8 +50,6 @@ class _InnerBlock(msgspec.Struct):
 
 
 _SOURCE = msgspec.json.Decoder(_SourceFields)
-_CITATIONS = msgspec.json.Decoder(list[Raw])
-_CITATION = msgspec.json.Decoder(_CitationFields)
 _TOOL_CHANGE = msgspec.json.Decoder(_ToolChange)
 _INNER = msgspec.json.Decoder(str | list[_InnerBlock])
 
@@ -133,25 +122,6 @@ def _decode(block: Block, place: _Place) -> Part | None:
 def cache_mark(raw: Raw) -> CacheMark | None:
     """The breakpoint that a block's ``cache_control`` sets."""
     return CacheMark(raw) if present(raw) else None
-
-
-def citations(raw: Raw, *, at: str = "") -> tuple[Citation, ...]:
-    """The citations of a text block; raises :class:`ClientMistake`."""
-    if not present(raw):
-        return ()
-    return tuple(citation(each, at=at) for each in json_wire.decode(raw, _CITATIONS, at=at))
-
-
-def citation(native: Raw, *, at: str = "") -> Citation:
-    """One citation of any of the kinds; raises :class:`ClientMistake`."""
-    fields = json_wire.decode(native, _CITATION, at=at)
-    return Citation(
-        url=fields.url or fields.source or "",
-        title=fields.title or fields.document_title or "",
-        cited_text=fields.cited_text or "",
-        dialect=FAMILY,
-        native=native,
-    )
 
 
 def _text(block: Block, place: _Place) -> Text:
@@ -262,19 +232,6 @@ def _tool_use(block: Block, place: _Place) -> ToolCall:
     if not block.id or not block.name:
         raise place.mistake("Field required", "name" if block.id else "id")
     return ToolCall(block.id, block.name, arguments(block.input, at=f"{place.at}.input"), cache=cache_mark(block.cache_control))
-
-
-def arguments(raw: Raw, *, at: str) -> str:
-    """``input`` as compact JSON text; raises :class:`ClientMistake` unless it is an object."""
-    if not present(raw):
-        return "{}"
-    try:
-        text = json_wire.compact(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ClientMistake(f"{at}: not valid JSON: {error}", param=at) from None
-    if not text.startswith("{"):
-        raise ClientMistake(f"{at}: Expected `object`", param=at)
-    return text
 
 
 def _tool_result(block: Block, place: _Place) -> ToolResult:

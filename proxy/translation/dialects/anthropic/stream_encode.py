@@ -32,13 +32,13 @@ from proxy.translation.canonical import (
 from proxy.translation.dialects.anthropic import usage as usage_wire
 from proxy.translation.dialects.anthropic.errors import error_fields
 from proxy.translation.dialects.anthropic.ids import CallIds
-from proxy.translation.dialects.anthropic.parts import FAMILY
-from proxy.translation.dialects.anthropic.response import encode_finish, shows_thinking, signature, thinking_block
+from proxy.translation.dialects.anthropic.response_encode import shows_thinking, signature, thinking_block
+from proxy.translation.dialects.anthropic.stop_reasons import encode_finish
+from proxy.translation.dialects.anthropic.wire import FAMILY, OBJECT
 from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame
 
-_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _quoted = msgspec.json.Encoder().encode
 _CALLS_OF_THE_API = frozenset({"server_tool_use", "mcp_tool_use"})
 _EMPTY = msgspec.Raw(b"{}")
@@ -57,7 +57,7 @@ class _Block:
         self.withheld: list[str] = []
 
 
-class Encoder:
+class AnthropicStreamEncoder:
     """``feed`` events; see :class:`proxy.translation.dialects.base.StreamEncoder`."""
 
     def __init__(self, reply: EncodeContext) -> None:
@@ -202,7 +202,7 @@ class Encoder:
         """A block of this family's own: whole in its start, but for the input of the API's own tool calls."""
         if part.family != FAMILY:
             return []
-        fields = _OBJECT.decode(part.native)
+        fields = OBJECT.decode(part.native)
         if part.type not in _CALLS_OF_THE_API or "input" not in fields:
             return self._start(block, dict(fields))
         frames = self._start(block, fields | {"input": _EMPTY})
@@ -242,3 +242,13 @@ def error_frame(failure: Failure) -> Frame:
 
 def _frame(event: str, body: dict[str, Any]) -> Frame:
     return Frame(json_wire.encode({"type": event, **body}), event)
+
+
+def encoder(reply: EncodeContext) -> AnthropicStreamEncoder:
+    """A machine for one client stream."""
+    return AnthropicStreamEncoder(reply)
+
+
+def break_off(failure: Failure, frames_sent: int) -> list[Frame]:  # noqa: ARG001 -- the signature of all dialects
+    """The error event that ends a relayed stream which broke."""
+    return [error_frame(failure)]

@@ -7,55 +7,13 @@ import binascii
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-from msgspec import Raw
-
-from proxy.translation import json_wire
-from proxy.translation.canonical import Audio, CacheMark, Document, Image, Message, Opaque, Reasoning, Text, ToolCall, ToolResult
-from proxy.translation.dialects.anthropic.parts import FAMILY
+from proxy.translation.canonical import Audio, Document, Image, Message, Opaque, Reasoning, Text, ToolCall, ToolResult
+from proxy.translation.dialects.anthropic.cache_marks import Marks
+from proxy.translation.dialects.anthropic.tool_arguments import tool_input
+from proxy.translation.dialects.anthropic.wire import FAMILY, OBJECT, EncodedBlock, EncodedTurn
 from proxy.translation.errors import ClientMistake
 
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
-_MARK = Raw(b'{"type":"ephemeral"}')
-_MAX_MARKS = 4
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
-
-Block = dict[str, Any]
-Turn = dict[str, Any]
-
-
-class Marks:
-    """The cache breakpoints of one request; the API takes four, so :meth:`settle` keeps the last ones."""
-
-    def __init__(self, *, native: bool, automatic: bool = False) -> None:
-        self._native = native
-        self._blocks: list[Block] = []
-        self._fixed = 1 if automatic else 0
-
-    def set(self, block: Block, mark: CacheMark | None) -> Block:
-        """``block``, marked if ``mark`` says so; markers of other dialects become the ordinary one."""
-        if mark is not None:
-            block["cache_control"] = mark.native if self._native else _MARK
-            self._blocks.append(block)
-        return block
-
-    def count_native(self, native: Raw) -> None:
-        """A block that goes as it came and may hold a mark of its own."""
-        if b'"cache_control"' in bytes(native):
-            self._fixed += 1
-
-    @property
-    def any(self) -> bool:
-        """Whether the request has breakpoints."""
-        return bool(self._blocks) or self._fixed > 0
-
-    def settle(self, first: list[Block]) -> None:
-        """Drop the earliest marks beyond four. ``first``: the marked blocks that stand before all others (tools, system)."""
-        heads = [block for block in first if "cache_control" in block]
-        known = {id(block) for block in heads}
-        ordered = heads + [block for block in self._blocks if id(block) not in known]
-        for block in ordered[: max(0, len(ordered) + self._fixed - _MAX_MARKS)]:
-            del block["cache_control"]
 
 
 class TurnWriter:
@@ -67,13 +25,13 @@ class TurnWriter:
 
     def __init__(self, *, native: bool, keeps_system: bool, unsigned: bool, marks: Marks) -> None:
         self.late_system: list[Text] = []
-        self.turns: list[Turn] = []
+        self.turns: list[EncodedTurn] = []
         self._native = native
         self._keeps_system = keeps_system
         self._unsigned = unsigned
         self._marks = marks
         self._waiting: list[Text | Opaque] = []
-        self._encoders: dict[type, Callable[[Any], Block | None]] = {
+        self._encoders: dict[type, Callable[[Any], EncodedBlock | None]] = {
             Text: self._text,
             Image: self._image,
             Document: self._document,
@@ -84,7 +42,7 @@ class TurnWriter:
             Opaque: self._opaque,
         }
 
-    def write(self, messages: tuple[Message, ...]) -> list[Turn]:
+    def write(self, messages: tuple[Message, ...]) -> list[EncodedTurn]:
         """The turns. Raises :class:`ClientMistake` for content that this wire cannot carry."""
         for message in messages:
             if message.role == "system":
@@ -99,11 +57,11 @@ class TurnWriter:
         self._strip_end()
         return self.turns
 
-    def texts(self, parts: tuple[Text, ...]) -> list[Block]:
+    def texts(self, parts: tuple[Text, ...]) -> list[EncodedBlock]:
         """System text as blocks, the empty ones left out."""
         return [block for part in parts if (block := self._text(part)) is not None]
 
-    def _append(self, role: str, blocks: list[Block]) -> None:
+    def _append(self, role: str, blocks: list[EncodedBlock]) -> None:
         if not blocks:
             return
         if self.turns and self.turns[-1]["role"] == role:
@@ -142,15 +100,15 @@ class TurnWriter:
 
     # --- one method per part -----------------------------------------------------------------------------------------
 
-    def _text(self, part: Text) -> Block | None:
+    def _text(self, part: Text) -> EncodedBlock | None:
         if not part.text or part.text.isspace():
             return None
-        block: Block = {"type": "text", "text": part.text}
+        block: EncodedBlock = {"type": "text", "text": part.text}
         if self._native and part.citations:
             block["citations"] = [each.native for each in part.citations]
         return self._marks.set(block, part.cache)
 
-    def _image(self, part: Image) -> Block:
+    def _image(self, part: Image) -> EncodedBlock:
         source = part.source
         if source.kind == "url":
             encoded = {"type": "url", "url": source.value}
@@ -169,10 +127,10 @@ class TurnWriter:
             raise _mistake(part.at, f"images of type {part.source.media_type!r} are not taken; use JPEG, PNG, GIF or WebP")
         return media_type
 
-    def _document(self, part: Document) -> Block:
+    def _document(self, part: Document) -> EncodedBlock:
         if part.dialect == FAMILY and part.native:
-            return self._marks.set(dict(_OBJECT.decode(part.native)), part.cache)
-        block: Block = {"type": "document", "source": self._document_source(part)}
+            return self._marks.set(dict(OBJECT.decode(part.native)), part.cache)
+        block: EncodedBlock = {"type": "document", "source": self._document_source(part)}
         title = part.title or part.filename
         if title:
             block["title"] = title
@@ -180,7 +138,7 @@ class TurnWriter:
             block["context"] = part.context
         return self._marks.set(block, part.cache)
 
-    def _document_source(self, part: Document) -> Block:
+    def _document_source(self, part: Document) -> EncodedBlock:
         source = part.source
         media_type = source.media_type.lower()
         if source.kind == "text":
@@ -197,10 +155,10 @@ class TurnWriter:
             return {"type": "text", "media_type": "text/plain", "data": _plain(part)}
         raise _mistake(part.at, f"documents of type {source.media_type!r} are not taken; use PDF or text")
 
-    def _audio(self, part: Audio) -> Block:
+    def _audio(self, part: Audio) -> EncodedBlock:
         raise _mistake(part.at, "this model does not take audio")
 
-    def _reasoning(self, part: Reasoning) -> Block | None:
+    def _reasoning(self, part: Reasoning) -> EncodedBlock | None:
         """Only what the family made itself, word for word; the rest is dropped."""
         if part.seal is None or part.seal.origin != FAMILY:
             return None
@@ -210,11 +168,11 @@ class TurnWriter:
         signature = fields.get("signature", "")
         return {"type": "thinking", "thinking": part.text, "signature": signature} if signature or self._unsigned else None
 
-    def _tool_use(self, part: ToolCall) -> Block:
+    def _tool_use(self, part: ToolCall) -> EncodedBlock:
         return self._marks.set({"type": "tool_use", "id": part.id, "name": part.name, "input": tool_input(part.arguments)}, part.cache)
 
-    def _tool_result(self, part: ToolResult) -> Block:
-        block: Block = {"type": "tool_result", "tool_use_id": part.call_id}
+    def _tool_result(self, part: ToolResult) -> EncodedBlock:
+        block: EncodedBlock = {"type": "tool_result", "tool_use_id": part.call_id}
         content = [inner for each in part.content if (inner := self._encoders[type(each)](each)) is not None]
         if content:
             block["content"] = shortened(content)
@@ -222,10 +180,10 @@ class TurnWriter:
             block["is_error"] = True
         return self._marks.set(block, part.cache)
 
-    def _opaque(self, part: Opaque) -> Block | None:
+    def _opaque(self, part: Opaque) -> EncodedBlock | None:
         if part.family == FAMILY:
             self._marks.count_native(part.native)
-            return dict(_OBJECT.decode(part.native))
+            return dict(OBJECT.decode(part.native))
         if part.text:
             return self._text(Text(part.text))
         if part.history:
@@ -233,35 +191,14 @@ class TurnWriter:
         raise _mistake(part.at, f"content of type {part.type!r} cannot be carried to this model")
 
 
-def shortened(content: list[Block]) -> list[Block] | str:
+def shortened(content: list[EncodedBlock]) -> list[EncodedBlock] | str:
     """A lone text block as the string that means the same."""
     if len(content) == 1 and content[0].keys() == {"type", "text"}:
         return str(content[0]["text"])
     return content
 
 
-def tool_input(arguments: str) -> Raw:
-    """``arguments`` as the object that the API demands; words that are no object are kept under ``_raw_arguments``."""
-    if not arguments or arguments.isspace():
-        return Raw(b"{}")
-    text = arguments.encode(errors="replace")
-    if _is_object(text):
-        return Raw(text)
-    if arguments.strip() == "null":
-        return Raw(b"{}")
-    mended = json_wire.repaired(text)  # half of a surrogate pair, as models cut their emoji
-    return Raw(mended if _is_object(mended) else json_wire.encode({"_raw_arguments": arguments}))
-
-
-def _is_object(text: bytes) -> bool:
-    try:
-        _OBJECT.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
-
-
-def _results_first(block: Block) -> bool:
+def _results_first(block: EncodedBlock) -> bool:
     return block.get("type") != "tool_result"
 
 

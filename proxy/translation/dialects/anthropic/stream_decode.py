@@ -25,15 +25,16 @@ from proxy.translation.canonical import (
     ToolCall,
     UsageReported,
 )
-from proxy.translation.dialects.anthropic.blocks import NOTHING, Block, present, read_block, words
+from proxy.translation.dialects.anthropic.citations import citation, citations
 from proxy.translation.dialects.anthropic.errors import read_error, stream_failure
-from proxy.translation.dialects.anthropic.parts import FAMILY, citation, citations
-from proxy.translation.dialects.anthropic.response import finish, told_arguments
-from proxy.translation.dialects.anthropic.turns import tool_input
+from proxy.translation.dialects.anthropic.stop_reasons import finish
+from proxy.translation.dialects.anthropic.tool_arguments import told_arguments, tool_input
 from proxy.translation.dialects.anthropic.usage import WireUsage
+from proxy.translation.dialects.anthropic.wire import FAMILY, NOTHING, OBJECT, Block, present, read_block, words
 from proxy.translation.dialects.replies import decode_again
 from proxy.translation.errors import ClientMistake, Failure
 from proxy.translation.framing.sse import Frame
+from proxy.translation.quirks import Quirks
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -74,7 +75,6 @@ class _Kind(msgspec.Struct):
 
 _EVENT = msgspec.json.Decoder(_Event)
 _KIND = msgspec.json.Decoder(_Kind)
-_FIELDS = msgspec.json.Decoder(dict[str, Raw])
 
 
 class _Open:
@@ -92,7 +92,7 @@ class _Open:
         self.held: dict[str, str] = {}
 
 
-class Decoder:
+class AnthropicStreamDecoder:
     """``feed`` frames, then ``close``; see :class:`proxy.translation.dialects.base.StreamDecoder`."""
 
     def __init__(self) -> None:
@@ -303,11 +303,11 @@ class Decoder:
         return [Failed(failure)]
 
 
-_STARTS: dict[str, Callable[[Decoder, int, _Open], list[Event]]] = {
-    "text": Decoder._start_text,  # noqa: SLF001 -- the table of the class above
-    "thinking": Decoder._start_thinking,  # noqa: SLF001
-    "redacted_thinking": Decoder._start_redacted,  # noqa: SLF001
-    "tool_use": Decoder._start_call,  # noqa: SLF001
+_STARTS: dict[str, Callable[[AnthropicStreamDecoder, int, _Open], list[Event]]] = {
+    "text": AnthropicStreamDecoder._start_text,  # noqa: SLF001 -- the table of the class above
+    "thinking": AnthropicStreamDecoder._start_thinking,  # noqa: SLF001
+    "redacted_thinking": AnthropicStreamDecoder._start_redacted,  # noqa: SLF001
+    "tool_use": AnthropicStreamDecoder._start_call,  # noqa: SLF001
 }
 
 
@@ -315,8 +315,13 @@ def _whole(block: _Open) -> Opaque:
     """A block of a kind that only this family knows, with what its deltas added."""
     native = block.native
     if block.pieces or block.held:
-        fields = _FIELDS.decode(native) | {name: Raw(json_wire.encode(text)) for name, text in block.held.items()}
+        fields = OBJECT.decode(native) | {name: Raw(json_wire.encode(text)) for name, text in block.held.items()}
         if block.pieces:
             fields["input"] = tool_input("".join(block.pieces))
         native = Raw(json_wire.encode(fields))
     return Opaque(FAMILY, block.kind, native, words(native), history=True)
+
+
+def decoder(quirks: Quirks) -> AnthropicStreamDecoder:  # noqa: ARG001 -- every dialect's decoder takes the quirks
+    """A machine for one upstream stream."""
+    return AnthropicStreamDecoder()
