@@ -13,7 +13,7 @@ from proxy.exchange.http_request import HttpRequest
 from proxy.translation.canonical import Audio, Image, Part, ToolResult
 from proxy.translation.errors import ClientMistake
 from proxy.translation.policies.tool_call_rules import FALSE_WORDS
-from proxy.translation.token_estimate import estimate
+from proxy.translation.token_estimate import estimate_input_tokens
 from upstreams.catalog import snapshot
 from upstreams.catalog.snapshot import ResolvedModel
 from upstreams.routing import context_windows
@@ -130,7 +130,7 @@ def _size(call: RequestContext, found: ResolvedModel) -> int:
     if size <= smallest * LEAST_BYTES_PER_TOKEN:
         return size // BYTES_PER_TOKEN
     try:
-        return estimate(call.preparer.request)
+        return estimate_input_tokens(call.preparer.request)
     except ClientMistake:  # an upstream of the client's own dialect may understand what we do not
         return size // BYTES_PER_TOKEN
 

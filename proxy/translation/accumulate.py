@@ -33,7 +33,7 @@ from proxy.translation.canonical import (
 from proxy.translation.errors import UpstreamFailed
 
 
-class _Open:
+class _OpenPart:
     """A part under construction."""
 
     __slots__ = ("citations", "head", "logprobs", "pieces", "seal")
@@ -69,7 +69,7 @@ class Accumulator:
         self.started = Started()
         self.usage: Usage | None = None
         self.finish: Finish | None = None
-        self._parts: dict[int, _Open] = {}
+        self._parts: dict[int, _OpenPart] = {}
 
     def feed(self, event: Event) -> None:
         """Fold one event in; raises :class:`UpstreamFailed` on :class:`Failed`."""
@@ -78,7 +78,7 @@ class Accumulator:
             part.pieces.append(event.text)
             part.logprobs.extend(event.logprobs)
         elif isinstance(event, PartStarted):
-            self._parts[event.index] = _Open(event.part)
+            self._parts[event.index] = _OpenPart(event.part)
         elif isinstance(event, PartEnded):
             self._parts[event.index].seal = event.seal
         elif isinstance(event, Cited):

@@ -28,7 +28,7 @@ _PIXELS_PER_TOKEN = 750
 _HEAD_BYTES = 262_144
 
 
-def quick(text: str) -> int:
+def estimate_text_tokens(text: str) -> int:
     """Tokens of a text, from its length alone."""
     if text.isascii():
         return (len(text) + 3) // 4
@@ -36,7 +36,7 @@ def quick(text: str) -> int:
     return (latin + 3) // 4 + (len(text) - latin)
 
 
-def estimate(request: Request, count: Counter = quick) -> int:
+def estimate_input_tokens(request: Request, count: Counter = estimate_text_tokens) -> int:
     """The input tokens of ``request``."""
     total = sum(count(text.text) for text in request.system) + (PER_MESSAGE if request.system else 0)
     if request.tools:
@@ -61,7 +61,7 @@ def _part(part: Part, count: Counter) -> int:
     if isinstance(part, ToolResult):
         return PER_TOOL + sum(_part(inner, count) for inner in part.content)
     if isinstance(part, Image):
-        return image(part.source.value) if part.source.kind == "base64" else IMAGE_UNKNOWN
+        return estimate_image_tokens(part.source.value) if part.source.kind == "base64" else IMAGE_UNKNOWN
     if isinstance(part, Document):
         return _document(part, count)
     return count(part.text) if isinstance(part, Opaque) else 0
@@ -81,7 +81,7 @@ def _document(document: Document, count: Counter) -> int:
     return PDF_PAGE * max(pages, 1)
 
 
-def image(data: str) -> int:
+def estimate_image_tokens(data: str) -> int:
     """Tokens of an inline image (base64), by the size that its header tells."""
     try:
         head = base64.b64decode(data[:_HEAD_BYTES] + "=" * (-len(data[:_HEAD_BYTES]) % 4))

@@ -105,7 +105,7 @@ def _frame(message: bytes) -> Frame | None:
     if kind == "exception":
         return Frame(payload, headers.get(":exception-type", BROKEN.event))
     if kind == "error":
-        return Frame(_told(headers.get(":error-message", "")), headers.get(":error-code", BROKEN.event))
+        return Frame(_encode_message(headers.get(":error-message", "")), headers.get(":error-code", BROKEN.event))
     if headers.get(":event-type") != CHUNK:
         return None
     try:
@@ -140,7 +140,7 @@ def _headers(data: bytes) -> dict[str, str]:
     return headers
 
 
-def _told(message: str) -> bytes:
+def _encode_message(message: str) -> bytes:
     return msgspec.json.encode(_Message(message))
 
 

@@ -51,7 +51,7 @@ class Reader:
         """At the end of the bytes: a last event without its blank line counts, if its data is complete JSON or ``[DONE]``."""
         rest, self._buffer = self._buffer.rstrip(b"\r"), b""
         frame = _frame(rest)
-        return [frame] if frame is not None and _complete(frame.data) else []
+        return [frame] if frame is not None and _is_complete(frame.data) else []
 
 
 def _frame(block: bytes) -> Frame | None:
@@ -74,10 +74,10 @@ def _frame(block: bytes) -> Frame | None:
 def _joined(lines: list[bytes]) -> bytes:
     """Several data lines as one text; in JSON a line break is only white space, so that it can be passed on as one line."""
     text = b"\n".join(lines)
-    return text.replace(b"\n", b" ") if _complete(text) else text
+    return text.replace(b"\n", b" ") if _is_complete(text) else text
 
 
-def _complete(data: bytes) -> bool:
+def _is_complete(data: bytes) -> bool:
     if data.strip() == b"[DONE]":
         return True
     try:

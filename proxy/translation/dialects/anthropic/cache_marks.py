@@ -1,4 +1,4 @@
-"""Cache breakpoints (``cache_control``) of an encoded request."""
+"""Cache breakpoints (``cache_control``) of an encoded request (docs/wire-formats.md, section 7.12)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from proxy.translation.canonical import CacheMark
 from proxy.translation.dialects.anthropic.wire import EncodedBlock
 
 _MARK = Raw(b'{"type":"ephemeral"}')
-
-
 _MAX_MARKS = 4
 
 
-class Marks:
-    """The cache breakpoints of one request; the API takes four, so :meth:`settle` keeps the last ones."""
+class CacheMarks:
+    """The cache breakpoints of one request. The API accepts four; :meth:`drop_excess` removes the earliest ones beyond that.
+
+    ``native``: the client is of this family, so that its breakpoints keep their JSON (with a ``ttl``, for example).
+    ``automatic``: the body has a top-level ``cache_control``, which counts as one of the four.
+    """
 
     def __init__(self, *, native: bool, automatic: bool = False) -> None:
         self._native = native
@@ -22,14 +24,14 @@ class Marks:
         self._fixed = 1 if automatic else 0
 
     def set(self, block: EncodedBlock, mark: CacheMark | None) -> EncodedBlock:
-        """``block``, marked if ``mark`` says so; markers of other dialects become the ordinary one."""
+        """Set ``cache_control`` of ``block`` unless ``mark`` is ``None``. Breakpoints of other families become ``ephemeral``."""
         if mark is not None:
             block["cache_control"] = mark.native if self._native else _MARK
             self._blocks.append(block)
         return block
 
     def count_native(self, native: Raw) -> None:
-        """A block that goes as it came and may hold a mark of its own."""
+        """Count the breakpoint that ``native``, a block or tool which is sent unchanged, may contain."""
         if b'"cache_control"' in bytes(native):
             self._fixed += 1
 
@@ -38,10 +40,10 @@ class Marks:
         """Whether the request has breakpoints."""
         return bool(self._blocks) or self._fixed > 0
 
-    def settle(self, first: list[EncodedBlock]) -> None:
-        """Drop the earliest marks beyond four. ``first``: the marked blocks that stand before all others (tools, system)."""
-        heads = [block for block in first if "cache_control" in block]
-        known = {id(block) for block in heads}
-        ordered = heads + [block for block in self._blocks if id(block) not in known]
+    def drop_excess(self, first: list[EncodedBlock]) -> None:
+        """Remove the earliest breakpoints beyond four. ``first``: the blocks of tools and system, which precede all messages."""
+        first_marked = [block for block in first if "cache_control" in block]
+        leading = {id(block) for block in first_marked}
+        ordered = first_marked + [block for block in self._blocks if id(block) not in leading]
         for block in ordered[: max(0, len(ordered) + self._fixed - _MAX_MARKS)]:
             del block["cache_control"]

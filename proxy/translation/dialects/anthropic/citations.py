@@ -1,4 +1,4 @@
-"""The citations of a text block."""
+"""Citations of text blocks to canonical citations (docs/wire-formats.md, section 1.3)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import msgspec
 from msgspec import Raw
 
 from proxy.translation import json_wire
-from proxy.translation.canonical import (
-    Citation,
-)
-from proxy.translation.dialects.anthropic.wire import FAMILY, present
+from proxy.translation.canonical import Citation
+from proxy.translation.dialects.anthropic.wire import FAMILY, is_present
 
 
 class _CitationFields(msgspec.Struct):
@@ -21,20 +19,18 @@ class _CitationFields(msgspec.Struct):
 
 
 _CITATIONS = msgspec.json.Decoder(list[Raw])
-
-
 _CITATION = msgspec.json.Decoder(_CitationFields)
 
 
-def citations(raw: Raw, *, at: str = "") -> tuple[Citation, ...]:
-    """The citations of a text block; raises :class:`ClientMistake`."""
-    if not present(raw):
+def decode_citations(raw: Raw, *, at: str = "") -> tuple[Citation, ...]:
+    """The citations of a text block. Raises :class:`ClientMistake`."""
+    if not is_present(raw):
         return ()
-    return tuple(citation(each, at=at) for each in json_wire.decode(raw, _CITATIONS, at=at))
+    return tuple(decode_citation(native, at=at) for native in json_wire.decode(raw, _CITATIONS, at=at))
 
 
-def citation(native: Raw, *, at: str = "") -> Citation:
-    """One citation of any of the kinds; raises :class:`ClientMistake`."""
+def decode_citation(native: Raw, *, at: str = "") -> Citation:
+    """One citation of any type: ``char_location``, ``web_search_result_location``, … Raises :class:`ClientMistake`."""
     fields = json_wire.decode(native, _CITATION, at=at)
     return Citation(
         url=fields.url or fields.source or "",

@@ -1,4 +1,4 @@
-"""The whole answer: read from an Anthropic upstream, written for a client of this dialect."""
+"""Messages response objects to canonical responses (docs/wire-formats.md, sections 1.5 and 8)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import msgspec
 from msgspec import Raw
 
 from proxy.translation.canonical import Opaque, Part, Reasoning, Response, Seal, Text, ToolCall
-from proxy.translation.dialects.anthropic.citations import citations
+from proxy.translation.dialects.anthropic.citations import decode_citations
 from proxy.translation.dialects.anthropic.errors import read_error
-from proxy.translation.dialects.anthropic.stop_reasons import finish
-from proxy.translation.dialects.anthropic.tool_arguments import told_arguments
+from proxy.translation.dialects.anthropic.stop_reasons import decode_finish
+from proxy.translation.dialects.anthropic.tool_arguments import decode_response_arguments
 from proxy.translation.dialects.anthropic.usage import WireUsage
-from proxy.translation.dialects.anthropic.wire import FAMILY, MAPPED, Block, read_block, words
+from proxy.translation.dialects.anthropic.wire import FAMILY, MAPPED_TYPES, Block, read_block, readable_text
 from proxy.translation.dialects.replies import decode_again
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.quirks import Quirks
@@ -35,94 +35,91 @@ class _Message(msgspec.Struct):
 _MESSAGE = msgspec.json.Decoder(_Message)
 
 
-# --- decode ----------------------------------------------------------------------------------------------------------
-
-
 def decode_response(body: bytes, quirks: Quirks) -> Response:  # noqa: ARG001 -- every dialect's decoder takes the quirks
-    """Raises :class:`UpstreamFailed` for an error object and for what is no message."""
+    """Raises :class:`UpstreamFailed` for an error object and for anything else that is not a message."""
     try:
-        message = _read(body)
+        message = _decode_message(body)
         if message.content is None and (message.type == "error" or message.error is not None):
-            words_, _, details = read_error({"error": message.error})
-            raise _unreadable(words_ or "The upstream answered with an error", details)
+            text, _, details = read_error({"error": message.error})
+            raise _bad_gateway(text or "The upstream sent an error with status 200", details)
         if message.content is None and message.type != "message":
-            raise _unreadable("The upstream's answer holds no message")
-        parts = _parts(message.content)
+            raise _bad_gateway("The upstream response is not a message")
+        parts = _decode_parts(message.content)
     except ClientMistake as error:
         where = f" ({error.failure.param})" if error.failure.param else ""
-        raise _unreadable(f"The upstream's answer is not a message that can be read{where}") from None
+        raise _bad_gateway(f"The upstream response is not a valid message{where}") from None
     has_calls = any(isinstance(part, ToolCall) for part in parts)
     return Response(
         id=message.id,
         model=message.model,
         parts=parts,
-        finish=finish(message.stop_reason, message.stop_sequence, message.stop_details, has_calls=has_calls),
-        usage=message.usage.canonical() if message.usage is not None else None,
+        finish=decode_finish(message.stop_reason, message.stop_sequence, message.stop_details, has_calls=has_calls),
+        usage=message.usage.to_canonical() if message.usage is not None else None,
     )
 
 
-def _read(body: bytes) -> _Message:
+def _decode_message(body: bytes) -> _Message:
     try:
         return _MESSAGE.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return decode_again(body, _MESSAGE)
 
 
-def _unreadable(message: str, details: dict[str, Any] | None = None) -> UpstreamFailed:
+def _bad_gateway(message: str, details: dict[str, Any] | None = None) -> UpstreamFailed:
     return UpstreamFailed(Failure(kind="bad_gateway", message=message, details=details), answered=True)
 
 
-def _parts(content: str | list[Raw] | None) -> tuple[Part, ...]:
+def _decode_parts(content: str | list[Raw] | None) -> tuple[Part, ...]:
     if isinstance(content, str):
         return (Text(content),) if content else ()
     parts: list[Part] = []
-    used: set[str] = set()
+    seen_ids: set[str] = set()
     for index, raw in enumerate(content or ()):
-        part = reply_part(read_block(raw, at=f"content.{index}"), raw)
+        part = decode_part(read_block(raw, at=f"content.{index}"), raw)
         if isinstance(part, ToolCall):
-            part = unrepeated(part, used)
+            part = without_repeated_id(part, seen_ids)
         if part is not None:
             parts.append(part)
     return tuple(parts)
 
 
-def unrepeated(call: ToolCall, used: set[str]) -> ToolCall:
-    """``call`` without its id if an earlier call of the reply has the same."""
-    if call.id in used:
+def without_repeated_id(call: ToolCall, seen_ids: set[str]) -> ToolCall:
+    """``call``, its id empty if an earlier call of the response has the same one; encoders replace empty ids."""
+    if call.id in seen_ids:
         return msgspec.structs.replace(call, id="")
-    used.add(call.id)
+    seen_ids.add(call.id)
     return call
 
 
-def reply_part(block: Block, raw: Raw) -> Part | None:
-    """The part of one whole block; ``None`` for text without words. Raises :class:`ClientMistake` for nonsense."""
-    if block.type not in MAPPED or block.type not in _READERS:
-        return Opaque(FAMILY, block.type, raw, words(raw), history=True)
-    return _READERS[block.type](block)
+def decode_part(block: Block, raw: Raw) -> Part | None:
+    """The part of one whole block; ``None`` for empty text. Raises :class:`ClientMistake` for an invalid block."""
+    if block.type not in MAPPED_TYPES or block.type not in _DECODERS:
+        return Opaque(FAMILY, block.type, raw, readable_text(raw), history=True)
+    return _DECODERS[block.type](block)
 
 
-def _read_text(block: Block) -> Part | None:
-    cited = citations(block.citations, at="citations") if block.citations else ()
+def _decode_text(block: Block) -> Part | None:
+    cited = decode_citations(block.citations, at="citations") if block.citations else ()
     return Text(block.text, citations=cited) if block.text else None
 
 
-def _read_thinking(block: Block) -> Part:
+def _decode_thinking(block: Block) -> Part:
     return Reasoning(block.thinking or "", Seal(FAMILY, FAMILY, {"signature": block.signature or ""}))
 
 
-def _read_redacted(block: Block) -> Part:
+def _decode_redacted(block: Block) -> Part:
     return Reasoning("", Seal(FAMILY, FAMILY, {"redacted": block.data or ""}))
 
 
-def _read_call(block: Block) -> Part:
-    return ToolCall(block.id or "", block.name or "", told_arguments(block.input))
+def _decode_call(block: Block) -> Part:
+    return ToolCall(block.id or "", block.name or "", decode_response_arguments(block.input))
 
 
-_READERS: dict[str, Callable[[Block], Part | None]] = {
-    "text": _read_text,
-    "thinking": _read_thinking,
-    "redacted_thinking": _read_redacted,
-    "tool_use": _read_call,
+_DECODERS: dict[str, Callable[[Block], Part | None]] = {
+    "text": _decode_text,
+    "thinking": _decode_thinking,
+    "redacted_thinking": _decode_redacted,
+    "tool_use": _decode_call,
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from proxy.translation.canonical import Finish, FinishReason, settled
 
-REASONS: dict[str, FinishReason] = {
+FINISH_REASONS: dict[str, FinishReason] = {
     "end_turn": "end",
     "stop_sequence": "stop_sequence",
     "tool_use": "tool_calls",
@@ -16,17 +16,14 @@ REASONS: dict[str, FinishReason] = {
     "pause_turn": "pause",
     "compaction": "compaction",
 }
+STOP_REASONS = {reason: stop_reason for stop_reason, reason in FINISH_REASONS.items()}
 
 
-STOP_REASONS = {reason: word for word, reason in REASONS.items()}
+def decode_finish(reason: str | None, sequence: str | None, details: dict[str, Any] | None, *, has_calls: bool) -> Finish:
+    """The canonical finish. Unknown and missing stop reasons become ``end``."""
+    return settled(Finish(reason=FINISH_REASONS.get(reason or "", "end"), stop_sequence=sequence, details=details), has_calls=has_calls)
 
 
-def finish(reason: str | None, sequence: str | None, details: dict[str, Any] | None, *, has_calls: bool) -> Finish:
-    """The canonical finish; an unknown reason is an ordinary end."""
-    known = REASONS.get(reason or "", "end")
-    return settled(Finish(reason=known, stop_sequence=sequence, details=details), has_calls=has_calls)
-
-
-def encode_finish(finish_: Finish) -> dict[str, Any]:
-    """``stop_reason``, ``stop_sequence`` and ``stop_details``."""
-    return {"stop_reason": STOP_REASONS[finish_.reason], "stop_sequence": finish_.stop_sequence, "stop_details": finish_.details}
+def encode_finish(finish: Finish) -> dict[str, Any]:
+    """The fields ``stop_reason``, ``stop_sequence`` and ``stop_details`` of a response or a ``message_delta``."""
+    return {"stop_reason": STOP_REASONS[finish.reason], "stop_sequence": finish.stop_sequence, "stop_details": finish.details}

@@ -1,4 +1,4 @@
-"""The arguments of a tool call: JSON text in the canonical form, an object on this wire."""
+"""Arguments of a tool call: an object in ``input`` on the wire, JSON text in the canonical form."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import msgspec
 from msgspec import Raw
 
 from proxy.translation import json_wire
-from proxy.translation.dialects.anthropic.wire import OBJECT, present
+from proxy.translation.dialects.anthropic.wire import OBJECT, is_present
 from proxy.translation.errors import ClientMistake
 
+_STRING = msgspec.json.Decoder(str)
 
-def arguments(raw: Raw, *, at: str) -> str:
-    """``input`` as compact JSON text; raises :class:`ClientMistake` unless it is an object."""
-    if not present(raw):
+
+def decode_arguments(raw: Raw, *, at: str) -> str:
+    """``input`` of a request as compact JSON text. Raises :class:`ClientMistake` unless it is an object."""
+    if not is_present(raw):
         return "{}"
     try:
         text = json_wire.compact(raw)
@@ -23,18 +25,19 @@ def arguments(raw: Raw, *, at: str) -> str:
     return text
 
 
-_STRING = msgspec.json.Decoder(str)
+def decode_response_arguments(raw: Raw) -> str:
+    """``input`` of a response as compact JSON text.
 
-
-def told_arguments(raw: Raw) -> str:
-    """The arguments of a call in a reply; servers that only speak like Anthropic write them as text, or as something else."""
+    Compatible servers also send the arguments as a string that holds the JSON, which is returned without its quotes, or as
+    another JSON value, which is returned unchanged.
+    """
     if bytes(raw).startswith(b'"'):
         return str(json_wire.decode(raw, _STRING, at="input")) or "{}"
-    return json_wire.compact(raw) if present(raw) else "{}"
+    return json_wire.compact(raw) if is_present(raw) else "{}"
 
 
-def tool_input(arguments: str) -> Raw:
-    """``arguments`` as the object that the API demands; words that are no object are kept under ``_raw_arguments``."""
+def encode_arguments(arguments: str) -> Raw:
+    """``arguments`` as a JSON object, which the API requires: ``{}`` for empty text, ``{"_raw_arguments": …}`` for any other text."""
     if not arguments or arguments.isspace():
         return Raw(b"{}")
     text = arguments.encode(errors="replace")
@@ -42,8 +45,8 @@ def tool_input(arguments: str) -> Raw:
         return Raw(text)
     if arguments.strip() == "null":
         return Raw(b"{}")
-    mended = json_wire.repaired(text)  # half of a surrogate pair, as models cut their emoji
-    return Raw(mended if _is_object(mended) else json_wire.encode({"_raw_arguments": arguments}))
+    repaired = json_wire.repaired(text)  # models emit lone surrogates where a token ends inside an emoji
+    return Raw(repaired if _is_object(repaired) else json_wire.encode({"_raw_arguments": arguments}))
 
 
 def _is_object(text: bytes) -> bool:

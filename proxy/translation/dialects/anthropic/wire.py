@@ -1,7 +1,8 @@
-"""Content blocks as they stand on the wire: one wide struct, read in one pass over the messages.
+"""Shapes of Messages bodies: messages and content blocks (docs/wire-formats.md, section 1.3).
 
-The struct holds every field that a block with a canonical place may have. A block of another kind is kept whole as JSON; its
-fields may have any type, so a body that does not fit the struct is read again block by block (:func:`read_messages`).
+One wide struct, :class:`Block`, has the fields of all block types that the canonical form knows (:data:`MAPPED_TYPES`), so that
+a body is decoded in one pass. Blocks of other types stay JSON. Their fields may have types that ``Block`` does not allow; a body
+that does not fit is therefore decoded a second time, block by block (:func:`read_messages`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from msgspec import Raw
 from proxy.translation import json_wire
 from proxy.translation.errors import ClientMistake
 
-NOTHING = Raw(b"")
+ABSENT = Raw(b"")
+"""The value of a field that is not in the body."""
 
 
 EncodedBlock = dict[str, Any]
@@ -26,13 +28,13 @@ EncodedTurn = dict[str, Any]
 
 
 class Block(msgspec.Struct, gc=False):
-    """Every field of the mapped block types; ``None`` or empty where absent."""
+    """The fields of all types in :data:`MAPPED_TYPES`. An absent field is ``None`` or :data:`ABSENT`."""
 
     type: str = ""
     text: str | None = None
-    citations: Raw = NOTHING
-    cache_control: Raw = NOTHING
-    source: Raw = NOTHING
+    citations: Raw = ABSENT
+    cache_control: Raw = ABSENT
+    source: Raw = ABSENT
     title: str | None = None
     context: str | None = None
     thinking: str | None = None
@@ -40,72 +42,79 @@ class Block(msgspec.Struct, gc=False):
     data: str | None = None
     id: str | None = None
     name: str | None = None
-    input: Raw = NOTHING
+    input: Raw = ABSENT
     tool_use_id: str | None = None
     content: str | list[Block] | None = None
     is_error: bool | None = None
 
 
-class Turn(msgspec.Struct, gc=False):
-    """A message with its content."""
+class WireMessage(msgspec.Struct, gc=False):
+    """A message with decoded content."""
 
     role: Literal["user", "assistant", "system"]
     content: str | list[Block]
 
 
-class Head(msgspec.Struct, gc=False):
-    """A message whose content is not looked at."""
+class MessageHead(msgspec.Struct, gc=False):
+    """A message whose content is not decoded."""
 
     role: Literal["user", "assistant", "system"]
     content: Raw
 
 
-class _Kind(msgspec.Struct):
+class _TypeOnly(msgspec.Struct):
     type: str
 
 
-MAPPED = frozenset({"text", "image", "document", "thinking", "redacted_thinking", "tool_use", "tool_result"})
-"""Block types with a canonical place; all others travel as ``Opaque``."""
+MAPPED_TYPES = frozenset({"text", "image", "document", "thinking", "redacted_thinking", "tool_use", "tool_result"})
+"""Block types that have canonical parts of their own. Blocks of all other types become ``Opaque``."""
 
-_TURNS = msgspec.json.Decoder(list[Turn])
-_HEADS = msgspec.json.Decoder(list[Head])
+_MESSAGES = msgspec.json.Decoder(list[WireMessage])
+_HEADS = msgspec.json.Decoder(list[MessageHead])
 _BLOCK = msgspec.json.Decoder(Block)
-_KIND = msgspec.json.Decoder(_Kind)
+_TYPE_ONLY = msgspec.json.Decoder(_TypeOnly)
 _CONTENT = msgspec.json.Decoder(str | list[Raw])
 ARRAY = msgspec.json.Decoder(list[Raw])
 OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ANY = msgspec.json.Decoder()
 
 
-def present(raw: Raw) -> bool:
-    """Whether an optional field was given; ``null`` means absent."""
+def is_present(raw: Raw) -> bool:
+    """Whether a field is in the body and not ``null``."""
     return bool(raw) and bytes(raw) != b"null"
 
 
-def read_heads(raw: Raw) -> list[Head]:
-    """The messages with their roles checked; raises :class:`ClientMistake`, also for an empty list."""
+def has_field(fields: dict[str, Raw], name: str) -> bool:
+    """Whether ``fields`` has ``name`` and its value is not ``null``."""
+    return name in fields and is_present(fields[name])
+
+
+def read_heads(raw: Raw) -> list[MessageHead]:
+    """The messages, their roles checked. Raises :class:`ClientMistake` with the path of an invalid field, and for an empty list."""
     heads = json_wire.decode(raw, _HEADS, at="messages")
     if not heads:
         raise ClientMistake("messages: at least one message is required", param="messages")
     return heads
 
 
-def read_messages(raw: Raw) -> list[Turn]:
-    """The messages with their blocks; raises :class:`ClientMistake` with the path of what is wrong."""
+def read_messages(raw: Raw) -> list[WireMessage]:
+    """The messages with their blocks. Raises :class:`ClientMistake` with the path of an invalid field, and for an empty list."""
     try:
-        turns = json_wire.decode(raw, _TURNS, at="messages")
+        messages = json_wire.decode(raw, _MESSAGES, at="messages")
     except ClientMistake:
-        # Perhaps only a block that is not ours has a field of another type: the slow way tells.
-        turns = [Turn(head.role, _read_content(head.content, at=f"messages.{i}.content")) for i, head in enumerate(read_heads(raw))]
-    if not turns:
+        # The field that did not fit may belong to a block that becomes Opaque. Decoding block by block shows whether it does.
+        messages = [
+            WireMessage(head.role, _read_content(head.content, at=f"messages.{i}.content")) for i, head in enumerate(read_heads(raw))
+        ]
+    if not messages:
         raise ClientMistake("messages: at least one message is required", param="messages")
-    return turns
+    return messages
 
 
 def read_block(raw: Raw, *, at: str) -> Block:
-    """One block; of a kind that is not ours, the type alone."""
-    kind = json_wire.decode(raw, _KIND, at=at).type
-    return json_wire.decode(raw, _BLOCK, at=at) if kind in MAPPED else Block(type=kind)
+    """One block. A block whose type is not in :data:`MAPPED_TYPES` has its type and no other field."""
+    kind = json_wire.decode(raw, _TYPE_ONLY, at=at).type
+    return json_wire.decode(raw, _BLOCK, at=at) if kind in MAPPED_TYPES else Block(type=kind)
 
 
 def _read_content(raw: Raw, *, at: str) -> str | list[Block]:
@@ -115,19 +124,19 @@ def _read_content(raw: Raw, *, at: str) -> str | list[Block]:
     return [read_block(block, at=f"{at}.{index}") for index, block in enumerate(content)]
 
 
-class Originals:
-    """The JSON of single blocks, read only for requests that hold a block of a kind that is not ours."""
+class OriginalBlocks:
+    """The JSON of single blocks, by index. It is decoded on first use: only requests with ``Opaque`` blocks need it."""
 
     def __init__(self, messages: Raw) -> None:
         self._messages = messages
-        self._heads: list[Head] | None = None
+        self._heads: list[MessageHead] | None = None
 
     def block(self, message: int, block: int) -> Raw:
-        """A block of a message."""
+        """The block at index ``block`` of the message at index ``message``."""
         return self._blocks(message)[block]
 
     def nested(self, message: int, block: int, inner: int) -> Raw:
-        """A block inside a tool result."""
+        """The block at index ``inner`` of a tool result's content."""
         fields = json_wire.decode(self.block(message, block), OBJECT)
         return json_wire.decode(fields["content"], ARRAY)[inner]
 
@@ -137,31 +146,31 @@ class Originals:
         return json_wire.decode(self._heads[message].content, ARRAY)
 
 
-_KEYS_OF_WORDS = ("title", "url", "text", "content", "stdout", "stderr", "tool_name")
+_TEXT_KEYS = ("title", "url", "text", "content", "stdout", "stderr", "tool_name")
 
 
-def words(native: Raw) -> str:
-    """What of a block can be read: the texts of results, titles and addresses, in order; never ids or base64."""
-    return "\n".join(_words(json_wire.decode(native, _ANY)))
+def readable_text(native: Raw) -> str:
+    """The text of an ``Opaque`` block for other families: titles, URLs and texts of results, one a line; no ids, no base64."""
+    return "\n".join(_texts_in(json_wire.decode(native, _ANY)))
 
 
-def _words(value: object) -> Iterator[str]:
+def _texts_in(value: object) -> Iterator[str]:
     if isinstance(value, str):
         if value:
             yield value
     elif isinstance(value, list):
-        for each in value:
-            yield from _words(each)
+        for item in value:
+            yield from _texts_in(item)
     elif isinstance(value, dict):
         if value.get("type") == "search_result":
-            yield from (each for key in ("title", "source") if isinstance(each := value.get(key), str))
-            yield from _words(value.get("content"))
+            yield from (text for key in ("title", "source") if isinstance(text := value.get(key), str))
+            yield from _texts_in(value.get("content"))
             return
-        for key in _KEYS_OF_WORDS:
-            yield from _words(value.get(key))
+        for key in _TEXT_KEYS:
+            yield from _texts_in(value.get(key))
         source = value.get("source")
         if isinstance(source, dict) and source.get("type") in ("text", "content"):
-            yield from _words(source.get("data") if source["type"] == "text" else source.get("content"))
+            yield from _texts_in(source.get("data") if source["type"] == "text" else source.get("content"))
 
 
 FAMILY = "anthropic"

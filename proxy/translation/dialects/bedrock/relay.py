@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from proxy.translation import json_wire
 from proxy.translation.dialects.anthropic.relay import patch_fields
-from proxy.translation.dialects.anthropic.wire import NOTHING, present
+from proxy.translation.dialects.anthropic.wire import ABSENT, is_present
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.bedrock.betas import BETAS, allowed_betas, decode_betas
 from proxy.translation.framing.eventstream import CHUNK, write
@@ -23,7 +23,7 @@ PING = write(Frame(b'{"type":"ping"}', CHUNK))
 def patch_request(envelope: Envelope, target: EncodeTarget, seal_key: bytes) -> bytes:
     """The client's body without reasoning carriers, its betas reduced to ``Quirks.beta_allow_list`` where that is set."""
     fields = patch_fields(envelope.fields, seal_key)
-    if target.quirks.beta_allow_list is not None and present(fields.get(BETAS, NOTHING)):
+    if target.quirks.beta_allow_list is not None and is_present(fields.get(BETAS, ABSENT)):
         betas = allowed_betas(decode_betas(fields[BETAS]), target.quirks)
         del fields[BETAS]
         if betas:

@@ -13,7 +13,7 @@ from proxy.translation import json_wire
 from proxy.translation.canonical import Request
 from proxy.translation.dialects.anthropic import request_decode as messages
 from proxy.translation.dialects.anthropic.envelope import check_fields
-from proxy.translation.dialects.anthropic.wire import NOTHING, present
+from proxy.translation.dialects.anthropic.wire import ABSENT, is_present
 from proxy.translation.dialects.bedrock.betas import BETAS, decode_betas
 from proxy.translation.json_wire import Envelope
 
@@ -40,8 +40,8 @@ def opener(model: str, *, stream: bool) -> Callable[[bytes], Envelope]:
 def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
     """Raises :class:`~proxy.translation.errors.ClientMistake` with the path of the first invalid field."""
     request = messages.decode_request(envelope, seal_key)
-    betas = envelope.fields.get(BETAS, NOTHING)
-    if not present(betas):
+    betas = envelope.fields.get(BETAS, ABSENT)
+    if not is_present(betas):
         return request
     decode_betas(betas)
     return msgspec.structs.replace(request, extra=request.extra | {BETAS: betas})

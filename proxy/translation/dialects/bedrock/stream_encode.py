@@ -6,7 +6,7 @@ from proxy.translation import json_wire
 from proxy.translation.canonical import Event, Failed, Started, Usage, UsageReported
 from proxy.translation.dialects.anthropic.stream_encode import AnthropicStreamEncoder
 from proxy.translation.dialects.base import EncodeContext
-from proxy.translation.dialects.bedrock.errors import exception_of
+from proxy.translation.dialects.bedrock.errors import stream_exception
 from proxy.translation.errors import Failure
 from proxy.translation.framing.eventstream import CHUNK
 from proxy.translation.framing.sse import Frame
@@ -45,5 +45,5 @@ def encoder(context: EncodeContext) -> BedrockStreamEncoder:
 
 def break_off(failure: Failure, frames_sent: int) -> list[Frame]:  # noqa: ARG001 -- the signature of all dialects
     """The exception frame that ends a broken stream."""
-    name, message = exception_of(failure)
+    name, message = stream_exception(failure)
     return [Frame(json_wire.encode({"message": message}), name)]

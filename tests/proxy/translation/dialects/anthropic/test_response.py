@@ -189,14 +189,14 @@ class TestNoAnswers:
         [
             (b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}', "Overloaded"),
             (b'{"error":"It broke"}', "It broke"),
-            (b'{"error":{"code":5}}', "The upstream answered with an error"),
-            (b"{}", "The upstream's answer holds no message"),
-            (b'{"choices":[]}', "The upstream's answer holds no message"),
-            (b"", "The upstream's answer is not a message that can be read"),
-            (b"<html>", "The upstream's answer is not a message that can be read"),
-            (b"[]", "The upstream's answer is not a message that can be read"),
-            (b'{"content":[{"type":"text","text":5}]}', "The upstream's answer is not a message that can be read (content.0.text)"),
-            (b'{"content":[{}]}', "The upstream's answer is not a message that can be read (content.0.type)"),
+            (b'{"error":{"code":5}}', "The upstream sent an error with status 200"),
+            (b"{}", "The upstream response is not a message"),
+            (b'{"choices":[]}', "The upstream response is not a message"),
+            (b"", "The upstream response is not a valid message"),
+            (b"<html>", "The upstream response is not a valid message"),
+            (b"[]", "The upstream response is not a valid message"),
+            (b'{"content":[{"type":"text","text":5}]}', "The upstream response is not a valid message (content.0.text)"),
+            (b'{"content":[{}]}', "The upstream response is not a valid message (content.0.type)"),
         ],
     )
     def test_are_failures(self, body: bytes, message: str) -> None:

@@ -134,7 +134,7 @@ def test_an_overflow_is_known_by_its_words() -> None:
 
 def test_an_exception_without_words_is_named() -> None:
     told = DIALECT.decoder(DEFAULT).feed(Frame(b"", "throttlingException"))
-    assert told == [Failed(Failure(kind="rate_limit", message="The upstream broke off with throttlingException"))]
+    assert told == [Failed(Failure(kind="rate_limit", message="The upstream ended the stream with throttlingException"))]
 
 
 def test_an_exception_behind_the_end_changes_nothing() -> None:
