@@ -20,7 +20,7 @@ from proxy.translation.token_estimate import (
 
 
 @pytest.mark.parametrize(("text", "tokens"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2), ("\u4f60\u597d", 2), ("ab\u4f60", 2)])
-def test_a_token_is_four_latin_letters_or_one_other_character(text: str, tokens: int) -> None:
+def test_a_token_is_four_ascii_characters_or_one_other(text: str, tokens: int) -> None:
     assert estimate_text_tokens(text) == tokens
 
 
@@ -57,7 +57,7 @@ def test_an_image_counts_by_its_size_in_every_format(made: object) -> None:
 
 
 @pytest.mark.parametrize(("size", "tokens"), [((1, 1), 1), ((3136, 1568), 1600), ((1568, 100), 209), ((0, 10), IMAGE_UNKNOWN)])
-def test_large_images_are_scaled_down_and_none_is_free(size: tuple[int, int], tokens: int) -> None:
+def test_large_images_are_scaled_down_and_every_image_counts(size: tuple[int, int], tokens: int) -> None:
     assert estimate_image_tokens(base64.b64encode(png(*size)).decode()) == tokens
 
 

@@ -52,7 +52,7 @@ EXCEPTIONS: Mapping[Kind, tuple[int, str]] = {
     "overloaded": (503, "ServiceUnavailableException"),
     "timeout": (408, "ModelTimeoutException"),
 }
-"""Status and exception for each kind of failure, chosen so that boto3 retries exactly the failures where a retry may help."""
+"""Status and exception for each kind of failure, chosen so that boto3 retries where a retry may help."""
 
 _IN_STREAM: Mapping[str, str] = {
     "ValidationException": "validationException",

@@ -1,4 +1,4 @@
-"""Errors on Anthropic's wire, both ways (wire formats, section 12)."""
+"""Error bodies of Anthropic, encoded and decoded (docs/wire-formats.md, section 12)."""
 
 import json
 from typing import Any

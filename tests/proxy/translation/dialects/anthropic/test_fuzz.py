@@ -1,4 +1,4 @@
-"""Whatever the bytes are, only the declared failures come out."""
+"""The codec raises nothing but its declared failures, for any input."""
 
 import contextlib
 import copy
@@ -92,7 +92,7 @@ STREAMS = [events_in(file.read_text()) for file in sorted(FOLDER.glob("*/stream.
 
 
 def mutated(value: Any, dice: random.Random) -> Any:
-    """``value`` with one place of it replaced, removed or doubled."""
+    """``value`` with one of its items replaced, removed or duplicated."""
     value = copy.deepcopy(value)
     places: list[tuple[Any, Any]] = []
 
@@ -111,7 +111,7 @@ def mutated(value: Any, dice: random.Random) -> Any:
 
 
 def expect_translated_or_refused(body: bytes) -> None:
-    """Each kind of upstream gets a JSON object, or the client gets a failure; nothing else is raised."""
+    """Every upstream dialect gets a JSON object, or ``ClientMistake`` is raised."""
     try:
         envelope = DIALECT.open_request(body)
     except ClientMistake:
@@ -152,7 +152,7 @@ def test_any_bytes(body: bytes) -> None:
 
 
 def expect_decoded_or_failed(body: bytes) -> None:
-    """The answer is read, or the upstream has failed; nothing else is raised."""
+    """The response is decoded, or ``UpstreamFailed`` is raised."""
     with contextlib.suppress(UpstreamFailed):
         assert isinstance(DIALECT.decode_response(body, DEFAULT), Response)
     assert isinstance(DIALECT.patch_response(body, "m"), bytes)
@@ -172,7 +172,7 @@ def test_recorded_responses_with_a_fault(seed: int) -> None:
 
 
 def expect_one_end(events: list[bytes]) -> None:
-    """Whatever comes, the stream finishes or fails once, at its end."""
+    """The stream finishes or fails exactly once, with its last event."""
     machine, relay = DIALECT.decoder(DEFAULT), DIALECT.relay("m", False)
     events_of_stream = []
     for data in events:

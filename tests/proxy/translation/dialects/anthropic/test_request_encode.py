@@ -1,4 +1,4 @@
-"""Requests for Anthropic upstreams: what the canonical form becomes on the wire (reading is shown in tests/cases/anthropic)."""
+"""Requests for Anthropic upstreams (tests/cases/anthropic covers decoding)."""
 
 import hashlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""Response objects of Anthropic upstreams that are not messages (messages are in tests/cases/anthropic)."""
+"""Response objects of Anthropic upstreams that are not messages (tests/cases/anthropic covers those that are)."""
 
 import pytest
 

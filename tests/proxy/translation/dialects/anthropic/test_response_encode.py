@@ -1,4 +1,4 @@
-"""Answers for Anthropic clients, and answers of Anthropic upstreams that are none (reading is shown in tests/cases/anthropic)."""
+"""Response objects for Anthropic clients (tests/cases/anthropic covers decoding)."""
 
 import hashlib
 import json

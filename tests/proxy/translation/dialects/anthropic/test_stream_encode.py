@@ -1,4 +1,4 @@
-"""The event stream for Anthropic clients, and the relay (reading is shown in tests/cases/anthropic)."""
+"""Event streams for Anthropic clients (tests/cases/anthropic covers decoding)."""
 
 import json
 from typing import Any
@@ -227,7 +227,7 @@ class TestThinking:
         assert content(*events, reasoning=OMITTED) == [{"type": "thinking", "thinking": "Hm.", "signature": "sig"}]
 
 
-# --- laws ------------------------------------------------------------------------------------------------------------
+# --- properties ------------------------------------------------------------------------------------------------------
 
 words = st.text(min_size=1, max_size=8)
 arguments = st.dictionaries(words, st.integers() | words, max_size=3).map(json.dumps)

@@ -1,4 +1,4 @@
-"""What we send and answer, judged by the strict rules of the API and by the official SDK's own types."""
+"""Encoded requests and responses follow the rules of the API and the types of the official SDK."""
 
 import json
 from itertools import chain
@@ -76,7 +76,7 @@ arguments = st.sampled_from(["", "{}", '{"a": 1}', "[1]", "broken", "null"])
 
 @st.composite
 def rounds(draw: st.DrawFn) -> list[Message]:
-    """A question, an assistant's run of messages with calls, and the run behind it, which answers some or all of them."""
+    """A user message, assistant messages with calls, and user messages with results for some or all of the calls."""
     ids = draw(st.lists(st.sampled_from(["toolu_1", "functions.f:0", "functions.f.0", "c" * 70, "é"]), unique=True, max_size=3))
     calls: list[Part] = [ToolCall(call_id, draw(names), draw(arguments), cache=draw(marks)) for call_id in ids]
     results: list[Part] = [
@@ -95,7 +95,7 @@ def rounds(draw: st.DrawFn) -> list[Message]:
 
 
 def split(draw: st.DrawFn, parts: list[Part]) -> list[tuple[Part, ...]]:
-    """The parts in one or two messages."""
+    """``parts``, cut into at most two groups."""
     cut = draw(st.integers(0, len(parts)))
     return [tuple(half) for half in (parts[:cut], parts[cut:]) if half or draw(st.booleans())]
 
@@ -145,11 +145,11 @@ quirks = st.builds(
 models = st.sampled_from(["claude-opus-4-5", "claude-opus-4-8", "claude-3-haiku-20240307", "glm-4.6"])
 
 
-def sent(wanted: Request, destination: EncodeTarget) -> dict[str, Any] | None:
-    """The body that goes up, or ``None`` for a request that is refused."""
+def sent(request: Request, target: EncodeTarget) -> dict[str, Any] | None:
+    """The encoded body, or ``None`` for a request that is refused."""
     try:
-        adapted = adapt(wanted, destination, family=DIALECT.family, traits=DIALECT.traits)
-        body: dict[str, Any] = json.loads(DIALECT.encode_request(adapted.request, destination))
+        adapted = adapt(request, target, family=DIALECT.family, traits=DIALECT.traits)
+        body: dict[str, Any] = json.loads(DIALECT.encode_request(adapted.request, target))
     except ClientMistake:
         return None
     return body
@@ -157,8 +157,8 @@ def sent(wanted: Request, destination: EncodeTarget) -> dict[str, Any] | None:
 
 @given(requests(), quirks, models, st.sampled_from([None, 4096, 64000]))
 @settings(max_examples=examples(200))
-def test_any_encoded_request_keeps_the_rules_of_the_api(wanted: Request, switches: Quirks, model: str, maximum: int | None) -> None:
-    body = sent(wanted, EncodeTarget(model=model, dialect="anthropic", quirks=switches, max_output_tokens=maximum))
+def test_any_encoded_request_keeps_the_rules_of_the_api(request: Request, switches: Quirks, model: str, maximum: int | None) -> None:
+    body = sent(request, EncodeTarget(model=model, dialect="anthropic", quirks=switches, max_output_tokens=maximum))
     if body is not None:
         check_request(body)
 
@@ -168,8 +168,8 @@ PARAMS: TypeAdapter[Any] = TypeAdapter(MessageCreateParamsNonStreaming | Message
 
 @given(requests(), quirks, models)
 @settings(max_examples=examples(60))
-def test_any_encoded_request_has_the_types_of_the_sdk(wanted: Request, switches: Quirks, model: str) -> None:
-    body = sent(wanted, EncodeTarget(model=model, dialect="anthropic", quirks=switches))
+def test_any_encoded_request_has_the_types_of_the_sdk(request: Request, switches: Quirks, model: str) -> None:
+    body = sent(request, EncodeTarget(model=model, dialect="anthropic", quirks=switches))
     if body is not None:
         assert PARAMS.validate_python(body, strict=False)
 
@@ -225,10 +225,10 @@ def test_the_sdk_reads_every_event_and_accumulates_the_response() -> None:
     encoder, read, fragments = DIALECT.encoder(REPLY), None, {}
     for event in replay(ANSWER):
         for frame in encoder.feed(event):
-            event = EVENTS.validate_json(frame.data, strict=True)
-            read = accumulate_event(event=event, current_snapshot=read, json_bufs=fragments)
+            wire_event = EVENTS.validate_json(frame.data, strict=True)
+            read = accumulate_event(event=wire_event, current_snapshot=read, json_bufs=fragments)
     assert read is not None
     accumulated, expected = (without_nulls(item) for item in (read.to_dict(), json.loads(DIALECT.encode_response(ANSWER, REPLY))))
-    for body in (accumulated, wanted):
-        del body["usage"]["cache_creation"]  # the SDK keeps the split of message_start, where it is not known yet
-    assert accumulated == wanted
+    for body in (accumulated, expected):
+        del body["usage"]["cache_creation"]  # the SDK keeps the split of message_start, where it is not yet known
+    assert accumulated == expected

@@ -1,4 +1,4 @@
-"""How much to think, at Anthropic's models (wire formats, section 7.9)."""
+"""Thinking, output limit and sampling of encoded requests (docs/wire-formats.md, sections 7.8 and 7.9)."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ MANUAL, ADAPTIVE = "claude-opus-4-5", "claude-opus-4-8"
 
 
 def fields(*names: str, model: str = MANUAL, quirks: Quirks = DEFAULT, maximum: int | None = None, **settings: Any) -> dict[str, Any]:
-    """The named fields of an encoded request, as far as they are there."""
+    """Those of the named fields that an encoded request has."""
     request = Request(**{"model": "m", "messages": (HI,), "family": "openai_chat", "max_tokens": 50000, **settings})
     to = EncodeTarget(model=model, dialect="anthropic", quirks=quirks, max_output_tokens=maximum)
     body = json.loads(DIALECT.encode_request(request, to))

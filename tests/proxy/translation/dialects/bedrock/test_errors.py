@@ -1,4 +1,4 @@
-"""Errors on Bedrock's wire, both ways (wire formats, section 4)."""
+"""Error bodies of Bedrock, encoded and decoded (docs/wire-formats.md, section 4)."""
 
 import json
 from typing import Any, get_args

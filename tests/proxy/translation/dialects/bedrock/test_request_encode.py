@@ -1,4 +1,4 @@
-"""InvokeModel requests: what differs from Messages."""
+"""InvokeModel requests for upstreams: how they differ from Messages."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What an answer tells beside its body."""
+"""Headers of InvokeModel responses."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""InvokeModel streams, read and written; botocore and Anthropic's SDK read them too."""
+"""InvokeModel streams for clients; Anthropic's SDK can read them."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ from tests.support.grammar_anthropic import check_frames, message_of
 
 
 def as_messages(frames: list[Frame]) -> list[Frame]:
-    """The frames as a Messages client would get them."""
+    """The frames as events of a Messages stream."""
     return [Frame(frame.data, json.loads(frame.data)["type"]) for frame in frames]
 
 
