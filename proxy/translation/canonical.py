@@ -210,8 +210,7 @@ class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
 class ReasoningSetting(msgspec.Struct, frozen=True, kw_only=True):
     """How much to think. ``mode``: ``budget`` (tokens), ``adaptive``, ``between_tools``, ``effort``, ``disabled``.
 
-    ``display`` and ``summary`` say which form of the thinking the client gets: ``omitted`` or ``summarized`` (Anthropic), ``auto``,
-    ``concise`` or ``detailed`` (Responses).
+    What the client sees of it: ``display`` ``omitted``, ``summarized`` (Anthropic), ``summary`` ``auto``, ``concise``, ``detailed``.
     """
 
     mode: Literal["budget", "adaptive", "between_tools", "effort", "disabled"]
@@ -236,10 +235,7 @@ JSON_OBJECT_SENTENCE = "Respond with a single JSON object."
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
-    """A field that changes the response, so that it cannot be dropped. Only the dialects in ``carried_by`` accept it.
-
-    ``message`` and ``details``: the error for all other targets.
-    """
+    """A field that changes the response and cannot be dropped; targets outside ``carried_by`` get the error ``message``."""
 
     field: str
     message: str
