@@ -21,7 +21,7 @@ from proxy.translation.canonical import Event, Failed, Started, Usage
 from proxy.translation.dialects.base import Dialect, EncodeContext, StreamEncoder
 from proxy.translation.errors import ClientMistake, Failure, Kind, UpstreamFailed
 from proxy.translation.json_wire import Envelope
-from proxy.translation.token_estimate import estimate
+from proxy.translation.token_estimate import estimate_input_tokens
 from upstreams.http import auth_headers, client, headers
 from upstreams.http.sigv4 import signed_headers
 from upstreams.routing.plan import Target
@@ -72,7 +72,7 @@ class RequestContext:
             model=self.envelope.model,
             request=request,
             seal_key=self._seal_key,
-            input_estimate=estimate(request) if self.envelope.stream and request.messages else 0,
+            input_estimate=estimate_input_tokens(request) if self.envelope.stream and request.messages else 0,
         )
 
     def open_early(self) -> bytes:

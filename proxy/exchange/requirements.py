@@ -13,7 +13,7 @@ from proxy.exchange.http_request import HttpRequest
 from proxy.translation.canonical import Audio, Image, Part, ToolResult
 from proxy.translation.errors import ClientMistake
 from proxy.translation.policies.tool_call_rules import FALSE_WORDS
-from proxy.translation.token_estimate import estimate
+from proxy.translation.token_estimate import estimate_input_tokens
 from upstreams.catalog import snapshot
 from upstreams.catalog.snapshot import ResolvedModel
 from upstreams.routing import context_windows
@@ -133,7 +133,7 @@ def _size(context: RequestContext, resolved: ResolvedModel) -> int:
     if size <= smallest * MIN_BYTES_PER_TOKEN:
         return size // BYTES_PER_TOKEN
     try:
-        return estimate(context.preparer.request)
+        return estimate_input_tokens(context.preparer.request)
     except ClientMistake:  # an upstream of the client's own dialect may accept a body that pxbin cannot decode
         return size // BYTES_PER_TOKEN
 

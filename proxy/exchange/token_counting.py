@@ -57,7 +57,7 @@ async def estimated(request: Request) -> int:
 
 def _estimate(request: Request) -> int:
     encoding = _encoding()
-    return token_estimate.estimate(request, lambda text: len(encoding.encode_ordinary(text)))
+    return token_estimate.estimate_input_tokens(request, lambda text: len(encoding.encode_ordinary(text)))
 
 
 @functools.cache

@@ -1,7 +1,8 @@
-"""The two folds between a stream and a whole answer.
+"""Conversion between canonical events and a canonical response.
 
-``accumulate(events) -> Response`` and ``replay(response) -> events``; ``accumulate(replay(r)) == r`` for every settled
-response, and ``accumulate(decode_stream(s)) == decode_response(r)`` for recorded twins.
+``accumulate(events) -> Response`` and ``replay(response) -> events`` are inverses: ``accumulate(replay(r)) == r`` for every
+response whose finish is :func:`~proxy.translation.canonical.settled`. For a stream and a whole response with the same content
+``accumulate(decode_stream(s)) == decode_response(r)`` holds.
 """
 
 from __future__ import annotations
@@ -33,52 +34,52 @@ from proxy.translation.canonical import (
 from proxy.translation.errors import UpstreamFailed
 
 
-class _Open:
-    """A part under construction."""
+class _OpenPart:
+    """A part that is being assembled from events."""
 
-    __slots__ = ("citations", "head", "logprobs", "pieces", "seal")
+    __slots__ = ("citations", "fragments", "head", "logprobs", "seal")
 
     def __init__(self, head: Part) -> None:
         self.head = head
-        self.pieces: list[str] = []
+        self.fragments: list[str] = []
         self.logprobs: list[object] = []
         self.citations: list[Citation] = []
         self.seal: Seal | None = None
 
-    def whole(self) -> Part:
+    def to_part(self) -> Part:
         head = self.head
-        words = "".join(self.pieces)
+        text = "".join(self.fragments)
         if isinstance(head, Text):
             return msgspec.structs.replace(
                 head,
-                text=head.text + words,
+                text=head.text + text,
                 citations=head.citations + tuple(self.citations),
                 logprobs=head.logprobs + tuple(self.logprobs),
             )
         if isinstance(head, Reasoning):
-            return Reasoning(head.text + words, self.seal or head.seal)
+            return Reasoning(head.text + text, self.seal or head.seal)
         if isinstance(head, ToolCall):
-            return msgspec.structs.replace(head, arguments=head.arguments + words)
+            return msgspec.structs.replace(head, arguments=head.arguments + text)
         return head
 
 
 class Accumulator:
-    """Takes events one by one; ``response()`` once the stream has finished."""
+    """Collects events; :meth:`response` after :class:`Finished`."""
 
     def __init__(self) -> None:
         self.started = Started()
         self.usage: Usage | None = None
         self.finish: Finish | None = None
-        self._parts: dict[int, _Open] = {}
+        self._parts: dict[int, _OpenPart] = {}
 
     def feed(self, event: Event) -> None:
-        """Fold one event in; raises :class:`UpstreamFailed` on :class:`Failed`."""
+        """Add one event. Raises :class:`UpstreamFailed` for :class:`Failed`."""
         if isinstance(event, PartDelta):
             part = self._parts[event.index]
-            part.pieces.append(event.text)
+            part.fragments.append(event.text)
             part.logprobs.extend(event.logprobs)
         elif isinstance(event, PartStarted):
-            self._parts[event.index] = _Open(event.part)
+            self._parts[event.index] = _OpenPart(event.part)
         elif isinstance(event, PartEnded):
             self._parts[event.index].seal = event.seal
         elif isinstance(event, Cited):
@@ -94,19 +95,19 @@ class Accumulator:
             raise UpstreamFailed(event.failure, answered=True)
 
     def response(self) -> Response:
-        """The whole answer, its parts in the order in which they began; only after :class:`Finished`."""
+        """The response, its parts in the order in which they started. Allowed only after :class:`Finished`."""
         assert self.finish is not None, "the decoder ended its stream without Finished or Failed"
         return Response(
             id=self.started.id,
             model=self.started.model,
-            parts=tuple(part.whole() for part in self._parts.values()),
+            parts=tuple(part.to_part() for part in self._parts.values()),
             finish=self.finish,
             usage=self.usage,
         )
 
 
 def accumulate(events: Iterable[Event]) -> Response:
-    """Fold a whole stream; raises :class:`UpstreamFailed` where it ends in :class:`Failed`."""
+    """The response of a whole stream. Raises :class:`UpstreamFailed` if it ends with :class:`Failed`."""
     accumulator = Accumulator()
     for event in events:
         accumulator.feed(event)
@@ -114,7 +115,7 @@ def accumulate(events: Iterable[Event]) -> Response:
 
 
 def replay(response: Response) -> list[Event]:
-    """The stream that tells ``response`` in as few events as the grammar allows."""
+    """The shortest stream that has the content of ``response``."""
     events: list[Event] = [Started(response.id, response.model, None)]
     for index, part in enumerate(response.parts):
         events += _replay_part(index, part)
@@ -127,15 +128,15 @@ def replay(response: Response) -> list[Event]:
 def _replay_part(index: int, part: Part) -> list[Event]:
     if isinstance(part, Text):
         head = Text("", part.cache, refusal=part.refusal)
-        told: list[Event] = [PartDelta(index, part.text, part.logprobs)] if part.text else []
-        told += [Cited(index, citation) for citation in part.citations]
-        return [PartStarted(index, head), *told, PartEnded(index)]
+        content: list[Event] = [PartDelta(index, part.text, part.logprobs)] if part.text else []
+        content += [Cited(index, citation) for citation in part.citations]
+        return [PartStarted(index, head), *content, PartEnded(index)]
     if isinstance(part, Reasoning):
         if not part.text:
             return [PartStarted(index, part), PartEnded(index)]
         return [PartStarted(index, Reasoning("")), PartDelta(index, part.text), PartEnded(index, part.seal)]
     if isinstance(part, ToolCall):
         head_call = msgspec.structs.replace(part, arguments="")
-        fragments: list[Event] = [PartDelta(index, part.arguments)] if part.arguments else []
-        return [PartStarted(index, head_call), *fragments, PartEnded(index)]
+        deltas: list[Event] = [PartDelta(index, part.arguments)] if part.arguments else []
+        return [PartStarted(index, head_call), *deltas, PartEnded(index)]
     return [PartStarted(index, part), PartEnded(index)]

@@ -1,12 +1,12 @@
-"""The canonical form: what a conversation, an answer and a stream *mean*, in no vendor's words.
+"""The canonical form of requests, responses and streams, independent of any vendor's wire.
 
-A request is a list of messages made of parts; an answer is a list of parts with a finish and a usage; a stream is::
+A request is a list of messages with parts. A response is a list of parts with a finish and a usage. A stream is::
 
     Started (PartStarted PartDelta* Cited* PartEnded)* Usage* (Finished | Failed)
 
-Parts carry an index and may overlap (chat interleaves parallel tool calls); an encoder whose protocol is sequential holds
-the later part back until the earlier one ends. Every value is frozen and compares by content. Dialects decode their wire
-into these values and encode these values into their wire; none of them knows another.
+Parts have an index and may overlap (Chat interleaves parallel tool calls). An encoder whose wire is sequential queues the later
+part until the earlier one ends. All values are frozen and compare by content. A dialect decodes its wire to these values and
+encodes them to its wire; no dialect knows another one.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 FinishReason = Literal["end", "stop_sequence", "tool_calls", "length", "context_window", "refusal", "pause", "compaction"]
 
 
-# --- parts of messages and answers -----------------------------------------------------------------------------------
+# --- parts of messages and responses ---------------------------------------------------------------------------------
 
 
 class CacheMark(msgspec.Struct, frozen=True):
-    """A cache breakpoint behind a part; ``native`` is the marker as its own dialect wrote it (JSON)."""
+    """A cache breakpoint after a part. ``native``: its JSON in the dialect that set it."""
 
     native: msgspec.Raw = msgspec.Raw(b'{"type":"ephemeral"}')
 
 
 class Citation(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a piece of text comes from. ``native`` keeps the whole of it for encoders of the same family."""
+    """The source of a piece of text. ``native``: the whole citation as JSON of ``dialect``, for encoders of that family."""
 
     url: str = ""
     title: str = ""
@@ -44,18 +44,18 @@ class Citation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Text(msgspec.Struct, frozen=True):
-    """Words. ``logprobs`` are the entries that chat and Responses share, as they came."""
+    """Text. ``logprobs``: the entries that Chat and Responses have in common, unchanged."""
 
     text: str
     cache: CacheMark | None = None
     citations: tuple[Citation, ...] = ()
     logprobs: tuple[Any, ...] = ()
     refusal: bool = False
-    """The words are the model's refusal (chat and Responses keep it apart from content)."""
+    """The text is a refusal of the model (Chat and Responses have a field of its own for that)."""
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Where media are: ``base64`` (value = data), ``url``, ``file`` (a vendor's file id) or ``text`` (value = the text)."""
+    """Where media come from. ``value`` is the data (``base64``), the URL, a vendor's file id or the text, by ``kind``."""
 
     kind: Literal["base64", "url", "file", "text"]
     value: str
@@ -63,17 +63,17 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Image(msgspec.Struct, frozen=True):
-    """A picture to look at; ``detail`` is OpenAI's word for how closely."""
+    """An image. ``detail``: OpenAI's resolution setting (``low``, ``high``, ``auto``)."""
 
     source: Source
     detail: str | None = None
     cache: CacheMark | None = None
     at: str = ""
-    """Path in the client's body, for error messages; likewise below."""
+    """Path in the client's body, for error messages; so in the classes below."""
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A PDF or a text to read. A document given as blocks has ``source.kind == "text"`` and its ``native`` JSON."""
+    """A PDF or a text. A document that consists of text blocks has ``source.kind == "text"`` and its JSON in ``native``."""
 
     source: Source
     title: str | None = None
@@ -86,7 +86,7 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class Audio(msgspec.Struct, frozen=True):
-    """Sound, base64; ``format`` is ``wav`` or ``mp3``."""
+    """Sound in base64; ``format`` is ``wav`` or ``mp3``."""
 
     data: str
     format: str
@@ -94,12 +94,12 @@ class Audio(msgspec.Struct, frozen=True):
 
 
 class Seal(msgspec.Struct, frozen=True):
-    """Opaque state that a provider wants back with its reasoning (wire formats, section 11).
+    """Opaque state that a provider requires back with its reasoning (docs/wire-formats.md, section 11).
 
     ``origin``: the family that made it: ``anthropic`` (also Bedrock), ``openai_responses`` or ``openai_chat``.
-    ``upstream``: the id of the upstream for Responses, ``anthropic`` for Anthropic, empty for chat; ``None`` when the client
-    sent the vendor's own value without our carrier. ``fields``: Anthropic ``{"signature"}`` or ``{"redacted"}``,
-    Responses ``{"id", "encrypted_content"}``, chat ``{}``; ``{"text"}`` besides when the visible text was withheld.
+    ``upstream``: the id of the upstream for Responses, ``anthropic`` for Anthropic, empty for Chat; ``None`` if the client sent
+    the vendor's own value without a carrier. ``fields``: Anthropic ``{"signature"}`` or ``{"redacted"}``,
+    Responses ``{"id", "encrypted_content"}``, Chat ``{}``; also ``{"text"}`` if the client did not get the text.
     """
 
     origin: str
@@ -108,7 +108,7 @@ class Seal(msgspec.Struct, frozen=True):
 
 
 class Reasoning(msgspec.Struct, frozen=True):
-    """The model's thinking. Never shown as ordinary text, never sent to a provider that did not write it."""
+    """The model's thinking. It is never converted to text, and never sent to a provider that did not write it."""
 
     text: str
     seal: Seal | None = None
@@ -126,7 +126,7 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class ToolResult(msgspec.Struct, frozen=True):
-    """What a tool gave for the call ``call_id``."""
+    """The result that the client returns for the call ``call_id``."""
 
     call_id: str
     content: tuple[Part, ...] = ()
@@ -138,8 +138,8 @@ class ToolResult(msgspec.Struct, frozen=True):
 class Opaque(msgspec.Struct, frozen=True):
     """A block that only its own family understands, kept as ``native`` JSON.
 
-    ``text`` is what of it can be read as words. ``history`` marks what the assistant's side made (server tool results):
-    other targets may lose it; content that the model was meant to read may not be lost, and is refused instead.
+    ``text``: its readable text. ``history``: made by the assistant's side (results of host tools), so that encoders of other
+    families may drop it. Content that the client wrote for the model is never dropped: such an encoder refuses the request.
     """
 
     family: str
@@ -154,9 +154,9 @@ Part = Text | Image | Document | Audio | Reasoning | ToolCall | ToolResult | Opa
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One message in its place. Consecutive messages of one role are allowed; encoders merge where they must.
+    """One message. Consecutive messages of one role are allowed; encoders merge them where their wire requires it.
 
-    Tool results are parts of ``user`` messages; ``system`` stands only behind the first turn (see ``Request.system``).
+    Tool results are parts of ``user`` messages. ``system`` messages come only after the first turn; see ``Request.system``.
     """
 
     role: Role
@@ -168,7 +168,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool that the client runs. ``schema``: the JSON Schema as written; ``None``: no arguments given.
+    """A tool that the client runs. ``schema``: the JSON Schema as written; ``None`` if there is none.
 
     ``kind`` ``custom`` is a free-form tool with its ``format`` (grammar) as JSON. ``native``: settings of the tool that
     only its own family knows (``input_examples``, ``defer_loading``, …), by name.
@@ -188,7 +188,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostedTool(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool that the vendor runs, or whose schema only the vendor knows; ``native`` is its JSON."""
+    """A tool that the vendor runs (a host tool), or whose schema only the vendor knows. ``native``: its JSON."""
 
     family: str
     type: str
@@ -198,7 +198,7 @@ class HostedTool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """``tool`` names one tool; ``subset`` (chat and Responses: allowed tools, by flat name) narrows ``auto`` or ``required``."""
+    """``tool`` names one tool; ``subset`` (Chat and Responses: ``allowed_tools``, by flat name) narrows ``auto`` or ``required``."""
 
     mode: Literal["auto", "required", "none", "tool"]
     name: str = ""
@@ -210,7 +210,7 @@ class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
 class ReasoningSetting(msgspec.Struct, frozen=True, kw_only=True):
     """How much to think. ``mode``: ``budget`` (tokens), ``adaptive``, ``between_tools``, ``effort``, ``disabled``.
 
-    ``display`` and ``summary`` say what the client wants to see: Anthropic's ``omitted``/``summarized``, Responses' words.
+    What the client sees of it: ``display`` ``omitted``, ``summarized`` (Anthropic), ``summary`` ``auto``, ``concise``, ``detailed``.
     """
 
     mode: Literal["budget", "adaptive", "between_tools", "effort", "disabled"]
@@ -221,7 +221,7 @@ class ReasoningSetting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutputFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """The shape that the answer's text must have."""
+    """The JSON that the text of the response must be."""
 
     kind: Literal["json_schema", "json_object"]
     name: str = ""
@@ -231,11 +231,11 @@ class OutputFormat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 JSON_OBJECT_SENTENCE = "Respond with a single JSON object."
-"""What asks for ``json_object`` in words, where a wire or a server has no switch for it."""
+"""Added to the system text for ``json_object`` where a wire or a server has no setting for it."""
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
-    """A field that changes what comes back, so that it cannot be dropped: other targets than ``carried_by`` refuse it."""
+    """A field that changes the response and cannot be dropped; targets outside ``carried_by`` get the error ``message``."""
 
     field: str
     message: str
@@ -244,10 +244,10 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One request, as meant. ``None`` means that the client did not say.
+    """One request. ``None``: the client did not set the field.
 
-    ``extra``: settings that only the family named in ``family`` knows, as JSON by name; an encoder of that family puts them
-    back. ``system`` is the text before the first turn. ``temperature`` and the like are as the client gave them; encoders clamp.
+    ``extra``: settings that only ``family`` knows, as JSON by name; encoders of that family restore them. ``system``: the system
+    text before the first turn. ``temperature`` and the like are the client's values; encoders reduce them to the range of the wire.
     """
 
     model: str
@@ -273,16 +273,16 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     top_logprobs: int | None = None
     stream: bool = False
     include_usage: bool = False
-    """Chat only: the client asked for the usage chunk. The other dialects always report usage."""
+    """Chat only: the client requested the usage chunk. The other dialects always report usage."""
     demands: tuple[Demand, ...] = ()
     extra: dict[str, msgspec.Raw] = {}
 
 
-# --- the answer ------------------------------------------------------------------------------------------------------
+# --- the response ----------------------------------------------------------------------------------------------------
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens in disjoint classes; ``reasoning`` alone is a part of ``output``. ``service_tier`` as the upstream named it."""
+    """Tokens in disjoint classes, except that ``reasoning`` is a part of ``output``. ``service_tier``: the upstream's value."""
 
     fresh: int = 0
     cache_read: int = 0
@@ -302,7 +302,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the answer ended."""
+    """Why the response ended."""
 
     reason: FinishReason = "end"
     stop_sequence: str | None = None
@@ -311,7 +311,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole answer. ``usage`` is ``None`` when the upstream told none."""
+    """A whole response. ``usage`` is ``None`` if the upstream reported none."""
 
     id: str
     model: str
@@ -324,7 +324,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Started(msgspec.Struct, frozen=True):
-    """``usage``: what the upstream already knows of the input side (Anthropic), else ``None``."""
+    """The first event. ``usage``: the input tokens, if the upstream reports them at the start (Anthropic), else ``None``."""
 
     id: str = ""
     model: str = ""
@@ -332,9 +332,9 @@ class Started(msgspec.Struct, frozen=True):
 
 
 class PartStarted(msgspec.Struct, frozen=True):
-    """``part`` is the head: an empty ``Text``, ``Reasoning`` or ``ToolCall`` with id and name, or a whole ``Opaque``.
+    """``part``: an empty ``Text`` or ``Reasoning``, a ``ToolCall`` with id and name only, or a whole ``Opaque``.
 
-    Redacted reasoning carries its seal here and gets no deltas. A tool call starts only when id and name are known.
+    Redacted reasoning has its seal here and gets no deltas. A tool call starts only when its id and name are known.
     """
 
     index: int
@@ -350,21 +350,21 @@ class PartDelta(msgspec.Struct, frozen=True):
 
 
 class Cited(msgspec.Struct, frozen=True):
-    """The open text part names a source."""
+    """A citation of the open text part."""
 
     index: int
     citation: Citation
 
 
 class PartEnded(msgspec.Struct, frozen=True):
-    """``seal``: the provider's state of a reasoning part, known at its end."""
+    """``seal``: the seal of a reasoning part, which is known only at its end."""
 
     index: int
     seal: Seal | None = None
 
 
 class UsageReported(msgspec.Struct, frozen=True):
-    """The usage as known so far, whole: a later one replaces an earlier one."""
+    """The total usage so far. A later event replaces an earlier one."""
 
     usage: Usage
 
@@ -376,7 +376,7 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The stream broke off; nothing follows."""
+    """The stream failed; no event follows."""
 
     failure: Failure
 
@@ -385,10 +385,10 @@ Event = Started | PartStarted | PartDelta | Cited | PartEnded | UsageReported | 
 
 
 def settled(finish: Finish, *, has_calls: bool) -> Finish:
-    """The finish that the content allows (wire formats, section 8.2).
+    """The finish that agrees with the content (docs/wire-formats.md, section 8.2).
 
-    A reply with a complete tool call ends in ``tool_calls`` even where the upstream says ``stop`` (agents stop otherwise),
-    and one without any never does. ``length`` and ``refusal`` stand.
+    A response with a complete tool call ends with ``tool_calls``, also if the upstream sent ``stop`` (otherwise agents stop). A
+    response without one never does. ``length`` and ``refusal`` stay.
     """
     if has_calls and finish.reason == "end":
         return msgspec.structs.replace(finish, reason="tool_calls")

@@ -1,9 +1,9 @@
-"""What can go wrong, told once and shown in every dialect.
+"""Failures of requests, independent of dialects (docs/wire-formats.md, section 12).
 
-A :class:`Failure` is a value: what kind of thing failed, with which words, and what the client may do about it. Dialects
-turn it into their own body (``encode_error``) and read an upstream's body into one (``decode_error``); nobody parses messages.
-Two exceptions carry it and say who is to blame: :class:`ClientMistake` never reaches an upstream, :class:`UpstreamFailed`
-may be tried elsewhere.
+A :class:`Failure` is a value: a kind, a message, and what the client needs to react. Dialects encode it as their own error body
+(``encode_error``) and decode error bodies of upstreams to it (``decode_error``). Code branches on the kind, never on the message.
+Two exceptions carry a failure and say whose fault it is: after a :class:`ClientMistake` no upstream is called, after an
+:class:`UpstreamFailed` another target may be tried.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Any, Literal
 import msgspec
 
 Kind = Literal[
-    "invalid_request",  # 400: the client's body cannot be served
-    "authentication",  # 401: the client's own key is missing or wrong
-    "billing",  # 402: the account behind the upstream key has no money left
+    "invalid_request",  # 400: the client's body is invalid or not supported
+    "authentication",  # 401: the client key is missing or invalid
+    "billing",  # 402: the account of the credential has no balance
     "permission",  # 403
     "not_found",  # 404: a path or an object
     "model_not_found",  # 404: the model that the client named
     "method_not_allowed",  # 405
     "conflict",  # 409
     "too_large",  # 413: the body
-    "unsupported_encoding",  # 415: a body that is compressed
+    "unsupported_encoding",  # 415: a compressed body
     "context_length",  # 400: the conversation does not fit the model
     "rate_limit",  # 429
     "quota",  # 429: insufficient_quota
-    "internal",  # 500: our own fault
-    "upstream_error",  # 500: the upstream said 500
-    "upstream_auth",  # 502: the upstream refused our key
-    "bad_gateway",  # 502: the upstream's answer cannot be read
+    "internal",  # 500: an error in the gateway
+    "upstream_error",  # 500: the upstream answered 500
+    "upstream_auth",  # 502: the upstream refused the credential
+    "bad_gateway",  # 502: the upstream response is invalid
     "connect",  # 502: no connection to the upstream
     "network",  # 502: the connection broke
     "overloaded",  # 529 or 503
@@ -60,7 +60,7 @@ STATUSES: Mapping[str, int] = {
     "overloaded": 503,
     "timeout": 504,
 }
-"""The HTTP status of each kind; the Anthropic dialect alone says 529 for ``overloaded``."""
+"""The HTTP status of each kind. The Anthropic dialect answers 529 for ``overloaded``; Bedrock has a table of its own."""
 
 KIND_OF_STATUS: Mapping[int, Kind] = {
     400: "invalid_request",
@@ -78,7 +78,7 @@ KIND_OF_STATUS: Mapping[int, Kind] = {
     504: "timeout",
     529: "overloaded",
 }
-"""What an upstream's status means for our client (wire formats, section 12.2)."""
+"""The kind of an upstream's error response by its status (docs/wire-formats.md, section 12.2)."""
 
 CONTEXT_OVERFLOW = (
     "prompt is too long",
@@ -89,15 +89,15 @@ CONTEXT_OVERFLOW = (
     "input is too long",
     "exceeds the context",
 )
-"""Words by which upstreams say that a conversation does not fit; clients match on the first two."""
+"""Texts in the messages of upstreams whose context window is exceeded, in lower case. Clients look for the first two."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """One failure, free of any dialect.
+    """One failure.
 
-    ``status`` is the upstream's own status (0 when none answered). ``headers`` are the reply headers that the client may
-    act upon (``retry-after``, ``retry-after-ms``, ``x-should-retry``), lower case. ``param`` is the path of the offending
-    field in the client's body. ``details`` goes into the error object of the Anthropic dialect.
+    ``status`` is the upstream's HTTP status, 0 if there was no response. ``headers`` are response headers for the client
+    (``retry-after``, ``retry-after-ms``, ``x-should-retry``) in lower case. ``param`` is the path of the invalid field
+    in the client's body. ``details`` goes into the error object of the Anthropic dialect.
     """
 
     kind: Kind
@@ -110,20 +110,20 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def http_status(self) -> int:
-        """The status that a client sees, unless its dialect says otherwise."""
+        """The HTTP status for the client, unless its dialect has another one."""
         return STATUSES[self.kind]
 
 
 class GatewayError(Exception):
-    """Base of what the gateway raises on purpose; ``failure`` says all."""
+    """Base of exceptions that carry a :class:`Failure`."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
 
 
-class ClientMistake(GatewayError):  # noqa: N818  (it says whose fault it is)
-    """The client's request cannot be served as it is; no upstream is called."""
+class ClientMistake(GatewayError):  # noqa: N818  (the name says whose fault it is)
+    """The client's request is invalid; no upstream is called."""
 
     def __init__(
         self,
@@ -138,11 +138,11 @@ class ClientMistake(GatewayError):  # noqa: N818  (it says whose fault it is)
         super().__init__(Failure(kind=kind, message=message, param=param, code=code, details=details, headers=headers or {}))
 
 
-class UpstreamFailed(GatewayError):  # noqa: N818  (it says what happened)
-    """An upstream refused, broke off or could not be reached.
+class UpstreamFailed(GatewayError):  # noqa: N818  (the name says what happened)
+    """An upstream refused a request, ended its response early or could not be reached.
 
-    ``retryable``: another candidate may be tried. ``answered``: at least one byte of a response had arrived, so the
-    upstream may have done (and billed) the work. ``reconnected``: a fresh connection has been tried already.
+    ``retryable``: another target may be tried. ``answered``: at least one byte of a response has arrived, so that the upstream may
+    have done and billed the work. ``reconnected``: a new connection has been tried already.
     """
 
     def __init__(self, failure: Failure, *, retryable: bool = True, answered: bool = False, reconnected: bool = False) -> None:
@@ -153,9 +153,9 @@ class UpstreamFailed(GatewayError):  # noqa: N818  (it says what happened)
 
 
 def kind_for(status: int, message: str = "", code: str | None = None) -> Kind:
-    """The kind of an upstream's non-2xx answer, from its status, its words and its error code."""
+    """The kind of an upstream's response that is not 2xx, by status, message and error code."""
     lowered = message.lower()
-    if status in (400, 413, 422) and (code == "context_length_exceeded" or any(words in lowered for words in CONTEXT_OVERFLOW)):
+    if status in (400, 413, 422) and (code == "context_length_exceeded" or any(text in lowered for text in CONTEXT_OVERFLOW)):
         return "context_length"
     if code == "insufficient_quota":
         return "quota" if status == 429 else "billing"

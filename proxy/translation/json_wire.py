@@ -1,8 +1,8 @@
-"""Reading JSON bodies: one decode, typed, with the path of what is wrong.
+"""JSON bodies: typed decoding that reports the path of an invalid field, and encoding.
 
-msgspec validates while it decodes and names the path of a mistake; it also rejects lone surrogates (which JSON.stringify
-produces from broken emoji) and raises ``RecursionError`` and ``UnicodeDecodeError`` of its own accord. All of them become a
-:class:`ClientMistake` here, except that a lone surrogate is replaced by U+FFFD and the body read once more.
+msgspec validates while it decodes. It raises ``ValidationError`` with a path, ``DecodeError``, ``UnicodeDecodeError`` and
+``RecursionError``; all of them become a :class:`ClientMistake` here. It also refuses lone surrogates, which ``JSON.stringify``
+produces from a cut emoji: they are replaced by U+FFFD, and the body is decoded once more.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STRING_DECODER = msgspec.json.Decoder(str)
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """A request's top level: every field still as the client wrote it, and the three facts that routing needs."""
+    """The top level of a request: its undecoded fields, and the model and ``stream`` for routing."""
 
     fields: dict[str, msgspec.Raw]
     model: str
@@ -34,14 +34,14 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], *, at: str = "") -> T:
-    """Decode with a typed decoder; ``at`` is the path of ``body`` in the client's request.
+    """Decode with a typed decoder. ``at``: the path of ``body`` in the client's request.
 
-    Raises :class:`ClientMistake` with the path of the offending field in ``param``.
+    Raises :class:`ClientMistake` with the path of the invalid field in ``param``.
     """
     try:
         return _decode(body, decoder)
     except msgspec.ValidationError as error:
-        message, path = _located(error, at)
+        message, path = _locate(error, at)
         raise ClientMistake(f"{path}: {message}" if path else message, param=path or None) from None
     except RecursionError:
         raise ClientMistake("The request is nested too deeply", param=at or None) from None
@@ -55,61 +55,62 @@ def _decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        # msgspec calls a lone surrogate "invalid" or, at the end of a string, "truncated": so the repair itself tells.
-        mended_body = repaired(bytes(body))
-        if mended_body == bytes(body):
+        # msgspec reports a lone surrogate as "invalid" or, at the end of a string, as "truncated". Whether there is one shows
+        # in the repair: it changes the body.
+        repaired_body = repaired(bytes(body))
+        if repaired_body == bytes(body):
             raise
-        return decoder.decode(mended_body)
+        return decoder.decode(repaired_body)
 
 
 def repaired(body: bytes) -> bytes:
-    """JSON with its lone surrogates replaced by U+FFFD."""
-    return _ESCAPE.sub(_mend, body)
+    """The JSON with every escaped lone surrogate replaced by U+FFFD."""
+    return _ESCAPE.sub(_replace_lone_surrogate, body)
 
 
-def _mend(match: re.Match[bytes]) -> bytes:
+def _replace_lone_surrogate(match: re.Match[bytes]) -> bytes:
     escape = match[0]
     lone = len(escape) == 6 and escape[1:2] == b"u" and escape[2:3] in b"dD" and escape[3:4] in b"89aAbBcCdDeEfF"
     return b"\\ufffd" if lone else escape
 
 
-def _located(error: msgspec.ValidationError, at: str) -> tuple[str, str]:
-    """The words of a validation error, and where: ``$.messages[0].content`` becomes ``messages.0.content`` below ``at``."""
+def _locate(error: msgspec.ValidationError, at: str) -> tuple[str, str]:
+    """Message and path of a validation error. ``$.messages[0].content`` becomes ``messages.0.content``, after ``at``."""
     text = str(error)
     match = _PATH.search(text)
-    words, path = text if match is None else text[: match.start()], at
+    message, path = text if match is None else text[: match.start()], at
     if match is not None:
         steps = match["path"].removeprefix("$").replace("[...]", "").replace("[", ".").replace("]", "").strip(".")
         path = f"{at}.{steps}".strip(".")
-    missing = _MISSING.fullmatch(words)
+    missing = _MISSING.fullmatch(message)
     if missing is not None:
         return "Field required", f"{path}.{missing['name']}".strip(".")
-    return words, path
+    return message, path
 
 
 def open_object(body: bytes) -> dict[str, msgspec.Raw]:
-    """The fields of a JSON object, undecoded; raises :class:`ClientMistake` for anything else."""
+    """The undecoded fields of a JSON object. Raises :class:`ClientMistake` for any other body."""
     if not body.strip():
         raise ClientMistake("The request body is empty; a JSON object is expected")
     return decode(body, _MAP_DECODER)
 
 
 def encode(value: Any) -> bytes:
-    """Compact JSON bytes of plain values, structs and raw fragments; keys keep their order."""
+    """Compact JSON of plain values, structs and raw fragments. Keys keep their order."""
     return msgspec.json.encode(value)
 
 
 def compact(raw: bytes | msgspec.Raw) -> str:
-    """JSON text without insignificant white space, its characters as themselves; key order and numbers stay as written.
+    """JSON text without insignificant white space and without escapes that JSON does not require.
 
-    A model that reads the text again should see words, not the escapes that some clients write for every letter outside
-    ASCII.
+    Key order and numbers stay as written. Some clients escape every letter outside ASCII; a model that reads the text should
+    get the letters.
     """
     text = msgspec.json.format(bytes(raw), indent=-1).decode()
-    return _UNICODE_ESCAPE.sub(_plain, text) if "\\u" in text else text
+    return _UNICODE_ESCAPE.sub(_unescape, text) if "\\u" in text else text
 
 
-def _plain(match: re.Match[str]) -> str:
+def _unescape(match: re.Match[str]) -> str:
     escape = match[0]
     if escape[1] != "u":
         return escape
@@ -118,5 +119,5 @@ def _plain(match: re.Match[str]) -> str:
 
 
 def mended(inside: str) -> str:
-    """The text of a JSON string's inside (without its quotes), lone surrogates replaced by U+FFFD."""
+    """The text of a JSON string without its quotes. Lone surrogates become U+FFFD."""
     return str(_decode(b'"' + inside.encode() + b'"', _STRING_DECODER))

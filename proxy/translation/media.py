@@ -1,6 +1,6 @@
-"""Media in a conversation: data URLs in and out, and the text of text files (RFC 2397).
+"""Media of a conversation: data URLs (RFC 2397), media types, and the text of text files.
 
-Payloads are passed on as they are: nobody here decodes base64 except to read a text file.
+Base64 payloads are passed on without being decoded, except those of text files.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from urllib.parse import unquote_to_bytes
 from proxy.translation.canonical import Source
 
 MEDIA_TYPE_ALIASES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "application/x-pdf": "application/pdf"}
-"""Names that clients write, and the registered names that vendors accept."""
+"""Unregistered media types that clients send, and the registered ones that vendors accept."""
 
 _TEXT_TYPES = frozenset({"application/json", "application/xml", "application/yaml", "application/x-yaml", "application/javascript"})
 _WEB_SCHEMES = ("http://", "https://")
 
 
 def media_type_of(name: str) -> str:
-    """The registered name of a media type: lower case, without parameters."""
+    """A media type in lower case, without parameters, by its registered name."""
     plain = name.partition(";")[0].strip().lower()
     return MEDIA_TYPE_ALIASES.get(plain, plain)
 
 
 def parse_data_url(url: str) -> Source | None:
-    """The payload of a data URL as base64, or ``None`` for what is none or cannot be read.
+    """The payload of a data URL as base64; ``None`` if ``url`` is not a data URL or is invalid.
 
     Parameters such as ``;name=`` are dropped; a missing media type is ``text/plain``; percent-encoded payloads are
     turned into base64.
@@ -44,22 +44,22 @@ def parse_data_url(url: str) -> Source | None:
 
 
 def data_url(source: Source) -> str:
-    """A base64 source as a data URL."""
+    """The data URL of a base64 source."""
     return f"data:{source.media_type};base64,{source.value}"
 
 
 def is_web_url(url: str) -> bool:
-    """Whether ``url`` can be fetched by a provider."""
+    """Whether ``url`` begins with ``http://`` or ``https://``, so that a provider can fetch it."""
     return url[:8].lower().startswith(_WEB_SCHEMES)
 
 
 def is_text(media_type: str) -> bool:
-    """Whether a file of this type is text that a model can read as it is."""
+    """Whether files of this type are text that a model can read unchanged."""
     return media_type.startswith("text/") or media_type in _TEXT_TYPES
 
 
 def decoded_text(source: Source) -> str | None:
-    """The words of a base64 source, or ``None`` where they are no UTF-8."""
+    """The text of a base64 source; ``None`` if it is not valid base64 or not UTF-8."""
     try:
         return base64.b64decode(source.value).decode("utf-8-sig")
     except (binascii.Error, ValueError):
@@ -67,7 +67,7 @@ def decoded_text(source: Source) -> str | None:
 
 
 def as_text(source: Source) -> Source | None:
-    """A base64 text file as a ``text`` source; other sources unchanged; ``None`` where its bytes are no text."""
+    """A base64 text file as a ``text`` source. Other sources stay unchanged; a text file that is not UTF-8 gives ``None``."""
     if source.kind != "base64" or not is_text(source.media_type):
         return source
     text = decoded_text(source)

@@ -1,7 +1,8 @@
-"""The reasoning carrier: a provider's opaque state, packed into a field that the client hands back.
+"""Reasoning carriers: a provider's seal as a string in a field that the client returns (docs/wire-formats.md, section 11).
 
-``"pxr1." + base64url(JSON)`` with ``{"v", "o": origin, "u": upstream, "d": fields, "m": HMAC}``. The HMAC covers everything
-else, with a secret that all processes share, so that clients cannot forge state; what fails the check is dropped.
+The string is ``"pxr1." + base64url(JSON)`` without padding; the JSON is ``{"v": 1, "o": origin, "u": upstream, "d": fields,
+"m": MAC}``. The MAC is the first 18 bytes of an HMAC-SHA256 of the same JSON with an empty ``m``, in base64url. Its key is shared by
+all processes, so that clients cannot forge seals. Carriers with a wrong MAC are ignored.
 """
 
 from __future__ import annotations
@@ -30,19 +31,19 @@ _decoder = msgspec.json.Decoder(_Packed)
 
 
 def is_carrier(text: str) -> bool:
-    """Whether ``text`` was made by :func:`pack`, judged by its prefix alone."""
+    """Whether ``text`` has the prefix of a carrier. Its MAC is not verified."""
     return text.startswith(PREFIX)
 
 
 def pack(seal: Seal, key: bytes) -> str:
-    """The carrier of ``seal``; the same seal and key always give the same text (prompt caches depend on it)."""
+    """The carrier of ``seal``. The same seal and key always give the same text: prompt caches depend on that."""
     packed = _Packed(v=1, o=seal.origin, u=seal.upstream or "", d=dict(sorted(seal.fields.items())))
     packed.m = _sign(packed, key)
     return PREFIX + base64.urlsafe_b64encode(msgspec.json.encode(packed)).rstrip(b"=").decode()
 
 
 def unpack(text: str, key: bytes) -> Seal | None:
-    """The seal in a carrier, or ``None`` for what is no carrier, damaged or not signed with ``key``."""
+    """The seal in a carrier; ``None`` if ``text`` is not a carrier, is damaged or has a MAC of another key."""
     if not text.startswith(PREFIX):
         return None
     encoded = text[len(PREFIX) :].encode(errors="replace")

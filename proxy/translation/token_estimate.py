@@ -1,8 +1,9 @@
-"""How many input tokens a request has, by estimate: one walk over its parts, with a counter for texts handed in.
+"""Estimated input tokens of a request: the sum over its parts, with an exchangeable counter for texts.
 
-``quick`` is the counter of the hot path (message_start, context windows): four characters of Latin text to a token, one of
-other scripts. ``proxy.exchange.token_counting`` brings the real BPE tokenizer for ``count_tokens``. Images count by their size as Anthropic
-documents it (width x height / 750 after scaling to 1568 pixels), PDF pages by the upper end of its documented 1,500 to 3,000.
+:func:`estimate_text_tokens` is the counter of the hot path (``message_start``, context windows): four ASCII characters or one other
+character make a token. ``proxy.exchange.token_counting`` uses a BPE tokenizer for ``count_tokens``. Images count by size as
+Anthropic documents it: width x height / 750 after scaling the longer side to 1568 pixels. A PDF page counts as 2,250 tokens, the
+middle of the documented 1,500 to 3,000 (docs/wire-formats.md, section 13).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ PER_MESSAGE = 4
 """Role and separators of one message."""
 PER_TOOL = 12
 TOOL_PREAMBLE = 250
-"""What providers put before the first tool (Anthropic documents 290 to 800 by model, OpenAI less)."""
+"""The system prompt that providers add to requests with tools (Anthropic documents 290 to 800 tokens by model, OpenAI less)."""
 IMAGE_UNKNOWN = 1600
 PDF_PAGE = 2250
 _LONGEST_SIDE = 1568
@@ -28,46 +29,46 @@ _PIXELS_PER_TOKEN = 750
 _HEAD_BYTES = 262_144
 
 
-def quick(text: str) -> int:
-    """Tokens of a text, from its length alone."""
+def estimate_text_tokens(text: str) -> int:
+    """Tokens of a text by its length."""
     if text.isascii():
         return (len(text) + 3) // 4
     latin = len(text.encode("ascii", "ignore"))
     return (latin + 3) // 4 + (len(text) - latin)
 
 
-def estimate(request: Request, count: Counter = quick) -> int:
-    """The input tokens of ``request``."""
+def estimate_input_tokens(request: Request, count: Counter = estimate_text_tokens) -> int:
+    """Input tokens of ``request``; ``count`` gives those of a text."""
     total = sum(count(text.text) for text in request.system) + (PER_MESSAGE if request.system else 0)
     if request.tools:
-        total += TOOL_PREAMBLE + sum(_tool(tool, count) for tool in request.tools)
+        total += TOOL_PREAMBLE + sum(_tool_tokens(tool, count) for tool in request.tools)
     for message in request.messages:
-        total += PER_MESSAGE + sum(_part(part, count) for part in message.parts)
+        total += PER_MESSAGE + sum(_part_tokens(part, count) for part in message.parts)
     return total
 
 
-def _tool(tool: Tool | HostedTool, count: Counter) -> int:
+def _tool_tokens(tool: Tool | HostedTool, count: Counter) -> int:
     if isinstance(tool, HostedTool):
         return PER_TOOL + count(bytes(tool.native).decode("utf-8", "replace"))
     schema = "" if tool.schema is None else bytes(tool.schema).decode("utf-8", "replace")
     return PER_TOOL + count(tool.name) + count(tool.description or "") + count(schema)
 
 
-def _part(part: Part, count: Counter) -> int:
+def _part_tokens(part: Part, count: Counter) -> int:
     if isinstance(part, Text | Reasoning):
         return count(part.text)
     if isinstance(part, ToolCall):
         return PER_TOOL + count(part.name) + count(part.arguments)
     if isinstance(part, ToolResult):
-        return PER_TOOL + sum(_part(inner, count) for inner in part.content)
+        return PER_TOOL + sum(_part_tokens(inner, count) for inner in part.content)
     if isinstance(part, Image):
-        return image(part.source.value) if part.source.kind == "base64" else IMAGE_UNKNOWN
+        return estimate_image_tokens(part.source.value) if part.source.kind == "base64" else IMAGE_UNKNOWN
     if isinstance(part, Document):
-        return _document(part, count)
+        return _document_tokens(part, count)
     return count(part.text) if isinstance(part, Opaque) else 0
 
 
-def _document(document: Document, count: Counter) -> int:
+def _document_tokens(document: Document, count: Counter) -> int:
     source = document.source
     if source.kind == "text":
         return count(source.value)
@@ -81,13 +82,13 @@ def _document(document: Document, count: Counter) -> int:
     return PDF_PAGE * max(pages, 1)
 
 
-def image(data: str) -> int:
-    """Tokens of an inline image (base64), by the size that its header tells."""
+def estimate_image_tokens(data: str) -> int:
+    """Tokens of an image in base64, by the size in its header; ``IMAGE_UNKNOWN`` if that cannot be read."""
     try:
         head = base64.b64decode(data[:_HEAD_BYTES] + "=" * (-len(data[:_HEAD_BYTES]) % 4))
     except (binascii.Error, ValueError):
         return IMAGE_UNKNOWN
-    size = _size(head)
+    size = _image_size(head)
     if size is None or not all(size):
         return IMAGE_UNKNOWN
     width, height = size
@@ -95,7 +96,7 @@ def image(data: str) -> int:
     return max(1, min(IMAGE_UNKNOWN, round(width * scale * height * scale / _PIXELS_PER_TOKEN)))
 
 
-def _size(head: bytes) -> tuple[int, int] | None:
+def _image_size(head: bytes) -> tuple[int, int] | None:
     """Width and height in pixels, from the first bytes of a PNG, GIF, WebP or JPEG."""
     if head.startswith(b"\x89PNG") and len(head) >= 24:
         return struct.unpack(">II", head[16:24])
@@ -120,7 +121,7 @@ def _webp_size(head: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg_size(head: bytes) -> tuple[int, int] | None:
-    """The first start-of-frame segment holds the size (ITU T.81, B.2.2)."""
+    """Width and height in the first start-of-frame segment (ITU T.81, B.2.2)."""
     at = 2
     while at + 9 < len(head) and head[at] == 0xFF:
         marker, length = head[at + 1], int.from_bytes(head[at + 2 : at + 4], "big")

@@ -22,7 +22,7 @@ def errors(pattern: str) -> Iterator[float]:
         text = path.read_text()
         exact = len(encoding.encode_ordinary(text))
         if exact > 100:
-            yield 100 * (token_estimate.quick(text) - exact) / exact
+            yield 100 * (token_estimate.estimate_text_tokens(text) - exact) / exact
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""Amazon's event stream: bytes in, frames out, and back (``application/vnd.amazon.eventstream``, all numbers big-endian).
+"""Amazon event streams: bytes to frames and frames to bytes (``application/vnd.amazon.eventstream``, docs/wire-formats.md, section 4).
 
-One frame::
+One frame, all numbers big-endian::
 
     total length u32 · headers length u32 · crc32 of these eight bytes u32
     headers: (name length u8 · name · type u8 · value)*        type 7, a string: length u16 · bytes
     payload
     crc32 of everything before u32
 
-Bedrock wraps each event of a model into the payload ``{"bytes": base64}`` of a ``chunk``; an exception has its name in a header
-and ``{"message"}`` as payload. Frames do not align with reads. A damaged stream cannot be read on: it ends in one exception.
+Bedrock sends each event of a model as the payload ``{"bytes": base64}`` of a ``chunk``. An exception has its name in the header
+``:exception-type`` and the payload ``{"message"}``. Reads may split frames anywhere. A frame with a wrong length or checksum ends
+the stream with one exception, because the start of the next frame is unknown.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ MEDIA_TYPE = "application/vnd.amazon.eventstream"
 CHUNK = "chunk"
 """The event name of frames that carry an event of the model; any other name is an exception or an error."""
 BROKEN = Frame(b'{"message":"The event stream is damaged"}', "modelStreamErrorException")
+"""The exception that ends a damaged or cut stream."""
 
 _PRELUDE = struct.Struct(">III")
 _CRC = struct.Struct(">I")
@@ -31,9 +33,9 @@ _U16 = struct.Struct(">H")
 _MIN_FRAME = _PRELUDE.size + _CRC.size
 _MAX_FRAME = 32 * 1024 * 1024
 _FIXED_SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
-"""Sizes of header values by type: booleans, integers, a timestamp, a UUID; 6 and 7 (bytes and strings) have a length."""
+"""Bytes of a header value by type: booleans, integers, timestamp, UUID. Types 6 and 7 (bytes, string) have a length field."""
 _STRING = 7
-_SIZED = (6, _STRING)
+_TYPES_WITH_LENGTH = (6, _STRING)
 
 
 class _Chunk(msgspec.Struct):
@@ -49,24 +51,24 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 
 
 class _DamagedError(Exception):
-    """A frame that does not hold together."""
+    """A frame whose lengths or checksums are wrong, or a chunk without a valid payload."""
 
 
 class Reader:
-    """Feed it the reads as they come; it returns the frames that each of them completed."""
+    """A :class:`~proxy.translation.dialects.base.FrameReader`."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._broken = False
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        """The model's events (named ``chunk``, data = the event's JSON) and exceptions (data = ``{"message"}``)."""
+        """The completed frames: a ``chunk`` has the JSON of a model's event as data, an exception has ``{"message"}``."""
         if self._broken:
             return []
         self._buffer += chunk
         frames: list[Frame] = []
         try:
-            while (size := self._complete()) > 0:
+            while (size := self._complete_size()) > 0:
                 message = bytes(self._buffer[:size])
                 del self._buffer[:size]
                 frame = _frame(message)
@@ -78,14 +80,14 @@ class Reader:
         return frames
 
     def close(self) -> list[Frame]:
-        """At the end of the bytes: half a frame is a damaged stream."""
+        """:data:`BROKEN` if the last frame is incomplete."""
         if self._broken or not self._buffer:
             return []
         self._broken = True
         return [BROKEN]
 
-    def _complete(self) -> int:
-        """The size of the first frame if all of it is there, else 0."""
+    def _complete_size(self) -> int:
+        """Bytes of the first frame in the buffer, 0 if it is incomplete."""
         if len(self._buffer) < _PRELUDE.size:
             return 0
         total, headers, crc = _PRELUDE.unpack_from(self._buffer)
@@ -95,7 +97,7 @@ class Reader:
 
 
 def _frame(message: bytes) -> Frame | None:
-    """The frame in a whole message; ``None`` for events that say nothing to us."""
+    """The frame in a complete message; ``None`` for events other than ``chunk``."""
     if zlib.crc32(message[:-4]) != _CRC.unpack_from(message, len(message) - 4)[0]:
         raise _DamagedError
     headers_end = _PRELUDE.size + _PRELUDE.unpack_from(message)[1]
@@ -105,7 +107,7 @@ def _frame(message: bytes) -> Frame | None:
     if kind == "exception":
         return Frame(payload, headers.get(":exception-type", BROKEN.event))
     if kind == "error":
-        return Frame(_told(headers.get(":error-message", "")), headers.get(":error-code", BROKEN.event))
+        return Frame(_encode_message(headers.get(":error-message", "")), headers.get(":error-code", BROKEN.event))
     if headers.get(":event-type") != CHUNK:
         return None
     try:
@@ -124,7 +126,7 @@ def _headers(data: bytes) -> dict[str, str]:
             position = start + data[position]
             name, kind = data[start:position].decode(), data[position]
             position += 1
-            if kind in _SIZED:
+            if kind in _TYPES_WITH_LENGTH:
                 size = _U16.unpack_from(data, position)[0]
                 position += 2
             else:
@@ -140,7 +142,7 @@ def _headers(data: bytes) -> dict[str, str]:
     return headers
 
 
-def _told(message: str) -> bytes:
+def _encode_message(message: str) -> bytes:
     return msgspec.json.encode(_Message(message))
 
 
@@ -154,7 +156,7 @@ _CHUNK_HEADERS = _header(":event-type", CHUNK) + _JSON_TYPE + _header(":message-
 
 
 def write(frame: Frame) -> bytes:
-    """The bytes of one frame; one that is not named ``chunk`` becomes an exception of its name."""
+    """The bytes of one frame. A frame that is not named ``chunk`` becomes an exception of that name."""
     if frame.event == CHUNK:
         return _message(_CHUNK_HEADERS, msgspec.json.encode(_Chunk(frame.data)))
     headers = _header(":exception-type", frame.event) + _JSON_TYPE + _header(":message-type", "exception")
@@ -168,16 +170,14 @@ def _message(headers: bytes, payload: bytes) -> bytes:
 
 
 class EventStream:
-    """Amazon's event stream as a dialect's framing."""
+    """A :class:`~proxy.translation.dialects.base.Framing`."""
 
     media_type = MEDIA_TYPE
 
     def reader(self) -> Reader:
-        """A machine for one stream."""
         return Reader()
 
     def write(self, frame: Frame) -> bytes:
-        """See :func:`write`."""
         return write(frame)
 
 

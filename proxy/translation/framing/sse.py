@@ -1,7 +1,7 @@
-"""Server-sent events: bytes in, frames out, and back (WHATWG HTML, "event stream interpretation").
+"""Server-sent events: bytes to frames and frames to bytes (docs/wire-formats.md, section 5).
 
-The reader takes any split of the byte stream. It cuts at line ends in bytes, never by a text decoder's idea of a line
-(``str.splitlines`` also breaks at U+2028, which JSON may hold raw).
+Source: WHATWG HTML, "Interpreting an event stream". The byte stream may be split anywhere. Lines end at CR, LF or CRLF only:
+``str.splitlines`` would also split at U+2028, which JSON strings may contain.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """One event: its data lines joined, and the ``event:`` line's value if there was one."""
+    """One event: the joined values of its ``data:`` lines, and the value of its ``event:`` line, empty if it has none."""
 
     data: bytes
     event: str = ""
 
 
 class Reader:
-    """Feed it the reads as they come; it returns the frames that each of them completed."""
+    """A :class:`~proxy.translation.dialects.base.FrameReader`."""
 
     __slots__ = ("_buffer", "_started")
 
@@ -30,7 +30,6 @@ class Reader:
         self._started = False
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        """The frames that one read completed."""
         buffer = self._buffer + chunk if self._buffer else chunk
         if not self._started:
             if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
@@ -38,24 +37,24 @@ class Reader:
                 return []
             self._started = True
             buffer = buffer.removeprefix(_BOM)
-        held = b""
+        pending = b""
         if b"\r" in buffer:
-            # A lone CR ends a line too; one at the very end may be half of a CRLF, so it waits for the next byte.
-            held = b"\r" if buffer.endswith(b"\r") else b""
-            buffer = (buffer[:-1] if held else buffer).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            # A lone CR ends a line, too. One at the end of the buffer may be half of a CRLF and stays until the next chunk.
+            pending = b"\r" if buffer.endswith(b"\r") else b""
+            buffer = (buffer[:-1] if pending else buffer).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         blocks = buffer.split(b"\n\n")
-        self._buffer = blocks.pop() + held
+        self._buffer = blocks.pop() + pending
         return [frame for block in blocks if (frame := _frame(block)) is not None]
 
     def close(self) -> list[Frame]:
-        """At the end of the bytes: a last event without its blank line counts, if its data is complete JSON or ``[DONE]``."""
+        """The last event, if it has no blank line after it and its data is complete JSON or ``[DONE]``."""
         rest, self._buffer = self._buffer.rstrip(b"\r"), b""
         frame = _frame(rest)
-        return [frame] if frame is not None and _complete(frame.data) else []
+        return [frame] if frame is not None and _is_complete(frame.data) else []
 
 
 def _frame(block: bytes) -> Frame | None:
-    """The event that the lines of ``block`` make; ``None`` for one without data."""
+    """The event in the lines of ``block``; ``None`` if it has no data."""
     if block.startswith(b"data: ") and b"\n" not in block:
         return Frame(block[6:])
     data: list[bytes] = []
@@ -65,19 +64,19 @@ def _frame(block: bytes) -> Frame | None:
             data.append(line[6:] if line[5:6] == b" " else line[5:])
         elif line.startswith(b"event:"):
             event = line[6:].strip().decode("utf-8", "replace")
-        # Comments (": keep-alive"), id, retry and unknown fields carry nothing for us.
+        # Comments (": keep-alive"), id, retry and unknown fields are ignored.
     if not data:
         return None
-    return Frame(data[0] if len(data) == 1 else _joined(data), event)
+    return Frame(data[0] if len(data) == 1 else _join_data(data), event)
 
 
-def _joined(lines: list[bytes]) -> bytes:
-    """Several data lines as one text; in JSON a line break is only white space, so that it can be passed on as one line."""
+def _join_data(lines: list[bytes]) -> bytes:
+    """Several data lines as one value. In JSON the line breaks are white space and become blanks, so that it fits on one line."""
     text = b"\n".join(lines)
-    return text.replace(b"\n", b" ") if _complete(text) else text
+    return text.replace(b"\n", b" ") if _is_complete(text) else text
 
 
-def _complete(data: bytes) -> bool:
+def _is_complete(data: bytes) -> bool:
     if data.strip() == b"[DONE]":
         return True
     try:
@@ -88,7 +87,7 @@ def _complete(data: bytes) -> bool:
 
 
 def write(frame: Frame) -> bytes:
-    """The bytes of one frame; its data is JSON on one line, as all our encoders make it and as the reader leaves it."""
+    """The bytes of one frame. Its data must be one line; encoders and :class:`Reader` produce nothing else."""
     if frame.event:
         return b"%bdata: %b\n\n" % (_event_line(frame.event), frame.data)
     return b"data: %b\n\n" % frame.data
@@ -100,11 +99,11 @@ def _event_line(event: str) -> bytes:
 
 
 COMMENT = b": keep-alive\n\n"
-"""The keep-alive of the OpenAI dialects."""
+"""The keep-alive of the OpenAI dialects: a comment, which clients ignore."""
 
 
 class Sse:
-    """Server-sent events as a dialect's framing."""
+    """A :class:`~proxy.translation.dialects.base.Framing`."""
 
     media_type = "text/event-stream"
 

@@ -1,4 +1,4 @@
-"""Whole answers and streams tell the same."""
+"""Streams and whole responses convert to each other."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def test_a_response_replayed_accumulates_to_itself() -> None:
     assert accumulate(replay(WHOLE)) == WHOLE
 
 
-def test_interleaved_parts_keep_the_order_in_which_they_began() -> None:
+def test_interleaved_parts_keep_the_order_in_which_they_started() -> None:
     events = [
         Started("i", "m"),
         PartStarted(0, ToolCall("a", "f", "")),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from proxy.translation.adaptation.adapt import adapt
 from proxy.translation.canonical import Failed, Finished, Response
 from proxy.translation.dialects.base import EncodeTarget
-from proxy.translation.dialects.bedrock.request import opener
+from proxy.translation.dialects.bedrock.request_decode import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, UpstreamFailed
 from proxy.translation.quirks import DEFAULT, Quirks

@@ -1,4 +1,4 @@
-"""JSON text that is written anew: the same values, no more characters than needed."""
+"""Compact JSON text: the same values in no more characters than needed."""
 
 import pytest
 
@@ -13,6 +13,6 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_compact_text_holds_its_characters_as_themselves(name: str) -> None:
-    raw, told = TEXTS[name]
-    assert compact(raw) == told
+def test_compact_text_has_no_needless_escapes(name: str) -> None:
+    raw, compacted = TEXTS[name]
+    assert compact(raw) == compacted

@@ -35,7 +35,7 @@ def test_a_data_url_is_written() -> None:
 
 
 @pytest.mark.parametrize(("url", "answer"), [("http://a", True), ("HTTPS://a", True), ("ftp://a", False), ("httpx", False), ("", False)])
-def test_only_http_addresses_can_be_fetched(url: str, answer: bool) -> None:
+def test_only_http_urls_can_be_fetched(url: str, answer: bool) -> None:
     assert is_web_url(url) is answer
 
 
@@ -43,7 +43,7 @@ def test_a_media_type_loses_case_and_parameters() -> None:
     assert media_type_of("Image/JPG; q=1") == "image/jpeg"
 
 
-def test_a_text_file_is_its_text_and_others_stay() -> None:
+def test_a_text_file_becomes_its_text_and_others_stay() -> None:
     pdf = Source("base64", "JVBERi0=", "application/pdf")
     assert as_text(Source("base64", "77u/R3LDvMOfZQ==", "text/plain")) == Source("text", "Grüße", "text/plain")
     assert as_text(pdf) is pdf

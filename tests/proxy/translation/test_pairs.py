@@ -18,7 +18,7 @@ from proxy.exchange.prepare import Preparer
 from proxy.translation.adaptation.adapt import adapt
 from proxy.translation.canonical import Request
 from proxy.translation.dialects.base import Dialect, EncodeTarget
-from proxy.translation.dialects.bedrock.request import opener
+from proxy.translation.dialects.bedrock.request_decode import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.json_wire import Envelope
 from proxy.translation.quirks import Quirks

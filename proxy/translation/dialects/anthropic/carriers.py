@@ -1,7 +1,7 @@
-"""Our reasoning carriers, taken out of a conversation that goes to an upstream of the client's own dialect.
+"""Removes reasoning carriers from a conversation that goes to an upstream of the client's own dialect.
 
-The client talked to another provider before: its thinking blocks hold our carriers. What Anthropic itself had made is
-rebuilt, the rest is dropped (wire formats, section 11). All other blocks stay byte for byte.
+A client that talked to another provider before has carriers in its thinking blocks. Carriers of this family become the
+original blocks again, all others are removed (docs/wire-formats.md, section 11). Other blocks keep their bytes.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import msgspec
 from msgspec import Raw
 
 from proxy.translation import json_wire, reasoning_seal
-from proxy.translation.dialects.anthropic.blocks import NOTHING, read_heads
-from proxy.translation.dialects.anthropic.parts import FAMILY
+from proxy.translation.dialects.anthropic.wire import ABSENT, ARRAY, FAMILY, OBJECT, read_heads
 
-TRACE = reasoning_seal.PREFIX.encode()
-"""Bytes without which no carrier can be in a body."""
+CARRIER_PREFIX = reasoning_seal.PREFIX.encode()
+"""Bytes that every body with a carrier contains; a cheap test before the body is decoded."""
 
 
-class _Sealed(msgspec.Struct):
+class _ThinkingBlock(msgspec.Struct):
     type: str = ""
     thinking: str = ""
     signature: str = ""
@@ -28,60 +27,60 @@ class _Sealed(msgspec.Struct):
         return {"thinking": self.signature, "redacted_thinking": self.data}.get(self.type, "")
 
 
-class _Kind(msgspec.Struct):
+class _TypeOnly(msgspec.Struct):
     type: str = ""
 
 
-_SEALED = msgspec.json.Decoder(_Sealed)
-_KIND = msgspec.json.Decoder(_Kind)
-_FIELDS = msgspec.json.Decoder(dict[str, Raw])
-_RAWS: msgspec.json.Decoder[list[Raw]] = msgspec.json.Decoder(list[Raw])
+_THINKING_BLOCK = msgspec.json.Decoder(_ThinkingBlock)
+_TYPE_ONLY = msgspec.json.Decoder(_TypeOnly)
 
 
-def without_carriers(messages: Raw, seal_key: bytes) -> tuple[Raw, bool]:
-    """The messages without carriers; the flag says that manual thinking is no longer allowed.
+def remove_carriers(messages: Raw, seal_key: bytes) -> tuple[Raw, bool]:
+    """The messages without carriers, and whether ``thinking`` of type ``enabled`` is no longer allowed.
 
-    It is not where the conversation stands in a tool loop and the last assistant turn lost its thinking (section 7.9).
+    That is so if the conversation is inside a tool loop whose last assistant message lost its thinking block
+    (docs/wire-formats.md, section 7.9). A message whose blocks were all removed is removed, too.
     """
     heads = read_heads(messages)
-    out: list[Raw] = []
+    messages_out: list[Raw] = []
     loop_broken = False
-    originals = json_wire.decode(messages, _RAWS, at="messages")
+    originals = json_wire.decode(messages, ARRAY, at="messages")
     for head, message in zip(heads, originals, strict=True):
-        if head.role != "assistant" or TRACE not in bytes(head.content) or not bytes(head.content).startswith(b"["):
+        if head.role != "assistant" or CARRIER_PREFIX not in bytes(head.content) or not bytes(head.content).startswith(b"["):
             loop_broken = loop_broken and head.role != "assistant"
-            out.append(message)
+            messages_out.append(message)
             continue
-        blocks = json_wire.decode(head.content, _RAWS, at="messages")
-        kept = [block for each in blocks if (block := _without_carrier(each, seal_key)) is not None]
-        thinks = any(_is(block, "thinking", "redacted_thinking") for block in kept)
-        loop_broken = not thinks and any(_is(block, "tool_use") for block in kept)
-        if kept:
-            out.append(Raw(json_wire.encode(json_wire.decode(message, _FIELDS) | {"content": Raw(json_wire.encode(kept))})))
-    return Raw(json_wire.encode(out)), loop_broken
+        blocks = json_wire.decode(head.content, ARRAY, at="messages")
+        remaining = [block for original in blocks if (block := _restore_block(original, seal_key)) is not None]
+        thinks = any(_has_type(block, "thinking", "redacted_thinking") for block in remaining)
+        loop_broken = not thinks and any(_has_type(block, "tool_use") for block in remaining)
+        if remaining:
+            messages_out.append(Raw(json_wire.encode(json_wire.decode(message, OBJECT) | {"content": Raw(json_wire.encode(remaining))})))
+    return Raw(json_wire.encode(messages_out)), loop_broken
 
 
-def _without_carrier(block: Raw, seal_key: bytes) -> Raw | None:
-    if TRACE not in bytes(block):
+def _restore_block(block: Raw, seal_key: bytes) -> Raw | None:
+    """The block as this family made it; ``None`` for a carrier of another family or without a valid MAC."""
+    if CARRIER_PREFIX not in bytes(block):
         return block
     try:
-        sealed = _SEALED.decode(block)
+        thinking = _THINKING_BLOCK.decode(block)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return block  # no thinking block of ours: the upstream judges it
-    if not reasoning_seal.is_carrier(sealed.carrier):
+        return block  # not a thinking block; the upstream validates it
+    if not reasoning_seal.is_carrier(thinking.carrier):
         return block
-    seal = reasoning_seal.unpack(sealed.carrier, seal_key)
+    seal = reasoning_seal.unpack(thinking.carrier, seal_key)
     if seal is None or seal.origin != FAMILY:
         return None
     if "redacted" in seal.fields:
         return Raw(json_wire.encode({"type": "redacted_thinking", "data": seal.fields["redacted"]}))
     if not seal.fields.get("signature"):
         return None
-    return Raw(json_wire.encode({"type": "thinking", "thinking": sealed.thinking, "signature": seal.fields["signature"]}))
+    return Raw(json_wire.encode({"type": "thinking", "thinking": thinking.thinking, "signature": seal.fields["signature"]}))
 
 
-def _is(block: Raw, *kinds: str) -> bool:
+def _has_type(block: Raw, *types: str) -> bool:
     try:
-        return _KIND.decode(block or NOTHING).type in kinds
+        return _TYPE_ONLY.decode(block or ABSENT).type in types
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False

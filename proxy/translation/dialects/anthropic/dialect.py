@@ -4,11 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.translation import json_wire
+from proxy.translation.dialects.anthropic.envelope import open_request
 from proxy.translation.dialects.anthropic.errors import decode_error, encode_error
 from proxy.translation.dialects.anthropic.model_list import encode_model, encode_models
-from proxy.translation.dialects.anthropic.request import decode_request, encode_request, open_request, patch_request
-from proxy.translation.dialects.anthropic.response import decode_response, encode_response, patch_response
-from proxy.translation.dialects.anthropic.stream import PING, break_off, decoder, encoder, relay
+from proxy.translation.dialects.anthropic.relay import PING, patch_request, patch_response, relay
+from proxy.translation.dialects.anthropic.request_decode import decode_request
+from proxy.translation.dialects.anthropic.request_encode import encode_request
+from proxy.translation.dialects.anthropic.response_decode import decode_response
+from proxy.translation.dialects.anthropic.response_encode import encode_response
+from proxy.translation.dialects.anthropic.stream_decode import decoder
+from proxy.translation.dialects.anthropic.stream_encode import break_off, encoder
 from proxy.translation.dialects.base import Dialect, EncodeTarget, Traits
 from proxy.translation.dialects.client_api import ClientApi, Endpoint
 from proxy.translation.dialects.upstream_api import (

@@ -1,4 +1,7 @@
-"""The top level of a Messages request: plain fields with their types checked, and what no other family can do."""
+"""The envelope of a Messages request: its top-level fields, their types, and the fields that only some targets accept.
+
+Source of the fields: docs/wire-formats.md, section 1.2.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ from msgspec import Raw
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Demand
-from proxy.translation.dialects.anthropic.blocks import NOTHING, present, read_heads
+from proxy.translation.dialects.anthropic.wire import ABSENT, is_present, read_heads
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 
 
 class Settings(msgspec.Struct):
-    """The plain fields of a body. ``None``: not given."""
+    """The scalar fields of a body. ``None``: absent or ``null``."""
 
     model: str | None = None
     stream: bool | None = None
@@ -29,7 +32,7 @@ class Settings(msgspec.Struct):
 
 
 class _Object(msgspec.Struct):
-    """Any JSON object."""
+    """Any JSON object; its fields are not decoded."""
 
 
 _SETTINGS = {field.name: msgspec.json.Decoder(field.type) for field in msgspec.structs.fields(Settings)}
@@ -44,13 +47,13 @@ _SHAPES: Mapping[str, msgspec.json.Decoder[Any]] = {
     "output_format": _OBJECT,
 }
 
-EXTRA = frozenset(
+FAMILY_FIELDS = frozenset(
     {
         "billing_policy", "cache_control", "compaction", "container", "context_management", "diagnostics", "fallback_credit_token",
         "fallbacks", "inference_geo", "mcp_servers", "speed", "thread", "user_profile_id",
     }
 )  # fmt: skip
-"""Fields that only this family knows."""
+"""Fields that only this family knows. They become ``Request.extra``."""
 
 _DEMANDS = (
     Demand(
@@ -64,7 +67,7 @@ _DEMANDS = (
     Demand(field="fallbacks", message="fallbacks: not available at this model's upstream", carried_by=("anthropic",)),
     Demand(field="compaction", message="compaction: not available at this model's upstream", carried_by=("anthropic", "bedrock")),
 )
-_WARM_ONLY = Demand(
+_CACHE_WARMING = Demand(
     field="max_tokens",
     message="max_tokens: 0 (only warm the cache) is not available at this model's upstream",
     carried_by=("anthropic", "bedrock"),
@@ -72,7 +75,7 @@ _WARM_ONLY = Demand(
 
 
 def open_request(body: bytes) -> Envelope:
-    """The envelope; raises :class:`ClientMistake` for a field of the wrong type, with its path."""
+    """Raises :class:`ClientMistake` with the path of a field of the wrong type."""
     fields = json_wire.open_object(body)
     settings = check_fields(fields)
     if not settings.model:
@@ -81,32 +84,35 @@ def open_request(body: bytes) -> Envelope:
 
 
 def check_fields(fields: Mapping[str, Raw]) -> Settings:
-    """The plain settings, after a look at the types of all main fields and at the roles of all messages."""
-    settings = plain_settings(fields)
+    """Check the types of all main fields and the roles of all messages, and return the scalar fields.
+
+    Raises :class:`ClientMistake` with the path of the first invalid field.
+    """
+    settings = decode_settings(fields)
     for name, shape in _SHAPES.items():
-        if present(fields.get(name, NOTHING)):
+        if is_present(fields.get(name, ABSENT)):
             json_wire.decode(fields[name], shape, at=name)
-    read_heads(messages_of(fields))
+    read_heads(messages_field(fields))
     return settings
 
 
-def plain_settings(fields: Mapping[str, Raw]) -> Settings:
-    """Raises :class:`ClientMistake` for a wrong type."""
-    given = {name: json_wire.decode(fields[name], decoder, at=name) for name, decoder in _SETTINGS.items() if name in fields}
-    settings = Settings(**given)
+def decode_settings(fields: Mapping[str, Raw]) -> Settings:
+    """The scalar fields. Raises :class:`ClientMistake` for a wrong type and for a negative ``max_tokens``."""
+    values = {name: json_wire.decode(fields[name], decoder, at=name) for name, decoder in _SETTINGS.items() if name in fields}
+    settings = Settings(**values)
     if settings.max_tokens is not None and settings.max_tokens < 0:
         raise ClientMistake("max_tokens: must not be negative", param="max_tokens")
     return settings
 
 
-def messages_of(fields: Mapping[str, Raw]) -> Raw:
-    """Raises :class:`ClientMistake` where there are none."""
+def messages_field(fields: Mapping[str, Raw]) -> Raw:
+    """Raises :class:`ClientMistake` if the field is absent."""
     if "messages" not in fields:
         raise ClientMistake("messages: Field required", param="messages")
     return fields["messages"]
 
 
-def demands(fields: Mapping[str, Raw], settings: Settings) -> tuple[Demand, ...]:
-    """What the client asks for that changes the answer and that few targets can do."""
-    found = tuple(demand for demand in _DEMANDS if bytes(fields.get(demand.field, NOTHING)) not in (b"", b"null", b"[]"))
-    return (*found, _WARM_ONLY) if settings.max_tokens == 0 else found
+def find_demands(fields: Mapping[str, Raw], settings: Settings) -> tuple[Demand, ...]:
+    """A demand for each field that changes the response and that only some targets accept."""
+    demands = tuple(demand for demand in _DEMANDS if bytes(fields.get(demand.field, ABSENT)) not in (b"", b"null", b"[]"))
+    return (*demands, _CACHE_WARMING) if settings.max_tokens == 0 else demands

@@ -1,4 +1,4 @@
-"""Failures on this wire: ``{"type":"error","error":{"type","message"},"request_id"}`` (wire formats, section 12)."""
+"""Error bodies: ``{"type": "error", "error": {"type", "message"}, "request_id"}`` (docs/wire-formats.md, section 12)."""
 
 from __future__ import annotations
 
@@ -45,91 +45,99 @@ KINDS: Mapping[str, Kind] = {
     "overloaded_error": "overloaded",
     "timeout_error": "timeout",
 }
-"""What an error type means in a stream, where no status tells."""
+"""The failure kind of each error type. Used for error events in streams, which have no HTTP status."""
 
 OVERLOADED_STATUS = 529
-_OVERFLOW_WORDS = "prompt is too long"
-_OVERFLOW_PREFIX = f"{_OVERFLOW_WORDS}: "
+_OVERFLOW_TEXT = "prompt is too long"
+_OVERFLOW_PREFIX = f"{_OVERFLOW_TEXT}: "
 _PASSED_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
-_MAX_WORDS = 2000
+_MAX_MESSAGE_LENGTH = 2000
 
 
 # --- decode ----------------------------------------------------------------------------------------------------------
 
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-    """The failure behind a non-2xx answer, whatever its body looks like."""
+    """The failure of a response that is not 2xx. Reads any body: JSON of other shapes, HTML, nothing."""
     value = error_object(body)
     message, type_, details = read_error(value)
-    # Servers that only speak like Anthropic, and whatever stands before them, fail in other shapes.
+    # Compatible servers, and proxies in front of them, send errors of other shapes.
     other = read_error_detail(value)
     message, type_ = message or other.message, other.code or type_
     return Failure(
         kind=kind_for(status, message, type_),
         message=message or f"The upstream answered with status {status}",
         status=status,
-        headers=passed_headers(headers),
+        headers=client_headers(headers),
         details=details,
     )
 
 
-def passed_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The reply headers that a client may act upon."""
+def client_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The response headers that are passed on to the client, in lower case: they say whether and when to retry."""
     return {name.lower(): value for name, value in headers.items() if name.lower() in _PASSED_HEADERS}
 
 
 def read_error(value: Any) -> tuple[str, str, dict[str, Any] | None]:
-    """Message, type and details of an error body in any of the shapes that servers use; empty where it says nothing."""
+    """Message, type and details of a decoded error body, in any shape that servers use; empty for what it does not have.
+
+    The shapes: a list of errors (the first counts), a string, ``{"error": "..."}``, ``{"error": {...}}``, or the error object itself.
+    The message is cut to 2000 characters.
+    """
     if isinstance(value, list):
         value = value[0] if value else None
     if isinstance(value, str):
-        return value[:_MAX_WORDS], "", None
+        return value[:_MAX_MESSAGE_LENGTH], "", None
     if not isinstance(value, dict):
         return "", "", None
     error = value.get("error")
     if isinstance(error, str):
-        return error[:_MAX_WORDS], "", None
+        return error[:_MAX_MESSAGE_LENGTH], "", None
     if not isinstance(error, dict):
         error = value
-    message = next((words for name in ("message", "detail", "error_message", "Message") if isinstance(words := error.get(name), str)), "")
+    message = next((text for name in ("message", "detail", "error_message", "Message") if isinstance(text := error.get(name), str)), "")
     type_, details = error.get("type"), error.get("details")
-    return message[:_MAX_WORDS], type_ if isinstance(type_, str) else "", details if isinstance(details, dict) else None
+    return message[:_MAX_MESSAGE_LENGTH], type_ if isinstance(type_, str) else "", details if isinstance(details, dict) else None
 
 
 def stream_failure(message: str, type_: str, details: dict[str, Any] | None = None) -> Failure:
-    """The failure that an error event in a stream tells."""
+    """The failure that an ``error`` event of a stream reports."""
     kind = KINDS.get(type_, "upstream_error")
-    if kind == "invalid_request" and any(words in message.lower() for words in CONTEXT_OVERFLOW):
+    if kind == "invalid_request" and any(text in message.lower() for text in CONTEXT_OVERFLOW):
         kind = "context_length"
-    return Failure(kind=kind, message=message or "The upstream broke off with an error", details=details)
+    return Failure(kind=kind, message=message or "The upstream ended the stream with an error", details=details)
 
 
 # --- encode ----------------------------------------------------------------------------------------------------------
 
 
 def encode_error(failure: Failure, request_id: str) -> ErrorBody:
-    """The HTTP answer for a client of this dialect."""
+    """The HTTP error response for a client of this dialect."""
     body = json_wire.encode({"type": "error", "error": error_fields(failure), "request_id": request_id})
-    return ErrorBody(status_of(failure), body, {"request-id": request_id, **failure.headers})
+    return ErrorBody(http_status(failure), body, {"request-id": request_id, **failure.headers})
 
 
-def status_of(failure: Failure) -> int:
-    """The HTTP status; this dialect has its own for an overload."""
+def http_status(failure: Failure) -> int:
+    """The HTTP status of ``failure``: 529 for ``overloaded``, otherwise the kind's own."""
     return OVERLOADED_STATUS if failure.kind == "overloaded" else failure.http_status
 
 
 def error_fields(failure: Failure) -> dict[str, Any]:
-    """The error object, as it stands in a body and in a stream's error event."""
-    fields: dict[str, Any] = {"type": TYPES[failure.kind], "message": shown_message(failure)}
+    """The ``error`` object of an error body and of a stream's error event."""
+    fields: dict[str, Any] = {"type": TYPES[failure.kind], "message": client_message(failure)}
     if failure.details is not None:
         fields["details"] = failure.details
     return fields
 
 
-def shown_message(failure: Failure) -> str:
-    """The upstream's words, but for its remarks on our key; clients know an overflow by how its message begins."""
+def client_message(failure: Failure) -> str:
+    """The message that the client gets: the upstream's, with two exceptions.
+
+    What an upstream says about its credential is replaced. Overflows of the context begin with ``prompt is too long``, by which
+    clients such as Claude Code recognise them.
+    """
     if failure.kind == "upstream_auth":
         return "upstream authentication failed"
-    if failure.kind == "context_length" and _OVERFLOW_WORDS not in failure.message.lower():
+    if failure.kind == "context_length" and _OVERFLOW_TEXT not in failure.message.lower():
         return _OVERFLOW_PREFIX + failure.message
     return failure.message

@@ -1,7 +1,7 @@
-"""What is known of Anthropic's models by their names: how each is asked to think.
+"""How Anthropic's models are asked to think, by the version in their names.
 
-Read from the model list and the capability types of Anthropic's SDK 2.11 (``types/model.py``, ``types/thinking_types.py``):
-from version 4.6 on models take adaptive thinking; before, a budget; before 3.7, none at all.
+Source: the model list and the capability types of Anthropic's SDK 2.11 (``types/model.py``, ``types/thinking_types.py``).
+Models from version 4.6 on accept adaptive thinking; from 3.7 on, a budget; older ones do not think.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Literal
 
 from proxy.translation.quirks import Quirks
 
-Style = Literal["adaptive", "enabled", "none"]
+ThinkingStyle = Literal["adaptive", "enabled", "none"]
 
 _VERSIONED = re.compile(r"claude-[a-z]+-(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
 """``claude-opus-4-6``, ``us.anthropic.claude-haiku-4-5-20251001-v1:0``, ``anthropic/claude-sonnet-4.6``."""
@@ -23,27 +23,27 @@ _FIRST_XHIGH = (4, 7)
 _FIRST_THINKING = (3, 7)
 
 
-def version(model: str) -> tuple[int, int] | None:
-    """The version in a model's name, also behind a provider's prefix; ``None`` for names of others."""
+def model_version(model: str) -> tuple[int, int] | None:
+    """Major and minor version in a model's name, also after a provider's prefix; ``None`` for models of other vendors."""
     match = _VERSIONED.search(model) or _OLD.search(model)
     return (int(match[1] or 1), int(match[2] or 0)) if match else None
 
 
-def thinking_style(model: str, quirks: Quirks) -> Style:
-    """How ``model`` is asked to think; names of others' models are taken for compatible ones that know budgets."""
+def thinking_style(model: str, quirks: Quirks) -> ThinkingStyle:
+    """The thinking style of ``model``: the quirk if it is set, otherwise by version. Models of other vendors accept budgets."""
     if quirks.thinking_style != "auto":
         return quirks.thinking_style
     if any(name in model for name in _UNNUMBERED_ADAPTIVE):
         return "adaptive"
-    known = version(model)
-    if known is None:
+    version = model_version(model)
+    if version is None:
         return "enabled"
-    if known < _FIRST_THINKING:
+    if version < _FIRST_THINKING:
         return "none"
-    return "adaptive" if known >= _FIRST_ADAPTIVE else "enabled"
+    return "adaptive" if version >= _FIRST_ADAPTIVE else "enabled"
 
 
-def knows_xhigh(model: str) -> bool:
-    """Whether the model takes the effort ``xhigh``; names of others' models are believed."""
-    known = version(model)
-    return known is None or known >= _FIRST_XHIGH
+def supports_xhigh(model: str) -> bool:
+    """Whether ``model`` accepts the effort ``xhigh``. Models of other vendors are assumed to."""
+    version = model_version(model)
+    return version is None or version >= _FIRST_XHIGH

@@ -1,7 +1,7 @@
-"""How much to think: the setting, the output limit and the sampling fields, which depend on one another.
+"""Thinking, output limit and sampling, which depend on one another (docs/wire-formats.md, sections 7.8 and 7.9).
 
-Wire formats, sections 7.8 and 7.9. The API refuses manual thinking (``enabled``) with a forced tool, with sampling, with a
-budget outside 1024 … max_tokens, and in a tool loop whose last assistant turn lost its thinking block.
+The API answers 400 to ``thinking`` of type ``enabled`` together with a forced tool, with ``temperature`` or ``top_k``, with a
+budget outside 1024 … ``max_tokens``, and in a tool loop whose last assistant message has no thinking block.
 """
 
 from __future__ import annotations
@@ -13,19 +13,25 @@ from msgspec import Raw
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Effort, ReasoningSetting, Request
-from proxy.translation.dialects.anthropic.blocks import NOTHING, present
-from proxy.translation.dialects.anthropic.models import knows_xhigh, thinking_style
+from proxy.translation.dialects.anthropic.models import supports_xhigh, thinking_style
+from proxy.translation.dialects.anthropic.wire import ABSENT, is_present
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.errors import ClientMistake
 
 MIN_BUDGET = 1024
-LEAST_MAX_TOKENS = 1024
-_LEAST_TOP_P = 0.95
-"""With thinking the API takes ``top_p`` only from here on."""
+MIN_MAX_TOKENS = 1024
+"""The least output limit that the gateway sends where the client gave none."""
+
+_MIN_TOP_P = 0.95
+"""With thinking the API refuses a lower ``top_p``."""
 
 BUDGETS: dict[str, int] = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32768}
-_EFFORT_OF_BUDGET = ((4096, "low"), (12288, "medium"), (32768, "high"))
-_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
+"""Thinking tokens for each effort, for models that accept budgets only."""
+
+_BUDGET_LIMITS = ((4096, "low"), (12288, "medium"), (32768, "high"))
+"""Efforts for budgets below each limit; larger budgets are ``xhigh``."""
+
+_WIRE_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 
 
 class _Thinking(msgspec.Struct):
@@ -36,27 +42,37 @@ class _Thinking(msgspec.Struct):
 
 class _OutputConfig(msgspec.Struct):
     effort: str | None = None
-    format: Raw = NOTHING
+    format: Raw = ABSENT
 
 
 _THINKING = msgspec.json.Decoder(_Thinking)
 _OUTPUT_CONFIG = msgspec.json.Decoder(_OutputConfig)
-_KNOWN_EFFORTS: dict[str, Effort] = {"minimal": "minimal", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
+_CANONICAL_EFFORTS: dict[str, Effort] = {
+    "minimal": "minimal",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "xhigh",
+    "max": "max",
+}
 
 
 def decode_output_config(raw: Raw) -> tuple[Effort | None, Raw]:
-    """The effort and the JSON of the output format; raises :class:`ClientMistake`."""
-    if not present(raw):
-        return None, NOTHING
+    """The effort and the JSON of the output format. Raises :class:`ClientMistake`."""
+    if not is_present(raw):
+        return None, ABSENT
     config = json_wire.decode(raw, _OUTPUT_CONFIG, at="output_config")
-    if config.effort is not None and config.effort not in _KNOWN_EFFORTS:
-        raise ClientMistake(f"output_config.effort: {config.effort!r} is not an effort", param="output_config.effort")
-    return (_KNOWN_EFFORTS[config.effort] if config.effort else None), config.format
+    if config.effort is not None and config.effort not in _CANONICAL_EFFORTS:
+        raise ClientMistake(f"output_config.effort: {config.effort!r} is not a valid effort", param="output_config.effort")
+    return (_CANONICAL_EFFORTS[config.effort] if config.effort else None), config.format
 
 
 def decode_thinking(raw: Raw, effort: Effort | None) -> ReasoningSetting | None:
-    """Raises :class:`ClientMistake` for a type that does not exist, and for ``enabled`` without a budget."""
-    if not present(raw):
+    """The setting in ``thinking``, or the one that ``effort`` alone implies.
+
+    Raises :class:`ClientMistake` for an unknown type, and for ``enabled`` without a budget.
+    """
+    if not is_present(raw):
         return ReasoningSetting(mode="effort", effort=effort) if effort else None
     thinking = json_wire.decode(raw, _THINKING, at="thinking")
     match thinking.type:
@@ -66,11 +82,11 @@ def decode_thinking(raw: Raw, effort: Effort | None) -> ReasoningSetting | None:
             return ReasoningSetting(mode="budget", budget=thinking.budget_tokens, effort=effort, display=thinking.display)
         case "adaptive" | "between_tools" | "disabled" as mode:
             return ReasoningSetting(mode=mode, effort=effort, display=thinking.display)
-    raise ClientMistake("thinking.type: one of enabled, adaptive, between_tools or disabled is expected", param="thinking.type")
+    raise ClientMistake("thinking.type: must be enabled, adaptive, between_tools or disabled", param="thinking.type")
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields that go up; ``None`` leaves one out."""
+class ThinkingPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields to send; a field that is ``None`` is not sent."""
 
     max_tokens: int
     thinking: dict[str, Any] | None = None
@@ -80,79 +96,81 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     top_k: int | None = None
 
 
-def plan(request: Request, destination: EncodeTarget, *, native: bool, loop_broken: bool) -> Plan:
-    """Everything about length, thinking and sampling of ``request``.
+def plan_thinking(request: Request, target: EncodeTarget, *, native: bool, loop_broken: bool) -> ThinkingPlan:
+    """The fields for length, thinking and sampling of ``request``.
 
-    ``native``: the client speaks this dialect, so its own words are kept. ``loop_broken``: the conversation stands inside a tool
-    loop whose last assistant turn has no thinking block.
+    ``native``: the client is of this family, so that its settings are sent unchanged. ``loop_broken``: the conversation is
+    inside a tool loop whose last assistant message has no thinking block.
     """
-    asked = _native_setting(request, destination) if native else _foreign_setting(request, destination)
-    effort = _effort(asked, destination.model, native=native)
-    budget = asked.budget if asked is not None and asked.mode == "budget" else None
+    setting = _native_setting(request, target) if native else _foreign_setting(request, target)
+    effort = _effort(setting, target.model, native=native)
+    budget = setting.budget if setting is not None and setting.mode == "budget" else None
     if budget is not None and (loop_broken or (request.tool_choice is not None and request.tool_choice.mode in ("required", "tool"))):
-        asked, budget = None, None
-    max_tokens, budget = _limits(request, destination, budget, clamp=not native)
-    thinking = _encode_thinking(asked, budget)
+        setting, budget = None, None
+    max_tokens, budget = _limits(request, target, budget, clamp=not native)
+    thinking = _encode_thinking(setting, budget)
     is_on = thinking is not None and thinking["type"] in ("enabled", "adaptive")
     temperature = None if is_on or request.temperature is None else min(request.temperature, 1.0)
     top_p = request.top_p if temperature is None else None
-    if is_on and top_p is not None and top_p < _LEAST_TOP_P:
+    if is_on and top_p is not None and top_p < _MIN_TOP_P:
         top_p = None
     top_k = None if is_on else request.top_k
-    return Plan(max_tokens=max_tokens, thinking=thinking, effort=effort, temperature=temperature, top_p=top_p, top_k=top_k)
+    return ThinkingPlan(max_tokens=max_tokens, thinking=thinking, effort=effort, temperature=temperature, top_p=top_p, top_k=top_k)
 
 
-def _native_setting(request: Request, destination: EncodeTarget) -> ReasoningSetting | None:
-    """The client's own setting, put into the style that the upstream's quirks prescribe, if they do."""
-    asked, style = request.reasoning, destination.quirks.thinking_style
-    if asked is None or style == "auto":
-        return asked
-    if style == "adaptive" and asked.mode == "budget":
-        return ReasoningSetting(mode="adaptive", effort=asked.effort or _effort_of_budget(asked.budget or 0), display=asked.display)
-    if style == "enabled" and asked.mode == "adaptive":
-        return ReasoningSetting(mode="budget", budget=_fitting(BUDGETS[asked.effort or "high"], request.max_tokens), display=asked.display)
-    if style == "enabled" and asked.mode in ("between_tools", "effort"):
+def _native_setting(request: Request, target: EncodeTarget) -> ReasoningSetting | None:
+    """The setting of a client of this family, converted if ``Quirks.thinking_style`` prescribes a style."""
+    setting, style = request.reasoning, target.quirks.thinking_style
+    if setting is None or style == "auto":
+        return setting
+    if style == "adaptive" and setting.mode == "budget":
+        return ReasoningSetting(mode="adaptive", effort=setting.effort or _effort_of_budget(setting.budget or 0), display=setting.display)
+    if style == "enabled" and setting.mode == "adaptive":
+        return ReasoningSetting(
+            mode="budget", budget=_fit_budget(BUDGETS[setting.effort or "high"], request.max_tokens), display=setting.display
+        )
+    if style == "enabled" and setting.mode in ("between_tools", "effort"):
         return None
-    return asked
+    return setting
 
 
-def _foreign_setting(request: Request, destination: EncodeTarget) -> ReasoningSetting | None:
-    """An effort asked for in another dialect, in the style of the model; none where the model cannot think."""
-    asked = request.reasoning
-    if asked is None or asked.effort is None or asked.effort == "none" or asked.mode == "disabled":
+def _foreign_setting(request: Request, target: EncodeTarget) -> ReasoningSetting | None:
+    """The effort of a client of another family, in the style of the model; ``None`` if the model does not think."""
+    setting = request.reasoning
+    if setting is None or setting.effort is None or setting.effort == "none" or setting.mode == "disabled":
         return None
-    style = thinking_style(destination.model, destination.quirks)
+    style = thinking_style(target.model, target.quirks)
     if style == "adaptive":
-        return ReasoningSetting(mode="adaptive", effort=asked.effort)
-    return ReasoningSetting(mode="budget", budget=BUDGETS[asked.effort]) if style == "enabled" else None
+        return ReasoningSetting(mode="adaptive", effort=setting.effort)
+    return ReasoningSetting(mode="budget", budget=BUDGETS[setting.effort]) if style == "enabled" else None
 
 
-def _effort(asked: ReasoningSetting | None, model: str, *, native: bool) -> str | None:
-    if asked is None or asked.effort is None or asked.effort == "none":
+def _effort(setting: ReasoningSetting | None, model: str, *, native: bool) -> str | None:
+    if setting is None or setting.effort is None or setting.effort == "none":
         return None
-    effort = _EFFORTS[asked.effort]
-    return "high" if effort == "xhigh" and not native and not knows_xhigh(model) else effort
+    effort = _WIRE_EFFORTS[setting.effort]
+    return "high" if effort == "xhigh" and not native and not supports_xhigh(model) else effort
 
 
 def _effort_of_budget(budget: int) -> Effort:
-    for limit, effort in _EFFORT_OF_BUDGET:
+    for limit, effort in _BUDGET_LIMITS:
         if budget < limit:
-            return _KNOWN_EFFORTS[effort]
+            return _CANONICAL_EFFORTS[effort]
     return "xhigh"
 
 
-def _limits(request: Request, destination: EncodeTarget, budget: int | None, *, clamp: bool) -> tuple[int, int | None]:
-    """``max_tokens`` and the budget below it. A limit that the client set is never raised."""
+def _limits(request: Request, target: EncodeTarget, budget: int | None, *, clamp: bool) -> tuple[int, int | None]:
+    """``max_tokens``, and the budget, with ``clamp`` reduced to fit below it. A limit that the client set is never raised."""
     if request.max_tokens is not None:
-        return request.max_tokens, _fitting(budget, request.max_tokens) if clamp else budget
-    if destination.max_output_tokens is not None:
-        limit = max(LEAST_MAX_TOKENS, destination.max_output_tokens)
-        return limit, _fitting(budget, limit) if clamp else budget
-    return max(LEAST_MAX_TOKENS, destination.default_max_output_tokens) + (budget or 0), budget
+        return request.max_tokens, _fit_budget(budget, request.max_tokens) if clamp else budget
+    if target.max_output_tokens is not None:
+        limit = max(MIN_MAX_TOKENS, target.max_output_tokens)
+        return limit, _fit_budget(budget, limit) if clamp else budget
+    return max(MIN_MAX_TOKENS, target.default_max_output_tokens) + (budget or 0), budget
 
 
-def _fitting(budget: int | None, max_tokens: int | None) -> int | None:
-    """The budget that fits below ``max_tokens`` and leaves the answer room too, where there is any."""
+def _fit_budget(budget: int | None, max_tokens: int | None) -> int | None:
+    """The budget, reduced so that ``MIN_BUDGET`` of ``max_tokens`` remain for the answer; ``None`` if there is no room to think."""
     if budget is None or max_tokens is None:
         return budget
     if max_tokens <= MIN_BUDGET:
@@ -160,10 +178,10 @@ def _fitting(budget: int | None, max_tokens: int | None) -> int | None:
     return min(budget, max(MIN_BUDGET, max_tokens - MIN_BUDGET))
 
 
-def _encode_thinking(asked: ReasoningSetting | None, budget: int | None) -> dict[str, Any] | None:
-    if asked is None or asked.mode == "effort":
+def _encode_thinking(setting: ReasoningSetting | None, budget: int | None) -> dict[str, Any] | None:
+    if setting is None or setting.mode == "effort":
         return None
-    shown = {"display": asked.display} if asked.display else {}
-    if asked.mode == "budget":
-        return {"type": "enabled", "budget_tokens": budget, **shown} if budget is not None else None
-    return {"type": asked.mode, **(shown if asked.mode == "adaptive" else {})}
+    display = {"display": setting.display} if setting.display else {}
+    if setting.mode == "budget":
+        return {"type": "enabled", "budget_tokens": budget, **display} if budget is not None else None
+    return {"type": setting.mode, **(display if setting.mode == "adaptive" else {})}

@@ -1,4 +1,4 @@
-"""Tools and the choice among them, both ways."""
+"""Tools and ``tool_choice``, in both directions (docs/wire-formats.md, sections 1.4, 7.5 and 7.6)."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from msgspec import Raw
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import HostedTool, Request, Tool, ToolChoice
-from proxy.translation.dialects.anthropic.blocks import NOTHING, present
-from proxy.translation.dialects.anthropic.parts import FAMILY, cache_mark
+from proxy.translation.dialects.anthropic.request_decode_parts import cache_mark
+from proxy.translation.dialects.anthropic.wire import ABSENT, ARRAY, FAMILY, OBJECT, is_present
 from proxy.translation.errors import ClientMistake
 
 _NATIVE = ("input_examples", "eager_input_streaming", "defer_loading", "allowed_callers")
-"""Settings of a client tool that travel only inside the family."""
+"""Settings of a client tool that only this family knows."""
 NO_ARGUMENTS = Raw(b'{"type":"object","properties":{}}')
+"""The schema of a tool that has none: the API requires one."""
 
 
 class _WireTool(msgspec.Struct):
     type: str | None = None
     name: str | None = None
     description: str | None = None
-    input_schema: Raw = NOTHING
+    input_schema: Raw = ABSENT
     strict: bool | None = None
-    cache_control: Raw = NOTHING
-    input_examples: Raw = NOTHING
-    eager_input_streaming: Raw = NOTHING
-    defer_loading: Raw = NOTHING
-    allowed_callers: Raw = NOTHING
+    cache_control: Raw = ABSENT
+    input_examples: Raw = ABSENT
+    eager_input_streaming: Raw = ABSENT
+    defer_loading: Raw = ABSENT
+    allowed_callers: Raw = ABSENT
 
 
 class _Name(msgspec.Struct):
@@ -48,62 +49,60 @@ class _SchemaHead(msgspec.Struct):
 
 _TOOLS = msgspec.json.Decoder(list[_WireTool])
 _TOOL = msgspec.json.Decoder(_WireTool)
-_RAWS: msgspec.json.Decoder[list[Raw]] = msgspec.json.Decoder(list[Raw])
 _NAME = msgspec.json.Decoder(_Name)
 _CHOICE = msgspec.json.Decoder(_WireChoice)
 _HEAD = msgspec.json.Decoder(_SchemaHead)
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 _MODES: dict[str, Literal["auto", "required", "none", "tool"]] = {"auto": "auto", "any": "required", "none": "none", "tool": "tool"}
-_CHOICES = {mode: word for word, mode in _MODES.items()}
+_CHOICES = {mode: type_ for type_, mode in _MODES.items()}
 
 
 # --- decode ----------------------------------------------------------------------------------------------------------
 
 
 def decode_tools(raw: Raw) -> tuple[Tool | HostedTool, ...]:
-    """Raises :class:`ClientMistake`."""
+    """Raises :class:`ClientMistake` with the path of the first invalid field."""
     try:
         tools = json_wire.decode(raw, _TOOLS, at="tools")
         if all(tool.type in (None, "custom") for tool in tools):
-            return tuple(_tool(tool, f"tools.{index}") for index, tool in enumerate(tools))
+            return tuple(_decode_tool(tool, f"tools.{index}") for index, tool in enumerate(tools))
     except ClientMistake:
-        pass  # read again one by one: a tool that is not ours may have fields of other types, or the mistake is found there
-    raws = json_wire.decode(raw, _RAWS, at="tools")
-    return tuple(_any_tool(each, f"tools.{index}") for index, each in enumerate(raws))
+        pass  # decoded one by one below: a hosted tool may have fields of other types, or the mistake is raised there
+    raws = json_wire.decode(raw, ARRAY, at="tools")
+    return tuple(_decode_any_tool(tool_raw, f"tools.{index}") for index, tool_raw in enumerate(raws))
 
 
-def _any_tool(raw: Raw, at: str) -> Tool | HostedTool:
-    fields = json_wire.decode(raw, _OBJECT, at=at)
-    if present(fields.get("type", NOTHING)):
+def _decode_any_tool(raw: Raw, at: str) -> Tool | HostedTool:
+    fields = json_wire.decode(raw, OBJECT, at=at)
+    if is_present(fields.get("type", ABSENT)):
         head = json_wire.decode(raw, _NAME, at=at)
         if head.type != "custom":
             return HostedTool(family=FAMILY, type=head.type, name=head.name if isinstance(head.name, str) else head.type, native=raw, at=at)
-    return _tool(json_wire.decode(raw, _TOOL, at=at), at)
+    return _decode_tool(json_wire.decode(raw, _TOOL, at=at), at)
 
 
-def _tool(tool: _WireTool, at: str) -> Tool:
+def _decode_tool(tool: _WireTool, at: str) -> Tool:
     if not tool.name:
         raise ClientMistake(f"{at}.name: Field required", param=f"{at}.name")
     return Tool(
         name=tool.name,
         description=tool.description,
-        schema=_schema(tool.input_schema, f"{at}.input_schema") if present(tool.input_schema) else None,
+        schema=_check_schema(tool.input_schema, f"{at}.input_schema") if is_present(tool.input_schema) else None,
         strict=tool.strict,
         cache=cache_mark(tool.cache_control),
         family=FAMILY,
-        native={name: raw for name in _NATIVE if present(raw := getattr(tool, name))},
+        native={name: raw for name in _NATIVE if is_present(raw := getattr(tool, name))},
     )
 
 
-def _schema(raw: Raw, at: str) -> Raw:
+def _check_schema(raw: Raw, at: str) -> Raw:
     if not bytes(raw).startswith(b"{"):
         raise ClientMistake(f"{at}: Expected `object`", param=at)
     return raw
 
 
 def decode_choice(raw: Raw) -> tuple[ToolChoice, bool | None]:
-    """The choice, and ``False`` for "at most one call"; raises :class:`ClientMistake`."""
+    """The choice, and ``parallel_calls``: ``False`` for at most one call, else ``None``. Raises :class:`ClientMistake`."""
     choice = json_wire.decode(raw, _CHOICE, at="tool_choice")
     if choice.type == "tool" and not choice.name:
         raise ClientMistake("tool_choice.name: Field required", param="tool_choice.name")
@@ -115,7 +114,7 @@ def decode_choice(raw: Raw) -> tuple[ToolChoice, bool | None]:
 
 
 def encode_tool(tool: Tool | HostedTool) -> dict[str, Any] | Raw:
-    """Without its cache mark, which the caller sets; a tool of Anthropic's own goes as it came."""
+    """The tool without its cache breakpoint, which the caller sets. A hosted tool stays unchanged."""
     if isinstance(tool, HostedTool):
         return tool.native
     encoded: dict[str, Any] = {"name": tool.name}
@@ -130,20 +129,20 @@ def encode_tool(tool: Tool | HostedTool) -> dict[str, Any] | Raw:
 
 
 def _object_schema(schema: Raw | None) -> Raw:
-    """The schema with ``type: object``, as the API demands of it; otherwise as written."""
+    """The schema with ``"type": "object"``, which the API requires. What is not a JSON object becomes :data:`NO_ARGUMENTS`."""
     if schema is None:
         return NO_ARGUMENTS
     try:
         if _HEAD.decode(schema).type == "object":
             return schema
-        fields = _OBJECT.decode(schema)
+        fields = OBJECT.decode(schema)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return NO_ARGUMENTS
     return Raw(json_wire.encode({"type": "object", **fields, **({"type": "object"} if "type" in fields else {})}))
 
 
 def encode_choice(request: Request) -> dict[str, Any] | None:
-    """The choice with ``disable_parallel_tool_use`` where "at most one call" was asked for; ``None`` leaves the field out."""
+    """``tool_choice``, with ``disable_parallel_tool_use`` if at most one call is allowed; ``None`` if the field is not sent."""
     choice = request.tool_choice
     only_one = request.parallel_calls is False
     if choice is None:

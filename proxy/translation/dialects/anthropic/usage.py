@@ -1,4 +1,4 @@
-"""Token counts on this wire: ``input_tokens`` excludes both cache counters (wire formats, section 10)."""
+"""Usage objects. ``input_tokens`` excludes both cache counters (docs/wire-formats.md, section 10)."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from proxy.translation.canonical import Usage
 
 
 class CacheCreation(msgspec.Struct):
-    """Tokens written to the cache, by lifetime."""
+    """Tokens written to the cache, by lifetime of the entry."""
 
     ephemeral_5m_input_tokens: int | None = None
     ephemeral_1h_input_tokens: int | None = None
 
 
 class OutputDetails(msgspec.Struct):
-    """A part of the output tokens."""
+    """Output tokens by kind."""
 
     thinking_tokens: int | None = None
 
 
 class WireUsage(msgspec.Struct):
-    """What one event or reply says; ``None`` where it says nothing."""
+    """The counters of one event or response; ``None`` where it does not have one."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -33,17 +33,17 @@ class WireUsage(msgspec.Struct):
     output_tokens_details: OutputDetails | None = None
     service_tier: str | None = None
 
-    def over(self, earlier: WireUsage | None) -> WireUsage:
-        """This, with what it leaves open filled in from ``earlier``: later counts replace, they never add."""
+    def completed_from(self, earlier: WireUsage | None) -> WireUsage:
+        """These counters, with the absent ones taken from ``earlier``. Counters in a stream are totals and are never added up."""
         if earlier is None:
             return self
         filled = {name: getattr(earlier, name) for name in self.__struct_fields__ if getattr(self, name) is None}
         if self.cache_creation_input_tokens not in (None, earlier.cache_creation_input_tokens):
-            filled.pop("cache_creation", None)  # the split belongs to the earlier total
+            filled.pop("cache_creation", None)  # the split by lifetime belongs to the earlier total
         return msgspec.structs.replace(self, **filled)
 
-    def canonical(self) -> Usage:
-        """The disjoint classes; a missing count is none."""
+    def to_canonical(self) -> Usage:
+        """The canonical usage in disjoint classes; missing and negative counters become 0."""
         five, hour = _split(self.cache_creation_input_tokens, self.cache_creation)
         details = self.output_tokens_details
         return Usage(
@@ -58,14 +58,14 @@ class WireUsage(msgspec.Struct):
 
 
 def _split(total: int | None, split: CacheCreation | None) -> tuple[int, int]:
-    """Tokens written for five minutes and for an hour; what the split leaves open of the total counts as five minutes."""
+    """Tokens written for five minutes and for one hour. Tokens of the total that the split does not name count as five minutes."""
     hour = max(0, (split.ephemeral_1h_input_tokens or 0) if split is not None else 0)
     five = max(0, (split.ephemeral_5m_input_tokens or 0) if split is not None else 0)
     return max(five, (total or 0) - hour), hour
 
 
-def encode(usage: Usage | None) -> dict[str, Any]:
-    """The whole usage object of a reply."""
+def encode_usage(usage: Usage | None) -> dict[str, Any]:
+    """The usage object of a response and of ``message_start``."""
     usage = usage or Usage()
     return {
         "input_tokens": usage.fresh,
@@ -79,8 +79,8 @@ def encode(usage: Usage | None) -> dict[str, Any]:
     }
 
 
-def encode_delta(usage: Usage | None) -> dict[str, Any]:
-    """The cumulative usage of ``message_delta``; of an unknown one only the output count, which must always be there."""
+def encode_delta_usage(usage: Usage | None) -> dict[str, Any]:
+    """The usage object of ``message_delta``. ``None`` gives ``output_tokens`` alone, which the SDKs require."""
     if usage is None:
         return {"output_tokens": 0}
     return {
@@ -97,5 +97,5 @@ _TIERS = frozenset({"standard", "priority", "batch"})
 
 
 def _tier(tier: str | None) -> str:
-    """The tier in this dialect's words; what it has no word for ran as ``standard``."""
+    """``tier`` if this dialect has it, otherwise ``standard``."""
     return tier if tier in _TIERS else "standard"

@@ -4,11 +4,18 @@ from collections.abc import Mapping
 
 from proxy.translation.dialects.anthropic.dialect import PROMPT_SHAPE
 from proxy.translation.dialects.anthropic.model_list import encode_model, encode_models
+from proxy.translation.dialects.anthropic.relay import patch_response, relay
+from proxy.translation.dialects.anthropic.response_decode import decode_response
+from proxy.translation.dialects.anthropic.response_encode import encode_response
 from proxy.translation.dialects.base import Dialect, Traits
+from proxy.translation.dialects.bedrock.betas import BETAS
 from proxy.translation.dialects.bedrock.errors import decode_error, encode_error
-from proxy.translation.dialects.bedrock.request import BETAS, decode_request, encode_request, open_request, opener, patch_request, path
-from proxy.translation.dialects.bedrock.response import answer_headers, decode_response, encode_response, patch_response
-from proxy.translation.dialects.bedrock.stream import PING, break_off, decoder, encoder, relay
+from proxy.translation.dialects.bedrock.relay import PING, patch_request
+from proxy.translation.dialects.bedrock.request_decode import decode_request, open_request, opener
+from proxy.translation.dialects.bedrock.request_encode import encode_request, path
+from proxy.translation.dialects.bedrock.response_headers import answer_headers
+from proxy.translation.dialects.bedrock.stream_decode import decoder
+from proxy.translation.dialects.bedrock.stream_encode import break_off, encoder
 from proxy.translation.dialects.client_api import ClientApi, Endpoint
 from proxy.translation.dialects.upstream_api import ModelListApi, UpstreamApi, read_model_page
 from proxy.translation.framing.eventstream import EVENT_STREAM

@@ -1,11 +1,11 @@
-"""Failures on this wire: ``{"message"}``, the kind in the header ``x-amzn-ErrorType`` or in a frame's name (wire formats, section 4)."""
+"""Error bodies ``{"message"}``; the exception is in the header ``x-amzn-ErrorType`` or a frame's name (docs/wire-formats.md, section 4)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from proxy.translation import json_wire
-from proxy.translation.dialects.anthropic.errors import passed_headers, read_error, shown_message
+from proxy.translation.dialects.anthropic.errors import client_headers, client_message, read_error
 from proxy.translation.dialects.base import ErrorBody, error_object
 from proxy.translation.errors import Failure, Kind, kind_for
 
@@ -27,7 +27,7 @@ KINDS: Mapping[str, Kind] = {
     "InternalServerException": "upstream_error",
     "ServiceUnavailableException": "overloaded",
 }
-"""What each of Bedrock's exceptions means for our client."""
+"""The failure kind of each Bedrock exception."""
 
 EXCEPTIONS: Mapping[Kind, tuple[int, str]] = {
     "invalid_request": (400, "ValidationException"),
@@ -52,7 +52,7 @@ EXCEPTIONS: Mapping[Kind, tuple[int, str]] = {
     "overloaded": (503, "ServiceUnavailableException"),
     "timeout": (408, "ModelTimeoutException"),
 }
-"""Status and exception for each kind of failure; boto3 tries again by itself where another try may help."""
+"""Status and exception for each kind of failure, chosen so that boto3 retries where a retry may help."""
 
 _IN_STREAM: Mapping[str, str] = {
     "ValidationException": "validationException",
@@ -62,11 +62,11 @@ _IN_STREAM: Mapping[str, str] = {
     "ServiceUnavailableException": "serviceUnavailableException",
     "ModelTimeoutException": "modelTimeoutException",
 }
-"""The exceptions that a stream can hold; everything else is ``modelStreamErrorException`` there."""
+"""Names in streams of the exceptions that a stream may contain; all others become ``modelStreamErrorException``."""
 
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-    """The failure behind a non-2xx answer, whatever its body looks like."""
+    """The failure of a response that is not 2xx. Reads any body: JSON of other shapes, HTML, nothing."""
     value = error_object(body)
     message, _, _ = read_error(value)
     name = next((text for header, text in headers.items() if header.lower() == "x-amzn-errortype"), "")
@@ -76,33 +76,33 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
         kind=_kind(name, message, status),
         message=message or f"The upstream answered with status {status}",
         status=status,
-        headers=passed_headers(headers),
+        headers=client_headers(headers),
     )
 
 
 def stream_failure(name: str, payload: bytes) -> Failure:
-    """The failure that an exception in a stream tells; ``name`` is ``throttlingException`` and the like."""
+    """The failure that an exception frame reports; ``name`` is ``throttlingException``, for example."""
     message, _, _ = read_error(error_object(payload))
-    return Failure(kind=_kind(name[:1].upper() + name[1:], message, 500), message=message or f"The upstream broke off with {name}")
+    return Failure(kind=_kind(name[:1].upper() + name[1:], message, 500), message=message or f"The upstream ended the stream with {name}")
 
 
 def _kind(name: str, message: str, status: int) -> Kind:
-    """By the exception's name, without a namespace before ``#`` and an address behind ``:``; else by the status."""
-    known = KINDS.get(name.partition(":")[0].rpartition("#")[2])
-    if known is None:
+    """The kind by the exception's name, without a namespace before ``#`` and a URL after ``:``; by status if it is unknown."""
+    kind = KINDS.get(name.partition(":")[0].rpartition("#")[2])
+    if kind is None:
         return kind_for(status, message)
-    if known == "invalid_request":  # a body that is too large is refused under this name, too
+    if kind == "invalid_request":  # also the name of 413
         return kind_for(413 if status == 413 else 400, message)
-    return known
+    return kind
 
 
 def encode_error(failure: Failure, request_id: str) -> ErrorBody:
-    """The HTTP answer for a client of this dialect."""
+    """The HTTP error response for a client of this dialect."""
     status, name = EXCEPTIONS[failure.kind]
     headers = {"x-amzn-ErrorType": name, "x-amzn-RequestId": request_id, **failure.headers}
-    return ErrorBody(status, json_wire.encode({"message": shown_message(failure)}), headers)
+    return ErrorBody(status, json_wire.encode({"message": client_message(failure)}), headers)
 
 
-def exception_of(failure: Failure) -> tuple[str, str]:
+def stream_exception(failure: Failure) -> tuple[str, str]:
     """Name and message of the exception that ends a stream."""
-    return _IN_STREAM.get(EXCEPTIONS[failure.kind][1], "modelStreamErrorException"), shown_message(failure)
+    return _IN_STREAM.get(EXCEPTIONS[failure.kind][1], "modelStreamErrorException"), client_message(failure)

@@ -39,16 +39,16 @@ def message(headers: bytes, payload: bytes) -> bytes:
 CHUNK_HEADERS = text(":message-type", "event") + text(":event-type", "chunk")
 
 
-def test_a_chunk_to_the_byte() -> None:
+def test_the_bytes_of_a_chunk() -> None:
     headers = text(":event-type", "chunk") + text(":content-type", "application/json") + text(":message-type", "event")
     assert write(EVENT) == message(headers, b'{"bytes":"eyJ0eXBlIjoicGluZyJ9"}')
 
 
-def test_botocore_reads_what_we_write() -> None:
+def test_botocore_reads_written_frames() -> None:
     buffer = EventStreamBuffer()
     buffer.add_data(write(EVENT) + write(EXCEPTION))
-    told: list[Any] = [(each.headers, json.loads(each.payload)) for each in buffer]
-    assert told == [
+    messages: list[Any] = [(message.headers, json.loads(message.payload)) for message in buffer]
+    assert messages == [
         (
             {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"},
             {"bytes": "eyJ0eXBlIjoicGluZyJ9"},
@@ -64,7 +64,7 @@ frames = st.lists(st.builds(Frame, st.binary(max_size=300), st.just(CHUNK)) | st
 
 
 @given(frames, st.integers(1, 40))
-def test_any_split_reads_back_what_was_written(given_frames: list[Frame], size: int) -> None:
+def test_written_frames_are_read_again_in_any_split(given_frames: list[Frame], size: int) -> None:
     assert read(b"".join(write(frame) for frame in given_frames), size=size) == given_frames
 
 
@@ -114,11 +114,11 @@ def test_headers_of_every_type_are_skipped() -> None:
 @pytest.mark.parametrize(
     "headers", [header("x", 10, b""), text("x", "abc")[:-1], b"\x05ab", header("x", 7, b"\x00"), header("x", 7, b"\x00\x01\xff")]
 )
-def test_headers_that_do_not_add_up_are_a_damaged_stream(headers: bytes) -> None:
+def test_headers_with_wrong_lengths_are_a_damaged_stream(headers: bytes) -> None:
     assert read(message(headers, b"{}")) == [BROKEN]
 
 
-def test_events_of_other_names_say_nothing() -> None:
+def test_events_of_other_names_are_ignored() -> None:
     assert read(message(text(":message-type", "event") + text(":event-type", "initial-response"), b"{}")) == []
 
 
@@ -127,18 +127,18 @@ def test_a_chunk_without_bytes_is_a_damaged_stream(payload: bytes) -> None:
     assert read(message(CHUNK_HEADERS, payload)) == [BROKEN]
 
 
-def test_exceptions_and_errors_carry_their_names() -> None:
+def test_exceptions_and_errors_have_their_names() -> None:
     exception = message(text(":message-type", "exception") + text(":exception-type", "validationException"), b'{"message":"No"}')
     error = message(text(":message-type", "error") + text(":error-code", "InternalFailure") + text(":error-message", "Oh"), b"")
     assert read(exception + error) == [Frame(b'{"message":"No"}', "validationException"), Frame(b'{"message":"Oh"}', "InternalFailure")]
 
 
-def test_a_frame_beyond_all_bounds_is_a_damaged_stream() -> None:
+def test_a_frame_above_the_size_limit_is_a_damaged_stream() -> None:
     lengths = (2**31).to_bytes(4, "big") + (0).to_bytes(4, "big")
     assert read(lengths + zlib.crc32(lengths).to_bytes(4, "big")) == [BROKEN]
 
 
-def test_nothing_is_read_after_the_damage() -> None:
+def test_nothing_is_read_after_a_damaged_frame() -> None:
     reader = Reader()
     assert reader.feed(b"x" * 12) == [BROKEN]
     assert reader.feed(write(EVENT)) + reader.close() == []

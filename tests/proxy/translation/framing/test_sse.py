@@ -1,4 +1,4 @@
-"""Server-sent events in any split, as the WHATWG text describes them."""
+"""Server-sent events in any split, by the WHATWG specification."""
 
 import pytest
 from hypothesis import given
@@ -39,7 +39,7 @@ STREAMS = {
 
 @pytest.mark.parametrize("size", [1, 2, 7, 100_000])
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_gives_its_frames_in_any_split(name: str, size: int) -> None:
+def test_a_stream_gives_the_same_frames_in_any_split(name: str, size: int) -> None:
     stream, frames = STREAMS[name]
     assert frames_of(stream, size) == frames
 
@@ -50,6 +50,6 @@ def test_a_stream_gives_its_frames_in_any_split(name: str, size: int) -> None:
     ),
     st.integers(1, 50),
 )
-def test_what_is_written_is_read_back(events: list[tuple[str, str]], size: int) -> None:
+def test_written_frames_are_read_again_in_any_split(events: list[tuple[str, str]], size: int) -> None:
     frames = [Frame(f'"{data}"'.encode(), event) for data, event in events]
     assert frames_of(b"".join(write(frame) for frame in frames), size) == frames

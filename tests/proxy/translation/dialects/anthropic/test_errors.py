@@ -1,4 +1,4 @@
-"""Errors on Anthropic's wire, both ways (wire formats, section 12)."""
+"""Error bodies of Anthropic, encoded and decoded (docs/wire-formats.md, section 12)."""
 
 import json
 from typing import Any
@@ -34,7 +34,7 @@ REQUEST_ID = "req_1"
         ("timeout", 504, "timeout_error"),
     ],
 )
-def test_each_kind_has_its_status_and_type(kind: Any, status: int, type_: str) -> None:
+def test_each_kind_is_encoded_with_its_status_and_type(kind: Any, status: int, type_: str) -> None:
     shown = DIALECT.encode_error(Failure(kind=kind, message="Words"), REQUEST_ID)
     assert shown.status == status
     assert json.loads(shown.body) == {"type": "error", "error": {"type": type_, "message": "Words"}, "request_id": REQUEST_ID}
@@ -50,7 +50,7 @@ def test_headers_and_details_reach_the_client() -> None:
     assert json.loads(shown.body)["error"]["details"] == {"error_code": "thread_unsupported_request"}
 
 
-def test_our_own_key_is_nobodys_business() -> None:
+def test_what_an_upstream_says_about_its_credential_is_not_shown() -> None:
     shown = DIALECT.encode_error(Failure(kind="upstream_auth", message="Incorrect API key: sk-abc", status=401), REQUEST_ID)
     assert (shown.status, json.loads(shown.body)["error"]) == (502, {"type": "api_error", "message": "upstream authentication failed"})
 
@@ -63,7 +63,7 @@ def test_our_own_key_is_nobodys_business() -> None:
         ("Prompt is too long", "Prompt is too long"),
     ],
 )
-def test_an_overflow_begins_as_clients_know_it(words: str, shown: str) -> None:
+def test_an_overflow_begins_with_prompt_is_too_long(words: str, shown: str) -> None:
     body = json.loads(DIALECT.encode_error(Failure(kind="context_length", message=words), REQUEST_ID).body)
     assert body["error"] == {"type": "invalid_request_error", "message": shown}
 
@@ -93,17 +93,17 @@ def test_an_overflow_begins_as_clients_know_it(words: str, shown: str) -> None:
         (418, b"null", "invalid_request", "The upstream answered with status 418"),
     ],
 )
-def test_an_upstreams_error_is_read_whatever_it_looks_like(status: int, body: bytes, kind: str, message: str) -> None:
+def test_error_bodies_of_any_shape_are_decoded(status: int, body: bytes, kind: str, message: str) -> None:
     failure = DIALECT.decode_error(status, {}, body)
     assert (failure.kind, failure.message, failure.status) == (kind, message, status)
 
 
-def test_headers_and_details_of_an_upstream_are_kept() -> None:
+def test_retry_headers_and_details_of_an_upstream_are_decoded() -> None:
     headers = {"Retry-After": "3", "retry-after-ms": "2500", "X-Should-Retry": "true", "request-id": "req_x", "set-cookie": "a=b"}
     failure = DIALECT.decode_error(429, headers, b'{"error":{"message":"slow","details":{"a":1}}}')
     assert failure.headers == {"retry-after": "3", "retry-after-ms": "2500", "x-should-retry": "true"}
     assert failure.details == {"a": 1}
 
 
-def test_very_long_words_are_cut() -> None:
+def test_a_very_long_message_is_cut() -> None:
     assert len(DIALECT.decode_error(400, {}, json.dumps({"error": {"message": "x" * 10000}}).encode()).message) == 2000

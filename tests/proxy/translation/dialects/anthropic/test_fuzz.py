@@ -1,4 +1,4 @@
-"""Whatever the bytes are, only the declared failures come out."""
+"""The codec raises nothing but its declared failures, for any input."""
 
 import contextlib
 import copy
@@ -92,7 +92,7 @@ STREAMS = [events_in(file.read_text()) for file in sorted(FOLDER.glob("*/stream.
 
 
 def mutated(value: Any, dice: random.Random) -> Any:
-    """``value`` with one place of it replaced, removed or doubled."""
+    """``value`` with one of its items replaced, removed or duplicated."""
     value = copy.deepcopy(value)
     places: list[tuple[Any, Any]] = []
 
@@ -110,8 +110,8 @@ def mutated(value: Any, dice: random.Random) -> Any:
     return value
 
 
-def expect_carried_or_refused(body: bytes) -> None:
-    """Each kind of upstream gets a JSON object, or the client is told of its mistake; nothing else is raised."""
+def expect_translated_or_refused(body: bytes) -> None:
+    """Every upstream dialect gets a JSON object, or ``ClientMistake`` is raised."""
     try:
         envelope = DIALECT.open_request(body)
     except ClientMistake:
@@ -129,58 +129,58 @@ def expect_carried_or_refused(body: bytes) -> None:
 
 @given(st.fixed_dictionaries({"model": names}, optional=dict.fromkeys(("messages", "tools", "system", "thinking", "tool_choice"), values)))
 def test_any_request(body: dict[str, Any]) -> None:
-    expect_carried_or_refused(json.dumps(body).encode())
+    expect_translated_or_refused(json.dumps(body).encode())
 
 
 @given(st.lists(st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "system"]), "content": values}), max_size=4))
 def test_any_messages(messages: list[Any]) -> None:
-    expect_carried_or_refused(json.dumps({"model": "m", "max_tokens": 5, "messages": messages}).encode())
+    expect_translated_or_refused(json.dumps({"model": "m", "max_tokens": 5, "messages": messages}).encode())
 
 
 @pytest.mark.parametrize("seed", range(400))
 def test_recorded_requests_with_a_fault(seed: int) -> None:
     dice = random.Random(seed)
-    expect_carried_or_refused(json.dumps(mutated(mutated(dice.choice(REQUESTS), dice), dice)).encode())
+    expect_translated_or_refused(json.dumps(mutated(mutated(dice.choice(REQUESTS), dice), dice)).encode())
 
 
 @given(st.binary(max_size=40))
 def test_any_bytes(body: bytes) -> None:
-    expect_carried_or_refused(body)
-    expect_read_or_failed(body)
+    expect_translated_or_refused(body)
+    expect_decoded_or_failed(body)
     expect_one_end([body])
     DIALECT.decode_error(500, {}, body)
 
 
-def expect_read_or_failed(body: bytes) -> None:
-    """The answer is read, or the upstream has failed; nothing else is raised."""
+def expect_decoded_or_failed(body: bytes) -> None:
+    """The response is decoded, or ``UpstreamFailed`` is raised."""
     with contextlib.suppress(UpstreamFailed):
         assert isinstance(DIALECT.decode_response(body, DEFAULT), Response)
     assert isinstance(DIALECT.patch_response(body, "m"), bytes)
 
 
 @given(values)
-def test_any_answer(value: Any) -> None:
+def test_any_response(value: Any) -> None:
     body = json.dumps(value).encode()
-    expect_read_or_failed(body)
+    expect_decoded_or_failed(body)
     DIALECT.decode_error(400, {}, body)
 
 
 @pytest.mark.parametrize("seed", range(200))
-def test_recorded_answers_with_a_fault(seed: int) -> None:
+def test_recorded_responses_with_a_fault(seed: int) -> None:
     dice = random.Random(seed)
-    expect_read_or_failed(json.dumps(mutated(dice.choice(ANSWERS), dice)).encode())
+    expect_decoded_or_failed(json.dumps(mutated(dice.choice(ANSWERS), dice)).encode())
 
 
 def expect_one_end(events: list[bytes]) -> None:
-    """Whatever comes, the stream finishes or fails once, at its end."""
+    """The stream finishes or fails exactly once, with its last event."""
     machine, relay = DIALECT.decoder(DEFAULT), DIALECT.relay("m", False)
-    told = []
+    events_of_stream = []
     for data in events:
         frame = Frame(data)
-        told += machine.feed(frame)
+        events_of_stream += machine.feed(frame)
         assert relay(frame) is not None
-    told += machine.close()
-    assert [type(event) in (Finished, Failed) for event in told] == [False] * (len(told) - 1) + [True]
+    events_of_stream += machine.close()
+    assert [type(event) in (Finished, Failed) for event in events_of_stream] == [False] * (len(events_of_stream) - 1) + [True]
 
 
 @given(st.lists(values, max_size=6))
@@ -198,18 +198,18 @@ def test_recorded_streams_with_a_fault(seed: int) -> None:
 @pytest.mark.parametrize("depth", [100, 5000, 200_000])
 def test_deep_nesting(depth: int) -> None:
     deep = b"[" * depth + b"]" * depth
-    expect_carried_or_refused(
+    expect_translated_or_refused(
         b'{"model":"m","max_tokens":1,"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"b","input":{"a":'
         + deep
         + b"}}]}]}"
     )
-    expect_carried_or_refused(
+    expect_translated_or_refused(
         b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"hologram","text":' + deep + b"}]}]}"
     )
-    expect_carried_or_refused(
+    expect_translated_or_refused(
         b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"a"}],"tools":[{"name":"f","input_schema":{"a":' + deep + b"}}]}"
     )
-    expect_read_or_failed(b'{"content":[{"type":"hologram","text":' + deep + b"}]}")
+    expect_decoded_or_failed(b'{"content":[{"type":"hologram","text":' + deep + b"}]}")
     expect_one_end(
         [
             b'{"type":"content_block_start","index":0,"content_block":{"type":"hologram","text":' + deep + b"}}",

@@ -1,4 +1,4 @@
-"""What we send and answer, judged by the strict rules of the API and by the official SDK's own types."""
+"""Encoded requests and responses follow the rules of the API and the types of the official SDK."""
 
 import json
 from itertools import chain
@@ -76,12 +76,12 @@ arguments = st.sampled_from(["", "{}", '{"a": 1}', "[1]", "broken", "null"])
 
 @st.composite
 def rounds(draw: st.DrawFn) -> list[Message]:
-    """A question, an assistant's run of messages with calls, and the run behind it, which answers some or all of them."""
+    """A user message, assistant messages with calls, and user messages with results for some or all of the calls."""
     ids = draw(st.lists(st.sampled_from(["toolu_1", "functions.f:0", "functions.f.0", "c" * 70, "é"]), unique=True, max_size=3))
-    calls: list[Part] = [ToolCall(each, draw(names), draw(arguments), cache=draw(marks)) for each in ids]
+    calls: list[Part] = [ToolCall(call_id, draw(names), draw(arguments), cache=draw(marks)) for call_id in ids]
     results: list[Part] = [
-        ToolResult(each, tuple(draw(st.lists(texts | media, max_size=3))), draw(st.booleans()), cache=draw(marks))
-        for each in ids
+        ToolResult(call_id, tuple(draw(st.lists(texts | media, max_size=3))), draw(st.booleans()), cache=draw(marks))
+        for call_id in ids
         if draw(st.booleans())
     ]
     said = draw(st.permutations([*calls, *draw(st.lists(texts | thoughts | history, max_size=3))]))
@@ -95,12 +95,12 @@ def rounds(draw: st.DrawFn) -> list[Message]:
 
 
 def split(draw: st.DrawFn, parts: list[Part]) -> list[tuple[Part, ...]]:
-    """The parts in one or two messages."""
+    """``parts``, cut into at most two groups."""
     cut = draw(st.integers(0, len(parts)))
-    return [tuple(each) for each in (parts[:cut], parts[cut:]) if each or draw(st.booleans())]
+    return [tuple(half) for half in (parts[:cut], parts[cut:]) if half or draw(st.booleans())]
 
 
-conversations = st.lists(rounds(), min_size=1, max_size=3).map(lambda each: tuple(chain.from_iterable(each)))
+conversations = st.lists(rounds(), min_size=1, max_size=3).map(lambda groups: tuple(chain.from_iterable(groups)))
 schemas = st.sampled_from([None, msgspec.Raw(b'{"type":"object"}'), msgspec.Raw(b'{"properties":{}}'), msgspec.Raw(b'{"type":"string"}')])
 
 
@@ -124,7 +124,7 @@ def requests(draw: st.DrawFn) -> Request:
         top_p=draw(st.sampled_from([None, 0.5])),
         top_k=draw(st.sampled_from([None, 5])),
         reasoning=draw(
-            st.sampled_from([None, *(ReasoningSetting(mode="effort", effort=each) for each in ("none", "minimal", "high", "max"))])
+            st.sampled_from([None, *(ReasoningSetting(mode="effort", effort=effort) for effort in ("none", "minimal", "high", "max"))])
         ),
         output=draw(st.sampled_from([None, OutputFormat(kind="json_object"), OutputFormat(kind="json_schema", name="n")])),
         end_user=draw(st.sampled_from([None, "u", "u" * 300])),
@@ -145,11 +145,11 @@ quirks = st.builds(
 models = st.sampled_from(["claude-opus-4-5", "claude-opus-4-8", "claude-3-haiku-20240307", "glm-4.6"])
 
 
-def sent(wanted: Request, destination: EncodeTarget) -> dict[str, Any] | None:
-    """The body that goes up, or ``None`` for a request that is refused."""
+def sent(request: Request, target: EncodeTarget) -> dict[str, Any] | None:
+    """The encoded body, or ``None`` for a request that is refused."""
     try:
-        adapted = adapt(wanted, destination, family=DIALECT.family, traits=DIALECT.traits)
-        body: dict[str, Any] = json.loads(DIALECT.encode_request(adapted.request, destination))
+        adapted = adapt(request, target, family=DIALECT.family, traits=DIALECT.traits)
+        body: dict[str, Any] = json.loads(DIALECT.encode_request(adapted.request, target))
     except ClientMistake:
         return None
     return body
@@ -157,8 +157,8 @@ def sent(wanted: Request, destination: EncodeTarget) -> dict[str, Any] | None:
 
 @given(requests(), quirks, models, st.sampled_from([None, 4096, 64000]))
 @settings(max_examples=examples(200))
-def test_whatever_is_sent_keeps_the_rules(wanted: Request, switches: Quirks, model: str, maximum: int | None) -> None:
-    body = sent(wanted, EncodeTarget(model=model, dialect="anthropic", quirks=switches, max_output_tokens=maximum))
+def test_any_encoded_request_keeps_the_rules_of_the_api(request: Request, switches: Quirks, model: str, maximum: int | None) -> None:
+    body = sent(request, EncodeTarget(model=model, dialect="anthropic", quirks=switches, max_output_tokens=maximum))
     if body is not None:
         check_request(body)
 
@@ -168,14 +168,14 @@ PARAMS: TypeAdapter[Any] = TypeAdapter(MessageCreateParamsNonStreaming | Message
 
 @given(requests(), quirks, models)
 @settings(max_examples=examples(60))
-def test_whatever_is_sent_has_the_sdks_types(wanted: Request, switches: Quirks, model: str) -> None:
-    body = sent(wanted, EncodeTarget(model=model, dialect="anthropic", quirks=switches))
+def test_any_encoded_request_has_the_types_of_the_sdk(request: Request, switches: Quirks, model: str) -> None:
+    body = sent(request, EncodeTarget(model=model, dialect="anthropic", quirks=switches))
     if body is not None:
         assert PARAMS.validate_python(body, strict=False)
 
 
 @pytest.mark.parametrize(
-    "folder", sorted(each.name for each in (ROOT / "translate").glob("*-anthropic-*") if not each.name.startswith("anthropic-"))
+    "folder", sorted(folder.name for folder in (ROOT / "translate").glob("*-anthropic-*") if not folder.name.startswith("anthropic-"))
 )
 def test_the_recorded_translations_keep_the_rules(folder: str) -> None:
     file = ROOT / "translate" / folder / "upstream_request.json"
@@ -211,24 +211,24 @@ EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 
 def without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: without_nulls(each) for key, each in value.items() if each is not None}
-    return [without_nulls(each) for each in value] if isinstance(value, list) else value
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
-def test_the_sdk_reads_an_answer_as_it_was_written() -> None:
+def test_the_sdk_reads_an_encoded_response() -> None:
     body = json.loads(DIALECT.encode_response(ANSWER, REPLY))
     read = SdkMessage.model_validate(body, strict=True)
     assert without_nulls(read.to_dict()) == without_nulls(body)
 
 
-def test_the_sdk_reads_every_event_and_puts_the_answer_together() -> None:
+def test_the_sdk_reads_every_event_and_accumulates_the_response() -> None:
     encoder, read, fragments = DIALECT.encoder(REPLY), None, {}
     for event in replay(ANSWER):
         for frame in encoder.feed(event):
-            told = EVENTS.validate_json(frame.data, strict=True)
-            read = accumulate_event(event=told, current_snapshot=read, json_bufs=fragments)
+            wire_event = EVENTS.validate_json(frame.data, strict=True)
+            read = accumulate_event(event=wire_event, current_snapshot=read, json_bufs=fragments)
     assert read is not None
-    told_at_last, wanted = (without_nulls(each) for each in (read.to_dict(), json.loads(DIALECT.encode_response(ANSWER, REPLY))))
-    for body in (told_at_last, wanted):
-        del body["usage"]["cache_creation"]  # the SDK keeps the split of message_start, where it is not known yet
-    assert told_at_last == wanted
+    accumulated, expected = (without_nulls(item) for item in (read.to_dict(), json.loads(DIALECT.encode_response(ANSWER, REPLY))))
+    for body in (accumulated, expected):
+        del body["usage"]["cache_creation"]  # the SDK keeps the split of message_start, where it is not yet known
+    assert accumulated == expected

@@ -1,4 +1,4 @@
-"""How much to think, at Anthropic's models (wire formats, section 7.9)."""
+"""Thinking, output limit and sampling of encoded requests (docs/wire-formats.md, sections 7.8 and 7.9)."""
 
 import json
 from typing import Any
@@ -19,10 +19,10 @@ MANUAL, ADAPTIVE = "claude-opus-4-5", "claude-opus-4-8"
 
 
 def fields(*names: str, model: str = MANUAL, quirks: Quirks = DEFAULT, maximum: int | None = None, **settings: Any) -> dict[str, Any]:
-    """The named fields of an encoded request, as far as they are there."""
-    asked = Request(**{"model": "m", "messages": (HI,), "family": "openai_chat", "max_tokens": 50000, **settings})
+    """Those of the named fields that an encoded request has."""
+    request = Request(**{"model": "m", "messages": (HI,), "family": "openai_chat", "max_tokens": 50000, **settings})
     to = EncodeTarget(model=model, dialect="anthropic", quirks=quirks, max_output_tokens=maximum)
-    body = json.loads(DIALECT.encode_request(asked, to))
+    body = json.loads(DIALECT.encode_request(request, to))
     return {name: body[name] for name in names if name in body}
 
 
@@ -55,7 +55,7 @@ def effort(word: str) -> ReasoningSetting:
         ("glm-4.6", "enabled"),
     ],
 )
-def test_a_models_name_tells_how_it_is_asked_to_think(model: str, style: str) -> None:
+def test_the_thinking_style_follows_from_the_name_of_the_model(model: str, style: str) -> None:
     assert thinking_style(model, DEFAULT) == style
     assert thinking_style(model, Quirks(thinking_style="adaptive")) == "adaptive"
 
@@ -63,36 +63,36 @@ def test_a_models_name_tells_how_it_is_asked_to_think(model: str, style: str) ->
 @pytest.mark.parametrize(
     ("word", "budget"), [("minimal", 1024), ("low", 2048), ("medium", 8192), ("high", 16384), ("xhigh", 24576), ("max", 32768)]
 )
-def test_an_effort_is_a_budget_for_older_models(word: str, budget: int) -> None:
+def test_an_effort_becomes_a_budget_for_older_models(word: str, budget: int) -> None:
     assert fields("thinking", "output_config", reasoning=effort(word)) == {"thinking": {"type": "enabled", "budget_tokens": budget}}
 
 
 @pytest.mark.parametrize(
     ("word", "sent"), [("minimal", "low"), ("low", "low"), ("medium", "medium"), ("high", "high"), ("xhigh", "xhigh"), ("max", "max")]
 )
-def test_an_effort_stays_one_for_newer_models(word: str, sent: str) -> None:
+def test_an_effort_stays_an_effort_for_newer_models(word: str, sent: str) -> None:
     assert fields("thinking", "output_config", model=ADAPTIVE, reasoning=effort(word)) == {
         "thinking": {"type": "adaptive"},
         "output_config": {"effort": sent},
     }
 
 
-def test_the_first_adaptive_models_know_no_xhigh() -> None:
+def test_the_first_adaptive_models_get_high_instead_of_xhigh() -> None:
     assert fields("output_config", model="claude-opus-4-6", reasoning=effort("xhigh")) == {"output_config": {"effort": "high"}}
 
 
 @pytest.mark.parametrize("model", [MANUAL, ADAPTIVE, "claude-3-haiku-20240307"])
-def test_no_effort_is_no_field(model: str) -> None:
+def test_without_an_effort_no_field_is_sent(model: str) -> None:
     assert fields("thinking", "output_config", model=model, reasoning=effort("none")) == {}
     assert fields("thinking", "output_config", model=model) == {}
 
 
-def test_models_that_cannot_think_are_not_asked_to() -> None:
+def test_models_that_cannot_think_get_no_thinking_field() -> None:
     assert fields("thinking", "output_config", model="claude-3-haiku-20240307", reasoning=effort("high")) == {}
 
 
 @pytest.mark.parametrize(
-    ("asked", "maximum", "limit", "budget"),
+    ("requested", "maximum", "limit", "budget"),
     [
         (1024, None, 1024, None),
         (10, None, 10, None),
@@ -105,15 +105,15 @@ def test_models_that_cannot_think_are_not_asked_to() -> None:
         (None, 100, 1024, None),
     ],
 )
-def test_the_budget_fits_below_the_limit_and_raises_none_that_was_given(
-    asked: int | None, maximum: int | None, limit: int, budget: int | None
+def test_the_budget_is_reduced_below_the_limit_and_never_raises_it(
+    requested: int | None, maximum: int | None, limit: int, budget: int | None
 ) -> None:
     thinking = {"thinking": {"type": "enabled", "budget_tokens": budget}} if budget else {}
-    told = fields("max_tokens", "thinking", max_tokens=asked, maximum=maximum, reasoning=effort("high"))
-    assert told == {"max_tokens": limit, **thinking}
+    sent_fields = fields("max_tokens", "thinking", max_tokens=requested, maximum=maximum, reasoning=effort("high"))
+    assert sent_fields == {"max_tokens": limit, **thinking}
 
 
-class TestTheClientsOwnWords:
+class TestSettingsOfTheFamily:
     @pytest.mark.parametrize(
         ("setting", "sent"),
         [
@@ -130,7 +130,7 @@ class TestTheClientsOwnWords:
             (ReasoningSetting(mode="effort", effort="low"), {"output_config": {"effort": "low"}}),
         ],
     )
-    def test_come_back_as_they_were(self, setting: ReasoningSetting, sent: dict[str, Any]) -> None:
+    def test_they_are_sent_unchanged(self, setting: ReasoningSetting, sent: dict[str, Any]) -> None:
         assert fields("thinking", "output_config", family="anthropic", reasoning=setting) == sent
 
     @pytest.mark.parametrize(
@@ -151,16 +151,16 @@ class TestTheClientsOwnWords:
             ("enabled", ReasoningSetting(mode="between_tools"), {}),
         ],
     )
-    def test_follow_the_upstreams_style_where_one_is_set(self, style: Any, setting: ReasoningSetting, sent: dict[str, Any]) -> None:
-        told = fields("thinking", "output_config", family="anthropic", reasoning=setting, quirks=Quirks(thinking_style=style))
-        assert told == sent
+    def test_they_follow_the_quirk_thinking_style(self, style: Any, setting: ReasoningSetting, sent: dict[str, Any]) -> None:
+        sent_fields = fields("thinking", "output_config", family="anthropic", reasoning=setting, quirks=Quirks(thinking_style=style))
+        assert sent_fields == sent
 
 
-class TestGuards:
+class TestFieldsThatExcludeOneAnother:
     @pytest.mark.parametrize("model", [MANUAL, ADAPTIVE])
-    def test_with_thinking_there_is_no_sampling(self, model: str) -> None:
-        told = fields("temperature", "top_k", "top_p", model=model, reasoning=effort("low"), temperature=0.5, top_k=5)
-        assert told == {}
+    def test_with_thinking_no_sampling_field_is_sent(self, model: str) -> None:
+        sent_fields = fields("temperature", "top_k", "top_p", model=model, reasoning=effort("low"), temperature=0.5, top_k=5)
+        assert sent_fields == {}
         assert fields("top_p", model=model, reasoning=effort("low"), top_p=0.5) == {}
         assert fields("top_p", model=model, reasoning=effort("low"), top_p=0.97) == {"top_p": 0.97}
 
@@ -173,10 +173,10 @@ class TestGuards:
             (ToolChoice(mode="none"), True),
         ],
     )
-    def test_a_forced_choice_wins_over_manual_thinking(self, choice: ToolChoice, thinks: bool) -> None:
+    def test_a_forced_tool_choice_removes_manual_thinking(self, choice: ToolChoice, thinks: bool) -> None:
         for family, setting in (("openai_chat", effort("low")), ("anthropic", ReasoningSetting(mode="budget", budget=2000))):
-            told = fields("thinking", "tool_choice", family=family, reasoning=setting, tools=(Tool(name="f"),), tool_choice=choice)
-            assert ("thinking" in told, "tool_choice" in told) == (thinks, True)
+            sent_fields = fields("thinking", "tool_choice", family=family, reasoning=setting, tools=(Tool(name="f"),), tool_choice=choice)
+            assert ("thinking" in sent_fields, "tool_choice" in sent_fields) == (thinks, True)
 
     @pytest.mark.parametrize(
         ("messages", "thinks"),
@@ -189,6 +189,6 @@ class TestGuards:
             ((HI, Message("assistant", (Text("ok"),)), HI), True),
         ],
     )
-    def test_manual_thinking_needs_the_thinking_of_the_open_tool_loop(self, messages: tuple[Message, ...], thinks: bool) -> None:
+    def test_manual_thinking_requires_the_thinking_block_of_the_open_tool_loop(self, messages: tuple[Message, ...], thinks: bool) -> None:
         assert ("thinking" in fields("thinking", reasoning=effort("low"), messages=messages)) is thinks
         assert "thinking" in fields("thinking", model=ADAPTIVE, reasoning=effort("low"), messages=messages)

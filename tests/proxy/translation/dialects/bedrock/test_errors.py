@@ -1,4 +1,4 @@
-"""Errors on Bedrock's wire, both ways (wire formats, section 4)."""
+"""Error bodies of Bedrock, encoded and decoded (docs/wire-formats.md, section 4)."""
 
 import json
 from typing import Any, get_args
@@ -30,7 +30,7 @@ REQUEST_ID = "req_1"
         (503, "ServiceUnavailableException", 529, "overloaded_error"),
     ],
 )
-def test_each_exception_has_its_error_for_a_messages_client(status: int, name: str, shown_status: int, shown_type: str) -> None:
+def test_each_exception_becomes_an_error_of_messages(status: int, name: str, shown_status: int, shown_type: str) -> None:
     headers = {"x-amzn-ErrorType": f"{name}:http://internal.amazon.com/coral/com.amazon.bedrock/"}
     failure = DIALECT.decode_error(status, headers, b'{"message":"Words"}')
     shown = MESSAGES.encode_error(failure, REQUEST_ID)
@@ -52,7 +52,7 @@ def test_each_exception_has_its_error_for_a_messages_client(status: int, name: s
         (500, {}, b"", "upstream_error", "The upstream answered with status 500"),
     ],
 )
-def test_bodies_are_read_whatever_they_look_like(status: int, headers: dict[str, str], body: bytes, kind: str, message: str) -> None:
+def test_error_bodies_of_any_shape_are_decoded(status: int, headers: dict[str, str], body: bytes, kind: str, message: str) -> None:
     failure = DIALECT.decode_error(status, headers, body)
     assert (failure.kind, failure.message) == (kind, message)
 
@@ -73,18 +73,18 @@ def test_bodies_are_read_whatever_they_look_like(status: int, headers: dict[str,
         ("timeout", 408, "ModelTimeoutException"),
     ],
 )
-def test_each_kind_has_its_exception(kind: Any, status: int, name: str) -> None:
+def test_each_kind_is_encoded_as_its_exception(kind: Any, status: int, name: str) -> None:
     shown = DIALECT.encode_error(Failure(kind=kind, message="Words", headers={"retry-after": "1"}), REQUEST_ID)
     assert (shown.status, json.loads(shown.body)) == (status, {"message": "Words"})
     assert shown.headers == {"x-amzn-ErrorType": name, "x-amzn-RequestId": REQUEST_ID, "retry-after": "1"}
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
-def test_no_kind_is_without_an_answer(kind: Any) -> None:
+def test_every_kind_can_be_encoded(kind: Any) -> None:
     assert DIALECT.encode_error(Failure(kind=kind, message="Words"), REQUEST_ID).status >= 400
     assert DIALECT.break_off(Failure(kind=kind, message="Words"), 0)[0].event.endswith("Exception")
 
 
-def test_our_own_key_is_nobodys_business() -> None:
+def test_what_an_upstream_says_about_its_credential_is_not_shown() -> None:
     shown = DIALECT.encode_error(Failure(kind="upstream_auth", message="Key AKIA… is wrong"), REQUEST_ID)
     assert json.loads(shown.body) == {"message": "upstream authentication failed"}

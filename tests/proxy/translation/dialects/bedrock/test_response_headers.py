@@ -1,4 +1,4 @@
-"""What an answer tells beside its body."""
+"""Headers of InvokeModel responses."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from proxy.translation.dialects.bedrock.dialect import DIALECT
 
 
 @pytest.mark.parametrize(
-    ("usage", "told"),
+    ("usage", "events"),
     [
         (None, {"content-type": "application/json"}),
         (Usage(fresh=3, output=2), {"input-token-count": "3", "output-token-count": "2"}),
@@ -22,6 +22,6 @@ from proxy.translation.dialects.bedrock.dialect import DIALECT
         ),
     ],
 )
-def test_headers_count_the_tokens(usage: Usage | None, told: dict[str, str]) -> None:
+def test_headers_have_the_token_counts(usage: Usage | None, events: dict[str, str]) -> None:
     assert DIALECT.answer_headers is not None
-    assert DIALECT.answer_headers(usage) == {f"x-amzn-bedrock-{name}": value for name, value in told.items()}
+    assert DIALECT.answer_headers(usage) == {f"x-amzn-bedrock-{name}": value for name, value in events.items()}

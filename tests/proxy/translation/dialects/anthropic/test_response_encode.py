@@ -1,4 +1,4 @@
-"""Answers for Anthropic clients, and answers of Anthropic upstreams that are none (reading is shown in tests/cases/anthropic)."""
+"""Response objects for Anthropic clients (tests/cases/anthropic covers decoding)."""
 
 import hashlib
 import json
@@ -26,8 +26,6 @@ from proxy.translation.canonical import (
 )
 from proxy.translation.dialects.anthropic.dialect import DIALECT
 from proxy.translation.dialects.base import EncodeContext
-from proxy.translation.errors import UpstreamFailed
-from proxy.translation.quirks import DEFAULT
 from proxy.translation.reasoning_seal import pack
 
 KEY = b"a secret"
@@ -36,17 +34,17 @@ END = Finish()
 OMITTED = ReasoningSetting(mode="adaptive", display="omitted")
 
 
-def reply(reasoning: ReasoningSetting | None = None) -> EncodeContext:
-    asked = Request(model="claude", messages=(Message("user", (Text("Hi"),)),), family="anthropic", reasoning=reasoning)
-    return EncodeContext(id=ID, created=0, model="claude", request=asked, seal_key=KEY)
+def encode_context(reasoning: ReasoningSetting | None = None) -> EncodeContext:
+    request = Request(model="claude", messages=(Message("user", (Text("Hi"),)),), family="anthropic", reasoning=reasoning)
+    return EncodeContext(id=ID, created=0, model="claude", request=request, seal_key=KEY)
 
 
 def encoded(*parts: Part, finish: Finish = END, usage: Usage | None = None, reasoning: ReasoningSetting | None = None) -> dict[str, Any]:
     response = Response(id="chatcmpl-1", model="gpt", parts=parts, finish=finish, usage=usage)
-    return json.loads(DIALECT.encode_response(response, reply(reasoning)))
+    return json.loads(DIALECT.encode_response(response, encode_context(reasoning)))
 
 
-def test_a_whole_answer() -> None:
+def test_a_whole_response() -> None:
     usage = Usage(fresh=1, cache_read=2, cache_write_5m=3, cache_write_1h=4, output=5, reasoning=6, service_tier="default")
     assert encoded(Text("Hi"), usage=usage) == {
         "id": f"msg_{ID}",
@@ -70,7 +68,7 @@ def test_a_whole_answer() -> None:
     }
 
 
-def test_an_unknown_usage_is_zeros() -> None:
+def test_an_unknown_usage_is_encoded_as_zeros() -> None:
     assert {encoded(Text("Hi"))["usage"][name] for name in ("input_tokens", "output_tokens", "cache_read_input_tokens")} == {0}
 
 
@@ -91,7 +89,7 @@ def test_stop_reasons(reason: Any, word: str) -> None:
     assert encoded(finish=Finish(reason=reason))["stop_reason"] == word
 
 
-def test_what_stopped_it() -> None:
+def test_stop_sequence_and_details_are_encoded() -> None:
     details = {"type": "refusal", "category": None, "explanation": "No."}
     body = encoded(finish=Finish(reason="stop_sequence", stop_sequence="END", details=details))
     assert (body["stop_sequence"], body["stop_details"], body["content"]) == ("END", details, [])
@@ -121,25 +119,25 @@ def test_parts(part: Part, block: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "part", [Text(""), Opaque("openai_responses", "web_search_call", Raw(b"{}"), "words"), Image(Source("url", "https://example.com/"))]
 )
-def test_what_this_dialect_does_not_show(part: Part) -> None:
+def test_parts_that_the_dialect_cannot_express_are_left_out(part: Part) -> None:
     assert encoded(part)["content"] == []
 
 
 class TestCallIds:
-    def ids(self, *given: str) -> list[str]:
-        return [block["id"] for block in encoded(*(ToolCall(each, "f", "{}") for each in given))["content"]]
+    def ids(self, *call_ids: str) -> list[str]:
+        return [block["id"] for block in encoded(*(ToolCall(call_id, "f", "{}") for call_id in call_ids))["content"]]
 
-    def test_good_ones_stay(self) -> None:
+    def test_valid_ids_stay(self) -> None:
         assert self.ids("call_1", "functions-name_0", "a" * 64) == ["call_1", "functions-name_0", "a" * 64]
 
-    def test_illegal_characters_are_replaced_and_collisions_counted(self) -> None:
+    def test_invalid_characters_are_replaced_and_collisions_numbered(self) -> None:
         assert self.ids("functions.name:0", "functions.name.0", "functions_name_0") == [
             "functions_name_0",
             "functions_name_0_2",
             "toolu_" + hashlib.sha256(f"{ID}:2".encode()).hexdigest()[:24],
         ]
 
-    def test_missing_and_repeated_ones_are_made_from_the_replys_id(self) -> None:
+    def test_missing_and_repeated_ids_are_derived_from_the_response_id(self) -> None:
         first, second = self.ids("", "")
         assert (first[:6], len(first), first != second) == ("toolu_", 30, True)
         assert self.ids("x", "x")[1] == second
@@ -165,11 +163,11 @@ class TestReasoning:
             (Reasoning("Hm."), {"type": "thinking", "thinking": "Hm.", "signature": ""}),
         ],
     )
-    def test_state_travels_in_the_block(self, part: Reasoning, block: dict[str, Any]) -> None:
+    def test_seals_travel_in_the_block(self, part: Reasoning, block: dict[str, Any]) -> None:
         assert encoded(part)["content"] == [block]
 
     @pytest.mark.parametrize("part", [Reasoning(""), Reasoning("", CHAT)])
-    def test_nothing_is_nothing(self, part: Reasoning) -> None:
+    def test_reasoning_without_text_and_seal_gives_no_block(self, part: Reasoning) -> None:
         assert encoded(part)["content"] == []
 
     def test_withheld_text_travels_in_the_carrier(self) -> None:
@@ -178,42 +176,6 @@ class TestReasoning:
             {"type": "thinking", "thinking": "", "signature": carrier}
         ]
 
-    def test_native_thinking_is_shown_as_the_upstream_sent_it(self) -> None:
+    def test_native_thinking_keeps_the_text_that_the_upstream_sent(self) -> None:
         part = Reasoning("Hm.", Seal("anthropic", "anthropic", {"signature": "sig"}))
         assert encoded(part, reasoning=OMITTED)["content"] == [{"type": "thinking", "thinking": "Hm.", "signature": "sig"}]
-
-
-class TestNoAnswers:
-    @pytest.mark.parametrize(
-        ("body", "message"),
-        [
-            (b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}', "Overloaded"),
-            (b'{"error":"It broke"}', "It broke"),
-            (b'{"error":{"code":5}}', "The upstream answered with an error"),
-            (b"{}", "The upstream's answer holds no message"),
-            (b'{"choices":[]}', "The upstream's answer holds no message"),
-            (b"", "The upstream's answer is not a message that can be read"),
-            (b"<html>", "The upstream's answer is not a message that can be read"),
-            (b"[]", "The upstream's answer is not a message that can be read"),
-            (b'{"content":[{"type":"text","text":5}]}', "The upstream's answer is not a message that can be read (content.0.text)"),
-            (b'{"content":[{}]}', "The upstream's answer is not a message that can be read (content.0.type)"),
-        ],
-    )
-    def test_are_failures(self, body: bytes, message: str) -> None:
-        with pytest.raises(UpstreamFailed) as caught:
-            DIALECT.decode_response(body, DEFAULT)
-        assert (caught.value.failure.kind, caught.value.failure.message, caught.value.answered) == ("bad_gateway", message, True)
-
-    def test_an_error_beside_content_is_none(self) -> None:
-        body = b'{"id":"msg_1","content":[],"error":null,"stop_reason":"end_turn"}'
-        assert DIALECT.decode_response(body, DEFAULT) == Response(id="msg_1", model="", parts=(), finish=Finish())
-
-
-class TestPatching:
-    def test_only_the_model_is_renamed(self) -> None:
-        body = b'{"id":"msg_1","model":"claude-x-2026","content":[ {"x":1.50} ],"usage":{}}'
-        assert DIALECT.patch_response(body, "claude") == body.replace(b"claude-x-2026", b"claude")
-
-    @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error":{}}'])
-    def test_other_bodies_stay(self, body: bytes) -> None:
-        assert DIALECT.patch_response(body, "claude") == body

@@ -1,4 +1,12 @@
-"""An Anthropic upstream's stream, event by event, into canonical events."""
+"""Events of a Messages stream to canonical events (docs/wire-formats.md, sections 1.6 and 9).
+
+The grammar of the wire::
+
+    message_start (content_block_start content_block_delta* content_block_stop)* message_delta message_stop
+
+``ping`` may stand anywhere; ``error`` ends the stream. Compatible servers leave out ``message_start`` or a
+``content_block_stop``, repeat call ids, and send the whole arguments in ``content_block_start``; all of that is accepted.
+"""
 
 from __future__ import annotations
 
@@ -25,26 +33,27 @@ from proxy.translation.canonical import (
     ToolCall,
     UsageReported,
 )
-from proxy.translation.dialects.anthropic.blocks import NOTHING, Block, present, read_block, words
+from proxy.translation.dialects.anthropic.citations import decode_citation, decode_citations
 from proxy.translation.dialects.anthropic.errors import read_error, stream_failure
-from proxy.translation.dialects.anthropic.parts import FAMILY, citation, citations
-from proxy.translation.dialects.anthropic.response import finish, told_arguments
-from proxy.translation.dialects.anthropic.turns import tool_input
+from proxy.translation.dialects.anthropic.stop_reasons import decode_finish
+from proxy.translation.dialects.anthropic.tool_arguments import decode_response_arguments, encode_arguments
 from proxy.translation.dialects.anthropic.usage import WireUsage
+from proxy.translation.dialects.anthropic.wire import ABSENT, FAMILY, OBJECT, Block, is_present, read_block, readable_text
 from proxy.translation.dialects.lenient_json import decode_leniently
 from proxy.translation.errors import ClientMistake, Failure
 from proxy.translation.framing.sse import Frame
+from proxy.translation.quirks import Quirks
 
 
 class _Delta(msgspec.Struct, gc=False):
-    """All deltas in one: of a block, and of the message."""
+    """The fields of all deltas: those of a block, and that of the message."""
 
     type: str = ""
     text: str | None = None
     thinking: str | None = None
     signature: str | None = None
     partial_json: str | None = None
-    citation: Raw = NOTHING
+    citation: Raw = ABSENT
     content: str | None = None
     encrypted_content: str | None = None
     stop_reason: str | None = None
@@ -62,7 +71,7 @@ class _Event(msgspec.Struct, gc=False):
     type: str = ""
     index: int = 0
     delta: _Delta | None = None
-    content_block: Raw = NOTHING
+    content_block: Raw = ABSENT
     message: _Message | None = None
     usage: WireUsage | None = None
     error: Any = None
@@ -74,13 +83,16 @@ class _Kind(msgspec.Struct):
 
 _EVENT = msgspec.json.Decoder(_Event)
 _KIND = msgspec.json.Decoder(_Kind)
-_FIELDS = msgspec.json.Decoder(dict[str, Raw])
 
 
-class _Open:
-    """A block under way. ``started``: whether a ``PartStarted`` was told; ``fragments``: the arguments so far, or their lack."""
+class _OpenBlock:
+    """A block whose ``content_block_stop`` has not arrived.
 
-    __slots__ = ("block", "held", "kind", "native", "pieces", "signature", "started")
+    ``native``: the JSON of its start. ``started``: text: ``PartStarted`` was sent; tool call: a fragment of the arguments was sent.
+    ``fragments``, ``added_fields``: the input and the fields that deltas add to an ``Opaque`` block.
+    """
+
+    __slots__ = ("added_fields", "block", "fragments", "kind", "native", "signature", "started")
 
     def __init__(self, block: Block, native: Raw) -> None:
         self.kind = block.type
@@ -88,15 +100,15 @@ class _Open:
         self.native = native
         self.started = False
         self.signature = block.signature or ""
-        self.pieces: list[str] = []
-        self.held: dict[str, str] = {}
+        self.fragments: list[str] = []
+        self.added_fields: dict[str, str] = {}
 
 
-class Decoder:
-    """``feed`` frames, then ``close``; see :class:`proxy.translation.dialects.base.StreamDecoder`."""
+class AnthropicStreamDecoder:
+    """A :class:`~proxy.translation.dialects.base.StreamDecoder`."""
 
     def __init__(self) -> None:
-        self._open: dict[int, _Open] = {}
+        self._open: dict[int, _OpenBlock] = {}
         self._usage: WireUsage | None = None
         self._finish: tuple[str | None, str | None, dict[str, Any] | None] = (None, None, None)
         self._call_ids: set[str] = set()
@@ -114,38 +126,37 @@ class Decoder:
         }
 
     def feed(self, frame: Frame) -> list[Event]:
-        """The events of one frame."""
         if self._done:
             return []
         try:
             event = _EVENT.decode(frame.data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return self._odd(frame)
+            return self._feed_nonconforming(frame)
         handler = self._handlers.get(event.type or frame.event)
-        return handler(event) if handler is not None else self._unknown(event)
+        return handler(event) if handler is not None else self._on_unknown(event)
 
     def close(self) -> list[Event]:
-        """A stream without ``message_stop`` is broken, however far it came."""
+        """A stream without ``message_stop`` fails, even if its ``message_delta`` has arrived."""
         if self._done:
             return []
-        return self.fail(Failure(kind="network", message="The upstream's stream ended before its message was complete"))
+        return self.fail(Failure(kind="network", message="The upstream stream ended before the message was complete"))
 
-    def _odd(self, frame: Frame) -> list[Event]:
-        """A frame that does not fit: lone surrogates are mended, unknown events ignored, anything else breaks the stream."""
+    def _feed_nonconforming(self, frame: Frame) -> list[Event]:
+        """A frame that does not fit ``_Event``: repaired if possible, ignored if its type is unknown; otherwise the stream fails."""
         if frame.data.strip() in (b"", b"[DONE]"):
             return []
         try:
             event = decode_leniently(frame.data, _EVENT)
         except ClientMistake:
-            return [] if self._is_foreign(frame) else self._unreadable()
+            return [] if self._has_unknown_type(frame) else self._fail_invalid()
         handler = self._handlers.get(event.type or frame.event)
-        return handler(event) if handler is not None else self._unknown(event)
+        return handler(event) if handler is not None else self._on_unknown(event)
 
-    def _unknown(self, event: _Event) -> list[Event]:
-        """Events of a type that is not ours say nothing; an error without any type is one all the same."""
+    def _on_unknown(self, event: _Event) -> list[Event]:
+        """Events of unknown types are ignored, except that an object with ``error`` and without ``type`` is an error."""
         return self._on_error(event) if event.error is not None and not event.type else []
 
-    def _is_foreign(self, frame: Frame) -> bool:
+    def _has_unknown_type(self, frame: Frame) -> bool:
         try:
             return (json_wire.decode(frame.data, _KIND).type or frame.event) not in self._handlers
         except ClientMistake:
@@ -159,18 +170,18 @@ class Decoder:
         self._started = True
         message = event.message or _Message()
         self._usage = message.usage
-        return [Started(message.id or "", message.model or "", message.usage.canonical() if message.usage is not None else None)]
+        return [Started(message.id or "", message.model or "", message.usage.to_canonical() if message.usage is not None else None)]
 
     def _on_block_start(self, event: _Event) -> list[Event]:
         try:
             block = read_block(event.content_block, at="content_block") if event.content_block else Block()
         except ClientMistake:
-            return self._unreadable()
-        begun = _Open(block, event.content_block)
-        self._open[event.index] = begun
-        events = self._begin()
+            return self._fail_invalid()
+        opened = _OpenBlock(block, event.content_block)
+        self._open[event.index] = opened
+        events = self._ensure_started()
         start = _STARTS.get(block.type)
-        return events + start(self, event.index, begun) if start is not None else events
+        return events + start(self, event.index, opened) if start is not None else events
 
     def _on_block_delta(self, event: _Event) -> list[Event]:
         block, delta = self._open.get(event.index), event.delta
@@ -178,17 +189,17 @@ class Decoder:
             return []
         kind = delta.type
         if kind == "text_delta" and block.kind == "text":
-            return self._more_text(event.index, block, delta.text or "")
+            return self._append_text(event.index, block, delta.text or "")
         if kind == "input_json_delta":
-            return self._more_input(event.index, block, delta.partial_json or "")
+            return self._append_input(event.index, block, delta.partial_json or "")
         if kind == "thinking_delta" and block.kind == "thinking":
             return [PartDelta(event.index, delta.thinking)] if delta.thinking else []
         if kind == "signature_delta":
             block.signature = delta.signature or ""
         elif kind == "citations_delta" and block.kind == "text":
-            return self._cited(event.index, block, delta.citation)
+            return self._append_citation(event.index, block, delta.citation)
         elif kind == "compaction_delta":
-            block.held |= {name: text for name in ("content", "encrypted_content") if (text := getattr(delta, name)) is not None}
+            block.added_fields |= {name: text for name in ("content", "encrypted_content") if (text := getattr(delta, name)) is not None}
         return []
 
     def _on_block_stop(self, event: _Event) -> list[Event]:
@@ -203,7 +214,7 @@ class Decoder:
             return self._end_call(event.index, block)
         if block.kind == "redacted_thinking":
             return [PartEnded(event.index, Seal(FAMILY, FAMILY, {"redacted": block.block.data or ""}))]
-        return [PartStarted(event.index, _whole(block)), PartEnded(event.index)] if block.native else []
+        return [PartStarted(event.index, _complete_opaque(block)), PartEnded(event.index)] if block.native else []
 
     def _on_message_delta(self, event: _Event) -> list[Event]:
         delta = event.delta
@@ -211,16 +222,16 @@ class Decoder:
             self._finish = (delta.stop_reason, delta.stop_sequence, delta.stop_details)
         if event.usage is None:
             return []
-        self._usage = event.usage.over(self._usage)
-        return [*self._begin(), UsageReported(self._usage.canonical())]
+        self._usage = event.usage.completed_from(self._usage)
+        return [*self._ensure_started(), UsageReported(self._usage.to_canonical())]
 
     def _on_message_stop(self, _: _Event) -> list[Event]:
-        events = self._begin()
+        events = self._ensure_started()
         for index in sorted(self._open):
             events += self._on_block_stop(_Event(index=index))
         self._done = True
         reason, sequence, details = self._finish
-        events.append(Finished(finish(reason, sequence, details, has_calls=self._has_calls)))
+        events.append(Finished(decode_finish(reason, sequence, details, has_calls=self._has_calls)))
         return events
 
     def _on_error(self, event: _Event) -> list[Event]:
@@ -229,20 +240,20 @@ class Decoder:
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
-    def _begin(self) -> list[Event]:
-        """``Started`` for servers that leave ``message_start`` out."""
+    def _ensure_started(self) -> list[Event]:
+        """``Started``, unless it was sent: some servers leave out ``message_start``."""
         if self._started:
             return []
         self._started = True
         return [Started()]
 
-    def _start_text(self, index: int, block: _Open) -> list[Event]:
-        events = self._more_text(index, block, block.block.text or "")
-        for each in citations(block.block.citations) if present(block.block.citations) else ():
-            events += self._cited(index, block, each.native)
+    def _start_text(self, index: int, block: _OpenBlock) -> list[Event]:
+        events = self._append_text(index, block, block.block.text or "")
+        for citation in decode_citations(block.block.citations) if is_present(block.block.citations) else ():
+            events += self._append_citation(index, block, citation.native)
         return events
 
-    def _more_text(self, index: int, block: _Open, text: str) -> list[Event]:
+    def _append_text(self, index: int, block: _OpenBlock, text: str) -> list[Event]:
         if not text:
             return []
         if block.started:
@@ -250,26 +261,26 @@ class Decoder:
         block.started = True
         return [PartStarted(index, Text("")), PartDelta(index, text)]
 
-    def _cited(self, index: int, block: _Open, native: Raw) -> list[Event]:
-        if not present(native):
+    def _append_citation(self, index: int, block: _OpenBlock, native: Raw) -> list[Event]:
+        if not is_present(native):
             return []
         try:
-            cited = Cited(index, citation(native))
+            event = Cited(index, decode_citation(native))
         except ClientMistake:
-            return []  # a citation of a shape that does not exist yet: the text itself stands
+            return []  # a citation of an unknown shape is dropped; its text stays
         if block.started:
-            return [cited]
+            return [event]
         block.started = True
-        return [PartStarted(index, Text("")), cited]
+        return [PartStarted(index, Text("")), event]
 
-    def _start_thinking(self, index: int, block: _Open) -> list[Event]:
+    def _start_thinking(self, index: int, block: _OpenBlock) -> list[Event]:
         text = block.block.thinking
         return [PartStarted(index, Reasoning("")), *([PartDelta(index, text)] if text else [])]
 
-    def _start_redacted(self, index: int, block: _Open) -> list[Event]:
+    def _start_redacted(self, index: int, block: _OpenBlock) -> list[Event]:
         return [PartStarted(index, Reasoning("", Seal(FAMILY, FAMILY, {"redacted": block.block.data or ""})))]
 
-    def _start_call(self, index: int, block: _Open) -> list[Event]:
+    def _start_call(self, index: int, block: _OpenBlock) -> list[Event]:
         call_id = block.block.id or ""
         if call_id in self._call_ids:
             call_id = ""
@@ -277,46 +288,51 @@ class Decoder:
         self._has_calls = True
         return [PartStarted(index, ToolCall(call_id, block.block.name or "", ""))]
 
-    def _more_input(self, index: int, block: _Open, fragment: str) -> list[Event]:
+    def _append_input(self, index: int, block: _OpenBlock, fragment: str) -> list[Event]:
         if not fragment:
             return []
         if block.kind == "tool_use":
             block.started = True
             return [PartDelta(index, fragment)]
-        block.pieces.append(fragment)
+        block.fragments.append(fragment)
         return []
 
-    def _end_call(self, index: int, block: _Open) -> list[Event]:
-        """A call without a fragment has the arguments of its start, mostly none."""
+    def _end_call(self, index: int, block: _OpenBlock) -> list[Event]:
+        """End a call. One without fragments has the arguments of its ``content_block_start``, in most cases none."""
         if block.started:
             return [PartEnded(index)]
-        return [PartDelta(index, told_arguments(block.block.input)), PartEnded(index)]
+        return [PartDelta(index, decode_response_arguments(block.block.input)), PartEnded(index)]
 
-    def _unreadable(self) -> list[Event]:
-        return self.fail(Failure(kind="bad_gateway", message="The upstream's stream holds an event that cannot be read"))
+    def _fail_invalid(self) -> list[Event]:
+        return self.fail(Failure(kind="bad_gateway", message="The upstream stream contains an invalid event"))
 
     def fail(self, failure: Failure) -> list[Event]:
-        """End the stream with a failure, unless it has ended."""
+        """End the stream with ``failure``, unless it has ended."""
         if self._done:
             return []
         self._done = True
         return [Failed(failure)]
 
 
-_STARTS: dict[str, Callable[[Decoder, int, _Open], list[Event]]] = {
-    "text": Decoder._start_text,  # noqa: SLF001 -- the table of the class above
-    "thinking": Decoder._start_thinking,  # noqa: SLF001
-    "redacted_thinking": Decoder._start_redacted,  # noqa: SLF001
-    "tool_use": Decoder._start_call,  # noqa: SLF001
+_STARTS: dict[str, Callable[[AnthropicStreamDecoder, int, _OpenBlock], list[Event]]] = {
+    "text": AnthropicStreamDecoder._start_text,  # noqa: SLF001 -- the table belongs to the class above
+    "thinking": AnthropicStreamDecoder._start_thinking,  # noqa: SLF001
+    "redacted_thinking": AnthropicStreamDecoder._start_redacted,  # noqa: SLF001
+    "tool_use": AnthropicStreamDecoder._start_call,  # noqa: SLF001
 }
 
 
-def _whole(block: _Open) -> Opaque:
-    """A block of a kind that only this family knows, with what its deltas added."""
+def _complete_opaque(block: _OpenBlock) -> Opaque:
+    """A block of a type that only this family knows, with the fields and the input that its deltas added."""
     native = block.native
-    if block.pieces or block.held:
-        fields = _FIELDS.decode(native) | {name: Raw(json_wire.encode(text)) for name, text in block.held.items()}
-        if block.pieces:
-            fields["input"] = tool_input("".join(block.pieces))
+    if block.fragments or block.added_fields:
+        fields = OBJECT.decode(native) | {name: Raw(json_wire.encode(text)) for name, text in block.added_fields.items()}
+        if block.fragments:
+            fields["input"] = encode_arguments("".join(block.fragments))
         native = Raw(json_wire.encode(fields))
-    return Opaque(FAMILY, block.kind, native, words(native), history=True)
+    return Opaque(FAMILY, block.kind, native, readable_text(native), history=True)
+
+
+def decoder(quirks: Quirks) -> AnthropicStreamDecoder:  # noqa: ARG001 -- every dialect's decoder takes the quirks
+    """A decoder for one upstream stream; no quirk concerns a Messages stream."""
+    return AnthropicStreamDecoder()

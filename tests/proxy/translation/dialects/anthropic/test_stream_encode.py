@@ -1,4 +1,4 @@
-"""The event stream for Anthropic clients, and the relay (reading is shown in tests/cases/anthropic)."""
+"""Event streams for Anthropic clients (tests/cases/anthropic covers decoding)."""
 
 import json
 from typing import Any
@@ -50,25 +50,25 @@ NATIVE = Seal("anthropic", "anthropic", {"signature": "sig"})
 DONE = Finished(Finish(reason="tool_calls"))
 
 
-def reply(reasoning: ReasoningSetting | None = None) -> EncodeContext:
-    asked = Request(model="claude", messages=(Message("user", (Text("Hi"),)),), family="anthropic", reasoning=reasoning)
-    return EncodeContext(id=ID, created=0, model="claude", request=asked, seal_key=KEY, input_estimate=11)
+def encode_context(reasoning: ReasoningSetting | None = None) -> EncodeContext:
+    request = Request(model="claude", messages=(Message("user", (Text("Hi"),)),), family="anthropic", reasoning=reasoning)
+    return EncodeContext(id=ID, created=0, model="claude", request=request, seal_key=KEY, input_estimate=11)
 
 
 def frames_of(*events: Event, reasoning: ReasoningSetting | None = None) -> list[Frame]:
-    machine = DIALECT.encoder(reply(reasoning))
-    return [frame for event in events for frame in machine.feed(event)]
+    codec = DIALECT.encoder(encode_context(reasoning))
+    return [frame for event in events for frame in codec.feed(event)]
 
 
-def told(*events: Event, reasoning: ReasoningSetting | None = None) -> list[dict[str, Any]]:
+def checked_events(*events: Event, reasoning: ReasoningSetting | None = None) -> list[dict[str, Any]]:
     return check_frames(frames_of(Started("x", "gpt"), *events, reasoning=reasoning))
 
 
 def content(*events: Event, reasoning: ReasoningSetting | None = None) -> list[dict[str, Any]]:
-    return message_of(told(*events, reasoning=reasoning))["content"]
+    return message_of(checked_events(*events, reasoning=reasoning))["content"]
 
 
-def test_a_whole_stream_to_the_byte() -> None:
+def test_the_bytes_of_a_whole_stream() -> None:
     usage = Usage(fresh=3, cache_read=1, output=2)
     frames = frames_of(Started(), PartStarted(0, Text("")), PartDelta(0, "Hé"), PartEnded(0), UsageReported(usage), Finished())
     assert [(frame.event, frame.data.decode()) for frame in frames] == [
@@ -97,17 +97,17 @@ def test_a_whole_stream_to_the_byte() -> None:
     ]
 
 
-def test_the_input_side_of_an_upstream_that_knows_it_comes_first() -> None:
+def test_message_start_has_the_input_tokens_that_the_upstream_reported() -> None:
     start = json.loads(frames_of(Started("x", "y", Usage(fresh=5, cache_write_1h=2, output=1)))[0].data)["message"]["usage"]
     assert (start["input_tokens"], start["cache_creation_input_tokens"], start["output_tokens"]) == (5, 2, 1)
 
 
 def test_an_unknown_usage_does_not_overwrite_the_estimate() -> None:
-    events = told(Finished())
+    events = checked_events(Finished())
     assert (events[0]["message"]["usage"]["input_tokens"], events[-2]["usage"]) == (11, {"output_tokens": 0})
 
 
-def test_the_usage_of_the_start_is_the_last_known_where_no_other_comes() -> None:
+def test_the_usage_of_the_start_is_used_at_the_end_if_no_other_follows() -> None:
     events = check_frames(frames_of(Started("x", "y", Usage(fresh=5, output=1)), Finished()))
     assert events[-2]["usage"]["input_tokens"] == 5
 
@@ -124,7 +124,7 @@ def test_a_call_without_arguments_has_an_empty_input() -> None:
     ]
 
 
-def test_interleaved_calls_come_one_after_the_other() -> None:
+def test_interleaved_calls_are_encoded_one_after_the_other() -> None:
     events = (
         PartStarted(0, ToolCall("a", "f", "")),
         PartStarted(1, ToolCall("b", "g", "")),
@@ -146,12 +146,12 @@ def test_interleaved_calls_come_one_after_the_other() -> None:
     ]
 
 
-def test_a_held_part_streams_on_once_its_turn_has_come() -> None:
-    machine = DIALECT.encoder(reply())
+def test_a_queued_part_is_streamed_after_the_open_one_has_ended() -> None:
+    codec = DIALECT.encoder(encode_context())
     for event in (Started(), PartStarted(0, Text("")), PartDelta(0, "a"), PartStarted(1, Text("")), PartDelta(1, "b")):
-        machine.feed(event)
-    assert [frame.event for frame in machine.feed(PartEnded(0))] == ["content_block_stop", "content_block_start", "content_block_delta"]
-    assert [json.loads(frame.data)["delta"]["text"] for frame in machine.feed(PartDelta(1, "c"))] == ["c"]
+        codec.feed(event)
+    assert [frame.event for frame in codec.feed(PartEnded(0))] == ["content_block_stop", "content_block_start", "content_block_delta"]
+    assert [json.loads(frame.data)["delta"]["text"] for frame in codec.feed(PartDelta(1, "c"))] == ["c"]
 
 
 def test_parts_left_open_are_closed_at_the_end() -> None:
@@ -161,13 +161,13 @@ def test_parts_left_open_are_closed_at_the_end() -> None:
     ]
 
 
-def test_a_broken_stream_ends_in_an_error_and_nothing_else() -> None:
-    events = told(PartStarted(0, Text("")), PartDelta(0, "a"), Failed(Failure(kind="overloaded", message="Busy")))
+def test_a_failed_stream_ends_with_an_error_event_only() -> None:
+    events = checked_events(PartStarted(0, Text("")), PartDelta(0, "a"), Failed(Failure(kind="overloaded", message="Busy")))
     assert [event["type"] for event in events[-2:]] == ["content_block_delta", "error"]
     assert events[-1] == {"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}}
 
 
-def test_repeated_and_illegal_ids_are_made_good() -> None:
+def test_repeated_and_invalid_ids_are_replaced() -> None:
     calls = [
         event
         for index, call_id in enumerate(("a:1", "a:1", ""))
@@ -178,14 +178,14 @@ def test_repeated_and_illegal_ids_are_made_good() -> None:
     assert ids[2].startswith("toolu_")
 
 
-def test_citations_of_the_family_stay_and_others_go() -> None:
+def test_only_citations_of_the_family_are_encoded() -> None:
     native = Citation(url="u", dialect="anthropic", native=Raw(b'{"type":"web_search_result_location"}'))
     foreign = Citation(url="u", dialect="openai_chat", native=Raw(b"{}"))
     events = (PartStarted(0, Text("")), PartDelta(0, "a"), Cited(0, native), Cited(0, foreign), PartEnded(0), Finished())
     assert content(*events) == [{"type": "text", "text": "a", "citations": [{"type": "web_search_result_location"}]}]
 
 
-def test_blocks_of_the_family_stay_and_others_go() -> None:
+def test_only_opaque_blocks_of_the_family_are_encoded() -> None:
     search = Opaque("anthropic", "server_tool_use", Raw(b'{"type":"server_tool_use","id":"s","name":"web_search","input":{"query":"q"}}'))
     found = Opaque("anthropic", "web_search_tool_result", Raw(b'{"type":"web_search_tool_result","tool_use_id":"s","content":[]}'))
     foreign = Opaque("openai_responses", "web_search_call", Raw(b"{}"), "words")
@@ -198,7 +198,7 @@ def test_blocks_of_the_family_stay_and_others_go() -> None:
 
 class TestThinking:
     @pytest.mark.parametrize(("seal", "signature"), [(CHAT, pack(CHAT, KEY)), (ITEM, pack(ITEM, KEY)), (NATIVE, "sig"), (None, "")])
-    def test_the_signature_comes_once_at_the_end(self, seal: Seal | None, signature: str) -> None:
+    def test_the_signature_is_sent_once_at_the_end(self, seal: Seal | None, signature: str) -> None:
         events = (PartStarted(0, Reasoning("")), PartDelta(0, "H"), PartDelta(0, "m."), PartEnded(0, seal), Finished())
         assert content(*events) == [{"type": "thinking", "thinking": "Hm.", "signature": signature}]
 
@@ -212,7 +212,7 @@ class TestThinking:
             (None, []),
         ],
     )
-    def test_state_without_text(self, seal: Seal | None, blocks: list[Any]) -> None:
+    def test_a_seal_without_text(self, seal: Seal | None, blocks: list[Any]) -> None:
         assert content(PartStarted(0, Reasoning("")), PartEnded(0, seal), Finished()) == blocks
         assert content(PartStarted(0, Reasoning("", seal)), PartEnded(0), Finished()) == blocks
 
@@ -222,55 +222,12 @@ class TestThinking:
         carrier = pack(Seal(seal.origin, seal.upstream, {**seal.fields, "text": "Hm."}), KEY)
         assert content(*events, reasoning=OMITTED) == [{"type": "thinking", "thinking": "", "signature": carrier}]
 
-    def test_native_text_is_shown_as_the_upstream_sent_it(self) -> None:
+    def test_native_thinking_keeps_the_text_that_the_upstream_sent(self) -> None:
         events = (PartStarted(0, Reasoning("")), PartDelta(0, "Hm."), PartEnded(0, NATIVE), Finished())
         assert content(*events, reasoning=OMITTED) == [{"type": "thinking", "thinking": "Hm.", "signature": "sig"}]
 
 
-class TestTheRelay:
-    START = b'{"type":"message_start","message":{"id":"msg_1","model":"claude-x","usage":{"input_tokens":1}}}'
-
-    def test_only_the_models_name_changes(self) -> None:
-        passed = DIALECT.relay("claude", False)
-        frame = Frame(self.START, "message_start")
-        assert passed(frame) == Frame(self.START.replace(b"claude-x", b"claude"), "message_start")
-
-    @pytest.mark.parametrize(
-        "data",
-        [
-            b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"\\"message_start\\""}}',
-            b'{"type":"ping","x":"message_start"}',
-            b'"message_start',
-            b'{"type":"message_start","message":{}}',
-            b'{"type":"message_start"}',
-            b"[DONE]",
-        ],
-    )
-    def test_everything_else_passes_as_it_came(self, data: bytes) -> None:
-        frame = Frame(data, "any")
-        assert DIALECT.relay("claude", True)(frame) is frame
-
-    def test_without_a_new_name_nothing_is_read(self) -> None:
-        frame = Frame(self.START, "message_start")
-        assert DIALECT.relay(None, False)(frame) is frame
-
-    @pytest.mark.parametrize("name", [None, "claude"])
-    def test_an_event_line_that_the_server_left_out_is_given(self, name: str | None) -> None:
-        pass_on = DIALECT.relay(name, False)
-        assert pass_on(Frame(b'{"type":"ping"}')) == Frame(b'{"type":"ping"}', "ping")
-        assert pass_on(Frame(b"no json")) == Frame(b"no json")
-
-    def test_a_relayed_stream_that_breaks_ends_in_an_error(self) -> None:
-        assert DIALECT.break_off(Failure(kind="network", message="Gone"), 7) == [
-            Frame(b'{"type":"error","error":{"type":"api_error","message":"Gone"}}', "error")
-        ]
-
-
-def test_the_keep_alive_is_a_ping() -> None:
-    assert DIALECT.keepalive == b'event: ping\ndata: {"type":"ping"}\n\n'
-
-
-# --- laws ------------------------------------------------------------------------------------------------------------
+# --- properties ------------------------------------------------------------------------------------------------------
 
 words = st.text(min_size=1, max_size=8)
 arguments = st.dictionaries(words, st.integers() | words, max_size=3).map(json.dumps)
@@ -282,15 +239,15 @@ parts: st.SearchStrategy[Part] = st.one_of(
 
 
 @given(st.lists(parts, max_size=5), st.booleans())
-def test_a_stream_tells_what_the_whole_answer_tells(told_parts: list[Part], omitted: bool) -> None:
-    response = Response(id="x", model="gpt", parts=tuple(told_parts), finish=Finish(), usage=Usage(fresh=3, output=4))
-    asked = OMITTED if omitted else None
-    streamed = message_of(check_frames(frames_of(*replay(response), reasoning=asked)))
-    assert streamed == json.loads(DIALECT.encode_response(response, reply(asked)))
+def test_a_stream_has_the_content_of_the_whole_response(response_parts: list[Part], omitted: bool) -> None:
+    response = Response(id="x", model="gpt", parts=tuple(response_parts), finish=Finish(), usage=Usage(fresh=3, output=4))
+    reasoning = OMITTED if omitted else None
+    streamed = message_of(check_frames(frames_of(*replay(response), reasoning=reasoning)))
+    assert streamed == json.loads(DIALECT.encode_response(response, encode_context(reasoning)))
 
 
 @given(st.data())
-def test_any_interleaving_of_fragments_gives_whole_calls(data: st.DataObject) -> None:
+def test_any_interleaving_of_fragments_gives_complete_calls(data: st.DataObject) -> None:
     texts = data.draw(st.lists(arguments, min_size=1, max_size=4))
     queues: list[list[Event]] = []
     for index, text in enumerate(texts):
@@ -302,17 +259,17 @@ def test_any_interleaving_of_fragments_gives_whole_calls(data: st.DataObject) ->
     while queues:
         queue = data.draw(st.sampled_from(queues))
         order.append(queue.pop(0))
-        queues = [each for each in queues if each]
+        queues = [queue for queue in queues if queue]
     blocks = content(*order, DONE)
     assert {block["id"]: block["input"] for block in blocks} == {f"t{index}": json.loads(text) for index, text in enumerate(texts)}
 
 
 @given(st.lists(parts, max_size=4), st.integers(0, 40))
-def test_a_cut_stream_never_looks_whole(told_parts: list[Part], cut: int) -> None:
-    response = Response(id="x", model="gpt", parts=tuple(told_parts), finish=Finish(), usage=Usage())
+def test_a_cut_stream_always_fails(response_parts: list[Part], cut: int) -> None:
+    response = Response(id="x", model="gpt", parts=tuple(response_parts), finish=Finish(), usage=Usage())
     frames = frames_of(*replay(response))[: cut + 1]
-    machine = DIALECT.decoder(DEFAULT)
-    events = [event for frame in frames for event in machine.feed(frame)] + machine.close()
+    codec = DIALECT.decoder(DEFAULT)
+    events = [event for frame in frames for event in codec.feed(frame)] + codec.close()
     endings = [type(event) for event in events if isinstance(event, Finished | Failed)]
     assert endings == [Finished if frames[-1].event == "message_stop" else Failed]
-    assert machine.feed(Frame(b'{"type":"message_stop"}')) + machine.close() == []
+    assert codec.feed(Frame(b'{"type":"message_stop"}')) + codec.close() == []

@@ -1,13 +1,12 @@
-"""The InvokeModel answer is the Messages reply object, both ways; headers count its tokens."""
+"""Headers of a Bedrock response. Its body is a Messages response object (:mod:`proxy.translation.dialects.anthropic.response_encode`)."""
+
+from __future__ import annotations
 
 from proxy.translation.canonical import Usage
-from proxy.translation.dialects.anthropic.response import decode_response, encode_response, patch_response
-
-__all__ = ["answer_headers", "decode_response", "encode_response", "patch_response"]
 
 
 def answer_headers(usage: Usage | None) -> dict[str, str]:
-    """What clients of AWS read beside the body: the token counts of a whole answer, the type of a stream's events."""
+    """Headers that AWS clients read: token counts of a whole response; of a stream (``usage`` is ``None``) the type of its events."""
     if usage is None:
         return {"x-amzn-bedrock-content-type": "application/json"}
     counts = {"x-amzn-bedrock-input-token-count": str(usage.fresh), "x-amzn-bedrock-output-token-count": str(usage.output)}

@@ -1,0 +1,103 @@
+"""Messages requests to canonical requests (docs/wire-formats.md, sections 1.2 and 7)."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from proxy.translation import json_wire
+from proxy.translation.canonical import Message, OutputFormat, Request, Text
+from proxy.translation.dialects.anthropic.citations import decode_citations
+from proxy.translation.dialects.anthropic.envelope import FAMILY_FIELDS, decode_settings, find_demands, messages_field
+from proxy.translation.dialects.anthropic.request_decode_parts import MessageDecoder, cache_mark
+from proxy.translation.dialects.anthropic.thinking import decode_output_config, decode_thinking
+from proxy.translation.dialects.anthropic.tools import decode_choice, decode_tools
+from proxy.translation.dialects.anthropic.wire import ABSENT, FAMILY, OBJECT, Block, has_field, is_present, read_messages
+from proxy.translation.errors import ClientMistake
+from proxy.translation.json_wire import Envelope
+
+
+class _Metadata(msgspec.Struct):
+    user_id: str | None = None
+
+
+class _Format(msgspec.Struct):
+    type: str
+    schema: Raw = ABSENT
+
+
+_SYSTEM = msgspec.json.Decoder(str | list[Block])
+_METADATA = msgspec.json.Decoder(_Metadata)
+_FORMAT = msgspec.json.Decoder(_Format)
+
+
+def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
+    """Raises :class:`ClientMistake` with the path of the first invalid field. ``seal_key`` verifies reasoning carriers."""
+    fields = envelope.fields
+    settings = decode_settings(fields)
+    messages, leading = _decode_messages(messages_field(fields), seal_key)
+    choice, parallel = decode_choice(fields["tool_choice"]) if has_field(fields, "tool_choice") else (None, None)
+    effort, output = decode_output_config(fields.get("output_config", ABSENT))
+    user = json_wire.decode(fields["metadata"], _METADATA, at="metadata").user_id if has_field(fields, "metadata") else None
+    extra = {name: raw for name, raw in fields.items() if name in FAMILY_FIELDS and is_present(raw)}
+    if settings.service_tier == "auto":
+        extra["service_tier"] = fields["service_tier"]
+    return Request(
+        model=envelope.model,
+        messages=messages,
+        family=FAMILY,
+        system=_decode_system(fields) + leading,
+        tools=decode_tools(fields["tools"]) if has_field(fields, "tools") else (),
+        tool_choice=choice,
+        parallel_calls=parallel,
+        max_tokens=settings.max_tokens,
+        stop=tuple(settings.stop_sequences or ()),
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        top_k=settings.top_k,
+        reasoning=decode_thinking(fields.get("thinking", ABSENT), effort),
+        output=_decode_output(output, "output_config.format") or _decode_output(fields.get("output_format", ABSENT), "output_format"),
+        end_user=user or None,
+        service_tier="default" if settings.service_tier == "standard_only" else None,
+        stream=envelope.stream,
+        demands=find_demands(fields, settings),
+        extra=extra,
+    )
+
+
+def _decode_messages(raw: Raw, seal_key: bytes) -> tuple[tuple[Message, ...], tuple[Text, ...]]:
+    """The messages from the first user or assistant message on, and the text of the system messages before it."""
+    decoder = MessageDecoder(raw, seal_key)
+    messages = [decoder.decode(index, message) for index, message in enumerate(read_messages(raw))]
+    first = next((index for index, message in enumerate(messages) if message.role != "system"), len(messages))
+    leading = tuple(part for message in messages[:first] for part in message.parts if isinstance(part, Text))
+    return tuple(messages[first:]), leading
+
+
+def _decode_system(fields: dict[str, Raw]) -> tuple[Text, ...]:
+    if not has_field(fields, "system"):
+        return ()
+    system = json_wire.decode(fields["system"], _SYSTEM, at="system")
+    if isinstance(system, str):
+        return (Text(system),) if system else ()
+    return tuple(_decode_system_text(block, f"system.{index}") for index, block in enumerate(system))
+
+
+def _decode_system_text(block: Block, at: str) -> Text:
+    if block.type != "text":
+        raise ClientMistake(f"{at}.type: only blocks of type text are allowed in system", param=f"{at}.type")
+    if block.text is None:
+        raise ClientMistake(f"{at}.text: Field required", param=f"{at}.text")
+    return Text(block.text, cache_mark(block.cache_control), decode_citations(block.citations, at=f"{at}.citations"))
+
+
+def _decode_output(raw: Raw, at: str) -> OutputFormat | None:
+    if not is_present(raw):
+        return None
+    form = json_wire.decode(raw, _FORMAT, at=at)
+    if form.type != "json_schema":
+        raise ClientMistake(f"{at}.type: json_schema is expected", param=f"{at}.type")
+    if not is_present(form.schema):
+        raise ClientMistake(f"{at}.schema: Field required", param=f"{at}.schema")
+    json_wire.decode(form.schema, OBJECT, at=f"{at}.schema")
+    return OutputFormat(kind="json_schema", schema=form.schema)

@@ -1,0 +1,176 @@
+"""Shapes of Messages bodies: messages and content blocks (docs/wire-formats.md, section 1.3).
+
+One wide struct, :class:`Block`, has the fields of all block types that the canonical form knows (:data:`MAPPED_TYPES`), so that
+a body is decoded in one pass. Blocks of other types stay JSON. Their fields may have types that ``Block`` does not allow; a body
+that does not fit is therefore decoded a second time, block by block (:func:`read_messages`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Raw
+
+from proxy.translation import json_wire
+from proxy.translation.errors import ClientMistake
+
+ABSENT = Raw(b"")
+"""The value of a field that is not in the body."""
+
+
+EncodedBlock = dict[str, Any]
+"""A content block that is being encoded."""
+
+EncodedTurn = dict[str, Any]
+"""A message that is being encoded: ``role`` and ``content``, a list of :data:`EncodedBlock`."""
+
+
+class Block(msgspec.Struct, gc=False):
+    """The fields of all types in :data:`MAPPED_TYPES`. An absent field is ``None`` or :data:`ABSENT`."""
+
+    type: str = ""
+    text: str | None = None
+    citations: Raw = ABSENT
+    cache_control: Raw = ABSENT
+    source: Raw = ABSENT
+    title: str | None = None
+    context: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: Raw = ABSENT
+    tool_use_id: str | None = None
+    content: str | list[Block] | None = None
+    is_error: bool | None = None
+
+
+class WireMessage(msgspec.Struct, gc=False):
+    """A message with decoded content."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str | list[Block]
+
+
+class MessageHead(msgspec.Struct, gc=False):
+    """A message whose content is not decoded."""
+
+    role: Literal["user", "assistant", "system"]
+    content: Raw
+
+
+class _TypeOnly(msgspec.Struct):
+    type: str
+
+
+MAPPED_TYPES = frozenset({"text", "image", "document", "thinking", "redacted_thinking", "tool_use", "tool_result"})
+"""Block types that have canonical parts of their own. Blocks of all other types become ``Opaque``."""
+
+_MESSAGES = msgspec.json.Decoder(list[WireMessage])
+_HEADS = msgspec.json.Decoder(list[MessageHead])
+_BLOCK = msgspec.json.Decoder(Block)
+_TYPE_ONLY = msgspec.json.Decoder(_TypeOnly)
+_CONTENT = msgspec.json.Decoder(str | list[Raw])
+ARRAY = msgspec.json.Decoder(list[Raw])
+OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_ANY = msgspec.json.Decoder()
+
+
+def is_present(raw: Raw) -> bool:
+    """Whether a field is in the body and not ``null``."""
+    return bool(raw) and bytes(raw) != b"null"
+
+
+def has_field(fields: dict[str, Raw], name: str) -> bool:
+    """Whether ``fields`` has ``name`` and its value is not ``null``."""
+    return name in fields and is_present(fields[name])
+
+
+def read_heads(raw: Raw) -> list[MessageHead]:
+    """The messages, their roles checked. Raises :class:`ClientMistake` with the path of an invalid field, and for an empty list."""
+    heads = json_wire.decode(raw, _HEADS, at="messages")
+    if not heads:
+        raise ClientMistake("messages: at least one message is required", param="messages")
+    return heads
+
+
+def read_messages(raw: Raw) -> list[WireMessage]:
+    """The messages with their blocks. Raises :class:`ClientMistake` with the path of an invalid field, and for an empty list."""
+    try:
+        messages = json_wire.decode(raw, _MESSAGES, at="messages")
+    except ClientMistake:
+        # The field that did not fit may belong to a block that becomes Opaque. Decoding block by block shows whether it does.
+        messages = [
+            WireMessage(head.role, _read_content(head.content, at=f"messages.{i}.content")) for i, head in enumerate(read_heads(raw))
+        ]
+    if not messages:
+        raise ClientMistake("messages: at least one message is required", param="messages")
+    return messages
+
+
+def read_block(raw: Raw, *, at: str) -> Block:
+    """One block. A block whose type is not in :data:`MAPPED_TYPES` has its type and no other field."""
+    kind = json_wire.decode(raw, _TYPE_ONLY, at=at).type
+    return json_wire.decode(raw, _BLOCK, at=at) if kind in MAPPED_TYPES else Block(type=kind)
+
+
+def _read_content(raw: Raw, *, at: str) -> str | list[Block]:
+    content = json_wire.decode(raw, _CONTENT, at=at)
+    if isinstance(content, str):
+        return content
+    return [read_block(block, at=f"{at}.{index}") for index, block in enumerate(content)]
+
+
+class OriginalBlocks:
+    """The JSON of single blocks, by index. It is decoded on first use: only requests with ``Opaque`` blocks need it."""
+
+    def __init__(self, messages: Raw) -> None:
+        self._messages = messages
+        self._heads: list[MessageHead] | None = None
+
+    def block(self, message: int, block: int) -> Raw:
+        """The block at index ``block`` of the message at index ``message``."""
+        return self._blocks(message)[block]
+
+    def nested(self, message: int, block: int, inner: int) -> Raw:
+        """The block at index ``inner`` of a tool result's content."""
+        fields = json_wire.decode(self.block(message, block), OBJECT)
+        return json_wire.decode(fields["content"], ARRAY)[inner]
+
+    def _blocks(self, message: int) -> list[Raw]:
+        if self._heads is None:
+            self._heads = json_wire.decode(self._messages, _HEADS)
+        return json_wire.decode(self._heads[message].content, ARRAY)
+
+
+_TEXT_KEYS = ("title", "url", "text", "content", "stdout", "stderr", "tool_name")
+
+
+def readable_text(native: Raw) -> str:
+    """The text of an ``Opaque`` block for other families: titles, URLs and texts of results, one a line; no ids, no base64."""
+    return "\n".join(_texts_in(json_wire.decode(native, _ANY)))
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        if value:
+            yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts_in(item)
+    elif isinstance(value, dict):
+        if value.get("type") == "search_result":
+            yield from (text for key in ("title", "source") if isinstance(text := value.get(key), str))
+            yield from _texts_in(value.get("content"))
+            return
+        for key in _TEXT_KEYS:
+            yield from _texts_in(value.get(key))
+        source = value.get("source")
+        if isinstance(source, dict) and source.get("type") in ("text", "content"):
+            yield from _texts_in(source.get("data") if source["type"] == "text" else source.get("content"))
+
+
+FAMILY = "anthropic"
