@@ -63,9 +63,9 @@ def base_url(value: str) -> None:
 
 
 def dialect(value: str) -> None:
-    """Refuse a dialect that the gateway does not speak. The database has no choices: a new dialect needs no migration."""
+    """Validate the name of a dialect. The database has no choices, so that a new dialect needs no migration."""
     if value not in TITLES:
-        raise ValidationError(f"Value {value!r} is not a valid choice.", code="invalid_choice")
+        raise ValidationError("Value %(value)r is not a valid choice.", code="invalid_choice", params={"value": value})
 
 
 def path_prefix(value: str) -> None:

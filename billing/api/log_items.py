@@ -15,9 +15,10 @@ from billing.models import RequestAttempt, RequestLog
 from billing.outcomes import OUTCOMES
 from billing.request_log.columns import Column, Kind
 from billing.request_log.entry import ATTEMPT_COLUMNS, LOG_COLUMNS
+from proxy.translation.dialects.registry import REGISTRY
 
 OutcomeName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(OUTCOMES)})]
-InputFormat = Annotated[str, WithJsonSchema({"type": "string", "enum": ["anthropic", "openai"]})]
+InputFormat = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted({dialect.input_format for dialect in REGISTRY.values()})})]
 
 
 class ItemField(NamedTuple):

@@ -21,6 +21,7 @@ WORKERS = 5
 """Requests at once for each gateway."""
 WINDOW = 24
 """So many calls in a row show which keys a gateway uses: keys take turns, so this is several times their number."""
+UNREACHABLE, REACHABLE = "Redis is unreachable", "Redis is reachable again"
 KEYS = {"k0", "k1", "k2", "k3"}
 
 
@@ -143,16 +144,20 @@ async def test_without_redis_each_goes_by_itself_and_afterwards_they_are_in_touc
     async with load(servers, name) as seen:
         fake.refused = {"k0": 600}
         await fake.expect_keys(KEYS - {"k0"}, KEYS - {"k0"})
-        before = [(reports(each, "Redis is away"), reports(each, "Redis is back")) for each in both]
+        before = [(reports(each, UNREACHABLE), reports(each, REACHABLE)) for each in both]
         await asyncio.to_thread(servers.redis.kill if ending == "dies" else servers.redis.freeze)
         try:
             fake.refused = {"k1": 600}
-            await eventually_async(lambda: all(reports(each, "Redis is away") > away for each, (away, _) in zip(both, before, strict=True)))
+            await eventually_async(
+                lambda: all(reports(each, "Redis is unreachable") > away for each, (away, _) in zip(both, before, strict=True))
+            )
             await seen.expect_progress()
             await fake.expect_keys({"k2", "k3"}, {"k1", "k2", "k3"})  # what each has seen itself, and what it knew before
         finally:
             await asyncio.to_thread(servers.redis.start if ending == "dies" else servers.redis.thaw)
-        await eventually_async(lambda: all(reports(each, "Redis is back") > back for each, (_, back) in zip(both, before, strict=True)))
+        await eventually_async(
+            lambda: all(reports(each, "Redis is reachable again") > back for each, (_, back) in zip(both, before, strict=True))
+        )
         await fake.expect_keys({"k2", "k3"}, {"k2", "k3"})  # the second one learns it late, since it still holds
         fake.refused = {"k2": 600}
         await fake.expect_keys({"k3"}, {"k3"})

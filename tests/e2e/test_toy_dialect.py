@@ -166,7 +166,7 @@ def test_a_health_check_probes_it_and_discovery_lists_its_models(toy: Gateway, u
     assert (report["healthy"], report["models_found"], report["tested_model"]) == (True, 2, "toy-a")
     pages["/toy/v2/say"] = {"kind": "nonsense"}
     report = toy.api("POST", "/upstreams/health-check", json={"upstream_id": upstream_id})
-    assert (report["healthy"], report["error"]) == (False, "Saying answer is not a JSON object")
+    assert (report["healthy"], report["error"]) == (False, "Saying response is not a JSON object")
     assert toy.api("POST", f"/upstreams/{upstream_id}/discover") == {"created": 2, "vanished": 0, "returned": 0}
     listed = toy.http.get(f"{toy.url}/toy/v2/names", headers=toy.client_headers).json()["names"]
     assert {"toy-a", "toy-b"} <= set(listed)

@@ -11,19 +11,13 @@ from pydantic_core import PydanticCustomError
 
 from accounts.common.api_resource import shows
 from accounts.common.api_schema import Body, Clearable, Id, Moment, Whole
+from proxy.translation.dialects.lookup import FORMATS
 from upstreams.models import Upstream, header_value
 from upstreams.presets import PRESETS
 from upstreams.routing.circuit_breaker import BreakerState
 
-FORMATS = {
-    "openai": "openai_chat",
-    "anthropic": "anthropic",
-    "openai_responses": "openai_responses",
-    "bedrock": "bedrock",
-    "passthrough": "passthrough",
-}
-"""Dialects by the API's ``format``; bodies may also give the dialect's own name."""
 FORMAT_BY_DIALECT = {dialect: name for name, dialect in FORMATS.items()}
+"""The API's ``format`` by dialect; bodies may also give the dialect's own name."""
 
 
 def _one_line(text: str) -> str:

@@ -12,9 +12,9 @@ from accounts.common.api_envelope import ApiError, data_envelope, require, times
 from accounts.common.api_resource import Resource
 from accounts.common.api_schema import CreatedResponse, Data, Deleted, Done, Id, Ids, responses
 from accounts.common.api_validation import save_validated, validate_fields
+from proxy.translation.dialects.lookup import FORMATS
 from upstreams.api.upstream_schema import (
     FORMAT_BY_DIALECT,
-    FORMATS,
     Discovered,
     Health,
     HealthCheck,
@@ -22,6 +22,7 @@ from upstreams.api.upstream_schema import (
     ShownUpstream,
     UpstreamFields,
 )
+from upstreams.http.urls import base_of
 from upstreams.models import Upstream, UpstreamCredential
 from upstreams.monitoring import discovery, health_check
 from upstreams.presets import PRESETS, Preset, filled
@@ -54,9 +55,9 @@ class Upstreams(Resource[Upstream, UpstreamFields]):
         return values
 
     def before_save(self, row: Upstream, body: UpstreamFields) -> None:
-        """Derive Bedrock's base URL from the region."""
-        if row.dialect == FORMATS["bedrock"] and not row.base_url and row.region:
-            row.base_url = f"https://bedrock-runtime.{row.region}.amazonaws.com"
+        """Set the regional base URL of an upstream that has a region only."""
+        if not row.base_url and row.region:
+            row.base_url = base_of(row)
         row.base_url = row.base_url.rstrip("/")
         if isinstance(body, NewUpstream):
             require(row.name and row.base_url, "Name and base_url are required")

@@ -81,7 +81,7 @@ async def test_nobody_is_let_in_before_the_worker_has_loaded():
     waited_for = []
 
     class Starting:
-        words = ("work", "--with-parent")
+        arguments = ("work", "--with-parent")
 
         def wait_ready(self, seconds):
             waited_for.append(seconds)

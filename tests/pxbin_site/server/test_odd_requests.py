@@ -100,6 +100,6 @@ def test_a_compressed_body_is_refused_in_words(gateway, path):
 def test_a_key_of_the_other_kind_is_explained(gateway):
     wrong = gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.management_headers, json=HELLO)
     assert (wrong.status_code, wrong.json()["error"]["type"]) == (401, "authentication_error")
-    assert wrong.json()["error"]["message"].startswith("Invalid API key: it begins with pxm_")
+    assert wrong.json()["error"]["message"].startswith("Invalid API key: keys of the management API begin with pxm_")
     wrong = gateway.http.get(f"{gateway.url}/api/v1/keys", headers=gateway.client_headers)
-    assert (wrong.status_code, wrong.json()["error"][:38]) == (401, "Invalid API key: it begins with pxb_, ")
+    assert (wrong.status_code, wrong.json()["error"][:44]) == (401, "Invalid API key: client keys begin with pxb_")

@@ -44,6 +44,7 @@ def test_what_other_modules_derive_from_the_registry():
     assert dialect_named("unheard-of").name == "openai_chat"
 
 
+@pytest.mark.slow
 def test_a_dialect_that_is_registered_too_late_is_refused():
     code = (
         "from proxy.translation.dialects import lookup, registry\n"
