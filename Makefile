@@ -18,7 +18,7 @@ PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check proof bench lock format clean
+.PHONY: help run test quick check proof bench lock format clean coverage
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ quick: $(DEV_STAMP) ## Run the tests that need no server, process or browser (wi
 
 proof: $(DEV_STAMP) $(NODE_STAMP) ## Run the same tests in full sizes, one after the other
 	@PXBIN_TEST_SIZE=proof $(BIN)/python -m pytest --timeout 3600 $(ARGS)
+
+coverage: $(DEV_STAMP) ## Measure the coverage of the pure translation by its own tests; fails below the bound
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile --cov=proxy.translation --cov-branch --cov-report=term:skip-covered --cov-fail-under=95 tests/proxy/translation
 
 check: $(DEV_STAMP) ## Check style, types, imports, migrations and settings
 	@$(BIN)/ruff check .
