@@ -238,12 +238,12 @@ PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
 """By name, in the order in which they are offered."""
 
 
-def filled(preset: Preset, given: dict[str, Any]) -> dict[str, Any]:
+def merge_preset(preset: Preset, values: dict[str, Any]) -> dict[str, Any]:
     """The fields of an upstream: those of the preset, overruled by what was ``given``; quirks are merged one by one.
 
     A base URL with a gap is only a hint, and left out. ``given`` values that are empty count as not given.
     """
     address = {} if "{" in preset.base_url else {"base_url": preset.base_url}
-    told = {name: value for name, value in given.items() if value not in ("", None, {})}
-    quirks = {**preset.quirks, **(told.pop("quirks", None) or {})}
-    return {"dialect": preset.dialect, **address, **preset.fields, **told, "quirks": quirks}
+    present = {name: value for name, value in values.items() if value not in ("", None, {})}
+    quirks = {**preset.quirks, **(present.pop("quirks", None) or {})}
+    return {"dialect": preset.dialect, **address, **preset.fields, **present, "quirks": quirks}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from upstreams.echo.orders import Refused
-from upstreams.echo.plan import Answer, Call, Question, Stamp, Tool, Usage, cut, words
+from upstreams.echo.plan import Answer, Call, Question, Stamp, Tool, Usage, split_characters, split_words
 from upstreams.echo.wire import END, PIECE, Step, count_input, describe_base64, dicts, encode, limit, mapping, string, strings
 
 MODEL = "echo-anthropic"
@@ -193,7 +193,7 @@ def _usage(usage: Usage | None) -> dict[str, Any]:
 
 def _thinking_block(index: int, thinking: str, *, shown: bool) -> Iterator[Step]:
     yield _event("content_block_start", index=index, content_block={"type": "thinking", "thinking": "", "signature": ""})
-    for piece in words(thinking) if shown else ():
+    for piece in split_words(thinking) if shown else ():
         yield _delta(index, {"type": "thinking_delta", "thinking": piece}, kind=PIECE)
     yield _delta(index, {"type": "signature_delta", "signature": _signature(thinking)})
     yield _event("content_block_stop", index=index)
@@ -201,7 +201,7 @@ def _thinking_block(index: int, thinking: str, *, shown: bool) -> Iterator[Step]
 
 def _call_block(index: int, call: Call, *, call_id: str) -> Iterator[Step]:
     yield _event("content_block_start", index=index, content_block={"type": "tool_use", "id": call_id, "name": call.name, "input": {}})
-    for piece in cut(call.arguments, size=12) if call.arguments != "{}" else ():
+    for piece in split_characters(call.arguments, size=12) if call.arguments != "{}" else ():
         yield _delta(index, {"type": "input_json_delta", "partial_json": piece}, kind=PIECE)
     yield _event("content_block_stop", index=index)
 

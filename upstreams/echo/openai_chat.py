@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from upstreams.echo.orders import Refused
-from upstreams.echo.plan import Answer, Call, Question, Stamp, Tool, Usage, cut, words
+from upstreams.echo.plan import Answer, Call, Question, Stamp, Tool, Usage, split_characters, split_words
 from upstreams.echo.wire import END, PIECE, Step, count_input, describe_base64, describe_url, dicts, encode, limit, mapping, string, strings
 
 MODEL = "echo"
@@ -78,13 +78,13 @@ def stream(question: Question, answer: Answer, *, stamp: Stamp) -> Iterator[Step
         return _data(envelope | {"choices": [choice]} | ({"usage": None} if with_usage else {}), kind)
 
     yield chunk({"role": "assistant", "content": ""}, "frame")
-    for piece in words(answer.thinking or ""):
+    for piece in split_words(answer.thinking or ""):
         yield chunk({"reasoning_content": piece}, PIECE)
     for piece in answer.text:
         yield chunk({"content": piece}, PIECE)
     for index, call in enumerate(answer.calls):
         yield chunk({"tool_calls": [{"index": index, **_call(call, "", call_id=_call_id(stamp.token, index))}]}, "frame")
-        for piece in cut(call.arguments, size=12):
+        for piece in split_characters(call.arguments, size=12):
             fragment = {"custom": {"input": piece}} if call.free_form else {"function": {"arguments": piece}}
             yield chunk({"tool_calls": [{"index": index, **fragment}]}, PIECE)
     yield chunk({}, END, _FINISH_REASONS[answer.stop])

@@ -123,12 +123,12 @@ def tokens(text: str) -> int:
     return math.ceil(len(text) / 4)
 
 
-def cut(text: str, *, size: int) -> list[str]:
+def split_characters(text: str, *, size: int) -> list[str]:
     """Pieces of `size` characters, for texts that have no words (JSON)."""
     return [text[at : at + size] for at in range(0, len(text), size)]
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Pieces of one word each, which together are the whole text."""
     return [word for word in _WORDS.findall(text) if word] or ([text] if text else [])
 
@@ -225,7 +225,7 @@ def _thinking(question: Question) -> str | None:
 
 def _pieces(text: str, count: int | None) -> tuple[str, ...]:
     """The words of the text, or exactly `count` pieces: repeated when there are too few, joined when too many."""
-    pieces = words(text)
+    pieces = split_words(text)
     if count is None or not pieces:
         return tuple(pieces)
     if len(pieces) <= count:

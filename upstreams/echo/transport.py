@@ -25,7 +25,7 @@ _MID_STREAM_STATUS = 529
 _JSON, _SSE = "application/json", "text/event-stream; charset=utf-8"
 
 
-class Speaker(Protocol):
+class DialectModule(Protocol):
     """What a dialect module of this package offers; the modules themselves are the speakers."""
 
     def read(self, body: dict[str, Any]) -> Question:
@@ -50,7 +50,7 @@ class Speaker(Protocol):
         """The headers that only this dialect has."""
 
 
-_SPEAKERS: dict[str, Speaker] = {"/chat/completions": openai_chat, "/messages": anthropic, "/messages/count_tokens": anthropic}
+_DIALECTS: dict[str, DialectModule] = {"/chat/completions": openai_chat, "/messages": anthropic, "/messages/count_tokens": anthropic}
 """By the end of the path, so that base URLs with and without a version work."""
 
 
@@ -60,25 +60,25 @@ class EchoTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one request."""
         token = secrets.token_hex(12)
-        speaker = _speaker(request)
+        speaker = _dialect_of(request)
         try:
             return await _answer(request, speaker, token)
         except Refused as refused:
             return _refusal(refused, speaker, token)
 
 
-def _speaker(request: httpx.Request) -> Speaker:
-    for path, speaker in _SPEAKERS.items():
+def _dialect_of(request: httpx.Request) -> DialectModule:
+    for path, speaker in _DIALECTS.items():
         if request.url.path.endswith(path):
             return speaker
     return anthropic if "anthropic-version" in request.headers else openai_chat
 
 
-async def _answer(request: httpx.Request, speaker: Speaker, token: str) -> httpx.Response:
+async def _answer(request: httpx.Request, speaker: DialectModule, token: str) -> httpx.Response:
     path = request.url.path
     if request.method == "GET" and path.endswith("/models"):
         return _whole(200, speaker.models(), speaker.headers(token))
-    if request.method != "POST" or not path.endswith(tuple(_SPEAKERS)):
+    if request.method != "POST" or not path.endswith(tuple(_DIALECTS)):
         raise Refused(404, f"echo: nothing is served at {request.method} {path}")
     body = _parse(await request.aread())
     if path.endswith("/count_tokens"):
@@ -161,7 +161,7 @@ def _whole(status: int, value: dict[str, Any], headers: list[tuple[str, str]]) -
     return httpx.Response(status, headers=[("content-type", _JSON), *headers], content=encode(value))
 
 
-def _refusal(refused: Refused, speaker: Speaker, token: str) -> httpx.Response:
+def _refusal(refused: Refused, speaker: DialectModule, token: str) -> httpx.Response:
     headers = speaker.headers(token)
     if refused.retry_after is not None:
         headers.append(("retry-after", f"{refused.retry_after:g}"))

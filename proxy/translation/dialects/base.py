@@ -127,7 +127,7 @@ class ErrorBody(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
 
 
-def counted(tokens: int) -> bytes:
+def encode_input_tokens(tokens: int) -> bytes:
     """The answer to a question for the size of a request, as Anthropic gives it."""
     return b'{"input_tokens":%d}' % tokens
 
@@ -150,19 +150,19 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         The field of a body that lists betas; empty: there is none.
     binds_seals:
         Reasoning is encrypted for the account behind one upstream, so that its seals are of use only there.
-    path(destination):
+    path(target):
         The upstream's path (and query) for a request.
     open_request(body):
         The envelope, with the main fields' types checked; raises ``ClientMistake`` with the offending path.
-    decode_request(envelope, seal_key) / encode_request(request, destination):
+    decode_request(envelope, seal_key) / encode_request(request, target):
         ``decode`` raises ``ClientMistake``. ``encode`` expects an adapted request, and raises ``ClientMistake`` for content
         that its wire cannot carry.
-    patch_request(envelope, destination, seal_key):
+    patch_request(envelope, target, seal_key):
         The client's own body for an upstream of the same dialect: model name, streaming and usage switches, our carriers
         taken out; every other byte of every field as received.
-    decode_response(body, quirks) / encode_response(response, reply) / patch_response(body, model):
+    decode_response(body, quirks) / encode_response(response, context) / patch_response(body, model):
         ``decode`` raises ``UpstreamFailed`` for an error object or nonsense in a 200. ``patch`` renames the model only.
-    decoder(quirks) / encoder(reply):
+    decoder(quirks) / encoder(context):
         New stream machines.
     relay(model, hide_usage):
         For streams of the same dialect: a function from the upstream's frame to the client's, or ``None`` to leave one out.
@@ -215,7 +215,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     ending: tuple[Frame, ...] = ()
     last_events: frozenset[str] = frozenset()
     answer_headers: Callable[[Usage | None], Mapping[str, str]] | None = None
-    encode_count: Callable[[int], bytes] = counted
+    encode_count: Callable[[int], bytes] = encode_input_tokens
 
     def open_for_model(self, body: bytes, model: str) -> Envelope:
         """The envelope of a body sent to the dialect's first path, which may hold the name of ``model``."""
@@ -238,7 +238,7 @@ class _Kind(msgspec.Struct):
 _KIND = msgspec.json.Decoder(_Kind)
 
 
-def named(frame: Frame) -> Frame:
+def with_event_name(frame: Frame) -> Frame:
     """The frame with its ``event:`` line, by the ``type`` in its JSON where the server left it out: SDKs skip or refuse others."""
     if frame.event:
         return frame

@@ -35,9 +35,9 @@ PATH = "/v1/messages"
 COUNT_PATH = "/v1/messages/count_tokens"
 
 
-def path(destination: EncodeTarget) -> str:
+def path(target: EncodeTarget) -> str:
     """The upstream's path."""
-    return destination.quirks.api_path or PATH
+    return target.quirks.api_path or PATH
 
 
 def _open_count(body: bytes, captured: Mapping[str, str]) -> Envelope:  # noqa: ARG001  (the path has no placeholders)

@@ -28,7 +28,7 @@ PATH = "/v1/chat/completions"
 AUDIO = frozenset({"audio"})
 
 
-def _path(destination: EncodeTarget) -> str:  # noqa: ARG001 - the same for every model
+def _path(target: EncodeTarget) -> str:  # noqa: ARG001 - the same for every model
     return PATH
 
 

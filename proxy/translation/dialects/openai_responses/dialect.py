@@ -41,8 +41,8 @@ LEAST_OUTPUT_TOKENS = 16
 """Responses refuses a lower limit."""
 
 
-def _path(destination: EncodeTarget) -> str:
-    return destination.quirks.api_path or PATH
+def _path(target: EncodeTarget) -> str:
+    return target.quirks.api_path or PATH
 
 
 def _open_compact(body: bytes, captured: Mapping[str, str]) -> Envelope:  # noqa: ARG001  (the path has no placeholders)
