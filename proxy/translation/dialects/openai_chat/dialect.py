@@ -1,4 +1,4 @@
-"""OpenAI Chat Completions, and the many servers that speak it."""
+"""The dialect OpenAI Chat Completions, also of compatible servers."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ UPSTREAM = UpstreamApi(
 
 
 def patch_response(body: bytes, model: str) -> bytes:
-    """An answer with the client's name for the model."""
+    """The response with the model name of the client's request."""
     return replace_model(body, msgspec.json.encode(model))
 
 
