@@ -29,8 +29,8 @@ def test_a_preset_fills_in_what_was_not_said() -> None:
 
 
 def test_what_was_said_wins_and_quirks_are_merged() -> None:
-    told = merge_preset(PRESET, {"base_url": "https://q", "auth_header": "", "quirks": {"images": True}})
-    assert (told["base_url"], told["auth_header"], told["quirks"]) == ("https://q", "k", {"images": True, "top_k": True})
+    merged = merge_preset(PRESET, {"base_url": "https://q", "auth_header": "", "quirks": {"images": True}})
+    assert (merged["base_url"], merged["auth_header"], merged["quirks"]) == ("https://q", "k", {"images": True, "top_k": True})
 
 
 def test_an_address_with_a_gap_is_only_a_hint() -> None:

@@ -130,7 +130,7 @@ def split_characters(text: str, *, size: int) -> list[str]:
 
 def split_words(text: str) -> list[str]:
     """Pieces of one word with its white space; joined, they are the text."""
-    return [word for word in _WORDS.findall(text) if word] or ([text] if text else [])
+    return [piece for piece in _WORDS.findall(text) if piece] or ([text] if text else [])
 
 
 # The calls
