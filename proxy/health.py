@@ -1,4 +1,4 @@
-"""Whether the gateway lives, and whether it can serve; under every spelling that load balancers and clients know."""
+"""Liveness and readiness, at all paths that load balancers and clients use for them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ READY_SECONDS = 2.0
 
 
 async def health(request: HttpRequest) -> JsonResponse:
-    """``/health``, ``/healthz``: the process answers."""
+    """``/health``, ``/healthz``: liveness; always 200."""
     return JsonResponse({"status": "ok"})
 
 
@@ -27,7 +27,7 @@ async def status(request: HttpRequest) -> JsonResponse:
 
 
 async def ready(request: HttpRequest) -> JsonResponse:
-    """``/ready``: the database answers within two seconds. The catalogue in memory serves on without it."""
+    """``/ready``: 503 if the database does not answer within two seconds. Requests are served from the catalogue in memory without it."""
     problem = await _database_problem()
     if problem is not None:
         return JsonResponse({"status": "not_ready", "db": problem}, status=503)
@@ -35,7 +35,7 @@ async def ready(request: HttpRequest) -> JsonResponse:
 
 
 async def detailed(request: HttpRequest) -> JsonResponse:
-    """``/health/detailed``: counts of what is served and of what waits to be written; no names."""
+    """``/health/detailed``: numbers of models and upstreams, and the journal's counters; no names."""
     problem = await _database_problem()
     catalogue = snapshot.current()
     counts = {
@@ -50,7 +50,7 @@ async def detailed(request: HttpRequest) -> JsonResponse:
 
 
 async def _database_problem() -> str | None:
-    """``None``, or what is wrong in words that name no host, user or password."""
+    """``timeout`` or the class of the error, which contains no host, user or password; ``None`` if the database answers."""
     try:
         await asyncio.wait_for(sync_to_async(_ping, thread_sensitive=False)(), READY_SECONDS)
     except TimeoutError:

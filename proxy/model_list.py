@@ -1,4 +1,4 @@
-"""A model of the catalogue as clients may list it; each dialect writes it in its own shape."""
+"""The dialect-independent fields of a model in lists of models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from upstreams.routing import context_windows
 
 
 def model_info(model: ModelEntry, name: str) -> ModelInfo:
-    """``name``: the client's name of the model: its own, an alias, or a name that matched a pattern."""
+    """``name``: the name that the client used: the model's own, an alias, or a name that matched a pattern."""
     return ModelInfo(
         name=name,
         display_name=model.display_name or name,

@@ -1,7 +1,7 @@
-"""Path prefixes: a model with a ``path_prefix`` is reached only below it, by the same paths as others without one.
+"""Views below path prefixes: clients reach a model with a ``path_prefix`` only below it, at the same paths as other models.
 
-A group whose models have upstreams of the dialect ``passthrough`` also takes every other path and method below its prefix; models
-that have no other upstreams take the known paths in the same plain way.
+If a model of the prefix has an upstream of the dialect ``passthrough``, every other path and method below the prefix is forwarded,
+too. If a model has no other upstreams, requests for it at API paths are forwarded in the same way.
 """
 
 from __future__ import annotations
@@ -24,44 +24,44 @@ RouteMatch = tuple[Methods, dict[str, str]]
 PLAIN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-class Below:
-    """Finds what is below the prefixes; ``known`` finds the views of paths that every group has."""
+class PrefixRoutes:
+    """Finds the views of paths below prefixes. ``find_api_path`` returns the views of a path without its prefix."""
 
-    def __init__(self, known: Callable[[str], RouteMatch | None]) -> None:
-        self._known = known
+    def __init__(self, find_api_path: Callable[[str], RouteMatch | None]) -> None:
+        self._find_api_path = find_api_path
         self._groups: tuple[Catalogue, list[tuple[str, bool]]] = (snapshot.current(), [])
-        self._plain: Methods = dict.fromkeys(PLAIN_METHODS, views.plain)
+        self._plain: Methods = dict.fromkeys(PLAIN_METHODS, views.serve_plain_path)
 
     async def find(self, path: str) -> RouteMatch | None:
-        """The views at ``path`` by method and what they are given, the prefix among it; None when it is below no prefix."""
+        """The views of ``path`` by method, and their keyword arguments with ``prefix``; ``None`` if the path is below no prefix."""
         if path.split("/", 2)[1].lower() in OWN_PATHS:
             return None
-        found = self._look(path)
-        # The database is read again only for paths of API calls, where a prefix may be new.
-        if found is None and any(root in path for root in PATH_ROOTS) and await cache_revisions.refresh_now():
-            found = self._look(path)
-        return found
+        route = self._match(path)
+        # The database is read again only for paths of API calls, which may have a new prefix.
+        if route is None and any(root in path for root in PATH_ROOTS) and await cache_revisions.refresh_now():
+            route = self._match(path)
+        return route
 
-    def _look(self, path: str) -> RouteMatch | None:
-        for prefix, takes_all in self._current():
+    def _match(self, path: str) -> RouteMatch | None:
+        for prefix, takes_all in self._prefixes():
             if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
-                return self._below(prefix, path[len(prefix) :], takes_all=takes_all)
+                return self._route(prefix, path[len(prefix) :], takes_all=takes_all)
         return None
 
-    def _below(self, prefix: str, rest: str, *, takes_all: bool) -> RouteMatch:
-        given = {"prefix": prefix}
+    def _route(self, prefix: str, rest: str, *, takes_all: bool) -> RouteMatch:
+        arguments = {"prefix": prefix}
         if rest in ("", "/") and not takes_all:
-            return {"GET": here, "HEAD": here}, given
-        known = self._known(rest)
-        if known is None:
-            return self._plain, given
-        methods, captured = known
+            return {"GET": prefix_root, "HEAD": prefix_root}, arguments
+        api_route = self._find_api_path(rest)
+        if api_route is None:
+            return self._plain, arguments
+        methods, captured = api_route
         if takes_all:
-            methods = {**self._plain, **{method: views.known_or_plain(view) for method, view in methods.items()}}
-        return methods, captured | given
+            methods = {**self._plain, **{method: views.known_path_or_plain(view) for method, view in methods.items()}}
+        return methods, captured | arguments
 
-    def _current(self) -> list[tuple[str, bool]]:
-        """The prefixes, the longest first, and whether each takes every path; made anew with the catalogue."""
+    def _prefixes(self) -> list[tuple[str, bool]]:
+        """The prefixes, longest first, each with whether it accepts every path; computed once per catalogue."""
         catalogue = snapshot.current()
         if self._groups[0] is not catalogue:
             plain = {model.path_prefix for model in catalogue.models if views.is_plain(model)}
@@ -69,6 +69,6 @@ class Below:
         return self._groups[1]
 
 
-async def here(http: HttpRequest, prefix: str) -> JsonResponse:  # noqa: ARG001  (a view takes the request)
-    """``GET`` and ``HEAD`` of the prefix itself: clients look whether anyone is there."""
+async def prefix_root(http: HttpRequest, prefix: str) -> JsonResponse:  # noqa: ARG001  (a view takes the request)
+    """``GET`` and ``HEAD`` of the prefix itself, with which clients check that the base URL exists."""
     return JsonResponse(b'{"status":"ok"}')

@@ -1,4 +1,4 @@
-"""Every public path of the proxy. ``FAST_PATHS`` and ``FAST_PATH_PATTERNS`` come from the dialects and go to the lean handler."""
+"""All public paths of the proxy. ``FAST_PATHS`` and ``FAST_PATH_PATTERNS`` are collected from the dialects, for the ASGI handler."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ for dialect in REGISTRY.values():
         for method in endpoint.methods:
             if pattern is None:
                 FAST_PATHS[method, endpoint.path] = view
-            elif not any((method, pattern) == known[:2] for known in FAST_PATH_PATTERNS):
+            elif not any((method, pattern) == entry[:2] for entry in FAST_PATH_PATTERNS):
                 FAST_PATH_PATTERNS.append((method, pattern, view))
     for untranslated in dialect.client.untranslated:
-        FAST_PATHS["POST", untranslated.path] = views.relayed(Endpoint(**msgspec.structs.asdict(untranslated)))
+        FAST_PATHS["POST", untranslated.path] = views.untranslated_view(Endpoint(**msgspec.structs.asdict(untranslated)))
 
 HEALTH_PATHS = {
     "health": health.health,
@@ -34,5 +34,5 @@ HEALTH_PATHS = {
     "ready": health.ready,
     "health/detailed": health.detailed,
 }
-# Balancers send whatever they like: neither a slash at the end nor a missing token of a form shall matter.
+# Load balancers may add a trailing slash and never send a CSRF token.
 urlpatterns = [path(f"{name}{slash}", csrf_exempt(require_safe(view))) for name, view in HEALTH_PATHS.items() for slash in ("", "/")]

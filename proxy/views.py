@@ -32,11 +32,11 @@ View = Callable[..., Awaitable[Any]]
 
 
 def generate(dialect: Dialect, endpoint: Endpoint) -> View:
-    """The view of a path that answers with a model's response."""
+    """The view of a path that returns a model's response."""
 
     async def view(http: HttpRequest, prefix: str = "", **captured: str) -> JsonResponse | StreamingResponse:
-        is_plain = endpoint.open_request is None and endpoint.encode_response is None
-        if is_plain and dialect.client.stores_responses and stored_responses.is_on():
+        is_standard = endpoint.open_request is None and endpoint.encode_response is None
+        if is_standard and dialect.client.stores_responses and stored_responses.is_on():
             read_body: exchange.BodyReader = stored_responses.storing(dialect)
         else:
             read_body = _body_reader(dialect, endpoint, captured)
@@ -55,7 +55,7 @@ def count(dialect: Dialect, endpoint: Endpoint) -> View:
 
 
 def _body_reader(dialect: Dialect, endpoint: Endpoint, captured: dict[str, str]) -> exchange.BodyReader:
-    """The reader of bodies of an endpoint; they may refer to stored responses but are not stored themselves."""
+    """The function that reads an endpoint's bodies. They may refer to stored responses, but their own responses are not stored."""
     open_body = _opener(dialect, endpoint, captured)
     if dialect.client.stores_responses:
         read_body = stored_responses.restoring(dialect, open_body)
@@ -77,7 +77,7 @@ def _body_reader(dialect: Dialect, endpoint: Endpoint, captured: dict[str, str])
 
 
 def _opener(dialect: Dialect, endpoint: Endpoint, captured: dict[str, str]) -> Callable[[bytes], Envelope]:
-    """Opens a body that was sent to an endpoint; ``captured``: the parts of its path."""
+    """The function that parses an endpoint's bodies; ``captured``: the values of the path's placeholders, percent-encoded."""
     open_request = endpoint.open_request
     if open_request is None:
         return dialect.open_request
@@ -86,9 +86,9 @@ def _opener(dialect: Dialect, endpoint: Endpoint, captured: dict[str, str]) -> C
 
 
 def stored_response(dialect: Dialect, _endpoint: Endpoint) -> View:
-    """The view that shows and deletes a stored response, for the key that made it."""
+    """The view that returns or deletes a stored response of the same client key."""
 
-    async def view(http: HttpRequest, response_id: str, prefix: str = "") -> JsonResponse:  # noqa: ARG001  (ids are the key's)
+    async def view(http: HttpRequest, response_id: str, prefix: str = "") -> JsonResponse:  # noqa: ARG001  (ids belong to a key, not to a prefix)
         try:
             key = await keys.authenticate(presented_key(http.headers))
             if http.method == "DELETE":
@@ -117,7 +117,7 @@ def stored_items(dialect: Dialect, _endpoint: Endpoint) -> View:
 
 
 async def models(http: HttpRequest, prefix: str = "") -> JsonResponse:
-    """``GET /v1/models``: what the caller's key may use, in the caller's shape; patterns are not listed."""
+    """``GET /v1/models``: the models that the client's key may use, in the client's dialect; patterns are not listed."""
     dialect = dialect_of(http.path, http.headers)
     try:
         key = await keys.authenticate(presented_key(http.headers))
@@ -129,21 +129,21 @@ async def models(http: HttpRequest, prefix: str = "") -> JsonResponse:
 
 
 async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonResponse:
-    """``GET /v1/models/{id}``: any name that a request would be accepted for, also an alias or a name that a pattern takes."""
+    """``GET /v1/models/{id}``: any name that requests may use, also an alias or a name that matches a pattern."""
     dialect = dialect_of(http.path, http.headers)
     try:
         key = await keys.authenticate(presented_key(http.headers))
-        found = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
-        if found is None or not keys.may_use(key, name, found.model.name):
+        resolved = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
+        if resolved is None or not keys.may_use(key, name, resolved.model.name):
             raise admission.unknown_model(name)
-        await listed_windows.refresh([found.model])
-        return _json(dialect.client.encode_model(model_list.model_info(found.model, name)))
+        await listed_windows.refresh([resolved.model])
+        return _json(dialect.client.encode_model(model_list.model_info(resolved.model, name)))
     except GatewayError as error:
         return _refusal(http, dialect, error)
 
 
-def relayed(endpoint: passthrough.Endpoint) -> Callable[..., Awaitable[JsonResponse | StreamingResponse]]:
-    """The view of an endpoint whose bodies pass untranslated."""
+def untranslated_view(endpoint: passthrough.Endpoint) -> Callable[..., Awaitable[JsonResponse | StreamingResponse]]:
+    """The view of an endpoint whose bodies are forwarded untranslated."""
 
     async def view(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
         return await passthrough.serve(http, endpoint, prefix=prefix)
@@ -151,52 +151,52 @@ def relayed(endpoint: passthrough.Endpoint) -> Callable[..., Awaitable[JsonRespo
     return view
 
 
-async def plain(http: HttpRequest, prefix: str) -> JsonResponse | StreamingResponse:
-    """Any path below a path prefix, as it came: served where the group has an upstream of the plain proxy mode."""
+async def serve_plain_path(http: HttpRequest, prefix: str) -> JsonResponse | StreamingResponse:
+    """Forward any path below a path prefix if a model of the prefix has an upstream of plain proxy mode; else 404."""
     dialect = dialect_of(http.path.removeprefix(prefix), http.headers)
-    takers = [model for model in snapshot.current().models if model.path_prefix == prefix and is_plain(model)]
-    if not takers or any(segment in (".", "..") for segment in http.path.split("/")):
+    plain_models = [model for model in snapshot.current().models if model.path_prefix == prefix and is_plain(model)]
+    if not plain_models or any(segment in (".", "..") for segment in http.path.split("/")):
         error = ClientMistake(unknown_path(http.method, http.path, prefix), kind="not_found")
         return _refusal(http, dialect, error)
-    endpoint = passthrough.PlainPath(path=passthrough.path_below(http, prefix), default_model=takers[0].name)
+    endpoint = passthrough.PlainPath(path=passthrough.path_below(http, prefix), default_model=plain_models[0].name)
     return await passthrough.serve(http, endpoint, prefix=prefix, dialect=dialect)
 
 
 @cache
-def known_or_plain(view: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """The view of a known path in a group that also takes any other: what only upstreams of the plain proxy mode serve goes its way."""
+def known_path_or_plain(view: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """The view of an API path below a prefix that also accepts other paths: forwards requests for models of plain proxy mode only."""
 
-    async def chosen(http: HttpRequest, prefix: str, **captured: str) -> Any:
-        if view not in OWN_LISTS and "model" not in captured and await _is_for_plain_ones(http, prefix):
-            return await plain(http, prefix)
+    async def forward_or_view(http: HttpRequest, prefix: str, **captured: str) -> Any:
+        if view not in MODEL_LIST_VIEWS and "model" not in captured and await _has_only_plain_upstreams(http, prefix):
+            return await serve_plain_path(http, prefix)
         return await view(http, prefix=prefix, **captured)
 
-    return chosen
+    return forward_or_view
 
 
-OWN_LISTS = frozenset({models, model})
-"""What a group answers by itself in any case."""
+MODEL_LIST_VIEWS = frozenset({models, model})
+"""Views that are never forwarded."""
 
 
-async def _is_for_plain_ones(http: HttpRequest, prefix: str) -> bool:
-    """Whether the model that is asked for, or each of the group where none is named, has upstreams of the plain proxy mode alone."""
+async def _has_only_plain_upstreams(http: HttpRequest, prefix: str) -> bool:
+    """Whether the requested model, or every model of the prefix if the body names none, has upstreams of plain proxy mode only."""
     name = bodies.open_any(http.body, http.headers, default="").envelope.model
     catalogue = snapshot.current()
     if name:
-        found = [catalogue.find(name, prefix) or await snapshot.find_after_refresh(name, prefix)]
+        resolved_models = [catalogue.find(name, prefix) or await snapshot.find_after_refresh(name, prefix)]
     else:
-        found = [snapshot.ResolvedModel(each, each.name) for each in catalogue.models if each.path_prefix == prefix]
-    return all(each is not None and _is_wholly_plain(each) for each in found)
+        resolved_models = [snapshot.ResolvedModel(entry, entry.name) for entry in catalogue.models if entry.path_prefix == prefix]
+    return all(resolved is not None and _is_wholly_plain(resolved) for resolved in resolved_models)
 
 
-def _is_wholly_plain(found: snapshot.ResolvedModel) -> bool:
-    """Also of the models that it falls back to: another upstream would not understand what goes up as it came."""
-    routes = [route for each in plan.with_fallbacks(found, snapshot.current(), []) for route in each.model.routes]
+def _is_wholly_plain(resolved: snapshot.ResolvedModel) -> bool:
+    """Whether all routes of the model and of its fallbacks are of plain proxy mode: other upstreams may not accept a forwarded body."""
+    routes = [route for candidate in plan.with_fallbacks(resolved, snapshot.current(), []) for route in candidate.model.routes]
     return bool(routes) and all(route.upstream.dialect == PASSTHROUGH for route in routes)
 
 
 def is_plain(model: snapshot.ModelEntry) -> bool:
-    """Whether a model takes whatever is asked for below its path prefix."""
+    """Whether a model has an upstream of plain proxy mode, to which any path below the prefix is forwarded."""
     return any(route.upstream.dialect == PASSTHROUGH for route in model.routes)
 
 
@@ -210,9 +210,9 @@ def _json(value: object) -> JsonResponse:
 
 
 def _refusal(http: HttpRequest, dialect: Dialect, error: GatewayError) -> JsonResponse:
-    shown = dialect.encode_error(error.failure, http.request_id)
+    error_body = dialect.encode_error(error.failure, http.request_id)
     own = debug_headers.headers([], request=http) if settings.PXBIN.response_headers else []
-    return JsonResponse(shown.body, status=shown.status, headers=[*shown.headers.items(), *own])
+    return JsonResponse(error_body.body, status=error_body.status, headers=[*error_body.headers.items(), *own])
 
 
 VIEWS: Mapping[EndpointKind, Callable[[Dialect, Endpoint], View]] = {
@@ -223,4 +223,4 @@ VIEWS: Mapping[EndpointKind, Callable[[Dialect, Endpoint], View]] = {
     "stored_response": stored_response,
     "stored_items": stored_items,
 }
-"""What makes the view of an endpoint, by its kind. Lists of models are at paths that dialects share."""
+"""Functions that create the view of an endpoint, by its kind. Dialects share the paths of model lists."""

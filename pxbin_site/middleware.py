@@ -1,4 +1,4 @@
-"""What every answer of the stock Django handler carries. The lean handler writes its own."""
+"""Middleware of Django's handler: headers of every response, JSON errors, trailing slashes. Hot paths do not pass through it."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,7 +11,7 @@ MESSAGES = {400: "Bad request", 403: "Forbidden", 404: "Unknown path", 405: "Met
 
 
 class SecurityHeaders:
-    """Give each answer its request id, the security headers and CORS, and make HTML errors of the APIs JSON ones.
+    """Add the request id, security headers and CORS headers, and replace HTML errors at API paths with JSON errors.
 
     The id is in ``request.META["pxbin.request_id"]`` for views that log it.
     """
@@ -25,20 +25,19 @@ class SecurityHeaders:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        """Pass the request on and complete the answer."""
         fields = {name.lower().encode("latin-1", "replace"): value.encode("latin-1", "replace") for name, value in request.headers.items()}
         identity = common_headers.request_id(fields)
         request.META["pxbin.request_id"] = identity.decode("ascii")
-        answer = self.get_response(request)
-        if isinstance(answer, HttpResponseBase):
-            return _complete(request, fields, identity, answer)
-        return _complete_later(request, fields, identity, answer)
+        response = self.get_response(request)
+        if isinstance(response, HttpResponseBase):
+            return _complete(request, fields, identity, response)
+        return _complete_async(request, fields, identity, response)
 
 
-async def _complete_later(
-    request: HttpRequest, fields: common_headers.Fields, identity: bytes, answer: Awaitable[HttpResponseBase]
+async def _complete_async(
+    request: HttpRequest, fields: common_headers.Fields, identity: bytes, response: Awaitable[HttpResponseBase]
 ) -> HttpResponseBase:
-    return _complete(request, fields, identity, await answer)
+    return _complete(request, fields, identity, await response)
 
 
 def _complete(request: HttpRequest, fields: common_headers.Fields, identity: bytes, response: HttpResponseBase) -> HttpResponseBase:
@@ -53,11 +52,15 @@ def _complete(request: HttpRequest, fields: common_headers.Fields, identity: byt
 
 
 def _is_html_error(request: HttpRequest, response: HttpResponseBase) -> bool:
-    """Django's own error pages, which no client of an API can read."""
+    """Whether the response is one of Django's own error pages at an API path."""
     if response.status_code < 400 or not common_headers.is_api(request.path):
         return False
-    kind = response.headers.get("Content-Type", "")
-    return kind.startswith("text/html") or not kind or (response.status_code == 405 and not kind.startswith("application/"))
+    content_type = response.headers.get("Content-Type", "")
+    return (
+        content_type.startswith("text/html")
+        or not content_type
+        or (response.status_code == 405 and not content_type.startswith("application/"))
+    )
 
 
 def _json_error(request: HttpRequest, fields: common_headers.Fields, identity: bytes, response: HttpResponseBase) -> HttpResponse:
@@ -65,17 +68,17 @@ def _json_error(request: HttpRequest, fields: common_headers.Fields, identity: b
     message = MESSAGES.get(status, "The request failed")
     if status in (404, 405):
         message = f"{message}: {request.method} {request.path}"
-    answer = common_headers.refusal(request.path, fields, status=status, message=message, identity=identity)
-    told = HttpResponse(answer.body, status=status, content_type="application/json")
+    error = common_headers.refusal(request.path, fields, status=status, message=message, identity=identity)
+    json_response = HttpResponse(error.body, status=status, content_type="application/json")
     if "Allow" in response.headers:
-        told.headers["Allow"] = response.headers["Allow"]
-    return told
+        json_response.headers["Allow"] = response.headers["Allow"]
+    return json_response
 
 
 def trailing_slash(
     get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]],
 ) -> Callable[[HttpRequest], object]:
-    """Serve ``/api/v1/keys/`` as ``/api/v1/keys``: a redirect would lose the body of a POST."""
+    """Serve ``/api/v1/keys/`` as ``/api/v1/keys``. Django's redirect would lose the body of a POST."""
 
     def middleware(request: HttpRequest) -> object:
         if request.path_info.startswith("/api/") and request.path_info.endswith("/"):
@@ -85,8 +88,8 @@ def trailing_slash(
     async def async_middleware(request: HttpRequest) -> object:
         if request.path_info.startswith("/api/") and request.path_info.endswith("/"):
             request.path_info = request.path = request.path_info.rstrip("/")
-        answer = get_response(request)
-        return answer if isinstance(answer, HttpResponseBase) else await answer
+        response = get_response(request)
+        return response if isinstance(response, HttpResponseBase) else await response
 
     return async_middleware if iscoroutinefunction(get_response) else middleware
 

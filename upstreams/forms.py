@@ -23,7 +23,7 @@ from proxy.translation import quirks
 from proxy.translation.dialects.lookup import TITLES, dialect_named
 from proxy.translation.policies import tool_call_rules
 from upstreams.models import CAPABILITIES, Route, UpstreamCredential, header_fields, header_value
-from upstreams.presets import PRESETS, filled
+from upstreams.presets import PRESETS, merge_preset
 from upstreams.secrets import store
 
 EXAMPLES = {
@@ -113,7 +113,7 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for th
         preset = PRESETS.get(self.cleaned_data.pop("preset", ""))
         if preset is not None:
             entered = {name: value for name, value in self.cleaned_data.items() if name != "dialect"}
-            self.cleaned_data |= filled(preset, entered)
+            self.cleaned_data |= merge_preset(preset, entered)
             if not dialect_named(preset.dialect).upstream.regional_base_url:  # a region is enough for the others
                 self.cleaned_data["base_url"] = self.cleaned_data.get("base_url") or preset.base_url
         stored = {name: flag for name, flag in self.instance.capabilities.items() if name not in CAPABILITIES or flag}

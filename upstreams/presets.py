@@ -1,7 +1,7 @@
-"""What is known of well-known endpoints: their address, their dialect, and what they do differently.
+"""Presets: base URL, dialect and quirks of known providers.
 
-A preset fills in what an admin did not say; nothing else ever looks at it. The quirks come from the providers' public
-documentation and from what was seen (wire formats, section 14). ``{…}`` in a base URL stands for what only the admin knows.
+A preset fills fields that an admin left empty when an upstream is created; it is not used later. The quirks come from the
+providers' documentation and from tests (docs/wire-formats.md, section 14). An admin replaces ``{…}`` in a base URL.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import msgspec
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of endpoint. ``fields``: values of an upstream besides address, dialect and quirks (how it is authenticated).
+    """Settings for one provider. ``fields``: other fields of an upstream, for example authentication.
 
-    ``note``: what to think of before it is chosen.
+    ``note``: a warning for the admin.
     """
 
     name: str
@@ -27,15 +27,15 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PROCESS_ID = "{process-id}"
-"""In an extra header's value: a random id of the gateway's process, made when that starts."""
+"""In an extra header's value: replaced by a random id, made at the start of each process."""
 _COMPATIBLE: dict[str, Any] = {"max_tokens_field": "max_tokens"}
-"""A server that knows chat's older fields only."""
+"""A server that accepts only older fields of Chat Completions."""
 _PLAIN: dict[str, Any] = {**_COMPATIBLE, "settings_refused": ["prompt_cache_key", "metadata", "service_tier", "verbosity"]}
-"""The same, where OpenAI's own settings are refused as well."""
+"""The same; the server also rejects settings of OpenAI."""
 _LOCAL: dict[str, Any] = {**_PLAIN, "user_field": "none", "late_system": "hoist", "top_k": True}
-"""A local server: chat templates of open models want their system text first."""
+"""A local server: chat templates of open models require system text at the beginning."""
 _MESSAGES: dict[str, Any] = {"unsigned_thinking": True, "thinking_style": "enabled"}
-"""A server that speaks Messages without being Anthropic: thinking is asked for by budget and not signed."""
+"""A Messages server other than Anthropic's: thinking has a budget and no signature."""
 
 _ALL = (
     Preset(
@@ -54,7 +54,7 @@ _ALL = (
     Preset(name="anthropic", title="Anthropic", base_url="https://api.anthropic.com", dialect="anthropic"),
     Preset(
         name="anthropic-claude-cli",
-        title="Anthropic, with the headers of its own command line (mind its terms)",
+        title="Anthropic, with the headers of Claude Code (check the provider's terms)",
         base_url="https://api.anthropic.com",
         dialect="anthropic",
         fields={
@@ -66,7 +66,7 @@ _ALL = (
                 "X-Claude-Code-Session-Id": PROCESS_ID,
             }
         },
-        note="To present another client's identity may breach the provider's terms. Whoever chooses this answers for it.",
+        note="Sending another client's identity may violate the provider's terms. Check them before you use this preset.",
     ),
     Preset(
         name="azure-openai",
@@ -226,24 +226,24 @@ _ALL = (
     ),
     Preset(
         name="anthropic-compatible",
-        title="Another server that speaks Messages",
+        title="Another server with the Messages API",
         base_url="https://{host}",
         dialect="anthropic",
         quirks=_MESSAGES,
     ),
-    Preset(name="openai-compatible", title="Another server that speaks Chat Completions", base_url="https://{host}/v1", quirks=_PLAIN),
+    Preset(name="openai-compatible", title="Another server with the Chat Completions API", base_url="https://{host}/v1", quirks=_PLAIN),
 )
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
-"""By name, in the order in which they are offered."""
+"""By name, in the order of the form."""
 
 
-def filled(preset: Preset, given: dict[str, Any]) -> dict[str, Any]:
-    """The fields of an upstream: those of the preset, overruled by what was ``given``; quirks are merged one by one.
+def merge_preset(preset: Preset, values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an upstream: ``values``, and those of the preset for missing or empty ones; quirks are merged by name.
 
-    A base URL with a gap is only a hint, and left out. ``given`` values that are empty count as not given.
+    A base URL with a placeholder is left out.
     """
     address = {} if "{" in preset.base_url else {"base_url": preset.base_url}
-    told = {name: value for name, value in given.items() if value not in ("", None, {})}
-    quirks = {**preset.quirks, **(told.pop("quirks", None) or {})}
-    return {"dialect": preset.dialect, **address, **preset.fields, **told, "quirks": quirks}
+    present = {name: value for name, value in values.items() if value not in ("", None, {})}
+    quirks = {**preset.quirks, **(present.pop("quirks", None) or {})}
+    return {"dialect": preset.dialect, **address, **preset.fields, **present, "quirks": quirks}

@@ -1,7 +1,7 @@
-"""What every answer carries whoever gives it: request ids, security headers, CORS, and refusals in the caller's dialect.
+"""Headers of every response (request id, security headers, CORS) and error responses in the client's dialect.
 
-The server (413, 408 …), the lean handler and the middleware of the stock handler all take it from here. Header names and
-values are bytes, as ASGI has them.
+Used by the server (413, 408 …), by the ASGI handler and by the middleware of Django's handler. Header names and values are bytes,
+as in ASGI.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ EXPOSED = (
 MAX_AGE = b"300"
 
 
-class Answer(NamedTuple):
-    """A whole answer: status, headers without the framing ones, body."""
+class ErrorResponse(NamedTuple):
+    """A complete error response; ``headers`` has no ``content-length``, ``transfer-encoding`` or ``connection``."""
 
     status: int
     headers: list[Header]
@@ -48,29 +48,29 @@ class Answer(NamedTuple):
 
 
 REQUEST_ID_HEADERS = {dialect.name: dialect.client.request_id_header.encode() for dialect in REGISTRY.values()}
-"""Each dialect's own name for ``x-request-id``; empty: it has none."""
+"""By dialect: its own name for ``x-request-id``; empty if it has none."""
 Fields = Mapping[bytes, bytes]
-"""A request's headers by lower-case name; ``dict(scope["headers"])`` is one."""
+"""A request's headers by lower-case name, for example ``dict(scope["headers"])``."""
 
 
 def request_id(fields: Fields) -> bytes:
-    """The client's ``x-request-id`` when it is one line of visible ASCII, else a new UUID."""
-    given = fields.get(b"x-request-id")
-    return given if given is not None and REQUEST_ID.fullmatch(given) else new_id().encode()
+    """The client's ``x-request-id`` if it is 1 to 128 characters of visible ASCII, else a new UUID."""
+    client_id = fields.get(b"x-request-id")
+    return client_id if client_id is not None and REQUEST_ID.fullmatch(client_id) else new_id().encode()
 
 
 def is_management(path: str) -> bool:
-    """Whether the path is the management API's, which has a shape of errors of its own."""
+    """Whether the path is one of the management API, whose errors have their own shape."""
     return path == "/api" or path.startswith("/api/")
 
 
 def is_api(path: str) -> bool:
-    """Whether programs call this path: they want JSON, also for errors."""
+    """Whether programs call this path, so that errors must be JSON."""
     return is_management(path) or f"{path}/".startswith(PATH_ROOTS) or "/v1/" in path
 
 
 def common_headers(path: str, fields: Fields, identity: bytes) -> list[Header]:
-    """What an answer at ``path`` carries beside its own headers; ``fields`` are the request's."""
+    """The headers that every response at ``path`` has besides its own; ``fields``: the request's headers."""
     common = [(b"x-request-id", identity), *SECURITY_HEADERS]
     own_name = b"" if is_management(path) else REQUEST_ID_HEADERS[dialect_of(path, fields).name]
     if own_name:
@@ -85,14 +85,14 @@ def common_headers(path: str, fields: Fields, identity: bytes) -> list[Header]:
 
 
 def is_cross_origin(path: str) -> bool:
-    """Whether pages of other origins may call this path at all: ``/v1`` (also below a path prefix) and ``/api/v1``."""
+    """Whether pages of other origins may call this path: ``/v1`` (also below a path prefix) and ``/api/v1``."""
     return "/v1/" in path
 
 
 def cors(origin: bytes) -> list[Header]:
-    """The headers that let a page of ``origin`` read an answer; none when it may not.
+    """The CORS headers of a response to a page of ``origin``; for an origin that is not allowed, only ``vary``.
 
-    ``*`` admits every origin but no cookies: with them, any page could act as the admin who looks at it.
+    ``*`` in the setting allows every origin, but without cookies: with cookies, any page could use an admin's session.
     """
     allowed = settings.PXBIN.cors_origins
     if "*" in allowed:
@@ -108,21 +108,21 @@ def cors(origin: bytes) -> list[Header]:
 
 
 def preflight(path: str, fields: Fields) -> list[Header] | None:
-    """The extra headers of the answer to a CORS preflight; None when the request is none.
+    """The extra headers of the response to a CORS preflight; ``None`` if the request is not a preflight.
 
-    Whatever headers a page wants to send are allowed: SDKs bring new ones with each version.
+    All requested headers are allowed, because new versions of SDKs send new ones.
     """
     if not is_cross_origin(path) or b"access-control-request-method" not in fields or b"origin" not in fields:
         return None
-    wanted = fields.get(b"access-control-request-headers") or REQUEST_HEADERS
+    requested = fields.get(b"access-control-request-headers") or REQUEST_HEADERS
     return [
         (b"access-control-allow-methods", METHODS),
-        (b"access-control-allow-headers", wanted if PRINTABLE.fullmatch(wanted) else REQUEST_HEADERS),
+        (b"access-control-allow-headers", requested if PRINTABLE.fullmatch(requested) else REQUEST_HEADERS),
         (b"access-control-max-age", MAX_AGE),
     ]
 
 
-# Refusals.
+# Error responses.
 
 KINDS: Mapping[int, Kind] = {
     404: "not_found",
@@ -133,15 +133,16 @@ KINDS: Mapping[int, Kind] = {
     500: "internal",
     503: "overloaded",
 }
-"""What kind of failure a status of the server's own means; others are the client's mistake."""
+"""The kind of failure of a status; other statuses are ``invalid_request``."""
 CODES: Mapping[int, str] = {404: "unknown_url"}
 MANAGEMENT_TYPES = {404: "not_found", 500: "server_error", 503: "server_error"}
 
 
-def refusal(path: str, fields: Fields, *, status: int, message: str, identity: bytes | None = None) -> Answer:
-    """An error as the caller's dialect writes it; ``fields`` are the request's headers.
+def refusal(path: str, fields: Fields, *, status: int, message: str, identity: bytes | None = None) -> ErrorResponse:
+    """An error response in the client's dialect; ``fields``: the request's headers.
 
-    The status stays ``status``: it is HTTP's word for what the server refuses, and the server may close the connection with it.
+    The response has the given ``status``, not the one that the dialect uses for the kind of failure: with 408 or 413 the server
+    may close the connection.
     """
     identity = identity or request_id(fields)
     extra: list[Header] = [(b"content-type", b"application/json")]
@@ -150,9 +151,9 @@ def refusal(path: str, fields: Fields, *, status: int, message: str, identity: b
     common = common_headers(path, fields, identity)
     if is_management(path):
         error = {"type": MANAGEMENT_TYPES.get(status, "invalid_request"), "message": message}
-        return Answer(status, [*extra, *common], msgspec.json.encode({"error": error}))
+        return ErrorResponse(status, [*extra, *common], msgspec.json.encode({"error": error}))
     failure = Failure(kind=KINDS.get(status, "invalid_request"), message=message, code=CODES.get(status))
-    shown = dialect_of(path, fields).encode_error(failure, identity.decode("ascii"))
-    taken = {name for name, _ in common}
-    own = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in shown.headers.items()]
-    return Answer(status, [*extra, *(pair for pair in own if pair[0] not in taken), *common], shown.body)
+    error_body = dialect_of(path, fields).encode_error(failure, identity.decode("ascii"))
+    common_names = {name for name, _ in common}
+    own = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in error_body.headers.items()]
+    return ErrorResponse(status, [*extra, *(pair for pair in own if pair[0] not in common_names), *common], error_body.body)

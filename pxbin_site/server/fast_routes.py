@@ -1,4 +1,4 @@
-"""The table of hot paths: which async view serves a method and path, found without Django's resolver."""
+"""The table of hot paths: the async view of a method and path, without Django's URL resolver."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Methods = dict[str, View]
 
 
 class FastRoutes:
-    """A path is one dictionary look-up; patterns (matched whole) are tried in their order. A trailing slash is ignored.
+    """Fixed paths are one dictionary look-up; patterns must match the whole path and are tried in order. A trailing slash is ignored.
 
     A view is ``async def view(request: HttpRequest, **captured)`` and returns ``JsonResponse``, ``StreamingResponse`` or a Django
     ``HttpResponse``. GET also answers HEAD.
@@ -26,7 +26,7 @@ class FastRoutes:
             _add(self._patterns.setdefault(pattern, {}), method, view)
 
     def find(self, path: str) -> tuple[Methods, dict[str, str]] | None:
-        """The views at ``path`` by method, and what its pattern captured; None when the path is not hot."""
+        """The views of ``path`` by method, and the groups that its pattern captured; ``None`` if the path is not hot."""
         methods = self._paths.get(path)
         if methods is not None:
             return methods, {}

@@ -1,8 +1,8 @@
-"""The lean ASGI handler: hot paths without middleware, thread hops or second tasks; all else as Django does it.
+"""The ASGI handler: serves hot paths without middleware, thread hops or second tasks, and passes other paths to Django's handler.
 
-A hot view runs in the request's own task. When the client leaves, that task is cancelled at once, so whatever the view has
-opened upstream closes at once. Under pxbin's own server a callback tells it (extension ``pxbin.disconnect``); under any other
-ASGI server a task listens in ``receive`` while the view runs.
+A hot view runs in the request's own task. When the client disconnects, that task is cancelled at once, which closes the view's
+upstream connections. pxbin's own server reports a disconnect by a callback (extension ``pxbin.disconnect``); under any other
+ASGI server a second task awaits ``receive`` while the view runs.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ logger = logging.getLogger("pxbin.handler")
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
-Below = Callable[[str], Awaitable[tuple[Methods, dict[str, str]] | None]]
+FindRoute = Callable[[str], Awaitable[tuple[Methods, dict[str, str]] | None]]
 
 
 class ClientLeftError(Exception):
-    """The client left before its body was complete."""
+    """The client disconnected before its body was complete."""
 
 
 class Handler(ASGIHandler):
-    """Serves the hot paths itself and hands the rest to Django's own handler."""
+    """Serves the hot paths; all others go to Django's handler."""
 
-    def __init__(self, hot: FastRoutes, *, keepalive_seconds: float = 15.0, below: Below | None = None) -> None:
-        """``below`` finds what is reached below a path prefix; it is asked for paths that are not hot."""
+    def __init__(self, hot: FastRoutes, *, keepalive_seconds: float = 15.0, find_below_prefix: FindRoute | None = None) -> None:
+        """``find_below_prefix`` returns the views of a path below a path prefix; it is called for paths that ``hot`` does not have."""
         super().__init__()
         self.hot = hot
-        self.below = below
+        self.find_below_prefix = find_below_prefix
         self.keepalive_seconds = keepalive_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         path, method = scope["path"], scope["method"]
         if method == "OPTIONS":
-            if path == "*":  # what the server as a whole can do
+            if path == "*":  # the methods of the server as a whole
                 await send_whole(send, 204, [(b"allow", common_headers.METHODS), *_common(scope)], b"")
                 return
             allowed = common_headers.preflight(path, dict(scope["headers"]))
             if allowed is not None:
                 await send_whole(send, 204, [*allowed, *_common(scope)], b"")
                 return
-        found = self.hot.find(path)
-        if found is None and self.below is not None:
-            found = await self.below(path)
-        if found is not None:
-            methods, captured = found
+        route = self.hot.find(path)
+        if route is None and self.find_below_prefix is not None:
+            route = await self.find_below_prefix(path)
+        if route is not None:
+            methods, captured = route
             view = methods.get(method)
             if view is not None:
                 await self._serve(view, captured, scope=scope, receive=receive, send=send)
@@ -95,35 +95,37 @@ class Handler(ASGIHandler):
             started_ns=perf_counter_ns(),
         )
         common = common_headers.common_headers(request.path, fields, identity)
-        await _until_left(self._answer(view(request, **captured), request, send=send, common=common), request, scope=scope, receive=receive)
+        await _cancel_on_disconnect(
+            self._answer(view(request, **captured), request, send=send, common=common), request, scope=scope, receive=receive
+        )
 
     async def _answer(self, view: Awaitable[Any], request: HttpRequest, *, send: Send, common: list[Header]) -> None:
         """Run the view and send what it returns."""
         writer: StreamWriter | None = None
         try:
-            answer = await view
-            if isinstance(answer, JsonResponse):
-                own = {name for name, _ in answer.headers}  # a view's error answer names the request itself
-                headers = [*answer.headers, *(pair for pair in common if pair[0] not in own)]
-                await send_whole(send, answer.status, headers, answer.body)
+            response = await view
+            if isinstance(response, JsonResponse):
+                own = {name for name, _ in response.headers}  # an error response of a view has its own request id
+                headers = [*response.headers, *(pair for pair in common if pair[0] not in own)]
+                await send_whole(send, response.status, headers, response.body)
                 return
-            if not isinstance(answer, StreamingResponse):
-                await _send_django(send, answer, common=common)
+            if not isinstance(response, StreamingResponse):
+                await _send_django(send, response, common=common)
                 return
-            writer = StreamWriter(answer, send=send, common=common, idle=self.keepalive_seconds)
+            writer = StreamWriter(response, send=send, common=common, idle=self.keepalive_seconds)
             await writer.run()
-        except Exception:  # a fault in a view is one logged 500 in the caller's dialect; once a status has left, the server cuts the body
+        except Exception:  # answered with 500 in the client's dialect; after the status was sent, the server aborts the body
             if writer is not None and writer.started:
                 raise
             logger.exception("A view failed: %s %s", request.method, request.path, extra={"request_id": request.request_id})
-            fault = common_headers.refusal(
+            error = common_headers.refusal(
                 request.path, dict(request.raw_headers), status=500, message="Internal server error", identity=request.request_id.encode()
             )
-            await send_whole(send, fault.status, fault.headers, fault.body)
+            await send_whole(send, error.status, error.headers, error.body)
 
 
-async def _until_left(answering: Coroutine[Any, Any, None], request: HttpRequest, *, scope: Scope, receive: Receive) -> None:
-    """Await ``answering``, and cancel it when the client leaves."""
+async def _cancel_on_disconnect(sending: Coroutine[Any, Any, None], request: HttpRequest, *, scope: Scope, receive: Receive) -> None:
+    """Await ``sending``, and cancel it when the client disconnects."""
     task = asyncio.current_task()
     assert task is not None
 
@@ -136,9 +138,9 @@ async def _until_left(answering: Coroutine[Any, Any, None], request: HttpRequest
     if on_disconnect is not None:
         on_disconnect(leave)
     else:
-        listener = asyncio.create_task(_listen(receive, leave))
+        listener = asyncio.create_task(_await_disconnect(receive, leave))
     try:
-        await answering
+        await sending
     except asyncio.CancelledError:
         if not request.gone:
             raise
@@ -148,7 +150,7 @@ async def _until_left(answering: Coroutine[Any, Any, None], request: HttpRequest
             listener.cancel()
 
 
-async def _listen(receive: Receive, leave: Callable[[], None]) -> None:
+async def _await_disconnect(receive: Receive, leave: Callable[[], None]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     leave()
@@ -161,13 +163,13 @@ async def _read_body(receive: Receive) -> bytes:
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         return body
-    pieces = [body]
+    chunks = [body]
     while message.get("more_body"):
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientLeftError
-        pieces.append(message.get("body", b""))
-    return b"".join(pieces)
+        chunks.append(message.get("body", b""))
+    return b"".join(chunks)
 
 
 # Sending.
@@ -179,7 +181,7 @@ def _common(scope: Scope) -> list[Header]:
 
 
 async def _send_django(send: Send, response: HttpResponse | StreamingHttpResponse, *, common: list[Header]) -> None:
-    """A Django response; one that streams is pinned to its iterator as ours are."""
+    """Send a Django response. The chunks of a streaming one are sent in this task, as those of :class:`StreamingResponse` are."""
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
     headers += [(b"set-cookie", cookie.output(header="").strip().encode("latin-1")) for cookie in response.cookies.values()]
     own = {name for name, _ in headers}
@@ -188,8 +190,8 @@ async def _send_django(send: Send, response: HttpResponse | StreamingHttpRespons
         await send_whole(send, response.status_code, headers, response.content)
         return
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-    async for piece in response:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    async for chunk in response:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body"})
 
 
@@ -202,16 +204,16 @@ async def _not_allowed(methods: Methods, scope: Scope, send: Send) -> None:
 
 
 async def _refuse(send: Send, scope: Scope, status: int, message: str, *, extra: Iterable[Header] = ()) -> None:
-    answer = common_headers.refusal(scope["path"], dict(scope["headers"]), status=status, message=message)
-    await send_whole(send, answer.status, [*answer.headers, *extra], answer.body)
+    error = common_headers.refusal(scope["path"], dict(scope["headers"]), status=status, message=message)
+    await send_whole(send, error.status, [*error.headers, *extra], error.body)
 
 
 def get_application() -> Handler:
-    """The handler for this site's hot paths, with Django set up."""
+    """Set up Django and return the handler of this site."""
     django.setup(set_prefix=False)
-    get_resolver()._populate()  # noqa: SLF001  (Django's own: every address, so that a fault in one shows now and not in a request)
-    from proxy.path_prefixes import Below
+    get_resolver()._populate()  # noqa: SLF001  (imports all URL patterns, so that an error in one fails the start and not a request)
+    from proxy.path_prefixes import PrefixRoutes
     from proxy.urls import FAST_PATH_PATTERNS, FAST_PATHS
 
     hot = FastRoutes(FAST_PATHS, FAST_PATH_PATTERNS)
-    return Handler(hot, keepalive_seconds=settings.PXBIN.keepalive_seconds, below=Below(hot.find).find)
+    return Handler(hot, keepalive_seconds=settings.PXBIN.keepalive_seconds, find_below_prefix=PrefixRoutes(hot.find).find)

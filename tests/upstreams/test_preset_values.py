@@ -4,7 +4,7 @@ import pytest
 
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.quirks import merged
-from upstreams.presets import PRESETS, Preset, filled
+from upstreams.presets import PRESETS, Preset, merge_preset
 
 PRESET = Preset(name="p", title="P", base_url="https://p.example/v1", quirks={"images": False, "top_k": True}, fields={"auth_header": "k"})
 
@@ -19,7 +19,7 @@ def test_a_preset_names_a_dialect_and_quirks_that_exist(name: str) -> None:
 
 
 def test_a_preset_fills_in_what_was_not_said() -> None:
-    assert filled(PRESET, {"name": "mine"}) == {
+    assert merge_preset(PRESET, {"name": "mine"}) == {
         "dialect": "openai_chat",
         "base_url": "https://p.example/v1",
         "auth_header": "k",
@@ -29,9 +29,9 @@ def test_a_preset_fills_in_what_was_not_said() -> None:
 
 
 def test_what_was_said_wins_and_quirks_are_merged() -> None:
-    told = filled(PRESET, {"base_url": "https://q", "auth_header": "", "quirks": {"images": True}})
-    assert (told["base_url"], told["auth_header"], told["quirks"]) == ("https://q", "k", {"images": True, "top_k": True})
+    merged = merge_preset(PRESET, {"base_url": "https://q", "auth_header": "", "quirks": {"images": True}})
+    assert (merged["base_url"], merged["auth_header"], merged["quirks"]) == ("https://q", "k", {"images": True, "top_k": True})
 
 
 def test_an_address_with_a_gap_is_only_a_hint() -> None:
-    assert "base_url" not in filled(PRESETS["vllm"], {})
+    assert "base_url" not in merge_preset(PRESETS["vllm"], {})

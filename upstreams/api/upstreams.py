@@ -25,7 +25,7 @@ from upstreams.api.upstream_schema import (
 from upstreams.http.urls import base_of
 from upstreams.models import Upstream, UpstreamCredential
 from upstreams.monitoring import discovery, health_check
-from upstreams.presets import PRESETS, Preset, filled
+from upstreams.presets import PRESETS, Preset, merge_preset
 from upstreams.routing import live_state
 from upstreams.secrets import store
 
@@ -47,7 +47,7 @@ class Upstreams(Resource[Upstream, UpstreamFields]):
         """With the fields of the preset that the body does not give, and ``format`` as the dialect's name."""
         values = super().column_values(body)
         if body.preset is not None:
-            values = filled(_preset(body.preset), values)
+            values = merge_preset(_preset(body.preset), values)
         if body.format is not None:
             values["dialect"] = _dialect(body.format)
         if body.endpoint and not body.base_url:

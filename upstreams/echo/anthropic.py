@@ -1,4 +1,4 @@
-"""The echo upstream's Anthropic Messages side: read a request, write a reply, a stream or an error. Pure.
+"""The echo upstream's Anthropic Messages side: decode requests; encode responses, streams and errors. Pure functions.
 
 Field names and event order follow the public Messages API, version 2023-06-01.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from upstreams.echo.orders import Refused
-from upstreams.echo.plan import Answer, Call, Question, Stamp, Tool, Usage, cut, words
+from upstreams.echo.plan import Answer, Call, Question, Stamp, Tool, Usage, split_characters, split_words
 from upstreams.echo.wire import END, PIECE, Step, count_input, describe_base64, dicts, encode, limit, mapping, string, strings
 
 MODEL = "echo-anthropic"
@@ -40,7 +40,7 @@ _CHOICES = {"auto": "auto", "any": "any", "none": "none", "tool": "tool"}
 
 
 def read(body: dict[str, Any]) -> Question:
-    """The question in a Messages request. Raises Refused (400) where the API would miss a required field."""
+    """Decode a Messages request. Raises Refused (400) if a required field is missing."""
     messages = dicts(body.get("messages"))
     if not messages:
         raise Refused(400, "messages: at least one message is required")
@@ -76,11 +76,11 @@ def read(body: dict[str, Any]) -> Question:
 
 
 def reply(question: Question, answer: Answer, *, stamp: Stamp) -> dict[str, Any]:
-    """The whole answer as a Messages reply."""
+    """The complete response as a Messages object."""
     content: list[dict[str, Any]] = []
     if answer.thinking is not None:
-        shown = answer.thinking if answer.thinking_shown else ""
-        content.append({"type": "thinking", "thinking": shown, "signature": _signature(answer.thinking)})
+        visible = answer.thinking if answer.thinking_shown else ""
+        content.append({"type": "thinking", "thinking": visible, "signature": _signature(answer.thinking)})
     if answer.text:
         content.append({"type": "text", "text": "".join(answer.text)})
     for index, call in enumerate(answer.calls):
@@ -94,13 +94,13 @@ def reply(question: Question, answer: Answer, *, stamp: Stamp) -> dict[str, Any]
 
 
 def stream(question: Question, answer: Answer, *, stamp: Stamp) -> Iterator[Step]:
-    """The same answer as the steps of an event stream."""
+    """The response as the steps of an event stream."""
     usage = _usage(answer.usage)
     yield _event("message_start", message=_message(question, stamp.token) | {"content": [], "usage": usage | {"output_tokens": 1}})
     yield _event("ping")
     index = 0
     if answer.thinking is not None:
-        yield from _thinking_block(index, answer.thinking, shown=answer.thinking_shown)
+        yield from _thinking_block(index, answer.thinking, visible=answer.thinking_shown)
         index += 1
     if answer.text:
         yield _event("content_block_start", index=index, content_block={"type": "text", "text": ""})
@@ -123,7 +123,7 @@ def error(status: int, message: str, *, token: str) -> dict[str, Any]:
 
 
 def error_step(status: int, message: str, *, token: str) -> Step:
-    """The event that ends a stream which fails on the way."""
+    """The event that ends a stream with a failure."""
     return Step(b"event: error\ndata: " + encode(error(status, message, token=token)) + b"\n\n")
 
 
@@ -134,12 +134,12 @@ def models() -> dict[str, Any]:
 
 
 def headers(token: str) -> list[tuple[str, str]]:
-    """The headers of every answer that only this dialect has."""
+    """The response headers that only this dialect has."""
     return [("request-id", f"req_{token}")]
 
 
 def _last_turn(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The blocks of the user messages after the last assistant message; system messages in between are not the user's."""
+    """The blocks of the user messages after the last assistant message; system messages between them are left out."""
     blocks: list[dict[str, Any]] = []
     for message in reversed(messages):
         if message.get("role") == "assistant":
@@ -191,9 +191,9 @@ def _usage(usage: Usage | None) -> dict[str, Any]:
     }
 
 
-def _thinking_block(index: int, thinking: str, *, shown: bool) -> Iterator[Step]:
+def _thinking_block(index: int, thinking: str, *, visible: bool) -> Iterator[Step]:
     yield _event("content_block_start", index=index, content_block={"type": "thinking", "thinking": "", "signature": ""})
-    for piece in words(thinking) if shown else ():
+    for piece in split_words(thinking) if visible else ():
         yield _delta(index, {"type": "thinking_delta", "thinking": piece}, kind=PIECE)
     yield _delta(index, {"type": "signature_delta", "signature": _signature(thinking)})
     yield _event("content_block_stop", index=index)
@@ -201,7 +201,7 @@ def _thinking_block(index: int, thinking: str, *, shown: bool) -> Iterator[Step]
 
 def _call_block(index: int, call: Call, *, call_id: str) -> Iterator[Step]:
     yield _event("content_block_start", index=index, content_block={"type": "tool_use", "id": call_id, "name": call.name, "input": {}})
-    for piece in cut(call.arguments, size=12) if call.arguments != "{}" else ():
+    for piece in split_characters(call.arguments, size=12) if call.arguments != "{}" else ():
         yield _delta(index, {"type": "input_json_delta", "partial_json": piece}, kind=PIECE)
     yield _event("content_block_stop", index=index)
 

@@ -1,14 +1,14 @@
-"""The echo upstream's OpenAI Chat Completions side: read a request, write a reply, a stream or an error. Pure.
+"""The echo upstream's OpenAI Chat Completions side: decode requests; encode responses, streams and errors. Pure functions.
 
-Field names and chunk order follow the public Chat Completions API; thinking travels as `reasoning_content`, the field
-that most compatible servers use.
+Field names and chunk order follow the public Chat Completions API; thinking is in `reasoning_content`, the field of
+most compatible servers.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 from upstreams.echo.orders import Refused
-from upstreams.echo.plan import Answer, Call, Question, Stamp, Tool, Usage, cut, words
+from upstreams.echo.plan import Answer, Call, Question, Stamp, Tool, Usage, split_characters, split_words
 from upstreams.echo.wire import END, PIECE, Step, count_input, describe_base64, describe_url, dicts, encode, limit, mapping, string, strings
 
 MODEL = "echo"
@@ -28,7 +28,7 @@ _DONE = b"data: [DONE]\n\n"
 
 
 def read(body: dict[str, Any]) -> Question:
-    """The question in a Chat Completions request. Raises Refused (400) where the API would miss a required field."""
+    """Decode a Chat Completions request. Raises Refused (400) if a required field is missing."""
     messages = dicts(body.get("messages"))
     if not messages:
         raise Refused(400, "Missing required parameter: 'messages'.")
@@ -55,7 +55,7 @@ def read(body: dict[str, Any]) -> Question:
 
 
 def reply(question: Question, answer: Answer, *, stamp: Stamp) -> dict[str, Any]:
-    """The whole answer as a `chat.completion`."""
+    """The complete response as a `chat.completion`."""
     message: dict[str, Any] = {"role": "assistant", "content": "".join(answer.text) or (None if answer.calls else ""), "refusal": None}
     if answer.thinking is not None:
         message["reasoning_content"] = answer.thinking
@@ -69,7 +69,7 @@ def reply(question: Question, answer: Answer, *, stamp: Stamp) -> dict[str, Any]
 
 
 def stream(question: Question, answer: Answer, *, stamp: Stamp) -> Iterator[Step]:
-    """The same answer as the steps of a stream of `chat.completion.chunk`s."""
+    """The response as the steps of a stream of `chat.completion.chunk`s."""
     envelope = _envelope("chat.completion.chunk", question, stamp)
     with_usage = question.stream_usage and answer.usage is not None
 
@@ -78,13 +78,13 @@ def stream(question: Question, answer: Answer, *, stamp: Stamp) -> Iterator[Step
         return _data(envelope | {"choices": [choice]} | ({"usage": None} if with_usage else {}), kind)
 
     yield chunk({"role": "assistant", "content": ""}, "frame")
-    for piece in words(answer.thinking or ""):
+    for piece in split_words(answer.thinking or ""):
         yield chunk({"reasoning_content": piece}, PIECE)
     for piece in answer.text:
         yield chunk({"content": piece}, PIECE)
     for index, call in enumerate(answer.calls):
         yield chunk({"tool_calls": [{"index": index, **_call(call, "", call_id=_call_id(stamp.token, index))}]}, "frame")
-        for piece in cut(call.arguments, size=12):
+        for piece in split_characters(call.arguments, size=12):
             fragment = {"custom": {"input": piece}} if call.free_form else {"function": {"arguments": piece}}
             yield chunk({"tool_calls": [{"index": index, **fragment}]}, PIECE)
     yield chunk({}, END, _FINISH_REASONS[answer.stop])
@@ -94,13 +94,13 @@ def stream(question: Question, answer: Answer, *, stamp: Stamp) -> Iterator[Step
 
 
 def error(status: int, message: str, *, token: str) -> dict[str, Any]:  # noqa: ARG001  (the dialects share one shape)
-    """An error's body; the same object is the last data of a stream that fails on the way."""
+    """An error's body; the same object is the last data of a stream that fails."""
     kind = _ERROR_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     return {"error": {"message": message, "type": kind, "param": None, "code": _ERROR_CODES.get(status)}}
 
 
 def error_step(status: int, message: str, *, token: str) -> Step:
-    """The chunk that ends a stream which fails on the way."""
+    """The chunk that ends a stream with a failure."""
     return _data(error(status, message, token=token), "frame")
 
 
@@ -110,7 +110,7 @@ def models() -> dict[str, Any]:
 
 
 def headers(token: str) -> list[tuple[str, str]]:
-    """The headers of every answer that only this dialect has."""
+    """The response headers that only this dialect has."""
     return [("x-request-id", f"req_{token}")]
 
 

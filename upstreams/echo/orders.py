@@ -1,7 +1,7 @@
-"""Orders: directives in a prompt that tell the echo upstream how to behave.
+"""Directives in a prompt that control the echo upstream.
 
-One form only: `[echo name=value name="quoted value"]`, any number of them anywhere in the prompt. A quoted
-value is a JSON string. Unknown names and bad values are refused, so that a misspelt order is noticed.
+Their form is `[echo name=value name="quoted value"]`; a prompt may contain any number of them. A quoted value is a
+JSON string. Unknown names and invalid values are answered with status 400.
 """
 
 import json
@@ -18,7 +18,7 @@ _PAIR = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^\s\]"]+)')
 _BEGUN = re.compile(r"\[echo(?=[\s\]])")
 
 
-class Refused(Exception):  # noqa: N818  (it is an answer, not a fault of the program)
+class Refused(Exception):  # noqa: N818  (a response, not a fault of the program)
     """The echo upstream answers with an HTTP error: `status`, a message for the client, `retry_after` in seconds."""
 
     def __init__(self, status: int, message: str, *, retry_after: float | None = None) -> None:
@@ -29,7 +29,7 @@ class Refused(Exception):  # noqa: N818  (it is an answer, not a fault of the pr
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True):
-    """What the directives of one prompt ask for. Counts are numbers of stream pieces, from 0."""
+    """The directives of one prompt. Counts are numbers of stream pieces, from 0."""
 
     status: int | None = None
     """Answer with this HTTP error status."""
@@ -38,19 +38,19 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: float | None = None
     """Seconds, sent as `retry-after` with the error."""
     say: str | None = None
-    """The answer's text, instead of the prompt's."""
+    """The text of the response, instead of the prompt."""
     thinking: str | None = None
-    """The thinking that precedes the answer, also when the request did not ask for any."""
+    """The thinking before the text, also if the request does not enable thinking."""
     stop: str | None = None
-    """Why the answer ends: one of STOPS."""
+    """The stop reason: one of STOPS."""
     usage: str = "full"
-    """`none` leaves the token counts out."""
+    """`none` omits the token counts."""
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read: int | None = None
     cache_write: int | None = None
     chunks: int | None = None
-    """Send the text as exactly this many pieces, repeating it when it has fewer words."""
+    """Send the text as exactly this many pieces; it is repeated if it has fewer words."""
     pace_ms: float = 0.0
     """Milliseconds between two pieces."""
     fail_after: int | None = None
@@ -60,25 +60,25 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     reset_after: int | None = None
     """Break the connection there."""
     hang: float = 0.0
-    """Seconds to wait before the answer's head; with `hang_after`, in the middle of the stream."""
+    """Seconds of delay before the response head; with `hang_after`, in the middle of the stream."""
     hang_after: int | None = None
     refuse: bool = False
-    """Behave like a host that accepts no connections."""
+    """Raise the error of a host that accepts no connections."""
 
 
 def read(prompt: str) -> tuple[str, Orders]:
-    """Split a prompt into the text without its directives and the orders they give.
+    """Split a prompt into the text without its directives and the values of the directives.
 
-    Raises Refused (400) for a directive that cannot be read.
+    Raises Refused (400) for an invalid directive.
     """
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for order in _ORDER.finditer(prompt):
         for name, value in _PAIR.findall(order[1]):
-            found[name] = _value(name, value)
+            values[name] = _value(name, value)
     rest = _ORDER.sub("", prompt)
     if stray := _BEGUN.search(rest):
         raise Refused(400, f"echo: cannot read the directive {rest[stray.start() : stray.start() + 60]!r}; write [echo name=value]")
-    return (rest.strip() if found else prompt), Orders(**found)  # type: ignore[arg-type]
+    return (rest.strip() if values else prompt), Orders(**values)  # type: ignore[arg-type]
 
 
 def _value(name: str, raw: str) -> object:

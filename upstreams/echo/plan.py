@@ -1,6 +1,6 @@
-"""What the echo upstream answers: a Question (the request, whatever its dialect) becomes an Answer. Pure.
+"""Decides the response of the echo upstream: a Question (a request of any dialect) becomes an Answer. Pure functions.
 
-The answer is, in this order of preference: calls of the tools that the request forces or the prompt asks for; a JSON
+The response is, in this order of preference: calls of the tools that the request forces or the prompt asks for; a JSON
 value for the requested schema; the results of tools that were called; the prompt's own text.
 """
 
@@ -21,7 +21,7 @@ _STOPS_NOT_FOR_CALLS = ("length", "refusal", "context")
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """A tool on offer. `free_form` ones take text instead of a JSON object."""
+    """A tool of the request. The argument of a `free_form` tool is text instead of a JSON object."""
 
     name: str
     schema: dict[str, Any] = {}
@@ -29,15 +29,15 @@ class Tool(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a request that the answer depends on, the same for every dialect."""
+    """The parts of a request that determine the response, independent of the dialect."""
 
     model: str
     text: str
     """The prompt: the last text part of the last user turn."""
     media: tuple[str, ...] = ()
-    """What else that turn carries, one short description each (`image/png, 68 bytes`)."""
+    """One description (`image/png, 68 bytes`) of each other part of that turn."""
     results: tuple[str, ...] = ()
-    """The texts of the tool results that came after the last assistant turn."""
+    """The texts of the tool results after the last assistant turn."""
     tools: tuple[Tool, ...] = ()
     choice: str = "auto"
     """auto, any, none, or `tool`: then `forced` is its name."""
@@ -73,12 +73,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the writers put on the wire. `stop` is one of orders.STOPS, `tool` or `sequence`."""
+    """The content of a response, independent of the dialect. `stop` is one of orders.STOPS, `tool` or `sequence`."""
 
     thinking: str | None = None
     thinking_shown: bool = True
     text: tuple[str, ...] = ()
-    """The text, cut into the pieces of its stream."""
+    """The text, split into the pieces of its stream."""
     calls: tuple[Call, ...] = ()
     stop: str = "end"
     stop_sequence: str | None = None
@@ -86,16 +86,16 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """What makes an answer different from the next: `token`, 24 characters for its ids, and `created`, epoch seconds."""
+    """The unique values of a response: `token`, 24 characters for its ids, and `created`, Unix seconds."""
 
     token: str
     created: int
 
 
 def plan(question: Question, orders: Orders) -> Answer:
-    """Decide the answer to `question`, whose text is already free of the directives in `orders`.
+    """Decide the response to `question`, whose text no longer contains the directives.
 
-    Raises Refused when the orders ask for an error.
+    Raises Refused if `orders` contains an error status.
     """
     if orders.status is not None:
         message = orders.message or f"echo: error {orders.status} on demand"
@@ -114,23 +114,23 @@ def plan(question: Question, orders: Orders) -> Answer:
         calls=calls,
         stop=stop,
         stop_sequence=sequence,
-        usage=_usage(question, orders, thinking=thinking or "", said="".join(pieces) + "".join(call.arguments for call in calls)),
+        usage=_usage(question, orders, thinking=thinking or "", output_text="".join(pieces) + "".join(call.arguments for call in calls)),
     )
 
 
 def tokens(text: str) -> int:
-    """A plausible count: a token for every four characters."""
+    """An estimate: one token for four characters."""
     return math.ceil(len(text) / 4)
 
 
-def cut(text: str, *, size: int) -> list[str]:
-    """Pieces of `size` characters, for texts that have no words (JSON)."""
+def split_characters(text: str, *, size: int) -> list[str]:
+    """Pieces of `size` characters, for JSON."""
     return [text[at : at + size] for at in range(0, len(text), size)]
 
 
-def words(text: str) -> list[str]:
-    """Pieces of one word each, which together are the whole text."""
-    return [word for word in _WORDS.findall(text) if word] or ([text] if text else [])
+def split_words(text: str) -> list[str]:
+    """Pieces of one word with its white space; joined, they are the text."""
+    return [piece for piece in _WORDS.findall(text) if piece] or ([text] if text else [])
 
 
 # The calls
@@ -142,10 +142,10 @@ def _calls(question: Question) -> tuple[Call, ...]:
     must = question.choice in ("any", "tool")
     if question.results and not must:
         return ()
-    wanted = _forced(question) if question.choice == "tool" else _asked_for(question)
-    if not wanted and must:
-        wanted = [(question.tools[0], list(samples.objects_in(question.text))[:1])]
-    calls = [_call(tool, given, prompt=question.text) for tool, objects in wanted for given in objects or (None,)]
+    requested = _forced(question) if question.choice == "tool" else _named_in_prompt(question)
+    if not requested and must:
+        requested = [(question.tools[0], list(samples.objects_in(question.text))[:1])]
+    calls = [_call(tool, arguments, prompt=question.text) for tool, objects in requested for arguments in objects or (None,)]
     return tuple(calls if question.parallel else calls[:1])
 
 
@@ -156,32 +156,33 @@ def _forced(question: Question) -> list[tuple[Tool, list[dict[str, Any]]]]:
     raise Refused(400, f"Tool '{question.forced}' not found in provided tools")
 
 
-def _asked_for(question: Question) -> list[tuple[Tool, list[dict[str, Any]]]]:
-    """The tools that the prompt names, in its order, each with the JSON objects that follow its name."""
+def _named_in_prompt(question: Question) -> list[tuple[Tool, list[dict[str, Any]]]]:
+    """The tools whose names are in the prompt, in that order, each with the JSON objects after its name."""
     prompt = question.text
-    named = sorted((*found.span(), index) for index, tool in enumerate(question.tools) for found in _mentions(tool.name, prompt))
-    wanted: dict[int, list[dict[str, Any]]] = {}
-    for place, (_, end, index) in enumerate(named):
-        until = named[place + 1][0] if place + 1 < len(named) else len(prompt)
-        wanted.setdefault(index, []).extend(samples.objects_in(prompt[end:until]))
-    if not wanted and (phrase := _TOOL_WANTED.search(prompt)):
+    mentions = sorted((*match.span(), index) for index, tool in enumerate(question.tools) for match in _mentions(tool.name, prompt))
+    objects_by_tool: dict[int, list[dict[str, Any]]] = {}
+    for place, (_, end, index) in enumerate(mentions):
+        until = mentions[place + 1][0] if place + 1 < len(mentions) else len(prompt)
+        objects_by_tool.setdefault(index, []).extend(samples.objects_in(prompt[end:until]))
+    if not objects_by_tool and (phrase := _TOOL_WANTED.search(prompt)):
         objects = list(samples.objects_in(prompt))
-        wanted = {index: objects[index : index + 1] for index in range(min(2 if phrase[1] else 1, len(question.tools)))}
-    return [(question.tools[index], objects) for index, objects in wanted.items()]
+        objects_by_tool = {index: objects[index : index + 1] for index in range(min(2 if phrase[1] else 1, len(question.tools)))}
+    return [(question.tools[index], objects) for index, objects in objects_by_tool.items()]
 
 
 def _mentions(name: str, prompt: str) -> list[re.Match[str]]:
-    """Where `name` stands as a word of its own; `get_weather` may also be written "get weather"."""
+    """The matches of `name` as a separate word; `get_weather` also matches "get weather"."""
     parts = [re.escape(part) for part in re.split(r"[_\-. ]+", name) if part]
     exact = rf"(?<![\w-]){re.escape(name)}(?![\w-])"
     loose = rf"|(?<![\w-])(?i:{'[ _-]'.join(parts)})(?![\w-])" if len(parts) > 1 else ""
     return list(re.finditer(exact + loose, prompt))
 
 
-def _call(tool: Tool, given: dict[str, Any] | None, *, prompt: str) -> Call:
+def _call(tool: Tool, arguments: dict[str, Any] | None, *, prompt: str) -> Call:
     if tool.free_form:
         return Call(tool.name, prompt, free_form=True)
-    arguments = given if given is not None else samples.sample({"type": "object"} | tool.schema)
+    if arguments is None:
+        arguments = samples.sample({"type": "object"} | tool.schema)
     return Call(tool.name, json.dumps(arguments, ensure_ascii=False))
 
 
@@ -197,19 +198,19 @@ def _text(question: Question) -> str:
 
 
 def _structured(schema: dict[str, Any], prompt: str) -> Any:
-    """An object from the prompt that has what the schema requires, else one made from the schema."""
+    """The first object in the prompt with all required properties, else a sample of the schema."""
     required = schema.get("required") or []
-    for written in samples.objects_in(prompt):
-        if all(name in written for name in required):
-            return written
+    for value in samples.objects_in(prompt):
+        if all(name in value for name in required):
+            return value
     return samples.sample(schema, text=prompt) if schema else {"text": prompt}
 
 
 def _ending(text: str, question: Question, *, has_calls: bool) -> tuple[str, str, str | None]:
-    """Apply stop sequences and the token limit: the text that is left, the reason, the sequence."""
-    found = [(text.index(sequence), sequence) for sequence in question.stops if sequence and sequence in text]
-    if found and not has_calls:
-        at, sequence = min(found)
+    """Apply stop sequences and the token limit: the shortened text, the stop reason, the stop sequence."""
+    matches = [(text.index(sequence), sequence) for sequence in question.stops if sequence and sequence in text]
+    if matches and not has_calls:
+        at, sequence = min(matches)
         return text[:at], "sequence", sequence
     if question.max_tokens is not None and tokens(text) > question.max_tokens:
         return text[: 4 * question.max_tokens], "length", None
@@ -224,8 +225,8 @@ def _thinking(question: Question) -> str | None:
 
 
 def _pieces(text: str, count: int | None) -> tuple[str, ...]:
-    """The words of the text, or exactly `count` pieces: repeated when there are too few, joined when too many."""
-    pieces = words(text)
+    """The words of the text, or exactly `count` pieces: words are repeated if there are too few, joined if there are too many."""
+    pieces = split_words(text)
     if count is None or not pieces:
         return tuple(pieces)
     if len(pieces) <= count:
@@ -235,10 +236,10 @@ def _pieces(text: str, count: int | None) -> tuple[str, ...]:
     return (*pieces[: count - 1], "".join(pieces[count - 1 :])) if count else ()
 
 
-def _usage(question: Question, orders: Orders, *, thinking: str, said: str) -> Usage | None:
+def _usage(question: Question, orders: Orders, *, thinking: str, output_text: str) -> Usage | None:
     if orders.usage == "none":
         return None
-    output = tokens(thinking) + tokens(said) if orders.output_tokens is None else orders.output_tokens
+    output = tokens(thinking) + tokens(output_text) if orders.output_tokens is None else orders.output_tokens
     return Usage(
         fresh=question.input_tokens if orders.input_tokens is None else orders.input_tokens,
         output=output,

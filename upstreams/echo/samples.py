@@ -1,8 +1,8 @@
-"""Values that satisfy a simple JSON schema, and JSON objects found in a text. Pure and deterministic.
+"""Values that satisfy a simple JSON schema, and the JSON objects in a text. Pure functions.
 
-Covered: type (also a list of types), properties and required, items and prefixItems with minItems, enum, const,
+Supported: type (also a list of types), properties and required, items and prefixItems with minItems, enum, const,
 default, $ref into $defs, anyOf/oneOf/allOf, minimum/maximum and their exclusive forms, multipleOf, minLength and
-maxLength, common string formats. Not covered: pattern, patternProperties, not, if/then/else, dependencies.
+maxLength, common string formats. Not supported: pattern, patternProperties, not, if/then/else, dependencies.
 """
 
 import json
@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, cast
 
-_DEEPEST = 8
+_MAX_DEPTH = 8
 _FORMATS = {
     "date-time": "2026-01-02T03:04:05Z",
     "date": "2026-01-02",
@@ -31,7 +31,7 @@ def sample(schema: dict[str, Any], *, text: str | None = None) -> Any:
 
 
 def objects_in(text: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects written in `text`, outermost ones only, in order."""
+    """The outermost JSON objects in `text`, in order."""
     decoder = json.JSONDecoder()
     at = text.find("{")
     while at >= 0:
@@ -50,25 +50,25 @@ class _Context:
         self.text = text
 
     def resolve(self, schema: Any) -> dict[str, Any]:
-        """Follow `$ref` (only `#/…` pointers) and fold `allOf` in; anything that is not a schema allows everything."""
-        seen = 0
-        while isinstance(schema, dict) and "$ref" in schema and seen < _DEEPEST:
+        """Follow `$ref` (only `#/…` pointers) and merge `allOf`; a value that is not a schema becomes an empty schema."""
+        followed = 0
+        while isinstance(schema, dict) and "$ref" in schema and followed < _MAX_DEPTH:
             target: Any = self.root
             for step in str(schema["$ref"]).removeprefix("#").strip("/").split("/"):
                 if step:
                     target = target.get(step.replace("~1", "/").replace("~0", "~"), {}) if isinstance(target, dict) else {}
-            schema, seen = target, seen + 1
+            schema, followed = target, followed + 1
         if not isinstance(schema, dict):
             return {}
         if isinstance(schema.get("allOf"), list):
             merged: dict[str, Any] = {key: value for key, value in schema.items() if key != "allOf"}
             for branch in schema["allOf"]:
                 for key, value in self.resolve(branch).items():
-                    known = merged.get(key)
-                    if isinstance(known, dict) and isinstance(value, dict):
-                        merged[key] = known | value
-                    elif isinstance(known, list) and isinstance(value, list):
-                        merged[key] = known + [item for item in value if item not in known]
+                    present = merged.get(key)
+                    if isinstance(present, dict) and isinstance(value, dict):
+                        merged[key] = present | value
+                    elif isinstance(present, list) and isinstance(value, list):
+                        merged[key] = present + [item for item in value if item not in present]
                     else:
                         merged.setdefault(key, value)
             return merged
@@ -103,7 +103,7 @@ def _of_kind(kind: str, schema: dict[str, Any], context: _Context, *, name: str,
 
 def _first_finite(branches: list[Any], context: _Context, depth: int) -> Any:
     """The first branch; deep in a recursive schema the first one that ends the recursion, if there is one."""
-    if depth >= _DEEPEST:
+    if depth >= _MAX_DEPTH:
         for branch in branches:
             if _kind(context.resolve(branch), depth) not in ("object", "array"):
                 return branch
@@ -113,7 +113,7 @@ def _first_finite(branches: list[Any], context: _Context, depth: int) -> Any:
 def _kind(schema: dict[str, Any], depth: int) -> str:
     kind = schema.get("type")
     if isinstance(kind, list):
-        return "null" if depth >= _DEEPEST and "null" in kind else str(kind[0]) if kind else "string"
+        return "null" if depth >= _MAX_DEPTH and "null" in kind else str(kind[0]) if kind else "string"
     if kind is None:
         return "object" if "properties" in schema else "array" if "items" in schema or "prefixItems" in schema else "string"
     return str(kind)
@@ -124,9 +124,9 @@ def _object(schema: dict[str, Any], context: _Context, depth: int) -> dict[str, 
     properties = properties if isinstance(properties, dict) else {}
     required = schema.get("required")
     required = required if isinstance(required, list) else []
-    names = list(properties) if depth < _DEEPEST // 2 else [name for name in properties if name in required]
+    names = list(properties) if depth < _MAX_DEPTH // 2 else [name for name in properties if name in required]
     names += [name for name in required if name not in properties]
-    if depth > 4 * _DEEPEST:
+    if depth > 4 * _MAX_DEPTH:
         names = []
     return {name: _sample(properties.get(name, {}), context, name=name, depth=depth + 1) for name in names}
 
@@ -134,7 +134,7 @@ def _object(schema: dict[str, Any], context: _Context, depth: int) -> dict[str, 
 def _array(schema: dict[str, Any], context: _Context, *, name: str, depth: int) -> list[Any]:
     fixed = schema.get("prefixItems")
     values = [_sample(item, context, name=name, depth=depth + 1) for item in fixed] if isinstance(fixed, list) else []
-    least = schema.get("minItems", 0 if fixed or depth >= _DEEPEST // 2 else 1)
+    least = schema.get("minItems", 0 if fixed or depth >= _MAX_DEPTH // 2 else 1)
     most = schema.get("maxItems", least)
     missing = min(int(least), int(most), 100) - len(values)
     return values + [_sample(schema.get("items", {}), context, name=name, depth=depth + 1)] * missing

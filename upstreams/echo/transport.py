@@ -1,8 +1,7 @@
-"""The transport behind URLs of the scheme `echo`: requests in, answers out, without a socket.
+"""The `httpx` transport for URLs of the scheme `echo`, without sockets.
 
-Only this module of the package waits, reads the clock and makes random ids. While the answer has not begun it honours the
-`read` timeout that httpx puts into a request's extensions; pauses between the pieces of a stream are the caller's to watch,
-as `upstreams.http.client` does for every transport.
+Only this module of the package waits, reads the clock and makes random ids. Before the response head it applies the `read`
+timeout from the request's extensions; `upstreams.http.client` limits the delays within a stream, as for every transport.
 """
 
 import asyncio
@@ -25,65 +24,65 @@ _MID_STREAM_STATUS = 529
 _JSON, _SSE = "application/json", "text/event-stream; charset=utf-8"
 
 
-class Speaker(Protocol):
-    """What a dialect module of this package offers; the modules themselves are the speakers."""
+class DialectModule(Protocol):
+    """The functions of the modules `anthropic` and `openai_chat`."""
 
     def read(self, body: dict[str, Any]) -> Question:
-        """The question in a request."""
+        """Decode a request."""
 
     def reply(self, question: Question, answer: Answer, *, stamp: Stamp) -> dict[str, Any]:
-        """The whole answer."""
+        """The complete response."""
 
     def stream(self, question: Question, answer: Answer, *, stamp: Stamp) -> Iterator[Step]:
-        """The answer as the steps of a stream."""
+        """The response as the steps of a stream."""
 
     def error(self, status: int, message: str, *, token: str) -> dict[str, Any]:
         """An error's body."""
 
     def error_step(self, status: int, message: str, *, token: str) -> Step:
-        """What ends a stream that fails on the way."""
+        """The step that ends a stream with a failure."""
 
     def models(self) -> dict[str, Any]:
         """The list of models."""
 
     def headers(self, token: str) -> list[tuple[str, str]]:
-        """The headers that only this dialect has."""
+        """The response headers that only this dialect has."""
 
 
-_SPEAKERS: dict[str, Speaker] = {"/chat/completions": openai_chat, "/messages": anthropic, "/messages/count_tokens": anthropic}
-"""By the end of the path, so that base URLs with and without a version work."""
+_DIALECTS: dict[str, DialectModule] = {"/chat/completions": openai_chat, "/messages": anthropic, "/messages/count_tokens": anthropic}
+"""By the end of the path, because base URLs may or may not end with a version."""
 
 
 class EchoTransport(httpx.AsyncBaseTransport):
-    """Answers requests to `echo://…` URLs. Raises httpx.ConnectError, ReadError and ReadTimeout as a network would."""
+    """Answers requests to `echo://…` URLs. Raises httpx.ConnectError, ReadError and ReadTimeout like a network transport."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one request."""
         token = secrets.token_hex(12)
-        speaker = _speaker(request)
+        dialect = _dialect_of(request)
         try:
-            return await _answer(request, speaker, token)
+            return await _answer(request, dialect, token)
         except Refused as refused:
-            return _refusal(refused, speaker, token)
+            return _refusal(refused, dialect, token)
 
 
-def _speaker(request: httpx.Request) -> Speaker:
-    for path, speaker in _SPEAKERS.items():
+def _dialect_of(request: httpx.Request) -> DialectModule:
+    for path, dialect in _DIALECTS.items():
         if request.url.path.endswith(path):
-            return speaker
+            return dialect
     return anthropic if "anthropic-version" in request.headers else openai_chat
 
 
-async def _answer(request: httpx.Request, speaker: Speaker, token: str) -> httpx.Response:
+async def _answer(request: httpx.Request, dialect: DialectModule, token: str) -> httpx.Response:
     path = request.url.path
     if request.method == "GET" and path.endswith("/models"):
-        return _whole(200, speaker.models(), speaker.headers(token))
-    if request.method != "POST" or not path.endswith(tuple(_SPEAKERS)):
+        return _json_response(200, dialect.models(), dialect.headers(token))
+    if request.method != "POST" or not path.endswith(tuple(_DIALECTS)):
         raise Refused(404, f"echo: nothing is served at {request.method} {path}")
     body = _parse(await request.aread())
     if path.endswith("/count_tokens"):
-        return _whole(200, {"input_tokens": count_input(body)}, speaker.headers(token))
-    question = speaker.read(body)
+        return _json_response(200, {"input_tokens": count_input(body)}, dialect.headers(token))
+    question = dialect.read(body)
     text, orders = orders_module.read(question.text)
     if orders.refuse:
         raise httpx.ConnectError("echo: connection refused on demand", request=request)
@@ -93,10 +92,10 @@ async def _answer(request: httpx.Request, speaker: Speaker, token: str) -> httpx
     answer = plan(question, orders)
     stamp = Stamp(token, int(time.time()))
     if not question.stream:
-        return _whole(200, speaker.reply(question, answer, stamp=stamp), speaker.headers(token))
-    steps = speaker.stream(question, answer, stamp=stamp)
-    failure = speaker.error_step(_MID_STREAM_STATUS, orders.message or "echo: failure on demand", token=token)
-    head = [("content-type", _SSE), ("cache-control", "no-cache"), *speaker.headers(token)]
+        return _json_response(200, dialect.reply(question, answer, stamp=stamp), dialect.headers(token))
+    steps = dialect.stream(question, answer, stamp=stamp)
+    failure = dialect.error_step(_MID_STREAM_STATUS, orders.message or "echo: failure on demand", token=token)
+    head = [("content-type", _SSE), ("cache-control", "no-cache"), *dialect.headers(token)]
     return httpx.Response(200, headers=head, stream=_Stream(_paced(steps, orders, failure=failure, request=request)))
 
 
@@ -108,12 +107,12 @@ class _Stream(httpx.AsyncByteStream):
         return self._chunks
 
     async def aclose(self) -> None:
-        """End the answer where it is; nothing of it waits on."""
+        """Close the generator, which ends its current delay."""
         await self._chunks.aclose()
 
 
 async def _paced(steps: Iterator[Step], orders: Orders, *, failure: Step, request: httpx.Request) -> AsyncGenerator[bytes, None]:
-    """The bytes of a stream, each when it is due, with the accidents that the orders want."""
+    """The bytes of a stream, with the delays and failures of `orders`."""
     pieces = 0
     ended = False
     for step in steps:
@@ -135,15 +134,15 @@ async def _paced(steps: Iterator[Step], orders: Orders, *, failure: Step, reques
 
 
 def _due(after: int | None, pieces: int, *, ended: bool) -> bool:
-    """An accident is due after its number of pieces, or at the end of an answer that has fewer."""
+    """Whether a failure is due: after its number of pieces, or at the end of a response with fewer."""
     return after is not None and (pieces == after or (ended and pieces < after))
 
 
 async def _hang(seconds: float, request: httpx.Request) -> None:
-    allowed = mapping(request.extensions.get("timeout")).get("read")
-    if allowed is not None and seconds > allowed:
-        await asyncio.sleep(allowed)
-        raise httpx.ReadTimeout("echo: nothing came in time", request=request)
+    timeout = mapping(request.extensions.get("timeout")).get("read")
+    if timeout is not None and seconds > timeout:
+        await asyncio.sleep(timeout)
+        raise httpx.ReadTimeout("echo: no response within the read timeout", request=request)
     await asyncio.sleep(seconds)
 
 
@@ -157,12 +156,12 @@ def _parse(raw: bytes) -> dict[str, Any]:
     return body
 
 
-def _whole(status: int, value: dict[str, Any], headers: list[tuple[str, str]]) -> httpx.Response:
+def _json_response(status: int, value: dict[str, Any], headers: list[tuple[str, str]]) -> httpx.Response:
     return httpx.Response(status, headers=[("content-type", _JSON), *headers], content=encode(value))
 
 
-def _refusal(refused: Refused, speaker: Speaker, token: str) -> httpx.Response:
-    headers = speaker.headers(token)
+def _refusal(refused: Refused, dialect: DialectModule, token: str) -> httpx.Response:
+    headers = dialect.headers(token)
     if refused.retry_after is not None:
         headers.append(("retry-after", f"{refused.retry_after:g}"))
-    return _whole(refused.status, speaker.error(refused.status, refused.message, token=token), headers)
+    return _json_response(refused.status, dialect.error(refused.status, refused.message, token=token), headers)

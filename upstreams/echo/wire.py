@@ -1,4 +1,4 @@
-"""What both dialects of the echo upstream share: JSON, stream steps, and the reading of loosely typed requests. Pure."""
+"""Shared by both dialects of the echo upstream: JSON, stream steps, and reading values of the wrong type as absent. Pure functions."""
 
 import json
 import re
@@ -16,34 +16,34 @@ _LONG_BASE64 = 256
 
 
 class Step(msgspec.Struct, frozen=True):
-    """Bytes of a stream. Orders count the steps of kind PIECE and act before a PIECE or the first END."""
+    """Bytes of a stream. Directives count the steps of kind PIECE and take effect before a PIECE or the first END."""
 
     data: bytes
     kind: str = FRAME
 
 
 def encode(value: Any) -> bytes:
-    """Compact JSON in UTF-8; lone surrogates, which UTF-8 cannot carry, become U+FFFD."""
+    """Compact JSON in UTF-8; lone surrogates, which UTF-8 cannot encode, become U+FFFD."""
     return _SURROGATES.sub("\ufffd", json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode()
 
 
 def dicts(value: Any) -> list[dict[str, Any]]:
-    """The objects in what should be a list of objects; anything else counts as absent."""
+    """The objects of a list; empty if the value is not a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """The object, or an empty one."""
+    """The value if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def string(value: Any) -> str:
-    """The string, or an empty one."""
+    """The value if it is a string, else an empty one."""
     return value if isinstance(value, str) else ""
 
 
 def limit(value: Any) -> int | None:
-    """A token limit, when the request has one."""
+    """The value if it is an integer, else `None`."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
@@ -59,7 +59,7 @@ def describe_base64(media_type: str, data: Any) -> str:
 
 
 def describe_url(url: str) -> str:
-    """As describe_base64 for a data URL; other URLs are shown."""
+    """`describe_base64` of a data URL; other URLs unchanged."""
     if url.startswith("data:"):
         head, _, data = url.removeprefix("data:").partition(",")
         return describe_base64(head.split(";")[0], data)
@@ -67,7 +67,7 @@ def describe_url(url: str) -> str:
 
 
 def count_input(body: dict[str, Any]) -> int:
-    """Tokens of everything the model would read: all strings of system, messages and tools; media at a flat rate."""
+    """Estimated input tokens: all strings of system, messages and tools; a constant for each medium."""
     return sum(_count(body.get(name)) for name in ("system", "messages", "tools", "functions"))
 
 

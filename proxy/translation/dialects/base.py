@@ -1,8 +1,24 @@
-"""What a dialect is: one :class:`Dialect` value that holds everything the gateway knows of a wire protocol.
+"""The interface of a dialect: one :class:`Dialect` value with the functions and properties of a wire protocol.
 
-Every folder beside this file has a ``dialect.py`` that binds the folder's functions into the value. No other module names a
-dialect: it reads a field of the value, or a table that :mod:`~proxy.translation.dialects.lookup` derives from all of them.
-decode = wire to canonical, encode = canonical to wire.
+decode = wire to canonical form, encode = canonical form to wire. A dialect's folder has one module for each job; a large one is
+split into modules with the same beginning (``request_decode_parts``), and a small one may be absent:
+
+=================================  ======================================================================================
+``dialect``                        the :class:`Dialect` value, which refers to the functions of the other modules
+``wire``                           structs of the JSON on the wire
+``request_decode``                 envelope and request of a client
+``request_encode``                 request to an upstream
+``response_decode``                complete response of an upstream
+``response_encode``                complete response to a client
+``stream_decode``                  frames of an upstream to events
+``stream_encode``                  events to frames for a client
+``relay``                          requests, responses and frames between a client and an upstream of the same dialect
+``usage``                          token counts
+``errors``                         error bodies
+=================================  ======================================================================================
+
+Other modules never compare a dialect's name. They read a field of the value, or a table that
+:mod:`~proxy.translation.dialects.lookup` derives from all dialects.
 """
 
 from __future__ import annotations
@@ -23,11 +39,11 @@ from proxy.translation.quirks import DEFAULT, Quirks
 
 
 class EncodeTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an encoded request goes.
+    """The properties of a target that an encoder needs.
 
-    ``model``: the upstream's name of the model. ``upstream``: its id (seals of Responses are bound to it).
-    ``max_output_tokens``: the model's maximum, when known; ``default_max_output_tokens`` stands in for it where the wire
-    demands a limit (Anthropic) and the client gave none.
+    ``model``: the remote name. ``upstream``: the upstream's id, to which seals of Responses are bound. ``max_output_tokens``: the
+    model's maximum, ``None`` if unknown; then ``default_max_output_tokens`` is used if the dialect requires a limit (Anthropic) and
+    the client set none.
     """
 
     model: str
@@ -37,14 +53,14 @@ class EncodeTarget(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None = None
     default_max_output_tokens: int = 8192
     stream: bool = False
-    """Whether the upstream is asked to stream, which may differ from what the client asked for."""
+    """Whether the upstream must stream, which may differ from the client's ``stream``."""
 
 
 class EncodeContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What an encoder must know of the request that it answers.
+    """The properties of a request that the encoder of its response needs.
 
-    ``id``: 24 hexadecimal digits from which every id in the reply is made. ``created``: Unix seconds. ``model``: the name
-    that the client asked for. ``input_estimate``: input tokens for formats that want them before the upstream tells.
+    ``id``: 24 hexadecimal digits from which all ids in the response are made. ``created``: Unix seconds. ``model``: the name in the
+    client's request. ``input_estimate``: estimated input tokens, for streams that begin with a usage before the upstream reports one.
     """
 
     id: str
@@ -56,57 +72,57 @@ class EncodeContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Traits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a dialect's wire can say; ``adapt`` moves or refuses the rest before an encoder sees it."""
+    """The features of a dialect's requests. ``adapt`` converts or rejects content that needs others, before encoding."""
 
     tool_name_limit: int = 64
     custom_tools: bool = False
     namespaces: bool = False
     conversation_field: str = "messages"
-    """Where a request keeps its turns, as mistakes name it."""
+    """The field that contains the turns, for error messages."""
     strict_call_ids: bool = False
     """Tool call ids must match ``^[a-zA-Z0-9_-]+$``."""
     tool_subsets: bool = True
-    """Knows ``allowed_tools``; where not, the list of tools itself is narrowed."""
+    """Has ``allowed_tools``; otherwise the list of tools is reduced instead."""
     image_urls: bool = True
-    """Takes images by URL of clients of another family; their own family's words go up as they are."""
+    """Accepts image URLs. Used only for requests of another family; those of the same family are sent unchanged."""
     stops: int | None = None
-    """How many stop sequences it takes at most."""
+    """The maximum number of stop sequences; ``None``: no limit."""
 
 
 class StreamDecoder(Protocol):
-    """Reads one upstream's stream."""
+    """Converts the frames of one upstream stream to events."""
 
     def feed(self, frame: Frame) -> list[Event]:
-        """The events that one frame tells. Nothing follows ``Finished`` or ``Failed``; later frames are ignored."""
+        """The events of one frame. ``Finished`` or ``Failed`` is the last event; later frames are ignored."""
         ...
 
     def close(self) -> list[Event]:
-        """At the end of the bytes: ``Finished`` or ``Failed`` unless one was told already, else nothing."""
+        """Called when the upstream closed the stream: ``Finished`` or ``Failed`` if neither was returned before, else nothing."""
         ...
 
 
 class StreamEncoder(Protocol):
-    """Writes one client's stream."""
+    """Converts events to the frames of one client stream."""
 
     def feed(self, event: Event) -> list[Frame]:
-        """The frames that tell one event, perhaps none; the last ones come with ``Finished`` or ``Failed``."""
+        """The frames of one event, possibly none. ``Finished`` and ``Failed`` return the last ones."""
         ...
 
 
 class FrameReader(Protocol):
-    """Cuts bytes into frames, however they were split."""
+    """Splits a stream of bytes into frames; chunk boundaries may be anywhere."""
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        """The frames that one read completed."""
+        """The frames that are complete after this chunk."""
         ...
 
     def close(self) -> list[Frame]:
-        """What is left at the end of the bytes."""
+        """The frames that remain at the end of the stream."""
         ...
 
 
 class Framing(Protocol):
-    """How a dialect's stream lies in the bytes."""
+    """The byte format of a dialect's streams."""
 
     media_type: str
 
@@ -120,15 +136,15 @@ class Framing(Protocol):
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
-    """A whole error answer, without the headers that all answers have."""
+    """An error response; ``headers`` without those that all responses have."""
 
     status: int
     body: bytes
     headers: dict[str, str] = {}
 
 
-def counted(tokens: int) -> bytes:
-    """The answer to a question for the size of a request, as Anthropic gives it."""
+def encode_input_tokens(tokens: int) -> bytes:
+    """The body of a response to a token count, in Anthropic's form."""
     return b'{"input_tokens":%d}' % tokens
 
 
@@ -136,51 +152,51 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """One wire protocol.
 
     name, family:
-        ``name`` is the stored form. ``family`` is shared by dialects that understand each other's native blocks and seals
+        ``name`` is stored in the database. ``family`` is shared by dialects that understand each other's native blocks and seals
         (Anthropic and Bedrock).
     title, short_title, letter:
-        Names for people: in forms, in the log, in tables of pairs.
+        Names in texts for people: in forms, in the log, in tables of pairs.
     format, input_format:
-        Names in the management API: of an upstream's dialect, and of a client's in log rows.
+        Names in the management API: of an upstream's dialect, and of a client's dialect in log rows.
     client, upstream:
-        The HTTP side: see :class:`ClientApi` and :class:`UpstreamApi`.
+        Paths and headers: see :class:`ClientApi` and :class:`UpstreamApi`.
     prompt_shape:
-        Where the body has what policies edit.
+        The fields of a request body that policies edit.
     beta_field:
-        The field of a body that lists betas; empty: there is none.
+        The field of a body that lists beta features; empty if there is none.
     binds_seals:
-        Reasoning is encrypted for the account behind one upstream, so that its seals are of use only there.
-    path(destination):
+        The provider encrypts reasoning for one account, so that a seal is valid only for the upstream that returned it.
+    path(target):
         The upstream's path (and query) for a request.
     open_request(body):
-        The envelope, with the main fields' types checked; raises ``ClientMistake`` with the offending path.
-    decode_request(envelope, seal_key) / encode_request(request, destination):
-        ``decode`` raises ``ClientMistake``. ``encode`` expects an adapted request, and raises ``ClientMistake`` for content
-        that its wire cannot carry.
-    patch_request(envelope, destination, seal_key):
-        The client's own body for an upstream of the same dialect: model name, streaming and usage switches, our carriers
-        taken out; every other byte of every field as received.
-    decode_response(body, quirks) / encode_response(response, reply) / patch_response(body, model):
-        ``decode`` raises ``UpstreamFailed`` for an error object or nonsense in a 200. ``patch`` renames the model only.
-    decoder(quirks) / encoder(reply):
-        New stream machines.
+        The envelope; checks the types of the main fields. Raises ``ClientMistake`` with the path of the invalid field.
+    decode_request(envelope, seal_key) / encode_request(request, target):
+        Both raise ``ClientMistake``: ``decode`` for an invalid request, ``encode`` for content that the dialect does not have.
+        ``encode`` expects an adapted request.
+    patch_request(envelope, target, seal_key):
+        The client's body for an upstream of the same dialect: replaces the model name and the switches for streaming and usage, and
+        removes pxbin's carriers. All other fields keep their bytes.
+    decode_response(body, quirks) / encode_response(response, context) / patch_response(body, model):
+        ``decode`` raises ``UpstreamFailed`` if the body of a 200 is an error object or invalid. ``patch`` replaces only the model name.
+    decoder(quirks) / encoder(context):
+        A new converter for one stream.
     relay(model, hide_usage):
-        For streams of the same dialect: a function from the upstream's frame to the client's, or ``None`` to leave one out.
-        ``model``: the client's name for it, or ``None`` when it was not renamed.
+        For streams of the same dialect: a function from the upstream's frame to the client's, or to ``None`` for a frame that is not
+        forwarded. ``model``: the name in the client's request, or ``None`` if it is the remote name.
     break_off(failure, frames_sent):
-        The frames that end a relayed stream which broke; ``frames_sent`` gives Responses its next sequence number.
+        The frames that end a relayed stream after a failure. ``frames_sent``: from this, Responses derives the next sequence number.
     decode_error(status, headers, body) / encode_error(failure, request_id):
-        Non-2xx answers. ``decode`` reads anything, also HTML and nothing at all.
+        Non-2xx responses. ``decode`` accepts any body, also HTML and an empty one.
     keepalive:
-        Bytes that mean nothing, for an idle stream.
+        Bytes that clients ignore, sent while a stream is idle.
     ending:
-        The frames that end a relayed stream which was complete but for them.
+        Frames that are appended to a relayed stream that is complete except for them.
     last_events:
-        Names of the events after which clients leave a stream.
+        Names of the events after which clients may close the connection.
     answer_headers(usage):
-        Headers by which clients of this dialect are told of an answer, in lower case; ``usage`` is ``None`` while it is not known.
+        Response headers that only this dialect has, with lower-case names; ``usage`` is ``None`` while it is unknown.
     encode_count(tokens):
-        The answer to a question for the size of a request, in tokens.
+        The body of a response to a token count.
     """
 
     name: str
@@ -215,16 +231,16 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     ending: tuple[Frame, ...] = ()
     last_events: frozenset[str] = frozenset()
     answer_headers: Callable[[Usage | None], Mapping[str, str]] | None = None
-    encode_count: Callable[[int], bytes] = counted
+    encode_count: Callable[[int], bytes] = encode_input_tokens
 
     def open_for_model(self, body: bytes, model: str) -> Envelope:
-        """The envelope of a body sent to the dialect's first path, which may hold the name of ``model``."""
-        opened = self.client.endpoints[0].open_request
-        return self.open_request(body) if opened is None else opened(body, {"model": model})
+        """The envelope of a body for the dialect's first endpoint, whose path may contain ``model``."""
+        open_request = self.client.endpoints[0].open_request
+        return self.open_request(body) if open_request is None else open_request(body, {"model": model})
 
 
 def error_object(body: bytes) -> Any:
-    """The JSON in an upstream's error body, or ``None`` (HTML, nothing, half a JSON)."""
+    """The JSON value of an upstream's error body; ``None`` for HTML, an empty body and truncated JSON."""
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -238,8 +254,8 @@ class _Kind(msgspec.Struct):
 _KIND = msgspec.json.Decoder(_Kind)
 
 
-def named(frame: Frame) -> Frame:
-    """The frame with its ``event:`` line, by the ``type`` in its JSON where the server left it out: SDKs skip or refuse others."""
+def with_event_name(frame: Frame) -> Frame:
+    """The frame with an ``event:`` line, taken from ``type`` in the JSON if the server omitted it: SDKs ignore or reject frames without."""
     if frame.event:
         return frame
     try:

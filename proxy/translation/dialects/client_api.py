@@ -1,4 +1,4 @@
-"""The HTTP side of a dialect towards clients: their paths, the headers that identify them, and their list of models."""
+"""HTTP between clients and pxbin in one dialect: paths, identifying headers, lists of models."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         ``{name}`` stands for one segment, ``{name:path}`` for one or more. Views read ``model`` (of ``generate`` and ``count``),
         ``name`` (of ``model``) and ``response_id`` (of ``stored_*``).
     kind:
-        The view that answers. ``generate``: a response, whole or streamed; ``count``: the input tokens of a request; ``models`` and
-        ``model``: what the key may use; ``stored_response`` and ``stored_items``: turns that the gateway stores.
+        Selects the view. ``generate``: a response, complete or streamed; ``count``: the input tokens of a request; ``models`` and
+        ``model``: the models that the key may use; ``stored_response`` and ``stored_items``: responses that pxbin stored.
     open_request(body, captured):
-        The envelope where the path says more than the body (the model, that it is streamed); ``captured`` is percent-decoded.
-        ``None``: the dialect's own ``open_request``.
+        The envelope, if the path contains what the body does not (the model, ``stream``). ``captured``: the values of the
+        placeholders, percent-decoded. ``None``: the dialect's ``open_request``.
     encode_response(response, context, envelope):
-        ``None``: the dialect's own ``encode_response``.
+        ``None``: the dialect's ``encode_response``.
     """
 
     path: str
@@ -45,14 +45,14 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         """Matches the whole path; ``None`` for a path without placeholders."""
         if "{" not in self.path:
             return None
-        return re.compile(_PLACEHOLDER.sub(lambda found: f"(?P<{found[1]}>{'.+' if found[2] else '[^/]+'})", self.path))
+        return re.compile(_PLACEHOLDER.sub(lambda match: f"(?P<{match[1]}>{'.+' if match[2] else '[^/]+'})", self.path))
 
 
 class UntranslatedPath(msgspec.Struct, frozen=True, kw_only=True):
-    """A path whose bodies are not translated. ``default_model``: used where the body names none.
+    """A path whose bodies are not translated. ``default_model``: used if the body names none.
 
-    ``form``: the body is a form with a file in this field. ``capabilities`` that a route must not lack. ``estimates``: tokens are
-    estimated from the body where the response reports none.
+    ``form``: if not empty, the body is multipart with a file in this field. ``capabilities``: those that a route must have.
+    ``estimates``: tokens are estimated from the body if the response reports none.
     """
 
     path: str
@@ -63,7 +63,7 @@ class UntranslatedPath(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as clients may list it. ``created``: Unix seconds; ``created_at``: the same in RFC 3339; sizes in tokens."""
+    """A model in a list for clients. ``created``: Unix seconds; ``created_at``: the same in RFC 3339; sizes in tokens."""
 
     name: str
     display_name: str
@@ -75,22 +75,22 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
-    """What clients of a dialect call.
+    """The paths and headers of clients of a dialect.
 
     identifying_headers:
-        Request headers that only clients of this dialect send; they decide at paths that are not one dialect's own.
+        Request headers that only clients of this dialect send. They select the dialect at paths of several dialects or of none.
     shared_path_headers:
-        Request headers that suffice at the paths that the dialect shares with others (the list of models).
+        Request headers that select the dialect only at paths that it shares with others (the list of models).
     request_id_header:
-        The dialect's own name for ``x-request-id`` in responses, in lower case; empty: it has none.
+        The dialect's own name for ``x-request-id`` in responses, in lower case; empty if it has none.
     encode_model(model) / encode_models(models, query):
-        ``GET`` of one model and of the list. ``encode_models`` raises ``ClientMistake`` for a query that makes no sense.
+        ``GET`` of one model and of the list. ``encode_models`` raises ``ClientMistake`` for an invalid query.
     beta_header:
-        The request header that lists betas; empty: there is none.
+        The request header that lists beta features; empty if there is none.
     session_fields:
-        Paths of body fields that name the session of a request, in order of preference.
+        Paths of body fields with a session id, in order of preference.
     stores_responses:
-        Clients may go on from an earlier response by its id.
+        Clients may continue from an earlier response by its id.
     """
 
     endpoints: tuple[Endpoint, ...]

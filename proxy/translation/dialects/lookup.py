@@ -1,4 +1,4 @@
-"""Which dialect a caller or an upstream speaks, by tables that are derived from the registry at import."""
+"""The dialect of a client or of an upstream, from tables that are derived from the registry at import."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from proxy.translation.dialects.client_api import Endpoint
 from proxy.translation.dialects.registry import DEFAULT, REGISTRY
 
 PASSTHROUGH = "passthrough"
-"""What an upstream's ``dialect`` says when its wire protocol is not known: bodies pass untranslated."""
+"""The ``dialect`` of an upstream with an unknown wire protocol: bodies are forwarded untranslated."""
 PASSTHROUGH_TITLE = "Any (passed through untranslated)"
 
 TITLES = {**{dialect.name: dialect.title for dialect in REGISTRY.values()}, PASSTHROUGH: PASSTHROUGH_TITLE}
-"""For people, by the stored name of an upstream's dialect."""
+"""Names in texts for people, by the stored name of an upstream's dialect."""
 FORMATS = {**{dialect.format: dialect.name for dialect in REGISTRY.values()}, PASSTHROUGH: PASSTHROUGH}
 """The stored name of an upstream's dialect by its name in the management API."""
 LAST_EVENTS = frozenset().union(*(dialect.last_events for dialect in REGISTRY.values()))
-"""Names of the events after which clients leave a stream of any dialect."""
+"""Names of the events after which clients of any dialect may close the connection."""
 
 
-def _owned(dialect: Dialect) -> list[Endpoint]:
-    """The endpoints of a dialect that no other one has."""
-    others = {each.path for other in REGISTRY.values() if other is not dialect for each in other.client.endpoints}
+def _exclusive_endpoints(dialect: Dialect) -> list[Endpoint]:
+    """The endpoints whose path no other dialect has."""
+    others = {endpoint.path for other in REGISTRY.values() if other is not dialect for endpoint in other.client.endpoints}
     return [endpoint for endpoint in dialect.client.endpoints if endpoint.path not in others]
 
 
@@ -31,27 +31,27 @@ _BY_PATH = {
     path: dialect
     for dialect in REGISTRY.values()
     for path in (
-        *(endpoint.path for endpoint in _owned(dialect) if endpoint.pattern is None),
+        *(endpoint.path for endpoint in _exclusive_endpoints(dialect) if endpoint.pattern is None),
         *(untranslated.path for untranslated in dialect.client.untranslated),
     )
 }
 _BY_PART = {
     endpoint.path: dialect
     for dialect in REGISTRY.values()
-    for endpoint in _owned(dialect)
+    for endpoint in _exclusive_endpoints(dialect)
     if endpoint.pattern is None and endpoint.kind == "generate"
 }
-"""What paths of a dialect contain below a path prefix, also those that do not exist."""
+"""A path that contains one of these belongs to the dialect: below a path prefix, and with an unknown rest."""
 _BY_PATTERN = [
     (re.compile(pattern.pattern + "$"), dialect)
     for dialect in REGISTRY.values()
-    for endpoint in _owned(dialect)
+    for endpoint in _exclusive_endpoints(dialect)
     if (pattern := endpoint.pattern) is not None and endpoint.kind == "generate"
 ]
 _BY_HEADER = {
     name: dialect for dialect in REGISTRY.values() for text in dialect.client.identifying_headers for name in (text, text.encode())
 }
-"""Headers as text and, as ASGI servers have them, as bytes."""
+"""By header name, as text and as bytes (ASGI)."""
 _BY_HEADER_AT_SHARED_PATHS = {
     name: dialect for dialect in REGISTRY.values() for text in dialect.client.shared_path_headers for name in (text, text.encode())
 }
@@ -59,7 +59,7 @@ _SHARED_PATHS = {
     endpoint.path
     for dialect in REGISTRY.values()
     for endpoint in dialect.client.endpoints
-    if endpoint.pattern is None and endpoint not in _owned(dialect)
+    if endpoint.pattern is None and endpoint not in _exclusive_endpoints(dialect)
 }
 
 
@@ -76,19 +76,19 @@ _BY_ROOT = {
     for root in roots
     if all(root not in _ROOTS[other] for other in _ROOTS if other != name)
 }
-"""Roots that only one dialect has; paths that do not exist below them are that dialect's, too."""
+"""Roots that only one dialect has; unknown paths below them belong to it, too."""
 
 
 def dialect_named(name: str) -> Dialect:
-    """The dialect of an upstream by its stored name; the default one where it is not known."""
+    """The dialect of an upstream by its stored name; the default one if the name is unknown."""
     return REGISTRY.get(name, DEFAULT)
 
 
 def dialect_of(path: str, headers: Container[str] | Container[bytes]) -> Dialect:
-    """The dialect of a caller, which its errors are written in.
+    """The dialect of a client's request and of the error responses to it.
 
-    Its path decides where only one dialect has it, also below a path prefix. Elsewhere (the list of models, paths that nobody
-    has) a header does that only one dialect's clients send. ``headers`` holds lower-case names.
+    A path that only one dialect has selects it, also below a path prefix. At other paths (the list of models, unknown paths) a
+    header that only one dialect's clients send selects it. ``headers``: lower-case names.
     """
     return _by_path(path) or _by_header(path, headers) or DEFAULT
 
@@ -108,7 +108,7 @@ def _by_path(path: str) -> Dialect | None:
 
 def _by_header(path: str, headers: Container[str] | Container[bytes]) -> Dialect | None:
     for name, dialect in _BY_HEADER.items():
-        if name in headers:  # whichever of text and bytes the container holds
+        if name in headers:  # text or bytes, as the container has them
             return dialect
     if any(shared in path for shared in _SHARED_PATHS):
         return next((dialect for name, dialect in _BY_HEADER_AT_SHARED_PATHS.items() if name in headers), None)

@@ -1,4 +1,4 @@
-"""OpenAI's list of models, which its dialects share."""
+"""Lists of models of the OpenAI dialects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from proxy.translation.dialects.client_api import ModelInfo
 
 
 def encode_model(model: ModelInfo) -> dict[str, Any]:
-    """A ``model`` object, with the fields that agents read to know when to compact."""
+    """A ``model`` object, with additional fields from which agents learn the context window."""
     return {
         "id": model.name,
         "object": "model",
@@ -24,5 +24,5 @@ def encode_model(model: ModelInfo) -> dict[str, Any]:
 
 
 def encode_models(models: Sequence[ModelInfo], query: Mapping[str, str]) -> dict[str, Any]:  # noqa: ARG001  (the list has no pages)
-    """The list, in one piece."""
+    """All models in one ``list`` object."""
     return {"object": "list", "data": [encode_model(model) for model in models]}

@@ -1,4 +1,4 @@
-"""The dialects that the gateway speaks, by name. A new one is a folder and a line here."""
+"""All dialects by name. A new dialect needs a folder and an entry here."""
 
 import sys
 
@@ -18,15 +18,15 @@ REGISTRY: dict[str, Dialect] = {
     )
 }
 DEFAULT = openai_chat.DIALECT
-"""The dialect of new upstreams, and of clients that nothing identifies."""
+"""The dialect of new upstreams, and of clients whose dialect neither path nor headers show."""
 
 
 def register(dialect: Dialect) -> None:
     """Add a dialect from outside this package, for example a test's from ``sitecustomize``.
 
-    To be called before the gateway is imported: :mod:`~proxy.translation.dialects.lookup` and others derive tables at import.
-    Raises :class:`RuntimeError` when that has happened.
+    Must be called before :mod:`~proxy.translation.dialects.lookup` is imported, because tables are derived from the registry then.
+    Raises :class:`RuntimeError` after that.
     """
     if "proxy.translation.dialects.lookup" in sys.modules:
-        raise RuntimeError(f"register({dialect.name}) comes too late: tables have been derived from the registry")
+        raise RuntimeError(f"register({dialect.name}) was called too late: tables were already derived from the registry")
     REGISTRY[dialect.name] = dialect

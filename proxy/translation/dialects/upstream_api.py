@@ -1,4 +1,4 @@
-"""The HTTP side of a dialect towards upstreams: headers, credentials, and the calls that count, list and probe."""
+"""HTTP between pxbin and upstreams of one dialect: headers, credentials, token counts, model lists, health probes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import msgspec
 from proxy.translation.quirks import Quirks
 
 WINDOW_FIELDS = ("context_window", "context_length", "max_input_tokens", "max_model_len")
-"""Where servers give a model's context window: gateways, OpenRouter, Anthropic, vLLM."""
+"""Fields with a model's context window, in lists of gateways, OpenRouter, Anthropic and vLLM."""
 
 
 class AuthHeader(msgspec.Struct, frozen=True):
-    """The header that carries a credential, and the scheme before it; an empty scheme means the bare secret."""
+    """The header that contains the credential, and the scheme before it; with an empty scheme, only the credential."""
 
     name: str = "authorization"
     scheme: str = "Bearer"
@@ -24,7 +24,8 @@ class AuthHeader(msgspec.Struct, frozen=True):
 class CountApi(msgspec.Struct, frozen=True, kw_only=True):
     """How an upstream counts the input tokens of a request.
 
-    ``encode``: the body of a request without what a count refuses. ``decode``: the tokens, ``None`` for a body that is no count.
+    ``encode``: a request body without the fields that the count endpoint refuses. ``decode``: the tokens, or ``None`` for an invalid
+    body.
     """
 
     path: str
@@ -33,7 +34,7 @@ class CountApi(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as an upstream lists it; sizes in tokens."""
+    """A model in an upstream's list; sizes in tokens."""
 
     name: str
     provider: str = ""
@@ -43,14 +44,14 @@ class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListedPage(msgspec.Struct, frozen=True):
-    """One page of an upstream's list. ``next_query``: that of the next page, without its question mark; ``None``: the last page."""
+    """One page of an upstream's list. ``next_query``: the query string of the next page, without ``?``; ``None`` on the last page."""
 
     models: list[ListedModel]
     next_query: str | None = None
 
 
 class ModelListApi(msgspec.Struct, frozen=True, kw_only=True):
-    """How an upstream lists its models. ``query``: of the first page. ``decode(value)``: a page of JSON; ``None`` for another shape."""
+    """How an upstream lists its models. ``query``: that of the first page. ``decode(value)``: reads a page; ``None`` if it is invalid."""
 
     path: str = "/v1/models"
     query: str = ""
@@ -58,14 +59,15 @@ class ModelListApi(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_object(value: Any) -> bool:
-    """Whether a JSON value is an object."""
+    """The default of ``HealthProbe.accepts``."""
     return isinstance(value, dict)
 
 
 class HealthProbe(msgspec.Struct, frozen=True, kw_only=True):
-    """The smallest request that an upstream answers with a text of a model.
+    """The smallest request to which a model responds with text.
 
-    ``subject`` and ``endpoint`` name the response and the path in messages. ``accepts(value)``: whether the JSON of a 200 is a response.
+    ``subject`` and ``endpoint``: names of the response and of the path in messages. ``accepts(value)``: whether the JSON of a 200 is
+    a valid response.
     """
 
     path: str
@@ -79,25 +81,27 @@ class UpstreamApi(msgspec.Struct, frozen=True, kw_only=True):
     """How upstreams of a dialect are called.
 
     main_path:
-        The path that the quirk ``api_path`` stands in for; empty where the model is in the path.
+        The path that the quirk ``api_path`` replaces; empty if the path contains the model.
     sigv4_service:
-        The AWS service that requests are signed for when a credential has an access key id; empty: requests are never signed.
+        The AWS service for which requests are signed if the credential has an access key id; empty: requests are never signed.
     regional_base_url:
-        The base URL of upstreams that have a region instead; ``{region}`` stands for it. Empty: a base URL is required.
+        The base URL, with ``{region}``, of upstreams that have a region and no base URL; empty: a base URL is required.
     default_headers:
-        Request headers with the values that they have unless the client sends its own.
+        Request headers that are sent if the client does not send them.
     beta_header:
-        The header that names betas; empty: there is none.
+        The header that lists beta features; empty if there is none.
     headers_up, headers_down:
-        Prefixes of request headers that go from the client to the upstream, and of response headers that go back.
+        Name prefixes of the request headers that are forwarded to the upstream and of the response headers that are forwarded to the
+        client.
     count, probe:
-        ``None``: upstreams cannot count; health checks only list the models.
+        ``count`` is ``None`` if upstreams have no token count; ``probe`` is ``None`` if health checks only list the models.
     lists_for_clients:
-        Whether the upstream is asked for context windows when a client lists models.
+        Whether context windows are read from the upstream's list when a client lists models.
     takes_untranslated:
-        Whether upstreams answer the paths of :class:`~proxy.translation.dialects.client_api.UntranslatedPath`.
+        Whether upstreams have the paths of :class:`~proxy.translation.dialects.client_api.UntranslatedPath`.
     binds_thinking:
-        Thinking blocks and cached prompts are bound to the conversation before them, so that changed prompts void them.
+        Thinking blocks and cached prompts are valid only after an unchanged conversation, so that a policy that edits the prompt
+        invalidates them.
     """
 
     main_path: str = ""
@@ -125,11 +129,11 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def count_without(*refused: str) -> Callable[[bytes], bytes]:
-    """An ``encode`` of :class:`CountApi` that leaves out these fields of a request."""
-    left_out = frozenset(refused)
+    """An ``encode`` of :class:`CountApi` that removes these fields of a request."""
+    refused_fields = frozenset(refused)
 
     def encode(body: bytes) -> bytes:
-        return msgspec.json.encode({name: value for name, value in _FIELDS.decode(body).items() if name not in left_out})
+        return msgspec.json.encode({name: value for name, value in _FIELDS.decode(body).items() if name not in refused_fields})
 
     return encode
 
@@ -145,8 +149,7 @@ def read_input_tokens(body: bytes) -> int | None:
 def read_model_page(value: Any) -> ListedPage | None:
     """A ``decode`` of :class:`ModelListApi` for the shapes of OpenAI (``data``) and Anthropic (with ``has_more`` and ``last_id``).
 
-    Compatible servers mix them, and some answer with a bare list. A next page is asked for by ``after_id``, and only where one
-    was announced.
+    Compatible servers mix them, and some return a JSON array. The next page is requested with ``after_id`` if ``has_more`` is true.
     """
     items = value.get("data") if isinstance(value, dict) else value
     if not isinstance(items, list):
@@ -169,7 +172,7 @@ def _listed(item: dict[str, Any]) -> ListedModel:
 
 
 def _text(value: Any) -> str:
-    """A text that people can read and databases store; of anything else nothing."""
+    """The value if it is a printable, not blank string; else an empty string."""
     return value if isinstance(value, str) and value.isprintable() and not value.isspace() else ""
 
 

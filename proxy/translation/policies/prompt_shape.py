@@ -1,4 +1,4 @@
-"""Where a dialect's request keeps the prompt: read by :mod:`prompt_edits`, declared by each dialect."""
+"""The fields of a dialect's requests that :mod:`prompt_edits` edits; each dialect has one value."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class PromptShape(msgspec.Struct, frozen=True, kw_only=True):
-    """Fields of a request body. ``prompt``: the top-level field of the system prompt; empty: it is among the turns."""
+    """Fields of a request body. ``turns``: that of the turns. ``prompt``: that of the system prompt; empty if it is one of the turns."""
 
     turns: str
     prompt: str = ""
@@ -16,9 +16,9 @@ class PromptShape(msgspec.Struct, frozen=True, kw_only=True):
     turn_type: str = ""
     """The ``type`` of a turn; empty: turns have none."""
     joins_strings: bool = False
-    """Plain text of a turn stays plain: many servers of the dialect accept no parts."""
+    """Text is appended to a turn's string, not as a part: many servers of the dialect do not accept parts."""
     limits: tuple[str, ...]
-    """Fields that limit the output tokens; where there are several, the quirk ``max_tokens_field`` names the one to add."""
+    """Fields that limit the output tokens; if there are several, the quirk ``max_tokens_field`` names the one that is added."""
     max_temperature: float = 2.0
     thinking_budget: bool = False
-    """``thinking.budget_tokens`` must stay below the limit, and thinking excludes other temperatures than 1."""
+    """``thinking.budget_tokens`` must stay below the limit, and with thinking, the temperature must be 1."""

@@ -1,4 +1,4 @@
-"""Anthropic Messages."""
+"""The dialect Anthropic Messages."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,9 +35,8 @@ PATH = "/v1/messages"
 COUNT_PATH = "/v1/messages/count_tokens"
 
 
-def path(destination: EncodeTarget) -> str:
-    """The upstream's path."""
-    return destination.quirks.api_path or PATH
+def _path(target: EncodeTarget) -> str:
+    return target.quirks.api_path or PATH
 
 
 def _open_count(body: bytes, captured: Mapping[str, str]) -> Envelope:  # noqa: ARG001  (the path has no placeholders)
@@ -78,7 +77,7 @@ UPSTREAM = UpstreamApi(
         encode=count_without("max_tokens", "stream", "temperature", "top_p", "top_k", "stop_sequences", "metadata", "service_tier"),
         decode=read_input_tokens,
     ),
-    model_list=ModelListApi(query="limit=1000", decode=read_model_page),  # 20 a page unless more are asked for
+    model_list=ModelListApi(query="limit=1000", decode=read_model_page),  # the default is 20 per page
     probe=HealthProbe(path=PATH, subject="Messages", endpoint="Messages endpoint", encode=_probe),
     binds_thinking=True,
 )
@@ -97,7 +96,7 @@ DIALECT = Dialect(
     beta_field="anthropic_beta",
     traits=Traits(tool_name_limit=128, strict_call_ids=True, tool_subsets=False),
     framing=SSE,
-    path=path,
+    path=_path,
     open_request=open_request,
     decode_request=decode_request,
     encode_request=encode_request,

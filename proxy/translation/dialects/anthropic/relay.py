@@ -14,7 +14,7 @@ from msgspec import Raw
 from proxy.translation import json_wire
 from proxy.translation.dialects.anthropic.carriers import CARRIER_PREFIX, remove_carriers
 from proxy.translation.dialects.anthropic.wire import OBJECT, has_field
-from proxy.translation.dialects.base import EncodeTarget, named
+from proxy.translation.dialects.base import EncodeTarget, with_event_name
 from proxy.translation.framing.sse import Frame
 from proxy.translation.json_wire import Envelope
 
@@ -28,11 +28,11 @@ def relay(model: str | None, hide_usage: bool) -> Callable[[Frame], Frame | None
     ``model``: the name that the client asked for; ``None`` if the upstream's name is the same.
     """
     if model is None:
-        return named
+        return with_event_name
     name = Raw(json_wire.encode(model))
 
     def rename_model(frame: Frame) -> Frame:
-        return named(_with_model(frame, name) if b'"message_start"' in frame.data else frame)
+        return with_event_name(_with_model(frame, name) if b'"message_start"' in frame.data else frame)
 
     return rename_model
 

@@ -1,4 +1,4 @@
-"""Anthropic's models on AWS Bedrock, InvokeModel: the Messages body in Amazon's envelope."""
+"""The dialect of AWS Bedrock's InvokeModel for Anthropic models: Messages bodies, with the model in the path and AWS event streams."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ from proxy.translation.framing.eventstream import EVENT_STREAM
 from proxy.translation.json_wire import Envelope
 
 
-def _open_whole(body: bytes, captured: Mapping[str, str]) -> Envelope:
+def _open_complete(body: bytes, captured: Mapping[str, str]) -> Envelope:
     return opener(captured["model"], stream=False)(body)
 
 
@@ -32,7 +32,7 @@ def _open_streamed(body: bytes, captured: Mapping[str, str]) -> Envelope:
 
 CLIENT = ClientApi(
     endpoints=(
-        Endpoint(path="/model/{model:path}/invoke", open_request=_open_whole),
+        Endpoint(path="/model/{model:path}/invoke", open_request=_open_complete),
         Endpoint(path="/model/{model:path}/invoke-with-response-stream", open_request=_open_streamed),
     ),
     request_id_header="x-amzn-requestid",

@@ -1,4 +1,4 @@
-"""OpenAI Chat Completions, and the many servers that speak it."""
+"""The dialect OpenAI Chat Completions, also of compatible servers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATH = "/v1/chat/completions"
 AUDIO = frozenset({"audio"})
 
 
-def _path(destination: EncodeTarget) -> str:  # noqa: ARG001 - the same for every model
+def _path(target: EncodeTarget) -> str:  # noqa: ARG001 - the same for every model
     return PATH
 
 
@@ -71,7 +71,7 @@ UPSTREAM = UpstreamApi(
 
 
 def patch_response(body: bytes, model: str) -> bytes:
-    """An answer with the client's name for the model."""
+    """The response with the model name of the client's request."""
     return replace_model(body, msgspec.json.encode(model))
 
 

@@ -1,4 +1,4 @@
-"""OpenAI Responses, as client dialect and as upstream."""
+"""The dialect OpenAI Responses."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,13 +36,13 @@ NOT_COUNTED = (
     "max_output_tokens", "stream", "store", "include", "stream_options", "temperature", "top_p", "top_logprobs", "metadata",
     "service_tier", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "background", "max_tool_calls",
 )  # fmt: skip
-"""Fields of a request that a count refuses."""
-LEAST_OUTPUT_TOKENS = 16
-"""Responses refuses a lower limit."""
+"""Fields of a request that the count endpoint refuses."""
+MIN_OUTPUT_TOKENS = 16
+"""The smallest limit that the API accepts."""
 
 
-def _path(destination: EncodeTarget) -> str:
-    return destination.quirks.api_path or PATH
+def _path(target: EncodeTarget) -> str:
+    return target.quirks.api_path or PATH
 
 
 def _open_compact(body: bytes, captured: Mapping[str, str]) -> Envelope:  # noqa: ARG001  (the path has no placeholders)
@@ -50,7 +50,7 @@ def _open_compact(body: bytes, captured: Mapping[str, str]) -> Envelope:  # noqa
 
 
 def _probe(model: str, quirks: Quirks) -> dict[str, Any]:  # noqa: ARG001  (the same for every server)
-    return {"model": model, "input": "hi", "max_output_tokens": LEAST_OUTPUT_TOKENS, "store": False}
+    return {"model": model, "input": "hi", "max_output_tokens": MIN_OUTPUT_TOKENS, "store": False}
 
 
 CLIENT = ClientApi(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from proxy.translation import json_wire, reasoning_seal
-from proxy.translation.dialects.base import EncodeTarget, named
+from proxy.translation.dialects.base import EncodeTarget, with_event_name
 from proxy.translation.dialects.openai_responses import compaction
 from proxy.translation.dialects.openai_responses.request_decode import BACKGROUND_UNSUPPORTED
 from proxy.translation.dialects.openai_responses.request_encode_input import can_open, provider_fields
@@ -115,19 +115,19 @@ def relay(model: str | None, hide_usage: bool) -> Callable[[Frame], Frame | None
     It adds an ``event:`` line that the server left out, and replaces the model's name by ``model`` unless that is ``None``.
     """
     if model is None:
-        return named
+        return with_event_name
     client_model = model
 
     def relay_frame(frame: Frame) -> Frame | None:
         if b'"response"' not in frame.data:
-            return named(frame)
+            return with_event_name(frame)
         try:
             fields = _FIELDS_DECODER.decode(frame.data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return frame
         if "response" not in fields:
-            return named(frame)
+            return with_event_name(frame)
         fields["response"] = msgspec.Raw(patch_response(bytes(fields["response"]), client_model))
-        return named(Frame(json_wire.encode(fields), frame.event))
+        return with_event_name(Frame(json_wire.encode(fields), frame.event))
 
     return relay_frame

@@ -51,4 +51,4 @@ def test_a_dialect_that_is_registered_too_late_is_refused():
         "try:\n    registry.register(registry.DEFAULT)\nexcept RuntimeError as error:\n    print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "register(openai_chat) comes too late: tables have been derived from the registry\n"
+    assert done.stdout == "register(openai_chat) was called too late: tables were already derived from the registry\n"
