@@ -29,7 +29,7 @@ run: $(RUN_STAMP) ## Start the gateway (http://127.0.0.1:8080 unless PXBIN_LISTE
 test: $(DEV_STAMP) $(NODE_STAMP) ## Run every test, small sizes (ARGS="tests/proxy -x" runs some)
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-quick: $(DEV_STAMP) ## Run the tests that need no server, process or browser (within a minute)
+quick: $(DEV_STAMP) ## Run the tests that need no server, process or browser (about a minute)
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not e2e and not slow" --ignore tests/e2e $(ARGS)
 
 proof: $(DEV_STAMP) $(NODE_STAMP) ## Run the same tests in full sizes, one after the other
