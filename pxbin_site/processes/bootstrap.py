@@ -12,6 +12,7 @@ from typing import TextIO
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
 from accounts import keys
@@ -95,11 +96,13 @@ def store_secrets(config: Config) -> None:
 
 
 def migrate() -> list[str]:
-    """Migrate the database. Returns a line for the operator if a database that was in use has changed."""
-    recorder = MigrationRecorder(connection)
-    before = len(recorder.applied_migrations())
+    """Migrate the database if migrations are missing. Returns a line for the operator if a database that was in use has changed."""
+    executor = MigrationExecutor(connection)
+    if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        return []
+    before = len(executor.loader.applied_migrations)
     call_command("migrate", interactive=False, verbosity=0)
-    applied = len(recorder.applied_migrations()) - before
+    applied = len(MigrationRecorder(connection).applied_migrations()) - before
     return [f"the database was brought up to date (migrations applied: {applied})"] if before and applied else []
 
 

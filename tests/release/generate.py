@@ -105,7 +105,7 @@ def with_gateway(out: Path, work: Any, **variables: str) -> Any:
 
 def make_database(home: Path, out: Path, loop: Loop) -> None:
     """Rows of every kind that an installation makes by its API and by serving requests."""
-    gateway = Gateway(home, WEB_ONLY)
+    gateway = Gateway(home, WEB_ONLY, migrated=False)
     plaintext = {"client": gateway.client_key, "management": gateway.management_key, "admin_password": gateway.admin_password}
     plaintext |= generate_content.keys(gateway)
     secrets = generate_content.catalogue(gateway, loop)

@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 
+from tests.support import migrated_database
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE, eventually
@@ -45,7 +46,8 @@ def clean_environment(**variables: str) -> dict[str, str]:
 class Gateway:
     """One running `serve`, and what it printed. A restart keeps the data directory and the keys."""
 
-    def __init__(self, data_dir: Path, variables: dict[str, str], words: tuple[str, ...] = ()) -> None:
+    def __init__(self, data_dir: Path, variables: dict[str, str], words: tuple[str, ...] = (), *, migrated: bool = True) -> None:
+        """Start it. `migrated`: an empty data directory gets a copy of a migrated database first, which saves the migrations."""
         self.data_dir = data_dir
         self.variables = variables
         self.words = words
@@ -54,16 +56,18 @@ class Gateway:
         self._ids: dict[tuple[str, str], str] = {}
         # A client of its own for each call would read the certificate authorities anew each time.
         self.http = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), timeout=PATIENCE)
+        if migrated and not any(data_dir.iterdir()) and "PXBIN_DATABASE_URL" not in variables:
+            migrated_database.copy_to(data_dir, clean_environment())
         self._start(port=free_port())
 
     @classmethod
     @contextmanager
-    def started(cls, *words: str, **variables: str) -> Iterator["Gateway"]:
-        """Start one with these arguments of `serve` and environment variables, and stop it at the end."""
+    def started(cls, *words: str, migrated: bool = True, **variables: str) -> Iterator["Gateway"]:
+        """Start one with these arguments of `serve` and environment variables, and stop it at the end. `migrated`: as in `Gateway`."""
         data_dir = Path(tempfile.mkdtemp(prefix="pxbin-gateway-"))
         gateway = None
         try:
-            gateway = cls(data_dir, variables, words)
+            gateway = cls(data_dir, variables, words, migrated=migrated)
             yield gateway
         finally:
             if gateway is not None and gateway.process.poll() is None:

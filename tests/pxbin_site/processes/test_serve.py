@@ -16,6 +16,7 @@ import psutil
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from pxbin_site.conf import secrets_file
@@ -201,8 +202,10 @@ def test_an_address_in_use_is_said_in_a_sentence(gateway, tmp_path):
 def test_an_upgrade_says_how_many_migrations_it_brought(monkeypatch):
     assert bootstrap.migrate() == []
     recorder = MigrationRecorder(connection)
-    monkeypatch.setattr(bootstrap, "call_command", lambda *_, **__: [recorder.record_applied("billing", name) for name in ("0998", "0999")])
-    assert bootstrap.migrate() == ["the database was brought up to date (migrations applied: 2)"]
+    last = MigrationLoader(connection).graph.leaf_nodes("billing")[0]
+    recorder.record_unapplied(*last)
+    monkeypatch.setattr(bootstrap, "call_command", lambda *_, **__: recorder.record_applied(*last))
+    assert bootstrap.migrate() == ["the database was brought up to date (migrations applied: 1)"]
 
 
 @pytest.mark.parametrize("port", ["70000", "-5", "http"])
