@@ -9,10 +9,12 @@ import sys
 import tarfile
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from bench import adversary
 from bench.gateway import ROOT, Gateway
 from bench.measure import Bench, Figures
 from bench.scenarios import SCENARIOS, Scenario
@@ -26,15 +28,18 @@ COLUMNS = (
     ("first p99", "first_p99_ms", ".2f"),
     ("web MiB", "web_memory", ".0f"),
     ("all MiB", "memory", ".0f"),
+    ("added p99", "added_p99_ms", ".2f"),
+    ("added MiB", "added_memory", ".0f"),
 )
 
 
 def main() -> int:
     """Run the benchmark. The exit status is 1 if a response was wrong or a log row is missing, 2 if no scenario was selected."""
     options = arguments()
-    selected = [scenario for scenario in SCENARIOS if not options.only or any(text in scenario.name for text in options.only)]
-    if not selected:
-        print("no such scenario; the scenarios are:", *(scenario.name for scenario in SCENARIOS), sep="\n  ")
+    selected = [scenario for scenario in SCENARIOS if options.selects(scenario.name)]
+    attacks = [name for name in adversary.names() if options.selects(name)]
+    if not selected and not attacks:
+        print("no such scenario; the scenarios are:", *(scenario.name for scenario in SCENARIOS), *adversary.names(), sep="\n  ")
         return 2
     server_core, load_core = cores()
     results: list[Figures] = []
@@ -48,8 +53,12 @@ def main() -> int:
         ]
         if not options.json:
             print(heading(server_core, load_core))
-        for scenario in selected:
-            figures = measure(bench, gateways, scenario, options)
+        measured = (
+            *(partial(measure, bench, gateways, scenario, options) for scenario in selected),
+            *(partial(adversary.measure, bench, gateway, name, requests=options.requests) for name in attacks for gateway in gateways),
+        )
+        for measurement in measured:
+            figures = measurement()
             results += figures
             if not options.json:
                 for line in figures:
@@ -61,7 +70,17 @@ def main() -> int:
     return report_faults(results)
 
 
-def arguments() -> argparse.Namespace:
+class Options(argparse.Namespace):
+    """The parsed command line."""
+
+    only: list[str] | None
+
+    def selects(self, name: str) -> bool:
+        """Whether a scenario or an attack of this name is measured."""
+        return not self.only or any(text in name for text in self.only)
+
+
+def arguments() -> Options:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m bench", description="Measure CPU time, latency and memory of the gateway. docs/benchmarks.md explains the figures."
@@ -77,7 +96,7 @@ def arguments() -> argparse.Namespace:
         "--profile", type=Path, metavar="FILE", help="write a cProfile of the server to this file (the figures are then not usable)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    options = parser.parse_args()
+    options = parser.parse_args(namespace=Options())
     if options.profile:
         options.profile = options.profile.resolve()
         if options.vs:
@@ -85,7 +104,7 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def measure(bench: Bench, gateways: list[Gateway], scenario: Scenario, options: argparse.Namespace) -> list[Figures]:
+def measure(bench: Bench, gateways: list[Gateway], scenario: Scenario, options: Options) -> list[Figures]:
     """The figures of one scenario: direct, then each gateway in its round with the least CPU time."""
     size = {"requests": options.requests, "connections": options.connections}
     results = [bench.direct(scenario, **size)]

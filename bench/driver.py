@@ -31,6 +31,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """The whole text of the response."""
     terminator: str = ""
     """The end of a stream."""
+    pause: float = 0.0
+    """Seconds between a response and the next request of its connection."""
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -43,6 +45,12 @@ class Outcome(msgspec.Struct, kw_only=True):
     wrong: int = 0
     fault: str = ""
     """The error of the first wrong response."""
+
+    def fill(self, requests: int, *, seconds: float) -> None:
+        """Let requests without a response count as if it had arrived now."""
+        missing = [seconds] * (requests - len(self.last))
+        self.first += missing
+        self.last += missing
 
 
 class Client(asyncio.Protocol):
@@ -65,6 +73,8 @@ class Client(asyncio.Protocol):
             self._load.fail()
 
     def _send_next(self) -> None:
+        if self._transport.is_closing():
+            return
         self._busy = self._load.take()
         self._received = bytearray()
         self._head = -1
@@ -103,7 +113,10 @@ class Client(asyncio.Protocol):
         if fault:
             load.note(f"{fault}: {head[:200]!r} {body[:2000]!r}")
         load.finish()
-        self._send_next()
+        if job.pause:
+            asyncio.get_running_loop().call_later(job.pause, self._send_next)
+        else:
+            self._send_next()
 
 
 def dechunk(data: bytes) -> bytes:
@@ -180,6 +193,7 @@ async def run(job: Job) -> Outcome:
         await asyncio.wait_for(load.all_done, TIMEOUT_SECONDS + job.requests / 20)
     except TimeoutError:
         load.note(f"{len(load.outcome.last)} of {job.requests} responses arrived in time")
+        load.outcome.fill(job.requests, seconds=time.perf_counter() - started)
     load.outcome.wall, load.outcome.cpu = time.perf_counter() - started, time.process_time() - cpu
     return load.outcome
 

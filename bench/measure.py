@@ -32,13 +32,17 @@ class Figures(msgspec.Struct, kw_only=True):
     rows_missing: int = 0
     wrong: int = 0
     fault: str = ""
+    added_p99_ms: float | None = None
+    """The delay that an attack adds to the 99th percentile."""
+    added_memory: float | None = None
+    """The memory that an attack adds to the web process."""
 
 
 class Bench:
     """The upstream and the load of one run, on a core that the server does not use if there are two."""
 
     def __init__(self, *, core: int | None) -> None:
-        self._core = core
+        self.core = core
         self._upstream = subprocess.Popen(
             pinned([sys.executable, "-m", "bench.upstream"], core), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -62,6 +66,7 @@ class Bench:
             stream=scenario.stream,
             text=TEXT,
             terminator=scenario.terminator,
+            pause=scenario.pause,
         )
         rows = gateway.rows()
         if scenario.share:
@@ -91,12 +96,13 @@ class Bench:
             stream=scenario.stream,
             text=TEXT,
             terminator=upstream.terminator,
+            pause=scenario.pause,
         )
         return _figures(scenario, "direct", self._drive(job))
 
     def _drive(self, job: Job) -> Outcome:
         process = subprocess.run(
-            pinned([sys.executable, "-m", "bench.driver"], self._core),
+            pinned([sys.executable, "-m", "bench.driver"], self.core),
             cwd=ROOT,
             input=msgspec.json.encode(job),
             stdout=subprocess.PIPE,

@@ -22,6 +22,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 32
     share: float = 1.0
     """The part of `--requests` that is sent, at least one request per connection."""
+    pause: float = 0.0
+    """Seconds between a response and the next request of its connection."""
 
     @property
     def model(self) -> str:

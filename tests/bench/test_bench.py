@@ -1,5 +1,6 @@
 """The benchmark measures and checks responses; no test asserts figures."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -8,8 +9,10 @@ import pytest
 
 from bench import driver
 from bench.answers import CHAT, MESSAGES, TEXT, WHOLE
-from bench.driver import Job
+from bench.attackers import ATTACKS, Connection
+from bench.driver import Job, Outcome
 from tests.support.gateway import ROOT, clean_environment
+from tests.support.waiting import PATIENCE
 
 
 @pytest.mark.slow
@@ -25,6 +28,39 @@ def test_a_small_run_measures_every_pair():
     assert measured == [(name, direct) for name in names for direct in (True, False)]
     assert [line for line in figures if line["wrong"] or line["rows_missing"] or not line["per_second"]] == []
     assert [line["cpu_ms"] is None for line in figures] == [True, False] * len(names)
+
+
+@pytest.mark.slow
+def test_the_adversary_attacks_while_the_load_is_measured():
+    command = [sys.executable, "-m", "bench", "--json", "--requests", "80", "--only", "adversary: wrong keys"]
+    done = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    direct, attacked = json.loads(done.stdout)
+    assert (direct["scenario"], direct["server"], direct["requests"]) == ("adversary: wrong keys", "direct", 20)
+    assert (attacked["scenario"], attacked["requests"], attacked["wrong"]) == ("adversary: wrong keys", 20, 0)
+    assert (direct["added_p99_ms"], attacked["added_p99_ms"] >= 0) == (None, True)
+
+
+@pytest.mark.parametrize("name", sorted(set(ATTACKS) - {"idle connections"}))
+async def test_an_attacker_sends_without_a_key(name):
+    received = asyncio.get_running_loop().create_future()
+
+    async def serve(reader, writer):
+        received.set_result(await reader.readuntil(b" HTTP/1.1\r\nHost: "))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        method, _ = ATTACKS[name]
+        async with Connection(server.sockets[0].getsockname()[1]) as connection:
+            attacker = asyncio.ensure_future(method(connection))
+            assert await asyncio.wait_for(received, PATIENCE)
+            attacker.cancel()
+
+
+def test_requests_without_a_response_count_until_the_end():
+    outcome = Outcome(first=[0.1], last=[0.2])
+    outcome.fill(3, seconds=9.0)
+    assert (outcome.first, outcome.last) == ([0.1, 9.0, 9.0], [0.2, 9.0, 9.0])
 
 
 def job():
