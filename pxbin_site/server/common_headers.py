@@ -37,6 +37,8 @@ EXPOSED = (
     b" x-pxbin-request-id, x-pxbin-upstream, x-pxbin-model, x-pxbin-attempts, x-pxbin-overhead-ms, x-pxbin-cost"
 )
 MAX_AGE = b"300"
+RETRY_AFTER = b"1"
+"""Seconds after which a request that was refused for lack of room is worth another try."""
 
 
 class ErrorResponse(NamedTuple):
@@ -148,6 +150,8 @@ def refusal(path: str, fields: Fields, *, status: int, message: str, identity: b
     extra: list[Header] = [(b"content-type", b"application/json")]
     if settings.PXBIN.response_headers and not path.startswith("/api"):
         extra.append((b"x-pxbin-request-id", identity))
+    if status == 503:
+        extra.append((b"retry-after", RETRY_AFTER))
     common = common_headers(path, fields, identity)
     if is_management(path):
         error = {"type": MANAGEMENT_TYPES.get(status, "invalid_request"), "message": message}

@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 import sys
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from email.utils import formatdate
 from time import monotonic, time
@@ -23,6 +24,8 @@ import uvloop
 from django.conf import settings
 from twisted.internet import asyncioreactor
 
+from pxbin_site.server.http1.body_memory import BodyMemory
+from pxbin_site.server.http1.key_state import KeyGate, OpenGate
 from pxbin_site.server.http1.limits import Limits
 
 Application = Callable[..., Awaitable[None]]
@@ -61,6 +64,7 @@ def limits_from_settings() -> Limits:
         max_body_bytes=config.max_body_bytes,
         header_timeout=config.header_timeout_seconds,
         body_timeout=config.body_timeout_seconds,
+        max_buffered_bytes=config.max_buffered_bytes,
     )
 
 
@@ -85,10 +89,16 @@ class Factory(HTTPFactory):
 class Server(daphne_server.Server):
     """Daphne's server with pxbin's HTTP protocol. Websockets and the tasks of their applications stay daphne's."""
 
-    def __init__(self, application: Application, *, limits: Limits, websockets: PathPredicate = any_path) -> None:
+    def __init__(
+        self, application: Application, *, limits: Limits, websockets: PathPredicate = any_path, key_gate: KeyGate | None = None
+    ) -> None:
         super().__init__(application, endpoints=["an open socket"], signal_handlers=False, server_name="pxbin")
         self.connections: dict[object, dict[str, Any]] = {}  # daphne's dictionary of websockets
         self.limits = limits
+        self.body_memory = BodyMemory(limit=limits.max_buffered_bytes, keyless_limit=limits.keyless_bytes)
+        self.key_gate = key_gate or OpenGate()
+        self.stalled: set[Connection] = set()
+        self._behind: deque[Connection] = deque()
         self.has_websocket = websockets
         self.draining = False
         self.common_headers = b""
@@ -139,6 +149,21 @@ class Server(daphne_server.Server):
         if not self.running:
             self._idle.set()
 
+    def decode_later(self, connection: Connection) -> None:
+        """Let the bodies that arrive in many small chunks take turns: one of them for each turn of the event loop."""
+        self._behind.append(connection)
+        if len(self._behind) == 1:
+            self.loop.call_soon(self._decode_next)
+
+    def _decode_next(self) -> None:
+        connection = self._behind[0]
+        try:
+            connection.continue_body()  # may append itself again
+        finally:
+            self._behind.popleft()
+            if self._behind:
+                self.loop.call_soon(self._decode_next)
+
     def upgrade(self, connection: Connection, head: Head, rest: bytes) -> None:
         """Pass a connection to daphne's websocket protocol, which parses the request again."""
         transport = connection.transport
@@ -159,6 +184,8 @@ class Server(daphne_server.Server):
         self.common_headers = b"server: pxbin\r\ndate: %b\r\n\r\n" % formatdate(time(), usegmt=True).encode()
         for connection in [item for item in self.open_connections if item.deadline is not None and item.deadline <= now]:
             connection.deadline_passed()
+        for connection in list(self.stalled):
+            connection.check_peer()
         self.loop.call_later(self.limits.tick, self._tick)
 
     # Shutdown.
@@ -239,17 +266,19 @@ def serve(  # noqa: PLR0913 - options of a server, most with defaults
     on_listening: Callable[[tuple[str, int]], Any] | None = None,
     limits: Limits | None = None,
     websockets: PathPredicate = any_path,
+    key_gate: KeyGate | None = None,
 ) -> None:
     """Serve ``application`` on a listening socket until SIGTERM or SIGINT. Only in the main thread, once per process.
 
     ``on_startup`` and ``on_shutdown`` may be plain or async functions; the first is called before a connection is accepted,
     the last after the drain. ``on_drain`` gets the number of running responses after the first signal; it must close other
     copies of the listening socket in this process, or the kernel goes on accepting connections that nobody serves.
-    ``on_listening`` gets the address. ``websockets``: whether a path has a websocket. Raises what ``on_startup`` raises.
+    ``on_listening`` gets the address. ``websockets``: whether a path has a websocket. ``key_gate`` is asked before a body is read.
+    Raises what ``on_startup`` raises.
     """
     listening.setblocking(False)
     raise_file_limit()
-    server = Server(application, limits=limits or limits_from_settings(), websockets=websockets)
+    server = Server(application, limits=limits or limits_from_settings(), websockets=websockets, key_gate=key_gate)
 
     async def main() -> None:
         try:

@@ -48,6 +48,10 @@ class Handler(ASGIHandler):
         self.find_below_prefix = find_below_prefix
         self.keepalive_seconds = keepalive_seconds
 
+    def needs_client_key(self, path: str) -> bool:
+        """Whether a request to this path needs a client key, unless its model is open to all."""
+        return self.hot.find(path) is not None
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         path, method = scope["path"], scope["method"]

@@ -13,12 +13,18 @@ MAX_SIZE_LINE = 1024
 MAX_TRAILER = 16 * 1024
 OVERHEAD = 8
 """Most bytes on the wire for each byte of a chunked body: chunks of one byte need six."""
+CHUNKS_PER_TURN = 256
+"""Most chunks that one call of ``feed`` decodes, about half a millisecond: chunks of one byte cost as much as large ones."""
 
 
 class Body(Protocol):
-    """A decoder. ``taken``: bytes of the wire that it has consumed."""
+    """A decoder. ``taken``: bytes of the wire that it has consumed.
+
+    ``is_behind``: bytes that were fed are still to be decoded, by calls of ``feed`` with no bytes in later turns of the event loop.
+    """
 
     taken: int
+    is_behind: bool
 
     def feed(self, data: bytes) -> bytes | None:
         """Decode the bytes of one read. Returns None while the body is incomplete, else the bytes after it."""
@@ -34,6 +40,7 @@ class LengthBody:
         self._left = length
         self._pieces: list[bytes] = []
         self.taken = 0
+        self.is_behind = False
 
     def feed(self, data: bytes) -> bytes | None:
         left = self._left
@@ -58,26 +65,40 @@ class ChunkedBody:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._content = bytearray()
-        self._undecoded = b""
+        self._buffer = b""
+        self._position = 0
         self._left = 0
         self._step = self._size
         self._trailer = 0
         self.taken = 0
+        self.is_behind = False
 
     def feed(self, data: bytes) -> bytes | None:
         self.taken += len(data)
         if self.taken > OVERHEAD * self._limit + MAX_SIZE_LINE + MAX_TRAILER:
             raise RefusedError(400, "Too much overhead in chunks")
-        buffer = self._undecoded + data
-        position = 0
+        if data:
+            self._buffer = self._buffer[self._position :] + data if self._position < len(self._buffer) else data
+            self._position = 0
+        return self._decode()
+
+    def _decode(self) -> bytes | None:
+        """Decode until bytes are missing, or for one turn. Returns the bytes after the body, or None while it is incomplete."""
+        buffer, position, chunks = self._buffer, self._position, 0
+        self.is_behind = False
         while True:
             step = self._step
+            if step == self._size:
+                chunks += 1
+                if chunks > CHUNKS_PER_TURN:
+                    self._position, self.is_behind = position, True
+                    return None
             after = step(buffer, position)
             if after < 0:
-                self._undecoded = b""
+                self._buffer, self._position = b"", 0
                 return buffer[-after - 1 :]
             if after == position and self._step == step:
-                self._undecoded = buffer[position:]
+                self._position = position
                 return None
             position = after
 

@@ -11,15 +11,18 @@ from typing import Any, Protocol
 from twisted.internet import protocol
 from twisted.python.failure import Failure
 
-from pxbin_site.server import common_headers as edge
+from pxbin_site.server import common_headers
 from pxbin_site.server.http1.body import Body, ChunkedBody, LengthBody
+from pxbin_site.server.http1.body_memory import SMALL_BODY, BodyMemory
 from pxbin_site.server.http1.cycle import Cycle, status_line
 from pxbin_site.server.http1.head import Head, RefusedError, parse, path_of
+from pxbin_site.server.http1.key_state import KeyGate, KeyState
 from pxbin_site.server.http1.limits import Limits
 from pxbin_site.server.http1.transport import StreamTransport
 
 TLS_RECORD = 0x16
 """First byte of a TLS handshake; no method of HTTP begins with it."""
+NO_MEMORY = "The gateway holds as many request bodies as it may; try again"
 
 
 class State(Enum):
@@ -27,6 +30,8 @@ class State(Enum):
 
     HEAD = "head"
     """It waits for a request or reads its head."""
+    CHECKING = "checking"
+    """The key of the request is looked up before its body is read."""
     BODY = "body"
     RUNNING = "running"
     """The application runs; what the client sends is buffered."""
@@ -36,7 +41,7 @@ class State(Enum):
     CLOSED = "closed"
 
 
-HEAD, BODY, RUNNING, LINGER, UPGRADED, CLOSED = State
+HEAD, CHECKING, BODY, RUNNING, LINGER, UPGRADED, CLOSED = State
 """Globals, because an attribute of an enum costs a look-up more for each read."""
 
 
@@ -48,6 +53,13 @@ class ConnectionServer(Protocol):
     draining: bool
     common_headers: bytes
     """The header lines ``server`` and ``date``, with the empty line that ends a head."""
+    body_memory: BodyMemory
+    key_gate: KeyGate
+    stalled: set[Connection]
+    """Connections that are not read because of pipelined bytes; the ticker asks whether their clients have left."""
+
+    def decode_later(self, connection: Connection) -> None:
+        """Call the connection's ``continue_body`` in a later turn of the event loop."""
 
     def connection_opened(self, connection: Connection) -> None:
         """A client connected."""
@@ -89,6 +101,9 @@ class Connection(protocol.Protocol):
         self._head: Head | None = None
         self._body: Body | None = None
         self._progress = 0
+        self._held = 0
+        self._is_keyless = False
+        self._skips_body = False
         self._resumed: asyncio.Future[None] | None = None
         self._client_sent_eof = False
 
@@ -114,9 +129,11 @@ class Connection(protocol.Protocol):
                 self._read_head(self._buffer + data if self._buffer else data)
             elif state is BODY:
                 self._read_body(data)
-            elif state is RUNNING:
+            elif state is RUNNING and not self._skips_body:
                 self._buffer_pipelined(data)
-            elif state is LINGER:
+            elif state is CHECKING:
+                self._buffer += data
+            elif state in (LINGER, RUNNING):
                 self._discard(data)
         except RefusedError as refused:
             self.refuse(refused.status, refused.message, self._head)
@@ -137,7 +154,8 @@ class Connection(protocol.Protocol):
         self.state = CLOSED
         self.deadline = None
         self._buffer = b""
-        self._body = None
+        self._release_body()
+        self.server.stalled.discard(self)
         self._wake_writers()
         if self.cycle is not None:
             self.cycle.disconnected()
@@ -211,16 +229,68 @@ class Connection(protocol.Protocol):
         limits = self.limits
         if length is not None and length > limits.max_body_bytes:
             raise RefusedError(413, "Request body too large")
+        if length is not None and len(rest) >= length:  # it has arrived with the head
+            self._hold(length)
+            self._begin_cycle(head, rest[:length], rest[length:])
+            return
+        key_state = self.server.key_gate.check(head)
+        if key_state is KeyState.NOT_CACHED:
+            self.state = CHECKING
+            self.deadline = monotonic() + limits.header_timeout
+            self._buffer = rest
+            self.transport.pauseProducing()
+            self.loop.create_task(self._look_up_key(head))
+        else:
+            self._read_body_or_refuse(head, key_state, rest)
+
+    async def _look_up_key(self, head: Head) -> None:
+        key_state = await self.server.key_gate.look_up(head)
+        if self.state is not CHECKING:
+            return
+        rest, self._buffer = self._buffer, b""
+        self.transport.resumeProducing()
+        try:
+            self._read_body_or_refuse(head, key_state, rest)
+        except RefusedError as refused:
+            self.refuse(refused.status, refused.message, head)
+
+    def _read_body_or_refuse(self, head: Head, key_state: KeyState, rest: bytes) -> None:
+        """Read the body of a request with a known key or none; without a body the application refuses the others, and logs it."""
+        if key_state is KeyState.REFUSED:
+            self._skips_body = True
+            self._progress = 0
+            head.keep_alive = False
+            self._begin_cycle(head, b"", b"")
+            return
+        limits, length = self.limits, head.length
+        self._is_keyless = key_state is KeyState.KEYLESS
+        if length is not None and length > SMALL_BODY and not self.server.body_memory.has_room(length, keyless=self._is_keyless):
+            raise RefusedError(503, NO_MEMORY)
         self._body = ChunkedBody(limits.max_body_bytes) if length is None else LengthBody(length)
         self.state = BODY
         self._progress = 0
         self.deadline = monotonic() + limits.body_timeout
+        if self._is_keyless:
+            self.server.body_memory.note_unfinished(self)
         if head.expects_continue and not rest:
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if rest:
             self._read_body(rest)
 
     def _read_body(self, data: bytes) -> None:
+        self._hold(len(data))
+        self._decode(data)
+
+    def continue_body(self) -> None:
+        """Decode more of the bytes that have been read; the server calls this after :meth:`ConnectionServer.decode_later`."""
+        if self.state is not BODY:
+            return
+        try:
+            self._decode(b"")
+        except RefusedError as refused:
+            self.refuse(refused.status, refused.message, self._head)
+
+    def _decode(self, data: bytes) -> None:
         body = self._body
         assert body is not None
         rest = body.feed(data)
@@ -228,10 +298,42 @@ class Connection(protocol.Protocol):
             head = self._head
             assert head is not None
             self._body = None
+            self.server.body_memory.forget_unfinished(self)
+            self.transport.resumeProducing()
             self._begin_cycle(head, body.content(), rest)
-        elif body.taken - self._progress >= self.limits.body_progress:
+            return
+        if body.taken - self._progress >= (self.limits.keyless_progress if self._is_keyless else self.limits.body_progress):
             self._progress = body.taken
             self.deadline = monotonic() + self.limits.body_timeout
+        if body.is_behind:
+            self.transport.pauseProducing()
+            self.server.decode_later(self)
+        else:
+            self.transport.resumeProducing()
+
+    def _hold(self, count: int) -> None:
+        """Count bytes of the body as memory; raises ``RefusedError`` 503 if there is none left."""
+        memory, keyless = self.server.body_memory, self._is_keyless
+        if not memory.has_room(count, keyless=keyless):
+            is_small = keyless and self._held + count <= SMALL_BODY
+            if not (is_small and memory.make_room(count, for_holder=self)):
+                raise RefusedError(503, NO_MEMORY)
+        memory.take(count, keyless=keyless)
+        self._held += count
+
+    def _release_body(self) -> None:
+        """The body is no longer needed."""
+        self._body = None
+        memory = self.server.body_memory
+        memory.forget_unfinished(self)
+        if self._held:
+            memory.release(self._held, keyless=self._is_keyless)
+            self._held = 0
+        self._is_keyless = False
+
+    def give_way(self) -> None:
+        """Refuse the request, so that a smaller body can be read (:class:`~pxbin_site.server.http1.body_memory.Holder`)."""
+        self.refuse(503, NO_MEMORY, self._head)
 
     def _begin_cycle(self, head: Head, body: bytes, rest: bytes) -> None:
         if self.server.draining:
@@ -249,6 +351,7 @@ class Connection(protocol.Protocol):
         self._buffer = self._buffer + data if self._buffer else data
         if len(self._buffer) > self.limits.max_pipelined_bytes:
             self.transport.pauseProducing()
+            self.server.stalled.add(self)
 
     def _discard(self, data: bytes) -> None:
         self._progress += len(data)
@@ -266,6 +369,10 @@ class Connection(protocol.Protocol):
         if cycle is not self.cycle:
             return
         self.cycle = None
+        self._release_body()
+        if self._skips_body:
+            self._linger()
+            return
         if not self.keep_alive or self._client_sent_eof:
             self.state = CLOSED
             self.transport.loseConnection()
@@ -286,6 +393,7 @@ class Connection(protocol.Protocol):
 
     def _read_buffered(self) -> None:
         if self.state is HEAD and self._buffer:
+            self.server.stalled.discard(self)
             self.transport.resumeProducing()
             data, self._buffer = self._buffer, b""
             self.dataReceived(data)
@@ -300,17 +408,18 @@ class Connection(protocol.Protocol):
             return
         path = head.path if head is not None else path_of(self._buffer)
         fields = dict(head.headers) if head is not None else {}
-        answer = edge.refusal(path, fields, status=status, message=message)
-        lines = [status_line(answer.status)]
-        lines += [b"%b: %b\r\n" % pair for pair in answer.headers]
-        lines.append(b"content-length: %d\r\nconnection: close\r\n" % len(answer.body))
+        error = common_headers.refusal(path, fields, status=status, message=message)
+        lines = [status_line(error.status)]
+        lines += [b"%b: %b\r\n" % pair for pair in error.headers]
+        lines.append(b"content-length: %d\r\nconnection: close\r\n" % len(error.body))
         lines.append(self.server.common_headers)
         if head is None or head.method != "HEAD":
-            lines.append(answer.body)
+            lines.append(error.body)
         self._write(b"".join(lines))
         self.cycle = None
         self._buffer = b""
-        self._body = None
+        self._release_body()
+        self.transport.resumeProducing()
         self._linger()
 
     def _linger(self) -> None:
@@ -336,11 +445,19 @@ class Connection(protocol.Protocol):
             self.abort()
         elif self.state is BODY:
             self.refuse(408, "The request body did not arrive in time", self._head)
+        elif self.state is CHECKING:
+            self.refuse(503, "The API key could not be checked in time", self._head)
         elif self.state is HEAD:
             if self._buffer:
                 self.refuse(408, "The request head did not arrive in time", None)
             else:
                 self.transport.loseConnection()
+
+    def check_peer(self) -> None:
+        """The server's ticker calls this while input is not read: the client may have left behind the bytes that wait."""
+        if self.state is RUNNING and self.transport.peer_has_closed():
+            self.server.stalled.discard(self)
+            self.readConnectionLost()
 
     def _client_left(self) -> None:
         if self.state is LINGER:

@@ -11,13 +11,17 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ``body_timeout``: in each such interval at least ``body_progress`` bytes of a body must arrive. ``write_stall``: a client
     that reads nothing for this time is disconnected. ``linger_*``: how much of a refused body is discarded, and for how long,
     so that the client can read the answer. ``application_close``: after it, an application whose client has disconnected is
-    cancelled.
+    cancelled. ``max_buffered_bytes``: of all bodies of the process together, ``keyless_bytes``: of those whose key is not known,
+    which must also arrive faster (``keyless_progress``).
     """
 
     max_body_bytes: int = 32 * 1024 * 1024
+    max_buffered_bytes: int = 512 * 1024 * 1024
+    keyless_bytes: int = 16 * 1024 * 1024
     header_timeout: float = 30.0
     body_timeout: float = 30.0
     body_progress: int = 1024
+    keyless_progress: int = 128 * 1024
     idle_timeout: float = 120.0
     write_stall: float = 300.0
     write_high_water: int = 64 * 1024
