@@ -97,7 +97,7 @@ class Server(daphne_server.Server):
         self.limits = limits
         self.body_memory = BodyMemory(limit=limits.max_buffered_bytes, keyless_limit=limits.keyless_bytes)
         self.key_gate = key_gate or OpenGate()
-        self.stalled: set[Connection] = set()
+        self.stalled: dict[Connection, float] = {}
         self._behind: deque[Connection] = deque()
         self.has_websocket = websockets
         self.draining = False
@@ -184,8 +184,8 @@ class Server(daphne_server.Server):
         self.common_headers = b"server: pxbin\r\ndate: %b\r\n\r\n" % formatdate(time(), usegmt=True).encode()
         for connection in [item for item in self.open_connections if item.deadline is not None and item.deadline <= now]:
             connection.deadline_passed()
-        for connection in list(self.stalled):
-            connection.check_peer()
+        for connection in [item for item, since in self.stalled.items() if since + self.limits.pipelined_seconds <= now]:
+            connection.discard_input()
         self.loop.call_later(self.limits.tick, self._tick)
 
     # Shutdown.

@@ -55,8 +55,8 @@ class ConnectionServer(Protocol):
     """The header lines ``server`` and ``date``, with the empty line that ends a head."""
     body_memory: BodyMemory
     key_gate: KeyGate
-    stalled: set[Connection]
-    """Connections that are not read because of pipelined bytes; the ticker asks whether their clients have left."""
+    stalled: dict[Connection, float]
+    """Connections that are not read because of pipelined bytes, since when (monotonic seconds)."""
 
     def decode_later(self, connection: Connection) -> None:
         """Call the connection's ``continue_body`` in a later turn of the event loop."""
@@ -103,7 +103,7 @@ class Connection(protocol.Protocol):
         self._progress = 0
         self._held = 0
         self._is_keyless = False
-        self._skips_body = False
+        self._skips_input = False
         self._resumed: asyncio.Future[None] | None = None
         self._client_sent_eof = False
 
@@ -129,7 +129,7 @@ class Connection(protocol.Protocol):
                 self._read_head(self._buffer + data if self._buffer else data)
             elif state is BODY:
                 self._read_body(data)
-            elif state is RUNNING and not self._skips_body:
+            elif state is RUNNING and not self._skips_input:
                 self._buffer_pipelined(data)
             elif state is CHECKING:
                 self._buffer += data
@@ -155,7 +155,7 @@ class Connection(protocol.Protocol):
         self.deadline = None
         self._buffer = b""
         self._release_body()
-        self.server.stalled.discard(self)
+        self.server.stalled.pop(self, None)
         self._wake_writers()
         if self.cycle is not None:
             self.cycle.disconnected()
@@ -257,7 +257,7 @@ class Connection(protocol.Protocol):
     def _read_body_or_refuse(self, head: Head, key_state: KeyState, rest: bytes) -> None:
         """Read the body of a request with a known key or none; without a body the application refuses the others, and logs it."""
         if key_state is KeyState.REFUSED:
-            self._skips_body = True
+            self._skips_input = True
             self._progress = 0
             head.keep_alive = False
             self._begin_cycle(head, b"", b"")
@@ -351,7 +351,7 @@ class Connection(protocol.Protocol):
         self._buffer = self._buffer + data if self._buffer else data
         if len(self._buffer) > self.limits.max_pipelined_bytes:
             self.transport.pauseProducing()
-            self.server.stalled.add(self)
+            self.server.stalled.setdefault(self, monotonic())
 
     def _discard(self, data: bytes) -> None:
         self._progress += len(data)
@@ -370,7 +370,7 @@ class Connection(protocol.Protocol):
             return
         self.cycle = None
         self._release_body()
-        if self._skips_body:
+        if self._skips_input:
             self._linger()
             return
         if not self.keep_alive or self._client_sent_eof:
@@ -393,7 +393,7 @@ class Connection(protocol.Protocol):
 
     def _read_buffered(self) -> None:
         if self.state is HEAD and self._buffer:
-            self.server.stalled.discard(self)
+            self.server.stalled.pop(self, None)
             self.transport.resumeProducing()
             data, self._buffer = self._buffer, b""
             self.dataReceived(data)
@@ -453,11 +453,20 @@ class Connection(protocol.Protocol):
             else:
                 self.transport.loseConnection()
 
-    def check_peer(self) -> None:
-        """The server's ticker calls this while input is not read: the client may have left behind the bytes that wait."""
-        if self.state is RUNNING and self.transport.peer_has_closed():
-            self.server.stalled.discard(self)
-            self.readConnectionLost()
+    def discard_input(self) -> None:
+        """Pipelined bytes have filled the buffer for a while: discard what the client sends, and close after the running response.
+
+        Without reading on, the server would not notice that the client has left.
+        """
+        self.server.stalled.pop(self, None)
+        if self.state is not RUNNING or self.cycle is None:
+            return
+        self._skips_input = True
+        self._progress = 0
+        self._buffer = b""
+        self.cycle.head.keep_alive = False
+        self.keep_alive = False
+        self.transport.resumeProducing()
 
     def _client_left(self) -> None:
         if self.state is LINGER:

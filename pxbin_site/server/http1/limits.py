@@ -12,7 +12,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     that reads nothing for this time is disconnected. ``linger_*``: how much of a refused body is discarded, and for how long,
     so that the client can read the answer. ``application_close``: after it, an application whose client has disconnected is
     cancelled. ``max_buffered_bytes``: of all bodies of the process together, ``keyless_bytes``: of those whose key is not known,
-    which must also arrive faster (``keyless_progress``).
+    which must also arrive faster (``keyless_progress``). ``pipelined_seconds``: how long a connection waits with more than
+    ``max_pipelined_bytes``, before its input is discarded.
     """
 
     max_body_bytes: int = 32 * 1024 * 1024
@@ -29,6 +30,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_target_bytes: int = 16 * 1024
     max_headers: int = 200
     max_pipelined_bytes: int = 64 * 1024
+    pipelined_seconds: float = 2.0
     linger_bytes: int = 64 * 1024 * 1024
     linger_seconds: float = 10.0
     half_close_grace: float = 0.05

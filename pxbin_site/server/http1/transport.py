@@ -7,7 +7,6 @@ immediately. Daphne's websockets and pxbin's HTTP protocol use this transport.
 from __future__ import annotations
 
 import asyncio
-import select
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
@@ -118,14 +117,6 @@ class StreamTransport(asyncio.Protocol):
     def unregisterProducer(self) -> None:  # noqa: N802
         """Remove the producer."""
         self._producer = None
-
-    def peer_has_closed(self) -> bool:
-        """Whether the client has closed its side, also where bytes that it sent before are not read yet. Known on Linux only."""
-        if not hasattr(select, "POLLRDHUP"):
-            return False
-        poll = select.poll()
-        poll.register(self.raw.get_extra_info("socket").fileno(), select.POLLRDHUP)
-        return any(events & (select.POLLRDHUP | select.POLLHUP | select.POLLERR) for _, events in poll.poll(0))
 
     def pauseProducing(self) -> None:  # noqa: N802
         """Stop reading."""

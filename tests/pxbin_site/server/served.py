@@ -1,7 +1,8 @@
 """A process for the server's tests: a scripted ASGI application under the real server.
 
-Started with one JSON argument (``limits``, ``drain_seconds``, ``cors_origins``). Prints its port, and ``down`` when the
-shutdown hook runs. ``GET /state`` tells what happened: a counter for each event.
+Started with one JSON argument (``limits``, ``drain_seconds``, ``cors_origins``, ``gated``). With ``gated``, the header ``x-key`` of
+a request is the state of its key, ``not-cached-…`` that after a look-up; without the header it is keyless. Prints its port, and
+``down`` when the shutdown hook runs. ``GET /state`` tells what happened: a counter for each event.
 """
 
 import asyncio
@@ -27,6 +28,8 @@ from proxy.exchange.http_response import HttpRequest, JsonResponse, StreamingRes
 from pxbin_site.server.daphne_server import listening_socket, serve  # noqa: E402
 from pxbin_site.server.fast_routes import FastRoutes  # noqa: E402
 from pxbin_site.server.handler import Handler  # noqa: E402
+from pxbin_site.server.http1.head import Head  # noqa: E402
+from pxbin_site.server.http1.key_state import KeyState  # noqa: E402
 from pxbin_site.server.http1.limits import Limits  # noqa: E402
 from tests.support.waiting import eventually_async  # noqa: E402
 
@@ -244,6 +247,19 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         await PATHS.get(scope["path"], echo)(scope, receive, send)
 
 
+class ScriptedGate:
+    """Reads the state of a key from the request."""
+
+    def check(self, head: Head) -> KeyState:
+        name = dict(head.headers).get(b"x-key", b"keyless").decode()
+        return KeyState.NOT_CACHED if name.startswith("not-cached-") else KeyState(name)
+
+    async def look_up(self, head: Head) -> KeyState:
+        STATE["looked_up"] += 1
+        await asyncio.sleep(0.01)
+        return KeyState(dict(head.headers)[b"x-key"].decode().removeprefix("not-cached-"))
+
+
 serve(
     application,
     listening_socket("127.0.0.1", 0),
@@ -251,4 +267,5 @@ serve(
     on_shutdown=lambda: say("down"),
     on_listening=lambda address: say(str(address[1])),
     limits=Limits(**OPTIONS.get("limits", {})),
+    key_gate=ScriptedGate() if OPTIONS.get("gated") else None,
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pxbin_site.server.http1.body import Body, ChunkedBody, LengthBody
+from pxbin_site.server.http1.body import CHUNKS_PER_TURN, Body, ChunkedBody, LengthBody
 from pxbin_site.server.http1.head import RefusedError
 
 CHUNKED = b'5;name="v"\r\nhello\r\n1 \r\n \r\n00006\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n'
@@ -60,3 +60,20 @@ def test_a_malformed_or_endless_body_is_refused(data: bytes, status: int, messag
     with pytest.raises(RefusedError) as caught:
         fed(ChunkedBody(100), data, size=size)
     assert (caught.value.status, caught.value.message) == (status, message)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_000_000])
+def test_many_chunks_take_several_turns(size: int) -> None:
+    content = bytes(range(97, 123)) * 100
+    data = b"".join(b"1\r\n%c\r\n" % byte for byte in content) + b"0\r\n\r\nGET /"
+    body, after, turns = ChunkedBody(10_000), None, 0
+    for start in range(0, len(data), size):
+        after = body.feed(data[start : start + size])
+        while body.is_behind:
+            turns += 1
+            after = body.feed(b"")
+        if after is not None:
+            after += data[start + size :]
+            break
+    assert (after, body.content()) == (b"GET /", content)
+    assert turns == (len(content) // CHUNKS_PER_TURN if size > len(data) else 0)
