@@ -15,9 +15,10 @@ import msgspec
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from billing.columns import Column, Kind, compile_function
+from billing.log_columns import ATTEMPT_COLUMNS, LOG_COLUMNS
 from billing.models import RequestAttempt, RequestLog, RequestPayload
-from billing.request_log.columns import Column, Kind, compile_function
-from billing.request_log.entry import ATTEMPT_COLUMNS, LOG_COLUMNS, LogEntry
+from billing.request_log.entry import LogEntry
 
 Row = Sequence[Any]
 
