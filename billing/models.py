@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
 from accounts.models import Revised
+from billing.column_models import abstract_model
 from billing.fields import MoneyField
-from billing.outcomes import OUTCOME_LABELS
+from billing.log_columns import AttemptColumns, LogColumns
 from billing.rates import CLASSES, read_tiers
 from upstreams.models import Model, Upstream
 
@@ -111,61 +112,40 @@ class RequestLogQuerySet(models.QuerySet["RequestLog", "RequestLog"]):
         return self.filter(timestamp__gt=moment)
 
 
-class RequestLog(models.Model):
+if TYPE_CHECKING:
+
+    class _Columns(models.Model):
+        """What the type checker knows of the columns: attributes that no class declares are `Any`.
+
+        It cannot read a struct as a model, and names with types here would repeat `log_columns`. Names in queries are checked all the
+        same, because the checker's Django plugin loads the models.
+        """
+
+        class Meta:
+            abstract = True
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    class LogModel(_Columns):
+        class Meta:
+            abstract = True
+
+    class AttemptModel(_Columns):
+        class Meta:
+            abstract = True
+
+else:
+    LogModel = abstract_model("LogModel", LogColumns, module=__name__)
+    AttemptModel = abstract_model("AttemptModel", AttemptColumns, module=__name__)
+
+
+class RequestLog(LogModel):
     """One request of a client, however it ended. Rows are inserted by `billing.request_log.writer` and never changed.
 
-    `billing.request_log.entry.LogColumns` defines the columns and describes them; a test compares the two.
+    Its columns are the fields of `LogColumns`, where they are described, and `created_at`, when the row was written.
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    request_id = models.CharField(max_length=128)
-    timestamp = models.DateTimeField()
     created_at = models.DateTimeField(default=timezone.now)
-
-    method = models.CharField(max_length=16)
-    path = models.CharField(max_length=500)
-    dialect = models.CharField(max_length=32, blank=True)
-    input_format = models.CharField(max_length=16)
-    upstream_dialect = models.CharField(max_length=32, blank=True)
-    stream = models.BooleanField(default=False)
-
-    api_key_id = models.UUIDField(null=True)
-    key_prefix = models.CharField(max_length=8, blank=True)
-    key_name = models.CharField(max_length=200, blank=True)
-    session_id = models.CharField(max_length=200, blank=True)
-    client_ip = models.CharField("client address", max_length=45, blank=True)
-    user_agent = models.CharField(max_length=200, blank=True)
-
-    model = models.CharField(max_length=200, blank=True)
-    remote_model = models.CharField(max_length=500, blank=True)
-    upstream_id = models.UUIDField(null=True)
-    upstream_name = models.CharField(max_length=200, blank=True)
-
-    status_code = models.IntegerField("status")
-    upstream_status = models.IntegerField(null=True)
-    outcome = models.CharField(max_length=16, choices=list(OUTCOME_LABELS.items()))
-    error_type = models.CharField(max_length=64, blank=True)
-    error_message = models.TextField(blank=True)
-    attempts = models.IntegerField(default=0)
-
-    latency_ms = models.IntegerField("latency (ms)")
-    overhead_us = models.IntegerField("overhead (µs)")
-    ttft_ms = models.IntegerField("time to first token (ms)", null=True)
-
-    input_tokens = models.IntegerField(default=0)
-    cache_read_tokens = models.IntegerField(default=0)
-    cache_write_5m_tokens = models.IntegerField(default=0)
-    cache_write_1h_tokens = models.IntegerField(default=0)
-    output_tokens = models.IntegerField(default=0)
-    reasoning_tokens = models.IntegerField(default=0)
-    usage_estimated = models.BooleanField(default=False)
-    service_tier = models.CharField(max_length=32, blank=True)
-    cost = MoneyField(null=True)
-    price_id = models.UUIDField(null=True)
-    price_version = models.CharField(max_length=64, blank=True)
-
-    request_metadata = models.JSONField(null=True)
-    routing = models.JSONField(null=True)
 
     objects = RequestLogQuerySet.as_manager()
 
@@ -188,38 +168,18 @@ class RequestLog(models.Model):
     @property
     def cache_creation_tokens(self) -> int:
         """Tokens written to a cache, for 5 minutes or 1 hour."""
-        return self.cache_write_5m_tokens + self.cache_write_1h_tokens
+        return int(self.cache_write_5m_tokens + self.cache_write_1h_tokens)
 
 
-class RequestAttempt(models.Model):
+class RequestAttempt(AttemptModel):
     """One call of an upstream for a request, in the order of `number` (from 1).
 
-    `billing.request_log.entry.AttemptEntry` defines the columns and describes them; a test compares the two.
+    Its further columns are the fields of `AttemptColumns`, where they are described.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     log = models.ForeignKey(RequestLog, models.DO_NOTHING, db_constraint=False, related_name="tries")
     number = models.IntegerField()
-    timestamp = models.DateTimeField()
-    upstream_id = models.UUIDField(null=True)
-    upstream_name = models.CharField(max_length=200, blank=True)
-    credential_id = models.UUIDField(null=True)
-    credential_name = models.CharField(max_length=200, blank=True)
-    route_id = models.UUIDField(null=True)
-    remote_model = models.CharField(max_length=500, blank=True)
-    status_code = models.IntegerField(null=True)
-    outcome = models.CharField(max_length=16, choices=list(OUTCOME_LABELS.items()))
-    error_type = models.CharField(max_length=64, blank=True)
-    error_message = models.TextField(blank=True)
-    latency_ms = models.IntegerField("latency (ms)")
-    ttft_ms = models.IntegerField("time to first token (ms)", null=True)
-    input_tokens = models.IntegerField(default=0)
-    cache_read_tokens = models.IntegerField(default=0)
-    cache_write_5m_tokens = models.IntegerField(default=0)
-    cache_write_1h_tokens = models.IntegerField(default=0)
-    output_tokens = models.IntegerField(default=0)
-    reasoning_tokens = models.IntegerField(default=0)
-    cost = MoneyField(null=True)
 
     class Meta:
         ordering = ("log", "number")

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 
+from accounts.models import ApiKey
 from billing.request_log import journal
 from upstreams.catalog import snapshot
 
@@ -27,7 +28,10 @@ async def status(request: HttpRequest) -> JsonResponse:
 
 
 async def ready(request: HttpRequest) -> JsonResponse:
-    """``/ready``: 503 if the database does not answer within two seconds. Requests are served from the catalogue in memory without it."""
+    """``/ready``: 503 if the database does not answer within two seconds or has no tables.
+
+    Requests are served from the catalogue in memory without it.
+    """
     problem = await _database_problem()
     if problem is not None:
         return JsonResponse({"status": "not_ready", "db": problem}, status=503)
@@ -61,8 +65,8 @@ async def _database_problem() -> str | None:
 
 
 def _ping() -> None:
+    """Raise DatabaseError if the database cannot be reached or has no tables, such as an empty one in place of one that was removed."""
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        ApiKey.objects.exists()
     finally:
         connection.close()

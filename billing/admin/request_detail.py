@@ -12,8 +12,8 @@ from django.utils.html import format_html
 from accounts.common.admin import link
 from accounts.models import ApiKey
 from billing.admin import formatting
+from billing.log_columns import LOG_COLUMNS
 from billing.models import Price, RequestAttempt, RequestLog, RequestPayload
-from billing.request_log.entry import LOG_COLUMNS
 from upstreams.models import Model, Route, Upstream
 
 ATTEMPT_HEADERS = ("#", "Upstream", "Credential", "Remote name", "Outcome", "Error", "Time", "First token", "Tokens", "Cost")

@@ -11,10 +11,10 @@ from pydantic import WithJsonSchema, create_model
 
 from accounts.common.api_envelope import timestamp
 from accounts.common.api_schema import Id, Moment
+from billing.columns import Column, Kind
+from billing.log_columns import ATTEMPT_COLUMNS, LOG_COLUMNS
 from billing.models import RequestAttempt, RequestLog
 from billing.outcomes import OUTCOMES
-from billing.request_log.columns import Column, Kind
-from billing.request_log.entry import ATTEMPT_COLUMNS, LOG_COLUMNS
 from proxy.translation.dialects.registry import REGISTRY
 
 OutcomeName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(OUTCOMES)})]

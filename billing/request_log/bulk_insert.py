@@ -7,6 +7,7 @@ are returned, and only for those are attempts and payloads written: totals that 
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, overload
@@ -15,16 +16,16 @@ import msgspec
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from billing.columns import Column, Kind, compile_function
+from billing.log_columns import ATTEMPT_COLUMNS, LOG_COLUMNS
 from billing.models import RequestAttempt, RequestLog, RequestPayload
-from billing.request_log.columns import Column, Kind, compile_function
-from billing.request_log.entry import ATTEMPT_COLUMNS, LOG_COLUMNS, LogEntry
+from billing.request_log.entry import LogEntry
 
 Row = Sequence[Any]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOG_TABLE = RequestLog._meta.db_table  # noqa: SLF001  (documented by Django)
 PAYLOAD_COLUMNS = ("log_id", "timestamp", "request_body", "response_body", "truncated")
-_LARGEST_UUID = (1 << 128) - 1
 _json = msgspec.json.Encoder().encode
 
 
@@ -85,11 +86,12 @@ def attempt_rows(entry: LogEntry) -> list[Row]:
 
 
 def _attempt_id(log_id: str, number: int) -> str:
-    """The id of an attempt: its log row's id plus its number.
+    """The id of an attempt: the first half of its log row's id, and 64 bits of a hash of that id and the number.
 
-    Ids that are next to those of other new rows go to the end of the index; random ids would cost as much time as the row itself.
+    The first half has the time, so new ids go to the end of the index; random ids would cost as much time as the row itself. The hash
+    keeps the attempts of log rows apart whose ids follow each other: a counter from the log row's id would not.
     """
-    return f"{(int(log_id, 16) + number) & _LARGEST_UUID:032x}"
+    return log_id[:16] + hashlib.blake2b(f"{log_id}{number}".encode(), digest_size=8).hexdigest()
 
 
 def payload_row(entry: LogEntry) -> Row:

@@ -92,7 +92,9 @@ class Shipper:
         waiting = self._spool.sealed()
         self._sent = {path: self._sent[path] for path in waiting if path in self._sent}
         new = [path for path in waiting if path not in self._sent]
-        for path in new[: MAX_IN_FLIGHT - len(self._sent)]:
+        for path in new:
+            if len(self._sent) >= MAX_IN_FLIGHT:
+                break
             self._send_segment(path, now=now, pause=RESEND_SECONDS)
         if self._sent and now - self._confirmed_at >= CONFIRM_SECONDS:
             self._confirmed_at = now
@@ -102,7 +104,10 @@ class Shipper:
                     self._send_segment(path, now=now, pause=min(2 * sending.pause, MAX_RESEND_SECONDS))
 
     def _send_segment(self, path: Path, *, now: float, pause: float) -> None:
-        self._send(self._spool.read(path))
+        segment = self._spool.read(path)
+        if segment is None:
+            return
+        self._send(segment)
         self._sent[path] = SentSegment(now + pause, pause)
         self._broker.report_success()
 

@@ -6,6 +6,8 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,9 @@ log = logging.getLogger(__name__)
 LOCK = ".lock"
 QUARANTINE = "quarantine"
 STALE_SECONDS = 60
+_SEGMENT_NAME = re.compile(rf"[0-9a-f]{{32}}({re.escape(NEW)}|{re.escape(LIVE)}|{re.escape(SEALED)})")
+_reported: set[Path] = set()
+"""What this process has warned of: each path once."""
 
 
 class Segment(NamedTuple):
@@ -45,32 +50,34 @@ class Spool:
 
     def sealed(self) -> list[Path]:
         """Complete segments, oldest first."""
-        sealed = []
-        for name in self._names():
-            if name.endswith(SEALED):
-                path = self.directory / name
-                with contextlib.suppress(FileNotFoundError):
-                    sealed.append((path.stat().st_mtime_ns, path))
-        return [path for _, path in sorted(sealed)]
+        return [path for _, path in sorted((modified, path) for path, modified in self._segments() if path.suffix == SEALED)]
 
     def adopt(self) -> int:
         """Seal the segments of processes that no longer exist, and remove files that they never wrote to; return the number sealed."""
         adopted = 0
-        for name in self._names():
-            path = self.directory / name
+        for path, modified in self._segments():
             try:
-                if name.endswith(LIVE) and _abandoned(path):
+                if path.suffix == LIVE and _abandoned(path):
                     path.rename(path.with_suffix(SEALED))
                     adopted += 1
-                elif name.endswith(NEW) and time.time() - path.stat().st_mtime > STALE_SECONDS and _abandoned(path):
+                elif path.suffix == NEW and time.time() - modified / 1e9 > STALE_SECONDS and _abandoned(path):
                     path.unlink()
             except FileNotFoundError:
                 continue  # meanwhile sealed by its owner or adopted by another process
+            except OSError as error:
+                _report(path, f"%s cannot be adopted ({error.strerror}) and is left")
         return adopted
 
-    def read(self, path: Path) -> Segment:
-        """The lines of a complete segment, without an incomplete last one, whose request has no complete response. Raises OSError."""
-        *lines, incomplete = path.read_bytes().split(b"\n")
+    def read(self, path: Path) -> Segment | None:
+        """The lines of a complete segment, without an incomplete last one, whose request has no complete response.
+
+        `None` if the file cannot be read; it stays, with a warning, and does not keep others from being written.
+        """
+        try:
+            *lines, incomplete = path.read_bytes().split(b"\n")
+        except OSError as error:
+            _report(path, f"%s cannot be read ({error.strerror}); its log entries wait")
+            return None
         if incomplete:
             log.warning("The last line of %s is incomplete (%d bytes): its process was killed while writing", path.name, len(incomplete))
         return Segment(path.stem, lines)
@@ -93,11 +100,33 @@ class Spool:
         draft.rename(path)
         log.error("%d lines of segment %s are not valid log entries and were written to %s", len(lines), segment_id, path)
 
+    def _segments(self) -> Iterator[tuple[Path, int]]:
+        """The segments with the time of their last change in nanoseconds. Anything else in the directory is ignored, with one warning."""
+        for name in self._names():
+            path = self.directory / name
+            if _SEGMENT_NAME.fullmatch(name):
+                try:
+                    status = path.lstat()
+                except FileNotFoundError:
+                    continue  # meanwhile renamed or removed
+                if stat.S_ISREG(status.st_mode):
+                    yield path, status.st_mtime_ns
+                    continue
+            elif name == QUARANTINE or name.endswith(LOCK):
+                continue
+            _report(path, "%s is not a segment of the log and is ignored")
+
     def _names(self) -> list[str]:
         try:
             return os.listdir(self.directory)  # noqa: PTH208  (faster than Path objects; called several times a second)
         except FileNotFoundError:
             return []
+
+
+def _report(path: Path, message: str) -> None:
+    if path not in _reported:
+        _reported.add(path)
+        log.warning(message, path)
 
 
 def _abandoned(path: Path) -> bool:

@@ -47,23 +47,23 @@ def drain_spool(directory: Path, *, wait: bool = False) -> int:
         spool.adopt()
         waiting = spool.sealed()
         while waiting:
-            paths, segments = _read_next(spool, waiting)
-            written += write_segments(segments, spool)
-            for path in paths:
+            segments = _read_next(spool, waiting)
+            written += write_segments(list(segments.values()), spool)
+            for path in segments:
                 spool.remove(path)
     return written
 
 
-def _read_next(spool: Spool, waiting: list[Path]) -> tuple[list[Path], list[Segment]]:
-    """Read the next segments, at least one, and remove them from `waiting`."""
-    paths: list[Path] = []
-    segments: list[Segment] = []
+def _read_next(spool: Spool, waiting: list[Path]) -> dict[Path, Segment]:
+    """Read the next segments by their paths, and remove them from `waiting`. Unreadable ones are left out."""
+    segments: dict[Path, Segment] = {}
     lines = 0
     while waiting and lines < BATCH_LINES:
-        paths.append(waiting.pop(0))
-        segments.append(spool.read(paths[-1]))
-        lines += len(segments[-1].lines)
-    return paths, segments
+        path = waiting.pop(0)
+        if (segment := spool.read(path)) is not None:
+            segments[path] = segment
+            lines += len(segment.lines)
+    return segments
 
 
 def write_segments(segments: Sequence[Segment], spool: Spool) -> int:

@@ -1,5 +1,6 @@
 """Django's `DATABASES` entry from the database settings."""
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,16 @@ def database(config: Config) -> dict[str, Any]:
     if entry["ENGINE"].endswith("sqlite3"):
         return _sqlite(entry, config)
     return _postgresql(entry, config)
+
+
+def forbid_creation(entry: dict[str, Any]) -> None:
+    """Change an entry of `DATABASES` so that new connections fail if the SQLite file is missing. SQLite would create an empty one.
+
+    For processes that serve or work: they start when the database is set up.
+    """
+    name = str(entry["NAME"])
+    if entry["ENGINE"].endswith("sqlite3") and not name.startswith(("file:", ":memory:")):
+        entry["NAME"] = f"{Path(name).absolute().as_uri()}?mode=rw"  # Django opens names as SQLite's URIs
 
 
 def _ports(url: str) -> str:

@@ -12,10 +12,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from pxbin_site.checks import TAG
+from pxbin_site.conf import databases
 from pxbin_site.conf.config import LOG_LEVELS, Config
 from pxbin_site.conf.logs import set_level
 from pxbin_site.conf.setting import env_name
-from pxbin_site.processes import bootstrap
+from pxbin_site.processes import bootstrap, private_files
 from pxbin_site.processes.supervisor import ChildProcess
 from upstreams.secrets import store, vault
 
@@ -54,6 +55,7 @@ class Command(BaseCommand):
         set_level(options["log_level"])
         self.child_options = (f"--log-level={options['log_level']}",) if options["log_level"] else ()
         self.check(tags=[TAG])
+        private_files.restrict(config)
         from pxbin_site.server import daphne_server  # installs the reactor
 
         host = config.listen_host if options["host"] is None else options["host"]
@@ -108,6 +110,7 @@ class Command(BaseCommand):
         from pxbin_site.processes.web import run
 
         self._stop_if_interrupted()
+        databases.forbid_creation(settings.DATABASES["default"])
         for worker in self.children:
             worker.release()
         listening.set_inheritable(True)

@@ -5,8 +5,10 @@ import signal
 import socket
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from pxbin_site.conf import databases
 from pxbin_site.conf.config import LOG_LEVELS
 from pxbin_site.conf.logs import set_level
 from pxbin_site.processes.supervisor import on_parent_exit
@@ -27,5 +29,6 @@ class Command(BaseCommand):
 
         set_level(options["log_level"])
         on_parent_exit(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        databases.forbid_creation(settings.DATABASES["default"])
         with socket.socket(fileno=options["fd"]) as listening:
             run(listening)

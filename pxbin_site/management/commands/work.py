@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from accounts.common.commands import require_gateway
+from pxbin_site.conf import databases
 from pxbin_site.conf.config import LOG_LEVELS
 from pxbin_site.conf.logs import set_level
-from pxbin_site.processes import supervisor
+from pxbin_site.processes import private_files, supervisor
 
 
 class Command(BaseCommand):
@@ -32,4 +34,7 @@ class Command(BaseCommand):
                 return
             worker.on_ready(supervisor.report_ready)
             supervisor.on_parent_exit(worker.stop)
+        else:
+            private_files.restrict(settings.PXBIN)
+        databases.forbid_creation(settings.DATABASES["default"])
         worker.run()

@@ -1,32 +1,29 @@
 """The columns of the log follow from the structs of its entries."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
-from django.db import models, transaction
 
-from billing.api import log_items
-from billing.fields import MoneyField
+from billing.column_models import model_field
+from billing.columns import Column, Kind, PicoDollars, Timestamp, Uuid, column, columns_of
+from billing.log_columns import ATTEMPT_COLUMNS, LOG_COLUMNS, LogColumns
 from billing.models import RequestAttempt, RequestLog
-from billing.request_log import bulk_insert, writer
-from billing.request_log.columns import Column, Kind, PicoDollars, Timestamp, Uuid, column, columns_of
-from billing.request_log.entry import ATTEMPT_COLUMNS, LOG_COLUMNS, AttemptEntry, LogColumns, Meter
-from tests.billing.conftest import entry
+from billing.request_log.entry import Meter
 
-CLASSES = {
-    Kind.TEXT: (models.CharField, models.TextField),
-    Kind.INTEGER: models.IntegerField,
-    Kind.BOOLEAN: models.BooleanField,
-    Kind.JSON: models.JSONField,
-    Kind.UUID: models.UUIDField,
-    Kind.TIMESTAMP: models.DateTimeField,
-    Kind.MONEY: MoneyField,
-}
+ROOT = Path(__file__).parents[3]
 
 
 def facts(name: str, kind: Kind, **fields: Any) -> Column:
-    usual = {"nullable": False, "description": "", "max_length": None, "from_client": False, "api_names": (name,), "choices": ()}
+    usual = {"nullable": False, "description": "", "max_length": None, "from_client": False, "api_names": (name,)}
+    usual |= {"choices": (), "label": None, "default": msgspec.NODEFAULT}
     return Column(name=name, kind=kind, **{**usual, **fields})
 
 
@@ -46,7 +43,7 @@ def test_a_column_is_described_by_the_annotation_of_its_field():
         facts("id", Kind.UUID),
         facts("owner", Kind.UUID, nullable=True, description="Whose it is.", api_names=("owner_id",)),
         facts("at", Kind.TIMESTAMP, description="When."),
-        facts("state", Kind.TEXT, max_length=3, choices=("on", "off")),
+        facts("state", Kind.TEXT, max_length=3, choices=(("on", "on"), ("off", "off"))),
         facts("name", Kind.TEXT, max_length=9, from_client=True, api_names=()),
         facts("size", Kind.INTEGER, nullable=True),
         facts("busy", Kind.BOOLEAN),
@@ -55,23 +52,47 @@ def test_a_column_is_described_by_the_annotation_of_its_field():
     )
 
 
+def test_a_model_field_has_what_the_annotation_of_its_column_says():
+    class Example(msgspec.Struct):
+        id: Uuid
+        at: Timestamp
+        state: Annotated[Literal["on", "off"], column(max_length=3, labels={"on": "On"}, required=True)] = "on"
+        name: Annotated[str, column(max_length=9, label="full name")] = ""
+        notes: str = ""
+        size: Annotated[int, column(required=True)] = 0
+        count: int = 0
+        busy: bool = False
+        owner: Uuid | None = None
+        price: PicoDollars | None = None
+        extra: dict[str, Any] | None = None
+
+    made = {}
+    for example in columns_of(Example):
+        _, path, arguments, options = model_field(example).deconstruct()
+        assert arguments == []
+        made[example.name] = (path, options)
+    assert made == {
+        "id": ("django.db.models.UUIDField", {"primary_key": True, "default": uuid.uuid4, "editable": False}),
+        "at": ("django.db.models.DateTimeField", {}),
+        "state": ("django.db.models.CharField", {"max_length": 3, "choices": [("on", "On"), ("off", "off")]}),
+        "name": ("django.db.models.CharField", {"max_length": 9, "verbose_name": "full name", "blank": True}),
+        "notes": ("django.db.models.TextField", {"blank": True}),
+        "size": ("django.db.models.IntegerField", {}),
+        "count": ("django.db.models.IntegerField", {"default": 0}),
+        "busy": ("django.db.models.BooleanField", {"default": False}),
+        "owner": ("django.db.models.UUIDField", {"null": True}),
+        "price": ("billing.fields.MoneyField", {"null": True}),
+        "extra": ("django.db.models.JSONField", {"null": True}),
+    }
+
+
 @pytest.mark.parametrize(
     ("model", "columns", "others"),
     [(RequestLog, LOG_COLUMNS, {"created_at"}), (RequestAttempt, ATTEMPT_COLUMNS, {"id", "log_id", "number"})],
     ids=["log", "attempt"],
 )
 def test_the_model_has_the_columns_of_the_struct(model, columns, others):
-    fields = {field.attname: field for field in model._meta.concrete_fields}
-    assert set(fields) == {column.name for column in columns} | others
-    differing = [
-        column.name
-        for column in columns
-        if not isinstance(field := fields[column.name], CLASSES[column.kind])
-        or field.null != column.nullable
-        or (column.kind is Kind.TEXT and field.max_length != column.max_length)
-        or (column.choices and tuple(value for value, _ in field.choices) != column.choices)
-    ]
-    assert differing == []
+    assert {field.attname for field in model._meta.concrete_fields} == {column.name for column in columns} | others
 
 
 def test_texts_from_clients_have_a_length():
@@ -82,34 +103,43 @@ def test_a_meter_has_every_column():
     assert set(LogColumns.__struct_fields__) <= set(Meter.__struct_fields__)
 
 
-class WiderLogEntry(writer.LogEntry, kw_only=True, omit_defaults=True):
-    region: Annotated[str, column("Where the request was answered.", max_length=20)] = ""
+SCRIPT = Path(__file__).with_name("wider_log.py")
+APPS = ("accounts", "billing", "proxy", "pxbin_site", "upstreams", "templates", "manage.py")
 
 
-class WiderAttempt(AttemptEntry, kw_only=True, omit_defaults=True):
-    tags: list[str] | None = None
+@pytest.mark.slow
+def test_a_field_of_the_struct_and_a_migration_are_all_that_a_new_log_column_needs(tmp_path):
+    """A copy of the code, a line more in each struct, `makemigrations`: model, journal, writer, reader and API have the columns."""
+    for name in APPS:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    structs = tmp_path / "billing" / "log_columns.py"
+    source = structs.read_text()
+    for anchor, line in FURTHER_FIELDS.items():
+        assert source.count(anchor) == 1
+        source = source.replace(anchor, f"{line}\n{anchor}")
+    structs.write_text(source)
+    environment = {"PATH": os.environ["PATH"], "PXBIN_DATA_DIR": str(tmp_path), "PXBIN_ENV_FILE": "/dev/null"}
+
+    def run(*arguments: str) -> str:
+        finished = subprocess.run([sys.executable, *arguments], cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
+        assert finished.returncode == 0, finished.stderr
+        return finished.stdout
+
+    run("manage.py", "makemigrations", "billing", "--name", "wider")
+    run("manage.py", "migrate", "--verbosity", "0")
+    shutil.copy(SCRIPT, tmp_path / SCRIPT.name)
+    assert json.loads(run(SCRIPT.name)) == {
+        "written": 1,
+        "columns": ["eu", ["a", "b"]],
+        "items": ["eu", ["a", "b"]],
+        "openapi": {"description": "Where the request was answered.", "title": "Region", "type": "string"},
+        "quarantined": False,
+    }
 
 
-def test_a_field_and_a_column_are_all_that_a_new_log_column_needs(database, monkeypatch):
-    """Two structs with a further field each, two further columns in the tables: the values arrive in the items of the API."""
-    log_columns = (*LOG_COLUMNS, *(column for column in columns_of(WiderLogEntry) if column.name == "region"))
-    attempt_columns = columns_of(WiderAttempt)
-    monkeypatch.setattr(bulk_insert, "LOG_ROWS", bulk_insert.RowWriter(log_columns, prefix=("created_at",)))
-    monkeypatch.setattr(bulk_insert, "ATTEMPT_ROWS", bulk_insert.RowWriter(attempt_columns, prefix=("id", "log_id", "number")))
-    plain = msgspec.structs.asdict(entry())
-    made = WiderLogEntry(**{**plain, "region": "eu", "tries": [WiderAttempt(timestamp=1_000_000, tags=["a", "b"])]})
-    with transaction.atomic(), database.cursor() as cursor:
-        cursor.execute("ALTER TABLE billing_requestlog ADD COLUMN region varchar(20) NOT NULL DEFAULT ''")
-        cursor.execute("ALTER TABLE billing_requestattempt ADD COLUMN tags text")
-        try:
-            bulk_insert.insert(database, [made], now=bulk_insert.EPOCH)
-            (row,) = RequestLog.objects.raw("SELECT * FROM billing_requestlog")
-            (attempt,) = RequestAttempt.objects.raw("SELECT * FROM billing_requestattempt")
-        finally:
-            transaction.set_rollback(True)
-    shown = log_items.item(row, log_items.item_fields(log_columns, log_items.FOLLOWERS))
-    assert shown == {**log_items.log_item(row), "region": "eu"}
-    fields = log_items.item_fields(attempt_columns, {})
-    assert log_items.item(attempt, fields)["tags"] == '["a","b"]'  # a text here: the model does not declare the column as JSON
-    schema = log_items.item_schema("Wider", log_items.item_fields(log_columns, {}), "").model_json_schema()
-    assert schema["properties"]["region"] == {"description": "Where the request was answered.", "title": "Region", "type": "string"}
+FURTHER_FIELDS = {
+    "    request_metadata: Annotated[": '    region: Annotated[str, column("Where the request was answered.", max_length=20)] = ""',
+    "    route_id: Uuid | None = None": "    tags: list[str] | None = None",
+}
+"""Lines that are added to the structs, by the line that they precede."""

@@ -17,25 +17,26 @@ def names(spool) -> set[str]:
 
 
 def test_segments_come_oldest_first(spool):
-    for age, name in ((1, "b.sealed"), (3, "c.sealed"), (2, "a.sealed"), (9, "d.live")):
-        made(spool, name, age=age)
-    assert [path.name for path in Spool(spool).sealed()] == ["c.sealed", "a.sealed", "b.sealed"]
+    for age, letter, suffix in ((1, "b", ".sealed"), (3, "c", ".sealed"), (2, "a", ".sealed"), (9, "d", ".live")):
+        made(spool, letter * 32 + suffix, age=age)
+    assert [path.stem[0] for path in Spool(spool).sealed()] == ["c", "a", "b"]
 
 
 def test_a_segment_that_was_never_begun_is_removed_after_a_minute(spool):
-    made(spool, "young.new", age=10)
-    made(spool, "old.new", age=70)
+    made(spool, f"{'a' * 32}.new", age=10)
+    made(spool, f"{'b' * 32}.new", age=70)
     assert Spool(spool).adopt() == 0
-    assert names(spool) == {"young.new"}
+    assert names(spool) == {f"{'a' * 32}.new"}
 
 
 def test_a_file_that_disappears_during_a_scan_does_no_harm(spool, monkeypatch):
-    made(spool, "kept.live")
-    monkeypatch.setattr(Spool, "_names", lambda self: ["gone.live", "gone.sealed", "gone.new", "kept.live"])
+    remaining = f"{'f' * 32}.live"
+    made(spool, remaining)
+    monkeypatch.setattr(Spool, "_names", lambda self: [*(f"{'0' * 32}{suffix}" for suffix in (".live", ".sealed", ".new")), remaining])
     reader = Spool(spool)
     assert reader.adopt() == 1
     assert reader.sealed() == []
-    reader.remove(spool / "gone.sealed")
+    reader.remove(spool / f"{'0' * 32}.sealed")
 
 
 def test_a_segment_is_its_id_and_its_lines(spool):

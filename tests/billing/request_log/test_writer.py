@@ -225,3 +225,32 @@ def test_while_another_process_empties_the_spool_a_drain_does_nothing(spool):
 
 def test_a_drain_of_a_spool_that_does_not_exist_makes_it(spool):
     assert writer.drain_spool(spool) == 0
+
+
+def test_attempts_of_requests_with_adjacent_ids_are_all_written(spool):
+    ids = [f"0190b3b0-0000-7000-8000-00000000000{digit}" for digit in "123"]
+    tries = [AttemptEntry(timestamp=1_000_000, upstream_name=name) for name in ("first", "second")]
+    written(spool, *(entry(id=log_id, tries=tries) for log_id in ids))
+    assert writer.drain_spool(spool) == 3
+    attempts = RequestAttempt.objects.order_by("log_id", "number").values_list("log_id", "number", "upstream_name")
+    assert [(str(log_id), number, name) for log_id, number, name in attempts] == [
+        (log_id, number, name) for log_id in ids for number, name in ((1, "first"), (2, "second"))
+    ]
+    assert not (spool / "quarantine").exists()
+
+
+def test_foreign_names_folders_and_unreadable_segments_do_not_stop_the_log(spool, caplog):
+    foreign = {"notahex.sealed", f"{'a' * 32}.sealed", f"{'b' * 32}.live", "notes.txt"}
+    spool.mkdir()
+    (spool / "notahex.sealed").write_bytes(b"a\n")
+    (spool / f"{'a' * 32}.sealed").mkdir()
+    (spool / f"{'b' * 32}.live").mkdir()
+    (spool / "notes.txt").write_text("a note")
+    requests = [entry(), entry()]
+    for request in requests:
+        written(spool, request)
+        assert writer.drain_spool(spool) == 1
+    assert logged() == sorted(request.id for request in requests)
+    assert {path.name for path in spool.iterdir()} == {*foreign, "writer.lock"}
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert sorted(warnings) == sorted(f"{spool / name} is not a segment of the log and is ignored" for name in foreign)

@@ -1,16 +1,15 @@
 """The columns of a log table, derived from the struct that holds one of its rows. Pure.
 
-Every field of `LogColumns` and `AttemptEntry` is a column of the same name. What its type does not say stands in its annotation:
+Every field of `log_columns.LogColumns` and `AttemptColumns` is a column of the same name. Its annotation has what its type does not say:
 :class:`Uuid`, :class:`Timestamp` and :class:`PicoDollars` name kinds that look like texts and integers, and :func:`column` adds a
-description, limits, and the names in the management API. Rows for bulk inserts (`bulk_insert`), the entry made of a meter (`entry`)
-and the items of the management API (`billing.api.log_items`) are made from :func:`columns_of`.
+description, limits, and the names in the management API. `log_columns` lists what is made from :func:`columns_of`.
 """
 
 from __future__ import annotations
 
 import enum
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -49,18 +48,31 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     max_length: int | None
     from_client: bool
     api_names: tuple[str, ...]
-    choices: tuple[str, ...]
+    choices: tuple[tuple[str, str], ...]
+    """The values of a `Literal`, each with its name for people."""
+    label: str | None
+    default: Any
+    """The default of the struct's field; `msgspec.NODEFAULT` if it has none, or if the column is `required`."""
 
 
 def column(
-    description: str = "", *, max_length: int | None = None, from_client: bool = False, api: tuple[str, ...] | None = None
+    description: str = "",
+    *,
+    max_length: int | None = None,
+    from_client: bool = False,
+    api: tuple[str, ...] | None = None,
+    label: str | None = None,
+    labels: Mapping[Any, str] | None = None,
+    required: bool = False,
 ) -> msgspec.Meta:
     """Annotate a field.
 
     `max_length` is that of the database column, in characters. A text `from_client` is cleaned and cut to this length before it is
     journalled; other texts come from our own tables, which have the same limits. `api`: the names in the API, if not the field's own.
+    `label`: the name in the admin, if not the field's own. `labels`: names of the values of a `Literal`. `required`: a row must bring a
+    value, so the model's field has neither a default nor may it be empty; the struct may have a default all the same.
     """
-    extra = {"max_length": max_length, "from_client": from_client, "api": api}
+    extra = {"max_length": max_length, "from_client": from_client, "api": api, "label": label, "labels": labels, "required": required}
     return msgspec.Meta(description=description or None, extra={name: value for name, value in extra.items() if value is not None})
 
 
@@ -71,7 +83,7 @@ HIDDEN: tuple[str, ...] = ()
 def columns_of(struct: type[msgspec.Struct]) -> tuple[Column, ...]:
     """The columns of a struct's fields, in the order of the fields."""
     hints = get_type_hints(struct, include_extras=True)
-    return tuple(_column(name, hints[name]) for name in struct.__struct_fields__)
+    return tuple(_column(field.name, hints[field.name], field.default) for field in msgspec.structs.fields(struct))
 
 
 def compile_function(parameters: str, expression: str, **names: Any) -> Callable[..., Any]:
@@ -83,7 +95,7 @@ def compile_function(parameters: str, expression: str, **names: Any) -> Callable
     return eval(f"lambda {parameters}: {expression}", names)  # type: ignore[no-any-return]  # noqa: S307  (made of field names only)
 
 
-def _column(name: str, hint: Any) -> Column:
+def _column(name: str, hint: Any, default: Any) -> Column:
     plain: list[Any] = []
     facts: dict[str, Any] = {}
     for part in _parts(hint):
@@ -92,7 +104,8 @@ def _column(name: str, hint: Any) -> Column:
             facts |= {"description": part.description} if part.description else {}
         else:
             plain.append(part)
-    choices = tuple(part for part in plain if isinstance(part, str))
+    labels = facts.get("labels", {})
+    choices = tuple((part, labels.get(part, part)) for part in plain if isinstance(part, str))
     types_named = [part for part in plain if part is not type(None) and not isinstance(part, str)]
     return Column(
         name=name,
@@ -103,6 +116,8 @@ def _column(name: str, hint: Any) -> Column:
         from_client=facts.get("from_client", False),
         api_names=facts.get("api", (name,)),
         choices=choices,
+        label=facts.get("label"),
+        default=msgspec.NODEFAULT if facts.get("required") else default,
     )
 
 
