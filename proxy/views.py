@@ -180,7 +180,10 @@ MODEL_LIST_VIEWS = frozenset({models, model})
 
 async def _has_only_plain_upstreams(http: HttpRequest, prefix: str) -> bool:
     """Whether the requested model, or every model of the prefix if the body names none, has upstreams of plain proxy mode only."""
-    name = bodies.open_any(http.body, http.headers, default="").envelope.model
+    try:
+        name = bodies.open_any(http.body, http.headers, default="").envelope.model
+    except ClientMistake:  # the view that reads the body refuses it, after the key was checked
+        name = ""
     catalogue = snapshot.current()
     if name:
         resolved_models = [catalogue.find(name, prefix) or await snapshot.find_after_refresh(name, prefix)]

@@ -18,6 +18,7 @@ from billing.request_log.entry import Meter
 from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import HttpRequest
+from proxy.exchange.named_models import named_models
 from proxy.exchange.record import Record
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.errors import ClientMistake
@@ -75,8 +76,21 @@ async def admit(record: Record, key: Key, body: OpenedBody, prefix: str) -> Admi
     model = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
     if model is None or not may_use(key, model):
         raise unknown_model(name)
+    check_named_models(key, body.envelope, prefix)
     record.note_lease(rate_limits.check(key))
     return Admitted(key, body, model)
+
+
+def check_named_models(key: Key, envelope: Envelope, prefix: str) -> None:
+    """Raise :class:`ClientMistake` if the body names, for the provider's own fallback, a model that the key may not use."""
+    if key.allowed_models is None and key is not ANONYMOUS:
+        return
+    for path, name in named_models(envelope.fields):
+        model = snapshot.current().find(name, prefix)
+        if not (keys.may_use(key, name) and key is not ANONYMOUS if model is None else may_use(key, model)):
+            raise ClientMistake(
+                f"{path}: the model {name[:200]!r} does not exist or you do not have access to it", kind="model_not_found", param=path
+            )
 
 
 async def _check_anonymous(

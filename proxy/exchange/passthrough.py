@@ -80,7 +80,7 @@ class PlainPath(Endpoint, frozen=True, kw_only=True):
         """See :class:`Endpoint`. A path that holds a client key is a :class:`ClientMistake`: the key cannot be removed from it."""
         if headers.holds_own_key(self.path):
             raise ClientMistake("The path holds a key of this gateway: send it as x-api-key, or as Authorization: Bearer")
-        return bodies.open_any(http.body, http.headers, default=self.default_model)
+        return bodies.open_any(as_it_is(http.body, http.headers), http.headers, default=self.default_model)
 
     def upstream_request(self, http: HttpRequest, asked: UntranslatedRequest) -> PassthroughRequest:
         """The request as it came, without the headers that identify the client."""

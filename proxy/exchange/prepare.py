@@ -18,6 +18,13 @@ from proxy.translation.policies.session_progress import summary
 
 _STRINGS = msgspec.json.Decoder(list[str])
 
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: msgspec.Raw = msgspec.Raw(b"false")
+
+
+_STREAM_OPTIONS = msgspec.json.Decoder(_StreamOptions)
+
 replace = msgspec.structs.replace
 
 
@@ -170,5 +177,7 @@ def _asks_for_usage(envelope: Envelope) -> bool:
     options = envelope.fields.get("stream_options")
     if options is None:
         return False
-    decoded = msgspec.json.decode(options)
-    return isinstance(decoded, dict) and bool(decoded.get("include_usage"))
+    try:
+        return bytes(_STREAM_OPTIONS.decode(options).include_usage) not in (b"false", b"null")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # not an object; the dialect or the upstream refuses it
+        return False

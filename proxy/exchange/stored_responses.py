@@ -41,6 +41,8 @@ from upstreams.routing.plan import Requirements
 logger = logging.getLogger("pxbin.responses")
 
 T = TypeVar("T")
+MAX_REFERENCES = 100
+"""The most item references of a request; each is a query of the database."""
 FINAL_EVENTS = frozenset({"response.completed", "response.incomplete"})
 ITEM_DONE = "response.output_item.done"
 SWITCHED_OFF = (
@@ -208,7 +210,10 @@ async def earlier_items(response_id: str, api_key_id: str) -> list[msgspec.Raw]:
 async def with_referenced_items(envelope: Envelope, api_key_id: str) -> Envelope:
     """The request with stored items in the place of references to them; other references are left, the upstream may know them."""
     items: dict[int, msgspec.Raw] = {}
-    for position, item_id in history.item_references(envelope):
+    references = history.item_references(envelope)
+    if len(references) > MAX_REFERENCES:
+        raise ClientMistake(f"input: the request has more than {MAX_REFERENCES} item references", param="input")
+    for position, item_id in references:
         turn = await query(partial(stored_responses.find_turn_with_item, item_id, api_key_id))
         item = None if turn is None else history.find_item(turn.input, turn.response, item_id)
         if item is not None:

@@ -19,6 +19,9 @@ from proxy.translation.dialects.upstream_api import CountApi
 from proxy.translation.errors import GatewayError, UpstreamFailed
 from upstreams.routing.plan import Target
 
+PIECE_CHARACTERS = 10_000
+"""How many characters are tokenized at once; a piece cuts at most one token in two."""
+
 
 async def count(context: RequestContext, targets: list[Target]) -> int:
     """The input tokens of the call's request: as its first target counts them, else our estimate.
@@ -56,8 +59,13 @@ async def estimated(request: Request) -> int:
 
 
 def _estimate(request: Request) -> int:
+    return token_estimate.estimate_input_tokens(request, _count_tokens)
+
+
+def _count_tokens(text: str) -> int:
+    """The tokens of a text, in pieces: the tokenizer refuses a million characters without a space, and keeps other threads waiting."""
     encoding = _encoding()
-    return token_estimate.estimate_input_tokens(request, lambda text: len(encoding.encode_ordinary(text)))
+    return sum(len(encoding.encode_ordinary(text[begin : begin + PIECE_CHARACTERS])) for begin in range(0, len(text), PIECE_CHARACTERS))
 
 
 @functools.cache

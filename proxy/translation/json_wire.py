@@ -2,7 +2,8 @@
 
 msgspec validates while it decodes. It raises ``ValidationError`` with a path, ``DecodeError``, ``UnicodeDecodeError`` and
 ``RecursionError``; all of them become a :class:`ClientMistake` here. It also refuses lone surrogates, which ``JSON.stringify``
-produces from a cut emoji: they are replaced by U+FFFD, and the body is decoded once more.
+produces from a cut emoji: they are replaced by U+FFFD (:mod:`proxy.translation.lone_surrogates`), and the body is decoded once more.
+Bodies of requests are opened in :mod:`proxy.translation.json_object`.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from typing import Any, TypeVar
 import msgspec
 
 from proxy.translation.errors import ClientMistake
+from proxy.translation.lone_surrogates import replace_lone_surrogates
 
 T = TypeVar("T")
 
-_ESCAPE = re.compile(rb"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL)
 _UNICODE_ESCAPE = re.compile(r"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)")
 _ALWAYS_ESCAPED = '"\\'
 _PATH = re.compile(r" - at `(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
-_MAP_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_BYTE = re.compile(r"\(byte (?P<offset>\d+)\)$")
+_VALUE_DECODER = msgspec.json.Decoder()
 _STRING_DECODER = msgspec.json.Decoder(str)
 
 
@@ -45,8 +47,22 @@ def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], *, at: s
         raise ClientMistake(f"{path}: {message}" if path else message, param=path or None) from None
     except RecursionError:
         raise ClientMistake("The request is nested too deeply", param=at or None) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ClientMistake(f"The request body is not valid JSON: {error}", param=at or None) from None
+    except UnicodeDecodeError:
+        raise ClientMistake(f"{at or 'The request body'}: the text is not valid UTF-8", param=at or None) from None
+    except msgspec.DecodeError as error:
+        raise ClientMistake(_malformed(error, at), param=at or None) from None
+
+
+def _malformed(error: msgspec.DecodeError, at: str) -> str:
+    """The message for a text that is not JSON: where it stops being JSON, as an offset in bytes."""
+    offset = _BYTE.search(str(error))
+    place = "it ends too early" if offset is None else f"invalid at byte {offset['offset']}"
+    return f"{at}: the value is not valid JSON: {place}" if at else f"The request body is not valid JSON: {place}"
+
+
+def decode_value(body: bytes | msgspec.Raw, *, at: str) -> Any:
+    """Any JSON value as plain Python values; raises as :func:`decode`, also for a number that no float can hold."""
+    return decode(body, _VALUE_DECODER, at=at)
 
 
 def _decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
@@ -57,21 +73,10 @@ def _decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
     except msgspec.DecodeError:
         # msgspec reports a lone surrogate as "invalid" or, at the end of a string, as "truncated". Whether there is one shows
         # in the repair: it changes the body.
-        repaired_body = repaired(bytes(body))
-        if repaired_body == bytes(body):
+        repaired = replace_lone_surrogates(bytes(body))
+        if repaired == bytes(body):
             raise
-        return decoder.decode(repaired_body)
-
-
-def repaired(body: bytes) -> bytes:
-    """The JSON with every escaped lone surrogate replaced by U+FFFD."""
-    return _ESCAPE.sub(_replace_lone_surrogate, body)
-
-
-def _replace_lone_surrogate(match: re.Match[bytes]) -> bytes:
-    escape = match[0]
-    lone = len(escape) == 6 and escape[1:2] == b"u" and escape[2:3] in b"dD" and escape[3:4] in b"89aAbBcCdDeEfF"
-    return b"\\ufffd" if lone else escape
+        return decoder.decode(repaired)
 
 
 def _locate(error: msgspec.ValidationError, at: str) -> tuple[str, str]:
@@ -86,13 +91,6 @@ def _locate(error: msgspec.ValidationError, at: str) -> tuple[str, str]:
     if missing is not None:
         return "Field required", f"{path}.{missing['name']}".strip(".")
     return message, path
-
-
-def open_object(body: bytes) -> dict[str, msgspec.Raw]:
-    """The undecoded fields of a JSON object. Raises :class:`ClientMistake` for any other body."""
-    if not body.strip():
-        raise ClientMistake("The request body is empty; a JSON object is expected")
-    return decode(body, _MAP_DECODER)
 
 
 def encode(value: Any) -> bytes:
@@ -114,10 +112,10 @@ def _unescape(match: re.Match[str]) -> str:
     escape = match[0]
     if escape[1] != "u":
         return escape
-    character = mended(escape)
+    character = decode_string_content(escape)
     return escape if character < " " or character in _ALWAYS_ESCAPED else character
 
 
-def mended(inside: str) -> str:
+def decode_string_content(inside: str) -> str:
     """The text of a JSON string without its quotes. Lone surrogates become U+FFFD."""
     return str(_decode(b'"' + inside.encode() + b'"', _STRING_DECODER))

@@ -216,7 +216,7 @@ def _wrapped_description(tool: Tool) -> str:
     paragraphs = [tool.description] if tool.description else []
     paragraphs.append("Give the tool's whole input as the string `input`.")
     if tool.format is not None:
-        form = msgspec.json.decode(tool.format)
+        form = json_wire.decode_value(tool.format, at="tools")
         if isinstance(form, dict) and isinstance(form.get("grammar"), dict):
             form = form["grammar"]  # Chat nests the grammar; Responses has its fields beside the type
         if isinstance(form, dict) and isinstance(form.get("definition"), str):
@@ -272,7 +272,7 @@ def _fit_schemas(request: Request, quirks: Quirks) -> Request:
 
 
 def _without_keywords(schema: msgspec.Raw, refused: frozenset[str]) -> msgspec.Raw:
-    return msgspec.Raw(json_wire.encode(_strip_keywords(msgspec.json.decode(schema), refused)))
+    return msgspec.Raw(json_wire.encode(_strip_keywords(json_wire.decode_value(schema, at="tools"), refused)))
 
 
 _NAMED_SCHEMAS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})

@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from proxy.translation.json_wire import mended
+from proxy.translation.json_wire import decode_string_content
 
 _HEAD = re.compile(r'\s*\{\s*"input"\s*:\s*"')
 _HEAD_SO_FAR = re.compile(r'\s*(\{\s*("(i(n(p(u(t("\s*(:\s*"?)?)?)?)?)?)?)?)?)?')
@@ -58,8 +58,8 @@ class InputUnwrapper:
         end = match.end() if match else 0
         if self._held[end : end + 1] == '"':
             piece, self._held, self._state = self._held[:end], "", "done"
-            return mended(piece)
+            return decode_string_content(piece)
         high = _HIGH_SURROGATE.search(self._held, 0, end)
         end = high.start() if high else end
         piece, self._held = self._held[:end], self._held[end:]
-        return mended(piece)
+        return decode_string_content(piece)

@@ -71,8 +71,8 @@ class ToolNames:
     def origin(self, sent: str, namespace: str = "") -> ToolOrigin | None:
         """The client's tool for a name in a response. A name without a namespace matches where only one namespace has it."""
         if namespace:
-            tools_by_entry = [name for (space, name), given in self._sent.items() if (space, given) == (namespace, sent)]
-            return ToolOrigin(tools_by_entry[0], namespace, "") if tools_by_entry else None
+            names = [name for (space, name), sent_name in self._sent.items() if (space, sent_name) == (namespace, sent)]
+            return ToolOrigin(names[0], namespace, "") if names else None
         found = self.origins.get(sent)
         if found is None:
             bare = [origin for origin in self.origins.values() if origin.name == sent]

@@ -13,6 +13,7 @@ import msgspec
 from proxy.translation import json_wire
 from proxy.translation.dialects.base import error_object
 from proxy.translation.errors import ClientMistake
+from proxy.translation.lone_surrogates import replace_lone_surrogates
 
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ def decode_leniently(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]
     try:
         return json_wire.decode(body, decoder)
     except ClientMistake:
-        value = error_object(json_wire.repaired(bytes(body)))
+        value = error_object(replace_lone_surrogates(bytes(body)))
         if not isinstance(value, dict) or not _convert_usages(value):
             raise
     return json_wire.decode(json_wire.encode(value), decoder)

@@ -108,7 +108,7 @@ def merged_body(body: bytes, policies: Policies) -> bytes:
     for name, value in policies.extensions.items():
         current = fields.get(name)
         if isinstance(value, dict) and isinstance(current, msgspec.Raw):
-            fields[name] = _merge(msgspec.json.decode(current), value)
+            fields[name] = _merge(json_wire.decode_value(current, at=name), value)
         else:
             fields[name] = value
     return json_wire.encode(fields)

@@ -183,10 +183,10 @@ def _with_appended(content: Raw, text: str, text_type: str, *, joins: bool) -> R
     kind = _kind(content)
     if kind == b"[":
         return Raw(json_wire.encode([*json_wire.decode(content, _LIST), {"type": text_type, "text": text}]))
-    known = json_wire.decode(content, _TEXT) if kind == b'"' else ""
+    own_text = json_wire.decode(content, _TEXT) if kind == b'"' else ""
     if joins:
-        return Raw(json_wire.encode(known + SEPARATOR + text if known else text))
-    return Raw(json_wire.encode([{"type": text_type, "text": each} for each in (known, text) if each]))
+        return Raw(json_wire.encode(own_text + SEPARATOR + text if own_text else text))
+    return Raw(json_wire.encode([{"type": text_type, "text": paragraph} for paragraph in (own_text, text) if paragraph]))
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ def _fit_thinking(fields: Fields) -> None:
 
 
 def _thinking(fields: Fields) -> dict[str, Any]:
-    value = msgspec.json.decode(fields["thinking"]) if _is_present(fields, "thinking") else {}
+    value = json_wire.decode_value(fields["thinking"], at="thinking") if _is_present(fields, "thinking") else {}
     return value if isinstance(value, dict) else {}
 
 

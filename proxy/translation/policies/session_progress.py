@@ -84,7 +84,7 @@ def _operation(call: ToolCall, result: ToolResult) -> _Operation:
 def _arguments(call: ToolCall) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(call.arguments or "{}")
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return {}  # a model may write invalid JSON; the call still counts
     return value if isinstance(value, dict) else {}
 

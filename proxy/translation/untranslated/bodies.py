@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from proxy.translation import json_wire
+from proxy.translation import json_object, json_wire
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 from proxy.translation.untranslated.multipart import FORM, Form
 
 _MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
-MAX_CANDIDATES = 16
+MAX_CANDIDATES = 4
+"""How many places of a body are tried where its model may be; each costs a copy and a decode of the body."""
+_OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{")
+_MAY_NAME_MODEL = re.compile(rb"(?i)model|\\u")
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NAME = msgspec.json.Decoder(str)
 _FLAG = msgspec.json.Decoder(bool | None)
@@ -28,16 +31,19 @@ class UntranslatedRequest(msgspec.Struct, frozen=True):
 
 def open_json(body: bytes, *, default: str = "") -> UntranslatedRequest:
     """Open a JSON object. ``default``: the model of a body without one; without a default such a body is refused."""
-    fields = json_wire.open_object(body)
+    opened = json_object.open_body(body)
+    fields = opened.fields
     stream = bool(json_wire.decode(fields["stream"], _FLAG, at="stream")) if "stream" in fields else False
     named_model = json_wire.decode(fields["model"], _NAME, at="model") if "model" in fields else default
     if not named_model:
         raise ClientMistake("model: the field is required", param="model")
 
     def with_model(model: str) -> bytes:
+        if opened.repeats:
+            return json_wire.encode({**fields, "model": model})
         if "model" in fields:
-            return with_json_model(body, fields, model)
-        return body if model == default else msgspec.json.encode({**fields, "model": model})
+            return with_json_model(opened.body, fields, model)
+        return opened.body if model == default else json_wire.encode({**fields, "model": model})
 
     return UntranslatedRequest(Envelope(fields, named_model, stream), with_model)
 
@@ -54,22 +60,41 @@ def open_form(body: bytes, headers: Mapping[str, str], *, file: str) -> Untransl
 
 
 def open_any(body: bytes, headers: Mapping[str, str], *, default: str) -> UntranslatedRequest:
-    """Open a body of plain proxy mode: the model of a JSON object or a form, else ``default`` and the unchanged body."""
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    """Open a body of plain proxy mode: the model of a JSON object or a form, else ``default`` and the unchanged body.
+
+    Raises :class:`ClientMistake` for a JSON object or a form in which another parser may read another model.
+    """
     unchanged = UntranslatedRequest(Envelope({}, default), lambda _model: body)
     if not body or "content-encoding" in headers:
         return unchanged
-    try:
-        if kind == FORM:
-            form = Form(body, headers["content-type"])
-            model = form.text("model")
-            return UntranslatedRequest(Envelope({}, model), form.with_model) if model else unchanged
-        fields = _FIELDS.decode(body)
-        named_model = _NAME.decode(fields["model"])
-    except (ClientMistake, msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
+    if headers.get("content-type", "").partition(";")[0].strip().lower() == FORM:
+        form = Form(body, headers["content-type"])
+        model = form.text("model")
+        return UntranslatedRequest(Envelope({}, model), form.with_model) if model else unchanged
+    if _OBJECT.match(body) is None:
         return unchanged
+    return _open_plain_json(body, default)
+
+
+def _open_plain_json(body: bytes, default: str) -> UntranslatedRequest:
+    """Open a body that begins like a JSON object. It may have other lines after the object, unless they may name a model."""
+    try:
+        opened = json_object.open_body(body)
+    except ClientMistake:
+        if _MAY_NAME_MODEL.search(body):
+            raise
+        return UntranslatedRequest(Envelope({}, default), lambda _model: body)
+    fields = opened.fields
+    try:
+        named_model = _NAME.decode(fields["model"])
+    except (KeyError, msgspec.DecodeError):
+        return UntranslatedRequest(Envelope({}, default), lambda _model: body)
     is_stream = bytes(fields.get("stream", b"")) == b"true"
-    return UntranslatedRequest(Envelope(fields, named_model, is_stream), lambda model: with_json_model(body, fields, model))
+
+    def with_model(model: str) -> bytes:
+        return json_wire.encode({**fields, "model": model}) if opened.repeats else with_json_model(opened.body, fields, model)
+
+    return UntranslatedRequest(Envelope(fields, named_model, is_stream), with_model)
 
 
 def with_json_model(body: bytes, fields: Mapping[str, msgspec.Raw], model: str) -> bytes:
@@ -82,4 +107,4 @@ def with_json_model(body: bytes, fields: Mapping[str, msgspec.Raw], model: str) 
         renamed = body[: match.start(1)] + encoded_model + body[match.end(1) :]
         if _FIELDS.decode(renamed) == expected:
             return renamed
-    return msgspec.json.encode(expected)
+    return json_wire.encode(expected)

@@ -33,6 +33,7 @@ from proxy.translation.dialects.client_api import ModelInfo
 from proxy.translation.dialects.upstream_api import ListedModel, ListedPage
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed, kind_for
 from proxy.translation.framing.sse import Frame
+from proxy.translation.json_object import open_object
 from proxy.translation.json_wire import Envelope
 from proxy.translation.quirks import Quirks
 
@@ -84,7 +85,7 @@ def path(target: EncodeTarget) -> str:
 
 
 def open_request(body: bytes) -> Envelope:
-    fields = json_wire.open_object(body)
+    fields = open_object(body)
     if "model" not in fields:
         raise ClientMistake("model: the toy wants a name", param="model")
     return Envelope(fields, json_wire.decode(fields["model"], _text, at="model"))
@@ -137,7 +138,7 @@ def encode_response(response: Response, context: EncodeContext) -> bytes:
 
 
 def patch_response(body: bytes, model: str) -> bytes:
-    return json_wire.encode(json_wire.open_object(body) | {"of": model})
+    return json_wire.encode(open_object(body) | {"of": model})
 
 
 class Decoder:

@@ -27,6 +27,7 @@ from proxy.translation.dialects.upstream_api import (
     read_model_page,
 )
 from proxy.translation.framing.sse import SSE
+from proxy.translation.json_object import open_object
 from proxy.translation.json_wire import Envelope
 from proxy.translation.policies.prompt_shape import PromptShape
 from proxy.translation.quirks import Quirks
@@ -41,7 +42,7 @@ def _path(target: EncodeTarget) -> str:
 
 def _open_count(body: bytes, captured: Mapping[str, str]) -> Envelope:  # noqa: ARG001  (the path has no placeholders)
     """The body of a count: a request without ``max_tokens``, never streamed."""
-    return open_request(json_wire.encode({"max_tokens": 1, **json_wire.open_object(body), "stream": False}))
+    return open_request(json_wire.encode({"max_tokens": 1, **open_object(body), "stream": False}))
 
 
 def _probe(model: str, quirks: Quirks) -> dict[str, Any]:  # noqa: ARG001  (the same for every server)

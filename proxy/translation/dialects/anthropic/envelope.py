@@ -15,6 +15,7 @@ from proxy.translation import json_wire
 from proxy.translation.canonical import Demand
 from proxy.translation.dialects.anthropic.wire import ABSENT, is_present, read_heads
 from proxy.translation.errors import ClientMistake
+from proxy.translation.json_object import open_object
 from proxy.translation.json_wire import Envelope
 
 
@@ -76,7 +77,7 @@ _CACHE_WARMING = Demand(
 
 def open_request(body: bytes) -> Envelope:
     """Raises :class:`ClientMistake` with the path of a field of the wrong type."""
-    fields = json_wire.open_object(body)
+    fields = open_object(body)
     settings = check_fields(fields)
     if not settings.model:
         raise ClientMistake("model: Field required", param="model")

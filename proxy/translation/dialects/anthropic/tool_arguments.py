@@ -8,6 +8,7 @@ from msgspec import Raw
 from proxy.translation import json_wire
 from proxy.translation.dialects.anthropic.wire import OBJECT, is_present
 from proxy.translation.errors import ClientMistake
+from proxy.translation.lone_surrogates import replace_lone_surrogates
 
 _STRING = msgspec.json.Decoder(str)
 
@@ -45,7 +46,7 @@ def encode_arguments(arguments: str) -> Raw:
         return Raw(text)
     if arguments.strip() == "null":
         return Raw(b"{}")
-    repaired = json_wire.repaired(text)  # models emit lone surrogates where a token ends inside an emoji
+    repaired = replace_lone_surrogates(text)  # models emit lone surrogates where a token ends inside an emoji
     return Raw(repaired if _is_object(repaired) else json_wire.encode({"_raw_arguments": arguments}))
 
 

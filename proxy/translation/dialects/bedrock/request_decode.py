@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from proxy.translation import json_wire
 from proxy.translation.canonical import Request
 from proxy.translation.dialects.anthropic import request_decode as messages
 from proxy.translation.dialects.anthropic.envelope import check_fields
 from proxy.translation.dialects.anthropic.wire import ABSENT, is_present
 from proxy.translation.dialects.bedrock.betas import BETAS, decode_betas
+from proxy.translation.json_object import open_object
 from proxy.translation.json_wire import Envelope
 
 
@@ -23,7 +23,7 @@ def open_request(body: bytes) -> Envelope:
 
     Raises :class:`~proxy.translation.errors.ClientMistake` with the path of the first invalid field.
     """
-    fields = json_wire.open_object(body)
+    fields = open_object(body)
     check_fields(fields)
     return Envelope(fields, "")
 

@@ -11,6 +11,7 @@ from proxy.translation.dialects.openai_chat import wire_request as wire
 from proxy.translation.dialects.openai_chat.request_decode_messages import MessagesDecoder
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.errors import ClientMistake
+from proxy.translation.json_object import open_body
 from proxy.translation.json_wire import Envelope
 
 _BODY = msgspec.json.Decoder(wire.Body)
@@ -28,9 +29,9 @@ def open_request(body: bytes) -> Envelope:
 
     Raises :class:`ClientMistake` with the path of a field of ``wire_request.Body`` that is missing or has the wrong type.
     """
-    fields = json_wire.open_object(body)
-    opened_body = _require_model_and_messages(json_wire.decode(body, _BODY))
-    return ChatEnvelope(fields, opened_body.model, bool(opened_body.stream), wire.OpenedBody(opened_body, dict(fields)))
+    opened = open_body(body)
+    decoded = _require_model_and_messages(json_wire.decode(opened.body, _BODY))
+    return ChatEnvelope(opened.fields, decoded.model, bool(decoded.stream), wire.OpenedBody(decoded, dict(opened.fields)))
 
 
 def _require_model_and_messages(body: wire.Body) -> wire.Body:

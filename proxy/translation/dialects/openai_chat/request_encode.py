@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.translation import json_wire
 from proxy.translation.canonical import CacheMark, HostedTool, ReasoningSetting, Request, Tool, ToolChoice
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.openai_chat.request_decode_settings import EFFORTS, MAPPED_FIELDS
@@ -113,7 +114,7 @@ def _encode_tool(tool: Tool, quirks: Quirks) -> Any:
 
 def _nest_grammar(tool_format: msgspec.Raw) -> Any:
     """The format of a free-form tool: Chat has ``syntax`` and ``definition`` inside ``grammar``, Responses has them beside ``type``."""
-    decoded = msgspec.json.decode(tool_format)
+    decoded = json_wire.decode_value(tool_format, at="tools")
     if not isinstance(decoded, dict) or decoded.get("type") != "grammar" or "grammar" in decoded:
         return tool_format
     return {"type": "grammar", "grammar": {name: value for name, value in decoded.items() if name != "type"}}

@@ -22,6 +22,7 @@ from proxy.translation.dialects.openai_responses.wire import (
     require,
 )
 from proxy.translation.errors import ClientMistake
+from proxy.translation.json_object import open_object
 from proxy.translation.json_wire import Envelope
 
 _EFFORTS = frozenset(get_args(Effort))
@@ -110,7 +111,7 @@ def _decode_settings(fields: dict[str, msgspec.Raw]) -> _Settings:
 
 def open_request(body: bytes) -> ResponsesEnvelope:
     """The envelope of a request; raises :class:`ClientMistake` with the path of a main field that is missing or has the wrong type."""
-    fields = json_wire.open_object(body)
+    fields = open_object(body)
     for name in ("messages", "max_tokens", "response_format"):
         if name in fields and "input" not in fields:
             raise ClientMistake(f"{name}: this is a field of /v1/chat/completions; /v1/responses takes input", param=name)

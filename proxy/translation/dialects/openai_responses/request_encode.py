@@ -17,6 +17,7 @@ from proxy.translation.dialects.openai_responses.tools import encode_choice, enc
 from proxy.translation.dialects.openai_responses.wire import ENCRYPTED_CONTENT, FAMILY, LOGPROBS
 from proxy.translation.errors import ClientMistake
 
+_STRINGS = msgspec.json.Decoder(list[str])
 _MIN_OUTPUT_TOKENS = 16
 _MAX_END_USER_LENGTH = 128
 _TIERS = {
@@ -149,7 +150,8 @@ def _encode_format(output: OutputFormat, family: str) -> dict[str, Any]:
 def _encode_include(request: Request, target: EncodeTarget) -> list[str] | None:
     include: list[str] = []
     if request.family == FAMILY and "include" in request.extra:
-        include += msgspec.json.decode(request.extra["include"], type=list[str])
+        own: list[str] = json_wire.decode(request.extra["include"], _STRINGS, at="include")
+        include += own
     if request.logprobs and LOGPROBS not in include:
         include.append(LOGPROBS)
     may_reason = target.quirks.reasoning_effort and not _NON_REASONING_MODELS.match(target.model)

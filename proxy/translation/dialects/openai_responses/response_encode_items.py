@@ -12,6 +12,7 @@ from proxy.translation.canonical import Citation, Opaque, Part, Reasoning, Seal,
 from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.openai_responses import ids
 from proxy.translation.dialects.openai_responses.wire import DEFAULT_NAMESPACE, FAMILY
+from proxy.translation.lone_surrogates import replace_lone_surrogates
 
 ITEM_PREFIXES = {"message": "msg_", "function_call": "fc_", "custom_tool_call": "ctc_", "reasoning": "rs_"}
 
@@ -137,7 +138,7 @@ def _valid_json(arguments: str) -> str:
     A stream sends fragments before it is known whether they are valid, so it sends them unchanged.
     """
     try:
-        msgspec.json.decode(json_wire.repaired(arguments.encode(errors="replace") or b"{}"), type=msgspec.Raw)
+        msgspec.json.decode(replace_lone_surrogates(arguments.encode(errors="replace") or b"{}"), type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError):
         return json_wire.encode({"_raw_arguments": arguments}).decode()
     return arguments

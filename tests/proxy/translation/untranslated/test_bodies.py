@@ -69,9 +69,8 @@ def test_everything_else_means_the_same(fields, model, other):
         (b"\x00\xff", {"content-type": "application/octet-stream"}),
         (b'{"no": "model"}', JSON),
         (b'{"model": 5}', JSON),
-        (b'{"model": "a"', JSON),
         (b'{"model": "a"}', {**JSON, "content-encoding": "gzip"}),
-        (b"--x", {"content-type": "multipart/form-data; boundary=y"}),
+        (b'{"index": "a"}\n{"text": "b"}\n', {"content-type": "application/x-ndjson"}),
     ],
 )
 def test_what_names_no_model_goes_to_the_groups(body, headers):
@@ -88,6 +87,32 @@ def test_a_model_is_found_in_json_and_in_forms():
     assert [(asked.envelope.model, asked.with_model("b")) for asked in found] == [
         ("a", b'{"model": "b"}'),
         ("a", form.replace(b"\na\r", b"\nb\r")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "message"),
+    [
+        (b'{"model": "a"', "application/json", "The request body is not valid JSON: it ends too early"),
+        (b'{"model": "a"} {"x":1}', "text/plain", "The request body is not valid JSON: invalid at byte 16"),
+        (b'\xef\xbb\xbf{"model": "a"}', "application/json", "The request body is not valid JSON: invalid at byte 0"),
+        (b'{"model": "a", "Model": "b"}', "text/plain", "Model: the field is spelled model"),
+        (b"--x", "multipart/form-data; boundary=y", "The form has no parts: its boundary does not occur in the body"),
+    ],
+)
+def test_a_plain_body_in_which_another_parser_may_read_a_model_is_refused(body, content_type, message):
+    with pytest.raises(ClientMistake) as raised:
+        open_any(body, {"content-type": content_type}, default="usual")
+    assert raised.value.failure.message == message
+
+
+def test_a_renamed_body_has_no_lone_surrogate_and_no_second_value_of_a_key():
+    repaired, single = open_json(rb'{"model":"a","input":"\ud800"}'), open_json(b'{"n":1,"model":"a","n":2}')
+    assert [request.with_model(name) for request in (repaired, single) for name in ("a", "b")] == [
+        rb'{"model":"a","input":"\ufffd"}',
+        rb'{"model":"b","input":"\ufffd"}',
+        b'{"n":2,"model":"a"}',
+        b'{"n":2,"model":"b"}',
     ]
 
 

@@ -52,9 +52,75 @@ def test_only_the_models_bytes_change():
     )
 
 
-def test_a_file_called_model_is_no_model():
-    whole = form(part('name="model"; filename="m"', b"x"))
-    assert (whole.text("model"), whole.with_model("other")) == (None, whole.body)
+TWICE = "model: the field occurs twice"
+DIVIDED = "A part of the form has a Content-Disposition with a parameter that is encoded, divided or doubled"
+NO_HEADER = "A part of the form has a header that is not of the form Name: value"
+TWO_HEADERS = "A part of the form has two Content-Disposition headers"
+INSIDE = "The form has its boundary inside a part, or before or after its parts"
+OWN = part('name="model"', b"ok")
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (part('name="model"', b"never") + OWN, TWICE),
+        (part('name="model"; filename=""', b"never"), "model: the field must be text; it has a filename"),
+        (part("name=\"model\"; filename*=utf-8''", b"never"), "model: the field must be text; it has a filename"),
+        (part('name="Model"', b"never") + OWN, "Model: the field is spelled model"),
+        (part('name=" model"', b"never") + OWN, " model: the field is spelled model"),
+        (part('name="x"; name="model"', b"never") + OWN, DIVIDED),
+        (part('name="x"; NAME="model"', b"never") + OWN, DIVIDED),
+        (part("name*=utf-8''model", b"never") + OWN, DIVIDED),
+        (part("name*0=mo; name*1=del", b"never") + OWN, DIVIDED),
+        (part("name=x; filename*0*=idna''%ff", b"never") + OWN, DIVIDED),
+        (part('name="mo\\del"', b"never") + OWN, "A part of the form has a name with a backslash, an encoded word or a control character"),
+        (
+            part('name="model"', b"x", more="\r\nContent-Type: text/plain; charset=utf-16"),
+            "model: the field must be text in UTF-8 without a transfer encoding",
+        ),
+        (
+            part('name="model"', b"x", more="\r\nContent-Transfer-Encoding: base64"),
+            "model: the field must be text in UTF-8 without a transfer encoding",
+        ),
+        (
+            part('name="x"', b"", more='\r\nContent-Disposition: form-data; name="model"'),
+            TWO_HEADERS,
+        ),
+        (part('name="x";\r\n name="y"', b"") + OWN, NO_HEADER),
+        (
+            part('name="x"', b"", more='\nContent-Disposition: form-data; name="model"'),
+            NO_HEADER,
+        ),
+        (OWN + part('name="prompt"', b'q\n--b0\nContent-Disposition: form-data; name="model"\n\nnever'), INSIDE),
+    ],
+)
+def test_a_form_in_which_another_parser_may_read_another_model_is_refused(parts, message):
+    assert refusal(parts + b"--b0--\r\n") == message
+
+
+@pytest.mark.parametrize("charset", ["idna", "punycode", "\0", "bogus"])
+def test_the_charset_of_a_filename_is_not_looked_at(charset):
+    body = part(f"name=file; filename*={charset}''%ff", b"x") + b"--b0--"
+    if charset == "\0":
+        assert refusal(body) == NO_HEADER
+    else:
+        assert Form(body, TYPE).has_file("file")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(b'--b0\nContent-Disposition: form-data; name="model"\n\nnever\n', b""), (b"--b0 \r\n", b""), (b"", OWN + b"--b0--")],
+)
+def test_a_boundary_outside_the_parts_is_refused(before, after):
+    with pytest.raises(ClientMistake):
+        form(OWN, before=before, end=b"--b0--\r\n" + after)
+
+
+@pytest.mark.parametrize("more", ["b0; boundary=b1", "b0; boundary*=utf-8''b1", "b0; Boundary=b1", '"b\\0"'])
+def test_a_content_type_with_two_boundaries_is_refused(more):
+    assert refusal(OWN + b"--b0--", f"multipart/form-data; boundary={more}") == (
+        "The body must be multipart/form-data, and its content type must name the boundary"
+    )
 
 
 @given(
@@ -66,7 +132,7 @@ def test_a_file_called_model_is_no_model():
 @settings(max_examples=examples(200))
 def test_django_finds_the_same(parts):
     parts = [(name, None if filename is None else filename.strip(" .") or "x", content) for name, filename, content in parts]
-    parts = [(name, filename, content if filename else b"text") for name, filename, content in parts if b"\r\n--b0" not in content]
+    parts = [(name, filename, content if filename else b"text") for name, filename, content in parts if b"--b0" not in content]
     parts.append(("model", None, b"m"))
     disposition = [f'name="{name}"' + (f'; filename="{filename}"' if filename else "") for name, filename, _ in parts]
     whole = form(*(part(head, content) for head, (_, _, content) in zip(disposition, parts, strict=True)))
@@ -75,7 +141,7 @@ def test_django_finds_the_same(parts):
     ours = {name: whole.texts(name) for name, filename, _ in parts if filename is None}
     assert ours == {name: fields.getlist(name) for name in fields}
     for name in files:
-        found = [whole.body[each.begin : each.end] for each in whole.parts if each.name == name and each.filename is not None]
+        found = [whole.body[each.begin : each.end] for each in whole.parts if each.name == name and each.is_file]
         assert found == [each.read() for each in files.getlist(name)]
 
 
@@ -94,7 +160,7 @@ def test_nonsense_is_the_clients_mistake(body, content_type):
         (b"--b0\r\n", "The form is not complete: it has no closing boundary"),
         (b"--b0x\r\nname\r\n--b0--", "The form is not complete: it has no closing boundary"),
         (b"--b0\r\n\r\nx\r\n--b0--", "A part of the form has no Content-Disposition"),
-        (b"--b0\r\nname: x\r\n--b0--", "The headers of a part of the form do not end"),
+        (b"--b0\r\nname: x\r\n--b0--", "The headers of a part of the form do not end, or have more than 8192 bytes"),
         (b"--b0\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b0--", "A part of the form has no name"),
         (part("name=a", b"") * (MAX_PARTS + 1) + b"--b0--", f"The form has more than {MAX_PARTS} parts"),
     ],

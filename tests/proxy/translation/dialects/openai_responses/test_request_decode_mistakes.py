@@ -23,7 +23,7 @@ def mistake(given: bytes) -> tuple[str | None, str]:
     ("given", "param", "message"),
     [
         (b"", None, "empty"),
-        (b"[]", None, "Expected"),
+        (b"[]", None, "must be a JSON object"),
         (b"{", None, "not valid JSON"),
         (b'{"input":"hi"}', "model", "model: the field is required"),
         (b'{"model":5,"input":"hi"}', "model", "model: Expected `str`, got `int`"),

@@ -1,0 +1,50 @@
+"""Models that a request names beside ``model``: those to which a provider may switch by itself.
+
+OpenRouter reads ``models``, Anthropic and LiteLLM ``fallbacks``; LiteLLM also has lists for particular errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from proxy.translation import json_wire
+from proxy.translation.errors import ClientMistake
+
+FIELDS = ("models", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
+MAX_MODELS = 100
+"""The most models that one field may name."""
+_MAX_BYTES = 65_536
+
+
+def named_models(fields: Mapping[str, msgspec.Raw]) -> list[tuple[str, str]]:
+    """The path and the name of each; raises :class:`ClientMistake` for a field whose names cannot be read."""
+    found: list[tuple[str, str]] = []
+    for field in FIELDS:
+        raw = bytes(fields.get(field, b"null"))
+        if len(raw) > _MAX_BYTES:
+            raise ClientMistake(f"{field}: the field has more than {_MAX_BYTES} bytes", param=field)
+        names = list(_names(json_wire.decode_value(raw, at=field), field))
+        if len(names) > MAX_MODELS:
+            raise ClientMistake(f"{field}: the field names more than {MAX_MODELS} models", param=field)
+        found += names
+    return found
+
+
+def _names(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """A text is a name; an object names its ``model``, else each of its keys and values does."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, list):
+        for position, entry in enumerate(value):
+            yield from _names(entry, f"{path}.{position}")
+    elif isinstance(value, dict):
+        aliases = [entry for name, entry in value.items() if name.strip().casefold() == "model"]
+        if aliases:
+            yield from _names(aliases, f"{path}.model")
+            return
+        for name, entry in value.items():
+            yield f"{path}.{name}", name
+            yield from _names(entry, f"{path}.{name}")

@@ -1,0 +1,32 @@
+"""Models that a body names beside its own."""
+
+import msgspec
+import pytest
+
+from proxy.exchange.named_models import named_models
+from proxy.translation.errors import ClientMistake
+
+
+def fields(**values):
+    return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in values.items()}
+
+
+def test_names_are_found_in_lists_and_in_objects():
+    body = fields(models=["a", "b"], fallbacks=[{"model": "c", "max_tokens": 3}], context_window_fallbacks=[{"d": ["e"]}], model="own")
+    assert named_models(body) == [
+        ("models.0", "a"),
+        ("models.1", "b"),
+        ("fallbacks.0.model.0", "c"),
+        ("context_window_fallbacks.0.d", "d"),
+        ("context_window_fallbacks.0.d.0", "e"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(["a"] * 101, "models: the field names more than 100 models"), ("a" * 70_000, "models: the field has more than 65536 bytes")],
+)
+def test_too_many_names_are_refused(value, message):
+    with pytest.raises(ClientMistake) as raised:
+        named_models(fields(models=value))
+    assert (raised.value.failure.param, raised.value.failure.message) == ("models", message)
