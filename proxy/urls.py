@@ -25,7 +25,8 @@ for dialect in REGISTRY.values():
             elif not any((method, pattern) == entry[:2] for entry in FAST_PATH_PATTERNS):
                 FAST_PATH_PATTERNS.append((method, pattern, view))
     for untranslated in dialect.client.untranslated:
-        FAST_PATHS["POST", untranslated.path] = views.untranslated_view(Endpoint(**msgspec.structs.asdict(untranslated)))
+        untranslated_endpoint = Endpoint(**msgspec.structs.asdict(untranslated))
+        FAST_PATHS["POST", untranslated.path] = views.untranslated_view(dialect, untranslated_endpoint)
 
 HEALTH_PATHS = {
     "health": health.health,

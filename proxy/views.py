@@ -142,11 +142,12 @@ async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonResponse:
         return _refusal(http, dialect, error)
 
 
-def untranslated_view(endpoint: passthrough.Endpoint) -> Callable[..., Awaitable[JsonResponse | StreamingResponse]]:
-    """The view of an endpoint whose bodies are forwarded untranslated."""
+def untranslated_view(dialect: Dialect, endpoint: passthrough.Endpoint) -> View:
+    """The view of an endpoint of ``dialect`` whose bodies are forwarded untranslated; errors are encoded in the dialect."""
+    dialect = passthrough.at_untranslated_paths(dialect)
 
     async def view(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
-        return await passthrough.serve(http, endpoint, prefix=prefix)
+        return await passthrough.serve(http, endpoint, dialect=dialect, prefix=prefix)
 
     return view
 

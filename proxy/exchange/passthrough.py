@@ -23,7 +23,6 @@ from proxy.exchange.planning import Planned, first_success
 from proxy.exchange.recorded import FirstPiece, RecordedRequest
 from proxy.translation.dialects.base import Dialect, ErrorBody
 from proxy.translation.dialects.lookup import PASSTHROUGH
-from proxy.translation.dialects.registry import DEFAULT
 from proxy.translation.errors import ClientMistake, Failure
 from proxy.translation.json_wire import Envelope
 from proxy.translation.untranslated import bodies
@@ -32,18 +31,20 @@ from upstreams.catalog.snapshot import ResolvedModel
 from upstreams.http import headers
 from upstreams.routing.plan import Requirements, Target
 
-KEEPALIVE = b": keep-alive\n\n"
 _VISIBLE = bytes(range(0x21, 0x7F)).decode()
 
 
-def _encode_error(failure: Failure, request_id: str) -> ErrorBody:
-    """OpenAI's error body; an upstream's status 422 is kept, because OpenAI-style servers use it for invalid fields."""
-    error = DEFAULT.encode_error(failure, request_id)
-    return msgspec.structs.replace(error, status=422) if failure.status == 422 and error.status == 400 else error
+def at_untranslated_paths(dialect: Dialect) -> Dialect:
+    """The dialect of pxbin's errors at its untranslated paths.
 
+    An upstream's status 422 is kept where the dialect would send 400: servers of these APIs use it for invalid fields.
+    """
 
-DIALECT: Dialect = msgspec.structs.replace(DEFAULT, encode_error=_encode_error)
-"""The dialect of errors at these paths."""
+    def encode_error(failure: Failure, request_id: str) -> ErrorBody:
+        error = dialect.encode_error(failure, request_id)
+        return msgspec.structs.replace(error, status=422) if failure.status == 422 and error.status == 400 else error
+
+    return msgspec.structs.replace(dialect, encode_error=encode_error)
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +95,7 @@ class PlainPath(Endpoint, frozen=True, kw_only=True):
         )
 
 
-async def serve(http: HttpRequest, endpoint: Endpoint, *, prefix: str = "", dialect: Dialect = DIALECT) -> ClientResponse:
+async def serve(http: HttpRequest, endpoint: Endpoint, *, dialect: Dialect, prefix: str = "") -> ClientResponse:
     """Answer a request of an endpoint whose bodies are not translated; pxbin's own errors are encoded in ``dialect``."""
 
     async def read_body(http: HttpRequest, _key: Key) -> Passthrough:
@@ -146,7 +147,7 @@ class Passthrough(msgspec.Struct, frozen=True):
     def _keepalive(self, attempt: PassthroughAttempt) -> bytes:
         """A comment is sent between events only, where the client asked for them; never where the API is not known."""
         sends_comments = self.envelope.stream and not isinstance(self.endpoint, PlainPath) and attempt.has_events
-        return KEEPALIVE if sends_comments else b""
+        return self.dialect.keepalive if sends_comments else b""
 
 
 async def _first_piece(attempt: PassthroughAttempt) -> tuple[bytes, AsyncGenerator[bytes, None]]:

@@ -12,8 +12,9 @@ import msgspec
 from proxy.exchange.attempt_base import Attempt, Headers, RequestContext
 from proxy.exchange.http_response import ErrorResponse
 from proxy.translation.canonical import Usage
+from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.lookup import LAST_EVENTS, PASSTHROUGH
-from proxy.translation.dialects.registry import DEFAULT, REGISTRY
+from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.untranslated.bodies import UntranslatedRequest
 from proxy.translation.untranslated.usage_tap import UsageTap
@@ -78,7 +79,7 @@ class PassthroughAttempt(Attempt):
             self.note_status(answer)
             if self._is_failure(answer.status):
                 self.error_body = self.redact_secrets(await answer.read())
-                raise self.decode_error(DEFAULT, self.error_body)
+                raise self.decode_error(self.upstream_dialect, self.error_body)
             if request.method == "HEAD" or answer.status in (204, 304) or _is_short(answer.headers.get("content-type", "")):
                 self.is_whole = True
                 raw = b"" if request.method == "HEAD" else await answer.read()
@@ -89,6 +90,11 @@ class PassthroughAttempt(Attempt):
             async with aclosing(self._streamed(answer)) as pieces:
                 async for piece in pieces:
                     yield piece
+
+    @property
+    def upstream_dialect(self) -> Dialect:
+        """The dialect of the upstream's errors; where it is unknown, the client's, for whose API the upstream was chosen."""
+        return REGISTRY.get(self.target.upstream.dialect, self.context.dialect)
 
     def _is_failure(self, status: int) -> bool:
         return status >= 500 or (status in PLAIN_FAILURES if self.request.plain else status >= 400)
@@ -147,7 +153,8 @@ class PassthroughAttempt(Attempt):
             return b""
         if not self.has_events or self.request.plain:
             raise StreamBrokenError(failure.message)
-        return b"".join(DEFAULT.framing.write(frame) for frame in DEFAULT.break_off(failure, 0))
+        dialect = self.context.dialect
+        return b"".join(dialect.framing.write(frame) for frame in dialect.break_off(failure, 0))
 
     def _finish(self) -> None:
         if self.outcome is not None:

@@ -21,6 +21,7 @@ from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import ErrorResponse
 from proxy.exchange.record import Record
 from proxy.translation.dialects.base import Dialect
+from proxy.translation.dialects.lookup import REQUEST_ID_HEADERS
 from proxy.translation.errors import Failure, GatewayError
 
 INTERNAL = Failure(kind="internal", message="Internal server error")
@@ -166,4 +167,4 @@ class RecordedRequest:
 
 def _without_ids(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     """An error's headers without the request's ids, which the server adds to every response."""
-    return [pair for pair in headers.items() if pair[0].lower() not in ("x-request-id", "request-id", "x-amzn-requestid")]
+    return [pair for pair in headers.items() if pair[0].lower() not in REQUEST_ID_HEADERS]

@@ -15,7 +15,6 @@ from django.conf import settings
 
 from accounts.common.uuid7 import new_id
 from proxy.translation.dialects.lookup import PATH_ROOTS, dialect_of
-from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import Failure, Kind
 
 Header = tuple[bytes, bytes]
@@ -49,8 +48,6 @@ class ErrorResponse(NamedTuple):
     body: bytes
 
 
-REQUEST_ID_HEADERS = {dialect.name: dialect.client.request_id_header.encode() for dialect in REGISTRY.values()}
-"""By dialect: its own name for ``x-request-id``; empty if it has none."""
 Fields = Mapping[bytes, bytes]
 """A request's headers by lower-case name, for example ``dict(scope["headers"])``."""
 
@@ -74,7 +71,7 @@ def is_api(path: str) -> bool:
 def common_headers(path: str, fields: Fields, identity: bytes) -> list[Header]:
     """The headers that every response at ``path`` has besides its own; ``fields``: the request's headers."""
     common = [(b"x-request-id", identity), *SECURITY_HEADERS]
-    own_name = b"" if is_management(path) else REQUEST_ID_HEADERS[dialect_of(path, fields).name]
+    own_name = b"" if is_management(path) else dialect_of(path, fields).client.request_id_header.encode()
     if own_name:
         common.append((own_name, identity))
     origin = fields.get(b"origin")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from proxy.translation.dialects.lookup import dialect_named
+from proxy.translation.dialects.lookup import REQUEST_ID_HEADERS, dialect_named
 from proxy.translation.dialects.registry import REGISTRY
 
 Received = Mapping[str, str]
@@ -32,9 +32,7 @@ NEEDED_UP = frozenset({"idempotency-key", "x-goog-api-client"})
 NOT_DOWN = HOP_BY_HOP | {"content-encoding", "set-cookie", "set-cookie2", "server", "via", "alt-svc", "strict-transport-security", "date"}
 NOT_DOWN_PREFIXES = ("access-control-", "cf-", "proxy-", "www-", "x-pxbin-", "x-frame-", "x-xss-", "openai-organization", "openai-project")
 _OWN_KEY = re.compile(r"(?<![0-9a-z_-])px[bm]_|px[bm]_[0-9a-f]{40}", re.IGNORECASE)
-UPSTREAM_REQUEST_IDS = frozenset(
-    {"x-request-id", "apim-request-id", *(dialect.client.request_id_header for dialect in REGISTRY.values())} - {""}
-)
+UPSTREAM_REQUEST_IDS = REQUEST_ID_HEADERS | {"apim-request-id"}
 
 
 def holds_own_key(text: str) -> bool:

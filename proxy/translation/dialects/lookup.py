@@ -20,6 +20,9 @@ FORMATS = {**{dialect.format: dialect.name for dialect in REGISTRY.values()}, PA
 LAST_EVENTS = frozenset().union(*(dialect.last_events for dialect in REGISTRY.values()))
 """Names of the events after which clients of any dialect may close the connection."""
 
+REQUEST_ID_HEADERS = frozenset({"x-request-id", *(dialect.client.request_id_header for dialect in REGISTRY.values())} - {""})
+"""Names of the response headers with the request's id, in lower case."""
+
 
 def _exclusive_endpoints(dialect: Dialect) -> list[Endpoint]:
     """The endpoints whose path no other dialect has."""

@@ -1,0 +1,89 @@
+"""Untranslated bodies: errors are encoded in the dialect that declares the path, and decoded in the upstream's."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from accounts import keys
+from billing.request_log import journal
+from proxy.exchange.attempt_base import RequestContext
+from proxy.exchange.http_request import HttpRequest
+from proxy.exchange.http_response import JsonResponse
+from proxy.exchange.passthrough import Endpoint, PlainPath, at_untranslated_paths
+from proxy.exchange.passthrough_attempt import PassthroughAttempt, StreamBrokenError
+from proxy.translation.dialects.lookup import PASSTHROUGH
+from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.errors import Failure
+from proxy.views import untranslated_view
+from upstreams.catalog.entries import ModelEntry, RouteEntry, UpstreamEntry
+from upstreams.routing.plan import Target
+
+BODY = b'{"model":"m","input":"Hi","stream":true}'
+BROKEN = Failure(kind="bad_gateway", message="The upstream broke off", status=502)
+
+
+def attempt(client: str, upstream: str, *, endpoint: Endpoint | None = None) -> PassthroughAttempt:
+    """An attempt that received the headers of an event stream."""
+    endpoint = endpoint or Endpoint(path="/v1/embeddings")
+    http = HttpRequest(method="POST", path=endpoint.path, body=BODY)
+    untranslated = endpoint.read(http)
+    context = RequestContext(http, REGISTRY[client], untranslated.envelope, identity="0" * 24, created=0, seal_key=b"k")
+    upstream_entry = UpstreamEntry(id="u", name="u", base_url="http://x", dialect=upstream)
+    route = RouteEntry(id="r", upstream=upstream_entry)
+    model = ModelEntry(id="m", name="m", routes=(route,))
+    target = Target(model=model, route=route, upstream=upstream_entry, credential=None, remote_name="m", quirks=upstream_entry.quirks)
+    opened = PassthroughAttempt(context, target, endpoint.upstream_request(http, untranslated))
+    opened.status, opened.received = 400, {"content-type": "text/event-stream"}
+    return opened
+
+
+@pytest.mark.parametrize("client", REGISTRY)
+def test_a_broken_event_stream_ends_with_an_error_of_the_clients_dialect(client):
+    dialect = REGISTRY[client]
+    expected = b"".join(dialect.framing.write(frame) for frame in dialect.break_off(BROKEN, 0))
+    assert attempt(client, "openai_chat").abort_stream(BROKEN) == expected
+
+
+def test_a_broken_stream_of_plain_proxy_mode_closes_the_connection():
+    with pytest.raises(StreamBrokenError, match=r"^The upstream broke off$"):
+        attempt("anthropic", PASSTHROUGH, endpoint=PlainPath(path="/v1/embeddings")).abort_stream(BROKEN)
+
+
+@pytest.mark.parametrize(
+    ("client", "upstream", "source"),
+    [("anthropic", "openai_chat", "openai_chat"), ("openai_chat", "anthropic", "anthropic"), ("anthropic", PASSTHROUGH, "anthropic")],
+)
+def test_errors_are_decoded_in_the_upstreams_dialect_or_the_clients_if_it_is_unknown(client, upstream, source):
+    raw = json.dumps({"type": "error", "error": {"type": "invalid_request_error", "message": "No", "param": "input"}}).encode()
+    expected = msgspec.structs.replace(REGISTRY[source].decode_error(400, {}, raw), status=400)
+    opened = attempt(client, upstream)
+    assert opened.decode_error(opened.upstream_dialect, raw).failure == expected
+
+
+@pytest.mark.parametrize(("status", "sent"), [(422, 422), (400, 400), (409, 400)])
+@pytest.mark.parametrize("name", ["openai_chat", "anthropic"])
+def test_an_upstreams_422_is_kept_in_every_dialect(name, status, sent):
+    failure = Failure(kind="invalid_request", message="No", status=status)
+    dialect = REGISTRY[name]
+    encoded = at_untranslated_paths(dialect).encode_error(failure, "req_1")
+    assert encoded == msgspec.structs.replace(dialect.encode_error(failure, "req_1"), status=sent)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+async def test_an_error_of_an_untranslated_path_is_encoded_in_the_dialect_that_declares_it(name, monkeypatch):
+    written = []
+
+    class Journal:
+        def append(self, entry, *, unauthenticated):
+            written.append((entry.dialect, entry.outcome, entry.status_code, unauthenticated))
+
+    monkeypatch.setattr(journal, "current", Journal)
+    http = HttpRequest(method="POST", path="/v1/embeddings", body=BODY, request_id="req_1", raw_headers=[(b"content-encoding", b"br")])
+    response = await untranslated_view(REGISTRY[name], Endpoint(path="/v1/embeddings"))(http)
+    expected = REGISTRY[name].encode_error(Failure(kind="authentication", message=keys.MISSING), "req_1")
+    assert isinstance(response, JsonResponse)
+    assert (response.status, response.body) == (expected.status, expected.body)
+    assert written == [(name, "rejected", expected.status, True)]
