@@ -24,6 +24,8 @@ from aiohttp.connector import Connection
 from upstreams.http.headers import USER_AGENT
 from upstreams.http.pool import NETWORK, Origin, Pool, Wire, close_all, cut, running_pool
 from upstreams.http.response import MountedResponse, NetworkResponse, UpstreamResponse, failed, failure_of
+from upstreams.http.ssrf_guard import MESSAGE as REFUSED_ADDRESS
+from upstreams.http.ssrf_guard import RefusedAddressError
 
 __all__ = ["Opening", "Timeouts", "UpstreamResponse", "close_all", "mount", "open"]
 
@@ -128,7 +130,9 @@ class Opening:
         try:
             return await pool.connect(origin, self._upstream.connect_timeout)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a host name that no resolver takes
-            raise failed("connect", _why_not_connected(error)) from error
+            failure = failed("connect", _why_not_connected(error))
+            failure.reconnected = _is_refused_address(error)  # another try would be refused as well
+            raise failure from error
 
     async def _exchange(self, loop: asyncio.AbstractEventLoop, connection: Connection, wire: Wire, head: bytes) -> NetworkResponse:
         wire.set_response_params(
@@ -204,6 +208,12 @@ _NOT_CONNECTED: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
+def _is_refused_address(error: Exception) -> bool:
+    return isinstance(getattr(error, "os_error", error), RefusedAddressError)
+
+
 def _why_not_connected(error: Exception) -> str:
     """The reason why there is no connection, without the address."""
+    if _is_refused_address(error):
+        return REFUSED_ADDRESS
     return next((message for kind, message in _NOT_CONNECTED if isinstance(error, kind)), "No connection to the upstream")

@@ -144,12 +144,15 @@ class MountedResponse:
 
     async def read(self, limit: int = MAX_BODY) -> bytes:
         """See ``UpstreamResponse``."""
-        pieces = [piece async for piece in self.chunks()]
-        if sum(map(len, pieces)) > limit:
-            raise failed("bad_gateway", TOO_LARGE, answered=True)
-        return b"".join(pieces)
+        body = bytearray()
+        async with aclosing(self.chunks()) as pieces:
+            async for piece in pieces:
+                body += piece
+                if len(body) > limit:
+                    raise failed("bad_gateway", TOO_LARGE, answered=True)
+        return bytes(body)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """See ``UpstreamResponse``."""
         stream = self._response.stream
         assert isinstance(stream, httpx.AsyncByteStream)
