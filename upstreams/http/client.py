@@ -100,7 +100,10 @@ class Opening:
             await response.close()
 
     async def _call_network(self) -> NetworkResponse:
-        """One call, and a second one when a pooled connection was closed by the upstream before it answered (RFC 9112, section 9.3.1)."""
+        """One call, and a second one when a pooled connection was closed by the upstream before it answered (RFC 9112, section 9.3.1).
+
+        The second one goes over a new connection, and is the last: the upstream gets a request twice at most.
+        """
         pool = running_pool()
         try:
             origin = pool.origin(self._url)
@@ -110,6 +113,9 @@ class Opening:
         reconnected = False
         while True:
             connection, wire = await self._connect(pool, origin)
+            if reconnected and wire.is_pooled:  # what closed the first one has probably closed this one, too
+                cut(connection)
+                continue
             was_pooled, wire.is_pooled, wire.has_received = wire.is_pooled, True, False
             try:
                 return await self._exchange(pool.loop, connection, wire, head)
