@@ -76,6 +76,8 @@ class PassthroughAttempt(Attempt):
         self.opening = client.open(request.method, url, [*request.up, *own], body, upstream=target.upstream)
         async with self.opening as answer:
             self.note_status(answer)
+            if not request.plain and 300 <= answer.status < 400:
+                self.require_content(answer)
             if self._is_failure(answer.status):
                 self.error_body = self.redact_secrets(await answer.read())
                 raise self.decode_error(DEFAULT, self.error_body)

@@ -24,6 +24,7 @@ from upstreams.http import client
 from upstreams.http.auth_headers import headers
 from upstreams.http.headers import Received, upward
 from upstreams.http.pool import tls_context
+from upstreams.http.response import unusable_status
 from upstreams.http.ssrf_guard import RefusedAddressError, async_guarded_transport
 from upstreams.http.urls import url_for
 
@@ -54,6 +55,10 @@ class ProbeResponse:
             return json.loads(self._body)
         except RecursionError as error:
             raise ValueError("the value is nested too deeply") from error
+
+    def unusable(self) -> str | None:
+        """Why the response has no content, for a redirect and the like; see :func:`~upstreams.http.response.unusable_status`."""
+        return unusable_status(self.status, self.headers)
 
     def failure(self, dialect: str) -> Failure:
         """The failure that an error response means, decoded as for requests; for ``passthrough`` as OpenAI's."""
