@@ -20,9 +20,10 @@ from proxy.translation.dialects.lookup import PATH_ROOTS, TITLES, dialect_named
 from proxy.translation.dialects.registry import DEFAULT
 from proxy.translation.policies import model_policies
 from proxy.translation.quirks import merged
+from upstreams.echo import SCHEME
 from upstreams.refused_addresses import is_refused_host
 
-SCHEMES = ("http", "https", "echo")
+SCHEMES = ("http", "https", SCHEME)
 """Schemes of base URLs; ``echo`` is the built-in upstream without a network."""
 OWN_PATHS = frozenset(
     {root.strip("/") for root in PATH_ROOTS}

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from django.core.exceptions import ValidationError
 
-from upstreams.models import base_url
+from upstreams.models import Upstream, base_url
 from upstreams.refused_addresses import is_refused, is_refused_host
 
 REFUSED = [
@@ -66,4 +66,5 @@ def test_other_hosts_are_saved(host):
 
 def test_a_refused_address_is_saved_where_the_setting_allows_it(settings):
     settings.PXBIN = msgspec.structs.replace(settings.PXBIN, allow_link_local=True)
-    base_url("http://169.254.169.254/v1")
+    url = "http://169.254.169.254/v1"
+    assert Upstream._meta.get_field("base_url").clean(url, None) == url

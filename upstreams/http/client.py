@@ -21,6 +21,7 @@ import aiohttp
 import httpx
 from aiohttp.connector import Connection
 
+from upstreams.echo import SCHEME
 from upstreams.http.headers import USER_AGENT
 from upstreams.http.pool import NETWORK, Origin, Pool, Wire, close_all, cut, running_pool
 from upstreams.http.response import MountedResponse, NetworkResponse, UpstreamResponse, failed, failure_of
@@ -197,7 +198,7 @@ class Opening:
 
 
 def _transport(scheme: str) -> httpx.AsyncBaseTransport:
-    if scheme == "echo" and scheme not in _mounted:
+    if scheme == SCHEME and scheme not in _mounted:
         from upstreams.echo.transport import EchoTransport  # loaded only where the echo upstream is used
 
         mount(scheme, EchoTransport())
