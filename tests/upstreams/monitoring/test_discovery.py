@@ -94,7 +94,7 @@ def test_a_bare_list(upstream, provider):
         (bytes_reply(b"<html>"), (Stage.PARSE, "Failed to parse upstream response")),
         (bytes_reply(b"[" * 100_000), (Stage.PARSE, "Failed to parse upstream response")),
         (json_reply({"models": []}), (Stage.PARSE, "Failed to parse upstream response")),
-        (Reply(302, {"location": "http://127.0.0.1:1/"}), (Stage.STATUS, "The upstream redirects to http://127.0.0.1:1/: change its address")),
+        (Reply(302, {"location": "http://a.example/"}), (Stage.STATUS, "The upstream redirects to http://a.example/: change its address")),
     ],
 )
 def test_errors_do_not_contain_the_secret(upstream, provider, reply, expected):
