@@ -17,6 +17,7 @@ from billing.admin.formatting import NONE, OUTCOME_LEVELS, dollars, rounded_doll
 from billing.models import RequestLog
 from billing.outcomes import OUTCOMES
 from upstreams.admin import status
+from upstreams.echo import URL_PREFIX
 from upstreams.models import Route, Upstream
 from upstreams.routing import live_state
 
@@ -64,8 +65,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 def steps() -> list[Step]:
     """The first steps and whether they are done: four queries."""
     active_keys = ApiKey.objects.aggregate(number=Count("pk", filter=Q(is_active=True)))["number"]
-    upstreams = Upstream.objects.filter(is_active=True).exclude(base_url__startswith="echo:").count()
-    routes = Route.objects.filter(is_active=True, model__is_active=True).exclude(upstream__base_url__startswith="echo:")
+    upstreams = Upstream.objects.filter(is_active=True).exclude(base_url__startswith=URL_PREFIX).count()
+    routes = Route.objects.filter(is_active=True, model__is_active=True).exclude(upstream__base_url__startswith=URL_PREFIX)
     models = routes.values("model").distinct().count()
     newest = RequestLog.objects.newest_first().values_list("timestamp", flat=True).first()
     return [

@@ -20,8 +20,10 @@ from proxy.translation.dialects.lookup import PATH_ROOTS, TITLES, dialect_named
 from proxy.translation.dialects.registry import DEFAULT
 from proxy.translation.policies import model_policies
 from proxy.translation.quirks import merged
+from upstreams.echo import SCHEME
+from upstreams.refused_addresses import is_refused_host
 
-SCHEMES = ("http", "https", "echo")
+SCHEMES = ("http", "https", SCHEME)
 """Schemes of base URLs; ``echo`` is the built-in upstream without a network."""
 OWN_PATHS = frozenset(
     {root.strip("/") for root in PATH_ROOTS}
@@ -57,6 +59,8 @@ def base_url(value: str) -> None:
         raise ValidationError("Enter a URL that begins with http:// or https://, for example https://api.openai.com/v1.")
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise ValidationError("The URL must not contain credentials, a query or a fragment.")
+    if is_refused_host(parts.hostname or "") and not settings.PXBIN.allow_link_local:
+        raise ValidationError("pxbin does not call link-local addresses and cloud metadata services; PXBIN_ALLOW_LINK_LOCAL allows them.")
     placeholder = re.search(r"\{(\w+)\}", value)  # of a preset
     if placeholder:
         raise ValidationError(f"Replace {placeholder[0]} in {value} with the name of your {placeholder[1]}.")

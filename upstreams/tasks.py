@@ -20,6 +20,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from proxy.translation.dialects.lookup import PASSTHROUGH
+from upstreams.echo import URL_PREFIX
 from upstreams.models import Upstream
 from upstreams.monitoring import discovery
 from upstreams.monitoring import health_check as health
@@ -80,7 +81,7 @@ def _claim(field: str, seconds: float) -> list[Upstream]:
     rows = Upstream.objects.filter(is_active=True, pass_client_credentials=False).exclude(dialect=PASSTHROUGH)
     now = timezone.now()
     is_free = Q(**{field: None}) | Q(**{f"{field}__lte": now - timedelta(seconds=seconds / 2)})
-    candidates = rows.exclude(base_url__startswith="echo:").filter(is_free)
+    candidates = rows.exclude(base_url__startswith=URL_PREFIX).filter(is_free)
     return [row for row in candidates if Upstream.objects.filter(is_free, pk=row.pk).update(**{field: now})]
 
 

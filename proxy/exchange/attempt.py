@@ -116,6 +116,7 @@ class TranslatedAttempt(Attempt):
         """The decoded response, and its body unless that is a stream of events."""
         async with self._open(prepared) as upstream_response:
             self.note_status(upstream_response)
+            self.require_content(upstream_response)
             raw = await _body(upstream_response)
         if upstream_response.status >= 400:
             raise self.decode_error(self.source, raw)
@@ -177,6 +178,7 @@ class TranslatedAttempt(Attempt):
             self.note_status(upstream_response)
             if upstream_response.status >= 400:
                 raise self.decode_error(self.source, await _body(upstream_response))
+            self.require_content(upstream_response)
             if not is_stream(upstream_response.headers):
                 stream = self._stream_of_whole(await upstream_response.read(), prepared)
                 self.stream_ended = True

@@ -23,6 +23,7 @@ from proxy.translation.errors import ClientMistake, Failure, Kind, UpstreamFaile
 from proxy.translation.json_wire import Envelope
 from proxy.translation.token_estimate import estimate_input_tokens
 from upstreams.http import auth_headers, client, headers
+from upstreams.http.response import unusable_status
 from upstreams.http.sigv4 import signed_headers
 from upstreams.routing.plan import Target
 
@@ -153,10 +154,18 @@ class Attempt:
         """The upstream has sent its status and headers."""
         self.status, self.received = response.status, response.headers
 
+    def require_content(self, response: client.UpstreamResponse) -> None:
+        """Raise :class:`UpstreamFailed` for a redirect and for a status without content: the address of the upstream is wrong."""
+        message = unusable_status(response.status, response.headers)
+        if message is not None:
+            raise UpstreamFailed(Failure(kind="bad_gateway", message=message, status=response.status), answered=True)
+
     def decode_error(self, source: Dialect, raw: bytes) -> UpstreamFailed:
         """The exception for an upstream's error response. A 401 or 403 for the client's own credential is the client's error."""
         assert self.status is not None
-        failure = msgspec.structs.replace(source.decode_error(self.status, self.received, raw), status=self.status)
+        failure = source.decode_error(self.status, self.received, raw)
+        usable = {name: value for name, value in failure.headers.items() if value.isascii() and value.isprintable()}
+        failure = msgspec.structs.replace(failure, status=self.status, headers=usable)
         if self.status in (401, 403) and self.target.upstream.pass_client_credentials:
             kind: Kind = "authentication" if self.status == 401 else "permission"
             return UpstreamFailed(msgspec.structs.replace(failure, kind=kind), retryable=False, answered=True)
@@ -205,3 +214,5 @@ class Attempt:
         if self.outcome is None:
             self.outcome = outcome
             self.ended_ns = perf_counter_ns()
+            if outcome == "finished" and self.first_token_ns is None:  # the response came whole, or its stream in one read
+                self.first_token_ns = self.ended_ns

@@ -1,8 +1,9 @@
 """The loop over the targets of a plan: which one is tried next, and how each result changes the routing state.
 
 Every target is tried once, without a pause. It is tried a second time at once, on a new connection, if the connection failed
-before the first byte of a response. When no other target is left, those whose upstream allows retries (``max_retries``) are
-tried again after 429, 503 and connection failures; retry ``n`` waits ``retry_base_delay * 2^(n-1)`` seconds, ± 50 % at random.
+before the first byte of a response; an upstream that breaks connections gets a request at most twice. When no other target is
+left, those whose upstream allows retries (``max_retries``) are tried again after 429, 503 and connections that could not be
+opened; retry ``n`` waits ``retry_base_delay * 2^(n-1)`` seconds, ± 50 % at random.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import msgspec
+
 from proxy.exchange.attempt_base import Attempt
 from proxy.exchange.tool_call_enforcement import ToolCallRejected
 from proxy.translation.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
@@ -21,7 +24,7 @@ from upstreams.routing.cooldowns import CooldownScope, subject_of
 from upstreams.routing.decision import Skip, SkipReason, decision_rows
 from upstreams.routing.failure_policy import FailureAction, failure_action, retry_after_seconds
 from upstreams.routing.live_state import RoutingState
-from upstreams.routing.plan import Plan, Target, session_of
+from upstreams.routing.plan import Plan, Target, session_of, skip_of
 
 AnyAttempt = TypeVar("AnyAttempt", bound=Attempt)
 T = TypeVar("T")
@@ -30,6 +33,9 @@ logger = logging.getLogger("pxbin.routing")
 
 TRANSIENT = frozenset({"rate_limit", "overloaded"})
 """Kinds of failures that pass with time: a client that retries later may succeed."""
+ACCOUNT = frozenset({"billing", "quota"})
+"""Kinds of failures of the operator's account at a provider."""
+NO_BALANCE = "The upstreams of this model have no balance or quota left"
 
 
 class Failover:
@@ -122,7 +128,7 @@ class Failover:
         error.failure = attempt.redact_failure(error.failure)
         target, found = attempt.target, failure_action(error.failure)
         attempt.fail(error.failure)
-        if self._error is None or error.failure.kind in TRANSIENT or self._error.failure.kind not in TRANSIENT:
+        if self._error is None or _is_shown_before(error.failure, self._error.failure):
             self._error = error
         if isinstance(error, ToolCallRejected) or attempt.can_retry_with_repaired_history(
             error.failure
@@ -135,12 +141,23 @@ class Failover:
         self._learn(attempt, found, error.failure)
         if not (found.failover and error.retryable):
             raise error
+        if found.skip_credentials or (error.failure.status == 404 and target.takes_any_name):
+            self._leave_out_same(target, "another key would get the same response")
         unanswered = not error.answered and error.failure.kind in ("connect", "network")
         if unanswered and not error.reconnected and id(target) not in self._reconnected:
             self._reconnected.add(id(target))
             self._waiting.insert(0, target)
+        elif unanswered and attempt.is_sent:  # sent twice and perhaps worked on: a third time only elsewhere
+            self._leave_out_same(target, "the upstream breaks connections")
         elif found.retry_same or unanswered:
             self._again.append(target)
+
+    def _leave_out_same(self, target: Target, text: str) -> None:
+        """Try no other credential of an upstream for the same remote name."""
+        for other in [*self._waiting]:
+            if (other.upstream.id, other.remote_name) == (target.upstream.id, target.remote_name):
+                self._waiting.remove(other)
+                self.skips.append(skip_of(other, SkipReason.SAME_RESPONSE, text))
 
     def record_timeout(self, failure: Failure) -> None:
         """The deadline of the request has passed: the running attempts have failed."""
@@ -151,7 +168,7 @@ class Failover:
 
     def _learn(self, attempt: Attempt, found: FailureAction, failure: Failure) -> None:
         standing, target = self._standing, attempt.target
-        if found.failover:
+        if found.failover and failure.about != "request":
             standing.record_abandoned(**_subject(target))  # it was no proof that it works; what is worse follows
         else:
             standing.record_first_byte(**_subject(target))  # who finds a mistake in the request works
@@ -160,8 +177,9 @@ class Failover:
             if until:
                 credential_state.store_upstream_cooldown(target.upstream.id, until)
         seconds = target.upstream.cooldown if target.model.cooldown_seconds is None else target.model.cooldown_seconds
-        if found.disable_credential and target.upstream.pass_client_credentials:
-            return  # the client's own credential was refused, not ours
+        concerns_credential = found.disable_credential or found.cooldown_scope is CooldownScope.CREDENTIAL
+        if concerns_credential and target.upstream.pass_client_credentials:
+            return  # the client's own credential or account was refused, not ours
         if found.disable_credential and target.credential is not None:
             if not credential_state.disable(
                 target.upstream, target.credential, f"the upstream answered {failure.status}: {failure.message}"[:500]
@@ -180,7 +198,8 @@ class Failover:
         until = self._standing.start_cooldown(subject, seconds if asked is None else asked)
         if scope is CooldownScope.UPSTREAM or target.credential is None:
             credential_state.store_upstream_cooldown(target.upstream.id, until)
-        if target.credential is not None:
+        if target.credential is not None and not (target.takes_any_name and scope is CooldownScope.ROUTE):
+            # A cooldown of one name that a client chose says nothing of the credential.
             credential_state.store_credential_cooldown(
                 target.credential.id, self._standing.cooldowns.credential_until(target.credential.id, target.upstream.id)
             )
@@ -224,13 +243,19 @@ class Failover:
         assert attempt.failure is not None
         self._learn(attempt, failure_action(attempt.failure), attempt.failure)
 
+    def _without_billing_text(self, error: UpstreamFailed) -> UpstreamFailed:
+        """The text about the operator's account is for the log where the client was promised a fallback."""
+        if error.failure.kind in ACCOUNT and len({attempt.target.upstream.id for attempt in self.tried}) > 1:
+            error.failure = msgspec.structs.replace(error.failure, message=NO_BALANCE, details=None)
+        return error
+
     def exhausted(self) -> GatewayError:
         """The error when no target is left: an upstream's failure, else the reason why no target was tried.
 
         Of several failures the last one, but a transient one before others.
         """
         if self._error is not None:
-            return self._error
+            return self._without_billing_text(self._error)
         if self._mistake is not None:
             return self._mistake
         skips = [skip for skip in self.skips if skip.reason is not SkipReason.ANOTHER_UPSTREAM_CHOSEN]
@@ -240,6 +265,13 @@ class Failover:
         return GatewayError(Failure(kind="overloaded", message="No upstream is available for this model"))
 
 
+def _is_shown_before(failure: Failure, other: Failure) -> bool:
+    """Whether the client is told of ``failure``, which came later: transient failures first, those of the account last."""
+    if (failure.kind in ACCOUNT) != (other.kind in ACCOUNT):
+        return other.kind in ACCOUNT
+    return failure.kind in TRANSIENT or other.kind not in TRANSIENT
+
+
 def _subject(target: Target) -> dict[str, str]:
     """The ids of a target, as the routing state takes them."""
-    return {"upstream_id": target.upstream.id, "credential_id": target.credential_id, "route_id": target.route.id}
+    return {"upstream_id": target.upstream.id, "credential_id": target.credential_id, "route_id": target.cooldown_route}

@@ -16,6 +16,7 @@ from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.lookup import LAST_EVENTS, PASSTHROUGH
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
+from proxy.translation.framing.sse import WholeEvents
 from proxy.translation.untranslated.bodies import UntranslatedRequest
 from proxy.translation.untranslated.usage_tap import UsageTap
 from upstreams.http import client, headers
@@ -26,7 +27,6 @@ TAKES_UNTRANSLATED = frozenset({PASSTHROUGH, *(dialect.name for dialect in REGIS
 """What the ``dialect`` of an upstream is that takes untranslated bodies."""
 EVENTS = "text/event-stream"
 _CONTENT_HEADERS = ("content-type", "content-disposition")
-EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 PLAIN_FAILURES = frozenset({401, 429})
 """Statuses below 500 that are failures of the credential in plain proxy mode; the others are forwarded to the client."""
 
@@ -77,6 +77,8 @@ class PassthroughAttempt(Attempt):
         self.opening = client.open(request.method, url, [*request.up, *own], body, upstream=target.upstream)
         async with self.opening as answer:
             self.note_status(answer)
+            if not request.plain and 300 <= answer.status < 400:
+                self.require_content(answer)
             if self._is_failure(answer.status):
                 self.error_body = self.redact_secrets(await answer.read())
                 raise self.decode_error(self.upstream_dialect, self.error_body)
@@ -101,14 +103,13 @@ class PassthroughAttempt(Attempt):
 
     async def _streamed(self, answer: client.UpstreamResponse) -> AsyncGenerator[bytes, None]:
         """Whole events, so that an error event can follow any of them; bytes of other streams as they come."""
-        held = b""
+        events = WholeEvents()
         try:
             async for chunk in answer.chunks():
                 piece = chunk
                 if self.has_events:
                     self.usage_tap.feed(chunk)
-                    piece, held = _whole_events(held + chunk)
-                    piece = self.redact_secrets(piece)
+                    piece = self.redact_secrets(events.feed(chunk))
                 if piece:
                     self.first_token_ns = self.first_token_ns or perf_counter_ns()
                     if self.usage_tap.is_done:
@@ -126,7 +127,7 @@ class PassthroughAttempt(Attempt):
             return
         self.usage_tap.close()
         self._finish()
-        yield held
+        yield events.close()
 
     @property
     def has_events(self) -> bool:
@@ -184,9 +185,3 @@ def _is_short(content_type: str) -> bool:
     """Whether a response is read to its end before the client gets it: until then another target can replace it."""
     kind = content_type.partition(";")[0].strip().lower()
     return kind == "application/json" or kind.endswith("+json") or (kind.startswith("text/") and kind != EVENTS)
-
-
-def _whole_events(buffer: bytes) -> tuple[bytes, bytes]:
-    """The complete events at the beginning of the buffer, and the rest."""
-    cut = max((start + len(end) for end in EVENT_ENDS if (start := buffer.rfind(end)) >= 0), default=0)
-    return buffer[:cut], buffer[cut:]

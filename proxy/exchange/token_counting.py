@@ -17,6 +17,7 @@ from proxy.translation.canonical import Request
 from proxy.translation.dialects.lookup import PASSTHROUGH
 from proxy.translation.dialects.upstream_api import CountApi
 from proxy.translation.errors import GatewayError, UpstreamFailed
+from upstreams.echo import is_echo
 from upstreams.routing.plan import Target
 
 PIECE_CHARACTERS = 10_000
@@ -34,7 +35,7 @@ async def count(context: RequestContext, targets: list[Target]) -> int:
     attempt = TranslatedAttempt(context, targets[0])
     upstream = attempt.target.upstream
     counting = attempt.source.upstream.count
-    if counting is not None and upstream.dialect != PASSTHROUGH and not upstream.base_url.startswith("echo:"):
+    if counting is not None and upstream.dialect != PASSTHROUGH and not is_echo(upstream.base_url):
         counted = await _counted(attempt, counting)
         if counted is not None:
             return counted

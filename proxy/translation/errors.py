@@ -37,6 +37,9 @@ Kind = Literal[
     "timeout",  # 504
 ]
 
+About = Literal["", "credential", "request"]
+"""What an upstream's refusal is about; see ``Failure.about``."""
+
 STATUSES: Mapping[str, int] = {
     "invalid_request": 400,
     "authentication": 401,
@@ -97,7 +100,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
     ``status`` is the upstream's HTTP status, 0 if there was no response. ``headers`` are response headers for the client
     (``retry-after``, ``retry-after-ms``, ``x-should-retry``) in lower case. ``param`` is the path of the invalid field
-    in the client's body. ``details`` goes into the error object of the Anthropic dialect.
+    in the client's body. ``details`` goes into the error object of the Anthropic dialect. ``about``: whether the upstream's words
+    and codes are about its credential (or the account behind it) or about this request, which another credential would not
+    change; empty if they do not say.
     """
 
     kind: Kind
@@ -107,6 +112,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 0
     headers: dict[str, str] = {}
     details: dict[str, Any] | None = None
+    about: About = ""
 
     @property
     def http_status(self) -> int:

@@ -193,7 +193,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     upstream_models_fetch_timeout_ms: Annotated[
         int, _GATEWAY("Time limit for listing an upstream's models.", "milliseconds", minimum=1)
     ] = 2000
-    allow_link_local: Annotated[bool, _GATEWAY("Health checks and discovery may call 169.254.0.0/16 and other metadata addresses.")] = False
+    allow_link_local: Annotated[bool, _GATEWAY("Link-local and cloud metadata addresses (169.254.0.0/16 ...) may be called.")] = False
 
     enforce_tool_call_mode: Annotated[
         bool, _TOOL_CALLS("A response must contain a tool call or the termination flag; others are retried.")

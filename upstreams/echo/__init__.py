@@ -11,8 +11,17 @@ rejected: the server would need its own address (which may be a unix socket, a w
 system), would have to protect a public path, would use two of its connections for each request, and would wait for
 itself during a drain.
 
-Layout: `orders` reads the directives in a prompt, `samples` makes values for JSON schemas, `plan` decides
+Layout: `directives` reads the directives in a prompt, `samples` makes values for JSON schemas, `plan` decides
 the response; `anthropic` and `openai_chat` decode requests and encode responses of one dialect; `transport` does
 everything that is not a pure function: delays, the clock and random ids. The dialect modules do not import
 `proxy.translation.dialects`, because tests with shared code would not find its faults.
 """
+
+SCHEME = "echo"
+URL_PREFIX = f"{SCHEME}:"
+"""How the base URL of an echo upstream begins, for filters of the database."""
+
+
+def is_echo(base_url: str) -> bool:
+    """Whether an upstream with this base URL is the built-in one."""
+    return base_url.startswith(URL_PREFIX)

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from upstreams.echo.orders import Refused
-from upstreams.echo.plan import Answer, Call, Question, Stamp, Tool, Usage, split_characters, split_words
+from upstreams.echo.directives import EchoError
+from upstreams.echo.plan import Call, EchoRequest, EchoResponse, Stamp, Tool, Usage, split_characters, split_words
 from upstreams.echo.wire import END, PIECE, Step, count_input, describe_base64, dicts, encode, limit, mapping, string, strings
 
 MODEL = "echo-anthropic"
@@ -39,20 +39,20 @@ _ERROR_TYPES = {
 _CHOICES = {"auto": "auto", "any": "any", "none": "none", "tool": "tool"}
 
 
-def read(body: dict[str, Any]) -> Question:
-    """Decode a Messages request. Raises Refused (400) if a required field is missing."""
+def read(body: dict[str, Any]) -> EchoRequest:
+    """Decode a Messages request. Raises EchoError (400) if a required field is missing."""
     messages = dicts(body.get("messages"))
     if not messages:
-        raise Refused(400, "messages: at least one message is required")
+        raise EchoError(400, "messages: at least one message is required")
     if limit(body.get("max_tokens")) is None:
-        raise Refused(400, "max_tokens: Field required")
+        raise EchoError(400, "max_tokens: Field required")
     blocks = _last_turn(messages)
     results = [block for block in blocks if block.get("type") == "tool_result"]
     texts = [string(block.get("text")) for block in blocks if block.get("type") == "text"]
     choice = mapping(body.get("tool_choice"))
     thinking = mapping(body.get("thinking"))
     format_ = mapping(mapping(body.get("output_config")).get("format")) or mapping(body.get("output_format"))
-    return Question(
+    return EchoRequest(
         model=string(body.get("model")),
         text=next((text for text in reversed(texts) if text.strip()), ""),
         media=tuple(_medium(block) for block in blocks if block.get("type") in ("image", "document")),
@@ -75,7 +75,7 @@ def read(body: dict[str, Any]) -> Question:
     )
 
 
-def reply(question: Question, answer: Answer, *, stamp: Stamp) -> dict[str, Any]:
+def reply(question: EchoRequest, answer: EchoResponse, *, stamp: Stamp) -> dict[str, Any]:
     """The complete response as a Messages object."""
     content: list[dict[str, Any]] = []
     if answer.thinking is not None:
@@ -93,7 +93,7 @@ def reply(question: Question, answer: Answer, *, stamp: Stamp) -> dict[str, Any]
     }
 
 
-def stream(question: Question, answer: Answer, *, stamp: Stamp) -> Iterator[Step]:
+def stream(question: EchoRequest, answer: EchoResponse, *, stamp: Stamp) -> Iterator[Step]:
     """The response as the steps of an event stream."""
     usage = _usage(answer.usage)
     yield _event("message_start", message=_message(question, stamp.token) | {"content": [], "usage": usage | {"output_tokens": 1}})
@@ -165,7 +165,7 @@ def _result_text(block: dict[str, Any]) -> str:
     return "\n".join(string(part.get("text")) if part.get("type") == "text" else f"[{_medium(part)}]" for part in parts)
 
 
-def _message(question: Question, token: str) -> dict[str, Any]:
+def _message(question: EchoRequest, token: str) -> dict[str, Any]:
     return {
         "id": f"msg_{token}",
         "type": "message",

@@ -7,8 +7,8 @@ most compatible servers.
 from collections.abc import Iterator
 from typing import Any
 
-from upstreams.echo.orders import Refused
-from upstreams.echo.plan import Answer, Call, Question, Stamp, Tool, Usage, split_characters, split_words
+from upstreams.echo.directives import EchoError
+from upstreams.echo.plan import Call, EchoRequest, EchoResponse, Stamp, Tool, Usage, split_characters, split_words
 from upstreams.echo.wire import END, PIECE, Step, count_input, describe_base64, describe_url, dicts, encode, limit, mapping, string, strings
 
 MODEL = "echo"
@@ -27,15 +27,15 @@ _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 _DONE = b"data: [DONE]\n\n"
 
 
-def read(body: dict[str, Any]) -> Question:
-    """Decode a Chat Completions request. Raises Refused (400) if a required field is missing."""
+def read(body: dict[str, Any]) -> EchoRequest:
+    """Decode a Chat Completions request. Raises EchoError (400) if a required field is missing."""
     messages = dicts(body.get("messages"))
     if not messages:
-        raise Refused(400, "Missing required parameter: 'messages'.")
+        raise EchoError(400, "Missing required parameter: 'messages'.")
     parts, results = _last_turn(messages)
     texts = [string(part.get("text")) for part in parts if part.get("type") == "text"]
     choice, forced = _choice(body.get("tool_choice"))
-    return Question(
+    return EchoRequest(
         model=string(body.get("model")),
         text=next((text for text in reversed(texts) if text.strip()), ""),
         media=tuple(_medium(part) for part in parts if part.get("type") != "text"),
@@ -54,7 +54,7 @@ def read(body: dict[str, Any]) -> Question:
     )
 
 
-def reply(question: Question, answer: Answer, *, stamp: Stamp) -> dict[str, Any]:
+def reply(question: EchoRequest, answer: EchoResponse, *, stamp: Stamp) -> dict[str, Any]:
     """The complete response as a `chat.completion`."""
     message: dict[str, Any] = {"role": "assistant", "content": "".join(answer.text) or (None if answer.calls else ""), "refusal": None}
     if answer.thinking is not None:
@@ -68,7 +68,7 @@ def reply(question: Question, answer: Answer, *, stamp: Stamp) -> dict[str, Any]
     return completion | {"usage": _usage(answer.usage)} if answer.usage else completion
 
 
-def stream(question: Question, answer: Answer, *, stamp: Stamp) -> Iterator[Step]:
+def stream(question: EchoRequest, answer: EchoResponse, *, stamp: Stamp) -> Iterator[Step]:
     """The response as the steps of a stream of `chat.completion.chunk`s."""
     envelope = _envelope("chat.completion.chunk", question, stamp)
     with_usage = question.stream_usage and answer.usage is not None
@@ -161,7 +161,7 @@ def _schema(format_: dict[str, Any]) -> dict[str, Any] | None:
     return {} if format_.get("type") == "json_object" else None
 
 
-def _envelope(kind: str, question: Question, stamp: Stamp) -> dict[str, Any]:
+def _envelope(kind: str, question: EchoRequest, stamp: Stamp) -> dict[str, Any]:
     return {"id": f"chatcmpl-{stamp.token}", "object": kind, "created": stamp.created, "model": question.model}
 
 

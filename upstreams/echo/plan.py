@@ -1,4 +1,4 @@
-"""Decides the response of the echo upstream: a Question (a request of any dialect) becomes an Answer. Pure functions.
+"""Decides the response of the echo upstream: a EchoRequest (a request of any dialect) becomes an EchoResponse. Pure functions.
 
 The response is, in this order of preference: calls of the tools that the request forces or the prompt asks for; a JSON
 value for the requested schema; the results of tools that were called; the prompt's own text.
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from upstreams.echo import samples
-from upstreams.echo.orders import Orders, Refused
+from upstreams.echo.directives import Directives, EchoError
 
 _WORDS = re.compile(r"\s*\S+\s*")
 _TOOL_WANTED = re.compile(r"\b(?:call|use|run|invoke|try)\b[^.?!\n]{0,40}?\b(?:tool|function)(s?)\b", re.IGNORECASE)
@@ -28,7 +28,7 @@ class Tool(msgspec.Struct, frozen=True):
     free_form: bool = False
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
+class EchoRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a request that determine the response, independent of the dialect."""
 
     model: str
@@ -72,8 +72,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     thinking: int = 0
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of a response, independent of the dialect. `stop` is one of orders.STOPS, `tool` or `sequence`."""
+class EchoResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of a response, independent of the dialect. `stop` is one of directives.STOPS, `tool` or `sequence`."""
 
     thinking: str | None = None
     thinking_shown: bool = True
@@ -92,29 +92,31 @@ class Stamp(msgspec.Struct, frozen=True):
     created: int
 
 
-def plan(question: Question, orders: Orders) -> Answer:
+def plan(question: EchoRequest, directives: Directives) -> EchoResponse:
     """Decide the response to `question`, whose text no longer contains the directives.
 
-    Raises Refused if `orders` contains an error status.
+    Raises EchoError if `directives` contains an error status.
     """
-    if orders.status is not None:
-        message = orders.message or f"echo: error {orders.status} on demand"
-        raise Refused(orders.status, message, retry_after=orders.retry_after)
+    if directives.status is not None:
+        message = directives.message or f"echo: error {directives.status} on demand"
+        raise EchoError(directives.status, message, retry_after=directives.retry_after)
     calls = _calls(question)
-    text = orders.say if orders.say is not None else "" if calls else _text(question)
+    text = directives.say if directives.say is not None else "" if calls else _text(question)
     text, stop, sequence = _ending(text, question, has_calls=bool(calls))
-    if orders.stop is not None and not (calls and orders.stop not in _STOPS_NOT_FOR_CALLS):
-        stop, sequence = orders.stop, None
-    thinking = orders.thinking if orders.thinking is not None else _thinking(question)
-    pieces = _pieces(text, orders.chunks if question.schema is None else None)
-    return Answer(
+    if directives.stop is not None and not (calls and directives.stop not in _STOPS_NOT_FOR_CALLS):
+        stop, sequence = directives.stop, None
+    thinking = directives.thinking if directives.thinking is not None else _thinking(question)
+    pieces = _pieces(text, directives.chunks if question.schema is None else None)
+    return EchoResponse(
         thinking=thinking,
         thinking_shown=question.thinking_shown,
         text=pieces,
         calls=calls,
         stop=stop,
         stop_sequence=sequence,
-        usage=_usage(question, orders, thinking=thinking or "", output_text="".join(pieces) + "".join(call.arguments for call in calls)),
+        usage=_usage(
+            question, directives, thinking=thinking or "", output_text="".join(pieces) + "".join(call.arguments for call in calls)
+        ),
     )
 
 
@@ -136,7 +138,7 @@ def split_words(text: str) -> list[str]:
 # The calls
 
 
-def _calls(question: Question) -> tuple[Call, ...]:
+def _calls(question: EchoRequest) -> tuple[Call, ...]:
     if not question.tools or question.choice == "none":
         return ()
     must = question.choice in ("any", "tool")
@@ -149,14 +151,14 @@ def _calls(question: Question) -> tuple[Call, ...]:
     return tuple(calls if question.parallel else calls[:1])
 
 
-def _forced(question: Question) -> list[tuple[Tool, list[dict[str, Any]]]]:
+def _forced(question: EchoRequest) -> list[tuple[Tool, list[dict[str, Any]]]]:
     for tool in question.tools:
         if tool.name == question.forced:
             return [(tool, list(samples.objects_in(question.text))[:1])]
-    raise Refused(400, f"Tool '{question.forced}' not found in provided tools")
+    raise EchoError(400, f"Tool '{question.forced}' not found in provided tools")
 
 
-def _named_in_prompt(question: Question) -> list[tuple[Tool, list[dict[str, Any]]]]:
+def _named_in_prompt(question: EchoRequest) -> list[tuple[Tool, list[dict[str, Any]]]]:
     """The tools whose names are in the prompt, in that order, each with the JSON objects after its name."""
     prompt = question.text
     mentions = sorted((*match.span(), index) for index, tool in enumerate(question.tools) for match in _mentions(tool.name, prompt))
@@ -189,7 +191,7 @@ def _call(tool: Tool, arguments: dict[str, Any] | None, *, prompt: str) -> Call:
 # The text
 
 
-def _text(question: Question) -> str:
+def _text(question: EchoRequest) -> str:
     if question.schema is not None:
         return json.dumps(_structured(question.schema, question.text), ensure_ascii=False)
     if question.results:
@@ -206,7 +208,7 @@ def _structured(schema: dict[str, Any], prompt: str) -> Any:
     return samples.sample(schema, text=prompt) if schema else {"text": prompt}
 
 
-def _ending(text: str, question: Question, *, has_calls: bool) -> tuple[str, str, str | None]:
+def _ending(text: str, question: EchoRequest, *, has_calls: bool) -> tuple[str, str, str | None]:
     """Apply stop sequences and the token limit: the shortened text, the stop reason, the stop sequence."""
     matches = [(text.index(sequence), sequence) for sequence in question.stops if sequence and sequence in text]
     if matches and not has_calls:
@@ -217,7 +219,7 @@ def _ending(text: str, question: Question, *, has_calls: bool) -> tuple[str, str
     return text, "tool" if has_calls else "end", None
 
 
-def _thinking(question: Question) -> str | None:
+def _thinking(question: EchoRequest) -> str | None:
     if not question.thinking:
         return None
     count = len(question.text.split())
@@ -236,14 +238,14 @@ def _pieces(text: str, count: int | None) -> tuple[str, ...]:
     return (*pieces[: count - 1], "".join(pieces[count - 1 :])) if count else ()
 
 
-def _usage(question: Question, orders: Orders, *, thinking: str, output_text: str) -> Usage | None:
-    if orders.usage == "none":
+def _usage(question: EchoRequest, directives: Directives, *, thinking: str, output_text: str) -> Usage | None:
+    if directives.usage == "none":
         return None
-    output = tokens(thinking) + tokens(output_text) if orders.output_tokens is None else orders.output_tokens
+    output = tokens(thinking) + tokens(output_text) if directives.output_tokens is None else directives.output_tokens
     return Usage(
-        fresh=question.input_tokens if orders.input_tokens is None else orders.input_tokens,
+        fresh=question.input_tokens if directives.input_tokens is None else directives.input_tokens,
         output=output,
-        cache_read=orders.cache_read or 0,
-        cache_write=orders.cache_write or 0,
+        cache_read=directives.cache_read or 0,
+        cache_write=directives.cache_write or 0,
         thinking=min(tokens(thinking), output),
     )

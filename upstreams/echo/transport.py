@@ -15,9 +15,9 @@ import httpx
 import msgspec
 
 from upstreams.echo import anthropic, openai_chat
-from upstreams.echo import orders as orders_module
-from upstreams.echo.orders import Orders, Refused
-from upstreams.echo.plan import Answer, Question, Stamp, plan
+from upstreams.echo import directives as directives_module
+from upstreams.echo.directives import Directives, EchoError
+from upstreams.echo.plan import EchoRequest, EchoResponse, Stamp, plan
 from upstreams.echo.wire import END, PIECE, Step, count_input, encode, mapping
 
 _MID_STREAM_STATUS = 529
@@ -27,13 +27,13 @@ _JSON, _SSE = "application/json", "text/event-stream; charset=utf-8"
 class DialectModule(Protocol):
     """The functions of the modules `anthropic` and `openai_chat`."""
 
-    def read(self, body: dict[str, Any]) -> Question:
+    def read(self, body: dict[str, Any]) -> EchoRequest:
         """Decode a request."""
 
-    def reply(self, question: Question, answer: Answer, *, stamp: Stamp) -> dict[str, Any]:
+    def reply(self, question: EchoRequest, answer: EchoResponse, *, stamp: Stamp) -> dict[str, Any]:
         """The complete response."""
 
-    def stream(self, question: Question, answer: Answer, *, stamp: Stamp) -> Iterator[Step]:
+    def stream(self, question: EchoRequest, answer: EchoResponse, *, stamp: Stamp) -> Iterator[Step]:
         """The response as the steps of a stream."""
 
     def error(self, status: int, message: str, *, token: str) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class EchoTransport(httpx.AsyncBaseTransport):
         dialect = _dialect_of(request)
         try:
             return await _answer(request, dialect, token)
-        except Refused as refused:
+        except EchoError as refused:
             return _refusal(refused, dialect, token)
 
 
@@ -78,25 +78,25 @@ async def _answer(request: httpx.Request, dialect: DialectModule, token: str) ->
     if request.method == "GET" and path.endswith("/models"):
         return _json_response(200, dialect.models(), dialect.headers(token))
     if request.method != "POST" or not path.endswith(tuple(_DIALECTS)):
-        raise Refused(404, f"echo: nothing is served at {request.method} {path}")
+        raise EchoError(404, f"echo: nothing is served at {request.method} {path}")
     body = _parse(await request.aread())
     if path.endswith("/count_tokens"):
         return _json_response(200, {"input_tokens": count_input(body)}, dialect.headers(token))
     question = dialect.read(body)
-    text, orders = orders_module.read(question.text)
-    if orders.refuse:
+    text, directives = directives_module.read(question.text)
+    if directives.refuse:
         raise httpx.ConnectError("echo: connection refused on demand", request=request)
-    if orders.hang and orders.hang_after is None:
-        await _hang(orders.hang, request)
+    if directives.hang and directives.hang_after is None:
+        await _hang(directives.hang, request)
     question = msgspec.structs.replace(question, text=text)
-    answer = plan(question, orders)
+    answer = plan(question, directives)
     stamp = Stamp(token, int(time.time()))
     if not question.stream:
         return _json_response(200, dialect.reply(question, answer, stamp=stamp), dialect.headers(token))
     steps = dialect.stream(question, answer, stamp=stamp)
-    failure = dialect.error_step(_MID_STREAM_STATUS, orders.message or "echo: failure on demand", token=token)
+    failure = dialect.error_step(_MID_STREAM_STATUS, directives.message or "echo: failure on demand", token=token)
     head = [("content-type", _SSE), ("cache-control", "no-cache"), *dialect.headers(token)]
-    return httpx.Response(200, headers=head, stream=_Stream(_paced(steps, orders, failure=failure, request=request)))
+    return httpx.Response(200, headers=head, stream=_Stream(_paced(steps, directives, failure=failure, request=request)))
 
 
 class _Stream(httpx.AsyncByteStream):
@@ -111,24 +111,24 @@ class _Stream(httpx.AsyncByteStream):
         await self._chunks.aclose()
 
 
-async def _paced(steps: Iterator[Step], orders: Orders, *, failure: Step, request: httpx.Request) -> AsyncGenerator[bytes, None]:
-    """The bytes of a stream, with the delays and failures of `orders`."""
+async def _paced(steps: Iterator[Step], directives: Directives, *, failure: Step, request: httpx.Request) -> AsyncGenerator[bytes, None]:
+    """The bytes of a stream, with the delays and failures of `directives`."""
     pieces = 0
     ended = False
     for step in steps:
         if step.kind in (PIECE, END) and not ended:
             ended = step.kind == END
-            if _due(orders.fail_after, pieces, ended=ended):
+            if _due(directives.fail_after, pieces, ended=ended):
                 yield failure.data
                 return
-            if _due(orders.cut_after, pieces, ended=ended):
+            if _due(directives.cut_after, pieces, ended=ended):
                 return
-            if _due(orders.reset_after, pieces, ended=ended):
+            if _due(directives.reset_after, pieces, ended=ended):
                 raise httpx.ReadError("echo: connection reset on demand", request=request)
-            if _due(orders.hang_after, pieces, ended=ended):
-                await asyncio.sleep(orders.hang)
+            if _due(directives.hang_after, pieces, ended=ended):
+                await asyncio.sleep(directives.hang)
             if step.kind == PIECE:
-                await asyncio.sleep(orders.pace_ms / 1000 if pieces else 0)
+                await asyncio.sleep(directives.pace_ms / 1000 if pieces else 0)
                 pieces += 1
         yield step.data
 
@@ -150,9 +150,9 @@ def _parse(raw: bytes) -> dict[str, Any]:
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise Refused(400, f"echo: the body is not JSON: {error}") from error
+        raise EchoError(400, f"echo: the body is not JSON: {error}") from error
     if not isinstance(body, dict):
-        raise Refused(400, "echo: the body is not a JSON object")
+        raise EchoError(400, "echo: the body is not a JSON object")
     return body
 
 
@@ -160,7 +160,7 @@ def _json_response(status: int, value: dict[str, Any], headers: list[tuple[str, 
     return httpx.Response(status, headers=[("content-type", _JSON), *headers], content=encode(value))
 
 
-def _refusal(refused: Refused, dialect: DialectModule, token: str) -> httpx.Response:
+def _refusal(refused: EchoError, dialect: DialectModule, token: str) -> httpx.Response:
     headers = dialect.headers(token)
     if refused.retry_after is not None:
         headers.append(("retry-after", f"{refused.retry_after:g}"))

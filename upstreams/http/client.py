@@ -21,9 +21,12 @@ import aiohttp
 import httpx
 from aiohttp.connector import Connection
 
+from upstreams.echo import SCHEME
 from upstreams.http.headers import USER_AGENT
 from upstreams.http.pool import NETWORK, Origin, Pool, Wire, close_all, cut, running_pool
 from upstreams.http.response import MountedResponse, NetworkResponse, UpstreamResponse, failed, failure_of
+from upstreams.http.ssrf_guard import MESSAGE as REFUSED_ADDRESS
+from upstreams.http.ssrf_guard import RefusedAddressError
 
 __all__ = ["Opening", "Timeouts", "UpstreamResponse", "close_all", "mount", "open"]
 
@@ -98,7 +101,10 @@ class Opening:
             await response.close()
 
     async def _call_network(self) -> NetworkResponse:
-        """One call, and a second one when a pooled connection was closed by the upstream before it answered (RFC 9112, section 9.3.1)."""
+        """One call, and a second one when a pooled connection was closed by the upstream before it answered (RFC 9112, section 9.3.1).
+
+        The second one goes over a new connection, and is the last: the upstream gets a request twice at most.
+        """
         pool = running_pool()
         try:
             origin = pool.origin(self._url)
@@ -108,6 +114,9 @@ class Opening:
         reconnected = False
         while True:
             connection, wire = await self._connect(pool, origin)
+            if reconnected and wire.is_pooled:  # what closed the first one has probably closed this one, too
+                cut(connection)
+                continue
             was_pooled, wire.is_pooled, wire.has_received = wire.is_pooled, True, False
             try:
                 return await self._exchange(pool.loop, connection, wire, head)
@@ -128,7 +137,9 @@ class Opening:
         try:
             return await pool.connect(origin, self._upstream.connect_timeout)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a host name that no resolver takes
-            raise failed("connect", _why_not_connected(error)) from error
+            failure = failed("connect", _why_not_connected(error))
+            failure.reconnected = _is_refused_address(error)  # another try would be refused as well
+            raise failure from error
 
     async def _exchange(self, loop: asyncio.AbstractEventLoop, connection: Connection, wire: Wire, head: bytes) -> NetworkResponse:
         wire.set_response_params(
@@ -187,7 +198,7 @@ class Opening:
 
 
 def _transport(scheme: str) -> httpx.AsyncBaseTransport:
-    if scheme == "echo" and scheme not in _mounted:
+    if scheme == SCHEME and scheme not in _mounted:
         from upstreams.echo.transport import EchoTransport  # loaded only where the echo upstream is used
 
         mount(scheme, EchoTransport())
@@ -204,6 +215,12 @@ _NOT_CONNECTED: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
+def _is_refused_address(error: Exception) -> bool:
+    return isinstance(getattr(error, "os_error", error), RefusedAddressError)
+
+
 def _why_not_connected(error: Exception) -> str:
     """The reason why there is no connection, without the address."""
+    if _is_refused_address(error):
+        return REFUSED_ADDRESS
     return next((message for kind, message in _NOT_CONNECTED if isinstance(error, kind)), "No connection to the upstream")

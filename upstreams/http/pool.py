@@ -17,6 +17,8 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import AddrInfoType, Connection
 from yarl import URL
 
+from upstreams.http.ssrf_guard import check_address
+
 CONNECTIONS_PER_HOST = 2000
 KEEPALIVE_SECONDS = 50.0
 """Less than the 60 s after which common load balancers close idle connections, so that few calls use a closed one."""
@@ -59,7 +61,11 @@ class Connector(aiohttp.TCPConnector):
 
 
 def watched_socket(address: AddrInfoType) -> socket.socket:
-    """A socket with TCP keep-alive, so that the kernel notices a dead peer: a model may send nothing for minutes."""
+    """A socket with TCP keep-alive, so that the kernel notices a dead peer: a model may send nothing for minutes.
+
+    Raises :class:`~upstreams.http.ssrf_guard.RefusedAddressError`: the connector creates a socket for each address that it connects to.
+    """
+    check_address(str(address[4][0]))
     sock = socket.socket(*address[:3])
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, seconds in KEEPALIVE_PROBES:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any, Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 import httpx
@@ -41,6 +42,32 @@ def failure_of(error: Exception, *, answered: bool) -> UpstreamFailed:
     if isinstance(error, HttpProcessingError):
         return failed("network", "The upstream response is not valid HTTP", answered=answered)
     return failed("network", "The connection to the upstream broke", answered=answered)
+
+
+MAX_LOCATION = 200
+"""Characters of an address that a message shows."""
+
+
+def unusable_status(status: int, received: Received) -> str | None:
+    """Why a response without an error status has no content: a redirect, which is not followed, or none by its status."""
+    if status in (204, 205, 304):
+        return f"The upstream answered {status}, which has no content"
+    if not 300 <= status < 400:
+        return None
+    location = _shown_location(received.get("location", ""))
+    if not location:
+        return f"The upstream redirects ({status}) without an address"
+    return f"The upstream redirects to {location}: change its address"
+
+
+def _shown_location(location: str) -> str:
+    """An address without what may be secret in it: credentials, query and fragment."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return ""
+    shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return "".join(char for char in shown if " " < char < "\x7f")[:MAX_LOCATION]
 
 
 class UpstreamResponse(Protocol):
@@ -144,12 +171,15 @@ class MountedResponse:
 
     async def read(self, limit: int = MAX_BODY) -> bytes:
         """See ``UpstreamResponse``."""
-        pieces = [piece async for piece in self.chunks()]
-        if sum(map(len, pieces)) > limit:
-            raise failed("bad_gateway", TOO_LARGE, answered=True)
-        return b"".join(pieces)
+        body = bytearray()
+        async with aclosing(self.chunks()) as pieces:
+            async for piece in pieces:
+                body += piece
+                if len(body) > limit:
+                    raise failed("bad_gateway", TOO_LARGE, answered=True)
+        return bytes(body)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """See ``UpstreamResponse``."""
         stream = self._response.stream
         assert isinstance(stream, httpx.AsyncByteStream)

@@ -1,54 +1,108 @@
-"""Addresses that pxbin refuses to call: link-local addresses and cloud metadata services, which hand out a machine's credentials."""
+"""Refuses connections to link-local and cloud metadata addresses, at the moment of connecting and by the address connected to.
+
+Every outgoing call goes through one of these: the sockets of the pool (:func:`check_address`), or an httpx transport
+(:func:`guarded_transport`). A look-up of our own before the call would see other addresses than the call itself.
+The setting ``PXBIN_ALLOW_LINK_LOCAL`` allows all addresses. Loopback and private networks are always allowed.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
+import ssl
+from collections.abc import Iterable
+from typing import Any
 
+import httpcore
+import httpx
 from django.conf import settings
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from upstreams.refused_addresses import is_refused_host, is_refused_text
 
-REFUSED = tuple(
-    ipaddress.ip_network(network)
-    for network in (
-        "169.254.0.0/16",  # link-local; metadata of AWS, Google Cloud, Azure and others
-        "fe80::/10",  # link-local
-        "fd00:ec2::/32",  # AWS metadata over IPv6
-        "100.100.100.200/32",  # Alibaba Cloud metadata
-        "168.63.129.16/32",  # Azure's host
-        "192.0.0.192/32",  # Oracle Cloud metadata
-    )
-)
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
+MESSAGE = "The address of the upstream is link-local or a cloud metadata service, which pxbin does not call"
 
 
-class RefusedAddress(Exception):  # noqa: N818  (the name of a state)
-    """The address is link-local or a cloud's metadata service."""
+class RefusedAddressError(OSError):
+    """The address is link-local or a cloud's metadata service. An ``OSError``: clients treat it as a failed connection."""
+
+    def __init__(self) -> None:
+        super().__init__(MESSAGE)
 
 
-def is_refused(address: Address) -> bool:
-    """Whether an address is link-local or a metadata service, also inside an IPv6 address (mapped, 6to4, NAT64)."""
-    if isinstance(address, ipaddress.IPv6Address):
-        wrapped = address.ipv4_mapped or address.sixtofour
-        if wrapped is None and address in NAT64:
-            wrapped = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if wrapped is not None:
-            return is_refused(wrapped)
-    return any(address in network for network in REFUSED)
+def check_address(address: str) -> None:
+    """Raise :class:`RefusedAddressError` for the text of an IP address that is not to be called."""
+    if is_refused_text(address) and not settings.PXBIN.allow_link_local:
+        raise RefusedAddressError
 
 
-async def addresses_of(host: str, port: int) -> list[str]:
-    """The IP addresses of a host. Connect to these: a second look-up could return others.
+def check_host(host: str) -> None:
+    """Raise :class:`RefusedAddressError` for the host of a URL that is a refused address or a known metadata name as it is written.
 
-    Raises :class:`RefusedAddress` when one of them is refused, and ``OSError`` when there is none. The setting
-    ``PXBIN_ALLOW_LINK_LOCAL`` allows all.
+    For calls through an outgoing proxy, which resolves the other names itself.
     """
-    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = list(dict.fromkeys(str(info[4][0]) for info in infos))
-    if not settings.PXBIN.allow_link_local:
-        for address in addresses:
-            if is_refused(ipaddress.ip_address(address.partition("%")[0])):
-                raise RefusedAddress(f"{host} is a link-local or metadata address ({address}), which pxbin does not call")
-    return addresses
+    if is_refused_host(host) and not settings.PXBIN.allow_link_local:
+        raise RefusedAddressError
+
+
+class GuardedBackend(httpcore.SyncBackend):
+    """Resolves a host once, and connects to the first of its addresses that is allowed and accepts the connection."""
+
+    def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> httpcore.NetworkStream:
+        """See ``httpcore.NetworkBackend``. Raises ``httpcore.ConnectError``."""
+        try:
+            infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(str(error)) from error
+        failure: Exception = httpcore.ConnectError("the host has no address")
+        for address in _distinct_addresses(infos):
+            try:
+                _check_for_httpcore(address)
+                return super().connect_tcp(address, port, *args, **options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+
+class AsyncGuardedBackend(httpcore.AnyIOBackend):
+    """:class:`GuardedBackend` for asyncio."""
+
+    async def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> httpcore.AsyncNetworkStream:
+        """See ``httpcore.AsyncNetworkBackend``. Raises ``httpcore.ConnectError``."""
+        try:
+            infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(str(error)) from error
+        failure: Exception = httpcore.ConnectError("the host has no address")
+        for address in _distinct_addresses(infos):
+            try:
+                _check_for_httpcore(address)
+                return await super().connect_tcp(address, port, *args, **options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+
+def _distinct_addresses(infos: Iterable[tuple[Any, ...]]) -> list[str]:
+    return list(dict.fromkeys(str(info[4][0]) for info in infos))
+
+
+def _check_for_httpcore(address: str) -> None:
+    try:
+        check_address(address)
+    except RefusedAddressError as error:
+        raise httpcore.ConnectError(str(error)) from error
+
+
+def guarded_transport(tls: ssl.SSLContext) -> httpx.HTTPTransport:
+    """A transport for blocking httpx clients that makes no connection to a refused address, whatever URL or redirect leads there."""
+    transport = httpx.HTTPTransport(verify=tls)
+    # httpx has no argument for httpcore's network backend, which is public there.
+    transport._pool = httpcore.ConnectionPool(ssl_context=tls, network_backend=GuardedBackend())  # noqa: SLF001
+    return transport
+
+
+def async_guarded_transport(tls: ssl.SSLContext, *, http2: bool = False) -> httpx.AsyncHTTPTransport:
+    """:func:`guarded_transport` for asynchronous clients."""
+    transport = httpx.AsyncHTTPTransport(verify=tls)
+    transport._pool = httpcore.AsyncConnectionPool(ssl_context=tls, http2=http2, network_backend=AsyncGuardedBackend())  # noqa: SLF001
+    return transport

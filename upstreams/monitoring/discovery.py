@@ -76,7 +76,7 @@ async def fetch_models(
         except probe.ProbeFailed as error:
             raise DiscoveryFailed(Stage.CONNECTION, f"Failed to reach upstream: {error}") from error
         if response.status != 200:
-            message = f"Upstream returned {response.status}: {response.excerpt()}"
+            message = response.unusable() or f"Upstream returned {response.status}: {response.excerpt()}"
             raise DiscoveryFailed(Stage.STATUS, message, response=response)
         page = _page(response, api)
         for model in page.models:

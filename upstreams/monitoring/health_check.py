@@ -176,7 +176,7 @@ async def _call_model(
     try:
         response = await probe.call(upstream, credential, "POST", health_probe.path, body=body, seconds=RESPONSE_SECONDS)
         if response.status != 200:
-            error, error_response = f"{health_probe.endpoint} returned {response.status}", response
+            error, error_response = response.unusable() or f"{health_probe.endpoint} returned {response.status}", response
         elif not health_probe.accepts(response.json()):
             error = f"{health_probe.subject} response is not a JSON object"
     except probe.ProbeFailed as failure:
@@ -194,5 +194,5 @@ def _is_chat_model(name: str) -> bool:
 def _listing_error(failure: discovery.DiscoveryFailed) -> str:
     """The text of Go pxbin for models that could not be listed."""
     if failure.response is not None:
-        return f"Models endpoint returned {failure.response.status}"
+        return failure.response.unusable() or f"Models endpoint returned {failure.response.status}"
     return "Failed to parse models response" if failure.stage is discovery.Stage.PARSE else f"Connection failed: {failure.__cause__}"

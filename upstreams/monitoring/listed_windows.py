@@ -10,6 +10,7 @@ from django.conf import settings
 
 from proxy.translation.dialects.registry import REGISTRY
 from upstreams.catalog.entries import ModelEntry, UpstreamEntry
+from upstreams.echo import is_echo
 from upstreams.monitoring import discovery
 from upstreams.routing import context_windows
 
@@ -32,7 +33,7 @@ async def refresh(models: Iterable[ModelEntry]) -> None:
 
 
 def _can_list(upstream: UpstreamEntry) -> bool:
-    return upstream.dialect in LISTING_DIALECTS and not upstream.pass_client_credentials and not upstream.base_url.startswith("echo:")
+    return upstream.dialect in LISTING_DIALECTS and not upstream.pass_client_credentials and not is_echo(upstream.base_url)
 
 
 async def _refresh_upstream(upstream: UpstreamEntry, now: float) -> None:

@@ -1,6 +1,6 @@
 """Calls to upstreams without a client's request: health checks and discovery.
 
-They are few and short, so they use httpx with one client for each call. The host's addresses are checked first
+They are few and short, so they use httpx with one client for each call. Addresses are checked as for requests
 (:mod:`upstreams.http.ssrf_guard`); redirects are not followed, and proxy settings of the environment are not read.
 """
 
@@ -24,7 +24,8 @@ from upstreams.http import client
 from upstreams.http.auth_headers import headers
 from upstreams.http.headers import Received, upward
 from upstreams.http.pool import tls_context
-from upstreams.http.ssrf_guard import RefusedAddress, addresses_of
+from upstreams.http.response import unusable_status
+from upstreams.http.ssrf_guard import RefusedAddressError, async_guarded_transport
 from upstreams.http.urls import url_for
 
 T = TypeVar("T")
@@ -54,6 +55,10 @@ class ProbeResponse:
             return json.loads(self._body)
         except RecursionError as error:
             raise ValueError("the value is nested too deeply") from error
+
+    def unusable(self) -> str | None:
+        """Why the response has no content, for a redirect and the like; see :func:`~upstreams.http.response.unusable_status`."""
+        return unusable_status(self.status, self.headers)
 
     def failure(self, dialect: str) -> Failure:
         """The failure that an error response means, decoded as for requests; for ``passthrough`` as OpenAI's."""
@@ -109,9 +114,7 @@ async def call(
         raise ProbeFailed(_connect_error(error, urlsplit(url).netloc)) from error
     except httpx.NetworkError as error:
         raise ProbeFailed(f"the connection to {urlsplit(url).netloc} broke") from error
-    except socket.gaierror as error:
-        raise ProbeFailed(f"the name {urlsplit(url).hostname} cannot be resolved") from error
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, RefusedAddress, UnicodeError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
         raise ProbeFailed(str(error) or type(error).__name__) from error
 
 
@@ -119,6 +122,10 @@ def _connect_error(error: BaseException, host: str) -> str:
     """The cause of a failed connection in the chain of exceptions: httpx and httpcore only say that there was none."""
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, RefusedAddressError):
+            return str(cause)
+        if isinstance(cause, (socket.gaierror, UnicodeError)):
+            return f"the name {host.rpartition('@')[2].partition(':')[0]} cannot be resolved"
         if isinstance(cause, ConnectionRefusedError):
             return f"{host} refused the connection"
         if isinstance(cause, ssl.SSLError):
@@ -130,22 +137,11 @@ def _connect_error(error: BaseException, host: str) -> str:
 
 
 async def _call_network(method: str, url: str, request_headers: list[tuple[str, str]], content: bytes) -> tuple[int, Received, bytes]:
-    """Call the first address of the host that accepts the connection; returns status, headers and body."""
-    target = httpx.URL(url)
-    port = target.port or (443 if target.scheme == "https" else 80)
-    addresses = await addresses_of(target.host, port)
-    headers_by_name = {"host": target.netloc.decode("ascii"), **{name.lower(): value for name, value in request_headers}}
-    async with httpx.AsyncClient(timeout=None, trust_env=False, verify=tls_context()) as http:  # noqa: S113  (the caller limits it)
-        for address in addresses:
-            request = http.build_request(
-                method, target.copy_with(host=address), headers=headers_by_name, content=content, extensions={"sni_hostname": target.host}
-            )
-            try:
-                return await _send(http, request)
-            except httpx.ConnectError:
-                if address == addresses[-1]:
-                    raise
-    raise OSError("the host has no address")
+    """Returns status, headers and body."""
+    transport = async_guarded_transport(tls_context())
+    async with httpx.AsyncClient(timeout=None, transport=transport, trust_env=False) as http:  # noqa: S113  (the caller limits it)
+        encoded = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in request_headers]
+        return await _send(http, http.build_request(method, url, headers=encoded, content=content))
 
 
 async def _send(http: httpx.AsyncClient, request: httpx.Request) -> tuple[int, Received, bytes]:

@@ -7,6 +7,7 @@ can exchange them.
 from __future__ import annotations
 
 import enum
+import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -19,6 +20,11 @@ FORGET_SECONDS = 600.0
 """How long after its end a cooldown still counts as half open."""
 
 
+MAX_COOLDOWNS = 10_000
+"""Names that clients choose have cooldowns of their own: their number is bounded, and the oldest one is forgotten first."""
+FORGET_EVERY_SECONDS = 10.0
+
+
 class CooldownScope(enum.Enum):
     """What a cooldown applies to: a credential on one route, a credential on all routes, or an upstream with all its credentials."""
 
@@ -28,10 +34,18 @@ class CooldownScope(enum.Enum):
 
 
 def subject_of(scope: CooldownScope, *, upstream_id: str = "", credential_id: str = "", route_id: str = "") -> str:
-    """The name of a cooldown, in memory and in Redis: ``key:<id>@<route id>``, ``key:<id>`` or ``upstream:<id>``."""
+    """The name of a cooldown, in memory and in Redis: ``key:<id>@<route>``, ``key:<id>`` or ``upstream:<id>``.
+
+    ``route_id`` may be a :func:`named_route`.
+    """
     if scope is CooldownScope.UPSTREAM:
         return f"upstream:{upstream_id}"
     return f"key:{credential_id}" if scope is CooldownScope.CREDENTIAL else f"key:{credential_id}@{route_id}"
+
+
+def named_route(route_id: str, remote_name: str) -> str:
+    """One remote name of a route that passes on any name: what fails for one name says nothing of the others."""
+    return f"{route_id}/{hashlib.blake2b(remote_name.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
 
 
 class Cooldowns:
@@ -45,6 +59,7 @@ class Cooldowns:
         self._clock = clock
         self._ends: dict[str, float] = {}
         self._probe_ends: dict[str, float] = {}
+        self._next_forgetting = 0.0
 
     def start(self, subject: str, until: float) -> bool:
         """Start or extend a cooldown. False if the subject already cools at least as long: then nothing changes."""
@@ -115,7 +130,15 @@ class Cooldowns:
 
     def _forget_old(self) -> None:
         """Remove cooldowns that ended long ago and that no request has probed: they would stay in memory for ever."""
-        past = self._clock() - FORGET_SECONDS
+        now = self._clock()
+        while len(self._ends) >= MAX_COOLDOWNS:
+            subject = next(iter(self._ends))
+            self._ends.pop(subject, None)
+            self._probe_ends.pop(subject, None)
+        if now < self._next_forgetting:
+            return
+        self._next_forgetting = now + FORGET_EVERY_SECONDS
+        past = now - FORGET_SECONDS
         for subject in [subject for subject, end in list(self._ends.items()) if end <= past]:
             del self._ends[subject]
             self._probe_ends.pop(subject, None)

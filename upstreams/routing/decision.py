@@ -19,6 +19,8 @@ class SkipReason(enum.Enum):
     CAPABILITY_MISSING = enum.auto()
     NOT_ENCODABLE = enum.auto()
     """The request cannot be expressed in the target's dialect."""
+    SAME_RESPONSE = enum.auto()
+    """Another credential of the upstream got a response that this one would get as well."""
     COOLING = enum.auto()
     BREAKER_OPEN = enum.auto()
     CREDENTIAL_DISABLED = enum.auto()

@@ -1,9 +1,9 @@
 """How routing reacts to a failure: failover, retries, cooldowns, disabled credentials, the circuit breaker.
 
-Pure. The actions are chosen by status, by the kind of the failure and by phrases of the provider's message; their sources are
-the providers' public error documentation. Cooldowns last as long as the response says: ``Retry-After`` (RFC 9110,
-section 10.2.3), ``retry-after-ms``, OpenAI's ``x-ratelimit-reset-*`` (durations such as ``6m0s``) and Anthropic's
-``anthropic-ratelimit-*-reset`` (RFC 3339 times).
+Pure. The actions are chosen by what the failure is about, by status, by kind and by phrases of the provider's message; their
+sources are the providers' public error documentation. Only words or codes about the credential disable it. Cooldowns last as
+long as the response says: ``Retry-After`` (RFC 9110, section 10.2.3), ``retry-after-ms``, OpenAI's ``x-ratelimit-reset-*``
+(durations such as ``6m0s``) and Anthropic's ``anthropic-ratelimit-*-reset`` (RFC 3339 times).
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class FailureAction(msgspec.Struct, frozen=True, kw_only=True):
 
     ``failover``: other candidates are tried. ``retry_same``: this candidate is tried again when no other is left, as often as
     its upstream's ``max_retries`` allows. ``cooldown_scope``: what cools; ``None``: nothing. ``disable_credential``: the
-    provider has refused the credential. ``trips_breaker``: the circuit breaker counts the failure.
+    provider has refused the credential. ``trips_breaker``: the circuit breaker counts the failure. ``skip_credentials``: other
+    credentials of the same upstream would get the same response, so that they are not tried.
     """
 
     failover: bool = True
@@ -41,6 +42,7 @@ class FailureAction(msgspec.Struct, frozen=True, kw_only=True):
     cooldown_scope: CooldownScope | None = None
     disable_credential: bool = False
     trips_breaker: bool = False
+    skip_credentials: bool = False
 
 
 _CLIENT_ERROR = FailureAction(failover=False)
@@ -48,8 +50,8 @@ BY_STATUS: Mapping[int, FailureAction] = {
     400: _CLIENT_ERROR,
     413: _CLIENT_ERROR,
     422: _CLIENT_ERROR,
-    401: FailureAction(disable_credential=True),
-    403: FailureAction(disable_credential=True),
+    401: FailureAction(cooldown_scope=CooldownScope.CREDENTIAL),
+    403: FailureAction(cooldown_scope=CooldownScope.CREDENTIAL),
     402: FailureAction(cooldown_scope=CooldownScope.CREDENTIAL),
     404: FailureAction(cooldown_scope=CooldownScope.ROUTE),
     408: FailureAction(trips_breaker=True),
@@ -76,9 +78,15 @@ BY_KIND: Mapping[str, FailureAction] = {
 
 def failure_action(failure: Failure) -> FailureAction:
     """The action for a failure: by its status if it has one, else by its kind."""
+    if failure.about == "request":
+        return FailureAction(skip_credentials=True)
+    if 0 < failure.status < 400:  # a redirect, or no content: the address is wrong, which no rest mends
+        return FailureAction(skip_credentials=True)
     if failure.status >= 400:
-        if failure.kind == "quota":
+        if failure.kind in ("quota", "billing"):
             return FailureAction(retry_same=failure.status == 429, cooldown_scope=CooldownScope.CREDENTIAL)
+        if failure.about == "credential":
+            return FailureAction(disable_credential=True)
         action = BY_STATUS.get(failure.status)
         if action is None:
             return FailureAction(cooldown_scope=CooldownScope.ROUTE, trips_breaker=True) if failure.status >= 500 else _CLIENT_ERROR
@@ -111,9 +119,14 @@ def _retry_after(text: str | None, now: float) -> float | None:
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     try:
-        return parsedate_to_datetime(text).timestamp() - now
-    except ValueError:
+        return _unix(parsedate_to_datetime(text)) - now
+    except (ValueError, TypeError, IndexError, OverflowError):  # also of offsets and years that no datetime can have
         return None
+
+
+def _unix(moment: datetime) -> float:
+    """A time without an offset is UTC. Raises ``OverflowError`` where the offset leads out of the years of a datetime."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _latest_reset(headers: Mapping[str, str], now: float) -> float | None:
@@ -141,10 +154,9 @@ def _reset(text: str, now: float) -> float | None:
         return number - now if number > _EPOCH else number
     if "T" in text:
         try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
+            return _unix(datetime.fromisoformat(text)) - now
+        except (ValueError, OverflowError):
             return None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
     match = _DURATION.fullmatch(text)
     if match is None or not text:
         return None

@@ -23,6 +23,7 @@ from upstreams.catalog.snapshot import Catalogue, CredentialEntry, ModelEntry, R
 from upstreams.models import Strategy
 from upstreams.routing import context_windows, credential_state
 from upstreams.routing.circuit_breaker import BreakerState
+from upstreams.routing.cooldowns import named_route
 from upstreams.routing.decision import Choice, Skip, SkipReason
 from upstreams.routing.live_state import RoutingState
 
@@ -44,6 +45,18 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     def credential_id(self) -> str:
         """The credential's id; for an upstream without credentials, the upstream's id."""
         return self.credential.id if self.credential is not None else self.upstream.id
+
+    @property
+    def takes_any_name(self) -> bool:
+        """Whether the client's own name, or a part of it, is the remote name: then it may be a name that the upstream does not have."""
+        if not self.route.remote_name:
+            return self.remote_name not in (self.model.name, *self.model.aliases)
+        return wildcards.is_pattern(self.route.remote_name)
+
+    @property
+    def cooldown_route(self) -> str:
+        """The route in names of cooldowns: its id, and where clients choose the remote name, that name (:func:`named_route`)."""
+        return named_route(self.route.id, self.remote_name) if self.takes_any_name else self.route.id
 
     @property
     def is_signed(self) -> bool:
@@ -213,9 +226,9 @@ def _rotated(credentials: tuple[CredentialEntry, ...], last_id: str) -> tuple[Cr
 def _left_out(target: Target, requirements: Requirements) -> Skip | None:
     """Why a target cannot serve the request at all."""
     if requirements.upstream and requirements.upstream != target.upstream.name:
-        return _skip(target, SkipReason.ANOTHER_UPSTREAM_CHOSEN, "another upstream was chosen")
+        return skip_of(target, SkipReason.ANOTHER_UPSTREAM_CHOSEN, "another upstream was chosen")
     missing = [name for name in sorted(requirements.capabilities) if target.route.capabilities.get(name) is False]
-    return _skip(target, SkipReason.CAPABILITY_MISSING, f"takes no {' and no '.join(missing)}") if missing else None
+    return skip_of(target, SkipReason.CAPABILITY_MISSING, f"takes no {' and no '.join(missing)}") if missing else None
 
 
 _PUT_BACK_RANKS = {
@@ -231,14 +244,14 @@ def _put_back(target: Target, requirements: Requirements, state: RoutingState) -
     """Why the other targets are tried before this one."""
     window = context_windows.window_of(target.model, target.route, target.remote_name) if requirements.tokens else 0
     if requirements.tokens > window:
-        return _skip(target, SkipReason.CONTEXT_WINDOW_TOO_SMALL, f"about {requirements.tokens} tokens do not fit {window}")
+        return skip_of(target, SkipReason.CONTEXT_WINDOW_TOO_SMALL, f"about {requirements.tokens} tokens do not fit {window}")
     if target.credential is not None and (target.credential.is_disabled or credential_state.is_refused(target.credential.id)):
-        return _skip(target, SkipReason.CREDENTIAL_DISABLED, "key disabled")
+        return skip_of(target, SkipReason.CREDENTIAL_DISABLED, "key disabled")
     if state.breakers.state(target.upstream.id) is BreakerState.OPEN:
-        return _skip(target, SkipReason.BREAKER_OPEN, "circuit breaker open")
-    until = state.cooldowns.until(target.credential_id, target.route.id, target.upstream.id)
+        return skip_of(target, SkipReason.BREAKER_OPEN, "circuit breaker open")
+    until = state.cooldowns.until(target.credential_id, target.cooldown_route, target.upstream.id)
     if until:
-        return _skip(target, SkipReason.COOLING, f"cooling for {max(0.0, until - state.clock()):.1f} s")
+        return skip_of(target, SkipReason.COOLING, f"cooling for {max(0.0, until - state.clock()):.1f} s")
     return None
 
 
@@ -246,7 +259,8 @@ def _not_served(idle: IdleRoute) -> Skip:
     return Skip(reason=SkipReason.NOT_SERVED, text=idle.reason, model=idle.remote_name, upstream=idle.upstream_name)
 
 
-def _skip(target: Target, reason: SkipReason, text: str) -> Skip:
+def skip_of(target: Target, reason: SkipReason, text: str) -> Skip:
+    """The skip of a target."""
     return Skip(reason=reason, text=text, model=target.remote_name, upstream=target.upstream.name, credential=_credential_name(target))
 
 

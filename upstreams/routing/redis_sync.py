@@ -31,7 +31,7 @@ from upstreams.routing.cooldowns import CooldownScope, subject_of
 from upstreams.routing.live_state import ChangeKind, RoutingState, StateChange
 from upstreams.routing.session_affinity import AFFINITY_SECONDS
 
-logger = logging.getLogger("pxbin.sharing")
+logger = logging.getLogger("pxbin.redis_sync")
 
 CHANNEL = "pxbin:standing"
 RETRY_SECONDS = 0.5

@@ -13,6 +13,7 @@ import msgspec
 from proxy.translation.dialects.base import ErrorBody, error_object
 from proxy.translation.dialects.error_detail import MESSAGE_LIMIT, read_error_detail, read_plain_text
 from proxy.translation.errors import Failure, Kind, kind_for
+from proxy.translation.refusals import is_page, refusal_of
 
 _CLIENT_FORM: Mapping[str, tuple[int, str, str | None]] = {
     "invalid_request": (400, "invalid_request_error", None),
@@ -71,11 +72,20 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
     plain_text = read_plain_text(body) if value is None else ""
     message = detail.message or plain_text or f"The upstream answered with status {status} without a message."
     code = _non_numeric(detail.code) or ("insufficient_quota" if detail.type == "insufficient_quota" else "")
-    kind = kind_for(status, message, code or None)
+    refusal = refusal_of(status, detail.message or plain_text, (detail.code, detail.type), is_page=is_page(body))
+    kind, about = refusal or (kind_for(status, message, code or None), "")
     passed = {name.lower(): value for name, value in headers.items() if name.lower() in _PASSED_HEADERS}
     if kind == "upstream_auth":
-        return Failure(kind=kind, message=UPSTREAM_REFUSED_CREDENTIAL, status=status, headers=passed)
-    return Failure(kind=kind, message=message[:MESSAGE_LIMIT], code=code or None, param=detail.param or None, status=status, headers=passed)
+        return Failure(kind=kind, message=UPSTREAM_REFUSED_CREDENTIAL, status=status, headers=passed, about=about)
+    return Failure(
+        kind=kind,
+        message=message[:MESSAGE_LIMIT],
+        code=code or None,
+        param=detail.param or None,
+        status=status,
+        headers=passed,
+        about=about,
+    )
 
 
 def _non_numeric(code: str) -> str:

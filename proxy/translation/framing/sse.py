@@ -10,7 +10,19 @@ import functools
 
 import msgspec
 
+from proxy.translation.errors import Failure, UpstreamFailed
+
 _BOM = b"\xef\xbb\xbf"
+MAX_EVENT_BYTES = 64 * 1024 * 1024
+"""The largest event of an upstream. Images and audio come in events of some 20 MB."""
+MAX_EVENT_LINES = 100_000
+"""The most lines of one event. Each line is an object in memory, however short it is."""
+
+
+def too_large() -> UpstreamFailed:
+    """The failure of a stream with an event above the limits."""
+    message = f"The upstream sent an event of more than {MAX_EVENT_BYTES >> 20} MiB or {MAX_EVENT_LINES} lines"
+    return UpstreamFailed(Failure(kind="bad_gateway", message=message), answered=True)
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -21,36 +33,57 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Reader:
-    """A :class:`~proxy.translation.dialects.base.FrameReader`."""
+    """A :class:`~proxy.translation.dialects.base.FrameReader`. Looks at every byte once, however small the reads are."""
 
-    __slots__ = ("_buffer", "_started")
+    __slots__ = ("_held", "_started", "_unfinished")
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._unfinished = bytearray()
+        """The bytes of the event that has not ended, with LF as line ends."""
+        self._held = b""
+        """Its last bytes, which the next read may complete to the end of a line or of the event: a CR, an LF, or both."""
         self._started = False
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        buffer = self._buffer + chunk if self._buffer else chunk
+        """The completed events. Raises ``UpstreamFailed`` for one that is larger than :data:`MAX_EVENT_BYTES`."""
+        buffer = self._held + chunk if self._held else chunk
         if not self._started:
             if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
-                self._buffer = buffer
+                self._held = buffer
                 return []
             self._started = True
             buffer = buffer.removeprefix(_BOM)
-        pending = b""
+        held = b""
         if b"\r" in buffer:
             # A lone CR ends a line, too. One at the end of the buffer may be half of a CRLF and stays until the next chunk.
-            pending = b"\r" if buffer.endswith(b"\r") else b""
-            buffer = (buffer[:-1] if pending else buffer).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            held = b"\r" if buffer.endswith(b"\r") else b""
+            buffer = (buffer[:-1] if held else buffer).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         blocks = buffer.split(b"\n\n")
-        self._buffer = blocks.pop() + pending
+        rest = blocks.pop()
+        if blocks and self._unfinished:
+            self._unfinished += blocks[0]
+            blocks[0] = bytes(self._unfinished)
+            self._unfinished.clear()
+        if rest.endswith(b"\n"):
+            held = b"\n" + held
+            rest = rest[:-1]
+        self._unfinished += rest
+        self._held = held
+        if any(_is_too_large(block) for block in blocks) or (not blocks and len(self._unfinished) > MAX_EVENT_BYTES):
+            raise too_large()
         return [frame for block in blocks if (frame := _frame(block)) is not None]
 
     def close(self) -> list[Frame]:
         """The last event, if it has no blank line after it and its data is complete JSON or ``[DONE]``."""
-        rest, self._buffer = self._buffer.rstrip(b"\r"), b""
-        frame = _frame(rest)
+        rest = bytes(self._unfinished + self._held.rstrip(b"\r"))
+        self._unfinished.clear()
+        self._held = b""
+        frame = None if _is_too_large(rest) else _frame(rest)
         return [frame] if frame is not None and _is_complete(frame.data) else []
+
+
+def _is_too_large(block: bytes) -> bool:
+    return len(block) > MAX_EVENT_LINES and (len(block) > MAX_EVENT_BYTES or block.count(b"\n") > MAX_EVENT_LINES)
 
 
 def _frame(block: bytes) -> Frame | None:
@@ -84,6 +117,38 @@ def _is_complete(data: bytes) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return True
+
+
+EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+
+
+class WholeEvents:
+    """Passes the bytes of a stream on up to the end of the last complete event, unchanged. Looks at every byte once."""
+
+    __slots__ = ("_unfinished",)
+
+    def __init__(self) -> None:
+        self._unfinished = bytearray()
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The bytes that end with an event, perhaps none. Raises ``UpstreamFailed`` as :meth:`Reader.feed` does."""
+        tail = bytes(self._unfinished[-3:])
+        near = tail + chunk if tail else chunk
+        cut = max((start + len(end) for end in EVENT_ENDS if (start := near.rfind(end)) >= 0), default=0) - len(tail)
+        if cut <= 0:
+            self._unfinished.extend(chunk)
+            if len(self._unfinished) > MAX_EVENT_BYTES:
+                raise too_large()
+            return b""
+        whole = bytes(self._unfinished) + chunk[:cut] if self._unfinished else chunk[:cut]
+        self._unfinished = bytearray(chunk[cut:])
+        return whole
+
+    def close(self) -> bytes:
+        """The bytes after the last complete event."""
+        rest = bytes(self._unfinished)
+        self._unfinished.clear()
+        return rest
 
 
 def write(frame: Frame) -> bytes:

@@ -1,7 +1,7 @@
 """Reads the usage of responses that are not translated while their bytes pass, in any shape that servers use.
 
-A JSON response has ``usage``; in an event stream the last value of each counter counts. Nothing here raises: a response that
-cannot be read has no usage.
+A JSON response has ``usage``; in an event stream the last value of each counter counts. A response that
+cannot be read has no usage; only an event above the limits of ``framing.sse`` raises ``UpstreamFailed``.
 """
 
 from __future__ import annotations

@@ -128,10 +128,10 @@ def test_a_health_check_needs_an_upstream_or_an_address(script, fields, refusal)
     assert script.send("POST", "/upstreams/health-check", fields).error == refusal
 
 
-def test_a_health_check_does_not_call_link_local_addresses(script):
-    response = script.send("POST", "/upstreams/health-check", {"base_url": "http://169.254.169.254", "api_key": "k"})
-    assert (response.status, response.data["healthy"], response.data["models_found"]) == (200, False, 0)
-    assert "does not call" in response.data["error"]
+@pytest.mark.parametrize("path", ["/upstreams", "/upstreams/health-check"])
+def test_link_local_addresses_are_neither_stored_nor_checked(script, path):
+    status, _, message = script.send("POST", path, {"name": "x", "base_url": "http://169.254.169.254", "api_key": "k"}).error
+    assert (status, "pxbin does not call link-local addresses" in message) == (400, True)
 
 
 def test_new_upstreams_take_retries_from_the_settings(script, settings):

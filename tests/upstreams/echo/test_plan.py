@@ -1,14 +1,14 @@
 import pytest
 
-from upstreams.echo.orders import Orders, Refused
-from upstreams.echo.plan import Answer, Call, Question, Tool, Usage, plan
+from upstreams.echo.directives import Directives, EchoError
+from upstreams.echo.plan import Call, EchoRequest, EchoResponse, Tool, Usage, plan
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER, CLOCK = Tool("get_weather", CITY), Tool("get_time", CITY)
 
 
-def ask(text, orders=None, **fields):
-    return plan(Question(model="echo", text=text, **fields), orders or Orders())
+def ask(text, directives=None, **fields):
+    return plan(EchoRequest(model="echo", text=text, **fields), directives or Directives())
 
 
 def calls(text, **fields):
@@ -16,15 +16,15 @@ def calls(text, **fields):
 
 
 def test_the_answer_is_the_prompt_in_pieces_of_a_word():
-    assert ask("say  hello\nworld", input_tokens=9) == Answer(text=("say  ", "hello\n", "world"), usage=Usage(fresh=9, output=4))
+    assert ask("say  hello\nworld", input_tokens=9) == EchoResponse(text=("say  ", "hello\n", "world"), usage=Usage(fresh=9, output=4))
 
 
 def test_an_order_sets_the_text():
-    assert ask("x", Orders(say="something else")).text == ("something ", "else")
+    assert ask("x", Directives(say="something else")).text == ("something ", "else")
 
 
 def test_nothing_can_be_said():
-    assert ask("x", Orders(say="")) == Answer(usage=Usage(fresh=0, output=0))
+    assert ask("x", Directives(say="")) == EchoResponse(usage=Usage(fresh=0, output=0))
 
 
 def test_media_are_described_after_the_text():
@@ -42,7 +42,7 @@ def test_media_are_described_after_the_text():
     ],
 )
 def test_the_number_of_pieces_can_be_ordered(text, count, pieces):
-    assert ask(text, Orders(chunks=count)).text == pieces
+    assert ask(text, Directives(chunks=count)).text == pieces
 
 
 def test_a_tool_that_the_prompt_names_is_called():
@@ -84,7 +84,7 @@ def test_a_forced_tool_is_called_whatever_the_prompt_says():
 
 
 def test_a_forced_tool_that_is_not_offered_is_refused():
-    with pytest.raises(Refused, match="Tool 'nope' not found"):
+    with pytest.raises(EchoError, match="Tool 'nope' not found"):
         calls("hello", choice="tool", forced="nope")
 
 
@@ -101,7 +101,7 @@ def test_a_free_form_tool_gets_the_prompt():
 
 
 def test_calls_end_the_answer_and_leave_no_text():
-    assert ask("get_weather", tools=(WEATHER,)) == Answer(
+    assert ask("get_weather", tools=(WEATHER,)) == EchoResponse(
         calls=(Call("get_weather", '{"city": "city"}'),), stop="tool", usage=Usage(fresh=0, output=4)
     )
 
@@ -134,26 +134,26 @@ def test_the_text_ends_at_the_token_limit():
 
 @pytest.mark.parametrize("stop", ["end", "length", "refusal", "pause", "context"])
 def test_the_reason_to_stop_can_be_ordered(stop):
-    assert ask("hi", Orders(stop=stop)).stop == stop
+    assert ask("hi", Directives(stop=stop)).stop == stop
 
 
 def test_calls_end_with_calls_even_when_a_normal_end_is_ordered():
-    assert ask("get_time", Orders(stop="end"), tools=(CLOCK,)).stop == "tool"
+    assert ask("get_time", Directives(stop="end"), tools=(CLOCK,)).stop == "tool"
 
 
 def test_thinking_comes_when_it_is_asked_for_or_ordered():
     assert ask("a b", thinking=True).thinking == "The prompt has 2 words. I will repeat what I was told."
     assert ask("a b").thinking is None
-    assert ask("a b", Orders(thinking="Hm.")).thinking == "Hm."
+    assert ask("a b", Directives(thinking="Hm.")).thinking == "Hm."
 
 
 def test_usage_can_be_ordered():
-    orders = Orders(input_tokens=1000, output_tokens=50, cache_read=900, cache_write=7, thinking="four")
-    assert ask("hi", orders).usage == Usage(fresh=1000, output=50, cache_read=900, cache_write=7, thinking=1)
-    assert ask("hi", Orders(usage="none")).usage is None
+    directives = Directives(input_tokens=1000, output_tokens=50, cache_read=900, cache_write=7, thinking="four")
+    assert ask("hi", directives).usage == Usage(fresh=1000, output=50, cache_read=900, cache_write=7, thinking=1)
+    assert ask("hi", Directives(usage="none")).usage is None
 
 
 def test_an_error_can_be_ordered():
-    with pytest.raises(Refused) as refused:
-        ask("hi", Orders(status=429, retry_after=1.5))
+    with pytest.raises(EchoError) as refused:
+        ask("hi", Directives(status=429, retry_after=1.5))
     assert (refused.value.status, refused.value.message, refused.value.retry_after) == (429, "echo: error 429 on demand", 1.5)

@@ -270,18 +270,18 @@ async def test_a_bad_request_is_refused(client, url, body, status, message):
 
 
 @pytest.mark.parametrize("url", [CHAT, MESSAGES])
-@pytest.mark.parametrize(("order", "pieces"), [("fail_after=1", 1), ("cut_after=2", 2), ("cut_after=0", 0), ("fail_after=9", 3)])
-async def test_a_stream_can_fail_or_end_on_the_way(client, url, order, pieces):
+@pytest.mark.parametrize(("directive", "pieces"), [("fail_after=1", 1), ("cut_after=2", 2), ("cut_after=0", 0), ("fail_after=9", 3)])
+async def test_a_stream_can_fail_or_end_on_the_way(client, url, directive, pieces):
     make = chat if url == CHAT else messages
     whole = await events(client, url, make("one two three"))
     before = whole.index(next(event for event in whole if "one" in json.dumps(event)))
-    found = await events(client, url, make(f"one two three [echo {order}]"))
+    found = await events(client, url, make(f"one two three [echo {directive}]"))
     failed = {
         CHAT: {"error": {"message": "echo: failure on demand", "type": "server_error", "param": None, "code": "overloaded"}},
         MESSAGES: {"type": "error", "error": {"type": "overloaded_error", "message": "echo: failure on demand"}},
     }
     block_end = 1 if url == MESSAGES and pieces == 3 else 0
-    expected = whole[: before + pieces + block_end] + ([failed[url]] if "fail" in order else [])
+    expected = whole[: before + pieces + block_end] + ([failed[url]] if "fail" in directive else [])
     if url == MESSAGES:
         found[0]["message"].pop("id")
         expected[0]["message"] = found[0]["message"]

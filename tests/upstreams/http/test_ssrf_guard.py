@@ -1,41 +1,204 @@
+"""Every way of calling out: loopback and private addresses are called, metadata addresses are not.
+
+A server on 127.0.0.2 plays the metadata service: that address is added to the refused ones, and any connection to it is counted.
+"""
+
+import ast
 import ipaddress
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from upstreams.http.ssrf_guard import RefusedAddress, addresses_of, is_refused
+from billing.pricing.sources import FetchFailed, fetch_price_file
+from proxy.translation.errors import UpstreamFailed
+from tests.support.fake_upstream import Reply, json_reply
+from upstreams import refused_addresses
+from upstreams.catalog.entries import UpstreamEntry
+from upstreams.http import client, ssrf_guard
+from upstreams.http.pool import running_pool, tls_context
+from upstreams.monitoring import discovery, health_check, probe
 
-REFUSED = [
-    "169.254.169.254",
-    "169.254.0.1",
-    "fe80::1",
-    "fd00:ec2::254",
-    "100.100.100.200",
-    "168.63.129.16",
-    "::ffff:169.254.169.254",
-    "2002:a9fe:a9fe::1",
-    "64:ff9b::169.254.169.254",
-]
-CALLED = ["127.0.0.1", "::1", "10.0.0.1", "192.168.1.1", "8.8.8.8", "2001:4860:4860::8888", "100.64.0.1", "fd00::1"]
+METADATA_ADDRESS = "127.0.0.2"
+ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("address", REFUSED)
-def test_metadata_services_and_link_local_addresses_are_not_called(address):
-    assert is_refused(ipaddress.ip_address(address))
+@pytest.fixture(autouse=True)
+async def _no_connections_left():
+    yield
+    await client.close_all()
 
 
-@pytest.mark.parametrize("address", CALLED)
-def test_local_and_public_addresses_are_called(address):
-    assert not is_refused(ipaddress.ip_address(address))
+class Metadata(BaseHTTPRequestHandler):
+    """Answers everything with credentials."""
+
+    def do_GET(self):
+        self.server.paths.append(self.path)
+        body = b'{"object": "list", "data": [{"id": "secret"}]}'
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815  (the server's interface)
+
+    def log_message(self, *_):
+        pass
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "0xA9FEA9FE", "2852039166"])
-async def test_however_the_address_is_written_it_is_called_only_where_the_operator_allows_it(host, settings):
-    with pytest.raises(RefusedAddress):
-        await addresses_of(host, 80)
+@pytest.fixture
+def metadata(monkeypatch):
+    """A metadata service whose address is refused."""
+    server = ThreadingHTTPServer((METADATA_ADDRESS, 0), Metadata)
+    server.paths = []
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    networks = (*refused_addresses.REFUSED_NETWORKS, ipaddress.ip_network(METADATA_ADDRESS))
+    monkeypatch.setattr(refused_addresses, "REFUSED_NETWORKS", networks)
+    refused_addresses.is_refused_text.cache_clear()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    refused_addresses.is_refused_text.cache_clear()
+
+
+@pytest.fixture(params=["literal", "mapped", "name"])
+def metadata_url(request, metadata, monkeypatch):
+    """A URL of the metadata service; a name resolves to its address."""
+    resolve = socket.getaddrinfo
+
+    def resolved(host, port, *args, **options):
+        return resolve(METADATA_ADDRESS if host in ("innocent.example", b"innocent.example") else host, port, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    hosts = {"literal": METADATA_ADDRESS, "mapped": f"[::ffff:{METADATA_ADDRESS}]", "name": "innocent.example"}
+    return f"http://{hosts[request.param]}:{metadata.server_port}"
+
+
+def entry_for(url):
+    return UpstreamEntry(id="1", name="metadata", base_url=url, dialect="openai_chat", connect_timeout=9)
+
+
+async def by_request(url):
+    async with client.open("POST", f"{url}/v1/chat/completions", [], b"{}", upstream=entry_for(url)) as response:
+        return response.status
+
+
+async def by_probe(url):
+    return (await probe.call(entry_for(url), None, "GET", "/v1/models", seconds=9)).status
+
+
+async def by_discovery(url):
+    return len(await discovery.fetch_models(entry_for(url), None))
+
+
+async def by_price_file(url):
+    return len(fetch_price_file(f"{url}/prices.json"))
+
+
+WAYS = {"request": by_request, "probe": by_probe, "discovery": by_discovery, "price file": by_price_file}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_no_way_of_calling_out_reaches_a_metadata_address(way, metadata_url, metadata):
+    with pytest.raises((UpstreamFailed, probe.ProbeFailed, discovery.DiscoveryFailed, FetchFailed), match=ssrf_guard.MESSAGE):
+        await WAYS[way](metadata_url)
+    assert metadata.paths == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_every_way_of_calling_out_reaches_it_where_the_setting_allows_link_local_addresses(way, metadata, settings):
     settings.PXBIN = msgspec.structs.replace(settings.PXBIN, allow_link_local=True)
-    assert await addresses_of(host, 80) == ["169.254.169.254"]
+    assert await WAYS[way](f"http://{METADATA_ADDRESS}:{metadata.server_port}")
+    assert len(metadata.paths) == 1
 
 
-async def test_a_host_is_called_at_the_addresses_that_were_looked_at():
-    assert "127.0.0.1" in await addresses_of("localhost", 80)
+@pytest.mark.parametrize("way", WAYS)
+async def test_every_way_of_calling_out_reaches_loopback(way, upstream):
+    upstream.otherwise(lambda _: json_reply({"object": "list", "data": [{"id": "gpt"}]}))
+    assert await WAYS[way](upstream.url)
+    assert len(upstream.requests) == 1
+
+
+async def test_a_health_check_says_why_the_address_is_not_called(metadata_url, metadata):
+    result = await health_check.examine(entry_for(metadata_url), None, test_model="gpt")
+    assert (result.error, metadata.paths) == (f"Connection failed: {ssrf_guard.MESSAGE}", [])
+
+
+async def test_a_refused_address_fails_as_a_connection_that_is_not_tried_again(metadata_url):
+    with pytest.raises(UpstreamFailed) as caught:
+        await by_request(metadata_url)
+    failure = caught.value.failure
+    assert (failure.kind, failure.message, caught.value.reconnected) == ("connect", ssrf_guard.MESSAGE, True)
+
+
+def test_a_redirect_of_a_price_file_does_not_lead_to_a_metadata_address(upstream, metadata_url, metadata):
+    upstream.reply(Reply(302, {"location": f"{metadata_url}/latest/meta-data", "content-length": "0"}, chunked=False))
+    with pytest.raises(FetchFailed, match=ssrf_guard.MESSAGE):
+        fetch_price_file(f"{upstream.url}/prices.json")
+    assert metadata.paths == []
+
+
+def test_a_redirect_of_a_price_file_to_an_allowed_address_is_followed(upstream):
+    upstream.reply(Reply(301, {"location": "/moved.json", "content-length": "0"}, chunked=False), json_reply({"moved": True}))
+    assert fetch_price_file(f"{upstream.url}/prices.json") == b'{"moved": true}'
+
+
+def test_a_price_file_behind_a_proxy_is_not_fetched_from_a_metadata_service(upstream, monkeypatch):
+    monkeypatch.setenv("http_proxy", upstream.url)
+    for url in ("http://169.254.169.254/prices.json", "http://metadata.google.internal/prices.json"):
+        with pytest.raises(FetchFailed, match=ssrf_guard.MESSAGE):
+            fetch_price_file(url)
+    assert upstream.requests == []
+
+
+async def test_a_name_with_an_allowed_address_besides_is_called_there(metadata, upstream, monkeypatch):
+    port = int(upstream.url.rpartition(":")[2])
+    both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in (METADATA_ADDRESS, "127.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+    upstream.otherwise(lambda _: json_reply({}))
+    assert (await by_request(f"http://both.example:{port}"), await by_probe(f"http://both.example:{port}")) == (200, 200)
+    assert metadata.paths == []
+
+
+async def test_the_guarded_transport_speaks_http2_as_well():
+    transport = ssrf_guard.async_guarded_transport(tls_context(), http2=True)
+    assert isinstance(transport._pool._network_backend, ssrf_guard.AsyncGuardedBackend)
+    await transport.aclose()
+
+
+async def test_the_pool_checks_the_address_of_each_socket(metadata):
+    pool = running_pool()
+    assert pool.connector._socket_factory is not None
+    with pytest.raises(ssrf_guard.RefusedAddressError):
+        pool.connector._socket_factory((socket.AF_INET, socket.SOCK_STREAM, 6, "", (METADATA_ADDRESS, 80)))
+
+
+NETWORK_MODULES = {"aiohttp", "httpcore", "httpx", "requests", "urllib3", "http.client", "urllib.request", "smtplib", "ftplib"}
+CALLERS = {
+    "billing/pricing/sources.py",
+    "upstreams/echo/transport.py",
+    "upstreams/http/client.py",
+    "upstreams/http/pool.py",
+    "upstreams/http/response.py",
+    "upstreams/http/ssrf_guard.py",
+    "upstreams/monitoring/probe.py",
+}
+
+
+def test_no_other_module_can_call_out():
+    """A new caller is added here with a test above."""
+    found = set()
+    for app in ("accounts", "billing", "proxy", "pxbin_site", "upstreams"):
+        for file in (ROOT / app).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_bytes())):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                if any(name == module or name.startswith(module + ".") for name in names for module in NETWORK_MODULES):
+                    found.add(str(file.relative_to(ROOT)))
+    assert found == CALLERS

@@ -117,7 +117,7 @@ def test_failed_connections_are_explained(upstream):
     row.base_url = "http://nobody.invalid"
     assert health_check.check_unsaved(row, api_key="sk-2")["error"] == "Connection failed: the name nobody.invalid cannot be resolved"
     row.base_url = "http://169.254.169.254"
-    assert "link-local or metadata address" in health_check.check_unsaved(row, api_key="sk-2")["error"]
+    assert "link-local or a cloud metadata service" in health_check.check_unsaved(row, api_key="sk-2")["error"]
 
 
 def test_an_upstream_can_be_checked_before_it_is_stored(upstream):

@@ -1,6 +1,6 @@
 import pytest
 
-from upstreams.routing.cooldowns import FORGET_SECONDS, PROBE_SECONDS, Cooldowns, CooldownScope, subject_of
+from upstreams.routing.cooldowns import FORGET_SECONDS, PROBE_SECONDS, Cooldowns, CooldownScope, named_route, subject_of
 
 CANDIDATE = ("c", "r1", "u")
 
@@ -91,3 +91,16 @@ def test_cooldowns_that_ended_long_ago_are_removed(cooldowns, clock):
     cooldowns.start("key:other", clock.now + 1)
     cooldowns.begin_probe(*CANDIDATE)
     assert (cooldowns.credential_until("c"), cooldowns.until(*CANDIDATE)) == (0, 0)
+
+
+def test_the_number_of_cooldowns_is_bounded_because_clients_choose_names(cooldowns, monkeypatch):
+    monkeypatch.setattr("upstreams.routing.cooldowns.MAX_COOLDOWNS", 3)
+    for number in range(5):
+        cooldowns.start(subject_of(CooldownScope.ROUTE, credential_id="c", route_id=named_route("r", f"typo-{number}")), 1010)
+    names = [subject for subject, _ in cooldowns.active()]
+    assert names == [f"key:c@{named_route('r', f'typo-{number}')}" for number in (2, 3, 4)]
+
+
+@pytest.mark.parametrize("name", ["m" * 100_000, "\ud800", "", "a/b:c@d"])
+def test_the_name_of_a_cooldown_is_short_whatever_a_client_asks_for(name):
+    assert len(named_route("r", name)) == len("r/") + 16

@@ -1,6 +1,8 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.translation.errors import Failure
 from upstreams.routing.cooldowns import CooldownScope
@@ -37,6 +39,26 @@ NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC).timestamp()
         ({"anthropic-ratelimit-requests-reset": "2026-11-21T12:00:20Z", "anthropic-ratelimit-requests-remaining": "3"}, None),
         ({"x-ratelimit-reset": "whenever"}, None),
         ({"retry-after": "3", "x-ratelimit-reset": "12"}, 3.0),
+        ({"retry-after": "Sat, 21 Nov 2026 12:00:30 -0000"}, 30.0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 +9999999999999"}, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 +9999999999999", "x-ratelimit-reset": "12"}, 12.0),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2359"}, 86_400.0),
+        ({"retry-after": "Mon, 01 Jan 0001 00:00:00 +2359"}, 0.0),
+        ({"retry-after": "Mon, 01 Jan 99999 00:00:00 GMT"}, None),
+        ({"retry-after": "Mon, 99 Foo 2026 99:99:99 GMT"}, None),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "1e999"}, None),
+        ({"retry-after": "9" * 400}, 86_400.0),
+        ({"retry-after": "\udcff\udcfe"}, None),
+        ({"retry-after-ms": "9" * 400}, 86_400.0),
+        ({"retry-after-ms": "-1"}, None),
+        ({"x-ratelimit-reset-requests": "9" * 400 + "s"}, 86_400.0),
+        ({"x-ratelimit-reset-requests": "9" * 400 + "h0ms"}, 86_400.0),
+        ({"x-ratelimit-reset": "-1"}, None),
+        ({"x-ratelimit-reset-requests": "0001-01-01T00:00:00+23:59"}, 0.0),
+        ({"anthropic-ratelimit-tokens-reset": "9999-12-31T23:59:59-23:59"}, 86_400.0),
     ],
     ids=str,
 )
@@ -53,9 +75,26 @@ def test_errors_of_the_client_are_not_retried_and_cool_nothing(status):
     assert action_for("invalid_request", status) == FailureAction(failover=False)
 
 
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_credential_is_disabled_if_the_words_are_about_it(status):
+    action = failure_action(Failure(kind="upstream_auth", status=status, message="so it goes", about="credential"))
+    assert action == FailureAction(disable_credential=True)
+
+
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_credential_is_disabled(status):
-    assert action_for("upstream_auth", status) == FailureAction(disable_credential=True)
+def test_a_refusal_without_words_cools_the_credential(status):
+    assert action_for("upstream_auth", status) == FailureAction(cooldown_scope=CooldownScope.CREDENTIAL)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_a_refusal_of_the_request_cools_nothing_and_spares_the_other_credentials(status):
+    action = failure_action(Failure(kind="permission", status=status, message="so it goes", about="request"))
+    assert action == FailureAction(skip_credentials=True)
+
+
+@pytest.mark.parametrize("status", [204, 301, 304, 308])
+def test_a_redirect_and_an_empty_response_cool_nothing(status):
+    assert action_for("bad_gateway", status) == FailureAction(skip_credentials=True)
 
 
 def test_rate_limits_cool_the_credential_on_its_route_and_may_be_retried():
@@ -86,3 +125,13 @@ def test_only_rate_limits_503_and_failed_connections_are_retried():
 
 def test_timeouts_and_broken_connections_trip_the_breaker_and_cool_nothing():
     assert [action_for(kind) for kind in ("timeout", "network", "bad_gateway")] == [FailureAction(trips_breaker=True)] * 3
+
+
+HEADER_NAMES = ["retry-after", "retry-after-ms", "x-ratelimit-reset", "x-ratelimit-remaining", "anthropic-ratelimit-tokens-reset"]
+PARTS = ["Wed, 21 Oct ", "9999", "0001", " 07:28:00 ", "+9999999999", "-2359", "T", "Z", "nan", "-", ".", "ms", "h", "\udcff", " GMT"]
+
+
+@given(st.dictionaries(st.sampled_from(HEADER_NAMES), st.lists(st.one_of(st.sampled_from(PARTS), st.text(max_size=4))).map("".join)))
+def test_any_headers_give_a_wait_of_a_day_at_most(headers):
+    seconds = retry_after_seconds(headers, NOW)
+    assert seconds is None or 0.0 <= seconds <= 86_400.0

@@ -9,6 +9,7 @@ from proxy.translation import json_wire
 from proxy.translation.dialects.base import ErrorBody, error_object
 from proxy.translation.dialects.error_detail import read_error_detail
 from proxy.translation.errors import CONTEXT_OVERFLOW, Failure, Kind, kind_for
+from proxy.translation.refusals import is_page, refusal_of
 
 TYPES: Mapping[Kind, str] = {
     "invalid_request": "invalid_request_error",
@@ -64,8 +65,11 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
     # Compatible servers, and proxies in front of them, send errors of other shapes.
     other = read_error_detail(value)
     message, type_ = message or other.message, other.code or type_
+    refusal = refusal_of(status, message, (type_, other.type), is_page=is_page(body))
+    kind, about = refusal or (kind_for(status, message, type_), "")
     return Failure(
-        kind=kind_for(status, message, type_),
+        kind=kind,
+        about=about,
         message=message or f"The upstream answered with status {status}",
         status=status,
         headers=client_headers(headers),

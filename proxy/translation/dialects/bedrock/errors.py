@@ -8,6 +8,7 @@ from proxy.translation import json_wire
 from proxy.translation.dialects.anthropic.errors import client_headers, client_message, read_error
 from proxy.translation.dialects.base import ErrorBody, error_object
 from proxy.translation.errors import Failure, Kind, kind_for
+from proxy.translation.refusals import is_page, refusal_of
 
 KINDS: Mapping[str, Kind] = {
     "ValidationException": "invalid_request",
@@ -72,8 +73,12 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
     name = next((text for header, text in headers.items() if header.lower() == "x-amzn-errortype"), "")
     if not name and isinstance(value, dict) and isinstance(value.get("__type"), str):
         name = value["__type"]
+    bare_name = _bare(name)
+    refusal = refusal_of(status, message, (bare_name,), is_page=is_page(body))
+    kind, about = refusal or (_kind(name, message, status), "")
     return Failure(
-        kind=_kind(name, message, status),
+        kind=kind,
+        about=about,
         message=message or f"The upstream answered with status {status}",
         status=status,
         headers=client_headers(headers),
@@ -87,13 +92,17 @@ def stream_failure(name: str, payload: bytes) -> Failure:
 
 
 def _kind(name: str, message: str, status: int) -> Kind:
-    """The kind by the exception's name, without a namespace before ``#`` and a URL after ``:``; by status if it is unknown."""
-    kind = KINDS.get(name.partition(":")[0].rpartition("#")[2])
+    """The kind by the exception's name, by status if it is unknown. The name may have a namespace before ``#`` and a URL after ``:``."""
+    kind = KINDS.get(_bare(name))
     if kind is None:
         return kind_for(status, message)
     if kind == "invalid_request":  # also the name of 413
         return kind_for(413 if status == 413 else 400, message)
     return kind
+
+
+def _bare(name: str) -> str:
+    return name.partition(":")[0].rpartition("#")[2]
 
 
 def encode_error(failure: Failure, request_id: str) -> ErrorBody:

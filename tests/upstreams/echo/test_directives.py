@@ -1,26 +1,26 @@
 import pytest
 
-from upstreams.echo import orders
-from upstreams.echo.orders import Orders, Refused
+from upstreams.echo import directives
+from upstreams.echo.directives import Directives, EchoError
 
 
 def test_a_prompt_without_directives_is_left_as_it_is():
-    assert orders.read("  hello [echoes] \n") == ("  hello [echoes] \n", Orders())
+    assert directives.read("  hello [echoes] \n") == ("  hello [echoes] \n", Directives())
 
 
 def test_directives_are_taken_out_of_the_prompt():
-    assert orders.read("say hello [echo pace_ms=2.5 chunks=20]") == ("say hello", Orders(pace_ms=2.5, chunks=20))
+    assert directives.read("say hello [echo pace_ms=2.5 chunks=20]") == ("say hello", Directives(pace_ms=2.5, chunks=20))
 
 
 def test_several_directives_add_up_and_quoted_values_are_json_strings():
     prompt = '[echo status=529 retry_after=3] [echo message="too \\"busy\\" ] \\u00e9"]'
-    assert orders.read(prompt) == ("", Orders(status=529, retry_after=3.0, message='too "busy" ] é'))
+    assert directives.read(prompt) == ("", Directives(status=529, retry_after=3.0, message='too "busy" ] é'))
 
 
 @pytest.mark.parametrize(
     ("directive", "complaint"),
     [
-        ("[echo sleep=3]", "echo: unknown directive 'sleep'; known: " + ", ".join(sorted(orders._READERS))),
+        ("[echo sleep=3]", "echo: unknown directive 'sleep'; known: " + ", ".join(sorted(directives._READERS))),
         (
             "[echo status=200]",
             "echo: bad value 200 for the directive 'status': expected an error status from 400 to 599",
@@ -36,10 +36,10 @@ def test_several_directives_add_up_and_quoted_values_are_json_strings():
     ],
 )
 def test_an_order_that_makes_no_sense_is_refused(directive, complaint):
-    with pytest.raises(Refused) as refused:
-        orders.read(directive)
+    with pytest.raises(EchoError) as refused:
+        directives.read(directive)
     assert (refused.value.status, refused.value.message) == (400, complaint)
 
 
 def test_every_order_has_a_reader():
-    assert sorted(orders._READERS) == sorted(Orders.__struct_fields__)
+    assert sorted(directives._READERS) == sorted(Directives.__struct_fields__)

@@ -18,7 +18,7 @@ _PAIR = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^\s\]"]+)')
 _BEGUN = re.compile(r"\[echo(?=[\s\]])")
 
 
-class Refused(Exception):  # noqa: N818  (a response, not a fault of the program)
+class EchoError(Exception):
     """The echo upstream answers with an HTTP error: `status`, a message for the client, `retry_after` in seconds."""
 
     def __init__(self, status: int, message: str, *, retry_after: float | None = None) -> None:
@@ -28,7 +28,7 @@ class Refused(Exception):  # noqa: N818  (a response, not a fault of the program
         self.retry_after = retry_after
 
 
-class Orders(msgspec.Struct, frozen=True, kw_only=True):
+class Directives(msgspec.Struct, frozen=True, kw_only=True):
     """The directives of one prompt. Counts are numbers of stream pieces, from 0."""
 
     status: int | None = None
@@ -66,29 +66,29 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     """Raise the error of a host that accepts no connections."""
 
 
-def read(prompt: str) -> tuple[str, Orders]:
+def read(prompt: str) -> tuple[str, Directives]:
     """Split a prompt into the text without its directives and the values of the directives.
 
-    Raises Refused (400) for an invalid directive.
+    Raises EchoError (400) for an invalid directive.
     """
     values: dict[str, object] = {}
-    for order in _ORDER.finditer(prompt):
-        for name, value in _PAIR.findall(order[1]):
+    for directive in _ORDER.finditer(prompt):
+        for name, value in _PAIR.findall(directive[1]):
             values[name] = _value(name, value)
     rest = _ORDER.sub("", prompt)
     if stray := _BEGUN.search(rest):
-        raise Refused(400, f"echo: cannot read the directive {rest[stray.start() : stray.start() + 60]!r}; write [echo name=value]")
-    return (rest.strip() if values else prompt), Orders(**values)  # type: ignore[arg-type]
+        raise EchoError(400, f"echo: cannot read the directive {rest[stray.start() : stray.start() + 60]!r}; write [echo name=value]")
+    return (rest.strip() if values else prompt), Directives(**values)  # type: ignore[arg-type]
 
 
 def _value(name: str, raw: str) -> object:
     reader = _READERS.get(name)
     if reader is None:
-        raise Refused(400, f"echo: unknown directive {name!r}; known: {', '.join(sorted(_READERS))}")
+        raise EchoError(400, f"echo: unknown directive {name!r}; known: {', '.join(sorted(_READERS))}")
     try:
         return reader(json.loads(raw) if raw.startswith('"') else raw)
     except ValueError as error:
-        raise Refused(400, f"echo: bad value {raw} for the directive {name!r}: {error}") from error
+        raise EchoError(400, f"echo: bad value {raw} for the directive {name!r}: {error}") from error
 
 
 def _count(raw: str) -> int:

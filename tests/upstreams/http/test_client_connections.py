@@ -1,0 +1,164 @@
+"""Connections to upstreams: kept, closed, replaced."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from proxy.translation.errors import UpstreamFailed
+from tests.support.scripted_server import ENTRY, JSON, Talk, ask, failure, politely, saying, serving
+from tests.support.waiting import PATIENCE
+from upstreams.http import client
+
+
+async def test_a_connection_is_used_again_once_its_answer_has_been_read() -> None:
+    async with serving(politely) as (upstream, url):
+        assert [await ask(url) for _ in range(3)] == [(200, b"1")] * 3
+    assert (upstream.connections, len(upstream.requests)) == (1, 3)
+
+
+async def test_leaving_early_closes_the_connection_at_once() -> None:
+    async def script(talk: Talk) -> None:
+        await talk.request()
+        await talk.say(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+        await talk.gone()
+
+    async with serving(script) as (upstream, url):
+        async with client.open("POST", url, JSON, b"{}", upstream=ENTRY) as answer:
+            assert await anext(answer.chunks()) == b"first"
+        await asyncio.wait_for(upstream.done.wait(), PATIENCE)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_cancelling_a_call_closes_the_connection_at_once(begun: bool) -> None:
+    async def script(talk: Talk) -> None:
+        await talk.request()
+        if begun:
+            await talk.say(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        await talk.gone()
+
+    async with serving(script) as (upstream, url):
+        opened = asyncio.Event()
+
+        async def call() -> None:
+            async with client.open("POST", url, JSON, b"{}", upstream=ENTRY) as answer:
+                opened.set()
+                await answer.read()
+
+        task = asyncio.create_task(call())
+        await asyncio.wait_for((opened if begun else upstream.asked).wait(), PATIENCE)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(upstream.done.wait(), PATIENCE)
+
+
+async def test_finish_lets_the_end_of_a_stream_arrive() -> None:
+    async def script(talk: Talk) -> None:
+        while True:
+            await talk.request()
+            await talk.say(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+            await asyncio.sleep(0.05)
+            await talk.say(b"0\r\n\r\n")
+
+    async with serving(script) as (upstream, url):
+        for _ in range(2):
+            async with client.open("POST", url, JSON, b"{}", upstream=ENTRY) as answer:
+                assert await anext(answer.chunks()) == b"first"
+                await answer.finish(PATIENCE)
+    assert upstream.connections == 1
+
+
+async def test_a_slow_reader_holds_the_upstream_back() -> None:
+    said = 0
+
+    async def script(talk: Talk) -> None:
+        nonlocal said
+        await talk.request()
+        if talk.number > 1:
+            await talk.answer()
+            return
+        await talk.say(b"HTTP/1.1 200 OK\r\n\r\n")
+        while said < 100_000_000:
+            await talk.say(b"x" * 1_000_000)
+            said += 1_000_000
+
+    async with serving(script) as (_, url), client.open("POST", url, JSON, b"{}", upstream=ENTRY) as answer:
+        await anext(answer.chunks())
+        before = -1
+        while before != said:  # it says no more while others are answered
+            before = said
+            for _ in range(20):
+                assert await ask(url) == (200, b"{}")
+        assert said < 20_000_000
+
+
+async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced() -> None:
+    async def script(talk: Talk) -> None:
+        await talk.request()
+        await talk.answer(b"%d" % talk.number)
+        if talk.number == 1:
+            await talk.request()  # and close without a word
+
+    async with serving(script) as (upstream, url):
+        assert [await ask(url), await ask(url)] == [(200, b"1"), (200, b"2")]
+    assert (upstream.connections, len(upstream.requests)) == (2, 3)
+
+
+async def test_a_fresh_connection_that_is_closed_without_a_word_is_a_failure_and_nothing_is_sent_twice() -> None:
+    async with serving(saying(b"")) as (upstream, url):
+        assert await failure(url) == ("network", "The connection to the upstream broke", False)
+    assert (upstream.connections, len(upstream.requests)) == (1, 1)
+
+
+async def test_a_kept_connection_that_breaks_in_the_answer_is_a_failure() -> None:
+    async def script(talk: Talk) -> None:
+        await talk.request()
+        await talk.answer()
+        await talk.request()
+        await talk.say(b"HTTP/1.1 200 O")
+
+    async with serving(script) as (upstream, url):
+        await ask(url)
+        assert await failure(url) == ("network", "The connection to the upstream broke", True)
+    assert upstream.connections == 1
+
+
+def test_each_event_loop_has_its_own_connections() -> None:
+    async def twice() -> int:
+        async with serving(politely) as (upstream, url):
+            await ask(url)
+            await ask(url)
+        return upstream.connections
+
+    assert [asyncio.run(twice()), asyncio.run(twice())] == [1, 1]
+
+
+async def test_after_close_all_calls_open_new_connections() -> None:
+    async with serving(politely) as (_, url):
+        assert await ask(url) == (200, b"1")
+        await client.close_all()
+        assert await ask(url) == (200, b"2")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3])
+async def test_an_upstream_that_closes_every_connection_without_a_word_gets_a_request_at_most_twice(kept: int) -> None:
+    """However many connections are kept: the second time a new one is used."""
+    begun = asyncio.Event()
+
+    async def script(talk: Talk) -> None:
+        if b"mute" in await talk.request():
+            return
+        if len(upstream.requests) == kept:
+            begun.set()
+        await begun.wait()
+        await talk.answer()
+        await talk.request()  # and close without a word
+
+    async with serving(script) as (upstream, url):
+        await asyncio.gather(*(ask(url) for _ in range(kept)))
+        with pytest.raises(UpstreamFailed) as caught:
+            await ask(url, body=b"mute")
+        assert (caught.value.failure.kind, caught.value.reconnected) == ("network", kept > 0)
+        assert sum(b"mute" in request for request in upstream.requests) == (2 if kept else 1)
