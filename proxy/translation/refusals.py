@@ -75,6 +75,8 @@ CREDENTIAL_CODES = frozenset(
     }
 )
 """Codes and types of a refused credential, in lower case."""
+PERMISSION_CODES = frozenset({"permission_error", "permission_denied", "permissiondenied"})
+"""Those of them that clients know as an error of their own request: with 403 and no words about the credential they are forwarded."""
 _CREDENTIAL_WORDS = re.compile(
     r"api[ _-]?keys?\b|x-api-key|(?:invalid|incorrect|expired|revoked|disabled|missing|unknown|wrong|your|subscription|access|such) key\b"
     r"|\bkey (?:is|was|has|has been|not) (?:\w+ )?(?:invalid|incorrect|expired|revoked|disabled|valid|found|active)"
@@ -140,8 +142,10 @@ def refusal_of(status: int, message: str, codes: Iterable[str] = (), *, is_page:
         return _bad_request(words, names)
     if (model := _MODEL_WORDS.search(words)) or names & _REQUEST_CODES or _REQUEST_WORDS.search(words):
         return Refusal("model_not_found" if model and status == 401 else "permission", "request")
-    if names & CREDENTIAL_CODES or _CREDENTIAL_WORDS.search(words):
+    if _CREDENTIAL_WORDS.search(words) or names & (CREDENTIAL_CODES - PERMISSION_CODES):
         return Refusal("upstream_auth", "credential")
+    if names & PERMISSION_CODES:
+        return Refusal("upstream_auth" if status == 401 else "permission", "credential")
     if is_page and status == 403:
         return Refusal("permission", "request")
     return None

@@ -239,7 +239,10 @@ def test_a_health_check_shows_the_result_of_each_credential(admin_client, upstre
     store.set_secret(second, "sk-2")
     second.save()
     path = f"/admin/upstreams/upstream/{row.pk}/change/"
-    upstream.otherwise(lambda request: json_reply({}, status=401 if request.header("authorization") == "Bearer sk-2" else 200))
+    refusal = {"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}
+    upstream.otherwise(
+        lambda request: json_reply(refusal, status=401) if request.header("authorization") == "Bearer sk-2" else json_reply({})
+    )
     assert messages_of(admin_client.post(path, {"_command": "check"})) == ["u: main is healthy; second was refused (401)."]
     reasons = list(row.credentials.order_by("name").values_list("disabled_reason", flat=True))
     assert reasons == ["", "the upstream answered 401: upstream authentication failed"]
