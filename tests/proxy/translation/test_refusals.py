@@ -20,7 +20,7 @@ CASES = [
     (401, "Incorrect API key provided: sk-x. You can find your API key at https://platform.openai.com.", ("invalid_api_key",), CREDENTIAL),
     (401, "invalid x-api-key", ("authentication_error",), CREDENTIAL),
     (401, "nope", ("authentication_error",), CREDENTIAL),
-    (403, "nope", ("permission_error",), CREDENTIAL),
+    (403, "nope", ("permission_error",), ("permission", "credential")),
     (403, "Your API key does not have permission to use the specified resource", ("permission_error",), CREDENTIAL),
     (401, "No auth credentials found", ("401",), CREDENTIAL),
     (401, "Invalid Authentication", ("invalid_authentication_error",), CREDENTIAL),
