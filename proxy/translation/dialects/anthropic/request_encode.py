@@ -12,6 +12,7 @@ from proxy.translation.canonical import JSON_OBJECT_SENTENCE, Request, Text, Too
 from proxy.translation.dialects.anthropic.cache_marks import CacheMarks
 from proxy.translation.dialects.anthropic.envelope import FAMILY_FIELDS
 from proxy.translation.dialects.anthropic.request_encode_turns import TurnEncoder, string_if_plain_text
+from proxy.translation.dialects.anthropic.strict_schema import strict_schema
 from proxy.translation.dialects.anthropic.thinking import plan_thinking
 from proxy.translation.dialects.anthropic.tools import encode_choice, encode_tool
 from proxy.translation.dialects.anthropic.wire import FAMILY, EncodedTurn
@@ -20,6 +21,9 @@ from proxy.translation.errors import ClientMistake
 
 MAX_USER_ID = 256
 """Characters of ``metadata.user_id``; longer values are replaced by their SHA-256."""
+
+NO_MESSAGE = "(no message)"
+"""The user's turn before a conversation that begins with the assistant's, which the API refuses."""
 
 
 def encode_request(request: Request, target: EncodeTarget) -> bytes:
@@ -40,10 +44,12 @@ def encode_body(request: Request, target: EncodeTarget, *, late_system_native: b
     native = request.family == FAMILY
     extra = {name: raw for name, raw in request.extra.items() if name in FAMILY_FIELDS} if native else {}
     marks = CacheMarks(native=native, automatic="cache_control" in extra)
-    tools = [_encode_tool(tool, marks) for tool in request.tools]
+    tools = [_encode_tool(tool, marks, native=native) for tool in request.tools]
     encoder = TurnEncoder(native=native, keeps_system=late_system_native, unsigned=target.quirks.unsigned_thinking, marks=marks)
     turns = encoder.encode(request.messages)
     _check_turns(turns, no_prefill=target.quirks.no_prefill)
+    if not native and turns[0]["role"] == "assistant":
+        turns.insert(0, {"role": "user", "content": [{"type": "text", "text": NO_MESSAGE}]})
     system = encoder.encode_texts((*request.system, *encoder.late_system, *_json_sentence(request)))
     marks.drop_excess([block for block in (*tools, *system) if isinstance(block, dict)])
     if target.quirks.automatic_cache and not marks.any:
@@ -59,8 +65,8 @@ def encode_body(request: Request, target: EncodeTarget, *, late_system_native: b
     return body | _settings(request, target, turns=turns) | extra
 
 
-def _encode_tool(tool: Any, marks: CacheMarks) -> dict[str, Any] | Raw:
-    encoded = encode_tool(tool)
+def _encode_tool(tool: Any, marks: CacheMarks, *, native: bool) -> dict[str, Any] | Raw:
+    encoded = encode_tool(tool, native=native)
     if isinstance(encoded, Raw):
         marks.count_native(encoded)
         return encoded
@@ -113,7 +119,10 @@ def _first_type(content: Any) -> str:
 def _output_config(request: Request, effort: str | None) -> dict[str, Any] | None:
     config: dict[str, Any] = {"effort": effort} if effort else {}
     if request.output is not None and request.output.kind == "json_schema":
-        config["format"] = {"type": "json_schema", "schema": request.output.schema or Raw(b'{"type":"object"}')}
+        schema = request.output.schema or Raw(b'{"type":"object"}')
+        if request.family != FAMILY:
+            schema = strict_schema(schema, at="schema of the output format")
+        config["format"] = {"type": "json_schema", "schema": schema}
     return config or None
 
 

@@ -205,14 +205,16 @@ def _with_default_namespace(messages: list[Message], tools: list[AnyTool]) -> tu
 
 
 def _decode_reasoning(setting: _Reasoning | None) -> ReasoningSetting | None:
-    """The setting of ``reasoning``; ``None`` without an effort, because a summary alone has no counterpart in other dialects."""
-    if setting is None or setting.effort is None:
+    """The setting of ``reasoning``; ``None`` with neither an effort nor a summary."""
+    if setting is None:
         return None
-    if setting.effort not in _EFFORTS:
+    effort, summary = setting.effort, setting.summary or setting.generate_summary
+    if effort is None and summary is None:
+        return None
+    if effort is not None and effort not in _EFFORTS:
         efforts = ", ".join(get_args(Effort))
-        raise ClientMistake(f"reasoning.effort: {setting.effort!r} is not one of {efforts}", param="reasoning.effort")
-    effort = msgspec.convert(setting.effort, Effort)
-    return ReasoningSetting(mode="effort", effort=effort, summary=setting.summary or setting.generate_summary)
+        raise ClientMistake(f"reasoning.effort: {effort!r} is not one of {efforts}", param="reasoning.effort")
+    return ReasoningSetting(mode="effort", effort=None if effort is None else msgspec.convert(effort, Effort), summary=summary)
 
 
 def _decode_output(settings: _TextSettings | None) -> OutputFormat | None:

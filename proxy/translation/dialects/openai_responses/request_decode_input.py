@@ -11,7 +11,7 @@ import msgspec
 
 from proxy.translation import reasoning_seal
 from proxy.translation.canonical import Demand, Message, Opaque, Part, Reasoning, Role, Seal, Text, ToolCall, ToolResult
-from proxy.translation.dialects.openai_responses import compaction
+from proxy.translation.dialects.openai_responses import compaction, response_decode_items
 from proxy.translation.dialects.openai_responses.request_decode_parts import decode_content
 from proxy.translation.dialects.openai_responses.wire import FAMILY, JSON_NULL, SUMMARY_SEPARATOR, ContentPart, Item, raw_items, require
 from proxy.translation.errors import ClientMistake
@@ -162,12 +162,10 @@ class InputDecoder:
         self._add_part("assistant", Reasoning(text, self._decode_seal(item)))
 
     def _decode_seal(self, item: Item) -> Seal | None:
-        if item.encrypted_content is None:
-            return Seal(FAMILY, None, {"id": item.id}) if item.id is not None else None
-        if reasoning_seal.is_carrier(item.encrypted_content):
+        if item.encrypted_content is not None and reasoning_seal.is_carrier(item.encrypted_content):
             return reasoning_seal.unpack(item.encrypted_content, self._seal_key)
-        fields = {"encrypted_content": item.encrypted_content}
-        return Seal(FAMILY, None, fields if item.id is None else {"id": item.id, **fields})
+        seal = response_decode_items.reasoning_seal(item, None)
+        return Seal(FAMILY, None, {"id": item.id}) if seal is None and item.id is not None else seal
 
     def _on_additional_tools(self, item: Item, position: int) -> None:
         if item.tools != JSON_NULL:

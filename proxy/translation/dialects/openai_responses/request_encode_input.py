@@ -20,7 +20,7 @@ from proxy.translation.canonical import (
     ToolResult,
 )
 from proxy.translation.dialects.base import EncodeTarget
-from proxy.translation.dialects.openai_responses.wire import DEFAULT_NAMESPACE, FAMILY
+from proxy.translation.dialects.openai_responses.wire import CONTENT_FORM, DEFAULT_NAMESPACE, FAMILY
 from proxy.translation.errors import ClientMistake
 from proxy.translation.media import data_url
 
@@ -190,7 +190,7 @@ class InputEncoder:
         if seal is None or not can_open(seal, self._upstream):
             return None
         text = part.text or seal.fields.get("text", "")
-        return {"type": "reasoning", **provider_fields(seal), "summary": [{"type": "summary_text", "text": text}] if text else []}
+        return reasoning_item(seal, [{"type": "summary_text", "text": text}] if text else [])
 
 
 def can_open(seal: Seal, upstream: str) -> bool:
@@ -198,9 +198,14 @@ def can_open(seal: Seal, upstream: str) -> bool:
     return seal.origin == FAMILY and seal.upstream in (None, "", upstream)
 
 
-def provider_fields(seal: Seal) -> dict[str, str]:
-    """The fields of the provider's reasoning item in a seal."""
-    return {name: value for name, value in seal.fields.items() if name in ("id", "encrypted_content")}
+def reasoning_item(seal: Seal, summary: list[dict[str, str]]) -> dict[str, Any]:
+    """The provider's reasoning item. ``summary``: the text that the client has, which may belong into ``content``."""
+    item: dict[str, Any] = {"type": "reasoning"}
+    item |= {name: value for name, value in seal.fields.items() if name in ("id", "encrypted_content")}
+    if seal.fields.get("form") == CONTENT_FORM:
+        return {**item, "summary": [], "content": [{"type": "reasoning_text", "text": part["text"]} for part in summary]}
+    content = seal.fields.get("content")
+    return {**item, "summary": summary} | ({"content": [{"type": "reasoning_text", "text": content}]} if content else {})
 
 
 def _with_error_prefix(text: str, *, is_error: bool) -> str:
