@@ -185,6 +185,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     cache: CacheMark | None = None
     family: str = ""
     native: dict[str, msgspec.Raw] = {}
+    loaded: bool = False
+    """A search of the vendor has loaded the tool in an earlier turn: its own family has it in the history, others need it declared."""
 
 
 class HostedTool(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,6 +65,11 @@ _DEMANDS = (
     Demand(field="mcp_servers", message="mcp_servers: not available at this model's upstream", carried_by=("anthropic",)),
     Demand(field="container", message="container: not available at this model's upstream", carried_by=("anthropic",)),
     Demand(field="fallbacks", message="fallbacks: not available at this model's upstream", carried_by=("anthropic",)),
+    Demand(
+        field="inference_geo",
+        message="inference_geo: this model's upstream does not guarantee where the request is processed",
+        carried_by=("anthropic",),
+    ),
     Demand(field="compaction", message="compaction: not available at this model's upstream", carried_by=("anthropic", "bedrock")),
 )
 _CACHE_WARMING = Demand(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Raw
@@ -36,14 +37,16 @@ def encode_request(request: Request, target: EncodeTarget) -> bytes:
     return json_wire.encode(body)
 
 
-def encode_body(request: Request, target: EncodeTarget, *, late_system_native: bool) -> dict[str, Any]:
+def encode_body(
+    request: Request, target: EncodeTarget, *, late_system_native: bool, mark: Callable[[Raw], Raw] | None = None
+) -> dict[str, Any]:
     """The body without ``model`` and ``stream``, which Bedrock has in its path.
 
-    ``late_system_native``: the model accepts system messages between turns.
+    ``late_system_native``: the model accepts system messages between turns. ``mark``: see :class:`CacheMarks`.
     """
     native = request.family == FAMILY
     extra = {name: raw for name, raw in request.extra.items() if name in FAMILY_FIELDS} if native else {}
-    marks = CacheMarks(native=native, automatic="cache_control" in extra)
+    marks = CacheMarks(native=native, automatic="cache_control" in extra, mark=mark)
     tools = [_encode_tool(tool, marks, native=native) for tool in request.tools]
     encoder = TurnEncoder(native=native, keeps_system=late_system_native, unsigned=target.quirks.unsigned_thinking, marks=marks)
     turns = encoder.encode(request.messages)

@@ -108,16 +108,25 @@ def _transform_object(rest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _transform_string(rest: dict[str, Any]) -> dict[str, Any]:
-    return {"format": rest.pop("format")} if rest.get("format") in _STRING_FORMATS else {}
+    return _taken(rest, "format", _STRING_FORMATS)
 
 
 def _transform_array(rest: dict[str, Any]) -> dict[str, Any]:
     sent: dict[str, Any] = {}
     if rest.get("items") is not None:
         sent["items"] = _transform(rest.pop("items"))
-    if rest.get("minItems") in (0, 1):
-        sent["minItems"] = rest.pop("minItems")
-    return sent
+    return sent | _taken(rest, "minItems", frozenset({0, 1}))
+
+
+def _taken(rest: dict[str, Any], name: str, accepted: frozenset[Any]) -> dict[str, Any]:
+    """The keyword if its value is accepted; otherwise it stays in ``rest``, as the last of the notes."""
+    if rest.get(name) is None:
+        return {}
+    value = rest.pop(name)
+    if isinstance(value, str | int) and value in accepted:
+        return {name: value}
+    rest[name] = value
+    return {}
 
 
 _TYPES = {"object": _transform_object, "string": _transform_string, "array": _transform_array}

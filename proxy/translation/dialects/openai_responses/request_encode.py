@@ -52,6 +52,10 @@ NATIVE_SETTINGS = (
 """Settings of a Responses client without a canonical place, sent unchanged to a Responses upstream."""
 
 
+SHARED_WITH_CHAT = ("moderation", "prompt_cache_options", "prompt_cache_retention")
+"""Settings without a canonical place that Chat has in the same form."""
+
+
 def encode_request(request: Request, target: EncodeTarget) -> bytes:
     """The body; raises :class:`ClientMistake` for content that Responses has no form for."""
     same_family = request.family == FAMILY
@@ -78,8 +82,8 @@ def encode_request(request: Request, target: EncodeTarget) -> bytes:
         encoded = encode(request, target)
         if encoded is not None:
             body[field] = encoded
-    if same_family:
-        body.update({name: request.extra[name] for name in NATIVE_SETTINGS if name in request.extra})
+    carried = {FAMILY: NATIVE_SETTINGS, "openai_chat": SHARED_WITH_CHAT}.get(request.family, ())
+    body.update({name: request.extra[name] for name in carried if name in request.extra})
     if target.stream:
         body["stream"] = True
     return json_wire.encode(body)

@@ -170,6 +170,8 @@ def encode_tools(tools: tuple[AnyTool, ...], *, checks_strict: bool = False) -> 
     for tool in tools:
         if isinstance(tool, HostedTool):
             out.append(tool.native)
+        elif tool.loaded:
+            continue
         elif not tool.namespace:
             out.append(_encode_tool(tool, checks_strict=checks_strict))
         elif tool.namespace in namespaces:

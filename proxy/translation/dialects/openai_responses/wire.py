@@ -98,6 +98,7 @@ KNOWN_ITEMS = frozenset(
         "custom_tool_call_output",
         "reasoning",
         "additional_tools",
+        "tool_search_output",
         "compaction",
         "item_reference",
     }

@@ -198,7 +198,7 @@ def test_unknown_items_are_kept_for_their_family() -> None:
 
 def test_a_foreign_compaction_is_kept_whole() -> None:
     item = {"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAA"}
-    assert messages(item) == (Message("assistant", (Opaque("openai_responses", "compaction", raw(item), history=True, at="input.0"),)),)
+    assert messages(item) == (Message("user", (Opaque("openai_responses", "compaction", raw(item), at="input.0"),)),)
 
 
 def test_calls_without_a_namespace_mean_the_tool_in_the_default_one() -> None:
