@@ -140,6 +140,7 @@ class Opaque(msgspec.Struct, frozen=True):
 
     ``text``: its readable text. ``history``: made by the assistant's side (results of host tools), so that encoders of other
     families may drop it. Content that the client wrote for the model is never dropped: such an encoder refuses the request.
+    ``replaces``: the text is a summary that stands for all messages before it.
     """
 
     family: str
@@ -148,6 +149,7 @@ class Opaque(msgspec.Struct, frozen=True):
     text: str = ""
     history: bool = False
     at: str = ""
+    replaces: bool = False
 
 
 Part = Text | Image | Document | Audio | Reasoning | ToolCall | ToolResult | Opaque
@@ -171,7 +173,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """A tool that the client runs. ``schema``: the JSON Schema as written; ``None`` if there is none.
 
     ``kind`` ``custom`` is a free-form tool with its ``format`` (grammar) as JSON. ``native``: settings of the tool that
-    only its own family knows (``input_examples``, ``defer_loading``, …), by name.
+    only its own family knows (``input_examples``, ``defer_loading``, …), by name. ``loaded``: a search of the vendor has loaded
+    the tool in an earlier turn; its own family has it in the history, others need it declared.
     """
 
     name: str
@@ -186,7 +189,6 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     family: str = ""
     native: dict[str, msgspec.Raw] = {}
     loaded: bool = False
-    """A search of the vendor has loaded the tool in an earlier turn: its own family has it in the history, others need it declared."""
 
 
 class HostedTool(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,10 +212,7 @@ class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReasoningSetting(msgspec.Struct, frozen=True, kw_only=True):
-    """How much to think. ``mode``: ``budget`` (tokens), ``adaptive``, ``between_tools``, ``effort``, ``disabled``.
-
-    What the client sees of it: ``display`` ``omitted``, ``summarized`` (Anthropic), ``summary`` ``auto``, ``concise``, ``detailed``.
-    """
+    """How much to think. ``mode``: ``budget`` (tokens), ``adaptive``, ``between_tools``, ``effort``, ``disabled``. What the client sees of it: ``display`` ``omitted``, ``summarized`` (Anthropic), ``summary`` ``auto``, ``concise``, ``detailed``."""
 
     mode: Literal["budget", "adaptive", "between_tools", "effort", "disabled"]
     budget: int | None = None

@@ -68,9 +68,15 @@ def decode_output_config(raw: Raw) -> tuple[Effort | None, Raw]:
     if not is_present(raw):
         return None, ABSENT
     config = json_wire.decode(raw, _OUTPUT_CONFIG, at="output_config")
-    if config.effort is not None and config.effort not in _CANONICAL_EFFORTS:
-        raise ClientMistake(f"output_config.effort: {config.effort!r} is not a valid effort", param="output_config.effort")
-    return (_CANONICAL_EFFORTS[config.effort] if config.effort else None), config.format
+    effort = decode_effort(config.effort, at="output_config.effort") if config.effort is not None else None
+    return effort, config.format
+
+
+def decode_effort(effort: str, *, at: str) -> Effort:
+    """Raises :class:`ClientMistake` with the path ``at`` for a value that the API does not have."""
+    if effort not in _CANONICAL_EFFORTS:
+        raise ClientMistake(f"{at}: {effort!r} is not a valid effort", param=at)
+    return _CANONICAL_EFFORTS[effort]
 
 
 def decode_thinking(raw: Raw, effort: Effort | None) -> ReasoningSetting | None:

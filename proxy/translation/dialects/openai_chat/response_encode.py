@@ -13,11 +13,13 @@ from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.openai_chat.reasoning_place import Place, with_place
 from proxy.translation.dialects.openai_chat.usage import encode_finish_reason, encode_service_tier, encode_usage
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
+from proxy.translation.dialects.refusals import explanation
 
 
 def encode_response(response: Response, context: EncodeContext) -> bytes:
     """The ``chat.completion`` object."""
     message, refused = _encode_message(response.parts, context)
+    message["refusal"] = message["refusal"] or explanation(response.finish) or None
     logprobs = _encode_logprobs(response.parts)
     body: dict[str, Any] = {
         "id": f"chatcmpl-{context.id}",

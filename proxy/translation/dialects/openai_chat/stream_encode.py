@@ -33,6 +33,7 @@ from proxy.translation.dialects.openai_chat.response_encode import (
 )
 from proxy.translation.dialects.openai_chat.usage import encode_finish_reason, encode_service_tier, encode_usage
 from proxy.translation.dialects.openai_errors import error_fields
+from proxy.translation.dialects.refusals import explanation
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame
 
@@ -208,6 +209,8 @@ class ChatStreamEncoder:
         if self._annotations:
             # In one chunk: the stream helpers of OpenAI's SDK cannot extend a list whose entries have no index.
             frames.append(self._chunk(_encode_json({"annotations": self._annotations})))
+        if explanation(event.finish) and not self._refused:
+            frames.append(self._chunk(_encode_json({"refusal": explanation(event.finish)})))
         frames.append(self._finish_chunk(event.finish))
         if self._usage_field:
             frames.append(Frame(self._head + b',"choices":[],"usage":' + _encode_json(encode_usage(self._usage)) + b"}"))

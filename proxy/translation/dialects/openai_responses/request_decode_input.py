@@ -19,7 +19,15 @@ from proxy.translation.errors import ClientMistake
 ROLES = ("user", "assistant", "system", "developer")
 
 _ASSISTANT_KINDS = frozenset(
-    {"mcp_list_tools", "mcp_approval_request", "mcp_approval_response", "program", "program_output", "configuration_update"}
+    {
+        "mcp_list_tools",
+        "mcp_approval_request",
+        "mcp_approval_response",
+        "program",
+        "program_output",
+        "tool_search_output",
+        "configuration_update",
+    }
 )
 """Kinds of the assistant's items that do not end in ``_call`` or ``_call_output``."""
 
