@@ -44,14 +44,13 @@ class Citation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Text(msgspec.Struct, frozen=True):
-    """Text. ``logprobs``: the entries that Chat and Responses have in common, unchanged."""
+    """Text. ``logprobs``: the entries that Chat and Responses have in common. ``refusal``: a refusal, which has its own field there."""
 
     text: str
     cache: CacheMark | None = None
     citations: tuple[Citation, ...] = ()
     logprobs: tuple[Any, ...] = ()
     refusal: bool = False
-    """The text is a refusal of the model (Chat and Responses have a field of its own for that)."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -212,7 +211,10 @@ class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReasoningSetting(msgspec.Struct, frozen=True, kw_only=True):
-    """How much to think. ``mode``: ``budget`` (tokens), ``adaptive``, ``between_tools``, ``effort``, ``disabled``. What the client sees of it: ``display`` ``omitted``, ``summarized`` (Anthropic), ``summary`` ``auto``, ``concise``, ``detailed``."""
+    """How much to think. ``mode``: ``budget`` (tokens), ``adaptive``, ``between_tools``, ``effort``, ``disabled``.
+
+    What the client sees of it: ``display`` ``omitted``, ``summarized`` (Anthropic), ``summary`` ``auto``, ``concise``, ``detailed``.
+    """
 
     mode: Literal["budget", "adaptive", "between_tools", "effort", "disabled"]
     budget: int | None = None
@@ -303,12 +305,11 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the response ended."""
+    """Why the response ended. ``details``: Anthropic's ``stop_details`` of a refusal."""
 
     reason: FinishReason = "end"
     stop_sequence: str | None = None
     details: dict[str, Any] | None = None
-    """Anthropic's ``stop_details`` of a refusal."""
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):

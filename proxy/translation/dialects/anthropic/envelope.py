@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Demand
-from proxy.translation.dialects.anthropic.wire import ABSENT, is_present, read_heads
+from proxy.translation.dialects.anthropic.wire import ABSENT, OBJECT, is_present, read_heads
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 
@@ -54,6 +54,9 @@ FAMILY_FIELDS = frozenset(
     }
 )  # fmt: skip
 """Fields that only this family knows. They become ``Request.extra``."""
+
+NESTED_FIELDS = {"output_config": ("task_budget",), "thinking": ("block_binding",)}
+"""Settings inside mapped fields that only this family knows; they become ``Request.extra`` with the name ``field.setting``."""
 
 _DEMANDS = (
     Demand(
@@ -115,6 +118,17 @@ def messages_field(fields: Mapping[str, Raw]) -> Raw:
     if "messages" not in fields:
         raise ClientMistake("messages: Field required", param="messages")
     return fields["messages"]
+
+
+def nested_settings(fields: Mapping[str, Raw]) -> dict[str, Raw]:
+    """The values of :data:`NESTED_FIELDS` in a body, by ``field.setting``."""
+    return {
+        f"{field}.{name}": raw
+        for field, names in NESTED_FIELDS.items()
+        if is_present(fields.get(field, ABSENT))
+        for name, raw in json_wire.decode(fields[field], OBJECT, at=field).items()
+        if name in names and is_present(raw)
+    }
 
 
 def find_demands(fields: Mapping[str, Raw], settings: Settings) -> tuple[Demand, ...]:

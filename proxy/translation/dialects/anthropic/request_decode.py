@@ -8,7 +8,7 @@ from msgspec import Raw
 from proxy.translation import json_wire
 from proxy.translation.canonical import Effort, Message, OutputFormat, Request, Text
 from proxy.translation.dialects.anthropic.citations import decode_citations
-from proxy.translation.dialects.anthropic.envelope import FAMILY_FIELDS, decode_settings, find_demands, messages_field
+from proxy.translation.dialects.anthropic.envelope import FAMILY_FIELDS, decode_settings, find_demands, messages_field, nested_settings
 from proxy.translation.dialects.anthropic.request_decode_parts import MessageDecoder, cache_mark
 from proxy.translation.dialects.anthropic.thinking import decode_effort, decode_output_config, decode_thinking
 from proxy.translation.dialects.anthropic.tools import decode_choice, decode_tools
@@ -42,6 +42,7 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
     effort = _effort_of_turn(wire_messages) or effort
     user = json_wire.decode(fields["metadata"], _METADATA, at="metadata").user_id if has_field(fields, "metadata") else None
     extra = {name: raw for name, raw in fields.items() if name in FAMILY_FIELDS and is_present(raw)}
+    extra |= nested_settings(fields)
     if settings.service_tier == "auto":
         extra["service_tier"] = fields["service_tier"]
     return Request(

@@ -11,7 +11,7 @@ from msgspec import Raw
 from proxy.translation import json_wire
 from proxy.translation.canonical import JSON_OBJECT_SENTENCE, Request, Text, Tool
 from proxy.translation.dialects.anthropic.cache_marks import CacheMarks
-from proxy.translation.dialects.anthropic.envelope import FAMILY_FIELDS
+from proxy.translation.dialects.anthropic.envelope import FAMILY_FIELDS, NESTED_FIELDS
 from proxy.translation.dialects.anthropic.request_encode_turns import TurnEncoder, string_if_plain_text
 from proxy.translation.dialects.anthropic.strict_schema import strict_schema
 from proxy.translation.dialects.anthropic.thinking import plan_thinking
@@ -22,6 +22,8 @@ from proxy.translation.errors import ClientMistake
 
 MAX_USER_ID = 256
 """Characters of ``metadata.user_id``; longer values are replaced by their SHA-256."""
+
+_NESTED_PATHS = frozenset(f"{field}.{name}" for field, names in NESTED_FIELDS.items() for name in names)
 
 NO_MESSAGE = "(no message)"
 """The user's turn before a conversation that begins with the assistant's, which the API refuses."""
@@ -102,7 +104,20 @@ def _settings(request: Request, target: EncodeTarget, *, turns: list[EncodedTurn
         "metadata": {"user_id": _user_id(request.end_user)} if request.end_user else None,
         "service_tier": _service_tier(request),
     }
-    return settings | {name: value for name, value in optional.items() if value is not None}
+    settings |= {name: value for name, value in optional.items() if value is not None}
+    return _with_nested_settings(settings, request)
+
+
+def _with_nested_settings(settings: dict[str, Any], request: Request) -> dict[str, Any]:
+    """The settings with those of a client of this family inside them; one inside ``thinking`` needs the setting itself."""
+    if request.family == FAMILY:
+        for path in request.extra.keys() & _NESTED_PATHS:
+            field, _, name = path.partition(".")
+            if field == "output_config":
+                settings.setdefault(field, {})
+            if field in settings:
+                settings[field][name] = request.extra[path]
+    return settings
 
 
 def _lost_thinking(turns: list[EncodedTurn]) -> bool:

@@ -75,6 +75,7 @@ class AnthropicStreamEncoder:
         self._current: int | None = None
         self._block: _OpenBlock | None = None
         self._queued: dict[int, list[Event]] = {}
+        # Every encoder has this table of its own methods: a common base class would tie the dialects to one another.
         self._handlers: dict[type, Callable[[Any], list[Frame]]] = {
             Started: self._on_started,
             PartStarted: self._on_part,

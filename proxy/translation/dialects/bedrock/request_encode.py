@@ -25,7 +25,12 @@ from proxy.translation.errors import ClientMistake
 VERSION = "bedrock-2023-05-31"
 """The only value of ``anthropic_version`` that Bedrock accepts."""
 
-_FIELD_BETAS: Mapping[str, tuple[str, ...]] = {"context_management": ("context-management-",), "compaction": ("compact",)}
+_FIELD_BETAS: Mapping[str, tuple[str, ...]] = {
+    "compaction": ("compact",),
+    "context_management": ("context-management-",),
+    "output_config.task_budget": ("task-budgets-",),
+    "thinking.block_binding": ("thinking-block-binding-",),
+}
 """Fields of ``Request.extra`` that Bedrock accepts with a beta, and the prefixes of that beta's name. The other fields belong to
 Anthropic's own endpoint; the top-level ``cache_control`` moves to the last block."""
 

@@ -82,6 +82,7 @@ class ChatStreamEncoder:
         self._refused = False
         self._annotations: list[Any] = []
         self._usage: Usage | None = None
+        # Every encoder has this table of its own methods: a common base class would tie the dialects to one another.
         self._handlers: dict[type, Callable[[Any], list[Frame]]] = {
             Started: self._on_started,
             PartStarted: self._on_part,
