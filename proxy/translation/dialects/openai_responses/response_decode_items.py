@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,11 @@ _KIND_OF_CODE: dict[str, Kind] = {
     "invalid_prompt": "invalid_request",
     "vector_store_timeout": "timeout",
 }
+
+
+_REQUEST_CODE = re.compile(r"image|policy|data_residency|unsupported|invalid_|too_large|too_small")
+"""Codes of ``ResponseError`` that are about the request, so that another attempt fails in the same way: ``invalid_image``,
+``image_too_large``, ``bio_policy``, ``data_residency_mismatch``, … A new code that resembles them is one of them."""
 
 
 class IncompleteDetails(msgspec.Struct):
@@ -88,6 +94,8 @@ def decode_failure(error: Any) -> Failure:
     """The failure of an ``error`` object in a response or in an error event."""
     failure = failure_from_error(error, default="upstream_error")
     kind = _KIND_OF_CODE.get(failure.code or "")
+    if kind is None and failure.code and _REQUEST_CODE.search(failure.code):
+        kind = "invalid_request"
     return failure if kind is None else msgspec.structs.replace(failure, kind=kind)
 
 
