@@ -17,7 +17,7 @@ class _WriteDetails(msgspec.Struct):
 class _InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
-    cache_write_tokens_details: _WriteDetails | None | msgspec.UnsetType = msgspec.UNSET
+    cache_write_tokens_details: _WriteDetails | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class _OutputDetails(msgspec.Struct):
