@@ -7,9 +7,17 @@ import msgspec
 from proxy.translation.canonical import Usage
 
 
+class _WriteDetails(msgspec.Struct):
+    """Tokens written to the cache, by lifetime of the entry: 30 minutes or 12 hours."""
+
+    ttl_30m_tokens: int | None = None
+    ttl_12h_tokens: int | None = None
+
+
 class _InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_write_tokens_details: _WriteDetails | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class _OutputDetails(msgspec.Struct):
@@ -27,13 +35,16 @@ class WireUsage(msgspec.Struct):
 
 
 def decode_usage(usage: WireUsage, service_tier: str | None) -> Usage:
-    """The usage in disjoint classes; negative counts and absent details are 0."""
+    """The usage in disjoint classes; negative counts and absent details are 0. Writes for 12 hours are the long-lived ones."""
     details = usage.input_tokens_details or _InputDetails()
-    read, written = max(0, details.cached_tokens or 0), max(0, details.cache_write_tokens or 0)
+    read = max(0, details.cached_tokens or 0)
+    long_lived = max(0, (details.cache_write_tokens_details or _WriteDetails()).ttl_12h_tokens or 0)
+    written = max(long_lived, details.cache_write_tokens or 0)
     return Usage(
         fresh=max(0, (usage.input_tokens or 0) - read - written),
         cache_read=read,
-        cache_write_5m=written,
+        cache_write_5m=written - long_lived,
+        cache_write_1h=long_lived,
         output=max(0, usage.output_tokens or 0),
         reasoning=max(0, (usage.output_tokens_details or _OutputDetails()).reasoning_tokens or 0),
         service_tier=service_tier,
