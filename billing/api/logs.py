@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from django.db.models import Q
 from django.http import HttpRequest
@@ -24,21 +24,76 @@ router = Router(tags=["logs"])
 LONGEST_PATTERN = 500
 
 
+def _moment(text: str, name: str) -> datetime:
+    refusal = ApiError("invalid_request", f"Invalid '{name}' timestamp, use RFC3339")
+    try:
+        # In a query string a plus sign that was not encoded arrives as a space.
+        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+    except ValueError:
+        raise refusal from None
+    if moment.tzinfo is None or "T" not in text.upper():
+        raise refusal
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # before the year 1 or after 9999, seen from UTC
+        raise refusal from None
+
+
+def _status(text: str) -> Q:
+    if not text.isascii() or not text.isdigit() or len(text) > 4:
+        raise ApiError("invalid_request", "Invalid status_code")
+    code = int(text)
+    if code and code % 100 == 0:
+        return Q(status_code__gte=code, status_code__lt=code + 100)
+    return Q(status_code=code)
+
+
+def _outcome(text: str) -> Q:
+    if text not in OUTCOMES:
+        raise ApiError("invalid_request", f"Invalid outcome, must be one of {', '.join(OUTCOMES)}")
+    return Q(outcome=text)
+
+
+class Condition(NamedTuple):
+    """What a filter of the log demands of a row; ``where`` raises :class:`ApiError` for an invalid value."""
+
+    where: Callable[[str], Q]
+
+
 class Filters(Paging):
     """Filters of requests. A request must match all of them; an empty value is no filter."""
 
-    key_id: Id | None = None
-    upstream_id: Id | None = None
-    model: str | None = Field(None, description="Part of the model name, case-insensitive; % and _ are wildcards.")
-    status_code: Annotated[str | None, WithJsonSchema({"type": "integer"})] = Field(
+    key_id: Annotated[Id | None, Condition(lambda text: Q(api_key_id=parse_uuid(text, "Invalid key_id format")))] = None
+    upstream_id: Annotated[Id | None, Condition(lambda text: Q(upstream_id=parse_uuid(text, "Invalid upstream_id format")))] = None
+    model: Annotated[str | None, Condition(lambda text: Q(model__ilike=f"%{text[:LONGEST_PATTERN]}%"))] = Field(
+        None, description="Part of the model name, case-insensitive; % and _ are wildcards."
+    )
+    status_code: Annotated[str | None, Condition(_status), WithJsonSchema({"type": "integer"})] = Field(
         None, description="A multiple of 100 means its class: 400 is 400 to 499."
     )
-    input_format: InputFormat | None = None
-    dialect: str | None = Field(None, description="The dialect of the client, for example `anthropic`.")
-    outcome: OutcomeName | None = None
-    request_id: str | None = Field(None, description="The x-request-id that the client sent or got.")
-    from_: Moment | None = Field(None, alias="from", description="RFC 3339, inclusive.")
-    to: Moment | None = Field(None, description="RFC 3339, inclusive.")
+    input_format: Annotated[InputFormat | None, Condition(lambda text: Q(input_format=text))] = None
+    dialect: Annotated[str | None, Condition(lambda text: Q(dialect=text))] = Field(
+        None, description="The dialect of the client, for example `anthropic`."
+    )
+    outcome: Annotated[OutcomeName | None, Condition(_outcome)] = None
+    request_id: Annotated[str | None, Condition(lambda text: Q(request_id=text))] = Field(
+        None, description="The x-request-id that the client sent or got."
+    )
+    from_: Annotated[Moment | None, Condition(lambda text: Q(timestamp__gte=_moment(text, "from")))] = Field(
+        None, alias="from", description="RFC 3339, inclusive."
+    )
+    to: Annotated[Moment | None, Condition(lambda text: Q(timestamp__lte=_moment(text, "to")))] = Field(
+        None, description="RFC 3339, inclusive."
+    )
+
+
+CONDITIONS: Mapping[str, Callable[[str], Q]] = {
+    field.alias or name: part.where
+    for name, field in Filters.model_fields.items()
+    for part in field.metadata
+    if isinstance(part, Condition)
+}
+"""The condition that each parameter of a query adds."""
 
 
 if TYPE_CHECKING:  # classes that are made at runtime are no types for the type checker
@@ -78,52 +133,7 @@ def get_log(request: HttpRequest, log_id: Id) -> dict[str, Any]:
 def filter_logs(query: Mapping[str, str]) -> RequestLogQuerySet:
     """The rows that match a query string; an empty value is no filter. Raises :class:`ApiError` for an invalid value."""
     rows: RequestLogQuerySet = RequestLog.objects.all()
-    for name, condition in FILTERS.items():
+    for name, condition in CONDITIONS.items():
         if value := query.get(name, "").replace("\0", ""):
             rows = rows.filter(condition(value))
     return rows
-
-
-def _moment(text: str, name: str) -> datetime:
-    refusal = ApiError("invalid_request", f"Invalid '{name}' timestamp, use RFC3339")
-    try:
-        # In a query string a plus sign that was not encoded arrives as a space.
-        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-    except ValueError:
-        raise refusal from None
-    if moment.tzinfo is None or "T" not in text.upper():
-        raise refusal
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:  # before the year 1 or after 9999, seen from UTC
-        raise refusal from None
-
-
-def _status(text: str) -> Q:
-    if not text.isascii() or not text.isdigit() or len(text) > 4:
-        raise ApiError("invalid_request", "Invalid status_code")
-    code = int(text)
-    if code and code % 100 == 0:
-        return Q(status_code__gte=code, status_code__lt=code + 100)
-    return Q(status_code=code)
-
-
-def _outcome(text: str) -> Q:
-    if text not in OUTCOMES:
-        raise ApiError("invalid_request", f"Invalid outcome, must be one of {', '.join(OUTCOMES)}")
-    return Q(outcome=text)
-
-
-FILTERS: Mapping[str, Callable[[str], Q]] = {
-    "key_id": lambda text: Q(api_key_id=parse_uuid(text, "Invalid key_id format")),
-    "upstream_id": lambda text: Q(upstream_id=parse_uuid(text, "Invalid upstream_id format")),
-    "model": lambda text: Q(model__ilike=f"%{text[:LONGEST_PATTERN]}%"),
-    "status_code": _status,
-    "input_format": lambda text: Q(input_format=text),
-    "dialect": lambda text: Q(dialect=text),
-    "outcome": _outcome,
-    "request_id": lambda text: Q(request_id=text),
-    "from": lambda text: Q(timestamp__gte=_moment(text, "from")),
-    "to": lambda text: Q(timestamp__lte=_moment(text, "to")),
-}
-"""The condition that each parameter adds."""
