@@ -126,6 +126,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: Annotated[int, _LIMITS("Largest request body; larger ones are answered with 413.", "bytes", minimum=1)] = (
         32 * 1024 * 1024
     )
+    max_buffered_bytes: Annotated[
+        int,
+        _LIMITS(
+            "All request bodies in the memory of one web process, until their responses end; beyond, requests get 503 with Retry-After.",
+            "bytes",
+            minimum=1,
+        ),
+    ] = 256 * 1024 * 1024
     header_timeout_seconds: Annotated[float, _LIMITS("Time in which all headers of a request must arrive.", "seconds", minimum=0.01)] = 30.0
     body_timeout_seconds: Annotated[float, _LIMITS("Longest pause while a request body arrives.", "seconds", minimum=0.01)] = 30.0
     keepalive_seconds: Annotated[

@@ -138,8 +138,10 @@ CODES: Mapping[int, str] = {404: "unknown_url"}
 MANAGEMENT_TYPES = {404: "not_found", 500: "server_error", 503: "server_error"}
 
 
-def refusal(path: str, fields: Fields, *, status: int, message: str, identity: bytes | None = None) -> ErrorResponse:
-    """An error response in the client's dialect; ``fields``: the request's headers.
+def refusal(
+    path: str, fields: Fields, *, status: int, message: str, identity: bytes | None = None, retry_after: int | None = None
+) -> ErrorResponse:
+    """An error response in the client's dialect; ``fields``: the request's headers, ``retry_after``: seconds.
 
     The response has the given ``status``, not the one that the dialect uses for the kind of failure: with 408 or 413 the server
     may close the connection.
@@ -148,6 +150,8 @@ def refusal(path: str, fields: Fields, *, status: int, message: str, identity: b
     extra: list[Header] = [(b"content-type", b"application/json")]
     if settings.PXBIN.response_headers and not path.startswith("/api"):
         extra.append((b"x-pxbin-request-id", identity))
+    if retry_after is not None:
+        extra.append((b"retry-after", b"%d" % retry_after))
     common = common_headers(path, fields, identity)
     if is_management(path):
         error = {"type": MANAGEMENT_TYPES.get(status, "invalid_request"), "message": message}

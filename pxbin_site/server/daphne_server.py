@@ -8,6 +8,7 @@ requests on open ones get 503, running responses may finish. A second signal end
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import inspect
 import resource
@@ -24,12 +25,16 @@ import uvloop
 from django.conf import settings
 from twisted.internet import asyncioreactor
 
+from pxbin_site.server.http1.body_memory import BodyMemory
+from pxbin_site.server.http1.gate import Gate, OpenGate
 from pxbin_site.server.http1.limits import Limits
 
 Application = Callable[..., Awaitable[None]]
 Hook = Callable[[], Any]
 PathPredicate = Callable[[str], bool]
 BACKLOG = 2048
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Parameters of mallopt, from glibc's malloc.h."""
 
 
 def install_reactor() -> None:
@@ -46,7 +51,9 @@ from twisted.internet import reactor  # noqa: E402
 from pxbin_site.server.http1.connection import Connection  # noqa: E402
 from pxbin_site.server.http1.cycle import Cycle  # noqa: E402
 from pxbin_site.server.http1.head import Head  # noqa: E402
+from pxbin_site.server.http1.leavers import leavers  # noqa: E402
 from pxbin_site.server.http1.transport import StreamTransport  # noqa: E402
+from pxbin_site.server.http1.turns import Turns  # noqa: E402
 
 
 def any_path(path: str) -> bool:  # noqa: ARG001  (the signature of a PathPredicate)
@@ -61,6 +68,7 @@ def limits_from_settings() -> Limits:
         max_body_bytes=config.max_body_bytes,
         header_timeout=config.header_timeout_seconds,
         body_timeout=config.body_timeout_seconds,
+        max_buffered_bytes=config.max_buffered_bytes,
     )
 
 
@@ -77,16 +85,20 @@ def listening_socket(host: str, port: int) -> socket.socket:
 class Server(daphne_server.Server):
     """Daphne's server with pxbin's HTTP protocol. Websockets and the tasks of their applications stay daphne's."""
 
-    def __init__(self, application: Application, *, limits: Limits, websockets: PathPredicate = any_path) -> None:
+    def __init__(self, application: Application, *, limits: Limits, gate: Gate, websockets: PathPredicate = any_path) -> None:
         super().__init__(application, endpoints=["an open socket"], signal_handlers=False, server_name="pxbin")
         self.connections: dict[object, dict[str, Any]] = {}  # daphne's dictionary of websockets
         self.limits = limits
+        self.gate = gate
+        self.body_memory = BodyMemory(limits.max_buffered_bytes, limits.max_keyless_bytes)
         self.has_websocket = websockets
         self.draining = False
         self.common_headers = b""
         self.open_connections: set[Connection] = set()
         self.running: set[Cycle] = set()
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop  # noqa: SLF001 - daphne takes it the same way
+        self.turns = Turns(self.loop)
+        self.held_back: set[Connection] = set()
         self._listener: asyncio.Server | None = None
         self._stop = asyncio.Event()
         self._idle = asyncio.Event()
@@ -146,6 +158,9 @@ class Server(daphne_server.Server):
         self.common_headers = b"server: pxbin\r\ndate: %b\r\n\r\n" % formatdate(time(), usegmt=True).encode()
         for connection in [item for item in self.open_connections if item.deadline is not None and item.deadline <= now]:
             connection.deadline_passed()
+        for connection in leavers(self.held_back):
+            self.held_back.discard(connection)
+            connection.readConnectionLost()
         self.loop.call_later(self.limits.tick, self._tick)
 
     # Shutdown.
@@ -206,6 +221,19 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def return_large_blocks() -> None:
+    """Let the C library return the memory of large bodies to the system at once.
+
+    By default glibc raises its threshold for blocks of their own with each large block that is freed, up to 32 MiB; later
+    bodies then come from the heap, and what lies between smaller blocks is not returned (mallopt(3)). Other C libraries have
+    no such function.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 1024 * 1024)
+        mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024)
+
+
 async def call_hook(hook: Hook | None) -> None:
     """Call a hook, if there is one, and await its result if it is awaitable."""
     if hook is None:
@@ -225,6 +253,7 @@ def serve(  # noqa: PLR0913 - options of a server, most with defaults
     on_shutdown: Hook | None = None,
     on_listening: Callable[[tuple[str, int]], Any] | None = None,
     limits: Limits | None = None,
+    gate: Gate | None = None,
     websockets: PathPredicate = any_path,
 ) -> None:
     """Serve ``application`` on a listening socket until SIGTERM or SIGINT. Only in the main thread, once per process.
@@ -232,11 +261,13 @@ def serve(  # noqa: PLR0913 - options of a server, most with defaults
     ``on_startup`` and ``on_shutdown`` may be plain or async functions; the first is called before a connection is accepted,
     the last after the drain. ``on_drain`` gets the number of running responses after the first signal; it must close other
     copies of the listening socket in this process, or the kernel goes on accepting connections that nobody serves.
-    ``on_listening`` gets the address. ``websockets``: whether a path has a websocket. Raises what ``on_startup`` raises.
+    ``on_listening`` gets the address. ``gate`` decides which bodies are received; without one, all
+    are. ``websockets``: whether a path has a websocket. Raises what ``on_startup`` raises.
     """
     listening.setblocking(False)
     raise_file_limit()
-    server = Server(application, limits=limits or limits_from_settings(), websockets=websockets)
+    return_large_blocks()
+    server = Server(application, limits=limits or limits_from_settings(), gate=gate or OpenGate(), websockets=websockets)
 
     async def main() -> None:
         try:

@@ -84,6 +84,7 @@ class Handler(ASGIHandler):
         fields = dict(headers)
         identity = common_headers.request_id(fields)
         peer = scope.get("client")
+        extensions = scope.get("extensions", {})
         request = HttpRequest(
             method=scope["method"],
             path=scope["path"],
@@ -94,7 +95,9 @@ class Handler(ASGIHandler):
             client=peer[0] if peer else "",
             request_id=identity.decode("ascii"),
             started_ns=perf_counter_ns(),
+            refusal=extensions.get("pxbin.refusal"),
         )
+        request.count_body = extensions.get("pxbin.count_body", request.count_body)
         request.client = client_address(request.client, request.headers)
         common = common_headers.common_headers(request.path, fields, identity)
         await _cancel_on_disconnect(

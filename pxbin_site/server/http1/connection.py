@@ -3,69 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from enum import Enum
+import logging
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet import protocol
 from twisted.python.failure import Failure
 
-from pxbin_site.server.common_headers import refusal
-from pxbin_site.server.http1.body import Body, ChunkedBody, LengthBody
-from pxbin_site.server.http1.cycle import Cycle, status_line
+from pxbin_site.server.http1.body_memory import Share
+from pxbin_site.server.http1.body_reader import BodyReader
+from pxbin_site.server.http1.connection_server import ConnectionServer
+from pxbin_site.server.http1.cycle import Cycle
+from pxbin_site.server.http1.gate import Verdict
 from pxbin_site.server.http1.head import Head, RefusedError, parse, path_of
-from pxbin_site.server.http1.limits import Limits
+from pxbin_site.server.http1.refusal import encode_refusal
+from pxbin_site.server.http1.state import BODY, CLOSED, GATE, HEAD, LINGER, RUNNING, UPGRADED, State
 from pxbin_site.server.http1.transport import StreamTransport
+
+logger = logging.getLogger("pxbin.server")
 
 TLS_RECORD = 0x16
 """First byte of a TLS handshake; no method of HTTP begins with it."""
-
-
-class State(Enum):
-    """What a connection is doing."""
-
-    HEAD = "head"
-    """It waits for a request or reads its head."""
-    BODY = "body"
-    RUNNING = "running"
-    """The application runs; what the client sends is buffered."""
-    LINGER = "linger"
-    """It was refused: what the client still sends is discarded until it has read the answer."""
-    UPGRADED = "upgraded"
-    CLOSED = "closed"
-
-
-HEAD, BODY, RUNNING, LINGER, UPGRADED, CLOSED = State
-"""Globals, because an attribute of an enum costs a look-up more for each read."""
-
-
-class ConnectionServer(Protocol):
-    """The part of the server that a connection uses."""
-
-    application: Callable[..., Awaitable[None]]
-    limits: Limits
-    draining: bool
-    common_headers: bytes
-    """The header lines ``server`` and ``date``, with the empty line that ends a head."""
-
-    def connection_opened(self, connection: Connection) -> None:
-        """A client connected."""
-
-    def connection_closed(self, connection: Connection) -> None:
-        """A connection is closed."""
-
-    def cycle_started(self, cycle: Cycle) -> None:
-        """An application has been started for a request."""
-
-    def cycle_ended(self, cycle: Cycle) -> None:
-        """An application has returned."""
-
-    def has_websocket(self, path: str) -> bool:
-        """Whether a path has a websocket; elsewhere an upgrade is ignored, as HTTP allows."""
-
-    def upgrade(self, connection: Connection, head: Head, rest: bytes) -> None:
-        """A client has requested a websocket."""
 
 
 class Connection(protocol.Protocol):
@@ -88,8 +46,10 @@ class Connection(protocol.Protocol):
         self._buffer = b""
         self._searched = 0
         self._head: Head | None = None
-        self._body: Body | None = None
-        self._progress = 0
+        self._body: BodyReader | None = None
+        self._look_up: asyncio.Task[None] | None = None
+        self._discarded: int | None = None
+        """Bytes of a refused body that were discarded; None where no body is refused."""
         self._resumed: asyncio.Future[None] | None = None
         self._client_sent_eof = False
         self._write = transport.raw.write
@@ -114,12 +74,12 @@ class Connection(protocol.Protocol):
                 self._read_head(self._buffer + data if self._buffer else data)
             elif state is BODY:
                 self._read_body(data)
+            elif self._discarded is not None:
+                self._discard(data)
             elif state is RUNNING:
                 self._buffer_pipelined(data)
-            elif state is LINGER:
-                self._discard(data)
         except RefusedError as refused:
-            self.refuse(refused.status, refused.message, self._head)
+            self._refuse(refused, self._head)
 
     def readConnectionLost(self) -> None:  # noqa: N802
         """The client closed its sending side. Whether it still reads is unknown, so it counts as gone.
@@ -137,7 +97,10 @@ class Connection(protocol.Protocol):
         self.state = CLOSED
         self.deadline = None
         self._buffer = b""
-        self._body = None
+        self._close_body()
+        self.server.held_back.discard(self)
+        if self._look_up is not None:
+            self._look_up.cancel()
         self._wake_writers()
         if self.cycle is not None:
             self.cycle.disconnected()
@@ -162,6 +125,12 @@ class Connection(protocol.Protocol):
     def stopProducing(self) -> None:  # noqa: N802
         """Close the connection; Twisted calls this to end a producer."""
         self.abort()
+
+    @property
+    def descriptor(self) -> int:
+        """The file descriptor of the socket."""
+        descriptor: int = self.transport.raw.get_extra_info("socket").fileno()
+        return descriptor
 
     async def writable(self) -> None:
         """Wait until the client has read enough of the buffered bytes, or the connection is closed."""
@@ -208,40 +177,105 @@ class Connection(protocol.Protocol):
         if length == 0:
             self._begin_cycle(head, b"", rest)
             return
-        limits = self.limits
-        if length is not None and length > limits.max_body_bytes:
+        if length is not None and length > self.limits.max_body_bytes:
             raise RefusedError(413, "Request body too large")
-        self._body = ChunkedBody(limits.max_body_bytes) if length is None else LengthBody(length)
+        if length is not None and length <= len(rest):
+            share = Share(self.server.body_memory, is_keyless=False)
+            share.resize(length)
+            self._begin_cycle(head, rest[:length], rest[length:], share)
+            return
+        verdict = self.server.gate.decide(head.path, head.headers)
+        if verdict is not None:
+            self._pass_gate(head, verdict, rest)
+            return
+        self.state = GATE
+        self.deadline = None
+        self._buffer = rest
+        self.transport.pauseProducing()
+        self._look_up = self.loop.create_task(self._look_up_key(head))
+
+    async def _look_up_key(self, head: Head) -> None:
+        """Let the gate look into the database, then continue. Meanwhile nothing is read."""
+        try:
+            verdict = await self.server.gate.look_up(head.headers)
+        except Exception:  # a defect of the gate must not leave the client without a response
+            logger.exception("The gate failed: %s %s", head.method, head.path)
+            self.transport.resumeProducing()
+            self.refuse(500, "Internal server error", head)
+            return
+        finally:
+            self._look_up = None
+        rest, self._buffer = self._buffer, b""
+        self.transport.resumeProducing()
+        try:
+            self._pass_gate(head, verdict, rest)
+        except RefusedError as refused:
+            self._refuse(refused, head)
+
+    def _pass_gate(self, head: Head, verdict: Verdict, rest: bytes) -> None:
+        """Receive the body; or let the application refuse the request without it, and discard what the client sends of it."""
+        if verdict.refusal is not None:
+            head.keep_alive = False
+            self._discarded = len(rest)
+            self._begin_cycle(head, b"", b"", refusal=verdict.refusal)
+            return
+        share = Share(self.server.body_memory, is_keyless=not verdict.has_key)
+        self._body = BodyReader(head.length, share, self.limits, has_key=verdict.has_key)
         self.state = BODY
-        self._progress = 0
-        self.deadline = monotonic() + limits.body_timeout
+        self.deadline = self._body.deadline
         if head.expects_continue and not rest:
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if rest:
             self._read_body(rest)
 
     def _read_body(self, data: bytes) -> None:
-        body = self._body
-        assert body is not None
-        rest = body.feed(data)
+        assert self._body is not None
+        self._after_decoding(self._body, self._body.feed(data))
+
+    def _after_decoding(self, body: BodyReader, rest: bytes | None) -> None:
+        """Begin the request with the complete body, or read on; where decoding takes long, it continues in a later turn."""
         if rest is not None:
             head = self._head
             assert head is not None
+            content = body.content()
             self._body = None
-            self._begin_cycle(head, body.content(), rest)
-        elif body.taken - self._progress >= self.limits.body_progress:
-            self._progress = body.taken
-            self.deadline = monotonic() + self.limits.body_timeout
+            self._begin_cycle(head, content, rest, body.share)
+        elif body.is_behind:
+            self.deadline = None  # the client waits for the server
+            self.transport.pauseProducing()
+            self.server.turns.add(self._continue_body)
+        else:
+            self.deadline = body.deadline
 
-    def _begin_cycle(self, head: Head, body: bytes, rest: bytes) -> None:
+    def _continue_body(self) -> None:
+        body = self._body
+        if body is None:  # the connection was closed
+            return
+        try:
+            rest = body.resume()
+            if not body.is_behind:
+                self.transport.resumeProducing()
+            self._after_decoding(body, rest)
+        except RefusedError as refused:
+            self.transport.resumeProducing()
+            self._refuse(refused, self._head)
+
+    def _close_body(self) -> None:
+        if self._body is not None:
+            self._body.share.close()
+            self._body = None
+
+    def _begin_cycle(self, head: Head, body: bytes, rest: bytes, share: Share | None = None, *, refusal: object | None = None) -> None:
         if self.server.draining:
+            if share is not None:
+                share.close()
             raise RefusedError(503, "The server is shutting down")
         self.state = RUNNING
         self.deadline = None
         self._buffer = b""
         if rest:
             self._buffer_pipelined(rest)
-        self.cycle = Cycle(self, head, body)
+        self.cycle = Cycle(self, head, body, share, refusal)
         self.server.cycle_started(self.cycle)
 
     def _buffer_pipelined(self, data: bytes) -> None:
@@ -249,10 +283,12 @@ class Connection(protocol.Protocol):
         self._buffer = self._buffer + data if self._buffer else data
         if len(self._buffer) > self.limits.max_pipelined_bytes:
             self.transport.pauseProducing()
+            self.server.held_back.add(self)
 
     def _discard(self, data: bytes) -> None:
-        self._progress += len(data)
-        if self._progress > self.limits.linger_bytes:
+        assert self._discarded is not None
+        self._discarded += len(data)
+        if self._discarded > self.limits.linger_bytes:
             self.abort()
 
     # Writing.
@@ -267,6 +303,9 @@ class Connection(protocol.Protocol):
             return
         self.cycle = None
         if not self.keep_alive or self._client_sent_eof:
+            if self._discarded is not None:  # the rest of the refused body may still arrive
+                self._linger()
+                return
             self.state = CLOSED
             self.transport.loseConnection()
             self.deadline = monotonic() + self.limits.write_stall
@@ -287,35 +326,33 @@ class Connection(protocol.Protocol):
     def _read_buffered(self) -> None:
         if self.state is HEAD and self._buffer:
             self.transport.resumeProducing()
+            self.server.held_back.discard(self)
             data, self._buffer = self._buffer, b""
             self.dataReceived(data)
 
     def cycle_ended(self, cycle: Cycle) -> None:
         """The application has returned."""
+        if cycle.share is not None:
+            cycle.share.close()
         self.server.cycle_ended(cycle)
 
     def refuse(self, status: int, message: str, head: Head | None) -> None:
         """Answer with an error of the server, discard input for a while so that the client can read the answer, and close."""
+        self._refuse(RefusedError(status, message), head)
+
+    def _refuse(self, refused: RefusedError, head: Head | None) -> None:
         if self.state in (CLOSED, LINGER):
             return
         path = head.path if head is not None else path_of(self._buffer)
-        fields = dict(head.headers) if head is not None else {}
-        answer = refusal(path, fields, status=status, message=message)
-        lines = [status_line(answer.status)]
-        lines += [b"%b: %b\r\n" % pair for pair in answer.headers]
-        lines.append(b"content-length: %d\r\nconnection: close\r\n" % len(answer.body))
-        lines.append(self.server.common_headers)
-        if head is None or head.method != "HEAD":
-            lines.append(answer.body)
-        self._write(b"".join(lines))
+        self._write(encode_refusal(refused, head, path, self.server.common_headers))
         self.cycle = None
         self._buffer = b""
-        self._body = None
+        self._close_body()
         self._linger()
 
     def _linger(self) -> None:
         self.state = LINGER
-        self._progress = 0
+        self._discarded = self._discarded or 0
         self.deadline = monotonic() + self.limits.linger_seconds
         raw = self.transport.raw
         if self._client_sent_eof or not raw.can_write_eof():

@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 
@@ -27,6 +27,7 @@ from proxy.exchange.http_response import HttpRequest, JsonResponse, StreamingRes
 from pxbin_site.server.daphne_server import listening_socket, serve  # noqa: E402
 from pxbin_site.server.fast_routes import FastRoutes  # noqa: E402
 from pxbin_site.server.handler import Handler  # noqa: E402
+from pxbin_site.server.http1.gate import WITH_KEY, WITHOUT_KEY, Verdict  # noqa: E402
 from pxbin_site.server.http1.limits import Limits  # noqa: E402
 from tests.support.waiting import eventually_async  # noqa: E402
 
@@ -48,6 +49,18 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     message = await receive()
     STATE["echoed"] += 1
     await respond(send, message["body"], headers=[(b"x-seen-path", scope["path"].encode()), (b"x-seen-query", scope["query_string"])])
+
+
+async def gated(scope: Any, receive: Any, send: Any) -> None:
+    """Refuses as the gate says, else returns the size of the body."""
+    refusal = scope["extensions"].get("pxbin.refusal")
+    body = (await receive())["body"]
+    await respond(send, f"{refusal or len(body)}".encode(), status=401 if refusal else 200)
+
+
+async def step_look_up(scope: Any, receive: Any, send: Any) -> None:
+    STATE["step_look_up"] += 1
+    await respond(send, b"")
 
 
 async def state(scope: Any, receive: Any, send: Any) -> None:
@@ -215,6 +228,8 @@ async def hot_wait(http: HttpRequest) -> JsonResponse:
 
 HOT = Handler(FastRoutes({("POST", "/v1/stream"): hot_stream, ("POST", "/v1/flood"): hot_flood, ("POST", "/v1/wait"): hot_wait}))
 PATHS = {
+    "/gated": gated,
+    "/step_look_up": step_look_up,
     "/state": state,
     "/scope": scope_told,
     "/megabytes": megabytes,
@@ -235,6 +250,20 @@ PATHS = {
 }
 
 
+class ScriptedGate:
+    """Decides by the request header ``key``: none, wrong, later or later-wrong; without it the key is valid."""
+
+    VERDICTS: ClassVar = {b"none": WITHOUT_KEY, b"wrong": Verdict(has_key=False, refusal="refused"), b"later": None, b"later-wrong": None}
+
+    def decide(self, path: str, headers: Any) -> Verdict | None:
+        return self.VERDICTS.get(dict(headers).get(b"key"), WITH_KEY)
+
+    async def look_up(self, headers: Any) -> Verdict:
+        STATE["looking_up"] += 1
+        await eventually_async(lambda: STATE["step_look_up"] >= STATE["looking_up"], every=0.005)
+        return WITH_KEY if dict(headers)[b"key"] == b"later" else Verdict(has_key=False, refusal="refused after a look")
+
+
 async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "websocket":
         await websocket(scope, receive, send)
@@ -251,4 +280,5 @@ serve(
     on_shutdown=lambda: say("down"),
     on_listening=lambda address: say(str(address[1])),
     limits=Limits(**OPTIONS.get("limits", {})),
+    gate=ScriptedGate(),
 )

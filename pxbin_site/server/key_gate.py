@@ -1,0 +1,47 @@
+"""Checks the client key from the headers, so that nobody without one makes the server receive a body.
+
+The checks are those of :mod:`proxy.exchange.admission`, which refuses the request in the client's dialect and logs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from accounts import keys
+from proxy.exchange.admission import has_open_models
+from proxy.exchange.client_credentials import presented_key
+from proxy.exchange.http_request import Headers
+from proxy.translation.dialects.lookup import PATH_ROOTS
+from proxy.translation.errors import ClientMistake, GatewayError
+from pxbin_site.server.http1.gate import WITH_KEY, WITHOUT_KEY, Verdict
+from upstreams.models import OWN_PATHS
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+NOT_FOR_CLIENTS = OWN_PATHS - {root.strip("/") for root in PATH_ROOTS} | {""}
+"""First segments of paths that no client key opens: the admin, the management API, health checks."""
+
+
+class KeyGate:
+    """The gate of client paths. Other paths receive their bodies without a key, and check the sender in their own way."""
+
+    def decide(self, path: str, headers: RawHeaders) -> Verdict | None:
+        """See :class:`~pxbin_site.server.http1.gate.Gate`. Only memory is looked at."""
+        if path[1:].partition("/")[0].lower() in NOT_FOR_CLIENTS:
+            return WITHOUT_KEY
+        try:
+            token = presented_key(Headers(headers))
+        except ClientMistake as mistake:
+            return WITHOUT_KEY if has_open_models() else Verdict(has_key=False, refusal=mistake)
+        if keys.cached_key(token) is not None:
+            return WITH_KEY
+        if has_open_models():
+            return WITHOUT_KEY
+        return None if token else Verdict(has_key=False, refusal=ClientMistake(keys.MISSING, kind="authentication"))
+
+    async def look_up(self, headers: RawHeaders) -> Verdict:
+        """See :class:`~pxbin_site.server.http1.gate.Gate`."""
+        try:
+            await keys.authenticate(presented_key(Headers(headers)))
+        except GatewayError as refusal:
+            return Verdict(has_key=False, refusal=refusal)
+        return WITH_KEY
