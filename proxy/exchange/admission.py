@@ -20,6 +20,7 @@ from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.record import Record
+from proxy.exchange.request_encoding import decode_body
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
@@ -92,6 +93,7 @@ async def _check_anonymous(
     if refusal.failure.kind != "authentication" or not has_open_models():
         raise refusal
     try:
+        await decode_body(http)
         body = await read_body(http, ANONYMOUS)
         model = snapshot.current().find(body.envelope.model, prefix)
     except ClientMistake:
