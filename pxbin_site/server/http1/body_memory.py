@@ -8,11 +8,20 @@ RETRY_SECONDS = 5
 """What clients are asked to wait when there is no memory for their bodies."""
 
 
+FREE_BUFFER = 4096
+"""Bytes that each connection may hold unparsed without being counted; ordinary heads are smaller."""
+
+
+def counted(unparsed: bytes) -> int:
+    """The bytes of a connection's unparsed input that count as bodies without a key."""
+    return len(unparsed) if len(unparsed) > FREE_BUFFER else 0
+
+
 class BodyMemory:
     """Counts the bytes of request bodies, from their first byte to the end of their requests.
 
     ``limit``: bytes of all bodies. ``keyless_limit``: bytes of bodies that are incomplete and whose requests showed no valid key,
-    which includes those of the admin pages and of the management API.
+    which includes those of the admin pages and of the management API, of long incomplete heads, and of requests sent ahead.
     """
 
     def __init__(self, limit: int, keyless_limit: int) -> None:
@@ -35,6 +44,8 @@ class Share:
     def resize(self, size: int) -> None:
         """Count ``size`` bytes from now on; raises ``RefusedError`` 503 if this would exceed a bound."""
         memory, grown = self._memory, size - self._size
+        if not grown:
+            return
         if grown > 0 and memory.used + grown > memory.limit:
             raise RefusedError(503, "Too many request bodies at once", retry_after=RETRY_SECONDS)
         if self._is_keyless:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from time import monotonic
-from typing import Any
 
 from twisted.internet import protocol
 from twisted.python.failure import Failure
 
-from pxbin_site.server.http1.body_memory import Share
+from pxbin_site.server.http1.body_memory import Share, counted
 from pxbin_site.server.http1.body_reader import BodyReader
 from pxbin_site.server.http1.connection_server import ConnectionServer
 from pxbin_site.server.http1.cycle import Cycle
@@ -18,7 +17,7 @@ from pxbin_site.server.http1.gate import Verdict
 from pxbin_site.server.http1.head import Head, RefusedError, parse, path_of
 from pxbin_site.server.http1.refusal import encode_refusal
 from pxbin_site.server.http1.state import BODY, CLOSED, GATE, HEAD, LINGER, RUNNING, UPGRADED, State
-from pxbin_site.server.http1.transport import StreamTransport
+from pxbin_site.server.http1.transport import StreamTransport, host_and_port
 
 logger = logging.getLogger("pxbin.server")
 
@@ -44,6 +43,7 @@ class Connection(protocol.Protocol):
         self.deadline: float | None = None
         self.cycle: Cycle | None = None
         self._buffer = b""
+        self._buffer_share = Share(server.body_memory, is_keyless=True)
         self._searched = 0
         self._head: Head | None = None
         self._body: BodyReader | None = None
@@ -53,8 +53,8 @@ class Connection(protocol.Protocol):
         self._resumed: asyncio.Future[None] | None = None
         self._client_sent_eof = False
         self._write = transport.raw.write
-        self.client = _pair(transport.peer)
-        self.server_name = _pair(transport.host)
+        self.client = host_and_port(transport.peer)
+        self.server_name = host_and_port(transport.host)
 
     # Twisted protocol.
 
@@ -96,7 +96,7 @@ class Connection(protocol.Protocol):
         """The connection is closed; the running application is notified."""
         self.state = CLOSED
         self.deadline = None
-        self._buffer = b""
+        self._clear_buffer()
         self._close_body()
         self.server.held_back.discard(self)
         if self._look_up is not None:
@@ -126,12 +126,6 @@ class Connection(protocol.Protocol):
         """Close the connection; Twisted calls this to end a producer."""
         self.abort()
 
-    @property
-    def descriptor(self) -> int:
-        """The file descriptor of the socket."""
-        descriptor: int = self.transport.raw.get_extra_info("socket").fileno()
-        return descriptor
-
     async def writable(self) -> None:
         """Wait until the client has read enough of the buffered bytes, or the connection is closed."""
         while self.paused and self.state is not CLOSED:
@@ -158,12 +152,13 @@ class Connection(protocol.Protocol):
                 self.deadline = monotonic() + limits.header_timeout
             self._buffer = data
             self._searched = len(data)
+            self._buffer_share.resize(counted(data))
             return
         self._buffer = data
         self._searched = 0
         head = parse(data[:end], max_target=limits.max_target_bytes, max_headers=limits.max_headers)
         self._head = head
-        self._buffer = b""
+        self._clear_buffer()
         rest = data[end + 4 :]
         if head.upgrade == b"websocket" and head.method == "GET" and not head.length and self.server.has_websocket(head.path):
             self.state = UPGRADED
@@ -188,9 +183,10 @@ class Connection(protocol.Protocol):
         if verdict is not None:
             self._pass_gate(head, verdict, rest)
             return
+        self._buffer_share.resize(counted(rest))
+        self._buffer = rest
         self.state = GATE
         self.deadline = None
-        self._buffer = rest
         self.transport.pauseProducing()
         self._look_up = self.loop.create_task(self._look_up_key(head))
 
@@ -205,7 +201,7 @@ class Connection(protocol.Protocol):
             return
         finally:
             self._look_up = None
-        rest, self._buffer = self._buffer, b""
+        rest = self._clear_buffer()
         self.transport.resumeProducing()
         try:
             self._pass_gate(head, verdict, rest)
@@ -260,6 +256,12 @@ class Connection(protocol.Protocol):
             self.transport.resumeProducing()
             self._refuse(refused, self._head)
 
+    def _clear_buffer(self) -> bytes:
+        """Empty the buffer and return what it held."""
+        data, self._buffer = self._buffer, b""
+        self._buffer_share.resize(0)
+        return data
+
     def _close_body(self) -> None:
         if self._body is not None:
             self._body.share.close()
@@ -272,15 +274,16 @@ class Connection(protocol.Protocol):
             raise RefusedError(503, "The server is shutting down")
         self.state = RUNNING
         self.deadline = None
-        self._buffer = b""
         if rest:
             self._buffer_pipelined(rest)
         self.cycle = Cycle(self, head, body, share, refusal)
         self.server.cycle_started(self.cycle)
 
     def _buffer_pipelined(self, data: bytes) -> None:
-        """Buffer pipelined requests; beyond the limit, stop reading from the socket."""
+        """Buffer pipelined requests; beyond the limit, stop reading from the socket. Without memory for them, close."""
         self._buffer = self._buffer + data if self._buffer else data
+        if not self._buffer_share.try_resize(counted(self._buffer)):
+            self.abort()
         if len(self._buffer) > self.limits.max_pipelined_bytes:
             self.transport.pauseProducing()
             self.server.held_back.add(self)
@@ -327,7 +330,7 @@ class Connection(protocol.Protocol):
         if self.state is HEAD and self._buffer:
             self.transport.resumeProducing()
             self.server.held_back.discard(self)
-            data, self._buffer = self._buffer, b""
+            data = self._clear_buffer()
             self.dataReceived(data)
 
     def cycle_ended(self, cycle: Cycle) -> None:
@@ -346,7 +349,7 @@ class Connection(protocol.Protocol):
         path = head.path if head is not None else path_of(self._buffer)
         self._write(encode_refusal(refused, head, path, self.server.common_headers))
         self.cycle = None
-        self._buffer = b""
+        self._clear_buffer()
         self._close_body()
         self._linger()
 
@@ -391,7 +394,3 @@ class Connection(protocol.Protocol):
     def _wake_writers(self) -> None:
         if self._resumed is not None and not self._resumed.done():
             self._resumed.set_result(None)
-
-
-def _pair(name: Any) -> tuple[str, int] | None:
-    return (name[0], name[1]) if isinstance(name, tuple) else None

@@ -17,7 +17,7 @@ def leavers(connections: Iterable[Connection]) -> list[Connection]:
     The end of the stream is found behind unread bytes, if the system has room for these: a client that sent more than
     its socket and ours hold is noticed when its response is written.
     """
-    by_descriptor = {connection.descriptor: connection for connection in connections}
+    by_descriptor = {connection.transport.raw.get_extra_info("socket").fileno(): connection for connection in connections}
     if not by_descriptor:
         return []
     poll = select.poll()

@@ -94,6 +94,18 @@ def test_all_bodies_share_a_bound_until_their_requests_end(narrow: Served) -> No
     assert eventually(lambda: answer_if(narrow, 200)).body == b"50000"
 
 
+def test_long_incomplete_heads_share_that_bound_too(narrow: Served) -> None:
+    begin = b"GET /gated HTTP/1.1\r\nhost: x\r\na: " + b"b" * 40_000
+    with narrow.connect() as first, narrow.connect() as second:
+        first.sendall(begin)
+        second.sendall(begin)
+        refused = eventually(lambda: (answer := narrow.ask(begin)).status == 503 and answer)
+        assert error_of(refused) == (503, "Too many request bodies without a key at once")
+        for client in (first, second):
+            client.sendall(b"\r\n\r\n")
+            assert read(client).body == b"0"
+
+
 def test_a_body_without_a_key_has_a_time_for_its_end(narrow: Served) -> None:
     with begun(narrow, 90_000, 0, key="none") as client:
         client.settimeout(0.05)
