@@ -8,8 +8,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pxbin_site.settings")
 
 from pxbin_site.server.handler import get_application
 
-http_application = get_application()
-application = ProtocolTypeRouter({"http": http_application})
+application = ProtocolTypeRouter({"http": get_application()})
 
 
 def has_websocket(path: str) -> bool:  # noqa: ARG001  (there are none yet)

@@ -7,6 +7,7 @@ client's own credentials.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -20,11 +21,12 @@ from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.named_models import named_models
 from proxy.exchange.record import Record
+from proxy.exchange.request_encoding import decode_body
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 from upstreams.catalog import snapshot
-from upstreams.catalog.snapshot import ModelEntry, ResolvedModel
+from upstreams.catalog.snapshot import Catalogue, ModelEntry, ResolvedModel
 from upstreams.routing.plan import Requirements
 
 ANONYMOUS = Key(id="", name="anonymous")
@@ -59,6 +61,8 @@ class Admitted(msgspec.Struct, frozen=True):
 
 async def authenticate(record: Record, read_body: Callable[[HttpRequest, Key], Awaitable[OpenedBody]], prefix: str) -> Key:
     """The request's client key, or ``ANONYMOUS`` for an open model; raises :class:`ClientMistake`."""
+    if record.http.refusal is not None:  # decided from the headers, before the body was received
+        raise record.http.refusal
     try:
         token = presented_key(record.http.headers)
         key = keys.cached_key(token) or await keys.authenticate(token)
@@ -100,9 +104,10 @@ async def _check_anonymous(
 
     A body or a model that is not valid raises ``refusal`` too: without a key nothing is told about either.
     """
-    if refusal.failure.kind != "authentication":
+    if refusal.failure.kind != "authentication" or not has_open_models():
         raise refusal
     try:
+        await decode_body(http)
         body = await read_body(http, ANONYMOUS)
         model = snapshot.current().find(body.envelope.model, prefix)
     except ClientMistake:
@@ -123,6 +128,16 @@ def is_open(model: ModelEntry) -> bool:
     """
     passes = bool(model.routes) and all(route.upstream.pass_client_credentials for route in model.routes)
     return model.allow_anonymous or (settings.PXBIN.open_passthrough and passes)
+
+
+def has_open_models() -> bool:
+    """Whether any model is open to requests without a client key; if not, they are refused without a look at the body."""
+    return _has_open_models(snapshot.current(), settings.PXBIN.open_passthrough)
+
+
+@lru_cache(maxsize=1)
+def _has_open_models(catalogue: Catalogue, _open_passthrough: bool) -> bool:
+    return any(is_open(model) for model in catalogue.models)
 
 
 def unknown_model(name: str) -> ClientMistake:

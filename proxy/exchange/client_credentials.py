@@ -52,14 +52,6 @@ def presented_key(headers: Mapping[str, str]) -> str:
     return key
 
 
-def as_it_is(body: bytes, headers: Mapping[str, str]) -> bytes:
-    """A request's body, which must not be compressed; raises :class:`ClientMistake`, since it could not be read."""
-    encoding = headers.get("content-encoding", "identity")
-    if encoding.strip().lower() not in ("", "identity"):
-        raise ClientMistake(f"Content-Encoding {encoding} is not taken: send the body as it is", kind="unsupported_encoding")
-    return body
-
-
 def bearer_token(value: str) -> str:
     """The token of an ``Authorization`` header of the scheme Bearer (any case), or a key of ours without one, else empty."""
     scheme, _, token = value.partition(" ")

@@ -1,7 +1,7 @@
 """The life of one request, step by step. Read this module first.
 
     authenticate   the client key                                                (:mod:`proxy.exchange.admission`)
-    read           the body, by the strategy of the path: ``Translated`` below, ``Passthrough``, ``Stored``
+    read           the body, decoded if it is compressed, by the strategy of the path: ``Translated`` below, ``Passthrough``, ``Stored``
     admit          model, permission, rate limits                                (:mod:`proxy.exchange.admission`)
     plan           the targets in the order in which they are tried              (:mod:`proxy.exchange.planning`)
     attempt        prepare the body, call the target, read its response          (:mod:`proxy.exchange.attempt`)
@@ -29,11 +29,11 @@ from proxy.exchange import requirements, token_counting
 from proxy.exchange.admission import OpenedBody, admit, authenticate
 from proxy.exchange.attempt import TranslatedAttempt
 from proxy.exchange.attempt_base import RequestContext
-from proxy.exchange.client_credentials import as_it_is
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import ErrorResponse, JsonResponse, StreamingResponse
 from proxy.exchange.planning import Planned, first_success, plan
 from proxy.exchange.recorded import RecordedRequest
+from proxy.exchange.request_encoding import decode_body
 from proxy.translation.canonical import Failed
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.json_wire import Envelope
@@ -69,6 +69,7 @@ async def run(http: HttpRequest, dialect: Dialect, read_body: BodyReader, *, pre
     """Answer a request by the strategy that ``read_body`` returns; errors are encoded in ``dialect``."""
     with RecordedRequest(http, dialect) as request:
         key = await authenticate(request.record, read_body, prefix)
+        await decode_body(http)
         strategy = await read_body(http, key)
         admitted = await admit(request.record, key, strategy, prefix)
         planned = plan(request.record, admitted)
@@ -80,6 +81,7 @@ async def count(http: HttpRequest, dialect: Dialect, read_body: BodyReader, *, p
     """Answer with the number of a request's input tokens. Nothing is generated: only an error leaves a journal line."""
     with RecordedRequest(http, dialect) as request:
         key = await authenticate(request.record, read_body, prefix)
+        await decode_body(http)
         admitted = await admit(request.record, key, await read_body(http, key), prefix)
         request.record.release_lease()
         planned = plan(request.record, admitted)
@@ -92,7 +94,7 @@ def translated(dialect: Dialect, open_body: Callable[[bytes], Envelope]) -> Call
     """The reader of bodies in a dialect that pxbin translates."""
 
     async def read_body(http: HttpRequest, _key: Key) -> Translated:
-        return Translated(dialect, open_body(as_it_is(http.body, http.headers)))
+        return Translated(dialect, open_body(http.body))
 
     return read_body
 

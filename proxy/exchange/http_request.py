@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from proxy.translation.errors import GatewayError
 
 Header = tuple[bytes, bytes]
 BARE_ENDPOINT = re.compile(r"/(messages|chat/completions|responses|models|completions|embeddings)(/.*)?")
@@ -44,21 +46,25 @@ class Headers(Mapping[str, str]):
 class HttpRequest:
     """One request as the handler of fast paths passes it to a view.
 
-    ``path`` is percent-decoded, ``raw_path`` is not. ``client`` is the peer's address, or "" if unknown. ``started_ns`` is
+    ``path`` is percent-decoded, ``raw_path`` is not. ``client`` is the client's address, or "" if unknown. ``started_ns`` is
     ``time.perf_counter_ns()`` at the end of the body. ``gone`` is True once the client has left; the task of the view is
-    cancelled at that moment. A view needs it to distinguish this cancellation from the one at the end of a drain.
+    cancelled at that moment. A view needs it to distinguish this cancellation from the one at the end of a drain. ``refusal`` is set
+    where the body was not received, because the headers have no valid key: the request is to be refused with it.
+    ``count_body`` tells the server the bytes of the body in memory when these change; False if there is no room for them.
     """
 
     __slots__ = (
         "_headers",
         "body",
         "client",
+        "count_body",
         "gone",
         "method",
         "path",
         "query_string",
         "raw_headers",
         "raw_path",
+        "refusal",
         "request_id",
         "started_ns",
     )
@@ -75,6 +81,8 @@ class HttpRequest:
         client: str = "",
         request_id: str = "",
         started_ns: int = 0,
+        refusal: GatewayError | None = None,
+        count_body: Callable[[int], bool] = lambda _size: True,
     ) -> None:
         self.method = method
         self.path = path
@@ -85,6 +93,8 @@ class HttpRequest:
         self.client = client
         self.request_id = request_id
         self.started_ns = started_ns
+        self.refusal = refusal
+        self.count_body = count_body
         self.gone = False
         self._headers: Headers | None = None
 
@@ -94,6 +104,11 @@ class HttpRequest:
         if self._headers is None:
             self._headers = Headers(self.raw_headers)
         return self._headers
+
+    def remove_header(self, name: bytes) -> None:
+        """Remove a header; ``name`` is in lower case."""
+        self.raw_headers = [pair for pair in self.raw_headers if pair[0].lower() != name]
+        self._headers = None
 
 
 def unknown_path(method: str, path: str, prefix: str = "") -> str:

@@ -14,7 +14,6 @@ import msgspec
 from accounts.keys import Key
 from billing.request_log.entry import Meter
 from proxy.exchange.attempt_base import RequestContext
-from proxy.exchange.client_credentials import as_it_is
 from proxy.exchange.exchange import ClientResponse, run
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
@@ -62,10 +61,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     def read(self, http: HttpRequest) -> UntranslatedRequest:
         """The request's envelope and body; raises :class:`ClientMistake`."""
-        body = as_it_is(http.body, http.headers)
         if self.form:
-            return bodies.open_form(body, http.headers, file=self.form)
-        return bodies.open_json(body, default=self.default_model)
+            return bodies.open_form(http.body, http.headers, file=self.form)
+        return bodies.open_json(http.body, default=self.default_model)
 
     def upstream_request(self, http: HttpRequest, asked: UntranslatedRequest) -> PassthroughRequest:
         """The request that is sent to a target."""
@@ -81,7 +79,7 @@ class PlainPath(Endpoint, frozen=True, kw_only=True):
         """See :class:`Endpoint`. A path that holds a client key is a :class:`ClientMistake`: the key cannot be removed from it."""
         if headers.holds_own_key(self.path):
             raise ClientMistake("The path holds a key of this gateway: send it as x-api-key, or as Authorization: Bearer")
-        return bodies.open_any(as_it_is(http.body, http.headers), http.headers, default=self.default_model)
+        return bodies.open_any(http.body, http.headers, default=self.default_model)
 
     def upstream_request(self, http: HttpRequest, asked: UntranslatedRequest) -> PassthroughRequest:
         """The request as it came, without the headers that identify the client."""

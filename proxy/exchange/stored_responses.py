@@ -23,7 +23,6 @@ from billing.request_log.entry import Meter
 from billing.stored_responses import Turn
 from proxy.exchange.admission import ANONYMOUS
 from proxy.exchange.attempt_base import RequestContext
-from proxy.exchange.client_credentials import as_it_is
 from proxy.exchange.exchange import BodyReader, ClientResponse, Strategy, Translated
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
@@ -106,7 +105,7 @@ def restoring(dialect: Dialect, open_body: Callable[[bytes], Envelope]) -> Calla
 
 
 def _open(http: HttpRequest, open_body: Callable[[bytes], Envelope]) -> Envelope:
-    return open_body(as_it_is(http.body, http.headers))
+    return open_body(http.body)
 
 
 class Stored(msgspec.Struct, frozen=True):

@@ -61,6 +61,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             "Origins from which browsers open the admin through a TLS proxy, as https://gateway.example.", parse=parsers.trusted_origins
         ),
     ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        _PROCESSES(
+            "Addresses or networks of reverse proxies, as 127.0.0.1,10.0.0.0/8: behind them the client's address is read from "
+            "X-Forwarded-For or Forwarded. Empty: these headers are ignored.",
+            parse=parsers.networks,
+        ),
+    ] = ()
     cors_origins: Annotated[
         tuple[str, ...],
         _PROCESSES("Origins of web pages that may call /v1 and /api/v1; * allows all.", parse=parsers.origins),
@@ -120,8 +128,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     )
     max_buffered_bytes: Annotated[
         int,
-        _LIMITS("Request bodies that one process holds at once; beyond, requests are answered with 503.", "bytes", minimum=1),
-    ] = 512 * 1024 * 1024
+        _LIMITS(
+            "All request bodies in the memory of one web process, until their responses end; beyond, requests get 503 with Retry-After.",
+            "bytes",
+            minimum=1,
+        ),
+    ] = 256 * 1024 * 1024
     header_timeout_seconds: Annotated[float, _LIMITS("Time in which all headers of a request must arrive.", "seconds", minimum=0.01)] = 30.0
     body_timeout_seconds: Annotated[float, _LIMITS("Longest pause while a request body arrives.", "seconds", minimum=0.01)] = 30.0
     keepalive_seconds: Annotated[

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from django.conf import settings
 
-from pxbin_site.asgi import application, has_websocket, http_application
+from pxbin_site.asgi import application, has_websocket
 from pxbin_site.processes.lifespan import Lifespan
 from pxbin_site.server import daphne_server
-from pxbin_site.server.key_gate import ClientKeyGate
+from pxbin_site.server.key_gate import KeyGate
 
 
 def run(
@@ -42,6 +42,6 @@ def run(
         on_listening=on_listening,
         on_drain=drain,
         on_shutdown=lifespan.stop,
+        gate=KeyGate(),
         websockets=has_websocket,
-        key_gate=ClientKeyGate(http_application.needs_client_key),
     )

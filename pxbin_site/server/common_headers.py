@@ -36,8 +36,6 @@ EXPOSED = (
     b" x-pxbin-request-id, x-pxbin-upstream, x-pxbin-model, x-pxbin-attempts, x-pxbin-overhead-ms, x-pxbin-cost"
 )
 MAX_AGE = b"300"
-RETRY_AFTER = b"1"
-"""Seconds after which a request that was refused for lack of room is worth another try."""
 
 
 class ErrorResponse(NamedTuple):
@@ -137,8 +135,10 @@ CODES: Mapping[int, str] = {404: "unknown_url"}
 MANAGEMENT_TYPES = {404: "not_found", 500: "server_error", 503: "server_error"}
 
 
-def refusal(path: str, fields: Fields, *, status: int, message: str, identity: bytes | None = None) -> ErrorResponse:
-    """An error response in the client's dialect; ``fields``: the request's headers.
+def refusal(
+    path: str, fields: Fields, *, status: int, message: str, identity: bytes | None = None, retry_after: int | None = None
+) -> ErrorResponse:
+    """An error response in the client's dialect; ``fields``: the request's headers, ``retry_after``: seconds.
 
     The response has the given ``status``, not the one that the dialect uses for the kind of failure: with 408 or 413 the server
     may close the connection.
@@ -147,8 +147,8 @@ def refusal(path: str, fields: Fields, *, status: int, message: str, identity: b
     extra: list[Header] = [(b"content-type", b"application/json")]
     if settings.PXBIN.response_headers and not path.startswith("/api"):
         extra.append((b"x-pxbin-request-id", identity))
-    if status == 503:
-        extra.append((b"retry-after", RETRY_AFTER))
+    if retry_after is not None:
+        extra.append((b"retry-after", b"%d" % retry_after))
     common = common_headers(path, fields, identity)
     if is_management(path):
         error = {"type": MANAGEMENT_TYPES.get(status, "invalid_request"), "message": message}

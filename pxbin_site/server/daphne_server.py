@@ -8,15 +8,16 @@ requests on open ones get 503, running responses may finish. A second signal end
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import inspect
 import resource
 import signal
 import socket
 import sys
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from email.utils import formatdate
+from functools import partial
 from time import monotonic, time
 from typing import Any
 
@@ -25,13 +26,15 @@ from django.conf import settings
 from twisted.internet import asyncioreactor
 
 from pxbin_site.server.http1.body_memory import BodyMemory
-from pxbin_site.server.http1.key_state import KeyGate, OpenGate
+from pxbin_site.server.http1.gate import Gate, OpenGate
 from pxbin_site.server.http1.limits import Limits
 
 Application = Callable[..., Awaitable[None]]
 Hook = Callable[[], Any]
 PathPredicate = Callable[[str], bool]
 BACKLOG = 2048
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Parameters of mallopt, from glibc's malloc.h."""
 
 
 def install_reactor() -> None:
@@ -43,13 +46,14 @@ def install_reactor() -> None:
 install_reactor()
 
 from daphne import server as daphne_server  # noqa: E402
-from daphne.http_protocol import HTTPFactory  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 
 from pxbin_site.server.http1.connection import Connection  # noqa: E402
 from pxbin_site.server.http1.cycle import Cycle  # noqa: E402
 from pxbin_site.server.http1.head import Head  # noqa: E402
+from pxbin_site.server.http1.leavers import leavers  # noqa: E402
 from pxbin_site.server.http1.transport import StreamTransport  # noqa: E402
+from pxbin_site.server.http1.turns import Turns  # noqa: E402
 
 
 def any_path(path: str) -> bool:  # noqa: ARG001  (the signature of a PathPredicate)
@@ -78,33 +82,23 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listening
 
 
-class Factory(HTTPFactory):
-    """Daphne's HTTP factory, which builds pxbin's protocol."""
-
-    def buildProtocol(self, addr: object) -> Connection:  # noqa: ARG002, N802 - Twisted's name
-        """A connection, independent of the peer's address."""
-        return Connection(self.server)
-
-
 class Server(daphne_server.Server):
     """Daphne's server with pxbin's HTTP protocol. Websockets and the tasks of their applications stay daphne's."""
 
-    def __init__(
-        self, application: Application, *, limits: Limits, websockets: PathPredicate = any_path, key_gate: KeyGate | None = None
-    ) -> None:
+    def __init__(self, application: Application, *, limits: Limits, gate: Gate, websockets: PathPredicate = any_path) -> None:
         super().__init__(application, endpoints=["an open socket"], signal_handlers=False, server_name="pxbin")
         self.connections: dict[object, dict[str, Any]] = {}  # daphne's dictionary of websockets
         self.limits = limits
-        self.body_memory = BodyMemory(limit=limits.max_buffered_bytes, keyless_limit=limits.keyless_bytes)
-        self.key_gate = key_gate or OpenGate()
-        self.stalled: dict[Connection, float] = {}
-        self._behind: deque[Connection] = deque()
+        self.gate = gate
+        self.body_memory = BodyMemory(limits.max_buffered_bytes, limits.max_keyless_bytes)
         self.has_websocket = websockets
         self.draining = False
         self.common_headers = b""
         self.open_connections: set[Connection] = set()
         self.running: set[Cycle] = set()
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop  # noqa: SLF001 - daphne takes it the same way
+        self.turns = Turns(self.loop)
+        self.held_back: set[Connection] = set()
         self._listener: asyncio.Server | None = None
         self._stop = asyncio.Event()
         self._idle = asyncio.Event()
@@ -112,13 +106,8 @@ class Server(daphne_server.Server):
 
     async def listen(self, listening: socket.socket) -> None:
         """Start to accept connections, and start the ticker, which checks the deadlines."""
-        self.http_factory = Factory(self)
         self._tick()
-        self._listener = await self.loop.create_server(lambda: StreamTransport(self._build), sock=listening, backlog=BACKLOG)
-
-    def _build(self, transport: StreamTransport) -> Connection:
-        connection: Connection = self.http_factory.buildProtocol(transport)
-        return connection
+        self._listener = await self.loop.create_server(lambda: StreamTransport(partial(Connection, self)), sock=listening, backlog=BACKLOG)
 
     def run_until_complete(self, main: Coroutine[Any, Any, None]) -> None:
         """Run the reactor until ``main`` is complete; raises what it raises."""
@@ -149,21 +138,6 @@ class Server(daphne_server.Server):
         if not self.running:
             self._idle.set()
 
-    def decode_later(self, connection: Connection) -> None:
-        """Let the bodies that arrive in many small chunks take turns: one of them for each turn of the event loop."""
-        self._behind.append(connection)
-        if len(self._behind) == 1:
-            self.loop.call_soon(self._decode_next)
-
-    def _decode_next(self) -> None:
-        connection = self._behind[0]
-        try:
-            connection.continue_body()  # may append itself again
-        finally:
-            self._behind.popleft()
-            if self._behind:
-                self.loop.call_soon(self._decode_next)
-
     def upgrade(self, connection: Connection, head: Head, rest: bytes) -> None:
         """Pass a connection to daphne's websocket protocol, which parses the request again."""
         transport = connection.transport
@@ -184,8 +158,9 @@ class Server(daphne_server.Server):
         self.common_headers = b"server: pxbin\r\ndate: %b\r\n\r\n" % formatdate(time(), usegmt=True).encode()
         for connection in [item for item in self.open_connections if item.deadline is not None and item.deadline <= now]:
             connection.deadline_passed()
-        for connection in [item for item, since in self.stalled.items() if since + self.limits.pipelined_seconds <= now]:
-            connection.discard_input()
+        for connection in leavers(self.held_back):
+            self.held_back.discard(connection)
+            connection.readConnectionLost()
         self.loop.call_later(self.limits.tick, self._tick)
 
     # Shutdown.
@@ -246,6 +221,19 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def return_large_blocks() -> None:
+    """Let the C library return the memory of large bodies to the system at once.
+
+    By default glibc raises its threshold for blocks of their own with each large block that is freed, up to 32 MiB; later
+    bodies then come from the heap, and what lies between smaller blocks is not returned (mallopt(3)). Other C libraries have
+    no such function.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 1024 * 1024)
+        mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024)
+
+
 async def call_hook(hook: Hook | None) -> None:
     """Call a hook, if there is one, and await its result if it is awaitable."""
     if hook is None:
@@ -265,20 +253,21 @@ def serve(  # noqa: PLR0913 - options of a server, most with defaults
     on_shutdown: Hook | None = None,
     on_listening: Callable[[tuple[str, int]], Any] | None = None,
     limits: Limits | None = None,
+    gate: Gate | None = None,
     websockets: PathPredicate = any_path,
-    key_gate: KeyGate | None = None,
 ) -> None:
     """Serve ``application`` on a listening socket until SIGTERM or SIGINT. Only in the main thread, once per process.
 
     ``on_startup`` and ``on_shutdown`` may be plain or async functions; the first is called before a connection is accepted,
     the last after the drain. ``on_drain`` gets the number of running responses after the first signal; it must close other
     copies of the listening socket in this process, or the kernel goes on accepting connections that nobody serves.
-    ``on_listening`` gets the address. ``websockets``: whether a path has a websocket. ``key_gate`` is asked before a body is read.
-    Raises what ``on_startup`` raises.
+    ``on_listening`` gets the address. ``gate`` decides which bodies are received; without one, all
+    are. ``websockets``: whether a path has a websocket. Raises what ``on_startup`` raises.
     """
     listening.setblocking(False)
     raise_file_limit()
-    server = Server(application, limits=limits or limits_from_settings(), websockets=websockets, key_gate=key_gate)
+    return_large_blocks()
+    server = Server(application, limits=limits or limits_from_settings(), gate=gate or OpenGate(), websockets=websockets)
 
     async def main() -> None:
         try:

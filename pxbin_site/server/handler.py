@@ -19,6 +19,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import get_resolver
 
+from accounts.common.client_address import client_address
 from proxy.exchange.http_request import HttpRequest, base_url_hint, unknown_path
 from proxy.exchange.http_response import Header, JsonResponse, StreamingResponse
 from proxy.translation.dialects.lookup import PATH_ROOTS
@@ -47,10 +48,6 @@ class Handler(ASGIHandler):
         self.hot = hot
         self.find_below_prefix = find_below_prefix
         self.keepalive_seconds = keepalive_seconds
-
-    def needs_client_key(self, path: str) -> bool:
-        """Whether a request to this path needs a client key, unless its model is open to all."""
-        return self.hot.find(path) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -87,6 +84,7 @@ class Handler(ASGIHandler):
         fields = dict(headers)
         identity = common_headers.request_id(fields)
         peer = scope.get("client")
+        extensions = scope.get("extensions", {})
         request = HttpRequest(
             method=scope["method"],
             path=scope["path"],
@@ -97,7 +95,10 @@ class Handler(ASGIHandler):
             client=peer[0] if peer else "",
             request_id=identity.decode("ascii"),
             started_ns=perf_counter_ns(),
+            refusal=extensions.get("pxbin.refusal"),
         )
+        request.count_body = extensions.get("pxbin.count_body", request.count_body)
+        request.client = client_address(request.client, request.headers)
         common = common_headers.common_headers(request.path, fields, identity)
         await _cancel_on_disconnect(
             self._answer(view(request, **captured), request, send=send, common=common), request, scope=scope, receive=receive

@@ -1,58 +1,47 @@
-"""Checks the key of a request when its head has arrived, so that nobody without a key makes the gateway read a large body."""
+"""Checks the client key from the headers, so that nobody without one makes the server receive a body.
+
+The checks are those of :mod:`proxy.exchange.admission`, which refuses the request in the client's dialect and logs it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from accounts import keys
-from accounts.keys import PREFIXES
-from proxy.exchange.admission import is_open
-from proxy.exchange.client_credentials import presented
+from proxy.exchange.admission import has_open_models
+from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import Headers
+from proxy.translation.dialects.lookup import PATH_ROOTS
 from proxy.translation.errors import ClientMistake, GatewayError
-from pxbin_site.server.http1.head import Head
-from pxbin_site.server.http1.key_state import KeyState
-from upstreams.catalog import snapshot
+from pxbin_site.server.http1.gate import WITH_KEY, WITHOUT_KEY, Verdict
+from upstreams.models import OWN_PATHS
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+NOT_FOR_CLIENTS = OWN_PATHS - {root.strip("/") for root in PATH_ROOTS} | {""}
+"""First segments of paths that no client key opens: the admin, the management API, health checks."""
 
 
-class ClientKeyGate:
-    """The gate of the LLM endpoints. ``needs_key``: whether every request to a path needs a client key or an open model.
+class KeyGate:
+    """The gate of client paths. Other paths receive their bodies without a key, and check the sender in their own way."""
 
-    Other paths (the admin, the management API, paths below a prefix) decide themselves, after the body; without a client key their
-    bodies use the memory for requests without a known key.
-    """
-
-    def __init__(self, needs_key: Callable[[str], bool]) -> None:
-        self._needs_key = needs_key
-        self._catalog: snapshot.Catalogue | None = None
-        self._has_open_models = False
-
-    def check(self, head: Head) -> KeyState:
-        """See :class:`~pxbin_site.server.http1.key_state.KeyGate`."""
-        token = presented(Headers(head.headers)).key
-        if token and keys.cached_key(token) is not None:
-            return KeyState.KNOWN
-        if token.startswith(PREFIXES["llm"]):
-            return KeyState.NOT_CACHED
-        return self._without_key(head)
-
-    async def look_up(self, head: Head) -> KeyState:
-        """See :class:`~pxbin_site.server.http1.key_state.KeyGate`."""
+    def decide(self, path: str, headers: RawHeaders) -> Verdict | None:
+        """See :class:`~pxbin_site.server.http1.gate.Gate`. Only memory is looked at."""
+        if path[1:].partition("/")[0].lower() in NOT_FOR_CLIENTS:
+            return WITHOUT_KEY
         try:
-            await keys.authenticate(presented(Headers(head.headers)).key)
-        except (ClientMistake, GatewayError) as error:
-            if error.failure.kind == "authentication":
-                return self._without_key(head)
-            return KeyState.REFUSED if self._needs_key(head.path) else KeyState.KEYLESS
-        return KeyState.KNOWN
+            token = presented_key(Headers(headers))
+        except ClientMistake as mistake:
+            return WITHOUT_KEY if has_open_models() else Verdict(has_key=False, refusal=mistake)
+        if keys.cached_key(token) is not None:
+            return WITH_KEY
+        if has_open_models():
+            return WITHOUT_KEY
+        return None if token else Verdict(has_key=False, refusal=ClientMistake(keys.MISSING, kind="authentication"))
 
-    def _without_key(self, head: Head) -> KeyState:
-        return KeyState.REFUSED if self._needs_key(head.path) and not self._any_open_model() else KeyState.KEYLESS
-
-    def _any_open_model(self) -> bool:
-        """Whether a model may be used without a client key; computed once for each state of the catalogue."""
-        catalog = snapshot.current()
-        if catalog is not self._catalog:
-            self._catalog = catalog
-            self._has_open_models = any(is_open(model) for model in catalog.models)
-        return self._has_open_models
+    async def look_up(self, headers: RawHeaders) -> Verdict:
+        """See :class:`~pxbin_site.server.http1.gate.Gate`."""
+        try:
+            await keys.authenticate(presented_key(Headers(headers)))
+        except GatewayError as refusal:
+            return Verdict(has_key=False, refusal=refusal)
+        return WITH_KEY

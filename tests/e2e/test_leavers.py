@@ -4,7 +4,6 @@ import asyncio
 import json
 import random
 import signal
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -37,12 +36,16 @@ class Inside:
         return json.loads(self._report.read_text())
 
     def at_rest(self):
-        """What is there while nothing happens, but for connections; once it is so twice in a row."""
-        known = None
-        while (found := self.without_connections()) != known:
-            known = found
-            time.sleep(0.6)
-        return found
+        """What is there while nothing happens, but for connections; once it is so after two requests in a row."""
+        looks = [None]
+
+        def is_the_same_again():
+            last_row(self.gateway)
+            looks.append(self.without_connections())
+            return looks[-1] == looks[-2]
+
+        eventually(is_the_same_again)
+        return looks[-1]
 
     def without_connections(self):
         """The same now."""

@@ -6,6 +6,11 @@ reactor, websockets and the tasks of their applications stay those of daphne's s
     transport   a uvloop connection that looks like a Twisted transport
     connection  the states of one connection: head, body, running, lingering
     head        bytes of a request head -> Head, or RefusedError
+    gate        whether a body is received, decided from the head
+    body_reader one body while it is received: decoder, memory, time
     body        incremental decoders of the two body framings, with limits
+    body_memory the bound of all bodies together
+    turns       long decoding in turns, so that it delays no other connection
+    refusal     the response of the server itself
     cycle       one request and its response as an ASGI application sees them
 """

@@ -1,64 +1,78 @@
-"""The memory that request bodies of one process may use together.
-
-Bodies of requests whose key is not known yet have a bound of their own, so that clients without a key cannot use the memory of those
-with one. A body counts from its first byte until the response to its request is complete.
-"""
+"""The memory of request bodies: a bound for all connections of a process together, and a smaller one for those without a key."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from .head import RefusedError
 
-SMALL_BODY = 64 * 1024
-"""A body without a known key of at most this size is read although their memory is in use: the oldest unfinished one gives way."""
+RETRY_SECONDS = 5
+"""What clients are asked to wait when there is no memory for their bodies."""
 
 
-class Holder(Protocol):
-    """A connection with an unfinished body."""
+FREE_BUFFER = 4096
+"""Bytes that each connection may hold unparsed without being counted; ordinary heads are smaller."""
 
-    def give_way(self) -> None:
-        """Refuse the request, which releases the memory of its body."""
+
+def counted(unparsed: bytes) -> int:
+    """The bytes of a connection's unparsed input that count as bodies without a key."""
+    return len(unparsed) if len(unparsed) > FREE_BUFFER else 0
 
 
 class BodyMemory:
-    """Counts bytes. ``limit``: of all bodies; ``keyless_limit``: of those whose key is not known."""
+    """Counts the bytes of request bodies, from their first byte to the end of their requests.
 
-    def __init__(self, *, limit: int, keyless_limit: int) -> None:
-        self._limit = limit
-        self._keyless_limit = keyless_limit
+    ``limit``: bytes of all bodies. ``keyless_limit``: bytes of bodies that are incomplete and whose requests showed no valid key,
+    which includes those of the admin pages and of the management API, of long incomplete heads, and of requests sent ahead.
+    """
+
+    def __init__(self, limit: int, keyless_limit: int) -> None:
+        self.limit = limit
+        self.keyless_limit = keyless_limit
         self.used = 0
-        self.used_keyless = 0
-        self._unfinished: dict[Holder, None] = {}
+        self.keyless_used = 0
 
-    def has_room(self, count: int, *, keyless: bool) -> bool:
-        """Whether ``count`` more bytes fit."""
-        return self.used + count <= self._limit and not (keyless and self.used_keyless + count > self._keyless_limit)
 
-    def take(self, count: int, *, keyless: bool) -> None:
-        """Count bytes that have arrived."""
-        self.used += count
-        if keyless:
-            self.used_keyless += count
+class Share:
+    """The part of one request's body. ``is_keyless``: the request showed no valid key (yet)."""
 
-    def release(self, count: int, *, keyless: bool) -> None:
-        """Count bytes that are no longer held."""
-        self.used -= count
-        if keyless:
-            self.used_keyless -= count
+    __slots__ = ("_is_keyless", "_memory", "_size")
 
-    def note_unfinished(self, holder: Holder) -> None:
-        """A body without a known key begins to arrive."""
-        self._unfinished[holder] = None
+    def __init__(self, memory: BodyMemory, *, is_keyless: bool) -> None:
+        self._memory = memory
+        self._is_keyless = is_keyless
+        self._size = 0
 
-    def forget_unfinished(self, holder: Holder) -> None:
-        """A body is complete, or its request was refused."""
-        self._unfinished.pop(holder, None)
+    def resize(self, size: int) -> None:
+        """Count ``size`` bytes from now on; raises ``RefusedError`` 503 if this would exceed a bound."""
+        memory, grown = self._memory, size - self._size
+        if not grown:
+            return
+        if grown > 0 and memory.used + grown > memory.limit:
+            raise RefusedError(503, "Too many request bodies at once", retry_after=RETRY_SECONDS)
+        if self._is_keyless:
+            if grown > 0 and memory.keyless_used + grown > memory.keyless_limit:
+                raise RefusedError(503, "Too many request bodies without a key at once", retry_after=RETRY_SECONDS)
+            memory.keyless_used += grown
+        memory.used += grown
+        self._size = size
 
-    def make_room(self, count: int, *, for_holder: Holder) -> bool:
-        """Refuse the oldest unfinished bodies without a known key until ``count`` bytes fit. False if they do not fit even then."""
-        while not self.has_room(count, keyless=True):
-            oldest = next((holder for holder in self._unfinished if holder is not for_holder), None)
-            if oldest is None:
-                return False
-            self.forget_unfinished(oldest)
-            oldest.give_way()
+    def try_resize(self, size: int) -> bool:
+        """:meth:`resize` for the application; False, and nothing changes, where that would exceed a bound."""
+        try:
+            self.resize(size)
+        except RefusedError:
+            return False
         return True
+
+    def complete(self, size: int) -> None:
+        """The body is complete, with ``size`` bytes: the application decides now whether its request is served."""
+        if self._is_keyless:
+            self._is_keyless = False
+            self._memory.keyless_used -= self._size
+        self.resize(size)
+
+    def close(self) -> None:
+        """The body is not in memory any more."""
+        if self._is_keyless:
+            self._memory.keyless_used -= self._size
+        self._memory.used -= self._size
+        self._size = 0

@@ -3,81 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from enum import Enum
+import logging
 from time import monotonic
-from typing import Any, Protocol
 
 from twisted.internet import protocol
 from twisted.python.failure import Failure
 
-from pxbin_site.server import common_headers
-from pxbin_site.server.http1.body import Body, ChunkedBody, LengthBody
-from pxbin_site.server.http1.body_memory import SMALL_BODY, BodyMemory
-from pxbin_site.server.http1.cycle import Cycle, status_line
+from pxbin_site.server.http1.body_memory import Share, counted
+from pxbin_site.server.http1.body_reader import BodyReader
+from pxbin_site.server.http1.connection_server import ConnectionServer
+from pxbin_site.server.http1.cycle import Cycle
+from pxbin_site.server.http1.gate import Verdict
 from pxbin_site.server.http1.head import Head, RefusedError, parse, path_of
-from pxbin_site.server.http1.key_state import KeyGate, KeyState
-from pxbin_site.server.http1.limits import Limits
-from pxbin_site.server.http1.transport import StreamTransport
+from pxbin_site.server.http1.refusal import encode_refusal
+from pxbin_site.server.http1.state import BODY, CLOSED, GATE, HEAD, LINGER, RUNNING, UPGRADED, State
+from pxbin_site.server.http1.transport import StreamTransport, host_and_port
+
+logger = logging.getLogger("pxbin.server")
 
 TLS_RECORD = 0x16
 """First byte of a TLS handshake; no method of HTTP begins with it."""
-NO_MEMORY = "The gateway holds as many request bodies as it may; try again"
-
-
-class State(Enum):
-    """What a connection is doing."""
-
-    HEAD = "head"
-    """It waits for a request or reads its head."""
-    CHECKING = "checking"
-    """The key of the request is looked up before its body is read."""
-    BODY = "body"
-    RUNNING = "running"
-    """The application runs; what the client sends is buffered."""
-    LINGER = "linger"
-    """It was refused: what the client still sends is discarded until it has read the answer."""
-    UPGRADED = "upgraded"
-    CLOSED = "closed"
-
-
-HEAD, CHECKING, BODY, RUNNING, LINGER, UPGRADED, CLOSED = State
-"""Globals, because an attribute of an enum costs a look-up more for each read."""
-
-
-class ConnectionServer(Protocol):
-    """The part of the server that a connection uses."""
-
-    application: Callable[..., Awaitable[None]]
-    limits: Limits
-    draining: bool
-    common_headers: bytes
-    """The header lines ``server`` and ``date``, with the empty line that ends a head."""
-    body_memory: BodyMemory
-    key_gate: KeyGate
-    stalled: dict[Connection, float]
-    """Connections that are not read because of pipelined bytes, since when (monotonic seconds)."""
-
-    def decode_later(self, connection: Connection) -> None:
-        """Call the connection's ``continue_body`` in a later turn of the event loop."""
-
-    def connection_opened(self, connection: Connection) -> None:
-        """A client connected."""
-
-    def connection_closed(self, connection: Connection) -> None:
-        """A connection is closed."""
-
-    def cycle_started(self, cycle: Cycle) -> None:
-        """An application has been started for a request."""
-
-    def cycle_ended(self, cycle: Cycle) -> None:
-        """An application has returned."""
-
-    def has_websocket(self, path: str) -> bool:
-        """Whether a path has a websocket; elsewhere an upgrade is ignored, as HTTP allows."""
-
-    def upgrade(self, connection: Connection, head: Head, rest: bytes) -> None:
-        """A client has requested a websocket."""
 
 
 class Connection(protocol.Protocol):
@@ -86,7 +31,8 @@ class Connection(protocol.Protocol):
     ``deadline`` is in monotonic seconds, or None. The server's ticker compares it, so that no request needs a timer.
     """
 
-    def __init__(self, server: ConnectionServer) -> None:
+    def __init__(self, server: ConnectionServer, transport: StreamTransport) -> None:
+        """``transport`` is connected; it calls ``makeConnection`` next."""
         self.server = server
         self.limits = server.limits
         self.application = server.application
@@ -97,27 +43,26 @@ class Connection(protocol.Protocol):
         self.deadline: float | None = None
         self.cycle: Cycle | None = None
         self._buffer = b""
+        self._buffer_share = Share(server.body_memory, is_keyless=True)
         self._searched = 0
         self._head: Head | None = None
-        self._body: Body | None = None
-        self._progress = 0
-        self._held = 0
-        self._is_keyless = False
-        self._skips_input = False
+        self._body: BodyReader | None = None
+        self._look_up: asyncio.Task[None] | None = None
+        self._discarded: int | None = None
+        """Bytes of a refused body that were discarded; None where no body is refused."""
         self._resumed: asyncio.Future[None] | None = None
         self._client_sent_eof = False
+        self._write = transport.raw.write
+        self.client = host_and_port(transport.peer)
+        self.server_name = host_and_port(transport.host)
 
     # Twisted protocol.
 
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name, as those below
         """Start to read; the client has ``header_timeout`` seconds to send a request head."""
         transport: StreamTransport = self.transport
-        raw = transport.raw
-        raw.set_write_buffer_limits(high=self.limits.write_high_water)
+        transport.raw.set_write_buffer_limits(high=self.limits.write_high_water)
         transport.registerProducer(self, streaming=True)
-        self._write = raw.write
-        self.client = _pair(transport.peer)
-        self.server_name = _pair(transport.host)
         self.deadline = monotonic() + self.limits.header_timeout
         self.server.connection_opened(self)
 
@@ -129,14 +74,12 @@ class Connection(protocol.Protocol):
                 self._read_head(self._buffer + data if self._buffer else data)
             elif state is BODY:
                 self._read_body(data)
-            elif state is RUNNING and not self._skips_input:
-                self._buffer_pipelined(data)
-            elif state is CHECKING:
-                self._buffer += data
-            elif state in (LINGER, RUNNING):
+            elif self._discarded is not None:
                 self._discard(data)
+            elif state is RUNNING:
+                self._buffer_pipelined(data)
         except RefusedError as refused:
-            self.refuse(refused.status, refused.message, self._head)
+            self._refuse(refused, self._head)
 
     def readConnectionLost(self) -> None:  # noqa: N802
         """The client closed its sending side. Whether it still reads is unknown, so it counts as gone.
@@ -153,9 +96,11 @@ class Connection(protocol.Protocol):
         """The connection is closed; the running application is notified."""
         self.state = CLOSED
         self.deadline = None
-        self._buffer = b""
-        self._release_body()
-        self.server.stalled.pop(self, None)
+        self._clear_buffer()
+        self._close_body()
+        self.server.held_back.discard(self)
+        if self._look_up is not None:
+            self._look_up.cancel()
         self._wake_writers()
         if self.cycle is not None:
             self.cycle.disconnected()
@@ -207,12 +152,13 @@ class Connection(protocol.Protocol):
                 self.deadline = monotonic() + limits.header_timeout
             self._buffer = data
             self._searched = len(data)
+            self._buffer_share.resize(counted(data))
             return
         self._buffer = data
         self._searched = 0
         head = parse(data[:end], max_target=limits.max_target_bytes, max_headers=limits.max_headers)
         self._head = head
-        self._buffer = b""
+        self._clear_buffer()
         rest = data[end + 4 :]
         if head.upgrade == b"websocket" and head.method == "GET" and not head.length and self.server.has_websocket(head.path):
             self.state = UPGRADED
@@ -226,136 +172,126 @@ class Connection(protocol.Protocol):
         if length == 0:
             self._begin_cycle(head, b"", rest)
             return
-        limits = self.limits
-        if length is not None and length > limits.max_body_bytes:
+        if length is not None and length > self.limits.max_body_bytes:
             raise RefusedError(413, "Request body too large")
-        if length is not None and len(rest) >= length:  # it has arrived with the head
-            self._hold(length)
-            self._begin_cycle(head, rest[:length], rest[length:])
+        if length is not None and length <= len(rest):
+            share = Share(self.server.body_memory, is_keyless=False)
+            share.resize(length)
+            self._begin_cycle(head, rest[:length], rest[length:], share)
             return
-        key_state = self.server.key_gate.check(head)
-        if key_state is KeyState.NOT_CACHED:
-            self.state = CHECKING
-            self.deadline = monotonic() + limits.header_timeout
-            self._buffer = rest
-            self.transport.pauseProducing()
-            self.loop.create_task(self._look_up_key(head))
-        else:
-            self._read_body_or_refuse(head, key_state, rest)
+        verdict = self.server.gate.decide(head.path, head.headers)
+        if verdict is not None:
+            self._pass_gate(head, verdict, rest)
+            return
+        self._buffer_share.resize(counted(rest))
+        self._buffer = rest
+        self.state = GATE
+        self.deadline = None
+        self.transport.pauseProducing()
+        self._look_up = self.loop.create_task(self._look_up_key(head))
 
     async def _look_up_key(self, head: Head) -> None:
-        key_state = await self.server.key_gate.look_up(head)
-        if self.state is not CHECKING:
+        """Let the gate look into the database, then continue. Meanwhile nothing is read."""
+        try:
+            verdict = await self.server.gate.look_up(head.headers)
+        except Exception:  # a defect of the gate must not leave the client without a response
+            logger.exception("The gate failed: %s %s", head.method, head.path)
+            self.transport.resumeProducing()
+            self.refuse(500, "Internal server error", head)
             return
-        rest, self._buffer = self._buffer, b""
+        finally:
+            self._look_up = None
+        rest = self._clear_buffer()
         self.transport.resumeProducing()
         try:
-            self._read_body_or_refuse(head, key_state, rest)
+            self._pass_gate(head, verdict, rest)
         except RefusedError as refused:
-            self.refuse(refused.status, refused.message, head)
+            self._refuse(refused, head)
 
-    def _read_body_or_refuse(self, head: Head, key_state: KeyState, rest: bytes) -> None:
-        """Read the body of a request with a known key or none; without a body the application refuses the others, and logs it."""
-        if key_state is KeyState.REFUSED:
-            self._skips_input = True
-            self._progress = 0
+    def _pass_gate(self, head: Head, verdict: Verdict, rest: bytes) -> None:
+        """Receive the body; or let the application refuse the request without it, and discard what the client sends of it."""
+        if verdict.refusal is not None:
             head.keep_alive = False
-            self._begin_cycle(head, b"", b"")
+            self._discarded = len(rest)
+            self._begin_cycle(head, b"", b"", refusal=verdict.refusal)
             return
-        limits, length = self.limits, head.length
-        self._is_keyless = key_state is KeyState.KEYLESS
-        if length is not None and length > SMALL_BODY and not self.server.body_memory.has_room(length, keyless=self._is_keyless):
-            raise RefusedError(503, NO_MEMORY)
-        self._body = ChunkedBody(limits.max_body_bytes) if length is None else LengthBody(length)
+        share = Share(self.server.body_memory, is_keyless=not verdict.has_key)
+        self._body = BodyReader(head.length, share, self.limits, has_key=verdict.has_key)
         self.state = BODY
-        self._progress = 0
-        self.deadline = monotonic() + limits.body_timeout
-        if self._is_keyless:
-            self.server.body_memory.note_unfinished(self)
+        self.deadline = self._body.deadline
         if head.expects_continue and not rest:
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if rest:
             self._read_body(rest)
 
     def _read_body(self, data: bytes) -> None:
-        self._hold(len(data))
-        self._decode(data)
+        assert self._body is not None
+        self._after_decoding(self._body, self._body.feed(data))
 
-    def continue_body(self) -> None:
-        """Decode more of the bytes that have been read; the server calls this after :meth:`ConnectionServer.decode_later`."""
-        if self.state is not BODY:
-            return
-        try:
-            self._decode(b"")
-        except RefusedError as refused:
-            self.refuse(refused.status, refused.message, self._head)
-
-    def _decode(self, data: bytes) -> None:
-        body = self._body
-        assert body is not None
-        rest = body.feed(data)
+    def _after_decoding(self, body: BodyReader, rest: bytes | None) -> None:
+        """Begin the request with the complete body, or read on; where decoding takes long, it continues in a later turn."""
         if rest is not None:
             head = self._head
             assert head is not None
+            content = body.content()
             self._body = None
-            self.server.body_memory.forget_unfinished(self)
-            self.transport.resumeProducing()
-            self._begin_cycle(head, body.content(), rest)
-            return
-        if body.taken - self._progress >= (self.limits.keyless_progress if self._is_keyless else self.limits.body_progress):
-            self._progress = body.taken
-            self.deadline = monotonic() + self.limits.body_timeout
-        if body.is_behind:
+            self._begin_cycle(head, content, rest, body.share)
+        elif body.is_behind:
+            self.deadline = None  # the client waits for the server
             self.transport.pauseProducing()
-            self.server.decode_later(self)
+            self.server.turns.add(self._continue_body)
         else:
+            self.deadline = body.deadline
+
+    def _continue_body(self) -> None:
+        body = self._body
+        if body is None:  # the connection was closed
+            return
+        try:
+            rest = body.resume()
+            if not body.is_behind:
+                self.transport.resumeProducing()
+            self._after_decoding(body, rest)
+        except RefusedError as refused:
             self.transport.resumeProducing()
+            self._refuse(refused, self._head)
 
-    def _hold(self, count: int) -> None:
-        """Count bytes of the body as memory; raises ``RefusedError`` 503 if there is none left."""
-        memory, keyless = self.server.body_memory, self._is_keyless
-        if not memory.has_room(count, keyless=keyless):
-            is_small = keyless and self._held + count <= SMALL_BODY
-            if not (is_small and memory.make_room(count, for_holder=self)):
-                raise RefusedError(503, NO_MEMORY)
-        memory.take(count, keyless=keyless)
-        self._held += count
+    def _clear_buffer(self) -> bytes:
+        """Empty the buffer and return what it held."""
+        data, self._buffer = self._buffer, b""
+        self._buffer_share.resize(0)
+        return data
 
-    def _release_body(self) -> None:
-        """The body is no longer needed."""
-        self._body = None
-        memory = self.server.body_memory
-        memory.forget_unfinished(self)
-        if self._held:
-            memory.release(self._held, keyless=self._is_keyless)
-            self._held = 0
-        self._is_keyless = False
+    def _close_body(self) -> None:
+        if self._body is not None:
+            self._body.share.close()
+            self._body = None
 
-    def give_way(self) -> None:
-        """Refuse the request, so that a smaller body can be read (:class:`~pxbin_site.server.http1.body_memory.Holder`)."""
-        self.refuse(503, NO_MEMORY, self._head)
-
-    def _begin_cycle(self, head: Head, body: bytes, rest: bytes) -> None:
+    def _begin_cycle(self, head: Head, body: bytes, rest: bytes, share: Share | None = None, *, refusal: object | None = None) -> None:
         if self.server.draining:
+            if share is not None:
+                share.close()
             raise RefusedError(503, "The server is shutting down")
         self.state = RUNNING
         self.deadline = None
-        self._buffer = b""
         if rest:
             self._buffer_pipelined(rest)
-        self.cycle = Cycle(self, head, body)
+        self.cycle = Cycle(self, head, body, share, refusal)
         self.server.cycle_started(self.cycle)
 
     def _buffer_pipelined(self, data: bytes) -> None:
-        """Buffer pipelined requests; beyond the limit, stop reading from the socket."""
+        """Buffer pipelined requests; beyond the limit, stop reading from the socket. Without memory for them, close."""
         self._buffer = self._buffer + data if self._buffer else data
+        if not self._buffer_share.try_resize(counted(self._buffer)):
+            self.abort()
         if len(self._buffer) > self.limits.max_pipelined_bytes:
             self.transport.pauseProducing()
-            self.server.stalled.setdefault(self, monotonic())
+            self.server.held_back.add(self)
 
     def _discard(self, data: bytes) -> None:
-        self._progress += len(data)
-        if self._progress > self.limits.linger_bytes:
+        assert self._discarded is not None
+        self._discarded += len(data)
+        if self._discarded > self.limits.linger_bytes:
             self.abort()
 
     # Writing.
@@ -369,11 +305,10 @@ class Connection(protocol.Protocol):
         if cycle is not self.cycle:
             return
         self.cycle = None
-        self._release_body()
-        if self._skips_input:
-            self._linger()
-            return
         if not self.keep_alive or self._client_sent_eof:
+            if self._discarded is not None:  # the rest of the refused body may still arrive
+                self._linger()
+                return
             self.state = CLOSED
             self.transport.loseConnection()
             self.deadline = monotonic() + self.limits.write_stall
@@ -393,38 +328,34 @@ class Connection(protocol.Protocol):
 
     def _read_buffered(self) -> None:
         if self.state is HEAD and self._buffer:
-            self.server.stalled.pop(self, None)
             self.transport.resumeProducing()
-            data, self._buffer = self._buffer, b""
+            self.server.held_back.discard(self)
+            data = self._clear_buffer()
             self.dataReceived(data)
 
     def cycle_ended(self, cycle: Cycle) -> None:
         """The application has returned."""
+        if cycle.share is not None:
+            cycle.share.close()
         self.server.cycle_ended(cycle)
 
     def refuse(self, status: int, message: str, head: Head | None) -> None:
         """Answer with an error of the server, discard input for a while so that the client can read the answer, and close."""
+        self._refuse(RefusedError(status, message), head)
+
+    def _refuse(self, refused: RefusedError, head: Head | None) -> None:
         if self.state in (CLOSED, LINGER):
             return
         path = head.path if head is not None else path_of(self._buffer)
-        fields = dict(head.headers) if head is not None else {}
-        error = common_headers.refusal(path, fields, status=status, message=message)
-        lines = [status_line(error.status)]
-        lines += [b"%b: %b\r\n" % pair for pair in error.headers]
-        lines.append(b"content-length: %d\r\nconnection: close\r\n" % len(error.body))
-        lines.append(self.server.common_headers)
-        if head is None or head.method != "HEAD":
-            lines.append(error.body)
-        self._write(b"".join(lines))
+        self._write(encode_refusal(refused, head, path, self.server.common_headers))
         self.cycle = None
-        self._buffer = b""
-        self._release_body()
-        self.transport.resumeProducing()
+        self._clear_buffer()
+        self._close_body()
         self._linger()
 
     def _linger(self) -> None:
         self.state = LINGER
-        self._progress = 0
+        self._discarded = self._discarded or 0
         self.deadline = monotonic() + self.limits.linger_seconds
         raw = self.transport.raw
         if self._client_sent_eof or not raw.can_write_eof():
@@ -445,28 +376,11 @@ class Connection(protocol.Protocol):
             self.abort()
         elif self.state is BODY:
             self.refuse(408, "The request body did not arrive in time", self._head)
-        elif self.state is CHECKING:
-            self.refuse(503, "The API key could not be checked in time", self._head)
         elif self.state is HEAD:
             if self._buffer:
                 self.refuse(408, "The request head did not arrive in time", None)
             else:
                 self.transport.loseConnection()
-
-    def discard_input(self) -> None:
-        """Pipelined bytes have filled the buffer for a while: discard what the client sends, and close after the running response.
-
-        Without reading on, the server would not notice that the client has left.
-        """
-        self.server.stalled.pop(self, None)
-        if self.state is not RUNNING or self.cycle is None:
-            return
-        self._skips_input = True
-        self._progress = 0
-        self._buffer = b""
-        self.cycle.head.keep_alive = False
-        self.keep_alive = False
-        self.transport.resumeProducing()
 
     def _client_left(self) -> None:
         if self.state is LINGER:
@@ -480,7 +394,3 @@ class Connection(protocol.Protocol):
     def _wake_writers(self) -> None:
         if self._resumed is not None and not self._resumed.done():
             self._resumed.set_result(None)
-
-
-def _pair(name: Any) -> tuple[str, int] | None:
-    return (name[0], name[1]) if isinstance(name, tuple) else None

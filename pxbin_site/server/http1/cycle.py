@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from pxbin_site.server.http1.body_memory import Share
 from pxbin_site.server.http1.head import Head
 from pxbin_site.server.http1.limits import Limits
 
@@ -76,17 +77,39 @@ class Cycle:
     """Runs the application for one request, whose body is complete.
 
     The scope has the extension ``pxbin.disconnect``: a function that registers a callback, which is called once if the client
-    disconnects before the response is complete. With it an application needs no task that waits in ``receive``.
+    disconnects before the response is complete. With it an application needs no task that waits in ``receive``. The extension
+    ``pxbin.refusal`` is set where the body was not received; it says why the request is to be refused (:mod:`.gate`).
+
+    ``pxbin.count_body`` is a function that counts the bytes of the body anew and returns whether there is memory for them.
+
+    ``share``: the body's part of the memory for bodies, which the connection closes at the end.
     """
 
     __slots__ = (
-        "_body", "_chunked", "_client_gone", "_complete", "_disconnect_callbacks", "_disconnected", "_headers", "_loop", "_remaining",
-        "_status", "_task", "connection", "head",
+        "_body",
+        "_chunked",
+        "_client_gone",
+        "_complete",
+        "_disconnect_callbacks",
+        "_disconnected",
+        "_headers",
+        "_loop",
+        "_refusal",
+        "_remaining",
+        "_status",
+        "_task",
+        "connection",
+        "head",
+        "share",
     )  # fmt: skip
 
-    def __init__(self, connection: CycleConnection, head: Head, body: bytes) -> None:
+    def __init__(
+        self, connection: CycleConnection, head: Head, body: bytes, share: Share | None = None, refusal: object | None = None
+    ) -> None:
         self.connection = connection
         self.head = head
+        self.share = share
+        self._refusal = refusal
         self._body: bytes | None = body
         self._headers: bytes = b""
         self._status = 0
@@ -107,6 +130,11 @@ class Cycle:
     def scope(self) -> dict[str, Any]:
         """The ASGI scope of the request."""
         head, connection = self.head, self.connection
+        extensions: dict[str, object] = {"pxbin.disconnect": self.on_disconnect}
+        if self.share is not None:
+            extensions["pxbin.count_body"] = self.share.try_resize
+        if self._refusal is not None:
+            extensions["pxbin.refusal"] = self._refusal
         return {
             "type": "http",
             "asgi": ASGI,
@@ -120,7 +148,7 @@ class Cycle:
             "headers": head.headers,
             "client": connection.client,
             "server": connection.server_name,
-            "extensions": {"pxbin.disconnect": self.on_disconnect},
+            "extensions": extensions,
         }
 
     async def _run(self) -> None:

@@ -19,12 +19,13 @@ LISTS = frozenset({b"connection", b"expect", b"upgrade"})
 
 
 class RefusedError(Exception):
-    """The server answers the request itself, with ``status`` and a sentence for the client."""
+    """The server answers the request itself, with ``status`` and a sentence for the client; ``retry_after`` in seconds."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.retry_after = retry_after
 
 
 class Head:

@@ -26,6 +26,11 @@ def address(name: Any) -> IPv4Address | IPv6Address:
     return kind("TCP", name[0], name[1])
 
 
+def host_and_port(name: Any) -> tuple[str, int] | None:
+    """A socket name as an ASGI scope has it; None for the name of a Unix socket."""
+    return (name[0], name[1]) if isinstance(name, tuple) else None
+
+
 @implementer(interfaces.ITransport, interfaces.IPushProducer, interfaces.IConsumer)
 class StreamTransport(asyncio.Protocol):
     """One accepted connection. ``build`` creates its Twisted protocol, which an upgrade may replace.

@@ -1,8 +1,7 @@
 """A process for the server's tests: a scripted ASGI application under the real server.
 
-Started with one JSON argument (``limits``, ``drain_seconds``, ``cors_origins``, ``gated``). With ``gated``, the header ``x-key`` of
-a request is the state of its key, ``not-cached-…`` that after a look-up; without the header it is keyless. Prints its port, and
-``down`` when the shutdown hook runs. ``GET /state`` tells what happened: a counter for each event.
+Started with one JSON argument (``limits``, ``drain_seconds``, ``cors_origins``). Prints its port, and ``down`` when the
+shutdown hook runs. ``GET /state`` tells what happened: a counter for each event.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ import sys
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 
@@ -28,8 +27,7 @@ from proxy.exchange.http_response import HttpRequest, JsonResponse, StreamingRes
 from pxbin_site.server.daphne_server import listening_socket, serve  # noqa: E402
 from pxbin_site.server.fast_routes import FastRoutes  # noqa: E402
 from pxbin_site.server.handler import Handler  # noqa: E402
-from pxbin_site.server.http1.head import Head  # noqa: E402
-from pxbin_site.server.http1.key_state import KeyState  # noqa: E402
+from pxbin_site.server.http1.gate import WITH_KEY, WITHOUT_KEY, Verdict  # noqa: E402
 from pxbin_site.server.http1.limits import Limits  # noqa: E402
 from tests.support.waiting import eventually_async  # noqa: E402
 
@@ -51,6 +49,18 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     message = await receive()
     STATE["echoed"] += 1
     await respond(send, message["body"], headers=[(b"x-seen-path", scope["path"].encode()), (b"x-seen-query", scope["query_string"])])
+
+
+async def gated(scope: Any, receive: Any, send: Any) -> None:
+    """Refuses as the gate says, else returns the size of the body."""
+    refusal = scope["extensions"].get("pxbin.refusal")
+    body = (await receive())["body"]
+    await respond(send, f"{refusal or len(body)}".encode(), status=401 if refusal else 200)
+
+
+async def step_look_up(scope: Any, receive: Any, send: Any) -> None:
+    STATE["step_look_up"] += 1
+    await respond(send, b"")
 
 
 async def state(scope: Any, receive: Any, send: Any) -> None:
@@ -218,6 +228,8 @@ async def hot_wait(http: HttpRequest) -> JsonResponse:
 
 HOT = Handler(FastRoutes({("POST", "/v1/stream"): hot_stream, ("POST", "/v1/flood"): hot_flood, ("POST", "/v1/wait"): hot_wait}))
 PATHS = {
+    "/gated": gated,
+    "/step_look_up": step_look_up,
     "/state": state,
     "/scope": scope_told,
     "/megabytes": megabytes,
@@ -238,6 +250,20 @@ PATHS = {
 }
 
 
+class ScriptedGate:
+    """Decides by the request header ``key``: none, wrong, later or later-wrong; without it the key is valid."""
+
+    VERDICTS: ClassVar = {b"none": WITHOUT_KEY, b"wrong": Verdict(has_key=False, refusal="refused"), b"later": None, b"later-wrong": None}
+
+    def decide(self, path: str, headers: Any) -> Verdict | None:
+        return self.VERDICTS.get(dict(headers).get(b"key"), WITH_KEY)
+
+    async def look_up(self, headers: Any) -> Verdict:
+        STATE["looking_up"] += 1
+        await eventually_async(lambda: STATE["step_look_up"] >= STATE["looking_up"], every=0.005)
+        return WITH_KEY if dict(headers)[b"key"] == b"later" else Verdict(has_key=False, refusal="refused after a look")
+
+
 async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "websocket":
         await websocket(scope, receive, send)
@@ -247,19 +273,6 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         await PATHS.get(scope["path"], echo)(scope, receive, send)
 
 
-class ScriptedGate:
-    """Reads the state of a key from the request."""
-
-    def check(self, head: Head) -> KeyState:
-        name = dict(head.headers).get(b"x-key", b"keyless").decode()
-        return KeyState.NOT_CACHED if name.startswith("not-cached-") else KeyState(name)
-
-    async def look_up(self, head: Head) -> KeyState:
-        STATE["looked_up"] += 1
-        await asyncio.sleep(0.01)
-        return KeyState(dict(head.headers)[b"x-key"].decode().removeprefix("not-cached-"))
-
-
 serve(
     application,
     listening_socket("127.0.0.1", 0),
@@ -267,5 +280,5 @@ serve(
     on_shutdown=lambda: say("down"),
     on_listening=lambda address: say(str(address[1])),
     limits=Limits(**OPTIONS.get("limits", {})),
-    key_gate=ScriptedGate() if OPTIONS.get("gated") else None,
+    gate=ScriptedGate(),
 )

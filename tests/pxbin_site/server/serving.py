@@ -18,6 +18,7 @@ import psutil
 from tests.support.waiting import PATIENCE, eventually, expect_soon
 
 ROOT = Path(__file__).parents[3]
+MEGA = 1_000_000
 
 
 class Served:
@@ -183,3 +184,8 @@ def served(**options: Any) -> Iterator[Served]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+def error_of(answer: Answer) -> tuple[int, str]:
+    """Status and message of an OpenAI-shaped error."""
+    return answer.status, answer.json()["error"]["message"]

@@ -1,83 +1,24 @@
-"""The lean handler as any ASGI server would call it: hot paths, refusals, streams, and clients that leave."""
+"""The lean handler as any ASGI server would call it: hot paths and refusals."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 
-from proxy.exchange.http_response import HttpRequest, JsonResponse, StreamingResponse
+from proxy.exchange.http_response import HttpRequest, JsonResponse
 from pxbin_site.conf.config import Config
 from pxbin_site.server import common_headers
 from pxbin_site.server.fast_routes import FastRoutes
 from pxbin_site.server.handler import Handler
-from tests.support.waiting import eventually_async
+from tests.pxbin_site.server.asgi_client import Client, handler
 
-View = Callable[..., Any]
 COMMON = {"x-request-id", *(name.decode() for name, _ in common_headers.SECURITY_HEADERS)}
-
-
-class Client:
-    """One ASGI request under way. ``leave`` disconnects; ``sent`` collects the messages of the answer."""
-
-    def __init__(self, path: str, *, method: str = "POST", body: list[bytes] | None = None, headers: dict[str, str] | None = None) -> None:
-        self.scope = {
-            "type": "http",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"beta=true",
-            "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()],
-            "client": ("10.0.0.1", 1234),
-        }
-        self.pieces = list(body or [b""])
-        self.sent: list[dict[str, Any]] = []
-        self.left = asyncio.Event()
-        self.wrote = asyncio.Event()
-        self.may_write = asyncio.Event()
-        self.may_write.set()
-
-    async def receive(self) -> dict[str, Any]:
-        if self.pieces:
-            piece = self.pieces.pop(0)
-            return {"type": "http.request", "body": piece, "more_body": bool(self.pieces)}
-        await self.left.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(self, message: dict[str, Any]) -> None:
-        self.sent.append(message)
-        self.wrote.set()
-        await self.may_write.wait()
-
-    async def answered(self, handler: Handler) -> Client:
-        await handler(self.scope, self.receive, self.send)
-        return self
-
-    @property
-    def status(self) -> int:
-        return self.sent[0]["status"]
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {name.decode(): value.decode() for name, value in self.sent[0]["headers"]}
-
-    @property
-    def bodies(self) -> list[bytes]:
-        return [message.get("body", b"") for message in self.sent[1:]]
-
-    def json(self) -> Any:
-        return msgspec.json.decode(b"".join(self.bodies))
-
-
-def handler(view: View, *, method: str = "POST", path: str = "/v1/messages", keepalive_seconds: float = 15.0) -> Handler:
-    return Handler(FastRoutes({(method, path): view}), keepalive_seconds=keepalive_seconds)
 
 
 async def told(http: HttpRequest) -> JsonResponse:
@@ -100,6 +41,12 @@ async def test_a_hot_view_sees_the_request_and_its_answer_is_sent() -> None:
     assert client.json() == {"method": "POST", "path": "/v1/messages", "query": "beta=true", "body": "one two", "client": "10.0.0.1"}
     assert client.headers.keys() == COMMON | {"content-type", "x-pxbin-model", "request-id"}
     assert client.headers["content-type"] == "application/json"
+
+
+@override_settings(PXBIN=Config(trusted_proxies=("10.0.0.0/8",)))
+async def test_behind_a_trusted_proxy_the_client_is_the_one_that_the_proxy_names() -> None:
+    client = await Client("/v1/messages", headers={"x-forwarded-for": "203.0.113.9, 198.51.100.7"}).answered(handler(told))
+    assert client.json()["client"] == "198.51.100.7"
 
 
 async def test_headers_are_looked_up_without_regard_to_case() -> None:
@@ -223,193 +170,3 @@ async def test_a_defect_is_a_500_and_a_line_in_the_log(caplog: pytest.LogCapture
     assert "ZeroDivisionError" in caplog.text
     assert "pxb_secret" not in caplog.text
     assert "a body" not in caplog.text
-
-
-# Streams.
-
-
-async def pieces_of(*pieces: bytes | JsonResponse, then: BaseException | None = None, closed: list[str] | None = None) -> Any:
-    try:
-        for piece in pieces:
-            yield piece
-        if then is not None:
-            raise then
-    finally:
-        if closed is not None:
-            closed.append("closed")
-
-
-def streaming(*args: Any, then: BaseException | None = None, closed: list[str] | None = None, **options: Any) -> View:
-    async def view(http: HttpRequest) -> StreamingResponse:
-        return StreamingResponse(pieces_of(*args, then=then, closed=closed), **options)
-
-    return view
-
-
-async def test_a_stream_is_written_piece_by_piece() -> None:
-    client = await Client("/v1/messages").answered(handler(streaming(b"a", b"b", headers=[("x-pxbin-model", "m")])))
-    assert client.bodies == [b"a", b"b", b""]
-    assert [message.get("more_body", False) for message in client.sent[1:]] == [True, True, False]
-    expected = {"content-type": "text/event-stream", "cache-control": "no-cache", "x-accel-buffering": "no", "x-pxbin-model": "m"}
-    assert client.headers.items() >= expected.items()
-
-
-async def test_headers_of_a_stream_are_asked_for_with_its_first_piece() -> None:
-    known: list[tuple[str, str]] = []
-
-    async def late() -> AsyncIterator[bytes]:
-        known.append(("x-late", "1"))
-        yield b"a"
-
-    async def view(http: HttpRequest) -> StreamingResponse:
-        return StreamingResponse(late(), headers=lambda: known)
-
-    assert (await Client("/v1/messages").answered(handler(view))).headers["x-late"] == "1"
-
-
-async def test_a_whole_answer_first_replaces_the_stream() -> None:
-    closed: list[str] = []
-    view = streaming(JsonResponse(b'{"error":1}', status=529), b"never", closed=closed)
-    client = await Client("/v1/messages").answered(handler(view))
-    assert (client.status, client.bodies, client.headers["content-type"], closed) == (529, [b'{"error":1}'], "application/json", ["closed"])
-
-
-async def test_a_stream_without_pieces_is_an_empty_stream() -> None:
-    client = await Client("/v1/messages").answered(handler(streaming()))
-    assert (client.status, client.bodies) == (200, [b""])
-
-
-async def test_a_defect_before_the_first_piece_is_a_500() -> None:
-    closed: list[str] = []
-    client = await Client("/v1/messages").answered(handler(streaming(then=ZeroDivisionError(), closed=closed)))
-    assert (client.status, closed) == (500, ["closed"])
-
-
-async def test_a_defect_later_comes_out_so_that_the_server_cuts_the_body() -> None:
-    closed: list[str] = []
-    client = Client("/v1/messages")
-    with pytest.raises(ZeroDivisionError):
-        await client.answered(handler(streaming(b"a", then=ZeroDivisionError(), closed=closed)))
-    assert (client.bodies, closed) == ([b"a"], ["closed"])
-
-
-async def test_a_keep_alive_goes_out_while_nothing_comes() -> None:
-    async def view(http: HttpRequest) -> StreamingResponse:
-        async def slow() -> AsyncIterator[bytes]:
-            yield b"a"
-            await eventually_async(lambda: len(client.bodies) > 3)
-            yield b"b"
-
-        return StreamingResponse(slow(), keepalive=b": ping\n\n")
-
-    client = Client("/v1/messages")
-    await client.answered(handler(view, keepalive_seconds=0.1))
-    assert client.bodies[0] == b"a"
-    assert set(client.bodies[1:-2]) == {b": ping\n\n"}
-    assert client.bodies[-2:] == [b"b", b""]
-
-
-def waiting(answer: bytes | JsonResponse, *, until: Callable[[], object], **options: Any) -> View:
-    async def slow() -> AsyncIterator[bytes | JsonResponse]:
-        await eventually_async(until)
-        yield answer
-
-    async def view(http: HttpRequest) -> StreamingResponse:
-        return StreamingResponse(slow(), keepalive=b": ping\n\n", **options)
-
-    return view
-
-
-async def test_nothing_is_sent_before_the_first_piece_unless_errors_can_come_late() -> None:
-    """Both wait until one of them has sent two keep-alives: the first as an error that is an event, the second with its status."""
-    first, second = Client("/v1/messages"), Client("/v1/messages")
-
-    def two_were_sent() -> bool:
-        return len(first.sent) > 2
-
-    late = waiting(
-        JsonResponse(b"{}", status=502), until=two_were_sent, late_error=lambda whole: b"event: error\ndata: " + whole.body + b"\n\n"
-    )
-    early = waiting(JsonResponse(b"{}", status=502), until=two_were_sent)
-    await asyncio.gather(
-        first.answered(handler(late, keepalive_seconds=0.1)),
-        second.answered(handler(early, keepalive_seconds=0.1)),
-    )
-    assert (first.status, set(first.bodies[:-2]), first.bodies[-2:]) == (
-        200,
-        {b": ping\n\n"},
-        [b"event: error\ndata: {}\n\n", b""],
-    )
-    assert (second.status, second.bodies) == (502, [b"{}"])
-
-
-# Clients that leave, under a server that tells it by ``receive`` alone.
-
-
-async def test_a_view_is_cancelled_when_its_client_leaves() -> None:
-    seen: list[bool] = []
-    running = asyncio.Event()
-
-    async def view(http: HttpRequest) -> JsonResponse:
-        running.set()
-        try:
-            await asyncio.sleep(3600)
-        finally:
-            seen.append(http.gone)
-        raise AssertionError
-
-    client = Client("/v1/messages")
-    task = asyncio.create_task(client.answered(handler(view)))
-    await running.wait()
-    client.left.set()
-    await task
-    assert (seen, client.sent) == ([True], [])
-
-
-@pytest.mark.parametrize("reading", [True, False])
-async def test_a_stream_is_closed_when_its_client_leaves(reading: bool) -> None:
-    closed: list[str] = []
-
-    async def endless() -> AsyncIterator[bytes]:
-        try:
-            while True:
-                yield b"a"
-                await asyncio.sleep(0)
-        finally:
-            closed.append("closed")
-
-    async def view(http: HttpRequest) -> StreamingResponse:
-        return StreamingResponse(endless())
-
-    client = Client("/v1/messages")
-    task = asyncio.create_task(client.answered(handler(view)))
-    await client.wrote.wait()
-    if not reading:
-        client.may_write.clear()
-        await asyncio.sleep(0.01)
-    client.left.set()
-    await task
-    assert closed == ["closed"]
-
-
-async def test_a_client_that_leaves_before_its_body_is_complete_costs_nothing() -> None:
-    client = Client("/v1/messages")
-    client.pieces = []
-    client.left.set()
-    await client.answered(handler(told))
-    assert client.sent == []
-
-
-async def test_a_cancellation_that_is_not_the_clients_doing_passes_through() -> None:
-    running = asyncio.Event()
-
-    async def view(http: HttpRequest) -> JsonResponse:
-        running.set()
-        await asyncio.sleep(3600)
-        raise AssertionError
-
-    task = asyncio.create_task(Client("/v1/messages").answered(handler(view)))
-    await running.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task

@@ -1,70 +1,79 @@
-"""A running gateway refuses a request without a valid key before its body, in the client's dialect, and logs it."""
-
-import json
-import socket
+"""The key is checked from the headers: whose body is received, and with which failure others are refused."""
 
 import pytest
+from asgiref.sync import sync_to_async
 
-from tests.support.waiting import PATIENCE
+from accounts import cache_revisions, keys
+from proxy.exchange import admission
+from proxy.translation.errors import GatewayError
+from pxbin_site.server.http1.gate import WITH_KEY, WITHOUT_KEY, Verdict
+from pxbin_site.server.key_gate import KeyGate
+from tests.support import memory
+from upstreams.catalog import snapshot
+from upstreams.models import Model, Route, Upstream
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.django_db(transaction=True)
 
-WRONG = "pxb_" + "0" * 40
-BODY_BYTES = 20_000_000
-
-
-def refused(gateway, path, *headers):
-    """Status, headers and JSON of the response to a head whose body is never sent."""
-    lines = [f"POST {path} HTTP/1.1", "host: x", "content-type: application/json", f"content-length: {BODY_BYTES}", *headers]
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE) as client:
-        client.sendall("\r\n".join([*lines, "", ""]).encode())
-        received = b""
-        while data := client.recv(1 << 16):
-            received += data
-    head, _, body = received.partition(b"\r\n\r\n")
-    first, *fields = head.decode().split("\r\n")
-    return int(first.split()[1]), dict(field.lower().split(": ", 1) for field in fields), json.loads(body)
+GATE = KeyGate()
+CLIENT_PATHS = ("/v1/messages", "/v1/embeddings", "/model/m/invoke", "/team-a/v1/messages", "/team-a/any/path")
 
 
-@pytest.mark.parametrize(
-    ("path", "header", "message"),
-    [
-        ("/v1/messages", f"x-api-key: {WRONG}", "Invalid API key"),
-        ("/v1/chat/completions", f"authorization: Bearer {WRONG}", "Invalid API key"),
-        ("/v1/responses", "x-none: 1", "Missing API key"),
-        ("/v1/embeddings", "authorization: Bearer sk-other", "Invalid API key"),
-        ("/v1/messages/count_tokens", "x-none: 1", "Missing API key"),
-    ],
-)
-def test_a_wrong_or_missing_key_is_refused_before_the_body(gateway, path, header, message):
-    status, headers, body = refused(gateway, path, header)
-    assert (status, headers["connection"], body["error"]["message"]) == (401, "close", message)
+@pytest.fixture(autouse=True)
+def _fresh_memory():
+    memory.forget()
+    yield
+    memory.forget()
 
 
-def test_the_refusal_leaves_a_row(gateway):
-    _, headers, _ = refused(gateway, "/v1/messages", f"x-api-key: {WRONG}")
-    row = gateway.row_of(headers["x-pxbin-request-id"])
-    assert (row["status_code"], row["error_message"]) == (401, "Invalid API key")
+def open_a_model():
+    upstream = Upstream.objects.create(name="up", base_url="http://127.0.0.1:1", dialect="openai_chat")
+    Route.objects.create(model=Model.objects.create(name="open", allow_anonymous=True), upstream=upstream)
+    snapshot.refresh()
 
 
-def test_a_new_key_is_looked_up_before_its_first_large_body(gateway):
-    key = gateway.api("POST", "/keys", json={"name": "large-body"})["key"]
-    text = "a" * 17_000_000
-    message = {"model": "echo", "max_tokens": 10, "messages": [{"role": "user", "content": text}]}
-    response = gateway.http.post(f"{gateway.url}/v1/messages", json=message, headers={"x-api-key": key}, timeout=PATIENCE)
-    assert response.status_code == 200
+def headers(key):
+    return [(b"x-api-key", key.encode())] if key else []
 
 
-def test_a_model_that_is_open_to_all_takes_bodies_without_a_key(gateway, upstream):
-    gateway.api("POST", "/models", json={"name": "open-to-all", "upstream_id": gateway.add_upstream(upstream), "allow_anonymous": True})
-    try:
-        status, headers, _ = refused_after_body(gateway, "open-to-all-but-unknown")
-        assert (status, "connection" in headers) == (401, False)
-    finally:
-        gateway.api("DELETE", f"/models/{gateway.id_of('/models', 'open-to-all')}")
+def failure(verdict: Verdict | None) -> tuple[str, str]:
+    assert verdict is not None
+    assert not verdict.has_key
+    assert isinstance(verdict.refusal, GatewayError)
+    return verdict.refusal.failure.kind, verdict.refusal.failure.message
 
 
-def refused_after_body(gateway, model):
-    message = {"model": model, "max_tokens": 10, "messages": [{"role": "user", "content": "a" * 500_000}]}
-    response = gateway.http.post(f"{gateway.url}/v1/messages", json=message, timeout=PATIENCE)
-    return response.status_code, response.headers, response.json()
+@pytest.mark.parametrize("path", CLIENT_PATHS)
+async def test_a_client_path_takes_bodies_with_a_key_only(path):
+    key, _ = await sync_to_async(keys.issue)("llm")
+    await keys.authenticate(key)
+    assert GATE.decide(path, headers(key)) == WITH_KEY
+    assert failure(GATE.decide(path, [])) == ("authentication", keys.MISSING)
+    assert failure(GATE.decide(path, [(b"authorization", b"nonsense")])) == ("authentication", keys.MISPLACED)
+    assert GATE.decide(path, headers("pxb_unknown")) is None
+
+
+async def test_an_unknown_key_is_looked_up():
+    key, row = await sync_to_async(keys.issue)("llm")
+    assert await GATE.look_up(headers(key)) == WITH_KEY
+    assert failure(await GATE.look_up(headers("pxb_unknown"))) == ("authentication", keys.INVALID)
+    row.is_active = False
+    await sync_to_async(row.save)()
+    await sync_to_async(cache_revisions.poll)()
+    assert failure(await GATE.look_up(headers(key))) == ("permission", keys.INACTIVE)
+
+
+@pytest.mark.parametrize("path", ["/", "/admin/login/", "/api/v1/keys", "/Admin/x", "/health", "/static/a", "*"])
+async def test_other_paths_check_their_sender_in_their_own_way(path):
+    assert GATE.decide(path, []) == WITHOUT_KEY
+
+
+async def test_with_an_open_model_any_body_may_be_for_it():
+    assert not admission.has_open_models()
+    await sync_to_async(open_a_model)()
+    assert admission.has_open_models()
+    assert GATE.decide("/v1/messages", []) == WITHOUT_KEY
+    assert GATE.decide("/v1/messages", headers("sk-of-another-provider")) == WITHOUT_KEY
+    assert GATE.decide("/v1/messages", [(b"authorization", b"nonsense")]) == WITHOUT_KEY
+    key, _ = await sync_to_async(keys.issue)("llm")
+    await keys.authenticate(key)
+    assert GATE.decide("/v1/messages", headers(key)) == WITH_KEY

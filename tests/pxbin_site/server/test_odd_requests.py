@@ -90,11 +90,44 @@ def test_a_base_url_with_too_little_or_too_much_is_explained(gateway, path, mean
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens", "/v1/responses", "/model/m/invoke", "/v1/embeddings"])
-def test_a_compressed_body_is_refused_in_words(gateway, path):
+def test_a_compressed_body_is_decoded_or_refused_in_words(gateway, path):
+    def answer_to(encoding, content):
+        headers = {"content-encoding": encoding, "content-type": "application/json"}
+        answer = ask(gateway, "POST", path, headers=headers, content=content)
+        return answer.status_code, answer.text
+
+    plain = json.dumps({**HELLO, "model": "no-such-model", "input": "Hello"}).encode()
+    status, text = answer_to("identity", plain)
+    assert "no-such-model" in text or path == "/model/m/invoke"
+    assert answer_to("gzip", gzip.compress(plain))[0] == status
+    assert "no-such-model" in answer_to("gzip", gzip.compress(plain))[1] or path == "/model/m/invoke"
+    status, text = answer_to("compress", plain)
+    assert (status, "Content-Encoding 'compress' is not supported" in text) == (415, True)
+    status, text = answer_to("gzip", plain)
+    assert (status, "The body does not match its Content-Encoding 'gzip'" in text) == (400, True)
+    status, text = answer_to("gzip", gzip.compress(b" " * 33 * 1024 * 1024))
+    assert (status, "Request body too large once it is decoded" in text) == (413, True)
+
+
+def test_a_compressed_request_is_served(gateway):
     headers = {"content-encoding": "gzip", "content-type": "application/json"}
-    answer = ask(gateway, "POST", path, headers=headers, content=gzip.compress(json.dumps(HELLO).encode()))
-    assert answer.status_code == 415
-    assert "Content-Encoding gzip is not taken: send the body as it is" in answer.text
+    answer = ask(gateway, "POST", "/v1/messages", headers=headers, content=gzip.compress(json.dumps(HELLO).encode()))
+    assert (answer.status_code, answer.json()["content"]) == (200, [{"type": "text", "text": "Hello"}])
+
+
+def test_a_request_with_a_wrong_key_is_refused_and_logged_before_its_body_is_sent(gateway):
+    head = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nx-api-key: %b\r\nx-request-id: %b\r\ncontent-length: 30000000\r\n"
+    for name, key in ((b"wrong-key", b"pxb_wrong"), (b"without-key", b"")):
+        answer = raw(gateway, head % (key, name) + b"expect: 100-continue\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert b'"type":"authentication_error"' in answer
+        row = gateway.row_of(name.decode())
+        assert (row["status_code"], row["outcome"], row["path"]) == (401, "rejected", "/v1/messages")
+
+
+def test_the_body_of_a_request_with_a_key_is_asked_for(gateway):
+    head = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nx-api-key: %b\r\ncontent-length: 3\r\nexpect: 100-continue\r\n\r\n"
+    assert raw(gateway, head % gateway.client_key.encode()) == b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def test_a_key_of_the_other_kind_is_explained(gateway):
