@@ -44,7 +44,7 @@ class Headers(Mapping[str, str]):
 class HttpRequest:
     """One request as the handler of fast paths passes it to a view.
 
-    ``path`` is percent-decoded, ``raw_path`` is not. ``client`` is the peer's address, or "" if unknown. ``started_ns`` is
+    ``path`` is percent-decoded, ``raw_path`` is not. ``client`` is the client's address, or "" if unknown. ``started_ns`` is
     ``time.perf_counter_ns()`` at the end of the body. ``gone`` is True once the client has left; the task of the view is
     cancelled at that moment. A view needs it to distinguish this cancellation from the one at the end of a drain.
     """

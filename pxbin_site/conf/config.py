@@ -61,6 +61,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             "Origins from which browsers open the admin through a TLS proxy, as https://gateway.example.", parse=parsers.trusted_origins
         ),
     ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        _PROCESSES(
+            "Addresses or networks of reverse proxies, as 127.0.0.1,10.0.0.0/8: behind them the client's address is read from "
+            "X-Forwarded-For or Forwarded. Empty: these headers are ignored.",
+            parse=parsers.networks,
+        ),
+    ] = ()
     cors_origins: Annotated[
         tuple[str, ...],
         _PROCESSES("Origins of web pages that may call /v1 and /api/v1; * allows all.", parse=parsers.origins),

@@ -5,6 +5,7 @@ Each raises ValueError with the end of a sentence for the operator that begins w
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_network
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 SCHEMA_PATTERN = re.compile(r"[a-z_][a-z0-9_]*")
@@ -153,6 +154,17 @@ def hosts(value: str) -> tuple[str, ...]:
         if host != "*" and not HOST.fullmatch(host):
             raise ValueError(f"{host!r} is not a host name: use gateway.example, .example for all its subdomains, or *")
     return names(value)
+
+
+def networks(value: str) -> tuple[str, ...]:
+    """IP addresses and networks in the form `10.0.0.0/8`; a single address is the network that holds only it."""
+    parsed = []
+    for item in names(value):
+        try:
+            parsed.append(str(ip_network(item, strict=False)))
+        except ValueError:
+            raise ValueError(f"{item!r} is not an address or a network: use 10.0.0.1, 10.0.0.0/8 or fd00::/8") from None
+    return tuple(parsed)
 
 
 def encryption_key(value: str) -> str:

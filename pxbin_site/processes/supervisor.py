@@ -36,23 +36,24 @@ class ChildProcess:
         self._released = not held
         self._stopping = threading.Event()
         self._starting = threading.Lock()
-        self._spawn()
+        self._channel, self._process = self._spawned()
         self._watcher = threading.Thread(target=self._watch, name=f"watch {arguments[0]}", daemon=True)
         self._watcher.start()
 
-    def _spawn(self) -> None:
-        with self._starting:
-            self._channel, child_end = socket.socketpair()
-            # No shell, and our own interpreter and script: no argument comes from outside.
-            self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, str(MANAGE), *self.arguments],
-                stdin=child_end.fileno(),
-                start_new_session=True,
-                pass_fds=self._pass_fds,
-            )
-            child_end.close()
-            if self._released:
-                self._channel.send(GO)
+    def _spawned(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+        """Start the command: our end of its socket pair, and the process."""
+        channel, child_end = socket.socketpair()
+        # No shell, and our own interpreter and script: no argument comes from outside.
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, str(MANAGE), *self.arguments],
+            stdin=child_end.fileno(),
+            start_new_session=True,
+            pass_fds=self._pass_fds,
+        )
+        child_end.close()
+        if self._released:
+            channel.send(GO)
+        return channel, process
 
     def _watch(self) -> None:
         """Restart the command whenever it exits without :meth:`stop`."""
@@ -64,7 +65,8 @@ class ChildProcess:
             if self._stopping.wait(RESTART_SECONDS):
                 return
             self._channel.close()
-            self._spawn()
+            with self._starting:
+                self._channel, self._process = self._spawned()
 
     def release(self) -> None:
         """Let a held child continue; its replacements are not held."""

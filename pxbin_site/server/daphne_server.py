@@ -16,6 +16,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from email.utils import formatdate
+from functools import partial
 from time import monotonic, time
 from typing import Any
 
@@ -40,7 +41,6 @@ def install_reactor() -> None:
 install_reactor()
 
 from daphne import server as daphne_server  # noqa: E402
-from daphne.http_protocol import HTTPFactory  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 
 from pxbin_site.server.http1.connection import Connection  # noqa: E402
@@ -74,14 +74,6 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listening
 
 
-class Factory(HTTPFactory):
-    """Daphne's HTTP factory, which builds pxbin's protocol."""
-
-    def buildProtocol(self, addr: object) -> Connection:  # noqa: ARG002, N802 - Twisted's name
-        """A connection, independent of the peer's address."""
-        return Connection(self.server)
-
-
 class Server(daphne_server.Server):
     """Daphne's server with pxbin's HTTP protocol. Websockets and the tasks of their applications stay daphne's."""
 
@@ -102,13 +94,8 @@ class Server(daphne_server.Server):
 
     async def listen(self, listening: socket.socket) -> None:
         """Start to accept connections, and start the ticker, which checks the deadlines."""
-        self.http_factory = Factory(self)
         self._tick()
-        self._listener = await self.loop.create_server(lambda: StreamTransport(self._build), sock=listening, backlog=BACKLOG)
-
-    def _build(self, transport: StreamTransport) -> Connection:
-        connection: Connection = self.http_factory.buildProtocol(transport)
-        return connection
+        self._listener = await self.loop.create_server(lambda: StreamTransport(partial(Connection, self)), sock=listening, backlog=BACKLOG)
 
     def run_until_complete(self, main: Coroutine[Any, Any, None]) -> None:
         """Run the reactor until ``main`` is complete; raises what it raises."""

@@ -19,6 +19,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import get_resolver
 
+from accounts.common.client_address import client_address
 from proxy.exchange.http_request import HttpRequest, base_url_hint, unknown_path
 from proxy.exchange.http_response import Header, JsonResponse, StreamingResponse
 from proxy.translation.dialects.lookup import PATH_ROOTS
@@ -94,6 +95,7 @@ class Handler(ASGIHandler):
             request_id=identity.decode("ascii"),
             started_ns=perf_counter_ns(),
         )
+        request.client = client_address(request.client, request.headers)
         common = common_headers.common_headers(request.path, fields, identity)
         await _cancel_on_disconnect(
             self._answer(view(request, **captured), request, send=send, common=common), request, scope=scope, receive=receive

@@ -27,6 +27,9 @@ class StreamWriter:
         self._send = send
         self._common = common
         self._idle = idle
+        hold = idle if answer.hold_seconds is None else answer.hold_seconds
+        self._wait = min(hold, idle)
+        self._idle_timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._last_write = self._loop.time()
         self._awaiting_piece = True
@@ -34,9 +37,8 @@ class StreamWriter:
 
     async def run(self) -> None:
         """Send all pieces. Raises what the iterator raises. The iterator is closed afterwards, also if this task is cancelled."""
-        hold = self._idle if self._answer.hold_seconds is None else self._answer.hold_seconds
-        self._wait = min(hold, self._idle)
-        self._idle_timer = self._loop.call_later(self._wait, self._check_idle) if self._answer.keepalive else None
+        if self._answer.keepalive:
+            self._idle_timer = self._loop.call_later(self._wait, self._check_idle)
         try:
             async with aclosing(self._answer.pieces) as pieces:
                 async for piece in pieces:

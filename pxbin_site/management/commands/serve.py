@@ -5,6 +5,9 @@ import asyncio
 import logging
 import signal
 import socket
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -34,6 +37,10 @@ CURL = """curl {url}/v1/messages -H 'x-api-key: {key}' -H 'content-type: applica
   -d '{{"model": "echo", "max_tokens": 100, "messages": [{{"role": "user", "content": "Hello"}}]}}'"""
 
 
+StartChild = Callable[..., ChildProcess]
+"""Starts a child process with the arguments of :class:`ChildProcess`; it is stopped at the end."""
+
+
 class Command(BaseCommand):
     """Start the gateway."""
 
@@ -50,9 +57,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         config: Config = settings.PXBIN
         signal.signal(signal.SIGINT, self.interrupt)
-        self.children: list[ChildProcess] = []
         set_level(options["log_level"])
-        self.child_options = (f"--log-level={options['log_level']}",) if options["log_level"] else ()
+        child_options = (f"--log-level={options['log_level']}",) if options["log_level"] else ()
         self.check(tags=[TAG])
         from pxbin_site.server import daphne_server  # installs the reactor
 
@@ -63,15 +69,12 @@ class Command(BaseCommand):
         except OSError as error:
             why = error.strerror or error
             raise CommandError(f"Cannot listen on {host}:{port}: {why}; {OTHER_ADDRESS_HINT}") from error
-        with listening, bootstrap.lock_data_dir(config) as is_locked:
+        with listening, bootstrap.lock_data_dir(config) as is_locked, ExitStack() as running:
             if not is_locked and not config.redis_url:
                 logger.warning("Another gateway runs in %s; each has its own limits, cooldowns and circuit breakers", config.data_dir)
-            try:
-                self._prepare(config)
-                self._serve(config, listening)
-            finally:
-                for child in self.children:
-                    child.stop()
+            start_child = partial(_start_child, running, child_options)
+            worker, new_key = self._prepare(config, start_child)
+            self._serve(config, listening, start_child, worker=worker, new_key=new_key)
         self._print("pxbin has stopped")
 
     def interrupt(self, *_: object) -> None:
@@ -83,16 +86,17 @@ class Command(BaseCommand):
         if self.is_interrupted:
             raise KeyboardInterrupt
 
-    def _start_worker(self, config: Config) -> list[ChildProcess]:
-        """Start the Celery process, if it is enabled. It loads its modules while the database is set up and is released afterwards."""
-        return [ChildProcess("work", "--with-parent", *self.child_options, held=True)] if config.celery else []
+    def _prepare(self, config: Config, start_child: StartChild) -> tuple[ChildProcess | None, str]:
+        """Set up the database and print what was created. Returns the Celery process and the new client key, if there are such.
 
-    def _prepare(self, config: Config) -> None:
-        """Set up the database and print what was created."""
+        The Celery process loads its modules while the database is set up; it is released afterwards.
+        """
+        worker = None
         try:
             with bootstrap.exclusive_setup(config):
                 bootstrap.store_secrets(config)
-                self.children = self._start_worker(config)
+                if config.celery:
+                    worker = start_child("work", "--with-parent", held=True)
                 lines = bootstrap.migrate()
                 store.check_credentials()
                 lines += bootstrap.set_up(config)
@@ -101,46 +105,61 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {' '.join(str(error).split())}") from error
         self._print(*lines)  # before anything else can fail: they cannot be shown again
-        self.new_key = next((line.rpartition(" ")[2] for line in lines if " pxb_" in line), "")
+        return worker, next((line.rpartition(" ")[2] for line in lines if " pxb_" in line), "")
 
-    def _serve(self, config: Config, listening: socket.socket) -> None:
+    def _serve(
+        self, config: Config, listening: socket.socket, start_child: StartChild, *, worker: ChildProcess | None, new_key: str
+    ) -> None:
         """Serve until a signal arrives. The children stop afterwards, when all requests are in the journal."""
         from pxbin_site.processes.web import run
 
         self._stop_if_interrupted()
-        for worker in self.children:
+        if worker is not None:
             worker.release()
         listening.set_inheritable(True)
         descriptor = listening.fileno()
         for _ in range(config.web_processes - 1):
-            self.children.insert(0, ChildProcess("web", f"--fd={descriptor}", *self.child_options, pass_fds=(descriptor,)))
+            start_child("web", f"--fd={descriptor}", pass_fds=(descriptor,))
 
         def announce_drain(running: int) -> None:
             subject = "1 running response has" if running == 1 else f"{running} running responses have"
             drained = f"{subject} {config.drain_seconds:g} s to finish (a second signal cuts them off)"
             self._print(f"pxbin is stopping: no new requests, {drained if running else 'no running responses'}")
 
-        run(listening, before_listening=self._await_worker, on_listening=self._announce, on_drain=announce_drain)
+        run(
+            listening,
+            before_listening=partial(self._await_worker, worker),
+            on_listening=partial(self._announce, new_key),
+            on_drain=announce_drain,
+        )
 
-    async def _await_worker(self) -> None:
+    async def _await_worker(self, worker: ChildProcess | None) -> None:
         """Let the worker be ready to write the first request's row; if it takes too long, rows wait in the spool."""
-        for child in self.children:
-            if child.arguments[0] == "work" and not await asyncio.to_thread(child.wait_ready, WORKER_SECONDS):
-                logger.warning("The Celery process is not ready after %s s; log rows wait in the spool until it is", WORKER_SECONDS)
+        if worker is not None and not await asyncio.to_thread(worker.wait_ready, WORKER_SECONDS):
+            logger.warning("The Celery process is not ready after %s s; log rows wait in the spool until it is", WORKER_SECONDS)
         self._stop_if_interrupted()
 
-    def _announce(self, address: tuple[str, int]) -> None:
+    def _announce(self, new_key: str, address: tuple[str, int]) -> None:
         host, port = address
         name = "127.0.0.1" if host in WILDCARD_ADDRESSES else f"[{host}]" if ":" in host else host
         url = f"http://{name}:{port}"
-        if self.new_key:
-            self._print("These are shown once. Try it:", CURL.format(url=url, key=self.new_key))
+        if new_key:
+            self._print("These are shown once. Try it:", CURL.format(url=url, key=new_key))
         self._print(f"pxbin serves at {url} and is administered at {url}/admin/")
 
     def _print(self, *lines: str) -> None:
         for line in lines:
             self.stdout.write(line)
         self.stdout.flush()
+
+
+def _start_child(
+    running: ExitStack, options: Sequence[str], *arguments: str, held: bool = False, pass_fds: tuple[int, ...] = ()
+) -> ChildProcess:
+    """Start a child process. When ``running`` is closed, its children are stopped, the last one first."""
+    child = ChildProcess(*arguments, *options, held=held, pass_fds=pass_fds)
+    running.callback(child.stop)
+    return child
 
 
 def _port(text: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from twisted.internet import protocol
 from twisted.python.failure import Failure
 
-from pxbin_site.server import common_headers as edge
+from pxbin_site.server.common_headers import refusal
 from pxbin_site.server.http1.body import Body, ChunkedBody, LengthBody
 from pxbin_site.server.http1.cycle import Cycle, status_line
 from pxbin_site.server.http1.head import Head, RefusedError, parse, path_of
@@ -74,7 +74,8 @@ class Connection(protocol.Protocol):
     ``deadline`` is in monotonic seconds, or None. The server's ticker compares it, so that no request needs a timer.
     """
 
-    def __init__(self, server: ConnectionServer) -> None:
+    def __init__(self, server: ConnectionServer, transport: StreamTransport) -> None:
+        """``transport`` is connected; it calls ``makeConnection`` next."""
         self.server = server
         self.limits = server.limits
         self.application = server.application
@@ -91,18 +92,17 @@ class Connection(protocol.Protocol):
         self._progress = 0
         self._resumed: asyncio.Future[None] | None = None
         self._client_sent_eof = False
+        self._write = transport.raw.write
+        self.client = _pair(transport.peer)
+        self.server_name = _pair(transport.host)
 
     # Twisted protocol.
 
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name, as those below
         """Start to read; the client has ``header_timeout`` seconds to send a request head."""
         transport: StreamTransport = self.transport
-        raw = transport.raw
-        raw.set_write_buffer_limits(high=self.limits.write_high_water)
+        transport.raw.set_write_buffer_limits(high=self.limits.write_high_water)
         transport.registerProducer(self, streaming=True)
-        self._write = raw.write
-        self.client = _pair(transport.peer)
-        self.server_name = _pair(transport.host)
         self.deadline = monotonic() + self.limits.header_timeout
         self.server.connection_opened(self)
 
@@ -300,7 +300,7 @@ class Connection(protocol.Protocol):
             return
         path = head.path if head is not None else path_of(self._buffer)
         fields = dict(head.headers) if head is not None else {}
-        answer = edge.refusal(path, fields, status=status, message=message)
+        answer = refusal(path, fields, status=status, message=message)
         lines = [status_line(answer.status)]
         lines += [b"%b: %b\r\n" % pair for pair in answer.headers]
         lines.append(b"content-length: %d\r\nconnection: close\r\n" % len(answer.body))

@@ -76,6 +76,14 @@ def test_all_errors_are_reported_at_once(tmp_path):
     ]
 
 
+def test_networks_may_be_addresses_and_are_checked(tmp_path):
+    loaded = load(tmp_path, PXBIN_TRUSTED_PROXIES="127.0.0.1, 10.1.2.3/8, FD00::/8")
+    assert loaded.trusted_proxies == ("127.0.0.1/32", "10.0.0.0/8", "fd00::/8")
+    assert problems(tmp_path, PXBIN_TRUSTED_PROXIES="10.0.0.0/33") == [
+        "PXBIN_TRUSTED_PROXIES='10.0.0.0/33': '10.0.0.0/33' is not an address or a network: use 10.0.0.1, 10.0.0.0/8 or fd00::/8"
+    ]
+
+
 @pytest.mark.parametrize("content", ["- a list", "a: b: c", "\x00"])
 def test_an_invalid_yaml_file_is_an_error(tmp_path, content):
     (tmp_path / "config.yaml").write_text(content)

@@ -81,15 +81,11 @@ async def test_nobody_is_let_in_before_the_worker_has_loaded():
     waited_for = []
 
     class Starting:
-        arguments = ("work", "--with-parent")
-
         def wait_ready(self, seconds):
             waited_for.append(seconds)
             return True
 
-    command = serve.Command()
-    command.children = [Starting()]
-    await command._await_worker()
+    await serve.Command()._await_worker(Starting())
     assert waited_for == [serve.WORKER_SECONDS]
 
 
@@ -349,11 +345,10 @@ def test_ctrl_c_during_the_start_is_one_line(tmp_path):
 
 def test_a_ctrl_c_that_python_dropped_is_found_by_the_next_step():
     command = serve.Command()
-    command.children = []
     with suppress(KeyboardInterrupt):
         command.interrupt(signals.SIGINT, None)
     with pytest.raises(KeyboardInterrupt):
-        command._await_worker().send(None)
+        command._await_worker(None).send(None)
 
 
 def test_a_killed_server_takes_its_children_along_and_loses_no_row(own):

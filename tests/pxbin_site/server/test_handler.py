@@ -102,6 +102,12 @@ async def test_a_hot_view_sees_the_request_and_its_answer_is_sent() -> None:
     assert client.headers["content-type"] == "application/json"
 
 
+@override_settings(PXBIN=Config(trusted_proxies=("10.0.0.0/8",)))
+async def test_behind_a_trusted_proxy_the_client_is_the_one_that_the_proxy_names() -> None:
+    client = await Client("/v1/messages", headers={"x-forwarded-for": "203.0.113.9, 198.51.100.7"}).answered(handler(told))
+    assert client.json()["client"] == "198.51.100.7"
+
+
 async def test_headers_are_looked_up_without_regard_to_case() -> None:
     async def view(http: HttpRequest) -> JsonResponse:
         return JsonResponse(msgspec.json.encode([http.headers.get("X-Api-Key"), http.headers.get("missing"), "x-api-KEY" in http.headers]))
