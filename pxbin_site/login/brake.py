@@ -15,6 +15,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 
+from accounts.common.client_address import client_address
 from pxbin_site.conf.login_limits import ADDRESS_FAILURES, CACHE, COOL_OFF_SECONDS
 from pxbin_site.login import device
 
@@ -31,8 +32,8 @@ def client(request: HttpRequest) -> str:
 
 
 def address_of(request: HttpRequest) -> str:
-    """The client's address; of IPv6 the network of 64 bits, which one client usually has for itself."""
-    text = str(request.META.get("REMOTE_ADDR", ""))
+    """The client's address behind trusted proxies; of IPv6 the network of 64 bits, which one client usually has for itself."""
+    text = client_address(str(request.META.get("REMOTE_ADDR", "")), request.headers)
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

@@ -11,6 +11,7 @@ from django.test import Client
 from pxbin_site.conf.login_limits import ADDRESS_FAILURES, COOL_OFF_SECONDS, USER_FAILURES
 from pxbin_site.login import device, guard, hashing
 from pxbin_site.login.brake import address_of
+from tests.support.settings import with_config
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.django_db
@@ -122,6 +123,17 @@ def test_a_login_begins_the_count_anew(admin):
 )
 def test_addresses_of_one_client_are_one(rf, address, expected):
     assert address_of(rf.get("/", REMOTE_ADDR=address)) == expected
+
+
+def test_behind_a_trusted_proxy_its_clients_are_counted_apart(admin):
+    def behind_proxy(browser, client, password):
+        form = {"username": "admin", "password": password}
+        return browser.post("/admin/login/", form, REMOTE_ADDR="127.0.0.1", headers={"x-forwarded-for": client}).status_code
+
+    with with_config(trusted_proxies=("127.0.0.1/32",)):
+        assert [behind_proxy(Client(), ATTACKER, "wrong") for _ in range(USER_FAILURES)][-1] == 429
+        assert behind_proxy(Client(), ADMIN, PASSWORD) == 302
+    assert [behind_proxy(Client(), f"192.0.2.{number}", "wrong") for number in range(USER_FAILURES)][-1] == 429
 
 
 def test_a_full_lane_refuses_before_the_form_is_read(admin, monkeypatch):
