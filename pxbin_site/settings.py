@@ -40,6 +40,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "pxbin_site.middleware.SecurityHeaders",
     "pxbin_site.middleware.trailing_slash",
+    "pxbin_site.login.turns.Turns",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -69,7 +69,9 @@ def refusal(status: int, message: str, *, retry_after: int | None = None) -> Htt
     """A page that costs nothing to make. ``retry_after``: seconds."""
     page = f'<!DOCTYPE html><html lang="en"><title>pxbin</title><p>{message}</p><p><a href="/admin/login/">Log in</a></p></html>\n'
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-    return HttpResponse(page, status=status, headers=headers)
+    response = HttpResponse(page, status=status, headers=headers)
+    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001  (Django would log a line for each: a flood of logins fills no disk)
+    return response
 
 
 def _address_key(request: HttpRequest) -> str:

@@ -1,6 +1,7 @@
 """The cookie of a browser from which a user has logged in: others' wrong passwords do not lock that user out of it.
 
-It is signed, holds a random id and the user's name, and permits nothing: wrong passwords are counted for it instead of for the address.
+It is signed, holds a random id and the user's name, and permits nothing: wrong passwords are counted for it instead of for the address,
+and its requests do not wait for those of strangers.
 The idea: OWASP, "Slow Down Online Guessing Attacks with Device Cookies".
 """
 
@@ -14,7 +15,7 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponseBase
 
 COOKIE = "pxbin_device"
-PATH = "/admin/login/"
+PATH = "/admin/"
 SECONDS = 90 * 86_400
 _SALT = "pxbin.login.device"
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
 
 from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher
 
 LONGEST_REST = 1.0
 """Seconds."""
+T = TypeVar("T")
 
 
 class BusyError(Exception):
@@ -38,15 +41,22 @@ class Lane:
         self._counter = threading.Lock()
         self._slot = threading.Lock()
         self._free_at = 0.0
+        # The C library keeps the memory of a hash for the thread that computed it, so it is always the same thread.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hash")
 
     @property
     def is_full(self) -> bool:
         """Whether the next caller would be refused at once."""
         return self._inside >= self._capacity
 
+    def compute(self, function: Callable[[], T]) -> T:
+        """What ``function`` returns, which computes a hash. Raises :class:`BusyError`."""
+        with self.slot():
+            return self._thread.submit(function).result()
+
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Compute a hash inside of this block. Raises :class:`BusyError`."""
+        """The place of one hash, in which this block runs. Raises :class:`BusyError`."""
         with self._counter:
             if self.is_full:
                 raise BusyError
@@ -103,13 +113,13 @@ class Argon2Hasher(Argon2PasswordHasher):
 
     def encode(self, password: str, salt: str) -> str:
         """See the base class. Raises :class:`BusyError`."""
-        with _lane.get().slot():
-            return str(super().encode(password, salt))
+        encode = super().encode
+        return str(_lane.get().compute(lambda: encode(password, salt)))
 
     def verify(self, password: str, encoded: str) -> bool:
         """See the base class. Raises :class:`BusyError`."""
-        with _lane.get().slot():
-            return bool(super().verify(password, encoded))
+        verify = super().verify
+        return bool(_lane.get().compute(lambda: verify(password, encoded)))
 
 
 class PBKDF2Hasher(PBKDF2PasswordHasher):
@@ -117,5 +127,5 @@ class PBKDF2Hasher(PBKDF2PasswordHasher):
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
         """See the base class, whose ``verify`` calls this too. Raises :class:`BusyError`."""
-        with _lane.get().slot():
-            return str(super().encode(password, salt, iterations))
+        encode = super().encode
+        return str(_lane.get().compute(lambda: encode(password, salt, iterations)))

@@ -85,11 +85,11 @@ def test_a_forged_cookie_is_none(admin):
     assert log_in(browser, ATTACKER, PASSWORD).status_code == 429
 
 
-def test_the_cookie_is_for_the_login_page_alone(admin):
+def test_the_cookie_is_for_the_admin_pages_alone(admin):
     browser = Client()
     cookie = log_in(browser, ADMIN, PASSWORD).cookies[device.COOKIE]
     flags = [cookie[name] for name in ("path", "httponly", "samesite", "secure", "max-age")]
-    assert flags == ["/admin/login/", True, "Strict", "", device.SECONDS]
+    assert flags == ["/admin/", True, "Strict", "", device.SECONDS]
     assert "admin" not in cookie.value
 
 
