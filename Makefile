@@ -18,7 +18,7 @@ PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check proof bench lock format clean coverage
+.PHONY: help run test quick check proof bench audit lock format clean coverage
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,10 @@ check: $(DEV_STAMP) ## Check style, types, imports, migrations and settings
 
 bench: $(DEV_STAMP) ## Measure CPU time, throughput, latency and memory of the gateway
 	@$(BIN)/python -m bench $(ARGS)
+
+audit: $(DEV_STAMP) ## Compare the pinned packages with the advisories on PyPI (needs the network)
+	@$(BIN)/uvx --quiet pip-audit --disable-pip --require-hashes --requirement requirements.txt
+	@$(BIN)/uvx --quiet pip-audit --disable-pip --require-hashes --requirement requirements-dev.txt
 
 format: $(DEV_STAMP) ## Put the code into the form that `make check` asks for
 	@$(BIN)/ruff check --fix .

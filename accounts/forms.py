@@ -53,7 +53,8 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         allowed = self.instance.allowed_models
-        self.fields["name"].widget.attrs.setdefault("placeholder", "For example: Anna's laptop")
+        if "name" in self.fields:  # users who may only view a key get a form without fields
+            self.fields["name"].widget.attrs.setdefault("placeholder", "For example: Anna's laptop")
         self.initial["model_access"] = ModelAccess.ALL if allowed is None else ModelAccess.LISTED if allowed else ModelAccess.NONE
 
     def clean(self) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from pxbin_site.conf.config import Config
 from pxbin_site.conf.setting import env_name
 
 TAG = "pxbin"
+SHORTEST_BOOTSTRAP_KEY = 16
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
     """All warnings about the settings."""
     config: Config = settings.PXBIN
-    return [*_unknown_variables(config), *_unshared_state(config), *_no_worker(config), *_no_metrics(config)]
+    return [*_unknown_variables(config), *_unshared_state(config), *_no_worker(config), *_no_metrics(config), *_short_bootstrap_key(config)]
 
 
 def _unknown_variables(config: Config) -> list[CheckMessage]:
@@ -32,6 +33,18 @@ def _unshared_state(config: Config) -> list[CheckMessage]:
             f"{config.web_processes} web processes do not share their state of failing upstreams.",
             hint=f"Set {env_name('redis_url')}, so that they share cooldowns, circuit breakers and sessions. Rate limits stay per process.",
             id="pxbin.W002",
+        )
+    ]
+
+
+def _short_bootstrap_key(config: Config) -> list[CheckMessage]:
+    if not 0 < len(config.management_bootstrap_key) < SHORTEST_BOOTSTRAP_KEY:
+        return []
+    return [
+        Warning(
+            f"{env_name('management_bootstrap_key')} has fewer than {SHORTEST_BOOTSTRAP_KEY} characters and can be guessed.",
+            hint="Use a random one, for example from `openssl rand -hex 20`, and unset it when the first key has been made.",
+            id="pxbin.W005",
         )
     ]
 

@@ -7,6 +7,17 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from pxbin_site.server import common_headers
 
+# Alpine, htmx and Swagger UI write style attributes and elements.
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'{eval}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+ADMIN_POLICY = _PAGE_POLICY.format(eval=" 'unsafe-eval'")
+"""Content security policy of the admin pages. Alpine, which the theme uses, evaluates the expressions of its attributes."""
+DOCS_POLICY = _PAGE_POLICY.format(eval="")
+"""Content security policy of the page that shows the management API."""
+PAGE_POLICIES = {"/admin/": ADMIN_POLICY, "/api/v1/docs": DOCS_POLICY}
+"""By the beginning of the path. No policy allows inline scripts."""
 MESSAGES = {400: "Bad request", 403: "Forbidden", 404: "Unknown path", 405: "Method not allowed", 500: "Internal server error"}
 
 
@@ -43,6 +54,10 @@ async def _complete_async(
 def _complete(request: HttpRequest, fields: common_headers.Fields, identity: bytes, response: HttpResponseBase) -> HttpResponseBase:
     if _is_html_error(request, response):
         response = _json_error(request, fields, identity, response)
+    if response.headers.get("Content-Type", "").startswith("text/html"):
+        policy = next((policy for beginning, policy in PAGE_POLICIES.items() if request.path.startswith(beginning)), None)
+        if policy is not None:
+            response.headers.setdefault("Content-Security-Policy", policy)
     for name, value in common_headers.common_headers(request.path, fields, identity):
         if name == b"vary":
             response.headers["Vary"] = ", ".join(filter(None, (response.headers.get("Vary"), value.decode())))

@@ -1,10 +1,11 @@
 """Django's settings, derived from `Config`. Only this module reads the environment."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from billing import schedule as billing_schedule
-from pxbin_site.conf import admin_theme, databases, loading, secrets_file
+from pxbin_site.conf import admin_theme, databases, loading, login_limits, secrets_file
 from pxbin_site.conf.logs import logging_config
 from upstreams import schedule as upstreams_schedule
 
@@ -28,6 +29,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "unfold.contrib.simple_history",  # its pages in the admin's theme; before the app whose templates it replaces
     "simple_history",
+    "axes",  # counts wrong passwords (pxbin_site/login)
     "ninja",  # serves /api/v1/docs from its own files
     "accounts",
     "upstreams",
@@ -38,13 +40,16 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "pxbin_site.middleware.SecurityHeaders",
     "pxbin_site.middleware.trailing_slash",
+    "pxbin_site.login.turns.Turns",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "pxbin_site.login.guard.LoginGuard",
     "django.contrib.messages.middleware.MessageMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "pxbin_site.urls"
@@ -72,10 +77,21 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Redis holds the state that processes share and the channel layer for the live view of the log. Without it there is one
 # process, whose memory is enough.
 if PXBIN.redis_url:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": PXBIN.redis_url}}
+    CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": PXBIN.redis_url},
+        "login": {
+            "BACKEND": "pxbin_site.login.counters.SharedCounters",
+            "LOCATION": PXBIN.redis_url,
+            "KEY_PREFIX": "pxbin-login",
+            "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+        },
+    }
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [PXBIN.redis_url]}}}
 else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+        "login": {"BACKEND": "pxbin_site.login.counters.OwnCounters", "LOCATION": "login", "OPTIONS": {"MAX_ENTRIES": 20_000}},
+    }
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 CELERY_BROKER_URL = PXBIN.redis_url or "memory://localhost/"
@@ -104,7 +120,20 @@ else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.2}
 CELERY_TIMEZONE = "UTC"
 
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+PASSWORD_HASHERS = ["pxbin_site.login.hashing.Argon2Hasher", "pxbin_site.login.hashing.PBKDF2Hasher"]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_HANDLER = "axes.handlers.cache.AxesCacheHandler"
+AXES_CACHE = login_limits.CACHE
+AXES_FAILURE_LIMIT = login_limits.USER_FAILURES
+AXES_COOLOFF_TIME = timedelta(seconds=login_limits.COOL_OFF_SECONDS)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "pxbin_site.login.brake.client"
+AXES_LOCKOUT_CALLABLE = "pxbin_site.login.brake.lockout_response"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # else somebody who goes on trying keeps others at this address out
+AXES_SENSITIVE_PARAMETERS = ["username"]  # not in the log: people type passwords into the wrong field
+AXES_VERBOSE = AXES_ENABLE_ADMIN = False
+MIGRATION_MODULES = {"axes": None}  # its counters are in the cache; its tables would stay empty
 AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"}]
 
 USE_TZ = True
@@ -123,12 +152,15 @@ WHITENOISE_AUTOREFRESH = False
 # The server limits request bodies; Django's own limit (2.5 MB) is less than the size of real conversations.
 DATA_UPLOAD_MAX_MEMORY_SIZE = None
 
+SESSION_COOKIE_AGE = int(PXBIN.admin_session_hours * 3600)
 SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"  # Strict would show the login page to everybody who follows a link to the admin
+CSRF_COOKIE_HTTPONLY = True  # forms carry the token; no script reads the cookie
 # If the operator names the origins of browsers, and all are https, cookies are sent over https only.
 SESSION_COOKIE_SECURE = bool(PXBIN.trusted_origins) and all(origin.startswith("https://") for origin in PXBIN.trusted_origins)
 CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE
 SILENCED_SYSTEM_CHECKS = [
+    "axes.W001",  # without Redis each process counts for itself (docs/security.md)
     "security.W001",  # our own middleware sets these headers, also at paths that Django's does not cover
     "security.W002",  # the same
     "security.W012",  # cookies are secure if the trusted origins are https

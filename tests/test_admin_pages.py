@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.browser import open_page
 from tests.support.fake_upstream import json_reply
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, eventually_async
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +69,26 @@ async def test_every_page_is_styled_fits_its_window_and_names_its_fields(gateway
             wider = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
             nameless = await page.evaluate(NAMELESS)
             assert (path, answer.status, family.split(",")[0], wider, nameless, page.problems) == (path, 200, "Inter", 0, [], [])
+
+
+async def test_the_page_of_the_management_api_lists_its_operations(gateway):
+    async with open_page() as page:
+        await page.goto(f"{gateway.url}/api/v1/docs")
+        await page.wait_for_selector("text=/api/v1/keys/{key_id}")
+        await page.click("text=/api/v1/presets")
+        await page.wait_for_selector("text=Parameters")
+        assert page.problems == []
+
+
+async def test_a_script_that_gets_into_a_page_does_not_run(gateway):
+    async with open_page() as page:
+        await log_in(page, gateway)
+        markup = "<img src=x onerror='document.title=1'><script>document.title=1</script><a id=run href='javascript:document.title=1'>x</a>"
+        await page.evaluate("markup => document.body.insertAdjacentHTML('beforeend', markup)", markup)
+        await page.evaluate("document.body.append(Object.assign(document.createElement('script'), {textContent: 'document.title=1'}))")
+        await page.evaluate("document.querySelector('#run').click()")
+        await eventually_async(lambda: len([text for text in page.problems if "Content Security Policy" in text]) >= 3)
+        assert await page.title() != "1"
 
 
 async def test_the_sidebar_follows_a_newcomers_way(gateway):

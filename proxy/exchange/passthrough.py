@@ -134,11 +134,12 @@ class Passthrough(msgspec.Struct, frozen=True):
         async def first_piece() -> FirstPiece:
             return attempt, (piece, rest)
 
+        response_headers = request.response_headers(attempt)
         return StreamingResponse(
             request.stream(first_piece),
             status=attempt.status or 200,
-            media_type=attempt.received.get("content-type", "application/octet-stream"),
-            headers=[pair for pair in request.response_headers(attempt) if pair[0] not in ("content-type", "cache-control")],
+            media_type=dict(response_headers).get("content-type", "application/octet-stream"),
+            headers=[pair for pair in response_headers if pair[0] not in ("content-type", "cache-control")],
             keepalive=self._keepalive(attempt),
         )
 

@@ -137,15 +137,15 @@ class PassthroughAttempt(Attempt):
     def response_headers(self) -> list[tuple[str, str]]:
         """See :class:`Attempt`: also the headers of the body; in plain proxy mode all but those of the connection."""
         if self.request.plain:
-            return headers.plain_downward(self.received)
+            return headers.plain_downward(self.received, status=self.status or 200)
         content = [(name, self.received[name]) for name in _CONTENT_HEADERS if name in self.received]
-        return [*content, *super().response_headers()]
+        return [*headers.inert(content), *super().response_headers()]
 
     def upstream_error_response(self, failure: Failure, own_headers: Headers) -> ErrorResponse | None:
         """See :class:`Attempt`: forwarded in plain proxy mode, unless the error is about pxbin's credential."""
         if self.error_body is None or not self.request.plain or failure.kind == "upstream_auth":
             return None
-        shown = [*headers.plain_downward(self.received), *own_headers]
+        shown = [*headers.plain_downward(self.received, status=self.status or 502), *own_headers]
         return ErrorResponse(failure, self.error_body, status=self.status or 502, headers=shown, is_json=False)
 
     def abort_stream(self, failure: Failure) -> bytes:

@@ -73,6 +73,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         _PROCESSES("Origins of web pages that may call /v1 and /api/v1; * allows all.", parse=parsers.origins),
     ] = ()
+    admin_session_hours: Annotated[float, _PROCESSES("How long a login to the admin is valid.", "hours", minimum=0.1, maximum=8760)] = 12.0
     debug: Annotated[bool, _PROCESSES("Error pages show source code and settings. Do not use it where others can reach the gateway.")] = (
         False
     )

@@ -20,12 +20,19 @@ from proxy.translation.errors import Failure, Kind
 Header = tuple[bytes, bytes]
 
 SECURITY_HEADERS: tuple[Header, ...] = (
+    # The body may be an upstream's: a browser that shows it gives it an origin of its own and loads nothing for it. The pages of
+    # the site have policies of their own (`pxbin_site.middleware`).
+    (b"content-security-policy", b"default-src 'none'; sandbox; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"x-xss-protection", b"0"),
     (b"referrer-policy", b"strict-origin-when-cross-origin"),
-    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=(), usb=(), display-capture=()"),
 )
+HSTS: Header = (b"strict-transport-security", b"max-age=31536000")
+"""Sent where browsers use https only, as the trusted origins say. A browser ignores it on plain HTTP."""
 REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 PRINTABLE = re.compile(rb"[\x20-\x7e]{0,4096}")
 
@@ -69,6 +76,8 @@ def is_api(path: str) -> bool:
 def common_headers(path: str, fields: Fields, identity: bytes) -> list[Header]:
     """The headers that every response at ``path`` has besides its own; ``fields``: the request's headers."""
     common = [(b"x-request-id", identity), *SECURITY_HEADERS]
+    if settings.SESSION_COOKIE_SECURE:
+        common.append(HSTS)
     own_name = b"" if is_management(path) else dialect_of(path, fields).client.request_id_header.encode()
     if own_name:
         common.append((own_name, identity))

@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Ht
 from django.test import RequestFactory, override_settings
 
 from pxbin_site.conf.config import Config
-from pxbin_site.middleware import SecurityHeaders
+from pxbin_site.middleware import ADMIN_POLICY, DOCS_POLICY, SecurityHeaders
 from pxbin_site.server import common_headers
 
 REQUEST = RequestFactory()
@@ -27,7 +27,8 @@ def lower(response: HttpResponseBase) -> dict[str, str]:
 def test_every_answer_gets_the_headers_and_the_clients_id() -> None:
     request = REQUEST.get("/admin/", headers={"X-Request-ID": "mine"})
     headers = lower(answered(request, HttpResponse("ok")))
-    assert headers == {"content-type": "text/html; charset=utf-8", "x-request-id": "mine", **SECURITY}
+    expected = {**SECURITY, "content-security-policy": ADMIN_POLICY}
+    assert headers == {"content-type": "text/html; charset=utf-8", "x-request-id": "mine", **expected}
     assert request.META["pxbin.request_id"] == "mine"
 
 
@@ -36,9 +37,37 @@ def test_what_a_view_has_set_stays() -> None:
     assert lower(answered(REQUEST.get("/admin/"), response))["x-frame-options"] == "SAMEORIGIN"
 
 
+@pytest.mark.parametrize(
+    ("path", "content_type", "policy"),
+    [
+        ("/admin/accounts/apikey/", "text/html; charset=utf-8", ADMIN_POLICY),
+        ("/api/v1/docs", "text/html; charset=utf-8", DOCS_POLICY),
+        ("/admin/jsi18n/", "text/javascript", SECURITY["content-security-policy"]),
+        ("/nothing", "text/html; charset=utf-8", SECURITY["content-security-policy"]),
+        ("/admin-of-another/", "text/html; charset=utf-8", SECURITY["content-security-policy"]),
+        ("/api/v1/keys", "application/json", SECURITY["content-security-policy"]),
+    ],
+)
+def test_a_page_has_the_policy_of_its_place(path: str, content_type: str, policy: str) -> None:
+    response = HttpResponse("ok", content_type=content_type)
+    assert lower(answered(REQUEST.get(path), response))["content-security-policy"] == policy
+
+
+def test_only_the_admin_pages_evaluate_expressions_and_no_page_runs_inline_scripts() -> None:
+    scripts = {name: policy.split("script-src ")[1].split(";")[0] for name, policy in (("admin", ADMIN_POLICY), ("docs", DOCS_POLICY))}
+    assert scripts == {"admin": "'self' 'unsafe-eval'", "docs": "'self'"}
+
+
+def test_browsers_stay_on_https_where_the_cookies_do() -> None:
+    with override_settings(SESSION_COOKIE_SECURE=True):
+        headers = lower(answered(REQUEST.get("/health"), HttpResponse("ok")))
+    assert headers["strict-transport-security"] == "max-age=31536000"
+    assert "strict-transport-security" not in lower(answered(REQUEST.get("/health"), HttpResponse("ok")))
+
+
 async def test_async_answers_too() -> None:
     async def view(_: HttpRequest) -> HttpResponse:
-        return HttpResponse("ok")
+        return HttpResponse("ok", content_type="text/plain")
 
     answer = await SecurityHeaders(view)(REQUEST.get("/admin/"))
     assert lower(answer).items() >= SECURITY.items()

@@ -31,6 +31,21 @@ NOT_UP_PREFIXES = ("sec-", "cf-", "x-pxbin-", "x-stainless-", "x-amz-", "fly-", 
 NEEDED_UP = frozenset({"idempotency-key", "x-goog-api-client"})
 NOT_DOWN = HOP_BY_HOP | {"content-encoding", "set-cookie", "set-cookie2", "server", "via", "alt-svc", "strict-transport-security", "date"}
 NOT_DOWN_PREFIXES = ("access-control-", "cf-", "proxy-", "www-", "x-pxbin-", "x-frame-", "x-xss-", "openai-organization", "openai-project")
+BROWSER_ORDERS = frozenset(
+    {
+        "accept-ch", "activate-storage-access", "clear-site-data", "content-security-policy", "content-security-policy-report-only",
+        "critical-ch", "expect-ct", "feature-policy", "link", "nel", "no-vary-search", "origin-agent-cluster", "permissions-policy",
+        "public-key-pins", "referrer-policy", "refresh", "report-to", "reporting-endpoints", "service-worker-allowed", "set-login",
+        "sourcemap", "speculation-rules", "supports-loading-mode", "timing-allow-origin", "use-as-dictionary", "x-content-type-options",
+        "x-dns-prefetch-control", "x-permitted-cross-domain-policies", "x-robots-tag", "x-sourcemap", "x-ua-compatible",
+    }
+)  # fmt: skip
+"""Headers by which a browser changes what it does with an origin. Upstreams do not decide that for the origin of the admin pages."""
+BROWSER_ORDER_PREFIXES = ("attribution-reporting-", "cross-origin-", "document-", "sec-")
+_SCRIPT_TYPE = re.compile(r"^(text|application)/(x-)?(java|ecma|j|live)script")
+_ACTIVE_TYPE = re.compile(
+    r"html|xml|xsl|svg|pdf|flash|^multipart/(?!form-data|byteranges)|^message/|^text/(css|cache-manifest)|^application/(manifest|wasm|hta)"
+)
 _OWN_KEY = re.compile(r"(?<![0-9a-z_-])px[bm]_|px[bm]_[0-9a-f]{40}", re.IGNORECASE)
 UPSTREAM_REQUEST_IDS = REQUEST_ID_HEADERS | {"apim-request-id"}
 
@@ -105,13 +120,34 @@ def _may_go_up(name: str, value: str) -> bool:
     return not (name in NOT_UP or name.startswith(NOT_UP_PREFIXES) or any(part in name for part in NOT_UP_PARTS))
 
 
-def plain_downward(received: Received) -> list[tuple[str, str]]:
-    """What a client of the plain proxy mode sees of an upstream's headers; the upstream's id as ``x-upstream-request-id``."""
+def plain_downward(received: Received, *, status: int = 200) -> list[tuple[str, str]]:
+    """What a client of the plain proxy mode sees of an upstream's headers; the upstream's id as ``x-upstream-request-id``.
+
+    A redirect (``status`` 300 to 399) comes without its address: a browser would follow it from the origin of the admin pages.
+    """
     headers = []
     for name, value in received.items():
         lower = name.lower()
         if lower in UPSTREAM_REQUEST_IDS:
             headers.append(("x-upstream-request-id", value))
-        elif lower not in NOT_DOWN and not lower.startswith(NOT_DOWN_PREFIXES):
+        elif _may_come_down(lower) and not (lower == "location" and 300 <= status < 400):
             headers.append((lower, value))
+    return inert(headers)
+
+
+def _may_come_down(name: str) -> bool:
+    return not (name in NOT_DOWN or name in BROWSER_ORDERS or name.startswith((*NOT_DOWN_PREFIXES, *BROWSER_ORDER_PREFIXES)))
+
+
+def inert(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers of a body that an upstream made, changed so that a browser does not run it in the origin of the admin pages.
+
+    ``headers``: names in lower case. A document of an active type (HTML, SVG, XML, PDF …) is downloaded instead of shown, and a
+    script has the type ``text/plain``, as which no page can load it. Other headers stay.
+    """
+    types = [part.strip().lower() for name, value in headers if name == "content-type" for part in value.split(",")]
+    if any(_SCRIPT_TYPE.match(media_type) for media_type in types):
+        return [(name, "text/plain; charset=utf-8" if name == "content-type" else value) for name, value in headers]
+    if any(_ACTIVE_TYPE.search(media_type.partition(";")[0]) for media_type in types):
+        return [*(pair for pair in headers if pair[0] != "content-disposition"), ("content-disposition", "attachment")]
     return headers
