@@ -20,7 +20,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import get_resolver
 
 from accounts.common.client_address import client_address
-from proxy.exchange.http_request import HttpRequest, base_url_hint, unknown_path
+from proxy.exchange.http_request import Headers, HttpRequest, base_url_hint, uncounted, unknown_path
 from proxy.exchange.http_response import Header, JsonResponse, StreamingResponse
 from proxy.translation.dialects.lookup import PATH_ROOTS
 from pxbin_site.server import common_headers
@@ -83,7 +83,6 @@ class Handler(ASGIHandler):
         headers: list[Header] = scope["headers"]
         fields = dict(headers)
         identity = common_headers.request_id(fields)
-        peer = scope.get("client")
         extensions = scope.get("extensions", {})
         request = HttpRequest(
             method=scope["method"],
@@ -92,13 +91,12 @@ class Handler(ASGIHandler):
             query_string=scope["query_string"],
             raw_headers=headers,
             body=body,
-            client=peer[0] if peer else "",
+            client=_client_of(scope),
             request_id=identity.decode("ascii"),
             started_ns=perf_counter_ns(),
             refusal=extensions.get("pxbin.refusal"),
+            count_body=extensions.get("pxbin.count_body", uncounted),
         )
-        request.count_body = extensions.get("pxbin.count_body", request.count_body)
-        request.client = client_address(request.client, request.headers)
         common = common_headers.common_headers(request.path, fields, identity)
         await _cancel_on_disconnect(
             self._answer(view(request, **captured), request, send=send, common=common), request, scope=scope, receive=receive
@@ -159,6 +157,13 @@ async def _await_disconnect(receive: Receive, leave: Callable[[], None]) -> None
     while (await receive())["type"] != "http.disconnect":
         pass
     leave()
+
+
+def _client_of(scope: Scope) -> str:
+    """The address of the client, behind trusted proxies the one that they report; empty if unknown."""
+    peer = scope.get("client")
+    address: str = peer[0] if peer else ""
+    return client_address(address, Headers(scope["headers"])) if settings.PXBIN.trusted_proxies else address
 
 
 async def _read_body(receive: Receive) -> bytes:
