@@ -20,7 +20,7 @@ from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.policies.model_policies import NONE
 from proxy.translation.policies.stream_transforms import Transform, smooth_events, stream_transform
-from proxy.translation.reasoning_seal import bound_response
+from proxy.translation.reasoning_seal import address_id, bound_response
 from upstreams.http import client, headers
 from upstreams.http.urls import url_for
 from upstreams.routing.plan import Target
@@ -64,7 +64,7 @@ class TranslatedAttempt(Attempt):
         return EncodeTarget(
             model=target.remote_name,
             dialect=self.source.name,
-            upstream=target.upstream.id,
+            upstream=self._seal_owner,
             quirks=target.quirks,
             max_output_tokens=target.model.max_output_tokens,
             default_max_output_tokens=settings.PXBIN.default_max_output_tokens,
@@ -138,7 +138,7 @@ class TranslatedAttempt(Attempt):
         if self.context.enforcement is not None:
             self._note_usage(response)
             restored = self.context.enforcement.accept(restored)
-        return bound_response(restored, self.target.upstream.id, self.source.family) if self.source.binds_seals else restored
+        return bound_response(restored, self._seal_owner, self.source.family) if self.source.binds_seals else restored
 
     def _accumulated(self, raw: bytes) -> Response:
         """The whole response of a stream, for an upstream that only streams or streams although it was not asked to."""
@@ -266,9 +266,7 @@ class TranslatedAttempt(Attempt):
             )
         else:
             restorer = self._transform(prepared)
-            pipeline = StreamPipeline(
-                self.source, dialect, quirks=quirks, context=context, restorer=restorer, upstream=self.target.upstream.id
-            )
+            pipeline = StreamPipeline(self.source, dialect, quirks=quirks, context=context, restorer=restorer, upstream=self._seal_owner)
         if self.context.is_open:
             pipeline.take_over(self.context.new_encoder())
         return pipeline
@@ -278,6 +276,12 @@ class TranslatedAttempt(Attempt):
         return stream_transform(restorer, buffered=policies.buffer_tool_calls, smooth=policies.smooth_streaming)
 
     # --- the result ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _seal_owner(self) -> str:
+        """Who can open the seals of this response (``Dialect.binds_seals``)."""
+        upstream = self.target.upstream
+        return address_id(upstream.base_url) if self.source.binds_seals == "address" else upstream.id
 
     @property
     def _same_name(self) -> bool:

@@ -140,7 +140,7 @@ class StreamPipeline:
         if self._relay is not None:
             return self._encode_end_of_relay(events)
         write, encode = self._sink.framing.write, self._encoder.feed
-        plain = self._restorer is None and not self._upstream
+        plain = self._restorer is None
         out: list[bytes] = []
         for event in events:
             if plain and self.has_content and event.__class__ is PartDelta:

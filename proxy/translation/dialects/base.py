@@ -41,7 +41,8 @@ from proxy.translation.quirks import DEFAULT, Quirks
 class EncodeTarget(msgspec.Struct, frozen=True, kw_only=True):
     """The properties of a target that an encoder needs.
 
-    ``model``: the remote name. ``upstream``: the upstream's id, to which seals of Responses are bound. ``max_output_tokens``: the
+    ``model``: the remote name. ``upstream``: the owner of the upstream's
+    seals: its id, or a hash of its address, by the dialect's ``binds_seals``. ``max_output_tokens``: the
     model's maximum, ``None`` if unknown; then ``default_max_output_tokens`` is used if the dialect requires a limit (Anthropic) and
     the client set none.
     """
@@ -165,7 +166,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     beta_field:
         The field of a body that lists beta features; empty if there is none.
     binds_seals:
-        The provider encrypts reasoning for one account, so that a seal is valid only for the upstream that returned it.
+        Who can open a seal: ``upstream``, the account that returned it; ``address``, every upstream with its base URL; empty, everyone.
     path(target):
         The upstream's path (and query) for a request.
     open_request(body):
@@ -210,7 +211,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     upstream: UpstreamApi
     prompt_shape: PromptShape
     beta_field: str = ""
-    binds_seals: bool = False
+    binds_seals: Literal["", "upstream", "address"] = ""
     traits: Traits
     framing: Framing
     path: Callable[[EncodeTarget], str]

@@ -88,6 +88,7 @@ DIALECT = Dialect(
     prompt_shape=PromptShape(turns="messages", joins_strings=True, limits=("max_completion_tokens", "max_tokens")),
     traits=Traits(tool_name_limit=64, custom_tools=False, strict_call_ids=False, stops=MAX_STOPS),
     framing=SSE,
+    binds_seals="address",
     path=_path,
     open_request=open_request,
     decode_request=decode_request,

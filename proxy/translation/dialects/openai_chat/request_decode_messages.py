@@ -11,6 +11,7 @@ import msgspec
 from proxy.translation import json_wire, reasoning_seal
 from proxy.translation.canonical import Audio, Document, Image, Message, Opaque, Part, Reasoning, Seal, Text, ToolCall, ToolResult
 from proxy.translation.dialects.openai_chat import wire_request as wire
+from proxy.translation.dialects.openai_chat.opaque_state import call_part, details_seal, message_part
 from proxy.translation.dialects.openai_chat.request_decode_parts import DECODER_OF_TYPE, client_mistake, default_type, string_or_empty
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 
@@ -77,10 +78,17 @@ class MessagesDecoder:
         if message.refusal:
             parts.append(Text(message.refusal, refusal=True))
         for index, call in enumerate(message.tool_calls or ()):
-            parts.append(self._decode_call(call, position, index))
+            decoded = self._decode_call(call, position, index)
+            state = call.state()
+            if state:
+                parts.append(call_part(state, decoded.id, index, None))
+            parts.append(decoded)
         if message.function_call is not None and message.function_call.name:
             call_id = self._generate_call_id(message.function_call.name, position, 0)
             parts.append(ToolCall(call_id, message.function_call.name, _arguments(message.function_call.arguments)))
+        message_state = message.state()
+        if message_state:
+            parts.append(message_part(message_state, None))
         self.messages.append(Message("assistant", tuple(parts), message.name))
 
     def _decode_tool(self, message: wire.Message, position: int) -> None:
@@ -144,6 +152,7 @@ class MessagesDecoder:
             if sealed_entries:
                 return self._unseal(sealed_entries, text or "")
             text = text or "".join(string_or_empty(entry.get("text") or entry.get("summary")) for entry in entries)
+            return [Reasoning(text, details_seal(details, None))]
         return [Reasoning(text, Seal(FAMILY, None))] if text else []
 
     def _unseal(self, entries: list[dict[str, Any]], visible_text: str) -> list[Part]:

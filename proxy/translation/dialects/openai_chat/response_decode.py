@@ -9,10 +9,10 @@ import msgspec
 
 from proxy.translation.canonical import Part, Reasoning, Response, Text, ToolCall, settled
 from proxy.translation.dialects.lenient_json import decode_leniently
+from proxy.translation.dialects.openai_chat.opaque_state import EMPTY_SEAL, DetailsCollector, call_part, message_part
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
 from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_finish_reason, decode_usage
 from proxy.translation.dialects.openai_chat.wire_response import (
-    EMPTY_SEAL,
     Logprobs,
     ResponseMessage,
     arguments_as_json,
@@ -100,9 +100,10 @@ def _raise_unusable(body: bytes, error: Exception | None) -> NoReturn:
 
 def _decode_parts(message: ResponseMessage, logprobs: Logprobs | None, quirks: Quirks) -> list[Part]:
     parts: list[Part] = []
-    reasoning = read_reasoning(message)
-    if reasoning:
-        parts.append(Reasoning(reasoning, EMPTY_SEAL))
+    reasoning, details = read_reasoning(message), DetailsCollector()
+    details.add(message.reasoning_details)
+    if reasoning or details:
+        parts.append(Reasoning(reasoning, details.take()))
     texts: list[str] = []
     for kind, text in read_content(message.content):
         pieces = ThinkTags().split(text) if quirks.split_think_tags and kind == "text" else [(kind, text)]
@@ -117,17 +118,21 @@ def _decode_parts(message: ResponseMessage, logprobs: Logprobs | None, quirks: Q
         parts.append(Text(content, citations=tuple(read_citations(message.annotations)), logprobs=text_logprobs))
     if message.refusal:
         parts.append(Text(message.refusal, refusal=True, logprobs=tuple(logprobs.refusal or ()) if logprobs else ()))
-    return parts + list(_decode_calls(message))
+    parts += _decode_calls(message)
+    state = message.state()
+    return [*parts, message_part(state)] if state else parts
 
 
-def _decode_calls(message: ResponseMessage) -> Iterable[ToolCall]:
+def _decode_calls(message: ResponseMessage) -> Iterable[Part]:
+    """The calls, each after the part with its state."""
     seen_ids: set[str] = set()
-    for call in message.tool_calls or ():
-        if call is None:
-            continue
+    for number, call in enumerate(call for call in message.tool_calls or () if call is not None):
         call_id = "" if call.id is None else str(call.id)
         call_id = "" if call_id in seen_ids else call_id
         seen_ids.add(call_id)
+        state = call.state()
+        if state:
+            yield call_part(state, call_id, number)
         if call.custom is not None and call.custom.name:
             yield ToolCall(call_id, call.custom.name, call.custom.input or "", "custom")
         elif call.function is not None and call.function.name:

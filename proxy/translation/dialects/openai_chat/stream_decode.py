@@ -24,11 +24,11 @@ from proxy.translation.canonical import (
 )
 from proxy.translation.dialects.base import error_object
 from proxy.translation.dialects.lenient_json import decode_leniently
+from proxy.translation.dialects.openai_chat.opaque_state import DetailsCollector, message_part
 from proxy.translation.dialects.openai_chat.stream_decode_calls import CallAssembler
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
 from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_finish_reason, decode_usage
 from proxy.translation.dialects.openai_chat.wire_response import (
-    EMPTY_SEAL,
     Logprobs,
     ResponseMessage,
     WireCall,
@@ -93,6 +93,8 @@ class ChatStreamDecoder:
         self._open_part = -1
         self._refused = False
         self._has_reasoning_text = False
+        self._details = DetailsCollector()
+        self._message_state: dict[str, msgspec.Raw] = {}
         self._finish_reason: str | None = None
         self._usage: WireUsage | None = None
         self._service_tier: Any = None
@@ -160,6 +162,9 @@ class ChatStreamDecoder:
         content = message.content
         reasoning_text = message.reasoning_content or message.reasoning
         # Details that follow a reasoning text repeat it.
+        if message.reasoning_details or message.extra_content or message.reasoning_opaque:
+            self._details.add(message.reasoning_details)
+            self._message_state |= message.state()
         if reasoning_text or (message.reasoning_details and not self._has_reasoning_text):
             self._has_reasoning_text = self._has_reasoning_text or bool(reasoning_text)
             reasoning = read_reasoning(message)
@@ -174,12 +179,19 @@ class ChatStreamDecoder:
         if message.refusal:
             self._refused = True
             self._add_text("refusal", message.refusal, events, tuple(logprobs.refusal or ()) if logprobs is not None else ())
-        if message.annotations and self._open_kind == "text":
-            events += [Cited(self._open_part, citation) for citation in read_citations(message.annotations)]
+        if message.annotations:
+            self._cite(message.annotations, events)
         if message.tool_calls:
             self._read_calls(message.tool_calls, events)
         elif message.function_call is not None:
             self._read_calls([WireCall(index=_LEGACY_CALL_INDEX, function=message.function_call)], events)
+
+    def _cite(self, annotations: Any, events: list[Event]) -> None:
+        """Cite the open text; citations in front of the text (OpenRouter) open it."""
+        citations = list(read_citations(annotations))
+        if citations and self._open_kind != "text":
+            self._open_text("text", events)
+        events += [Cited(self._open_part, citation) for citation in citations]
 
     def _read_content(self, content: Any, events: list[Event], logprobs: tuple[Any, ...]) -> None:
         for kind, text in read_content(content):
@@ -189,17 +201,30 @@ class ChatStreamDecoder:
 
     def _add_text(self, kind: str, text: str, events: list[Event], logprobs: tuple[Any, ...] = ()) -> None:
         if self._open_kind != kind:
-            self._end_open_part(events)
-            self._calls.end_complete(events)
-            self._open_kind = kind
-            self._open_part = next(self._parts)
-            events.append(PartStarted(self._open_part, _EMPTY_PARTS[kind]))
+            self._open_text(kind, events)
         events.append(PartDelta(self._open_part, text, logprobs))
+
+    def _open_text(self, kind: str, events: list[Event]) -> None:
+        self._end_open_part(events)
+        if kind != "reasoning" and self._details:
+            self._flush_details(events)
+        self._calls.end_complete(events)
+        self._open_kind = kind
+        self._open_part = next(self._parts)
+        events.append(PartStarted(self._open_part, _EMPTY_PARTS[kind]))
 
     def _end_open_part(self, events: list[Event]) -> None:
         if self._open_kind:
-            events.append(PartEnded(self._open_part, EMPTY_SEAL if self._open_kind == "reasoning" else None))
+            events.append(PartEnded(self._open_part, self._details.take() if self._open_kind == "reasoning" else None))
             self._open_kind = ""
+
+    def _flush_details(self, events: list[Event]) -> None:
+        """A reasoning part without text for the details that came after the reasoning text, or without any."""
+        self._add_part(Reasoning("", self._details.take()), events)
+
+    def _add_part(self, part: Part, events: list[Event]) -> None:
+        index = next(self._parts)
+        events += [PartStarted(index, part), PartEnded(index)]
 
     def _read_calls(self, fragments: list[WireCall | None], events: list[Event]) -> None:
         for fragment in fragments:
@@ -207,9 +232,11 @@ class ChatStreamDecoder:
                 continue
             call_events: list[Event] = []
             self._calls.feed(fragment, call_events)
-            if self._open_kind and any(isinstance(event, PartStarted) for event in call_events):
+            if (self._open_kind or self._details) and any(isinstance(event, PartStarted) for event in call_events):
                 self._flush_tags(events)
                 self._end_open_part(events)
+                if self._details:
+                    self._flush_details(events)
             events += call_events
 
     def _flush_tags(self, events: list[Event]) -> None:
@@ -224,7 +251,11 @@ class ChatStreamDecoder:
         events: list[Event] = [] if self._started else [Started()]
         self._flush_tags(events)
         self._end_open_part(events)
+        if self._details:
+            self._flush_details(events)
         self._calls.close(events)
+        if self._message_state:
+            self._add_part(message_part(self._message_state), events)
         self._report_usage(events)
         finish = decode_finish_reason(self._finish_reason, refused=self._refused)
         events.append(Finished(settled(finish, has_calls=self._calls.any_started)))

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 import msgspec
 
 from proxy.translation.canonical import Event, PartDelta, PartEnded, PartStarted, ToolCall
+from proxy.translation.dialects.openai_chat.opaque_state import call_part
 from proxy.translation.dialects.openai_chat.wire_response import WireCall, arguments_as_json
 
 
 class _Call:
     """A call that is being assembled. ``part`` is the index of its canonical part, ``None`` until ``PartStarted`` was emitted."""
 
-    __slots__ = ("custom", "ended", "id", "index", "name", "part", "pieces")
+    __slots__ = ("custom", "ended", "id", "index", "name", "part", "pieces", "state")
 
     def __init__(self, index: int | None, call_id: str, *, custom: bool) -> None:
         self.index = index
@@ -27,6 +28,7 @@ class _Call:
         self.pieces: list[str] = []
         self.part: int | None = None
         self.ended = False
+        self.state: dict[str, msgspec.Raw] = {}
 
     @property
     def is_complete(self) -> bool:
@@ -66,12 +68,11 @@ class CallAssembler:
         call = self._find_call(fragment.index, call_id, name, arguments)
         if call is None:
             call = self._add_call(fragment, call_id)
-        elif call_id and not call.id and call_id not in self._by_id:
-            call.id = call_id
-            self._by_id[call_id] = call
-        if name and call.part is None and (not call.name or self._names_in_pieces):
-            call.name += name
+        elif call_id and not call.id:
+            self._learn_id(call, call_id)
+        self._read_head(call, fragment, name)
         if call.ended:
+            self._emit_state(call, events)
             return
         if arguments:
             call.pieces.append(arguments)
@@ -112,6 +113,18 @@ class CallAssembler:
             return None
         return call
 
+    def _read_head(self, call: _Call, fragment: WireCall, name: str) -> None:
+        """Add the name and the opaque state of a fragment to its call."""
+        if name and call.part is None and (not call.name or self._names_in_pieces):
+            call.name += name
+        if fragment.extra_content or fragment.provider_specific_fields:
+            call.state |= fragment.state()
+
+    def _learn_id(self, call: _Call, call_id: str) -> None:
+        if call_id not in self._by_id:
+            call.id = call_id
+            self._by_id[call_id] = call
+
     def _starts_new_call(self, call: _Call, name: str, arguments: str, index: int | None) -> bool:
         """Whether a fragment with a name, which no id assigns to ``call``, begins the next call."""
         if call.name and call.is_complete:
@@ -130,6 +143,7 @@ class CallAssembler:
 
     def _start(self, call: _Call, events: list[Event]) -> None:
         self.end_complete(events)
+        self._emit_state(call, events)
         call.part = next(self._parts)
         events.append(PartStarted(call.part, ToolCall(call.id, call.name, "", "custom" if call.custom else "function")))
         if call.pieces:
@@ -139,6 +153,14 @@ class CallAssembler:
         assert call.part is not None, "a call ends only after it was started"
         call.ended = True
         events.append(PartEnded(call.part))
+        self._emit_state(call, events)
+
+    def _emit_state(self, call: _Call, events: list[Event]) -> None:
+        """A part with the state of ``call`` that has come since the last one: in front of the call where it is known by then."""
+        if call.state:
+            index = next(self._parts)
+            events += [PartStarted(index, call_part(call.state, call.id, self._calls.index(call))), PartEnded(index)]
+            call.state = {}
 
 
 def _name_and_arguments(fragment: WireCall) -> tuple[str, str]:

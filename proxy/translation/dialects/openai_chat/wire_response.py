@@ -11,11 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from proxy.translation import json_wire
-from proxy.translation.canonical import Citation, Seal
-from proxy.translation.dialects.openai_chat.wire_request import FAMILY
-
-EMPTY_SEAL = Seal(FAMILY, "")
-"""The seal of all reasoning of Chat upstreams: they have no state besides the text."""
+from proxy.translation.canonical import Citation
+from proxy.translation.dialects.openai_chat.wire_request import FAMILY, CallState, MessageState
 
 PieceKind = Literal["text", "reasoning"]
 Raw = msgspec.Raw
@@ -35,7 +32,7 @@ class WireCustom(msgspec.Struct):
     input: str | None = None
 
 
-class WireCall(msgspec.Struct):
+class WireCall(CallState):
     """A tool call of a message, or a fragment of one in a delta."""
 
     index: int | None = None
@@ -52,7 +49,7 @@ class Logprobs(msgspec.Struct):
     refusal: list[Any] | None = None
 
 
-class ResponseMessage(msgspec.Struct):
+class ResponseMessage(MessageState):
     """A message or a delta.
 
     ``content`` is a list of parts at Mistral. Servers name the reasoning text ``reasoning_content`` or ``reasoning``; OpenRouter adds
@@ -63,7 +60,6 @@ class ResponseMessage(msgspec.Struct):
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: Any = None
-    reasoning_details: Any = None
     tool_calls: list[WireCall | None] | None = None
     function_call: WireFunction | None = None
     annotations: Any = None
