@@ -9,19 +9,21 @@ import msgspec
 
 from proxy.translation.canonical import Part, Reasoning, Response, Text, ToolCall, settled
 from proxy.translation.dialects.lenient_json import decode_leniently
+from proxy.translation.dialects.openai_chat.finish_reasons import decode_finish_reason, failure_of_finish
 from proxy.translation.dialects.openai_chat.opaque_state import EMPTY_SEAL, DetailsCollector, call_part, message_part
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
-from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_finish_reason, decode_usage
+from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_usage
 from proxy.translation.dialects.openai_chat.wire_response import (
     Logprobs,
     ResponseMessage,
     arguments_as_json,
+    has_base_error,
     read_citations,
     read_content,
     read_reasoning,
 )
 from proxy.translation.dialects.openai_errors import failure_from_error
-from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
+from proxy.translation.errors import ClientMistake, Failure, Kind, UpstreamFailed
 from proxy.translation.quirks import Quirks
 
 
@@ -42,6 +44,7 @@ class _WireResponse(msgspec.Struct):
     service_tier: Any = None
     error: Any = None
     object: str | None = None
+    base_resp: Any = None
 
 
 _WIRE_RESPONSE = msgspec.json.Decoder(_WireResponse)
@@ -60,10 +63,13 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:
         except ClientMistake:
             _raise_unusable(body, error)
     choice = _first_choice(response)
-    if choice is None or choice.message is None:
+    if choice is None or choice.message is None or has_base_error(response.base_resp):
         _raise_unusable(body, None)
     if choice.error or choice.finish_reason == "error":
         raise UpstreamFailed(failure_from_error(choice.error), answered=True)
+    broken_off = failure_of_finish(choice.finish_reason)
+    if broken_off is not None:
+        raise UpstreamFailed(broken_off, answered=True)
     parts = _decode_parts(choice.message, choice.logprobs, quirks)
     has_calls = any(isinstance(part, ToolCall) for part in parts)
     refused = any(isinstance(part, Text) and part.refusal for part in parts)
@@ -88,9 +94,10 @@ def _raise_unusable(body: bytes, error: Exception | None) -> NoReturn:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         value = None
-    if isinstance(value, dict) and (value.get("error") or value.get("object") == "error"):
+    if isinstance(value, dict) and (value.get("error") or value.get("object") == "error" or has_base_error(value.get("base_resp"))):
         failure = failure_from_error(value)
-        raise UpstreamFailed(Failure(kind="bad_gateway", message=failure.message, code=failure.code), answered=True)
+        kind: Kind = "context_length" if failure.kind == "context_length" else "bad_gateway"
+        raise UpstreamFailed(Failure(kind=kind, message=failure.message, code=failure.code), answered=True)
     if error is None or isinstance(error, RecursionError):
         message = "The upstream response has no choices."
     else:

@@ -10,8 +10,9 @@ import msgspec
 from proxy.translation import reasoning_seal
 from proxy.translation.canonical import Citation, Part, Reasoning, Response, Text, ToolCall
 from proxy.translation.dialects.base import EncodeContext
+from proxy.translation.dialects.openai_chat.finish_reasons import encode_finish_reason
 from proxy.translation.dialects.openai_chat.opaque_state import RestoredState
-from proxy.translation.dialects.openai_chat.usage import encode_finish_reason, encode_service_tier, encode_usage
+from proxy.translation.dialects.openai_chat.usage import encode_service_tier, encode_usage
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 
 

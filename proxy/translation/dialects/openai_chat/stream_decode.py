@@ -24,14 +24,16 @@ from proxy.translation.canonical import (
 )
 from proxy.translation.dialects.base import error_object
 from proxy.translation.dialects.lenient_json import decode_leniently
+from proxy.translation.dialects.openai_chat.finish_reasons import decode_finish_reason, failure_of_finish
 from proxy.translation.dialects.openai_chat.opaque_state import DetailsCollector, message_part
 from proxy.translation.dialects.openai_chat.stream_decode_calls import CallAssembler
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
-from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_finish_reason, decode_usage
+from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_usage
 from proxy.translation.dialects.openai_chat.wire_response import (
     Logprobs,
     ResponseMessage,
     WireCall,
+    has_base_error,
     read_citations,
     read_content,
     read_reasoning,
@@ -69,6 +71,7 @@ class _Chunk(msgspec.Struct):
     error: Any = None
     service_tier: Any = None
     x_groq: _Groq | None = None
+    base_resp: Any = None
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
@@ -112,7 +115,7 @@ class ChatStreamDecoder:
                 chunk = decode_leniently(frame.data, _CHUNK)
             except ClientMistake:
                 return self._fail(_undecodable_chunk(frame, error))
-        if chunk.error or frame.event == "error" or chunk.object == "error":
+        if chunk.error or frame.event == "error" or chunk.object == "error" or (chunk.base_resp and has_base_error(chunk.base_resp)):
             return self._fail(failure_from_error(chunk.error or error_object(frame.data)))
         events: list[Event] = []
         if not self._started and (chunk.choices or chunk.id):
@@ -247,6 +250,9 @@ class ChatStreamDecoder:
     # --- the end ---------------------------------------------------------------------------------------------------
 
     def _finish(self) -> list[Event]:
+        broken_off = failure_of_finish(self._finish_reason)
+        if broken_off is not None:  # not before the end: the usage comes after the finish_reason
+            return self._fail(broken_off)
         self._ended = True
         events: list[Event] = [] if self._started else [Started()]
         self._flush_tags(events)

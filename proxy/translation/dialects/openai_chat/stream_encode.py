@@ -25,6 +25,7 @@ from proxy.translation.canonical import (
     UsageReported,
 )
 from proxy.translation.dialects.base import EncodeContext
+from proxy.translation.dialects.openai_chat.finish_reasons import encode_finish_reason
 from proxy.translation.dialects.openai_chat.opaque_state import StreamedState, streamed_state
 from proxy.translation.dialects.openai_chat.response_encode import (
     encode_annotation,
@@ -32,7 +33,7 @@ from proxy.translation.dialects.openai_chat.response_encode import (
     generate_call_id,
     uses_legacy_calls,
 )
-from proxy.translation.dialects.openai_chat.usage import encode_finish_reason, encode_service_tier, encode_usage
+from proxy.translation.dialects.openai_chat.usage import encode_service_tier, encode_usage
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.dialects.openai_errors import error_fields
 from proxy.translation.errors import Failure

@@ -1,4 +1,4 @@
-"""Usage, finish reasons and service tiers of responses and streams (docs/wire-formats.md, sections 8.2 and 10)."""
+"""Usage and service tiers of responses and streams (docs/wire-formats.md, section 10)."""
 
 from __future__ import annotations
 
@@ -6,35 +6,10 @@ from typing import Any
 
 import msgspec
 
-from proxy.translation.canonical import Finish, FinishReason, Usage
-
-DECODED_FINISH_REASONS: dict[str, FinishReason] = {
-    "stop": "end",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "refusal",
-    # Values of compatible servers (Mistral, Hugging Face, Anthropic adapters).
-    "model_length": "length",
-    "max_tokens": "length",
-    "tool_use": "tool_calls",
-}
-"""The canonical reason of an upstream's ``finish_reason``; any other value is ``end``."""
-
-ENCODED_FINISH_REASONS: dict[str, str] = {
-    "end": "stop",
-    "stop_sequence": "stop",
-    "tool_calls": "tool_calls",
-    "length": "length",
-    "context_window": "length",
-    "refusal": "content_filter",
-    "pause": "stop",
-    "compaction": "stop",
-}
-"""The ``finish_reason`` that a client gets."""
+from proxy.translation.canonical import Usage
 
 _SERVICE_TIERS = {"standard": "default", "standard_only": "default"}
-_KNOWN_TIERS = frozenset({"auto", "default", "flex", "scale", "priority"})
+_KNOWN_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 
 Count = int | float | None
 
@@ -116,17 +91,3 @@ def encode_service_tier(usage: Usage | None) -> str | None:
         return None
     tier = _SERVICE_TIERS.get(usage.service_tier, usage.service_tier)
     return tier if tier in _KNOWN_TIERS else None
-
-
-def decode_finish_reason(finish_reason: str | None, *, refused: bool = False) -> Finish:
-    """The finish of an upstream's ``finish_reason``; :func:`~proxy.translation.canonical.settled` then compares it with the parts.
-
-    ``refused``: the message has a ``refusal``, so an ordinary end is a refusal.
-    """
-    reason = DECODED_FINISH_REASONS.get(finish_reason or "", "end")
-    return Finish(reason="refusal" if refused and reason == "end" else reason)
-
-
-def encode_finish_reason(finish: Finish, *, refused: bool = False) -> str:
-    """The ``finish_reason`` for a client. ``refused``: the message has a ``refusal``; the API then ends with ``stop``."""
-    return "stop" if refused and finish.reason == "refusal" else ENCODED_FINISH_REASONS[finish.reason]

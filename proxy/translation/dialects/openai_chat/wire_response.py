@@ -65,6 +65,11 @@ class ResponseMessage(MessageState):
     annotations: Any = None
 
 
+def has_base_error(base_resp: Any) -> bool:
+    """Whether MiniMax's ``base_resp`` reports a failure: its status is not 0."""
+    return isinstance(base_resp, dict) and base_resp.get("status_code") not in (0, None)
+
+
 def read_reasoning(message: ResponseMessage) -> str:
     """The reasoning text. Servers that fill several of the fields put the same text into each, so the first one is taken."""
     if message.reasoning_content:
