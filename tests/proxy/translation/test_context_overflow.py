@@ -32,8 +32,8 @@ from proxy.translation.dialects.registry import REGISTRY
         "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 98304]",
         "the input length exceeds the context length",
         "prompt too long; exceeded max context length by 1234 tokens",
-        "The number of tokens to keep from the initial prompt is greater than the context length. Try to load the model with a larger context length",
-        "Trying to keep the first 20000 tokens when context the overflows. However, the model is loaded with context length of only 4096 tokens, which is not enough.",
+        "The number of tokens to keep from the initial prompt is greater than the context length.",
+        "Trying to keep the first 20000 tokens when context the overflows. However, the model has a context length of only 4096.",
         "Reached context length of 4096 tokens with this model, but this model does not currently support mid-generation context overflow",
         "prompt token count of 150000 exceeds the limit of 128000",
         "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length",
@@ -69,7 +69,7 @@ def test_these_are_overflows(message: str) -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        "Request too large for model `llama-3.3-70b` in organization `org_x` service tier `on_demand` on tokens per minute (TPM): Limit 6000, Requested 7000, please reduce your message size and try again.",
+        "Request too large for model `llama-3.3-70b` on tokens per minute (TPM): Limit 6000, Requested 7000.",
         "max_tokens is too large: 50000. This model supports at most 16384 completion tokens, whereas you provided 50000.",
         "Rate limit reached for gpt-4 on tokens per min (TPM)",
         "Invalid value: 'foo'",

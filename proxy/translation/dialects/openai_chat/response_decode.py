@@ -12,7 +12,6 @@ from proxy.translation.dialects.lenient_json import decode_leniently
 from proxy.translation.dialects.openai_chat.finish_reasons import decode_finish_reason, failure_of_finish
 from proxy.translation.dialects.openai_chat.opaque_state import EMPTY_SEAL, DetailsCollector, call_part, message_part
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
-from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_usage
 from proxy.translation.dialects.openai_chat.wire_response import (
     Logprobs,
     ResponseMessage,
@@ -25,6 +24,7 @@ from proxy.translation.dialects.openai_chat.wire_response import (
 from proxy.translation.dialects.openai_errors import failure_from_error
 from proxy.translation.errors import ClientMistake, Failure, Kind, UpstreamFailed
 from proxy.translation.quirks import Quirks
+from proxy.translation.usage_counters import read_usage
 
 
 class _Choice(msgspec.Struct):
@@ -33,14 +33,14 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
     logprobs: Logprobs | None = None
     error: Any = None
-    usage: WireUsage | None = None
+    usage: Any = None
 
 
 class _WireResponse(msgspec.Struct):
     id: str | int | None = None
     model: str | None = None
     choices: list[_Choice | None] | None = None
-    usage: WireUsage | None = None
+    usage: Any = None
     service_tier: Any = None
     error: Any = None
     object: str | None = None
@@ -79,7 +79,7 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:
         model=response.model or "",
         parts=tuple(parts),
         finish=settled(decode_finish_reason(choice.finish_reason, refused=refused), has_calls=has_calls),
-        usage=None if usage is None else decode_usage(usage, response.service_tier),
+        usage=read_usage(usage, response.service_tier) if isinstance(usage, dict) else None,
     )
 
 

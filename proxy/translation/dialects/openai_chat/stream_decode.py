@@ -28,7 +28,6 @@ from proxy.translation.dialects.openai_chat.finish_reasons import decode_finish_
 from proxy.translation.dialects.openai_chat.opaque_state import DetailsCollector, message_part
 from proxy.translation.dialects.openai_chat.stream_decode_calls import CallAssembler
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
-from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_usage
 from proxy.translation.dialects.openai_chat.wire_response import (
     Logprobs,
     ResponseMessage,
@@ -42,6 +41,7 @@ from proxy.translation.dialects.openai_errors import failure_from_error
 from proxy.translation.errors import ClientMistake, Failure
 from proxy.translation.framing.sse import Frame
 from proxy.translation.quirks import Quirks
+from proxy.translation.usage_counters import has_counts, read_usage
 
 _DONE = b"[DONE]"
 _LEGACY_CALL_INDEX = -1
@@ -55,11 +55,11 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
     logprobs: Logprobs | None = None
     error: Any = None
-    usage: WireUsage | None = None
+    usage: Any = None
 
 
 class _Groq(msgspec.Struct):
-    usage: WireUsage | None = None
+    usage: Any = None
 
 
 class _Chunk(msgspec.Struct):
@@ -67,7 +67,7 @@ class _Chunk(msgspec.Struct):
     object: Any = None
     model: str | None = None
     choices: list[_Choice | None] | None = None
-    usage: WireUsage | None = None
+    usage: Any = None
     error: Any = None
     service_tier: Any = None
     x_groq: _Groq | None = None
@@ -99,7 +99,7 @@ class ChatStreamDecoder:
         self._details = DetailsCollector()
         self._message_state: dict[str, msgspec.Raw] = {}
         self._finish_reason: str | None = None
-        self._usage: WireUsage | None = None
+        self._usage: dict[str, Any] | None = None
         self._service_tier: Any = None
 
     def feed(self, frame: Frame) -> list[Event]:
@@ -146,15 +146,20 @@ class ChatStreamDecoder:
     def _keep_usage(self, chunk: _Chunk) -> None:
         """Keep the latest usage, which servers put into the chunk, into a choice or (Groq) into ``x_groq``."""
         if chunk.usage is not None:
-            self._usage = chunk.usage
+            self._set_usage(chunk.usage)
         elif chunk.x_groq is not None and chunk.x_groq.usage is not None:
-            self._usage = chunk.x_groq.usage
+            self._set_usage(chunk.x_groq.usage)
         if chunk.service_tier is not None:
             self._service_tier = chunk.service_tier
 
+    def _set_usage(self, usage: Any) -> None:
+        """Replace the usage, but not by zeros, which some servers send after the real one."""
+        if isinstance(usage, dict) and (self._usage is None or has_counts(usage)):
+            self._usage = usage
+
     def _read_choice(self, choice: _Choice, events: list[Event]) -> None:
         if choice.usage is not None:
-            self._usage = choice.usage
+            self._set_usage(choice.usage)
         message = choice.delta or choice.message
         if message is not None:
             self._read_message(message, choice.logprobs, events)
@@ -276,7 +281,7 @@ class ChatStreamDecoder:
         return events
 
     def _report_usage(self, events: list[Event]) -> None:
-        usage = None if self._usage is None else decode_usage(self._usage, self._service_tier)
+        usage = None if self._usage is None else read_usage(self._usage, self._service_tier)
         if usage is not None:
             events.append(UsageReported(usage))
 
