@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from proxy.translation import reasoning_seal
-from proxy.translation.canonical import Citation, Part, Reasoning, Response, Text, ToolCall
+from proxy.translation.canonical import Citation, Finish, Part, Reasoning, Response, Text, ToolCall
 from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.openai_chat.finish_reasons import encode_finish_reason
 from proxy.translation.dialects.openai_chat.opaque_state import RestoredState
@@ -19,6 +19,8 @@ from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 def encode_response(response: Response, context: EncodeContext) -> bytes:
     """The ``chat.completion`` object."""
     message, refused = _encode_message(response.parts, context)
+    if not refused:
+        message["refusal"] = explanation(response.finish)
     logprobs = _encode_logprobs(response.parts)
     body: dict[str, Any] = {
         "id": f"chatcmpl-{context.id}",
@@ -36,6 +38,12 @@ def encode_response(response: Response, context: EncodeContext) -> bytes:
     if tier is not None:
         body["service_tier"] = tier
     return msgspec.json.encode(body)
+
+
+def explanation(finish: Finish) -> str | None:
+    """The explanation of a refusal that ended the response, which Chat has in ``refusal``; ``None`` without one."""
+    text = finish.details.get("explanation") if finish.reason == "refusal" and finish.details else None
+    return text if isinstance(text, str) and text else None
 
 
 def _encode_message(parts: tuple[Part, ...], context: EncodeContext) -> tuple[dict[str, Any], bool]:

@@ -27,6 +27,7 @@ from proxy.translation.dialects.lenient_json import decode_leniently
 from proxy.translation.dialects.openai_chat.finish_reasons import decode_finish_reason, failure_of_finish
 from proxy.translation.dialects.openai_chat.opaque_state import DetailsCollector, message_part
 from proxy.translation.dialects.openai_chat.stream_decode_calls import CallAssembler
+from proxy.translation.dialects.openai_chat.surrogate_halves import HalvesJoiner
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
 from proxy.translation.dialects.openai_chat.wire_response import (
     Logprobs,
@@ -97,6 +98,9 @@ class ChatStreamDecoder:
         self._refused = False
         self._has_reasoning_text = False
         self._details = DetailsCollector()
+        self._halves = HalvesJoiner()
+        self._sent = dict.fromkeys(_EMPTY_PARTS, 0)
+        self._cited = False
         self._message_state: dict[str, msgspec.Raw] = {}
         self._finish_reason: str | None = None
         self._usage: dict[str, Any] | None = None
@@ -112,7 +116,7 @@ class ChatStreamDecoder:
             if frame.data.strip() == _DONE:
                 return self._finish()
             try:
-                chunk = decode_leniently(frame.data, _CHUNK)
+                chunk = decode_leniently(self._halves.joined(frame.data) or frame.data, _CHUNK)
             except ClientMistake:
                 return self._fail(_undecodable_chunk(frame, error))
         if chunk.error or frame.event == "error" or chunk.object == "error" or (chunk.base_resp and has_base_error(chunk.base_resp)):
@@ -160,7 +164,9 @@ class ChatStreamDecoder:
     def _read_choice(self, choice: _Choice, events: list[Event]) -> None:
         if choice.usage is not None:
             self._set_usage(choice.usage)
-        message = choice.delta or choice.message
+        message = choice.delta
+        if message is None and choice.message is not None:
+            message = self._rest_of(choice.message)
         if message is not None:
             self._read_message(message, choice.logprobs, events)
         if choice.finish_reason and self._finish_reason is None:
@@ -197,9 +203,29 @@ class ChatStreamDecoder:
     def _cite(self, annotations: Any, events: list[Event]) -> None:
         """Cite the open text; citations in front of the text (OpenRouter) open it."""
         citations = list(read_citations(annotations))
+        self._cited = self._cited or bool(citations)
         if citations and self._open_kind != "text":
             self._open_text("text", events)
         events += [Cited(self._open_part, citation) for citation in citations]
+
+    def _rest_of(self, message: ResponseMessage) -> ResponseMessage:
+        """What a whole message, which some servers send in the last chunk, has beyond the deltas so far."""
+        content = message.content
+        if isinstance(content, str) and self._think_tags is None:
+            content = content[self._sent["text"] :]
+        elif self._sent["text"] or self._sent["reasoning"]:
+            content = None
+        return msgspec.structs.replace(
+            message,
+            content=content,
+            reasoning_content=read_reasoning(message)[self._sent["reasoning"] :],
+            reasoning=None,
+            reasoning_details=None if self._has_reasoning_text or self._details else message.reasoning_details,
+            refusal=(message.refusal or "")[self._sent["refusal"] :],
+            tool_calls=None if self._calls.any else message.tool_calls,
+            function_call=None if self._calls.any else message.function_call,
+            annotations=None if self._cited else message.annotations,
+        )
 
     def _read_content(self, content: Any, events: list[Event], logprobs: tuple[Any, ...]) -> None:
         for kind, text in read_content(content):
@@ -210,6 +236,7 @@ class ChatStreamDecoder:
     def _add_text(self, kind: str, text: str, events: list[Event], logprobs: tuple[Any, ...] = ()) -> None:
         if self._open_kind != kind:
             self._open_text(kind, events)
+        self._sent[kind] += len(text)
         events.append(PartDelta(self._open_part, text, logprobs))
 
     def _open_text(self, kind: str, events: list[Event]) -> None:
@@ -261,6 +288,8 @@ class ChatStreamDecoder:
         self._ended = True
         events: list[Event] = [] if self._started else [Started()]
         self._flush_tags(events)
+        if self._halves.has_lost_text:
+            self._add_text("text", "\N{REPLACEMENT CHARACTER}", events)
         self._end_open_part(events)
         if self._details:
             self._flush_details(events)

@@ -12,7 +12,7 @@ import msgspec
 
 from proxy.translation.canonical import Event, PartDelta, PartEnded, PartStarted, ToolCall
 from proxy.translation.dialects.openai_chat.opaque_state import call_part
-from proxy.translation.dialects.openai_chat.wire_response import WireCall, arguments_as_json
+from proxy.translation.dialects.openai_chat.wire_response import WireCall, arguments_as_json, is_quoted, unquoted
 
 
 class _Call:
@@ -31,9 +31,14 @@ class _Call:
         self.state: dict[str, msgspec.Raw] = {}
 
     @property
+    def is_quoted(self) -> bool:
+        """Whether the arguments are encoded twice; they are then decoded when they are complete."""
+        return not self.custom and bool(self.pieces) and is_quoted(self.pieces[0])
+
+    @property
     def is_complete(self) -> bool:
         """Whether the arguments are a complete JSON object, so that no fragment of this call can follow."""
-        if self.custom or not self.pieces or not self.pieces[-1].rstrip().endswith("}"):
+        if self.custom or not self.pieces or not self.pieces[-1].rstrip().endswith('"' if self.is_quoted else "}"):
             return False
         try:
             msgspec.json.decode("".join(self.pieces), type=msgspec.Raw)
@@ -77,12 +82,17 @@ class CallAssembler:
         if arguments:
             call.pieces.append(arguments)
         if call.part is not None:
-            if arguments:
+            if arguments and not call.is_quoted:
                 events.append(PartDelta(call.part, arguments))
                 if call is not self._calls[-1] and call.is_complete:
                     self._end(call, events)
         elif call.name and (arguments or not self._names_in_pieces):
             self._start(call, events)
+
+    @property
+    def any(self) -> bool:
+        """Whether a fragment of a call has come."""
+        return bool(self._calls)
 
     def end_complete(self, events: list[Event]) -> None:
         """End the calls whose arguments are complete, because another part begins. Fragments of the others may still follow."""
@@ -146,12 +156,14 @@ class CallAssembler:
         self._emit_state(call, events)
         call.part = next(self._parts)
         events.append(PartStarted(call.part, ToolCall(call.id, call.name, "", "custom" if call.custom else "function")))
-        if call.pieces:
+        if call.pieces and not call.is_quoted:
             events.append(PartDelta(call.part, "".join(call.pieces)))
 
     def _end(self, call: _Call, events: list[Event]) -> None:
         assert call.part is not None, "a call ends only after it was started"
         call.ended = True
+        if call.is_quoted:
+            events.append(PartDelta(call.part, unquoted("".join(call.pieces))))
         events.append(PartEnded(call.part))
         self._emit_state(call, events)
 
@@ -168,7 +180,7 @@ def _name_and_arguments(fragment: WireCall) -> tuple[str, str]:
     function = fragment.function
     if function is not None:
         arguments = function.arguments
-        return function.name or "", arguments if arguments.__class__ is str else arguments_as_json(arguments)
+        return function.name or "", arguments if isinstance(arguments, str) else arguments_as_json(arguments)
     if fragment.custom is not None:
         return fragment.custom.name or "", fragment.custom.input or ""
     return "", ""

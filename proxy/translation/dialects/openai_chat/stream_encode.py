@@ -30,6 +30,7 @@ from proxy.translation.dialects.openai_chat.opaque_state import StreamedState, s
 from proxy.translation.dialects.openai_chat.response_encode import (
     encode_annotation,
     encode_reasoning_detail,
+    explanation,
     generate_call_id,
     uses_legacy_calls,
 )
@@ -235,6 +236,9 @@ class ChatStreamEncoder:
         if self._annotations:
             # In one chunk: the stream helpers of OpenAI's SDK cannot extend a list whose entries have no index.
             frames.append(self._chunk(_encode_json({"annotations": self._annotations})))
+        reason = None if self._refused else explanation(event.finish)
+        if reason is not None:
+            frames.append(self._chunk(_encode_json({"refusal": reason})))
         frames.append(self._finish_chunk(event.finish))
         if self._usage_field:
             frames.append(Frame(self._head + b',"choices":[],"usage":' + _encode_json(encode_usage(self._usage)) + b"}"))

@@ -122,8 +122,27 @@ def read_citations(annotations: Any) -> Iterable[Citation]:
             )
 
 
+_TEXT = msgspec.json.Decoder(str)
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+
+
+def is_quoted(arguments: str) -> bool:
+    """Whether arguments begin as a JSON string: servers on vLLM encode them twice."""
+    return arguments.lstrip()[:1] == '"'
+
+
+def unquoted(arguments: str) -> str:
+    """The JSON of the object in arguments that were encoded twice; any others unchanged."""
+    try:
+        inner = _TEXT.decode(arguments)
+        _OBJECT.decode(inner)
+    except (msgspec.DecodeError, UnicodeDecodeError, UnicodeEncodeError, RecursionError):
+        return arguments
+    return inner
+
+
 def arguments_as_json(arguments: str | dict[str, Raw] | list[Raw] | None) -> str:
     """The arguments of a call as JSON text; an object or a list is encoded."""
     if arguments is None or isinstance(arguments, str):
-        return arguments or ""
+        return unquoted(arguments) if arguments and is_quoted(arguments) else arguments or ""
     return json_wire.compact(json_wire.encode(arguments))
