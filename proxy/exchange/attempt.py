@@ -110,6 +110,8 @@ class TranslatedAttempt(Attempt):
         if raw is None or not prepared.relayed or self.context.enforcement is not None:
             return self._encoded(response, prepared)
         self._finished(response)
+        if self.context.dialect.mend_response is not None:
+            raw = self.context.dialect.mend_response(raw, response, self.context.encode_context())
         return raw if self._same_name else self.context.dialect.patch_response(raw, self.context.envelope.model)
 
     async def _whole_response(self, prepared: Prepared) -> tuple[Response, bytes | None]:

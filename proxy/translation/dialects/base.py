@@ -179,6 +179,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         removes pxbin's carriers. All other fields keep their bytes.
     decode_response(body, quirks) / encode_response(response, context) / patch_response(body, model):
         ``decode`` raises ``UpstreamFailed`` if the body of a 200 is an error object or invalid. ``patch`` replaces only the model name.
+    mend_response(body, response, context):
+        The body of a whole response of the same dialect, without mistakes that clients cannot work with; ``None``: it is forwarded.
     decoder(quirks) / encoder(context):
         A new converter for one stream.
     relay(model, hide_usage):
@@ -228,6 +230,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     break_off: Callable[[Failure, int], list[Frame]]
     decode_error: Callable[[int, Mapping[str, str], bytes], Failure]
     encode_error: Callable[[Failure, str], ErrorBody]
+    mend_response: Callable[[bytes, Response, EncodeContext], bytes] | None = None
     keepalive: bytes = b": keep-alive\n\n"
     ending: tuple[Frame, ...] = ()
     last_events: frozenset[str] = frozenset()
