@@ -259,7 +259,8 @@ class TranslatedAttempt(Attempt):
     def _new_pipeline(self, prepared: Prepared) -> StreamPipeline:
         dialect, quirks, shapes = self.context.dialect, self.target.quirks, self.target.model.policies.shapes_stream
         if prepared.relayed and shapes:
-            _ = self.context.preparer.request  # the encoder needs the decoded request
+            # The encoder needs the decoded request. What no translation carries (several choices, audio) is forwarded as it is.
+            shapes = all(demand.carried_by for demand in self.context.preparer.request.demands)
         context = self.context.encode_context()
         if prepared.relayed and not shapes:
             rename = None if self._same_name else self.context.envelope.model
