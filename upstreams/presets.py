@@ -97,7 +97,11 @@ _ALL = (
         name="groq",
         title="Groq",
         base_url="https://api.groq.com/openai/v1",
-        quirks={"settings_refused": ["prompt_cache_key", "metadata", "verbosity"], "efforts": ["low", "medium", "high"]},
+        quirks={
+            "settings_refused": ["prompt_cache_key", "metadata", "verbosity"],
+            "efforts": ["low", "medium", "high"],
+            "reasoning_history": "omit",
+        },
     ),
     Preset(
         name="cerebras",
@@ -131,7 +135,14 @@ _ALL = (
         name="mistral",
         title="Mistral",
         base_url="https://api.mistral.ai/v1",
-        quirks={**_PLAIN, "stream_usage": False, "reasoning_effort": False, "user_field": "none"},
+        quirks={
+            **_PLAIN,
+            "stream_usage": False,
+            "reasoning_effort": False,
+            "user_field": "none",
+            "reasoning_history": "omit",
+            "call_ids": "nine_characters",
+        },
     ),
     Preset(
         name="moonshot",

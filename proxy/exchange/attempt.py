@@ -20,7 +20,7 @@ from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.policies.model_policies import NONE
 from proxy.translation.policies.stream_transforms import Transform, smooth_events, stream_transform
-from proxy.translation.reasoning_seal import bound_response
+from proxy.translation.reasoning_seal import address_id, bound_response
 from upstreams.http import client, headers
 from upstreams.http.urls import url_for
 from upstreams.routing.plan import Target
@@ -64,7 +64,7 @@ class TranslatedAttempt(Attempt):
         return EncodeTarget(
             model=target.remote_name,
             dialect=self.source.name,
-            upstream=target.upstream.id,
+            upstream=self._seal_owner,
             quirks=target.quirks,
             max_output_tokens=target.model.max_output_tokens,
             default_max_output_tokens=settings.PXBIN.default_max_output_tokens,
@@ -110,6 +110,8 @@ class TranslatedAttempt(Attempt):
         if raw is None or not prepared.relayed or self.context.enforcement is not None:
             return self._encoded(response, prepared)
         self._finished(response)
+        if self.context.dialect.mend_response is not None:
+            raw = self.context.dialect.mend_response(raw, response, self.context.encode_context())
         return raw if self._same_name else self.context.dialect.patch_response(raw, self.context.envelope.model)
 
     async def _whole_response(self, prepared: Prepared) -> tuple[Response, bytes | None]:
@@ -139,7 +141,7 @@ class TranslatedAttempt(Attempt):
         if self.context.enforcement is not None:
             self._note_usage(response)
             restored = self.context.enforcement.accept(restored)
-        return bound_response(restored, self.target.upstream.id, self.source.family) if self.source.binds_seals else restored
+        return bound_response(restored, self._seal_owner, self.source.family) if self.source.binds_seals else restored
 
     def _accumulated(self, raw: bytes) -> Response:
         """The whole response of a stream, for an upstream that only streams or streams although it was not asked to."""
@@ -259,7 +261,8 @@ class TranslatedAttempt(Attempt):
     def _new_pipeline(self, prepared: Prepared) -> StreamPipeline:
         dialect, quirks, shapes = self.context.dialect, self.target.quirks, self.target.model.policies.shapes_stream
         if prepared.relayed and shapes:
-            _ = self.context.preparer.request  # the encoder needs the decoded request
+            # The encoder needs the decoded request. What no translation carries (several choices, audio) is forwarded as it is.
+            shapes = all(demand.carried_by for demand in self.context.preparer.request.demands)
         context = self.context.encode_context()
         if prepared.relayed and not shapes:
             rename = None if self._same_name else self.context.envelope.model
@@ -268,9 +271,7 @@ class TranslatedAttempt(Attempt):
             )
         else:
             restorer = self._transform(prepared)
-            pipeline = StreamPipeline(
-                self.source, dialect, quirks=quirks, context=context, restorer=restorer, upstream=self.target.upstream.id
-            )
+            pipeline = StreamPipeline(self.source, dialect, quirks=quirks, context=context, restorer=restorer, upstream=self._seal_owner)
         if self.context.is_open:
             pipeline.take_over(self.context.new_encoder())
         return pipeline
@@ -280,6 +281,12 @@ class TranslatedAttempt(Attempt):
         return stream_transform(restorer, buffered=policies.buffer_tool_calls, smooth=policies.smooth_streaming)
 
     # --- the result ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _seal_owner(self) -> str:
+        """Who can open the seals of this response (``Dialect.binds_seals``)."""
+        upstream = self.target.upstream
+        return address_id(upstream.base_url) if self.source.binds_seals == "address" else upstream.id
 
     @property
     def _same_name(self) -> bool:

@@ -153,7 +153,9 @@ class RecordedRequest:
 
     def response_headers(self, attempt: Attempt | None) -> list[tuple[str, str]]:
         """The upstream's headers that the client may see, and pxbin's own."""
-        shown = attempt.response_headers() if attempt is not None and attempt.failure is None else []
+        shown = attempt.response_headers() if attempt is not None else []
+        if attempt is not None and attempt.failure is not None:
+            shown = [pair for pair in shown if "ratelimit" in pair[0].lower()]  # clients decide by them whether to try again
         if settings.PXBIN.response_headers:
             shown += debug_headers.headers(self.tried, request=self.http, model=self.record.meter.model)
         if self.record.is_traced:

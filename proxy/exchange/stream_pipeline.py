@@ -128,7 +128,9 @@ class StreamPipeline:
                 if not self.has_content:
                     self._before_content.append(event)
             passed = self._relay(frame)
-            if passed is not None:
+            if self.failure is not None and frame in self._sink.ending:
+                out += [write(last) for last in self._sink.break_off(self.failure, self._forwarded_frames)]
+            elif passed is not None:
                 out.append(write(passed))
                 self._forwarded_frames += 1
             if self.outcome is not None:
@@ -140,7 +142,7 @@ class StreamPipeline:
         if self._relay is not None:
             return self._encode_end_of_relay(events)
         write, encode = self._sink.framing.write, self._encoder.feed
-        plain = self._restorer is None and not self._upstream
+        plain = self._restorer is None
         out: list[bytes] = []
         for event in events:
             if plain and self.has_content and event.__class__ is PartDelta:

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from proxy.translation.context_overflow import is_context_overflow
+
 Kind = Literal[
     "invalid_request",  # 400: the client's body is invalid or not supported
     "authentication",  # 401: the client key is missing or invalid
@@ -72,6 +74,7 @@ KIND_OF_STATUS: Mapping[int, Kind] = {
     403: "permission",
     404: "model_not_found",
     408: "timeout",
+    409: "conflict",
     413: "too_large",
     422: "invalid_request",
     429: "rate_limit",
@@ -83,16 +86,7 @@ KIND_OF_STATUS: Mapping[int, Kind] = {
 }
 """The kind of an upstream's error response by its status (docs/wire-formats.md, section 12.2)."""
 
-CONTEXT_OVERFLOW = (
-    "prompt is too long",
-    "maximum context length",
-    "context_length_exceeded",
-    "context window",
-    "too many tokens",
-    "input is too long",
-    "exceeds the context",
-)
-"""Texts in the messages of upstreams whose context window is exceeded, in lower case. Clients look for the first two."""
+_OVERFLOW_STATUSES = frozenset({400, 413, 422})
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +107,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     details: dict[str, Any] | None = None
     about: About = ""
+    native: dict[str, Any] | None = None
+    """The upstream's whole error object, for clients of ``native_dialect``."""
+    native_dialect: str = ""
 
     @property
     def http_status(self) -> int:
@@ -160,8 +157,7 @@ class UpstreamFailed(GatewayError):  # noqa: N818  (the name says what happened)
 
 def kind_for(status: int, message: str = "", code: str | None = None) -> Kind:
     """The kind of an upstream's response that is not 2xx, by status, message and error code."""
-    lowered = message.lower()
-    if status in (400, 413, 422) and (code == "context_length_exceeded" or any(text in lowered for text in CONTEXT_OVERFLOW)):
+    if (status in _OVERFLOW_STATUSES or status >= 500) and is_context_overflow(message, code):
         return "context_length"
     if code == "insufficient_quota":
         return "quota" if status == 429 else "billing"

@@ -50,6 +50,14 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     requires_reasoning_content: Annotated[
         bool, Meta(description="OpenAI Chat: refuses assistant turns with tool calls but without reasoning_content.")
     ] = False
+    reasoning_history: Annotated[
+        Literal["reasoning_content", "omit"],
+        Meta(description="OpenAI Chat: field for the reasoning of earlier turns; omit: it refuses any, so that it is left out."),
+    ] = "reasoning_content"
+    call_ids: Annotated[
+        Literal["any", "nine_characters"],
+        Meta(description="Ids of tool calls that it takes: any, or only nine letters and digits (Mistral); others are replaced."),
+    ] = "any"
     split_think_tags: Annotated[bool, Meta(description="Sends reasoning as <think>…</think> inside the content: it is separated.")] = False
     cache_markers: Annotated[
         Literal["drop", "passthrough", "openai_breakpoints"],

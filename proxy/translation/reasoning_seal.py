@@ -80,5 +80,10 @@ def bound_response(response: Response, upstream: str, origin: str) -> Response:
     return msgspec.structs.replace(response, parts=parts)
 
 
+def address_id(base_url: str) -> str:
+    """The owner of seals that every account of one provider can open: a hash of the upstream's address, which clients must not see."""
+    return hashlib.sha256(base_url.rstrip("/").encode()).hexdigest()[:12]
+
+
 def _bound(seal: Seal, upstream: str, origin: str) -> Seal:
-    return Seal(seal.origin, upstream, seal.fields) if seal.origin == origin else seal
+    return Seal(seal.origin, upstream, seal.fields) if seal.origin == origin and seal.fields else seal

@@ -64,7 +64,7 @@ def adapt(request: Request, target: EncodeTarget, *, family: str, traits: Traits
     unanswered, messages = target.quirks.unanswered_calls, request.messages
     if unanswered != "pass":
         messages = pair_tool_results(messages, insert=unanswered == "insert")
-    messages = with_legal_call_ids(messages, strict=traits.strict_call_ids)
+    messages = with_legal_call_ids(messages, strict=traits.strict_call_ids, nine=target.quirks.call_ids == "nine_characters")
     if messages is not request.messages:
         request = replace(request, messages=messages)
     return _with_tool_names(request, target.quirks, traits, emulated=emulated, dropped=dropped)

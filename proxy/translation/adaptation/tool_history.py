@@ -12,6 +12,7 @@ import re
 
 import msgspec
 
+from proxy.translation import call_ids
 from proxy.translation.canonical import Message, Part, Text, ToolCall, ToolResult
 from proxy.translation.errors import ClientMistake
 
@@ -114,10 +115,11 @@ def _with_results_first(results: tuple[Part, ...], run: tuple[Message, ...]) -> 
     return [Message("user", results), *rest]
 
 
-def with_legal_call_ids(messages: tuple[Message, ...], *, strict: bool) -> tuple[Message, ...]:
+def with_legal_call_ids(messages: tuple[Message, ...], *, strict: bool, nine: bool = False) -> tuple[Message, ...]:
     """The messages with call ids that the target accepts; a call and its result get the same id.
 
-    ``strict``: ids must match ``^[a-zA-Z0-9_-]+$``. Ids of more than 64 characters are shortened for every target. The result
+    ``strict``: ids must match ``^[a-zA-Z0-9_-]+$``. ``nine``: they must be nine letters and digits. An id that was escaped for the
+    client becomes the upstream's own again. Ids of more than 64 characters are shortened for every target. The result
     depends on the conversation alone, so that a history keeps its ids from turn to turn.
     """
     legal_by_id: dict[str, str] = {}
@@ -125,7 +127,8 @@ def with_legal_call_ids(messages: tuple[Message, ...], *, strict: bool) -> tuple
     for message in messages:
         for part in message.parts:
             if isinstance(part, ToolCall) and part.id not in legal_by_id:
-                legal_by_id[part.id] = _unused_id(_legal_id(part.id, strict=strict), suffixes)
+                own_id = call_ids.unescape(part.id)
+                legal_by_id[part.id] = _unused_nine(own_id, suffixes) if nine else _unused_id(_legal_id(own_id, strict=strict), suffixes)
     if all(call_id == legal for call_id, legal in legal_by_id.items()):
         return messages
     return tuple(
@@ -148,6 +151,15 @@ def _unused_id(legal: str, suffixes: dict[str, int]) -> str:
         unused = f"{legal}_{suffixes[legal]}"
     suffixes[unused] = 1
     return unused
+
+
+def _unused_nine(call_id: str, used: dict[str, int]) -> str:
+    """Nine letters and digits for ``call_id`` that no other call of the conversation has."""
+    attempt = 0
+    while (legal := call_ids.nine_characters(call_id, attempt)) in used:
+        attempt += 1
+    used[legal] = 1
+    return legal
 
 
 def _with_call_id(part: Part, legal_by_id: dict[str, str]) -> Part:

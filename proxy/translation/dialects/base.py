@@ -41,7 +41,8 @@ from proxy.translation.quirks import DEFAULT, Quirks
 class EncodeTarget(msgspec.Struct, frozen=True, kw_only=True):
     """The properties of a target that an encoder needs.
 
-    ``model``: the remote name. ``upstream``: the upstream's id, to which seals of Responses are bound. ``max_output_tokens``: the
+    ``model``: the remote name. ``upstream``: the owner of the upstream's
+    seals: its id, or a hash of its address, by the dialect's ``binds_seals``. ``max_output_tokens``: the
     model's maximum, ``None`` if unknown; then ``default_max_output_tokens`` is used if the dialect requires a limit (Anthropic) and
     the client set none.
     """
@@ -165,7 +166,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     beta_field:
         The field of a body that lists beta features; empty if there is none.
     binds_seals:
-        The provider encrypts reasoning for one account, so that a seal is valid only for the upstream that returned it.
+        Who can open a seal: ``upstream``, the account that returned it; ``address``, every upstream with its base URL; empty, everyone.
     path(target):
         The upstream's path (and query) for a request.
     open_request(body):
@@ -178,6 +179,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         removes pxbin's carriers. All other fields keep their bytes.
     decode_response(body, quirks) / encode_response(response, context) / patch_response(body, model):
         ``decode`` raises ``UpstreamFailed`` if the body of a 200 is an error object or invalid. ``patch`` replaces only the model name.
+    mend_response(body, response, context):
+        The body of a whole response of the same dialect, without mistakes that clients cannot work with; ``None``: it is forwarded.
     decoder(quirks) / encoder(context):
         A new converter for one stream.
     relay(model, hide_usage):
@@ -210,7 +213,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     upstream: UpstreamApi
     prompt_shape: PromptShape
     beta_field: str = ""
-    binds_seals: bool = False
+    binds_seals: Literal["", "upstream", "address"] = ""
     traits: Traits
     framing: Framing
     path: Callable[[EncodeTarget], str]
@@ -227,6 +230,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     break_off: Callable[[Failure, int], list[Frame]]
     decode_error: Callable[[int, Mapping[str, str], bytes], Failure]
     encode_error: Callable[[Failure, str], ErrorBody]
+    mend_response: Callable[[bytes, Response, EncodeContext], bytes] | None = None
     keepalive: bytes = b": keep-alive\n\n"
     ending: tuple[Frame, ...] = ()
     last_events: frozenset[str] = frozenset()

@@ -40,6 +40,9 @@ def read_error_detail(error: Any) -> ErrorDetail:
     inner = error.get("error")
     if isinstance(inner, (dict, list)) or (isinstance(inner, str) and not isinstance(error.get("message"), str)):
         return read_error_detail(inner)
+    base_resp = error.get("base_resp")
+    if isinstance(base_resp, dict):  # MiniMax
+        return ErrorDetail(_scalar_text(base_resp.get("status_msg")), "", _scalar_text(base_resp.get("status_code")))
     type_, code, param = (_scalar_text(error.get(name)) for name in ("type", "code", "param"))
     for name in _MESSAGE_FIELDS:
         message = error.get(name)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.translation.context_overflow import is_context_overflow
 from proxy.translation.dialects.base import ErrorBody, error_object
 from proxy.translation.dialects.error_detail import MESSAGE_LIMIT, read_error_detail, read_plain_text
 from proxy.translation.errors import Failure, Kind, kind_for
@@ -60,23 +61,44 @@ _KIND_OF_CODE: Mapping[str, Kind] = {
 }
 """The kind that a ``code`` or ``type`` means where there is no HTTP status: in a stream, or in a 200."""
 
+_KIND_OF_BASE_RESP: Mapping[str, Kind] = {
+    "1002": "rate_limit",
+    "1004": "upstream_auth",
+    "1008": "billing",
+    "1026": "invalid_request",
+    "1027": "invalid_request",
+    "1039": "rate_limit",
+    "2013": "invalid_request",
+    "2049": "upstream_auth",
+    "2056": "quota",
+}
+"""The kind of a ``status_code`` in MiniMax's ``base_resp`` (MiniMax API, error codes)."""
+
+_MAY_BE_OVERFLOW = frozenset({"invalid_request", "too_large", "upstream_error", "bad_gateway"})
+_NATIVE_LIMIT = 16_384
+"""Bytes of an error body whose fields a client of the same dialect gets."""
+
 _PASSED_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
 UPSTREAM_REFUSED_CREDENTIAL = "upstream authentication failed"
 """Replaces the upstream's own message, which often quotes the credential."""
 
 
-def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-    """The failure of a non-2xx response; also reads HTML, truncated JSON and an empty body."""
+def decode_error(status: int, headers: Mapping[str, str], body: bytes, *, dialect: str = "") -> Failure:
+    """The failure of a non-2xx response; also reads HTML, truncated JSON and an empty body.
+
+    ``dialect``: the upstream's; its clients get all fields of the error object.
+    """
     value = error_object(body)
     detail = read_error_detail(value)
     plain_text = read_plain_text(body) if value is None else ""
     message = detail.message or plain_text or f"The upstream answered with status {status} without a message."
     code = _non_numeric(detail.code) or ("insufficient_quota" if detail.type == "insufficient_quota" else "")
     refusal = refusal_of(status, detail.message or plain_text, (detail.code, detail.type), is_page=is_page(body))
-    kind, about = refusal or (kind_for(status, message, code or None), "")
+    kind, about = refusal or (kind_for(status, message, code or detail.type or None), "")
     passed = {name.lower(): value for name, value in headers.items() if name.lower() in _PASSED_HEADERS}
     if kind == "upstream_auth":
         return Failure(kind=kind, message=UPSTREAM_REFUSED_CREDENTIAL, status=status, headers=passed, about=about)
+    error = value.get("error") if isinstance(value, dict) and len(body) <= _NATIVE_LIMIT else None
     return Failure(
         kind=kind,
         message=message[:MESSAGE_LIMIT],
@@ -85,6 +107,8 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
         status=status,
         headers=passed,
         about=about,
+        native=error if isinstance(error, dict) else None,
+        native_dialect=dialect,
     )
 
 
@@ -99,27 +123,40 @@ def failure_from_error(error: Any, *, default: Kind = "bad_gateway") -> Failure:
     ``default`` is the kind for an error whose ``code`` and ``type`` are unknown.
     """
     detail = read_error_detail(error)
-    kind = _KIND_OF_CODE.get(detail.code) or _KIND_OF_CODE.get(detail.type)
+    kind: Kind | None
+    if isinstance(error, dict) and isinstance(error.get("base_resp"), dict):
+        kind = _KIND_OF_BASE_RESP.get(detail.code, "upstream_error")
+    else:
+        kind = _KIND_OF_CODE.get(detail.code) or _KIND_OF_CODE.get(detail.type)
     if kind is None and detail.code.isdecimal() and 400 <= int(detail.code[:4]) < 600:
         kind = kind_for(int(detail.code[:4]), detail.message)
-    if kind is None or kind == "invalid_request":
-        kind = "context_length" if kind_for(400, detail.message) == "context_length" else kind or default
+    kind = kind or default
+    if kind in _MAY_BE_OVERFLOW and any(is_context_overflow(detail.message, name) for name in (detail.code, detail.type)):
+        kind = "context_length"
     message = detail.message or "The upstream reported an error without a message."
     if kind == "upstream_auth":
         return Failure(kind=kind, message=UPSTREAM_REFUSED_CREDENTIAL)
     return Failure(kind=kind, message=message[:MESSAGE_LIMIT], code=_non_numeric(detail.code) or None)
 
 
-def error_fields(failure: Failure) -> dict[str, str | None]:
-    """The error object that a client of an OpenAI dialect gets, in bodies and in streams."""
+def error_fields(failure: Failure, *, dialect: str = "") -> dict[str, Any]:
+    """The error object that a client of an OpenAI dialect gets, in bodies and in streams.
+
+    ``dialect``: the client's. An upstream of the same one passes on its ``type`` and the fields that only it knows: Azure's
+    ``innererror``, the counts of llama.cpp, OpenRouter's ``metadata``.
+    """
     _, type_, code = _CLIENT_FORM[failure.kind]
     message = UPSTREAM_REFUSED_CREDENTIAL if failure.kind == "upstream_auth" else failure.message
-    return {"message": message, "type": type_, "param": failure.param, "code": code or failure.code}
+    fields: dict[str, Any] = {"message": message, "type": type_, "param": failure.param, "code": code or failure.code}
+    if failure.native is None or failure.native_dialect != dialect:
+        return fields
+    own_type = failure.native.get("type")
+    return failure.native | fields | ({"type": own_type} if isinstance(own_type, str) and own_type else {})
 
 
-def encode_error(failure: Failure, request_id: str) -> ErrorBody:
+def encode_error(failure: Failure, request_id: str, *, dialect: str = "") -> ErrorBody:
     """The error response for a client of an OpenAI dialect, with an ``x-request-id`` header."""
     status, _, _ = _CLIENT_FORM[failure.kind]
-    body = msgspec.json.encode({"error": error_fields(failure)})
+    body = msgspec.json.encode({"error": error_fields(failure, dialect=dialect)})
     headers = {"x-request-id": request_id} if request_id else {}
     return ErrorBody(status, body, {**failure.headers, **headers})

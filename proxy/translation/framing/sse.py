@@ -97,6 +97,8 @@ def _frame(block: bytes) -> Frame | None:
             data.append(line[6:] if line[5:6] == b" " else line[5:])
         elif line.startswith(b"event:"):
             event = line[6:].strip().decode("utf-8", "replace")
+        elif not data and line.startswith(b"{") and _is_complete(line):
+            data.append(line)  # an error of Ollama, in the middle of its stream and without the name of a field
         # Comments (": keep-alive"), id, retry and unknown fields are ignored.
     if not data:
         return None

@@ -12,6 +12,7 @@ import msgspec
 
 from proxy.translation.canonical import Usage
 from proxy.translation.framing.sse import Frame, Reader
+from proxy.translation.usage_counters import has_counts, read_usage
 
 NOTHING = msgspec.Raw(b"null")
 
@@ -21,6 +22,7 @@ class _UsageFields(msgspec.Struct):
     duration: Any = None
     response: msgspec.Raw = NOTHING
     message: msgspec.Raw = NOTHING
+    service_tier: Any = None
 
 
 LAST_DATA = b"[DONE]"
@@ -42,6 +44,7 @@ class UsageTap:
         self.seconds: float | None = None
         self.is_done = False
         self._counters: dict[str, Any] = {}
+        self._service_tier: Any = None
         self._reader = Reader()
 
     def whole(self, body: bytes) -> None:
@@ -70,8 +73,10 @@ class UsageTap:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         if usage is not None:
-            self._counters |= {name: value for name, value in usage.items() if value is not None}
-            self.usage = read_usage(self._counters) or self.usage
+            self._service_tier = fields.service_tier or usage.get("service_tier") or self._service_tier
+            if not self._counters or has_counts(usage):
+                self._counters |= {name: value for name, value in usage.items() if value is not None}
+            self.usage = _read_usage(self._counters, self._service_tier) or self.usage
             self.seconds = _number(usage.get("seconds")) or self.seconds
         else:
             for inner in (fields.response, fields.message):
@@ -81,38 +86,12 @@ class UsageTap:
             self.seconds = _number(fields.duration)
 
 
-def read_usage(usage: dict[str, Any]) -> Usage | None:
-    """The counters of either naming as disjoint classes; ``None`` without counters (audio billed by the second)."""
-    input_tokens = _first_count(usage, "prompt_tokens", "input_tokens")
-    output = _first_count(usage, "completion_tokens", "output_tokens")
-    if input_tokens is None and output is None:
-        input_tokens = _first_count(usage, "total_tokens")
-        if input_tokens is None:
-            return None
-    read, written = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")
-    cached = 0
-    if not (read or written):
-        cached = min(
-            _nested_count(usage, ("prompt_tokens_details", "input_tokens_details", "input_token_details"), "cached_tokens"),
-            input_tokens or 0,
-        )
-    reasoning = _nested_count(usage, ("completion_tokens_details", "output_tokens_details"), "reasoning_tokens")
-    return Usage(
-        fresh=(input_tokens or 0) - cached, cache_read=read + cached, cache_write_5m=written, output=output or 0, reasoning=reasoning
-    )
-
-
-def _first_count(usage: dict[str, Any], *names: str) -> int | None:
-    return next((_count(usage, name) for name in names if usage.get(name) is not None), None)
-
-
-def _count(usage: dict[str, Any], name: str) -> int:
-    value = usage.get(name)
-    return int(value) if isinstance(value, (int, float)) and 0 <= value < 1e15 else 0
-
-
-def _nested_count(usage: dict[str, Any], groups: tuple[str, ...], name: str) -> int:
-    return next((_count(usage[group], name) for group in groups if isinstance(usage.get(group), dict)), 0)
+def _read_usage(usage: dict[str, Any], service_tier: Any) -> Usage | None:
+    """The usage; ``total_tokens`` alone, as rerankers send it, is input. ``None`` without counters (audio billed by the second)."""
+    read = read_usage(usage, service_tier)
+    if read is None and usage.get("total_tokens") is not None:
+        return read_usage({"prompt_tokens": usage["total_tokens"]}, service_tier)
+    return read
 
 
 def _number(value: Any) -> float | None:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from proxy.translation import call_ids
 from proxy.translation.accumulate import accumulate
 from proxy.translation.adaptation.adapt import adapt
 from proxy.translation.canonical import (
@@ -47,6 +48,8 @@ PICTURE = Image(Source("base64", "AAAA", "image/png"), at="messages.0.content.0"
 LINKED = Image(Source("url", "https://example.com/a.png"), at="messages.0.content.0")
 LATE = (HI, Message("system", (Text("Late."),)), Message("assistant", (Text("Yes"),)), HI)
 THOUGHT = Message("assistant", (Reasoning("hm", Seal("anthropic", "anthropic", {"signature": ""})), Text("Yes")))
+REASONED = (HI, Message("assistant", (Reasoning("hm", Seal("openai_chat", "")), Text("Yes"))), HI)
+NINE = call_ids.nine_characters("call_1")
 CHAT, MESSAGES, RESPONSES, BEDROCK = "openai_chat", "anthropic", "openai_responses", "bedrock"
 
 
@@ -142,6 +145,8 @@ CASES: list[Case] = [
         {"type": "enabled", "budget_tokens": 2048},
         {"type": "adaptive"},
     ),
+    ("reasoning_history", "omit", lambda q: body(CHAT, q, messages=REASONED)["messages"][1].get("reasoning_content"), "hm", None),
+    ("call_ids", "nine_characters", lambda q: body(CHAT, q, messages=LOOP)["messages"][2]["tool_call_id"], "call_1", NINE),
     ("requires_reasoning_content", True, lambda q: body(CHAT, q, messages=LOOP)["messages"][1].get("reasoning_content"), None, ""),
     (
         "cache_markers",

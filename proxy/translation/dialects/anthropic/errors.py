@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.translation import json_wire
+from proxy.translation.context_overflow import is_context_overflow
 from proxy.translation.dialects.base import ErrorBody, error_object
 from proxy.translation.dialects.error_detail import read_error_detail
-from proxy.translation.errors import CONTEXT_OVERFLOW, Failure, Kind, kind_for
+from proxy.translation.errors import Failure, Kind, kind_for
 from proxy.translation.refusals import is_page, refusal_of
 
 TYPES: Mapping[Kind, str] = {
@@ -107,7 +108,7 @@ def read_error(value: Any) -> tuple[str, str, dict[str, Any] | None]:
 def stream_failure(message: str, type_: str, details: dict[str, Any] | None = None) -> Failure:
     """The failure that an ``error`` event of a stream reports."""
     kind = KINDS.get(type_, "upstream_error")
-    if kind == "invalid_request" and any(text in message.lower() for text in CONTEXT_OVERFLOW):
+    if kind in ("invalid_request", "upstream_error", "too_large") and is_context_overflow(message):
         kind = "context_length"
     return Failure(kind=kind, message=message or "The upstream ended the stream with an error", details=details)
 

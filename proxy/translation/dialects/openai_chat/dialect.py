@@ -10,7 +10,7 @@ import msgspec
 from proxy.translation.dialects.base import Dialect, EncodeTarget, Traits
 from proxy.translation.dialects.client_api import ClientApi, Endpoint, UntranslatedPath
 from proxy.translation.dialects.openai_chat.errors import decode_error, encode_error
-from proxy.translation.dialects.openai_chat.relay import patch_request, relay, replace_model
+from proxy.translation.dialects.openai_chat.relay import mend_response, patch_request, relay, replace_model
 from proxy.translation.dialects.openai_chat.request_decode import decode_request, open_request
 from proxy.translation.dialects.openai_chat.request_encode import MAX_STOPS, encode_request
 from proxy.translation.dialects.openai_chat.response_decode import decode_response
@@ -88,6 +88,7 @@ DIALECT = Dialect(
     prompt_shape=PromptShape(turns="messages", joins_strings=True, limits=("max_completion_tokens", "max_tokens")),
     traits=Traits(tool_name_limit=64, custom_tools=False, strict_call_ids=False, stops=MAX_STOPS),
     framing=SSE,
+    binds_seals="address",
     path=_path,
     open_request=open_request,
     decode_request=decode_request,
@@ -96,6 +97,7 @@ DIALECT = Dialect(
     decode_response=decode_response,
     encode_response=encode_response,
     patch_response=patch_response,
+    mend_response=mend_response,
     decoder=ChatStreamDecoder,
     encoder=ChatStreamEncoder,
     relay=relay,

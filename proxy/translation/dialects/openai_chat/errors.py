@@ -1,5 +1,8 @@
-"""Errors of Chat Completions: those of the whole OpenAI family."""
+"""Error bodies, which the OpenAI dialects share."""
 
-from proxy.translation.dialects.openai_errors import decode_error, encode_error
+from functools import partial
 
-__all__ = ["decode_error", "encode_error"]
+from proxy.translation.dialects import openai_errors
+
+decode_error = partial(openai_errors.decode_error, dialect="openai_chat")
+encode_error = partial(openai_errors.encode_error, dialect="openai_chat")

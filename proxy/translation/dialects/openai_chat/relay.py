@@ -11,9 +11,11 @@ from typing import Any
 
 import msgspec
 
-from proxy.translation import json_wire, reasoning_seal
-from proxy.translation.dialects.base import EncodeTarget
+from proxy.translation import call_ids, json_wire, reasoning_seal
+from proxy.translation.canonical import Response, ToolCall
+from proxy.translation.dialects.base import EncodeContext, EncodeTarget, error_object
 from proxy.translation.dialects.openai_chat.request_decode import body_of
+from proxy.translation.dialects.openai_chat.response_encode import generate_call_id
 from proxy.translation.framing.sse import Frame
 from proxy.translation.json_wire import Envelope
 from proxy.translation.quirks import Quirks
@@ -22,6 +24,9 @@ _MODEL_MEMBER = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _OPTIONS = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_CALLS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
+_FINISHED = re.compile(rb'"finish_reason"\s*:\s*"(tool_calls|function_call|length|content_filter)"')
 _CARRIER = reasoning_seal.PREFIX.encode()
 _TRUE = msgspec.Raw(b"true")
 
@@ -47,9 +52,40 @@ def patch_request(envelope: Envelope, target: EncodeTarget, seal_key: bytes) -> 
         fields.pop("stream_options", None)
     elif target.quirks.stream_usage:
         fields["stream_options"] = _include_usage(fields.get("stream_options"))
-    if any(message.reasoning_details for message in body_of(envelope).messages):
+    messages = body_of(envelope).messages
+    if any(message.reasoning_details for message in messages):
         fields["messages"] = _without_carriers(fields["messages"], target.quirks)
+    if target.quirks.call_ids != "any" or target.quirks.reasoning_history == "omit":
+        fields["messages"] = _fit_history(fields["messages"], target.quirks)
     return json_wire.encode(fields)
+
+
+def _fit_history(messages: msgspec.Raw, quirks: Quirks) -> msgspec.Raw:
+    """The messages without the reasoning and with the call ids that the upstream would refuse; all other bytes unchanged."""
+    fitted = [_fit_message(raw, quirks) for raw in json_wire.decode(messages, _RAW_LIST, at="messages")]
+    return msgspec.Raw(json_wire.encode(fitted))
+
+
+def _fit_message(raw: msgspec.Raw, quirks: Quirks) -> Any:
+    message = json_wire.decode(raw, _FIELDS, at="messages")
+    fitted = dict(message)
+    if quirks.reasoning_history == "omit":
+        for name in _REASONING_FIELDS:
+            fitted.pop(name, None)
+    if quirks.call_ids == "nine_characters":
+        if "tool_call_id" in message:
+            fitted["tool_call_id"] = _nine_characters(message["tool_call_id"])
+        calls = message.get("tool_calls")
+        if calls is not None and bytes(calls)[:1] == b"[":
+            wire_calls = json_wire.decode(calls, _CALLS, at="messages")
+            if all("id" in call for call in wire_calls):
+                fitted["tool_calls"] = msgspec.Raw(json_wire.encode([call | {"id": _nine_characters(call["id"])} for call in wire_calls]))
+    return raw if fitted == message else fitted
+
+
+def _nine_characters(raw: msgspec.Raw) -> msgspec.Raw:
+    call_id = msgspec.json.decode(raw)
+    return msgspec.Raw(json_wire.encode(call_ids.nine_characters(call_id))) if isinstance(call_id, str) else raw
 
 
 def _include_usage(options: msgspec.Raw | None) -> msgspec.Raw:
@@ -93,6 +129,26 @@ def _has_carrier(entry: msgspec.Raw) -> bool:
 
 
 # --- responses and streams -------------------------------------------------------------------------------------------
+
+
+def mend_response(body: bytes, response: Response, context: EncodeContext) -> bytes:
+    """The response with ids for calls that have none, and with the ``finish_reason`` ``tool_calls`` if it has calls but ends with ``stop``.
+
+    ``response``: the decoded body. Clients cannot answer a call without an id, and agents stop at ``stop``.
+    """
+    calls = [part for part in response.parts if isinstance(part, ToolCall)]
+    if not calls or (all(call.id for call in calls) and _FINISHED.search(body)):
+        return body
+    value = error_object(body)
+    choice = value["choices"][0] if isinstance(value, dict) and len(value.get("choices") or ()) == 1 else None
+    wire_calls = choice["message"].get("tool_calls") if isinstance(choice, dict) else None
+    if not choice or not isinstance(wire_calls, list) or len(wire_calls) != len(calls):
+        return body
+    for number, (wire_call, call) in enumerate(zip(wire_calls, calls, strict=True)):
+        wire_call["id"] = call.id or generate_call_id(context, number)
+    if response.finish.reason == "tool_calls":
+        choice["finish_reason"] = "tool_calls"
+    return json_wire.encode(value)
 
 
 def relay(model: str | None, hide_usage: bool) -> Callable[[Frame], Frame | None]:

@@ -11,6 +11,7 @@ import msgspec
 from proxy.translation import json_wire, reasoning_seal
 from proxy.translation.canonical import Audio, Document, Image, Message, Opaque, Part, Reasoning, Seal, Text, ToolCall, ToolResult
 from proxy.translation.dialects.openai_chat import wire_request as wire
+from proxy.translation.dialects.openai_chat.opaque_state import call_part, details_seal, message_part
 from proxy.translation.dialects.openai_chat.reasoning_place import in_order
 from proxy.translation.dialects.openai_chat.request_decode_parts import DECODER_OF_TYPE, client_mistake, default_type, string_or_empty
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
@@ -76,11 +77,15 @@ class MessagesDecoder:
         content = self._decode_parts(message, position)
         if message.refusal:
             content.append(Text(message.refusal, refusal=True))
-        calls = [self._decode_call(call, position, index) for index, call in enumerate(message.tool_calls or ())]
-        parts = in_order(self._decode_reasoning(message), content, calls)
+        wire_calls = message.tool_calls or ()
+        calls = [self._decode_call(call, position, index) for index, call in enumerate(wire_calls)]
+        parts = _with_call_states(in_order(self._decode_reasoning(message), content, calls), [call.state() for call in wire_calls])
         if message.function_call is not None and message.function_call.name:
             call_id = self._generate_call_id(message.function_call.name, position, 0)
             parts.append(ToolCall(call_id, message.function_call.name, _arguments(message.function_call.arguments)))
+        message_state = message.state()
+        if message_state:
+            parts.append(message_part(message_state, None))
         self.messages.append(Message("assistant", tuple(parts), message.name))
 
     def _decode_tool(self, message: wire.Message, position: int) -> None:
@@ -144,6 +149,7 @@ class MessagesDecoder:
             if sealed_entries:
                 return self._unseal(sealed_entries, text or "")
             text = text or "".join(string_or_empty(entry.get("text") or entry.get("summary")) for entry in entries)
+            return [Reasoning(text, details_seal(details, None))]
         return [Reasoning(text, Seal(FAMILY, None))] if text else []
 
     def _unseal(self, entries: list[dict[str, Any]], visible_text: str) -> list[Reasoning]:
@@ -196,3 +202,16 @@ def _arguments(arguments: str | dict[str, msgspec.Raw] | None) -> str:
     if isinstance(arguments, dict):
         return json_wire.compact(json_wire.encode(arguments))
     return arguments or ""
+
+
+def _with_call_states(parts: list[Part], states: list[dict[str, msgspec.Raw]]) -> list[Part]:
+    """The parts of a message with the opaque state of each call before it; ``states``: one for each call, empty without state."""
+    with_states: list[Part] = []
+    calls = 0
+    for part in parts:
+        if isinstance(part, ToolCall):
+            if states[calls]:
+                with_states.append(call_part(states[calls], part.id, calls, None))
+            calls += 1
+        with_states.append(part)
+    return with_states

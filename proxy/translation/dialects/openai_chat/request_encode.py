@@ -30,7 +30,7 @@ _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 def encode_request(request: Request, target: EncodeTarget) -> bytes:
     """The body for a Chat upstream; raises :class:`ClientMistake` for content that Chat has no form for."""
     quirks = target.quirks
-    fields: dict[str, Any] = {"model": target.model, "messages": encode_messages(request, quirks)}
+    fields: dict[str, Any] = {"model": target.model, "messages": encode_messages(request, quirks, owner=target.upstream)}
     _add_limits(fields, request, target)
     _add_tools(fields, request, quirks)
     _add_output(fields, request)

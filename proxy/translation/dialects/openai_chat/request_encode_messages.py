@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from proxy.translation import json_wire
-from proxy.translation.canonical import Audio, Document, Image, Message, Opaque, Part, Reasoning, Request, Text, ToolCall, ToolResult
+from proxy.translation.canonical import Audio, Document, Image, Message, Opaque, Part, Request, Text, ToolCall, ToolResult
+from proxy.translation.dialects.openai_chat.opaque_state import RestoredState
 from proxy.translation.dialects.openai_chat.request_encode_parts import JsonObject, PartsEncoder, as_parts, collapse_parts, non_empty_texts
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.errors import ClientMistake
@@ -19,9 +20,12 @@ from proxy.translation.quirks import Quirks
 _PLACEHOLDERS = {Image: "[image attached below]", Document: "[document attached below]", Audio: "[audio attached below]"}
 
 
-def encode_messages(request: Request, quirks: Quirks) -> list[JsonObject]:
-    """The field ``messages``; raises :class:`ClientMistake` for content that Chat has no form for."""
-    return _MessagesEncoder(request, quirks).encode()
+def encode_messages(request: Request, quirks: Quirks, *, owner: str = "") -> list[JsonObject]:
+    """The field ``messages``; raises :class:`ClientMistake` for content that Chat has no form for.
+
+    ``owner``: the upstream to which its own opaque state returns.
+    """
+    return _MessagesEncoder(request, quirks, owner).encode()
 
 
 class _MessagesEncoder:
@@ -31,8 +35,9 @@ class _MessagesEncoder:
     is then joined to the user message before it.
     """
 
-    def __init__(self, request: Request, quirks: Quirks) -> None:
+    def __init__(self, request: Request, quirks: Quirks, owner: str) -> None:
         self._request = request
+        self._owner = owner
         self._quirks = quirks
         self._system_role = "developer" if quirks.supports_developer else "system"
         self._hoist_late_system = quirks.late_system == "hoist"
@@ -153,20 +158,30 @@ class _MessagesEncoder:
                 self._dropped_assistant = False
 
     def _encode_assistant(self, parts: tuple[Part, ...]) -> JsonObject | None:
-        calls = [self._encode_call(part) for part in parts if isinstance(part, ToolCall)]
+        state = RestoredState(parts, self._owner)
+        tool_calls = (part for part in parts if isinstance(part, ToolCall))
+        calls = [self._encode_call(call) | state.of_call(call, number) for number, call in enumerate(tool_calls)]
         content = self._encode_assistant_content(parts)
-        reasoning = [part.text for part in parts if isinstance(part, Reasoning) and part.seal is not None and part.seal.origin == FAMILY]
         if not calls and not content:
             return None
         empty_content = "" if self._quirks.empty_assistant_content == "empty" else None
         encoded: JsonObject = {"role": "assistant", "content": content or empty_content}
-        if reasoning:
-            encoded["reasoning_content"] = "\n\n".join(reasoning)
-        elif calls and self._quirks.requires_reasoning_content:
-            encoded["reasoning_content"] = ""
+        if self._quirks.reasoning_history != "omit":
+            self._add_reasoning(encoded, state, has_calls=bool(calls))
+        encoded |= state.message
         if calls:
             encoded["tool_calls"] = calls
         return encoded
+
+    def _add_reasoning(self, encoded: JsonObject, state: RestoredState, *, has_calls: bool) -> None:
+        requires_text = has_calls and self._quirks.requires_reasoning_content
+        texts = state.all_text if requires_text else state.text
+        if texts:
+            encoded["reasoning_content"] = "\n\n".join(texts)
+        elif requires_text:
+            encoded["reasoning_content"] = ""
+        if state.details:
+            encoded["reasoning_details"] = state.details
 
     def _encode_assistant_content(self, parts: tuple[Part, ...]) -> Any:
         texts: list[Text] = []

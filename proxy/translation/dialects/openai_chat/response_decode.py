@@ -9,20 +9,22 @@ import msgspec
 
 from proxy.translation.canonical import Part, Reasoning, Response, Text, ToolCall, settled
 from proxy.translation.dialects.lenient_json import decode_leniently
+from proxy.translation.dialects.openai_chat.finish_reasons import decode_finish_reason, failure_of_finish
+from proxy.translation.dialects.openai_chat.opaque_state import EMPTY_SEAL, DetailsCollector, call_part, message_part
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
-from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_finish_reason, decode_usage
 from proxy.translation.dialects.openai_chat.wire_response import (
-    EMPTY_SEAL,
     Logprobs,
     ResponseMessage,
     arguments_as_json,
+    has_base_error,
     read_citations,
     read_content,
     read_reasoning,
 )
 from proxy.translation.dialects.openai_errors import failure_from_error
-from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
+from proxy.translation.errors import ClientMistake, Failure, Kind, UpstreamFailed
 from proxy.translation.quirks import Quirks
+from proxy.translation.usage_counters import read_usage
 
 
 class _Choice(msgspec.Struct):
@@ -31,17 +33,18 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
     logprobs: Logprobs | None = None
     error: Any = None
-    usage: WireUsage | None = None
+    usage: Any = None
 
 
 class _WireResponse(msgspec.Struct):
     id: str | int | None = None
     model: str | None = None
     choices: list[_Choice | None] | None = None
-    usage: WireUsage | None = None
+    usage: Any = None
     service_tier: Any = None
     error: Any = None
     object: str | None = None
+    base_resp: Any = None
 
 
 _WIRE_RESPONSE = msgspec.json.Decoder(_WireResponse)
@@ -60,10 +63,13 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:
         except ClientMistake:
             _raise_unusable(body, error)
     choice = _first_choice(response)
-    if choice is None or choice.message is None:
+    if choice is None or choice.message is None or has_base_error(response.base_resp):
         _raise_unusable(body, None)
     if choice.error or choice.finish_reason == "error":
         raise UpstreamFailed(failure_from_error(choice.error), answered=True)
+    broken_off = failure_of_finish(choice.finish_reason)
+    if broken_off is not None:
+        raise UpstreamFailed(broken_off, answered=True)
     parts = _decode_parts(choice.message, choice.logprobs, quirks)
     has_calls = any(isinstance(part, ToolCall) for part in parts)
     refused = any(isinstance(part, Text) and part.refusal for part in parts)
@@ -73,7 +79,7 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:
         model=response.model or "",
         parts=tuple(parts),
         finish=settled(decode_finish_reason(choice.finish_reason, refused=refused), has_calls=has_calls),
-        usage=None if usage is None else decode_usage(usage, response.service_tier),
+        usage=read_usage(usage, response.service_tier) if isinstance(usage, dict) else None,
     )
 
 
@@ -88,9 +94,10 @@ def _raise_unusable(body: bytes, error: Exception | None) -> NoReturn:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         value = None
-    if isinstance(value, dict) and (value.get("error") or value.get("object") == "error"):
+    if isinstance(value, dict) and (value.get("error") or value.get("object") == "error" or has_base_error(value.get("base_resp"))):
         failure = failure_from_error(value)
-        raise UpstreamFailed(Failure(kind="bad_gateway", message=failure.message, code=failure.code), answered=True)
+        kind: Kind = "context_length" if failure.kind == "context_length" else "bad_gateway"
+        raise UpstreamFailed(Failure(kind=kind, message=failure.message, code=failure.code), answered=True)
     if error is None or isinstance(error, RecursionError):
         message = "The upstream response has no choices."
     else:
@@ -100,9 +107,10 @@ def _raise_unusable(body: bytes, error: Exception | None) -> NoReturn:
 
 def _decode_parts(message: ResponseMessage, logprobs: Logprobs | None, quirks: Quirks) -> list[Part]:
     parts: list[Part] = []
-    reasoning = read_reasoning(message)
-    if reasoning:
-        parts.append(Reasoning(reasoning, EMPTY_SEAL))
+    reasoning, details = read_reasoning(message), DetailsCollector()
+    details.add(message.reasoning_details)
+    if reasoning or details:
+        parts.append(Reasoning(reasoning, details.take()))
     texts: list[str] = []
     for kind, text in read_content(message.content):
         pieces = ThinkTags().split(text) if quirks.split_think_tags and kind == "text" else [(kind, text)]
@@ -117,17 +125,21 @@ def _decode_parts(message: ResponseMessage, logprobs: Logprobs | None, quirks: Q
         parts.append(Text(content, citations=tuple(read_citations(message.annotations)), logprobs=text_logprobs))
     if message.refusal:
         parts.append(Text(message.refusal, refusal=True, logprobs=tuple(logprobs.refusal or ()) if logprobs else ()))
-    return parts + list(_decode_calls(message))
+    parts += _decode_calls(message)
+    state = message.state()
+    return [*parts, message_part(state)] if state else parts
 
 
-def _decode_calls(message: ResponseMessage) -> Iterable[ToolCall]:
+def _decode_calls(message: ResponseMessage) -> Iterable[Part]:
+    """The calls, each after the part with its state."""
     seen_ids: set[str] = set()
-    for call in message.tool_calls or ():
-        if call is None:
-            continue
+    for number, call in enumerate(call for call in message.tool_calls or () if call is not None):
         call_id = "" if call.id is None else str(call.id)
         call_id = "" if call_id in seen_ids else call_id
         seen_ids.add(call_id)
+        state = call.state()
+        if state:
+            yield call_part(state, call_id, number)
         if call.custom is not None and call.custom.name:
             yield ToolCall(call_id, call.custom.name, call.custom.input or "", "custom")
         elif call.function is not None and call.function.name:

@@ -10,8 +10,10 @@ import msgspec
 from proxy.translation import reasoning_seal
 from proxy.translation.canonical import Citation, Part, Reasoning, Response, Text, ToolCall
 from proxy.translation.dialects.base import EncodeContext
+from proxy.translation.dialects.openai_chat.finish_reasons import encode_finish_reason
+from proxy.translation.dialects.openai_chat.opaque_state import RestoredState
 from proxy.translation.dialects.openai_chat.reasoning_place import Place, with_place
-from proxy.translation.dialects.openai_chat.usage import encode_finish_reason, encode_service_tier, encode_usage
+from proxy.translation.dialects.openai_chat.usage import encode_service_tier, encode_usage
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.dialects.refusals import explanation
 
@@ -45,10 +47,14 @@ def _encode_message(parts: tuple[Part, ...], context: EncodeContext) -> tuple[di
     refusal = "".join(part.text for part in texts if part.refusal)
     content, annotations = _join_texts([part for part in texts if not part.refusal])
     message: dict[str, Any] = {"role": "assistant", "content": content or None, "refusal": refusal or None}
-    _add_reasoning(message, parts, context.seal_key)
+    state = RestoredState(parts, None)
+    _add_reasoning(message, parts, state, context.seal_key)
     if annotations:
         message["annotations"] = annotations
-    calls = [_encode_call(call, index, context) for index, call in enumerate(part for part in parts if isinstance(part, ToolCall))]
+    calls = [
+        _encode_call(call, index, context) | state.of_call(call, index)
+        for index, call in enumerate(part for part in parts if isinstance(part, ToolCall))
+    ]
     if calls and uses_legacy_calls(context):
         message["function_call"] = calls[0]["function"]
     elif calls:
@@ -65,14 +71,18 @@ def _join_texts(texts: list[Text]) -> tuple[str, list[Any]]:
     return content, annotations
 
 
-def _add_reasoning(message: dict[str, Any], parts: tuple[Part, ...], seal_key: bytes) -> None:
+def _add_reasoning(message: dict[str, Any], parts: tuple[Part, ...], state: RestoredState, seal_key: bytes) -> None:
     reasoning = _with_places(parts)
     text = "\n\n".join(part.text for part, _ in reasoning if part.text)
     if text:
         message["reasoning_content"] = text
-    details = [detail for index, (part, place) in enumerate(reasoning) if (detail := encode_reasoning_detail(part, index, place, seal_key))]
+    details: list[Any] = [
+        detail for index, (part, place) in enumerate(reasoning) if (detail := encode_reasoning_detail(part, index, place, seal_key))
+    ]
+    details += state.details
     if details:
         message["reasoning_details"] = details
+    message |= state.message
 
 
 def _with_places(parts: tuple[Part, ...]) -> list[tuple[Reasoning, Place]]:

@@ -24,14 +24,16 @@ from proxy.translation.canonical import (
 )
 from proxy.translation.dialects.base import error_object
 from proxy.translation.dialects.lenient_json import decode_leniently
+from proxy.translation.dialects.openai_chat.finish_reasons import decode_finish_reason, failure_of_finish
+from proxy.translation.dialects.openai_chat.opaque_state import DetailsCollector, message_part
 from proxy.translation.dialects.openai_chat.stream_decode_calls import CallAssembler
+from proxy.translation.dialects.openai_chat.surrogate_halves import HalvesJoiner
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
-from proxy.translation.dialects.openai_chat.usage import WireUsage, decode_finish_reason, decode_usage
 from proxy.translation.dialects.openai_chat.wire_response import (
-    EMPTY_SEAL,
     Logprobs,
     ResponseMessage,
     WireCall,
+    has_base_error,
     read_citations,
     read_content,
     read_reasoning,
@@ -40,6 +42,7 @@ from proxy.translation.dialects.openai_errors import failure_from_error
 from proxy.translation.errors import ClientMistake, Failure
 from proxy.translation.framing.sse import Frame
 from proxy.translation.quirks import Quirks
+from proxy.translation.usage_counters import has_counts, read_usage
 
 _DONE = b"[DONE]"
 _LEGACY_CALL_INDEX = -1
@@ -53,11 +56,11 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
     logprobs: Logprobs | None = None
     error: Any = None
-    usage: WireUsage | None = None
+    usage: Any = None
 
 
 class _Groq(msgspec.Struct):
-    usage: WireUsage | None = None
+    usage: Any = None
 
 
 class _Chunk(msgspec.Struct):
@@ -65,10 +68,11 @@ class _Chunk(msgspec.Struct):
     object: Any = None
     model: str | None = None
     choices: list[_Choice | None] | None = None
-    usage: WireUsage | None = None
+    usage: Any = None
     error: Any = None
     service_tier: Any = None
     x_groq: _Groq | None = None
+    base_resp: Any = None
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
@@ -93,8 +97,13 @@ class ChatStreamDecoder:
         self._open_part = -1
         self._refused = False
         self._has_reasoning_text = False
+        self._details = DetailsCollector()
+        self._halves = HalvesJoiner()
+        self._sent = dict.fromkeys(_EMPTY_PARTS, 0)
+        self._cited = False
+        self._message_state: dict[str, msgspec.Raw] = {}
         self._finish_reason: str | None = None
-        self._usage: WireUsage | None = None
+        self._usage: dict[str, Any] | None = None
         self._service_tier: Any = None
 
     def feed(self, frame: Frame) -> list[Event]:
@@ -107,10 +116,10 @@ class ChatStreamDecoder:
             if frame.data.strip() == _DONE:
                 return self._finish()
             try:
-                chunk = decode_leniently(frame.data, _CHUNK)
+                chunk = decode_leniently(self._halves.joined(frame.data) or frame.data, _CHUNK)
             except ClientMistake:
                 return self._fail(_undecodable_chunk(frame, error))
-        if chunk.error or frame.event == "error" or chunk.object == "error":
+        if chunk.error or frame.event == "error" or chunk.object == "error" or (chunk.base_resp and has_base_error(chunk.base_resp)):
             return self._fail(failure_from_error(chunk.error or error_object(frame.data)))
         events: list[Event] = []
         if not self._started and (chunk.choices or chunk.id):
@@ -141,16 +150,23 @@ class ChatStreamDecoder:
     def _keep_usage(self, chunk: _Chunk) -> None:
         """Keep the latest usage, which servers put into the chunk, into a choice or (Groq) into ``x_groq``."""
         if chunk.usage is not None:
-            self._usage = chunk.usage
+            self._set_usage(chunk.usage)
         elif chunk.x_groq is not None and chunk.x_groq.usage is not None:
-            self._usage = chunk.x_groq.usage
+            self._set_usage(chunk.x_groq.usage)
         if chunk.service_tier is not None:
             self._service_tier = chunk.service_tier
 
+    def _set_usage(self, usage: Any) -> None:
+        """Replace the usage, but not by zeros, which some servers send after the real one."""
+        if isinstance(usage, dict) and (self._usage is None or has_counts(usage)):
+            self._usage = usage
+
     def _read_choice(self, choice: _Choice, events: list[Event]) -> None:
         if choice.usage is not None:
-            self._usage = choice.usage
-        message = choice.delta or choice.message
+            self._set_usage(choice.usage)
+        message = choice.delta
+        if message is None and choice.message is not None:
+            message = self._rest_of(choice.message)
         if message is not None:
             self._read_message(message, choice.logprobs, events)
         if choice.finish_reason and self._finish_reason is None:
@@ -160,6 +176,9 @@ class ChatStreamDecoder:
         content = message.content
         reasoning_text = message.reasoning_content or message.reasoning
         # Details that follow a reasoning text repeat it.
+        if message.reasoning_details or message.extra_content or message.reasoning_opaque:
+            self._details.add(message.reasoning_details)
+            self._message_state |= message.state()
         if reasoning_text or (message.reasoning_details and not self._has_reasoning_text):
             self._has_reasoning_text = self._has_reasoning_text or bool(reasoning_text)
             reasoning = read_reasoning(message)
@@ -174,12 +193,39 @@ class ChatStreamDecoder:
         if message.refusal:
             self._refused = True
             self._add_text("refusal", message.refusal, events, tuple(logprobs.refusal or ()) if logprobs is not None else ())
-        if message.annotations and self._open_kind == "text":
-            events += [Cited(self._open_part, citation) for citation in read_citations(message.annotations)]
+        if message.annotations:
+            self._cite(message.annotations, events)
         if message.tool_calls:
             self._read_calls(message.tool_calls, events)
         elif message.function_call is not None:
             self._read_calls([WireCall(index=_LEGACY_CALL_INDEX, function=message.function_call)], events)
+
+    def _cite(self, annotations: Any, events: list[Event]) -> None:
+        """Cite the open text; citations in front of the text (OpenRouter) open it."""
+        citations = list(read_citations(annotations))
+        self._cited = self._cited or bool(citations)
+        if citations and self._open_kind != "text":
+            self._open_text("text", events)
+        events += [Cited(self._open_part, citation) for citation in citations]
+
+    def _rest_of(self, message: ResponseMessage) -> ResponseMessage:
+        """What a whole message, which some servers send in the last chunk, has beyond the deltas so far."""
+        content = message.content
+        if isinstance(content, str) and self._think_tags is None:
+            content = content[self._sent["text"] :]
+        elif self._sent["text"] or self._sent["reasoning"]:
+            content = None
+        return msgspec.structs.replace(
+            message,
+            content=content,
+            reasoning_content=read_reasoning(message)[self._sent["reasoning"] :],
+            reasoning=None,
+            reasoning_details=None if self._has_reasoning_text or self._details else message.reasoning_details,
+            refusal=(message.refusal or "")[self._sent["refusal"] :],
+            tool_calls=None if self._calls.any else message.tool_calls,
+            function_call=None if self._calls.any else message.function_call,
+            annotations=None if self._cited else message.annotations,
+        )
 
     def _read_content(self, content: Any, events: list[Event], logprobs: tuple[Any, ...]) -> None:
         for kind, text in read_content(content):
@@ -189,17 +235,31 @@ class ChatStreamDecoder:
 
     def _add_text(self, kind: str, text: str, events: list[Event], logprobs: tuple[Any, ...] = ()) -> None:
         if self._open_kind != kind:
-            self._end_open_part(events)
-            self._calls.end_complete(events)
-            self._open_kind = kind
-            self._open_part = next(self._parts)
-            events.append(PartStarted(self._open_part, _EMPTY_PARTS[kind]))
+            self._open_text(kind, events)
+        self._sent[kind] += len(text)
         events.append(PartDelta(self._open_part, text, logprobs))
+
+    def _open_text(self, kind: str, events: list[Event]) -> None:
+        self._end_open_part(events)
+        if kind != "reasoning" and self._details:
+            self._flush_details(events)
+        self._calls.end_complete(events)
+        self._open_kind = kind
+        self._open_part = next(self._parts)
+        events.append(PartStarted(self._open_part, _EMPTY_PARTS[kind]))
 
     def _end_open_part(self, events: list[Event]) -> None:
         if self._open_kind:
-            events.append(PartEnded(self._open_part, EMPTY_SEAL if self._open_kind == "reasoning" else None))
+            events.append(PartEnded(self._open_part, self._details.take() if self._open_kind == "reasoning" else None))
             self._open_kind = ""
+
+    def _flush_details(self, events: list[Event]) -> None:
+        """A reasoning part without text for the details that came after the reasoning text, or without any."""
+        self._add_part(Reasoning("", self._details.take()), events)
+
+    def _add_part(self, part: Part, events: list[Event]) -> None:
+        index = next(self._parts)
+        events += [PartStarted(index, part), PartEnded(index)]
 
     def _read_calls(self, fragments: list[WireCall | None], events: list[Event]) -> None:
         for fragment in fragments:
@@ -207,9 +267,11 @@ class ChatStreamDecoder:
                 continue
             call_events: list[Event] = []
             self._calls.feed(fragment, call_events)
-            if self._open_kind and any(isinstance(event, PartStarted) for event in call_events):
+            if (self._open_kind or self._details) and any(isinstance(event, PartStarted) for event in call_events):
                 self._flush_tags(events)
                 self._end_open_part(events)
+                if self._details:
+                    self._flush_details(events)
             events += call_events
 
     def _flush_tags(self, events: list[Event]) -> None:
@@ -220,11 +282,20 @@ class ChatStreamDecoder:
     # --- the end ---------------------------------------------------------------------------------------------------
 
     def _finish(self) -> list[Event]:
+        broken_off = failure_of_finish(self._finish_reason)
+        if broken_off is not None:  # not before the end: the usage comes after the finish_reason
+            return self._fail(broken_off)
         self._ended = True
         events: list[Event] = [] if self._started else [Started()]
         self._flush_tags(events)
+        if self._halves.has_lost_text:
+            self._add_text("text", "\N{REPLACEMENT CHARACTER}", events)
         self._end_open_part(events)
+        if self._details:
+            self._flush_details(events)
         self._calls.close(events)
+        if self._message_state:
+            self._add_part(message_part(self._message_state), events)
         self._report_usage(events)
         finish = decode_finish_reason(self._finish_reason, refused=self._refused)
         events.append(Finished(settled(finish, has_calls=self._calls.any_started)))
@@ -239,7 +310,7 @@ class ChatStreamDecoder:
         return events
 
     def _report_usage(self, events: list[Event]) -> None:
-        usage = None if self._usage is None else decode_usage(self._usage, self._service_tier)
+        usage = None if self._usage is None else read_usage(self._usage, self._service_tier)
         if usage is not None:
             events.append(UsageReported(usage))
 

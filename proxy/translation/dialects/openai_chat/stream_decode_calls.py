@@ -11,13 +11,14 @@ from collections.abc import Iterator
 import msgspec
 
 from proxy.translation.canonical import Event, PartDelta, PartEnded, PartStarted, ToolCall
-from proxy.translation.dialects.openai_chat.wire_response import WireCall, arguments_as_json
+from proxy.translation.dialects.openai_chat.opaque_state import call_part
+from proxy.translation.dialects.openai_chat.wire_response import WireCall, arguments_as_json, is_quoted, unquoted
 
 
 class _Call:
     """A call that is being assembled. ``part`` is the index of its canonical part, ``None`` until ``PartStarted`` was emitted."""
 
-    __slots__ = ("custom", "ended", "id", "index", "name", "part", "pieces")
+    __slots__ = ("custom", "ended", "id", "index", "name", "part", "pieces", "state")
 
     def __init__(self, index: int | None, call_id: str, *, custom: bool) -> None:
         self.index = index
@@ -27,11 +28,17 @@ class _Call:
         self.pieces: list[str] = []
         self.part: int | None = None
         self.ended = False
+        self.state: dict[str, msgspec.Raw] = {}
+
+    @property
+    def is_quoted(self) -> bool:
+        """Whether the arguments are encoded twice; they are then decoded when they are complete."""
+        return not self.custom and bool(self.pieces) and is_quoted(self.pieces[0])
 
     @property
     def is_complete(self) -> bool:
         """Whether the arguments are a complete JSON object, so that no fragment of this call can follow."""
-        if self.custom or not self.pieces or not self.pieces[-1].rstrip().endswith("}"):
+        if self.custom or not self.pieces or not self.pieces[-1].rstrip().endswith('"' if self.is_quoted else "}"):
             return False
         try:
             msgspec.json.decode("".join(self.pieces), type=msgspec.Raw)
@@ -66,22 +73,26 @@ class CallAssembler:
         call = self._find_call(fragment.index, call_id, name, arguments)
         if call is None:
             call = self._add_call(fragment, call_id)
-        elif call_id and not call.id and call_id not in self._by_id:
-            call.id = call_id
-            self._by_id[call_id] = call
-        if name and call.part is None and (not call.name or self._names_in_pieces):
-            call.name += name
+        elif call_id and not call.id:
+            self._learn_id(call, call_id)
+        self._read_head(call, fragment, name)
         if call.ended:
+            self._emit_state(call, events)
             return
         if arguments:
             call.pieces.append(arguments)
         if call.part is not None:
-            if arguments:
+            if arguments and not call.is_quoted:
                 events.append(PartDelta(call.part, arguments))
                 if call is not self._calls[-1] and call.is_complete:
                     self._end(call, events)
         elif call.name and (arguments or not self._names_in_pieces):
             self._start(call, events)
+
+    @property
+    def any(self) -> bool:
+        """Whether a fragment of a call has come."""
+        return bool(self._calls)
 
     def end_complete(self, events: list[Event]) -> None:
         """End the calls whose arguments are complete, because another part begins. Fragments of the others may still follow."""
@@ -112,6 +123,18 @@ class CallAssembler:
             return None
         return call
 
+    def _read_head(self, call: _Call, fragment: WireCall, name: str) -> None:
+        """Add the name and the opaque state of a fragment to its call."""
+        if name and call.part is None and (not call.name or self._names_in_pieces):
+            call.name += name
+        if fragment.extra_content or fragment.provider_specific_fields:
+            call.state |= fragment.state()
+
+    def _learn_id(self, call: _Call, call_id: str) -> None:
+        if call_id not in self._by_id:
+            call.id = call_id
+            self._by_id[call_id] = call
+
     def _starts_new_call(self, call: _Call, name: str, arguments: str, index: int | None) -> bool:
         """Whether a fragment with a name, which no id assigns to ``call``, begins the next call."""
         if call.name and call.is_complete:
@@ -130,15 +153,26 @@ class CallAssembler:
 
     def _start(self, call: _Call, events: list[Event]) -> None:
         self.end_complete(events)
+        self._emit_state(call, events)
         call.part = next(self._parts)
         events.append(PartStarted(call.part, ToolCall(call.id, call.name, "", "custom" if call.custom else "function")))
-        if call.pieces:
+        if call.pieces and not call.is_quoted:
             events.append(PartDelta(call.part, "".join(call.pieces)))
 
     def _end(self, call: _Call, events: list[Event]) -> None:
         assert call.part is not None, "a call ends only after it was started"
         call.ended = True
+        if call.is_quoted:
+            events.append(PartDelta(call.part, unquoted("".join(call.pieces))))
         events.append(PartEnded(call.part))
+        self._emit_state(call, events)
+
+    def _emit_state(self, call: _Call, events: list[Event]) -> None:
+        """A part with the state of ``call`` that has come since the last one: in front of the call where it is known by then."""
+        if call.state:
+            index = next(self._parts)
+            events += [PartStarted(index, call_part(call.state, call.id, self._calls.index(call))), PartEnded(index)]
+            call.state = {}
 
 
 def _name_and_arguments(fragment: WireCall) -> tuple[str, str]:
@@ -146,7 +180,7 @@ def _name_and_arguments(fragment: WireCall) -> tuple[str, str]:
     function = fragment.function
     if function is not None:
         arguments = function.arguments
-        return function.name or "", arguments if arguments.__class__ is str else arguments_as_json(arguments)
+        return function.name or "", arguments if isinstance(arguments, str) else arguments_as_json(arguments)
     if fragment.custom is not None:
         return fragment.custom.name or "", fragment.custom.input or ""
     return "", ""

@@ -25,13 +25,16 @@ from proxy.translation.canonical import (
     UsageReported,
 )
 from proxy.translation.dialects.base import EncodeContext
+from proxy.translation.dialects.openai_chat.finish_reasons import encode_finish_reason
+from proxy.translation.dialects.openai_chat.opaque_state import StreamedState, streamed_state
 from proxy.translation.dialects.openai_chat.response_encode import (
     encode_annotation,
     encode_reasoning_detail,
     generate_call_id,
     uses_legacy_calls,
 )
-from proxy.translation.dialects.openai_chat.usage import encode_finish_reason, encode_service_tier, encode_usage
+from proxy.translation.dialects.openai_chat.usage import encode_service_tier, encode_usage
+from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.dialects.openai_errors import error_fields
 from proxy.translation.dialects.refusals import explanation
 from proxy.translation.errors import Failure
@@ -76,6 +79,8 @@ class ChatStreamEncoder:
         self._started = False
         self._ended = False
         self._call_count = 0
+        self._call_numbers: dict[str, int] = {}
+        self._call_states: list[StreamedState] = []
         self._reasoning_count = 0
         self._reasoning_written = False
         self._characters_written = 0
@@ -145,8 +150,31 @@ class ChatStreamEncoder:
             return [self._chunk(_encode_json({"function_call": {"name": call.name, "arguments": ""}}))]
         head = b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (number, type_.encode(), field.encode())
         self._parts[index] = _OpenPart(call, number, head, b"}}]}")
-        wire_call = {"index": number, "id": call_id, "type": type_, type_: {"name": call.name, field: ""}}
+        self._call_numbers[call.id] = number
+        wire_call = {"index": number, "id": call_id, "type": type_, type_: {"name": call.name, field: ""}} | self._take_call_state(
+            call, number
+        )
         return [self._chunk(_encode_json({"tool_calls": [wire_call]}))]
+
+    def _take_call_state(self, call: ToolCall, number: int) -> dict[str, Any]:
+        """The opaque state that has come for a call before the call itself."""
+        for state in self._call_states:
+            if state.call_id == call.id if state.call_id else state.call_number == number:
+                self._call_states.remove(state)
+                return dict(state.call)
+        return {}
+
+    def _encode_state(self, state: StreamedState) -> list[Frame]:
+        """The chunk with the opaque state of a Chat upstream, in the fields that it came in; that of a later call waits for the call."""
+        deltas: list[dict[str, Any]] = [{"reasoning_details": state.details}] if state.details else []
+        if state.message:
+            deltas.append(dict(state.message))
+        number = self._call_numbers.get(state.call_id) if state.call_id else state.call_number
+        if state.call and (number is None or number >= self._call_count):
+            self._call_states.append(state)
+        elif state.call and not self._legacy:
+            deltas.append({"tool_calls": [{"index": number, **state.call}]})
+        return [self._chunk(_encode_json(delta)) for delta in deltas]
 
     def _on_delta(self, event: PartDelta) -> list[Frame]:
         open_part = self._parts.get(event.index)
@@ -190,6 +218,8 @@ class ChatStreamEncoder:
             return [Frame(self._chunk_start + open_part.head + b'"{}"' + open_part.tail + self._chunk_end)]
         if isinstance(part, Reasoning):
             reasoning = Reasoning("".join(open_part.pieces), event.seal or part.seal)
+            if reasoning.seal is not None and reasoning.seal.origin == FAMILY and reasoning.seal.fields:
+                return self._encode_state(streamed_state(reasoning.seal))
             place = (open_part.calls_before, open_part.start)
             detail = encode_reasoning_detail(reasoning, open_part.number, place, self._context.seal_key)
             return [self._chunk(_encode_json({"reasoning_details": [detail]}))] if detail else []
@@ -210,8 +240,9 @@ class ChatStreamEncoder:
         if self._annotations:
             # In one chunk: the stream helpers of OpenAI's SDK cannot extend a list whose entries have no index.
             frames.append(self._chunk(_encode_json({"annotations": self._annotations})))
-        if explanation(event.finish) and not self._refused:
-            frames.append(self._chunk(_encode_json({"refusal": explanation(event.finish)})))
+        reason = "" if self._refused else explanation(event.finish)
+        if reason:
+            frames.append(self._chunk(_encode_json({"refusal": reason})))
         frames.append(self._finish_chunk(event.finish))
         if self._usage_field:
             frames.append(Frame(self._head + b',"choices":[],"usage":' + _encode_json(encode_usage(self._usage)) + b"}"))

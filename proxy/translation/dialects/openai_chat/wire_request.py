@@ -23,6 +23,36 @@ def is_present(raw: Raw) -> bool:
     return bool(raw) and raw != _NULL
 
 
+_STATELESS = frozenset({b"", b"null", b"{}", b'""', b"[]"})
+
+
+class CallState(msgspec.Struct):
+    """The fields of a tool call that hold state, on the wire of upstreams and of clients."""
+
+    extra_content: Raw = Raw(b"")
+    provider_specific_fields: Raw = Raw(b"")
+
+    def state(self) -> dict[str, Raw]:
+        """The fields that have a value."""
+        return _present(extra_content=self.extra_content, provider_specific_fields=self.provider_specific_fields)
+
+
+class MessageState(msgspec.Struct):
+    """The fields of a message that hold state, on the wire of upstreams and of clients."""
+
+    reasoning_details: Any = None
+    extra_content: Raw = Raw(b"")
+    reasoning_opaque: Raw = Raw(b"")
+
+    def state(self) -> dict[str, Raw]:
+        """The fields besides ``reasoning_details`` that have a value."""
+        return _present(extra_content=self.extra_content, reasoning_opaque=self.reasoning_opaque)
+
+
+def _present(**fields: Raw) -> dict[str, Raw]:
+    return {name: raw for name, raw in fields.items() if raw and bytes(raw) not in _STATELESS}
+
+
 class ImageUrl(msgspec.Struct):
     """An image by URL or data URL."""
 
@@ -74,7 +104,7 @@ class CustomCall(msgspec.Struct):
     input: str | None = None
 
 
-class ToolCall(msgspec.Struct):
+class ToolCall(CallState):
     """A tool call in an assistant message."""
 
     id: str | None = None
@@ -83,7 +113,7 @@ class ToolCall(msgspec.Struct):
     custom: CustomCall | None = None
 
 
-class Message(msgspec.Struct):
+class Message(MessageState, kw_only=True):
     """A message: the fields of all roles."""
 
     role: Role
@@ -95,7 +125,6 @@ class Message(msgspec.Struct):
     function_call: FunctionCall | None = None
     reasoning_content: str | None = None
     reasoning: Any = None
-    reasoning_details: Any = None
 
 
 class FunctionDefinition(msgspec.Struct):

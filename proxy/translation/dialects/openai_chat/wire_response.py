@@ -11,11 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from proxy.translation import json_wire
-from proxy.translation.canonical import Citation, Seal
-from proxy.translation.dialects.openai_chat.wire_request import FAMILY
-
-EMPTY_SEAL = Seal(FAMILY, "")
-"""The seal of all reasoning of Chat upstreams: they have no state besides the text."""
+from proxy.translation.canonical import Citation
+from proxy.translation.dialects.openai_chat.wire_request import FAMILY, CallState, MessageState
 
 PieceKind = Literal["text", "reasoning"]
 Raw = msgspec.Raw
@@ -35,7 +32,7 @@ class WireCustom(msgspec.Struct):
     input: str | None = None
 
 
-class WireCall(msgspec.Struct):
+class WireCall(CallState):
     """A tool call of a message, or a fragment of one in a delta."""
 
     index: int | None = None
@@ -52,7 +49,7 @@ class Logprobs(msgspec.Struct):
     refusal: list[Any] | None = None
 
 
-class ResponseMessage(msgspec.Struct):
+class ResponseMessage(MessageState):
     """A message or a delta.
 
     ``content`` is a list of parts at Mistral. Servers name the reasoning text ``reasoning_content`` or ``reasoning``; OpenRouter adds
@@ -63,10 +60,14 @@ class ResponseMessage(msgspec.Struct):
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: Any = None
-    reasoning_details: Any = None
     tool_calls: list[WireCall | None] | None = None
     function_call: WireFunction | None = None
     annotations: Any = None
+
+
+def has_base_error(base_resp: Any) -> bool:
+    """Whether MiniMax's ``base_resp`` reports a failure: its status is not 0."""
+    return isinstance(base_resp, dict) and base_resp.get("status_code") not in (0, None)
 
 
 def read_reasoning(message: ResponseMessage) -> str:
@@ -121,8 +122,27 @@ def read_citations(annotations: Any) -> Iterable[Citation]:
             )
 
 
+_TEXT = msgspec.json.Decoder(str)
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+
+
+def is_quoted(arguments: str) -> bool:
+    """Whether arguments begin as a JSON string: servers on vLLM encode them twice."""
+    return arguments.lstrip()[:1] == '"'
+
+
+def unquoted(arguments: str) -> str:
+    """The JSON of the object in arguments that were encoded twice; any others unchanged."""
+    try:
+        inner = _TEXT.decode(arguments)
+        _OBJECT.decode(inner)
+    except (msgspec.DecodeError, UnicodeDecodeError, UnicodeEncodeError, RecursionError):
+        return arguments
+    return inner
+
+
 def arguments_as_json(arguments: str | dict[str, Raw] | list[Raw] | None) -> str:
     """The arguments of a call as JSON text; an object or a list is encoded."""
     if arguments is None or isinstance(arguments, str):
-        return arguments or ""
+        return unquoted(arguments) if arguments and is_quoted(arguments) else arguments or ""
     return json_wire.compact(json_wire.encode(arguments))

@@ -89,7 +89,7 @@ DIALECT = Dialect(
     prompt_shape=PromptShape(
         turns="input", prompt="instructions", text_type="input_text", turn_type="message", limits=("max_output_tokens",)
     ),
-    binds_seals=True,
+    binds_seals="upstream",
     traits=Traits(tool_name_limit=64, custom_tools=True, namespaces=True, conversation_field="input", stops=0),
     framing=SSE,
     path=_path,

@@ -1,5 +1,8 @@
 """Error bodies, which the OpenAI dialects share."""
 
-from proxy.translation.dialects.openai_errors import decode_error, encode_error
+from functools import partial
 
-__all__ = ["decode_error", "encode_error"]
+from proxy.translation.dialects import openai_errors
+
+decode_error = partial(openai_errors.decode_error, dialect="openai_responses")
+encode_error = partial(openai_errors.encode_error, dialect="openai_responses")

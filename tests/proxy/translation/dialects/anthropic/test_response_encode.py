@@ -1,6 +1,5 @@
 """Response objects for Anthropic clients (tests/cases/anthropic covers decoding)."""
 
-import hashlib
 import json
 from typing import Any
 
@@ -130,12 +129,8 @@ class TestCallIds:
     def test_valid_ids_stay(self) -> None:
         assert self.ids("call_1", "functions-name_0", "a" * 64) == ["call_1", "functions-name_0", "a" * 64]
 
-    def test_invalid_characters_are_replaced_and_collisions_numbered(self) -> None:
-        assert self.ids("functions.name:0", "functions.name.0", "functions_name_0") == [
-            "functions_name_0",
-            "functions_name_0_2",
-            "toolu_" + hashlib.sha256(f"{ID}:2".encode()).hexdigest()[:24],
-        ]
+    def test_other_characters_are_escaped(self) -> None:
+        assert self.ids("functions.name:0", "functions-name_0") == ["pxid-functions-2ename-3a0", "functions-name_0"]
 
     def test_missing_and_repeated_ids_are_derived_from_the_response_id(self) -> None:
         first, second = self.ids("", "")

@@ -173,7 +173,7 @@ def test_repeated_and_invalid_ids_are_replaced() -> None:
         for event in (PartStarted(index, ToolCall(call_id, "f", "")), PartEnded(index))
     ]
     ids = [block["id"] for block in content(*calls, DONE)]
-    assert ids[:2] == ["a_1", "a_1_2"]
+    assert ids[:2] == ["pxid-a-3a1", "pxid-a-3a1_2"]
     assert ids[2].startswith("toolu_")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,11 @@ from proxy.translation import reasoning_seal
 from proxy.translation.canonical import (
     Seal,
 )
+from proxy.translation.dialects.base import EncodeContext, EncodeTarget
 from proxy.translation.dialects.openai_chat.dialect import DIALECT
 from proxy.translation.errors import ClientMistake
 from proxy.translation.framing.sse import Frame
+from proxy.translation.quirks import merged
 from tests.proxy.translation.dialects.openai_chat.samples import KEY, open_request, target
 
 
@@ -112,3 +115,59 @@ def test_only_an_unrequested_usage_chunk_is_dropped() -> None:
     assert [relay(Frame(data)) for data in (CHUNK, PRELUDE, b"[DONE]")] == [Frame(CHUNK), Frame(PRELUDE), Frame(b"[DONE]")]
     both = b'{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1}}'
     assert relay(Frame(both)) == Frame(both)
+
+
+HISTORY = [
+    {
+        "role": "assistant",
+        "content": None,
+        "reasoning_content": "hm",
+        "reasoning": "hm",
+        "tool_calls": [{"id": "call_1", "type": "function"}],
+    },
+    {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
+]
+
+
+def relayed_messages(**quirks: Any) -> list[Any]:
+    envelope = DIALECT.open_request(json.dumps({"model": "m", "messages": HISTORY}).encode())
+    target = EncodeTarget(model="m", dialect="openai_chat", quirks=merged(quirks))
+    return list(json.loads(DIALECT.patch_request(envelope, target, b"key"))["messages"])
+
+
+def test_a_relayed_history_has_no_reasoning_for_an_upstream_that_refuses_it() -> None:
+    without = {name: value for name, value in HISTORY[0].items() if not name.startswith("reasoning")}
+    assert relayed_messages() == HISTORY
+    assert relayed_messages(reasoning_history="omit") == [without, HISTORY[1]]
+
+
+def test_a_relayed_history_has_ids_of_nine_characters_for_an_upstream_that_wants_them() -> None:
+    assistant, result = relayed_messages(call_ids="nine_characters")
+    call_id = assistant["tool_calls"][0]["id"]
+    assert (len(call_id), call_id.isalnum(), result["tool_call_id"]) == (9, True, call_id)
+
+
+def whole(finish: str, *call_ids: str) -> dict[str, Any]:
+    calls = [{"id": call_id, "type": "function", "function": {"name": "f", "arguments": "{}"}} for call_id in call_ids]
+    return {"id": "c", "choices": [{"index": 0, "message": {"content": None, "tool_calls": calls}, "finish_reason": finish}]}
+
+
+def mended(body: dict[str, Any]) -> Any:
+    raw = json.dumps(body).encode()
+    request = DIALECT.decode_request(DIALECT.open_request(b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}'), b"key")
+    context = EncodeContext(id="0123456789abcdef01234567", created=1, model="m", request=request, seal_key=b"key")
+    assert DIALECT.mend_response is not None
+    return json.loads(DIALECT.mend_response(raw, DIALECT.decode_response(raw, merged()), context))
+
+
+def test_a_forwarded_response_gets_missing_call_ids_and_its_finish_reason() -> None:
+    response = mended(whole("stop", "", "c2"))
+    ids = [call["id"] for call in response["choices"][0]["message"]["tool_calls"]]
+    assert response == whole("tool_calls", *ids)
+    assert ids[0].startswith("call_")
+    assert ids[1] == "c2"
+
+
+def test_a_forwarded_response_without_mistakes_stays() -> None:
+    assert mended(whole("tool_calls", "c1", "c2")) == whole("tool_calls", "c1", "c2")
+    assert mended(whole("length", "c1")) == whole("length", "c1")
