@@ -126,7 +126,7 @@ class TranslatedAttempt(Attempt):
 
     def _encoded(self, response: Response, prepared: Prepared) -> bytes:
         restored = self._restored(response, prepared)
-        body = self.context.dialect.encode_response(restored, self.context.encode_context())
+        body = self.context.dialect.encode_response(restored, self.context.encoding.encode_context())
         self._finished(response)
         return body
 
@@ -204,7 +204,7 @@ class TranslatedAttempt(Attempt):
         """See :class:`Attempt`; the bytes that were held back are encoded again."""
         if self.pipeline is not None and self.outcome is None and not self.pipeline.has_content:
             self._held.clear()
-            self.pipeline.take_over(self.context.new_encoder())
+            self.pipeline.take_over(self.context.encoding.new_encoder())
 
     async def _pieces(self, pipeline: StreamPipeline, upstream_response: client.UpstreamResponse) -> AsyncIterator[bytes]:
         """The client's bytes for each read of the upstream; a broken connection becomes the error event that ends the stream.
@@ -248,8 +248,8 @@ class TranslatedAttempt(Attempt):
     def _replayed(self, response: Response, prepared: Prepared, *, in_pieces: bool) -> list[bytes]:
         """A whole response as a stream; ``in_pieces``: with texts cut into small events, and an item for each event."""
         restored = self._restored(response, prepared)
-        encoder, write = self.context.new_encoder(), self.context.dialect.framing.write
-        events = replay(restored)[1 if self.context.is_open else 0 :]
+        encoder, write = self.context.encoding.new_encoder(), self.context.dialect.framing.write
+        events = replay(restored)[1 if self.context.encoding.is_open else 0 :]
         if in_pieces:
             events = smooth_events(events)
         pieces = [b"".join(write(frame) for frame in encoder.feed(event)) for event in events]
@@ -260,7 +260,7 @@ class TranslatedAttempt(Attempt):
         dialect, quirks, shapes = self.context.dialect, self.target.quirks, self.target.model.policies.shapes_stream
         if prepared.relayed and shapes:
             _ = self.context.preparer.request  # the encoder needs the decoded request
-        context = self.context.encode_context()
+        context = self.context.encoding.encode_context()
         if prepared.relayed and not shapes:
             rename = None if self._same_name else self.context.envelope.model
             pipeline = StreamPipeline.passing_through(
@@ -271,8 +271,8 @@ class TranslatedAttempt(Attempt):
             pipeline = StreamPipeline(
                 self.source, dialect, quirks=quirks, context=context, restorer=restorer, upstream=self.target.upstream.id
             )
-        if self.context.is_open:
-            pipeline.take_over(self.context.new_encoder())
+        if self.context.encoding.is_open:
+            pipeline.take_over(self.context.encoding.new_encoder())
         return pipeline
 
     def _transform(self, prepared: Prepared) -> Transform | None:

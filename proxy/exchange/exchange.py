@@ -7,11 +7,12 @@
     attempt        prepare the body, call the target, read its response          (:mod:`proxy.exchange.attempt`)
                    on ``UpstreamFailed``: update the routing state, next target  (:mod:`proxy.exchange.failover`)
     respond        whole, or event by event, in the client's dialect
-    record         one journal line before the last byte is sent                 (:mod:`proxy.exchange.recorded`)
+    record         one journal line before the last byte is sent                 (:mod:`proxy.exchange.recorded_attempts`)
 
 Every request that is answered with an error or generates a response leaves exactly one journal line, with the outcome
 ``finished``, ``failed``, ``cancelled`` or ``rejected``, and gives back its rate-limit lease exactly once: all steps run inside
-the scope :class:`~proxy.exchange.recorded.RecordedRequest`.
+the scope :class:`~proxy.exchange.recorded.RecordedRequest`, and those with targets inside
+:class:`~proxy.exchange.recorded_attempts.RecordedAttempts`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import ErrorResponse, JsonResponse, StreamingResponse
 from proxy.exchange.planning import Planned, first_success, plan
 from proxy.exchange.recorded import RecordedRequest
+from proxy.exchange.recorded_attempts import RecordedAttempts
 from proxy.translation.canonical import Failed
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.json_wire import Envelope
@@ -46,7 +48,7 @@ ClientResponse = JsonResponse | StreamingResponse
 class Strategy(OpenedBody, Protocol):
     """A request whose body was read, and how requests of its kind are answered."""
 
-    async def respond(self, request: RecordedRequest, planned: Planned) -> ClientResponse:
+    async def respond(self, attempts: RecordedAttempts) -> ClientResponse:
         """The response of the first target that gives one; raises :class:`GatewayError` when none does."""
         ...
 
@@ -72,7 +74,10 @@ async def run(http: HttpRequest, dialect: Dialect, read_body: BodyReader, *, pre
         strategy = await read_body(http, key)
         admitted = await admit(request.record, key, strategy, prefix)
         planned = plan(request.record, admitted)
-        return await strategy.respond(request, planned)
+        with RecordedAttempts(request.record, planned) as attempts:
+            planned.require_chosen_upstream()
+            return await strategy.respond(attempts)
+        return attempts.error_response
     return request.error_response
 
 
@@ -83,8 +88,11 @@ async def count(http: HttpRequest, dialect: Dialect, read_body: BodyReader, *, p
         admitted = await admit(request.record, key, await read_body(http, key), prefix)
         request.record.release_lease()
         planned = plan(request.record, admitted)
-        tokens = await token_counting.count(planned.context, planned.failover.targets)
-        return JsonResponse(dialect.encode_count(tokens), headers=request.response_headers(None))
+        with RecordedAttempts(request.record, planned) as attempts:
+            planned.require_chosen_upstream()
+            tokens = await token_counting.count(planned.context, planned.failover.targets)
+            return JsonResponse(dialect.encode_count(tokens), headers=attempts.response_headers(None))
+        return attempts.error_response
     return request.error_response
 
 
@@ -107,36 +115,38 @@ class Translated(msgspec.Struct, frozen=True):
         """What the request demands of a target."""
         return requirements.collect_requirements(context, model, meter=meter)
 
-    async def respond(self, request: RecordedRequest, planned: Planned) -> ClientResponse:
+    async def respond(self, attempts: RecordedAttempts) -> ClientResponse:
         """A stream where the client asked for one, else a whole response."""
-        return _streaming_response(request, planned) if self.envelope.stream else await _whole_response(request, planned)
+        return _streaming_response(attempts) if self.envelope.stream else await _whole_response(attempts)
 
 
-async def _whole_response(request: RecordedRequest, planned: Planned) -> JsonResponse:
+async def _whole_response(attempts: RecordedAttempts) -> JsonResponse:
+    planned = attempts.planned
     attempt, body = await first_success(planned, partial(_attempt, planned), TranslatedAttempt.whole)
-    request.record_response(attempt)
-    return JsonResponse(body, headers=request.response_headers(attempt))
+    attempts.record_response(attempt)
+    return JsonResponse(body, headers=attempts.response_headers(attempt))
 
 
-def _streaming_response(request: RecordedRequest, planned: Planned) -> StreamingResponse:
+def _streaming_response(attempts: RecordedAttempts) -> StreamingResponse:
     """Nothing is sent before a target sends content, or until ``PXBIN_HOLD_SECONDS`` have passed."""
-    context = planned.context
+    planned = attempts.planned
+    dialect, encoding = planned.context.dialect, planned.context.encoding
 
     def open_early() -> bytes:
-        opening = context.open_early()
+        opening = encoding.open_stream()
         for attempt in planned.failover.tried:
             attempt.continue_opened_stream()
         return opening
 
     def late_error(response: JsonResponse) -> bytes:
         assert isinstance(response, ErrorResponse)
-        return context.encode_event(Failed(response.failure))
+        return encoding.encode_event(Failed(response.failure))
 
     return StreamingResponse(
-        request.stream(partial(first_success, planned, partial(_attempt, planned), _first_piece)),
-        media_type=context.dialect.framing.media_type,
-        headers=request.response_headers_of_last_attempt,
-        keepalive=context.dialect.keepalive,
+        attempts.stream(partial(first_success, planned, partial(_attempt, planned), _first_piece)),
+        media_type=dialect.framing.media_type,
+        headers=attempts.response_headers_of_last_attempt,
+        keepalive=dialect.keepalive,
         opening=open_early,
         hold_seconds=settings.PXBIN.hold_seconds,
         late_error=late_error,

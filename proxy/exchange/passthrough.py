@@ -19,8 +19,8 @@ from proxy.exchange.exchange import ClientResponse, run
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
 from proxy.exchange.passthrough_attempt import PassthroughAttempt, PassthroughRequest
-from proxy.exchange.planning import Planned, first_success
-from proxy.exchange.recorded import FirstPiece, RecordedRequest
+from proxy.exchange.planning import first_success
+from proxy.exchange.recorded_attempts import FirstPiece, RecordedAttempts
 from proxy.translation.dialects.base import Dialect, ErrorBody
 from proxy.translation.dialects.lookup import PASSTHROUGH
 from proxy.translation.errors import ClientMistake, Failure
@@ -120,9 +120,10 @@ class Passthrough(msgspec.Struct, frozen=True):
         """The capabilities of the endpoint; the requests of a session stay at one credential."""
         return Requirements(capabilities=self.endpoint.capabilities, session=meter.session_id or None)
 
-    async def respond(self, request: RecordedRequest, planned: Planned) -> ClientResponse:
+    async def respond(self, attempts: RecordedAttempts) -> ClientResponse:
         """The response of the first target that begins one, whole or as a stream; only that target knows which."""
-        upstream_request = self.endpoint.upstream_request(request.http, self.asked)
+        planned = attempts.planned
+        upstream_request = self.endpoint.upstream_request(attempts.http, self.asked)
 
         def new_attempt(target: Target) -> PassthroughAttempt:
             return PassthroughAttempt(planned.context, target, upstream_request)
@@ -130,17 +131,17 @@ class Passthrough(msgspec.Struct, frozen=True):
         attempt, (piece, rest) = await first_success(planned, new_attempt, _first_piece, hedged=False)
         if attempt.is_whole:
             await rest.aclose()
-            request.record_response(attempt)
-            return JsonResponse(piece, status=attempt.status or 200, headers=request.response_headers(attempt), is_json=False)
+            attempts.record_response(attempt)
+            return JsonResponse(piece, status=attempt.status or 200, headers=attempts.response_headers(attempt), is_json=False)
 
         async def first_piece() -> FirstPiece:
             return attempt, (piece, rest)
 
         return StreamingResponse(
-            request.stream(first_piece),
+            attempts.stream(first_piece),
             status=attempt.status or 200,
             media_type=attempt.received.get("content-type", "application/octet-stream"),
-            headers=[pair for pair in request.response_headers(attempt) if pair[0] not in ("content-type", "cache-control")],
+            headers=[pair for pair in attempts.response_headers(attempt) if pair[0] not in ("content-type", "cache-control")],
             keepalive=self._keepalive(attempt),
         )
 

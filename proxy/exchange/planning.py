@@ -31,13 +31,21 @@ class Planned(msgspec.Struct, frozen=True):
     """A request that is ready for its attempts.
 
     ``deadline``: when a whole response or the first content must be there, in seconds of the event loop's clock.
-    ``hedge_after``: seconds after which a second target is tried beside the first.
+    ``hedge_after``: seconds after which a second target is tried beside the first. ``is_traced``: the client asked for the
+    routing decision. ``chosen_upstream``: the upstream that the client chose; empty if it chose none.
     """
 
     context: RequestContext
     failover: Failover
-    deadline: float | None
-    hedge_after: float | None
+    deadline: float | None = None
+    hedge_after: float | None = None
+    is_traced: bool = False
+    chosen_upstream: str = ""
+
+    def require_chosen_upstream(self) -> None:
+        """Raise :class:`~proxy.translation.errors.ClientMistake` if no route leads to the upstream that the client chose."""
+        if self.chosen_upstream:
+            requirements.check_reachable(self.chosen_upstream, self.failover.targets, self.failover.skips, self.context.envelope.model)
 
 
 def plan(record: Record, admitted: Admitted) -> Planned:
@@ -48,7 +56,7 @@ def plan(record: Record, admitted: Admitted) -> Planned:
         body.dialect,
         body.envelope,
         identity=meter.id.replace("-", "")[-24:],
-        created=int(meter.arrived),
+        created=meter.timestamp // 1_000_000,
         seal_key=settings.PXBIN.seal_key,
         enforcement=tool_call_enforcement.enforcement_for(http, body.envelope, resolved.model),
     )
@@ -67,10 +75,8 @@ def plan(record: Record, admitted: Admitted) -> Planned:
         price_of=price_book.combined_rate,
     )
     failover = Failover(candidates, state, request_id=http.request_id, session=required.session)
-    record.note_plan(context, failover, is_traced=is_traced)
-    if upstream:
-        requirements.check_reachable(upstream, candidates, body.envelope.model)
-    return Planned(context, failover, deadline, None if model.hedge_after_ms is None else model.hedge_after_ms / 1000)
+    hedge_after = None if model.hedge_after_ms is None else model.hedge_after_ms / 1000
+    return Planned(context, failover, deadline, hedge_after, is_traced, upstream)
 
 
 async def first_success(

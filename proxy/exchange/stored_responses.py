@@ -27,8 +27,7 @@ from proxy.exchange.client_credentials import as_it_is
 from proxy.exchange.exchange import BodyReader, ClientResponse, Strategy, Translated
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
-from proxy.exchange.planning import Planned
-from proxy.exchange.recorded import RecordedRequest
+from proxy.exchange.recorded_attempts import RecordedAttempts
 from proxy.translation import json_wire
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.openai_responses import history, input_item_list
@@ -132,13 +131,12 @@ class Stored(msgspec.Struct, frozen=True):
         """See :class:`Translated`."""
         return self.translated.requirements(context, model, meter)
 
-    async def respond(self, request: RecordedRequest, planned: Planned) -> ClientResponse:
+    async def respond(self, attempts: RecordedAttempts) -> ClientResponse:
         """See :class:`Translated`; the turn is stored before the client has the end of the response."""
-        response = await self.translated.respond(request, planned)
+        response = await self.translated.respond(attempts)
         if isinstance(response, StreamingResponse):
-            response.pieces = _store_stream(self.turn, response.pieces, request.http.request_id)
-        else:
-            await _store(self.turn, response.body, [], request.http.request_id)
+            return response.with_pieces(_store_stream(self.turn, response.pieces, attempts.http.request_id))
+        await _store(self.turn, response.body, [], attempts.http.request_id)
         return response
 
 
