@@ -15,7 +15,7 @@ from typing import TypedDict
 import msgspec
 
 from billing import rates
-from billing.columns import Column, Timestamp, compile_function
+from billing.columns import Column, compile_function
 from billing.log_columns import LOG_COLUMNS, MAX_ERROR_TYPE, MAX_SERVICE_TIER, AttemptColumns, LogColumns
 from billing.money import MAX_PICO, to_pico
 from billing.outcomes import Outcome

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from proxy.exchange.attempt_base import Attempt, RequestContext
+from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.prepare import Edits, Prepared
 from proxy.exchange.stream_pipeline import StreamPipeline, holds_events, is_stream
 from proxy.translation.accumulate import Accumulator, replay
@@ -46,11 +47,18 @@ class TranslatedAttempt(Attempt):
 
     # --- the request -----------------------------------------------------------------------------------------------------
 
-    def prepare(self) -> Prepared:
+    async def prepare(self) -> Prepared:
         """The body for the target; raises :class:`~proxy.translation.errors.ClientMistake` for what its dialect cannot express."""
-        prepared = self.context.preparer.prepare(self.source, self._encode_target(), self._edits())
+        prepared = await in_thread_if_large(self.context.size, self._prepared)
         self.dropped = prepared.dropped
         self._relayed = prepared.relayed
+        return prepared
+
+    def _prepared(self) -> Prepared:
+        preparer = self.context.preparer
+        prepared = preparer.prepare(self.source, self._encode_target(), self._edits())
+        if prepared.stream:
+            _ = preparer.input_estimate  # the encoder reads it on the event loop
         return prepared
 
     def edited_request(self) -> Request:
@@ -79,10 +87,19 @@ class TranslatedAttempt(Attempt):
 
     def can_retry_with_repaired_history(self, failure: Failure) -> bool:
         """See :class:`Attempt`: the target refused a forwarded history with tool calls that have no result."""
+        return self._may_concern_history(failure) and self.context.preparer.repair_history()
+
+    def _may_concern_history(self, failure: Failure) -> bool:
         message = failure.message.lower()
         is_about_calls = failure.status in (400, 422) and ("tool" in message or "function" in message)
-        may_repair = is_about_calls and self._relayed and self.target.quirks.unanswered_calls == "insert"
-        return may_repair and self.context.preparer.repair_history()
+        return is_about_calls and self._relayed and self.target.quirks.unanswered_calls == "insert"
+
+    async def _refusal(self, raw: bytes) -> UpstreamFailed:
+        """The exception for an error response; a history that may be repaired has been searched for calls without a result."""
+        error = self.decode_error(self.source, raw)
+        if self._may_concern_history(error.failure):
+            await in_thread_if_large(self.context.size, self.context.preparer.find_unanswered_calls)
+        return error
 
     def _open(self, prepared: Prepared) -> client.Opening:
         return self.post(prepared, prepared.path, prepared.body)
@@ -105,7 +122,7 @@ class TranslatedAttempt(Attempt):
 
     async def whole(self) -> bytes:
         """The body of the client's response; raises :class:`UpstreamFailed` or :class:`~proxy.translation.errors.ClientMistake`."""
-        prepared = self.prepare()
+        prepared = await self.prepare()
         response, raw = await self._whole_response(prepared)
         if raw is None or not prepared.relayed or self.context.enforcement is not None:
             return self._encoded(response, prepared)
@@ -119,7 +136,7 @@ class TranslatedAttempt(Attempt):
             self.require_content(upstream_response)
             raw = await _body(upstream_response)
         if upstream_response.status >= 400:
-            raise self.decode_error(self.source, raw)
+            raise await self._refusal(raw)
         if is_stream(upstream_response.headers) or holds_events(raw):
             return self._accumulated(raw), None
         return self.source.decode_response(raw, self.target.quirks), raw
@@ -161,7 +178,7 @@ class TranslatedAttempt(Attempt):
     async def _checked(self) -> AsyncGenerator[bytes, None]:
         """The stream of a response that enforcement must accept as a whole before the client gets any of it."""
         assert self.context.enforcement is not None
-        prepared = self.prepare()
+        prepared = await self.prepare()
         response, _ = await self._whole_response(prepared)
         delay = self.context.enforcement.rules.delay_seconds
         pieces = self._replayed(response, prepared, in_pieces=bool(delay))
@@ -173,11 +190,11 @@ class TranslatedAttempt(Attempt):
         yield pieces[-1]
 
     async def _live(self) -> AsyncGenerator[bytes, None]:
-        prepared = self.prepare()
+        prepared = await self.prepare()
         async with self._open(prepared) as upstream_response:
             self.note_status(upstream_response)
             if upstream_response.status >= 400:
-                raise self.decode_error(self.source, await _body(upstream_response))
+                raise await self._refusal(await _body(upstream_response))
             self.require_content(upstream_response)
             if not is_stream(upstream_response.headers):
                 stream = self._stream_of_whole(await upstream_response.read(), prepared)

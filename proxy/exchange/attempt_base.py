@@ -35,7 +35,8 @@ SHORTEST_SECRET = 8
 class RequestContext:
     """What all attempts of one request share.
 
-    ``identity``: 24 hexadecimal digits from which the ids in the response are made. ``created``: Unix seconds.
+    ``identity``: 24 hexadecimal digits from which the ids in the response are made. ``created``: Unix seconds. ``size``: bytes of
+    the body, with the earlier turns of a conversation that were put into it.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class RequestContext:
         self.envelope = envelope
         beta_header = dialect.client.beta_header
         betas = headers.said(http.headers, beta_header) if beta_header else ""
+        self.size = max(len(http.body), sum(memoryview(raw).nbytes for raw in envelope.fields.values()))
         self.preparer = Preparer(dialect, envelope, seal_key, betas=betas)
         self.encoding = ResponseEncoding(dialect, envelope, self.preparer, identity=identity, created=created, seal_key=seal_key)
         self.enforcement = enforcement

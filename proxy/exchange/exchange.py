@@ -3,6 +3,7 @@
     authenticate   the client key                                                (:mod:`proxy.exchange.admission`)
     read           the body, by the strategy of the path: ``Translated`` below, ``Passthrough``, ``Stored``
     admit          model, permission, rate limits                                (:mod:`proxy.exchange.admission`)
+    restore        the stored turns that the body refers to                      (:mod:`proxy.exchange.stored_responses`)
     plan           the targets in the order in which they are tried              (:mod:`proxy.exchange.planning`)
     attempt        prepare the body, call the target, read its response          (:mod:`proxy.exchange.attempt`)
                    on ``UpstreamFailed``: update the routing state, next target  (:mod:`proxy.exchange.failover`)
@@ -33,7 +34,8 @@ from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.client_credentials import as_it_is
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import ErrorResponse, JsonResponse, StreamingResponse
-from proxy.exchange.planning import Planned, first_success, plan
+from proxy.exchange.large_bodies import in_thread_if_large
+from proxy.exchange.planning import Planned, RestoredBody, first_success, plan
 from proxy.exchange.recorded import RecordedRequest
 from proxy.exchange.recorded_attempts import RecordedAttempts
 from proxy.translation.canonical import Failed
@@ -45,15 +47,23 @@ from upstreams.routing.plan import Requirements, Target
 ClientResponse = JsonResponse | StreamingResponse
 
 
-class Strategy(OpenedBody, Protocol):
-    """A request whose body was read, and how requests of its kind are answered."""
+class Strategy(RestoredBody, Protocol):
+    """A request whose body is complete, and how requests of its kind are answered."""
 
     async def respond(self, attempts: RecordedAttempts) -> ClientResponse:
         """The response of the first target that gives one; raises :class:`GatewayError` when none does."""
         ...
 
 
-BodyReader = Callable[[HttpRequest, Key], Awaitable[Strategy]]
+class ReadBody(OpenedBody, Protocol):
+    """A request whose body was read, but not what it refers to."""
+
+    async def restore(self, key: Key) -> Strategy:
+        """The complete request, with the stored turns of ``key`` that it refers to; raises :class:`GatewayError`."""
+        ...
+
+
+BodyReader = Callable[[HttpRequest, Key], Awaitable[ReadBody]]
 """Reads a request's body for an authenticated key; raises :class:`~proxy.translation.errors.ClientMistake`."""
 
 
@@ -71,9 +81,10 @@ async def run(http: HttpRequest, dialect: Dialect, read_body: BodyReader, *, pre
     """Answer a request by the strategy that ``read_body`` returns; errors are encoded in ``dialect``."""
     with RecordedRequest(http, dialect) as request:
         key = await authenticate(request.record, read_body, prefix)
-        strategy = await read_body(http, key)
-        admitted = await admit(request.record, key, strategy, prefix)
-        planned = plan(request.record, admitted)
+        body = await read_body(http, key)
+        admitted = await admit(request.record, key, body, prefix)
+        strategy = await body.restore(key)
+        planned = await plan(request.record, admitted, strategy)
         with RecordedAttempts(request.record, planned) as attempts:
             planned.require_chosen_upstream()
             return await strategy.respond(attempts)
@@ -85,9 +96,10 @@ async def count(http: HttpRequest, dialect: Dialect, read_body: BodyReader, *, p
     """Answer with the number of a request's input tokens. Nothing is generated: only an error leaves a journal line."""
     with RecordedRequest(http, dialect) as request:
         key = await authenticate(request.record, read_body, prefix)
-        admitted = await admit(request.record, key, await read_body(http, key), prefix)
+        body = await read_body(http, key)
+        admitted = await admit(request.record, key, body, prefix)
         request.record.release_lease()
-        planned = plan(request.record, admitted)
+        planned = await plan(request.record, admitted, await body.restore(key))
         with RecordedAttempts(request.record, planned) as attempts:
             planned.require_chosen_upstream()
             tokens = await token_counting.count(planned.context, planned.failover.targets)
@@ -100,7 +112,8 @@ def translated(dialect: Dialect, open_body: Callable[[bytes], Envelope]) -> Call
     """The reader of bodies in a dialect that pxbin translates."""
 
     async def read_body(http: HttpRequest, _key: Key) -> Translated:
-        return Translated(dialect, open_body(as_it_is(http.body, http.headers)))
+        body = as_it_is(http.body, http.headers)
+        return Translated(dialect, await in_thread_if_large(len(body), open_body, body))
 
     return read_body
 
@@ -110,6 +123,10 @@ class Translated(msgspec.Struct, frozen=True):
 
     dialect: Dialect
     envelope: Envelope
+
+    async def restore(self, key: Key) -> Translated:  # noqa: ARG002  (the body refers to nothing)
+        """Itself."""
+        return self
 
     def requirements(self, context: RequestContext, model: ResolvedModel, meter: Meter) -> Requirements:
         """What the request demands of a target."""
@@ -133,7 +150,7 @@ def _streaming_response(attempts: RecordedAttempts) -> StreamingResponse:
     dialect, encoding = planned.context.dialect, planned.context.encoding
 
     def open_early() -> bytes:
-        opening = encoding.open_stream()
+        opening = encoding.open_stream(planned.context.size)
         for attempt in planned.failover.tried:
             attempt.continue_opened_stream()
         return opening

@@ -18,6 +18,7 @@ from proxy.exchange.client_credentials import as_it_is
 from proxy.exchange.exchange import ClientResponse, run
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
+from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.passthrough_attempt import PassthroughAttempt, PassthroughRequest
 from proxy.exchange.planning import first_success
 from proxy.exchange.recorded_attempts import FirstPiece, RecordedAttempts
@@ -99,7 +100,7 @@ async def serve(http: HttpRequest, endpoint: Endpoint, *, dialect: Dialect, pref
     """Answer a request of an endpoint whose bodies are not translated; pxbin's own errors are encoded in ``dialect``."""
 
     async def read_body(http: HttpRequest, _key: Key) -> Passthrough:
-        return Passthrough(dialect, endpoint, endpoint.read(http))
+        return Passthrough(dialect, endpoint, await in_thread_if_large(len(http.body), endpoint.read, http))
 
     return await run(http, dialect, read_body, prefix=prefix)
 
@@ -115,6 +116,10 @@ class Passthrough(msgspec.Struct, frozen=True):
     def envelope(self) -> Envelope:
         """The top-level fields of the body."""
         return self.asked.envelope
+
+    async def restore(self, key: Key) -> Passthrough:  # noqa: ARG002  (stored responses are for translated bodies)
+        """Itself."""
+        return self
 
     def requirements(self, context: RequestContext, model: ResolvedModel, meter: Meter) -> Requirements:  # noqa: ARG002
         """The capabilities of the endpoint; the requests of a session stay at one credential."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from proxy.exchange.large_bodies import LARGE_BYTES
 from proxy.exchange.prepare import Preparer
 from proxy.translation.canonical import Event, Started
 from proxy.translation.dialects.base import Dialect, EncodeContext, StreamEncoder
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
-from proxy.translation.token_estimate import estimate_input_tokens
 
 
 class ResponseEncoding:
@@ -37,13 +37,18 @@ class ResponseEncoding:
             model=self._envelope.model,
             request=request,
             seal_key=self._seal_key,
-            input_estimate=estimate_input_tokens(request) if self._envelope.stream and request.messages else 0,
+            input_estimate=self._preparer.input_estimate if self._envelope.stream else 0,
         )
 
-    def open_stream(self) -> bytes:
-        """Begin the client's stream before any content has come; returns its first bytes."""
-        with suppress(ClientMistake):  # an upstream of the client's own dialect may accept a body that pxbin cannot decode
-            _ = self._preparer.request  # pxbin encodes the stream from here on, which needs the decoded request
+    def open_stream(self, size: int) -> bytes:
+        """Begin the client's stream before any content has come; returns its first bytes.
+
+        pxbin encodes the stream from here on, for the decoded request. If the body, of ``size`` bytes, is large and was not
+        decoded yet, the stream does not repeat the request's fields.
+        """
+        if size <= LARGE_BYTES:
+            with suppress(ClientMistake):  # an upstream of the client's own dialect may accept a body that pxbin cannot decode
+                _ = self._preparer.request
         opening = self.encode_event(Started())
         self.is_open = True
         return opening
