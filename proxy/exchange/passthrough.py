@@ -64,9 +64,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     def read(self, http: HttpRequest) -> UntranslatedRequest:
         """The request's envelope and body; raises :class:`ClientMistake`."""
         body = as_it_is(http.body, http.headers)
-        if self.form:
-            return bodies.open_form(body, http.headers, file=self.form)
-        return bodies.open_json(body, default=self.default_model)
+        asked = bodies.open_form(body, http.headers, file=self.form) if self.form else bodies.open_json(body, default=self.default_model)
+        check_query(http, asked.envelope.model)
+        return asked
 
     def upstream_request(self, http: HttpRequest, asked: UntranslatedRequest) -> PassthroughRequest:
         """The request that is sent to a target."""
@@ -82,7 +82,9 @@ class PlainPath(Endpoint, frozen=True, kw_only=True):
         """See :class:`Endpoint`. A path that holds a client key is a :class:`ClientMistake`: the key cannot be removed from it."""
         if headers.holds_own_key(self.path):
             raise ClientMistake("The path holds a key of this gateway: send it as x-api-key, or as Authorization: Bearer")
-        return bodies.open_any(as_it_is(http.body, http.headers), http.headers, default=self.default_model)
+        asked = bodies.open_any(as_it_is(http.body, http.headers), http.headers, default=self.default_model)
+        check_query(http, asked.envelope.model)
+        return asked
 
     def upstream_request(self, http: HttpRequest, asked: UntranslatedRequest) -> PassthroughRequest:
         """The request as it came, without the headers that identify the client."""
@@ -159,6 +161,12 @@ class Passthrough(msgspec.Struct, frozen=True):
 async def _first_piece(attempt: PassthroughAttempt) -> tuple[bytes, AsyncGenerator[bytes, None]]:
     pieces = attempt.pieces()
     return await anext(pieces), pieces
+
+
+def check_query(http: HttpRequest, model: str) -> None:
+    """Raise :class:`ClientMistake` if the query, which is forwarded, names another model than ``model``, which is checked."""
+    if any(name != model for name in bodies.models_in_pairs(http.query_string.decode("latin-1"))):
+        raise ClientMistake("model: the query names another model than the body", param="model")
 
 
 def query(http: HttpRequest) -> str:
