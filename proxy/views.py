@@ -17,6 +17,7 @@ from proxy.exchange import admission, debug_headers, exchange, passthrough, stor
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import HttpRequest, unknown_path
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
+from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.translation.canonical import Response
 from proxy.translation.dialects.base import Dialect, EncodeContext
 from proxy.translation.dialects.client_api import Endpoint, EndpointKind
@@ -57,6 +58,7 @@ def count(dialect: Dialect, endpoint: Endpoint) -> View:
 def _body_reader(dialect: Dialect, endpoint: Endpoint, captured: dict[str, str]) -> exchange.BodyReader:
     """The function that reads an endpoint's bodies. They may refer to stored responses, but their own responses are not stored."""
     open_body = _opener(dialect, endpoint, captured)
+    read_body: Callable[[HttpRequest, Key], Awaitable[exchange.Translated | stored_responses.Restoring]]
     if dialect.client.stores_responses:
         read_body = stored_responses.restoring(dialect, open_body)
     else:
@@ -65,15 +67,33 @@ def _body_reader(dialect: Dialect, endpoint: Endpoint, captured: dict[str, str])
     if encode is None:
         return read_body
 
-    async def read_and_replace_encoder(http: HttpRequest, key: Key) -> exchange.Translated:
-        translated = await read_body(http, key)
+    async def read_with_encoder(http: HttpRequest, key: Key) -> _WithOwnEncoder:
+        return _WithOwnEncoder(await read_body(http, key), encode)
+
+    return read_with_encoder
+
+
+class _WithOwnEncoder(msgspec.Struct, frozen=True):
+    """A body whose endpoint encodes responses in its own way (a :class:`~proxy.exchange.exchange.ReadBody`)."""
+
+    body: exchange.Translated | stored_responses.Restoring
+    encode: Callable[[Response, EncodeContext, Envelope], bytes]
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.body.dialect
+
+    @property
+    def envelope(self) -> Envelope:
+        return self.body.envelope
+
+    async def restore(self, key: Key) -> exchange.Translated:
+        translated = await self.body.restore(key)
 
         def encode_response(response: Response, context: EncodeContext) -> bytes:
-            return encode(response, context, translated.envelope)
+            return self.encode(response, context, translated.envelope)
 
-        return exchange.Translated(msgspec.structs.replace(dialect, encode_response=encode_response), translated.envelope)
-
-    return read_and_replace_encoder
+        return msgspec.structs.replace(translated, dialect=msgspec.structs.replace(translated.dialect, encode_response=encode_response))
 
 
 def _opener(dialect: Dialect, endpoint: Endpoint, captured: dict[str, str]) -> Callable[[bytes], Envelope]:
@@ -182,7 +202,7 @@ MODEL_LIST_VIEWS = frozenset({models, model})
 async def _has_only_plain_upstreams(http: HttpRequest, prefix: str) -> bool:
     """Whether the requested model, or every model of the prefix if the body names none, has upstreams of plain proxy mode only."""
     try:
-        name = bodies.open_any(http.body, http.headers, default="").envelope.model
+        name = (await in_thread_if_large(len(http.body), bodies.open_any, http.body, http.headers, default="")).envelope.model
     except ClientMistake:  # the view that reads the body refuses it, after the key was checked
         name = ""
     catalogue = snapshot.current()

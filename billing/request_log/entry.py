@@ -15,7 +15,7 @@ from typing import TypedDict
 import msgspec
 
 from billing import rates
-from billing.columns import Column, Timestamp, compile_function
+from billing.columns import Column, compile_function
 from billing.log_columns import LOG_COLUMNS, MAX_ERROR_TYPE, MAX_SERVICE_TIER, AttemptColumns, LogColumns
 from billing.money import MAX_PICO, to_pico
 from billing.outcomes import Outcome
@@ -56,11 +56,8 @@ class Meter(LogColumns, kw_only=True):
     `id` is a UUID that the gateway made; with it, writing an entry twice makes one row.
     """
 
-    timestamp: Timestamp = 0
-    """Set by :func:`finish_entry`."""
-    arrived: float
-    """Wall clock in seconds since 1970."""
     started: int
+    """When the request arrived; `timestamp` has the same moment of the wall clock."""
     model_id: str | None = None
     dispatched: int | None = None
     """When the first upstream was called."""
@@ -88,7 +85,6 @@ def finish_entry(  # noqa: PLR0913  (the facts that are known only at the end; e
     """
     tokens = usage or NO_USAGE
     entry = _copy_columns(meter)
-    entry.timestamp = int(meter.arrived * 1_000_000)
     entry.input_format = dialect_named(meter.dialect).input_format
     entry.status_code, entry.outcome = status, outcome
     entry.error_type = clean_text(error_type, MAX_ERROR_TYPE)

@@ -15,8 +15,6 @@ from django.conf import settings
 
 from accounts import keys, rate_limits
 from accounts.keys import Key
-from billing.request_log.entry import Meter
-from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.named_models import named_models
@@ -27,14 +25,13 @@ from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 from upstreams.catalog import snapshot
 from upstreams.catalog.snapshot import Catalogue, ModelEntry, ResolvedModel
-from upstreams.routing.plan import Requirements
 
 ANONYMOUS = Key(id="", name="anonymous")
 """Takes the place of a client key in requests without one."""
 
 
 class OpenedBody(Protocol):
-    """A request whose body was read."""
+    """A request whose top-level fields were read."""
 
     @property
     def dialect(self) -> Dialect:
@@ -46,16 +43,11 @@ class OpenedBody(Protocol):
         """The top-level fields of the body."""
         ...
 
-    def requirements(self, context: RequestContext, model: ResolvedModel, meter: Meter) -> Requirements:
-        """What the request demands of a target."""
-        ...
-
 
 class Admitted(msgspec.Struct, frozen=True):
     """A request that may be served."""
 
     key: Key
-    body: OpenedBody
     model: ResolvedModel
 
 
@@ -82,7 +74,7 @@ async def admit(record: Record, key: Key, body: OpenedBody, prefix: str) -> Admi
         raise unknown_model(name)
     check_named_models(key, body.envelope, prefix)
     record.note_lease(rate_limits.check(key))
-    return Admitted(key, body, model)
+    return Admitted(key, model)
 
 
 def check_named_models(key: Key, envelope: Envelope, prefix: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from proxy.exchange.attempt_base import Attempt, RequestContext
+from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.prepare import Edits, Prepared
 from proxy.exchange.stream_pipeline import StreamPipeline, holds_events, is_stream
 from proxy.translation.accumulate import Accumulator, replay
@@ -46,11 +47,18 @@ class TranslatedAttempt(Attempt):
 
     # --- the request -----------------------------------------------------------------------------------------------------
 
-    def prepare(self) -> Prepared:
+    async def prepare(self) -> Prepared:
         """The body for the target; raises :class:`~proxy.translation.errors.ClientMistake` for what its dialect cannot express."""
-        prepared = self.context.preparer.prepare(self.source, self._encode_target(), self._edits())
+        prepared = await in_thread_if_large(self.context.size, self._prepared)
         self.dropped = prepared.dropped
         self._relayed = prepared.relayed
+        return prepared
+
+    def _prepared(self) -> Prepared:
+        preparer = self.context.preparer
+        prepared = preparer.prepare(self.source, self._encode_target(), self._edits())
+        if prepared.stream:
+            _ = preparer.input_estimate  # the encoder reads it on the event loop
         return prepared
 
     def edited_request(self) -> Request:
@@ -79,10 +87,19 @@ class TranslatedAttempt(Attempt):
 
     def can_retry_with_repaired_history(self, failure: Failure) -> bool:
         """See :class:`Attempt`: the target refused a forwarded history with tool calls that have no result."""
+        return self._may_concern_history(failure) and self.context.preparer.repair_history()
+
+    def _may_concern_history(self, failure: Failure) -> bool:
         message = failure.message.lower()
         is_about_calls = failure.status in (400, 422) and ("tool" in message or "function" in message)
-        may_repair = is_about_calls and self._relayed and self.target.quirks.unanswered_calls == "insert"
-        return may_repair and self.context.preparer.repair_history()
+        return is_about_calls and self._relayed and self.target.quirks.unanswered_calls == "insert"
+
+    async def _refusal(self, raw: bytes) -> UpstreamFailed:
+        """The exception for an error response; a history that may be repaired has been searched for calls without a result."""
+        error = self.decode_error(self.source, raw)
+        if self._may_concern_history(error.failure):
+            await in_thread_if_large(self.context.size, self.context.preparer.find_unanswered_calls)
+        return error
 
     def _open(self, prepared: Prepared) -> client.Opening:
         return self.post(prepared, prepared.path, prepared.body)
@@ -105,13 +122,13 @@ class TranslatedAttempt(Attempt):
 
     async def whole(self) -> bytes:
         """The body of the client's response; raises :class:`UpstreamFailed` or :class:`~proxy.translation.errors.ClientMistake`."""
-        prepared = self.prepare()
+        prepared = await self.prepare()
         response, raw = await self._whole_response(prepared)
         if raw is None or not prepared.relayed or self.context.enforcement is not None:
             return self._encoded(response, prepared)
         self._finished(response)
         if self.context.dialect.mend_response is not None:
-            raw = self.context.dialect.mend_response(raw, response, self.context.encode_context())
+            raw = self.context.dialect.mend_response(raw, response, self.context.encoding.encode_context())
         return raw if self._same_name else self.context.dialect.patch_response(raw, self.context.envelope.model)
 
     async def _whole_response(self, prepared: Prepared) -> tuple[Response, bytes | None]:
@@ -121,14 +138,14 @@ class TranslatedAttempt(Attempt):
             self.require_content(upstream_response)
             raw = await _body(upstream_response)
         if upstream_response.status >= 400:
-            raise self.decode_error(self.source, raw)
+            raise await self._refusal(raw)
         if is_stream(upstream_response.headers) or holds_events(raw):
             return self._accumulated(raw), None
         return self.source.decode_response(raw, self.target.quirks), raw
 
     def _encoded(self, response: Response, prepared: Prepared) -> bytes:
         restored = self._restored(response, prepared)
-        body = self.context.dialect.encode_response(restored, self.context.encode_context())
+        body = self.context.dialect.encode_response(restored, self.context.encoding.encode_context())
         self._finished(response)
         return body
 
@@ -163,7 +180,7 @@ class TranslatedAttempt(Attempt):
     async def _checked(self) -> AsyncGenerator[bytes, None]:
         """The stream of a response that enforcement must accept as a whole before the client gets any of it."""
         assert self.context.enforcement is not None
-        prepared = self.prepare()
+        prepared = await self.prepare()
         response, _ = await self._whole_response(prepared)
         delay = self.context.enforcement.rules.delay_seconds
         pieces = self._replayed(response, prepared, in_pieces=bool(delay))
@@ -175,11 +192,11 @@ class TranslatedAttempt(Attempt):
         yield pieces[-1]
 
     async def _live(self) -> AsyncGenerator[bytes, None]:
-        prepared = self.prepare()
+        prepared = await self.prepare()
         async with self._open(prepared) as upstream_response:
             self.note_status(upstream_response)
             if upstream_response.status >= 400:
-                raise self.decode_error(self.source, await _body(upstream_response))
+                raise await self._refusal(await _body(upstream_response))
             self.require_content(upstream_response)
             if not is_stream(upstream_response.headers):
                 stream = self._stream_of_whole(await upstream_response.read(), prepared)
@@ -206,7 +223,7 @@ class TranslatedAttempt(Attempt):
         """See :class:`Attempt`; the bytes that were held back are encoded again."""
         if self.pipeline is not None and self.outcome is None and not self.pipeline.has_content:
             self._held.clear()
-            self.pipeline.take_over(self.context.new_encoder())
+            self.pipeline.take_over(self.context.encoding.new_encoder())
 
     async def _pieces(self, pipeline: StreamPipeline, upstream_response: client.UpstreamResponse) -> AsyncIterator[bytes]:
         """The client's bytes for each read of the upstream; a broken connection becomes the error event that ends the stream.
@@ -250,8 +267,8 @@ class TranslatedAttempt(Attempt):
     def _replayed(self, response: Response, prepared: Prepared, *, in_pieces: bool) -> list[bytes]:
         """A whole response as a stream; ``in_pieces``: with texts cut into small events, and an item for each event."""
         restored = self._restored(response, prepared)
-        encoder, write = self.context.new_encoder(), self.context.dialect.framing.write
-        events = replay(restored)[1 if self.context.is_open else 0 :]
+        encoder, write = self.context.encoding.new_encoder(), self.context.dialect.framing.write
+        events = replay(restored)[1 if self.context.encoding.is_open else 0 :]
         if in_pieces:
             events = smooth_events(events)
         pieces = [b"".join(write(frame) for frame in encoder.feed(event)) for event in events]
@@ -263,7 +280,7 @@ class TranslatedAttempt(Attempt):
         if prepared.relayed and shapes:
             # The encoder needs the decoded request. What no translation carries (several choices, audio) is forwarded as it is.
             shapes = all(demand.carried_by for demand in self.context.preparer.request.demands)
-        context = self.context.encode_context()
+        context = self.context.encoding.encode_context()
         if prepared.relayed and not shapes:
             rename = None if self._same_name else self.context.envelope.model
             pipeline = StreamPipeline.passing_through(
@@ -272,8 +289,8 @@ class TranslatedAttempt(Attempt):
         else:
             restorer = self._transform(prepared)
             pipeline = StreamPipeline(self.source, dialect, quirks=quirks, context=context, restorer=restorer, upstream=self._seal_owner)
-        if self.context.is_open:
-            pipeline.take_over(self.context.new_encoder())
+        if self.context.encoding.is_open:
+            pipeline.take_over(self.context.encoding.new_encoder())
         return pipeline
 
     def _transform(self, prepared: Prepared) -> Transform | None:

@@ -5,7 +5,6 @@ Its subclasses are ``TranslatedAttempt``, which decodes and encodes bodies, and 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from time import perf_counter_ns
 from typing import Any
 
@@ -16,12 +15,12 @@ from proxy.exchange.client_credentials import presented
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import ErrorResponse
 from proxy.exchange.prepare import Preparer
+from proxy.exchange.response_encoding import ResponseEncoding
 from proxy.exchange.tool_call_enforcement import ToolCallEnforcement
-from proxy.translation.canonical import Event, Failed, Started, Usage
-from proxy.translation.dialects.base import Dialect, EncodeContext, StreamEncoder
-from proxy.translation.errors import ClientMistake, Failure, Kind, UpstreamFailed
+from proxy.translation.canonical import Failed, Usage
+from proxy.translation.dialects.base import Dialect
+from proxy.translation.errors import Failure, Kind, UpstreamFailed
 from proxy.translation.json_wire import Envelope
-from proxy.translation.token_estimate import estimate_input_tokens
 from upstreams.http import auth_headers, client, headers
 from upstreams.http.response import unusable_status
 from upstreams.http.sigv4 import signed_headers
@@ -36,8 +35,8 @@ SHORTEST_SECRET = 8
 class RequestContext:
     """What all attempts of one request share.
 
-    ``identity``: 24 hexadecimal digits from which the ids in the response are made. ``created``: Unix seconds. ``is_open``:
-    the client's stream was opened before any content came.
+    ``identity``: 24 hexadecimal digits from which the ids in the response are made. ``created``: Unix seconds. ``size``: bytes of
+    the body, with the earlier turns of a conversation that were put into it.
     """
 
     def __init__(
@@ -56,47 +55,11 @@ class RequestContext:
         self.envelope = envelope
         beta_header = dialect.client.beta_header
         betas = headers.said(http.headers, beta_header) if beta_header else ""
+        self.size = max(len(http.body), sum(memoryview(raw).nbytes for raw in envelope.fields.values()))
         self.preparer = Preparer(dialect, envelope, seal_key, betas=betas)
-        self.is_open = False
+        self.encoding = ResponseEncoding(dialect, envelope, self.preparer, identity=identity, created=created, seal_key=seal_key)
         self.enforcement = enforcement
         self.own_credentials = presented(http.headers).own
-        self._identity = identity
-        self._created = created
-        self._seal_key = seal_key
-
-    def encode_context(self) -> EncodeContext:
-        """The context for an encoder; a new one for each attempt, always with the same ids."""
-        request = self.preparer.decoded_or_bare
-        return EncodeContext(
-            id=self._identity,
-            created=self._created,
-            model=self.envelope.model,
-            request=request,
-            seal_key=self._seal_key,
-            input_estimate=estimate_input_tokens(request) if self.envelope.stream and request.messages else 0,
-        )
-
-    def open_early(self) -> bytes:
-        """The bytes that begin the client's stream before any content has come."""
-        with suppress(ClientMistake):  # an upstream of the client's own dialect may accept a body that pxbin cannot decode
-            _ = self.preparer.request  # pxbin encodes the stream from here on, which needs the decoded request
-        opening = self.encode_event(Started())
-        self.is_open = True
-        return opening
-
-    def new_encoder(self) -> StreamEncoder:
-        """An encoder for the client's stream; if the stream is open, one that continues after its first event.
-
-        Each attempt has its own, so that a failed attempt leaves no state behind.
-        """
-        encoder = self.dialect.encoder(self.encode_context())
-        if self.is_open:
-            encoder.feed(Started())
-        return encoder
-
-    def encode_event(self, event: Event) -> bytes:
-        """The bytes of an event of pxbin's own, as the first one of the client's stream or the first one after its opening."""
-        return b"".join(self.dialect.framing.write(frame) for frame in self.new_encoder().feed(event))
 
 
 class Attempt:
@@ -203,7 +166,7 @@ class Attempt:
 
     def abort_stream(self, failure: Failure) -> bytes:
         """The error event that ends the client's stream of this attempt; empty if the stream has ended."""
-        return self.context.encode_event(Failed(failure))
+        return self.context.encoding.encode_event(Failed(failure))
 
     def can_retry_with_repaired_history(self, failure: Failure) -> bool:  # noqa: ARG002  (for subclasses)
         """Whether the same target is tried again with a repaired history."""

@@ -3,15 +3,17 @@
     authenticate   the client key                                                (:mod:`proxy.exchange.admission`)
     read           the body, decoded if it is compressed, by the strategy of the path: ``Translated`` below, ``Passthrough``, ``Stored``
     admit          model, permission, rate limits                                (:mod:`proxy.exchange.admission`)
+    restore        the stored turns that the body refers to                      (:mod:`proxy.exchange.stored_responses`)
     plan           the targets in the order in which they are tried              (:mod:`proxy.exchange.planning`)
     attempt        prepare the body, call the target, read its response          (:mod:`proxy.exchange.attempt`)
                    on ``UpstreamFailed``: update the routing state, next target  (:mod:`proxy.exchange.failover`)
     respond        whole, or event by event, in the client's dialect
-    record         one journal line before the last byte is sent                 (:mod:`proxy.exchange.recorded`)
+    record         one journal line before the last byte is sent                 (:mod:`proxy.exchange.recorded_attempts`)
 
 Every request that is answered with an error or generates a response leaves exactly one journal line, with the outcome
 ``finished``, ``failed``, ``cancelled`` or ``rejected``, and gives back its rate-limit lease exactly once: all steps run inside
-the scope :class:`~proxy.exchange.recorded.RecordedRequest`.
+the scope :class:`~proxy.exchange.recorded.RecordedRequest`, and those with targets inside
+:class:`~proxy.exchange.recorded_attempts.RecordedAttempts`.
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ from proxy.exchange.attempt import TranslatedAttempt
 from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import ErrorResponse, JsonResponse, StreamingResponse
-from proxy.exchange.planning import Planned, first_success, plan
+from proxy.exchange.large_bodies import in_thread_if_large
+from proxy.exchange.planning import Planned, RestoredBody, first_success, plan
 from proxy.exchange.recorded import RecordedRequest
+from proxy.exchange.recorded_attempts import RecordedAttempts
 from proxy.exchange.request_encoding import decode_body
 from proxy.translation.canonical import Failed
 from proxy.translation.dialects.base import Dialect
@@ -43,15 +47,23 @@ from upstreams.routing.plan import Requirements, Target
 ClientResponse = JsonResponse | StreamingResponse
 
 
-class Strategy(OpenedBody, Protocol):
-    """A request whose body was read, and how requests of its kind are answered."""
+class Strategy(RestoredBody, Protocol):
+    """A request whose body is complete, and how requests of its kind are answered."""
 
-    async def respond(self, request: RecordedRequest, planned: Planned) -> ClientResponse:
+    async def respond(self, attempts: RecordedAttempts) -> ClientResponse:
         """The response of the first target that gives one; raises :class:`GatewayError` when none does."""
         ...
 
 
-BodyReader = Callable[[HttpRequest, Key], Awaitable[Strategy]]
+class ReadBody(OpenedBody, Protocol):
+    """A request whose body was read, but not what it refers to."""
+
+    async def restore(self, key: Key) -> Strategy:
+        """The complete request, with the stored turns of ``key`` that it refers to; raises :class:`GatewayError`."""
+        ...
+
+
+BodyReader = Callable[[HttpRequest, Key], Awaitable[ReadBody]]
 """Reads a request's body for an authenticated key; raises :class:`~proxy.translation.errors.ClientMistake`."""
 
 
@@ -70,10 +82,14 @@ async def run(http: HttpRequest, dialect: Dialect, read_body: BodyReader, *, pre
     with RecordedRequest(http, dialect) as request:
         key = await authenticate(request.record, read_body, prefix)
         await decode_body(http)
-        strategy = await read_body(http, key)
-        admitted = await admit(request.record, key, strategy, prefix)
-        planned = plan(request.record, admitted)
-        return await strategy.respond(request, planned)
+        body = await read_body(http, key)
+        admitted = await admit(request.record, key, body, prefix)
+        strategy = await body.restore(key)
+        planned = await plan(request.record, admitted, strategy)
+        with RecordedAttempts(request.record, planned) as attempts:
+            planned.require_chosen_upstream()
+            return await strategy.respond(attempts)
+        return attempts.error_response
     return request.error_response
 
 
@@ -82,11 +98,15 @@ async def count(http: HttpRequest, dialect: Dialect, read_body: BodyReader, *, p
     with RecordedRequest(http, dialect) as request:
         key = await authenticate(request.record, read_body, prefix)
         await decode_body(http)
-        admitted = await admit(request.record, key, await read_body(http, key), prefix)
+        body = await read_body(http, key)
+        admitted = await admit(request.record, key, body, prefix)
         request.record.release_lease()
-        planned = plan(request.record, admitted)
-        tokens = await token_counting.count(planned.context, planned.failover.targets)
-        return JsonResponse(dialect.encode_count(tokens), headers=request.response_headers(None))
+        planned = await plan(request.record, admitted, await body.restore(key))
+        with RecordedAttempts(request.record, planned) as attempts:
+            planned.require_chosen_upstream()
+            tokens = await token_counting.count(planned.context, planned.failover.targets)
+            return JsonResponse(dialect.encode_count(tokens), headers=attempts.response_headers(None))
+        return attempts.error_response
     return request.error_response
 
 
@@ -94,7 +114,7 @@ def translated(dialect: Dialect, open_body: Callable[[bytes], Envelope]) -> Call
     """The reader of bodies in a dialect that pxbin translates."""
 
     async def read_body(http: HttpRequest, _key: Key) -> Translated:
-        return Translated(dialect, open_body(http.body))
+        return Translated(dialect, await in_thread_if_large(len(http.body), open_body, http.body))
 
     return read_body
 
@@ -105,40 +125,46 @@ class Translated(msgspec.Struct, frozen=True):
     dialect: Dialect
     envelope: Envelope
 
+    async def restore(self, key: Key) -> Translated:  # noqa: ARG002  (the body refers to nothing)
+        """Itself."""
+        return self
+
     def requirements(self, context: RequestContext, model: ResolvedModel, meter: Meter) -> Requirements:
         """What the request demands of a target."""
         return requirements.collect_requirements(context, model, meter=meter)
 
-    async def respond(self, request: RecordedRequest, planned: Planned) -> ClientResponse:
+    async def respond(self, attempts: RecordedAttempts) -> ClientResponse:
         """A stream where the client asked for one, else a whole response."""
-        return _streaming_response(request, planned) if self.envelope.stream else await _whole_response(request, planned)
+        return _streaming_response(attempts) if self.envelope.stream else await _whole_response(attempts)
 
 
-async def _whole_response(request: RecordedRequest, planned: Planned) -> JsonResponse:
+async def _whole_response(attempts: RecordedAttempts) -> JsonResponse:
+    planned = attempts.planned
     attempt, body = await first_success(planned, partial(_attempt, planned), TranslatedAttempt.whole)
-    request.record_response(attempt)
-    return JsonResponse(body, headers=request.response_headers(attempt))
+    attempts.record_response(attempt)
+    return JsonResponse(body, headers=attempts.response_headers(attempt))
 
 
-def _streaming_response(request: RecordedRequest, planned: Planned) -> StreamingResponse:
+def _streaming_response(attempts: RecordedAttempts) -> StreamingResponse:
     """Nothing is sent before a target sends content, or until ``PXBIN_HOLD_SECONDS`` have passed."""
-    context = planned.context
+    planned = attempts.planned
+    dialect, encoding = planned.context.dialect, planned.context.encoding
 
     def open_early() -> bytes:
-        opening = context.open_early()
+        opening = encoding.open_stream(planned.context.size)
         for attempt in planned.failover.tried:
             attempt.continue_opened_stream()
         return opening
 
     def late_error(response: JsonResponse) -> bytes:
         assert isinstance(response, ErrorResponse)
-        return context.encode_event(Failed(response.failure))
+        return encoding.encode_event(Failed(response.failure))
 
     return StreamingResponse(
-        request.stream(partial(first_success, planned, partial(_attempt, planned), _first_piece)),
-        media_type=context.dialect.framing.media_type,
-        headers=request.response_headers_of_last_attempt,
-        keepalive=context.dialect.keepalive,
+        attempts.stream(partial(first_success, planned, partial(_attempt, planned), _first_piece)),
+        media_type=dialect.framing.media_type,
+        headers=attempts.response_headers_of_last_attempt,
+        keepalive=dialect.keepalive,
         opening=open_early,
         hold_seconds=settings.PXBIN.hold_seconds,
         late_error=late_error,

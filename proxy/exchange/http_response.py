@@ -92,6 +92,19 @@ class StreamingResponse:
         self.status = status
         self._headers = headers
 
+    def with_pieces(self, pieces: AsyncGenerator[bytes | JsonResponse, None]) -> StreamingResponse:
+        """The same response with another generator, which must close the one that it reads."""
+        return StreamingResponse(
+            pieces,
+            media_type=self.media_type,
+            headers=self._headers,
+            keepalive=self.keepalive,
+            late_error=self.late_error,
+            opening=self.opening,
+            hold_seconds=self.hold_seconds,
+            status=self.status,
+        )
+
     def headers(self) -> list[Header]:
         """The headers at this time."""
         own = encoded(self._headers() if callable(self._headers) else self._headers)

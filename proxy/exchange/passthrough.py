@@ -17,9 +17,10 @@ from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.exchange import ClientResponse, run
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
+from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.passthrough_attempt import PassthroughAttempt, PassthroughRequest
-from proxy.exchange.planning import Planned, first_success
-from proxy.exchange.recorded import FirstPiece, RecordedRequest
+from proxy.exchange.planning import first_success
+from proxy.exchange.recorded_attempts import FirstPiece, RecordedAttempts
 from proxy.translation.dialects.base import Dialect, ErrorBody
 from proxy.translation.dialects.lookup import PASSTHROUGH
 from proxy.translation.errors import ClientMistake, Failure
@@ -62,8 +63,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     def read(self, http: HttpRequest) -> UntranslatedRequest:
         """The request's envelope and body; raises :class:`ClientMistake`."""
         if self.form:
-            return bodies.open_form(http.body, http.headers, file=self.form)
-        return bodies.open_json(http.body, default=self.default_model)
+            asked = bodies.open_form(http.body, http.headers, file=self.form)
+        else:
+            asked = bodies.open_json(http.body, default=self.default_model)
+        check_query(http, asked.envelope.model)
+        return asked
 
     def upstream_request(self, http: HttpRequest, asked: UntranslatedRequest) -> PassthroughRequest:
         """The request that is sent to a target."""
@@ -79,7 +83,9 @@ class PlainPath(Endpoint, frozen=True, kw_only=True):
         """See :class:`Endpoint`. A path that holds a client key is a :class:`ClientMistake`: the key cannot be removed from it."""
         if headers.holds_own_key(self.path):
             raise ClientMistake("The path holds a key of this gateway: send it as x-api-key, or as Authorization: Bearer")
-        return bodies.open_any(http.body, http.headers, default=self.default_model)
+        asked = bodies.open_any(http.body, http.headers, default=self.default_model)
+        check_query(http, asked.envelope.model)
+        return asked
 
     def upstream_request(self, http: HttpRequest, asked: UntranslatedRequest) -> PassthroughRequest:
         """The request as it came, without the headers that identify the client."""
@@ -97,7 +103,7 @@ async def serve(http: HttpRequest, endpoint: Endpoint, *, dialect: Dialect, pref
     """Answer a request of an endpoint whose bodies are not translated; pxbin's own errors are encoded in ``dialect``."""
 
     async def read_body(http: HttpRequest, _key: Key) -> Passthrough:
-        return Passthrough(dialect, endpoint, endpoint.read(http))
+        return Passthrough(dialect, endpoint, await in_thread_if_large(len(http.body), endpoint.read, http))
 
     return await run(http, dialect, read_body, prefix=prefix)
 
@@ -114,13 +120,18 @@ class Passthrough(msgspec.Struct, frozen=True):
         """The top-level fields of the body."""
         return self.asked.envelope
 
+    async def restore(self, key: Key) -> Passthrough:  # noqa: ARG002  (stored responses are for translated bodies)
+        """Itself."""
+        return self
+
     def requirements(self, context: RequestContext, model: ResolvedModel, meter: Meter) -> Requirements:  # noqa: ARG002
         """The capabilities of the endpoint; the requests of a session stay at one credential."""
         return Requirements(capabilities=self.endpoint.capabilities, session=meter.session_id or None)
 
-    async def respond(self, request: RecordedRequest, planned: Planned) -> ClientResponse:
+    async def respond(self, attempts: RecordedAttempts) -> ClientResponse:
         """The response of the first target that begins one, whole or as a stream; only that target knows which."""
-        upstream_request = self.endpoint.upstream_request(request.http, self.asked)
+        planned = attempts.planned
+        upstream_request = self.endpoint.upstream_request(attempts.http, self.asked)
 
         def new_attempt(target: Target) -> PassthroughAttempt:
             return PassthroughAttempt(planned.context, target, upstream_request)
@@ -128,15 +139,15 @@ class Passthrough(msgspec.Struct, frozen=True):
         attempt, (piece, rest) = await first_success(planned, new_attempt, _first_piece, hedged=False)
         if attempt.is_whole:
             await rest.aclose()
-            request.record_response(attempt)
-            return JsonResponse(piece, status=attempt.status or 200, headers=request.response_headers(attempt), is_json=False)
+            attempts.record_response(attempt)
+            return JsonResponse(piece, status=attempt.status or 200, headers=attempts.response_headers(attempt), is_json=False)
 
         async def first_piece() -> FirstPiece:
             return attempt, (piece, rest)
 
-        response_headers = request.response_headers(attempt)
+        response_headers = attempts.response_headers(attempt)
         return StreamingResponse(
-            request.stream(first_piece),
+            attempts.stream(first_piece),
             status=attempt.status or 200,
             media_type=dict(response_headers).get("content-type", "application/octet-stream"),
             headers=[pair for pair in response_headers if pair[0] not in ("content-type", "cache-control")],
@@ -152,6 +163,12 @@ class Passthrough(msgspec.Struct, frozen=True):
 async def _first_piece(attempt: PassthroughAttempt) -> tuple[bytes, AsyncGenerator[bytes, None]]:
     pieces = attempt.pieces()
     return await anext(pieces), pieces
+
+
+def check_query(http: HttpRequest, model: str) -> None:
+    """Raise :class:`ClientMistake` if the query, which is forwarded, names another model than ``model``, which is checked."""
+    if any(name != model for name in bodies.models_in_pairs(http.query_string.decode("latin-1"))):
+        raise ClientMistake("model: the query names another model than the body", param="model")
 
 
 def query(http: HttpRequest) -> str:

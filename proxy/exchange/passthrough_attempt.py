@@ -11,6 +11,7 @@ import msgspec
 
 from proxy.exchange.attempt_base import Attempt, Headers, RequestContext
 from proxy.exchange.http_response import ErrorResponse
+from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.translation.canonical import Usage
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.lookup import LAST_EVENTS, PASSTHROUGH
@@ -70,7 +71,7 @@ class PassthroughAttempt(Attempt):
         request, target = self.request, self.target
         if target.upstream.dialect not in request.dialects:
             raise ClientMistake(f"{request.path.partition('?')[0]} is not offered by this model's upstream", kind="not_found")
-        body = request.asked.with_model(target.remote_name)
+        body = await in_thread_if_large(self.context.size, request.asked.with_model, target.remote_name)
         url = url_for(target.upstream, request.path, target.quirks)
         own = self.credentials(url, body)
         self.started_ns = perf_counter_ns()

@@ -5,54 +5,73 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from django.conf import settings
 
 from billing.pricing import price_book
+from billing.request_log.entry import Meter
 from proxy.exchange import admission, requirements, tool_call_enforcement
-from proxy.exchange.admission import Admitted
+from proxy.exchange.admission import Admitted, OpenedBody
 from proxy.exchange.attempt_base import Attempt, RequestContext
 from proxy.exchange.failover import Failover
 from proxy.exchange.hedging import race
+from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.record import Record
 from proxy.translation.errors import Failure, UpstreamFailed
 from upstreams.catalog import snapshot
+from upstreams.catalog.snapshot import ResolvedModel
 from upstreams.routing import live_state
 from upstreams.routing import plan as routing
-from upstreams.routing.plan import Target
+from upstreams.routing.plan import Requirements, Target
 
 AnyAttempt = TypeVar("AnyAttempt", bound=Attempt)
 T = TypeVar("T")
+
+
+class RestoredBody(OpenedBody, Protocol):
+    """A request whose body is complete: what it refers to was looked up."""
+
+    def requirements(self, context: RequestContext, model: ResolvedModel, meter: Meter) -> Requirements:
+        """What the request demands of a target."""
+        ...
 
 
 class Planned(msgspec.Struct, frozen=True):
     """A request that is ready for its attempts.
 
     ``deadline``: when a whole response or the first content must be there, in seconds of the event loop's clock.
-    ``hedge_after``: seconds after which a second target is tried beside the first.
+    ``hedge_after``: seconds after which a second target is tried beside the first. ``is_traced``: the client asked for the
+    routing decision. ``chosen_upstream``: the upstream that the client chose; empty if it chose none.
     """
 
     context: RequestContext
     failover: Failover
-    deadline: float | None
-    hedge_after: float | None
+    deadline: float | None = None
+    hedge_after: float | None = None
+    is_traced: bool = False
+    chosen_upstream: str = ""
+
+    def require_chosen_upstream(self) -> None:
+        """Raise :class:`~proxy.translation.errors.ClientMistake` if no route leads to the upstream that the client chose."""
+        if self.chosen_upstream:
+            requirements.check_reachable(self.chosen_upstream, self.failover.targets, self.failover.skips, self.context.envelope.model)
 
 
-def plan(record: Record, admitted: Admitted) -> Planned:
+async def plan(record: Record, admitted: Admitted, body: RestoredBody) -> Planned:
     """Choose the targets; raises :class:`~proxy.translation.errors.ClientMistake` for bad headers and parameters."""
-    http, meter, key, body, resolved = record.http, record.meter, admitted.key, admitted.body, admitted.model
+    http, meter, key, resolved = record.http, record.meter, admitted.key, admitted.model
     context = RequestContext(
         http,
         body.dialect,
         body.envelope,
         identity=meter.id.replace("-", "")[-24:],
-        created=int(meter.arrived),
+        created=meter.timestamp // 1_000_000,
         seal_key=settings.PXBIN.seal_key,
         enforcement=tool_call_enforcement.enforcement_for(http, body.envelope, resolved.model),
     )
-    required = body.requirements(context, resolved, meter)
+    required = await in_thread_if_large(context.size, body.requirements, context, resolved, meter)
     is_traced = requirements.is_trace_requested(http, key)
     if upstream := requirements.chosen_upstream(http, key):
         required = msgspec.structs.replace(required, upstream=upstream)
@@ -67,10 +86,8 @@ def plan(record: Record, admitted: Admitted) -> Planned:
         price_of=price_book.combined_rate,
     )
     failover = Failover(candidates, state, request_id=http.request_id, session=required.session)
-    record.note_plan(context, failover, is_traced=is_traced)
-    if upstream:
-        requirements.check_reachable(upstream, candidates, body.envelope.model)
-    return Planned(context, failover, deadline, None if model.hedge_after_ms is None else model.hedge_after_ms / 1000)
+    hedge_after = None if model.hedge_after_ms is None else model.hedge_after_ms / 1000
+    return Planned(context, failover, deadline, hedge_after, is_traced, upstream)
 
 
 async def first_success(

@@ -15,6 +15,7 @@ from proxy.translation.json_wire import Envelope
 from proxy.translation.policies.model_policies import NONE, Policies, merged_body
 from proxy.translation.policies.prompt_edits import Additions, edit_request
 from proxy.translation.policies.session_progress import summary
+from proxy.translation.token_estimate import estimate_input_tokens
 
 _STRINGS = msgspec.json.Decoder(list[str])
 
@@ -69,6 +70,8 @@ class Preparer:
         self._envelope = envelope
         self._seal_key = seal_key
         self._request: Request | None = None
+        self._input_estimate: int | None = None
+        self._has_unanswered_calls: bool | None = None
         self.repairs_history = False
         """Same-dialect bodies are encoded anew, with results for tool calls that have none: an upstream has refused them."""
 
@@ -84,14 +87,33 @@ class Preparer:
             self._request = request
         return self._request
 
+    def decode(self) -> Request:
+        """:attr:`request`, as a function that can run in a thread."""
+        return self.request
+
+    @property
+    def input_estimate(self) -> int:
+        """The estimated input tokens; 0 if the body was not decoded."""
+        if self._input_estimate is None:
+            if self._request is None:
+                return 0
+            self._input_estimate = estimate_input_tokens(self._request)
+        return self._input_estimate
+
+    def find_unanswered_calls(self) -> bool:
+        """Whether a tool call has no result; False if the body cannot be decoded, because the upstream's error says more."""
+        if self._has_unanswered_calls is None:
+            try:
+                self._has_unanswered_calls = has_unanswered_calls(self.request.messages)
+            except ClientMistake:
+                self._has_unanswered_calls = False
+        return self._has_unanswered_calls
+
     def repair_history(self) -> bool:
         """From now on add missing tool results within one dialect too. False if none is missing, or if this was called before."""
         if self.repairs_history:
             return False
-        try:
-            self.repairs_history = has_unanswered_calls(self.request.messages)
-        except ClientMistake:
-            return False  # the upstream's error says more than pxbin's
+        self.repairs_history = self.find_unanswered_calls()
         return self.repairs_history
 
     @property
@@ -146,7 +168,7 @@ class Preparer:
     def _edited(self, target: Dialect, destination: EncodeTarget, edits: Edits) -> Prepared:
         """The body with edits: those of the client's fields before the translation, the model's fields merged in after it."""
         inner, relayed = self._editing(target, destination, edits)
-        if edits.whole or not relayed:
+        if edits.whole or not relayed or edits.policies.shapes_stream:
             _ = self.request  # the response is encoded for the client's own request
         prepared = inner.prepare(target, destination)
         return replace(prepared, body=merged_body(prepared.body, edits.policies))

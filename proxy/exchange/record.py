@@ -18,11 +18,12 @@ from billing.pricing import price_book
 from billing.pricing.price_book import PriceKey
 from billing.request_log import journal
 from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, Meter, clean_text, cost_in_pico, finish_entry, token_counts
-from proxy.exchange.attempt_base import Attempt, RequestContext
+from proxy.exchange.attempt_base import Attempt
 from proxy.exchange.client_credentials import session_of
 from proxy.exchange.failover import Failover
 from proxy.exchange.http_request import HttpRequest
 from proxy.translation.canonical import Usage
+from proxy.translation.dialects.base import Dialect
 from proxy.translation.errors import Failure
 
 CHARS_PER_TOKEN = 4
@@ -35,25 +36,23 @@ _CLIENT_LEFT = 499
 class Record:
     """The facts of one request, noted while it is served, and the one journal line that is made of them.
 
-    ``context`` and ``failover`` are ``None`` until targets are planned. ``is_written``: the line was appended.
+    ``dialect``: that of the client. ``is_written``: the line was appended.
     """
 
-    def __init__(self, http: HttpRequest, dialect: str) -> None:
+    def __init__(self, http: HttpRequest, dialect: Dialect) -> None:
         self.http = http
-        self.context: RequestContext | None = None
-        self.failover: Failover | None = None
-        self.is_traced = False
+        self.dialect = dialect
         self.is_written = False
         self._key: Key | None = None
         self._lease = rate_limits.UNLIMITED
         self.meter = Meter(
             id=uuid7.new_id(),
-            arrived=time.time(),
+            timestamp=time.time_ns() // 1000,
             started=http.started_ns,
             request_id=http.request_id,
             method=http.method,
             path=http.path,
-            dialect=dialect,
+            dialect=dialect.name,
             session_id=session_of(http.headers) or "",
             client_ip=http.client,
             user_agent=http.headers.get("user-agent", ""),
@@ -72,31 +71,27 @@ class Record:
         """The rate limits have room for the request; :meth:`write` releases the lease."""
         self._lease = lease
 
-    def note_plan(self, context: RequestContext, failover: Failover, *, is_traced: bool) -> None:
-        """The targets are chosen. ``is_traced``: the client asked for the routing decision."""
-        self.context, self.failover, self.is_traced = context, failover, is_traced
-
     def release_lease(self) -> None:
         """Release the lease early, for a request that uses no tokens."""
         self._lease.release()
 
-    def write(self, outcome: Outcome, *, status: int | None, failure: Failure | None = None) -> None:
+    def write(self, outcome: Outcome, *, status: int | None, failure: Failure | None = None, failover: Failover | None = None) -> None:
         """Append the journal line and release the lease with the tokens of all attempts; only the first call counts.
 
-        ``status`` ``None``: the client left before it got one.
+        ``status`` ``None``: the client left before it got one. ``failover``: the attempts; ``None`` if no targets were planned.
         """
         if self.is_written:
             return
         self.is_written = True
         tokens = 0
         try:
-            tokens = self._append(outcome, status=_CLIENT_LEFT if status is None else status, failure=failure)
+            tokens = self._append(outcome, status=_CLIENT_LEFT if status is None else status, failure=failure, failover=failover)
         finally:
             self._lease.release(tokens=tokens)
 
-    def _append(self, outcome: Outcome, *, status: int, failure: Failure | None) -> int:
+    def _append(self, outcome: Outcome, *, status: int, failure: Failure | None, failover: Failover | None) -> int:
         """Append the line to the journal; returns the tokens of all attempts."""
-        attempts = [] if self.failover is None else self.failover.tried
+        attempts = [] if failover is None else failover.tried
         usage, estimated = self._sum_up(attempts)
         last = attempts[-1] if attempts else None
         entry = finish_entry(
@@ -116,7 +111,7 @@ class Record:
             entry.tries = [self._priced_attempt_entry(attempt) for attempt in attempts]
             costs = [attempt.cost for attempt in entry.tries if attempt.cost is not None]
             entry.cost = sum(costs) if costs else entry.cost
-        if self.failover is not None and (decision := self.failover.decision):
+        if failover is not None and (decision := failover.decision):
             entry.routing = decision
         journal.current().append(entry, unauthenticated=self._key is None)
         return usage.total_input + usage.output if usage else 0
@@ -166,7 +161,7 @@ class Record:
         ended = attempt.ended_ns or perf_counter_ns()
         first = attempt.first_token_ns
         return AttemptEntry(
-            timestamp=int(self.meter.arrived * 1e6) + (attempt.started_ns - self.meter.started) // 1000,
+            timestamp=self.meter.timestamp + (attempt.started_ns - self.meter.started) // 1000,
             upstream_id=target.upstream.id,
             upstream_name=target.upstream.name,
             credential_id=target.credential.id if target.credential else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 
@@ -17,8 +18,8 @@ from proxy.translation.token_estimate import estimate_input_tokens
 from upstreams.catalog import snapshot
 from upstreams.catalog.snapshot import ResolvedModel
 from upstreams.routing import context_windows
-from upstreams.routing.decision import SkipReason
-from upstreams.routing.plan import Plan, Requirements, remote_name, with_fallbacks
+from upstreams.routing.decision import Skip, SkipReason
+from upstreams.routing.plan import Requirements, Target, remote_name, with_fallbacks
 
 CHOICE_HEADER = "x-pxbin-upstream"
 """The request header that chooses an upstream by name or id, for keys with this permission."""
@@ -66,9 +67,9 @@ def chosen_upstream(http: HttpRequest, key: Key) -> str:
     raise ClientMistake(f"There is no upstream {upstream!r}", param=CHOICE_HEADER)
 
 
-def check_reachable(upstream: str, plan: Plan, model: str) -> None:
+def check_reachable(upstream: str, targets: Sequence[Target], skips: Sequence[Skip], model: str) -> None:
     """Raise :class:`~proxy.translation.errors.ClientMistake` if no route of a model leads to the chosen upstream."""
-    if not plan.targets and all(skip.upstream != upstream or skip.reason is SkipReason.ANOTHER_UPSTREAM_CHOSEN for skip in plan.skips):
+    if not targets and all(skip.upstream != upstream or skip.reason is SkipReason.ANOTHER_UPSTREAM_CHOSEN for skip in skips):
         raise ClientMistake(f"{model!r} has no route to {upstream}", param=CHOICE_HEADER)
 
 

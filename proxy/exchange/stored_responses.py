@@ -26,8 +26,8 @@ from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.exchange import BodyReader, ClientResponse, Strategy, Translated
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
-from proxy.exchange.planning import Planned
-from proxy.exchange.recorded import RecordedRequest
+from proxy.exchange.large_bodies import in_thread_if_large
+from proxy.exchange.recorded_attempts import RecordedAttempts
 from proxy.translation import json_wire
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.openai_responses import history, input_item_list
@@ -76,36 +76,68 @@ def is_on() -> bool:
 def storing(dialect: Dialect) -> BodyReader:
     """The reader of ``/v1/responses`` bodies that restores earlier turns and stores the new one, unless the client forbids it."""
 
-    async def read_body(http: HttpRequest, key: Key) -> Strategy:
-        envelope = _open(http, dialect.open_request)
-        if key is ANONYMOUS:
-            return Translated(dialect, envelope)
-        envelope = await with_referenced_items(envelope, key.id)
-        previous = history.previous_response_id(envelope) or ""
-        if bytes(envelope.fields.get("store", b"true")) == b"false":
-            return Translated(dialect, await with_earlier_turns(envelope, previous, key.id))
-        own_input = json_wire.encode(history.input_items(envelope)).decode("utf-8", "replace")
-        turn = Turn(id="", api_key_id=key.id, previous_id=previous, model=envelope.model, input=own_input)
-        return Stored(Translated(dialect, await with_earlier_turns(history.mark_as_stored(envelope), previous, key.id)), turn)
+    async def read_body(http: HttpRequest, _key: Key) -> Storing:
+        return Storing(dialect, await _open(http, dialect.open_request))
 
     return read_body
 
 
-def restoring(dialect: Dialect, open_body: Callable[[bytes], Envelope]) -> Callable[[HttpRequest, Key], Awaitable[Translated]]:
+def restoring(dialect: Dialect, open_body: Callable[[bytes], Envelope]) -> Callable[[HttpRequest, Key], Awaitable[Restoring]]:
     """The reader of bodies that may refer to stored turns and are not stored: a count, a compaction."""
 
-    async def read_body(http: HttpRequest, key: Key) -> Translated:
-        envelope = _open(http, open_body)
+    async def read_body(http: HttpRequest, _key: Key) -> Restoring:
+        return Restoring(dialect, await _open(http, open_body))
+
+    return read_body
+
+
+async def _open(http: HttpRequest, open_body: Callable[[bytes], Envelope]) -> Envelope:
+    body = http.body
+    return await in_thread_if_large(len(body), open_body, body)
+
+
+class Restoring(msgspec.Struct, frozen=True):
+    """A body that may refer to stored turns (a :class:`~proxy.exchange.exchange.ReadBody`); its own turn is not stored."""
+
+    dialect: Dialect
+    envelope: Envelope
+
+    async def restore(self, key: Key) -> Translated:
+        """The request with the items that it refers to."""
+        envelope = self.envelope
         if is_on() and key is not ANONYMOUS:
             envelope = await with_referenced_items(envelope, key.id)
             envelope = await with_earlier_turns(envelope, history.previous_response_id(envelope) or "", key.id)
-        return Translated(dialect, envelope)
-
-    return read_body
+        return Translated(self.dialect, envelope)
 
 
-def _open(http: HttpRequest, open_body: Callable[[bytes], Envelope]) -> Envelope:
-    return open_body(http.body)
+class Storing(msgspec.Struct, frozen=True):
+    """A body that may refer to stored turns (a :class:`~proxy.exchange.exchange.ReadBody`), and whose own turn may be stored."""
+
+    dialect: Dialect
+    envelope: Envelope
+
+    async def restore(self, key: Key) -> Strategy:
+        """The request with the items that it refers to; its turn is stored unless it has no key or ``store`` is false."""
+        if key is ANONYMOUS:
+            return Translated(self.dialect, self.envelope)
+        envelope = await with_referenced_items(self.envelope, key.id)
+        previous = history.previous_response_id(envelope) or ""
+        if bytes(envelope.fields.get("store", b"true")) == b"false":
+            return Translated(self.dialect, await with_earlier_turns(envelope, previous, key.id))
+        own_input = await in_thread_if_large(input_size(envelope), _input_text, envelope)
+        turn = Turn(id="", api_key_id=key.id, previous_id=previous, model=envelope.model, input=own_input)
+        envelope = await with_earlier_turns(history.mark_as_stored(envelope), previous, key.id)
+        return Stored(Translated(self.dialect, envelope), turn)
+
+
+def input_size(envelope: Envelope) -> int:
+    """The bytes of a request's input."""
+    return memoryview(envelope.fields.get("input", b"")).nbytes
+
+
+def _input_text(envelope: Envelope) -> str:
+    return json_wire.encode(history.input_items(envelope)).decode("utf-8", "replace")
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -131,13 +163,12 @@ class Stored(msgspec.Struct, frozen=True):
         """See :class:`Translated`."""
         return self.translated.requirements(context, model, meter)
 
-    async def respond(self, request: RecordedRequest, planned: Planned) -> ClientResponse:
+    async def respond(self, attempts: RecordedAttempts) -> ClientResponse:
         """See :class:`Translated`; the turn is stored before the client has the end of the response."""
-        response = await self.translated.respond(request, planned)
+        response = await self.translated.respond(attempts)
         if isinstance(response, StreamingResponse):
-            response.pieces = _store_stream(self.turn, response.pieces, request.http.request_id)
-        else:
-            await _store(self.turn, response.body, [], request.http.request_id)
+            return response.with_pieces(_store_stream(self.turn, response.pieces, attempts.http.request_id))
+        await _store(self.turn, response.body, [], attempts.http.request_id)
         return response
 
 
@@ -190,34 +221,48 @@ async def _store(turn: Turn, body: bytes, items: list[msgspec.Raw], request_id: 
 
 async def with_earlier_turns(envelope: Envelope, response_id: str, api_key_id: str) -> Envelope:
     """The request with the items of the turn ``response_id`` and all before it in front of its own input."""
-    return history.prepend_items(envelope, await earlier_items(response_id, api_key_id)) if response_id else envelope
+    if not response_id:
+        return envelope
+    items = await earlier_items(response_id, api_key_id)
+    size = input_size(envelope) + sum(memoryview(item).nbytes for item in items)
+    return await in_thread_if_large(size, history.prepend_items, envelope, items)
 
 
 async def earlier_items(response_id: str, api_key_id: str) -> list[msgspec.Raw]:
     """The items of a turn and of all before it; raises :class:`ClientMistake` if one of them is not stored (any more)."""
-    turns = await query(lambda: stored_responses.load_chain(response_id, api_key_id, seconds=settings.PXBIN.responses_store_seconds))
-    if turns is None:
+
+    def load() -> list[msgspec.Raw] | None:
+        turns = stored_responses.load_chain(response_id, api_key_id, seconds=settings.PXBIN.responses_store_seconds)
+        return None if turns is None else [item for turn in turns for item in _items_of_turn(turn)]
+
+    items = await query(load)
+    if items is None:
         raise ClientMistake(
             f"Previous response with id '{response_id}' not found.", param="previous_response_id", code="previous_response_not_found"
         )
-    items: list[msgspec.Raw] = []
-    for turn in turns:
-        items += [*_items.decode(turn.input), *history.output_items(turn.response.encode())]
     return items
+
+
+def _items_of_turn(turn: Turn) -> list[msgspec.Raw]:
+    return [*_items.decode(turn.input), *history.output_items(turn.response.encode())]
 
 
 async def with_referenced_items(envelope: Envelope, api_key_id: str) -> Envelope:
     """The request with stored items in the place of references to them; other references are left, the upstream may know them."""
     items: dict[int, msgspec.Raw] = {}
-    references = history.item_references(envelope)
+    references = await in_thread_if_large(input_size(envelope), history.item_references, envelope)
     if len(references) > MAX_REFERENCES:
         raise ClientMistake(f"input: the request has more than {MAX_REFERENCES} item references", param="input")
     for position, item_id in references:
-        turn = await query(partial(stored_responses.find_turn_with_item, item_id, api_key_id))
-        item = None if turn is None else history.find_item(turn.input, turn.response, item_id)
+        item = await query(partial(_find_item, item_id, api_key_id))
         if item is not None:
             items[position] = item
-    return history.replace_references(envelope, items) if items else envelope
+    return await in_thread_if_large(input_size(envelope), history.replace_references, envelope, items) if items else envelope
+
+
+def _find_item(item_id: str, api_key_id: str) -> msgspec.Raw | None:
+    turn = stored_responses.find_turn_with_item(item_id, api_key_id)
+    return None if turn is None else history.find_item(turn.input, turn.response, item_id)
 
 
 async def find_turn(response_id: str, api_key_id: str) -> Turn:

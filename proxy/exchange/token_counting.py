@@ -12,6 +12,7 @@ from typing import Any
 
 from proxy.exchange.attempt import TranslatedAttempt
 from proxy.exchange.attempt_base import RequestContext
+from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.translation import token_estimate
 from proxy.translation.canonical import Request
 from proxy.translation.dialects.lookup import PASSTHROUGH
@@ -31,7 +32,7 @@ async def count(context: RequestContext, targets: list[Target]) -> int:
     :class:`~proxy.translation.errors.ClientMistake`.
     """
     if not targets:
-        return await estimated(context.preparer.request)
+        return await estimated(await in_thread_if_large(context.size, context.preparer.decode))
     attempt = TranslatedAttempt(context, targets[0])
     upstream = attempt.target.upstream
     counting = attempt.source.upstream.count
@@ -39,13 +40,14 @@ async def count(context: RequestContext, targets: list[Target]) -> int:
         counted = await _counted(attempt, counting)
         if counted is not None:
             return counted
-    return await estimated(attempt.edited_request())
+    return await estimated(await in_thread_if_large(context.size, attempt.edited_request))
 
 
 async def _counted(attempt: TranslatedAttempt, counting: CountApi) -> int | None:
-    prepared = attempt.prepare()
+    prepared = await attempt.prepare()
+    body = await in_thread_if_large(len(prepared.body), counting.encode, prepared.body)
     try:
-        async with attempt.post(prepared, counting.path, counting.encode(prepared.body)) as answer:
+        async with attempt.post(prepared, counting.path, body) as answer:
             raw = await answer.read()
     except UpstreamFailed:
         return None

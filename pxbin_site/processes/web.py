@@ -1,6 +1,7 @@
 """One web process: serves the ASGI application on a listening socket until it is drained."""
 
 import socket
+import sys
 from collections.abc import Callable
 
 from django.conf import settings
@@ -9,6 +10,10 @@ from pxbin_site.asgi import application, has_websocket
 from pxbin_site.processes.lifespan import Lifespan
 from pxbin_site.server import daphne_server
 from pxbin_site.server.key_gate import KeyGate
+
+SWITCH_SECONDS = 0.001
+"""How long a thread keeps the interpreter's lock while the event loop waits for it: threads that work on large bodies would
+otherwise delay each step of the loop by 5 ms, Python's default."""
 
 
 def run(
@@ -23,6 +28,7 @@ def run(
     ``before_listening`` is called, and awaited if it is a coroutine function, before the first connection is accepted; the
     other callbacks are those of :func:`daphne_server.serve`.
     """
+    sys.setswitchinterval(SWITCH_SECONDS)
     lifespan = Lifespan()
 
     async def start() -> None:

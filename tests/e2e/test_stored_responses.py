@@ -186,6 +186,23 @@ def test_another_key_does_not_see_it(keeping, gpt, upstream):
     assert gpt.responses.retrieve(mine).id == mine
 
 
+def test_references_are_looked_up_only_for_a_model_that_the_key_may_use(keeping, gpt, upstream):
+    keeping.add_upstream(upstream, "keep-closed")
+    calls = len(upstream.requests)
+    other = gpt.with_options(api_key=keeping.api("POST", "/keys", json={"name": "closed", "allowed_models": ["none"]})["key"])
+    references = [{"type": "item_reference", "id": f"msg_{number}"} for number in range(101)]
+    for more in ({"input": "a", "previous_response_id": "resp_nobody"}, {"input": references}):
+        with pytest.raises(openai.NotFoundError) as closed:
+            other.responses.create(model="keep-closed", **more)
+        assert closed.value.code == "model_not_found"
+        with pytest.raises(openai.NotFoundError):
+            other.responses.input_tokens.count(model="keep-closed", **more)
+    with pytest.raises(openai.BadRequestError) as many:
+        gpt.responses.create(model="keep-closed", input=references)
+    assert (many.value.param, "more than 100 item references" in many.value.message) == ("input", True)
+    assert len(upstream.requests) == calls
+
+
 def test_refusals_and_other_dialects_are_as_ever(keeping, gpt, upstream):
     keeping.add_upstream(upstream, "keep-plain")
     upstream.otherwise(said("openai", "one"))

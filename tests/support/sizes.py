@@ -16,6 +16,16 @@ def examples(full: int) -> int:
     return full if PROOF else max(full // PART, 10)
 
 
+FUZZED = 60
+FUZZED_IN_PROOF = 100_000
+"""Examples of a fuzz test in a proof: about ten minutes at some milliseconds each."""
+
+
+def fuzzed() -> settings:
+    """The settings of a test that feeds hostile bytes to one parser."""
+    return settings(max_examples=FUZZED_IN_PROOF if PROOF else FUZZED)
+
+
 def load_profile() -> None:
     """Everyday runs draw the same examples each time, so a failure is there again; proofs draw new ones. None are timed."""
     settings.register_profile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from urllib.parse import unquote_plus
 
 import msgspec
 
@@ -15,6 +16,8 @@ from proxy.translation.untranslated.multipart import FORM, Form
 _MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 MAX_CANDIDATES = 4
 """How many places of a body are tried where its model may be; each costs a copy and a decode of the body."""
+URLENCODED = "application/x-www-form-urlencoded"
+_SEPARATOR = re.compile("[&;]")
 _OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{")
 _MAY_NAME_MODEL = re.compile(rb"(?i)model|\\u")
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -67,10 +70,13 @@ def open_any(body: bytes, headers: Mapping[str, str], *, default: str) -> Untran
     unchanged = UntranslatedRequest(Envelope({}, default), lambda _model: body)
     if not body or "content-encoding" in headers:
         return unchanged
-    if headers.get("content-type", "").partition(";")[0].strip().lower() == FORM:
+    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type == FORM:
         form = Form(body, headers["content-type"])
         model = form.text("model")
         return UntranslatedRequest(Envelope({}, model), form.with_model) if model else unchanged
+    if content_type == URLENCODED and models_in_pairs(body.decode("latin-1")):
+        raise ClientMistake("model: a form of this type may not name a model; send JSON or multipart/form-data", param="model")
     if _OBJECT.match(body) is None:
         return unchanged
     return _open_plain_json(body, default)
@@ -95,6 +101,12 @@ def _open_plain_json(body: bytes, default: str) -> UntranslatedRequest:
         return json_wire.encode({**fields, "model": model}) if opened.repeats else with_json_model(opened.body, fields, model)
 
     return UntranslatedRequest(Envelope(fields, named_model, is_stream), with_model)
+
+
+def models_in_pairs(text: str) -> list[str]:
+    """The values of the ``model`` in a query or a form of type ``URLENCODED``, in any spelling that some parser takes for it."""
+    pairs = (pair.partition("=") for pair in _SEPARATOR.split(text))
+    return [unquote_plus(value) for name, _, value in pairs if unquote_plus(name).strip().casefold() == "model"]
 
 
 def with_json_model(body: bytes, fields: Mapping[str, msgspec.Raw], model: str) -> bytes:

@@ -14,7 +14,7 @@ STARTED = 5_000_000_000
 
 
 def meter(**fields) -> Meter:
-    return Meter(id="01", arrived=1_790_000_000.25, started=STARTED, **fields)
+    return Meter(id="01", timestamp=1_790_000_000_250_000, started=STARTED, **fields)
 
 
 def closed(meter: Meter, **facts) -> LogEntry:

@@ -1,5 +1,6 @@
 """What goes up to a target, told with attempts that are made ready and never sent."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -30,7 +31,7 @@ def attempt(asked: dict[str, Any], *, client: str = "openai_chat", upstream: str
 )
 def test_the_default_limit_of_the_settings_goes_up_where_nobody_gave_one(asked, model, limit):
     with with_config(default_max_output_tokens=5000):
-        assert json.loads(attempt(asked, **model).prepare().body)["max_tokens"] == limit
+        assert json.loads(asyncio.run(attempt(asked, **model).prepare()).body)["max_tokens"] == limit
 
 
 def test_hosted_tools_that_the_target_lacks_are_noted_for_the_log():
@@ -39,6 +40,6 @@ def test_hosted_tools_that_the_target_lacks_are_noted_for_the_log():
     notes = []
     for tools in ([own, search], [own]):
         tried = attempt({"max_tokens": 9, "tools": tools}, client="anthropic", upstream="openai_chat")
-        tried.prepare()
+        asyncio.run(tried.prepare())
         notes.append(tried.request_metadata)
     assert notes == [{"dropped": ["tool web_search_20250305"]}, {}]

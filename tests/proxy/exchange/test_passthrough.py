@@ -16,7 +16,7 @@ from proxy.exchange.passthrough import Endpoint, PlainPath, at_untranslated_path
 from proxy.exchange.passthrough_attempt import PassthroughAttempt, StreamBrokenError
 from proxy.translation.dialects.lookup import PASSTHROUGH
 from proxy.translation.dialects.registry import REGISTRY
-from proxy.translation.errors import Failure
+from proxy.translation.errors import ClientMistake, Failure
 from proxy.views import untranslated_view
 from upstreams.catalog.entries import ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.routing.plan import Target
@@ -87,3 +87,14 @@ async def test_an_error_of_an_untranslated_path_is_encoded_in_the_dialect_that_d
     assert isinstance(response, JsonResponse)
     assert (response.status, response.body) == (expected.status, expected.body)
     assert written == [(name, "rejected", expected.status, True)]
+
+
+@pytest.mark.parametrize("endpoint", [Endpoint(path="/v1/embeddings"), PlainPath(path="/any", default_model="plain")])
+def test_the_query_may_not_name_another_model_than_the_one_that_is_checked(endpoint):
+    def read(query):
+        return endpoint.read(HttpRequest(method="POST", path="/", body=b'{"model":"m","input":"x"}', query_string=query)).envelope.model
+
+    assert (read(b""), read(b"model=m&x=1")) == ("m", "m")
+    for query in (b"model=other", b"model=m&MODEL=other", b"x=1&%6dodel=other"):
+        with pytest.raises(ClientMistake, match="model: the query names another model than the body"):
+            read(query)

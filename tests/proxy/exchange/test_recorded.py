@@ -13,7 +13,9 @@ from billing.request_log import journal
 from proxy.exchange.attempt_base import Attempt, RequestContext
 from proxy.exchange.failover import Failover
 from proxy.exchange.http_request import HttpRequest
+from proxy.exchange.planning import Planned
 from proxy.exchange.recorded import SHUTTING_DOWN, RecordedRequest
+from proxy.exchange.recorded_attempts import RecordedAttempts
 from proxy.translation.canonical import Failed
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
@@ -60,17 +62,16 @@ def admitted(limiter: Limiter) -> RecordedRequest:
     return request
 
 
-def attempting(limiter: Limiter) -> tuple[RecordedRequest, Attempt]:
+def attempting(limiter: Limiter) -> tuple[RecordedAttempts, Attempt]:
     """A request with one attempt that was started."""
-    request = admitted(limiter)
+    record = admitted(limiter).record
     upstream = UpstreamEntry(id="u", name="u", base_url="http://x", dialect="openai_chat")
     route = RouteEntry(id="r", upstream=upstream)
     model = ModelEntry(id="m", name="m", routes=(route,))
     target = Target(model=model, route=route, upstream=upstream, credential=None, remote_name="m", quirks=upstream.quirks)
-    context = RequestContext(request.http, CHAT, CHAT.open_request(BODY), identity="0" * 24, created=0, seal_key=b"k")
+    context = RequestContext(record.http, CHAT, CHAT.open_request(BODY), identity="0" * 24, created=0, seal_key=b"k")
     failover = Failover(Plan([target], []), RoutingState(breaker_threshold=100), request_id="1")
-    request.record.note_plan(context, failover, is_traced=False)
-    return request, failover.start(Attempt(context, target))
+    return RecordedAttempts(record, Planned(context, failover)), failover.start(Attempt(context, target))
 
 
 def is_free(limiter: Limiter) -> bool:
@@ -93,7 +94,7 @@ async def pieces_of(attempt: Attempt, *pieces: bytes, error: BaseException | Non
         raise error
 
 
-def stream(request: RecordedRequest, attempt: Attempt, *pieces: bytes, error: BaseException | None = None):
+def stream(request: RecordedAttempts, attempt: Attempt, *pieces: bytes, error: BaseException | None = None):
     async def first_piece():
         rest = pieces_of(attempt, *pieces, error=error)
         return attempt, (await anext(rest), rest)
@@ -227,7 +228,7 @@ async def test_the_end_of_a_drain_ends_a_stream_with_an_error_event(lines, limit
     await begun.wait()
     task.cancel()
     await task
-    assert received == [b"a", request.record.context.encode_event(Failed(SHUTTING_DOWN))]
+    assert received == [b"a", request.planned.context.encoding.encode_event(Failed(SHUTTING_DOWN))]
     assert (lines, is_free(limiter)) == ([("failed", 200, "overloaded")], True)
 
 

@@ -29,7 +29,7 @@ def model(name, window, **fields):
 
 def tokens(monkeypatch, *models):
     monkeypatch.setattr(snapshot, "_current", snapshot.Catalogue([(each, True) for each in models]))
-    meter = Meter(id="i", arrived=0.0, started=0, request_id="r", method="POST", path="/", dialect="openai_chat")
+    meter = Meter(id="i", timestamp=0, started=0, request_id="r", method="POST", path="/", dialect="openai_chat")
     return requirements.collect_requirements(call(PICTURE), ResolvedModel(models[0], "m"), meter=meter).tokens
 
 

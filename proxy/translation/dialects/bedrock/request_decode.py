@@ -14,6 +14,7 @@ from proxy.translation.dialects.anthropic import request_decode as messages
 from proxy.translation.dialects.anthropic.envelope import check_fields
 from proxy.translation.dialects.anthropic.wire import ABSENT, is_present
 from proxy.translation.dialects.bedrock.betas import BETAS, decode_betas
+from proxy.translation.errors import ClientMistake
 from proxy.translation.json_object import open_object
 from proxy.translation.json_wire import Envelope
 
@@ -24,6 +25,8 @@ def open_request(body: bytes) -> Envelope:
     Raises :class:`~proxy.translation.errors.ClientMistake` with the path of the first invalid field.
     """
     fields = open_object(body)
+    if "model" in fields:
+        raise ClientMistake("model: the field is not part of this API; the path names the model", param="model")
     check_fields(fields)
     return Envelope(fields, "")
 

@@ -18,7 +18,9 @@ from proxy.translation.json_wire import Envelope
 _STRING_DECODER = msgspec.json.Decoder(str)
 
 REFERENCE = "item_reference"
-_REFERENCE = re.compile(rb'item_reference|\{\s*"id"\s*:\s*"[^"]*"\s*\}')
+_BARE_REFERENCE = re.compile(rb'\{\s*"id"\s*:\s*"[^"]*"\s*\}')
+_SLICE_BYTES, _LONGEST_REFERENCE = 65_536, 1024
+"""A text is searched in slices, between which other threads run."""
 
 
 class _Head(msgspec.Struct):
@@ -56,10 +58,19 @@ def input_items(envelope: Envelope) -> list[msgspec.Raw]:
 def item_references(envelope: Envelope) -> list[tuple[int, str]]:
     """The position and the id of each ``item_reference`` in a request's input."""
     raw_input = envelope.fields.get("input")
-    if raw_input is None or _REFERENCE.search(bytes(raw_input)) is None or not bytes(raw_input).lstrip().startswith(b"["):
+    if raw_input is None or not _may_refer(bytes(raw_input)):
         return []
     heads = [json_wire.decode(item, _HEAD_DECODER, at=f"input.{position}") for position, item in enumerate(raw_items(raw_input))]
     return [(position, head.id) for position, head in enumerate(heads) if head.id and (head.type or head.role or REFERENCE) == REFERENCE]
+
+
+def _may_refer(raw_input: bytes) -> bool:
+    if raw_input[:1] != b"[":
+        return False
+    starts = range(0, len(raw_input), _SLICE_BYTES)
+    return b"item_reference" in raw_input or any(
+        _BARE_REFERENCE.search(raw_input, start, start + _SLICE_BYTES + _LONGEST_REFERENCE) for start in starts
+    )
 
 
 def find_item(stored_input: str, stored_response: str, item_id: str) -> msgspec.Raw | None:

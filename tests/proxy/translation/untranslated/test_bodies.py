@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
-from proxy.translation.untranslated.bodies import open_any, open_json
+from proxy.translation.untranslated.bodies import models_in_pairs, open_any, open_json
 
 JSON = {"content-type": "application/json"}
 
@@ -119,3 +119,18 @@ def test_a_renamed_body_has_no_lone_surrogate_and_no_second_value_of_a_key():
 def test_a_body_that_is_no_object_is_the_clients_mistake():
     with pytest.raises(ClientMistake):
         open_json(b"[]")
+
+
+@pytest.mark.parametrize("body", [b"model=a", b"x=1&MODEL=a", b"x=1;%6dodel=a", b"+model+=a", b"model"])
+def test_a_form_in_one_line_may_not_name_a_model(body):
+    with pytest.raises(ClientMistake, match="model: a form of this type may not name a model"):
+        open_any(body, {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}, default="usual")
+
+
+def test_a_form_in_one_line_without_a_model_stays_as_it_is():
+    opened = open_any(b"a=model&models=2", {"content-type": "application/x-www-form-urlencoded"}, default="usual")
+    assert (opened.envelope.model, opened.with_model("other")) == ("usual", b"a=model&models=2")
+
+
+def test_the_models_of_a_query_are_found_in_every_spelling():
+    assert models_in_pairs("a=1&model=x&Model=y%20z;%4dODEL=&models=n&model") == ["x", "y z", "", ""]

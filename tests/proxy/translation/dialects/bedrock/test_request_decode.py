@@ -26,3 +26,9 @@ def test_opening_a_request_reports_the_path_of_an_invalid_field(body: bytes, par
 def test_betas_that_are_not_a_list_of_strings_are_refused() -> None:
     with pytest.raises(ClientMistake, match="anthropic_beta"):
         DIALECT.decode_request(opened(anthropic_beta="a,b"), KEY)
+
+
+def test_a_body_that_names_a_model_beside_the_path_is_refused() -> None:
+    with pytest.raises(ClientMistake, match="model: the field is not part of this API; the path names the model") as raised:
+        DIALECT.open_request(json.dumps({**BODY, "model": "m"}).encode())
+    assert raised.value.failure.param == "model"

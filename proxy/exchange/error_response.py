@@ -1,0 +1,23 @@
+"""The error responses of the proxy: every one is made here, from a failure and the client's dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from proxy.exchange.http_response import AnyHeader, ErrorResponse
+from proxy.translation.dialects.base import Dialect
+from proxy.translation.dialects.lookup import REQUEST_ID_HEADERS
+from proxy.translation.errors import Failure
+
+
+def error_response(
+    failure: Failure, *, dialect: Dialect, request_id: str, own_headers: Sequence[AnyHeader] = (), status: int | None = None
+) -> ErrorResponse:
+    """The response to ``failure`` in ``dialect``.
+
+    ``own_headers``: headers besides those of the dialect; the request's ids are left out, because the server adds them to every
+    response. ``status`` replaces the one that the dialect uses for the kind of failure.
+    """
+    error = dialect.encode_error(failure, request_id)
+    headers = [pair for pair in error.headers.items() if pair[0].lower() not in REQUEST_ID_HEADERS]
+    return ErrorResponse(failure, error.body, status=error.status if status is None else status, headers=[*headers, *own_headers])

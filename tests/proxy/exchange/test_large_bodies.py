@@ -1,0 +1,53 @@
+import asyncio
+import threading
+
+import pytest
+
+from proxy.exchange.large_bodies import LARGE_BYTES, THREADS, in_thread_if_large
+from proxy.translation.errors import ClientMistake
+
+
+def test_work_on_a_body_of_usual_size_is_done_without_a_switch_of_threads():
+    async def work_on_it():
+        return await in_thread_if_large(LARGE_BYTES, threading.get_ident)
+
+    assert asyncio.run(work_on_it()) == threading.get_ident()
+
+
+def test_work_on_a_large_body_leaves_the_event_loop_to_others():
+    done = threading.Event()
+
+    async def work_on_it():
+        working = asyncio.ensure_future(in_thread_if_large(LARGE_BYTES + 1, done.wait, 60))
+        await asyncio.sleep(0)
+        done.set()  # if the work were done here, this line would not be reached before it ended
+        return await working
+
+    assert asyncio.run(work_on_it()) is True
+
+
+def test_only_a_few_large_bodies_are_worked_on_at_once():
+    running, most, lock = [], [], threading.Lock()
+
+    def work(number):
+        with lock:
+            running.append(number)
+            most.append(len(running))
+        threading.Event().wait(0.01)
+        with lock:
+            running.remove(number)
+        return number
+
+    async def work_on_them():
+        return await asyncio.gather(*(in_thread_if_large(LARGE_BYTES + 1, work, number) for number in range(12)))
+
+    assert asyncio.run(work_on_them()) == list(range(12))
+    assert max(most) <= THREADS
+
+
+def test_an_error_of_the_work_reaches_the_caller():
+    def refuse():
+        raise ClientMistake("messages: Field required", param="messages")
+
+    with pytest.raises(ClientMistake, match="messages: Field required"):
+        asyncio.run(in_thread_if_large(LARGE_BYTES + 1, refuse))
