@@ -44,14 +44,13 @@ class Citation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Text(msgspec.Struct, frozen=True):
-    """Text. ``logprobs``: the entries that Chat and Responses have in common, unchanged."""
+    """Text. ``logprobs``: the entries that Chat and Responses have in common. ``refusal``: a refusal, which has its own field there."""
 
     text: str
     cache: CacheMark | None = None
     citations: tuple[Citation, ...] = ()
     logprobs: tuple[Any, ...] = ()
     refusal: bool = False
-    """The text is a refusal of the model (Chat and Responses have a field of its own for that)."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -140,6 +139,7 @@ class Opaque(msgspec.Struct, frozen=True):
 
     ``text``: its readable text. ``history``: made by the assistant's side (results of host tools), so that encoders of other
     families may drop it. Content that the client wrote for the model is never dropped: such an encoder refuses the request.
+    ``replaces``: the text is a summary that stands for all messages before it.
     """
 
     family: str
@@ -148,6 +148,7 @@ class Opaque(msgspec.Struct, frozen=True):
     text: str = ""
     history: bool = False
     at: str = ""
+    replaces: bool = False
 
 
 Part = Text | Image | Document | Audio | Reasoning | ToolCall | ToolResult | Opaque
@@ -171,7 +172,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """A tool that the client runs. ``schema``: the JSON Schema as written; ``None`` if there is none.
 
     ``kind`` ``custom`` is a free-form tool with its ``format`` (grammar) as JSON. ``native``: settings of the tool that
-    only its own family knows (``input_examples``, ``defer_loading``, …), by name.
+    only its own family knows (``input_examples``, ``defer_loading``, …), by name. ``loaded``: a search of the vendor has loaded
+    the tool in an earlier turn; its own family has it in the history, others need it declared.
     """
 
     name: str
@@ -185,6 +187,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     cache: CacheMark | None = None
     family: str = ""
     native: dict[str, msgspec.Raw] = {}
+    loaded: bool = False
 
 
 class HostedTool(msgspec.Struct, frozen=True, kw_only=True):
@@ -302,12 +305,11 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the response ended."""
+    """Why the response ended. ``details``: Anthropic's ``stop_details`` of a refusal."""
 
     reason: FinishReason = "end"
     stop_sequence: str | None = None
     details: dict[str, Any] | None = None
-    """Anthropic's ``stop_details`` of a refusal."""
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):

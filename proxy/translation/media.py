@@ -15,6 +15,17 @@ MEDIA_TYPE_ALIASES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "a
 """Unregistered media types that clients send, and the registered ones that vendors accept."""
 
 _TEXT_TYPES = frozenset({"application/json", "application/xml", "application/yaml", "application/x-yaml", "application/javascript"})
+_FILE_TYPES = {
+    "pdf": "application/pdf",
+    "txt": "text/plain",
+    "md": "text/markdown",
+    "csv": "text/csv",
+    "html": "text/html",
+    "json": "application/json",
+}
+"""Media types of files whose content is bare base64, by the extension of the file name."""
+_PDF_IN_BASE64 = "JVBERi0"
+"""``%PDF-`` in base64."""
 _WEB_SCHEMES = ("http://", "https://")
 
 
@@ -72,3 +83,24 @@ def as_text(source: Source) -> Source | None:
         return source
     text = decoded_text(source)
     return None if text is None else Source("text", text, source.media_type)
+
+
+def file_source(data: str, filename: str) -> Source | None:
+    """The content of a file: a data URL, or bare base64 whose media type follows from the file's name or its first bytes.
+
+    ``None`` for anything else.
+    """
+    if data[:5].lower() == "data:":
+        return parse_data_url(data)
+    media_type = _FILE_TYPES.get(filename.rpartition(".")[2].lower(), "")
+    if not media_type and data.startswith(_PDF_IN_BASE64):
+        media_type = "application/pdf"
+    return Source("base64", data, media_type) if media_type and _is_base64(data) else None
+
+
+def _is_base64(data: str) -> bool:
+    try:
+        base64.b64decode(data[:64], validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True

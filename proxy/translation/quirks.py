@@ -60,7 +60,10 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     automatic_cache: Annotated[
         bool, Meta(description="Anthropic: send the top-level cache_control for clients that set no breakpoints.")
     ] = False
-    no_sampling: Annotated[bool, Meta(description="Takes no temperature, top_p and top_k: they are left out.")] = False
+    no_sampling: Annotated[
+        bool | None,
+        Meta(description="Takes no temperature, top_p and top_k: they are left out; null: by the model's name (Claude from 4.7 on)."),
+    ] = None
     no_stop: Annotated[bool, Meta(description="Takes no stop sequences: they are left out.")] = False
     no_prefill: Annotated[
         bool, Meta(description="Takes no conversation whose last turn is the assistant's: such a request is refused.")
@@ -100,7 +103,11 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(description="More than four stop sequences: the first four are sent, or the request is refused."),
     ] = "first_four"
     beta_allow_list: Annotated[
-        tuple[str, ...] | None, Meta(description="anthropic-beta values that are sent; null: all of them to Anthropic, none to Bedrock.")
+        tuple[str, ...] | None,
+        Meta(
+            description="anthropic-beta values that are sent, with * for any ending; null: all of them to Anthropic, "
+            "those that AWS documents to Bedrock."
+        ),
     ] = None
     upstream_stream: Annotated[
         Literal["auto", "never", "always"], Meta(description="Call the upstream with stream: true; auto: as the client does.")

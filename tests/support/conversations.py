@@ -43,7 +43,11 @@ SCHEMAS = (
     msgspec.Raw(b'{"type":"object","properties":{}}'),
     msgspec.Raw(b'{"type":"object","properties":{"a":{"type":"integer","x-vendor":1}},"required":["a"]}'),
 )
-ANSWER_SCHEMA = msgspec.Raw(b'{"type":"object","properties":{"z":{"type":"string"},"a":{"type":"number"}},"additionalProperties":false}')
+STRICT_SCHEMA = msgspec.Raw(b'{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"additionalProperties":false}')
+"""A schema that every vendor accepts for a strict tool; so is the one below for a response."""
+ANSWER_SCHEMA = msgspec.Raw(
+    b'{"type":"object","properties":{"z":{"type":"string"},"a":{"type":"number"}},"required":["z","a"],"additionalProperties":false}'
+)
 IMAGES = (
     Image(Source("base64", "AAAA", "image/png"), at="messages.0.content.0"),
     Image(Source("base64", "BBBB", "image/jpeg"), at="messages.0.content.0"),
@@ -70,8 +74,12 @@ def tools(draw: st.DrawFn, *, custom: bool) -> tuple[Tool, ...]:
         else Tool(
             name=name,
             description=f"tool {number}",
-            schema=draw(st.sampled_from(SCHEMAS)),
-            strict=draw(st.sampled_from([None, True, False])),
+            **draw(
+                st.sampled_from(
+                    [{"schema": schema, "strict": strict} for schema in SCHEMAS for strict in (None, False)]
+                    + [{"schema": STRICT_SCHEMA, "strict": True}]
+                )
+            ),
             cache=draw(marks),
         )
         for number, name in enumerate(names)

@@ -22,6 +22,7 @@ from proxy.translation.canonical import (
     HostedTool,
     Image,
     Message,
+    Opaque,
     OutputFormat,
     Part,
     Request,
@@ -53,6 +54,7 @@ def adapt(request: Request, target: EncodeTarget, *, family: str, traits: Traits
     """Fit ``request`` to a target of ``family``. Raises :class:`ClientMistake` for content that can be neither carried nor moved."""
     _refuse_demands(request, target.dialect)
     request, dropped = _without_foreign_tools(request, family)
+    request = _with_summary(request, family)
     dropped += _dropped_stops(request, target.quirks, traits)
     request = _with_subset(request, narrows=not traits.tool_subsets)
     request, emulated = _with_emulated_output(request, target.quirks)
@@ -72,6 +74,21 @@ def _refuse_demands(request: Request, dialect: str) -> None:
     for demand in request.demands:
         if dialect not in demand.carried_by:
             raise ClientMistake(demand.message, param=demand.field, details=demand.details)
+
+
+def _with_summary(request: Request, family: str) -> Request:
+    """A request whose history begins with the last summary in it, as a user message: other families do not know that it replaces text."""
+    if request.family == family:
+        return request
+    for index in range(len(request.messages) - 1, -1, -1):
+        parts = request.messages[index].parts
+        for position in range(len(parts) - 1, -1, -1):
+            part = parts[position]
+            if isinstance(part, Opaque) and part.replaces and part.text:
+                rest = replace(request.messages[index], parts=parts[position + 1 :])
+                kept = (rest,) if rest.parts else ()
+                return replace(request, messages=(Message("user", (Text(part.text),)), *kept, *request.messages[index + 1 :]))
+    return request
 
 
 def _dropped_stops(request: Request, quirks: Quirks, traits: Traits) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 A folder is called ``<client dialect>-<upstream dialect>-<what it shows>`` and holds ``client_request.json`` and
 ``upstream_request.json``, and then, as far as the case goes, ``upstream_response.json`` with ``client_response.json`` or
-``upstream_stream.sse`` with ``client_stream.sse``. ``settings.json`` may give ``quirks`` and ``max_output_tokens``.
+``upstream_stream.sse`` with ``client_stream.sse``. ``settings.json`` may give ``quirks``, ``max_output_tokens``
+and the upstream's ``model``.
 ``refusal.json`` in place of the upstream's files holds the ``param`` and the ``message`` of a 400.
 """
 
@@ -41,7 +42,7 @@ class Case:
         envelope = self.sink.open_request(self.read("client_request.json"))
         self.model = envelope.model
         self.destination = EncodeTarget(
-            model="upstream-model",
+            model=settings.get("model", "upstream-model"),
             dialect=upstream,
             upstream="up-1",
             quirks=self.quirks,

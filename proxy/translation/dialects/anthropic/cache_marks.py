@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Raw
 
 from proxy.translation.canonical import CacheMark
@@ -15,18 +17,20 @@ class CacheMarks:
     """The cache breakpoints of one request. The API accepts four; :meth:`drop_excess` removes the earliest ones beyond that.
 
     ``native``: the client is of this family, so that its breakpoints keep their JSON (with a ``ttl``, for example).
-    ``automatic``: the body has a top-level ``cache_control``, which counts as one of the four.
+    ``automatic``: the body has a top-level ``cache_control``, which counts as one of the four. ``mark``: reduces the JSON of a
+    native breakpoint to what the endpoint accepts.
     """
 
-    def __init__(self, *, native: bool, automatic: bool = False) -> None:
+    def __init__(self, *, native: bool, automatic: bool = False, mark: Callable[[Raw], Raw] | None = None) -> None:
         self._native = native
+        self._mark = mark or (lambda native_mark: native_mark)
         self._blocks: list[EncodedBlock] = []
         self._fixed = 1 if automatic else 0
 
     def set(self, block: EncodedBlock, mark: CacheMark | None) -> EncodedBlock:
         """Set ``cache_control`` of ``block`` unless ``mark`` is ``None``. Breakpoints of other families become ``ephemeral``."""
         if mark is not None:
-            block["cache_control"] = mark.native if self._native else _MARK
+            block["cache_control"] = self._mark(mark.native) if self._native else _MARK
             self._blocks.append(block)
         return block
 

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Demand
-from proxy.translation.dialects.anthropic.wire import ABSENT, is_present, read_heads
+from proxy.translation.dialects.anthropic.wire import ABSENT, OBJECT, is_present, read_heads
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_object import open_object
 from proxy.translation.json_wire import Envelope
@@ -56,6 +56,9 @@ FAMILY_FIELDS = frozenset(
 )  # fmt: skip
 """Fields that only this family knows. They become ``Request.extra``."""
 
+NESTED_FIELDS = {"output_config": ("task_budget",), "thinking": ("block_binding",)}
+"""Settings inside mapped fields that only this family knows; they become ``Request.extra`` with the name ``field.setting``."""
+
 _DEMANDS = (
     Demand(
         field="thread",
@@ -66,6 +69,11 @@ _DEMANDS = (
     Demand(field="mcp_servers", message="mcp_servers: not available at this model's upstream", carried_by=("anthropic",)),
     Demand(field="container", message="container: not available at this model's upstream", carried_by=("anthropic",)),
     Demand(field="fallbacks", message="fallbacks: not available at this model's upstream", carried_by=("anthropic",)),
+    Demand(
+        field="inference_geo",
+        message="inference_geo: this model's upstream does not guarantee where the request is processed",
+        carried_by=("anthropic",),
+    ),
     Demand(field="compaction", message="compaction: not available at this model's upstream", carried_by=("anthropic", "bedrock")),
 )
 _CACHE_WARMING = Demand(
@@ -111,6 +119,17 @@ def messages_field(fields: Mapping[str, Raw]) -> Raw:
     if "messages" not in fields:
         raise ClientMistake("messages: Field required", param="messages")
     return fields["messages"]
+
+
+def nested_settings(fields: Mapping[str, Raw]) -> dict[str, Raw]:
+    """The values of :data:`NESTED_FIELDS` in a body, by ``field.setting``."""
+    return {
+        f"{field}.{name}": raw
+        for field, names in NESTED_FIELDS.items()
+        if is_present(fields.get(field, ABSENT))
+        for name, raw in json_wire.decode(fields[field], OBJECT, at=field).items()
+        if name in names and is_present(raw)
+    }
 
 
 def find_demands(fields: Mapping[str, Raw], settings: Settings) -> tuple[Demand, ...]:

@@ -1,7 +1,9 @@
-"""How Anthropic's models are asked to think, by the version in their names.
+"""What Anthropic's models accept of thinking and sampling, by the version in their names.
 
 Source: the model list and the capability types of Anthropic's SDK 2.11 (``types/model.py``, ``types/thinking_types.py``).
-Models from version 4.6 on accept adaptive thinking; from 3.7 on, a budget; older ones do not think.
+Models from version 4.6 on accept adaptive thinking; from 3.7 on, a budget; older ones do not think. From 4.7 on they answer 400
+to a temperature, ``top_p`` or ``top_k`` other than the default (Anthropic's thinking guide, section "Sampling parameters"); from 5
+on they think without being asked, and most of them accept that it is switched off ("What's new in Claude Opus 5").
 """
 
 from __future__ import annotations
@@ -21,6 +23,10 @@ _UNNUMBERED_ADAPTIVE = ("claude-mythos-preview",)
 _FIRST_ADAPTIVE = (4, 6)
 _FIRST_XHIGH = (4, 7)
 _FIRST_THINKING = (3, 7)
+_FIRST_WITHOUT_SAMPLING = (4, 7)
+_FIRST_THINKING_BY_DEFAULT = (5, 0)
+_ALWAYS_THINKING = ("claude-mythos", "claude-fable")
+"""Model lines that think in every request: they refuse thinking of type ``disabled``."""
 
 
 def model_version(model: str) -> tuple[int, int] | None:
@@ -47,3 +53,22 @@ def supports_xhigh(model: str) -> bool:
     """Whether ``model`` accepts the effort ``xhigh``. Models of other vendors are assumed to."""
     version = model_version(model)
     return version is None or version >= _FIRST_XHIGH
+
+
+def accepts_sampling(model: str, quirks: Quirks) -> bool:
+    """Whether ``model`` accepts ``temperature``, ``top_p`` and ``top_k``: the quirk if it is set, otherwise by version."""
+    if quirks.no_sampling is not None:
+        return not quirks.no_sampling
+    version = model_version(model)
+    return not any(name in model for name in _ALWAYS_THINKING) and (version is None or version < _FIRST_WITHOUT_SAMPLING)
+
+
+def thinks_by_default(model: str) -> bool:
+    """Whether ``model`` thinks in requests without ``thinking``."""
+    version = model_version(model)
+    return not can_stop_thinking(model) or (version is not None and version >= _FIRST_THINKING_BY_DEFAULT)
+
+
+def can_stop_thinking(model: str) -> bool:
+    """Whether ``model`` accepts thinking of type ``disabled``."""
+    return not any(name in model for name in _ALWAYS_THINKING)

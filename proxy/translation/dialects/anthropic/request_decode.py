@@ -6,13 +6,13 @@ import msgspec
 from msgspec import Raw
 
 from proxy.translation import json_wire
-from proxy.translation.canonical import Message, OutputFormat, Request, Text
+from proxy.translation.canonical import Effort, Message, OutputFormat, Request, Text
 from proxy.translation.dialects.anthropic.citations import decode_citations
-from proxy.translation.dialects.anthropic.envelope import FAMILY_FIELDS, decode_settings, find_demands, messages_field
+from proxy.translation.dialects.anthropic.envelope import FAMILY_FIELDS, decode_settings, find_demands, messages_field, nested_settings
 from proxy.translation.dialects.anthropic.request_decode_parts import MessageDecoder, cache_mark
-from proxy.translation.dialects.anthropic.thinking import decode_output_config, decode_thinking
+from proxy.translation.dialects.anthropic.thinking import decode_effort, decode_output_config, decode_thinking
 from proxy.translation.dialects.anthropic.tools import decode_choice, decode_tools
-from proxy.translation.dialects.anthropic.wire import ABSENT, FAMILY, OBJECT, Block, has_field, is_present, read_messages
+from proxy.translation.dialects.anthropic.wire import ABSENT, FAMILY, OBJECT, Block, WireMessage, has_field, is_present, read_messages
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 
@@ -35,11 +35,14 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
     """Raises :class:`ClientMistake` with the path of the first invalid field. ``seal_key`` verifies reasoning carriers."""
     fields = envelope.fields
     settings = decode_settings(fields)
-    messages, leading = _decode_messages(messages_field(fields), seal_key)
+    wire_messages = read_messages(messages_field(fields))
+    messages, leading = _decode_messages(wire_messages, messages_field(fields), seal_key)
     choice, parallel = decode_choice(fields["tool_choice"]) if has_field(fields, "tool_choice") else (None, None)
     effort, output = decode_output_config(fields.get("output_config", ABSENT))
+    effort = _effort_of_turn(wire_messages) or effort
     user = json_wire.decode(fields["metadata"], _METADATA, at="metadata").user_id if has_field(fields, "metadata") else None
     extra = {name: raw for name, raw in fields.items() if name in FAMILY_FIELDS and is_present(raw)}
+    extra |= nested_settings(fields)
     if settings.service_tier == "auto":
         extra["service_tier"] = fields["service_tier"]
     return Request(
@@ -65,10 +68,29 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
     )
 
 
-def _decode_messages(raw: Raw, seal_key: bytes) -> tuple[tuple[Message, ...], tuple[Text, ...]]:
-    """The messages from the first user or assistant message on, and the text of the system messages before it."""
+def _effort_of_turn(messages: list[WireMessage]) -> Effort | None:
+    """The effort that a system message after the last assistant message sets for the turn to be made."""
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if message.role == "assistant":
+            return None
+        if message.role == "system" and message.output_config is not None and message.output_config.effort is not None:
+            return decode_effort(message.output_config.effort, at=f"messages.{index}.output_config.effort")
+    return None
+
+
+def _decode_messages(messages_in: list[WireMessage], raw: Raw, seal_key: bytes) -> tuple[tuple[Message, ...], tuple[Text, ...]]:
+    """The messages from the first user or assistant message on, and the text of the system messages before it.
+
+    A system message with ``clear_at: next_user_message`` is left out once a later user message exists.
+    """
     decoder = MessageDecoder(raw, seal_key)
-    messages = [decoder.decode(index, message) for index, message in enumerate(read_messages(raw))]
+    last_user = max((index for index, message in enumerate(messages_in) if message.role == "user"), default=-1)
+    messages = [
+        decoder.decode(index, message)
+        for index, message in enumerate(messages_in)
+        if index > last_user or message.clear_at != "next_user_message"
+    ]
     first = next((index for index, message in enumerate(messages) if message.role != "system"), len(messages))
     leading = tuple(part for message in messages[:first] for part in message.parts if isinstance(part, Text))
     return tuple(messages[first:]), leading

@@ -62,6 +62,8 @@ class MessageDecoder:
 
     def decode(self, index: int, message: WireMessage) -> Message:
         """Raises :class:`ClientMistake` for an invalid block, and for one that is not allowed in a message of its role."""
+        if message.content is None:
+            return Message(message.role, ())
         if isinstance(message.content, str):
             return Message(message.role, (Text(message.content),) if message.content else ())
         position = self._position
@@ -250,7 +252,7 @@ def _decode_tool_result(block: Block, position: _Position) -> ToolResult:
 def _decode_opaque(block: Block, position: _Position) -> Opaque:
     native = position.original()
     history = position.role == "assistant" or _droppable(block.type, native, at=position.at)
-    return Opaque(FAMILY, block.type, native, readable_text(native), history, position.at)
+    return Opaque(FAMILY, block.type, native, readable_text(native), history, position.at, block.type == "compaction")
 
 
 def _droppable(kind: str, native: Raw, *, at: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Raw
@@ -10,8 +11,9 @@ from msgspec import Raw
 from proxy.translation import json_wire
 from proxy.translation.canonical import JSON_OBJECT_SENTENCE, Request, Text, Tool
 from proxy.translation.dialects.anthropic.cache_marks import CacheMarks
-from proxy.translation.dialects.anthropic.envelope import FAMILY_FIELDS
+from proxy.translation.dialects.anthropic.envelope import FAMILY_FIELDS, NESTED_FIELDS
 from proxy.translation.dialects.anthropic.request_encode_turns import TurnEncoder, string_if_plain_text
+from proxy.translation.dialects.anthropic.strict_schema import strict_schema
 from proxy.translation.dialects.anthropic.thinking import plan_thinking
 from proxy.translation.dialects.anthropic.tools import encode_choice, encode_tool
 from proxy.translation.dialects.anthropic.wire import FAMILY, EncodedTurn
@@ -20,6 +22,11 @@ from proxy.translation.errors import ClientMistake
 
 MAX_USER_ID = 256
 """Characters of ``metadata.user_id``; longer values are replaced by their SHA-256."""
+
+_NESTED_PATHS = frozenset(f"{field}.{name}" for field, names in NESTED_FIELDS.items() for name in names)
+
+NO_MESSAGE = "(no message)"
+"""The user's turn before a conversation that begins with the assistant's, which the API refuses."""
 
 
 def encode_request(request: Request, target: EncodeTarget) -> bytes:
@@ -32,18 +39,22 @@ def encode_request(request: Request, target: EncodeTarget) -> bytes:
     return json_wire.encode(body)
 
 
-def encode_body(request: Request, target: EncodeTarget, *, late_system_native: bool) -> dict[str, Any]:
+def encode_body(
+    request: Request, target: EncodeTarget, *, late_system_native: bool, mark: Callable[[Raw], Raw] | None = None
+) -> dict[str, Any]:
     """The body without ``model`` and ``stream``, which Bedrock has in its path.
 
-    ``late_system_native``: the model accepts system messages between turns.
+    ``late_system_native``: the model accepts system messages between turns. ``mark``: see :class:`CacheMarks`.
     """
     native = request.family == FAMILY
     extra = {name: raw for name, raw in request.extra.items() if name in FAMILY_FIELDS} if native else {}
-    marks = CacheMarks(native=native, automatic="cache_control" in extra)
-    tools = [_encode_tool(tool, marks) for tool in request.tools]
+    marks = CacheMarks(native=native, automatic="cache_control" in extra, mark=mark)
+    tools = [_encode_tool(tool, marks, native=native) for tool in request.tools]
     encoder = TurnEncoder(native=native, keeps_system=late_system_native, unsigned=target.quirks.unsigned_thinking, marks=marks)
     turns = encoder.encode(request.messages)
     _check_turns(turns, no_prefill=target.quirks.no_prefill)
+    if not native and turns[0]["role"] == "assistant":
+        turns.insert(0, {"role": "user", "content": [{"type": "text", "text": NO_MESSAGE}]})
     system = encoder.encode_texts((*request.system, *encoder.late_system, *_json_sentence(request)))
     marks.drop_excess([block for block in (*tools, *system) if isinstance(block, dict)])
     if target.quirks.automatic_cache and not marks.any:
@@ -59,8 +70,8 @@ def encode_body(request: Request, target: EncodeTarget, *, late_system_native: b
     return body | _settings(request, target, turns=turns) | extra
 
 
-def _encode_tool(tool: Any, marks: CacheMarks) -> dict[str, Any] | Raw:
-    encoded = encode_tool(tool)
+def _encode_tool(tool: Any, marks: CacheMarks, *, native: bool) -> dict[str, Any] | Raw:
+    encoded = encode_tool(tool, native=native)
     if isinstance(encoded, Raw):
         marks.count_native(encoded)
         return encoded
@@ -93,7 +104,20 @@ def _settings(request: Request, target: EncodeTarget, *, turns: list[EncodedTurn
         "metadata": {"user_id": _user_id(request.end_user)} if request.end_user else None,
         "service_tier": _service_tier(request),
     }
-    return settings | {name: value for name, value in optional.items() if value is not None}
+    settings |= {name: value for name, value in optional.items() if value is not None}
+    return _with_nested_settings(settings, request)
+
+
+def _with_nested_settings(settings: dict[str, Any], request: Request) -> dict[str, Any]:
+    """The settings with those of a client of this family inside them; one inside ``thinking`` needs the setting itself."""
+    if request.family == FAMILY:
+        for path in request.extra.keys() & _NESTED_PATHS:
+            field, _, name = path.partition(".")
+            if field == "output_config":
+                settings.setdefault(field, {})
+            if field in settings:
+                settings[field][name] = request.extra[path]
+    return settings
 
 
 def _lost_thinking(turns: list[EncodedTurn]) -> bool:
@@ -113,7 +137,10 @@ def _first_type(content: Any) -> str:
 def _output_config(request: Request, effort: str | None) -> dict[str, Any] | None:
     config: dict[str, Any] = {"effort": effort} if effort else {}
     if request.output is not None and request.output.kind == "json_schema":
-        config["format"] = {"type": "json_schema", "schema": request.output.schema or Raw(b'{"type":"object"}')}
+        schema = request.output.schema or Raw(b'{"type":"object"}')
+        if request.family != FAMILY:
+            schema = strict_schema(schema, at="schema of the output format")
+        config["format"] = {"type": "json_schema", "schema": schema}
     return config or None
 
 

@@ -64,6 +64,10 @@ class _Delta(msgspec.Struct, gc=False):
 class _Message(msgspec.Struct):
     id: str | None = None
     model: str | None = None
+    content: list[Raw] | None = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: dict[str, Any] | None = None
     usage: WireUsage | None = None
 
 
@@ -136,15 +140,20 @@ class AnthropicStreamDecoder:
         return handler(event) if handler is not None else self._on_unknown(event)
 
     def close(self) -> list[Event]:
-        """A stream without ``message_stop`` fails, even if its ``message_delta`` has arrived."""
+        """The end of a stream without ``message_stop``: a failure, unless a ``message_delta`` had the stop reason and no block is open.
+
+        Some servers end with OpenAI's ``[DONE]`` or with nothing; the SDK accepts the message in both cases.
+        """
         if self._done:
             return []
+        if self._finish[0] is not None and not self._open:
+            return self._on_message_stop(_Event())
         return self.fail(Failure(kind="network", message="The upstream stream ended before the message was complete"))
 
     def _feed_nonconforming(self, frame: Frame) -> list[Event]:
         """A frame that does not fit ``_Event``: repaired if possible, ignored if its type is unknown; otherwise the stream fails."""
         if frame.data.strip() in (b"", b"[DONE]"):
-            return []
+            return self.close() if frame.data.strip() and self._finish[0] is not None else []
         try:
             event = decode_leniently(frame.data, _EVENT)
         except ClientMistake:
@@ -170,7 +179,18 @@ class AnthropicStreamDecoder:
         self._started = True
         message = event.message or _Message()
         self._usage = message.usage
-        return [Started(message.id or "", message.model or "", message.usage.to_canonical() if message.usage is not None else None)]
+        usage = message.usage.to_canonical() if message.usage is not None else None
+        if message.stop_reason is not None:
+            self._finish = (message.stop_reason, message.stop_sequence, message.stop_details)
+        return [Started(message.id or "", message.model or "", usage), *self._start_content(message.content or [])]
+
+    def _start_content(self, blocks: list[Raw]) -> list[Event]:
+        """The blocks that ``message_start`` already has, such as calls that code execution made. They are whole."""
+        events: list[Event] = []
+        for index, block in enumerate(blocks):
+            events += self._on_block_start(_Event(index=index, content_block=block))
+            events += self._on_block_stop(_Event(index=index))
+        return events
 
     def _on_block_start(self, event: _Event) -> list[Event]:
         try:

@@ -42,6 +42,7 @@ from proxy.translation.framing.sse import Frame
 _encode_string = msgspec.json.Encoder().encode
 _HOST_TOOL_CALLS = frozenset({"server_tool_use", "mcp_tool_use"})
 _EMPTY = msgspec.Raw(b"{}")
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 _STOP = Frame(b'{"type":"message_stop"}', "message_stop")
 
 
@@ -74,6 +75,7 @@ class AnthropicStreamEncoder:
         self._current: int | None = None
         self._block: _OpenBlock | None = None
         self._queued: dict[int, list[Event]] = {}
+        # Every encoder has this table of its own methods: a common base class would tie the dialects to one another.
         self._handlers: dict[type, Callable[[Any], list[Frame]]] = {
             Started: self._on_started,
             PartStarted: self._on_part,
@@ -95,7 +97,7 @@ class AnthropicStreamEncoder:
             return []
         self._started = True
         self._usage = event.usage
-        usage = usage_wire.encode_usage(event.usage or Usage(fresh=self._context.input_estimate))
+        usage = usage_wire.encode_start_usage(event.usage, input_estimate=self._context.input_estimate)
         message: dict[str, Any] = {
             "id": f"msg_{self._context.id}",
             "type": "message",
@@ -249,7 +251,8 @@ def error_frame(failure: Failure) -> Frame:
 
 
 def _frame(event: str, body: dict[str, Any]) -> Frame:
-    return Frame(json_wire.encode({"type": event, **body}), event)
+    """An event. Native JSON in ``body`` may be indented: its line breaks, which are white space in JSON, become blanks."""
+    return Frame(json_wire.encode({"type": event, **body}).translate(_ONE_LINE), event)
 
 
 def encoder(context: EncodeContext) -> AnthropicStreamEncoder:

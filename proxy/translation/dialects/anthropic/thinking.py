@@ -13,7 +13,13 @@ from msgspec import Raw
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Effort, ReasoningSetting, Request
-from proxy.translation.dialects.anthropic.models import supports_xhigh, thinking_style
+from proxy.translation.dialects.anthropic.models import (
+    accepts_sampling,
+    can_stop_thinking,
+    supports_xhigh,
+    thinking_style,
+    thinks_by_default,
+)
 from proxy.translation.dialects.anthropic.wire import ABSENT, is_present
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.errors import ClientMistake
@@ -62,9 +68,15 @@ def decode_output_config(raw: Raw) -> tuple[Effort | None, Raw]:
     if not is_present(raw):
         return None, ABSENT
     config = json_wire.decode(raw, _OUTPUT_CONFIG, at="output_config")
-    if config.effort is not None and config.effort not in _CANONICAL_EFFORTS:
-        raise ClientMistake(f"output_config.effort: {config.effort!r} is not a valid effort", param="output_config.effort")
-    return (_CANONICAL_EFFORTS[config.effort] if config.effort else None), config.format
+    effort = decode_effort(config.effort, at="output_config.effort") if config.effort is not None else None
+    return effort, config.format
+
+
+def decode_effort(effort: str, *, at: str) -> Effort:
+    """Raises :class:`ClientMistake` with the path ``at`` for a value that the API does not have."""
+    if effort not in _CANONICAL_EFFORTS:
+        raise ClientMistake(f"{at}: {effort!r} is not a valid effort", param=at)
+    return _CANONICAL_EFFORTS[effort]
 
 
 def decode_thinking(raw: Raw, effort: Effort | None) -> ReasoningSetting | None:
@@ -107,15 +119,21 @@ def plan_thinking(request: Request, target: EncodeTarget, *, native: bool, loop_
     budget = setting.budget if setting is not None and setting.mode == "budget" else None
     if budget is not None and (loop_broken or (request.tool_choice is not None and request.tool_choice.mode in ("required", "tool"))):
         setting, budget = None, None
-    max_tokens, budget = _limits(request, target, budget, clamp=not native)
+    room = _adaptive_room(setting) if not native else 0
+    max_tokens, budget = _limits(request, target, budget, room=room, clamp=not native)
     thinking = _encode_thinking(setting, budget)
     is_on = thinking is not None and thinking["type"] in ("enabled", "adaptive")
+    plan = ThinkingPlan(max_tokens=max_tokens, thinking=thinking, effort=effort)
+    return plan if not native and not accepts_sampling(target.model, target.quirks) else _with_sampling(plan, request, is_on=is_on)
+
+
+def _with_sampling(plan: ThinkingPlan, request: Request, *, is_on: bool) -> ThinkingPlan:
+    """``plan`` with the sampling fields that the API accepts. ``is_on``: the model is asked to think."""
     temperature = None if is_on or request.temperature is None else min(request.temperature, 1.0)
     top_p = request.top_p if temperature is None else None
     if is_on and top_p is not None and top_p < _MIN_TOP_P:
         top_p = None
-    top_k = None if is_on else request.top_k
-    return ThinkingPlan(max_tokens=max_tokens, thinking=thinking, effort=effort, temperature=temperature, top_p=top_p, top_k=top_k)
+    return msgspec.structs.replace(plan, temperature=temperature, top_p=top_p, top_k=None if is_on else request.top_k)
 
 
 def _native_setting(request: Request, target: EncodeTarget) -> ReasoningSetting | None:
@@ -135,14 +153,32 @@ def _native_setting(request: Request, target: EncodeTarget) -> ReasoningSetting 
 
 
 def _foreign_setting(request: Request, target: EncodeTarget) -> ReasoningSetting | None:
-    """The effort of a client of another family, in the style of the model; ``None`` if the model does not think."""
+    """The effort of a client of another family, in the style of the model; ``None`` if nothing is sent.
+
+    Chat clients always show reasoning, Responses clients if they asked for a summary: newer models leave its text out by default.
+    """
     setting = request.reasoning
-    if setting is None or setting.effort is None or setting.effort == "none" or setting.mode == "disabled":
+    if setting is None:
         return None
+    if setting.effort == "none" or setting.mode == "disabled":
+        return _off_setting(target.model)
     style = thinking_style(target.model, target.quirks)
-    if style == "adaptive":
-        return ReasoningSetting(mode="adaptive", effort=setting.effort)
-    return ReasoningSetting(mode="budget", budget=BUDGETS[setting.effort]) if style == "enabled" else None
+    if style == "adaptive" and (setting.effort is not None or setting.summary is not None):
+        is_shown = setting.summary is not None or request.family != "openai_responses"
+        return ReasoningSetting(mode="adaptive", effort=setting.effort, display="summarized" if is_shown else None)
+    return ReasoningSetting(mode="budget", budget=BUDGETS[setting.effort]) if style == "enabled" and setting.effort else None
+
+
+def _off_setting(model: str) -> ReasoningSetting | None:
+    """The setting of a client that wants no thinking: nothing for models that do not think anyway."""
+    if not thinks_by_default(model):
+        return None
+    return ReasoningSetting(mode="disabled") if can_stop_thinking(model) else ReasoningSetting(mode="effort", effort="low")
+
+
+def _adaptive_room(setting: ReasoningSetting | None) -> int:
+    """Tokens of adaptive thinking on top of the default output limit, which covers the answer alone."""
+    return BUDGETS[setting.effort or "high"] if setting is not None and setting.mode == "adaptive" else 0
 
 
 def _effort(setting: ReasoningSetting | None, model: str, *, native: bool) -> str | None:
@@ -159,14 +195,17 @@ def _effort_of_budget(budget: int) -> Effort:
     return "xhigh"
 
 
-def _limits(request: Request, target: EncodeTarget, budget: int | None, *, clamp: bool) -> tuple[int, int | None]:
-    """``max_tokens``, and the budget, with ``clamp`` reduced to fit below it. A limit that the client set is never raised."""
+def _limits(request: Request, target: EncodeTarget, budget: int | None, *, room: int, clamp: bool) -> tuple[int, int | None]:
+    """``max_tokens``, and the budget, with ``clamp`` reduced to fit below it. A limit that the client set is never raised.
+
+    ``room``: tokens of adaptive thinking, which has no budget.
+    """
     if request.max_tokens is not None:
         return request.max_tokens, _fit_budget(budget, request.max_tokens) if clamp else budget
     if target.max_output_tokens is not None:
         limit = max(MIN_MAX_TOKENS, target.max_output_tokens)
         return limit, _fit_budget(budget, limit) if clamp else budget
-    return max(MIN_MAX_TOKENS, target.default_max_output_tokens) + (budget or 0), budget
+    return max(MIN_MAX_TOKENS, target.default_max_output_tokens) + (budget or room), budget
 
 
 def _fit_budget(budget: int | None, max_tokens: int | None) -> int | None:

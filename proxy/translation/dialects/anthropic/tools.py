@@ -10,6 +10,7 @@ from msgspec import Raw
 from proxy.translation import json_wire
 from proxy.translation.canonical import HostedTool, Request, Tool, ToolChoice
 from proxy.translation.dialects.anthropic.request_decode_parts import cache_mark
+from proxy.translation.dialects.anthropic.strict_schema import strict_schema
 from proxy.translation.dialects.anthropic.wire import ABSENT, ARRAY, FAMILY, OBJECT, is_present
 from proxy.translation.errors import ClientMistake
 
@@ -113,14 +114,18 @@ def decode_choice(raw: Raw) -> tuple[ToolChoice, bool | None]:
 # --- encode ----------------------------------------------------------------------------------------------------------
 
 
-def encode_tool(tool: Tool | HostedTool) -> dict[str, Any] | Raw:
-    """The tool without its cache breakpoint, which the caller sets. A hosted tool stays unchanged."""
+def encode_tool(tool: Tool | HostedTool, *, native: bool) -> dict[str, Any] | Raw:
+    """The tool without its cache breakpoint, which the caller sets. A hosted tool stays unchanged.
+
+    ``native``: the client is of this family, so that its strict tools have schemas of the accepted subset.
+    """
     if isinstance(tool, HostedTool):
         return tool.native
     encoded: dict[str, Any] = {"name": tool.name}
     if tool.description:
         encoded["description"] = tool.description
-    encoded["input_schema"] = _object_schema(tool.schema)
+    schema = _object_schema(tool.schema)
+    encoded["input_schema"] = schema if native or not tool.strict else strict_schema(schema, at=f"tool {tool.name}")
     if tool.strict is not None:
         encoded["strict"] = tool.strict
     if tool.family == FAMILY:

@@ -79,6 +79,16 @@ def encode_usage(usage: Usage | None) -> dict[str, Any]:
     }
 
 
+def encode_start_usage(usage: Usage | None, *, input_estimate: int) -> dict[str, Any]:
+    """The usage object of ``message_start``. ``usage``: the upstream's, if it reports one at the start.
+
+    What ``message_delta`` cannot correct is ``null`` while it is unknown: the split of the cache writes and the service tier.
+    """
+    if usage is not None:
+        return encode_usage(usage)
+    return encode_usage(Usage(fresh=input_estimate)) | {"cache_creation": None, "service_tier": None}
+
+
 def encode_delta_usage(usage: Usage | None) -> dict[str, Any]:
     """The usage object of ``message_delta``. ``None`` gives ``output_tokens`` alone, which the SDKs require."""
     if usage is None:

@@ -48,18 +48,28 @@ class Block(msgspec.Struct, gc=False):
     is_error: bool | None = None
 
 
+class MessageConfig(msgspec.Struct, gc=False):
+    """``output_config`` of a system message: the effort of the turn that follows."""
+
+    effort: str | None = None
+
+
 class WireMessage(msgspec.Struct, gc=False):
     """A message with decoded content."""
 
     role: Literal["user", "assistant", "system"]
-    content: str | list[Block]
+    content: str | list[Block] | None = None
+    clear_at: str | None = None
+    output_config: MessageConfig | None = None
 
 
 class MessageHead(msgspec.Struct, gc=False):
     """A message whose content is not decoded."""
 
     role: Literal["user", "assistant", "system"]
-    content: Raw
+    content: Raw = ABSENT
+    clear_at: str | None = None
+    output_config: MessageConfig | None = None
 
 
 class _TypeOnly(msgspec.Struct):
@@ -94,7 +104,16 @@ def read_heads(raw: Raw) -> list[MessageHead]:
     heads = json_wire.decode(raw, _HEADS, at="messages")
     if not heads:
         raise ClientMistake("messages: at least one message is required", param="messages")
+    for index, head in enumerate(heads):
+        if not is_present(head.content):
+            _require_settings(head, f"messages.{index}.content")
     return heads
+
+
+def _require_settings(head: MessageHead, at: str) -> None:
+    """Raise :class:`ClientMistake` for a message without content, unless it is a system message with settings."""
+    if head.role != "system" or head.output_config is None or head.output_config.effort is None:
+        raise ClientMistake(f"{at}: Field required", param=at)
 
 
 def read_messages(raw: Raw) -> list[WireMessage]:
@@ -104,7 +123,8 @@ def read_messages(raw: Raw) -> list[WireMessage]:
     except ClientMistake:
         # The field that did not fit may belong to a block that becomes Opaque. Decoding block by block shows whether it does.
         messages = [
-            WireMessage(head.role, _read_content(head.content, at=f"messages.{i}.content")) for i, head in enumerate(read_heads(raw))
+            WireMessage(head.role, _read_content(head.content, at=f"messages.{i}.content"), head.clear_at, head.output_config)
+            for i, head in enumerate(read_heads(raw))
         ]
     if not messages:
         raise ClientMistake("messages: at least one message is required", param="messages")
@@ -117,7 +137,9 @@ def read_block(raw: Raw, *, at: str) -> Block:
     return json_wire.decode(raw, _BLOCK, at=at) if kind in MAPPED_TYPES else Block(type=kind)
 
 
-def _read_content(raw: Raw, *, at: str) -> str | list[Block]:
+def _read_content(raw: Raw, *, at: str) -> str | list[Block] | None:
+    if not is_present(raw):
+        return None
     content = json_wire.decode(raw, _CONTENT, at=at)
     if isinstance(content, str):
         return content

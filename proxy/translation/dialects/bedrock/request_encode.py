@@ -1,31 +1,50 @@
 """Canonical requests to InvokeModel requests: a Messages body without ``model`` and ``stream`` (docs/wire-formats.md, section 4).
 
 Bedrock refuses betas that it does not know. The betas of a request are therefore sent only where ``Quirks.beta_allow_list``
-names them, and the fields and tool settings that need a beta are sent only with it.
+or the AWS documentation names them, and the fields and tool settings that need a beta are sent only with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Raw
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Message, Opaque, Part, Request, Text, Tool, ToolResult
 from proxy.translation.dialects.anthropic import request_encode as messages
+from proxy.translation.dialects.anthropic.wire import OBJECT
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.bedrock.betas import BETAS, allowed_betas, decode_betas
+from proxy.translation.errors import ClientMistake
 
 VERSION = "bedrock-2023-05-31"
 """The only value of ``anthropic_version`` that Bedrock accepts."""
 
-_BETA_PREFIXES: Mapping[str, str] = {"context_management": "context-management-", "compaction": "compact"}
-"""Fields that Bedrock accepts only with a beta, and the prefix of that beta's name."""
+_FIELD_BETAS: Mapping[str, tuple[str, ...]] = {
+    "compaction": ("compact",),
+    "context_management": ("context-management-",),
+    "output_config.task_budget": ("task-budgets-",),
+    "thinking.block_binding": ("thinking-block-binding-",),
+}
+"""Fields of ``Request.extra`` that Bedrock accepts with a beta, and the prefixes of that beta's name. The other fields belong to
+Anthropic's own endpoint; the top-level ``cache_control`` moves to the last block."""
 
-_FIELDS_WITHOUT_BETA = frozenset({"cache_control"})
-"""The fields of ``Request.extra`` that need no beta. Bedrock has no other ones: the rest belongs to Anthropic's own endpoint."""
+_TOOL_BETAS: Mapping[str, tuple[str, ...]] = {
+    "allowed_callers": ("advanced-tool-use-",),
+    "defer_loading": ("tool-search-tool-", "advanced-tool-use-"),
+    "eager_input_streaming": ("fine-grained-tool-streaming-",),
+    "input_examples": ("tool-examples-", "advanced-tool-use-"),
+}
+"""Settings of a tool, and the prefixes of the names of the betas that they need."""
+
+_WITHOUT_CACHE_MARK = frozenset({"thinking", "redacted_thinking"})
+_CACHE_FIELDS = {"scope": ("prompt-caching-scope-",)}
+"""Fields of ``cache_control`` that need a beta."""
 
 replace = msgspec.structs.replace
 
@@ -40,24 +59,52 @@ def encode_request(request: Request, target: EncodeTarget) -> bytes:
     """Raises :class:`~proxy.translation.errors.ClientMistake` for content that Bedrock cannot express."""
     betas = allowed_betas(decode_betas(request.extra.get(BETAS, b"[]")), target.quirks)
     extra = {name: raw for name, raw in request.extra.items() if _accepts_field(name, betas)}
-    request = replace(request, service_tier=None, extra=extra)
-    body: dict[str, Any] = {"anthropic_version": VERSION}
-    if betas:
-        body[BETAS] = betas
-    else:
-        request = _without_beta_tools(request)
-    return json_wire.encode(body | messages.encode_body(request, target, late_system_native=target.quirks.late_system_native))
+    if "compaction" in request.extra and "compaction" not in extra:
+        raise ClientMistake("compaction: needs a beta that is not allowed for this model's upstream", param="compaction")
+    request = _without_beta_tools(replace(request, service_tier=None, extra=extra), betas)
+    body: dict[str, Any] = {"anthropic_version": VERSION, **({BETAS: betas} if betas else {})}
+    body |= messages.encode_body(request, target, late_system_native=target.quirks.late_system_native, mark=partial(_cache_mark, betas))
+    if "cache_control" in body:
+        _move_cache_mark(body, _cache_mark(betas, Raw(body.pop("cache_control"))))
+    return json_wire.encode(body)
+
+
+def _move_cache_mark(body: dict[str, Any], mark: Raw) -> None:
+    """Set the automatic breakpoint, which Bedrock refuses at the top level, where it works: at the last block that accepts one."""
+    turn = body["messages"][-1]
+    if isinstance(turn["content"], str):
+        turn["content"] = [{"type": "text", "text": turn["content"]}]
+    block = turn["content"][-1]
+    if block["type"] not in _WITHOUT_CACHE_MARK:
+        block.setdefault("cache_control", mark)
+
+
+def _has_beta(betas: list[str], prefixes: tuple[str, ...]) -> bool:
+    return any(beta.startswith(prefixes) for beta in betas)
 
 
 def _accepts_field(field: str, betas: list[str]) -> bool:
-    prefix = _BETA_PREFIXES.get(field)
-    return field in _FIELDS_WITHOUT_BETA if prefix is None else any(beta.startswith(prefix) for beta in betas)
+    return field == "cache_control" or (field in _FIELD_BETAS and _has_beta(betas, _FIELD_BETAS[field]))
 
 
-def _without_beta_tools(request: Request) -> Request:
-    """``request`` without deferred tools: native tool settings are removed, tool references become text."""
-    tools = tuple(replace(tool, native={}) if isinstance(tool, Tool) and tool.native else tool for tool in request.tools)
+def _cache_mark(betas: list[str], mark: Raw) -> Raw:
+    """A client's ``cache_control`` without the fields whose beta is not sent."""
+    refused = [name for name, prefixes in _CACHE_FIELDS.items() if not _has_beta(betas, prefixes)]
+    if not any(name.encode() in bytes(mark) for name in refused):
+        return mark
+    return Raw(json_wire.encode({name: value for name, value in OBJECT.decode(mark).items() if name not in refused}))
+
+
+def _without_beta_tools(request: Request, betas: list[str]) -> Request:
+    """``request`` without the tool settings whose beta is not sent. Without deferred tools, references to them become text."""
+    tools = tuple(_with_allowed_settings(tool, betas) if isinstance(tool, Tool) and tool.native else tool for tool in request.tools)
+    if _has_beta(betas, _TOOL_BETAS["defer_loading"]):
+        return replace(request, tools=tools)
     return replace(request, tools=tools, messages=tuple(_without_references(message) for message in request.messages))
+
+
+def _with_allowed_settings(tool: Tool, betas: list[str]) -> Tool:
+    return replace(tool, native={name: raw for name, raw in tool.native.items() if _has_beta(betas, _TOOL_BETAS.get(name, ()))})
 
 
 def _without_references(message: Message) -> Message:

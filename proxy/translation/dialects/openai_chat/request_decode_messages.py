@@ -11,6 +11,7 @@ import msgspec
 from proxy.translation import json_wire, reasoning_seal
 from proxy.translation.canonical import Audio, Document, Image, Message, Opaque, Part, Reasoning, Seal, Text, ToolCall, ToolResult
 from proxy.translation.dialects.openai_chat import wire_request as wire
+from proxy.translation.dialects.openai_chat.reasoning_place import in_order
 from proxy.translation.dialects.openai_chat.request_decode_parts import DECODER_OF_TYPE, client_mistake, default_type, string_or_empty
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 
@@ -72,12 +73,11 @@ class MessagesDecoder:
         self.messages.append(Message("user", tuple(self._decode_parts(message, position)), message.name))
 
     def _decode_assistant(self, message: wire.Message, position: int) -> None:
-        parts = self._decode_reasoning(message)
-        parts += self._decode_parts(message, position)
+        content = self._decode_parts(message, position)
         if message.refusal:
-            parts.append(Text(message.refusal, refusal=True))
-        for index, call in enumerate(message.tool_calls or ()):
-            parts.append(self._decode_call(call, position, index))
+            content.append(Text(message.refusal, refusal=True))
+        calls = [self._decode_call(call, position, index) for index, call in enumerate(message.tool_calls or ())]
+        parts = in_order(self._decode_reasoning(message), content, calls)
         if message.function_call is not None and message.function_call.name:
             call_id = self._generate_call_id(message.function_call.name, position, 0)
             parts.append(ToolCall(call_id, message.function_call.name, _arguments(message.function_call.arguments)))
@@ -133,7 +133,7 @@ class MessagesDecoder:
 
     # --- reasoning -------------------------------------------------------------------------------------------------
 
-    def _decode_reasoning(self, message: wire.Message) -> list[Part]:
+    def _decode_reasoning(self, message: wire.Message) -> list[Reasoning]:
         details = message.reasoning_details
         text = message.reasoning_content
         if not text and isinstance(message.reasoning, str):
@@ -146,9 +146,9 @@ class MessagesDecoder:
             text = text or "".join(string_or_empty(entry.get("text") or entry.get("summary")) for entry in entries)
         return [Reasoning(text, Seal(FAMILY, None))] if text else []
 
-    def _unseal(self, entries: list[dict[str, Any]], visible_text: str) -> list[Part]:
+    def _unseal(self, entries: list[dict[str, Any]], visible_text: str) -> list[Reasoning]:
         """The reasoning in our carriers. A carrier that the seal key does not open is dropped."""
-        parts: list[Part] = []
+        parts: list[Reasoning] = []
         for entry in entries:
             seal = reasoning_seal.unpack(_carrier_in(entry), self._seal_key)
             if seal is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 from typing import Any
 
@@ -12,18 +10,6 @@ from proxy.translation.canonical import Audio, CacheMark, Document, Image, Part,
 from proxy.translation.dialects.openai_chat import wire_request as wire
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.errors import ClientMistake
-
-_FILE_TYPES = {
-    "pdf": "application/pdf",
-    "txt": "text/plain",
-    "md": "text/markdown",
-    "csv": "text/csv",
-    "html": "text/html",
-    "json": "application/json",
-}
-"""Media types of files whose content is bare base64, by the extension of the file name."""
-_PDF_IN_BASE64 = "JVBERi0"
-"""``%PDF-`` in base64."""
 
 
 def client_mistake(at: str, message: str) -> ClientMistake:
@@ -95,25 +81,11 @@ def _file(part: wire.Part, at: str) -> Part:
 
 def _file_source(data: str, filename: str, at: str) -> Source:
     """The content of a file: a data URL, or bare base64 whose media type follows from the file name or the first bytes."""
-    if data[:5].lower() == "data:":
-        source = media.parse_data_url(data)
-    else:
-        media_type = _FILE_TYPES.get(filename.rpartition(".")[2].lower(), "")
-        if not media_type and data.startswith(_PDF_IN_BASE64):
-            media_type = "application/pdf"
-        source = Source("base64", data, media_type) if media_type and _is_base64(data) else None
+    source = media.file_source(data, filename)
     readable = None if source is None else media.as_text(source)
     if readable is None:
         raise client_mistake(f"{at}.file.file_data", "a data URL with base64 content is expected")
     return readable
-
-
-def _is_base64(data: str) -> bool:
-    try:
-        base64.b64decode(data[:64], validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return True
 
 
 def _thinking(part: wire.Part, at: str) -> Part | None:  # noqa: ARG001 - signature of DECODER_OF_TYPE

@@ -14,6 +14,7 @@ from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.openai_chat.request_decode_settings import EFFORTS, MAPPED_FIELDS
 from proxy.translation.dialects.openai_chat.request_encode_messages import encode_messages
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
+from proxy.translation.dialects.openai_strict_schema import is_strict
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 
@@ -76,7 +77,8 @@ def _as_number(value: float) -> int | float:
 
 
 def _add_tools(fields: dict[str, Any], request: Request, quirks: Quirks) -> None:
-    tools = [_encode_tool(tool, quirks) for tool in request.tools if isinstance(tool, Tool)]
+    anthropic = request.family == "anthropic"
+    tools = [_encode_tool(tool, quirks, checks_strict=anthropic) for tool in request.tools if isinstance(tool, Tool)]
     for hosted in request.tools:
         if isinstance(hosted, HostedTool) and hosted.family == FAMILY:
             if hosted.type == "web_search_options":
@@ -93,7 +95,8 @@ def _add_tools(fields: dict[str, Any], request: Request, quirks: Quirks) -> None
         fields["parallel_tool_calls"] = request.parallel_calls
 
 
-def _encode_tool(tool: Tool, quirks: Quirks) -> Any:
+def _encode_tool(tool: Tool, quirks: Quirks, *, checks_strict: bool) -> Any:
+    """``checks_strict``: the client's strict tools have schemas of another subset than OpenAI's."""
     definition: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
         definition["description"] = tool.description
@@ -105,7 +108,7 @@ def _encode_tool(tool: Tool, quirks: Quirks) -> Any:
         if tool.schema is not None:
             definition["parameters"] = tool.schema
         if tool.strict is not None:
-            definition["strict"] = tool.strict
+            definition["strict"] = tool.strict and (not checks_strict or is_strict(tool.schema))
         wire_tool = {"type": "function", "function": definition}
     if quirks.cache_markers == "passthrough" and isinstance(tool.cache, CacheMark):
         wire_tool["cache_control"] = tool.cache.native
@@ -150,7 +153,8 @@ def _add_output(fields: dict[str, Any], request: Request) -> None:
         json_schema["description"] = output.description
     if output.schema is not None:
         json_schema["schema"] = output.schema
-    strict = True if output.strict is None and request.family == "anthropic" else output.strict
+    # Anthropic's clients set no ``strict``: their formats are always binding, but in another subset of JSON Schema.
+    strict = is_strict(output.schema) if output.strict is None and request.family == "anthropic" else output.strict
     if strict is not None:
         json_schema["strict"] = strict
     fields["response_format"] = {"type": "json_schema", "json_schema": json_schema}

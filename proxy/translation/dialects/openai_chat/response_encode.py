@@ -10,13 +10,16 @@ import msgspec
 from proxy.translation import reasoning_seal
 from proxy.translation.canonical import Citation, Part, Reasoning, Response, Text, ToolCall
 from proxy.translation.dialects.base import EncodeContext
+from proxy.translation.dialects.openai_chat.reasoning_place import Place, with_place
 from proxy.translation.dialects.openai_chat.usage import encode_finish_reason, encode_service_tier, encode_usage
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
+from proxy.translation.dialects.refusals import explanation
 
 
 def encode_response(response: Response, context: EncodeContext) -> bytes:
     """The ``chat.completion`` object."""
     message, refused = _encode_message(response.parts, context)
+    message["refusal"] = message["refusal"] or explanation(response.finish) or None
     logprobs = _encode_logprobs(response.parts)
     body: dict[str, Any] = {
         "id": f"chatcmpl-{context.id}",
@@ -42,7 +45,7 @@ def _encode_message(parts: tuple[Part, ...], context: EncodeContext) -> tuple[di
     refusal = "".join(part.text for part in texts if part.refusal)
     content, annotations = _join_texts([part for part in texts if not part.refusal])
     message: dict[str, Any] = {"role": "assistant", "content": content or None, "refusal": refusal or None}
-    _add_reasoning(message, [part for part in parts if isinstance(part, Reasoning)], context.seal_key)
+    _add_reasoning(message, parts, context.seal_key)
     if annotations:
         message["annotations"] = annotations
     calls = [_encode_call(call, index, context) for index, call in enumerate(part for part in parts if isinstance(part, ToolCall))]
@@ -62,13 +65,28 @@ def _join_texts(texts: list[Text]) -> tuple[str, list[Any]]:
     return content, annotations
 
 
-def _add_reasoning(message: dict[str, Any], reasoning: list[Reasoning], seal_key: bytes) -> None:
-    text = "\n\n".join(part.text for part in reasoning if part.text)
+def _add_reasoning(message: dict[str, Any], parts: tuple[Part, ...], seal_key: bytes) -> None:
+    reasoning = _with_places(parts)
+    text = "\n\n".join(part.text for part, _ in reasoning if part.text)
     if text:
         message["reasoning_content"] = text
-    details = [detail for index, part in enumerate(reasoning) if (detail := encode_reasoning_detail(part, index, seal_key))]
+    details = [detail for index, (part, place) in enumerate(reasoning) if (detail := encode_reasoning_detail(part, index, place, seal_key))]
     if details:
         message["reasoning_details"] = details
+
+
+def _with_places(parts: tuple[Part, ...]) -> list[tuple[Reasoning, Place]]:
+    """The reasoning parts with their places."""
+    reasoning: list[tuple[Reasoning, Place]] = []
+    calls = characters = 0
+    for part in parts:
+        if isinstance(part, Reasoning):
+            reasoning.append((part, (calls, characters)))
+        elif isinstance(part, ToolCall):
+            calls += 1
+        elif isinstance(part, Text) and not part.refusal:
+            characters += len(part.text)
+    return reasoning
 
 
 def uses_legacy_calls(context: EncodeContext) -> bool:
@@ -89,14 +107,14 @@ def generate_call_id(context: EncodeContext, index: int) -> str:
     return f"call_{hashlib.sha256(f'{context.id}:{index}'.encode()).hexdigest()[:24]}"
 
 
-def encode_reasoning_detail(part: Reasoning, index: int, seal_key: bytes) -> dict[str, Any] | None:
+def encode_reasoning_detail(part: Reasoning, index: int, place: Place, seal_key: bytes) -> dict[str, Any] | None:
     """The entry of ``reasoning_details`` with the carrier of a part's seal (docs/wire-formats.md, section 11).
 
     ``None`` for a part without a seal, or with one that has no state.
     """
     if part.seal is None or part.seal.origin == FAMILY or not (part.text or any(part.seal.fields.values())):
         return None
-    carrier = reasoning_seal.pack(part.seal, seal_key)
+    carrier = reasoning_seal.pack(with_place(part.seal, place), seal_key)
     if not part.text:
         return {"type": "reasoning.encrypted", "data": carrier, "index": index}
     return {"type": "reasoning.text", "text": part.text, "signature": carrier, "index": index}

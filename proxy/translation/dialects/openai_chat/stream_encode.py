@@ -33,6 +33,7 @@ from proxy.translation.dialects.openai_chat.response_encode import (
 )
 from proxy.translation.dialects.openai_chat.usage import encode_finish_reason, encode_service_tier, encode_usage
 from proxy.translation.dialects.openai_errors import error_fields
+from proxy.translation.dialects.refusals import explanation
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame
 
@@ -44,10 +45,10 @@ class _OpenPart:
     """A part between ``PartStarted`` and ``PartEnded``.
 
     ``number``: the index among the calls, or among the reasoning parts. ``head`` and ``tail``: the JSON of its deltas before and
-    after the text. ``start``: the number of characters of content before it.
+    after the text. ``start``, ``calls_before``: the number of characters of content and of calls before it.
     """
 
-    __slots__ = ("citations", "head", "number", "part", "pieces", "start", "tail")
+    __slots__ = ("calls_before", "citations", "head", "number", "part", "pieces", "start", "tail")
 
     def __init__(self, part: Any, number: int, head: bytes, tail: bytes) -> None:
         self.part = part
@@ -57,6 +58,7 @@ class _OpenPart:
         self.pieces: list[str] = []
         self.citations: list[Citation] = []
         self.start = 0
+        self.calls_before = 0
 
 
 class ChatStreamEncoder:
@@ -80,6 +82,7 @@ class ChatStreamEncoder:
         self._refused = False
         self._annotations: list[Any] = []
         self._usage: Usage | None = None
+        # Every encoder has this table of its own methods: a common base class would tie the dialects to one another.
         self._handlers: dict[type, Callable[[Any], list[Frame]]] = {
             Started: self._on_started,
             PartStarted: self._on_part,
@@ -123,7 +126,8 @@ class ChatStreamEncoder:
             if part.text:
                 frames += self._on_delta(PartDelta(event.index, part.text, part.logprobs))
         elif isinstance(part, Reasoning):
-            self._parts[event.index] = _OpenPart(part, self._reasoning_count, b'{"reasoning_content":', b"}")
+            open_part = self._parts[event.index] = _OpenPart(part, self._reasoning_count, b'{"reasoning_content":', b"}")
+            open_part.start, open_part.calls_before = self._characters_written, self._call_count
             self._reasoning_count += 1
             if part.text:
                 frames += self._on_delta(PartDelta(event.index, part.text))
@@ -186,7 +190,8 @@ class ChatStreamEncoder:
             return [Frame(self._chunk_start + open_part.head + b'"{}"' + open_part.tail + self._chunk_end)]
         if isinstance(part, Reasoning):
             reasoning = Reasoning("".join(open_part.pieces), event.seal or part.seal)
-            detail = encode_reasoning_detail(reasoning, open_part.number, self._context.seal_key)
+            place = (open_part.calls_before, open_part.start)
+            detail = encode_reasoning_detail(reasoning, open_part.number, place, self._context.seal_key)
             return [self._chunk(_encode_json({"reasoning_details": [detail]}))] if detail else []
         self._annotations += [
             encode_annotation(citation, open_part.start, self._characters_written)
@@ -205,6 +210,8 @@ class ChatStreamEncoder:
         if self._annotations:
             # In one chunk: the stream helpers of OpenAI's SDK cannot extend a list whose entries have no index.
             frames.append(self._chunk(_encode_json({"annotations": self._annotations})))
+        if explanation(event.finish) and not self._refused:
+            frames.append(self._chunk(_encode_json({"refusal": explanation(event.finish)})))
         frames.append(self._finish_chunk(event.finish))
         if self._usage_field:
             frames.append(Frame(self._head + b',"choices":[],"usage":' + _encode_json(encode_usage(self._usage)) + b"}"))

@@ -6,6 +6,7 @@ tags belongs to the tags.
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import Literal
 
 Piece = tuple[Literal["text", "reasoning"], str]
@@ -15,17 +16,29 @@ _CLOSE = "</think>"
 _SPACE = " \t\r\n"
 
 
+class _State(Enum):
+    """Where a content has arrived."""
+
+    START = auto()
+    """Before a possible tag."""
+    OPENED = auto()
+    """Behind the tag, before the first reasoning."""
+    THINKING = auto()
+    CLOSED = auto()
+    """Behind the closing tag, before the first text."""
+    TEXT = auto()
+    """From here to the end."""
+
+
 class ThinkTags:
     """A splitter for one content, which may arrive in fragments. It returns pieces that are never empty.
 
-    States: ``start`` (before a possible tag), ``opened`` (behind the tag, before the first reasoning), ``thinking``, ``closed``
-    (behind the closing tag, before the first text) and ``text`` (to the end). ``_held`` is text that is not yet decided: the
-    beginning of a tag, or white space that may belong to one.
+    ``_held`` is text that is not yet decided: the beginning of a tag, or white space that may belong to one.
     """
 
     def __init__(self) -> None:
         self._held = ""
-        self._state: Literal["start", "opened", "thinking", "closed", "text"] = "start"
+        self._state = _State.START
 
     def split(self, content: str) -> list[Piece]:
         """The pieces of a whole content: at most one of each kind."""
@@ -36,45 +49,45 @@ class ThinkTags:
 
     def feed(self, fragment: str) -> list[Piece]:
         """Take the next fragment; return the pieces that are decided."""
-        if self._state == "text":
+        if self._state is _State.TEXT:
             return [("text", fragment)] if fragment else []
         self._held += fragment
         pieces: list[Piece] = []
-        if self._state == "start":
+        if self._state is _State.START:
             self._read_start(pieces)
-        if self._state in ("opened", "thinking"):
+        if self._state in (_State.OPENED, _State.THINKING):
             self._read_reasoning(pieces)
-        if self._state == "closed":
+        if self._state is _State.CLOSED:
             self._read_text(pieces)
         return pieces
 
     def close(self) -> list[Piece]:
         """What is still held at the end of the content: half a tag, or white space."""
         held, self._held = self._held, ""
-        if not held or self._state in ("opened", "closed"):
+        if not held or self._state in (_State.OPENED, _State.CLOSED):
             return []
-        return [("reasoning" if self._state == "thinking" else "text", held)]
+        return [("reasoning" if self._state is _State.THINKING else "text", held)]
 
     def _read_start(self, pieces: list[Piece]) -> None:
         trimmed = self._held.lstrip(_SPACE)
         if trimmed.startswith(_OPEN):
             self._held = trimmed[len(_OPEN) :]
-            self._state = "opened"
+            self._state = _State.OPENED
         elif not _OPEN.startswith(trimmed):
             pieces.append(("text", self._held))
             self._held = ""
-            self._state = "text"
+            self._state = _State.TEXT
 
     def _read_reasoning(self, pieces: list[Piece]) -> None:
-        if self._state == "opened":
+        if self._state is _State.OPENED:
             self._held = self._held.lstrip(_SPACE)
             if not self._held:
                 return
-            self._state = "thinking"
+            self._state = _State.THINKING
         end = self._held.find(_CLOSE)
         if end >= 0:
             reasoning, self._held = self._held[:end].rstrip(_SPACE), self._held[end + len(_CLOSE) :]
-            self._state = "closed"
+            self._state = _State.CLOSED
         else:
             decided = len(self._held) - _undecided_length(self._held)
             reasoning, self._held = self._held[:decided], self._held[decided:]
@@ -86,7 +99,7 @@ class ThinkTags:
         if self._held:
             pieces.append(("text", self._held))
             self._held = ""
-            self._state = "text"
+            self._state = _State.TEXT
 
 
 def _undecided_length(reasoning: str) -> int:

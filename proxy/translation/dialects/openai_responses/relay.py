@@ -13,7 +13,7 @@ from proxy.translation import json_wire, reasoning_seal
 from proxy.translation.dialects.base import EncodeTarget, with_event_name
 from proxy.translation.dialects.openai_responses import compaction
 from proxy.translation.dialects.openai_responses.request_decode import BACKGROUND_UNSUPPORTED
-from proxy.translation.dialects.openai_responses.request_encode_input import can_open, provider_fields
+from proxy.translation.dialects.openai_responses.request_encode_input import can_open, reasoning_item
 from proxy.translation.dialects.openai_responses.wire import PREVIOUS_ID_FIELD, STORED_FIELD, raw_items
 from proxy.translation.errors import ClientMistake
 from proxy.translation.framing.sse import Frame
@@ -31,6 +31,7 @@ class _SealedItem(msgspec.Struct):
 
 
 _SEALED_DECODER = msgspec.json.Decoder(_SealedItem)
+_SUMMARY_DECODER = msgspec.json.Decoder(list[dict[str, str]])
 _FIELDS_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -92,7 +93,7 @@ def _provider_reasoning(sealed_item: _SealedItem, upstream: str, seal_key: bytes
     seal = reasoning_seal.unpack(sealed_item.encrypted_content or "", seal_key)
     if seal is None or not can_open(seal, upstream):
         return []
-    return [{"type": "reasoning", **provider_fields(seal), "summary": sealed_item.summary}]
+    return [reasoning_item(seal, json_wire.decode(sealed_item.summary, _SUMMARY_DECODER, at="summary"))]
 
 
 # --- responses and streams -------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 
@@ -148,6 +148,7 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
     input_decoder = InputDecoder(fields.get("input", msgspec.Raw(b"[]")), seal_key)
     input_decoder.decode(items)
     tools = _decode_tools(fields, input_decoder)
+    reasoning, text = _updated(settings, input_decoder.updates)
     logprobs = LOGPROBS in (settings.include or ()) or bool(settings.top_logprobs)
     request = Request(
         model=envelope.model,
@@ -160,8 +161,8 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
         max_tokens=settings.max_output_tokens,
         temperature=settings.temperature,
         top_p=settings.top_p,
-        reasoning=_decode_reasoning(settings.reasoning),
-        output=_decode_output(settings.text),
+        reasoning=_decode_reasoning(reasoning),
+        output=_decode_output(text),
         verbosity=settings.text.verbosity if settings.text else None,
         end_user=settings.safety_identifier or settings.user or None,
         metadata=settings.metadata,
@@ -176,6 +177,26 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
     return compaction.mark_compaction(request) if input_decoder.wants_compaction else request
 
 
+class _Update(msgspec.Struct):
+    reasoning: _Reasoning | None = None
+    text: _TextSettings | None = None
+
+
+_UPDATE_DECODER = msgspec.json.Decoder(_Update)
+
+
+def _updated(settings: _Settings, updates: list[msgspec.Raw]) -> tuple[_Reasoning | None, _TextSettings | None]:
+    """The settings of ``reasoning`` and ``text`` after the ``configuration_update`` items, of which the last one counts."""
+    reasoning, text = settings.reasoning, settings.text
+    for raw in updates:
+        update = json_wire.decode(raw, _UPDATE_DECODER, at="input")
+        if update.reasoning is not None:
+            reasoning = msgspec.structs.replace(reasoning or _Reasoning(), effort=update.reasoning.effort)
+        if update.text is not None:
+            text = msgspec.structs.replace(text or _TextSettings(), format=update.text.format)
+    return reasoning, text
+
+
 def _system_texts(instructions: str | None, leading: list[Text]) -> tuple[Text, ...]:
     first = (Text(instructions),) if instructions else ()
     return (*first, *leading)
@@ -186,6 +207,14 @@ def _decode_tools(fields: dict[str, msgspec.Raw], input_decoder: InputDecoder) -
     tools = [] if raw is None or is_absent(raw) else decode_tools(raw, "tools")
     for added, at in input_decoder.tools:
         tools += decode_tools(added, at)
+    declared = {(tool.name, getattr(tool, "namespace", "")) for tool in tools}
+    for loaded, at in input_decoder.loaded_tools:
+        # A Responses upstream reads these in the item itself; the others need them in the list.
+        tools += [
+            msgspec.structs.replace(tool, loaded=True)
+            for tool in decode_tools(loaded, at)
+            if isinstance(tool, Tool) and (tool.name, tool.namespace) not in declared
+        ]
     return tools
 
 
@@ -206,14 +235,16 @@ def _with_default_namespace(messages: list[Message], tools: list[AnyTool]) -> tu
 
 
 def _decode_reasoning(setting: _Reasoning | None) -> ReasoningSetting | None:
-    """The setting of ``reasoning``; ``None`` without an effort, because a summary alone has no counterpart in other dialects."""
-    if setting is None or setting.effort is None:
+    """The setting of ``reasoning``; ``None`` with neither an effort nor a summary."""
+    if setting is None:
         return None
-    if setting.effort not in _EFFORTS:
+    effort, summary = setting.effort, setting.summary or setting.generate_summary
+    if effort is None and summary is None:
+        return None
+    if effort is not None and effort not in _EFFORTS:
         efforts = ", ".join(get_args(Effort))
-        raise ClientMistake(f"reasoning.effort: {setting.effort!r} is not one of {efforts}", param="reasoning.effort")
-    effort = msgspec.convert(setting.effort, Effort)
-    return ReasoningSetting(mode="effort", effort=effort, summary=setting.summary or setting.generate_summary)
+        raise ClientMistake(f"reasoning.effort: {effort!r} is not one of {efforts}", param="reasoning.effort")
+    return ReasoningSetting(mode="effort", effort=None if effort is None else msgspec.convert(effort, Effort), summary=summary)
 
 
 def _decode_output(settings: _TextSettings | None) -> OutputFormat | None:
@@ -242,7 +273,47 @@ def _decode_demands(settings: _Settings, fields: dict[str, msgspec.Raw], *, logp
     if settings.background:
         names.append("background")
     demands = [Demand(field=name, message=_DEMAND_MESSAGES[name], carried_by=(FAMILY,)) for name in names]
+    demands += _async_demands(fields.get("tools"))
+    if _blocks_content(fields.get("moderation")):
+        message = "moderation: this model's upstream cannot moderate the response"
+        demands.append(Demand(field="moderation", message=message, carried_by=("openai_chat", FAMILY)))
     if logprobs:
         message = "include: this model's upstream reports no log probabilities"
         demands.append(Demand(field="include", message=message, carried_by=("openai_chat", FAMILY)))
     return demands
+
+
+class _AsyncTool(msgspec.Struct):
+    async_: Any = msgspec.field(default=None, name="async")
+
+
+class _Moderation(msgspec.Struct):
+    policy: dict[str, Any] | None = None
+
+
+_ASYNC_TOOLS_DECODER = msgspec.json.Decoder(list[_AsyncTool] | None)
+_MODERATION_DECODER = msgspec.json.Decoder(_Moderation | None)
+
+
+def _async_demands(tools: msgspec.Raw | None) -> list[Demand]:
+    """A demand for each asynchronous tool: other wires have no place for an output that comes after further turns."""
+    if tools is None or b'"async"' not in bytes(tools):
+        return []
+    return [
+        Demand(
+            field=f"tools.{position}.async",
+            message=f"tools.{position}.async: this model's upstream does not support asynchronous tools",
+            carried_by=(FAMILY,),
+        )
+        for position, tool in enumerate(json_wire.decode(tools, _ASYNC_TOOLS_DECODER, at="tools") or ())
+        if tool.async_ is True
+    ]
+
+
+def _blocks_content(moderation: msgspec.Raw | None) -> bool:
+    """Whether the moderation policy changes the response: one of its modes is ``block``."""
+    if moderation is None:
+        return False
+    settings = json_wire.decode(moderation, _MODERATION_DECODER, at="moderation")
+    policy = settings.policy if settings is not None else None
+    return any(isinstance(side, dict) and side.get("mode") == "block" for side in (policy or {}).values())

@@ -9,16 +9,26 @@ from collections.abc import Callable
 
 import msgspec
 
-from proxy.translation import reasoning_seal
+from proxy.translation import json_wire, reasoning_seal
 from proxy.translation.canonical import Demand, Message, Opaque, Part, Reasoning, Role, Seal, Text, ToolCall, ToolResult
-from proxy.translation.dialects.openai_responses import compaction
+from proxy.translation.dialects.openai_responses import compaction, response_decode_items
 from proxy.translation.dialects.openai_responses.request_decode_parts import decode_content
 from proxy.translation.dialects.openai_responses.wire import FAMILY, JSON_NULL, SUMMARY_SEPARATOR, ContentPart, Item, raw_items, require
 from proxy.translation.errors import ClientMistake
 
 ROLES = ("user", "assistant", "system", "developer")
 
-_ASSISTANT_KINDS = frozenset({"mcp_list_tools", "mcp_approval_request", "program", "tool_search_output", "configuration_update"})
+_ASSISTANT_KINDS = frozenset(
+    {
+        "mcp_list_tools",
+        "mcp_approval_request",
+        "mcp_approval_response",
+        "program",
+        "program_output",
+        "tool_search_output",
+        "configuration_update",
+    }
+)
 """Kinds of the assistant's items that do not end in ``_call`` or ``_call_output``."""
 
 
@@ -26,6 +36,7 @@ class InputDecoder:
     """Decodes the items one after the other.
 
     ``system``: the texts before the first turn. ``tools``: the field ``tools`` of each ``additional_tools`` item, with its path.
+    ``loaded_tools``: that of each ``tool_search_output``. ``updates``: the ``configuration_update`` items.
     ``demands``: references to items that only the provider may have stored. ``wants_compaction``: the input has a
     ``compaction_trigger``.
     """
@@ -34,11 +45,14 @@ class InputDecoder:
         self.system: list[Text] = []
         self.messages: list[Message] = []
         self.tools: list[tuple[msgspec.Raw, str]] = []
+        self.loaded_tools: list[tuple[msgspec.Raw, str]] = []
+        self.updates: list[msgspec.Raw] = []
         self.demands: list[Demand] = []
         self.wants_compaction = False
         self._input_json = input_json
         self._raw_items: list[msgspec.Raw] | None = None
         self._seal_key = seal_key
+        self._native_call_ids: set[str | None] = set()
         self._role: Role = "user"
         self._parts: list[Part] = []
         self._handlers: dict[str, Callable[[Item, int], None]] = {
@@ -49,6 +63,8 @@ class InputDecoder:
             "custom_tool_call_output": self._on_custom_output,
             "reasoning": self._on_reasoning,
             "additional_tools": self._on_additional_tools,
+            "tool_search_output": self._on_tool_search_output,
+            "configuration_update": self._on_configuration_update,
             "compaction": self._on_compaction,
             "compaction_trigger": self._on_compaction_trigger,
             "item_reference": self._on_reference,
@@ -140,6 +156,9 @@ class InputDecoder:
         self._add_part("assistant", ToolCall(call_id, name, arguments, "custom" if kind == "custom" else "function", item.namespace or ""))
 
     def _on_function_output(self, item: Item, position: int) -> None:
+        if item.call_id is not None and item.call_id in self._native_call_ids:
+            self._on_other_item(item, position)  # the output of a hosted tool that the client ran, such as a tool search
+            return
         self._add_part("user", ToolResult(require(item.call_id, "call_id", f"input.{position}"), self._decode_output(item, position)))
 
     def _on_custom_output(self, item: Item, position: int) -> None:
@@ -162,21 +181,31 @@ class InputDecoder:
         self._add_part("assistant", Reasoning(text, self._decode_seal(item)))
 
     def _decode_seal(self, item: Item) -> Seal | None:
-        if item.encrypted_content is None:
-            return Seal(FAMILY, None, {"id": item.id}) if item.id is not None else None
-        if reasoning_seal.is_carrier(item.encrypted_content):
+        if item.encrypted_content is not None and reasoning_seal.is_carrier(item.encrypted_content):
             return reasoning_seal.unpack(item.encrypted_content, self._seal_key)
-        fields = {"encrypted_content": item.encrypted_content}
-        return Seal(FAMILY, None, fields if item.id is None else {"id": item.id, **fields})
+        seal = response_decode_items.reasoning_seal(item, None)
+        return Seal(FAMILY, None, {"id": item.id}) if seal is None and item.id is not None else seal
 
     def _on_additional_tools(self, item: Item, position: int) -> None:
         if item.tools != JSON_NULL:
             self.tools.append((item.tools, f"input.{position}.tools"))
 
+    def _on_tool_search_output(self, item: Item, position: int) -> None:
+        """Tools that a search has loaded: other targets get them with the tools of the request."""
+        if item.tools != JSON_NULL:
+            self.loaded_tools.append((item.tools, f"input.{position}.tools"))
+        self._on_other_item(item, position)
+
+    def _on_configuration_update(self, item: Item, position: int) -> None:
+        """Settings for the rest of the conversation: the last ones count."""
+        self.updates.append(self._raw_item(position))
+        self._on_other_item(item, position)
+
     def _on_compaction(self, item: Item, position: int) -> None:
         encrypted_content = require(item.encrypted_content, "encrypted_content", f"input.{position}")
         if not reasoning_seal.is_carrier(encrypted_content):
-            self._add_part("assistant", Opaque(FAMILY, "compaction", self._raw_item(position), history=True, at=f"input.{position}"))
+            # It stands for all of the earlier conversation, and only its vendor can read it: other targets refuse it.
+            self._add_part("user", Opaque(FAMILY, "compaction", self._raw_item(position), at=f"input.{position}"))
             return
         summary = compaction.unpack_summary(encrypted_content, self._seal_key)
         if summary is not None:
@@ -200,6 +229,8 @@ class InputDecoder:
     def _on_other_item(self, item: Item, position: int) -> None:
         at, kind = f"input.{position}", item.kind
         raw_item = self._raw_item(position)
+        if kind.endswith("_call"):
+            self._native_call_ids.add(json_wire.decode(raw_item, _CALL_ID_DECODER, at=at).call_id)
         if item.role == "assistant" or kind in _ASSISTANT_KINDS or kind.endswith(("_call", "_call_output")):
             self._add_part("assistant", Opaque(FAMILY, kind, raw_item, _output_text(raw_item), history=True, at=at))
         else:
@@ -220,6 +251,13 @@ def _join_summary(parts: list[ContentPart] | None, at: str) -> str:
     if len(parts) == 1 and parts[0].text is not None:
         return parts[0].text
     return SUMMARY_SEPARATOR.join(require(part.text, "text", f"{at}.{index}") for index, part in enumerate(parts))
+
+
+class _CallId(msgspec.Struct):
+    call_id: str | None = None
+
+
+_CALL_ID_DECODER = msgspec.json.Decoder(_CallId)
 
 
 class _PartLists(msgspec.Struct):
@@ -244,19 +282,29 @@ class _ToolOutput(msgspec.Struct):
     logs: str = ""
 
 
+class _SearchResult(msgspec.Struct):
+    filename: str = ""
+    text: str = ""
+
+
 class _ItemWithOutput(msgspec.Struct):
     output: str | list[_ToolOutput] | None = None
+    outputs: list[_ToolOutput] | None = None
+    results: list[_SearchResult] | None = None
 
 
 _OUTPUT_DECODER = msgspec.json.Decoder(_ItemWithOutput)
 
 
 def _output_text(raw_item: msgspec.Raw) -> str:
-    """The plain text in a hosted tool's item: the output of MCP calls, shells and code interpreters."""
+    """The plain text in a hosted tool's item: the output of MCP calls, shells, code interpreters and file searches."""
     try:
-        output = _OUTPUT_DECODER.decode(raw_item).output
+        item = _OUTPUT_DECODER.decode(raw_item)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
-    if isinstance(output, str):
-        return output
-    return "\n".join(text for entry in output or () for text in (entry.text, entry.stdout, entry.stderr, entry.logs) if text)
+    if isinstance(item.output, str):
+        return item.output
+    entries = [*(item.output or ()), *(item.outputs or ())]
+    texts = [text for entry in entries for text in (entry.text, entry.stdout, entry.stderr, entry.logs)]
+    texts += [text for result in item.results or () for text in (result.filename, result.text)]
+    return "\n".join(filter(None, texts))

@@ -9,7 +9,7 @@ import msgspec
 from proxy.translation.canonical import Audio, CacheMark, Document, Image, Opaque, Part, Source, Text
 from proxy.translation.dialects.openai_responses.wire import FAMILY, JSON_NULL, ContentPart, require
 from proxy.translation.errors import ClientMistake
-from proxy.translation.media import as_text, is_web_url, parse_data_url
+from proxy.translation.media import as_text, file_source, is_web_url, parse_data_url
 
 _CACHE_MARK = CacheMark()
 
@@ -54,7 +54,10 @@ def _image(part: ContentPart, at: str) -> Part:
 
 def _file(part: ContentPart, at: str) -> Part:
     if part.file_data is not None:
-        source = _decode_text_file(_decode_data_url(part.file_data, f"{at}.file_data"), at)
+        file = file_source(part.file_data, part.filename or "")
+        if file is None:
+            raise ClientMistake(f"{at}.file_data: a data URL with base64 content is expected", param=f"{at}.file_data")
+        source = _decode_text_file(file, at)
     elif part.file_url is not None:
         source = Source("url", part.file_url)
     elif part.file_id is not None:

@@ -15,6 +15,7 @@ from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.openai_responses.request_encode_input import InputEncoder
 from proxy.translation.dialects.openai_responses.tools import encode_choice, encode_tools
 from proxy.translation.dialects.openai_responses.wire import ENCRYPTED_CONTENT, FAMILY, LOGPROBS
+from proxy.translation.dialects.openai_strict_schema import is_strict
 from proxy.translation.errors import ClientMistake
 
 _STRINGS = msgspec.json.Decoder(list[str])
@@ -52,6 +53,10 @@ NATIVE_SETTINGS = (
 """Settings of a Responses client without a canonical place, sent unchanged to a Responses upstream."""
 
 
+SHARED_WITH_CHAT = ("moderation", "prompt_cache_options", "prompt_cache_retention")
+"""Settings without a canonical place that Chat has in the same form."""
+
+
 def encode_request(request: Request, target: EncodeTarget) -> bytes:
     """The body; raises :class:`ClientMistake` for content that Responses has no form for."""
     same_family = request.family == FAMILY
@@ -71,15 +76,15 @@ def encode_request(request: Request, target: EncodeTarget) -> bytes:
         body["instructions"] = "\n\n".join(instructions)
     body["input"] = items
     if request.tools:
-        body["tools"] = encode_tools(request.tools)
+        body["tools"] = encode_tools(request.tools, checks_strict=request.family == "anthropic")
     if request.tool_choice is not None:
         body["tool_choice"] = encode_choice(request.tool_choice, request.tools, request.extra.get("tool_choice") if same_family else None)
     for field, encode in _SETTING_ENCODERS.items():
         encoded = encode(request, target)
         if encoded is not None:
             body[field] = encoded
-    if same_family:
-        body.update({name: request.extra[name] for name in NATIVE_SETTINGS if name in request.extra})
+    carried = {FAMILY: NATIVE_SETTINGS, "openai_chat": SHARED_WITH_CHAT}.get(request.family, ())
+    body.update({name: request.extra[name] for name in carried if name in request.extra})
     if target.stream:
         body["stream"] = True
     return json_wire.encode(body)
@@ -139,7 +144,8 @@ def _encode_format(output: OutputFormat, family: str) -> dict[str, Any]:
     if output.kind == "json_object":
         return {"type": "json_object"}
     out: dict[str, Any] = {"type": "json_schema", "name": output.name or "response", "schema": output.schema or msgspec.Raw(b"{}")}
-    strict = True if output.strict is None and family == "anthropic" else output.strict
+    # Anthropic's clients set no ``strict``: their formats are always binding, but in another subset of JSON Schema.
+    strict = is_strict(output.schema) if output.strict is None and family == "anthropic" else output.strict
     if strict is not None:
         out["strict"] = strict
     if output.description is not None:

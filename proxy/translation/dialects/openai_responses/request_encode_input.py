@@ -20,7 +20,7 @@ from proxy.translation.canonical import (
     ToolResult,
 )
 from proxy.translation.dialects.base import EncodeTarget
-from proxy.translation.dialects.openai_responses.wire import DEFAULT_NAMESPACE, FAMILY
+from proxy.translation.dialects.openai_responses.wire import CONTENT_FORM, DEFAULT_NAMESPACE, FAMILY
 from proxy.translation.errors import ClientMistake
 from proxy.translation.media import data_url
 
@@ -64,7 +64,7 @@ class InputEncoder:
 
     def encode_developer(self, parts: Iterable[Part]) -> None:
         """Add a ``developer`` message for system text after the first turn."""
-        texts = [self._encode_part(part) for part in parts if not isinstance(part, Text) or part.text]
+        texts = [self._encode_part(part) for part in parts if _has_content(part)]
         if texts:
             self.items.append({"type": "message", "role": "developer", "content": texts})
 
@@ -77,7 +77,7 @@ class InputEncoder:
                 self.items.append(self._encode_result(part))
             elif isinstance(part, Opaque) and part.family == FAMILY and _is_item(part):
                 self.items.append(part.native)
-            elif not isinstance(part, Text) or part.text:
+            elif _has_content(part):
                 contents.append(self._encode_part(part))
         if contents:
             self.items.append({"type": "message", "role": "user", "content": contents})
@@ -90,7 +90,7 @@ class InputEncoder:
         texts = [part.text for part in result.content if isinstance(part, Text) or _is_foreign_text(part)]
         if len(texts) == len(result.content) and (len(texts) < 2 or self._family != FAMILY):
             return _with_error_prefix("\n".join(texts), is_error=result.is_error)
-        parts = [self._encode_part(part) for part in result.content if not isinstance(part, Text) or part.text]
+        parts = [self._encode_part(part) for part in result.content if _has_content(part)]
         if result.is_error:
             parts.insert(0, {"type": "input_text", "text": "Error:"})
         return parts
@@ -141,6 +141,8 @@ class InputEncoder:
         return file_id
 
     def _encode_audio(self, part: Audio) -> Any:
+        if self._family != FAMILY:
+            raise ClientMistake(f"{part.at}: this model's upstream does not take audio", param=part.at)
         return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
 
     def _encode_opaque(self, part: Opaque) -> Any:
@@ -190,7 +192,14 @@ class InputEncoder:
         if seal is None or not can_open(seal, self._upstream):
             return None
         text = part.text or seal.fields.get("text", "")
-        return {"type": "reasoning", **provider_fields(seal), "summary": [{"type": "summary_text", "text": text}] if text else []}
+        return reasoning_item(seal, [{"type": "summary_text", "text": text}] if text else [])
+
+
+def _has_content(part: Part) -> bool:
+    """Whether a part is sent: not an empty text, and not a block of another family that has no text and may be dropped."""
+    if isinstance(part, Opaque):
+        return part.family == FAMILY or bool(part.text) or not part.history
+    return not isinstance(part, Text) or bool(part.text)
 
 
 def can_open(seal: Seal, upstream: str) -> bool:
@@ -198,9 +207,14 @@ def can_open(seal: Seal, upstream: str) -> bool:
     return seal.origin == FAMILY and seal.upstream in (None, "", upstream)
 
 
-def provider_fields(seal: Seal) -> dict[str, str]:
-    """The fields of the provider's reasoning item in a seal."""
-    return {name: value for name, value in seal.fields.items() if name in ("id", "encrypted_content")}
+def reasoning_item(seal: Seal, summary: list[dict[str, str]]) -> dict[str, Any]:
+    """The provider's reasoning item. ``summary``: the text that the client has, which may belong into ``content``."""
+    item: dict[str, Any] = {"type": "reasoning"}
+    item |= {name: value for name, value in seal.fields.items() if name in ("id", "encrypted_content")}
+    if seal.fields.get("form") == CONTENT_FORM:
+        return {**item, "summary": [], "content": [{"type": "reasoning_text", "text": part["text"]} for part in summary]}
+    content = seal.fields.get("content")
+    return {**item, "summary": summary} | ({"content": [{"type": "reasoning_text", "text": content}]} if content else {})
 
 
 def _with_error_prefix(text: str, *, is_error: bool) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
 from proxy.translation.canonical import Part, Response, Text, ToolCall, settled
 from proxy.translation.dialects.base import error_object
 from proxy.translation.dialects.openai_responses.response_decode_items import (
+    NativeItems,
+    RawOutput,
     WireResponse,
     decode_failure,
     decode_finish,
@@ -19,6 +22,7 @@ from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.quirks import Quirks
 
 _RESPONSE_DECODER = msgspec.json.Decoder(WireResponse)
+_RAW_RESPONSE_DECODER = msgspec.json.Decoder(RawOutput)
 
 
 def decode_response(body: bytes, quirks: Quirks) -> Response:  # noqa: ARG001 - no quirk applies
@@ -34,7 +38,9 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:  # noqa: ARG001 - 
         raise UpstreamFailed(decode_failure(response.error or f"The upstream response has the status {response.status}."), answered=True)
     if response.output is None or response.status in ("queued", "in_progress"):
         raise UpstreamFailed(_unusable_response(body), answered=True)
-    parts = [part for item in response.output for part in decode_item(item)]
+    output = response.output
+    natives = NativeItems(lambda: _RAW_RESPONSE_DECODER.decode(body).output)
+    parts = [part for position, item in enumerate(output) for part in decode_item(item, partial(natives.item, position))]
     has_calls = any(isinstance(part, ToolCall) for part in parts)
     refused = has_refusal(parts)
     return Response(

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from proxy.translation.canonical import Citation, Finish, Part, Reasoning, Seal, Text, ToolCall, Usage
+from proxy.translation.canonical import Citation, Finish, Opaque, Part, Reasoning, Seal, Text, ToolCall, Usage
 from proxy.translation.dialects.openai_errors import failure_from_error
 from proxy.translation.dialects.openai_responses.usage import WireUsage, decode_usage
-from proxy.translation.dialects.openai_responses.wire import FAMILY, JSON_NULL, SUMMARY_SEPARATOR, ContentPart, Item
+from proxy.translation.dialects.openai_responses.wire import (
+    CONTENT_FORM,
+    FAMILY,
+    JSON_NULL,
+    SUMMARY_SEPARATOR,
+    ContentPart,
+    Item,
+)
 from proxy.translation.errors import Failure, Kind
 
 _KIND_OF_CODE: dict[str, Kind] = {
@@ -41,6 +49,26 @@ class WireResponse(msgspec.Struct):
     output: list[Item] | None = None
     usage: WireUsage | None = None
     service_tier: str | None = None
+
+
+class RawOutput(msgspec.Struct):
+    """A response object whose items are not decoded."""
+
+    output: list[msgspec.Raw] = []
+
+
+class NativeItems:
+    """The JSON of the items of one response. It is decoded on first use: few responses have an item that keeps its JSON."""
+
+    def __init__(self, read: Callable[[], list[msgspec.Raw]]) -> None:
+        self._read = read
+        self._items: list[msgspec.Raw] | None = None
+
+    def item(self, position: int) -> msgspec.Raw:
+        """The JSON of the item at ``position``."""
+        if self._items is None:
+            self._items = self._read()
+        return self._items[position]
 
 
 def decode_response_usage(response: WireResponse) -> Usage | None:
@@ -99,19 +127,33 @@ def decode_call(item: Item) -> ToolCall:
 def reasoning_text(item: Item) -> str:
     """The text of the summary, or of ``content`` at servers without a summary; an empty line separates the parts."""
     parts = item.summary or (item.content if isinstance(item.content, list) else None) or ()
+    return _joined(list(parts))
+
+
+def reasoning_seal(item: Item, upstream: str | None = "") -> Seal | None:
+    """The seal with ``encrypted_content``, id and raw text; ``None`` if the item has only a summary and an id.
+
+    The raw text of an item without a summary is the text of the reasoning itself; ``CONTENT_FORM`` then says where it belongs.
+    """
+    fields = {"encrypted_content": item.encrypted_content} if item.encrypted_content else {}
+    if item.content and isinstance(item.content, list):
+        fields |= {"content": _joined(item.content)} if item.summary else {"form": CONTENT_FORM}
+    if not fields:
+        return None
+    return Seal(FAMILY, upstream, {"id": item.id, **fields} if item.id else fields)
+
+
+def _joined(parts: list[ContentPart]) -> str:
     return SUMMARY_SEPARATOR.join(part.text or "" for part in parts)
 
 
-def reasoning_seal(item: Item) -> Seal | None:
-    """The seal with ``encrypted_content`` and id; ``None`` if the item has no ``encrypted_content``."""
-    if not item.encrypted_content:
-        return None
-    fields = {"encrypted_content": item.encrypted_content}
-    return Seal(FAMILY, "", {"id": item.id, **fields} if item.id else fields)
+def decode_native(item: Item, native: msgspec.Raw) -> Opaque:
+    """An item that only this family knows, such as a call of a hosted tool."""
+    return Opaque(FAMILY, item.kind, msgspec.Raw(bytes(native)), history=True)
 
 
-def decode_item(item: Item) -> list[Part]:
-    """The parts of an item; none for items of hosted tools."""
+def decode_item(item: Item, native: Callable[[], msgspec.Raw]) -> list[Part]:
+    """The parts of an item. ``native`` returns its JSON, which an item of a kind without a canonical form keeps."""
     if item.type == "message":
         return decode_message(item)
     if item.type in ("function_call", "custom_tool_call"):
@@ -119,7 +161,7 @@ def decode_item(item: Item) -> list[Part]:
     if item.type == "reasoning":
         text, seal = reasoning_text(item), reasoning_seal(item)
         return [Reasoning(text, seal)] if text or seal else []
-    return []
+    return [decode_native(item, native())]
 
 
 # --- annotations and log probabilities -------------------------------------------------------------------------------

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.translation import json_wire
-from proxy.translation.canonical import Finish, Request, Response, Usage
+from proxy.translation.canonical import Finish, Request, Response, Text, Usage
 from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.openai_responses import compaction, ids
 from proxy.translation.dialects.openai_responses.response_decode import has_refusal
 from proxy.translation.dialects.openai_responses.response_encode_items import encode_output
 from proxy.translation.dialects.openai_responses.usage import encode_service_tier, encode_usage
 from proxy.translation.dialects.openai_responses.wire import FAMILY, PREVIOUS_ID_FIELD, STORED_FIELD
+from proxy.translation.dialects.refusals import explanation
 
 _ECHOED_DEFAULTS: dict[str, Any] = {
     "background": False,
@@ -46,7 +47,10 @@ _INCOMPLETE = {"length": "max_output_tokens", "context_window": "max_output_toke
 def encode_response(response: Response, context: EncodeContext) -> bytes:
     """The response object; that of a compaction has the compaction item alone."""
     is_compaction = compaction.is_compaction(context.request)
-    items = [json_wire.encode(compaction.encode_item(response, context))] if is_compaction else encode_output(response.parts, context)
+    parts = response.parts
+    if explanation(response.finish) and not has_refusal(parts):
+        parts = (*parts, Text(explanation(response.finish), refusal=True))
+    items = [json_wire.encode(compaction.encode_item(response, context))] if is_compaction else encode_output(parts, context)
     return ResponseObject(context).finished(items, response.finish, response.usage, refused=has_refusal(response.parts))[1]
 
 

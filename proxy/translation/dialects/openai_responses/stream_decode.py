@@ -7,6 +7,7 @@ decoder emits what comes first; of a later and longer version it emits the rest.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +15,8 @@ import msgspec
 from proxy.translation.canonical import Event, Failed, Finished, Started, UsageReported, settled
 from proxy.translation.dialects.base import StreamDecoder
 from proxy.translation.dialects.openai_responses.response_decode_items import (
+    NativeItems,
+    RawOutput,
     WireResponse,
     decode_failure,
     decode_finish,
@@ -24,6 +27,7 @@ from proxy.translation.dialects.openai_responses.stream_decode_items import (
     CallReader,
     ItemReader,
     MessageReader,
+    NativeReader,
     ReasoningReader,
     StreamState,
 )
@@ -61,6 +65,16 @@ class _Head(msgspec.Struct):
     type: str = ""
 
 
+class _RawItem(msgspec.Struct):
+    item: msgspec.Raw
+
+
+class _RawTerminal(msgspec.Struct):
+    response: RawOutput
+
+
+_RAW_ITEM_DECODER = msgspec.json.Decoder(_RawItem)
+_RAW_TERMINAL_DECODER = msgspec.json.Decoder(_RawTerminal)
 _EVENT_DECODER = msgspec.json.Decoder(_WireEvent)
 _HEAD_DECODER = msgspec.json.Decoder(_Head)
 
@@ -74,12 +88,19 @@ _EMPTY_RESPONSE = WireResponse()
 
 
 class ResponsesStreamDecoder:
-    """Decodes one stream. Each item has a reader, found by its output index."""
+    """Decodes one stream. Each item has a reader, found by the item's id, or else by its output index.
+
+    Servers number all items 0, count from 1, leave the indices out, or change the ids from event to event; an id that is known is
+    therefore trusted before an index, and an unknown id is not. ``_readers``: in the order in which the items began.
+    """
 
     def __init__(self, quirks: Quirks) -> None:  # noqa: ARG002 - no quirk applies
         self._state = StreamState()
-        self._readers: dict[int, ItemReader] = {}
-        self._index_of_id: dict[str, int] = {}
+        self._readers: list[ItemReader] = []
+        self._by_id: dict[str, ItemReader] = {}
+        self._by_id_and_index: dict[tuple[str, int | None], ItemReader] = {}
+        self._by_index: dict[int, ItemReader] = {}
+        self._frame = b""
         self._started = False
         self._ended = False
         text, refusal = self._on_text_delta, self._on_refusal_delta
@@ -124,6 +145,7 @@ class ResponsesStreamDecoder:
         handler = self._handlers.get(event.type or frame.event)
         if handler is None:
             return []
+        self._frame = frame.data
         events = handler(event)
         if not self._started and events:
             return self._with_started(events)
@@ -157,29 +179,29 @@ class ResponsesStreamDecoder:
 
     # --- the item of an event --------------------------------------------------------------------------------------
 
-    def _output_index(self, event: _WireEvent) -> int:
-        """The output index of an event. If a server leaves it out, the item's id decides, or else the newest item is meant."""
-        if event.output_index is not None:
-            return event.output_index
-        item_id = event.item_id or (event.item.id if event.item else None) or ""
-        index = self._index_of_id.get(item_id)
+    def _find(self, item_id: str | None, index: int | None) -> ItemReader | None:
+        """The reader of an item that began before; without an index the newest one."""
+        if item_id:
+            reader = self._by_id_and_index.get((item_id, index)) or self._by_id.get(item_id)
+            if reader is not None:
+                return reader
         if index is not None:
-            return index
-        newest = max(self._readers, default=-1)
-        if event.item is None or event.type == "response.output_item.done":
-            return max(newest, 0)
-        self._index_of_id[item_id] = newest + 1
-        return newest + 1
+            return self._by_index.get(index)
+        return self._readers[-1] if self._readers else None
+
+    def _add(self, kind: str | None, item_id: str | None, index: int | None) -> ItemReader:
+        reader = _READERS.get(kind, NativeReader)(self._state)
+        self._readers.append(reader)
+        self._by_index[len(self._readers) - 1 if index is None else index] = reader
+        if item_id:
+            self._by_id[item_id] = self._by_id_and_index[item_id, index] = reader
+        return reader
 
     def _reader(self, event: _WireEvent, kind: str) -> Any:
         """The reader of the event's item, created if the item was not added before; ``None`` if the item is of another kind."""
-        index = event.output_index
-        reader = self._readers.get(index) if index is not None else None
+        reader = self._find(event.item_id, event.output_index)
         if reader is None:
-            index = self._output_index(event)
-            reader = self._readers.get(index)
-            if reader is None:
-                reader = self._readers[index] = _READERS[kind](self._state)
+            reader = self._add(kind, event.item_id, event.output_index)
         return reader if reader.takes(kind) else None
 
     # --- text ------------------------------------------------------------------------------------------------------
@@ -247,31 +269,34 @@ class ResponsesStreamDecoder:
     # --- items and the response ------------------------------------------------------------------------------------
 
     def _on_item_added(self, event: _WireEvent) -> list[Event]:
-        if event.item is None:
+        if event.item is None or self._was_added(event.item, event.output_index):
             return []
-        index = self._output_index(event)
-        if index in self._readers:
-            return []
-        reader = self._readers[index] = self._new_reader(event.item)
-        if event.item.id:
-            self._index_of_id[event.item.id] = index
-        return reader.added(event.item)
+        return self._add(event.item.type, event.item.id, event.output_index).added(event.item)
 
-    def _new_reader(self, item: Item) -> ItemReader:
-        return _READERS.get(item.type, ItemReader)(self._state)
+    def _was_added(self, item: Item, index: int | None) -> bool:
+        """Whether the item began before: by its id, or, if it has none, by an index at which an item is still open."""
+        if item.id:
+            return (item.id, index) in self._by_id_and_index
+        reader = None if index is None else self._by_index.get(index)
+        return reader is not None and not reader.is_done
 
     def _on_item_done(self, event: _WireEvent) -> list[Event]:
-        if event.item is None:
+        item = event.item
+        if item is None:
             return []
-        return self._read_whole_item(self._output_index(event), event.item)
+        reader = self._find(item.id, event.output_index)
+        if reader is None or (event.output_index is None and not reader.takes(item.type or "")):
+            reader = self._add(item.type, item.id, event.output_index)
+        return _read_whole(reader, item, lambda: _RAW_ITEM_DECODER.decode(self._frame).item)
 
-    def _read_whole_item(self, index: int, item: Item) -> list[Event]:
-        reader = self._readers.get(index)
-        if reader is None:
-            reader = self._readers[index] = self._new_reader(item)
-        if reader.is_done or not reader.takes(item.type or ""):
-            return []
-        return reader.done(item)
+    def _final_reader(self, position: int, item: Item) -> ItemReader | None:
+        """The reader of an item in the final output; a new one for an item behind all that were streamed, else ``None``."""
+        candidates = [self._by_id_and_index.get((item.id or "", position)), self._by_id.get(item.id or ""), self._by_index.get(position)]
+        candidates += self._readers[position : position + 1]
+        reader = next((reader for reader in candidates if reader is not None and reader.takes(item.type or "")), None)
+        if reader is None and position >= len(self._readers) and position not in self._by_index:
+            reader = self._add(item.type, item.id, position)
+        return reader
 
     def _on_lifecycle(self, event: _WireEvent) -> list[Event]:
         if self._started:
@@ -285,12 +310,12 @@ class ResponsesStreamDecoder:
             return self._on_response_failed(event)
         self._ended = True
         events: list[Event] = [] if self._started else [Started(response.id or "", response.model or "")]
-        newest = max(self._readers, default=-1)
-        for index, item in enumerate(response.output or ()):
-            if index in self._readers or index > newest:
-                events += self._read_whole_item(index, item)
-        for index in sorted(self._readers):
-            events += self._readers[index].close()
+        natives = NativeItems(lambda: _RAW_TERMINAL_DECODER.decode(self._frame).response.output)
+        for position, item in enumerate(response.output or ()):
+            reader = self._final_reader(position, item)
+            events += _read_whole(reader, item, partial(natives.item, position)) if reader is not None else []
+        for reader in self._readers:
+            events += reader.close()
         usage = decode_response_usage(response)
         if usage is not None:
             events.append(UsageReported(usage))
@@ -313,6 +338,11 @@ class ResponsesStreamDecoder:
     def _on_untyped(self, event: _WireEvent) -> list[Event]:
         """An event without a type: proxies in between send ``{"error": …}``."""
         return self._fail(decode_failure(event.error)) if event.error else []
+
+
+def _read_whole(reader: ItemReader, item: Item, native: Callable[[], msgspec.Raw]) -> list[Event]:
+    """The events for what was not yet emitted of ``item``; none if the reader has read it, or reads items of another kind."""
+    return [] if reader.is_done or not reader.takes(item.type or "") else reader.done(item, native)
 
 
 def decoder(quirks: Quirks) -> StreamDecoder:

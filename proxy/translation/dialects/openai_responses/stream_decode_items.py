@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import msgspec
 
@@ -13,11 +14,12 @@ from proxy.translation.dialects.openai_responses.response_decode_items import (
     decode_citation,
     decode_citations,
     decode_logprobs,
+    decode_native,
     decode_text_part,
     reasoning_seal,
     reasoning_text,
 )
-from proxy.translation.dialects.openai_responses.wire import SUMMARY_SEPARATOR, ContentPart, Item
+from proxy.translation.dialects.openai_responses.wire import MAPPED_ITEMS, SUMMARY_SEPARATOR, ContentPart, Item
 
 
 class StreamState:
@@ -36,32 +38,55 @@ class StreamState:
         return index
 
 
-class ItemReader:
-    """Reads one item. This base class reads items of hosted tools and of unknown kinds, which have no events.
+class ItemReader(Protocol):
+    """Reads one item of the output.
 
     ``is_done``: the whole item was read, and all its parts were ended.
     """
 
-    kinds: tuple[str, ...] = ()
+    is_done: bool
+
+    def takes(self, kind: str) -> bool:
+        """Whether this reader reads events of items of that kind."""
+        ...
+
+    def added(self, item: Item) -> list[Event]:
+        """``output_item.added``: most items are empty there."""
+        ...
+
+    def done(self, item: Item, native: Callable[[], msgspec.Raw]) -> list[Event]:
+        """``output_item.done``: the events for what was not yet emitted, and the end. ``native`` returns the JSON of the item."""
+        ...
+
+    def close(self) -> list[Event]:
+        """At the end of the response: ``PartEnded`` for the parts that are still open."""
+        ...
+
+
+class NativeReader:
+    """Reads an item that only this family knows, of a hosted tool for example: it becomes one part when it is whole."""
 
     def __init__(self, state: StreamState) -> None:
         self.is_done = False
         self._state = state
 
     def takes(self, kind: str) -> bool:
-        """Whether this reader reads events of items of that kind."""
-        return kind in self.kinds
+        """All kinds without a reader of their own."""
+        return kind not in MAPPED_ITEMS
 
-    def added(self, _item: Item) -> list[Event]:
-        """``output_item.added``: most items are empty there."""
+    def added(self, item: Item) -> list[Event]:  # noqa: ARG002 -- the item is not complete yet
+        """Nothing: the item is emitted when it is whole."""
         return []
 
-    def done(self, _item: Item) -> list[Event]:
-        """``output_item.done``: the events for what was not yet emitted of the item, and its end."""
-        return []
+    def done(self, item: Item, native: Callable[[], msgspec.Raw]) -> list[Event]:
+        """The whole item."""
+        self.is_done = True
+        part = decode_native(item, native())
+        index = self._state.take_part()
+        return [PartStarted(index, part), PartEnded(index)]
 
     def close(self) -> list[Event]:
-        """At the end of the response: ``PartEnded`` for the parts that are still open."""
+        """Nothing: an item that never became whole is left out."""
         return []
 
 
@@ -77,14 +102,21 @@ class _TextPart:
         self.is_open = True
 
 
-class MessageReader(ItemReader):
+class MessageReader:
     """Reads a message: texts and refusals by their content index."""
 
-    kinds = ("message",)
-
     def __init__(self, state: StreamState) -> None:
-        super().__init__(state)
+        self.is_done = False
+        self._state = state
         self._parts: dict[int, _TextPart] = {}
+
+    def takes(self, kind: str) -> bool:
+        """Messages alone."""
+        return kind == "message"
+
+    def added(self, item: Item) -> list[Event]:  # noqa: ARG002 -- the message is empty
+        """Nothing: the parts have events of their own."""
+        return []
 
     def delta(self, content_index: int, text: str, logprobs: tuple[Any, ...] = (), *, refusal: bool = False) -> list[Event]:
         """A text delta of a part."""
@@ -144,15 +176,15 @@ class MessageReader(ItemReader):
         part.is_open = False
         return [*events, PartEnded(part.index)]
 
-    def done(self, item: Item) -> list[Event]:
-        """``output_item.done``: the events for what was not yet emitted of the item, and its end."""
+    def done(self, item: Item, native: Callable[[], msgspec.Raw]) -> list[Event]:  # noqa: ARG002 -- all fields are in ``item``
+        """``output_item.done``: the events for what was not yet emitted of the item, and its end.
+
+        Some servers count ``content_index`` on from item to item, so that the first part of this message has another one than 0.
+        """
         self.is_done = True
-        events: list[Event] = []
-        if isinstance(item.content, str):
-            events += self.rest(0, item.content)
-        else:
-            for content_index, part in enumerate(item.content or ()):
-                events += self.part_done(content_index, part)
+        content = [ContentPart(type="output_text", text=item.content)] if isinstance(item.content, str) else item.content or ()
+        first = min(self._parts, default=0) if len(self._parts) == len(content) else 0
+        events = [event for position, part in enumerate(content) for event in self.part_done(first + position, part)]
         return events + self.close()
 
     def close(self) -> list[Event]:
@@ -166,16 +198,19 @@ class MessageReader(ItemReader):
         return events
 
 
-class CallReader(ItemReader):
+class CallReader:
     """Reads a call of a function or of a custom tool. Arguments are held back until the name is known."""
 
-    kinds = ("function_call", "custom_tool_call")
-
     def __init__(self, state: StreamState) -> None:
-        super().__init__(state)
+        self.is_done = False
+        self._state = state
         self._index: int | None = None
         self._held_arguments = ""
         self._sent_length = 0
+
+    def takes(self, kind: str) -> bool:
+        """Calls of both kinds."""
+        return kind in ("function_call", "custom_tool_call")
 
     def added(self, item: Item) -> list[Event]:
         """``output_item.added``: the call, perhaps with its arguments."""
@@ -209,7 +244,7 @@ class CallReader(ItemReader):
         """The part of ``whole`` that was not yet emitted."""
         return self.delta(whole[self._sent_length :]) if len(whole) > self._sent_length else []
 
-    def done(self, item: Item) -> list[Event]:
+    def done(self, item: Item, native: Callable[[], msgspec.Raw]) -> list[Event]:  # noqa: ARG002 -- all fields are in ``item``
         """``output_item.done``: the events for what was not yet emitted of the item, and its end."""
         events = self._start(item) if self._index is None else []
         events += self.rest(call_arguments(item))
@@ -223,18 +258,25 @@ class CallReader(ItemReader):
         return [PartEnded(self._index)]
 
 
-class ReasoningReader(ItemReader):
+class ReasoningReader:
     """Reads a reasoning item: its summary, or its raw text if that comes first. Several parts become one text."""
 
-    kinds = ("reasoning",)
-
     def __init__(self, state: StreamState) -> None:
-        super().__init__(state)
+        self.is_done = False
+        self._state = state
         self._index: int | None = None
         self._source: str | None = None
         self._position = 0
         self._sent_length_of_part = 0
         self._sent_length = 0
+
+    def takes(self, kind: str) -> bool:
+        """Reasoning alone."""
+        return kind == "reasoning"
+
+    def added(self, item: Item) -> list[Event]:  # noqa: ARG002 -- the item is empty
+        """Nothing: the text has events of its own."""
+        return []
 
     def delta(self, source: str, position: int, text: str) -> list[Event]:
         """A delta of a part; ``source`` is ``summary`` or ``content``, ``position`` the index of the part there."""
@@ -259,7 +301,7 @@ class ReasoningReader(ItemReader):
             return []
         return self.delta(source, position, whole[sent_length:])
 
-    def done(self, item: Item) -> list[Event]:
+    def done(self, item: Item, native: Callable[[], msgspec.Raw]) -> list[Event]:  # noqa: ARG002 -- all fields are in ``item``
         """``output_item.done``: the events for what was not yet emitted of the item, and its end."""
         seal = reasoning_seal(item)
         whole = reasoning_text(item)

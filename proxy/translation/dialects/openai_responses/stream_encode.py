@@ -31,6 +31,7 @@ from proxy.translation.dialects.openai_responses.event_sequencer import EventSeq
 from proxy.translation.dialects.openai_responses.response_encode import ResponseObject
 from proxy.translation.dialects.openai_responses.stream_encode_items import CallWriter, MessageWriter, ReasoningWriter, TextWriter, Writer
 from proxy.translation.dialects.openai_responses.wire import FAMILY
+from proxy.translation.dialects.refusals import explanation
 from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.framing.sse import Frame
 
@@ -155,6 +156,9 @@ class ResponsesStreamEncoder:
         frames: list[Frame] = []
         for index in list(self._writers):
             frames += self._on_part_ended(PartEnded(index))
+        if explanation(event.finish) and not self._refused:
+            writer = TextWriter(self._sequencer, Text("", refusal=True))
+            frames += [*self._open_text(writer), *writer.delta(PartDelta(-1, explanation(event.finish))), *writer.end()]
         frames += self._close_message()
         return [*frames, self._terminal_event(event.finish)]
 

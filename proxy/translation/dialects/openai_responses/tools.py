@@ -11,6 +11,7 @@ from proxy.translation import json_wire
 from proxy.translation.adaptation.tool_names import NAMESPACE_SEPARATOR, tools_by_entry
 from proxy.translation.canonical import HostedTool, Tool, ToolChoice
 from proxy.translation.dialects.openai_responses.wire import FAMILY, JSON_NULL, is_absent, raw_items, require
+from proxy.translation.dialects.openai_strict_schema import is_strict
 from proxy.translation.errors import ClientMistake
 
 AnyTool = Tool | HostedTool
@@ -159,19 +160,24 @@ def _flat_name(choice: _WireChoice, at: str) -> str:
 # --- encode ----------------------------------------------------------------------------------------------------------
 
 
-def encode_tools(tools: tuple[AnyTool, ...]) -> list[Any]:
-    """The field ``tools``; the tools of a namespace are one entry, at the position of the first of them."""
+def encode_tools(tools: tuple[AnyTool, ...], *, checks_strict: bool = False) -> list[Any]:
+    """The field ``tools``; the tools of a namespace are one entry, at the position of the first of them.
+
+    ``checks_strict``: the client's strict tools have schemas of another subset than OpenAI's.
+    """
     out: list[Any] = []
     namespaces: dict[str, list[Any]] = {}
     for tool in tools:
         if isinstance(tool, HostedTool):
             out.append(tool.native)
+        elif tool.loaded:
+            continue
         elif not tool.namespace:
-            out.append(_encode_tool(tool))
+            out.append(_encode_tool(tool, checks_strict=checks_strict))
         elif tool.namespace in namespaces:
-            namespaces[tool.namespace].append(_encode_tool(tool))
+            namespaces[tool.namespace].append(_encode_tool(tool, checks_strict=checks_strict))
         else:
-            namespaces[tool.namespace] = [_encode_tool(tool)]
+            namespaces[tool.namespace] = [_encode_tool(tool, checks_strict=checks_strict)]
             out.append(
                 {
                     "type": "namespace",
@@ -183,7 +189,7 @@ def encode_tools(tools: tuple[AnyTool, ...]) -> list[Any]:
     return out
 
 
-def _encode_tool(tool: Tool) -> dict[str, Any]:
+def _encode_tool(tool: Tool, *, checks_strict: bool) -> dict[str, Any]:
     out: dict[str, Any] = {"type": tool.kind, "name": tool.name}
     if tool.description is not None:
         out["description"] = tool.description
@@ -194,7 +200,7 @@ def _encode_tool(tool: Tool) -> dict[str, Any]:
         out["parameters"] = _EMPTY_SCHEMA if tool.schema is None else tool.schema
         if tool.strict is not None or tool.family != FAMILY:
             # The API makes a function without ``strict`` strict, with all its optional arguments required.
-            out["strict"] = bool(tool.strict)
+            out["strict"] = bool(tool.strict) and (not checks_strict or is_strict(tool.schema))
     if tool.family == FAMILY:
         out.update(tool.native)
     return out

@@ -23,6 +23,8 @@ PREVIOUS_ID_FIELD = "pxbin_continues"
 """Field of an envelope into which the gateway has put the items of earlier turns: the ``previous_response_id`` of the request."""
 STORED_FIELD = "pxbin_keeps"
 """Field of an envelope whose response the gateway will store; the response then has ``store: true``."""
+CONTENT_FORM = "content"
+"""Value of ``form`` in a seal: the text of the reasoning was the item's ``content``, not its summary."""
 SUMMARY_SEPARATOR = "\n\n"
 """Separates the summary parts of a reasoning item in the canonical text."""
 
@@ -77,6 +79,10 @@ class Item(msgspec.Struct, gc=False):
         return "item_reference" if self.role is None and self.id is not None else "message"
 
 
+MAPPED_ITEMS = frozenset({"message", "function_call", "custom_tool_call", "reasoning"})
+"""Kinds of output items with canonical parts of their own. Items of all other kinds become ``Opaque``."""
+
+
 class _Head(msgspec.Struct):
     type: str | None = None
     role: str | None = None
@@ -92,6 +98,7 @@ KNOWN_ITEMS = frozenset(
         "custom_tool_call_output",
         "reasoning",
         "additional_tools",
+        "tool_search_output",
         "compaction",
         "item_reference",
     }

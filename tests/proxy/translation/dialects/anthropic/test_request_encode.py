@@ -39,7 +39,7 @@ class TestBody:
             top_k=3,
             end_user="someone",
             service_tier="default",
-            output=OutputFormat(kind="json_schema", name="n", schema=Raw(b'{"z":1,"a":2}'), strict=True),
+            output=OutputFormat(kind="json_schema", name="n", schema=Raw(b'{"type":"object"}'), strict=True),
         )
         assert encoded(request, encode_target(stream=True)) == {
             "model": "claude-opus-4-5",
@@ -51,7 +51,9 @@ class TestBody:
             "top_k": 3,
             "metadata": {"user_id": "someone"},
             "service_tier": "standard_only",
-            "output_config": {"format": {"type": "json_schema", "schema": {"z": 1, "a": 2}}},
+            "output_config": {
+                "format": {"type": "json_schema", "schema": {"type": "object", "properties": {}, "additionalProperties": False}}
+            },
             "stream": True,
         }
 
@@ -97,7 +99,9 @@ class TestBody:
 
     def test_a_missing_schema_becomes_any_object(self) -> None:
         body = encoded(canonical_request(output=OutputFormat(kind="json_schema")))
-        assert body["output_config"] == {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+        assert body["output_config"] == {
+            "format": {"type": "json_schema", "schema": {"type": "object", "properties": {}, "additionalProperties": False}}
+        }
 
 
 class TestTools:
@@ -110,7 +114,12 @@ class TestTools:
             Tool(name="e", schema=Raw(b"true")),
         )
         assert encoded(canonical_request(tools=tools))["tools"] == [
-            {"name": "a", "description": "Does a", "input_schema": {"properties": {"x": {}}, "type": "object"}, "strict": True},
+            {
+                "name": "a",
+                "description": "Does a",
+                "input_schema": {"properties": {"x": {}}, "type": "object", "additionalProperties": False},
+                "strict": True,
+            },
             {"name": "b", "input_schema": {"type": "object", "properties": {}}},
             {"name": "c", "input_schema": {"type": "object", "properties": {}}},
             {"name": "d", "input_schema": {"type": "object", "$defs": {}}},

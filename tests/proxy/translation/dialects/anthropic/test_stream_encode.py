@@ -78,8 +78,7 @@ def test_the_bytes_of_a_whole_stream() -> None:
                 '{"type":"message_start","message":{"id":"msg_0123456789abcdef01234567","type":"message","role":"assistant","model":"claude",'
                 '"content":[],"stop_reason":null,"stop_sequence":null,"stop_details":null,"usage":{"input_tokens":11,"output_tokens":0,'
                 '"cache_creation_input_tokens":0,"cache_read_input_tokens":0,'
-                '"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens_details":{"thinking_tokens":0},'
-                '"server_tool_use":null,"service_tier":"standard"}}}'
+                '"cache_creation":null,"output_tokens_details":{"thinking_tokens":0},"server_tool_use":null,"service_tier":null}}}'
             ),
         ),
         ("content_block_start", '{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}'),
@@ -243,7 +242,9 @@ def test_a_stream_has_the_content_of_the_whole_response(response_parts: list[Par
     response = Response(id="x", model="gpt", parts=tuple(response_parts), finish=Finish(), usage=Usage(fresh=3, output=4))
     reasoning = OMITTED if omitted else None
     streamed = message_of(check_frames(frames_of(*replay(response), reasoning=reasoning)))
-    assert streamed == json.loads(DIALECT.encode_response(response, encode_context(reasoning)))
+    whole = json.loads(DIALECT.encode_response(response, encode_context(reasoning)))
+    # What the last events cannot correct is unknown at the start of a stream.
+    assert streamed == whole | {"usage": whole["usage"] | {"cache_creation": None, "service_tier": None}}
 
 
 @given(st.data())
@@ -265,11 +266,11 @@ def test_any_interleaving_of_fragments_gives_complete_calls(data: st.DataObject)
 
 
 @given(st.lists(parts, max_size=4), st.integers(0, 40))
-def test_a_cut_stream_always_fails(response_parts: list[Part], cut: int) -> None:
+def test_a_stream_that_is_cut_before_its_stop_reason_fails(response_parts: list[Part], cut: int) -> None:
     response = Response(id="x", model="gpt", parts=tuple(response_parts), finish=Finish(), usage=Usage())
     frames = frames_of(*replay(response))[: cut + 1]
     codec = DIALECT.decoder(DEFAULT)
     events = [event for frame in frames for event in codec.feed(frame)] + codec.close()
     endings = [type(event) for event in events if isinstance(event, Finished | Failed)]
-    assert endings == [Finished if frames[-1].event == "message_stop" else Failed]
+    assert endings == [Finished if frames[-1].event in ("message_delta", "message_stop") else Failed]
     assert codec.feed(Frame(b'{"type":"message_stop"}')) + codec.close() == []

@@ -8,6 +8,7 @@ from msgspec import Raw
 
 from proxy.translation.canonical import Message, Opaque, Request, Text, Tool, ToolCall, ToolResult
 from proxy.translation.dialects.bedrock.dialect import DIALECT
+from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 from tests.proxy.translation.dialects.bedrock.samples import BODY, HI, KEY, encode_target, encoded, opened
 
@@ -44,6 +45,14 @@ def test_betas_are_sent_if_the_quirk_allows_them() -> None:
     extra = DIALECT.decode_request(opened(anthropic_beta=["a-1", "b-2"]), KEY).extra
     assert "anthropic_beta" not in encoded(extra=extra)
     assert encoded(Quirks(beta_allow_list=("b-2", "c")), extra=extra)["anthropic_beta"] == ["b-2"]
+    assert encoded(Quirks(beta_allow_list=("*",)), extra=extra)["anthropic_beta"] == ["a-1", "b-2"]
+
+
+def test_betas_that_aws_documents_are_sent_by_default() -> None:
+    betas = ["interleaved-thinking-2025-05-14", "context-1m-2025-08-07", "prompt-caching-scope-2026-01-05", "computer-use-2025-11-24"]
+    extra = {"anthropic_beta": Raw(json.dumps(betas).encode())}
+    assert encoded(extra=extra)["anthropic_beta"] == [betas[0], betas[1], betas[3]]
+    assert encoded(Quirks(beta_allow_list=()), extra=extra) == BODY
 
 
 def test_fields_that_need_a_beta_are_sent_only_with_it() -> None:
@@ -52,14 +61,24 @@ def test_fields_that_need_a_beta_are_sent_only_with_it() -> None:
         "anthropic_beta": Raw(b'["context-management-2025-06-27"]'),
         "speed": Raw(b'"fast"'),
     }
-    assert "context_management" not in encoded(extra=extra)
+    assert "context_management" not in encoded(Quirks(beta_allow_list=()), extra=extra)
     sent = encoded(Quirks(beta_allow_list=("context-management-2025-06-27",)), extra=extra)
     assert (sent["context_management"], "speed" in sent) == ({"edits": []}, False)
 
 
 def test_fields_that_only_anthropics_endpoint_knows_are_left_out() -> None:
     extra = {"service_tier": Raw(b'"auto"'), "inference_geo": Raw(b'"eu"'), "cache_control": Raw(b'{"type":"ephemeral"}')}
-    assert encoded(extra=extra, service_tier="default") == BODY | {"cache_control": {"type": "ephemeral"}}
+    marked = {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}
+    assert encoded(extra=extra, service_tier="default") == BODY | {"messages": [{"role": "user", "content": [marked]}]}
+
+
+def test_a_compaction_without_its_beta_is_refused() -> None:
+    extra = {"compaction": Raw(b'{"type":"summarize"}')}
+    with pytest.raises(ClientMistake) as caught:
+        encoded(extra=extra)
+    assert caught.value.failure.param == "compaction"
+    sent = encoded(extra=extra | {"anthropic_beta": Raw(b'["compact-2026-01-12"]')})
+    assert sent["compaction"] == {"type": "summarize"}
 
 
 def test_deferred_tools_become_ordinary_ones_without_the_beta() -> None:
@@ -68,8 +87,8 @@ def test_deferred_tools_become_ordinary_ones_without_the_beta() -> None:
     tools = (Tool(name="f", family="anthropic", native={"defer_loading": Raw(b"true")}),)
     plain = encoded(messages=(HI, call, result), tools=tools)
     assert (plain["tools"][0].keys(), plain["messages"][2]["content"][0]["content"]) == ({"name", "input_schema"}, "f")
-    settings = {"messages": (HI, call, result), "tools": tools, "extra": {"anthropic_beta": Raw(b'["tools"]')}}
-    rich = encoded(Quirks(beta_allow_list=("tools",)), **settings)
+    settings = {"messages": (HI, call, result), "tools": tools, "extra": {"anthropic_beta": Raw(b'["tool-search-tool-2025-10-19"]')}}
+    rich = encoded(**settings)
     assert rich["tools"][0]["defer_loading"] is True
     assert rich["messages"][2]["content"][0]["content"] == [{"type": "tool_reference", "tool_name": "f"}]
 

@@ -172,7 +172,7 @@ def test_summary_parts_are_joined_by_empty_lines() -> None:
 
 def test_raw_reasoning_stands_in_for_a_missing_summary() -> None:
     (message,) = messages({"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "raw"}]})
-    assert message.parts == (Reasoning("raw", None),)
+    assert message.parts == (Reasoning("raw", Seal("openai_responses", None, {"form": "content"})),)
 
 
 def test_hosted_tool_items_are_history_with_their_text() -> None:
@@ -198,7 +198,7 @@ def test_unknown_items_are_kept_for_their_family() -> None:
 
 def test_a_foreign_compaction_is_kept_whole() -> None:
     item = {"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAA"}
-    assert messages(item) == (Message("assistant", (Opaque("openai_responses", "compaction", raw(item), history=True, at="input.0"),)),)
+    assert messages(item) == (Message("user", (Opaque("openai_responses", "compaction", raw(item), at="input.0"),)),)
 
 
 def test_calls_without_a_namespace_mean_the_tool_in_the_default_one() -> None:
@@ -320,9 +320,13 @@ def test_output_formats(text: Any, expected: OutputFormat | None) -> None:
     assert decoded(text=text).output == expected
 
 
-@pytest.mark.parametrize("field", [None, {}, {"summary": "auto"}, {"effort": None}])
-def test_reasoning_without_an_effort_is_no_setting(field: Any) -> None:
+@pytest.mark.parametrize("field", [None, {}, {"effort": None}])
+def test_reasoning_without_an_effort_or_a_summary_is_no_setting(field: Any) -> None:
     assert decoded(reasoning=field).reasoning is None
+
+
+def test_a_summary_needs_no_effort() -> None:
+    assert decoded(reasoning={"summary": "auto"}).reasoning == ReasoningSetting(mode="effort", summary="auto")
 
 
 def test_null_means_absent_everywhere() -> None:

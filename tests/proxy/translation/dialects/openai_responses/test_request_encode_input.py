@@ -145,7 +145,6 @@ def test_media() -> None:
             Document(Source("base64", "JVBE", "application/pdf")),
             Document(Source("url", "https://example.com/a.pdf"), filename="a.pdf"),
             Document(Source("text", "words"), title="Notes", context="from today"),
-            Audio("UklG", "wav"),
         )
     )
     assert item["content"] == [
@@ -154,7 +153,6 @@ def test_media() -> None:
         {"type": "input_file", "filename": "document.pdf", "file_data": "data:application/pdf;base64,JVBE"},
         {"type": "input_file", "file_url": "https://example.com/a.pdf"},
         text("Notes\nfrom today\nwords"),
-        {"type": "input_audio", "input_audio": {"data": "UklG", "format": "wav"}},
     ]
 
 
@@ -164,9 +162,10 @@ def test_media() -> None:
         Image(Source("file", "file-1"), at="messages.0.content.0"),
         Document(Source("file", "file-1"), at="messages.0.content.0"),
         Opaque("anthropic", "container_upload", raw({}), at="messages.0.content.0"),
+        Audio("UklG", "wav", at="messages.0.content.0"),
     ],
 )
-def test_files_of_another_provider_are_refused(part: Part) -> None:
+def test_content_without_a_form_is_refused(part: Part) -> None:
     with pytest.raises(ClientMistake) as caught:
         inputs(user(part))
     assert caught.value.failure.param == "messages.0.content.0"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.translation.canonical import Citation, Finish, Reasoning, Response, Seal, Text, ToolCall, Usage
+from proxy.translation.canonical import Citation, Finish, Opaque, Reasoning, Response, Seal, Text, ToolCall, Usage
 from proxy.translation.dialects.openai_responses.dialect import DIALECT
 from proxy.translation.errors import UpstreamFailed
 from tests.proxy.translation.dialects.openai_responses.samples import QUIRKS
@@ -48,9 +48,10 @@ def test_a_response_of_every_kind_of_item() -> None:
     annotation = {"type": "url_citation", "url": "https://e.com", "title": "E", "start_index": 1, "end_index": 2}
     logprob = {"token": "a", "bytes": [97], "logprob": -0.5, "top_logprobs": []}
     summary = [{"type": "summary_text", "text": "one"}, {"type": "summary_text", "text": "two"}]
+    search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
     response = read(
         {"type": "reasoning", "id": "rs_1", "summary": summary, "encrypted_content": "gAAA"},
-        {"type": "web_search_call", "id": "ws_1", "status": "completed"},
+        search,
         message(output_text("hello", annotations=[annotation], logprobs=[logprob]), output_text("")),
         call("c1", '{"a": 1}', namespace="ns"),
         {"type": "custom_tool_call", "id": "ctc_1", "call_id": "c2", "name": "patch", "input": "***"},
@@ -62,6 +63,7 @@ def test_a_response_of_every_kind_of_item() -> None:
         model="up",
         parts=(
             Reasoning("one\n\ntwo", Seal(OWN, "", {"id": "rs_1", "encrypted_content": "gAAA"})),
+            Opaque(OWN, "web_search_call", msgspec.Raw(msgspec.json.encode(search)), history=True),
             Text("hello", citations=(citation,), logprobs=(logprob,)),
             ToolCall("c1", "f", '{"a": 1}', namespace="ns"),
             ToolCall("c2", "patch", "***", kind="custom"),
@@ -97,7 +99,7 @@ def test_a_refusal_ends_with_refusal() -> None:
 
 def test_raw_reasoning_is_read_where_there_is_no_summary() -> None:
     item = {"type": "reasoning", "id": "rs_1", "summary": [], "content": [{"type": "reasoning_text", "text": "raw"}]}
-    assert read(item).parts == (Reasoning("raw", None),)
+    assert read(item).parts == (Reasoning("raw", Seal(OWN, "", {"id": "rs_1", "form": "content"})),)
 
 
 def test_reasoning_without_text_has_its_seal() -> None:

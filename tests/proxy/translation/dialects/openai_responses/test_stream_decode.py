@@ -300,7 +300,9 @@ def test_raw_reasoning() -> None:
     delta = {"type": "response.reasoning_text.delta", "output_index": 0, "content_index": 0, "delta": "ra"}
     whole = {"type": "response.reasoning_text.done", "output_index": 0, "content_index": 0, "text": "raw"}
     item = {**THINKING, "content": [{"type": "reasoning_text", "text": "raw"}]}
-    assert reasoning_of(between(added(0, THINKING), delta, whole, done(0, item))) == Reasoning("raw", None)
+    assert reasoning_of(between(added(0, THINKING), delta, whole, done(0, item))) == Reasoning(
+        "raw", Seal(OWN, "", {"id": "rs_1", "form": "content"})
+    )
 
 
 def test_sealed_reasoning_without_text() -> None:
