@@ -95,6 +95,10 @@ CONTEXT_OVERFLOW = (
 """Texts in the messages of upstreams whose context window is exceeded, in lower case. Clients look for the first two."""
 
 
+NO_RETRY = {"x-should-retry": "false"}
+"""The header of responses to a wrong client key. Without it Claude Code repeats a request that was answered with 401, silently."""
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """One failure.
 
@@ -141,6 +145,8 @@ class ClientMistake(GatewayError):  # noqa: N818  (the name says whose fault it 
         details: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
+        if kind == "authentication":
+            headers = NO_RETRY | (headers or {})
         super().__init__(Failure(kind=kind, message=message, param=param, code=code, details=details, headers=headers or {}))
 
 
