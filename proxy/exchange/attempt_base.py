@@ -5,6 +5,7 @@ Its subclasses are ``TranslatedAttempt``, which decodes and encodes bodies, and 
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from time import perf_counter_ns
 from typing import Any
@@ -74,6 +75,7 @@ class RequestContext:
             request=request,
             seal_key=self._seal_key,
             input_estimate=estimate_input_tokens(request) if self.envelope.stream and request.messages else 0,
+            clock=time.time,
         )
 
     def open_early(self) -> bytes:
