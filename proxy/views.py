@@ -143,7 +143,7 @@ async def models(http: HttpRequest, prefix: str = "") -> JsonResponse:
         key = await keys.authenticate(presented_key(http.headers))
         listed = [model for model in snapshot.current().listed(prefix) if keys.may_use(key, model.name)]
         await listed_windows.refresh(listed)
-        return _json(dialect.client.encode_models([model_list.model_info(model, model.name) for model in listed], _query(http)))
+        return _json(dialect.client.encode_models(model_list.model_infos(listed, dialect.client, http.headers), _query(http)))
     except GatewayError as error:
         return _refusal(http, dialect, error)
 
@@ -154,10 +154,10 @@ async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonResponse:
     try:
         key = await keys.authenticate(presented_key(http.headers))
         resolved = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
-        if resolved is None or not keys.may_use(key, name, resolved.model.name):
+        if resolved is None or not keys.may_use(key, resolved.requested, resolved.model.name):
             raise admission.unknown_model(name)
         await listed_windows.refresh([resolved.model])
-        return _json(dialect.client.encode_model(model_list.model_info(resolved.model, name)))
+        return _json(dialect.client.encode_model(model_list.model_info(resolved.model, name, resolved=resolved.requested)))
     except GatewayError as error:
         return _refusal(http, dialect, error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
 from proxy.exchange.large_bodies import LARGE_BYTES
@@ -38,6 +39,7 @@ class ResponseEncoding:
             request=request,
             seal_key=self._seal_key,
             input_estimate=self._preparer.input_estimate if self._envelope.stream else 0,
+            clock=time.time,
         )
 
     def open_stream(self, size: int) -> bytes:

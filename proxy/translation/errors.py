@@ -89,6 +89,10 @@ KIND_OF_STATUS: Mapping[int, Kind] = {
 _OVERFLOW_STATUSES = frozenset({400, 413, 422})
 
 
+NO_RETRY = {"x-should-retry": "false"}
+"""The header of responses to a wrong client key. Without it Claude Code repeats a request that was answered with 401, silently."""
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """One failure.
 
@@ -138,6 +142,8 @@ class ClientMistake(GatewayError):  # noqa: N818  (the name says whose fault it 
         details: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
+        if kind == "authentication":
+            headers = NO_RETRY | (headers or {})
         super().__init__(Failure(kind=kind, message=message, param=param, code=code, details=details, headers=headers or {}))
 
 

@@ -22,7 +22,7 @@ from django.urls import get_resolver
 from accounts.common.client_address import client_address
 from proxy.exchange.http_request import Headers, HttpRequest, base_url_hint, uncounted, unknown_path
 from proxy.exchange.http_response import Header, JsonResponse, StreamingResponse
-from proxy.translation.dialects.lookup import PATH_ROOTS
+from proxy.translation.dialects.lookup import PATH_ROOTS, SOCKET_PATHS
 from pxbin_site.server import common_headers
 from pxbin_site.server.fast_routes import FastRoutes, Methods, View
 from pxbin_site.server.stream_writer import Send, StreamWriter, send_whole
@@ -63,7 +63,11 @@ class Handler(ASGIHandler):
         route = self.hot.find(path)
         if route is None and self.find_below_prefix is not None:
             route = await self.find_below_prefix(path)
-        if route is not None:
+        if route is not None and _asks_for_socket(scope):
+            # Codex goes on over HTTP after 426. RFC 9110, 15.5.22: the header names the protocol that the path is served by.
+            message = f"{path} is not served by WebSocket; send a POST request"
+            await _refuse(send, scope, 426, message, extra=[(b"upgrade", b"HTTP/1.1")])
+        elif route is not None:
             methods, captured = route
             view = methods.get(method)
             if view is not None:
@@ -211,6 +215,12 @@ async def _not_allowed(methods: Methods, scope: Scope, send: Send) -> None:
         await send_whole(send, 204, [*allow, *_common(scope)], b"")
     else:
         await _refuse(send, scope, 405, f"Method {scope['method']} is not allowed at {scope['path']}", extra=allow)
+
+
+def _asks_for_socket(scope: Scope) -> bool:
+    """Whether a request is the handshake of a WebSocket that the vendor's API has at this path."""
+    is_handshake = scope["method"] == "GET" and dict(scope["headers"]).get(b"upgrade", b"").lower() == b"websocket"
+    return is_handshake and scope["path"].endswith(SOCKET_PATHS)
 
 
 async def _refuse(send: Send, scope: Scope, status: int, message: str, *, extra: Iterable[Header] = ()) -> None:

@@ -116,7 +116,7 @@ def message_of(events: list[dict[str, Any]]) -> dict[str, Any]:
             if delta["type"] == "input_json_delta":
                 fragments += delta["partial_json"]
             elif delta["type"] == "citations_delta":
-                block.setdefault("citations", []).append(delta["citation"])
+                block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
             elif delta["type"] == "signature_delta":
                 block["signature"] = delta["signature"]
             else:

@@ -118,7 +118,10 @@ COPIED = tuple(
 
 
 class ResolvedModel(msgspec.Struct, frozen=True):
-    """A model that matches the requested name. ``stars``: the texts that the ``*`` of its pattern matched; empty without a pattern."""
+    """A model that matches ``requested``: the client's name without what only a client's model picker adds to it.
+
+    ``stars``: the texts that the ``*`` of the model's pattern matched; empty without a pattern.
+    """
 
     model: ModelEntry
     requested: str

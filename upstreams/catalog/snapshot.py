@@ -18,6 +18,7 @@ import msgspec
 
 from accounts import cache_revisions
 from accounts.common import wildcards
+from proxy.translation.dialects.lookup import own_names
 from proxy.translation.policies import model_policies
 from proxy.translation.quirks import Quirks, merged
 from upstreams.catalog.entries import COPIED, CredentialEntry, IdleRoute, ModelEntry, ResolvedModel, RouteEntry, UpstreamEntry
@@ -72,11 +73,12 @@ class _Group:
         self._patterns.sort(key=lambda item: (-wildcards.literal_length(item[0]), item[0]))
 
     def find(self, name: str) -> ResolvedModel | None:
-        """The model of a name: by exact name, by alias, by pattern."""
-        for index in (self.names, self.aliases):
-            if name in index:
-                entry = index[name]
-                return None if entry is None else ResolvedModel(entry, name)
+        """The model of a name: by exact name, by alias, by its name in a client's model picker, by pattern."""
+        for candidate in (name, *own_names(name)):
+            for index in (self.names, self.aliases):
+                if candidate in index:
+                    entry = index[candidate]
+                    return None if entry is None else ResolvedModel(entry, candidate)
         if not self._patterns:
             return None
         if name in self._cache:
@@ -89,10 +91,12 @@ class _Group:
         return resolved
 
     def _match(self, name: str) -> ResolvedModel | None:
-        for pattern, entry in self._patterns:
-            stars = wildcards.match(pattern, name)
-            if stars is not None:
-                return ResolvedModel(entry, name, stars)
+        # The shortest name first: a pattern of any name would send what only the picker adds to the upstream.
+        for candidate in (*reversed(own_names(name)), name):
+            for pattern, entry in self._patterns:
+                stars = wildcards.match(pattern, candidate)
+                if stars is not None:
+                    return ResolvedModel(entry, candidate, stars)
         return None
 
 
@@ -117,7 +121,10 @@ class Catalogue:
         self.upstreams = {upstream.id: upstream for upstream in upstreams}
 
     def find(self, name: str, prefix: str = "") -> ResolvedModel | None:
-        """The model of ``name`` below ``prefix``: by exact name, then by alias, then by the pattern with the longest literal text."""
+        """The model of ``name`` below ``prefix``: by exact name, then by alias, then by the pattern with the longest literal text.
+
+        A name of a client's model picker is resolved as the name that it stands for, which is the ``requested`` of the result.
+        """
         return self._groups.get(prefix, _EMPTY).find(name)
 
     def listed(self, prefix: str = "") -> list[ModelEntry]:

@@ -82,9 +82,9 @@ def reply(question: EchoRequest, answer: EchoResponse, *, stamp: Stamp) -> dict[
         visible = answer.thinking if answer.thinking_shown else ""
         content.append({"type": "thinking", "thinking": visible, "signature": _signature(answer.thinking)})
     if answer.text:
-        content.append({"type": "text", "text": "".join(answer.text)})
+        content.append({"type": "text", "text": "".join(answer.text), "citations": None})
     for index, call in enumerate(answer.calls):
-        content.append({"type": "tool_use", "id": _call_id(stamp.token, index), "name": call.name, "input": json.loads(call.arguments)})
+        content.append(_tool_use(call, json.loads(call.arguments), call_id=_call_id(stamp.token, index)))
     return _message(question, stamp.token) | {
         "content": content,
         "stop_reason": _STOP_REASONS[answer.stop],
@@ -103,7 +103,7 @@ def stream(question: EchoRequest, answer: EchoResponse, *, stamp: Stamp) -> Iter
         yield from _thinking_block(index, answer.thinking, visible=answer.thinking_shown)
         index += 1
     if answer.text:
-        yield _event("content_block_start", index=index, content_block={"type": "text", "text": ""})
+        yield _event("content_block_start", index=index, content_block={"type": "text", "text": "", "citations": None})
         for piece in answer.text:
             yield _delta(index, {"type": "text_delta", "text": piece}, kind=PIECE)
         yield _event("content_block_stop", index=index)
@@ -111,7 +111,12 @@ def stream(question: EchoRequest, answer: EchoResponse, *, stamp: Stamp) -> Iter
     for number, call in enumerate(answer.calls):
         yield from _call_block(index, call, call_id=_call_id(stamp.token, number))
         index += 1
-    delta = {"stop_reason": _STOP_REASONS[answer.stop], "stop_sequence": answer.stop_sequence}
+    delta = {
+        "stop_reason": _STOP_REASONS[answer.stop],
+        "stop_sequence": answer.stop_sequence,
+        "stop_details": None,
+        "container": None,
+    }
     yield _event("message_delta", kind=END, delta=delta, usage=usage)
     yield _event("message_stop", kind=END)
 
@@ -174,7 +179,12 @@ def _message(question: EchoRequest, token: str) -> dict[str, Any]:
         "stop_reason": None,
         "stop_sequence": None,
         "stop_details": None,
+        "container": None,
     }
+
+
+def _tool_use(call: Call, arguments: dict[str, Any], *, call_id: str) -> dict[str, Any]:
+    return {"type": "tool_use", "id": call_id, "name": call.name, "input": arguments, "caller": {"type": "direct"}}
 
 
 def _usage(usage: Usage | None) -> dict[str, Any]:
@@ -186,6 +196,7 @@ def _usage(usage: Usage | None) -> dict[str, Any]:
         "cache_read_input_tokens": usage.cache_read,
         "cache_creation": {"ephemeral_5m_input_tokens": usage.cache_write, "ephemeral_1h_input_tokens": 0},
         "output_tokens_details": {"thinking_tokens": usage.thinking},
+        "inference_geo": None,
         "server_tool_use": None,
         "service_tier": "standard",
     }
@@ -200,7 +211,7 @@ def _thinking_block(index: int, thinking: str, *, visible: bool) -> Iterator[Ste
 
 
 def _call_block(index: int, call: Call, *, call_id: str) -> Iterator[Step]:
-    yield _event("content_block_start", index=index, content_block={"type": "tool_use", "id": call_id, "name": call.name, "input": {}})
+    yield _event("content_block_start", index=index, content_block=_tool_use(call, {}, call_id=call_id))
     for piece in split_characters(call.arguments, size=12) if call.arguments != "{}" else ():
         yield _delta(index, {"type": "input_json_delta", "partial_json": piece}, kind=PIECE)
     yield _event("content_block_stop", index=index)

@@ -62,6 +62,7 @@ class EncodeContext(msgspec.Struct, frozen=True, kw_only=True):
 
     ``id``: 24 hexadecimal digits from which all ids in the response are made. ``created``: Unix seconds. ``model``: the name in the
     client's request. ``input_estimate``: estimated input tokens, for streams that begin with a usage before the upstream reports one.
+    ``clock``: returns the time in Unix seconds; ``None``: the time stays at ``created``.
     """
 
     id: str
@@ -70,6 +71,11 @@ class EncodeContext(msgspec.Struct, frozen=True, kw_only=True):
     request: Request
     seal_key: bytes
     input_estimate: int = 0
+    clock: Callable[[], float] | None = None
+
+    def now(self) -> int:
+        """The time in whole Unix seconds."""
+        return self.created if self.clock is None else int(self.clock())
 
 
 class Traits(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         placeholders, percent-decoded. ``None``: the dialect's ``open_request``.
     encode_response(response, context, envelope):
         ``None``: the dialect's ``encode_response``.
+    has_socket:
+        The vendor also serves the path by WebSocket. pxbin does not: an upgrade is answered with 426, and clients use HTTP instead.
     """
 
     path: str
@@ -39,6 +41,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     methods: tuple[str, ...] = ("POST",)
     open_request: Callable[[bytes, Mapping[str, str]], Envelope] | None = None
     encode_response: Callable[[Response, EncodeContext, Envelope], bytes] | None = None
+    has_socket: bool = False
 
     @property
     def pattern(self) -> re.Pattern[str] | None:
@@ -81,6 +84,13 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
         Request headers that only clients of this dialect send. They select the dialect at paths of several dialects or of none.
     shared_path_headers:
         Request headers that select the dialect only at paths that it shares with others (the list of models).
+    shared_path_agents:
+        Beginnings of ``User-Agent`` that select the dialect at these paths. A model list for such a client also has ``picker_names``.
+    picker_names(model):
+        Further names of a model, which the agents above accept where they would ignore its own.
+    own_names(name):
+        What a name of this form may stand for, the longest first; empty for a name of another form. It is tried after the names and
+        aliases of models, in requests of every dialect.
     request_id_header:
         The dialect's own name for ``x-request-id`` in responses, in lower case; empty if it has none.
     encode_model(model) / encode_models(models, query):
@@ -97,9 +107,16 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
     untranslated: tuple[UntranslatedPath, ...] = ()
     identifying_headers: tuple[str, ...] = ()
     shared_path_headers: tuple[str, ...] = ()
+    shared_path_agents: tuple[str, ...] = ()
+    picker_names: Callable[[ModelInfo], Sequence[str]] = lambda _model: ()
+    own_names: Callable[[str], Sequence[str]] | None = None
     request_id_header: str = ""
     beta_header: str = ""
     encode_model: Callable[[ModelInfo], dict[str, Any]]
     encode_models: Callable[[Sequence[ModelInfo], Mapping[str, str]], dict[str, Any]]
     session_fields: tuple[tuple[str, ...], ...] = (("prompt_cache_key",),)
     stores_responses: bool = False
+
+    def is_agent(self, headers: Mapping[str, str]) -> bool:
+        """Whether the client is one of ``shared_path_agents``."""
+        return headers.get("user-agent", "").startswith(self.shared_path_agents) if self.shared_path_agents else False

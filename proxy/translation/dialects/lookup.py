@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Mapping
+from typing import Any
 
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.client_api import Endpoint
@@ -19,6 +20,9 @@ FORMATS = {**{dialect.format: dialect.name for dialect in REGISTRY.values()}, PA
 """The stored name of an upstream's dialect by its name in the management API."""
 LAST_EVENTS = frozenset().union(*(dialect.last_events for dialect in REGISTRY.values()))
 """Names of the events after which clients of any dialect may close the connection."""
+
+SOCKET_PATHS = tuple(endpoint.path for dialect in REGISTRY.values() for endpoint in dialect.client.endpoints if endpoint.has_socket)
+"""Paths that the vendors also serve by WebSocket."""
 
 REQUEST_ID_HEADERS = frozenset({"x-request-id", *(dialect.client.request_id_header for dialect in REGISTRY.values())} - {""})
 """Names of the response headers with the request's id, in lower case."""
@@ -58,6 +62,8 @@ _BY_HEADER = {
 _BY_HEADER_AT_SHARED_PATHS = {
     name: dialect for dialect in REGISTRY.values() for text in dialect.client.shared_path_headers for name in (text, text.encode())
 }
+_AGENTS = tuple((beginning, dialect) for dialect in REGISTRY.values() for beginning in dialect.client.shared_path_agents)
+_OWN_NAMES = tuple(dialect.client.own_names for dialect in REGISTRY.values() if dialect.client.own_names is not None)
 _SHARED_PATHS = {
     endpoint.path
     for dialect in REGISTRY.values()
@@ -87,11 +93,16 @@ def dialect_named(name: str) -> Dialect:
     return REGISTRY.get(name, DEFAULT)
 
 
-def dialect_of(path: str, headers: Container[str] | Container[bytes]) -> Dialect:
+def own_names(name: str) -> list[str]:
+    """What a model name that a dialect's model picker shows may stand for, the longest first; empty for other names."""
+    return [own for names_of in _OWN_NAMES for own in names_of(name)]
+
+
+def dialect_of(path: str, headers: Mapping[str, str] | Mapping[bytes, bytes]) -> Dialect:
     """The dialect of a client's request and of the error responses to it.
 
     A path that only one dialect has selects it, also below a path prefix. At other paths (the list of models, unknown paths) a
-    header that only one dialect's clients send selects it. ``headers``: lower-case names.
+    header that only one dialect's clients send selects it, also the name of their program. ``headers``: by lower-case name.
     """
     return _by_path(path) or _by_header(path, headers) or DEFAULT
 
@@ -109,10 +120,16 @@ def _by_path(path: str) -> Dialect | None:
     return next((dialect for pattern, dialect in _BY_PATTERN if pattern.search(path)), None)
 
 
-def _by_header(path: str, headers: Container[str] | Container[bytes]) -> Dialect | None:
+def _by_header(path: str, headers: Mapping[str, str] | Mapping[bytes, bytes]) -> Dialect | None:
     for name, dialect in _BY_HEADER.items():
-        if name in headers:  # text or bytes, as the container has them
+        if name in headers:  # text or bytes, as the mapping has them
             return dialect
     if any(shared in path for shared in _SHARED_PATHS):
-        return next((dialect for name, dialect in _BY_HEADER_AT_SHARED_PATHS.items() if name in headers), None)
+        by_name = next((dialect for name, dialect in _BY_HEADER_AT_SHARED_PATHS.items() if name in headers), None)
+        return by_name or _by_agent(dict[Any, Any](headers))
     return None
+
+
+def _by_agent(headers: Mapping[Any, Any]) -> Dialect | None:
+    agent = headers.get("user-agent") or headers.get(b"user-agent", b"").decode("latin-1")
+    return next((dialect for beginning, dialect in _AGENTS if agent.startswith(beginning)), None)

@@ -55,7 +55,6 @@ def test_options_of_the_whole_server(gateway):
     ("method", "path", "status", "kind"),
     [
         ("GET", "/v1/messages", 405, "invalid_request_error"),
-        ("GET", "/v1/responses", 405, "invalid_request_error"),
         ("GET", "/v1/realtime", 404, "invalid_request_error"),
         ("GET", "/api/v1/nothing", 404, "not_found"),
     ],
@@ -64,6 +63,20 @@ def test_where_there_is_no_websocket_an_upgrade_is_ignored(gateway, method, path
     answer = ask(gateway, method, path, headers=UPGRADE)
     assert (answer.status_code, answer.json()["error"]["type"]) == (status, kind)
     assert ask(gateway, "GET", "/v1/models", headers=UPGRADE).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/odd-prefix/v1/responses", "/odd-plain/v1/responses"])
+def test_where_only_the_vendor_has_a_websocket_an_upgrade_is_answered_with_426(gateway, upstream, path):
+    prefix = path.removesuffix("/v1/responses")
+    if prefix:
+        upstream_id = gateway.add_upstream(upstream, name=prefix[1:], format="passthrough" if "plain" in prefix else "openai")
+        gateway.api("POST", "/models", json={"name": "m", "path_prefix": prefix, "upstream_id": upstream_id})
+    answer = ask(gateway, "GET", path, headers=UPGRADE)
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "HTTP/1.1")
+    assert answer.json()["error"]["message"] == f"{path} is not served by WebSocket; send a POST request"
+    assert upstream.requests == []
+    if "plain" not in prefix:
+        assert ask(gateway, "GET", path).status_code == 405
 
 
 def test_tls_at_the_plain_port_is_told_at_once(gateway):

@@ -59,6 +59,23 @@ class TestNames:
         for _ in range(2):  # the second time from memory
             assert resolve(self.catalogue, name) == expected
 
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("claude-pxbin/gpt-5", ("gpt-5", (), "gpt-5")),
+            ("claude-pxbin/fast[1m]", ("gpt-5", (), "fast")),
+            ("claude-sonnet-4[1m]", ("claude-sonnet-4", (), "claude-sonnet-4")),
+            ("claude-opus-5[1m]", ("claude-*", ("opus-5",), "claude-opus-5")),
+            ("claude-pxbin/offer", ("of*", ("fer",), "offer")),
+            ("claude-pxbin/unknown", ("claude-*", ("pxbin/unknown",), "claude-pxbin/unknown")),
+            ("claude-pxbin/off", None),
+        ],
+    )
+    def test_a_name_of_a_clients_picker_is_resolved_as_the_name_it_stands_for(self, name, expected):
+        for _ in range(2):  # the second time from memory
+            resolved = self.catalogue.find(name)
+            assert (resolved and (resolved.model.name, resolved.stars, resolved.requested)) == expected
+
     def test_a_prefix_has_names_of_its_own(self):
         resolved = self.catalogue.find("gpt-5", "/team")
         assert resolved is not None

@@ -71,6 +71,7 @@ def usage(fresh, output, thinking=0):
         "cache_read_input_tokens": 0,
         "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
         "output_tokens_details": {"thinking_tokens": thinking},
+        "inference_geo": None,
         "server_tool_use": None,
         "service_tier": "standard",
     }
@@ -101,15 +102,19 @@ async def test_chat_answers_the_prompt(client):
     }
 
 
+DIRECT = {"caller": {"type": "direct"}}
+
+
 async def test_messages_answers_the_prompt(client):
     assert await post(client, MESSAGES, messages("hi there")) == {
         "type": "message",
         "role": "assistant",
         "model": "echo-anthropic",
-        "content": [{"type": "text", "text": "hi there"}],
+        "content": [{"type": "text", "text": "hi there", "citations": None}],
         "stop_reason": "end_turn",
         "stop_sequence": None,
         "stop_details": None,
+        "container": None,
         "usage": usage(2, 2),
     }
 
@@ -176,6 +181,7 @@ async def test_a_messages_stream_of_thinking_and_parallel_calls(client):
                 "stop_reason": None,
                 "stop_sequence": None,
                 "stop_details": None,
+                "container": None,
                 "content": [],
                 "usage": usage(sent, 1, thinking=2),
             },
@@ -186,15 +192,15 @@ async def test_a_messages_stream_of_thinking_and_parallel_calls(client):
         {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "so"}},
         {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta"}},
         {"type": "content_block_stop", "index": 0},
-        {"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "name": "weather", "input": {}}},
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "name": "weather", "input": {}, **DIRECT}},
         {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": '{"city": "Os'}},
         {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": 'lo"}'}},
         {"type": "content_block_stop", "index": 1},
-        {"type": "content_block_start", "index": 2, "content_block": {"type": "tool_use", "name": "clock", "input": {}}},
+        {"type": "content_block_start", "index": 2, "content_block": {"type": "tool_use", "name": "clock", "input": {}, **DIRECT}},
         {"type": "content_block_stop", "index": 2},
         {
             "type": "message_delta",
-            "delta": {"stop_reason": "tool_use", "stop_sequence": None},
+            "delta": {"stop_reason": "tool_use", "stop_sequence": None, "stop_details": None, "container": None},
             "usage": usage(sent, 7, thinking=2),
         },
         {"type": "message_stop"},
@@ -222,7 +228,7 @@ async def test_a_tool_result_is_repeated_in_both_dialects(client):
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": "noon"}]}]},
     ]
     body = messages("", tools=[{"name": "clock", "input_schema": TOOL}]) | {"messages": turns}
-    assert (await post(client, MESSAGES, body))["content"] == [{"type": "text", "text": "noon"}]
+    assert (await post(client, MESSAGES, body))["content"] == [{"type": "text", "text": "noon", "citations": None}]
 
 
 async def test_images_are_described_in_both_dialects(client):
@@ -230,7 +236,9 @@ async def test_images_are_described_in_both_dialects(client):
     assert (await post(client, CHAT, chat(parts)))["choices"][0]["message"]["content"] == "look\n[image/png, 3 bytes]"
     source = {"type": "base64", "media_type": "image/png", "data": "AAA="}
     blocks = [{"type": "image", "source": source}, {"type": "text", "text": "look"}]
-    assert (await post(client, MESSAGES, messages(blocks)))["content"] == [{"type": "text", "text": "look\n[image/png, 2 bytes]"}]
+    assert (await post(client, MESSAGES, messages(blocks)))["content"] == [
+        {"type": "text", "text": "look\n[image/png, 2 bytes]", "citations": None}
+    ]
 
 
 async def test_structured_output_in_both_dialects(client):

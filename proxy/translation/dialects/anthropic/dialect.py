@@ -7,6 +7,7 @@ from proxy.translation import json_wire
 from proxy.translation.dialects.anthropic.envelope import open_request
 from proxy.translation.dialects.anthropic.errors import decode_error, encode_error
 from proxy.translation.dialects.anthropic.model_list import encode_model, encode_models
+from proxy.translation.dialects.anthropic.picker import AGENTS, own_names, picker_names
 from proxy.translation.dialects.anthropic.relay import PING, patch_request, patch_response, relay
 from proxy.translation.dialects.anthropic.request_decode import decode_request
 from proxy.translation.dialects.anthropic.request_encode import encode_request
@@ -61,6 +62,9 @@ CLIENT = ClientApi(
     ),
     identifying_headers=("anthropic-version",),
     shared_path_headers=("x-api-key",),
+    shared_path_agents=AGENTS,
+    picker_names=picker_names,
+    own_names=own_names,
     request_id_header="request-id",
     beta_header="anthropic-beta",
     encode_model=encode_model,

@@ -36,7 +36,7 @@ def encode_part(part: Part, index: int, *, context: EncodeContext, ids: CallIds)
     if isinstance(part, Text):
         return _text_block(part) if part.text else None
     if isinstance(part, ToolCall):
-        return {"type": "tool_use", "id": ids.assign(part.id, index), "name": part.name, "input": encode_arguments(part.arguments)}
+        return tool_use(ids.assign(part.id, index), part.name, encode_arguments(part.arguments))
     if isinstance(part, Reasoning):
         return encode_thinking(part, context)
     if isinstance(part, Opaque) and part.family == FAMILY:
@@ -44,9 +44,18 @@ def encode_part(part: Part, index: int, *, context: EncodeContext, ids: CallIds)
     return None
 
 
+def tool_use(call_id: str, name: str, arguments: Any) -> dict[str, Any]:
+    """A ``tool_use`` block; ``caller`` is required in responses (``ToolUseBlock``)."""
+    return {"type": "tool_use", "id": call_id, "name": name, "input": arguments, "caller": {"type": "direct"}}
+
+
+def text_block(text: str, citations: list[Any]) -> dict[str, Any]:
+    """A ``text`` block; ``citations`` is required in responses (``TextBlock``), and ``null`` without any."""
+    return {"type": "text", "text": text, "citations": citations or None}
+
+
 def _text_block(part: Text) -> dict[str, Any]:
-    native = [citation.native for citation in part.citations if citation.dialect == FAMILY]
-    return {"type": "text", "text": part.text, **({"citations": native} if native else {})}
+    return text_block(part.text, [citation.native for citation in part.citations if citation.dialect == FAMILY])
 
 
 def shows_thinking(context: EncodeContext) -> bool:

@@ -25,5 +25,10 @@ def decode_finish(reason: str | None, sequence: str | None, details: dict[str, A
 
 
 def encode_finish(finish: Finish) -> dict[str, Any]:
-    """The fields ``stop_reason``, ``stop_sequence`` and ``stop_details`` of a response or a ``message_delta``."""
-    return {"stop_reason": STOP_REASONS[finish.reason], "stop_sequence": finish.stop_sequence, "stop_details": finish.details}
+    """The fields of a response or a ``message_delta`` that say how it ended; ``container`` is required with them (``MessageDelta``)."""
+    return {
+        "stop_reason": STOP_REASONS[finish.reason],
+        "stop_sequence": finish.stop_sequence,
+        "stop_details": finish.details,
+        "container": None,
+    }

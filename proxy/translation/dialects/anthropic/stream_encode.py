@@ -32,7 +32,7 @@ from proxy.translation.canonical import (
 from proxy.translation.dialects.anthropic import usage as usage_wire
 from proxy.translation.dialects.anthropic.errors import error_fields
 from proxy.translation.dialects.anthropic.ids import CallIds
-from proxy.translation.dialects.anthropic.response_encode import encode_signature, encode_thinking, shows_thinking
+from proxy.translation.dialects.anthropic.response_encode import encode_signature, encode_thinking, shows_thinking, text_block, tool_use
 from proxy.translation.dialects.anthropic.stop_reasons import encode_finish
 from proxy.translation.dialects.anthropic.wire import FAMILY, OBJECT
 from proxy.translation.dialects.base import EncodeContext
@@ -107,6 +107,7 @@ class AnthropicStreamEncoder:
             "stop_reason": None,
             "stop_sequence": None,
             "stop_details": None,
+            "container": None,
             "usage": usage,
         }
         return [_frame("message_start", {"message": message})]
@@ -185,18 +186,13 @@ class AnthropicStreamEncoder:
         """The ``content_block_start`` of the open part. Sets the prefix of its deltas."""
         head = block.head
         if isinstance(head, ToolCall):
-            start: dict[str, Any] = {
-                "type": "tool_use",
-                "id": self._ids.assign(head.id, self._current or 0),
-                "name": head.name,
-                "input": {},
-            }
+            start = tool_use(self._ids.assign(head.id, self._current or 0), head.name, {})
             kind, field = "input_json_delta", "partial_json"
         elif isinstance(head, Reasoning):
             start = {"type": "thinking", "thinking": "", "signature": ""}
             kind, field = "thinking_delta", "thinking"
         else:
-            start, kind, field = {"type": "text", "text": ""}, "text_delta", "text"
+            start, kind, field = text_block("", []), "text_delta", "text"
         frames = self._start_with(block, start)
         block.prefix = f'{{"type":"content_block_delta","index":{block.number},"delta":{{"type":"{kind}","{field}":'.encode()
         return frames

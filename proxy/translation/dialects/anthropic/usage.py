@@ -74,6 +74,7 @@ def encode_usage(usage: Usage | None) -> dict[str, Any]:
         "cache_read_input_tokens": usage.cache_read,
         "cache_creation": {"ephemeral_5m_input_tokens": usage.cache_write_5m, "ephemeral_1h_input_tokens": usage.cache_write_1h},
         "output_tokens_details": {"thinking_tokens": usage.reasoning},
+        "inference_geo": None,
         "server_tool_use": None,
         "service_tier": _tier(usage.service_tier),
     }

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from proxy.translation import json_wire
-from proxy.translation.canonical import Message, Opaque, Part, Request, Text, Tool, ToolResult
+from proxy.translation.canonical import HostedTool, Message, Opaque, Part, Request, Text, Tool, ToolResult
 from proxy.translation.dialects.anthropic import request_encode as messages
 from proxy.translation.dialects.anthropic.wire import OBJECT
 from proxy.translation.dialects.base import EncodeTarget
@@ -42,6 +42,8 @@ _TOOL_BETAS: Mapping[str, tuple[str, ...]] = {
 }
 """Settings of a tool, and the prefixes of the names of the betas that they need."""
 
+_TOOL_SEARCH = "tool_search_"
+"""Beginning of the types and names of the API's tool search and of its results."""
 _WITHOUT_CACHE_MARK = frozenset({"thinking", "redacted_thinking"})
 _CACHE_FIELDS = {"scope": ("prompt-caching-scope-",)}
 """Fields of ``cache_control`` that need a beta."""
@@ -96,21 +98,33 @@ def _cache_mark(betas: list[str], mark: Raw) -> Raw:
 
 
 def _without_beta_tools(request: Request, betas: list[str]) -> Request:
-    """``request`` without the tool settings whose beta is not sent. Without deferred tools, references to them become text."""
+    """``request`` without the tool settings whose beta is not sent.
+
+    Without deferred tools the search for them stays out, also in the history, and references to them become text.
+    """
     tools = tuple(_with_allowed_settings(tool, betas) if isinstance(tool, Tool) and tool.native else tool for tool in request.tools)
     if _has_beta(betas, _TOOL_BETAS["defer_loading"]):
         return replace(request, tools=tools)
-    return replace(request, tools=tools, messages=tuple(_without_references(message) for message in request.messages))
+    tools = tuple(tool for tool in tools if not (isinstance(tool, HostedTool) and tool.type.startswith(_TOOL_SEARCH)))
+    return replace(request, tools=tools, messages=tuple(_without_tool_search(message) for message in request.messages))
 
 
 def _with_allowed_settings(tool: Tool, betas: list[str]) -> Tool:
     return replace(tool, native={name: raw for name, raw in tool.native.items() if _has_beta(betas, _TOOL_BETAS.get(name, ()))})
 
 
-def _without_references(message: Message) -> Message:
-    if not any(isinstance(part, ToolResult) for part in message.parts):
+def _without_tool_search(message: Message) -> Message:
+    if not any(isinstance(part, ToolResult | Opaque) for part in message.parts):
         return message
-    return replace(message, parts=tuple(_plain_result(part) if isinstance(part, ToolResult) else part for part in message.parts))
+    parts = tuple(part for part in message.parts if not (isinstance(part, Opaque) and _is_tool_search(part)))
+    return replace(message, parts=tuple(_plain_result(part) if isinstance(part, ToolResult) else part for part in parts))
+
+
+def _is_tool_search(part: Opaque) -> bool:
+    """Whether a block is a call of the API's tool search, or its result."""
+    if part.type == "server_tool_use":
+        return str(json_wire.decode_value(part.native, at=part.at).get("name")).startswith(_TOOL_SEARCH)
+    return part.type.startswith(_TOOL_SEARCH)
 
 
 def _plain_result(result: ToolResult) -> ToolResult:

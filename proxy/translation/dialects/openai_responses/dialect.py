@@ -55,7 +55,7 @@ def _probe(model: str, quirks: Quirks) -> dict[str, Any]:  # noqa: ARG001  (the 
 
 CLIENT = ClientApi(
     endpoints=(
-        Endpoint(path=PATH),
+        Endpoint(path=PATH, has_socket=True),
         Endpoint(path="/v1/responses/compact", open_request=_open_compact, encode_response=encode_compact_response),
         Endpoint(path=COUNT_PATH, kind="count"),
         Endpoint(path="/v1/responses/{response_id}", kind="stored_response", methods=("GET", "DELETE")),

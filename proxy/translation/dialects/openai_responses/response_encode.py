@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+from msgspec import Raw
+
 from proxy.translation import json_wire
 from proxy.translation.canonical import Finish, Request, Response, Text, Usage
 from proxy.translation.dialects.base import EncodeContext
@@ -16,31 +19,36 @@ from proxy.translation.dialects.refusals import explanation
 
 _ECHOED_DEFAULTS: dict[str, Any] = {
     "background": False,
+    "frequency_penalty": 0.0,
     "instructions": None,
     "max_output_tokens": None,
     "max_tool_calls": None,
     "metadata": {},
     "parallel_tool_calls": True,
+    "presence_penalty": 0.0,
     "previous_response_id": None,
     "prompt_cache_key": None,
     "reasoning": {"effort": None, "summary": None},
     "safety_identifier": None,
     "service_tier": "default",
     "store": False,
-    "temperature": None,
+    "temperature": 1.0,
     "text": {"format": {"type": "text"}},
     "tool_choice": "auto",
     "tools": [],
     "top_logprobs": 0,
-    "top_p": None,
+    "top_p": 1.0,
     "truncation": "disabled",
     "user": None,
 }
-"""The fields of a request that its response echoes, with the value for a request without the field."""
+"""The fields of a request that its response echoes, with the value for a request without the field or with ``null``."""
 
 _SET_BY_GATEWAY = frozenset({"background", "store", "service_tier", "previous_response_id"})
 """Echoed fields whose value the gateway decides, not the request."""
 
+_ARRAY_DECODER = msgspec.json.Decoder(list[Raw])
+_OBJECT_DECODER = msgspec.json.Decoder(dict[str, Raw])
+_FUNCTION_DEFAULTS: dict[str, Any] = {"description": None, "parameters": None, "strict": True}
 _INCOMPLETE = {"length": "max_output_tokens", "context_window": "max_output_tokens", "refusal": "content_filter"}
 
 
@@ -57,12 +65,31 @@ def encode_response(response: Response, context: EncodeContext) -> bytes:
 def echoed_fields(request: Request) -> dict[str, Any]:
     """The echoed fields; values of a Responses client are its own JSON."""
     extra = request.extra if request.family == FAMILY else {}
-    fields = {name: default if name in _SET_BY_GATEWAY else extra.get(name, default) for name, default in _ECHOED_DEFAULTS.items()}
+    fields = {name: default if name in _SET_BY_GATEWAY else _echoed(extra.get(name), default) for name, default in _ECHOED_DEFAULTS.items()}
+    if isinstance(fields["tools"], Raw):
+        fields["tools"] = [_complete_tool(tool) for tool in _ARRAY_DECODER.decode(fields["tools"])]
     if PREVIOUS_ID_FIELD in extra:
         fields["previous_response_id"] = extra[PREVIOUS_ID_FIELD]
     if STORED_FIELD in extra:
         fields["store"] = True
     return fields
+
+
+def _echoed(value: Raw | None, default: Any) -> Any:
+    """The client's value; an object has the members of ``default`` that it lacks, which are required in responses."""
+    if value is None or bytes(value) == b"null":
+        return default
+    if isinstance(default, dict) and bytes(value).startswith(b"{"):
+        return {**default, **_OBJECT_DECODER.decode(value)}
+    return value
+
+
+def _complete_tool(tool: Raw) -> Raw | dict[str, Any]:
+    """A function with the members that are required in responses (``FunctionTool``); without ``strict`` a function is strict."""
+    fields = _OBJECT_DECODER.decode(tool)
+    if bytes(fields.get("type", b"")) != b'"function"' or all(name in fields for name in _FUNCTION_DEFAULTS):
+        return tool
+    return {**_FUNCTION_DEFAULTS, **fields}
 
 
 class ResponseObject:
@@ -78,7 +105,10 @@ class ResponseObject:
     def _write(
         self, status: str, *, output: bytes, usage: Any = None, error: Any = None, incomplete: Any = None, tier: str | None = None
     ) -> bytes:
-        state = json_wire.encode({"status": status, "error": error, "incomplete_details": incomplete, "usage": usage})
+        completed_at = self._context.now() if status == "completed" else None
+        state = json_wire.encode(
+            {"completed_at": completed_at, "status": status, "error": error, "incomplete_details": incomplete, "usage": usage}
+        )
         echoed = self._echoed
         if tier is not None:
             echoed = json_wire.encode({**echoed_fields(self._context.request), "service_tier": tier})[1:]

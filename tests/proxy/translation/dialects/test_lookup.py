@@ -37,6 +37,21 @@ def test_the_path_decides_and_at_shared_paths_a_header(path, header, name):
     assert dialect_of(path, {header.encode(): b"x"}).name == name
 
 
+@pytest.mark.parametrize(
+    ("path", "agent", "name"),
+    [
+        ("/v1/models", "claude-cli/2.1.200 (external, cli)", "anthropic"),
+        ("/team-a/v1/models/m", "claude-cli/2.1.200", "anthropic"),
+        ("/v1/models", "curl/8 claude-cli/2", "openai_chat"),
+        ("/v1/chat/completions", "claude-cli/2", "openai_chat"),
+        ("/v1/unheard-of", "claude-cli/2", "openai_chat"),
+    ],
+)
+def test_at_shared_paths_the_name_of_a_program_decides_too(path, agent, name):
+    assert dialect_of(path, {"user-agent": agent}).name == name
+    assert dialect_of(path, {b"user-agent": agent.encode()}).name == name
+
+
 def test_what_other_modules_derive_from_the_registry():
     assert list(FORMATS) == ["openai", "anthropic", "openai_responses", "bedrock", "passthrough"]
     assert list(TITLES) == ["openai_chat", "anthropic", "openai_responses", "bedrock", "passthrough"]

@@ -80,7 +80,9 @@ def prepared(client, upstream, edits=EDITS, *, stream=False):
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
 def test_the_upstream_reads_the_edited_prompt(client, upstream):
     body = json.loads(prepared(client, upstream).body)
-    request = REGISTRY[upstream].decode_request(REGISTRY[upstream].open_request(json.dumps({"model": "r", **body}).encode()), SEAL_KEY)
+    request = REGISTRY[upstream].decode_request(
+        REGISTRY[upstream].open_request(json.dumps(body if upstream == "bedrock" else {"model": "r", **body}).encode()), SEAL_KEY
+    )
     assert "\n\n".join(text.text for text in request.system) == "You are Pixie.\n\nBe terse.\n\nGUIDANCE"
     last = [part for message in request.messages[2:] for part in message.parts]
     assert type(last[0]).__name__ == "ToolResult"

@@ -43,6 +43,9 @@ def encoded(*parts: Part, finish: Finish = END, usage: Usage | None = None, reas
     return json.loads(DIALECT.encode_response(response, encode_context(reasoning)))
 
 
+DIRECT = {"caller": {"type": "direct"}}
+
+
 def test_a_whole_response() -> None:
     usage = Usage(fresh=1, cache_read=2, cache_write_5m=3, cache_write_1h=4, output=5, reasoning=6, service_tier="default")
     assert encoded(Text("Hi"), usage=usage) == {
@@ -50,10 +53,11 @@ def test_a_whole_response() -> None:
         "type": "message",
         "role": "assistant",
         "model": "claude",
-        "content": [{"type": "text", "text": "Hi"}],
+        "content": [{"type": "text", "text": "Hi", "citations": None}],
         "stop_reason": "end_turn",
         "stop_sequence": None,
         "stop_details": None,
+        "container": None,
         "usage": {
             "input_tokens": 1,
             "output_tokens": 5,
@@ -61,6 +65,7 @@ def test_a_whole_response() -> None:
             "cache_read_input_tokens": 2,
             "cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4},
             "output_tokens_details": {"thinking_tokens": 6},
+            "inference_geo": None,
             "server_tool_use": None,
             "service_tier": "standard",
         },
@@ -97,7 +102,7 @@ def test_stop_sequence_and_details_are_encoded() -> None:
 @pytest.mark.parametrize(
     ("part", "block"),
     [
-        (Text("No.", refusal=True), {"type": "text", "text": "No."}),
+        (Text("No.", refusal=True), {"type": "text", "text": "No.", "citations": None}),
         (
             Text(
                 "a",
@@ -105,9 +110,12 @@ def test_stop_sequence_and_details_are_encoded() -> None:
             ),
             {"type": "text", "text": "a", "citations": [{"type": "x"}]},
         ),
-        (ToolCall("call_1", "f", '{"a": 1}'), {"type": "tool_use", "id": "call_1", "name": "f", "input": {"a": 1}}),
-        (ToolCall("call_1", "f", ""), {"type": "tool_use", "id": "call_1", "name": "f", "input": {}}),
-        (ToolCall("call_1", "f", "{broken"), {"type": "tool_use", "id": "call_1", "name": "f", "input": {"_raw_arguments": "{broken"}}),
+        (ToolCall("call_1", "f", '{"a": 1}'), {"type": "tool_use", "id": "call_1", "name": "f", "input": {"a": 1}, **DIRECT}),
+        (ToolCall("call_1", "f", ""), {"type": "tool_use", "id": "call_1", "name": "f", "input": {}, **DIRECT}),
+        (
+            ToolCall("call_1", "f", "{broken"),
+            {"type": "tool_use", "id": "call_1", "name": "f", "input": {"_raw_arguments": "{broken"}, **DIRECT},
+        ),
         (Opaque("anthropic", "server_tool_use", Raw(b'{"type":"server_tool_use"}')), {"type": "server_tool_use"}),
     ],
 )

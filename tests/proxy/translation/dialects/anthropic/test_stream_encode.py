@@ -47,6 +47,7 @@ OMITTED = ReasoningSetting(mode="adaptive", display="omitted")
 CHAT = Seal("openai_chat", "")
 ITEM = Seal("openai_responses", "up-1", {"encrypted_content": "enc", "id": "rs_1"})
 NATIVE = Seal("anthropic", "anthropic", {"signature": "sig"})
+DIRECT = {"caller": {"type": "direct"}}
 DONE = Finished(Finish(reason="tool_calls"))
 
 
@@ -76,18 +77,20 @@ def test_the_bytes_of_a_whole_stream() -> None:
             "message_start",
             (
                 '{"type":"message_start","message":{"id":"msg_0123456789abcdef01234567","type":"message","role":"assistant","model":"claude",'
-                '"content":[],"stop_reason":null,"stop_sequence":null,"stop_details":null,"usage":{"input_tokens":11,"output_tokens":0,'
+                '"content":[],"stop_reason":null,"stop_sequence":null,"stop_details":null,"container":null,'
+                '"usage":{"input_tokens":11,"output_tokens":0,'
                 '"cache_creation_input_tokens":0,"cache_read_input_tokens":0,'
-                '"cache_creation":null,"output_tokens_details":{"thinking_tokens":0},"server_tool_use":null,"service_tier":null}}}'
+                '"cache_creation":null,"output_tokens_details":{"thinking_tokens":0},"inference_geo":null,'
+                '"server_tool_use":null,"service_tier":null}}}'
             ),
         ),
-        ("content_block_start", '{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}'),
+        ("content_block_start", '{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"","citations":null}}'),
         ("content_block_delta", '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hé"}}'),
         ("content_block_stop", '{"type":"content_block_stop","index":0}'),
         (
             "message_delta",
             (
-                '{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null,"stop_details":null},'
+                '{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null,"stop_details":null,"container":null},'
                 '"usage":{"input_tokens":3,"cache_creation_input_tokens":0,"cache_read_input_tokens":1,"output_tokens":2,'
                 '"output_tokens_details":{"thinking_tokens":0},"server_tool_use":null}}'
             ),
@@ -113,13 +116,13 @@ def test_the_usage_of_the_start_is_used_at_the_end_if_no_other_follows() -> None
 
 def test_no_block_opens_for_empty_text() -> None:
     assert content(PartStarted(0, Text("")), PartEnded(0), PartStarted(1, Text("")), PartDelta(1, "a"), PartEnded(1), DONE) == [
-        {"type": "text", "text": "a"}
+        {"type": "text", "text": "a", "citations": None}
     ]
 
 
 def test_a_call_without_arguments_has_an_empty_input() -> None:
     assert content(PartStarted(0, ToolCall("t", "f", "")), PartEnded(0), DONE) == [
-        {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+        {"type": "tool_use", "id": "t", "name": "f", "input": {}, **DIRECT}
     ]
 
 
@@ -139,9 +142,9 @@ def test_interleaved_calls_are_encoded_one_after_the_other() -> None:
         DONE,
     )
     assert content(*events) == [
-        {"type": "tool_use", "id": "a", "name": "f", "input": {"y": 1}},
-        {"type": "tool_use", "id": "b", "name": "g", "input": {"x": 2}},
-        {"type": "text", "text": "and so"},
+        {"type": "tool_use", "id": "a", "name": "f", "input": {"y": 1}, **DIRECT},
+        {"type": "tool_use", "id": "b", "name": "g", "input": {"x": 2}, **DIRECT},
+        {"type": "text", "text": "and so", "citations": None},
     ]
 
 
@@ -155,8 +158,8 @@ def test_a_queued_part_is_streamed_after_the_open_one_has_ended() -> None:
 
 def test_parts_left_open_are_closed_at_the_end() -> None:
     assert content(PartStarted(0, Text("")), PartDelta(0, "a"), PartStarted(1, Text("")), PartDelta(1, "b"), DONE) == [
-        {"type": "text", "text": "a"},
-        {"type": "text", "text": "b"},
+        {"type": "text", "text": "a", "citations": None},
+        {"type": "text", "text": "b", "citations": None},
     ]
 
 

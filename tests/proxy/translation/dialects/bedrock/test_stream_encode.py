@@ -31,7 +31,7 @@ def as_messages(frames: list[Frame]) -> list[Frame]:
 
 def test_chunks_contain_a_messages_stream() -> None:
     events = check_frames(as_messages(frames_of(*EVENTS)))
-    assert message_of(events)["content"] == [{"type": "text", "text": "Hé"}]
+    assert message_of(events)["content"] == [{"type": "text", "text": "Hé", "citations": None}]
     assert {frame.event for frame in frames_of(*EVENTS)} == {"chunk"}
 
 

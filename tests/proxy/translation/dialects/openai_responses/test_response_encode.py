@@ -117,7 +117,7 @@ def test_the_request_is_echoed_in_the_clients_own_json() -> None:
         "text": {"format": {"type": "text"}, "verbosity": "low"},
         "tool_choice": {"type": "function", "name": "f"},
         "tools": [
-            {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": False},
+            {"type": "function", "name": "f", "description": None, "parameters": {"type": "object"}, "strict": False},
             {"type": "namespace", "name": "ns", "description": "d", "tools": [{"type": "custom", "name": "x"}]},
         ],
         "top_logprobs": 2,
@@ -133,6 +133,29 @@ def test_the_request_is_echoed_in_the_clients_own_json() -> None:
         "default",
         None,
     )
+
+
+def test_members_that_responses_must_have_are_added_to_what_the_client_left_out() -> None:
+    tools = [{"type": "function", "name": "f"}, {"type": "custom", "name": "x"}]
+    sent = {
+        "tools": tools,
+        "reasoning": {"effort": "low"},
+        "text": {"verbosity": "low"},
+        "temperature": None,
+        "top_p": None,
+        "metadata": None,
+    }
+    encoded = encoded_response(Text("hi"), request=decoded(**sent))
+    assert {name: encoded[name] for name in (*sent, "presence_penalty", "frequency_penalty")} == {
+        "tools": [{"type": "function", "name": "f", "description": None, "parameters": None, "strict": True}, tools[1]],
+        "reasoning": {"effort": "low", "summary": None},
+        "text": {"format": {"type": "text"}, "verbosity": "low"},
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "metadata": {},
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+    }
 
 
 def test_what_the_request_left_out_has_its_default() -> None:

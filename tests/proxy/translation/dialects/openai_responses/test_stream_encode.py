@@ -89,7 +89,7 @@ def test_every_event_is_on_one_line_whatever_the_client_wrote() -> None:
     written = b'{"model":"m","input":"hi","tools":[\r\n {"type":"function",\n "name":"f\\n"}\n]}'
     request = DIALECT.decode_request(DIALECT.open_request(written), KEY)
     events = check(stream(replay(ANSWER), request))
-    assert events[-1]["response"]["tools"] == [{"type": "function", "name": "f\n"}]
+    assert events[-1]["response"]["tools"] == [{"type": "function", "name": "f\n", "description": None, "parameters": None, "strict": True}]
 
 
 def test_the_events_of_a_message() -> None:
