@@ -19,7 +19,7 @@ from proxy.exchange.http_request import HttpRequest, unknown_path
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
 from proxy.translation.canonical import Response
 from proxy.translation.dialects.base import Dialect, EncodeContext
-from proxy.translation.dialects.client_api import Endpoint, EndpointKind
+from proxy.translation.dialects.client_api import Endpoint, EndpointKind, UntranslatedPath
 from proxy.translation.dialects.lookup import PASSTHROUGH, dialect_of
 from proxy.translation.errors import ClientMistake, GatewayError
 from proxy.translation.json_wire import Envelope
@@ -142,12 +142,12 @@ async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonResponse:
         return _refusal(http, dialect, error)
 
 
-def untranslated_view(dialect: Dialect, endpoint: passthrough.Endpoint) -> View:
-    """The view of an endpoint of ``dialect`` whose bodies are forwarded untranslated; errors are encoded in the dialect."""
-    dialect = passthrough.at_untranslated_paths(dialect)
+def untranslated_view(dialect: Dialect, declaration: UntranslatedPath) -> View:
+    """The view of a path of ``dialect`` whose bodies are forwarded untranslated; errors are encoded in the dialect."""
+    dialect, path = passthrough.at_untranslated_paths(dialect), passthrough.DeclaredPath(declaration)
 
     async def view(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
-        return await passthrough.serve(http, endpoint, dialect=dialect, prefix=prefix)
+        return await passthrough.serve(http, path, dialect=dialect, prefix=prefix)
 
     return view
 
@@ -159,8 +159,8 @@ async def serve_plain_path(http: HttpRequest, prefix: str) -> JsonResponse | Str
     if not plain_models or any(segment in (".", "..") for segment in http.path.split("/")):
         error = ClientMistake(unknown_path(http.method, http.path, prefix), kind="not_found")
         return _refusal(http, dialect, error)
-    endpoint = passthrough.PlainPath(path=passthrough.path_below(http, prefix), default_model=plain_models[0].name)
-    return await passthrough.serve(http, endpoint, prefix=prefix, dialect=dialect)
+    path = passthrough.PlainPath(path=passthrough.path_below(http, prefix), default_model=plain_models[0].name)
+    return await passthrough.serve(http, path, prefix=prefix, dialect=dialect)
 
 
 @cache

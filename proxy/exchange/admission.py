@@ -15,10 +15,10 @@ from django.conf import settings
 from accounts import keys, rate_limits
 from accounts.keys import Key
 from billing.request_log.entry import Meter
-from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.record import Record
+from proxy.exchange.request_context import RequestContext
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope

@@ -29,13 +29,13 @@ from billing.request_log.entry import Meter
 from proxy.exchange import requirements, token_counting
 from proxy.exchange.admission import OpenedBody, admit, authenticate
 from proxy.exchange.attempt import TranslatedAttempt
-from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.client_credentials import as_it_is
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import ErrorResponse, JsonResponse, StreamingResponse
 from proxy.exchange.planning import Planned, first_success, plan
 from proxy.exchange.recorded import RecordedRequest
 from proxy.exchange.recorded_attempts import RecordedAttempts
+from proxy.exchange.request_context import RequestContext
 from proxy.translation.canonical import Failed
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.json_wire import Envelope

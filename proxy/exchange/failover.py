@@ -13,8 +13,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from proxy.exchange.attempt_base import Attempt
 from proxy.exchange.tool_call_enforcement import ToolCallRejected
+from proxy.exchange.upstream_call import Attempt
 from proxy.translation.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
 from upstreams.routing import credential_state
 from upstreams.routing.cooldowns import CooldownScope, subject_of
@@ -119,9 +119,9 @@ class Failover:
 
     def record_failure(self, attempt: Attempt, error: UpstreamFailed) -> None:
         """An attempt failed: update the routing state, and raise ``error`` if no other target can help."""
-        error.failure = attempt.redact_failure(error.failure)
+        error.failure = attempt.call.redact_failure(error.failure)
         target, found = attempt.target, failure_action(error.failure)
-        attempt.fail(error.failure)
+        attempt.call.fail(error.failure)
         if self._error is None or error.failure.kind in TRANSIENT or self._error.failure.kind not in TRANSIENT:
             self._error = error
         if isinstance(error, ToolCallRejected) or attempt.can_retry_with_repaired_history(
@@ -145,8 +145,8 @@ class Failover:
     def record_timeout(self, failure: Failure) -> None:
         """The deadline of the request has passed: the running attempts have failed."""
         for attempt in self.tried:
-            if attempt.outcome is None:
-                attempt.fail(failure)
+            if attempt.call.outcome is None:
+                attempt.call.fail(failure)
                 self._learn(attempt, failure_action(failure), failure)
 
     def _learn(self, attempt: Attempt, found: FailureAction, failure: Failure) -> None:
@@ -175,9 +175,10 @@ class Failover:
         if seconds <= 0:
             return
         target = attempt.target
-        asked = retry_after_seconds(attempt.received, self._standing.clock()) if attempt.failure and attempt.failure.status >= 400 else None
+        call = attempt.call
+        requested = retry_after_seconds(call.received, self._standing.clock()) if call.failure and call.failure.status >= 400 else None
         subject = subject_of(scope, **_subject(target))
-        until = self._standing.start_cooldown(subject, seconds if asked is None else asked)
+        until = self._standing.start_cooldown(subject, seconds if requested is None else requested)
         if scope is CooldownScope.UPSTREAM or target.credential is None:
             credential_state.store_upstream_cooldown(target.upstream.id, until)
         if target.credential is not None:
@@ -187,7 +188,7 @@ class Failover:
 
     def record_first_byte(self, attempt: Attempt) -> None:
         """A response has begun: the target's cooldowns end, and the session stays at its credential."""
-        if attempt.failure is not None:
+        if attempt.call.failure is not None:
             return  # the stream broke off in the same read
         target = attempt.target
         self._standing.record_first_byte(**_subject(target))
@@ -199,14 +200,14 @@ class Failover:
         if len(self.tried) == 1:
             return
         for other in self.tried:
-            if other is not attempt and other.outcome is None:
+            if other is not attempt and other.call.outcome is None:
                 self.record_abandoned(other)
         self.tried.remove(attempt)
         self.tried.append(attempt)
 
     def record_abandoned(self, attempt: Attempt) -> None:
         """An attempt was cancelled, which says nothing about its target: the client has left, or another attempt was faster."""
-        if attempt.outcome is None:
+        if attempt.call.outcome is None:
             self._standing.record_abandoned(**_subject(attempt.target))
         attempt.cancel()
 
@@ -216,13 +217,13 @@ class Failover:
         self.record_first_byte(attempt)
         standing.record_success(target.upstream.id)
         credential_state.upstreams_answered.note(target.upstream.id)
-        if attempt.first_token_ns is not None:
-            standing.record_first_token(target.route.id, (attempt.first_token_ns - attempt.started_ns) / 1e9)
+        if attempt.call.first_token_ns is not None:
+            standing.record_first_token(target.route.id, (attempt.call.first_token_ns - attempt.call.started_ns) / 1e9)
 
     def record_broken_stream(self, attempt: Attempt) -> None:
         """A stream failed after its first event: no other target is tried, but the routing state is updated."""
-        assert attempt.failure is not None
-        self._learn(attempt, failure_action(attempt.failure), attempt.failure)
+        assert attempt.call.failure is not None
+        self._learn(attempt, failure_action(attempt.call.failure), attempt.call.failure)
 
     def exhausted(self) -> GatewayError:
         """The error when no target is left: an upstream's failure, else the reason why no target was tried.

@@ -13,10 +13,11 @@ from django.conf import settings
 from billing.pricing import price_book
 from proxy.exchange import admission, requirements, tool_call_enforcement
 from proxy.exchange.admission import Admitted
-from proxy.exchange.attempt_base import Attempt, RequestContext
 from proxy.exchange.failover import Failover
 from proxy.exchange.hedging import race
 from proxy.exchange.record import Record
+from proxy.exchange.request_context import RequestContext
+from proxy.exchange.upstream_call import Attempt
 from proxy.translation.errors import Failure, UpstreamFailed
 from upstreams.catalog import snapshot
 from upstreams.routing import live_state

@@ -9,8 +9,8 @@ import msgspec
 
 from accounts.keys import Key
 from billing.request_log.entry import Meter
-from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.http_request import HttpRequest
+from proxy.exchange.request_context import RequestContext
 from proxy.translation.canonical import Audio, Image, Part, ToolResult
 from proxy.translation.errors import ClientMistake
 from proxy.translation.policies.tool_call_rules import FALSE_WORDS

@@ -22,12 +22,12 @@ from billing import stored_responses
 from billing.request_log.entry import Meter
 from billing.stored_responses import Turn
 from proxy.exchange.admission import ANONYMOUS
-from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.client_credentials import as_it_is
 from proxy.exchange.exchange import BodyReader, ClientResponse, Strategy, Translated
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
 from proxy.exchange.recorded_attempts import RecordedAttempts
+from proxy.exchange.request_context import RequestContext
 from proxy.translation import json_wire
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.openai_responses import history, input_item_list

@@ -11,7 +11,7 @@ import functools
 from typing import Any
 
 from proxy.exchange.attempt import TranslatedAttempt
-from proxy.exchange.attempt_base import RequestContext
+from proxy.exchange.request_context import RequestContext
 from proxy.translation import token_estimate
 from proxy.translation.canonical import Request
 from proxy.translation.dialects.lookup import PASSTHROUGH
@@ -46,7 +46,7 @@ async def _counted(attempt: TranslatedAttempt, counting: CountApi) -> int | None
     except UpstreamFailed:
         return None
     if answer.status in (400, 413, 422):
-        raise GatewayError(attempt.source.decode_error(answer.status, answer.headers, attempt.redact_secrets(raw)))
+        raise GatewayError(attempt.source.decode_error(answer.status, answer.headers, attempt.call.redact_secrets(raw)))
     return counting.decode(raw) if answer.status == 200 else None
 
 

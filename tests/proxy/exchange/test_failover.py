@@ -4,6 +4,7 @@ import pytest
 
 from accounts.last_used import LastUse
 from proxy.exchange.failover import Failover
+from proxy.exchange.upstream_call import UpstreamCall
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from upstreams.catalog.entries import CredentialEntry, ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.models import Upstream, UpstreamCredential
@@ -14,20 +15,12 @@ from upstreams.routing.plan import Plan, Target
 
 
 class Tried:
-    """What an attempt shows to those who learn from it."""
+    """An attempt without a body. ``received``: the headers of the response."""
 
     def __init__(self, target, received=None):
         self.target = target
-        self.received = received or {}
-        self.failure = None
-        self.first_token_ns = None
-        self.started_ns = 0
-
-    def fail(self, failure):
-        self.failure = failure
-
-    def redact_failure(self, failure):
-        return failure
+        self.call = UpstreamCall(target, ())
+        self.call.received = received or {}
 
     def can_retry_with_repaired_history(self, failure):
         return False
