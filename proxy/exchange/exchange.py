@@ -27,7 +27,7 @@ from django.conf import settings
 from accounts.keys import Key
 from billing.request_log.entry import Meter
 from proxy.exchange import requirements, token_counting
-from proxy.exchange.admission import OpenedBody, admit, authenticate
+from proxy.exchange.admission import OpenedRequest, admit, authenticate
 from proxy.exchange.attempt import TranslatedAttempt
 from proxy.exchange.client_credentials import as_it_is
 from proxy.exchange.http_request import HttpRequest
@@ -45,7 +45,7 @@ from upstreams.routing.plan import Requirements, Target
 ClientResponse = JsonResponse | StreamingResponse
 
 
-class Strategy(OpenedBody, Protocol):
+class RequestStrategy(OpenedRequest, Protocol):
     """A request whose body was read, and how requests of its kind are answered."""
 
     async def respond(self, attempts: RecordedAttempts) -> ClientResponse:
@@ -53,7 +53,7 @@ class Strategy(OpenedBody, Protocol):
         ...
 
 
-BodyReader = Callable[[HttpRequest, Key], Awaitable[Strategy]]
+BodyReader = Callable[[HttpRequest, Key], Awaitable[RequestStrategy]]
 """Reads a request's body for an authenticated key; raises :class:`~proxy.translation.errors.ClientMistake`."""
 
 

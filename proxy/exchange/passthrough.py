@@ -95,12 +95,15 @@ class DeclaredPath(msgspec.Struct, frozen=True):
 
     def upstream_request(self, http: HttpRequest, untranslated: UntranslatedRequest) -> PassthroughRequest:
         """The body as it came, with the two headers that describe it."""
-        content_type = headers.said(http.headers, "content-type") if self.declaration.form else ""
+        content_type = headers.forwardable_value(http.headers, "content-type") if self.declaration.form else ""
         return PassthroughRequest(
             method="POST",
             path=self.declaration.path + query(http),
             untranslated=untranslated,
-            headers=[("content-type", content_type or "application/json"), ("accept", headers.said(http.headers, "accept") or "*/*")],
+            headers=[
+                ("content-type", content_type or "application/json"),
+                ("accept", headers.forwardable_value(http.headers, "accept") or "*/*"),
+            ],
             estimates=self.declaration.estimates,
         )
 
@@ -149,7 +152,7 @@ async def serve(http: HttpRequest, path: ForwardedPath, *, dialect: Dialect, pre
 
 
 class Passthrough(msgspec.Struct, frozen=True):
-    """The strategy for bodies that are not translated (a :class:`~proxy.exchange.exchange.Strategy`)."""
+    """The strategy for bodies that are not translated (a :class:`~proxy.exchange.exchange.RequestStrategy`)."""
 
     dialect: Dialect
     path: ForwardedPath

@@ -72,7 +72,7 @@ def plan(record: Record, admitted: Admitted) -> Planned:
         snapshot.current(),
         requirements=required,
         state=state,
-        is_allowed=lambda fallback: admission.may_use(key, fallback),
+        is_allowed=lambda fallback: admission.may_use_model(key, fallback),
         price_of=price_book.combined_rate,
     )
     failover = Failover(candidates, state, request_id=http.request_id, session=required.session)

@@ -18,7 +18,7 @@ from billing.pricing import price_book
 from billing.pricing.price_book import PriceKey
 from billing.request_log import journal
 from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, Meter, clean_text, cost_in_pico, finish_entry, token_counts
-from proxy.exchange.client_credentials import session_of
+from proxy.exchange.client_credentials import named_session
 from proxy.exchange.failover import Failover
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.upstream_call import Attempt
@@ -53,7 +53,7 @@ class Record:
             method=http.method,
             path=http.path,
             dialect=dialect.name,
-            session_id=session_of(http.headers) or "",
+            session_id=named_session(http.headers) or "",
             client_ip=http.client,
             user_agent=http.headers.get("user-agent", ""),
         )

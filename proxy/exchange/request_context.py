@@ -33,7 +33,7 @@ class RequestContext:
         self.dialect = dialect
         self.envelope = envelope
         beta_header = dialect.client.beta_header
-        betas = headers.said(http.headers, beta_header) if beta_header else ""
+        betas = headers.forwardable_value(http.headers, beta_header) if beta_header else ""
         self.preparer = Preparer(dialect, envelope, seal_key, betas=betas)
         self.encoding = ResponseEncoding(dialect, envelope, self.preparer, identity=identity, created=created, seal_key=seal_key)
         self.enforcement = enforcement

@@ -128,7 +128,11 @@ def _size(context: RequestContext, resolved: ResolvedModel) -> int:
     size = len(context.http.body)
     models = with_fallbacks(resolved, snapshot.current(), []) if resolved.model.fallbacks else (resolved,)
     smallest = min(
-        (context_windows.window_of(each.model, route, remote_name(route, each)) for each in models for route in each.model.routes),
+        (
+            context_windows.window_of(candidate.model, route, remote_name(route, candidate))
+            for candidate in models
+            for route in candidate.model.routes
+        ),
         default=0,
     )
     if size <= smallest * MIN_BYTES_PER_TOKEN:

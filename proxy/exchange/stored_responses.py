@@ -23,7 +23,7 @@ from billing.request_log.entry import Meter
 from billing.stored_responses import Turn
 from proxy.exchange.admission import ANONYMOUS
 from proxy.exchange.client_credentials import as_it_is
-from proxy.exchange.exchange import BodyReader, ClientResponse, Strategy, Translated
+from proxy.exchange.exchange import BodyReader, ClientResponse, RequestStrategy, Translated
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
 from proxy.exchange.recorded_attempts import RecordedAttempts
@@ -74,7 +74,7 @@ def is_on() -> bool:
 def storing(dialect: Dialect) -> BodyReader:
     """The reader of ``/v1/responses`` bodies that restores earlier turns and stores the new one, unless the client forbids it."""
 
-    async def read_body(http: HttpRequest, key: Key) -> Strategy:
+    async def read_body(http: HttpRequest, key: Key) -> RequestStrategy:
         envelope = _open(http, dialect.open_request)
         if key is ANONYMOUS:
             return Translated(dialect, envelope)

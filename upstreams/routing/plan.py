@@ -232,7 +232,7 @@ def _put_back(target: Target, requirements: Requirements, state: RoutingState) -
     window = context_windows.window_of(target.model, target.route, target.remote_name) if requirements.tokens else 0
     if requirements.tokens > window:
         return _skip(target, SkipReason.CONTEXT_WINDOW_TOO_SMALL, f"about {requirements.tokens} tokens do not fit {window}")
-    if target.credential is not None and (target.credential.is_disabled or credential_state.is_refused(target.credential.id)):
+    if target.credential is not None and (target.credential.is_disabled or credential_state.was_refused(target.credential.id)):
         return _skip(target, SkipReason.CREDENTIAL_DISABLED, "key disabled")
     if state.breakers.state(target.upstream.id) is BreakerState.OPEN:
         return _skip(target, SkipReason.BREAKER_OPEN, "circuit breaker open")

@@ -15,7 +15,7 @@ OVERHEAD = 8
 """Most bytes on the wire for each byte of a chunked body: chunks of one byte need six."""
 
 
-class Body(Protocol):
+class IncomingBody(Protocol):
     """A decoder. ``taken``: bytes of the wire that it has consumed."""
 
     taken: int

@@ -13,7 +13,7 @@ from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
 
-_BODY = msgspec.json.Decoder(wire.Body)
+_BODY = msgspec.json.Decoder(wire.ChatBody)
 _TOP_K = msgspec.json.Decoder(int | None)
 
 
@@ -26,14 +26,14 @@ class ChatEnvelope(Envelope, frozen=True):
 def open_request(body: bytes) -> Envelope:
     """The envelope of a request.
 
-    Raises :class:`ClientMistake` with the path of a field of ``wire_request.Body`` that is missing or has the wrong type.
+    Raises :class:`ClientMistake` with the path of a field of ``wire_request.ChatBody`` that is missing or has the wrong type.
     """
     fields = json_wire.open_object(body)
     opened_body = _require_model_and_messages(json_wire.decode(body, _BODY))
     return ChatEnvelope(fields, opened_body.model, bool(opened_body.stream), wire.OpenedBody(opened_body, dict(fields)))
 
 
-def _require_model_and_messages(body: wire.Body) -> wire.Body:
+def _require_model_and_messages(body: wire.ChatBody) -> wire.ChatBody:
     if not body.model:
         raise ClientMistake("model: the field is required", param="model")
     if not body.messages:
@@ -78,7 +78,7 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
     )
 
 
-def body_of(envelope: Envelope) -> wire.Body:
+def body_of(envelope: Envelope) -> wire.ChatBody:
     """The body of an envelope; decoded again if a field was changed after ``open_request``."""
     if isinstance(envelope, ChatEnvelope) and envelope.opened is not None and envelope.opened.fields == envelope.fields:
         return envelope.opened.body
