@@ -15,7 +15,7 @@ OVERHEAD = 8
 """Most bytes on the wire for each byte of a chunked body: chunks of one byte need six."""
 
 
-class IncomingBody(Protocol):
+class Body(Protocol):
     """A decoder. ``taken``: bytes of the wire that it has consumed."""
 
     taken: int

@@ -12,7 +12,7 @@ from twisted.internet import protocol
 from twisted.python.failure import Failure
 
 from pxbin_site.server import common_headers as edge
-from pxbin_site.server.http1.body import ChunkedBody, IncomingBody, LengthBody
+from pxbin_site.server.http1.body import Body, ChunkedBody, LengthBody
 from pxbin_site.server.http1.cycle import Cycle, status_line
 from pxbin_site.server.http1.head import Head, RefusedError, parse, path_of
 from pxbin_site.server.http1.limits import Limits
@@ -87,7 +87,7 @@ class Connection(protocol.Protocol):
         self._buffer = b""
         self._searched = 0
         self._head: Head | None = None
-        self._body: IncomingBody | None = None
+        self._body: Body | None = None
         self._progress = 0
         self._resumed: asyncio.Future[None] | None = None
         self._client_sent_eof = False

@@ -2,13 +2,13 @@
 
 import pytest
 
-from pxbin_site.server.http1.body import ChunkedBody, IncomingBody, LengthBody
+from pxbin_site.server.http1.body import Body, ChunkedBody, LengthBody
 from pxbin_site.server.http1.head import RefusedError
 
 CHUNKED = b'5;name="v"\r\nhello\r\n1 \r\n \r\n00006\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n'
 
 
-def fed(body: IncomingBody, data: bytes, *, size: int) -> bytes | None:
+def fed(body: Body, data: bytes, *, size: int) -> bytes | None:
     """What came after the body, fed in pieces of ``size``; the pieces after its end are not fed."""
     for start in range(0, len(data), size):
         after = body.feed(data[start : start + size])
