@@ -15,6 +15,7 @@ from accounts.keys import Key
 from proxy import model_list
 from proxy.exchange import admission, debug_headers, exchange, passthrough, stored_responses
 from proxy.exchange.client_credentials import presented_key
+from proxy.exchange.error_response import error_response
 from proxy.exchange.http_request import HttpRequest, unknown_path
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
 from proxy.translation.canonical import Response
@@ -211,9 +212,8 @@ def _json(value: object) -> JsonResponse:
 
 
 def _refusal(http: HttpRequest, dialect: Dialect, error: GatewayError) -> JsonResponse:
-    error_body = dialect.encode_error(error.failure, http.request_id)
     own = debug_headers.headers([], request=http) if settings.PXBIN.response_headers else []
-    return JsonResponse(error_body.body, status=error_body.status, headers=[*error_body.headers.items(), *own])
+    return error_response(error.failure, dialect=dialect, request_id=http.request_id, own_headers=own, names_request=True)
 
 
 VIEWS: Mapping[EndpointKind, Callable[[Dialect, Endpoint], View]] = {
