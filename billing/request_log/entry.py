@@ -21,6 +21,7 @@ from billing.outcomes import Outcome
 from billing.request_log.columns import HIDDEN, Column, PicoDollars, Timestamp, Uuid, column, columns_of, compile_function
 from proxy.translation.canonical import Usage
 from proxy.translation.dialects.lookup import dialect_named
+from proxy.translation.dialects.registry import DEFAULT
 
 MAX_COUNT = 2**31 - 1
 """The largest value of an integer column."""
@@ -43,7 +44,9 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     method: Annotated[str, column(max_length=16, from_client=True)] = "POST"
     path: Annotated[str, column(max_length=500, from_client=True)] = ""
     dialect: Annotated[str, column("The dialect of the client.", max_length=32)] = ""
-    input_format: Annotated[str, column("`anthropic` or `openai`: the group of the client's dialect.", max_length=16)] = "openai"
+    input_format: Annotated[str, column("`anthropic` or `openai`: the group of the client's dialect.", max_length=16)] = (
+        DEFAULT.input_format
+    )
     upstream_dialect: Annotated[str, column("The dialect of the upstream that was called last.", max_length=32)] = ""
     stream: Annotated[bool, column("Whether the client asked for a stream.")] = False
     api_key_id: Annotated[Uuid | None, column("The client key.", api=("llm_key_id",))] = None

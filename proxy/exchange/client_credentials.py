@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from accounts.keys import MISPLACED, PREFIXES
+from proxy.translation.dialects.lookup import KEY_HEADERS
 from proxy.translation.errors import ClientMistake
 from upstreams.http.headers import holds_own_key
 
@@ -31,17 +32,18 @@ class Presented(NamedTuple):
 
 
 def presented(headers: Mapping[str, str]) -> Presented:
-    """The client key: ``X-Pxbin-Key``, else that of ``x-api-key`` and ``Authorization`` that has a key of pxbin, else the first of them.
+    """The client key: ``X-Pxbin-Key``, else that of ``KEY_HEADERS`` and ``Authorization`` with a key of pxbin, else the first of them.
 
     A value that is no key of pxbin may be the client's own credential, for an upstream that it is passed on to.
     """
-    direct = headers.get("x-api-key", "").strip()
+    direct = [(name, headers.get(name, "").strip()) for name in KEY_HEADERS]
     authorization = headers.get("authorization", "").strip()
     bearer = bearer_token(authorization) or aws_access_key(authorization)
-    own = [(name, value) for name, value in (("authorization", authorization), ("x-api-key", direct)) if value and not _has_own_key(value)]
+    own = [(name, value) for name, value in (("authorization", authorization), *direct) if value and not _has_own_key(value)]
     named = headers.get(KEY_HEADER, "").strip()
-    own_key = next((value for value in (direct, bearer) if value.startswith(PREFIXES["llm"])), "")
-    return Presented(named or own_key or direct or bearer, tuple(own))
+    values = [*(value for _, value in direct), bearer]
+    own_key = next((value for value in values if value.startswith(PREFIXES["llm"])), "")
+    return Presented(named or own_key or next(filter(None, values), ""), tuple(own))
 
 
 def presented_key(headers: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from django.conf import settings
 from accounts.common.uuid7 import new_id
 from proxy.exchange.error_response import error_response
 from proxy.exchange.http_response import Header, JsonResponse
-from proxy.translation.dialects.lookup import PATH_ROOTS, dialect_of
+from proxy.translation.dialects.lookup import CLIENT_HEADERS, PATH_ROOTS, dialect_of
 from proxy.translation.errors import Failure, Kind
 
 SECURITY_HEADERS: tuple[Header, ...] = (
@@ -29,7 +29,7 @@ REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 PRINTABLE = re.compile(rb"[\x20-\x7e]{0,4096}")
 
 METHODS = b"GET, POST, PUT, DELETE, OPTIONS, PATCH"
-REQUEST_HEADERS = b"Accept, Authorization, Content-Type, X-Request-ID, x-api-key, anthropic-version, anthropic-beta"
+REQUEST_HEADERS = ", ".join(("Accept", "Authorization", "Content-Type", "X-Request-ID", *CLIENT_HEADERS)).encode()
 EXPOSED = (
     b"X-Request-ID, request-id, x-upstream-request-id, retry-after, retry-after-ms, x-should-retry,"
     b" x-pxbin-request-id, x-pxbin-upstream, x-pxbin-model, x-pxbin-attempts, x-pxbin-overhead-ms, x-pxbin-cost"

@@ -81,6 +81,8 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
         Request headers that only clients of this dialect send. They select the dialect at paths of several dialects or of none.
     shared_path_headers:
         Request headers that select the dialect only at paths that it shares with others (the list of models).
+    key_header:
+        The request header in which clients send their key.
     request_id_header:
         The dialect's own name for ``x-request-id`` in responses, in lower case; empty if it has none.
     encode_model(model) / encode_models(models, query):
@@ -97,6 +99,7 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
     untranslated: tuple[UntranslatedPath, ...] = ()
     identifying_headers: tuple[str, ...] = ()
     shared_path_headers: tuple[str, ...] = ()
+    key_header: str = "authorization"
     request_id_header: str = ""
     beta_header: str = ""
     encode_model: Callable[[ModelInfo], dict[str, Any]]

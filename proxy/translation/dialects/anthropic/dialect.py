@@ -60,6 +60,7 @@ CLIENT = ClientApi(
     ),
     identifying_headers=("anthropic-version",),
     shared_path_headers=("x-api-key",),
+    key_header="x-api-key",
     request_id_header="request-id",
     beta_header="anthropic-beta",
     encode_model=encode_model,
