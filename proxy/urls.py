@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 
-import msgspec
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from proxy import health, views
-from proxy.exchange.passthrough import Endpoint
 from proxy.translation.dialects.registry import REGISTRY
 
 FAST_PATHS: dict[tuple[str, str], views.View] = {}
@@ -25,8 +23,7 @@ for dialect in REGISTRY.values():
             elif not any((method, pattern) == entry[:2] for entry in FAST_PATH_PATTERNS):
                 FAST_PATH_PATTERNS.append((method, pattern, view))
     for untranslated in dialect.client.untranslated:
-        untranslated_endpoint = Endpoint(**msgspec.structs.asdict(untranslated))
-        FAST_PATHS["POST", untranslated.path] = views.untranslated_view(dialect, untranslated_endpoint)
+        FAST_PATHS["POST", untranslated.path] = views.untranslated_view(dialect, untranslated)
 
 HEALTH_PATHS = {
     "health": health.health,

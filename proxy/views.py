@@ -15,12 +15,13 @@ from accounts.keys import Key
 from proxy import model_list
 from proxy.exchange import admission, debug_headers, exchange, passthrough, stored_responses
 from proxy.exchange.client_credentials import presented_key
+from proxy.exchange.error_response import error_response
 from proxy.exchange.http_request import HttpRequest, unknown_path
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
 from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.translation.canonical import Response
 from proxy.translation.dialects.base import Dialect, EncodeContext
-from proxy.translation.dialects.client_api import Endpoint, EndpointKind
+from proxy.translation.dialects.client_api import Endpoint, EndpointKind, UntranslatedPath
 from proxy.translation.dialects.lookup import PASSTHROUGH, dialect_of
 from proxy.translation.errors import ClientMistake, GatewayError
 from proxy.translation.json_wire import Envelope
@@ -162,12 +163,12 @@ async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonResponse:
         return _refusal(http, dialect, error)
 
 
-def untranslated_view(dialect: Dialect, endpoint: passthrough.Endpoint) -> View:
-    """The view of an endpoint of ``dialect`` whose bodies are forwarded untranslated; errors are encoded in the dialect."""
-    dialect = passthrough.at_untranslated_paths(dialect)
+def untranslated_view(dialect: Dialect, declaration: UntranslatedPath) -> View:
+    """The view of a path of ``dialect`` whose bodies are forwarded untranslated; errors are encoded in the dialect."""
+    dialect, path = passthrough.at_untranslated_paths(dialect), passthrough.DeclaredPath(declaration)
 
     async def view(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
-        return await passthrough.serve(http, endpoint, dialect=dialect, prefix=prefix)
+        return await passthrough.serve(http, path, dialect=dialect, prefix=prefix)
 
     return view
 
@@ -179,8 +180,8 @@ async def serve_plain_path(http: HttpRequest, prefix: str) -> JsonResponse | Str
     if not plain_models or any(segment in (".", "..") for segment in http.path.split("/")):
         error = ClientMistake(unknown_path(http.method, http.path, prefix), kind="not_found")
         return _refusal(http, dialect, error)
-    endpoint = passthrough.PlainPath(path=passthrough.path_below(http, prefix), default_model=plain_models[0].name)
-    return await passthrough.serve(http, endpoint, prefix=prefix, dialect=dialect)
+    path = passthrough.PlainPath(path=passthrough.path_below(http, prefix), default_model=plain_models[0].name)
+    return await passthrough.serve(http, path, prefix=prefix, dialect=dialect)
 
 
 @cache
@@ -234,9 +235,8 @@ def _json(value: object) -> JsonResponse:
 
 
 def _refusal(http: HttpRequest, dialect: Dialect, error: GatewayError) -> JsonResponse:
-    error_body = dialect.encode_error(error.failure, http.request_id)
     own = debug_headers.headers([], request=http) if settings.PXBIN.response_headers else []
-    return JsonResponse(error_body.body, status=error_body.status, headers=[*error_body.headers.items(), *own])
+    return error_response(error.failure, dialect=dialect, request_id=http.request_id, own_headers=own, names_request=True)
 
 
 VIEWS: Mapping[EndpointKind, Callable[[Dialect, Endpoint], View]] = {

@@ -65,6 +65,73 @@ def test_dialects_are_all_independent():
     assert [contract["modules"] for contract in CONTRACTS if contract["type"] == "independence"] == [["proxy.translation.dialects.*"]]
 
 
+NAMES_WIRE = {
+    "proxy/translation/quirks.py": "descriptions for people",
+    "pxbin_site/management/commands/serve.py": "the example of the first start",
+    "pxbin_site/templatetags/gateway.py": "examples for clients",
+    "pxbin_site/conf/config.py": "help texts",
+    "upstreams/presets.py": "headers and paths of well-known endpoints",
+}
+"""Modules besides the dialects' own and the echo upstream that may hold a dialect's header or path, and why."""
+
+HEADER_NAMES = {
+    name.lower()
+    for dialect in REGISTRY.values()
+    for name in (
+        *dialect.client.identifying_headers,
+        dialect.client.beta_header,
+        dialect.upstream.beta_header,
+        *(name for name, _ in dialect.upstream.default_headers),
+        *dialect.upstream.headers_up,
+    )
+    if name
+}
+PATHS = {
+    path
+    for dialect in REGISTRY.values()
+    for path in (
+        *(endpoint.path for endpoint in dialect.client.endpoints if endpoint.kind in ("generate", "count")),
+        *(untranslated.path for untranslated in dialect.client.untranslated),
+        dialect.upstream.main_path,
+    )
+    if path
+}
+
+
+def test_only_the_dialects_own_modules_hold_their_headers_and_paths():
+    own = [ROOT / "proxy/translation/dialects", ROOT / "upstreams/echo"]
+    paths = [path for path in sources() if not any(folder in path.parents for folder in own)]
+    holding = {str(path.relative_to(ROOT)) for path in paths if holds_a_wire_name(path.read_text())}
+    assert holding == set(NAMES_WIRE)
+
+
+@pytest.mark.parametrize(
+    ("source", "holds_one"),
+    [
+        ('HEADERS = b"Accept, anthropic-version"', True),
+        ('headers.get("Anthropic-Beta")', True),
+        ('PATH = f"/v1/chat/completions?{query}"', True),
+        ('"""Reads the bodies of /v1/messages."""', False),
+        ('class A:\n    path: str\n    """Such as /v1/messages."""', False),
+        ('PATH = "/v1/"', False),
+    ],
+)
+def test_a_header_or_path_of_a_dialect_is_noticed(source, holds_one):
+    assert holds_a_wire_name(source) is holds_one
+
+
+def holds_a_wire_name(source: str) -> bool:
+    """Whether a text of a module contains a header or a path of a dialect; docstrings and other bare texts do not count."""
+    tree = ast.parse(source)
+    bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return any(isinstance(node, ast.Constant) and id(node) not in bare and _is_wire_name(node.value) for node in ast.walk(tree))
+
+
+def _is_wire_name(value: object) -> bool:
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    return isinstance(text, str) and any(name in text.lower() for name in HEADER_NAMES | PATHS)
+
+
 NAMES_DIALECTS = {
     "upstreams/presets.py": "which dialect a well-known endpoint speaks",
     "pxbin_site/conf/providers.py": "the preset of each provider's variable; some are called as their dialect is",

@@ -14,7 +14,7 @@ from upstreams.api.upstream_schema import ShownUpstream
 
 HIGHEST_PRICE = 1_000_000
 """USD per million tokens, that is one dollar per token."""
-Strategy = Annotated[str, WithJsonSchema({"type": "string", "enum": list(models.Strategy.values)})]
+StrategyName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(models.Strategy.values)})]
 ModelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -33,7 +33,7 @@ class ModelFields(Body):
     max_output_tokens: Clearable[Whole] = None
     is_active: bool | None = None
     path_prefix: Clearable[str] = None
-    strategy: Strategy | None = None
+    strategy: StrategyName | None = None
     fallbacks: Clearable[list[str]] = None
     timeout_seconds: Clearable[float] = None
     cooldown_seconds: Clearable[float] = None

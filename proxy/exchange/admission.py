@@ -30,7 +30,7 @@ ANONYMOUS = Key(id="", name="anonymous")
 """Takes the place of a client key in requests without one."""
 
 
-class OpenedBody(Protocol):
+class OpenedRequest(Protocol):
     """A request whose top-level fields were read."""
 
     @property
@@ -51,7 +51,7 @@ class Admitted(msgspec.Struct, frozen=True):
     model: ResolvedModel
 
 
-async def authenticate(record: Record, read_body: Callable[[HttpRequest, Key], Awaitable[OpenedBody]], prefix: str) -> Key:
+async def authenticate(record: Record, read_body: Callable[[HttpRequest, Key], Awaitable[OpenedRequest]], prefix: str) -> Key:
     """The request's client key, or ``ANONYMOUS`` for an open model; raises :class:`ClientMistake`."""
     if record.http.refusal is not None:  # decided from the headers, before the body was received
         raise record.http.refusal
@@ -65,12 +65,12 @@ async def authenticate(record: Record, read_body: Callable[[HttpRequest, Key], A
     return key
 
 
-async def admit(record: Record, key: Key, body: OpenedBody, prefix: str) -> Admitted:
+async def admit(record: Record, key: Key, body: OpenedRequest, prefix: str) -> Admitted:
     """Resolve the model, check the key's permission and take a lease of its rate limits; raises :class:`ClientMistake`."""
     name = body.envelope.model
     record.note_model(name, stream=body.envelope.stream)
     model = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
-    if model is None or not may_use(key, model):
+    if model is None or not may_use_model(key, model):
         raise unknown_model(name)
     check_named_models(key, body.envelope, prefix)
     record.note_lease(rate_limits.check(key))
@@ -83,14 +83,14 @@ def check_named_models(key: Key, envelope: Envelope, prefix: str) -> None:
         return
     for path, name in named_models(envelope.fields):
         model = snapshot.current().find(name, prefix)
-        if not (keys.may_use(key, name) and key is not ANONYMOUS if model is None else may_use(key, model)):
+        if not (keys.may_use(key, name) and key is not ANONYMOUS if model is None else may_use_model(key, model)):
             raise ClientMistake(
                 f"{path}: the model {name[:200]!r} does not exist or you do not have access to it", kind="model_not_found", param=path
             )
 
 
 async def _check_anonymous(
-    http: HttpRequest, read_body: Callable[[HttpRequest, Key], Awaitable[OpenedBody]], prefix: str, refusal: ClientMistake
+    http: HttpRequest, read_body: Callable[[HttpRequest, Key], Awaitable[OpenedRequest]], prefix: str, refusal: ClientMistake
 ) -> None:
     """Raise ``refusal`` unless the request has no key (a revoked one is refused) and its model is open.
 
@@ -108,7 +108,7 @@ async def _check_anonymous(
         raise refusal
 
 
-def may_use(key: Key, model: ResolvedModel) -> bool:
+def may_use_model(key: Key, model: ResolvedModel) -> bool:
     """Whether a request with this key may use a model. ``ANONYMOUS`` may use open models only."""
     return is_open(model.model) if key is ANONYMOUS else keys.may_use(key, model.requested, model.model.name)
 

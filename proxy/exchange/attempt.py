@@ -9,12 +9,13 @@ from typing import Any
 
 from django.conf import settings
 
-from proxy.exchange.attempt_base import Attempt, RequestContext
 from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.prepare import Edits, Prepared
+from proxy.exchange.request_context import RequestContext
 from proxy.exchange.stream_pipeline import StreamPipeline, holds_events, is_stream
+from proxy.exchange.upstream_call import Headers, UpstreamCall
 from proxy.translation.accumulate import Accumulator, replay
-from proxy.translation.canonical import Request, Response
+from proxy.translation.canonical import Failed, Request, Response
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.lookup import PASSTHROUGH
 from proxy.translation.dialects.registry import REGISTRY
@@ -33,11 +34,16 @@ FINISH_SECONDS = 0.5
 NO_EVENT = Failure(kind="timeout", message="The upstream sent no event in time")
 
 
-class TranslatedAttempt(Attempt):
-    """One call of one target; request and response are translated where client and target use different dialects."""
+class TranslatedAttempt:
+    """One call of one target; request and response are translated where client and target use different dialects.
+
+    An :class:`~proxy.exchange.upstream_call.Attempt`.
+    """
 
     def __init__(self, context: RequestContext, target: Target) -> None:
-        super().__init__(context, target)
+        self.context = context
+        self.target = target
+        self.call = UpstreamCall(target, context.own_credentials)
         self.source = context.dialect if target.upstream.dialect == PASSTHROUGH else REGISTRY[target.upstream.dialect]
         self.dropped: tuple[str, ...] = ()
         self.pipeline: StreamPipeline | None = None
@@ -96,7 +102,7 @@ class TranslatedAttempt(Attempt):
 
     async def _refusal(self, raw: bytes) -> UpstreamFailed:
         """The exception for an error response; a history that may be repaired has been searched for calls without a result."""
-        error = self.decode_error(self.source, raw)
+        error = self.call.decode_error(self.source, raw)
         if self._may_concern_history(error.failure):
             await in_thread_if_large(self.context.size, self.context.preparer.find_unanswered_calls)
         return error
@@ -113,10 +119,10 @@ class TranslatedAttempt(Attempt):
         if prepared.betas and self.source.upstream.beta_header not in self.context.http.headers:
             request_headers.append((self.source.upstream.beta_header, prepared.betas))
         url = url_for(target.upstream, path, target.quirks)
-        request_headers += self.credentials(url, body)
-        self.started_ns = perf_counter_ns()
-        self.opening = client.open("POST", url, request_headers, body, upstream=target.upstream)
-        return self.opening
+        request_headers += self.call.credentials(url, body)
+        self.call.started_ns = perf_counter_ns()
+        self.call.opening = client.open("POST", url, request_headers, body, upstream=target.upstream)
+        return self.call.opening
 
     # --- whole responses -------------------------------------------------------------------------------------------------
 
@@ -134,8 +140,8 @@ class TranslatedAttempt(Attempt):
     async def _whole_response(self, prepared: Prepared) -> tuple[Response, bytes | None]:
         """The decoded response, and its body unless that is a stream of events."""
         async with self._open(prepared) as upstream_response:
-            self.note_status(upstream_response)
-            self.require_content(upstream_response)
+            self.call.note_status(upstream_response)
+            self.call.require_content(upstream_response)
             raw = await _body(upstream_response)
         if upstream_response.status >= 400:
             raise await self._refusal(raw)
@@ -188,31 +194,31 @@ class TranslatedAttempt(Attempt):
         for piece in pieces[:-1]:
             yield piece
             await asyncio.sleep(delay)
-        self.stream_ended = True
+        self.call.stream_ended = True
         yield pieces[-1]
 
     async def _live(self) -> AsyncGenerator[bytes, None]:
         prepared = await self.prepare()
         async with self._open(prepared) as upstream_response:
-            self.note_status(upstream_response)
+            self.call.note_status(upstream_response)
             if upstream_response.status >= 400:
                 raise await self._refusal(await _body(upstream_response))
-            self.require_content(upstream_response)
+            self.call.require_content(upstream_response)
             if not is_stream(upstream_response.headers):
                 stream = self._stream_of_whole(await upstream_response.read(), prepared)
-                self.stream_ended = True
+                self.call.stream_ended = True
                 yield stream
                 return
             pipeline = self.pipeline = self._new_pipeline(prepared)
             held = self._held
             async for piece in self._pieces(pipeline, upstream_response):
                 if piece:
-                    held.append(piece if pipeline.failure is None else self.redact_secrets(piece))
+                    held.append(piece if pipeline.failure is None else self.call.redact_secrets(piece))
                 if pipeline.outcome is not None:
                     self._settle(pipeline)
-                    self.stream_ended = True
+                    self.call.stream_ended = True
                 if pipeline.outcome is not None or (held and pipeline.has_content):
-                    self.first_token_ns = self.first_token_ns or perf_counter_ns()
+                    self.call.first_token_ns = self.call.first_token_ns or perf_counter_ns()
                     yield held[0] if len(held) == 1 else b"".join(held)
                     held.clear()
                 if pipeline.outcome is not None:
@@ -221,7 +227,7 @@ class TranslatedAttempt(Attempt):
 
     def continue_opened_stream(self) -> None:
         """See :class:`Attempt`; the bytes that were held back are encoded again."""
-        if self.pipeline is not None and self.outcome is None and not self.pipeline.has_content:
+        if self.pipeline is not None and self.call.outcome is None and not self.pipeline.has_content:
             self._held.clear()
             self.pipeline.take_over(self.context.encoding.new_encoder())
 
@@ -248,14 +254,14 @@ class TranslatedAttempt(Attempt):
 
     def _settle(self, pipeline: StreamPipeline) -> None:
         """Note the result of a stream that has ended; raises :class:`UpstreamFailed` if it failed before any content came."""
-        self.usage = pipeline.usage
+        self.call.usage = pipeline.usage
         if pipeline.failure is None:
-            self.end("finished")
-        elif self.first_token_ns is None and not pipeline.has_content:
+            self.call.end("finished")
+        elif self.call.first_token_ns is None and not pipeline.has_content:
             raise UpstreamFailed(pipeline.failure, answered=True)
         else:
-            self.failure = self.redact_failure(pipeline.failure)
-            self.end("failed")
+            self.call.failure = self.call.redact_failure(pipeline.failure)
+            self.call.end("failed")
 
     def _stream_of_whole(self, raw: bytes, prepared: Prepared) -> bytes:
         """The client's whole stream for an upstream that did not stream."""
@@ -272,7 +278,7 @@ class TranslatedAttempt(Attempt):
         if in_pieces:
             events = smooth_events(events)
         pieces = [b"".join(write(frame) for frame in encoder.feed(event)) for event in events]
-        self.first_token_ns = perf_counter_ns()
+        self.call.first_token_ns = perf_counter_ns()
         return [piece for piece in pieces if piece] if in_pieces else [b"".join(pieces)]
 
     def _new_pipeline(self, prepared: Prepared) -> StreamPipeline:
@@ -319,32 +325,38 @@ class TranslatedAttempt(Attempt):
         """See :class:`Attempt`."""
         return self.pipeline.output_chars if self.pipeline is not None else self._output_chars
 
-    def response_headers(self) -> list[tuple[str, str]]:
+    def response_headers(self) -> Headers:
         """See :class:`Attempt`: also the headers that the client's dialect has for usage."""
-        shown = super().response_headers()
+        shown = headers.downward(self.call.received)
         dialect_headers = self.context.dialect.answer_headers
         if dialect_headers is None:
             return shown
         names = {name for name, _ in shown}
-        usage = None if self.context.envelope.stream else self.usage
+        usage = None if self.context.envelope.stream else self.call.usage
         return shown + [(name, value) for name, value in dialect_headers(usage).items() if name not in names]
 
     def abort_stream(self, failure: Failure) -> bytes:
         """See :class:`Attempt`."""
-        return self.pipeline.fail(failure) if self.pipeline is not None else super().abort_stream(failure)
+        if self.pipeline is not None:
+            return self.pipeline.fail(failure)
+        return self.context.encoding.encode_event(Failed(failure))
+
+    def upstream_error_response(self, failure: Failure, own_headers: Headers) -> None:  # noqa: ARG002
+        """See :class:`Attempt`: an upstream's failure is always encoded in the client's dialect."""
+        return
 
     def cancel(self) -> None:
         """See :class:`Attempt`; the usage that a stream has reported so far counts."""
         if self.pipeline is not None:
-            self.usage = self.pipeline.usage
-        super().cancel()
+            self.call.usage = self.pipeline.usage
+        self.call.end("cancelled")
 
     def _finished(self, response: Response) -> None:
         self._note_usage(response)
-        self.end("finished")
+        self.call.end("finished")
 
     def _note_usage(self, response: Response) -> None:
-        self.usage = response.usage
+        self.call.usage = response.usage
         if response.usage is None:  # then it is estimated
             self._output_chars = sum(len(getattr(part, "text", "") or getattr(part, "arguments", "")) for part in response.parts)
 

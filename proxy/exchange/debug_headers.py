@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from time import perf_counter_ns
 from typing import Any
 
-from proxy.exchange.attempt_base import Attempt
 from proxy.exchange.http_request import HttpRequest
+from proxy.exchange.upstream_call import Attempt
 from proxy.translation import json_wire
 
 MAX_DECISION = 4096
@@ -23,7 +23,7 @@ def headers(tried: Sequence[Attempt], *, request: HttpRequest, model: str = "") 
     if tried:
         target = tried[-1].target
         own += [("x-pxbin-upstream", printable(target.upstream.name)), ("x-pxbin-model", printable(target.remote_name))]
-        called_ns = min(attempt.started_ns for attempt in tried)
+        called_ns = min(attempt.call.started_ns for attempt in tried)
     else:
         called_ns = perf_counter_ns()
         if model:
@@ -62,7 +62,7 @@ def _attempt_fields(attempt: Attempt) -> dict[str, Any]:
         "upstream": target.upstream.name,
         "key": target.credential.name or target.credential.id if target.credential else "",
         "model": target.remote_name,
-        "status": attempt.status,
-        "outcome": attempt.outcome or "running",
-        "error": attempt.failure.kind if attempt.failure else None,
+        "status": attempt.call.status,
+        "outcome": attempt.call.outcome or "running",
+        "error": attempt.call.failure.kind if attempt.call.failure else None,
     }

@@ -28,15 +28,15 @@ from django.conf import settings
 from accounts.keys import Key
 from billing.request_log.entry import Meter
 from proxy.exchange import requirements, token_counting
-from proxy.exchange.admission import OpenedBody, admit, authenticate
+from proxy.exchange.admission import OpenedRequest, admit, authenticate
 from proxy.exchange.attempt import TranslatedAttempt
-from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import ErrorResponse, JsonResponse, StreamingResponse
 from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.planning import Planned, RestoredBody, first_success, plan
 from proxy.exchange.recorded import RecordedRequest
 from proxy.exchange.recorded_attempts import RecordedAttempts
+from proxy.exchange.request_context import RequestContext
 from proxy.exchange.request_encoding import decode_body
 from proxy.translation.canonical import Failed
 from proxy.translation.dialects.base import Dialect
@@ -47,7 +47,7 @@ from upstreams.routing.plan import Requirements, Target
 ClientResponse = JsonResponse | StreamingResponse
 
 
-class Strategy(RestoredBody, Protocol):
+class RequestStrategy(RestoredBody, Protocol):
     """A request whose body is complete, and how requests of its kind are answered."""
 
     async def respond(self, attempts: RecordedAttempts) -> ClientResponse:
@@ -55,10 +55,10 @@ class Strategy(RestoredBody, Protocol):
         ...
 
 
-class ReadBody(OpenedBody, Protocol):
+class ReadBody(OpenedRequest, Protocol):
     """A request whose body was read, but not what it refers to."""
 
-    async def restore(self, key: Key) -> Strategy:
+    async def restore(self, key: Key) -> RequestStrategy:
         """The complete request, with the stored turns of ``key`` that it refers to; raises :class:`GatewayError`."""
         ...
 

@@ -16,8 +16,8 @@ from typing import TypeVar
 
 import msgspec
 
-from proxy.exchange.attempt_base import Attempt
 from proxy.exchange.tool_call_enforcement import ToolCallRejected
+from proxy.exchange.upstream_call import Attempt
 from proxy.translation.errors import ClientMistake, Failure, GatewayError, UpstreamFailed
 from upstreams.routing import credential_state
 from upstreams.routing.cooldowns import CooldownScope, subject_of
@@ -41,12 +41,12 @@ NO_BALANCE = "The upstreams of this model have no balance or quota left"
 class Failover:
     """The attempts of one request. ``tried``: those that were started, in order; the one that answers is the last."""
 
-    def __init__(self, plan: Plan, standing: RoutingState, *, request_id: str, session: str | None = None) -> None:
+    def __init__(self, plan: Plan, state: RoutingState, *, request_id: str, session: str | None = None) -> None:
         """``session``: the session of the request, if it has one."""
         self.tried: list[Attempt] = []
         self.skips = plan.skips
         self._choice = plan.choice
-        self._standing = standing
+        self._state = state
         self._request_id = request_id
         self._session = session
         self._waiting = list(plan.targets)
@@ -90,7 +90,7 @@ class Failover:
         target = self._waiting.pop(0)
         if target.credential is not None:
             credential_state.credentials_used.note(target.credential.id)
-        self._standing.record_sent(
+        self._state.record_sent(
             **_subject(target),
             has_others=len(target.upstream.credentials) > 1,
             session=None if self._session is None else session_of(self._session, target.model),
@@ -125,31 +125,30 @@ class Failover:
 
     def record_failure(self, attempt: Attempt, error: UpstreamFailed) -> None:
         """An attempt failed: update the routing state, and raise ``error`` if no other target can help."""
-        error.failure = attempt.redact_failure(error.failure)
-        target, found = attempt.target, failure_action(error.failure)
-        attempt.fail(error.failure)
+        error.failure = attempt.call.redact_failure(error.failure)
+        target, action = attempt.target, failure_action(error.failure)
+        attempt.call.fail(error.failure)
         if self._error is None or _is_shown_before(error.failure, self._error.failure):
             self._error = error
-        if isinstance(error, ToolCallRejected) or attempt.can_retry_with_repaired_history(
-            error.failure
-        ):  # the upstream works; the same target is tried again with another body
-            self._standing.record_success(target.upstream.id)
+        has_other_body = isinstance(error, ToolCallRejected) or attempt.can_retry_with_repaired_history(error.failure)
+        if has_other_body:  # the upstream works; the same target is tried again
+            self._state.record_success(target.upstream.id)
             if not error.retryable:
                 raise error
             self._waiting.insert(0, target)
             return
-        self._learn(attempt, found, error.failure)
-        if not (found.failover and error.retryable):
+        self._update_state(attempt, action, error.failure)
+        if not (action.failover and error.retryable):
             raise error
-        if found.skip_credentials or (error.failure.status == 404 and target.takes_any_name):
+        if action.skip_credentials or (error.failure.status == 404 and target.takes_any_name):
             self._leave_out_same(target, "another key would get the same response")
         unanswered = not error.answered and error.failure.kind in ("connect", "network")
         if unanswered and not error.reconnected and id(target) not in self._reconnected:
             self._reconnected.add(id(target))
             self._waiting.insert(0, target)
-        elif unanswered and attempt.is_sent:  # sent twice and perhaps worked on: a third time only elsewhere
+        elif unanswered and attempt.call.is_sent:  # sent twice and perhaps worked on: a third time only elsewhere
             self._leave_out_same(target, "the upstream breaks connections")
-        elif found.retry_same or unanswered:
+        elif action.retry_same or unanswered:
             self._again.append(target)
 
     def _leave_out_same(self, target: Target, text: str) -> None:
@@ -162,86 +161,87 @@ class Failover:
     def record_timeout(self, failure: Failure) -> None:
         """The deadline of the request has passed: the running attempts have failed."""
         for attempt in self.tried:
-            if attempt.outcome is None:
-                attempt.fail(failure)
-                self._learn(attempt, failure_action(failure), failure)
+            if attempt.call.outcome is None:
+                attempt.call.fail(failure)
+                self._update_state(attempt, failure_action(failure), failure)
 
-    def _learn(self, attempt: Attempt, found: FailureAction, failure: Failure) -> None:
-        standing, target = self._standing, attempt.target
-        if found.failover and failure.about != "request":
-            standing.record_abandoned(**_subject(target))  # it was no proof that it works; what is worse follows
+    def _update_state(self, attempt: Attempt, action: FailureAction, failure: Failure) -> None:
+        state, target = self._state, attempt.target
+        if action.failover and failure.about != "request":
+            state.record_abandoned(**_subject(target))  # a half-open breaker waits for another probe
         else:
-            standing.record_first_byte(**_subject(target))  # who finds a mistake in the request works
-        if found.trips_breaker:
-            until = standing.record_failure(target.upstream.id)
+            state.record_first_byte(**_subject(target))  # an upstream that refuses the request works
+        if action.trips_breaker:
+            until = state.record_failure(target.upstream.id)
             if until:
                 credential_state.store_upstream_cooldown(target.upstream.id, until)
         seconds = target.upstream.cooldown if target.model.cooldown_seconds is None else target.model.cooldown_seconds
-        concerns_credential = found.disable_credential or found.cooldown_scope is CooldownScope.CREDENTIAL
+        concerns_credential = action.disable_credential or action.cooldown_scope is CooldownScope.CREDENTIAL
         if concerns_credential and target.upstream.pass_client_credentials:
-            return  # the client's own credential or account was refused, not ours
-        if found.disable_credential and target.credential is not None:
+            return  # the client's own credential or account was refused, not one of pxbin
+        if action.disable_credential and target.credential is not None:
             if not credential_state.disable(
                 target.upstream, target.credential, f"the upstream answered {failure.status}: {failure.message}"[:500]
             ):
                 self._cool(CooldownScope.CREDENTIAL, attempt, seconds)
-        elif found.cooldown_scope is not None:
-            self._cool(found.cooldown_scope, attempt, seconds)
+        elif action.cooldown_scope is not None:
+            self._cool(action.cooldown_scope, attempt, seconds)
 
     def _cool(self, scope: CooldownScope, attempt: Attempt, seconds: float) -> None:
         """Start a cooldown of ``seconds``, or as long as the provider says. 0 switches cooldowns off."""
         if seconds <= 0:
             return
         target = attempt.target
-        asked = retry_after_seconds(attempt.received, self._standing.clock()) if attempt.failure and attempt.failure.status >= 400 else None
+        call = attempt.call
+        requested = retry_after_seconds(call.received, self._state.clock()) if call.failure and call.failure.status >= 400 else None
         subject = subject_of(scope, **_subject(target))
-        until = self._standing.start_cooldown(subject, seconds if asked is None else asked)
+        until = self._state.start_cooldown(subject, seconds if requested is None else requested)
         if scope is CooldownScope.UPSTREAM or target.credential is None:
             credential_state.store_upstream_cooldown(target.upstream.id, until)
         if target.credential is not None and not (target.takes_any_name and scope is CooldownScope.ROUTE):
             # A cooldown of one name that a client chose says nothing of the credential.
             credential_state.store_credential_cooldown(
-                target.credential.id, self._standing.cooldowns.credential_until(target.credential.id, target.upstream.id)
+                target.credential.id, self._state.cooldowns.credential_until(target.credential.id, target.upstream.id)
             )
 
     def record_first_byte(self, attempt: Attempt) -> None:
         """A response has begun: the target's cooldowns end, and the session stays at its credential."""
-        if attempt.failure is not None:
+        if attempt.call.failure is not None:
             return  # the stream broke off in the same read
         target = attempt.target
-        self._standing.record_first_byte(**_subject(target))
+        self._state.record_first_byte(**_subject(target))
         if self._session is not None:
-            self._standing.pin_session(target.credential_id, session_of(self._session, target.model))
+            self._state.pin_session(target.credential_id, session_of(self._session, target.model))
 
     def choose_winner(self, attempt: Attempt) -> None:
         """The client gets the response of this attempt: it becomes the last of ``tried``, and running ones are abandoned."""
         if len(self.tried) == 1:
             return
         for other in self.tried:
-            if other is not attempt and other.outcome is None:
+            if other is not attempt and other.call.outcome is None:
                 self.record_abandoned(other)
         self.tried.remove(attempt)
         self.tried.append(attempt)
 
     def record_abandoned(self, attempt: Attempt) -> None:
         """An attempt was cancelled, which says nothing about its target: the client has left, or another attempt was faster."""
-        if attempt.outcome is None:
-            self._standing.record_abandoned(**_subject(attempt.target))
+        if attempt.call.outcome is None:
+            self._state.record_abandoned(**_subject(attempt.target))
         attempt.cancel()
 
     def record_success(self, attempt: Attempt) -> None:
         """The response of an attempt is complete."""
-        target, standing = attempt.target, self._standing
+        target, state = attempt.target, self._state
         self.record_first_byte(attempt)
-        standing.record_success(target.upstream.id)
+        state.record_success(target.upstream.id)
         credential_state.upstreams_answered.note(target.upstream.id)
-        if attempt.first_token_ns is not None:
-            standing.record_first_token(target.route.id, (attempt.first_token_ns - attempt.started_ns) / 1e9)
+        if attempt.call.first_token_ns is not None:
+            state.record_first_token(target.route.id, (attempt.call.first_token_ns - attempt.call.started_ns) / 1e9)
 
     def record_broken_stream(self, attempt: Attempt) -> None:
         """A stream failed after its first event: no other target is tried, but the routing state is updated."""
-        assert attempt.failure is not None
-        self._learn(attempt, failure_action(attempt.failure), attempt.failure)
+        assert attempt.call.failure is not None
+        self._update_state(attempt, failure_action(attempt.call.failure), attempt.call.failure)
 
     def _without_billing_text(self, error: UpstreamFailed) -> UpstreamFailed:
         """The text about the operator's account is for the log where the client was promised a fallback."""

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from proxy.exchange.attempt_base import Attempt
 from proxy.exchange.failover import Failover
+from proxy.exchange.upstream_call import Attempt
 from proxy.translation.errors import ClientMistake, UpstreamFailed
 from upstreams.routing.plan import Target
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from proxy.translation.dialects.lookup import API_ROOT, PATHS_BELOW_API_ROOT
 from proxy.translation.errors import GatewayError
 
 Header = tuple[bytes, bytes]
-BARE_ENDPOINT = re.compile(r"/(messages|chat/completions|responses|models|completions|embeddings)(/.*)?")
+BARE_ENDPOINT = re.compile(f"({'|'.join(map(re.escape, PATHS_BELOW_API_ROOT))})(/.*)?")
+"""Paths of clients whose base URL lacks ``/v1``."""
 SLASHES = re.compile(r"/{2,}")
 
 
@@ -128,7 +130,7 @@ def unknown_path(method: str, path: str, prefix: str = "") -> str:
 def base_url_hint(rest: str, prefix: str = "") -> str:
     """The proposal for ``rest``, the path below the prefix; empty if there is none."""
     if BARE_ENDPOINT.fullmatch(rest):
-        proposed = f"/v1{rest}"
+        proposed = f"{API_ROOT}{rest}"
     else:
         proposed = SLASHES.sub("/", rest).replace("/v1/v1/", "/v1/")
         if proposed == rest or not proposed.startswith("/v1/"):

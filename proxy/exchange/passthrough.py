@@ -7,13 +7,13 @@ forwarded as they are. Below a path prefix, any other path is sent to the upstre
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from typing import Protocol
 from urllib.parse import quote
 
 import msgspec
 
 from accounts.keys import Key
 from billing.request_log.entry import Meter
-from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.exchange import ClientResponse, run
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
@@ -21,7 +21,9 @@ from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.passthrough_attempt import PassthroughAttempt, PassthroughRequest
 from proxy.exchange.planning import first_success
 from proxy.exchange.recorded_attempts import FirstPiece, RecordedAttempts
+from proxy.exchange.request_context import RequestContext
 from proxy.translation.dialects.base import Dialect, ErrorBody
+from proxy.translation.dialects.client_api import UntranslatedPath
 from proxy.translation.dialects.lookup import PASSTHROUGH
 from proxy.translation.errors import ClientMistake, Failure
 from proxy.translation.json_wire import Envelope
@@ -47,91 +49,136 @@ def at_untranslated_paths(dialect: Dialect) -> Dialect:
     return msgspec.structs.replace(dialect, encode_error=encode_error)
 
 
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A path whose bodies are not translated.
+class ForwardedPath(Protocol):
+    """A path whose bodies are not translated: how its requests are read and what is sent for them."""
 
-    ``default_model``: the model of a body that names none. ``form``: the body is a multipart form with a file in the field of
-    this name. ``capabilities``: those that a route must have. ``estimates``: see :class:`PassthroughRequest`.
-    """
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Those that a route must have."""
+        ...
 
-    path: str
-    default_model: str = ""
-    form: str = ""
-    capabilities: frozenset[str] = frozenset()
-    estimates: bool = False
+    @property
+    def allows_comments(self) -> bool:
+        """Whether comments may be added to a stream of events: only where pxbin knows the API."""
+        ...
 
     def read(self, http: HttpRequest) -> UntranslatedRequest:
         """The request's envelope and body; raises :class:`ClientMistake`."""
-        if self.form:
-            asked = bodies.open_form(http.body, http.headers, file=self.form)
-        else:
-            asked = bodies.open_json(http.body, default=self.default_model)
-        check_query(http, asked.envelope.model)
-        return asked
+        ...
 
-    def upstream_request(self, http: HttpRequest, asked: UntranslatedRequest) -> PassthroughRequest:
+    def upstream_request(self, http: HttpRequest, untranslated: UntranslatedRequest) -> PassthroughRequest:
         """The request that is sent to a target."""
-        content_type = headers.said(http.headers, "content-type") if self.form else ""
-        up = [("content-type", content_type or "application/json"), ("accept", headers.said(http.headers, "accept") or "*/*")]
-        return PassthroughRequest(method="POST", path=self.path + query(http), asked=asked, up=up, estimates=self.estimates)
+        ...
 
 
-class PlainPath(Endpoint, frozen=True, kw_only=True):
-    """Any path below a path prefix, for upstreams of plain proxy mode; ``default_model`` is a model of the prefix."""
+class DeclaredPath(msgspec.Struct, frozen=True):
+    """A :class:`ForwardedPath` that a dialect declares."""
+
+    declaration: UntranslatedPath
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """See :class:`ForwardedPath`."""
+        return self.declaration.capabilities
+
+    @property
+    def allows_comments(self) -> bool:
+        """See :class:`ForwardedPath`."""
+        return True
 
     def read(self, http: HttpRequest) -> UntranslatedRequest:
-        """See :class:`Endpoint`. A path that holds a client key is a :class:`ClientMistake`: the key cannot be removed from it."""
+        """See :class:`ForwardedPath`."""
+        if self.declaration.form:
+            untranslated = bodies.open_form(http.body, http.headers, file=self.declaration.form)
+        else:
+            untranslated = bodies.open_json(http.body, default=self.declaration.default_model)
+        check_query(http, untranslated.envelope.model)
+        return untranslated
+
+    def upstream_request(self, http: HttpRequest, untranslated: UntranslatedRequest) -> PassthroughRequest:
+        """The body as it came, with the two headers that describe it."""
+        content_type = headers.forwardable_value(http.headers, "content-type") if self.declaration.form else ""
+        return PassthroughRequest(
+            method="POST",
+            path=self.declaration.path + query(http),
+            untranslated=untranslated,
+            headers=[
+                ("content-type", content_type or "application/json"),
+                ("accept", headers.forwardable_value(http.headers, "accept") or "*/*"),
+            ],
+            estimates=self.declaration.estimates,
+        )
+
+
+class PlainPath(msgspec.Struct, frozen=True, kw_only=True):
+    """A :class:`ForwardedPath` below a path prefix, for upstreams of plain proxy mode; ``default_model`` is a model of the prefix."""
+
+    path: str
+    default_model: str = ""
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """See :class:`ForwardedPath`."""
+        return frozenset()
+
+    @property
+    def allows_comments(self) -> bool:
+        """See :class:`ForwardedPath`."""
+        return False
+
+    def read(self, http: HttpRequest) -> UntranslatedRequest:
+        """See :class:`ForwardedPath`. A path with a client key is a :class:`ClientMistake`: the key cannot be removed from it."""
         if headers.holds_own_key(self.path):
             raise ClientMistake("The path holds a key of this gateway: send it as x-api-key, or as Authorization: Bearer")
-        asked = bodies.open_any(http.body, http.headers, default=self.default_model)
-        check_query(http, asked.envelope.model)
-        return asked
+        untranslated = bodies.open_any(http.body, http.headers, default=self.default_model)
+        check_query(http, untranslated.envelope.model)
+        return untranslated
 
-    def upstream_request(self, http: HttpRequest, asked: UntranslatedRequest) -> PassthroughRequest:
+    def upstream_request(self, http: HttpRequest, untranslated: UntranslatedRequest) -> PassthroughRequest:
         """The request as it came, without the headers that identify the client."""
         return PassthroughRequest(
             method=http.method,
             path=self.path + query(http),
-            asked=asked,
-            up=headers.plain_upward(http.headers),
+            untranslated=untranslated,
+            headers=headers.plain_upward(http.headers),
             dialects=frozenset({PASSTHROUGH}),
             plain=True,
         )
 
 
-async def serve(http: HttpRequest, endpoint: Endpoint, *, dialect: Dialect, prefix: str = "") -> ClientResponse:
-    """Answer a request of an endpoint whose bodies are not translated; pxbin's own errors are encoded in ``dialect``."""
+async def serve(http: HttpRequest, path: ForwardedPath, *, dialect: Dialect, prefix: str = "") -> ClientResponse:
+    """Answer a request of a path whose bodies are not translated; pxbin's own errors are encoded in ``dialect``."""
 
     async def read_body(http: HttpRequest, _key: Key) -> Passthrough:
-        return Passthrough(dialect, endpoint, await in_thread_if_large(len(http.body), endpoint.read, http))
+        return Passthrough(dialect, path, await in_thread_if_large(len(http.body), path.read, http))
 
     return await run(http, dialect, read_body, prefix=prefix)
 
 
 class Passthrough(msgspec.Struct, frozen=True):
-    """The strategy for bodies that are not translated (a :class:`~proxy.exchange.exchange.Strategy`)."""
+    """The strategy for bodies that are not translated (a :class:`~proxy.exchange.exchange.RequestStrategy`)."""
 
     dialect: Dialect
-    endpoint: Endpoint
-    asked: UntranslatedRequest
+    path: ForwardedPath
+    untranslated: UntranslatedRequest
 
     @property
     def envelope(self) -> Envelope:
         """The top-level fields of the body."""
-        return self.asked.envelope
+        return self.untranslated.envelope
 
     async def restore(self, key: Key) -> Passthrough:  # noqa: ARG002  (stored responses are for translated bodies)
         """Itself."""
         return self
 
     def requirements(self, context: RequestContext, model: ResolvedModel, meter: Meter) -> Requirements:  # noqa: ARG002
-        """The capabilities of the endpoint; the requests of a session stay at one credential."""
-        return Requirements(capabilities=self.endpoint.capabilities, session=meter.session_id or None)
+        """The capabilities of the path; the requests of a session stay at one credential."""
+        return Requirements(capabilities=self.path.capabilities, session=meter.session_id or None)
 
     async def respond(self, attempts: RecordedAttempts) -> ClientResponse:
         """The response of the first target that begins one, whole or as a stream; only that target knows which."""
         planned = attempts.planned
-        upstream_request = self.endpoint.upstream_request(attempts.http, self.asked)
+        upstream_request = self.path.upstream_request(attempts.http, self.untranslated)
 
         def new_attempt(target: Target) -> PassthroughAttempt:
             return PassthroughAttempt(planned.context, target, upstream_request)
@@ -140,7 +187,7 @@ class Passthrough(msgspec.Struct, frozen=True):
         if attempt.is_whole:
             await rest.aclose()
             attempts.record_response(attempt)
-            return JsonResponse(piece, status=attempt.status or 200, headers=attempts.response_headers(attempt), is_json=False)
+            return JsonResponse(piece, status=attempt.call.status or 200, headers=attempts.response_headers(attempt), is_json=False)
 
         async def first_piece() -> FirstPiece:
             return attempt, (piece, rest)
@@ -148,7 +195,7 @@ class Passthrough(msgspec.Struct, frozen=True):
         response_headers = attempts.response_headers(attempt)
         return StreamingResponse(
             attempts.stream(first_piece),
-            status=attempt.status or 200,
+            status=attempt.call.status or 200,
             media_type=dict(response_headers).get("content-type", "application/octet-stream"),
             headers=[pair for pair in response_headers if pair[0] not in ("content-type", "cache-control")],
             keepalive=self._keepalive(attempt),
@@ -156,7 +203,7 @@ class Passthrough(msgspec.Struct, frozen=True):
 
     def _keepalive(self, attempt: PassthroughAttempt) -> bytes:
         """A comment is sent between events only, where the client asked for them; never where the API is not known."""
-        sends_comments = self.envelope.stream and not isinstance(self.endpoint, PlainPath) and attempt.has_events
+        sends_comments = self.envelope.stream and self.path.allows_comments and attempt.has_events
         return self.dialect.keepalive if sends_comments else b""
 
 

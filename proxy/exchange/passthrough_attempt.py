@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from proxy.exchange.attempt_base import Attempt, Headers, RequestContext
 from proxy.exchange.http_response import ErrorResponse
 from proxy.exchange.large_bodies import in_thread_if_large
+from proxy.exchange.request_context import RequestContext
+from proxy.exchange.upstream_call import Headers, UpstreamCall
 from proxy.translation.canonical import Usage
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.lookup import LAST_EVENTS, PASSTHROUGH
@@ -35,15 +36,15 @@ PLAIN_FAILURES = frozenset({401, 429})
 class PassthroughRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request that is sent to upstreams untranslated.
 
-    ``path`` is the upstream's, with its query; ``up`` has the headers without credentials. ``dialects``: those of the
+    ``path`` is the upstream's, with its query; ``headers`` has no credentials. ``dialects``: those of the
     upstreams that accept it. ``plain``: plain proxy mode, whose API pxbin does not know; errors are forwarded too.
     ``estimates``: tokens are estimated from the body if the response reports none.
     """
 
     method: str
     path: str
-    asked: UntranslatedRequest
-    up: list[tuple[str, str]]
+    untranslated: UntranslatedRequest
+    headers: Headers
     dialects: frozenset[str] = TAKES_UNTRANSLATED
     plain: bool = False
     estimates: bool = False
@@ -53,11 +54,16 @@ class StreamBrokenError(ConnectionAbortedError):
     """The upstream broke off a response without error events: the server closes the client's connection too."""
 
 
-class PassthroughAttempt(Attempt):
-    """See the module. ``is_whole``: the response is one piece; ``error_body``: the body of an error response."""
+class PassthroughAttempt:
+    """See the module; an :class:`~proxy.exchange.upstream_call.Attempt`.
+
+    ``is_whole``: the response is one piece; ``error_body``: the body of an error response.
+    """
 
     def __init__(self, context: RequestContext, target: Target, request: PassthroughRequest) -> None:
-        super().__init__(context, target)
+        self.context = context
+        self.target = target
+        self.call = UpstreamCall(target, context.own_credentials)
         self.request = request
         self.usage_tap = UsageTap(LAST_EVENTS)
         self.is_whole = False
@@ -71,26 +77,26 @@ class PassthroughAttempt(Attempt):
         request, target = self.request, self.target
         if target.upstream.dialect not in request.dialects:
             raise ClientMistake(f"{request.path.partition('?')[0]} is not offered by this model's upstream", kind="not_found")
-        body = await in_thread_if_large(self.context.size, request.asked.with_model, target.remote_name)
+        body = await in_thread_if_large(self.context.size, request.untranslated.with_model, target.remote_name)
         url = url_for(target.upstream, request.path, target.quirks)
-        own = self.credentials(url, body)
-        self.started_ns = perf_counter_ns()
-        self.opening = client.open(request.method, url, [*request.up, *own], body, upstream=target.upstream)
-        async with self.opening as answer:
-            self.note_status(answer)
-            if not request.plain and 300 <= answer.status < 400:
-                self.require_content(answer)
-            if self._is_failure(answer.status):
-                self.error_body = self.redact_secrets(await answer.read())
-                raise self.decode_error(self.upstream_dialect, self.error_body)
-            if request.method == "HEAD" or answer.status in (204, 304) or _is_short(answer.headers.get("content-type", "")):
+        credentials = self.call.credentials(url, body)
+        self.call.started_ns = perf_counter_ns()
+        self.call.opening = client.open(request.method, url, [*request.headers, *credentials], body, upstream=target.upstream)
+        async with self.call.opening as response:
+            self.call.note_status(response)
+            if not request.plain and 300 <= response.status < 400:
+                self.call.require_content(response)
+            if self._is_failure(response.status):
+                self.error_body = self.call.redact_secrets(await response.read())
+                raise self.call.decode_error(self.upstream_dialect, self.error_body)
+            if request.method == "HEAD" or response.status in (204, 304) or _is_short(response.headers.get("content-type", "")):
                 self.is_whole = True
-                raw = b"" if request.method == "HEAD" else await answer.read()
+                raw = b"" if request.method == "HEAD" else await response.read()
                 self.usage_tap.whole(raw)
                 self._finish()
-                yield self.redact_secrets(raw)
+                yield self.call.redact_secrets(raw)
                 return
-            async with aclosing(self._streamed(answer)) as pieces:
+            async with aclosing(self._streamed(response)) as pieces:
                 async for piece in pieces:
                     yield piece
 
@@ -102,28 +108,28 @@ class PassthroughAttempt(Attempt):
     def _is_failure(self, status: int) -> bool:
         return status >= 500 or (status in PLAIN_FAILURES if self.request.plain else status >= 400)
 
-    async def _streamed(self, answer: client.UpstreamResponse) -> AsyncGenerator[bytes, None]:
+    async def _streamed(self, response: client.UpstreamResponse) -> AsyncGenerator[bytes, None]:
         """Whole events, so that an error event can follow any of them; bytes of other streams as they come."""
         events = WholeEvents()
         try:
-            async for chunk in answer.chunks():
+            async for chunk in response.chunks():
                 piece = chunk
                 if self.has_events:
                     self.usage_tap.feed(chunk)
-                    piece = self.redact_secrets(events.feed(chunk))
+                    piece = self.call.redact_secrets(events.feed(chunk))
                 if piece:
-                    self.first_token_ns = self.first_token_ns or perf_counter_ns()
+                    self.call.first_token_ns = self.call.first_token_ns or perf_counter_ns()
                     if self.usage_tap.is_done:
                         self._finish()  # the client leaves as soon as it has these bytes
                     yield piece
         except UpstreamFailed as error:
-            if self.first_token_ns is None:
+            if self.call.first_token_ns is None:
                 raise
-            if self.outcome is not None:
+            if self.call.outcome is not None:
                 return  # the client has the last event
             self._note_usage()
-            self.fail(error.failure)
-            self.stream_ended = True
+            self.call.fail(error.failure)
+            self.call.stream_ended = True
             yield self.abort_stream(error.failure)
             return
         self.usage_tap.close()
@@ -133,25 +139,25 @@ class PassthroughAttempt(Attempt):
     @property
     def has_events(self) -> bool:
         """Whether the body of the response is a stream of SSE events."""
-        return self.received.get("content-type", "").startswith(EVENTS)
+        return self.call.received.get("content-type", "").startswith(EVENTS)
 
-    def response_headers(self) -> list[tuple[str, str]]:
+    def response_headers(self) -> Headers:
         """See :class:`Attempt`: also the headers of the body; in plain proxy mode all but those of the connection."""
         if self.request.plain:
-            return headers.plain_downward(self.received, status=self.status or 200)
-        content = [(name, self.received[name]) for name in _CONTENT_HEADERS if name in self.received]
-        return [*headers.inert(content), *super().response_headers()]
+            return headers.plain_downward(self.call.received, status=self.call.status or 200)
+        content = [(name, self.call.received[name]) for name in _CONTENT_HEADERS if name in self.call.received]
+        return [*headers.inert(content), *headers.downward(self.call.received)]
 
     def upstream_error_response(self, failure: Failure, own_headers: Headers) -> ErrorResponse | None:
         """See :class:`Attempt`: forwarded in plain proxy mode, unless the error is about pxbin's credential."""
         if self.error_body is None or not self.request.plain or failure.kind == "upstream_auth":
             return None
-        shown = [*headers.plain_downward(self.received, status=self.status or 502), *own_headers]
-        return ErrorResponse(failure, self.error_body, status=self.status or 502, headers=shown, is_json=False)
+        shown = [*headers.plain_downward(self.call.received, status=self.call.status or 502), *own_headers]
+        return ErrorResponse(failure, self.error_body, status=self.call.status or 502, headers=shown, is_json=False)
 
     def abort_stream(self, failure: Failure) -> bytes:
         """See :class:`Attempt`; raises :class:`StreamBrokenError` where the body's format has no error events."""
-        if self.outcome == "finished":
+        if self.call.outcome == "finished":
             return b""
         if not self.has_events or self.request.plain:
             raise StreamBrokenError(failure.message)
@@ -159,17 +165,17 @@ class PassthroughAttempt(Attempt):
         return b"".join(dialect.framing.write(frame) for frame in dialect.break_off(failure, 0))
 
     def _finish(self) -> None:
-        if self.outcome is not None:
+        if self.call.outcome is not None:
             return
         self._note_usage()
-        self.end("finished")
-        self.stream_ended = True
+        self.call.end("finished")
+        self.call.stream_ended = True
 
     def _note_usage(self) -> None:
         """The usage that the response reports; zero if it reports none and the body's length says nothing of it (audio, images)."""
-        self.usage = self.usage_tap.usage
-        if self.usage is None and not self.request.estimates:
-            self.usage = Usage()
+        self.call.usage = self.usage_tap.usage
+        if self.call.usage is None and not self.request.estimates:
+            self.call.usage = Usage()
 
     @property
     def request_metadata(self) -> dict[str, Any]:
@@ -179,7 +185,19 @@ class PassthroughAttempt(Attempt):
     def cancel(self) -> None:
         """See :class:`Attempt`; the usage that the response has reported so far counts."""
         self._note_usage()
-        super().cancel()
+        self.call.end("cancelled")
+
+    @property
+    def output_chars(self) -> int:
+        """See :class:`Attempt`: the texts of the response are not read."""
+        return 0
+
+    def continue_opened_stream(self) -> None:
+        """See :class:`Attempt`: a stream of this kind is never opened early."""
+
+    def can_retry_with_repaired_history(self, failure: Failure) -> bool:  # noqa: ARG002
+        """See :class:`Attempt`: the body is not changed."""
+        return False
 
 
 def _is_short(content_type: str) -> bool:

@@ -13,12 +13,13 @@ from django.conf import settings
 from billing.pricing import price_book
 from billing.request_log.entry import Meter
 from proxy.exchange import admission, requirements, tool_call_enforcement
-from proxy.exchange.admission import Admitted, OpenedBody
-from proxy.exchange.attempt_base import Attempt, RequestContext
+from proxy.exchange.admission import Admitted, OpenedRequest
 from proxy.exchange.failover import Failover
 from proxy.exchange.hedging import race
 from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.record import Record
+from proxy.exchange.request_context import RequestContext
+from proxy.exchange.upstream_call import Attempt
 from proxy.translation.errors import Failure, UpstreamFailed
 from upstreams.catalog import snapshot
 from upstreams.catalog.snapshot import ResolvedModel
@@ -30,7 +31,7 @@ AnyAttempt = TypeVar("AnyAttempt", bound=Attempt)
 T = TypeVar("T")
 
 
-class RestoredBody(OpenedBody, Protocol):
+class RestoredBody(OpenedRequest, Protocol):
     """A request whose body is complete: what it refers to was looked up."""
 
     def requirements(self, context: RequestContext, model: ResolvedModel, meter: Meter) -> Requirements:
@@ -82,7 +83,7 @@ async def plan(record: Record, admitted: Admitted, body: RestoredBody) -> Planne
         snapshot.current(),
         requirements=required,
         state=state,
-        is_allowed=lambda fallback: admission.may_use(key, fallback),
+        is_allowed=lambda fallback: admission.may_use_model(key, fallback),
         price_of=price_book.combined_rate,
     )
     failover = Failover(candidates, state, request_id=http.request_id, session=required.session)

@@ -18,10 +18,10 @@ from billing.pricing import price_book
 from billing.pricing.price_book import PriceKey
 from billing.request_log import journal
 from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, Meter, clean_text, cost_in_pico, finish_entry, token_counts
-from proxy.exchange.attempt_base import Attempt
-from proxy.exchange.client_credentials import session_of
+from proxy.exchange.client_credentials import named_session
 from proxy.exchange.failover import Failover
 from proxy.exchange.http_request import HttpRequest
+from proxy.exchange.upstream_call import Attempt
 from proxy.translation.canonical import Usage
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.errors import Failure
@@ -53,7 +53,7 @@ class Record:
             method=http.method,
             path=http.path,
             dialect=dialect.name,
-            session_id=session_of(http.headers) or "",
+            session_id=named_session(http.headers) or "",
             client_ip=http.client,
             user_agent=http.headers.get("user-agent", ""),
         )
@@ -127,9 +127,9 @@ class Record:
         meter.model_id = target.model.id
         meter.upstream_id, meter.upstream_name = target.upstream.id, target.upstream.name
         meter.upstream_dialect, meter.remote_model = target.upstream.dialect, target.remote_name
-        meter.upstream_status = last.status
+        meter.upstream_status = last.call.status
         meter.request_metadata = last.request_metadata or None
-        meter.dispatched, meter.first_token = min(attempt.started_ns for attempt in attempts), last.first_token_ns
+        meter.dispatched, meter.first_token = min(attempt.call.started_ns for attempt in attempts), last.call.first_token_ns
         results = [self._billed_usage(attempt) for attempt in attempts]
         usages = [usage for usage, _ in results if usage is not None]
         is_estimated = any(estimated for _, estimated in results)
@@ -142,10 +142,10 @@ class Record:
 
         It is one when the upstream has reported no usage, or the attempt ended before the final output count.
         """
-        usage, is_finished = attempt.usage, attempt.outcome == "finished"
+        usage, is_finished = attempt.call.usage, attempt.call.outcome == "finished"
         output_tokens = -(-attempt.output_chars // CHARS_PER_TOKEN)
         if usage is None:
-            if (attempt.outcome == "failed" and not output_tokens) or not attempt.is_sent:
+            if (attempt.call.outcome == "failed" and not output_tokens) or not attempt.call.is_sent:
                 return None, False
             return Usage(fresh=len(self.http.body) // CHARS_PER_TOKEN, output=output_tokens), True
         if is_finished:
@@ -157,23 +157,23 @@ class Record:
         return self._attempt_entry(attempt, usage, cost_in_pico(usage, _prices(attempt)) if usage else None)
 
     def _attempt_entry(self, attempt: Attempt, usage: Usage | None, cost: int | None) -> AttemptEntry:
-        target, failure = attempt.target, attempt.failure
-        ended = attempt.ended_ns or perf_counter_ns()
-        first = attempt.first_token_ns
+        target, failure = attempt.target, attempt.call.failure
+        ended = attempt.call.ended_ns or perf_counter_ns()
+        first = attempt.call.first_token_ns
         return AttemptEntry(
-            timestamp=self.meter.timestamp + (attempt.started_ns - self.meter.started) // 1000,
+            timestamp=self.meter.timestamp + (attempt.call.started_ns - self.meter.started) // 1000,
             upstream_id=target.upstream.id,
             upstream_name=target.upstream.name,
             credential_id=target.credential.id if target.credential else None,
             credential_name=target.credential.name if target.credential else "",
             route_id=target.route.id,
             remote_model=target.remote_name,
-            status_code=attempt.status,
-            outcome=attempt.outcome or "cancelled",
+            status_code=attempt.call.status,
+            outcome=attempt.call.outcome or "cancelled",
             error_type=failure.kind if failure else "",
             error_message=clean_text(failure.message, MAX_ERROR_MESSAGE) if failure else "",
-            latency_ms=(ended - attempt.started_ns) // 1_000_000,
-            ttft_ms=None if first is None else (first - attempt.started_ns) // 1_000_000,
+            latency_ms=(ended - attempt.call.started_ns) // 1_000_000,
+            ttft_ms=None if first is None else (first - attempt.call.started_ns) // 1_000_000,
             **token_counts(usage or Usage()),
             cost=cost,
         )

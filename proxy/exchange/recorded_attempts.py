@@ -14,12 +14,12 @@ from types import TracebackType
 from django.conf import settings
 
 from proxy.exchange import debug_headers, requirements
-from proxy.exchange.attempt_base import Attempt
 from proxy.exchange.error_response import error_response
 from proxy.exchange.http_response import ErrorResponse
 from proxy.exchange.planning import Planned
 from proxy.exchange.record import Record
 from proxy.exchange.recorded import INTERNAL, SHUTTING_DOWN, Interruption, continue_after_cancellation, interruption
+from proxy.exchange.upstream_call import Attempt
 from proxy.translation.errors import Failure, GatewayError
 
 FirstPiece = tuple[Attempt, tuple[bytes, AsyncGenerator[bytes, None]]]
@@ -57,7 +57,7 @@ class RecordedAttempts:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        if self._streaming is not None and self._streaming.stream_ended:
+        if self._streaming is not None and self._streaming.call.stream_ended:
             self.record_response(self._streaming)
         if error is None:
             return False
@@ -92,12 +92,12 @@ class RecordedAttempts:
             attempt, (piece, rest) = await first_piece()
             self._begin_stream(attempt)
             async with aclosing(rest):
-                if attempt.stream_ended:
+                if attempt.call.stream_ended:
                     self.record_response(attempt)
                 if piece:
                     yield piece
                 async for piece in rest:
-                    if attempt.stream_ended:
+                    if attempt.call.stream_ended:
                         self.record_response(attempt)
                     if piece:
                         yield piece
@@ -115,12 +115,12 @@ class RecordedAttempts:
         if self._record.is_written:
             return
         self._failover.choose_winner(attempt)
-        if attempt.failure is None:
+        if attempt.call.failure is None:
             self._failover.record_success(attempt)
             self._record.write("finished", status=200, failover=self._failover)
         else:
             self._failover.record_broken_stream(attempt)
-            self._record.write("failed", status=200, failure=attempt.failure, failover=self._failover)
+            self._record.write("failed", status=200, failure=attempt.call.failure, failover=self._failover)
 
     def _refuse(self, failure: Failure) -> ErrorResponse:
         """Record a failure; its response is encoded in the client's dialect, or is the body of a plain proxy's upstream."""
@@ -139,7 +139,7 @@ class RecordedAttempts:
         """The upstream's headers that the client may see, and pxbin's own."""
         tried = self._failover.tried
         shown = attempt.response_headers() if attempt is not None else []
-        if attempt is not None and attempt.failure is not None:
+        if attempt is not None and attempt.call.failure is not None:
             shown = [pair for pair in shown if "ratelimit" in pair[0].lower()]  # clients decide by them whether to try again
         if settings.PXBIN.response_headers:
             shown += debug_headers.headers(tried, request=self.http, model=self._record.meter.model)

@@ -9,8 +9,8 @@ import msgspec
 
 from accounts.keys import Key
 from billing.request_log.entry import Meter
-from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.http_request import HttpRequest
+from proxy.exchange.request_context import RequestContext
 from proxy.translation.canonical import Audio, Image, Part, ToolResult
 from proxy.translation.errors import ClientMistake
 from proxy.translation.policies.tool_call_rules import FALSE_WORDS
@@ -128,7 +128,11 @@ def _size(context: RequestContext, resolved: ResolvedModel) -> int:
     size = len(context.http.body)
     models = with_fallbacks(resolved, snapshot.current(), []) if resolved.model.fallbacks else (resolved,)
     smallest = min(
-        (context_windows.window_of(entry.model, route, remote_name(route, entry)) for entry in models for route in entry.model.routes),
+        (
+            context_windows.window_of(candidate.model, route, remote_name(route, candidate))
+            for candidate in models
+            for route in candidate.model.routes
+        ),
         default=0,
     )
     if size <= smallest * MIN_BYTES_PER_TOKEN:

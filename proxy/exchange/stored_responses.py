@@ -22,12 +22,12 @@ from billing import stored_responses
 from billing.request_log.entry import Meter
 from billing.stored_responses import Turn
 from proxy.exchange.admission import ANONYMOUS
-from proxy.exchange.attempt_base import RequestContext
-from proxy.exchange.exchange import BodyReader, ClientResponse, Strategy, Translated
+from proxy.exchange.exchange import BodyReader, ClientResponse, RequestStrategy, Translated
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
 from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.recorded_attempts import RecordedAttempts
+from proxy.exchange.request_context import RequestContext
 from proxy.translation import json_wire
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.openai_responses import history, input_item_list
@@ -117,7 +117,7 @@ class Storing(msgspec.Struct, frozen=True):
     dialect: Dialect
     envelope: Envelope
 
-    async def restore(self, key: Key) -> Strategy:
+    async def restore(self, key: Key) -> RequestStrategy:
         """The request with the items that it refers to; its turn is stored unless it has no key or ``store`` is false."""
         if key is ANONYMOUS:
             return Translated(self.dialect, self.envelope)

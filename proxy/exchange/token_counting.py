@@ -1,4 +1,4 @@
-"""``count_tokens`` and its likes: asked of the upstream where it can count, else estimated with a BPE tokenizer.
+"""``count_tokens`` and similar paths: counted by the upstream if it can count, else estimated with a BPE tokenizer.
 
 The tokenizer (OpenAI's o200k vocabulary, shipped in its wheel) is loaded at the first estimate, and runs in a thread: a long
 conversation takes tens of milliseconds.
@@ -11,8 +11,8 @@ import functools
 from typing import Any
 
 from proxy.exchange.attempt import TranslatedAttempt
-from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.large_bodies import in_thread_if_large
+from proxy.exchange.request_context import RequestContext
 from proxy.translation import token_estimate
 from proxy.translation.canonical import Request
 from proxy.translation.dialects.lookup import PASSTHROUGH
@@ -47,13 +47,13 @@ async def _counted(attempt: TranslatedAttempt, counting: CountApi) -> int | None
     prepared = await attempt.prepare()
     body = await in_thread_if_large(len(prepared.body), counting.encode, prepared.body)
     try:
-        async with attempt.post(prepared, counting.path, body) as answer:
-            raw = await answer.read()
+        async with attempt.post(prepared, counting.path, body) as response:
+            raw = await response.read()
     except UpstreamFailed:
         return None
-    if answer.status in (400, 413, 422):
-        raise GatewayError(attempt.source.decode_error(answer.status, answer.headers, attempt.redact_secrets(raw)))
-    return counting.decode(raw) if answer.status == 200 else None
+    if response.status in (400, 413, 422):
+        raise GatewayError(attempt.source.decode_error(response.status, response.headers, attempt.call.redact_secrets(raw)))
+    return counting.decode(raw) if response.status == 200 else None
 
 
 async def estimated(request: Request) -> int:

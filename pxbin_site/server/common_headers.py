@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import msgspec
 from django.conf import settings
 
 from accounts.common.uuid7 import new_id
-from proxy.translation.dialects.lookup import PATH_ROOTS, dialect_of
+from proxy.exchange.error_response import error_response
+from proxy.exchange.http_response import Header, JsonResponse
+from proxy.translation.dialects.lookup import CLIENT_HEADERS, PATH_ROOTS, dialect_of
 from proxy.translation.errors import Failure, Kind
-
-Header = tuple[bytes, bytes]
 
 SECURITY_HEADERS: tuple[Header, ...] = (
     # The body may be an upstream's: a browser that shows it gives it an origin of its own and loads nothing for it. The pages of
@@ -37,20 +36,12 @@ REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 PRINTABLE = re.compile(rb"[\x20-\x7e]{0,4096}")
 
 METHODS = b"GET, POST, PUT, DELETE, OPTIONS, PATCH"
-REQUEST_HEADERS = b"Accept, Authorization, Content-Type, X-Request-ID, x-api-key, anthropic-version, anthropic-beta"
+REQUEST_HEADERS = ", ".join(("Accept", "Authorization", "Content-Type", "X-Request-ID", *CLIENT_HEADERS)).encode()
 EXPOSED = (
     b"X-Request-ID, request-id, x-upstream-request-id, retry-after, retry-after-ms, x-should-retry,"
     b" x-pxbin-request-id, x-pxbin-upstream, x-pxbin-model, x-pxbin-attempts, x-pxbin-overhead-ms, x-pxbin-cost"
 )
 MAX_AGE = b"300"
-
-
-class ErrorResponse(NamedTuple):
-    """A complete error response; ``headers`` has no ``content-length``, ``transfer-encoding`` or ``connection``."""
-
-    status: int
-    headers: list[Header]
-    body: bytes
 
 
 Fields = Mapping[bytes, bytes]
@@ -146,14 +137,14 @@ MANAGEMENT_TYPES = {404: "not_found", 500: "server_error", 503: "server_error"}
 
 def refusal(
     path: str, fields: Fields, *, status: int, message: str, identity: bytes | None = None, retry_after: int | None = None
-) -> ErrorResponse:
+) -> JsonResponse:
     """An error response in the client's dialect; ``fields``: the request's headers, ``retry_after``: seconds.
 
     The response has the given ``status``, not the one that the dialect uses for the kind of failure: with 408 or 413 the server
-    may close the connection.
+    may close the connection. Its headers are without ``content-length``, ``transfer-encoding`` and ``connection``.
     """
     identity = identity or request_id(fields)
-    extra: list[Header] = [(b"content-type", b"application/json")]
+    extra: list[Header] = []
     if settings.PXBIN.response_headers and not path.startswith("/api"):
         extra.append((b"x-pxbin-request-id", identity))
     if retry_after is not None:
@@ -161,9 +152,7 @@ def refusal(
     common = common_headers(path, fields, identity)
     if is_management(path):
         error = {"type": MANAGEMENT_TYPES.get(status, "invalid_request"), "message": message}
-        return ErrorResponse(status, [*extra, *common], msgspec.json.encode({"error": error}))
+        return JsonResponse(msgspec.json.encode({"error": error}), status, [*extra, *common])
     failure = Failure(kind=KINDS.get(status, "invalid_request"), message=message, code=CODES.get(status))
-    error_body = dialect_of(path, fields).encode_error(failure, identity.decode("ascii"))
-    common_names = {name for name, _ in common}
-    own = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in error_body.headers.items()]
-    return ErrorResponse(status, [*extra, *(pair for pair in own if pair[0] not in common_names), *common], error_body.body)
+    dialect, request_id_text = dialect_of(path, fields), identity.decode("ascii")
+    return error_response(failure, dialect=dialect, request_id=request_id_text, own_headers=[*extra, *common], status=status)

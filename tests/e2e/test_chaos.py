@@ -149,7 +149,7 @@ def request_of(dialect: str, model: str, text: str, *, stream: bool) -> tuple[st
 
 def said_in_events(content: bytes) -> str:
     """The text of a stream of AWS events that hold Anthropic's."""
-    reader, said = eventstream.Reader(), []
+    reader, said = eventstream.EventStreamReader(), []
     for frame in [*reader.feed(content), *reader.close()]:
         told = json.loads(frame.data)
         said.append(told.get("delta", {}).get("text", ""))

@@ -13,6 +13,7 @@ from accounts.common.api_resource import Resource
 from accounts.common.api_schema import CreatedResponse, Data, Deleted, Done, Id, Ids, responses
 from accounts.common.api_validation import save_validated, validate_fields
 from proxy.translation.dialects.lookup import FORMATS
+from proxy.translation.dialects.registry import DEFAULT
 from upstreams.api.upstream_schema import (
     FORMAT_BY_DIALECT,
     Discovered,
@@ -134,7 +135,9 @@ def check_health(request: HttpRequest, body: HealthCheck) -> dict[str, Any]:
         return data_envelope(health_check.check(upstreams.find(body.upstream_id)))
     if not body.base_url or not body.api_key:
         raise ApiError("invalid_request", "Provide upstream_id or base_url + api_key")
-    row = Upstream(name="(not stored)", base_url=body.base_url, dialect=_dialect(body.format or "openai"), test_model=body.test_model or "")
+    row = Upstream(
+        name="(not stored)", base_url=body.base_url, dialect=_dialect(body.format or DEFAULT.format), test_model=body.test_model or ""
+    )
     validate_fields(row)
     return data_envelope(health_check.check_unsaved(row, api_key=body.api_key))
 

@@ -58,8 +58,8 @@ def holds_own_key(text: str) -> bool:
     return _OWN_KEY.search(text) is not None or ("%" in text and _OWN_KEY.search(unquote(text)) is not None)
 
 
-def said(client: Received, name: str) -> str:
-    """What the client says in a header that may go up; nothing where it holds a key of ours."""
+def forwardable_value(client: Received, name: str) -> str:
+    """The value of a client's header that may be forwarded; empty if it is missing or contains a key of pxbin."""
     value = client.get(name, "")
     return "" if holds_own_key(value) else value
 
@@ -77,10 +77,10 @@ def upward(
     headers = [("content-type", content_type), ("accept", spoken.framing.media_type if stream else "application/json")]
     if api.headers_up:
         own = [name for name in client if name.lower().startswith(api.headers_up)]
-        headers += [(name.lower(), value) for name in own if (value := said(client, name))]
-    headers += [(name, said(client, name) or default) for name, default in api.default_headers]
+        headers += [(name.lower(), value) for name in own if (value := forwardable_value(client, name))]
+    headers += [(name, forwardable_value(client, name) or default) for name, default in api.default_headers]
     if api.beta_header:
-        beta = said(client, api.beta_header)
+        beta = forwardable_value(client, api.beta_header)
         if beta and betas is not None:
             beta = ",".join(name for entry in beta.split(",") if (name := entry.strip()) in betas)
         if beta:

@@ -44,19 +44,19 @@ def disable(upstream: UpstreamEntry, credential: CredentialEntry, reason: str) -
     """Disable a credential everywhere, unless it is the last enabled one of its upstream: then nothing happens, and false.
 
     It stays disabled until an admin or a successful health check enables it. In this process routing knows at once
-    (:func:`is_refused`), in others within a second.
+    (:func:`was_refused`), in others within a second.
     """
-    is_last = all(other.is_disabled or is_refused(other.id) for other in upstream.credentials if other.id != credential.id)
+    is_last = all(other.is_disabled or was_refused(other.id) for other in upstream.credentials if other.id != credential.id)
     if is_last:
         return False
-    if not is_refused(credential.id):
+    if not was_refused(credential.id):
         _refused[credential.id] = math.inf
         logger.warning("credential %s of upstream %s is disabled: %s", credential.name or credential.id, upstream.name, reason)
         _writer.submit(_write_disabled, credential.id, reason)
     return True
 
 
-def is_refused(credential_id: str) -> bool:
+def was_refused(credential_id: str) -> bool:
     """Whether this process has seen a credential refused and the catalogue may not show it yet."""
     until = _refused.get(credential_id) if _refused else None
     if until is None:

@@ -245,7 +245,7 @@ def _put_back(target: Target, requirements: Requirements, state: RoutingState) -
     window = context_windows.window_of(target.model, target.route, target.remote_name) if requirements.tokens else 0
     if requirements.tokens > window:
         return skip_of(target, SkipReason.CONTEXT_WINDOW_TOO_SMALL, f"about {requirements.tokens} tokens do not fit {window}")
-    if target.credential is not None and (target.credential.is_disabled or credential_state.is_refused(target.credential.id)):
+    if target.credential is not None and (target.credential.is_disabled or credential_state.was_refused(target.credential.id)):
         return skip_of(target, SkipReason.CREDENTIAL_DISABLED, "key disabled")
     if state.breakers.state(target.upstream.id) is BreakerState.OPEN:
         return skip_of(target, SkipReason.BREAKER_OPEN, "circuit breaker open")

@@ -91,6 +91,8 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
     own_names(name):
         What a name of this form may stand for, the longest first; empty for a name of another form. It is tried after the names and
         aliases of models, in requests of every dialect.
+    key_header:
+        The request header in which clients send their key.
     request_id_header:
         The dialect's own name for ``x-request-id`` in responses, in lower case; empty if it has none.
     encode_model(model) / encode_models(models, query):
@@ -110,6 +112,7 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
     shared_path_agents: tuple[str, ...] = ()
     picker_names: Callable[[ModelInfo], Sequence[str]] = lambda _model: ()
     own_names: Callable[[str], Sequence[str]] | None = None
+    key_header: str = "authorization"
     request_id_header: str = ""
     beta_header: str = ""
     encode_model: Callable[[ModelInfo], dict[str, Any]]

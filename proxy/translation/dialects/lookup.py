@@ -27,6 +27,37 @@ SOCKET_PATHS = tuple(endpoint.path for dialect in REGISTRY.values() for endpoint
 REQUEST_ID_HEADERS = frozenset({"x-request-id", *(dialect.client.request_id_header for dialect in REGISTRY.values())} - {""})
 """Names of the response headers with the request's id, in lower case."""
 
+KEY_HEADERS = tuple(
+    dict.fromkeys(dialect.client.key_header for dialect in REGISTRY.values() if dialect.client.key_header != "authorization")
+)
+"""Names of the request headers besides ``authorization`` in which clients of a dialect send their key, in lower case."""
+
+CLIENT_HEADERS = tuple(
+    dict.fromkeys(
+        name
+        for dialect in REGISTRY.values()
+        for name in (*dialect.client.shared_path_headers, *dialect.client.identifying_headers, dialect.client.beta_header)
+        if name
+    )
+)
+"""Names of the request headers that only clients of some dialect send, in lower case."""
+
+API_ROOT = "/v1"
+PATHS_BELOW_API_ROOT = tuple(
+    sorted(
+        {
+            path.removeprefix(API_ROOT)
+            for dialect in REGISTRY.values()
+            for path in (
+                *(endpoint.path for endpoint in dialect.client.endpoints if endpoint.pattern is None),
+                *(untranslated.path for untranslated in dialect.client.untranslated),
+            )
+            if path.startswith(f"{API_ROOT}/")
+        }
+    )
+)
+"""The client paths of all dialects without ``/v1``, as clients call them whose base URL lacks it."""
+
 
 def _exclusive_endpoints(dialect: Dialect) -> list[Endpoint]:
     """The endpoints whose path no other dialect has."""

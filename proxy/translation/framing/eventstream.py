@@ -54,7 +54,7 @@ class _DamagedError(Exception):
     """A frame whose lengths or checksums are wrong, or a chunk without a valid payload."""
 
 
-class Reader:
+class EventStreamReader:
     """A :class:`~proxy.translation.dialects.base.FrameReader`."""
 
     def __init__(self) -> None:
@@ -174,8 +174,8 @@ class EventStream:
 
     media_type = MEDIA_TYPE
 
-    def reader(self) -> Reader:
-        return Reader()
+    def reader(self) -> EventStreamReader:
+        return EventStreamReader()
 
     def write(self, frame: Frame) -> bytes:
         return write(frame)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from proxy.exchange.attempt import TranslatedAttempt
-from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.http_request import HttpRequest
+from proxy.exchange.request_context import RequestContext
 from proxy.translation.dialects.registry import REGISTRY
 from tests.support.settings import with_config
 from upstreams.catalog.entries import ModelEntry, RouteEntry, UpstreamEntry

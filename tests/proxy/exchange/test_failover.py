@@ -1,9 +1,12 @@
 """Which target is tried next, told with attempts that never leave the process."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from accounts.last_used import LastUse
 from proxy.exchange.failover import Failover
+from proxy.exchange.upstream_call import UpstreamCall
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from upstreams.catalog.entries import CredentialEntry, ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.models import Upstream, UpstreamCredential
@@ -14,22 +17,13 @@ from upstreams.routing.plan import Plan, Target
 
 
 class Tried:
-    """What an attempt shows to those who learn from it."""
-
-    is_sent = True
+    """An attempt without a body, whose request was sent. ``received``: the headers of the response."""
 
     def __init__(self, target, received=None):
         self.target = target
-        self.received = received or {}
-        self.failure = None
-        self.first_token_ns = None
-        self.started_ns = 0
-
-    def fail(self, failure):
-        self.failure = failure
-
-    def redact_failure(self, failure):
-        return failure
+        self.call = UpstreamCall(target, ())
+        self.call.received = received or {}
+        self.call.opening = SimpleNamespace(is_sent=True)
 
     def can_retry_with_repaired_history(self, failure):
         return False

@@ -14,8 +14,8 @@ from accounts.keys import Key
 from billing.request_log.entry import Meter
 from proxy.exchange.admission import check_named_models
 from proxy.exchange.attempt import TranslatedAttempt
-from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.http_request import HttpRequest
+from proxy.exchange.request_context import RequestContext
 from proxy.exchange.requirements import collect_requirements
 from proxy.exchange.tool_call_enforcement import enforcement_for
 from proxy.translation.dialects.bedrock.request_decode import opener

@@ -9,11 +9,12 @@ import pytest
 
 from accounts import keys
 from billing.request_log import journal
-from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse
-from proxy.exchange.passthrough import Endpoint, PlainPath, at_untranslated_paths
+from proxy.exchange.passthrough import DeclaredPath, ForwardedPath, PlainPath, at_untranslated_paths
 from proxy.exchange.passthrough_attempt import PassthroughAttempt, StreamBrokenError
+from proxy.exchange.request_context import RequestContext
+from proxy.translation.dialects.client_api import UntranslatedPath
 from proxy.translation.dialects.lookup import PASSTHROUGH
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, Failure
@@ -21,22 +22,23 @@ from proxy.views import untranslated_view
 from upstreams.catalog.entries import ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.routing.plan import Target
 
+EMBEDDINGS = UntranslatedPath(path="/v1/embeddings")
 BODY = b'{"model":"m","input":"Hi","stream":true}'
 BROKEN = Failure(kind="bad_gateway", message="The upstream broke off", status=502)
 
 
-def attempt(client: str, upstream: str, *, endpoint: Endpoint | None = None) -> PassthroughAttempt:
+def attempt(client: str, upstream: str, *, path: ForwardedPath | None = None) -> PassthroughAttempt:
     """An attempt that received the headers of an event stream."""
-    endpoint = endpoint or Endpoint(path="/v1/embeddings")
-    http = HttpRequest(method="POST", path=endpoint.path, body=BODY)
-    untranslated = endpoint.read(http)
+    path = path or DeclaredPath(EMBEDDINGS)
+    http = HttpRequest(method="POST", path="/v1/embeddings", body=BODY)
+    untranslated = path.read(http)
     context = RequestContext(http, REGISTRY[client], untranslated.envelope, identity="0" * 24, created=0, seal_key=b"k")
     upstream_entry = UpstreamEntry(id="u", name="u", base_url="http://x", dialect=upstream)
     route = RouteEntry(id="r", upstream=upstream_entry)
     model = ModelEntry(id="m", name="m", routes=(route,))
     target = Target(model=model, route=route, upstream=upstream_entry, credential=None, remote_name="m", quirks=upstream_entry.quirks)
-    opened = PassthroughAttempt(context, target, endpoint.upstream_request(http, untranslated))
-    opened.status, opened.received = 400, {"content-type": "text/event-stream"}
+    opened = PassthroughAttempt(context, target, path.upstream_request(http, untranslated))
+    opened.call.status, opened.call.received = 400, {"content-type": "text/event-stream"}
     return opened
 
 
@@ -49,7 +51,7 @@ def test_a_broken_event_stream_ends_with_an_error_of_the_clients_dialect(client)
 
 def test_a_broken_stream_of_plain_proxy_mode_closes_the_connection():
     with pytest.raises(StreamBrokenError, match=r"^The upstream broke off$"):
-        attempt("anthropic", PASSTHROUGH, endpoint=PlainPath(path="/v1/embeddings")).abort_stream(BROKEN)
+        attempt("anthropic", PASSTHROUGH, path=PlainPath(path="/v1/embeddings")).abort_stream(BROKEN)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_errors_are_decoded_in_the_upstreams_dialect_or_the_clients_if_it_is_unk
     raw = json.dumps({"type": "error", "error": {"type": "invalid_request_error", "message": "No", "param": "input"}}).encode()
     expected = msgspec.structs.replace(REGISTRY[source].decode_error(400, {}, raw), status=400)
     opened = attempt(client, upstream)
-    assert opened.decode_error(opened.upstream_dialect, raw).failure == expected
+    assert opened.call.decode_error(opened.upstream_dialect, raw).failure == expected
 
 
 @pytest.mark.parametrize(("status", "sent"), [(422, 422), (400, 400), (409, 400)])
@@ -82,14 +84,14 @@ async def test_an_error_of_an_untranslated_path_is_encoded_in_the_dialect_that_d
 
     monkeypatch.setattr(journal, "current", Journal)
     http = HttpRequest(method="POST", path="/v1/embeddings", body=BODY, request_id="req_1", raw_headers=[(b"content-encoding", b"br")])
-    response = await untranslated_view(REGISTRY[name], Endpoint(path="/v1/embeddings"))(http)
+    response = await untranslated_view(REGISTRY[name], EMBEDDINGS)(http)
     expected = REGISTRY[name].encode_error(Failure(kind="authentication", message=keys.MISSING), "req_1")
     assert isinstance(response, JsonResponse)
     assert (response.status, response.body) == (expected.status, expected.body)
     assert written == [(name, "rejected", expected.status, True)]
 
 
-@pytest.mark.parametrize("endpoint", [Endpoint(path="/v1/embeddings"), PlainPath(path="/any", default_model="plain")])
+@pytest.mark.parametrize("endpoint", [DeclaredPath(EMBEDDINGS), PlainPath(path="/any", default_model="plain")])
 def test_the_query_may_not_name_another_model_than_the_one_that_is_checked(endpoint):
     def read(query):
         return endpoint.read(HttpRequest(method="POST", path="/", body=b'{"model":"m","input":"x"}', query_string=query)).envelope.model

@@ -10,12 +10,14 @@ import pytest
 from accounts.keys import Key
 from accounts.rate_limits import Limiter
 from billing.request_log import journal
-from proxy.exchange.attempt_base import Attempt, RequestContext
+from proxy.exchange.attempt import TranslatedAttempt
 from proxy.exchange.failover import Failover
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.planning import Planned
 from proxy.exchange.recorded import SHUTTING_DOWN, RecordedRequest
 from proxy.exchange.recorded_attempts import RecordedAttempts
+from proxy.exchange.request_context import RequestContext
+from proxy.exchange.upstream_call import Attempt
 from proxy.translation.canonical import Failed
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
@@ -71,7 +73,7 @@ def attempting(limiter: Limiter) -> tuple[RecordedAttempts, Attempt]:
     target = Target(model=model, route=route, upstream=upstream, credential=None, remote_name="m", quirks=upstream.quirks)
     context = RequestContext(record.http, CHAT, CHAT.open_request(BODY), identity="0" * 24, created=0, seal_key=b"k")
     failover = Failover(Plan([target], []), RoutingState(breaker_threshold=100), request_id="1")
-    return RecordedAttempts(record, Planned(context, failover)), failover.start(Attempt(context, target))
+    return RecordedAttempts(record, Planned(context, failover)), failover.start(TranslatedAttempt(context, target))
 
 
 def is_free(limiter: Limiter) -> bool:
@@ -87,8 +89,8 @@ async def pieces_of(attempt: Attempt, *pieces: bytes, error: BaseException | Non
     """The stream of an attempt: its pieces, the last of which ends it unless an error follows."""
     for number, piece in enumerate(pieces, 1):
         if number == len(pieces) and error is None:
-            attempt.end("finished")
-            attempt.stream_ended = True
+            attempt.call.end("finished")
+            attempt.call.stream_ended = True
         yield piece
     if error is not None:
         raise error
@@ -114,7 +116,7 @@ async def test_an_error_before_a_target_is_called_is_rejected(lines, limiter):
 async def test_an_error_after_a_target_was_called_is_a_failure(lines, limiter):
     request, attempt = attempting(limiter)
     with request:
-        attempt.fail(NO_ANSWER)
+        attempt.call.fail(NO_ANSWER)
         raise UpstreamFailed(NO_ANSWER)
     assert (request.error_response.failure, request.error_response.status) == (NO_ANSWER, 502)
     assert (lines, is_free(limiter)) == ([("failed", 502, "bad_gateway")], True)
@@ -131,7 +133,7 @@ async def test_a_client_that_leaves_cancels_its_attempt(lines, limiter):
     request.http.gone = True
     with pytest.raises(asyncio.CancelledError), request:
         raise asyncio.CancelledError
-    assert (lines, attempt.outcome, is_free(limiter)) == ([("cancelled", 499, "")], "cancelled", True)
+    assert (lines, attempt.call.outcome, is_free(limiter)) == ([("cancelled", 499, "")], "cancelled", True)
 
 
 async def test_the_end_of_a_drain_answers_503(lines, limiter):
@@ -149,7 +151,7 @@ async def test_the_end_of_a_drain_answers_503(lines, limiter):
     task.cancel()
     response = await task
     assert (response.status, response.failure) == (503, SHUTTING_DOWN)
-    assert (lines, attempt.outcome, is_free(limiter)) == ([("failed", 503, "overloaded")], "cancelled", True)
+    assert (lines, attempt.call.outcome, is_free(limiter)) == ([("failed", 503, "overloaded")], "cancelled", True)
 
 
 async def test_the_line_of_a_stream_is_written_before_its_last_piece(lines, limiter):
@@ -183,7 +185,7 @@ async def test_a_stream_that_the_server_closes_is_cancelled_and_closes_its_upstr
     pieces = request.stream(first_piece)
     assert await anext(pieces) == b"a"
     await pieces.aclose()
-    assert (lines, attempt.outcome, closed) == ([("cancelled", 200, "")], "cancelled", [True])
+    assert (lines, attempt.call.outcome, closed) == ([("cancelled", 200, "")], "cancelled", [True])
     assert is_free(limiter)
 
 
@@ -198,7 +200,7 @@ async def test_a_stream_without_a_first_piece_is_an_error_response(lines, limite
     request, attempt = attempting(limiter)
 
     async def first_piece():
-        attempt.fail(NO_ANSWER)
+        attempt.call.fail(NO_ANSWER)
         raise UpstreamFailed(NO_ANSWER)
 
     (response,) = [piece async for piece in request.stream(first_piece)]
@@ -234,7 +236,7 @@ async def test_the_end_of_a_drain_ends_a_stream_with_an_error_event(lines, limit
 
 async def test_only_the_first_end_of_a_request_counts(lines, limiter):
     request, attempt = attempting(limiter)
-    attempt.end("finished")
+    attempt.call.end("finished")
     with request:
         request.record_response(attempt)
         request.record_response(attempt)

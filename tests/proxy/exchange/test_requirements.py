@@ -5,8 +5,8 @@ import json
 
 from billing.request_log.entry import Meter
 from proxy.exchange import requirements
-from proxy.exchange.attempt_base import RequestContext
 from proxy.exchange.http_request import HttpRequest
+from proxy.exchange.request_context import RequestContext
 from proxy.translation.dialects.registry import REGISTRY
 from upstreams.catalog import snapshot
 from upstreams.catalog.entries import ModelEntry, ResolvedModel, RouteEntry, UpstreamEntry

@@ -19,8 +19,8 @@ def _opened(descriptor: Path) -> str:
 def _report(*_: object) -> None:
     gc.collect()  # what only waits for it is no leak
     tasks = [each for each in gc.get_objects() if isinstance(each, asyncio.Task) and not each.done()]
-    limits, known = sys.modules.get("accounts.rate_limits"), sys.modules.get("proxy.exchange.attempt_base")
-    tries = [each for each in gc.get_objects() if isinstance(each, known.Attempt)] if known else []
+    limits, known = sys.modules.get("accounts.rate_limits"), sys.modules.get("proxy.exchange.upstream_call")
+    tries = [each for each in gc.get_objects() if isinstance(each, known.UpstreamCall)] if known else []
     found = {
         "tasks": sorted(each.get_coro().__qualname__ for each in tasks),  # type: ignore[union-attr]
         "running": limits._limiter._running if limits else {},

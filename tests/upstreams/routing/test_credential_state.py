@@ -29,10 +29,10 @@ def pair():
 def test_a_refused_credential_is_disabled_at_once_and_in_the_database(pair):
     (first, _), upstream = pair
     assert credential_state.disable(upstream, upstream.credentials[0], "no such key")
-    assert credential_state.is_refused(str(first.pk))
+    assert credential_state.was_refused(str(first.pk))
     credential_state.flush()
     first.refresh_from_db()
-    assert (first.disabled_reason, credential_state.is_refused(str(first.pk))) == ("no such key", True)
+    assert (first.disabled_reason, credential_state.was_refused(str(first.pk))) == ("no such key", True)
 
 
 def test_the_last_enabled_credential_is_not_disabled(pair):
@@ -41,7 +41,7 @@ def test_the_last_enabled_credential_is_not_disabled(pair):
     assert not credential_state.disable(upstream, upstream.credentials[1], "no such key")
     credential_state.flush()
     second.refresh_from_db()
-    assert (second.disabled_reason, credential_state.is_refused(str(second.pk))) == ("", False)
+    assert (second.disabled_reason, credential_state.was_refused(str(second.pk))) == ("", False)
 
 
 def test_an_enabled_credential_is_neither_disabled_nor_cooling_anywhere(pair):
@@ -55,7 +55,7 @@ def test_an_enabled_credential_is_neither_disabled_nor_cooling_anywhere(pair):
     credential_state.enable(str(first.pk), upstream.id)
     first.refresh_from_db()
     assert (first.disabled_reason, first.cooling_until) == ("", None)
-    assert (credential_state.is_refused(str(first.pk)), live_state.current().cooldowns.credential_until(str(first.pk))) == (False, 0)
+    assert (credential_state.was_refused(str(first.pk)), live_state.current().cooldowns.credential_until(str(first.pk))) == (False, 0)
 
 
 def test_the_time_of_use_is_stored_for_used_credentials(pair):

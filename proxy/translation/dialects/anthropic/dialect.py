@@ -65,6 +65,7 @@ CLIENT = ClientApi(
     shared_path_agents=AGENTS,
     picker_names=picker_names,
     own_names=own_names,
+    key_header="x-api-key",
     request_id_header="request-id",
     beta_header="anthropic-beta",
     encode_model=encode_model,

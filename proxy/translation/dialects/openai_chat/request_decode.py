@@ -14,7 +14,7 @@ from proxy.translation.errors import ClientMistake
 from proxy.translation.json_object import open_body
 from proxy.translation.json_wire import Envelope
 
-_BODY = msgspec.json.Decoder(wire.Body)
+_BODY = msgspec.json.Decoder(wire.ChatBody)
 _TOP_K = msgspec.json.Decoder(int | None)
 
 
@@ -27,14 +27,14 @@ class ChatEnvelope(Envelope, frozen=True):
 def open_request(body: bytes) -> Envelope:
     """The envelope of a request.
 
-    Raises :class:`ClientMistake` with the path of a field of ``wire_request.Body`` that is missing or has the wrong type.
+    Raises :class:`ClientMistake` with the path of a field of ``wire_request.ChatBody`` that is missing or has the wrong type.
     """
     opened = open_body(body)
     decoded = _require_model_and_messages(json_wire.decode(opened.body, _BODY))
     return ChatEnvelope(opened.fields, decoded.model, bool(decoded.stream), wire.OpenedBody(decoded, dict(opened.fields)))
 
 
-def _require_model_and_messages(body: wire.Body) -> wire.Body:
+def _require_model_and_messages(body: wire.ChatBody) -> wire.ChatBody:
     if not body.model:
         raise ClientMistake("model: the field is required", param="model")
     if not body.messages:
@@ -79,7 +79,7 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
     )
 
 
-def body_of(envelope: Envelope) -> wire.Body:
+def body_of(envelope: Envelope) -> wire.ChatBody:
     """The body of an envelope; decoded again if a field was changed after ``open_request``."""
     if isinstance(envelope, ChatEnvelope) and envelope.opened is not None and envelope.opened.fields == envelope.fields:
         return envelope.opened.body

@@ -20,14 +20,14 @@ _MODES = {"none": "none", "auto": "auto", "required": "required", "any": "requir
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _STRINGS = msgspec.json.Decoder(dict[str, str] | None)
 
-MAPPED_FIELDS = frozenset(wire.Body.__struct_fields__) - {"n"} | {"top_k", "metadata", "web_search_options"}
+MAPPED_FIELDS = frozenset(wire.ChatBody.__struct_fields__) - {"n"} | {"top_k", "metadata", "web_search_options"}
 """Fields with a canonical place; all others are kept in ``Request.extra``."""
 
 
 # --- tools -----------------------------------------------------------------------------------------------------------
 
 
-def decode_tools(body: wire.Body, fields: Mapping[str, msgspec.Raw]) -> tuple[Tool | HostedTool, ...]:
+def decode_tools(body: wire.ChatBody, fields: Mapping[str, msgspec.Raw]) -> tuple[Tool | HostedTool, ...]:
     """``tools`` and ``functions``, and web search, which Chat enables with the field ``web_search_options``."""
     tools: list[Tool | HostedTool] = [_decode_tool(tool, index, fields) for index, tool in enumerate(body.tools or ())]
     tools += [_decode_function(function, f"functions.{index}") for index, function in enumerate(body.functions or ())]
@@ -61,7 +61,7 @@ def _decode_function(function: wire.FunctionDefinition, at: str, cache: CacheMar
     return Tool(name=function.name, description=function.description, schema=schema, strict=function.strict, cache=cache)
 
 
-def decode_tool_choice(body: wire.Body) -> ToolChoice | None:
+def decode_tool_choice(body: wire.ChatBody) -> ToolChoice | None:
     """``tool_choice``, or its older form ``function_call``."""
     choice = body.tool_choice
     if choice is None:
@@ -102,7 +102,7 @@ def _decode_legacy_choice(choice: str | wire.NamedTool | None) -> ToolChoice | N
     return ToolChoice(mode="tool", name=choice.name)
 
 
-def decode_max_tokens(body: wire.Body) -> int | None:
+def decode_max_tokens(body: wire.ChatBody) -> int | None:
     """The output limit in tokens: ``max_completion_tokens``, or its older form ``max_tokens``. 0 is valid only for Anthropic clients."""
     name = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
     tokens: int | None = getattr(body, name)
@@ -114,7 +114,7 @@ def decode_max_tokens(body: wire.Body) -> int | None:
 # --- output and reasoning --------------------------------------------------------------------------------------------
 
 
-def decode_output(body: wire.Body) -> OutputFormat | None:
+def decode_output(body: wire.ChatBody) -> OutputFormat | None:
     """``response_format``; ``None`` for plain text."""
     response_format = body.response_format
     if response_format is None or response_format.type == "text":
@@ -134,7 +134,7 @@ def decode_output(body: wire.Body) -> OutputFormat | None:
     )
 
 
-def decode_reasoning(body: wire.Body) -> ReasoningSetting | None:
+def decode_reasoning(body: wire.ChatBody) -> ReasoningSetting | None:
     """``reasoning_effort``."""
     effort = body.reasoning_effort
     if effort is None:
@@ -161,7 +161,7 @@ def unmapped_settings(fields: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Ra
     return {name: raw for name, raw in fields.items() if (name not in MAPPED_FIELDS or name == "functions") and wire.is_present(raw)}
 
 
-def decode_demands(body: wire.Body, fields: Mapping[str, msgspec.Raw]) -> tuple[Demand, ...]:
+def decode_demands(body: wire.ChatBody, fields: Mapping[str, msgspec.Raw]) -> tuple[Demand, ...]:
     """The fields that an upstream must support, because without them the response would be of another kind."""
     demands: list[Demand] = []
     if body.n is not None and body.n != 1:

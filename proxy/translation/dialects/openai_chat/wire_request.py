@@ -205,7 +205,7 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-class Body(msgspec.Struct):
+class ChatBody(msgspec.Struct):
     """The request body: the fields whose types ``open_request`` checks."""
 
     model: str
@@ -237,5 +237,5 @@ class Body(msgspec.Struct):
 class OpenedBody(msgspec.Struct):
     """A decoded body with the raw fields that it was decoded from, so that a later change of a field can be detected."""
 
-    body: Body
+    body: ChatBody
     fields: dict[str, Raw]

@@ -9,7 +9,7 @@ from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.translation.framing.eventstream import BROKEN, CHUNK, EVENT_STREAM, Reader, write
+from proxy.translation.framing.eventstream import BROKEN, CHUNK, EVENT_STREAM, EventStreamReader, write
 from proxy.translation.framing.sse import Frame
 
 EVENT = Frame(b'{"type":"ping"}', CHUNK)
@@ -17,7 +17,7 @@ EXCEPTION = Frame(b'{"message":"Slow down"}', "throttlingException")
 
 
 def read(data: bytes, *, size: int = 1_000_000) -> list[Frame]:
-    reader = Reader()
+    reader = EventStreamReader()
     frames = [frame for start in range(0, len(data), size) for frame in reader.feed(data[start : start + size])]
     return frames + reader.close()
 
@@ -139,7 +139,7 @@ def test_a_frame_above_the_size_limit_is_a_damaged_stream() -> None:
 
 
 def test_nothing_is_read_after_a_damaged_frame() -> None:
-    reader = Reader()
+    reader = EventStreamReader()
     assert reader.feed(b"x" * 12) == [BROKEN]
     assert reader.feed(write(EVENT)) + reader.close() == []
 

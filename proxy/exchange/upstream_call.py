@@ -1,26 +1,22 @@
-"""What all attempts of one request share (:class:`RequestContext`), and the base of an attempt (:class:`Attempt`).
+"""One call of an upstream: :class:`UpstreamCall` is its state, :class:`Attempt` what the rest of a request's life knows of it.
 
-Its subclasses are ``TranslatedAttempt``, which decodes and encodes bodies, and ``PassthroughAttempt``, which forwards them.
+``TranslatedAttempt`` and ``PassthroughAttempt`` are attempts: the one decodes and encodes bodies, the other forwards them. Each
+has an ``UpstreamCall`` and adds how its bodies are sent and read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from billing.outcomes import Outcome
-from proxy.exchange.client_credentials import presented
-from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import ErrorResponse
-from proxy.exchange.prepare import Preparer
-from proxy.exchange.response_encoding import ResponseEncoding
-from proxy.exchange.tool_call_enforcement import ToolCallEnforcement
-from proxy.translation.canonical import Failed, Usage
+from proxy.translation.canonical import Usage
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.errors import Failure, Kind, UpstreamFailed
-from proxy.translation.json_wire import Envelope
 from upstreams.http import auth_headers, client, headers
 from upstreams.http.response import unusable_status
 from upstreams.http.sigv4 import signed_headers
@@ -32,46 +28,17 @@ SHORTEST_SECRET = 8
 """Characters. A shorter secret is a placeholder for an upstream that needs none, and its letters may occur in any word."""
 
 
-class RequestContext:
-    """What all attempts of one request share.
-
-    ``identity``: 24 hexadecimal digits from which the ids in the response are made. ``created``: Unix seconds. ``size``: bytes of
-    the body, with the earlier turns of a conversation that were put into it.
-    """
-
-    def __init__(
-        self,
-        http: HttpRequest,
-        dialect: Dialect,
-        envelope: Envelope,
-        *,
-        identity: str,
-        created: int,
-        seal_key: bytes,
-        enforcement: ToolCallEnforcement | None = None,
-    ) -> None:
-        self.http = http
-        self.dialect = dialect
-        self.envelope = envelope
-        beta_header = dialect.client.beta_header
-        betas = headers.said(http.headers, beta_header) if beta_header else ""
-        self.size = max(len(http.body), sum(memoryview(raw).nbytes for raw in envelope.fields.values()))
-        self.preparer = Preparer(dialect, envelope, seal_key, betas=betas)
-        self.encoding = ResponseEncoding(dialect, envelope, self.preparer, identity=identity, created=created, seal_key=seal_key)
-        self.enforcement = enforcement
-        self.own_credentials = presented(http.headers).own
-
-
-class Attempt:
-    """One call of a target and its result.
+class UpstreamCall:
+    """The state and the result of one call of a target.
 
     ``outcome`` is ``None`` while it runs. ``stream_ended``: the piece of the stream that was yielded last is its last one.
     ``received``: the upstream's headers. ``started_ns``, ``first_token_ns``, ``ended_ns``: ``time.perf_counter_ns()``.
     """
 
-    def __init__(self, context: RequestContext, target: Target) -> None:
-        self.context = context
+    def __init__(self, target: Target, own_credentials: Sequence[tuple[str, str]]) -> None:
+        """``own_credentials``: the client's headers with its credentials for upstreams that they are passed on to."""
         self.target = target
+        self._own_credentials = own_credentials
         self.outcome: Outcome | None = None
         self.failure: Failure | None = None
         self.status: int | None = None
@@ -88,29 +55,11 @@ class Attempt:
         """Whether the request has reached the connection, so that the upstream may bill it."""
         return self.opening is not None and self.opening.is_sent
 
-    @property
-    def request_metadata(self) -> dict[str, Any]:
-        """The ``request_metadata`` of the log row."""
-        return {}
-
-    @property
-    def output_chars(self) -> int:
-        """Characters of the model's output so far."""
-        return 0
-
-    def response_headers(self) -> list[tuple[str, str]]:
-        """The upstream's headers that the client may see."""
-        return headers.downward(self.received)
-
-    def upstream_error_response(self, failure: Failure, own_headers: Headers) -> ErrorResponse | None:  # noqa: ARG002  (for subclasses)
-        """The upstream's error response where it is forwarded as it is; ``None`` where the failure is encoded instead."""
-        return None
-
     def credentials(self, url: str, body: bytes) -> list[tuple[str, str]]:
         """The authentication headers: of the target's credential, an AWS signature, or the client's own where they are passed on."""
         target = self.target
         if target.upstream.pass_client_credentials:
-            return auth_headers.passed_on(target.upstream, self.context.own_credentials)
+            return auth_headers.passed_on(target.upstream, self._own_credentials)
         return signed_headers(target, url, body) if target.is_signed else auth_headers.headers(target.upstream, target.credential)
 
     def note_status(self, response: client.UpstreamResponse) -> None:
@@ -138,7 +87,7 @@ class Attempt:
         """``text`` without the secret that the upstream was called with: some upstreams repeat it in errors."""
         target = self.target
         if target.upstream.pass_client_credentials:
-            secrets = [value.rpartition(" ")[2] for _, value in self.context.own_credentials]
+            secrets = [value.rpartition(" ")[2] for _, value in self._own_credentials]
         else:
             secrets = [target.credential.secret] if target.credential is not None else []
         for secret in secrets:
@@ -152,30 +101,56 @@ class Attempt:
         redacted = self.redact_secrets(encoded)
         return failure if redacted == encoded else msgspec.json.decode(redacted, type=Failure)
 
-    def continue_opened_stream(self) -> None:
-        """The client's stream was opened while this attempt runs: its bytes must follow the opening."""
-
     def fail(self, failure: Failure) -> None:
-        """End the attempt as failed."""
+        """End the call as failed."""
         self.failure = failure
         self.end("failed")
 
-    def cancel(self) -> None:
-        """End the attempt as cancelled: the client has left, another attempt was faster, or the process stops."""
-        self.end("cancelled")
-
-    def abort_stream(self, failure: Failure) -> bytes:
-        """The error event that ends the client's stream of this attempt; empty if the stream has ended."""
-        return self.context.encoding.encode_event(Failed(failure))
-
-    def can_retry_with_repaired_history(self, failure: Failure) -> bool:  # noqa: ARG002  (for subclasses)
-        """Whether the same target is tried again with a repaired history."""
-        return False
-
     def end(self, outcome: Outcome) -> None:
-        """End the attempt; only the first call counts."""
+        """End the call; only the first call counts."""
         if self.outcome is None:
             self.outcome = outcome
             self.ended_ns = perf_counter_ns()
             if outcome == "finished" and self.first_token_ns is None:  # the response came whole, or its stream in one read
                 self.first_token_ns = self.ended_ns
+
+
+class Attempt(Protocol):
+    """One call of a target with one kind of bodies."""
+
+    call: UpstreamCall
+    target: Target
+
+    @property
+    def request_metadata(self) -> dict[str, Any]:
+        """The ``request_metadata`` of the log row."""
+        ...
+
+    @property
+    def output_chars(self) -> int:
+        """Characters of the model's output so far; 0 if they are not known."""
+        ...
+
+    def response_headers(self) -> Headers:
+        """The upstream's headers that the client may see."""
+        ...
+
+    def upstream_error_response(self, failure: Failure, own_headers: Headers) -> ErrorResponse | None:
+        """The upstream's error response where it is forwarded as it is; ``None`` where the failure is encoded instead."""
+        ...
+
+    def continue_opened_stream(self) -> None:
+        """The client's stream was opened while this attempt runs: its bytes must follow the opening."""
+        ...
+
+    def cancel(self) -> None:
+        """End the call as cancelled, with the usage reported so far: the client left, another attempt was faster, the process stops."""
+        ...
+
+    def abort_stream(self, failure: Failure) -> bytes:
+        """The error event that ends the client's stream of this attempt; empty if the stream has ended."""
+        ...
+
+    def can_retry_with_repaired_history(self, failure: Failure) -> bool:
+        """Whether the same target is tried again with a repaired history."""
+        ...
