@@ -95,7 +95,9 @@ def test_whole_events_lose_no_bytes(stream: bytes, size: int) -> None:
 @given(stream=EVENT_STREAMS, size=st.integers(1, 40))
 @fuzzed()
 def test_an_event_stream_of_any_bytes_has_the_same_frames_in_any_split(stream: bytes, size: int) -> None:
-    assert frames_of(eventstream.EventStreamReader(), stream, size) == frames_of(eventstream.Reader(), stream, max(len(stream), 1))
+    assert frames_of(eventstream.EventStreamReader(), stream, size) == frames_of(
+        eventstream.EventStreamReader(), stream, max(len(stream), 1)
+    )
 
 
 @pytest.mark.parametrize("upstream", sorted(REGISTRY))
