@@ -137,7 +137,7 @@ def client(gateway: Gateway, key: str) -> Any:
 def test_boto3_is_answered_whole_and_streamed(gateway: Gateway, model: str) -> None:
     runtime = client(gateway, gateway.client_key)
     whole = json.loads(runtime.invoke_model(modelId=model, body=json.dumps(BODY))["body"].read())
-    assert whole["content"] == [{"type": "text", "text": "Hi"}]
+    assert whole["content"] == [{"type": "text", "text": "Hi", "citations": None}]
     stream = runtime.invoke_model_with_response_stream(modelId=model, body=json.dumps(BODY))["body"]
     events = [json.loads(event["chunk"]["bytes"]) for event in stream]
     assert "".join(event["delta"]["text"] for event in events if event["type"] == "content_block_delta") == "Hi"

@@ -19,7 +19,7 @@ def run(gateway, script, *arguments):
 
 def test_anthropics_sdk(gateway, model):
     assert run(gateway, "anthropic_sdk.mjs", model) == {
-        "text": [[{"type": "text", "text": "Hello there"}], "end_turn", model, 3],
+        "text": [[{"type": "text", "text": "Hello there", "citations": None}], "end_turn", model, 3],
         "stream": [["one ", "two ", "three"], "one two three", "end_turn", 4],
         "tools": [
             [["tool_use", "get_weather", {"city": "Oslo"}], ["tool_use", "get_time", {"city": "Rome"}]],

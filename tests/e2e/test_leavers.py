@@ -36,13 +36,13 @@ class Inside:
         return json.loads(self._report.read_text())
 
     def at_rest(self):
-        """What is there while nothing happens, but for connections; once it is so after two requests in a row."""
+        """What is there while nothing happens, but for connections; once no task runs and it is the same after two requests."""
         looks = [None]
 
         def is_the_same_again():
             last_row(self.gateway)
             looks.append(self.without_connections())
-            return looks[-1] == looks[-2]
+            return looks[-1] == looks[-2] and not looks[-1]["tasks"]
 
         eventually(is_the_same_again)
         return looks[-1]

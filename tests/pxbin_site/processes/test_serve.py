@@ -49,7 +49,7 @@ def test_the_first_start_prints_what_is_needed_once(gateway):
 def test_the_curls_of_the_readme_work(gateway):
     answers = [subprocess.run([*words, "-sS"], capture_output=True, text=True, check=True).stdout for words in readme_curls(gateway)]
     assert len(answers) == 3
-    assert '"content":[{"type":"text","text":"Hello"}]' in answers[0]
+    assert '"content":[{"type":"text","text":"Hello","citations":null}]' in answers[0]
     assert '"message":{"role":"assistant","content":"Hello"' in answers[1]
     assert '"name": "local"' in answers[2]
 
