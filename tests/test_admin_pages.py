@@ -74,8 +74,8 @@ async def test_every_page_is_styled_fits_its_window_and_names_its_fields(gateway
 async def test_the_page_of_the_management_api_lists_its_operations(gateway):
     async with open_page() as page:
         await page.goto(f"{gateway.url}/api/v1/docs")
-        await page.wait_for_selector("text=/api/v1/keys/{key_id}")
-        await page.click("text=/api/v1/presets")
+        await page.get_by_text("/api/v1/keys/{key_id}").first.wait_for()
+        await page.get_by_text("/api/v1/presets").first.click()
         await page.wait_for_selector("text=Parameters")
         assert page.problems == []
 

@@ -47,11 +47,14 @@ def test_a_scheduled_check_ends_a_cooldown_in_the_process_that_serves(gateway, u
     assert Counter(request.header("authorization") for request in asked) == {"Bearer k1": 2, "Bearer k2": 2}
 
 
+WRONG_KEY = json_reply({"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}, status=401)
+
+
 def test_a_scheduled_check_brings_a_disabled_key_back(gateway, upstream):
     name = with_keys(gateway, upstream, "k1", "k2")
     sick = [True]
     upstream.otherwise(
-        listing(lambda request: error(401) if sick[0] and request.header("authorization") == "Bearer k1" else answering(request))
+        listing(lambda request: WRONG_KEY if sick[0] and request.header("authorization") == "Bearer k1" else answering(request))
     )
     ask(gateway, name)
     assert eventually(lambda: credentials_of(gateway, name)[0]["disabled_reason"])

@@ -95,12 +95,19 @@ def test_the_clients_mistake_cools_nothing_and_goes_nowhere_else(gateway, upstre
     assert [row["cooling_until"] for row in credentials_of(gateway, name)] == [None]
 
 
-@pytest.mark.parametrize("again", [error(429), error(503), Reply(instead=CLOSE)], ids=["429", "503", "no answer"])
-def test_retries_are_for_429_503_and_failed_connections(gateway, upstream, again):
+@pytest.mark.parametrize("again", [error(429), error(503)], ids=["429", "503"])
+def test_retries_are_for_429_and_503(gateway, upstream, again):
     name = named(upstream, gateway, max_retries=2, retry_base_delay_ms=20)
     upstream.reply(again, again)
     upstream.otherwise(answering)
     assert (ask(gateway, name).answer.status_code, len(upstream.requests)) == (200, 3)
+
+
+def test_an_upstream_that_breaks_connections_gets_a_request_twice(gateway, upstream):
+    """It may have worked on both of them, and bill them."""
+    name = named(upstream, gateway, max_retries=2, retry_base_delay_ms=20)
+    upstream.otherwise(Reply(instead=CLOSE))
+    assert (ask(gateway, name).answer.status_code, len(upstream.requests)) == (502, 2)
 
 
 def test_nothing_is_tried_again_once_a_word_has_come(gateway, upstream, second_upstream):

@@ -261,7 +261,7 @@ def test_lone_surrogates_and_four_megabytes_are_no_trouble(gateway, upstream, ch
     body = f'{{"model": "{chat_model}", "max_tokens": 9, "messages": [{{"role": "user", "content": "\\ud83d {text}"}}]}}'
     headers = {**gateway.client_headers, "content-type": "application/json"}
     answer = gateway.http.post(f"{gateway.url}/v1/messages", content=body.encode(), headers=headers)
-    assert answer.json()["content"] == [{"type": "text", "text": "Hello"}]
+    assert answer.json()["content"] == [{"type": "text", "text": "Hello", "citations": None}]
     assert json.loads(upstream.requests[0].body)["messages"][0]["content"] == f"\ufffd {text}"
 
 

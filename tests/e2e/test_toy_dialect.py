@@ -81,7 +81,7 @@ def test_an_anthropic_client_is_translated_to_a_toy_upstream(toy: Gateway, upstr
     toy.add_upstream(upstream, "toy-whole", format="toy-sayings")
     upstream.reply(json_reply(SAYING, headers={"x-toy-left": "7", "x-other": "1"}))
     answer = claude(toy, "toy-whole")
-    assert answer.json()["content"] == [{"type": "text", "text": "Hello"}]
+    assert answer.json()["content"] == [{"type": "text", "text": "Hello", "citations": None}]
     assert answer.json()["usage"] | {"input_tokens": 3, "output_tokens": 2} == answer.json()["usage"]
     assert (answer.headers["x-toy-left"], "x-other" in answer.headers) == ("7", False)
     [received] = upstream.requests

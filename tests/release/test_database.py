@@ -44,6 +44,8 @@ def test_migrations_keep_every_row(installation):
         columns = {column: doors.column(name, column) for column in rows[0]} if rows else {}
         kept = [{column: row[today] for column, today in columns.items() if today} for row in installation.rows(name)]
         due = [{column: row[column] for column, today in columns.items() if today} for row in rows]
+        if name == "auth_permission":  # has rows for new tables too
+            kept = [row for row in kept if row in due]
         assert sorted(kept, key=repr) == sorted(due, key=repr), name
 
 

@@ -21,7 +21,7 @@ BLOCK_FIELDS = {
     "search_result": {"source", "title", "content", "citations"},
     "thinking": {"thinking", "signature"},
     "redacted_thinking": {"data"},
-    "tool_use": {"id", "name", "input"},
+    "tool_use": {"id", "name", "input", "caller"},
     "tool_result": {"tool_use_id", "content", "is_error"},
     "server_tool_use": {"id", "name", "input"},
     "tool_reference": {"tool_name"},

@@ -18,7 +18,7 @@ from billing.request_log.entry import AttemptEntry, Meter, finish_entry  # noqa:
 from billing.request_log.journal import Journal  # noqa: E402
 
 spool = Path(os.environ["PXBIN_DATA_DIR"]) / "spool"
-meter = Meter(id=new_id(), arrived=time.time(), started=0, dialect="anthropic", region="eu")
+meter = Meter(id=new_id(), timestamp=time.time_ns() // 1000, started=0, dialect="anthropic", region="eu")
 entry = finish_entry(meter, ended=1, outcome="finished", status=200)
 entry.tries = [AttemptEntry(timestamp=entry.timestamp, tags=["a", "b"])]
 journal = Journal(spool, schedule=lambda seconds, work: None)

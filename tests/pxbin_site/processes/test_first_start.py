@@ -12,7 +12,7 @@ def test_a_start_in_an_empty_directory_makes_the_database_and_answers_with_the_p
     with Gateway.started(migrated=False) as gateway:
         message = {"model": "echo", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}
         response = httpx.post(f"{gateway.url}/v1/messages", json=message, headers=gateway.client_headers)
-        assert (response.status_code, response.json()["content"]) == (200, [{"type": "text", "text": "Hello"}])
+        assert (response.status_code, response.json()["content"]) == (200, [{"type": "text", "text": "Hello", "citations": None}])
         assert gateway.row_of(response.headers["x-request-id"])["model"] == "echo"
         assert "brought up to date" not in gateway.output
 

@@ -7,6 +7,7 @@ import socket
 import httpx
 import pytest
 
+from tests.support.gateway import Gateway
 from tests.support.waiting import PATIENCE
 
 UPGRADE = {
@@ -125,10 +126,15 @@ def test_a_compressed_body_is_decoded_or_refused_in_words(gateway, path):
 def test_a_compressed_request_is_served(gateway):
     headers = {"content-encoding": "gzip", "content-type": "application/json"}
     answer = ask(gateway, "POST", "/v1/messages", headers=headers, content=gzip.compress(json.dumps(HELLO).encode()))
-    assert (answer.status_code, answer.json()["content"]) == (200, [{"type": "text", "text": "Hello"}])
+    assert (answer.status_code, answer.json()["content"]) == (200, [{"type": "text", "text": "Hello", "citations": None}])
 
 
-def test_a_request_with_a_wrong_key_is_refused_and_logged_before_its_body_is_sent(gateway):
+def test_a_request_with_a_wrong_key_is_refused_and_logged_before_its_body_is_sent():
+    with Gateway.started() as gateway:  # one without models that are open to requests without a key
+        expect_refusals_before_bodies(gateway)
+
+
+def expect_refusals_before_bodies(gateway):
     head = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nx-api-key: %b\r\nx-request-id: %b\r\ncontent-length: 30000000\r\n"
     for name, key in ((b"wrong-key", b"pxb_wrong"), (b"without-key", b"")):
         answer = raw(gateway, head % (key, name) + b"expect: 100-continue\r\n\r\n")
