@@ -129,6 +129,7 @@ def test_a_compressed_request_is_served(gateway):
     assert (answer.status_code, answer.json()["content"]) == (200, [{"type": "text", "text": "Hello", "citations": None}])
 
 
+@pytest.mark.slow
 def test_a_request_with_a_wrong_key_is_refused_and_logged_before_its_body_is_sent():
     with Gateway.started() as gateway:  # one without models that are open to requests without a key
         expect_refusals_before_bodies(gateway)
