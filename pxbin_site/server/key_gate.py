@@ -35,7 +35,7 @@ class KeyGate:
         if keys.cached_key(token) is not None:
             return WITH_KEY
         if has_open_models():
-            return WITHOUT_KEY
+            return None if token.startswith(keys.PREFIXES["llm"]) else WITHOUT_KEY
         return None if token else Verdict(has_key=False, refusal=ClientMistake(keys.MISSING, kind="authentication"))
 
     async def look_up(self, headers: RawHeaders) -> Verdict:
@@ -43,5 +43,7 @@ class KeyGate:
         try:
             await keys.authenticate(presented_key(Headers(headers)))
         except GatewayError as refusal:
+            if refusal.failure.kind == "authentication" and has_open_models():
+                return WITHOUT_KEY
             return Verdict(has_key=False, refusal=refusal)
         return WITH_KEY

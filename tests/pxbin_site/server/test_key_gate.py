@@ -77,3 +77,12 @@ async def test_with_an_open_model_any_body_may_be_for_it():
     key, _ = await sync_to_async(keys.issue)("llm")
     await keys.authenticate(key)
     assert GATE.decide("/v1/messages", headers(key)) == WITH_KEY
+
+
+async def test_a_key_that_is_not_cached_is_looked_up_although_a_model_is_open():
+    """Its body may be larger than all bodies without a key together."""
+    await sync_to_async(open_a_model)()
+    key, _ = await sync_to_async(keys.issue)("llm")
+    assert GATE.decide("/v1/messages", headers(key)) is None
+    assert await GATE.look_up(headers(key)) == WITH_KEY
+    assert await GATE.look_up(headers("pxb_unknown")) == WITHOUT_KEY
