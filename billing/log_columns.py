@@ -13,6 +13,7 @@ import msgspec
 
 from billing.columns import HIDDEN, PicoDollars, Timestamp, Uuid, column, columns_of
 from billing.outcomes import OUTCOME_LABELS, Outcome
+from proxy.translation.dialects.registry import DEFAULT
 
 MAX_ERROR_TYPE = 64
 MAX_SERVICE_TIER = 32
@@ -34,7 +35,7 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     path: Annotated[str, column(max_length=500, from_client=True, required=True)] = ""
     dialect: Annotated[str, column("The dialect of the client.", max_length=32)] = ""
     input_format: Annotated[str, column("`anthropic` or `openai`: the group of the client's dialect.", max_length=16, required=True)] = (
-        "openai"
+        DEFAULT.input_format
     )
     upstream_dialect: Annotated[str, column("The dialect of the upstream that was called last.", max_length=32)] = ""
     stream: Annotated[bool, column("Whether the client asked for a stream.")] = False
