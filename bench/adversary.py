@@ -1,8 +1,8 @@
 """What a client with a key notices of an attack by clients without one.
 
-A paced load is measured three times through the gateway: without an attack, during it, and during the same attack directly at the
-upstream. The last one shows what the attackers take from the load itself, which shares their core. The added delay is the first
-difference without the second one.
+A paced load is measured four times: directly at the upstream and through the gateway, without an attack and during it. The direct
+measurements show what the attackers take from the load itself, which shares their core. The added delay is that of the gateway
+without that of the upstream.
 """
 
 import subprocess

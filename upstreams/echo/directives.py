@@ -13,7 +13,7 @@ import msgspec
 STOPS = ("end", "length", "refusal", "pause", "context")
 USAGES = ("full", "none")
 
-_ORDER = re.compile(r'\[echo((?:\s+[a-z_]+=(?:"(?:[^"\\]|\\.)*"|[^\s\]"]+))*)\s*\]')
+_DIRECTIVE = re.compile(r'\[echo((?:\s+[a-z_]+=(?:"(?:[^"\\]|\\.)*"|[^\s\]"]+))*)\s*\]')
 _PAIR = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^\s\]"]+)')
 _BEGUN = re.compile(r"\[echo(?=[\s\]])")
 
@@ -72,10 +72,10 @@ def read(prompt: str) -> tuple[str, Directives]:
     Raises EchoError (400) for an invalid directive.
     """
     values: dict[str, object] = {}
-    for directive in _ORDER.finditer(prompt):
+    for directive in _DIRECTIVE.finditer(prompt):
         for name, value in _PAIR.findall(directive[1]):
             values[name] = _value(name, value)
-    rest = _ORDER.sub("", prompt)
+    rest = _DIRECTIVE.sub("", prompt)
     if stray := _BEGUN.search(rest):
         raise EchoError(400, f"echo: cannot read the directive {rest[stray.start() : stray.start() + 60]!r}; write [echo name=value]")
     return (rest.strip() if values else prompt), Directives(**values)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Decides the response of the echo upstream: a EchoRequest (a request of any dialect) becomes an EchoResponse. Pure functions.
+"""Decides the response of the echo upstream: an EchoRequest (a request of any dialect) becomes an EchoResponse. Pure functions.
 
 The response is, in this order of preference: calls of the tools that the request forces or the prompt asks for; a JSON
 value for the requested schema; the results of tools that were called; the prompt's own text.

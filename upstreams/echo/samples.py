@@ -31,7 +31,7 @@ def sample(schema: dict[str, Any], *, text: str | None = None) -> Any:
 
 
 def objects_in(text: str) -> Iterator[dict[str, Any]]:
-    """The outermost JSON objects in `text`, in directive."""
+    """The outermost JSON objects in `text`, in order."""
     decoder = json.JSONDecoder()
     at = text.find("{")
     while at >= 0:

@@ -34,10 +34,64 @@ def encoded_response(*parts: Part, finish: Finish | None = None, usage: Usage | 
     return parsed
 
 
+SEAL = Seal("anthropic", "anthropic", {"signature": "s"})
+ANNOTATION = {"type": "url_citation", "url": "https://e.com", "title": "E", "start_index": 0, "end_index": 1}
+OUTPUT = [
+    {
+        "id": ids.item_id("rs_", CONTEXT_ID, 0),
+        "type": "reasoning",
+        "summary": [{"type": "summary_text", "text": "hm"}],
+        "encrypted_content": reasoning_seal.pack(SEAL, KEY),
+    },
+    {
+        "id": ids.item_id("msg_", CONTEXT_ID, 1),
+        "type": "message",
+        "status": "completed",
+        "role": "assistant",
+        "content": [
+            {"type": "output_text", "text": "a", "annotations": [ANNOTATION], "logprobs": []},
+            {"type": "output_text", "text": "b", "annotations": [], "logprobs": []},
+        ],
+    },
+    {
+        "id": ids.item_id("fc_", CONTEXT_ID, 2),
+        "type": "function_call",
+        "status": "completed",
+        "call_id": "toolu_1",
+        "name": "f",
+        "arguments": '{"x": 1}',
+    },
+    {
+        "id": ids.item_id("ctc_", CONTEXT_ID, 3),
+        "type": "custom_tool_call",
+        "status": "completed",
+        "call_id": ids.item_id("call_", CONTEXT_ID, 3),
+        "name": "patch",
+        "input": "***",
+        "namespace": "ns",
+    },
+    {
+        "id": ids.item_id("ctc_", CONTEXT_ID, 4),
+        "type": "custom_tool_call",
+        "status": "completed",
+        "call_id": "c3",
+        "name": "exec",
+        "input": "ls",
+    },
+    {
+        "id": ids.item_id("msg_", CONTEXT_ID, 5),
+        "type": "message",
+        "status": "completed",
+        "role": "assistant",
+        "content": [{"type": "refusal", "refusal": "no"}],
+    },
+]
+"""The items of the response in the next test."""
+
+
 def test_a_response_for_a_client() -> None:
-    seal = Seal("anthropic", "anthropic", {"signature": "s"})
     encoded = encoded_response(
-        Reasoning("hm", seal),
+        Reasoning("hm", SEAL),
         Text("a", citations=(Citation(url="https://e.com", title="E", cited_text="x"), Citation(cited_text="no url"))),
         Text("b"),
         ToolCall("toolu_1", "f", '{"x": 1}'),
@@ -47,57 +101,7 @@ def test_a_response_for_a_client() -> None:
         finish=Finish(reason="tool_calls"),
         usage=Usage(fresh=30, cache_read=60, cache_write_1h=10, output=20, reasoning=5, service_tier="flex"),
     )
-    annotation = {"type": "url_citation", "url": "https://e.com", "title": "E", "start_index": 0, "end_index": 1}
-    assert encoded["output"] == [
-        {
-            "id": ids.item_id("rs_", CONTEXT_ID, 0),
-            "type": "reasoning",
-            "summary": [{"type": "summary_text", "text": "hm"}],
-            "encrypted_content": reasoning_seal.pack(seal, KEY),
-        },
-        {
-            "id": ids.item_id("msg_", CONTEXT_ID, 1),
-            "type": "message",
-            "status": "completed",
-            "role": "assistant",
-            "content": [
-                {"type": "output_text", "text": "a", "annotations": [annotation], "logprobs": []},
-                {"type": "output_text", "text": "b", "annotations": [], "logprobs": []},
-            ],
-        },
-        {
-            "id": ids.item_id("fc_", CONTEXT_ID, 2),
-            "type": "function_call",
-            "status": "completed",
-            "call_id": "toolu_1",
-            "name": "f",
-            "arguments": '{"x": 1}',
-        },
-        {
-            "id": ids.item_id("ctc_", CONTEXT_ID, 3),
-            "type": "custom_tool_call",
-            "status": "completed",
-            "call_id": ids.item_id("call_", CONTEXT_ID, 3),
-            "name": "patch",
-            "input": "***",
-            "namespace": "ns",
-        },
-        {
-            "id": ids.item_id("ctc_", CONTEXT_ID, 4),
-            "type": "custom_tool_call",
-            "status": "completed",
-            "call_id": "c3",
-            "name": "exec",
-            "input": "ls",
-        },
-        {
-            "id": ids.item_id("msg_", CONTEXT_ID, 5),
-            "type": "message",
-            "status": "completed",
-            "role": "assistant",
-            "content": [{"type": "refusal", "refusal": "no"}],
-        },
-    ]
+    assert encoded["output"] == OUTPUT
     assert (encoded["id"], encoded["model"], encoded["created_at"]) == ("resp_" + CONTEXT_ID, "m", 1_800_000_000)
     assert (encoded["usage"], encoded["service_tier"]) == (USAGE, "flex")
     SdkResponse.model_validate(encoded, strict=True)
