@@ -21,14 +21,14 @@ class SiteConfig(AppConfig):
     def ready(self) -> None:
         """Register the system checks and the creation of the database schema."""
         from pxbin_site import checks
-        from pxbin_site.login import brake
+        from pxbin_site.login import throttle
 
         if settings.PXBIN.redis_url:
             # Tasks sent from this process go to our broker. Without Redis nothing is sent, and web processes do not load Celery.
             import_module("pxbin_site.celery")
         register(checks.check_settings, checks.TAG)
-        user_login_failed.connect(brake.note_failure, dispatch_uid="pxbin_site.login")
-        user_logged_in.connect(brake.note_login, dispatch_uid="pxbin_site.login")
+        user_login_failed.connect(throttle.note_failure, dispatch_uid="pxbin_site.login")
+        user_logged_in.connect(throttle.note_login, dispatch_uid="pxbin_site.login")
         # The signal is sent for each app with models; this one has none.
         pre_migrate.connect(create_schema, sender=apps.get_app_config("accounts"), dispatch_uid="pxbin_site.create_schema")
 

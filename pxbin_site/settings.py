@@ -40,7 +40,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "pxbin_site.middleware.SecurityHeaders",
     "pxbin_site.middleware.trailing_slash",
-    "pxbin_site.login.turns.Turns",
+    "pxbin_site.login.places.LimitedPlaces",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -127,8 +127,8 @@ AXES_CACHE = login_limits.CACHE
 AXES_FAILURE_LIMIT = login_limits.USER_FAILURES
 AXES_COOLOFF_TIME = timedelta(seconds=login_limits.COOL_OFF_SECONDS)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_CLIENT_IP_CALLABLE = "pxbin_site.login.brake.client"
-AXES_LOCKOUT_CALLABLE = "pxbin_site.login.brake.lockout_response"
+AXES_CLIENT_IP_CALLABLE = "pxbin_site.login.throttle.client"
+AXES_LOCKOUT_CALLABLE = "pxbin_site.login.throttle.lockout_response"
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # else somebody who goes on trying keeps others at this address out
 AXES_SENSITIVE_PARAMETERS = ["username"]  # not in the log: people type passwords into the wrong field

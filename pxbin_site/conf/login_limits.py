@@ -1,4 +1,4 @@
-"""Numbers of the login brake. The settings import them, so this module imports nothing."""
+"""Numbers of the login throttle. The settings import them, so this module imports nothing."""
 
 CACHE = "login"
 """The cache that holds the counters."""

@@ -1,7 +1,7 @@
 """The cookie of a browser from which a user has logged in: others' wrong passwords do not lock that user out of it.
 
 It is signed, holds a random id and the user's name, and permits nothing: wrong passwords are counted for it instead of for the address,
-and its requests do not wait for those of strangers.
+and its requests do not wait for those of unknown browsers.
 The idea: OWASP, "Slow Down Online Guessing Attacks with Device Cookies".
 """
 
@@ -27,7 +27,7 @@ class Device(NamedTuple):
     username: str
 
 
-def of(request: HttpRequest) -> Device | None:
+def read(request: HttpRequest) -> Device | None:
     """The device of a request; ``None`` without a valid cookie."""
     cookie = request.COOKIES.get(COOKIE)
     if not cookie:
@@ -40,7 +40,7 @@ def of(request: HttpRequest) -> Device | None:
 
 def remember(request: HttpRequest, response: HttpResponseBase, username: str) -> None:
     """Set the cookie of a browser from which ``username`` has just logged in. An id that it has for this user stays."""
-    device = of(request)
+    device = read(request)
     if device is None or device.username != username:
         device = Device(secrets.token_hex(16), username)
     response.set_cookie(

@@ -1,8 +1,9 @@
 """Password hashes: what one costs, and how many are computed at a time in a process.
 
-All hashers pass through a lane: a login, a change of a password, a new user, a command. A lane computes one hash at a time, lets a
-few callers wait, and refuses all others at once. Logins of strangers share one lane, which rests after each hash, so that a flood of
-logins takes at most a fifth of one core and the memory of one hash. Browsers that have logged in before have a lane of their own.
+All hashers pass through a queue: a login, a change of a password, a new user, a command. A queue computes one hash at a time, lets a
+few callers wait, and refuses all others at once. Logins from unknown browsers share one queue, which pauses after each hash, so that a
+flood of logins takes at most a fifth of one core and the memory of one hash. Known browsers, from which somebody has logged in before,
+have a queue of their own.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class BusyError(Exception):
     """No hash can be computed now: too many callers wait for one."""
 
 
-class Lane:
+class HashQueue:
     """Computes one hash at a time.
 
     ``waiting``: callers that may wait; each waits ``patience`` seconds at most. ``rest``: the pause after a hash, in multiples of
@@ -84,20 +85,20 @@ class Lane:
             self._free_at = ended + min(LONGEST_REST, self._rest * (ended - began))
 
 
-STRANGERS = Lane(waiting=4, patience=2.0, rest=4.0)
-ACQUAINTED = Lane(waiting=8, patience=10.0)
+UNKNOWN_BROWSERS = HashQueue(waiting=4, patience=2.0, rest=4.0)
+KNOWN_BROWSERS = HashQueue(waiting=8, patience=10.0)
 """For users who are logged in, and for browsers from which somebody has logged in before."""
-_lane: ContextVar[Lane] = ContextVar("lane", default=STRANGERS)
+_queue: ContextVar[HashQueue] = ContextVar("hash_queue", default=UNKNOWN_BROWSERS)
 
 
 @contextmanager
-def using(lane: Lane) -> Iterator[None]:
-    """Hashes inside of this block are computed in ``lane``."""
-    token = _lane.set(lane)
+def using(queue: HashQueue) -> Iterator[None]:
+    """Hashes inside of this block are computed in ``queue``."""
+    token = _queue.set(queue)
     try:
         yield
     finally:
-        _lane.reset(token)
+        _queue.reset(token)
 
 
 class Argon2Hasher(Argon2PasswordHasher):
@@ -114,12 +115,12 @@ class Argon2Hasher(Argon2PasswordHasher):
     def encode(self, password: str, salt: str) -> str:
         """See the base class. Raises :class:`BusyError`."""
         encode = super().encode
-        return str(_lane.get().compute(lambda: encode(password, salt)))
+        return str(_queue.get().compute(lambda: encode(password, salt)))
 
     def verify(self, password: str, encoded: str) -> bool:
         """See the base class. Raises :class:`BusyError`."""
         verify = super().verify
-        return bool(_lane.get().compute(lambda: verify(password, encoded)))
+        return bool(_queue.get().compute(lambda: verify(password, encoded)))
 
 
 class PBKDF2Hasher(PBKDF2PasswordHasher):
@@ -128,4 +129,4 @@ class PBKDF2Hasher(PBKDF2PasswordHasher):
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
         """See the base class, whose ``verify`` calls this too. Raises :class:`BusyError`."""
         encode = super().encode
-        return str(_lane.get().compute(lambda: encode(password, salt, iterations)))
+        return str(_queue.get().compute(lambda: encode(password, salt, iterations)))

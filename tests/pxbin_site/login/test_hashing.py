@@ -1,4 +1,4 @@
-"""Lanes of password hashes."""
+"""Queues of password hashes."""
 
 import threading
 
@@ -7,25 +7,25 @@ from django.contrib.auth.hashers import check_password, identify_hasher, make_pa
 from django.test import override_settings
 
 from pxbin_site.login import hashing
-from pxbin_site.login.hashing import BusyError, Lane
+from pxbin_site.login.hashing import BusyError, HashQueue
 from tests.support.waiting import eventually
 
 HASHERS = ["pxbin_site.login.hashing.Argon2Hasher", "pxbin_site.login.hashing.PBKDF2Hasher"]
 
 
 @pytest.fixture
-def lane(monkeypatch):
-    """A lane that refuses everybody while its one slot is taken."""
-    narrow = Lane(waiting=0, patience=60)
+def queue(monkeypatch):
+    """A queue that refuses everybody while its one slot is taken."""
+    narrow = HashQueue(waiting=0, patience=60)
     with hashing.using(narrow):
         yield narrow
 
 
 def test_one_caller_at_a_time_computes_a_hash_and_the_others_wait():
-    lane, inside, most = Lane(waiting=7, patience=60), [], []
+    queue, inside, most = HashQueue(waiting=7, patience=60), [], []
 
     def compute():
-        with lane.slot():
+        with queue.slot():
             inside.append(1)
             most.append(len(inside))
             inside.pop()
@@ -39,59 +39,59 @@ def test_one_caller_at_a_time_computes_a_hash_and_the_others_wait():
 
 
 def test_who_finds_the_queue_full_is_refused_at_once():
-    lane, release, refused = Lane(waiting=1, patience=60), threading.Event(), []
+    queue, release, refused = HashQueue(waiting=1, patience=60), threading.Event(), []
 
     def compute():
-        with lane.slot():
+        with queue.slot():
             release.wait(60)
 
     threads = [threading.Thread(target=compute) for _ in range(2)]
     for thread in threads:
         thread.start()
-    eventually(lambda: lane.is_full)
+    eventually(lambda: queue.is_full)
     for _ in range(50):
-        with pytest.raises(BusyError), lane.slot():
+        with pytest.raises(BusyError), queue.slot():
             refused.append("got in")
     release.set()
     for thread in threads:
         thread.join()
-    assert (refused, lane.is_full) == ([], False)
+    assert (refused, queue.is_full) == ([], False)
 
 
 def test_who_waits_too_long_is_refused():
-    lane = Lane(waiting=1, patience=0.01)
-    with lane.slot(), pytest.raises(BusyError), lane.slot():
+    queue = HashQueue(waiting=1, patience=0.01)
+    with queue.slot(), pytest.raises(BusyError), queue.slot():
         pass
-    with lane.slot():
-        assert not lane.is_full
+    with queue.slot():
+        assert not queue.is_full
 
 
 def test_a_lane_rests_after_a_hash_in_proportion_to_its_time(monkeypatch):
     clock, rests = [100.0], []
     monkeypatch.setattr(hashing.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(hashing.time, "sleep", rests.append)
-    lane = Lane(waiting=0, patience=60, rest=4.0)
+    queue = HashQueue(waiting=0, patience=60, rest=4.0)
     for seconds in (0.03125, 2.0, 0.0):
-        with lane.slot():
+        with queue.slot():
             clock[0] += seconds
     assert rests == [0.0, 0.125, hashing.LONGEST_REST]
 
 
 def test_an_error_inside_frees_the_slot():
-    lane = Lane(waiting=0, patience=60)
-    with pytest.raises(KeyError), lane.slot():
+    queue = HashQueue(waiting=0, patience=60)
+    with pytest.raises(KeyError), queue.slot():
         raise KeyError
-    with lane.slot():
+    with queue.slot():
         pass
 
 
 @override_settings(PASSWORD_HASHERS=HASHERS)
 @pytest.mark.parametrize("algorithm", ["argon2", "pbkdf2_sha256"])
-def test_every_way_to_a_hash_passes_through_the_lane(lane, algorithm):
+def test_every_way_to_a_hash_passes_through_the_lane(queue, algorithm):
     encoded = make_password("right", hasher=algorithm)
     assert check_password("right", encoded, preferred=algorithm)
     assert not check_password("wrong", encoded, preferred=algorithm)
-    with lane.slot():
+    with queue.slot():
         with pytest.raises(BusyError):
             make_password("right", hasher=algorithm)
         with pytest.raises(BusyError):

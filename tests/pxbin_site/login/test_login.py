@@ -10,7 +10,7 @@ from django.test import Client
 
 from pxbin_site.conf.login_limits import ADDRESS_FAILURES, COOL_OFF_SECONDS, USER_FAILURES
 from pxbin_site.login import device, guard, hashing
-from pxbin_site.login.brake import address_of
+from pxbin_site.login.throttle import address_of
 from tests.support.settings import with_config
 from tests.support.waiting import eventually
 
@@ -137,40 +137,40 @@ def test_behind_a_trusted_proxy_its_clients_are_counted_apart(admin):
 
 
 def test_a_full_lane_refuses_before_the_form_is_read(admin, monkeypatch):
-    lane = hashing.Lane(waiting=0, patience=60)
-    monkeypatch.setattr(hashing, "STRANGERS", lane)
-    with lane.slot():
+    queue = hashing.HashQueue(waiting=0, patience=60)
+    monkeypatch.setattr(hashing, "UNKNOWN_BROWSERS", queue)
+    with queue.slot():
         refused = log_in(Client(), ADMIN, PASSWORD)
     assert (refused.status_code, refused["Retry-After"]) == (503, str(guard.BUSY_SECONDS))
     assert log_in(Client(), ADMIN, PASSWORD).status_code == 302
 
 
-def test_strangers_do_not_keep_a_browser_waiting_that_has_logged_in_before(admin, monkeypatch, settings):
+def test_unknown_browsers_do_not_keep_a_browser_waiting_that_has_logged_in_before(admin, monkeypatch, settings):
     settings.PASSWORD_HASHERS = ["pxbin_site.login.hashing.Argon2Hasher"]
     admin.set_password(PASSWORD)
     admin.save()
     browser = Client()
     assert log_in(browser, ADMIN, PASSWORD).status_code == 302
     browser.cookies.pop("sessionid")
-    lane = hashing.Lane(waiting=0, patience=60)
-    monkeypatch.setattr(hashing, "STRANGERS", lane)
-    with lane.slot():
+    queue = hashing.HashQueue(waiting=0, patience=60)
+    monkeypatch.setattr(hashing, "UNKNOWN_BROWSERS", queue)
+    with queue.slot():
         assert log_in(Client(), ADMIN, PASSWORD).status_code == 503
         assert log_in(browser, ADMIN, PASSWORD).status_code == 302
 
 
 def test_a_lane_that_fills_while_the_form_is_read_refuses_too(admin, monkeypatch, settings):
     settings.PASSWORD_HASHERS = ["pxbin_site.login.hashing.Argon2Hasher"]
-    lane, release = hashing.Lane(waiting=1, patience=0.01), threading.Event()
-    monkeypatch.setattr(hashing, "STRANGERS", lane)
+    queue, release = hashing.HashQueue(waiting=1, patience=0.01), threading.Event()
+    monkeypatch.setattr(hashing, "UNKNOWN_BROWSERS", queue)
 
     def compute():
-        with lane.slot():
+        with queue.slot():
             release.wait(60)
 
     thread = threading.Thread(target=compute)
     thread.start()
-    eventually(lane._slot.locked)
+    eventually(queue._slot.locked)
     refused = log_in(Client(), ADMIN, PASSWORD)
     release.set()
     thread.join()

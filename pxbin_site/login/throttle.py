@@ -25,7 +25,7 @@ LOGGED_IN = "pxbin.logged_in"
 
 def client(request: HttpRequest) -> str:
     """For whom wrong passwords are counted: the known browser of the user who logs in, else the address."""
-    known = device.of(request)
+    known = device.read(request)
     if known is not None and known.username == request.POST.get("username"):
         return f"device:{known.id}"
     return address_of(request)
@@ -50,7 +50,7 @@ def is_exhausted(request: HttpRequest) -> bool:
 
 def note_failure(request: HttpRequest | None = None, **_: Any) -> None:
     """Count a wrong password (the signal ``user_login_failed``). One of a known browser is not counted for its address."""
-    if request is not None and device.of(request) is None and not caches[CACHE].add(_address_key(request), 1, COOL_OFF_SECONDS):
+    if request is not None and device.read(request) is None and not caches[CACHE].add(_address_key(request), 1, COOL_OFF_SECONDS):
         caches[CACHE].incr(_address_key(request))
 
 

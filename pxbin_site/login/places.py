@@ -1,6 +1,6 @@
 """Middleware: how many requests Django's threads serve at a time.
 
-Each of them has a thread, and the threads compete with the event loop, which serves the clients of models. Strangers have few
+Each of them has a thread, and the threads compete with the event loop, which serves the clients of models. Unknown browsers have few
 places at the admin pages, so that they neither slow these clients down nor keep the people out who work there. The management
 API has its own places, and so have health checks and static files. A request that waits has no thread.
 """
@@ -14,7 +14,7 @@ from typing import cast
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
 
-from pxbin_site.login import brake, device
+from pxbin_site.login import device, throttle
 
 MAX_WAITING = 100
 """Requests that may wait for a place of the same kind."""
@@ -30,7 +30,7 @@ class Places:
     async def serve(self, respond: Callable[[], Awaitable[HttpResponseBase]]) -> HttpResponseBase:
         """The response of ``respond`` when its turn has come; 503 if too many wait."""
         if self._waiting >= MAX_WAITING:
-            return brake.refusal(503, "Too many requests at the moment. Try again in a few seconds.", retry_after=2)
+            return throttle.refusal(503, "Too many requests at the moment. Try again in a few seconds.", retry_after=2)
         self._waiting += 1
         try:
             await self._semaphore.acquire()
@@ -42,7 +42,7 @@ class Places:
             self._semaphore.release()
 
 
-class Turns:
+class LimitedPlaces:
     """Comes before the first middleware that is not asynchronous. In a synchronous test client it does nothing."""
 
     sync_capable = True
@@ -53,7 +53,7 @@ class Turns:
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
-        self.acquainted, self.strangers = Places(8), Places(3)
+        self.known_browsers, self.unknown_browsers = Places(8), Places(3)
         self.scripts, self.others = Places(8), Places(8)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
@@ -62,8 +62,8 @@ class Turns:
         return self._places(request).serve(lambda: cast("Awaitable[HttpResponseBase]", self.get_response(request)))
 
     def _places(self, request: HttpRequest) -> Places:
-        if device.of(request) is not None:
-            return self.acquainted
+        if device.read(request) is not None:
+            return self.known_browsers
         if request.path.startswith("/admin"):
-            return self.strangers
+            return self.unknown_browsers
         return self.scripts if request.path.startswith("/api/") else self.others

@@ -7,8 +7,8 @@ from asgiref.sync import markcoroutinefunction
 from django.core import signing
 from django.http import HttpResponse
 
-from pxbin_site.login import device, turns
-from pxbin_site.login.turns import Places, Turns
+from pxbin_site.login import device
+from pxbin_site.login.places import LimitedPlaces, Places
 
 
 class View:
@@ -35,7 +35,7 @@ async def test_no_more_requests_than_places_are_served_at_a_time_and_the_others_
 
 
 async def test_too_many_are_refused(monkeypatch):
-    monkeypatch.setattr(turns, "MAX_WAITING", 2)
+    monkeypatch.setattr("pxbin_site.login.places.MAX_WAITING", 2)
     view, places = View(), Places(1)
     tasks = [asyncio.create_task(places.serve(view)) for _ in range(4)]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -57,10 +57,10 @@ async def test_a_client_that_leaves_gives_its_place_back():
 @pytest.mark.parametrize(
     ("path", "places"), [("/admin/login/", 3), ("/admin", 3), ("/static/a.css", 8), ("/health", 8), ("/api/v1/keys", 8)]
 )
-async def test_strangers_fill_no_places_of_others(rf, path, places):
+async def test_unknown_browsers_fill_no_places_of_others(rf, path, places):
     view = View()
     markcoroutinefunction(view)
-    middleware = Turns(view)
+    middleware = LimitedPlaces(view)
     tasks = [asyncio.create_task(middleware(rf.get(path))) for _ in range(20)]
     known = rf.get("/admin/")
     known.COOKIES[device.COOKIE] = signing.dumps(("id", "admin"), salt=device._SALT)
@@ -72,4 +72,4 @@ async def test_strangers_fill_no_places_of_others(rf, path, places):
 
 
 def test_a_synchronous_client_passes(rf):
-    assert Turns(lambda _: HttpResponse("ok"))(rf.get("/admin/")).content == b"ok"
+    assert LimitedPlaces(lambda _: HttpResponse("ok"))(rf.get("/admin/")).content == b"ok"
