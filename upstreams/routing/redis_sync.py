@@ -40,6 +40,8 @@ BATCH_SECONDS = 0.05
 """Between two batches of a busy process; changes in this time are sent together."""
 RESPONSE_SECONDS = 2.0
 """How long Redis may take to respond; then it counts as unreachable."""
+CANCEL_SECONDS = 0.1
+"""How long a cancelled task may take to end; then it is cancelled again."""
 PING_SECONDS = 5.0
 """After this time without a message Redis is pinged."""
 MAX_QUEUED = 60_000
@@ -86,8 +88,11 @@ class RedisSync:
         self._tasks = [asyncio.create_task(self._send_queued()), asyncio.create_task(self._listen())]
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        running = set(self._tasks)
+        while running:  # more than once: redis-py 8.1 loses a cancellation that comes while it connects or subscribes
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=CANCEL_SECONDS)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._redis.aclose()
 

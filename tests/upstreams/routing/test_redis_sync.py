@@ -156,6 +156,16 @@ async def test_a_message_that_cannot_be_decoded_is_logged_and_ignored(redis_url,
     assert [message.partition(":")[0] for message in caplog.messages] == ["a change of the routing state in Redis cannot be decoded"]
 
 
+async def test_a_process_stops_at_any_step_of_its_connecting(redis_url):
+    for steps in range(150):
+        sync = RedisSync(redis_url, RoutingState())
+        await sync.start()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            await sync.stop()
+
+
 async def test_without_redis_a_process_starts_and_stops(unused_tcp_port, caplog):
     state = RoutingState()
     sync = RedisSync(f"redis://127.0.0.1:{unused_tcp_port}/0", state)
