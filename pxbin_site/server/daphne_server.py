@@ -278,7 +278,7 @@ def serve(  # noqa: PLR0913 - options of a server, most with defaults
                 on_listening(listening.getsockname()[:2])
             await server.wait_for_signal()
             if on_drain is not None:
-                on_drain(len(server.running))
+                on_drain(sum(not cycle.is_complete for cycle in server.running))
             await server.drain(drain_seconds)
         finally:
             await call_hook(on_shutdown)

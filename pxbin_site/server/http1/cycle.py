@@ -127,6 +127,11 @@ class Cycle:
         """Whether the head of the response has been written."""
         return self._status != 0 and not self._headers
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the whole response has been written; the application may run on."""
+        return self._complete
+
     def scope(self) -> dict[str, Any]:
         """The ASGI scope of the request."""
         head, connection = self.head, self.connection

@@ -164,6 +164,7 @@ async def test_a_process_stops_at_any_step_of_its_connecting(redis_url):
             await asyncio.sleep(0)
         async with asyncio.timeout(60):
             await sync.stop()
+        assert all(task.done() for task in sync._tasks)
 
 
 async def test_without_redis_a_process_starts_and_stops(unused_tcp_port, caplog):
