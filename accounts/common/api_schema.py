@@ -15,6 +15,8 @@ DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE = 50, 1000
 
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """A time as :func:`~accounts.common.api_envelope.timestamp` writes it."""
+DecimalText = Annotated[str, WithJsonSchema({"type": "string", "format": "decimal"})]
+"""An exact amount as text, such as ``0.000125``."""
 Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 Whole = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 """The range of an integer column in every supported database."""

@@ -13,7 +13,8 @@ from accounts.common.api_resource import Resource
 from accounts.common.api_schema import CreatedResponse, Data, Deleted, Done, Id, Ids, created_response, responses
 from accounts.common.api_validation import save_validated
 from billing.api.model_schema import Discover, Import, Imported, ModelFields, NewModel, Offer, ShownModel, Synchronised, Wanted
-from billing.pricing import price_book, sync
+from billing.pricing import price_book, price_file, sync
+from billing.pricing.fetch import FetchFailed
 from proxy.translation.dialects.upstream_api import ListedModel
 from upstreams.api.upstreams import upstreams
 from upstreams.models import Model, Route, Upstream
@@ -89,15 +90,17 @@ def import_models(request: HttpRequest, body: Import) -> CreatedResponse:
     models_to_import = [Wanted(name=model) if isinstance(model, str) else model for model in body.models]
     listed = [ListedModel(name=model.name, provider=model.provider or "") for model in models_to_import]
     imported = discovery.import_models(upstream, listed)
-    for row in Model.objects.filter(path_prefix="", name__in=imported.created):
-        sync.sync_model(row)
     counts = {"models_created": len(imported.created), "models_skipped": len(imported.skipped)}
     return created_response(data_envelope({"upstream": upstreams.show(upstream), **counts}))
 
 
 @router.post("/sync-pricing", response=responses(Data[Synchronised], upstream=True))
 def sync_pricing(request: HttpRequest) -> dict[str, Any]:
-    """Give every model the price that the bundled price data have for it; manual prices stay."""
+    """Give every model the price that price data have for it; manual prices stay."""
+    try:
+        price_file.refresh()
+    except FetchFailed as error:
+        raise ApiError("upstream_error", str(error)) from None
     return data_envelope(sync.sync_all())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from django.core.exceptions import ValidationError
@@ -10,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from accounts.common.api_resource import shows
-from accounts.common.api_schema import Body, Clearable, Id, Moment, Whole
+from accounts.common.api_schema import Body, Clearable, DecimalText, Id, Moment, Whole
 from proxy.translation.dialects.lookup import FORMATS
 from upstreams.models import Upstream, header_value
 from upstreams.presets import PRESETS
@@ -28,8 +29,16 @@ def _one_line(text: str) -> str:
     return text
 
 
+def _factor(text: str) -> str:
+    if not FACTOR.fullmatch(text):
+        raise PydanticCustomError("factor", "must be a decimal number of at least 0 with at most 6 places, as a string")
+    return text
+
+
+FACTOR = re.compile(r"\d{1,6}(\.\d{1,6})?")
 Secret = Annotated[str, AfterValidator(_one_line)]
 """An upstream's key in a body: one line, so that a header can carry it."""
+PriceFactor = Annotated[DecimalText, AfterValidator(_factor)]
 Format = Annotated[str, WithJsonSchema({"type": "string", "enum": list(FORMATS)})]
 PresetName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(PRESETS)})]
 
@@ -58,6 +67,7 @@ class UpstreamFields(Body):
     cooldown_seconds: float | None = None
     pass_client_credentials: bool | None = None
     test_model: Clearable[str] = None
+    price_factor: PriceFactor | None = Field(None, description="Every cost at this upstream is its price times this factor.")
     quirks: Clearable[dict[str, Any]] = None
     capabilities: Clearable[dict[str, bool]] = None
 
@@ -72,6 +82,7 @@ class NewUpstream(UpstreamFields):
 class ShownUpstream(Schema):
     """An upstream; secrets are never shown."""
 
+    preset: str = Field(description="The preset that it was made from; empty if it was made from none.")
     format: Format
     circuit_breaker: BreakerState = Field(description="In the process that answers; with Redis, all processes share it.")
     resting_until: Moment | None = Field(description="Until when its circuit breaker, or a cooldown of the whole upstream, puts it last.")

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from billing.pricing.sources import FetchFailed, fetch_price_file
+from billing.pricing.fetch import FetchFailed, fetch_price_file
 from proxy.translation.errors import UpstreamFailed
 from tests.support.fake_upstream import Reply, json_reply
 from upstreams import refused_addresses
