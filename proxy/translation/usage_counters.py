@@ -23,6 +23,7 @@ _READ = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache
 """Cache reads at the top level: DeepSeek, Moonshot, Mistral, Anthropic."""
 _WRITTEN = ("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens")
 """Cache writes: OpenAI; Anthropic, DashScope and gateways; the last also without ``input``."""
+_CACHE_FIELDS = frozenset((*_INPUT_DETAILS, *_READ, *_WRITTEN, "cache_creation"))
 _DETAILS = frozenset({"speed", "inference_geo", "server_tool_use", "cost", "iterations"})
 
 
@@ -40,18 +41,25 @@ def read_usage(usage: Mapping[str, Any], service_tier: Any = None) -> Usage | No
     cached = read + written
     if _excludes_cache(usage, total_input, cached) or (total is not None and cached and total == total_input + cached + output):
         total_input += cached
-    fresh, output = max(0, total_input - cached), _whole_output(total_input, output, reasoning, total)
     main = Usage(
-        fresh=fresh,
+        fresh=max(0, total_input - cached),
         cache_read=read,
         cache_write_5m=written - long_written,
         cache_write_1h=long_written,
-        output=output,
+        output=_whole_output(total_input, output, reasoning, total),
         reasoning=reasoning,
         service_tier=service_tier if isinstance(service_tier, str) else None,
-        **usage_details.modalities(_group(usage, _INPUT_DETAILS), _group(usage, _OUTPUT_DETAILS), fresh=fresh, output=output),
     )
-    return _with_details(main, usage) if not usage.keys().isdisjoint(_DETAILS) else main
+    main = _with_modalities(main, _group(usage, _INPUT_DETAILS), _group(usage, _OUTPUT_DETAILS))
+    return main if usage.keys().isdisjoint(_DETAILS) else _with_details(main, usage)
+
+
+def _with_modalities(main: Usage, input_details: Mapping[str, Any], output_details: Mapping[str, Any]) -> Usage:
+    for details in (input_details, output_details):
+        if details and (details.get("audio_tokens") or details.get("image_tokens")):
+            counts = usage_details.modalities(input_details, output_details, fresh=main.fresh, output=main.output)
+            return msgspec.structs.replace(main, **counts)
+    return main
 
 
 def _with_details(main: Usage, usage: Mapping[str, Any]) -> Usage:
@@ -79,12 +87,15 @@ def has_counts(usage: Mapping[str, Any]) -> bool:
 
 def _excludes_cache(usage: Mapping[str, Any], input_tokens: int, cached: int) -> bool:
     """Whether the input does not include the cache counters, as in Anthropic's own usage."""
-    anthropic = usage.get("cache_read_input_tokens") is not None or usage.get("cache_creation_input_tokens") is not None
-    return anthropic and (usage.get("prompt_tokens") is None or cached > input_tokens)
+    if usage.get("cache_read_input_tokens") is None and usage.get("cache_creation_input_tokens") is None:
+        return False
+    return usage.get("prompt_tokens") is None or cached > input_tokens
 
 
 def _cache_counters(usage: Mapping[str, Any]) -> tuple[int, int, int]:
     """Tokens read from the cache, written to it, and those of the latter that are written for an hour."""
+    if usage.keys().isdisjoint(_CACHE_FIELDS):
+        return 0, 0, 0
     details = _group(usage, _INPUT_DETAILS)
     read = _first(details, ("cached_tokens", "cache_read_input_tokens")) or _first(usage, _READ) or 0
     written = _first(details, _WRITTEN) or _first(usage, _WRITTEN) or 0
@@ -111,10 +122,20 @@ def _whole_output(total_input: int, output: int, reasoning: int, total: int | No
 
 
 def _group(usage: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
-    return next((group for name in names if isinstance(group := usage.get(name), Mapping)), {})
+    for name in names:
+        group = usage.get(name)
+        if isinstance(group, dict):
+            return group
+    return {}
 
 
 def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     """The first counter above 0, else the first that is there."""
-    counts = [count for name in names if (count := _count(usage.get(name))) is not None]
-    return next((count for count in counts if count), counts[0] if counts else None)
+    first = None
+    for name in names:
+        if name in usage and (count := _count(usage[name])) is not None:
+            if count:
+                return count
+            if first is None:
+                first = count
+    return first

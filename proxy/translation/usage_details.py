@@ -19,14 +19,16 @@ MAX_PARTS = 50
 MAX_TOOLS = 20
 MAX_NAME = 200
 MAX_COST = Decimal(1_000_000)
-_MAX = 1e15
+_MAX = 10**15
 
 
 def count(value: Any) -> int | None:
     """A counter as an integer of at least 0; ``None`` for what is none."""
+    if type(value) is int:
+        return value if 0 <= value < _MAX else None if abs(value) >= _MAX else 0
     if isinstance(value, str):
         return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -_MAX < value < _MAX:
+    if not isinstance(value, float) or not -_MAX < value < _MAX:
         return None
     return max(0, int(value))
 
