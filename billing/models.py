@@ -166,7 +166,7 @@ else:
 
 
 class RequestLog(LogModel):
-    """One request of a client, however it ended. Rows are inserted by `billing.request_log.writer` and never changed.
+    """One request of a client, however it ended. Rows are inserted by `billing.request_log.writer`; only `rerate` changes them.
 
     Its columns are the fields of `LogColumns`, where they are described, and `created_at`, when the row was written.
     """

@@ -193,17 +193,20 @@ def _cost_of_counts(usage: Usage, prices: Prices) -> Decimal | None:
     if usage.speed == FAST and FAST not in prices.schedule:
         return None
     rates = prices.for_usage(usage)
-    total = Decimal(0)
-    for tokens, rate in (
+    counts: tuple[tuple[int, Decimal | None], ...] = (
         (usage.fresh - usage.input_audio - usage.input_image, rates.input),
         (usage.output - usage.output_audio - usage.output_image, rates.output),
-        *(_rarer_counts(usage, rates) if _has_rarer_counts(usage) else ()),
-    ):
+    )
+    if _has_rarer_counts(usage):
+        counts += _rarer_counts(usage, rates)
+    total = Decimal(0)
+    for tokens, rate in counts:
         if tokens:
             if rate is None:
                 return None
             total += tokens * rate
-    return total / MILLION * prices.factor_for(usage)
+    factor = prices.factor_for(usage)
+    return total / MILLION if factor is ONE else total / MILLION * factor
 
 
 def _has_rarer_counts(usage: Usage) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import uuid
-from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,10 +12,9 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.dispatch import Signal
 from simple_history.models import HistoricalRecords
 
-from accounts.common.model_fields import ListField, NameField, ObjectField, json_object, strings
+from accounts.common.model_fields import FactorField, ListField, NameField, ObjectField, json_object, strings
 from accounts.models import Revised
 from proxy.translation.dialects.lookup import PATH_ROOTS, TITLES, dialect_named
 from proxy.translation.dialects.registry import DEFAULT
@@ -37,8 +35,6 @@ PREFIX_PATTERN = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 ONE_LINE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 MIN_TIMEOUT_SECONDS, MAX_SECONDS = 0.001, 31_536_000
-routes_listed = Signal()
-"""Sent with ``model_ids`` after routes were created from an upstream's list, or what they hold of it has changed."""
 CAPABILITIES = frozenset({"images", "tools", "audio"})
 
 
@@ -175,7 +171,7 @@ class Upstream(Revised):
         help_text="For example https://api.openai.com/v1. If it does not end with /v1 or another version, /v1 is added.",
     )
     dialect = models.CharField("API format", max_length=32, validators=[dialect], default=DEFAULT.name)
-    preset = models.CharField(max_length=64, blank=True, help_text="The preset that it was made from. It names the provider, for prices.")
+    preset = models.CharField(max_length=64, blank=True, help_text="What it was made from. It names the provider, for prices.")
     region = models.CharField(max_length=64, blank=True, help_text="AWS region (Bedrock only).")
     is_active = models.BooleanField("active", default=True)
     priority = models.IntegerField(default=0, help_text="A lower number is preferred.")
@@ -205,13 +201,7 @@ class Upstream(Revised):
         "pass the client's key on", default=False, help_text="Send the client's own key instead of a stored one."
     )
     test_model = models.CharField(max_length=200, blank=True, help_text="The model that health checks call, by the upstream's name for it.")
-    price_factor = models.DecimalField(
-        max_digits=12,
-        decimal_places=6,
-        default=Decimal(1),
-        validators=[MinValueValidator(Decimal(0))],
-        help_text="Every cost at this upstream is its price times this factor: 1.1 is a mark-up, 0.8 a discount.",
-    )
+    price_factor = FactorField(help_text="Multiplies the prices here: 1.1 is a mark-up, 0.8 a discount.")
     quirks = ObjectField(validators=[quirks], help_text="Deviations of this upstream from its API format, as JSON.")
     capabilities = ObjectField(
         validators=[capabilities],
@@ -391,9 +381,7 @@ class Route(Revised):
     listed_context_window = models.PositiveIntegerField(
         null=True, blank=True, editable=False, help_text="Tokens, as the upstream lists the model."
     )
-    listed_pricing = models.JSONField(
-        null=True, blank=True, editable=False, help_text="The price in the upstream's list, with the name that it is of."
-    )
+    listed_pricing = models.JSONField(null=True, blank=True, editable=False)  # {"name": of whom, "pricing": as listed}
     vanished_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When the upstream stopped listing the model.")
 
     history = HistoricalRecords(excluded_fields=["listed_context_window", "listed_pricing", "vanished_at"])

@@ -25,24 +25,17 @@ CLASSES: Mapping[str, str] = {
 }
 TIERS: Mapping[str, str] = {"_flex": "flex", "_priority": "priority", "_batches": "batch"}
 """Service tiers by the end of a field's name."""
-PROVIDERS: Mapping[str, frozenset[str]] = {
-    "openai": frozenset({"openai", "text-completion-openai"}),
-    "anthropic": frozenset({"anthropic"}),
-    "azure": frozenset({"azure", "azure_ai"}),
-    "aws": frozenset({"bedrock", "bedrock_converse"}),
-    "google": frozenset({"gemini"}),
-    "openrouter": frozenset({"openrouter"}),
-    "groq": frozenset({"groq"}),
-    "cerebras": frozenset({"cerebras"}),
-    "deepseek": frozenset({"deepseek"}),
-    "mistral": frozenset({"mistral"}),
-    "moonshotai": frozenset({"moonshot"}),
-    "zai": frozenset({"zai"}),
-    "x-ai": frozenset({"xai"}),
-    "together": frozenset({"together_ai"}),
-    "fireworks": frozenset({"fireworks_ai"}),
+PROVIDERS: Mapping[str, tuple[str, ...]] = {
+    "openai": ("openai", "text-completion-openai"),
+    "azure": ("azure", "azure_ai"),
+    "aws": ("bedrock", "bedrock_converse"),
+    "google": ("gemini",),
+    "moonshotai": ("moonshot",),
+    "x-ai": ("xai",),
+    "together": ("together_ai",),
+    "fireworks": ("fireworks_ai",),
 }
-"""The file's names of providers by those of `sources.provider_of`."""
+"""The file's names of providers by those of `sources.provider_of`, where they differ."""
 MULTIPLIERS = "provider_specific_entry"
 """Factors of all rates: of the fast mode (`fast`), and by inference geography (`us`)."""
 SEARCHES = "search_context_cost_per_query"
@@ -68,11 +61,12 @@ def litellm_source(content: bytes, *, version: str) -> PriceSource:
             listed[name] = (entry.get("litellm_provider"), price)
 
     def look_up(name: str, place: Place) -> ListedPrice | None:
-        providers = PROVIDERS.get(provider_of(place) or "")
-        if providers is None:
+        provider = provider_of(place)
+        if provider is None:
             return listed[name][1] if name in listed else None
-        for key in (name, *(f"{provider}/{name}" for provider in sorted(providers))):
-            if key in listed and listed[key][0] in (*providers, None):
+        names = PROVIDERS.get(provider, (provider,))
+        for key in (name, *(f"{own}/{name}" for own in names)):
+            if key in listed and listed[key][0] in (*names, None):
                 return listed[key][1]
         return None
 

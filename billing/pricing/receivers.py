@@ -10,7 +10,8 @@ from django.db.models.signals import post_save
 
 from accounts.models import Revision
 from billing.models import Price
-from upstreams.models import Model, Route, Upstream, routes_listed
+from upstreams.models import Model, Route, Upstream
+from upstreams.signals import routes_listed
 
 
 def connect() -> None:

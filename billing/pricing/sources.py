@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,31 +17,10 @@ from billing.models import Price
 from upstreams.echo import SCHEME
 from upstreams.http.urls import base_of
 from upstreams.models import Upstream
+from upstreams.presets import PRESETS
 
 PER_MILLION = 1_000_000
-PROVIDERS: Mapping[str, str] = {
-    "openai": "openai",
-    "openai-responses": "openai",
-    "anthropic": "anthropic",
-    "anthropic-claude-cli": "anthropic",
-    "azure-openai": "azure",
-    "bedrock": "aws",
-    "openrouter": "openrouter",
-    "groq": "groq",
-    "cerebras": "cerebras",
-    "deepseek": "deepseek",
-    "deepseek-anthropic": "deepseek",
-    "mistral": "mistral",
-    "moonshot": "moonshotai",
-    "moonshot-anthropic": "moonshotai",
-    "zai": "zai",
-    "zai-anthropic": "zai",
-    "xai": "x-ai",
-    "gemini": "google",
-    "together": "together",
-    "fireworks": "fireworks",
-}
-"""The providers of presets, by genai-prices' ids. Presets that are not listed have no provider: the host decides."""
+_PLACEHOLDER = re.compile(r"{[^}]*}")
 
 
 class ListedPrice(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,13 +54,22 @@ def place_of(upstream: Upstream | None, *, listed: Mapping[str, Any] | None = No
 
 def provider_of(place: Place) -> str | None:
     """The provider by genai-prices' id: the preset's, else the one whose addresses the base URL matches; `None` if it is unknown."""
-    if place.preset in PROVIDERS:
-        return PROVIDERS[place.preset]
-    if not place.base_url.startswith("http"):
+    return _provider_of_preset(place.preset) or _provider_at(place.base_url)
+
+
+@cache
+def _provider_of_preset(name: str) -> str | None:
+    preset = PRESETS.get(name)
+    return None if preset is None else _provider_at(_PLACEHOLDER.sub("any", preset.base_url))
+
+
+@lru_cache(maxsize=1000)
+def _provider_at(base_url: str) -> str | None:
+    if not base_url.startswith("http"):
         return None
     from genai_prices.data_snapshot import get_snapshot
 
-    return next((provider.id for provider in get_snapshot().providers if re.match(provider.api_pattern, place.base_url)), None)
+    return next((provider.id for provider in get_snapshot().providers if re.match(provider.api_pattern, base_url)), None)
 
 
 def look_up_echo(name: str, place: Place) -> ListedPrice | None:  # noqa: ARG001  (all of its models are free)

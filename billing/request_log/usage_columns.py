@@ -13,7 +13,7 @@ import msgspec
 from billing.log_columns import MAX_SERVICE_TIER
 from billing.money import from_pico, to_pico
 from billing.request_log.bounds import bound_count, clean_text
-from proxy.translation.canonical import COUNTS, Usage, UsagePart, add_usages
+from proxy.translation.usage import COUNTS, Usage, UsagePart, add_usages
 
 MAIN: Mapping[str, str] = {
     "input_tokens": "fresh",
@@ -79,18 +79,27 @@ def token_counts(usage: Usage) -> TokenCounts:
 
 
 def set_usage(row: UsageRow, usage: Usage) -> None:
-    """Set the columns of a usage on an entry."""
+    """Set the columns of a usage on an entry; those of the rarer counts only where there are any."""
     tokens = usage.with_parts()
-    for column, name in ALL.items():
-        if count := getattr(tokens, name):
-            setattr(row, column, bound_count(count))
+    row.input_tokens = bound_count(tokens.fresh)
+    row.cache_read_tokens = bound_count(tokens.cache_read)
+    row.cache_write_5m_tokens = bound_count(tokens.cache_write_5m)
+    row.cache_write_1h_tokens = bound_count(tokens.cache_write_1h)
+    row.output_tokens = bound_count(tokens.output)
+    row.reasoning_tokens = bound_count(tokens.reasoning)
+    if tokens.input_audio or tokens.output_audio or tokens.input_image or tokens.output_image:
+        for column, name in MODALITIES.items():
+            setattr(row, column, bound_count(getattr(tokens, name)))
     if usage.server_tools:
         row.server_tool_use = {name: bound_count(count) for name, count in usage.server_tools.items()}
     if usage.parts:
         row.usage_parts = [_part_as_json(part) for part in usage.parts]
-    row.service_tier = _name(usage.service_tier)
-    row.speed = _name(usage.speed)
-    row.inference_geo = _name(usage.inference_geo)
+    if usage.service_tier:
+        row.service_tier = _name(usage.service_tier)
+    if usage.speed:
+        row.speed = _name(usage.speed)
+    if usage.inference_geo:
+        row.inference_geo = _name(usage.inference_geo)
 
 
 def usage_of_row(row: UsageRow) -> Usage:
@@ -157,8 +166,8 @@ def _parts_of_json(value: list[dict[str, Any]] | None, like: Usage) -> tuple[Usa
     )
 
 
-def _name(text: str | None) -> str:
-    return clean_text(text or "", MAX_SERVICE_TIER)
+def _name(text: str) -> str:
+    return clean_text(text, MAX_SERVICE_TIER)
 
 
 assert set(ALL.values()) == set(COUNTS)

@@ -28,9 +28,9 @@ from proxy.exchange.client_credentials import named_session
 from proxy.exchange.failover import Failover
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.upstream_call import Attempt
-from proxy.translation.canonical import Usage, add_usages
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.errors import Failure
+from proxy.translation.usage import Usage, add_usages
 
 CHARS_PER_TOKEN = 4
 """Estimates missing usage for the log; such rows have ``usage_estimated`` set."""

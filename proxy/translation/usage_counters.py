@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from proxy.translation import usage_details
-from proxy.translation.canonical import Usage, UsagePart
+from proxy.translation.usage import Usage, UsagePart
 from proxy.translation.usage_details import count as _count
 
 _INPUT = ("prompt_tokens", "input_tokens")

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 import msgspec
 
-from proxy.translation.canonical import Usage, UsagePart
+from proxy.translation.usage import Usage, UsagePart
 
 SEPARATE_ITERATIONS = frozenset({"compaction", "advisor_message", "fallback_message"})
 """The types of Anthropic's iterations whose tokens are not in the totals of the usage."""

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from billing.rates import CLASSES, Rates, compute_cost, make_prices, read_tiers
-from proxy.translation.canonical import Usage, UsagePart
+from proxy.translation.usage import Usage, UsagePart
 
 BASE = {
     "input": Decimal(3),

@@ -9,8 +9,9 @@ from django.db import transaction
 from simple_history.utils import bulk_create_with_history
 
 from proxy.translation.dialects.upstream_api import ListedModel
-from upstreams.models import Model, Route, Upstream, routes_listed
+from upstreams.models import Model, Route, Upstream
 from upstreams.monitoring import discovery
+from upstreams.signals import routes_listed
 
 
 class RouteCandidate(NamedTuple):

@@ -16,8 +16,9 @@ from proxy.translation.dialects.lookup import dialect_named
 from proxy.translation.dialects.upstream_api import ListedModel, ListedPage, ModelListApi
 from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
 from upstreams.catalog.snapshot import entries_of
-from upstreams.models import Model, Route, Upstream, routes_listed
+from upstreams.models import Model, Route, Upstream
 from upstreams.monitoring import probe
+from upstreams.signals import routes_listed
 
 TIMEOUT_SECONDS = 10.0
 MAX_PAGES = 100

@@ -6,7 +6,7 @@ import pytest
 
 from billing.request_log.entry import AttemptEntry
 from billing.request_log.usage_columns import details_as_json, set_usage, token_counts, usage_of_attempt, usage_of_row
-from proxy.translation.canonical import Usage, UsagePart
+from proxy.translation.usage import Usage, UsagePart
 from tests.billing.conftest import entry
 
 SERVED = {"service_tier": "priority", "speed": "fast", "inference_geo": "us"}

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from proxy.translation import usage_details
-from proxy.translation.canonical import Usage, UsagePart
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.quirks import Quirks
 from proxy.translation.untranslated.usage_tap import UsageTap
+from proxy.translation.usage import Usage, UsagePart
 from proxy.translation.usage_counters import read_usage
 from tests.support.cases import events_of
 
