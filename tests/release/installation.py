@@ -79,9 +79,15 @@ class Installation:
 
 
 def at_least(shown: Any, released: Any) -> Any:
-    """What is shown now, without the fields that the release did not have."""
+    """What is shown now, without the fields that the release did not have; exact amounts, which were numbers, as those numbers."""
     if isinstance(shown, list) and isinstance(released, list) and len(shown) == len(released):
         return [at_least(new, old) for new, old in zip(shown, released, strict=True)]
     if isinstance(shown, dict) and isinstance(released, dict):
-        return {name: at_least(value, released[name]) for name, value in shown.items() if name in released}
+        return {name: _as_released(name, value, released[name]) for name, value in shown.items() if name in released}
     return shown
+
+
+def _as_released(name: str, shown: Any, released: Any) -> Any:
+    if name == "cost_usd" and isinstance(shown, str) and isinstance(released, float):
+        return float(shown)
+    return at_least(shown, released)
