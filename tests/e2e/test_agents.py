@@ -27,24 +27,24 @@ def test_an_agent_gets_its_calls_makes_them_and_is_answered(gateway, upstream, n
     agent.turn()
     assert agent.thoughts == ("" if hides_thoughts(agent) and dialect in ("openai_chat", "openai_responses") else THOUGHT)
     assert len(agent.calls) == 2
-    for _, called, namespace, given in agent.calls:
-        kind = tools[namespace, called]
-        assert given == "free text\n*** End" if kind == "custom" else isinstance(given, dict)
-    made = agent.calls
+    for _, tool_name, namespace, arguments in agent.calls:
+        kind = tools[namespace, tool_name]
+        assert arguments == "free text\n*** End" if kind == "custom" else isinstance(arguments, dict)
+    calls = agent.calls
 
     agent.turn()
-    assert (agent.words, agent.calls) == (LAST_WORDS, [])
+    assert (agent.text, agent.calls) == (LAST_WORDS, [])
     second = upstream.requests[1].json()
     if dialect != agent.dialect:
         RULES[dialect](second)
-    told = json.dumps(second)
-    assert [told.count(f"result of {call_id}") for call_id, *_ in made] == [1, 1]
-    assert told.count(THOUGHT) == 1
-    assert "pxr1." not in told
+    sent_body = json.dumps(second)
+    assert [sent_body.count(f"result of {call_id}") for call_id, *_ in calls] == [1, 1]
+    assert sent_body.count(THOUGHT) == 1
+    assert "pxr1." not in sent_body
 
 
 def hides_thoughts(agent: Agent) -> bool:
-    """Claude Code asks for sealed thinking without its words."""
+    """Claude Code asks for sealed thinking without its text."""
     return agent.body.get("thinking", {}).get("display") == "omitted"
 
 

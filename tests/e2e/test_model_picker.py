@@ -65,8 +65,8 @@ def test_every_name_of_the_picker_resolves_to_the_model_at_every_endpoint(gatewa
         assert [answer.json()["model"] for path, answer in answers.items() if "count" not in path] == [name] * 3
         invoked = gateway.http.post(f"{gateway.url}/model/{name}/invoke", headers=headers, json={"max_tokens": 9, "messages": SAY})
         assert invoked.status_code == 200
-        shown = gateway.http.get(f"{gateway.url}/v1/models/{name}", headers=headers | CLAUDE_CODE).json()
-        assert (shown["id"], shown["max_input_tokens"]) == (name, 1_000_000)
+        listed_model = gateway.http.get(f"{gateway.url}/v1/models/{name}", headers=headers | CLAUDE_CODE).json()
+        assert (listed_model["id"], listed_model["max_input_tokens"]) == (name, 1_000_000)
     assert {request.json()["model"] for request in upstream.requests if request.method == "POST"} == {long}
 
 

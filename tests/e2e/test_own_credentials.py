@@ -47,7 +47,7 @@ KEY = "<key>"
 
 
 @pytest.mark.parametrize(
-    ("sent", "passed"),
+    ("client_headers", "passed"),
     [
         ({"x-pxbin-key": KEY, "x-api-key": "sk-own"}, {"x-api-key": "sk-own"}),
         ({"x-pxbin-key": KEY, "authorization": "Bearer sk-own"}, {"authorization": "Bearer sk-own"}),
@@ -73,15 +73,15 @@ KEY = "<key>"
     ],
     ids=str,
 )
-def test_the_gateways_key_stays_and_the_clients_own_goes_up_as_it_came(gateway, upstream, sent, passed):
+def test_the_gateways_key_stays_and_the_clients_own_goes_up_as_it_came(gateway, upstream, client_headers, passed):
     name = own(gateway, upstream)
-    headers = {header: value.replace(KEY, gateway.client_key) for header, value in sent.items()}
+    headers = {header: value.replace(KEY, gateway.client_key) for header, value in client_headers.items()}
     assert ask(gateway, name, headers).status_code == 200
     assert went_up(upstream) == passed
 
 
 @pytest.mark.parametrize(
-    ("fields", "sent", "passed"),
+    ("fields", "client_headers", "passed"),
     [
         ({"auth_header": "X-Their-Key"}, {"authorization": "Bearer sk-own"}, {"x-their-key": "sk-own"}),
         ({"auth_header": "X-Their-Key"}, {"x-api-key": "sk-own"}, {"x-their-key": "sk-own"}),
@@ -92,9 +92,9 @@ def test_the_gateways_key_stays_and_the_clients_own_goes_up_as_it_came(gateway, 
     ],
     ids=str,
 )
-def test_a_header_or_scheme_of_the_upstream_carries_the_clients_credential(gateway, upstream, fields, sent, passed):
+def test_a_header_or_scheme_of_the_upstream_carries_the_clients_credential(gateway, upstream, fields, client_headers, passed):
     name = own(gateway, upstream, **fields)
-    ask(gateway, name, {"x-pxbin-key": gateway.client_key, **sent})
+    ask(gateway, name, {"x-pxbin-key": gateway.client_key, **client_headers})
     assert went_up(upstream) == passed
 
 
@@ -139,9 +139,9 @@ def test_a_fallback_needs_no_key_only_where_it_is_open_itself(request, upstream,
 
 def test_a_revoked_key_is_refused_where_nobody_needs_one(gateway, upstream):
     name = own(gateway, upstream, model_fields={"allow_anonymous": True})
-    made = gateway.api("POST", "/keys", json={"name": "gone"})
-    gateway.api("DELETE", f"/keys/{made['id']}")
-    assert ask(gateway, name, {"x-api-key": made["key"]}).status_code == 403
+    client_key = gateway.api("POST", "/keys", json={"name": "gone"})
+    gateway.api("DELETE", f"/keys/{client_key['id']}")
+    assert ask(gateway, name, {"x-api-key": client_key["key"]}).status_code == 403
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, "authentication_error"), (403, "permission_error")])
@@ -150,18 +150,18 @@ def test_such_an_upstreams_refusal_is_the_clients_own(gateway, upstream, second_
     upstream.otherwise(error(status, "no such key"))
     second_upstream.otherwise(json_reply({}))
     (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name]
-    other = gateway.add_upstream(second_upstream, name=f"{name}-second")
-    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other, "priority": 5})
+    second_id = gateway.add_upstream(second_upstream, name=f"{name}-second")
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": second_id, "priority": 5})
     refused = ask(gateway, name, {"x-pxbin-key": gateway.client_key, "x-api-key": "sk-wrong"})
     assert (refused.status_code, refused.json()["error"]["type"], len(second_upstream.requests)) == (status, kind, 0)
     assert ask(gateway, name, {"x-pxbin-key": gateway.client_key, "x-api-key": "sk-wrong"}).status_code == status  # nothing cools
 
 
 @pytest.mark.parametrize("header", ["api-key", "x-goog-api-key", "authorization"])
-def test_a_key_in_another_place_is_refused_with_a_word_about_the_right_one(gateway, header):
+def test_a_key_in_another_place_is_refused_and_the_error_names_the_headers(gateway, header):
     value = "Basic " + b64encode(f"me:{gateway.client_key}".encode()).decode() if header == "authorization" else gateway.client_key
-    words = "Missing API key: send it as x-api-key, or as Authorization: Bearer"
-    assert ask(gateway, "any", {header: value}).json()["error"]["message"] == words
+    message = "Missing API key: send it as x-api-key, or as Authorization: Bearer"
+    assert ask(gateway, "any", {header: value}).json()["error"]["message"] == message
     assert ask(gateway, "any", {}).json()["error"]["message"] == "Missing API key"
 
 

@@ -5,12 +5,12 @@ import uuid
 import pytest
 
 from proxy.translation.canonical import Text
-from tests.support.agents import said, streamed
+from tests.support.agents import response_of, streamed
 from tests.support.fake_upstream import json_reply
 
 HELLO = [{"role": "user", "content": "Hi"}]
-ANSWER = said(Text("Hello"), finish="end")
-WHOLE = {
+ANSWER = response_of(Text("Hello"), finish="end")
+COMPLETION = {
     "id": "c",
     "object": "chat.completion",
     "created": 1,
@@ -34,7 +34,7 @@ def model(gateway, upstream):
 
 def test_an_upstream_that_never_streams_is_asked_for_the_whole(upstream, gpt, claude, model):
     name = model("never")
-    upstream.otherwise(json_reply(WHOLE))
+    upstream.otherwise(json_reply(COMPLETION))
     with claude.messages.stream(model=name, max_tokens=9, messages=HELLO) as stream:
         assert "".join(stream.text_stream) == "Hello"
     chunks = list(gpt.chat.completions.create(model=name, messages=HELLO, stream=True))

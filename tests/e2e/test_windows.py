@@ -8,9 +8,9 @@ from tests.support.waiting import PATIENCE
 
 
 def windows(gateway, *names):
-    shown = gateway.http.get(f"{gateway.url}/v1/models", headers={"authorization": f"Bearer {gateway.client_key}"}).json()["data"]
-    known = {model["id"]: model["context_window"] for model in shown}
-    return [known[name] for name in names]
+    listed_models = gateway.http.get(f"{gateway.url}/v1/models", headers={"authorization": f"Bearer {gateway.client_key}"}).json()["data"]
+    windows_by_model = {model["id"]: model["context_window"] for model in listed_models}
+    return [windows_by_model[name] for name in names]
 
 
 def test_the_upstream_says_it_first_and_is_asked_once(gateway, upstream):
@@ -24,7 +24,7 @@ def test_the_upstream_says_it_first_and_is_asked_once(gateway, upstream):
     assert [request.path for request in upstream.requests] == ["/v1/models"]
 
 
-def test_an_upstream_that_is_silent_holds_the_list_up_once_and_not_for_ever(gateway, upstream):
+def test_a_hanging_upstream_delays_the_model_list_once_and_for_a_limited_time(gateway, upstream):
     name = f"silent-{uuid.uuid4().hex[:8]}"
     upstream.otherwise(Reply(instead=HANG))
     gateway.add_upstream(upstream, name, name=name)
@@ -44,15 +44,15 @@ def test_a_request_goes_first_where_the_upstream_says_that_it_fits(gateway, upst
     large = gateway.add_upstream(second_upstream, name=f"{name}-large", priority=5)
     gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": large, "context_window": 1_000_000})
     gateway.api("PATCH", f"/models/{model['id']}", json={"context_window": 1_000_000})
-    for each in (upstream, second_upstream):
-        each.otherwise(json_reply(WELL))
+    for fake in (upstream, second_upstream):
+        fake.otherwise(json_reply(WELL))
     text = {"type": "text", "text": "word " * 20_000}
     picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * 100_000}}
-    asked = []
+    answers = []
     for content in (text, picture):
         body = {"model": name, "max_tokens": 9, "messages": [{"role": "user", "content": [content]}]}
         answer = gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body)
-        asked.append((answer.status_code, answer.headers["x-pxbin-upstream"].rpartition("-")[2]))
-    assert asked == [(200, "large"), (200, "small")]
+        answers.append((answer.status_code, answer.headers["x-pxbin-upstream"].rpartition("-")[2]))
+    assert answers == [(200, "large"), (200, "small")]
     newest = gateway.logs(2, model=name)[-1]
     assert [skip["skipped"][-13:] for skip in newest["routing"][1:]] == ["not fit 20000"]

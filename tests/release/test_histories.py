@@ -4,7 +4,7 @@ import pytest
 
 from tests.release import restoring
 from tests.release.playing import TARGETS, conversation, path_of, vendors_at
-from tests.support.vendor_wires import Said
+from tests.support.vendor_wires import Completion
 
 HISTORIES = restoring.load("histories.json")
 
@@ -19,7 +19,7 @@ def vendors(served, fake_loop):
 def test_a_history_of_the_release_goes_on(served, vendors, case):
     received, refused = {}, {}
     for target in TARGETS:
-        vendors[target].says(Said("Well."))
+        vendors[target].says(Completion("Well."))
         path, body = path_of(case["client"], target, case["request"])
         answer = served.http.post(served.url + path, headers=served.client_headers, json=body, timeout=30)
         assert answer.status_code == 200, answer.text

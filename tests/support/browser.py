@@ -28,8 +28,8 @@ WINDOW = {"width": 1280, "height": 900}
 def executable() -> Path:
     """Where Chromium is; the packed one is unpacked the first time."""
     for name in SYSTEM_NAMES:
-        if found := shutil.which(name):
-            return Path(found)
+        if path := shutil.which(name):
+            return Path(path)
     if not UNPACKED.exists():
         _unpack()
     return UNPACKED / "chromium"

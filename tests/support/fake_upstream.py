@@ -100,7 +100,7 @@ class Received:
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by its name in any case."""
-        return next((value for known, value in self.headers if known.lower() == name.lower()), None)
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def json(self) -> Any:
         """The body, read as JSON."""
@@ -198,11 +198,11 @@ async def _read(reader: asyncio.StreamReader, early: bytes) -> Received | None:
     first, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
     method, path, _ = first.split(" ", 2)
     headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
-    given = {name.lower(): value for name, value in headers}
-    if given.get("transfer-encoding", "").lower() == "chunked":
+    values = {name.lower(): value for name, value in headers}
+    if values.get("transfer-encoding", "").lower() == "chunked":
         body = await _read_chunks(reader)
     else:
-        body = await reader.readexactly(int(given.get("content-length", 0)))
+        body = await reader.readexactly(int(values.get("content-length", 0)))
     return Received(method, path, headers, body, time.monotonic())
 
 

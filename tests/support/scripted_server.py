@@ -43,7 +43,7 @@ class Talk:
         length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
         request = head + await self.reader.readexactly(length)
         self.upstream.requests.append(request)
-        self.upstream.asked.set()
+        self.upstream.got_request.set()
         return request
 
     async def say(self, data: bytes) -> None:
@@ -53,7 +53,7 @@ class Talk:
     async def answer(self, body: bytes = b"{}", head: str = "", status: str = "200 OK") -> None:
         await self.say(f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{head}\r\n".encode() + body)
 
-    async def gone(self) -> None:
+    async def wait_closed(self) -> None:
         """Until the gateway has closed the connection."""
         with contextlib.suppress(ConnectionResetError):
             assert await self.reader.read() == b""
@@ -66,7 +66,7 @@ class Upstream:
         self.script = script
         self.connections = 0
         self.requests: list[bytes] = []
-        self.asked = asyncio.Event()
+        self.got_request = asyncio.Event()
         self.done = asyncio.Event()
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -119,6 +119,6 @@ def saying(data: bytes, *, hang: bool = False) -> Script:
         await talk.request()
         await talk.say(data)
         if hang:
-            await talk.gone()
+            await talk.wait_closed()
 
     return script

@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from pxbin_site.conf import databases, loading
 
 KINDS = ("sqlite", "postgresql")
-KEPT = frozenset({"django_migrations", "django_content_type", "auth_permission"})
+KEPT_TABLES = frozenset({"django_migrations", "django_content_type", "auth_permission"})
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def standing_in(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 def empty(connection: BaseDatabaseWrapper) -> None:
     """Delete every row that the migrations have not made."""
-    tables = [name for name in connection.introspection.django_table_names(only_existing=True) if name not in KEPT]
+    tables = [name for name in connection.introspection.django_table_names(only_existing=True) if name not in KEPT_TABLES]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("TRUNCATE " + ", ".join(f'"{name}"' for name in tables))
