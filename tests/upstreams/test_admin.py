@@ -128,13 +128,13 @@ def test_names_that_are_taken_are_refused(admin_client):
 
 
 def test_prompt_edits_for_a_native_upstream_are_warned_of(admin_client):
-    native, other = add("native", dialect="anthropic"), add("other")
+    native, translated = add("native", dialect="anthropic"), add("other")
     for number, (upstream, fields, names) in enumerate(
         [
             (native, {"system_append": "Be terse.", "inject_progress": "on"}, "system_append, inject_progress"),
             (native, {"tool_enforcement": '{"enabled": true}'}, "tool_enforcement"),
             (native, {"temperature": "0.5"}, ""),
-            (other, {"system_append": "Be terse."}, ""),
+            (translated, {"system_append": "Be terse."}, ""),
         ]
     ):
         route = {"upstream": str(upstream.pk), "priority": "0", "weight": "1", "is_active": "on"}
@@ -142,8 +142,8 @@ def test_prompt_edits_for_a_native_upstream_are_warned_of(admin_client):
         response = admin_client.post("/admin/upstreams/model/add/", data)
         assert response.status_code == 302, errors(response)
         warnings = [text for text in messages_of(response) if "thinking blocks" in text]
-        where = f"m{number} has a route to native, where prompts are cached and thinking blocks are bound to the conversation"
-        expected = f"{where}: a change of {names}"
+        sentence = f"m{number} has a route to native, where prompts are cached and thinking blocks are bound to the conversation"
+        expected = f"{sentence}: a change of {names}"
         assert [text.split(" during a session")[0] for text in warnings] == ([expected] if names else [])
         assert ["later thinking blocks" in text for text in warnings] == (["inject_progress" in names] if names else [])
 
@@ -184,8 +184,8 @@ def test_the_error_of_an_upstream_that_lists_nothing_is_shown(admin_client, upst
     assert messages_of(admin_client.get(import_path(row))) == ["u: Upstream returned 401: {}"]
 
 
-@pytest.mark.parametrize(("place", "priorities"), [("behind", [3, 4]), ("beside", [3, 3])])
-def test_a_model_that_exists_gets_a_second_route(admin_client, upstream, place, priorities):
+@pytest.mark.parametrize(("position", "priorities"), [("behind", [3, 4]), ("beside", [3, 3])])
+def test_a_model_that_exists_gets_a_second_route(admin_client, upstream, position, priorities):
     first, second = add("first"), add("second", base_url=upstream.url)
     model = Model.objects.create(name="shared", aliases=["same"])
     Route.objects.create(model=model, upstream=first, priority=3)
@@ -193,7 +193,7 @@ def test_a_model_that_exists_gets_a_second_route(admin_client, upstream, place, 
     page = admin_client.get(import_path(second))
     ((value, text),) = page.context["form"].fields["routes"].choices
     assert (value, text) == (f"{model.pk} maker/shared", "shared would also be served as maker/shared")
-    response = admin_client.post(import_path(second), {"routes": [value], "place": place})
+    response = admin_client.post(import_path(second), {"routes": [value], "place": position})
     assert messages_of(response) == ["1 route added."]
     routes = list(model.routes.order_by("created_at").values_list("upstream__name", "remote_name", "priority"))
     assert routes == [("first", "", priorities[0]), ("second", "maker/shared", priorities[1])]
@@ -209,12 +209,12 @@ def test_an_import_without_a_selection_is_refused(admin_client, upstream):
 
 def test_discovery_creates_all_new_models_and_marks_vanished_routes(admin_client, upstream):
     row = add(base_url=upstream.url)
-    gone = Route.objects.create(model=Model.objects.create(name="old"), upstream=row)
+    vanished = Route.objects.create(model=Model.objects.create(name="old"), upstream=row)
     upstream.otherwise(json_reply({"data": [{"id": "a"}, {"id": "b"}]}))
     message = "u: 2 new models, 1 route marked as vanished."
     assert messages_of(admin_client.post(import_path(row), {"_discover": "1"})) == [message]
-    gone.refresh_from_db()
-    assert gone.vanished_at is not None
+    vanished.refresh_from_db()
+    assert vanished.vanished_at is not None
     response = admin_client.post("/admin/upstreams/upstream/", {"action": "discover", "_selected_action": [str(row.pk)]})
     assert messages_of(response) == ["u: nothing new."]
 
@@ -262,8 +262,8 @@ def test_a_disabled_credential_is_explained_and_enabled_on_its_upstreams_page(ad
 
 
 def test_a_credential_of_another_upstream_is_not_enabled(admin_client):
-    row, other = add(), add("other")
-    key = other.credentials.get()
+    row, other_upstream = add(), add("other")
+    key = other_upstream.credentials.get()
     key.disabled_reason = "refused"
     key.save()
     assert messages_of(admin_client.post(f"/admin/upstreams/upstream/{row.pk}/change/", {"_command": f"enable {key.pk}"})) == []
@@ -312,8 +312,8 @@ def test_capabilities_of_a_route_override_its_upstreams(admin_client):
     assert response.status_code == 302, errors(response)
     route = Route.objects.get()
     assert route.capabilities == {"images": False, "tools": True}
-    shown = admin_client.get(f"/admin/upstreams/route/{route.pk}/change/").context["adminform"].form.initial
-    assert {name: shown[name] for name in choices} == choices
+    initial = admin_client.get(f"/admin/upstreams/route/{route.pk}/change/").context["adminform"].form.initial
+    assert {name: initial[name] for name in choices} == choices
 
 
 def test_extra_headers_are_entered_as_lines(admin_client):

@@ -66,12 +66,12 @@ def test_a_model_field_has_what_the_annotation_of_its_column_says():
         price: PicoDollars | None = None
         extra: dict[str, Any] | None = None
 
-    made = {}
+    deconstructed = {}
     for example in columns_of(Example):
         _, path, arguments, options = model_field(example).deconstruct()
         assert arguments == []
-        made[example.name] = (path, options)
-    assert made == {
+        deconstructed[example.name] = (path, options)
+    assert deconstructed == {
         "id": ("django.db.models.UUIDField", {"primary_key": True, "default": uuid.uuid4, "editable": False}),
         "at": ("django.db.models.DateTimeField", {}),
         "state": ("django.db.models.CharField", {"max_length": 3, "choices": [("on", "On"), ("off", "off")]}),
@@ -87,12 +87,12 @@ def test_a_model_field_has_what_the_annotation_of_its_column_says():
 
 
 @pytest.mark.parametrize(
-    ("model", "columns", "others"),
+    ("model", "columns", "model_only"),
     [(RequestLog, LOG_COLUMNS, {"created_at"}), (RequestAttempt, ATTEMPT_COLUMNS, {"id", "log_id", "number"})],
     ids=["log", "attempt"],
 )
-def test_the_model_has_the_columns_of_the_struct(model, columns, others):
-    assert {field.attname for field in model._meta.concrete_fields} == {column.name for column in columns} | others
+def test_the_model_has_the_columns_of_the_struct(model, columns, model_only):
+    assert {field.attname for field in model._meta.concrete_fields} == {column.name for column in columns} | model_only
 
 
 def test_texts_from_clients_have_a_length():
@@ -122,9 +122,9 @@ def test_a_field_of_the_struct_and_a_migration_are_all_that_a_new_log_column_nee
     environment = {"PATH": os.environ["PATH"], "PXBIN_DATA_DIR": str(tmp_path), "PXBIN_ENV_FILE": "/dev/null"}
 
     def run(*arguments: str) -> str:
-        finished = subprocess.run([sys.executable, *arguments], cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
-        assert finished.returncode == 0, finished.stderr
-        return finished.stdout
+        process = subprocess.run([sys.executable, *arguments], cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
+        assert process.returncode == 0, process.stderr
+        return process.stdout
 
     run("manage.py", "makemigrations", "billing", "--name", "wider")
     run("manage.py", "migrate", "--verbosity", "0")

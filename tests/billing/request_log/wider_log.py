@@ -24,11 +24,11 @@ entry.tries = [AttemptEntry(timestamp=entry.timestamp, tags=["a", "b"])]
 journal = Journal(spool, schedule=lambda seconds, work: None)
 journal.append(entry)
 journal.close()
-written = writer.drain_spool(spool)
+rows_written = writer.drain_spool(spool)
 row = RequestLog.objects.get()
 attempt = row.tries.get()
 report = {
-    "written": written,
+    "written": rows_written,
     "columns": [row.region, attempt.tags],
     "items": [log_items.log_item(row)["region"], log_items.attempt_item(attempt)["tags"]],
     "openapi": logs.LogItem.model_json_schema()["properties"]["region"],

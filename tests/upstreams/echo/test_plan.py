@@ -15,7 +15,7 @@ def calls(text, **fields):
     return ask(text, **{"tools": (WEATHER, CLOCK), **fields}).calls
 
 
-def test_the_answer_is_the_prompt_in_pieces_of_a_word():
+def test_the_answer_is_the_prompt_in_pieces_of_one_word():
     assert ask("say  hello\nworld", input_tokens=9) == EchoResponse(text=("say  ", "hello\n", "world"), usage=Usage(fresh=9, output=4))
 
 
@@ -23,7 +23,7 @@ def test_an_order_sets_the_text():
     assert ask("x", Directives(say="something else")).text == ("something ", "else")
 
 
-def test_nothing_can_be_said():
+def test_an_empty_say_directive_gives_an_empty_answer():
     assert ask("x", Directives(say="")) == EchoResponse(usage=Usage(fresh=0, output=0))
 
 

@@ -50,7 +50,7 @@ async def test_a_header_with_a_line_break_is_not_sent() -> None:
 # Answers.
 
 
-async def test_status_headers_and_body_are_told() -> None:
+async def test_status_headers_and_body_are_returned() -> None:
     script = saying(b"HTTP/1.1 429 Slow\r\nRetry-After: 3\r\ncontent-length: 2\r\n\r\n{}")
     async with serving(script) as (_, url), client.open("POST", url, JSON, b"{}", upstream=ENTRY) as answer:
         assert (answer.status, answer.headers.get("retry-after"), answer.headers["RETRY-AFTER"]) == (429, "3", "3")

@@ -55,7 +55,7 @@ async def test_no_connection_in_time() -> None:
     finally:
         for filler in fillers:
             filler.cancel()
-        for _, writer in [each for each in await asyncio.gather(*fillers, return_exceptions=True) if isinstance(each, tuple)]:
+        for _, writer in [opened for opened in await asyncio.gather(*fillers, return_exceptions=True) if isinstance(opened, tuple)]:
             writer.transport.abort()
         full.close()
         await client.close_all()
