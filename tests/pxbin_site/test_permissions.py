@@ -56,11 +56,11 @@ def rows():
 @pytest.fixture
 def headers():
     """The key of each role that has one."""
-    ended = timezone.now() - timedelta(days=1)
+    yesterday = timezone.now() - timedelta(days=1)
     issued = {
         "client": keys.issue("llm"),
         "disabled": keys.issue("llm", is_active=False),
-        "expired": keys.issue("llm", expires_at=ended),
+        "expired": keys.issue("llm", expires_at=yesterday),
         "read": keys.issue("management", permissions=["read"]),
         "write": keys.issue("management", permissions=["read", "write"]),
     }

@@ -43,9 +43,9 @@ def test_files_that_exist_and_files_that_are_created_later_are_private(tmp_path)
 
 @pytest.mark.slow
 def test_a_running_gateway_leaves_nothing_for_others_to_read(gateway):
-    found = modes(gateway.data_dir)
-    assert found.keys() >= {"pxbin.sqlite3", "pxbin.sqlite3-wal", "pxbin.sqlite3-shm", "secrets.json", "spool"}
-    assert {name: oct(mode) for name, mode in found.items() if mode & 0o077} == {}
+    file_modes = modes(gateway.data_dir)
+    assert file_modes.keys() >= {"pxbin.sqlite3", "pxbin.sqlite3-wal", "pxbin.sqlite3-shm", "secrets.json", "spool"}
+    assert {name: oct(mode) for name, mode in file_modes.items() if mode & 0o077} == {}
 
 
 @pytest.mark.slow

@@ -60,14 +60,14 @@ def test_a_signal_lets_running_streams_end_and_their_rows_be_written(own, signal
     url = f"{own.url}/v1/chat/completions"
     with own.http.stream("POST", url, headers=own.client_headers, json=SLOW) as stream:
         pieces = stream.iter_text()
-        begun = next(pieces)
+        first_piece = next(pieces)
         own.process.send_signal(getattr(signals, signal))
-        whole = begun + "".join(pieces)
-    assert whole.endswith("data: [DONE]\n\n")
-    assert whole.count('"finish_reason":"stop"') == 1
-    said = own.wait()
+        stream_text = first_piece + "".join(pieces)
+    assert stream_text.endswith("data: [DONE]\n\n")
+    assert stream_text.count('"finish_reason":"stop"') == 1
+    output = own.wait()
     assert own.process.returncode == 0
-    assert said.splitlines()[-2:] == [
+    assert output.splitlines()[-2:] == [
         "pxbin is stopping: no new requests, 1 running response has 15 s to finish (a second signal cuts them off)",
         "pxbin has stopped",
     ]
@@ -78,7 +78,7 @@ def test_a_signal_lets_running_streams_end_and_their_rows_be_written(own, signal
     assert statuses(own, stream) == [200]
 
 
-def test_what_does_not_end_in_time_is_told_and_written_down_as_failed(upstream):
+def test_a_response_that_does_not_end_in_time_gets_an_error_and_is_logged_as_failed(upstream):
     endless = {**SLOW, "messages": [{"role": "user", "content": "[echo chunks=1000 pace_ms=50] one two three"}], "max_tokens": 5000}
     endless["input"] = endless["messages"]
     silent = {**HELLO, "model": "silent", "input": "Hello"}
@@ -86,8 +86,8 @@ def test_what_does_not_end_in_time_is_told_and_written_down_as_failed(upstream):
     paths = ["/v1/chat/completions", "/v1/messages", "/v1/responses"]
     with Gateway.started(PXBIN_DRAIN_SECONDS="1") as gateway, ThreadPoolExecutor() as pool, ExitStack() as opened:
         gateway.add_upstream(upstream, "silent")
-        asked = [gateway.http.stream("POST", gateway.url + path, headers=gateway.client_headers, json=endless) for path in paths]
-        streams = [opened.enter_context(stream).iter_lines() for stream in asked]
+        requests = [gateway.http.stream("POST", gateway.url + path, headers=gateway.client_headers, json=endless) for path in paths]
+        streams = [opened.enter_context(stream).iter_lines() for stream in requests]
         assert all(next(stream) for stream in streams)
         waiting = [pool.submit(ask, gateway, silent, path) for path in [*paths, "/v1/embeddings"]]
         upstream.wait_for(len(waiting))
@@ -97,8 +97,8 @@ def test_what_does_not_end_in_time_is_told_and_written_down_as_failed(upstream):
         assert messages == {"type": "error", "error": {"type": "overloaded_error", "message": STOPPING}}
         assert (responses["type"], responses["response"]["error"]["message"]) == ("response.failed", STOPPING)
         answers = [each.result() for each in waiting]
-        told = [(each.status_code, each.headers["retry-after"], each.json()["error"]["message"]) for each in answers]
-        assert told == [(status, "5", STOPPING) for status in (503, 529, 503, 503)]
+        errors = [(each.status_code, each.headers["retry-after"], each.json()["error"]["message"]) for each in answers]
+        assert errors == [(status, "5", STOPPING) for status in (503, 529, 503, 503)]
         gateway.wait()
         gateway.restart()
         rows = gateway.logs(7)
@@ -109,16 +109,16 @@ def test_what_does_not_end_in_time_is_told_and_written_down_as_failed(upstream):
 
 def test_a_connection_that_stays_open_gets_no_new_request_through_while_the_server_drains(own):
     with (
-        httpx.Client(limits=httpx.Limits(max_connections=1), headers=own.client_headers, timeout=PATIENCE) as kept,
+        httpx.Client(limits=httpx.Limits(max_connections=1), headers=own.client_headers, timeout=PATIENCE) as client,
         own.http.stream("POST", f"{own.url}/v1/chat/completions", headers=own.client_headers, json=SLOW) as stream,
     ):
         pieces = stream.iter_text()
         next(pieces)
-        assert kept.post(f"{own.url}/v1/messages", json=HELLO).status_code == 200
+        assert client.post(f"{own.url}/v1/messages", json=HELLO).status_code == 200
         printed = len(own.output)
         own.process.send_signal(signals.SIGTERM)
         assert eventually(lambda: "is stopping" in own.output[printed:])
-        refused = kept.post(f"{own.url}/v1/messages", json=HELLO)
+        refused = client.post(f"{own.url}/v1/messages", json=HELLO)
         assert (refused.status_code, refused.json()["error"]["type"]) == (503, "overloaded_error")
         assert "".join(pieces).endswith("data: [DONE]\n\n")
     own.wait()
@@ -135,18 +135,18 @@ def test_a_killed_server_takes_its_children_along_and_loses_no_row(own):
     assert statuses(own, *answers) == [200] * 20
 
 
-def test_a_child_that_dies_is_replaced(own):
+def test_a_child_that_exits_is_replaced(own):
     [child] = psutil.Process(own.process.pid).children()
     child.kill()
     assert statuses(own, ask(own)) == [200]
-    [other] = psutil.Process(own.process.pid).children()
-    assert other.pid != child.pid
+    [new_child] = psutil.Process(own.process.pid).children()
+    assert new_child.pid != child.pid
 
 
 def test_several_web_processes_share_the_address():
     with Gateway.started(PXBIN_WEB_PROCESSES="3") as gateway:
         family = psutil.Process(gateway.process.pid).children(recursive=True)
-        assert sorted(each.cmdline()[2] for each in family) == ["web", "web", "work"]
+        assert sorted(process.cmdline()[2] for process in family) == ["web", "web", "work"]
         results = []
         askers = [threading.Thread(target=lambda: results.extend(ask(gateway).status_code for _ in range(5))) for _ in range(8)]
         for asker in askers:
@@ -156,4 +156,4 @@ def test_several_web_processes_share_the_address():
         assert results == [200] * 40
         assert len(gateway.logs(40)) == 40
         gateway.stop()
-        assert not [each for each in family if each.is_running()]
+        assert not [process for process in family if process.is_running()]

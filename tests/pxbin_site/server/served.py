@@ -67,13 +67,13 @@ async def state(scope: Any, receive: Any, send: Any) -> None:
     await respond(send, json.dumps(STATE).encode())
 
 
-async def scope_told(scope: Any, receive: Any, send: Any) -> None:
-    told = {key: scope[key] for key in ("http_version", "method", "path", "scheme")}
-    told |= {
+async def echo_scope(scope: Any, receive: Any, send: Any) -> None:
+    seen_scope = {key: scope[key] for key in ("http_version", "method", "path", "scheme")}
+    seen_scope |= {
         "raw_path": scope["raw_path"].decode(),
         "headers": [[name.decode(), value.decode("latin-1")] for name, value in scope["headers"]],
     }
-    await respond(send, json.dumps(told).encode())
+    await respond(send, json.dumps(seen_scope).encode())
 
 
 async def megabytes(scope: Any, receive: Any, send: Any) -> None:
@@ -133,7 +133,7 @@ async def step(scope: Any, receive: Any, send: Any) -> None:
     await respond(send, b"")
 
 
-async def held(scope: Any, receive: Any, send: Any) -> None:
+async def stream_until_file_exists(scope: Any, receive: Any, send: Any) -> None:
     """A stream of two pieces; the second waits until the file exists that the query names."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": b"begun ", "more_body": True})
@@ -174,7 +174,7 @@ async def splitter(scope: Any, receive: Any, send: Any) -> None:
     await respond(send, b"", headers=[(b"x-a", b"b\r\nset-cookie: c=d")])
 
 
-async def nothing(scope: Any, receive: Any, send: Any) -> None:
+async def no_content(scope: Any, receive: Any, send: Any) -> None:
     await respond(send, b"", status=204)
 
 
@@ -231,14 +231,14 @@ PATHS = {
     "/gated": gated,
     "/step_look_up": step_look_up,
     "/state": state,
-    "/scope": scope_told,
+    "/scope": echo_scope,
     "/megabytes": megabytes,
     "/wait": wait_gone,
     "/stubborn": stubborn,
     "/slow": slow,
     "/steps": steps,
     "/step": step,
-    "/held": held,
+    "/held": stream_until_file_exists,
     "/delays": delays,
     "/broken": broken,
     "/v1/messages/broken": broken,
@@ -246,7 +246,7 @@ PATHS = {
     "/forgetful": forgetful,
     "/liar": liar,
     "/splitter": splitter,
-    "/nothing": nothing,
+    "/nothing": no_content,
 }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.pxbin_site.server.serving import MEGA, Client, Served, error_of, read, request, rest
+from tests.pxbin_site.server.serving import MEGA, Client, Served, error_of, read, read_rest, request
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 # Bodies that are too large.
 
 
-def sent(client: socket.socket, pieces: Iterator[bytes]) -> None:
+def send_pieces(client: socket.socket, pieces: Iterator[bytes]) -> None:
     """Send until the server stops reading."""
     try:
         for piece in pieces:
@@ -27,7 +27,7 @@ def test_a_declared_40_mb_body_is_refused_at_once_and_costs_no_memory(server: Se
     before = server.peak()
     with server.connect() as client:
         client.sendall(request("/v1/messages", method="POST", headers=f"content-length: {40 * MEGA}\r\n"))
-        sent(client, (b"x" * MEGA for _ in range(40)))
+        send_pieces(client, (b"x" * MEGA for _ in range(40)))
         answer = read(client)
     assert answer.status == 413
     assert answer.json() == {
@@ -46,7 +46,7 @@ def test_a_chunked_40_mb_body_is_refused_when_the_limit_is_reached(server: Serve
         client.sendall(
             request("/v1/chat/completions", method="POST", headers="transfer-encoding: chunked\r\norigin: https://app.example\r\n")
         )
-        sent(client, (b"f4240\r\n" + b"x" * MEGA + b"\r\n" for _ in range(40)))
+        send_pieces(client, (b"f4240\r\n" + b"x" * MEGA + b"\r\n" for _ in range(40)))
         answer = read(client)
     assert error_of(answer) == (413, "Request body too large")
     assert answer.headers["access-control-allow-origin"] == "https://app.example"
@@ -113,7 +113,7 @@ def test_a_head_that_never_ends_is_refused(hasty: Served) -> None:
         client.sendall(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\n")
         answer = read(client)
         assert (answer.status, answer.json()["error"]["message"]) == (408, "The request head did not arrive in time")
-        assert rest(client) == b""
+        assert read_rest(client) == b""
 
 
 def answer_after(client: Client, drop: bytes) -> bytes:
@@ -144,7 +144,7 @@ def test_a_body_that_drips_is_refused(hasty: Served) -> None:
         assert eventually(lambda: answer_after(client, b"a")).startswith(b"HTTP/1.1 408 ")
 
 
-def test_an_idle_connection_is_closed_without_a_word(hasty: Served) -> None:
+def test_an_idle_connection_is_closed_without_a_response(hasty: Served) -> None:
     with hasty.connect() as client, hasty.connect() as silent:
         client.sendall(request("/echo"))
         read(client)
