@@ -15,12 +15,12 @@ def test_work_on_a_body_of_usual_size_is_done_without_a_switch_of_threads():
 
 
 def test_work_on_a_large_body_leaves_the_event_loop_to_others():
-    done = threading.Event()
+    may_end = threading.Event()
 
     async def work_on_it():
-        working = asyncio.ensure_future(in_thread_if_large(LARGE_BYTES + 1, done.wait, 60))
+        working = asyncio.ensure_future(in_thread_if_large(LARGE_BYTES + 1, may_end.wait, 60))
         await asyncio.sleep(0)
-        done.set()  # if the work were done here, this line would not be reached before it ended
+        may_end.set()  # if the work were done here, this line would not be reached before it ended
         return await working
 
     assert asyncio.run(work_on_it()) is True

@@ -45,10 +45,10 @@ class Lines:
 
 @pytest.fixture
 def lines(monkeypatch):
-    written = Lines()
-    monkeypatch.setattr(journal, "current", lambda: written)
+    current_journal = Lines()
+    monkeypatch.setattr(journal, "current", lambda: current_journal)
     with with_config(response_headers=True):
-        yield written.entries
+        yield current_journal.entries
 
 
 @pytest.fixture
@@ -156,8 +156,8 @@ async def test_the_end_of_a_drain_answers_503(lines, limiter):
 
 async def test_the_line_of_a_stream_is_written_before_its_last_piece(lines, limiter):
     request, attempt = attempting(limiter)
-    written = [(piece, len(lines)) async for piece in stream(request, attempt, b"a", b"b", b"c")]
-    assert written == [(b"a", 0), (b"b", 0), (b"c", 1)]
+    pieces_and_lines = [(piece, len(lines)) async for piece in stream(request, attempt, b"a", b"b", b"c")]
+    assert pieces_and_lines == [(b"a", 0), (b"b", 0), (b"c", 1)]
     assert (lines, is_free(limiter)) == ([("finished", 200, "")], True)
 
 
@@ -211,7 +211,7 @@ async def test_a_stream_without_a_first_piece_is_an_error_response(lines, limite
 async def test_the_end_of_a_drain_ends_a_stream_with_an_error_event(lines, limiter):
     request, attempt = attempting(limiter)
     received: list[bytes] = []
-    begun = asyncio.Event()
+    started = asyncio.Event()
 
     async def endless():
         yield b"a"
@@ -224,10 +224,10 @@ async def test_the_end_of_a_drain_ends_a_stream_with_an_error_event(lines, limit
     async def serve():
         async for piece in request.stream(first_piece):
             received.append(piece)
-            begun.set()
+            started.set()
 
     task = asyncio.create_task(serve())
-    await begun.wait()
+    await started.wait()
     task.cancel()
     await task
     assert received == [b"a", request.planned.context.encoding.encode_event(Failed(SHUTTING_DOWN))]

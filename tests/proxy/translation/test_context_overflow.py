@@ -102,7 +102,7 @@ def test_these_are_other_errors(message: str) -> None:
 @pytest.mark.parametrize(
     "error", [{"message": "Context size has been exceeded."}, {"message": "too big", "type": "exceed_context_size_error"}]
 )
-def test_clients_get_the_words_that_they_know(status: int, error: dict[str, str]) -> None:
+def test_clients_get_their_vendors_overflow_message(status: int, error: dict[str, str]) -> None:
     failure = REGISTRY["openai_chat"].decode_error(status, {}, json.dumps({"error": error}).encode())
     for_messages = REGISTRY["anthropic"].encode_error(failure, "req_1")
     assert (for_messages.status, json.loads(for_messages.body)["error"]) == (

@@ -125,7 +125,7 @@ TURN_CASES = [
 
 
 @pytest.mark.parametrize(("dialect", "turns", "expected"), TURN_CASES)
-def test_a_note_stands_at_the_end_of_the_last_user_turn_behind_results(dialect, turns, expected):
+def test_a_note_is_added_at_the_end_of_the_last_user_turn_after_results(dialect, turns, expected):
     field = "input" if dialect == "openai_responses" else "messages"
     assert edit(dialect, {field: turns}, Policies(), turn=("", "NOTE")) == {field: expected}
 
@@ -191,19 +191,19 @@ def test_only_what_must_change_is_written_anew():
     assert {name: bytes(raw) for name, raw in unchanged.fields.items()} == {name: bytes(raw) for name, raw in envelope.fields.items()}
 
 
-WORDS = st.text(max_size=20)
-SAID = st.one_of(WORDS, st.lists(st.builds(lambda text: {"type": "text", "text": text}, WORDS), max_size=3))
+SHORT_TEXTS = st.text(max_size=20)
+CONTENTS = st.one_of(SHORT_TEXTS, st.lists(st.builds(lambda text: {"type": "text", "text": text}, SHORT_TEXTS), max_size=3))
 TURNS = st.lists(
-    st.builds(lambda role, content: {"role": role, "content": content}, st.sampled_from(("system", "user", "assistant")), SAID)
+    st.builds(lambda role, content: {"role": role, "content": content}, st.sampled_from(("system", "user", "assistant")), CONTENTS)
 )
 POLICIES = st.builds(
     lambda replaced, append: Policies(replacements=tuple(replaced), append=append),
     st.lists(st.tuples(st.text(min_size=1, max_size=3), st.text(max_size=3)), max_size=3),
-    WORDS,
+    SHORT_TEXTS,
 )
 
 
-@given(st.sampled_from(sorted(REGISTRY)), TURNS, POLICIES, WORDS)
+@given(st.sampled_from(sorted(REGISTRY)), TURNS, POLICIES, SHORT_TEXTS)
 def test_the_same_conversation_gives_the_same_bytes(dialect, turns, policies, note):
     field = "input" if dialect == "openai_responses" else "messages"
 
