@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts import keys
 from accounts.common.uuid7 import new_id
+from billing.outcomes import Outcome
 from billing.request_log import writer
 from billing.request_log.entry import AttemptEntry
 from tests.billing.conftest import entry
@@ -125,7 +126,7 @@ def test_filters(ask, log, query, expected):
         entry(timestamp=BASE, error_message="a", model="aA", api_key_id=KEY),
         entry(timestamp=BASE + SECOND, error_message="b", model="gpt-5", upstream_id=UPSTREAM, request_id="mine", **CHAT),
         entry(timestamp=BASE + 2 * SECOND, error_message="c", model="Gpt-4o", status_code=404, request_id="mine", **RESPONSES),
-        entry(timestamp=BASE + 3 * SECOND, error_message="d", model="o\\x", status_code=529, outcome="failed"),
+        entry(timestamp=BASE + 3 * SECOND, error_message="d", model="o\\x", status_code=529, outcome=Outcome.FAILED),
     )
     status, body = ask("", **query)
     assert (status, "".join(sorted(item["error_message"] for item in body["data"]))) == (200, expected)
@@ -152,7 +153,7 @@ def test_a_filter_that_cannot_be_understood_is_400(ask, query, message):
 
 
 def test_one_row_comes_with_its_tries(ask, log):
-    failed = AttemptEntry(timestamp=BASE, upstream_name="a", status_code=529, outcome="failed")
+    failed = AttemptEntry(timestamp=BASE, upstream_name="a", status_code=529, outcome=Outcome.FAILED)
     tries = [failed, AttemptEntry(timestamp=BASE + 1, upstream_name="b", cost=10**12)]
     log_entry = entry(tries=tries)
     log(log_entry)

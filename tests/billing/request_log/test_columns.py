@@ -6,8 +6,9 @@ import shutil
 import subprocess
 import sys
 import uuid
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -21,6 +22,11 @@ from billing.request_log.entry import Meter
 ROOT = Path(__file__).parents[3]
 
 
+class State(StrEnum):
+    ON = "on"
+    OFF = "off"
+
+
 def facts(name: str, kind: Kind, **fields: Any) -> Column:
     usual = {"nullable": False, "description": "", "max_length": None, "from_client": False, "api_names": (name,)}
     usual |= {"choices": (), "label": None, "default": msgspec.NODEFAULT}
@@ -32,7 +38,7 @@ def test_a_column_is_described_by_the_annotation_of_its_field():
         id: Uuid
         owner: Annotated[Uuid | None, column("Whose it is.", api=("owner_id",))]
         at: Annotated[Timestamp, column("When.")]
-        state: Annotated[Literal["on", "off"], column(max_length=3)]
+        state: Annotated[State, column(max_length=3)]
         name: Annotated[str, column(max_length=9, from_client=True, api=())]
         size: int | None
         busy: bool
@@ -56,7 +62,7 @@ def test_a_model_field_has_what_the_annotation_of_its_column_says():
     class Example(msgspec.Struct):
         id: Uuid
         at: Timestamp
-        state: Annotated[Literal["on", "off"], column(max_length=3, labels={"on": "On"}, required=True)] = "on"
+        state: Annotated[State, column(max_length=3, labels={"on": "On"}, required=True)] = State.ON
         name: Annotated[str, column(max_length=9, label="full name")] = ""
         notes: str = ""
         size: Annotated[int, column(required=True)] = 0

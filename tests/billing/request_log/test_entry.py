@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from billing import rates
+from billing.outcomes import Outcome
 from billing.request_log.entry import AttemptEntry, LogEntry, Meter, PayloadEntry, finish_entry, usage_of_entry
 from proxy.translation.canonical import Usage
 
@@ -84,7 +85,7 @@ def test_a_rejected_request_has_no_upstream_and_all_its_time_is_overhead():
         timestamp=1_790_000_000_250_000,
         dialect="openai_chat",
         status_code=401,
-        outcome="rejected",
+        outcome=Outcome.REJECTED,
         error_type="authentication",
         error_message="Invalid API key",
         latency_ms=12,
@@ -109,7 +110,7 @@ def test_without_prices_or_with_a_rate_missing_the_cost_is_unknown():
 
 def test_nul_bytes_lone_surrogates_and_long_texts_reach_no_database():
     dirty = meter(model="a\0b\ud800c", user_agent="x" * 999, request_id="\0", path="/" + "p" * 999, session_id="ü" * 999)
-    log_entry = closed(dirty, outcome="failed", error_message="ä\0" * 5000, error_type="t" * 99)
+    log_entry = closed(dirty, outcome=Outcome.FAILED, error_message="ä\0" * 5000, error_type="t" * 99)
     assert log_entry.model == "ab?c"
     assert log_entry.request_id == ""
     assert [len(text) for text in (log_entry.user_agent, log_entry.path, log_entry.session_id, log_entry.error_type)] == [200, 500, 200, 64]

@@ -6,6 +6,7 @@ import os
 import msgspec
 import pytest
 
+from billing.outcomes import Outcome
 from billing.request_log import journal
 from billing.request_log.entry import LogEntry
 from billing.request_log.journal import Journal
@@ -186,11 +187,11 @@ def test_ten_unauthenticated_requests_a_second_are_written_and_the_others_counte
     now = [100.0]
     open_journal = Journal(spool, schedule=timers, clock=lambda: now[0])
     for _ in range(25):
-        open_journal.append(entry(outcome="rejected", status_code=401), unauthenticated=True)
+        open_journal.append(entry(outcome=Outcome.REJECTED, status_code=401), unauthenticated=True)
     open_journal.append(entry())
     now[0] += 1
     for _ in range(3):
-        open_journal.append(entry(outcome="rejected", status_code=401), unauthenticated=True)
+        open_journal.append(entry(outcome=Outcome.REJECTED, status_code=401), unauthenticated=True)
     timers.run()
     open_journal.close()
     assert sum(len(segment) for segment in lines(spool)) == 10 + 1 + 3

@@ -8,6 +8,7 @@ from django.db import OperationalError
 
 from accounts.common.uuid7 import new_id
 from billing.models import CommittedSegment, RequestAttempt, RequestLog, RequestPayload
+from billing.outcomes import Outcome
 from billing.request_log import writer
 from billing.request_log.entry import AttemptEntry, PayloadEntry
 from billing.request_log.journal import Journal
@@ -141,7 +142,7 @@ def test_attempts_and_payloads_go_into_their_own_tables(spool):
         upstream_id="1b0e1c52-1111-4222-8333-944445555666",
         upstream_name="a",
         status_code=529,
-        outcome="failed",
+        outcome=Outcome.FAILED,
         error_type="overloaded",
         error_message="try\nlater",
         latency_ms=5,

@@ -9,6 +9,7 @@ import pytest
 
 from accounts.keys import Key
 from accounts.rate_limits import Limiter
+from billing.outcomes import Outcome
 from billing.request_log import journal
 from proxy.exchange.attempt import TranslatedAttempt
 from proxy.exchange.failover import Failover
@@ -89,7 +90,7 @@ async def pieces_of(attempt: Attempt, *pieces: bytes, error: BaseException | Non
     """The stream of an attempt: its pieces, the last of which ends it unless an error follows."""
     for number, piece in enumerate(pieces, 1):
         if number == len(pieces) and error is None:
-            attempt.call.end("finished")
+            attempt.call.end(Outcome.FINISHED)
             attempt.call.stream_ended = True
         yield piece
     if error is not None:
@@ -236,7 +237,7 @@ async def test_the_end_of_a_drain_ends_a_stream_with_an_error_event(lines, limit
 
 async def test_only_the_first_end_of_a_request_counts(lines, limiter):
     request, attempt = attempting(limiter)
-    attempt.call.end("finished")
+    attempt.call.end(Outcome.FINISHED)
     with request:
         request.record_response(attempt)
         request.record_response(attempt)
