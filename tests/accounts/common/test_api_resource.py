@@ -8,7 +8,7 @@ from ninja import Schema
 
 from accounts.common.api_envelope import ApiError
 from accounts.common.api_resource import Resource, columns_of, page_envelope, shows
-from accounts.common.api_schema import Body, Clearable, Id, Moment, Paging, Whole
+from accounts.common.api_schema import Clearable, Id, Int32, Moment, Paging, RequestBody
 from accounts.common.api_validation import save_validated
 from accounts.models import ApiKey, ManagementKey
 from upstreams.models import Route, Upstream
@@ -16,10 +16,10 @@ from upstreams.models import Route, Upstream
 pytestmark = pytest.mark.django_db
 
 
-class Fields(Body):
+class Fields(RequestBody):
     name: str | None = None
     expires_at: Clearable[Moment] = None
-    rate_limit: Clearable[Whole] = None
+    rate_limit: Clearable[Int32] = None
     metadata: Clearable[dict[str, int]] = None
     unrelated: str | None = None
 
@@ -38,7 +38,7 @@ class Keys(Resource[ApiKey, Fields]):
     order = ("name",)
 
 
-class RouteFields(Body):
+class RouteFields(RequestBody):
     upstream_id: Id | None = None
 
 
