@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 from proxy.translation import json_wire
+
+# Nearly every event and part of the canonical form; the other direction needs them, too.
 from proxy.translation.canonical import (
     Cited,
     Event,
