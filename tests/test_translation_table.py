@@ -1,9 +1,9 @@
-"""docs/translation.md says what the code does."""
+"""The table in docs/translation.md is the one that the code produces."""
 
 from tests.support.feature_table import FEATURES, FILE, LETTERS, cell, table
 
 
-def test_the_document_is_what_the_code_does():
+def test_the_feature_table_in_the_docs_is_current():
     assert FILE.read_text() == table(), "run python -m tests.support.feature_table"
 
 

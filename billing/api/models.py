@@ -166,10 +166,10 @@ def _set_prices(row: Model, body: ModelFields) -> None:
     """Store manual prices if the body gives a price that differs from the one shown; 0 and 0 remove them."""
     if body.input_cost_per_million is None and body.output_cost_per_million is None:
         return
-    shown = price_book.model_prices([row]).get(row.pk)
-    current = (shown.input or Decimal(0), shown.output or Decimal(0)) if shown else (Decimal(0), Decimal(0))
-    given = (body.input_cost_per_million, body.output_cost_per_million)
-    input_price, output_price = (old if new is None else Decimal(str(new)) for old, new in zip(current, given, strict=True))
+    price = price_book.model_prices([row]).get(row.pk)
+    current = (price.input or Decimal(0), price.output or Decimal(0)) if price else (Decimal(0), Decimal(0))
+    new_prices = (body.input_cost_per_million, body.output_cost_per_million)
+    input_price, output_price = (old if new is None else Decimal(str(new)) for old, new in zip(current, new_prices, strict=True))
     if (input_price, output_price) != current:
         price_book.set_manual(row, input_price=input_price, output_price=output_price)
 

@@ -139,14 +139,14 @@ class RecordedAttempts:
     def response_headers(self, attempt: Attempt | None) -> list[tuple[str, str]]:
         """The upstream's headers that the client may see, and pxbin's own."""
         tried = self._failover.tried
-        shown = attempt.response_headers() if attempt is not None else []
+        pairs = attempt.response_headers() if attempt is not None else []
         if attempt is not None and attempt.call.failure is not None:
-            shown = [pair for pair in shown if "ratelimit" in pair[0].lower()]  # clients decide by them whether to try again
+            pairs = [pair for pair in pairs if "ratelimit" in pair[0].lower()]  # clients decide by them whether to try again
         if settings.PXBIN.response_headers:
-            shown += debug_headers.headers(tried, request=self.http, model=self._record.meter.model)
+            pairs += debug_headers.headers(tried, request=self.http, model=self._record.meter.model)
         if self.planned.is_traced:
-            shown.append((requirements.TRACE_HEADER, debug_headers.decision(tried, self._failover.decision)))
-        return shown
+            pairs.append((requirements.TRACE_HEADER, debug_headers.decision(tried, self._failover.decision)))
+        return pairs
 
     def response_headers_of_last_attempt(self) -> list[tuple[str, str]]:
         """The headers of a stream at the time of its first piece."""

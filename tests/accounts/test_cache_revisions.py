@@ -187,7 +187,7 @@ async def test_caches_stay_while_the_database_is_away_and_catch_up_afterwards(re
 
 @pytest.fixture
 def on_postgresql(postgres_url, monkeypatch, tmp_path):
-    """The watcher polls PostgreSQL, which does not answer while the yielded event is set; ``waiting``: it was asked then."""
+    """The watcher polls PostgreSQL, which does not answer while the yielded event is set; ``waiting`` is set when it is queried."""
     settings = {**connections["default"].settings_dict, **database(Config(data_dir=tmp_path, database_url=postgres_url))}
     wrapper, silent = PostgreSQL(settings, alias="silent"), threading.Event()
     silent.waiting = threading.Event()

@@ -17,7 +17,7 @@ RECORDED = sorted(file.stem for file in Path(ROOT).glob("c*.json"))
 
 @pytest.mark.parametrize("word", FORMATS)
 @pytest.mark.parametrize("name", RECORDED)
-def test_an_agent_gets_its_calls_makes_them_and_is_answered(gateway, upstream, name, word):
+def test_an_agent_gets_tool_calls_sends_results_and_gets_an_answer(gateway, upstream, name, word):
     dialect, model = FORMATS[word], f"agent-{uuid.uuid4().hex[:8]}"
     gateway.add_upstream(upstream, model, name=model, format=word, region="us-east-1")
     upstream.otherwise(model_of(dialect))

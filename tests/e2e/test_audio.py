@@ -1,4 +1,4 @@
-"""Transcriptions by OpenAI's SDK: forms go up with another model's name, answers come back in the format that was asked for."""
+"""Transcriptions by OpenAI's SDK: forms are sent with the remote name, and responses are returned in the requested format."""
 
 import io
 
@@ -172,7 +172,7 @@ def test_client_errors_are_returned_and_credential_errors_fail_over(
         ),
     ],
 )
-def test_a_form_that_makes_no_sense_is_refused(gateway, request_of, message, param):
+def test_a_malformed_form_is_refused(gateway, request_of, message, param):
     headers = {**gateway.client_headers, **request_of.pop("headers", {})}
     answer = gateway.http.post(f"{gateway.url}/v1/audio/transcriptions", headers=headers, **request_of)
     error = answer.json()["error"]

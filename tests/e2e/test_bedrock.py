@@ -55,7 +55,7 @@ def signature_of(request: Received, base: str) -> tuple[str, str]:
 
 
 def aws(upstream: FakeUpstream) -> None:
-    """An endpoint as Bedrock's: a wrong signature is 403, a right one the answer that the path asks for."""
+    """An endpoint as Bedrock's: a wrong signature gets 403, a correct one the response of the path."""
 
     def answer(request: Received) -> Reply:
         signature, expected = signature_of(request, upstream.url)
@@ -72,7 +72,7 @@ def aws(upstream: FakeUpstream) -> None:
 
 @pytest.fixture
 def signed(gateway: Gateway, upstream: FakeUpstream) -> str:
-    """A model at a Bedrock upstream that wants signatures; its remote name is an inference profile's ARN."""
+    """A model at a Bedrock upstream with signed requests; its remote name is an inference profile's ARN."""
     name = f"signed-{upstream.url.rpartition(':')[2]}"
     credential = {"access_key_id": ACCESS_KEY, "api_key": SECRET}
     upstream_row = gateway.api(
@@ -94,7 +94,7 @@ def test_requests_are_signed_as_aws_wants_them(gateway: Gateway, upstream: FakeU
     assert received.json() == {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 50, "messages": body["messages"]}
 
 
-def test_a_wrong_secret_is_our_fault_and_not_the_clients(gateway: Gateway, upstream: FakeUpstream) -> None:
+def test_a_refused_upstream_credential_is_a_502_for_the_client(gateway: Gateway, upstream: FakeUpstream) -> None:
     name = f"wrong-{upstream.url.rpartition(':')[2]}"
     upstream_row = gateway.api(
         "POST",

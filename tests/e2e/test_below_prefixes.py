@@ -39,7 +39,7 @@ WIRE = sorted({(method, path) for method, path in FAST_PATHS if path.startswith(
 
 @pytest.mark.parametrize(("method", "path"), WIRE, ids=[f"{method} {path}" for method, path in WIRE])
 def test_every_path_is_there_below_a_prefix_too(gateway, upstream, method, path):
-    """Also with an empty body: an endpoint that is there says what is missing, and not that the path is unknown."""
+    """An endpoint that exists answers an empty body with what is missing, not with "unknown path"."""
     name = group(gateway, upstream)
     upstream.otherwise(json_reply(WELL))
     answer = gateway.http.request(

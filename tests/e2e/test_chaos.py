@@ -1,7 +1,7 @@
 """Every way in which an upstream misbehaves: what the client sees, how often each upstream is called, what the rows say.
 
 Each case runs for clients of every dialect, whole and streamed; once where nothing else can answer, and once with a second
-upstream that is well.
+healthy upstream.
 """
 
 import gzip
@@ -54,14 +54,14 @@ def plain(body, kind="application/json", **headers):
 
 @dataclass(frozen=True)
 class Case:
-    """One misbehaviour. `status`: what Messages and Chat clients see where nothing else answers; `calls`: of the sick upstream."""
+    """One misbehaviour. `status`: for Messages and Chat clients if no other upstream answers; `calls`: how often the upstream is called."""
 
     reply: Reply
     status: tuple[int, int]
     kind: str
     calls: int = 1
     saved: bool = True
-    """Whether the healthy upstream is asked."""
+    """Whether the healthy upstream is called."""
     retry_after: str | None = None
     invoke: int | None = None
     """What InvokeModel clients see, where it does not follow from what Messages clients do."""
@@ -197,7 +197,7 @@ class ClientCall:
 
 
 IMPATIENT = {"first_byte_timeout_seconds": 1.0, "idle_timeout_seconds": 1.0}
-"""For upstreams that hang; the others have all the time that they need on a busy machine."""
+"""Timeouts for upstreams that hang; the others keep the default ones, so that a busy machine causes no timeout."""
 
 
 def named(upstream: FakeUpstream, gateway: Gateway, **fields: Any) -> str:
@@ -207,7 +207,7 @@ def named(upstream: FakeUpstream, gateway: Gateway, **fields: Any) -> str:
 
 
 def two(gateway: Gateway, sick: FakeUpstream, well: FakeUpstream, **fields: Any) -> str:
-    """The name of a model whose first route leads to the sick upstream."""
+    """The name of a model whose first route leads to the failing upstream."""
     name = named(sick, gateway, **fields)
     well_id = gateway.add_upstream(well, name=f"{name}-well", priority=5)
     gateway.api("POST", "/routes", json={"model_id": gateway.id_of("/models", name), "upstream_id": well_id, "priority": 5})
@@ -215,7 +215,7 @@ def two(gateway: Gateway, sick: FakeUpstream, well: FakeUpstream, **fields: Any)
 
 
 class Stage:
-    """A sick and a healthy upstream, a model that has the first alone, and one that has both."""
+    """A failing and a healthy upstream, a model that has a route to the first alone, and one that has routes to both."""
 
     def __init__(self, gateway: Gateway, loop: Loop, case: Case) -> None:
         self.sick, self.well = FakeUpstream(loop), FakeUpstream(loop)
@@ -230,7 +230,7 @@ class Stage:
 
 
 class Run:
-    """One case with one kind of client, asked at once; its row is read when all others have been asked too."""
+    """One case with one kind of client, sent at once; its row is read when all requests have been sent."""
 
     def __init__(self, gateway: Gateway, stage: Stage, key: Key) -> None:
         name, self.dialect, self.stream, with_second = key
@@ -241,13 +241,13 @@ class Run:
         self.status = {"messages": messages, "invoke": self.case.invoke or INVOKE.get(messages, messages)}.get(self.dialect, chat)
 
     def calls(self) -> tuple[int, int]:
-        """How often the sick and the healthy upstream got it; a call that was given up soon may take a while to arrive."""
+        """How often the failing and the healthy upstream got it; a call that was cancelled early may arrive later."""
         return self.call.calls_of(self._stage.sick), self.call.calls_of(self._stage.well)
 
 
 @pytest.fixture(scope="module")
 def runs(gateway, fake_loop):
-    """All runs by their keys. They are asked some at a time, since most of each is waiting.
+    """All runs by their keys. Several are sent at a time, since most of each is waiting.
 
     A case has one stage for all of them, except where an answer keeps its upstream away from the next request.
     """
@@ -269,7 +269,7 @@ def runs(gateway, fake_loop):
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS if not key[3]], ids=str)
-def test_alone(runs, key):
+def test_with_one_upstream(runs, key):
     run = runs[key]
     answer, case = run.call.answer, run.case
     assert answer.status_code == run.status, answer.text
@@ -320,7 +320,7 @@ def test_a_stream_that_fails_after_content_ends_in_an_error_and_goes_nowhere_els
     assert row["output_tokens"] == 4
 
 
-def test_a_slow_drip_is_an_answer(gateway, upstream):
+def test_a_response_that_arrives_slowly_is_complete(gateway, upstream):
     upstream.otherwise(sse(OPENED, *(piece for letter in "well" for piece in (0.2, chunk({"content": letter}))), *FINISH))
     call = ClientCall(gateway, named(upstream, gateway), "messages", stream=True)
     assert (call.text, call.row()["outcome"]) == ("well", "finished")

@@ -1,4 +1,4 @@
-"""`count_tokens` through a real gateway: asked of the upstream, or estimated."""
+"""`count_tokens` through a real gateway: counted by the upstream, or estimated."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def test_a_chat_upstream_is_not_asked(gateway: Gateway, upstream: FakeUpstream) 
 
 
 @pytest.mark.parametrize("reply", [json_reply({}, status=404), json_reply({"error": "gone"}, status=500), json_reply({"no": "count"})])
-def test_an_upstream_that_cannot_count_is_passed_over(gateway: Gateway, upstream: FakeUpstream, reply: object) -> None:
+def test_an_upstream_that_cannot_count_tokens_is_skipped(gateway: Gateway, upstream: FakeUpstream, reply: object) -> None:
     name = model(gateway, upstream, "anthropic")
     upstream.reply(reply)  # type: ignore[arg-type]
     assert count(gateway, name).json() == {"input_tokens": 275}
 
 
-def test_what_makes_no_sense_is_refused(gateway: Gateway, upstream: FakeUpstream) -> None:
+def test_an_invalid_count_request_is_refused(gateway: Gateway, upstream: FakeUpstream) -> None:
     name = model(gateway, upstream, "openai")
     refused = count(gateway, name, messages="no list")
     assert (refused.status_code, refused.json()["error"]["type"]) == (400, "invalid_request_error")

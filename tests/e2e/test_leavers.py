@@ -35,16 +35,16 @@ class Inside:
         eventually(self._report.exists, message="the gateway reports nothing")
         return json.loads(self._report.read_text())
 
-    def at_rest(self):
-        """What is there while nothing happens, but for connections; once no task runs and it is the same after two requests."""
+    def idle_resources(self):
+        """The resources in use while nothing runs, without connections: read once no task runs and two requests have not changed them."""
         looks = [None]
 
-        def is_the_same_again():
+        def is_unchanged():
             last_row(self.gateway)
             looks.append(self.without_connections())
             return looks[-1] == looks[-2] and not looks[-1]["tasks"]
 
-        eventually(is_the_same_again)
+        eventually(is_unchanged)
         return looks[-1]
 
     def without_connections(self):
@@ -80,14 +80,14 @@ WORD_CHUNKS = [piece for number in range(5000) for piece in (chunk({"content": f
 
 
 def dripping(request):
-    """A stream that goes on for longer than any client stays; whole answers never come."""
+    """A stream that is longer than any client waits; a whole response is never sent."""
     if b'"stream":true' not in request.body.replace(b" ", b"") and b"\r\n\r\ntrue" not in request.body:
         return Reply(instead=HANG)
     return sse(0.2, OPENED, *WORD_CHUNKS, *FINISH)
 
 
 async def visit(http, gateway, key, model, number, upstream):
-    """One client that leaves; whether it left before the end. Those that came early leave first, some before they are served."""
+    """One client that leaves; returns whether it left before the end. Clients with low numbers leave first, some before they are served."""
     path, stream = PATHS[number % 4], number % 5 > 0
 
     async def read():
@@ -111,11 +111,11 @@ def last_row(gateway):
     return gateway.row_of(answer.headers["x-request-id"])
 
 
-async def test_clients_that_leave_at_any_moment_leave_nothing_but_their_rows(inside, upstream):
+async def test_clients_that_leave_at_any_moment_leave_no_resources_in_use(inside, upstream):
     gateway = inside.gateway
     model = named(upstream, gateway)
     key = gateway.api("POST", "/keys", json={"name": "leaver", "concurrency_limit": NUMBER})["key"]
-    before = await asyncio.to_thread(inside.at_rest)
+    before = await asyncio.to_thread(inside.idle_resources)
     upstream.otherwise(dripping)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(timeout=4 * PATIENCE, limits=limits) as http:

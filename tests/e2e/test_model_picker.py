@@ -83,7 +83,7 @@ def test_a_name_of_the_picker_opens_no_model_that_the_key_may_not_use(gateway, u
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/models"])
 @pytest.mark.parametrize("key", [{}, {"x-api-key": "pxb_" + "0" * 40}, {"api-key": "misplaced"}])
-def test_a_wrong_key_is_not_worth_another_try(gateway, path, key):
+def test_a_wrong_key_has_the_header_x_should_retry_false(gateway, path, key):
     method = "GET" if path == "/v1/models" else "POST"
     answer = gateway.http.request(method, gateway.url + path, headers=key, json={"model": "echo", "messages": SAY})
     assert (answer.status_code, answer.headers["x-should-retry"]) == (401, "false")

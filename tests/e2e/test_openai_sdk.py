@@ -110,7 +110,7 @@ def test_a_forced_tool_and_no_parallel_calls(gpt, model):
     assert names("get_weather", tool_choice="none") == []
 
 
-def test_an_image_and_a_file_reach_the_model(gpt, model):
+def test_an_image_and_a_file_are_sent_to_the_model(gpt, model):
     image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}", "detail": "low"}}
     file = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0xLjQK"}}
     content = ask(gpt, model, [image, file, {"type": "text", "text": "look"}]).choices[0].message.content

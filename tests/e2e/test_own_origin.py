@@ -37,7 +37,7 @@ def open_path(gateway, upstream):
         ("text/plain", HTML, "text/plain", None),
     ],
 )
-def test_a_plain_answer_comes_without_orders_to_the_browser(gateway, upstream, open_path, content_type, body, shown_type, disposition):
+def test_plain_proxy_mode_removes_headers_that_control_browsers(gateway, upstream, open_path, content_type, body, shown_type, disposition):
     upstream.reply(bytes_reply(body, headers={"content-type": content_type, **HOSTILE}))
     response = gateway.http.get(f"{open_path}/page")
     header_names = ("content-type", "content-disposition", "x-content-type-options", "set-cookie", "clear-site-data", "refresh", "link")

@@ -1,4 +1,4 @@
-"""Models with policies behind a running gateway: what goes up, what comes down, and what is logged.
+"""Models with policies behind a running gateway: what is sent to the upstream, what the client gets, and what is logged.
 
 Each policy is seen with a pair of dialects that is translated, and within one dialect, where the client's own body is passed on.
 """

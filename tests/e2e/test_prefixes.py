@@ -177,7 +177,7 @@ def test_errors_of_ours_on_a_known_path_keep_its_dialect(gateway, upstream):
 
 
 def test_a_model_with_another_upstream_too_keeps_the_clients_dialect(gateway, upstream):
-    """A body that goes up as it came would mean nothing to that one."""
+    """An unchanged body would not be valid for the other upstream."""
     plain(gateway, upstream, "/plain-mixed", "p-mixed", remote_name="their-name")
     (model,) = [row for row in gateway.api("GET", "/models") if row["name"] == "p-mixed"]
     second_id = gateway.api("POST", "/upstreams", json={"name": "p-mixed-2", "base_url": upstream.url, "api_key": "x"})["id"]
@@ -303,7 +303,7 @@ def test_plain_streams_pass_as_they_come_and_are_cut_where_the_upstream_cuts(gat
     assert "The application failed: POST /plain-stream/run" not in gateway.output
 
 
-def test_strangers_and_unknown_models_are_refused(gateway, upstream):
+def test_requests_without_a_key_and_unknown_models_are_refused(gateway, upstream):
     plain(gateway, upstream, "/plain-closed", "p-closed")
     url = f"{gateway.url}/plain-closed/do"
     assert gateway.http.post(url, json={"model": "p-closed"}).status_code == 401

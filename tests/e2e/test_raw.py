@@ -1,4 +1,4 @@
-"""Paths whose bodies pass untranslated, by OpenAI's SDK and by hand: what goes up, what comes back, what is written down."""
+"""Paths whose bodies pass untranslated, by OpenAI's SDK and by hand: what is sent to the upstream, what the client gets, what is logged."""
 
 import base64
 import json
@@ -125,7 +125,7 @@ def test_an_upstreams_error_has_openais_shape(gateway, upstream, serve, status, 
         (b'{"model": "m", "stream": "yes"}', "stream: Expected `bool | null`, got `str`"),
     ],
 )
-def test_a_body_that_makes_no_sense_is_refused(gateway, body, message):
+def test_an_invalid_body_is_refused(gateway, body, message):
     answer = post(gateway, "/v1/embeddings", body)
     assert (answer.status_code, answer.json()["error"]["message"]) == (400, message)
 
@@ -208,7 +208,7 @@ def test_a_stream_that_breaks_off_raises(gpt, gateway, upstream, serve):
     assert (chunk_ids, gateway.row_of(streamed.headers["x-request-id"])["outcome"]) == (["c"], "failed")
 
 
-def test_a_client_that_leaves_takes_the_upstreams_call_with_it(gateway, upstream, serve):
+def test_a_client_that_leaves_cancels_the_upstream_call(gateway, upstream, serve):
     first = event({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}})
     upstream.reply(sse(first, HANG))
     body = {"model": serve("raw-left"), "prompt": "x", "stream": True}
@@ -237,7 +237,7 @@ def test_images_speech_and_moderations(gpt, gateway, upstream, serve):
     assert (row["outcome"], row["input_tokens"], row["usage_estimated"]) == ("finished", 0, False)
 
 
-def test_the_limits_of_a_key_hold_here_too(gateway, upstream, serve):
+def test_the_limits_of_a_key_apply_to_untranslated_paths(gateway, upstream, serve):
     model = serve("raw-limited")
     upstream.otherwise(json_reply(EMBEDDINGS))
     key = gateway.api("POST", "/keys", json={"name": "limited", "rate_limit": 2})["key"]

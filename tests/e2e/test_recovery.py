@@ -20,7 +20,7 @@ def gateway():
 
 
 def listing(answer):
-    """An upstream that lists a model and answers otherwise as `answer` says."""
+    """An upstream that lists a model and calls `answer` for all other requests."""
     return lambda request: json_reply({"data": [{"id": "m"}]}) if request.path == "/v1/models" else answer(request)
 
 
@@ -90,7 +90,7 @@ def test_a_scheduled_check_closes_a_breaker_in_the_process_that_serves(gateway, 
 
 
 def test_the_same_prefix_goes_to_the_same_upstream_and_key_in_99_of_100_turns(gateway, upstream, second_upstream):
-    """Sixty sessions in turn, named by a header, by their user, by a cache key, or by nothing but their first words."""
+    """Sixty sessions in turn, named by a header, by their user, by a cache key, or only by their first message."""
     name = with_keys(gateway, upstream, "k1", "k2", "k3")
     (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name]
     second_id = gateway.add_upstream(second_upstream, name=f"{name}-second", api_key="s1")

@@ -83,7 +83,7 @@ def test_the_fallback_answers_while_an_account_without_balance_rests(gateway, up
 @pytest.mark.parametrize(
     ("status", "message"), [(404, "The model typo does not exist"), (429, "Rate limit reached for typo"), (503, "busy")]
 )
-def test_a_name_that_fails_cools_no_other_name_of_a_route_that_passes_on_any(gateway, upstream, second_upstream, status, message):
+def test_a_remote_name_that_fails_cools_no_other_name_of_the_same_pattern_route(gateway, upstream, second_upstream, status, message):
     prefix = f"p{uuid.uuid4().hex[:6]}"
     first, second = (gateway.id_of("/upstreams", named(fake, gateway, cooldown_seconds=60)) for fake in (upstream, second_upstream))
     model = gateway.api("POST", "/models", json={"name": f"{prefix}/*", "upstream_id": first, "remote_name": ""})

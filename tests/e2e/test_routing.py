@@ -86,7 +86,7 @@ def test_reset_headers_say_how_long_where_retry_after_does_not(gateway, upstream
     assert 200 < seconds_left(credentials_of(gateway, name)[0]) <= 300
 
 
-def test_a_cooldown_of_nothing_is_none(gateway, upstream):
+def test_a_cooldown_of_zero_seconds_is_not_stored(gateway, upstream):
     name = with_keys(gateway, upstream, "k1", "k2", cooldown_seconds=0)
     upstream.reply(error(429, retry_after="60"))
     upstream.otherwise(answering)
@@ -210,7 +210,7 @@ def test_headers_can_be_switched_off(upstream):
     assert ["x-pxbin-trace" in answer.headers for answer in answers] == [False, True]
 
 
-def test_images_go_past_what_takes_none(gateway, upstream, second_upstream):
+def test_routes_that_accept_no_images_are_skipped(gateway, upstream, second_upstream):
     name = two(gateway, upstream, second_upstream, capabilities={"images": False})
     second_upstream.otherwise(answering)
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
@@ -254,7 +254,7 @@ LAST_WORDS = {"messages": '"type":"error"', "chat": '"error":{', "responses": "e
 def late_failures(gateway, fake_loop):
     """Streams that open and fail after the hold: all dialects and endings, without and with a healthy second, raced or not.
 
-    They are asked all at once, since nearly all of each is waiting.
+    All are sent at once, since nearly all of each is waiting.
     """
     sick = {ending: FakeUpstream(fake_loop) for ending in LATE}
     well = FakeUpstream(fake_loop)
@@ -311,7 +311,7 @@ def test_a_chat_client_gets_the_usage_that_it_asked_for_after_the_hold_too(gatew
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_a_race_is_won_by_the_faster_and_the_loser_is_cancelled_and_logged(gateway, upstream, second_upstream, stream):
+def test_hedging_takes_the_faster_attempt_and_logs_the_other_as_cancelled(gateway, upstream, second_upstream, stream):
     name = two(gateway, upstream, second_upstream)
     change_model(gateway, name, hedge_after_ms=200)
     upstream.otherwise(sse(OPENED, HANG) if stream else Reply(instead=HANG))
@@ -327,7 +327,7 @@ def test_a_race_is_won_by_the_faster_and_the_loser_is_cancelled_and_logged(gatew
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_a_race_that_the_first_wins_after_all_says_so(gateway, upstream, second_upstream, stream):
+def test_hedging_names_the_first_attempt_if_it_answers_first(gateway, upstream, second_upstream, stream):
     name = two(gateway, upstream, second_upstream)
     change_model(gateway, name, hedge_after_ms=300)
 
@@ -345,7 +345,7 @@ def test_a_race_that_the_first_wins_after_all_says_so(gateway, upstream, second_
     assert 0 < float(call.answer.headers["x-pxbin-overhead-ms"]) <= row["latency_ms"] + 1 - 300  # waiting for upstreams is none
 
 
-def test_what_the_loser_of_a_race_has_reported_is_billed(gateway, upstream, second_upstream):
+def test_usage_that_the_cancelled_attempt_reported_is_billed(gateway, upstream, second_upstream):
     name = two(gateway, upstream, second_upstream, format="anthropic")
     change_model(gateway, name, hedge_after_ms=100)
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": {"input_tokens": 5}}

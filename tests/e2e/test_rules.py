@@ -1,4 +1,4 @@
-"""Routing's rules where they are easily read in two ways, each with a real gateway (docs/routing.md says them all)."""
+"""Rules of docs/routing.md that could be understood in two ways, each with a real gateway."""
 
 import json
 import uuid
@@ -35,7 +35,7 @@ def test_even_when_the_whole_upstream_cools_its_other_keys_are_tried_in_the_same
 
 
 def test_a_limited_key_still_serves_another_route(gateway, upstream, second_upstream):
-    """A 429 is about the key on its route: the same key goes on with another model."""
+    """A 429 cools the credential on its route only: it still serves another model."""
     name = two(gateway, upstream, second_upstream, cooldown_seconds=60)
     second_name = f"{name}-other"
     gateway.api("POST", "/models", json={"name": second_name, "upstream_id": upstream_of(gateway, name)})
@@ -122,11 +122,11 @@ def test_a_stream_that_fails_after_content_is_not_retried(gateway, upstream, sec
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("hedged", [False, True], ids=["one by one", "raced"])
-def test_what_runs_when_the_time_is_over_has_failed(gateway, upstream, second_upstream, stream, hedged):
+def test_attempts_that_run_at_the_deadline_have_failed(gateway, upstream, second_upstream, stream, hedged):
     name = two(gateway, upstream, second_upstream)
     change_model(gateway, name, timeout_seconds=1.5, hedge_after_ms=100 if hedged else None)
-    for attempt in (upstream, second_upstream):
-        attempt.otherwise(Reply(instead=HANG))
+    for fake in (upstream, second_upstream):
+        fake.otherwise(Reply(instead=HANG))
     assert ask(gateway, name, stream=stream).answer.status_code == 504
     tries = row_of(gateway, name)["tries"]
     assert [(attempt["outcome"], attempt["error_type"]) for attempt in tries] == [("failed", "timeout")] * (2 if hedged else 1)

@@ -1,4 +1,4 @@
-"""SDKs in front of the gateway, scripted upstreams behind it: what goes up, what comes down, when, and what is logged."""
+"""SDKs, the gateway and scripted upstreams: what is sent to the upstream, what the client gets, when, and what is logged."""
 
 import json
 import uuid
@@ -160,7 +160,7 @@ def test_the_first_text_is_sent_while_the_upstream_is_still_generating(upstream,
     assert read == ["one ", "two"]
 
 
-def test_a_client_that_leaves_ends_the_upstreams_work(gateway, upstream, gpt, messages_model):
+def test_a_client_that_leaves_closes_the_upstream_connection(gateway, upstream, gpt, messages_model):
     upstream.reply(sse(STARTED, OPENED, word("one "), HANG))
     stream = gpt.chat.completions.create(model=messages_model, messages=HELLO, stream=True)
     assert next(chunk.choices[0].delta.content for chunk in stream if chunk.choices[0].delta.content) == "one "
@@ -214,7 +214,7 @@ def test_a_refused_request_is_logged(gateway, claude):
     ],
     ids=["html", "error body", "half a body", "nothing"],
 )
-def test_a_200_that_is_no_answer_is_a_bad_gateway(gateway, upstream, claude, chat_model, reply):
+def test_a_200_without_a_valid_response_is_a_bad_gateway(gateway, upstream, claude, chat_model, reply):
     upstream.otherwise(reply)
     with pytest.raises(anthropic.InternalServerError) as raised:
         claude.messages.create(model=chat_model, max_tokens=9, messages=HELLO)

@@ -1,4 +1,4 @@
-"""Two gateways that share Redis while both are busy: cooldowns, recoveries, and a Redis that dies, freezes and comes back.
+"""Two gateways that share Redis while both are busy: cooldowns, recoveries, and a Redis that exits, hangs and returns.
 
 The upstream refuses a key only to the first gateway: the second one can avoid it only by what Redis has passed on. No request
 may fail or wait because of Redis.
@@ -94,7 +94,7 @@ class Load:
 
 @asynccontextmanager
 async def load(servers, model):
-    """Both gateways are busy."""
+    """Keep both gateways busy."""
     results, over = Load(), asyncio.Event()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
     async with httpx.AsyncClient(timeout=PATIENCE, limits=limits) as http:
@@ -139,7 +139,7 @@ def reports(gateway, text):
 
 
 @pytest.mark.parametrize("ending", ["dies", "freezes"])
-async def test_without_redis_each_goes_by_itself_and_afterwards_they_are_in_touch_again(servers, upstream, ending):
+async def test_without_redis_each_server_uses_its_own_state_and_reconnects_afterwards(servers, upstream, ending):
     name, _ = with_keys(servers.first, upstream, 4, cooldown_seconds=60)
     fake = Upstream(upstream)
     both_servers = (servers.first, servers.second)

@@ -203,7 +203,7 @@ def test_references_are_looked_up_only_for_a_model_that_the_key_may_use(keeping,
     assert len(upstream.requests) == calls
 
 
-def test_refusals_and_other_dialects_are_as_ever(keeping, gpt, upstream):
+def test_refusals_and_other_dialects_are_unchanged(keeping, gpt, upstream):
     keeping.add_upstream(upstream, "keep-plain")
     upstream.otherwise(text_reply("openai", "one"))
     with pytest.raises(openai.NotFoundError):
@@ -235,7 +235,7 @@ def test_turns_are_forgotten_in_time(upstream):
             assert eventually(is_forgotten, every=0.2)
 
 
-def test_when_switched_off_the_refusal_says_how_to_switch_it_on(gateway, upstream):
+def test_the_refusal_of_a_disabled_feature_names_its_setting(gateway, upstream):
     gateway.add_upstream(upstream, "keeps-nothing")
     headers = {"authorization": f"Bearer {gateway.client_key}"}
     body = {"model": "keeps-nothing", "input": "a", "previous_response_id": "resp_1"}

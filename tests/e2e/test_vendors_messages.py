@@ -76,7 +76,7 @@ def test_why_it_stopped(ask, vendor, stream, stop):
 
 
 @whole_and_streamed
-def test_words_of_a_refusal(ask, vendor, stream):
+def test_a_refusal_keeps_its_text(ask, vendor, stream):
     vendor.says(Completion(refusal="I cannot"))
     message = ask(stream=stream)
     assert (message.content[0].text, message.stop_reason) == ("I cannot", "refusal")

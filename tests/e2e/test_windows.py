@@ -1,4 +1,4 @@
-"""Context windows in the lists of models: the upstream's own word, then what is configured, then the default."""
+"""Context windows in the lists of models: the value that the upstream lists, then the configured one, then the default."""
 
 import uuid
 
@@ -13,7 +13,7 @@ def windows(gateway, *names):
     return [windows_by_model[name] for name in names]
 
 
-def test_the_upstream_says_it_first_and_is_asked_once(gateway, upstream):
+def test_the_window_that_the_upstream_lists_comes_first_and_is_read_once(gateway, upstream):
     listed, configured, plain = (f"{word}-{uuid.uuid4().hex[:8]}" for word in ("listed", "configured", "plain"))
     upstream.otherwise(json_reply({"data": [{"id": listed, "context_length": 222_000}]}))
     gateway.add_upstream(upstream, listed, configured, plain, name=listed)
@@ -35,7 +35,7 @@ def test_a_hanging_upstream_delays_the_model_list_once_and_for_a_limited_time(ga
 
 
 def test_a_request_goes_first_where_the_upstream_says_that_it_fits(gateway, upstream, second_upstream):
-    """Long text goes past the small window that discovery heard of; a picture of as many bytes has few tokens and does not."""
+    """Long text skips the route whose listed window is too small; an image of as many bytes has few tokens and does not."""
     name = f"fits-{uuid.uuid4().hex[:8]}"
     small = gateway.add_upstream(upstream, name=f"{name}-small")
     upstream.reply(json_reply({"data": [{"id": name, "context_length": 20_000}]}))

@@ -104,7 +104,7 @@ def test_a_405_keeps_its_allow() -> None:
     assert (answer["allow"], json.loads(answer.content)["error"]["message"]) == ("POST", "Method not allowed: GET /api/v1/keys")
 
 
-def test_json_errors_and_pages_for_people_are_left_alone() -> None:
+def test_json_errors_and_pages_for_people_are_unchanged() -> None:
     api_error = JsonResponse({"error": {"type": "conflict"}}, status=409)
     assert with_security_headers(REQUEST.get("/api/v1/keys"), api_error).status_code == 409
     assert api_error.content == b'{"error": {"type": "conflict"}}'
@@ -112,7 +112,7 @@ def test_json_errors_and_pages_for_people_are_left_alone() -> None:
     assert with_security_headers(REQUEST.get("/admin/nothing"), page) is page
 
 
-def test_exceptions_are_djangos_to_answer() -> None:
+def test_exceptions_are_left_to_django() -> None:
     def view(_: HttpRequest) -> HttpResponse:
         raise Http404
 

@@ -226,7 +226,7 @@ def write_snapshot(out: Path) -> None:
 
 
 def write_tasks(out: Path, redis_url: str) -> None:
-    """A message of each task, as it lies in the broker's queue."""
+    """A message of each task, as stored in the broker's queue."""
     import msgspec
 
     from billing.spool import Segment
@@ -308,7 +308,7 @@ def write_standing(out: Path, redis_url: str) -> None:
 
 
 def write_spool(out: Path, redis_url: str, loop: Loop) -> None:
-    """Segments of a gateway whose workers are away: sealed ones, and a live one whose process was killed while it wrote."""
+    """Segments of a gateway without running workers: sealed ones, and a live one whose process was killed while it wrote."""
     from billing.journal import Journal
 
     folder = out / "spool"

@@ -54,7 +54,7 @@ def _history(gateway: Gateway, vendors: dict[str, Vendor], client: str, origin: 
 
 
 def _withheld(gateway: Gateway, vendors: dict[str, Vendor]) -> dict[str, Any]:
-    """The client does not want to see the thinking: it travels inside the seal."""
+    """The client has thinking hidden: it is sent inside the seal."""
     vendors["openai_chat"].says(Completion("I look.", calls=[CALL], thinking=THINKING))
     request = {**first("anthropic"), "max_tokens": 9000, "thinking": {"type": "adaptive", "display": "omitted"}}
     path, body = path_of("anthropic", "openai_chat", request)

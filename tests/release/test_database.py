@@ -80,7 +80,7 @@ def test_the_admin_shows_the_history_of_a_row(untouched):
     assert "http://127.0.0.1:9" in page.text
 
 
-def test_the_password_of_the_admin_is_good(untouched):
+def test_the_password_of_the_admin_is_accepted(untouched):
     with httpx.Client(base_url=untouched.url, follow_redirects=True, timeout=30) as browser:
         login = browser.get("/admin/login/")
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', login.text)
@@ -89,7 +89,7 @@ def test_the_password_of_the_admin_is_good(untouched):
     assert (entered.status_code, entered.url.path) == (200, "/admin/")
 
 
-def test_keys_open_what_they_opened(untouched):
+def test_keys_of_the_release_have_the_same_access(untouched):
     keys = PLAINTEXT["keys"]
     names = ("client", "limited", "disabled", "expired", "management")
     assert {name: ask(untouched, "echo", keys[name]).status_code for name in names} == {

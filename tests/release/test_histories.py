@@ -1,4 +1,4 @@
-"""Conversations that were begun with the release: what it sealed for the client comes back, and reaches the upstream that wrote it."""
+"""Conversations that were begun with the release: what it sealed for the client is opened and sent to the upstream that wrote it."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def vendors(served, fake_loop):
 
 
 @pytest.mark.parametrize("case", HISTORIES, ids=lambda case: f"{case['client']}: {case['title']}")
-def test_a_history_of_the_release_goes_on(served, vendors, case):
+def test_a_history_of_the_release_can_be_continued(served, vendors, case):
     received, refused = {}, {}
     for target in TARGETS:
         vendors[target].says(Completion("Well."))

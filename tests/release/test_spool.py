@@ -31,4 +31,4 @@ def test_a_line_is_read_and_written_again_without_a_loss():
     assert len(lines) == len(EXPECTED)
     for line in lines:
         released = restoring.json.loads(line)
-        assert at_least(doors.written_again(line), released) == released
+        assert at_least(doors.rewritten_line(line), released) == released

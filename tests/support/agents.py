@@ -1,7 +1,7 @@
 """Coding agents and the models behind them, played from recorded requests.
 
 An :class:`Agent` sends a recorded request, reads the stream as the program does and sends the next one with the results of its
-tools. :func:`model_of` makes a scripted upstream's behaviour: it calls tools that it was offered, then answers in words.
+tools. :func:`model_of` makes a scripted upstream's behaviour: it calls the offered tools, then answers with text.
 """
 
 from __future__ import annotations

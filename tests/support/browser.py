@@ -71,7 +71,7 @@ def environment() -> dict[str, str]:
 
 @asynccontextmanager
 async def open_page() -> AsyncIterator[Page]:
-    """A new page in a browser of its own, gone afterwards. `page.problems` lists what its console complained about."""
+    """A new page in a browser of its own, closed afterwards. `page.problems` lists what its console complained about."""
     path = executable()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS), env=environment(), headless=True)

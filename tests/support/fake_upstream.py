@@ -2,7 +2,7 @@
 
     upstream.reply(json_reply({"id": "chatcmpl-1", ...}))          # for the next request
     upstream.reply(sse(b"data: {}", 0.2, RESET))                   # then a stream: bytes, pauses (seconds or a condition), an end
-    upstream.otherwise(lambda request: json_reply({...}))          # for all requests that nothing lies ready for
+    upstream.otherwise(lambda request: json_reply({...}))          # for all requests without a queued reply
     ...
     assert [request.json() for request in upstream.requests] == [{...}]
 
@@ -25,7 +25,7 @@ from tests.support.waiting import PATIENCE, eventually, eventually_async
 
 
 class Ending:
-    """How an answer ends other than well."""
+    """The ways in which an answer ends early."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -216,7 +216,7 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
 
 
 async def _write(reply: Reply, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[bool, bytes]:
-    """Answer one request; whether the connection can be used again, and what came of the next request just behind the answer."""
+    """Answer one request. Returns whether the connection can be used again, and the first bytes of the next request."""
     leaving = asyncio.ensure_future(reader.read(1))
     answering = asyncio.ensure_future(_answer(reply, writer))
     try:
@@ -237,14 +237,14 @@ async def _write(reply: Reply, request: Received, reader: asyncio.StreamReader, 
 
 
 async def _forget(leaving: "asyncio.Future[bytes]", answering: "asyncio.Future[bool]") -> bytes:
-    """End both without a complaint about results that nobody wants; what has been read."""
+    """Cancel both tasks without warnings about unused results; returns what has been read."""
     leaving.cancel()
     read, _ = await asyncio.gather(leaving, answering, return_exceptions=True)
     return read if isinstance(read, bytes) else b""
 
 
 async def _answer(reply: Reply, writer: asyncio.StreamWriter) -> bool:
-    """Write an answer; whether it ended well."""
+    """Write an answer; returns whether it was complete."""
     await _pause(reply.before)
     if reply.instead is not None:
         return await _end(reply.instead, writer)

@@ -1,8 +1,8 @@
 """The table of docs/translation.md: what becomes of each feature between every two dialects, determined by translating it.
 
 ``python -m tests.support.feature_table`` writes the file anew. A cell is computed: a client's body with the feature is made ready for
-the target and read again. ``carried``: the same arrives. ``moved``: it arrives in another place or in other words. ``dropped``: the
-rest of the request goes up without it. ``refused``: a 400 that names the field. ``-``: the client's dialect has no words for it.
+the target and read again. ``carried``: the same arrives. ``moved``: it arrives in another field or form. ``dropped``: the
+rest of the request is sent without it. ``refused``: a 400 that names the field. ``-``: the client's dialect cannot express it.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def one_message(*parts: Part) -> dict[str, Any]:
 
 
 def parts_of(request: Request, kind: type) -> list[Any]:
-    """What parts of a kind say, wherever they stand."""
+    """The fields of all parts of a kind, in messages and in tool results."""
     parts = [part for message in request.messages for part in message.parts]
     parts += [inner for part in parts if isinstance(part, ToolResult) for inner in part.content]
     return [_fields_of(part) for part in parts if isinstance(part, kind)]

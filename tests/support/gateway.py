@@ -37,7 +37,7 @@ PRINTED = {
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """What a process needs of our environment, without settings of ours or keys of providers, and `variables`."""
+    """The environment without settings of pxbin and keys of providers, and with `variables`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PXBIN_") and not name.endswith("_API_KEY")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process compiles all our modules again
     return {**environment, "PXBIN_ENV_FILE": os.devnull, "PXBIN_CONFIG_PATH": "", "PXBIN_LOG_FORMAT": "text", **variables}

@@ -1,6 +1,6 @@
 """What a request means, independent of any dialect, and what of it each kind of upstream can carry.
 
-``meaning(request)`` is comparable between dialects: adjacent words are one text, turns of one role are one turn, system text
+``meaning(request)`` is comparable between dialects: adjacent texts are one text, turns of one role are one turn, system text
 is one heap, tools are known by their descriptions and calls by their tools. ``carried(meaning, target)`` is the table of what
 a target moves, limits or drops (wire formats, sections 6 and 7): all that is not written here survives.
 """

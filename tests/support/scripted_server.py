@@ -60,7 +60,7 @@ class Talk:
 
 
 class Upstream:
-    """A scripted server: each connection runs the script; ``connections`` and ``requests`` say what came."""
+    """A scripted server: each connection runs the script; ``connections`` and ``requests`` record what arrived."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -105,14 +105,14 @@ async def failure(url: str, *, upstream: Entry = ENTRY) -> tuple[str, str, bool]
     return caught.value.failure.kind, caught.value.failure.message, caught.value.answered
 
 
-async def politely(talk: Talk) -> None:
+async def answer_all(talk: Talk) -> None:
     """Answer every request on the connection."""
     while True:
         await talk.request()
         await talk.answer(b"%d" % talk.number)
 
 
-def saying(data: bytes, *, hang: bool = False) -> Script:
+def answer_once_with(data: bytes, *, hang: bool = False) -> Script:
     """Answer the first request with these bytes, then close or hang."""
 
     async def script(talk: Talk) -> None:

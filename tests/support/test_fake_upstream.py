@@ -62,7 +62,7 @@ def test_it_sees_a_client_leave(upstream):
     assert not upstream.requests[0].answered.is_set()
 
 
-def test_it_writes_what_no_library_would(upstream):
+def test_it_can_send_invalid_http(upstream):
     upstream.reply(Reply(headers={"content-length": "10"}, pieces=(b"short",), chunked=False))
     with httpx.stream("GET", upstream.url, timeout=0.3) as stream, pytest.raises(httpx.ReadTimeout):
         stream.read()

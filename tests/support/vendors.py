@@ -27,7 +27,7 @@ from tests.support.vendor_wires import (
 )
 
 NATIVE_TOOL_FIELDS = {"type", "input_examples", "eager_input_streaming", "defer_loading", "allowed_callers"}
-"""What only clients of Anthropic's own wire say of a tool; translation never does."""
+"""Fields of a tool that only clients of Anthropic's dialect send; translation adds none."""
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 
 

@@ -32,7 +32,7 @@ def test_a_preset_fills_in_what_is_not_given(gateway):
     assert fields == {"base_url": preset.base_url, "format": "anthropic", "quirks": preset.quirks}
 
 
-def test_what_is_given_wins(gateway):
+def test_explicit_values_win(gateway):
     row = create_upstream(gateway, preset="vllm", base_url="http://127.0.0.1:1/v1", quirks={"top_k": False}, format="openai_responses")
     assert (row["base_url"], row["format"]) == ("http://127.0.0.1:1/v1", "openai_responses")
     assert row["quirks"] == {**PRESETS["vllm"].quirks, "top_k": False}

@@ -85,7 +85,7 @@ def test_a_shown_row_is_json():
     assert json.loads(json.dumps(item))["id"] == str(row.pk)
 
 
-def test_a_failure_after_the_row_was_saved_leaves_nothing_behind():
+def test_a_failure_after_the_row_was_saved_rolls_it_back():
     class Failing(Keys):
         def after_save(self, row, body):
             raise ApiError("invalid_request", "no")

@@ -130,6 +130,6 @@ def test_an_empty_log_explains_what_to_do(admin_client):
     assert "No results" in admin_client.get(LOG, {"outcome__exact": "failed"}).content.decode()
 
 
-def test_the_page_of_a_row_that_is_not_there_leads_back(admin_client):
+def test_the_page_of_a_missing_row_redirects_to_the_list(admin_client):
     for name in ("nonsense", str(uuid.uuid4())):
         assert admin_client.get(f"{LOG}{name}/change/").status_code == 302

@@ -207,13 +207,13 @@ def test_while_the_database_is_unavailable_the_task_retries_and_this_is_logged_o
     segment = Spool(spool).read(*Spool(spool).sealed())
     write, tries = writer.write_segments, []
 
-    def away_twice(segments, spool):
+    def fail_twice(segments, spool):
         tries.append(segments)
         if len(tries) < 3:
             raise OperationalError("no\n\troute")
         return write(segments, spool)
 
-    monkeypatch.setattr(writer, "write_segments", away_twice)
+    monkeypatch.setattr(writer, "write_segments", fail_twice)
     tasks.write_request_logs.apply(([line.decode() for line in segment.lines], segment.id))
     assert tries == [[segment]] * 3
     assert RequestLog.objects.get().model == "größe"

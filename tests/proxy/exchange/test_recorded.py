@@ -1,4 +1,4 @@
-"""The scope of a request: one journal line and one released lease, whatever ends it."""
+"""The scope of a request: one journal line and one released lease, however it ends."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ async def test_an_error_after_a_target_was_called_is_a_failure(lines, limiter):
     assert (lines, is_free(limiter)) == ([("failed", 502, "bad_gateway")], True)
 
 
-async def test_a_defect_is_recorded_and_raised(lines, limiter):
+async def test_an_exception_is_recorded_and_raised(lines, limiter):
     with pytest.raises(ZeroDivisionError), admitted(limiter):
         _ = 1 / 0
     assert (lines, is_free(limiter)) == ([("failed", 500, "internal")], True)
@@ -190,7 +190,7 @@ async def test_a_stream_that_the_server_closes_is_cancelled_and_closes_its_upstr
     assert is_free(limiter)
 
 
-async def test_a_defect_in_a_stream_is_recorded_and_raised(lines, limiter):
+async def test_an_exception_in_a_stream_is_recorded_and_raised(lines, limiter):
     request, attempt = attempting(limiter)
     with pytest.raises(ZeroDivisionError):
         _ = [piece async for piece in stream(request, attempt, b"a", error=ZeroDivisionError())]

@@ -1,4 +1,4 @@
-"""A stream on its way: translated or relayed, ended well or badly, and opened early."""
+"""A stream from an upstream to a client: translated or relayed, complete or broken, and opened before its first content."""
 
 from __future__ import annotations
 

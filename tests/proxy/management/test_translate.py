@@ -77,7 +77,7 @@ def test_quirks_shape_the_request(translate: Any) -> None:
 
 
 @pytest.mark.parametrize("client", REGISTRY)
-def test_answers_come_back_whole_and_streamed(translate: Any, client: str) -> None:
+def test_responses_are_translated_whole_and_streamed(translate: Any, client: str) -> None:
     case = CASES / "openai_chat" / "plain-text"
     JUDGES[client].check_answer(translate((case / "response.json").read_bytes(), "--reply", "--from", "openai_chat", "--to", client))
     JUDGES[client].check_whole(translate((case / "stream.sse").read_bytes(), "--stream", "--from", "openai_chat", "--to", client))

@@ -1,7 +1,7 @@
 """All sixteen pairs on the way back: an upstream's answer, whole and streamed, as every kind of client gets it.
 
 An upstream's wire is made by its own dialect's encoder. What the client gets is judged by the strict grammar of its dialect and
-by the official SDK's types, and read once more: it must mean what the upstream said, whether it was streamed or not.
+by the official SDK's types, and read once more: it must have the meaning of the upstream's response, whether it was streamed or not.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def test_any_truncation_is_one_error_and_never_a_success(upstream: str, client: 
 
 
 def _without_usage(sink: Dialect, stream: bytes) -> dict[str, Any]:
-    """Chat's usage comes behind its finish, so a cut between the two is no broken answer."""
+    """Chat sends usage after the finish reason, so a stream that ends between the two is complete."""
     return comparable(accumulate(events_of(sink, stream, DEFAULT, size=len(stream)))) | {"tokens": None}
 
 

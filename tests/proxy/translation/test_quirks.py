@@ -264,7 +264,7 @@ def test_every_quirk_is_shown() -> None:
     assert sorted({case[0] for case in CASES} | set(ELSEWHERE)) == sorted(field.name for field in msgspec.structs.fields(Quirks))
 
 
-def test_a_grammar_lies_where_chat_has_it() -> None:
+def test_a_grammar_is_encoded_in_the_shape_of_chat() -> None:
     patch = Tool(name="patch", kind="custom", format=msgspec.Raw(b'{"type":"grammar","syntax":"lark","definition":"start: A"}'))
     custom_tool = body(CHAT, {"supports_custom_tools": True}, tools=(patch,))["tools"][0]["custom"]
     assert custom_tool == {"name": "patch", "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: A"}}}

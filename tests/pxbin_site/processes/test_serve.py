@@ -60,8 +60,8 @@ def test_the_row_of_a_request_is_written(gateway):
     assert gateway.row_of(answer.headers["x-request-id"])["model"] == "echo-anthropic"
 
 
-async def test_nobody_is_let_in_before_the_worker_has_loaded():
-    """The row of the first request shall not wait for it."""
+async def test_no_request_is_accepted_before_the_worker_has_loaded():
+    """Otherwise the row of the first request would wait for the worker."""
     waited_for = []
 
     class Starting:
@@ -258,7 +258,7 @@ def test_postgresql_in_a_schema_of_its_own_and_for_those_with_its_secrets(postgr
     )
 
 
-def test_redis_carries_the_rows_to_the_worker(redis_url, postgres_url):
+def test_rows_reach_the_worker_through_redis(redis_url, postgres_url):
     with Gateway.started(PXBIN_REDIS_URL=redis_url, PXBIN_DATABASE_URL=postgres_url) as gateway:
         for _ in range(5):
             assert ask(gateway).status_code == 200

@@ -14,7 +14,7 @@ SECURITY = [*common_headers.SECURITY_HEADERS]
 
 
 @pytest.mark.parametrize("client_id", [b"a", b"req_1!~", b"x" * 128])
-def test_a_decent_request_id_is_kept(client_id: bytes) -> None:
+def test_a_valid_request_id_of_the_client_is_kept(client_id: bytes) -> None:
     assert common_headers.request_id({b"x-request-id": client_id}) == client_id
 
 

@@ -91,7 +91,7 @@ async def test_get_answers_head() -> None:
     assert (await Client("/v1/messages", method="HEAD").call(handler(echo_request, method="GET"))).status == 201
 
 
-async def test_a_django_response_will_do() -> None:
+async def test_a_view_may_return_a_django_response() -> None:
     async def view(http: HttpRequest) -> HttpResponse:
         response = HttpResponse("text", status=202, content_type="text/plain")
         response.set_cookie("a", "b")
@@ -159,7 +159,7 @@ async def test_errors_carry_cors_too() -> None:
     assert (client.status, client.headers["access-control-allow-origin"]) == (404, "https://a")
 
 
-async def test_a_defect_is_a_500_and_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unexpected_exception_is_a_500_and_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async def view(http: HttpRequest) -> JsonResponse:
         raise ZeroDivisionError("told to nobody outside")
 

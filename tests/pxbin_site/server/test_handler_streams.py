@@ -71,13 +71,13 @@ async def test_a_stream_without_pieces_is_an_empty_stream() -> None:
     assert (client.status, client.bodies) == (200, [b""])
 
 
-async def test_a_defect_before_the_first_piece_is_a_500() -> None:
+async def test_an_exception_before_the_first_piece_is_a_500() -> None:
     closed: list[str] = []
     client = await Client("/v1/messages").call(handler(streaming(error=ZeroDivisionError(), closed=closed)))
     assert (client.status, closed) == (500, ["closed"])
 
 
-async def test_a_defect_later_comes_out_so_that_the_server_cuts_the_body() -> None:
+async def test_an_exception_after_the_first_piece_is_raised_so_that_the_server_aborts_the_response() -> None:
     closed: list[str] = []
     client = Client("/v1/messages")
     with pytest.raises(ZeroDivisionError):

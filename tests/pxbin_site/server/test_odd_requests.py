@@ -24,14 +24,14 @@ def ask(gateway, method, path, **options):
 
 
 def raw(gateway, request_bytes: bytes) -> bytes:
-    """Everything that comes back until the server closes or is silent."""
+    """All bytes until the server closes the connection or sends nothing more."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE) as connection:
         connection.sendall(request_bytes)
         return connection.recv(65536)
 
 
 @pytest.mark.parametrize("path", ["/health", "/healthz", "/status", "/ready", "/health/detailed"])
-def test_questions_after_its_health_are_answered_with_or_without_a_slash(gateway, path):
+def test_health_paths_work_with_and_without_a_trailing_slash(gateway, path):
     for requested_path in (path, f"{path}/"):
         answer = gateway.http.get(gateway.url + requested_path)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")

@@ -67,7 +67,7 @@ def test_a_chunked_body_and_the_next_request_in_one_write(server: Served) -> Non
         assert [read(client).body for _ in range(3)] == [b"abc", b"abc", b""]
 
 
-def test_a_megabyte_goes_through_unchanged(server: Served) -> None:
+def test_a_megabyte_is_forwarded_unchanged(server: Served) -> None:
     body = bytes(range(256)) * 8000
     assert server.ask(request("/echo", body, method="POST")).body == body
 
@@ -196,5 +196,5 @@ def test_malformed_requests_are_refused_with_a_reason(server: Served, raw: bytes
     assert answer.headers["connection"] == "close"
 
 
-def test_the_server_is_well_after_all_that(server: Served) -> None:
+def test_the_server_still_serves_afterwards(server: Served) -> None:
     assert server.ask(request("/echo", b"fine", method="POST")).body == b"fine"

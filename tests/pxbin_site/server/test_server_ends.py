@@ -22,11 +22,11 @@ def test_receive_returns_disconnect_after_the_client_left(server: Served) -> Non
     server.expect_once("told_gone")
 
 
-def test_an_application_that_goes_on_without_its_client_is_cancelled(hasty: Served) -> None:
-    with hasty.connect() as client:
+def test_an_application_that_continues_after_its_client_left_is_cancelled(impatient_server: Served) -> None:
+    with impatient_server.connect() as client:
         client.sendall(request("/stubborn"))
-        hasty.until(lambda state: state.get("stubborn", 0) == 1)
-    hasty.expect_once("stubborn_cancelled")
+        impatient_server.until(lambda state: state.get("stubborn", 0) == 1)
+    impatient_server.expect_once("stubborn_cancelled")
 
 
 def test_a_hot_view_is_cancelled_when_its_client_leaves(server: Served) -> None:
@@ -121,7 +121,7 @@ def refused(server: Served) -> bool:
     return False
 
 
-def test_what_outlasts_the_drain_is_cut_and_the_hook_still_runs() -> None:
+def test_a_response_that_outlasts_the_drain_is_aborted_and_the_hook_still_runs() -> None:
     with served(drain_seconds=0.5) as server:
         with server.connect() as client:
             client.sendall(request("/v1/stream", method="POST"))

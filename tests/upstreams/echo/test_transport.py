@@ -320,11 +320,11 @@ async def test_a_stream_can_hang_on_the_way(client):
 async def test_the_pace_is_kept_between_pieces(client, monkeypatch):
     pauses, pause = [], asyncio.sleep
 
-    async def noted(seconds):
+    async def record_pause(seconds):
         pauses.append(seconds)
         await pause(0)
 
-    monkeypatch.setattr("upstreams.echo.transport.asyncio.sleep", noted)
+    monkeypatch.setattr("upstreams.echo.transport.asyncio.sleep", record_pause)
     await client.post(CHAT, json=chat("[echo chunks=5 pace_ms=25] x", stream=True))
     assert [seconds for seconds in pauses if seconds] == [0.025] * 4
 

@@ -33,7 +33,7 @@ def test_each_dialect_has_its_own_header(dialect, header):
         ("Authorization", "", ("Authorization", "sk-1")),
     ],
 )
-def test_an_upstream_may_want_another(auth_header, auth_scheme, header):
+def test_an_upstream_may_use_another_credential_header(auth_header, auth_scheme, header):
     assert headers_of("openai_chat", auth_header=auth_header, auth_scheme=auth_scheme) == [header]
 
 

@@ -7,13 +7,13 @@ import asyncio
 import pytest
 
 from proxy.translation.errors import UpstreamFailed
-from tests.support.scripted_server import ENTRY, JSON, Talk, ask, failure, politely, saying, serving
+from tests.support.scripted_server import ENTRY, JSON, Talk, answer_all, answer_once_with, ask, failure, serving
 from tests.support.waiting import PATIENCE
 from upstreams.http import client
 
 
 async def test_a_connection_is_used_again_once_its_answer_has_been_read() -> None:
-    async with serving(politely) as (upstream, url):
+    async with serving(answer_all) as (upstream, url):
         assert [await ask(url) for _ in range(3)] == [(200, b"1")] * 3
     assert (upstream.connections, len(upstream.requests)) == (1, 3)
 
@@ -70,7 +70,7 @@ async def test_finish_lets_the_end_of_a_stream_arrive() -> None:
     assert upstream.connections == 1
 
 
-async def test_a_slow_reader_holds_the_upstream_back() -> None:
+async def test_an_upstream_is_not_read_faster_than_the_client_reads() -> None:
     sent_bytes = 0
 
     async def script(talk: Talk) -> None:
@@ -107,7 +107,7 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced() -> None
 
 
 async def test_a_new_connection_that_closes_without_a_response_is_a_failure_and_nothing_is_sent_twice() -> None:
-    async with serving(saying(b"")) as (upstream, url):
+    async with serving(answer_once_with(b"")) as (upstream, url):
         assert await failure(url) == ("network", "The connection to the upstream broke", False)
     assert (upstream.connections, len(upstream.requests)) == (1, 1)
 
@@ -126,17 +126,17 @@ async def test_a_kept_connection_that_breaks_in_the_answer_is_a_failure() -> Non
 
 
 def test_each_event_loop_has_its_own_connections() -> None:
-    async def twice() -> int:
-        async with serving(politely) as (upstream, url):
+    async def count_connections() -> int:
+        async with serving(answer_all) as (upstream, url):
             await ask(url)
             await ask(url)
         return upstream.connections
 
-    assert [asyncio.run(twice()), asyncio.run(twice())] == [1, 1]
+    assert [asyncio.run(count_connections()), asyncio.run(count_connections())] == [1, 1]
 
 
 async def test_after_close_all_calls_open_new_connections() -> None:
-    async with serving(politely) as (_, url):
+    async with serving(answer_all) as (_, url):
         assert await ask(url) == (200, b"1")
         await client.close_all()
         assert await ask(url) == (200, b"2")

@@ -79,7 +79,7 @@ def test_the_content_type_may_be_another() -> None:
     )
 
 
-def test_limits_hints_and_the_upstreams_id_come_down() -> None:
+def test_rate_limit_headers_retry_hints_and_the_upstreams_request_id_reach_the_client() -> None:
     received = {
         "Retry-After": "3",
         "retry-after-ms": "2500",
@@ -110,7 +110,7 @@ def test_limits_hints_and_the_upstreams_id_come_down() -> None:
     ]
 
 
-def test_nothing_comes_down_of_an_answer_without_them() -> None:
+def test_a_response_without_such_headers_adds_none() -> None:
     assert headers.downward({"content-type": "application/json"}) == []
 
 

@@ -51,7 +51,7 @@ def call(call_id: str, name: str = "f") -> ToolCall:
     return ToolCall(call_id, name, "{}")
 
 
-def test_an_ordinary_request_is_handed_on_as_it_is() -> None:
+def test_a_request_that_needs_no_adaptation_is_unchanged() -> None:
     original = request(tools=(Tool(name="f"),), messages=(ASK, Message("assistant", (call("a"),)), Message("user", (ToolResult("a"),))))
     adapted = adapt(original, EncodeTarget(model="up", dialect="openai_chat"), family="openai_chat", traits=CHAT)
     assert (adapted.request, adapted.restorer, adapted.dropped) == (original, None, ())
@@ -111,7 +111,7 @@ class TestToolNames:
             ToolCall("b", "wait", "{}", namespace="clock"),
         )
 
-    def test_native_namespaces_stay(self) -> None:
+    def test_native_namespaces_are_kept(self) -> None:
         original = request(tools=(Tool(name="exec", namespace="functions"),))
         assert fitted(original, NATIVE) == original
 

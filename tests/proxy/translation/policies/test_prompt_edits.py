@@ -162,7 +162,7 @@ def test_temperature_and_limits_in_each_dialects_own_fields(dialect, fields, pol
     assert edit(dialect, fields, policies) == expected
 
 
-def test_a_clients_own_budget_is_its_own_business():
+def test_a_thinking_budget_above_the_cap_is_unchanged():
     fields = {"max_tokens": 10, "thinking": {"type": "enabled", "budget_tokens": 2000}}
     assert edit("anthropic", fields, Policies(max_tokens_cap=100)) == fields
 
@@ -172,7 +172,7 @@ def test_quirks_decide_on_the_field_of_the_limit_and_on_sampling():
     assert edit("openai_chat", {}, Policies(max_tokens_default=70, temperature=0.2), quirks=old) == {"max_tokens": 70}
 
 
-def test_what_is_translated_is_fitted_later():
+def test_edits_of_a_translated_request_ignore_the_limits_of_the_dialect():
     fields = {"max_tokens": 10, "thinking": {"type": "adaptive"}}
     assert edit("anthropic", fields, Policies(temperature=1.7), relayed=False) == fields | {"temperature": 1.7}
 
@@ -207,18 +207,18 @@ POLICIES = st.builds(
 def test_the_same_conversation_gives_the_same_bytes(dialect, turns, policies, note):
     field = "input" if dialect == "openai_responses" else "messages"
 
-    def once():
+    def edited_body():
         envelope = opened({field: turns})
         return msgspec.json.encode(
             edit_request(envelope, REGISTRY[dialect].prompt_shape, policies, Additions((), (note,)), quirks=DEFAULT, relayed=True).fields
         )
 
-    assert once() == once()
+    assert edited_body() == edited_body()
 
 
 @given(TURNS, TURNS, POLICIES)
 def test_a_longer_conversation_begins_with_the_same_bytes(turns, later, policies):
-    """The prompt cache of the provider lives by this: what a turn has sent comes again, word for word, in front of the next."""
+    """The provider's prompt cache needs this: each turn begins with exactly what the turn before has sent."""
     first = user("a")
     short = edit("openai_chat", {"messages": [first, *turns]}, policies)["messages"]
     long = edit("openai_chat", {"messages": [first, *turns, *later]}, policies)["messages"]

@@ -84,6 +84,6 @@ def test_long_words_are_shortened_and_many_names_counted():
     assert lines(long)[-2] == "Current task: " + "y" * 399 + "…"
 
 
-def test_broken_arguments_and_free_text_still_count():
+def test_invalid_arguments_and_free_text_count():
     request = request_of(call(1, "Bash", '{"comm'), result(1), call(2, "apply_patch", "*** Begin Patch", kind="custom"), result(2))
     assert lines(request)[1:5] == ["Completed operations: 2 (Bash 1, apply_patch 1)", "Latest:", "- Bash", "- apply_patch: *** Begin Patch"]

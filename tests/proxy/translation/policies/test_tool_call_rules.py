@@ -32,7 +32,7 @@ def answer(*parts):
         ((Reasoning("hm"), Text("")), "it was empty"),
     ],
 )
-def test_a_good_answer_calls_a_tool_or_says_that_the_work_is_done(parts, fault):
+def test_an_answer_has_a_fault_unless_it_calls_a_tool_or_has_the_flag(parts, fault):
     assert STRICT.fault(answer(*parts)) == fault
     assert LENIENT.fault(answer(*parts)) == ("" if fault == "it was empty" else fault)
 
@@ -99,7 +99,7 @@ def test_a_models_rules_lie_over_the_settings_and_those_over_our_own():
     ("word", "meaning"),
     [(None, None), ("", None), ("TRUE", True), ("1", True), ("yes", True), (" on ", True), ("off", False), ("0", False)],
 )
-def test_words_that_switch(word, meaning):
+def test_words_that_are_switches(word, meaning):
     assert parse_switch(word) is meaning
 
 

@@ -122,12 +122,12 @@ def test_a_body_that_is_no_object_is_the_clients_mistake():
 
 
 @pytest.mark.parametrize("body", [b"model=a", b"x=1&MODEL=a", b"x=1;%6dodel=a", b"+model+=a", b"model"])
-def test_a_form_in_one_line_may_not_name_a_model(body):
+def test_a_urlencoded_form_may_not_name_a_model(body):
     with pytest.raises(ClientMistake, match="model: a form of this type may not name a model"):
         open_any(body, {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}, default="usual")
 
 
-def test_a_form_in_one_line_without_a_model_stays_as_it_is():
+def test_a_urlencoded_form_without_a_model_is_unchanged():
     opened = open_any(b"a=model&models=2", {"content-type": "application/x-www-form-urlencoded"}, default="usual")
     assert (opened.envelope.model, opened.with_model("other")) == ("usual", b"a=model&models=2")
 

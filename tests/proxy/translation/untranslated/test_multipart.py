@@ -152,7 +152,7 @@ def test_django_finds_the_same(parts):
 
 @given(st.binary(max_size=200), st.text(max_size=40))
 @settings(max_examples=examples(300))
-def test_nonsense_is_the_clients_mistake(body, content_type):
+def test_arbitrary_bytes_are_a_form_or_the_clients_mistake(body, content_type):
     for given_type in (content_type, TYPE):
         with suppress(ClientMistake):
             assert Form(body, given_type).parts

@@ -1,4 +1,4 @@
-"""What untranslated answers say of their usage, whole and in streams."""
+"""The usage in untranslated responses, whole and streamed."""
 
 import json
 

@@ -123,7 +123,7 @@ def test_what_any_upstream_says_of_our_key_is_not_shown() -> None:
     assert json.loads(error_body.body) == {"error": expected}
 
 
-def test_no_kind_is_forgotten() -> None:
+def test_every_kind_of_failure_is_encoded() -> None:
     for kind in STATUSES:
         assert DIALECT.encode_error(Failure(kind=kind, message="said"), "").status >= 400  # type: ignore[arg-type]
 

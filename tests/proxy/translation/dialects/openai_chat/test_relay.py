@@ -152,7 +152,7 @@ def whole_body(finish: str, *call_ids: str) -> dict[str, Any]:
     return {"id": "c", "choices": [{"index": 0, "message": {"content": None, "tool_calls": calls}, "finish_reason": finish}]}
 
 
-def mended(body: dict[str, Any]) -> Any:
+def mend(body: dict[str, Any]) -> Any:
     raw = json.dumps(body).encode()
     request = DIALECT.decode_request(DIALECT.open_request(b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}'), b"key")
     context = EncodeContext(id="0123456789abcdef01234567", created=1, model="m", request=request, seal_key=b"key")
@@ -161,7 +161,7 @@ def mended(body: dict[str, Any]) -> Any:
 
 
 def test_a_forwarded_response_gets_missing_call_ids_and_its_finish_reason() -> None:
-    response = mended(whole_body("stop", "", "c2"))
+    response = mend(whole_body("stop", "", "c2"))
     ids = [call["id"] for call in response["choices"][0]["message"]["tool_calls"]]
     assert response == whole_body("tool_calls", *ids)
     assert ids[0].startswith("call_")
@@ -169,5 +169,5 @@ def test_a_forwarded_response_gets_missing_call_ids_and_its_finish_reason() -> N
 
 
 def test_a_forwarded_response_without_mistakes_stays() -> None:
-    assert mended(whole_body("tool_calls", "c1", "c2")) == whole_body("tool_calls", "c1", "c2")
-    assert mended(whole_body("length", "c1")) == whole_body("length", "c1")
+    assert mend(whole_body("tool_calls", "c1", "c2")) == whole_body("tool_calls", "c1", "c2")
+    assert mend(whole_body("length", "c1")) == whole_body("length", "c1")

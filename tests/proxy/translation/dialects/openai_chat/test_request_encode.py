@@ -146,7 +146,7 @@ def test_custom_tools_go_as_they_are_to_upstreams_that_know_them() -> None:
     assert body["messages"][1]["tool_calls"] == [{"id": "c1", "type": "custom", "custom": {"name": "p", "input": "*** Begin"}}]
 
 
-def test_hosted_tools_of_chat_go_back_where_they_stood() -> None:
+def test_hosted_tools_of_chat_return_to_their_position() -> None:
     tools = (
         HostedTool(family="openai_chat", type="web_search_options", name="web_search", native=msgspec.Raw(b"{}")),
         HostedTool(family="openai_chat", type="x", name="x", native=msgspec.Raw(b'{"type":"x"}')),

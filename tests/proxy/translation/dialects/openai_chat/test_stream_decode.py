@@ -1,4 +1,4 @@
-"""Streams of a Chat upstream, beside the cases in tests/cases."""
+"""Streams of a Chat upstream that are not in tests/cases."""
 
 from __future__ import annotations
 

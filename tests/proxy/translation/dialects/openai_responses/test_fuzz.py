@@ -1,4 +1,4 @@
-"""Whatever comes in, only the project's own failures come out."""
+"""Any input is decoded or raises one of the project's own errors."""
 
 from __future__ import annotations
 
@@ -155,12 +155,12 @@ def expect_carried_or_refused(body: bytes) -> None:
 
 @settings(max_examples=examples(400))
 @given(st.data())
-def test_requests_that_are_nearly_right(data: st.DataObject) -> None:
+def test_requests_with_one_wrong_value(data: st.DataObject) -> None:
     expect_carried_or_refused(as_bytes(changed(data, REQUEST)))
 
 
 @given(JSON_VALUES)
-def test_requests_that_are_anything(value: Any) -> None:
+def test_requests_of_arbitrary_json(value: Any) -> None:
     expect_carried_or_refused(as_bytes(value))
     expect_carried_or_refused(as_bytes({"model": "m", "input": value}))
 
@@ -177,7 +177,7 @@ def test_requests_that_break_off(length: int) -> None:
 
 @settings(max_examples=examples(300))
 @given(st.data())
-def test_responses_that_are_nearly_right(data: st.DataObject) -> None:
+def test_responses_with_one_wrong_value(data: st.DataObject) -> None:
     body = as_bytes(changed(data, RESPONSE))
     with contextlib.suppress(UpstreamFailed):
         assert isinstance(DIALECT.decode_response(body, QUIRKS), Response)
@@ -185,7 +185,7 @@ def test_responses_that_are_nearly_right(data: st.DataObject) -> None:
 
 
 @given(st.one_of(st.binary(max_size=60), JSON_VALUES.map(as_bytes)))
-def test_responses_that_are_anything(body: bytes) -> None:
+def test_responses_of_arbitrary_json(body: bytes) -> None:
     with contextlib.suppress(UpstreamFailed):
         assert isinstance(DIALECT.decode_response(body, QUIRKS), Response)
     assert isinstance(DIALECT.patch_response(body, "m"), bytes)
@@ -194,7 +194,7 @@ def test_responses_that_are_anything(body: bytes) -> None:
 
 @settings(max_examples=examples(400))
 @given(st.data())
-def test_streams_that_are_nearly_right(data: st.DataObject) -> None:
+def test_streams_with_one_wrong_value(data: st.DataObject) -> None:
     wire_events = changed(data, EVENTS)
     events = wire_events if isinstance(wire_events, list) else [wire_events]
     decoder, relay = DIALECT.decoder(QUIRKS), DIALECT.relay("m", False)
@@ -205,7 +205,7 @@ def test_streams_that_are_nearly_right(data: st.DataObject) -> None:
 
 
 @given(st.lists(st.one_of(st.binary(max_size=40), JSON_VALUES.map(as_bytes)), max_size=4))
-def test_streams_that_are_anything(wire_events: list[bytes]) -> None:
+def test_streams_of_arbitrary_bytes_and_json(wire_events: list[bytes]) -> None:
     decoder = DIALECT.decoder(QUIRKS)
     decoded = [event for data in wire_events for event in decoder.feed(Frame(data, ""))] + decoder.close()
     assert [event for event in decoded if isinstance(event, Failed | Finished)] == [decoded[-1]]

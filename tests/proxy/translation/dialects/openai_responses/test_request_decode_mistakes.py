@@ -112,7 +112,7 @@ def test_a_deep_nesting_is_refused() -> None:
     assert (param, message) == (None, "The request is nested too deeply")
 
 
-def test_an_input_put_in_later_is_the_one_that_counts() -> None:
+def test_input_that_replaced_the_opened_input_is_decoded() -> None:
     envelope = DIALECT.open_request(body(input="first"))
     changed = msgspec.structs.replace(envelope, fields={**envelope.fields, "input": msgspec.Raw(b'"second"')})
     assert DIALECT.decode_request(changed, KEY).messages == (Message("user", (Text("second"),)),)

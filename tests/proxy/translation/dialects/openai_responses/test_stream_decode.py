@@ -1,4 +1,4 @@
-"""An upstream's stream, in all the ways in which servers tell it."""
+"""An upstream's stream, in all variants that servers send."""
 
 from __future__ import annotations
 

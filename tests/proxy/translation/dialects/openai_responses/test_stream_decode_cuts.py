@@ -1,4 +1,4 @@
-"""However the bytes of a stream are cut, and wherever they end."""
+"""Streams whose bytes are split and truncated at any position."""
 
 from __future__ import annotations
 

@@ -228,7 +228,7 @@ def test_a_failure_fails_the_response(kind: Any, code: str) -> None:
     assert events[-1]["response"]["error"] == {"code": code, "message": "oops"}
 
 
-def test_a_failure_amid_the_response_keeps_what_was_finished() -> None:
+def test_a_failure_during_the_response_keeps_the_finished_items() -> None:
     started: list[Event] = [Started(), PartStarted(0, ToolCall("c", "f", "")), PartEnded(0), PartStarted(1, Text("")), PartDelta(1, "x")]
     events = check(stream([*started, UsageReported(Usage(output=3)), Failed(Failure(kind="network", message="gone"))]))
     assert [item["type"] for item in events[-1]["response"]["output"]] == ["function_call"]
