@@ -97,31 +97,31 @@ def test_the_same_prefix_goes_to_the_same_upstream_and_key_in_99_of_100_turns(ga
     gateway.api("POST", "/credentials", json={"upstream_id": second_id, "api_key": "s2"})
     gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": second_id})
     gateway.api("PATCH", f"/models/{model['id']}", json={"strategy": "round_robin"})
-    for each in (upstream, second_upstream):
-        each.otherwise(listing(answering))
+    for fake in (upstream, second_upstream):
+        fake.otherwise(listing(answering))
     marks = [uuid.uuid4().hex for _ in range(60)]
 
-    def turn(place, number):
-        mark = marks[place]
+    def turn(conversation, number):
+        mark = marks[conversation]
         history = [{"role": "assistant", "content": "x"}, {"role": "user", "content": f"go on {number}"}] * number
         body = {"model": name, "max_tokens": 9, "messages": [{"role": "user", "content": f"I am {mark}."}, *history]}
         headers, path = dict(gateway.client_headers), "/v1/messages"
-        if place % 4 == 0:
+        if conversation % 4 == 0:
             headers["x-claude-code-session-id"] = mark
             body["messages"] = body["messages"][number:]  # its beginning was compacted away
-        elif place % 4 == 1:
+        elif conversation % 4 == 1:
             body["metadata"] = {"user_id": mark}
-        elif place % 4 == 2:
+        elif conversation % 4 == 2:
             path, body["prompt_cache_key"] = "/v1/chat/completions", mark
         assert gateway.http.post(gateway.url + path, headers=headers, json=body).status_code == 200
 
-    homes = {place: [] for place in range(len(marks))}
+    homes = {conversation: [] for conversation in range(len(marks))}
     for number in range(8):
-        for place in homes:
+        for conversation in homes:
             before = (len(upstream.requests), len(second_upstream.requests))
-            turn(place, number)
+            turn(conversation, number)
             new_requests = [*upstream.requests[before[0] :], *second_upstream.requests[before[1] :]]
-            homes[place] += [each.header("authorization") for each in of_clients(new_requests)]
+            homes[conversation] += [received.header("authorization") for received in of_clients(new_requests)]
     stayed = sum(count for turns in homes.values() for _, count in Counter(turns).most_common(1))
     assert stayed / (8 * len(marks)) >= 0.99
     assert len({turns[0] for turns in homes.values()}) == 5  # new sessions are spread over all keys

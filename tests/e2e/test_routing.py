@@ -197,8 +197,8 @@ def test_only_keys_that_may_choose_an_upstream(gateway, upstream, second_upstrea
         assert answer.headers["x-pxbin-model"] == name
     assert ask(gateway, name, **{"x-pxbin-trace": "1"}).answer.status_code == 403
     traced = json.loads(ask(gateway, name, **chosen, **{"x-pxbin-trace": "1"}).answer.headers["x-pxbin-trace"])
-    assert [each["upstream"] for each in traced["tried"]] == [f"{name}-well"]
-    assert [each["skipped"] for each in traced["skipped"]] == ["another upstream was chosen"]
+    assert [target["upstream"] for target in traced["tried"]] == [f"{name}-well"]
+    assert [target["skipped"] for target in traced["skipped"]] == ["another upstream was chosen"]
 
 
 def test_headers_can_be_switched_off(upstream):

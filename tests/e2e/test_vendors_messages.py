@@ -220,9 +220,9 @@ def test_boto3_gets_text_and_usage(runtime, vendor, stream):
     model, body = f"claude-sonnet-4-5-at-{vendor.dialect}", json.dumps({**BEDROCKS, "tools": TOOLS})
     if stream:
         chunks = runtime.invoke_model_with_response_stream(modelId=model, body=body)["body"]
-        events = [json.loads(each["chunk"]["bytes"]) for each in chunks]
+        events = [json.loads(piece["chunk"]["bytes"]) for piece in chunks]
         deltas = [event["delta"] for event in events if event["type"] == "content_block_delta"]
-        text, arguments = "".join(each.get("text", "") for each in deltas), "".join(each.get("partial_json", "") for each in deltas)
+        text, arguments = "".join(piece.get("text", "") for piece in deltas), "".join(piece.get("partial_json", "") for piece in deltas)
         usage = {**events[0]["message"]["usage"], **events[-2]["usage"]}
         stop = events[-2]["delta"]["stop_reason"]
     else:

@@ -96,8 +96,8 @@ def test_a_response_that_does_not_end_in_time_gets_an_error_and_is_logged_as_fai
         assert chat == {"error": {"message": STOPPING, "type": "server_error", "param": None, "code": "overloaded"}}
         assert messages == {"type": "error", "error": {"type": "overloaded_error", "message": STOPPING}}
         assert (responses["type"], responses["response"]["error"]["message"]) == ("response.failed", STOPPING)
-        answers = [each.result() for each in waiting]
-        errors = [(each.status_code, each.headers["retry-after"], each.json()["error"]["message"]) for each in answers]
+        answers = [future.result() for future in waiting]
+        errors = [(answer.status_code, answer.headers["retry-after"], answer.json()["error"]["message"]) for answer in answers]
         assert errors == [(status, "5", STOPPING) for status in (503, 529, 503, 503)]
         gateway.wait()
         gateway.restart()
