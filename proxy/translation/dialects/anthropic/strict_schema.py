@@ -43,29 +43,29 @@ def _transform(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     rest = dict(schema)
-    result: dict[str, Any] = {}
+    sent: dict[str, Any] = {}
     for name in ("$defs", "definitions"):
         if isinstance(rest.get(name), dict):
-            result[name] = {key: _transform(inner) for key, inner in rest.pop(name).items()}
+            sent[name] = {key: _transform(inner) for key, inner in rest.pop(name).items()}
     if "$ref" in rest:
-        return {**result, "$ref": rest["$ref"]}
+        return {**sent, "$ref": rest["$ref"]}
     kind = rest.pop("type", None)
     if isinstance(kind, list):
-        return result | _with_notes(_transform_alternatives(kind, rest), rest)
-    result |= _literals(rest)
-    if result.keys() & {"enum", "const"}:
+        return sent | _with_notes(_transform_alternatives(kind, rest), rest)
+    sent |= _literals(rest)
+    if sent.keys() & {"enum", "const"}:
         kind = None
     variants = [(name, target, rest.pop(name)) for name, target in _VARIANTS if isinstance(rest.get(name), list)]
     if variants:
         _, target, members = variants[0]
-        result[target] = [_transform(member) for member in members]
+        sent[target] = [_transform(member) for member in members]
         rest |= {name: members for name, _, members in variants[1:]}
     elif kind is not None:
-        result["type"] = kind
-    result |= {name: rest.pop(name) for name in ("description", "title") if rest.get(name) is not None}
+        sent["type"] = kind
+    sent |= {name: rest.pop(name) for name in ("description", "title") if rest.get(name) is not None}
     if kind in _TYPES:
-        result |= _TYPES[kind](rest)
-    return _with_notes(result, rest)
+        sent |= _TYPES[kind](rest)
+    return _with_notes(sent, rest)
 
 
 def _literals(rest: dict[str, Any]) -> dict[str, Any]:
@@ -84,27 +84,27 @@ def _is_primitive(value: object) -> bool:
 
 def _transform_alternatives(kinds: list[Any], rest: dict[str, Any]) -> dict[str, Any]:
     """A schema with a list of types as ``anyOf``, or as its literals alone; each type takes its own keywords from ``rest``."""
-    result = _literals(rest)
-    result |= {name: rest.pop(name) for name in ("description", "title") if rest.get(name) is not None}
-    if result.keys() & {"enum", "const"}:
-        return result
+    sent = _literals(rest)
+    sent |= {name: rest.pop(name) for name in ("description", "title") if rest.get(name) is not None}
+    if sent.keys() & {"enum", "const"}:
+        return sent
     typed = {name: rest.pop(name) for name in list(rest) if name in _TYPED_KEYWORDS}
     members = []
     for kind in kinds:
         own = {name: value for name, value in typed.items() if name in _KEYWORDS_OF_TYPE.get(kind, ())}
         members.append(_transform({"type": kind, **own}))
-    return {**result, "anyOf": members}
+    return {**sent, "anyOf": members}
 
 
 def _transform_object(rest: dict[str, Any]) -> dict[str, Any]:
     properties = rest.pop("properties", None) or {}
     rest.pop("additionalProperties", None)
-    result: dict[str, Any] = {"properties": properties, "additionalProperties": False}
+    sent: dict[str, Any] = {"properties": properties, "additionalProperties": False}
     if isinstance(properties, dict):
-        result["properties"] = {name: _transform(inner) for name, inner in properties.items()}
+        sent["properties"] = {name: _transform(inner) for name, inner in properties.items()}
     if rest.get("required") is not None:
-        result["required"] = rest.pop("required")
-    return result
+        sent["required"] = rest.pop("required")
+    return sent
 
 
 def _transform_string(rest: dict[str, Any]) -> dict[str, Any]:
@@ -112,10 +112,10 @@ def _transform_string(rest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _transform_array(rest: dict[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
+    sent: dict[str, Any] = {}
     if rest.get("items") is not None:
-        result["items"] = _transform(rest.pop("items"))
-    return result | _taken(rest, "minItems", frozenset({0, 1}))
+        sent["items"] = _transform(rest.pop("items"))
+    return sent | _taken(rest, "minItems", frozenset({0, 1}))
 
 
 def _taken(rest: dict[str, Any], name: str, accepted: frozenset[Any]) -> dict[str, Any]:
@@ -132,10 +132,10 @@ def _taken(rest: dict[str, Any], name: str, accepted: frozenset[Any]) -> dict[st
 _TYPES = {"object": _transform_object, "string": _transform_string, "array": _transform_array}
 
 
-def _with_notes(result: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
+def _with_notes(sent: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
     """``sent``, with the keywords of ``rest`` at the end of its description."""
     if not rest:
-        return result
+        return sent
     notes = "{" + ", ".join(f"{name}: {value}" for name, value in rest.items()) + "}"
-    description = result.get("description")
-    return {**result, "description": f"{description}\n\n{notes}" if description is not None else notes}
+    description = sent.get("description")
+    return {**sent, "description": f"{description}\n\n{notes}" if description is not None else notes}
