@@ -97,7 +97,7 @@ class HealthCheck(RequestBody):
     test_model: str | None = Field(None, description="The model that is asked for one token.")
 
 
-class KeyHealth(Schema):
+class CredentialHealth(Schema):
     """Result of a health check with one credential. `status`: the HTTP status that refused it."""
 
     id: Id
@@ -115,4 +115,4 @@ class Health(Schema):
     tested_model: str
     latency_ms: int
     error: str | None
-    keys: list[KeyHealth] = Field(description="One result for each active credential of a stored upstream.")
+    keys: list[CredentialHealth] = Field(description="One result for each active credential of a stored upstream.")
