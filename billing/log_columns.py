@@ -7,7 +7,9 @@ models (`billing.models`), the keys of journal lines and the copy from the meter
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -17,8 +19,22 @@ from proxy.translation.dialects.registry import DEFAULT
 
 MAX_ERROR_TYPE = 64
 MAX_SERVICE_TIER = 32
-CostSource = Literal["", "price", "reported_cost"]
-COST_SOURCE_LABELS = {"": "unpriced", "price": "price", "reported_cost": "reported by the upstream"}
+
+
+class CostSource(StrEnum):
+    """What a cost was taken from."""
+
+    UNPRICED = ""
+    PRICE = "price"
+    REPORTED = "reported_cost"
+
+
+COST_SOURCE_LABELS: Final[Mapping[CostSource, str]] = {
+    CostSource.UNPRICED: "Unpriced",
+    CostSource.PRICE: "A price",
+    CostSource.REPORTED: "The upstream's report",
+}
+"""Each source with its name for people."""
 
 
 class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -55,7 +71,7 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
         int, column("The HTTP status that the client got; 499 if it left before one.", label="status", required=True)
     ] = 200
     upstream_status: Annotated[int | None, column("The HTTP status of the upstream that was called last.")] = None
-    outcome: Annotated[Outcome, column(max_length=16, labels=OUTCOME_LABELS, required=True)] = "finished"
+    outcome: Annotated[Outcome, column(max_length=16, labels=OUTCOME_LABELS, required=True)] = Outcome.FINISHED
     error_type: Annotated[str, column("The kind of the failure; empty if there was none.", max_length=MAX_ERROR_TYPE)] = ""
     error_message: str = ""
     attempts: Annotated[int, column("The number of calls of upstreams.")] = 0
@@ -96,7 +112,7 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     cost: Annotated[PicoDollars | None, column("USD.", api=("cost", "cost_usd"))] = None
     cost_source: Annotated[
         CostSource, column("What the cost was taken from; empty if it is unknown.", max_length=16, labels=COST_SOURCE_LABELS)
-    ] = ""
+    ] = CostSource.UNPRICED
     reported_cost: Annotated[PicoDollars | None, column("USD that the upstream reported; null if it reported none.")] = None
     price_id: Annotated[Uuid | None, column("The price that the cost was computed with.")] = None
     price_version: Annotated[str, column("The version of the price data that the cost was computed with.", max_length=64)] = ""
@@ -121,7 +137,7 @@ class AttemptColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     route_id: Uuid | None = None
     remote_model: Annotated[str, column("The model name that was sent to the upstream.", max_length=500)] = ""
     status_code: Annotated[int | None, column("The HTTP status of the upstream; null if it sent none.")] = None
-    outcome: Annotated[Outcome, column(max_length=16, labels=OUTCOME_LABELS, required=True)] = "finished"
+    outcome: Annotated[Outcome, column(max_length=16, labels=OUTCOME_LABELS, required=True)] = Outcome.FINISHED
     error_type: Annotated[str, column(max_length=MAX_ERROR_TYPE)] = ""
     error_message: str = ""
     latency_ms: Annotated[int, column(label="latency (ms)", required=True)] = 0

@@ -20,6 +20,7 @@ from proxy.translation.dialects.lookup import PATH_ROOTS, TITLES, dialect_named
 from proxy.translation.dialects.registry import DEFAULT
 from proxy.translation.policies import model_policies
 from proxy.translation.quirks import merged
+from proxy.translation.type_errors import explain
 from upstreams.echo import SCHEME
 from upstreams.refused_addresses import is_refused_host
 
@@ -88,7 +89,8 @@ def quirks(value: object) -> None:
     try:
         merged(value)  # type: ignore[arg-type]
     except msgspec.ValidationError as error:
-        raise ValidationError(f"Not valid quirks: {error}.") from error
+        message, path = explain(error)
+        raise ValidationError(f"{path}: {message}.") from error
 
 
 def header_fields(value: object) -> None:
@@ -378,9 +380,7 @@ class Route(Revised):
     is_active = models.BooleanField("active", default=True)
     context_window = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens, if it differs at this upstream.")
     capabilities = ObjectField(validators=[capabilities], help_text="Overrides the upstream's.")
-    listed_context_window = models.PositiveIntegerField(
-        null=True, blank=True, editable=False, help_text="Tokens, as the upstream lists the model."
-    )
+    listed_context_window = models.PositiveIntegerField(null=True, blank=True, editable=False, help_text="Tokens, as listed there.")
     listed_pricing = models.JSONField(null=True, blank=True, editable=False)  # {"name": of whom, "pricing": as listed}
     vanished_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When the upstream stopped listing the model.")
 

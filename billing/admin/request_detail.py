@@ -12,8 +12,9 @@ from django.utils.html import format_html
 from accounts.common.admin import link
 from accounts.models import ApiKey
 from billing.admin import formatting
-from billing.log_columns import LOG_COLUMNS
+from billing.log_columns import LOG_COLUMNS, CostSource
 from billing.models import Price, RequestAttempt, RequestLog, RequestPayload
+from billing.outcomes import Outcome
 from upstreams.models import Model, Route, Upstream
 
 ATTEMPT_HEADERS = ("#", "Upstream", "Credential", "Remote name", "Outcome", "Error", "Time", "First token", "Tokens", "Cost")
@@ -116,9 +117,11 @@ def sentence(row: RequestLog, tries: Sequence[RequestAttempt], skipped: int) -> 
         summary = "No upstream was called."
     elif row.attempts == 1:
         summary = (
-            f"{row.upstream_name} was called once." if row.outcome != "finished" else f"{row.upstream_name} answered at the first attempt."
+            f"{row.upstream_name} was called once."
+            if row.outcome != Outcome.FINISHED
+            else f"{row.upstream_name} answered at the first attempt."
         )
-    elif row.outcome == "finished":
+    elif row.outcome == Outcome.FINISHED:
         failed = ", ".join(dict.fromkeys(attempt.upstream_name for attempt in tries[:-1]))
         summary = f"{row.upstream_name} answered at attempt {row.attempts}" + (f", after {failed}." if failed else ".")
     else:
@@ -151,7 +154,7 @@ def figures(row: RequestLog) -> list[Figure]:
 def _cost_note(row: RequestLog, cost: str) -> str:
     if cost == "unknown":
         return "the price lacks a rate for what was used" if row.price_id else "this model has no price"
-    return "USD, as the upstream reported: this model has no price" if row.cost_source == "reported_cost" else "USD"
+    return "USD, as the upstream reported: this model has no price" if row.cost_source == CostSource.REPORTED else "USD"
 
 
 def _attempt_table(row: RequestLog, tries: Sequence[RequestAttempt], links: Links) -> list[list[str]]:

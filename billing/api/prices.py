@@ -14,7 +14,19 @@ from pydantic_core import PydanticCustomError
 
 from accounts.common.api_envelope import ApiError, data_envelope, require
 from accounts.common.api_resource import Resource, shows
-from accounts.common.api_schema import Body, Clearable, CreatedResponse, Data, DecimalText, Done, Id, Moment, Page, Paging, responses
+from accounts.common.api_schema import (
+    ActionResult,
+    Clearable,
+    CreatedResponse,
+    Data,
+    DecimalText,
+    Id,
+    Moment,
+    Page,
+    Paging,
+    RequestBody,
+    responses,
+)
 from billing.models import Price
 from billing.pricing.price_book import ALL_MODELS
 
@@ -32,7 +44,7 @@ Rate = Annotated[DecimalText, AfterValidator(_rate)]
 SourceName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(Price.Source.values)})]
 
 
-class PriceFields(Body):
+class PriceFields(RequestBody):
     """What can be set on a price. Rates are USD per million tokens, of `web_search` per thousand searches; `"0"` is free."""
 
     upstream_id: Id | None = Field(None, description="Only for requests that this upstream answers; null: any upstream.")
@@ -142,7 +154,7 @@ def create_price(request: HttpRequest, body: NewPrice) -> CreatedResponse:
     return prices.create(body)
 
 
-@router.delete("/{price_id}", response=responses(Data[Done]))
+@router.delete("/{price_id}", response=responses(Data[ActionResult]))
 def delete_price(request: HttpRequest, price_id: Id) -> dict[str, Any]:
     """Withdraw a price. Rows of the log keep their costs until they are rated again (`manage.py rerate`)."""
     return prices.delete(price_id)

@@ -8,8 +8,9 @@ The exchange makes a :class:`Meter` when a request arrives and sets its fields a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -108,10 +109,17 @@ def rate_usage(usage: Usage, prices: rates.Prices | None, price_of: rates.PriceO
     """The cost in pico-USD and what it was taken from: the price, or what the upstream reported where no price is known."""
     cost = cost_in_pico(usage, prices, price_of)
     if cost is not None:
-        return cost, "price"
+        return cost, CostSource.PRICE
     if usage.reported_cost is not None:
-        return _bounded_pico(usage.reported_cost), "reported_cost"
-    return None, ""
+        return _bounded_pico(usage.reported_cost), CostSource.REPORTED
+    return None, CostSource.UNPRICED
+
+
+def source_of_sum(costs: Sequence[Any], sources: Collection[CostSource]) -> CostSource:
+    """The source of the sum of several costs: reported if one of them was, unpriced if one of them is unknown."""
+    if any(cost is None for cost in costs):
+        return CostSource.UNPRICED
+    return CostSource.REPORTED if CostSource.REPORTED in sources else CostSource.PRICE
 
 
 def cost_in_pico(usage: Usage, prices: rates.Prices | None, price_of: rates.PriceOf | None = None) -> int | None:

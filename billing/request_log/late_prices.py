@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
+from billing.log_columns import CostSource
 from billing.pricing import price_book, sync
 from billing.pricing.price_book import PriceKey
 from billing.pricing.sources import PriceSource
@@ -31,7 +32,7 @@ class LatePrices:
         """Set cost, price id and price version of the entries whose price can be found."""
         for entry in entries:
             if (
-                (entry.cost is None or entry.cost_source == "reported_cost")
+                (entry.cost is None or entry.cost_source == CostSource.REPORTED)
                 and entry.remote_model
                 and entry.upstream_id
                 and (entry.input_tokens or entry.output_tokens)
@@ -47,7 +48,7 @@ class LatePrices:
             return
         cost = cost_in_pico(usage_of_row(entry), prices, partial(self._price_of, entry.upstream_id or ""))
         if cost is not None:
-            entry.cost, entry.cost_source = cost, "price"
+            entry.cost, entry.cost_source = cost, CostSource.PRICE
             entry.price_id, entry.price_version = prices.id or None, prices.version
             for attempt in entry.tries:
                 attempt.cost, attempt.price_id = cost, entry.price_id
@@ -60,7 +61,7 @@ class LatePrices:
                 self._fill_attempt(entry, attempt)
         costs = [attempt.cost for attempt in used if attempt.cost is not None]
         if entry.cost is None and costs and len(costs) == len(used):
-            entry.cost, entry.cost_source = sum(costs), "price"
+            entry.cost, entry.cost_source = sum(costs), CostSource.PRICE
 
     def _fill_attempt(self, entry: LogEntry, attempt: AttemptEntry) -> None:
         upstream_id = attempt.upstream_id or ""

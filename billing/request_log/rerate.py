@@ -17,12 +17,13 @@ from typing import Any
 import msgspec
 from django.db import transaction
 
+from billing.log_columns import CostSource
 from billing.models import Price, RequestAttempt, RequestLog
 from billing.money import from_pico
 from billing.pricing import price_book
 from billing.pricing.price_book import PriceBook, PriceKey
 from billing.rates import Prices
-from billing.request_log.entry import rate_usage
+from billing.request_log.entry import rate_usage, source_of_sum
 from billing.request_log.usage_columns import usage_of_attempt, usage_of_row
 from proxy.translation.canonical import Usage
 from upstreams.models import Route
@@ -136,7 +137,7 @@ class Rater:
 
     def _rate_attempts(self, row: Any, attempts: list[Any]) -> None:
         costs: list[Decimal | None] = []
-        sources: set[str] = set()
+        sources: set[CostSource] = set()
         for attempt in attempts:
             usage = _usage_of_attempt(row, attempt, is_last=attempt is attempts[-1])
             if not _is_billed(usage) or attempt.upstream_id is None:
@@ -154,7 +155,7 @@ class Rater:
             return
         known = [cost for cost in costs if cost is not None]
         row.cost = sum(known, Decimal(0)) if len(known) == len(costs) else None
-        row.cost_source = "" if row.cost is None else "reported_cost" if "reported_cost" in sources else "price"
+        row.cost_source = source_of_sum(costs, sources)
 
     def _prices(self, row: Any, model_id: Any, upstream_id: Any, remote_name: str) -> Prices | None:
         return self._book.find_or_later(PriceKey(str(model_id or ""), str(upstream_id), remote_name), row.timestamp.timestamp())

@@ -22,7 +22,7 @@ from billing.pricing import price_book
 from billing.pricing.price_book import PriceKey
 from billing.request_log import journal
 from billing.request_log.bounds import clean_text
-from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, LogEntry, Meter, finish_entry, rate_usage
+from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, LogEntry, Meter, finish_entry, rate_usage, source_of_sum
 from billing.request_log.usage_columns import details_as_json, token_counts
 from proxy.exchange.client_credentials import named_session
 from proxy.exchange.failover import Failover
@@ -150,10 +150,10 @@ class Record:
 
         It is one when the upstream has reported no usage, or the attempt ended before the final output count.
         """
-        usage, is_finished = attempt.call.usage, attempt.call.outcome == "finished"
+        usage, is_finished = attempt.call.usage, attempt.call.outcome is Outcome.FINISHED
         output_tokens = -(-attempt.output_chars // CHARS_PER_TOKEN)
         if usage is None:
-            if (attempt.call.outcome == "failed" and not output_tokens) or not attempt.call.is_sent:
+            if (attempt.call.outcome is Outcome.FAILED and not output_tokens) or not attempt.call.is_sent:
                 return None, False
             return Usage(fresh=len(self.http.body) // CHARS_PER_TOKEN, output=output_tokens), True
         if is_finished:
@@ -168,7 +168,7 @@ class Record:
         for attempt in attempts:
             usage, _ = self._billed_usage(attempt)
             prices = _prices(attempt)
-            cost, source = rate_usage(usage, prices, partial(_price_of, attempt)) if usage else (None, "")
+            cost, source = rate_usage(usage, prices, partial(_price_of, attempt)) if usage else (None, CostSource.UNPRICED)
             if usage is not None:
                 costs.append(cost)
                 sources.add(source)
@@ -178,7 +178,7 @@ class Record:
         if costs:
             known = [cost for cost in costs if cost is not None]
             entry.cost = sum(known) if len(known) == len(costs) else None
-            entry.cost_source = "" if entry.cost is None else "reported_cost" if "reported_cost" in sources else "price"
+            entry.cost_source = source_of_sum(costs, sources)
 
     def _attempt_entry(self, attempt: Attempt, usage: Usage | None, cost: int | None, price_id: str | None) -> AttemptEntry:
         target, failure = attempt.target, attempt.call.failure
@@ -193,7 +193,7 @@ class Record:
             route_id=target.route.id,
             remote_model=target.remote_name,
             status_code=attempt.call.status,
-            outcome=attempt.call.outcome or "cancelled",
+            outcome=attempt.call.outcome or Outcome.CANCELLED,
             error_type=failure.kind if failure else "",
             error_message=clean_text(failure.message, MAX_ERROR_MESSAGE) if failure else "",
             latency_ms=(ended - attempt.call.started_ns) // 1_000_000,

@@ -12,7 +12,7 @@ from billing.request_log import writer
 from billing.request_log.entry import AttemptEntry
 from billing.request_log.rerate import Change, Report, rerate
 from tests.billing.conftest import entry
-from tests.billing.request_log.test_writer import written
+from tests.billing.request_log.test_writer import write_entries
 from upstreams.models import Model, Route, Upstream
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -31,7 +31,7 @@ def log(spool, where):
         facts = {"upstream_id": str(where.pk), "upstream_name": "u", "remote_model": "m", "attempts": 1, "input_tokens": 1_000_000}
         facts |= {"cost_source": "price"} if fields.get("cost") is not None else {}
         made = entry(**{**facts, **fields})
-        written(spool, made)
+        write_entries(spool, made)
         writer.drain_spool(spool)
         return RequestLog.objects.get(pk=made.id)
 
