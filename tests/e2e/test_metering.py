@@ -232,3 +232,25 @@ def test_usage_of_a_stream_is_asked_for_and_shown_to_those_alone_who_asked(gatew
     assert ('"prompt_tokens":100' in answer.text.replace(" ", "")) is bool(asked and asked["include_usage"])
     assert upstream.requests[-1].json()["stream_options"]["include_usage"] is True
     assert row(gateway, model, "input_tokens", "output_tokens", "cost_usd", "usage_source") == (100, 50, "0.0006", "reported")
+
+
+def test_every_attempt_is_billed_and_the_request_costs_their_sum(gateway, upstream, serve, price):
+    model = serve(format="openai")
+    price(model, **RATES, input_audio="40")
+    rules = {"tool_enforcement": {"enabled": True, "max_retries": 1}}
+    gateway.api("PATCH", f"/models/{gateway.id_of('/models', model)}", json=rules)
+    usage = {"prompt_tokens": 100, "completion_tokens": 50, "cost": 0.5}
+    heard = {**usage, "prompt_tokens_details": {"audio_tokens": 10}}
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    choice = {"index": 0, "message": {"role": "assistant", "content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"}
+    upstream.reply(json_reply({**CHAT, "usage": usage}), json_reply({**CHAT, "choices": [choice], "usage": heard}))
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    ask(gateway, model, tools=[tool], tool_choice="required")
+    (listed,) = gateway.logs(1, model=model)
+    shown = gateway.api("GET", f"/logs/{listed['id']}")
+    names = ("attempts", "input_tokens", "output_tokens", "input_audio_tokens", "cost_usd", "cost_source", "reported_cost")
+    assert tuple(shown[name] for name in names) == (2, 200, 100, 10, "0.00159", "price", "1")
+    assert [(attempt["cost_usd"], attempt["usage_details"]) for attempt in shown["tries"]] == [
+        ("0.0006", {"reported_cost": "0.5"}),
+        ("0.00099", {"input_audio_tokens": 10, "reported_cost": "0.5"}),
+    ]
