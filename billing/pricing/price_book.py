@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
@@ -53,6 +54,14 @@ class Version(NamedTuple):
 
 Versions = Mapping[Any, tuple[Version, ...]]
 """The versions of each price by its key, the one that begins last first."""
+
+
+class PriceState(StrEnum):
+    """What is known of what a model costs. An unpriced model is not a free one."""
+
+    PRICED = "priced"
+    FREE = "free"
+    UNPRICED = "unpriced"
 
 
 class PriceBook:
@@ -166,16 +175,6 @@ class ModelPrice(msgspec.Struct, frozen=True, kw_only=True):
     input: Decimal | None
     output: Decimal | None
     source: str
-
-    @property
-    def state(self) -> str:
-        """`free` if input and output are known to cost nothing, `unpriced` if neither has a price, else `priced`."""
-        if self.input is None and self.output is None:
-            return UNPRICED
-        return FREE if not self.input and not self.output else PRICED
-
-
-PRICED, FREE, UNPRICED = "priced", "free", "unpriced"
 
 
 def model_prices(models: Iterable[Model]) -> dict[Any, ModelPrice]:
