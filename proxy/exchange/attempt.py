@@ -83,6 +83,7 @@ class TranslatedAttempt:
             max_output_tokens=target.model.max_output_tokens,
             default_max_output_tokens=settings.PXBIN.default_max_output_tokens,
             stream=is_streamed if mode == "auto" else mode == "always",
+            version=headers.api_version(self.context.http.headers, self.source.name),
         )
 
     def _edits(self) -> Edits | None:

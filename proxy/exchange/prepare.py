@@ -145,7 +145,7 @@ class Preparer:
                 relayed=True,
                 hides_usage=destination.stream and not _asks_for_usage(self._envelope),
             )
-        request, betas = self.request, ""
+        request, betas = self._limited(target, destination), ""
         field = target.beta_field
         if target.upstream.beta_header and field in request.extra:
             names: list[str] = json_wire.decode(request.extra[field], _STRINGS, at=field)
@@ -161,6 +161,14 @@ class Preparer:
             betas=betas,
         )
 
+    def _limited(self, target: Dialect, destination: EncodeTarget) -> Request:
+        """The request, with the default limit where the client's API requires one, the client gave none and the target adds none."""
+        request = self.request
+        if request.max_tokens is None and self._dialect.traits.requires_limit and not target.traits.requires_limit:
+            budget = request.reasoning.budget if request.reasoning is not None else None
+            return replace(request, max_tokens=destination.default_limit(thinking=budget or 0))
+        return request
+
     def edited_request(self, target: Dialect, destination: EncodeTarget, edits: Edits | None = None) -> Request:
         """The canonical request with the changes of a model's policies, whose tokens are counted."""
         return self.request if edits is None else self._editing(target, destination, edits)[0].request
@@ -171,7 +179,11 @@ class Preparer:
         if edits.whole or not relayed or edits.policies.shapes_stream:
             _ = self.request  # the response is encoded for the client's own request
         prepared = inner.prepare(target, destination)
-        return replace(prepared, body=merged_body(prepared.body, edits.policies))
+        sampling = self._accepts_sampling(target, destination, relayed=relayed)
+        return replace(prepared, body=merged_body(prepared.body, edits.policies, sampling=sampling))
+
+    def _accepts_sampling(self, target: Dialect, destination: EncodeTarget, *, relayed: bool) -> bool:
+        return target.accepts_sampling(destination, self._envelope.fields if relayed else {})
 
     def _editing(self, target: Dialect, destination: EncodeTarget, edits: Edits) -> tuple[Preparer, bool]:
         """A preparer for the edited fields, and whether the client's body is sent untranslated."""
@@ -181,7 +193,10 @@ class Preparer:
         relayed = target is self._dialect and destination.stream == envelope.stream and not self.repairs_history
         progress = self._progress(relayed=relayed) if policies.inject_progress else ""
         additions = Additions((edits.guidance,), (progress, edits.correction))
-        envelope = edit_request(envelope, self._dialect.prompt_shape, policies, additions, quirks=destination.quirks, relayed=relayed)
+        sampling = self._accepts_sampling(target, destination, relayed=relayed)
+        envelope = edit_request(
+            envelope, self._dialect.prompt_shape, policies, additions, quirks=destination.quirks, relayed=relayed, sampling=sampling
+        )
         inner = Preparer(self._dialect, envelope, self._seal_key, betas=self._betas)
         inner.repairs_history = self.repairs_history
         return inner, relayed
