@@ -16,6 +16,8 @@ from proxy.translation.dialects.openai_chat.reasoning_place import in_order
 from proxy.translation.dialects.openai_chat.request_decode_parts import DECODER_OF_TYPE, client_mistake, default_type, string_or_empty
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 
+AUDIO_REFERENCE = "audio reference"
+"""The type of the part for ``audio`` of an assistant message: the id of an earlier response's audio."""
 _ASSISTANT_PART_TYPES = (Text, Reasoning)
 _INPUT_PART_TYPES = (Text, Image, Document, Audio)
 _CONTENT_FIELDS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
@@ -83,6 +85,8 @@ class MessagesDecoder:
         if message.function_call is not None and message.function_call.name:
             call_id = self._generate_call_id(message.function_call.name, position, 0)
             parts.append(ToolCall(call_id, message.function_call.name, _arguments(message.function_call.arguments)))
+        if wire.is_present(message.audio):
+            parts.append(Opaque(FAMILY, AUDIO_REFERENCE, message.audio, history=True, at=f"messages.{position}.audio"))
         message_state = message.state()
         if message_state:
             parts.append(message_part(message_state, None))

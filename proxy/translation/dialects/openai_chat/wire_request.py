@@ -125,6 +125,7 @@ class Message(MessageState, kw_only=True):
     function_call: FunctionCall | None = None
     reasoning_content: str | None = None
     reasoning: Any = None
+    audio: Raw = ABSENT
 
 
 class FunctionDefinition(msgspec.Struct):
