@@ -69,6 +69,8 @@ class Image(msgspec.Struct, frozen=True):
     cache: CacheMark | None = None
     at: str = ""
     """Path in the client's body, for error messages; so in the classes below."""
+    native: dict[str, Any] = {}
+    """Fields of the block that only the family knows that set them (``transformations``), by name; so in the classes below."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -123,6 +125,7 @@ class ToolCall(msgspec.Struct, frozen=True):
     kind: Literal["function", "custom"] = "function"
     namespace: str = ""
     cache: CacheMark | None = None
+    native: dict[str, Any] = {}
 
 
 class ToolResult(msgspec.Struct, frozen=True):
@@ -133,6 +136,7 @@ class ToolResult(msgspec.Struct, frozen=True):
     is_error: bool = False
     kind: Literal["function", "custom"] = "function"
     cache: CacheMark | None = None
+    native: dict[str, Any] = {}
 
 
 class Opaque(msgspec.Struct, frozen=True):
@@ -286,7 +290,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens in disjoint classes, except that ``reasoning`` is a part of ``output``. ``service_tier``: the upstream's value."""
+    """Tokens in disjoint classes, except that ``reasoning`` is a part of ``output``. ``service_tier``: the upstream's value.
+
+    ``native``: what only the family of the upstream reports (``iterations``, ``speed``), by name.
+    """
 
     fresh: int = 0
     cache_read: int = 0
@@ -295,6 +302,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     output: int = 0
     reasoning: int = 0
     service_tier: str | None = None
+    native: dict[str, Any] = {}
 
     @property
     def cache_write(self) -> int:
@@ -306,11 +314,15 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the response ended. ``details``: Anthropic's ``stop_details`` of a refusal."""
+    """Why the response ended. ``details``: Anthropic's ``stop_details`` of a refusal.
+
+    ``native``: fields of the whole response that only the family of the upstream knows (``container``), by name.
+    """
 
     reason: FinishReason = "end"
     stop_sequence: str | None = None
     details: dict[str, Any] | None = None
+    native: dict[str, Any] = {}
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,9 +19,21 @@ FINISH_REASONS: dict[str, FinishReason] = {
 STOP_REASONS = {reason: stop_reason for stop_reason, reason in FINISH_REASONS.items()}
 
 
-def decode_finish(reason: str | None, sequence: str | None, details: dict[str, Any] | None, *, has_calls: bool) -> Finish:
-    """The canonical finish. Unknown and missing stop reasons become ``end``."""
-    return settled(Finish(reason=FINISH_REASONS.get(reason or "", "end"), stop_sequence=sequence, details=details), has_calls=has_calls)
+MESSAGE_FIELDS = ("container", "context_management", "diagnostics", "input_transformations")
+"""Fields of a message or a ``message_delta`` that only this family knows."""
+
+
+def native_of_message(message: Any) -> dict[str, Any]:
+    """The values of :data:`MESSAGE_FIELDS` in a wire struct that has some of them."""
+    return {name: value for name in MESSAGE_FIELDS if (value := getattr(message, name, None)) is not None}
+
+
+def decode_finish(
+    reason: str | None, sequence: str | None, details: dict[str, Any] | None, *, has_calls: bool, native: dict[str, Any]
+) -> Finish:
+    """The canonical finish. Unknown and missing stop reasons become ``end``. ``native``: see :class:`Finish`."""
+    finish = Finish(reason=FINISH_REASONS.get(reason or "", "end"), stop_sequence=sequence, details=details, native=native)
+    return settled(finish, has_calls=has_calls)
 
 
 def encode_finish(finish: Finish) -> dict[str, Any]:
@@ -30,5 +42,10 @@ def encode_finish(finish: Finish) -> dict[str, Any]:
         "stop_reason": STOP_REASONS[finish.reason],
         "stop_sequence": finish.stop_sequence,
         "stop_details": finish.details,
-        "container": None,
+        "container": finish.native.get("container"),
     }
+
+
+def message_fields(finish: Finish) -> dict[str, Any]:
+    """The fields of :data:`MESSAGE_FIELDS` beside the finish, at the top level of a response or a ``message_delta``."""
+    return {name: value for name, value in finish.native.items() if name != "container"}

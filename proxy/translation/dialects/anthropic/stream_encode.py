@@ -33,7 +33,7 @@ from proxy.translation.dialects.anthropic import usage as usage_wire
 from proxy.translation.dialects.anthropic.errors import error_fields
 from proxy.translation.dialects.anthropic.ids import CallIds
 from proxy.translation.dialects.anthropic.response_encode import encode_signature, encode_thinking, shows_thinking, text_block, tool_use
-from proxy.translation.dialects.anthropic.stop_reasons import encode_finish
+from proxy.translation.dialects.anthropic.stop_reasons import encode_finish, message_fields
 from proxy.translation.dialects.anthropic.wire import FAMILY, OBJECT
 from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.errors import Failure
@@ -151,7 +151,9 @@ class AnthropicStreamEncoder:
         frames = [] if self._started else self._on_started(Started())
         while self._current is not None:
             frames += self._on_ended(PartEnded(self._current))
-        body = {"delta": encode_finish(event.finish), "usage": usage_wire.encode_delta_usage(self._usage)}
+        native = message_fields(event.finish)
+        native.pop("diagnostics", None)  # a field of ``message_start`` only
+        body = {"delta": encode_finish(event.finish), "usage": usage_wire.encode_delta_usage(self._usage), **native}
         return [*frames, _frame("message_delta", body), _STOP]
 
     def _on_failed(self, event: Failed) -> list[Frame]:
@@ -186,7 +188,7 @@ class AnthropicStreamEncoder:
         """The ``content_block_start`` of the open part. Sets the prefix of its deltas."""
         head = block.head
         if isinstance(head, ToolCall):
-            start = tool_use(self._ids.assign(head.id, self._current or 0), head.name, {})
+            start = tool_use(self._ids.assign(head.id, self._current or 0), head.name, {}, head.native)
             kind, field = "input_json_delta", "partial_json"
         elif isinstance(head, Reasoning):
             start = {"type": "thinking", "thinking": "", "signature": ""}

@@ -182,7 +182,7 @@ def decode_demands(body: wire.ChatBody, fields: Mapping[str, msgspec.Raw]) -> tu
     demands += [
         Demand(
             field=f"messages.{position}.audio",
-            message=f"messages.{position}.audio: the audio of an earlier response is stored at its provider; send its transcript as content",
+            message=f"messages.{position}.audio: the audio of an earlier response is only at its provider; send the transcript instead",
             carried_by=(FAMILY,),
         )
         for position, message in enumerate(body.messages)
