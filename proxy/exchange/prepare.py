@@ -137,7 +137,7 @@ class Preparer:
         return mistake
 
     def _prepared(self, target: Dialect, destination: EncodeTarget) -> Prepared:
-        if target is self._dialect and destination.stream == self._envelope.stream and not self.repairs_history:
+        if self._is_relayed(target, destination, self._envelope):
             return Prepared(
                 body=target.patch_request(self._envelope, destination, self._seal_key),
                 path=target.path(destination),
@@ -160,6 +160,11 @@ class Preparer:
             dropped=adapted.dropped,
             betas=betas,
         )
+
+    def _is_relayed(self, target: Dialect, destination: EncodeTarget, envelope: Envelope) -> bool:
+        """Whether the target gets the client's body, patched."""
+        same_form = target is self._dialect and destination.stream == envelope.stream
+        return same_form and not self.repairs_history and not envelope.is_foreign
 
     def _limited(self, target: Dialect, destination: EncodeTarget) -> Request:
         """The request, with the default limit where the client's API requires one, the client gave none and the target adds none."""
@@ -190,7 +195,7 @@ class Preparer:
         envelope, policies = self._envelope, edits.policies
         if edits.whole and envelope.stream:
             envelope = replace(envelope, stream=False, fields={name: raw for name, raw in envelope.fields.items() if name != "stream"})
-        relayed = target is self._dialect and destination.stream == envelope.stream and not self.repairs_history
+        relayed = self._is_relayed(target, destination, envelope)
         progress = self._progress(relayed=relayed) if policies.inject_progress else ""
         additions = Additions((edits.guidance,), (progress, edits.correction))
         sampling = self._accepts_sampling(target, destination, relayed=relayed)
