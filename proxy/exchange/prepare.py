@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from proxy.translation import json_wire
@@ -90,6 +92,11 @@ class Preparer:
     def decode(self) -> Request:
         """:attr:`request`, as a function that can run in a thread."""
         return self.request
+
+    def try_decode(self) -> None:
+        """Decode the request if possible: an upstream of the client's own dialect may accept a body that pxbin cannot decode."""
+        with suppress(ClientMistake):
+            _ = self.request
 
     @property
     def input_estimate(self) -> int:

@@ -211,6 +211,9 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         The frames that end a relayed stream after a failure. ``frames_sent``: from this, Responses derives the next sequence number.
     decode_error(status, headers, body) / encode_error(failure, request_id):
         Non-2xx responses. ``decode`` accepts any body, also HTML and an empty one.
+    stream_of_choices(body, quirks, context) / response_of_choices(frames, quirks, context):
+        A whole response of the same dialect as a stream, and the other way round, if it has several choices, which the canonical form
+        does not have; ``None`` for any other response. The fields are ``None`` for dialects without choices.
     keepalive:
         Bytes that clients ignore, sent while a stream is idle.
     ending:
@@ -253,6 +256,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     encode_error: Callable[[Failure, str], ErrorBody]
     accepts_sampling: Callable[[EncodeTarget, Mapping[str, msgspec.Raw]], bool] = accepts_sampling_by_quirk
     mend_response: Callable[[bytes, Response, EncodeContext], bytes] | None = None
+    stream_of_choices: Callable[[bytes, Quirks, EncodeContext], list[Frame] | None] | None = None
+    response_of_choices: Callable[[list[Frame], Quirks, EncodeContext], bytes | None] | None = None
     keepalive: bytes = b": keep-alive\n\n"
     ending: tuple[Frame, ...] = ()
     last_events: frozenset[str] = frozenset()

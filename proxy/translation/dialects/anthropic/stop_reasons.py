@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.translation.canonical import Finish, FinishReason, settled
+from proxy.translation.dialects.anthropic.wire import FAMILY
 
 FINISH_REASONS: dict[str, FinishReason] = {
     "end_turn": "end",
@@ -31,8 +32,9 @@ def native_of_message(message: Any) -> dict[str, Any]:
 def decode_finish(
     reason: str | None, sequence: str | None, details: dict[str, Any] | None, *, has_calls: bool, native: dict[str, Any]
 ) -> Finish:
-    """The canonical finish. Unknown and missing stop reasons become ``end``. ``native``: see :class:`Finish`."""
-    finish = Finish(reason=FINISH_REASONS.get(reason or "", "end"), stop_sequence=sequence, details=details, native=native)
+    """The canonical finish. Unknown and missing stop reasons become ``end``. ``native``: the values of :func:`native_of_message`."""
+    by_family = {FAMILY: native} if native else {}
+    finish = Finish(reason=FINISH_REASONS.get(reason or "", "end"), stop_sequence=sequence, details=details, native=by_family)
     return settled(finish, has_calls=has_calls)
 
 
@@ -42,10 +44,10 @@ def encode_finish(finish: Finish) -> dict[str, Any]:
         "stop_reason": STOP_REASONS[finish.reason],
         "stop_sequence": finish.stop_sequence,
         "stop_details": finish.details,
-        "container": finish.native.get("container"),
+        "container": finish.native.get(FAMILY, {}).get("container"),
     }
 
 
 def message_fields(finish: Finish) -> dict[str, Any]:
     """The fields of :data:`MESSAGE_FIELDS` beside the finish, at the top level of a response or a ``message_delta``."""
-    return {name: value for name, value in finish.native.items() if name != "container"}
+    return {name: value for name, value in finish.native.get(FAMILY, {}).items() if name != "container"}

@@ -10,6 +10,7 @@ import msgspec
 from proxy.translation.canonical import Part, Reasoning, Response, Text, ToolCall, settled
 from proxy.translation.dialects.lenient_json import decode_leniently
 from proxy.translation.dialects.openai_chat.finish_reasons import decode_finish_reason, failure_of_finish
+from proxy.translation.dialects.openai_chat.native_fields import NativeFields, NativeResponse
 from proxy.translation.dialects.openai_chat.opaque_state import EMPTY_SEAL, DetailsCollector, call_part, message_part
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
 from proxy.translation.dialects.openai_chat.wire_response import (
@@ -36,7 +37,7 @@ class _Choice(msgspec.Struct):
     usage: Any = None
 
 
-class _WireResponse(msgspec.Struct):
+class _WireResponse(NativeResponse):
     id: str | int | None = None
     model: str | None = None
     choices: list[_Choice | None] | None = None
@@ -74,11 +75,15 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:
     has_calls = any(isinstance(part, ToolCall) for part in parts)
     refused = any(isinstance(part, Text) and part.refusal for part in parts)
     usage = response.usage or choice.usage
+    native = NativeFields()
+    native.add_response(response)
+    native.add_message(choice.message)
+    finish = settled(decode_finish_reason(choice.finish_reason, refused=refused), has_calls=has_calls)
     return Response(
         id="" if response.id is None else str(response.id),
         model=response.model or "",
         parts=tuple(parts),
-        finish=settled(decode_finish_reason(choice.finish_reason, refused=refused), has_calls=has_calls),
+        finish=native.kept_in(finish),
         usage=read_usage(usage, response.service_tier) if isinstance(usage, dict) else None,
     )
 
