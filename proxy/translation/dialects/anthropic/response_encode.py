@@ -37,7 +37,9 @@ def encode_part(part: Part, index: int, *, context: EncodeContext, ids: CallIds)
     if isinstance(part, Text):
         return _text_block(part) if part.text else None
     if isinstance(part, ToolCall):
-        return tool_use(ids.assign(part.id, index), part.name, encode_arguments(part.arguments), part.native)
+        # A call of a free-form tool, which this dialect does not have: its text becomes an object.
+        arguments = {"input": part.arguments} if part.kind == "custom" else encode_arguments(part.arguments)
+        return tool_use(ids.assign(part.id, index), part.name, arguments, part.native)
     if isinstance(part, Reasoning):
         return encode_thinking(part, context)
     if isinstance(part, Opaque) and part.family == FAMILY:

@@ -50,16 +50,18 @@ class _OpenBlock:
     """The open part.
 
     ``number``: the index of its block on the wire, -1 before ``content_block_start``. ``prefix``: the JSON with which its deltas
-    begin, empty before that. ``withheld``: thinking that the client does not see, for the carrier.
+    begin, empty before that. ``withheld``: thinking that the client does not see, for the carrier. ``is_custom``: a call of a free-form
+    tool, which this dialect does not have: its text becomes the field ``input`` of an object.
     """
 
-    __slots__ = ("head", "number", "prefix", "withheld")
+    __slots__ = ("head", "is_custom", "number", "prefix", "withheld")
 
     def __init__(self, head: Text | Reasoning | ToolCall | Opaque) -> None:
         self.head = head
         self.number = -1
         self.prefix = b""
         self.withheld: list[str] = []
+        self.is_custom = isinstance(head, ToolCall) and head.kind == "custom"
 
 
 class AnthropicStreamEncoder:
@@ -127,7 +129,7 @@ class AnthropicStreamEncoder:
                 block.withheld.append(event.text)
                 return []
             return [*self._start_block(block), self._delta(block, event.text)]
-        return [self._delta(block, event.text)]
+        return [self._delta(block, _inside_string(event.text) if block.is_custom else event.text)]
 
     def _on_cited(self, event: Cited) -> list[Frame]:
         if event.index != self._current or self._block is None:
@@ -181,7 +183,8 @@ class AnthropicStreamEncoder:
         self._current = event.index
         block = self._block = _OpenBlock(event.part)
         if isinstance(event.part, ToolCall):
-            return self._start_block(block)
+            frames = self._start_block(block)
+            return [*frames, self._delta(block, '{"input":"')] if block.is_custom else frames
         return self._encode_opaque(block, event.part) if isinstance(event.part, Opaque) else []
 
     def _start_block(self, block: _OpenBlock) -> list[Frame]:
@@ -221,6 +224,8 @@ class AnthropicStreamEncoder:
         block, self._block, self._current = self._block, None, None
         assert block is not None
         frames = self._end_thinking(block, seal or block.head.seal) if isinstance(block.head, Reasoning) else []
+        if block.is_custom:
+            frames.append(self._delta(block, '"}'))
         if block.number >= 0:
             frames.append(Frame(b'{"type":"content_block_stop","index":%d}' % block.number, "content_block_stop"))
         return frames
@@ -241,6 +246,11 @@ class AnthropicStreamEncoder:
 
     def _signature_delta(self, block: _OpenBlock, value: str) -> Frame:
         return _frame("content_block_delta", {"index": block.number, "delta": {"type": "signature_delta", "signature": value}})
+
+
+def _inside_string(text: str) -> str:
+    """``text`` as it stands between the quotes of a JSON string."""
+    return _encode_string(text)[1:-1].decode()
 
 
 def error_frame(failure: Failure) -> Frame:
