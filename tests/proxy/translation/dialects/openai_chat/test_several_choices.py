@@ -76,7 +76,8 @@ def test_the_usage_comes_once_at_the_end_if_the_client_asked_for_it() -> None:
 def test_a_stream_becomes_a_whole_answer_with_all_choices() -> None:
     mixed = [*CHUNKS[3:5], *CHUNKS[:2], CHUNKS[5], CHUNKS[2], CHUNKS[6], USAGE_CHUNK]
     body = response_of_choices(frames(mixed), DEFAULT, CONTEXT)
-    assert body is not None and json.loads(body) == WHOLE
+    assert body is not None
+    assert json.loads(body) == WHOLE
 
 
 def test_two_choices_in_one_chunk_are_told_apart() -> None:
