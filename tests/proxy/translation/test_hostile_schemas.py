@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -38,14 +37,20 @@ def request_with(client: str, schema: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("target", REGISTRY)
 @pytest.mark.parametrize("client", ["anthropic", "openai_chat", "openai_responses"])
 def test_a_value_of_the_wrong_type_is_no_error_of_ours(client: str, target: str) -> None:
+    kinds = set()
     for keyword in KEYWORDS:
         for value in VALUES:
             inner = CLOSED | {keyword: value}
             for schema in (inner, CLOSED | {"properties": {"a": inner}}):
                 body = json.dumps(request_with(client, schema)).encode()
-                with suppress(ClientMistake):
+                try:
                     preparer = Preparer(REGISTRY[client], REGISTRY[client].open_request(body), b"k")
                     preparer.prepare(REGISTRY[target], EncodeTarget(model="up", dialect=target))
+                    kinds.add("sent")
+                except ClientMistake as mistake:
+                    kinds.add(mistake.failure.kind)
+    assert "sent" in kinds
+    assert kinds <= {"sent", "invalid_request"}
 
 
 @pytest.mark.parametrize("keyword", ["properties", "required", "anyOf", "$defs", "definitions"])

@@ -151,7 +151,8 @@ class ChatStreamDecoder:
 
     def _keep_totals(self, chunk: _Chunk) -> None:
         """Keep what later chunks replace: fields of the response, and the usage, in the chunk, in a choice or (Groq) in ``x_groq``."""
-        self._native.add_response(chunk)
+        if chunk.citations is not None or chunk.search_results is not None:
+            self._native.add_response(chunk)
         if chunk.usage is not None:
             self._set_usage(chunk.usage)
         elif chunk.x_groq is not None and chunk.x_groq.usage is not None:
@@ -172,7 +173,8 @@ class ChatStreamDecoder:
             message = self._rest_of(choice.message)
         if message is not None:
             self._read_message(message, choice.logprobs, events)
-            self._native.add_message(message)
+            if message.audio is not None or message.executed_tools is not None:
+                self._native.add_message(message)
         if choice.finish_reason and self._finish_reason is None:
             self._finish_reason = choice.finish_reason
 
