@@ -7,6 +7,7 @@ from typing import Any
 from proxy.translation import json_wire, reasoning_seal
 from proxy.translation.canonical import Opaque, Part, Reasoning, Response, Seal, Text, ToolCall
 from proxy.translation.dialects.anthropic import usage as usage_wire
+from proxy.translation.dialects.anthropic.citations import encode_citation
 from proxy.translation.dialects.anthropic.ids import CallIds
 from proxy.translation.dialects.anthropic.stop_reasons import encode_finish, message_fields
 from proxy.translation.dialects.anthropic.tool_arguments import encode_arguments
@@ -58,7 +59,7 @@ def text_block(text: str, citations: list[Any]) -> dict[str, Any]:
 
 
 def _text_block(part: Text) -> dict[str, Any]:
-    return text_block(part.text, [citation.native for citation in part.citations if citation.dialect == FAMILY])
+    return text_block(part.text, [encoded for citation in part.citations if (encoded := encode_citation(citation)) is not None])
 
 
 def shows_thinking(context: EncodeContext) -> bool:

@@ -30,6 +30,7 @@ from proxy.translation.canonical import (
     UsageReported,
 )
 from proxy.translation.dialects.anthropic import usage as usage_wire
+from proxy.translation.dialects.anthropic.citations import encode_citation
 from proxy.translation.dialects.anthropic.errors import error_fields
 from proxy.translation.dialects.anthropic.ids import CallIds
 from proxy.translation.dialects.anthropic.response_encode import encode_signature, encode_thinking, shows_thinking, text_block, tool_use
@@ -134,10 +135,11 @@ class AnthropicStreamEncoder:
     def _on_cited(self, event: Cited) -> list[Frame]:
         if event.index != self._current or self._block is None:
             return self._enqueue(event)
-        if event.citation.dialect != FAMILY or not isinstance(self._block.head, Text):
+        encoded = encode_citation(event.citation)
+        if encoded is None or not isinstance(self._block.head, Text):
             return []
         frames = [] if self._block.prefix else self._start_block(self._block)
-        delta = {"type": "citations_delta", "citation": event.citation.native}
+        delta = {"type": "citations_delta", "citation": encoded}
         return [*frames, _frame("content_block_delta", {"index": self._block.number, "delta": delta})]
 
     def _on_ended(self, event: PartEnded) -> list[Frame]:
