@@ -8,8 +8,8 @@ usage, the end of the stream and errors are known.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
+from billing.outcomes import Outcome
 from proxy.translation.canonical import (
     Event,
     Failed,
@@ -65,7 +65,7 @@ class StreamPipeline:
         }
         self.has_content = False
         self.has_frames = False
-        self.outcome: Literal["finished", "failed"] | None = None
+        self.outcome: Outcome | None = None
         self.failure: Failure | None = None
         self.usage: Usage | None = None
         self.output_chars = 0
@@ -201,10 +201,10 @@ class StreamPipeline:
         self.usage = event.usage
 
     def _on_finished(self, _event: Finished) -> None:
-        self.outcome = "finished"
+        self.outcome = Outcome.FINISHED
 
     def _on_failed(self, event: Failed) -> None:
-        self.outcome = "failed"
+        self.outcome = Outcome.FAILED
         self.failure = event.failure
 
 

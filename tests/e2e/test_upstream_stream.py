@@ -1,16 +1,16 @@
-"""The quirk `upstream_stream`: an upstream that can only stream, or only not, behind clients that want the other."""
+"""The quirk `upstream_stream`: an upstream that always or never streams, for clients that request the opposite."""
 
 import uuid
 
 import pytest
 
 from proxy.translation.canonical import Text
-from tests.support.agents import said, streamed
+from tests.support.agents import response_of, streamed
 from tests.support.fake_upstream import event, json_reply, sse
 
 HELLO = [{"role": "user", "content": "Hi"}]
-ANSWER = said(Text("Hello"), finish="end")
-WHOLE = {
+ANSWER = response_of(Text("Hello"), finish="end")
+COMPLETION = {
     "id": "c",
     "object": "chat.completion",
     "created": 1,
@@ -32,9 +32,9 @@ def model(gateway, upstream):
     return make
 
 
-def test_an_upstream_that_never_streams_is_asked_for_the_whole(upstream, gpt, claude, model):
+def test_an_upstream_that_never_streams_is_called_without_streaming(upstream, gpt, claude, model):
     name = model("never")
-    upstream.otherwise(json_reply(WHOLE))
+    upstream.otherwise(json_reply(COMPLETION))
     with claude.messages.stream(model=name, max_tokens=9, messages=HELLO) as stream:
         assert "".join(stream.text_stream) == "Hello"
     chunks = list(gpt.chat.completions.create(model=name, messages=HELLO, stream=True))
@@ -42,7 +42,7 @@ def test_an_upstream_that_never_streams_is_asked_for_the_whole(upstream, gpt, cl
     assert [request.json().get("stream", False) for request in upstream.requests] == [False, False]
 
 
-def test_an_upstream_that_always_streams_is_gathered(upstream, gpt, claude, model):
+def test_the_stream_of_an_upstream_that_always_streams_becomes_one_response(upstream, gpt, claude, model):
     name = model("always")
     upstream.otherwise(streamed("openai_chat", ANSWER))
     assert claude.messages.create(model=name, max_tokens=9, messages=HELLO).content[0].text == "Hello"
@@ -55,7 +55,7 @@ def test_an_upstream_that_always_streams_is_gathered(upstream, gpt, claude, mode
 
 def test_the_usage_that_the_client_asked_for_is_in_the_stream_of_a_whole_answer(gateway, upstream, gpt):
     gateway.add_upstream(upstream, "whole-chat", name="whole-chat")
-    upstream.otherwise(json_reply(WHOLE))
+    upstream.otherwise(json_reply(COMPLETION))
     usages = {}
     for options in ({"include_usage": True}, {"include_usage": False}):
         chunks = list(gpt.chat.completions.create(model="whole-chat", messages=HELLO, stream=True, stream_options=options))
@@ -66,7 +66,7 @@ def test_the_usage_that_the_client_asked_for_is_in_the_stream_of_a_whole_answer(
 def test_both_choices_arrive_whichever_form_they_come_in(gateway, upstream, gpt):
     gateway.add_upstream(upstream, "two-choices", name="two-choices")
     second = {"index": 1, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
-    upstream.reply(json_reply(WHOLE | {"choices": [*WHOLE["choices"], second]}))
+    upstream.reply(json_reply(COMPLETION | {"choices": [*COMPLETION["choices"], second]}))
     texts = {0: "", 1: ""}
     for chunk in gpt.chat.completions.create(model="two-choices", messages=HELLO, stream=True, n=2):
         for choice in chunk.choices:
@@ -84,7 +84,7 @@ def test_both_choices_arrive_whichever_form_they_come_in(gateway, upstream, gpt)
 def test_the_older_form_of_calls_stays_in_the_stream_of_a_whole_answer(gateway, upstream, gpt):
     gateway.add_upstream(upstream, "older-calls", name="older-calls")
     called = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}
-    upstream.reply(json_reply(WHOLE | {"choices": [{"index": 0, "message": called, "finish_reason": "function_call"}]}))
+    upstream.reply(json_reply(COMPLETION | {"choices": [{"index": 0, "message": called, "finish_reason": "function_call"}]}))
     functions = [{"name": "f", "parameters": {"type": "object"}}]
     chunks = list(gpt.chat.completions.create(model="older-calls", messages=HELLO, stream=True, functions=functions))
     deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
