@@ -69,7 +69,8 @@ class Image(msgspec.Struct, frozen=True):
     detail: str | None = None
     cache: CacheMark | None = None
     at: str = ""
-    """Path in the client's body, for error messages; so in the classes below."""
+    """Path in the client's body, for error messages; so in the classes below. ``native``: fields that only the client's family knows."""
+    native: dict[str, Any] = {}
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -124,6 +125,7 @@ class ToolCall(msgspec.Struct, frozen=True):
     kind: Literal["function", "custom"] = "function"
     namespace: str = ""
     cache: CacheMark | None = None
+    native: dict[str, Any] = {}
 
 
 class ToolResult(msgspec.Struct, frozen=True):
@@ -134,6 +136,7 @@ class ToolResult(msgspec.Struct, frozen=True):
     is_error: bool = False
     kind: Literal["function", "custom"] = "function"
     cache: CacheMark | None = None
+    native: dict[str, Any] = {}
 
 
 class Opaque(msgspec.Struct, frozen=True):
@@ -157,10 +160,7 @@ Part = Text | Image | Document | Audio | Reasoning | ToolCall | ToolResult | Opa
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One message. Consecutive messages of one role are allowed; encoders merge them where their wire requires it.
-
-    Tool results are parts of ``user`` messages. ``system`` messages come only after the first turn; see ``Request.system``.
-    """
+    """One message, perhaps one of several of its role. Tool results are in ``user`` messages; for ``system`` see ``Request.system``."""
 
     role: Role
     parts: tuple[Part, ...]
@@ -213,10 +213,7 @@ class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReasoningSetting(msgspec.Struct, frozen=True, kw_only=True):
-    """How much to think. ``mode``: ``budget`` (tokens), ``adaptive``, ``between_tools``, ``effort``, ``disabled``.
-
-    What the client sees of it: ``display`` ``omitted``, ``summarized`` (Anthropic), ``summary`` ``auto``, ``concise``, ``detailed``.
-    """
+    """How much to think (``budget``: tokens), and what the client sees of it: Anthropic's ``display``, the ``summary`` of Responses."""
 
     mode: Literal["budget", "adaptive", "between_tools", "effort", "disabled"]
     budget: int | None = None
@@ -287,11 +284,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the response ended. ``details``: Anthropic's ``stop_details`` of a refusal."""
+    """Why the response ended. ``details``: ``stop_details`` of a refusal. ``native``: fields that only one family knows, by family."""
 
     reason: FinishReason = "end"
     stop_sequence: str | None = None
     details: dict[str, Any] | None = None
+    native: dict[str, dict[str, Any]] = {}
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -14,6 +15,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     ``input_audio`` and ``input_image`` are parts of ``fresh``, ``output_audio`` and ``output_image`` parts of ``output``.
     ``service_tier``, ``speed``, ``inference_geo``: what was served, by the upstream's names. ``server_tools``: calls of tools that run
     at the provider, by its counters' names. ``parts``: work that is billed besides these tokens. ``reported_cost``: USD, by the upstream.
+    ``native``: fields that only one family knows.
     ``is_measured``: whether the counts say anything; false for a response without usage that no estimate can be made for.
     """
 
@@ -33,6 +35,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     server_tools: dict[str, int] = {}
     parts: tuple[UsagePart, ...] = ()
     reported_cost: Decimal | None = None
+    native: dict[str, Any] = {}
     is_measured: bool = True
 
     @property

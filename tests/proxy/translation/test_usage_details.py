@@ -82,13 +82,18 @@ def tapped(body: Any) -> Usage | None:
     return tap.usage
 
 
+def counted(usage: Usage) -> Usage:
+    """A usage without the vendor's own fields, which only clients of the same family get."""
+    return msgspec.structs.replace(usage, native={})
+
+
 def message(usage: dict[str, Any]) -> dict[str, Any]:
     return {"id": "m", "type": "message", "role": "assistant", "model": "x", "content": [], "stop_reason": "end_turn", "usage": usage}
 
 
 def test_a_message_is_read_alike_translated_and_untranslated():
     body = message(ITERATIONS)
-    assert REGISTRY["anthropic"].decode_response(json.dumps(body).encode(), Quirks()).usage == READ
+    assert counted(REGISTRY["anthropic"].decode_response(json.dumps(body).encode(), Quirks()).usage) == READ
     assert tapped(body) == READ
 
 
@@ -102,7 +107,9 @@ def test_a_stream_of_messages_is_read_alike_translated_and_untranslated():
     ]
     stream = b"".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events)
     dialect = REGISTRY["anthropic"]
-    assert [event.usage for event in events_of(dialect, stream, Quirks(), size=1000) if type(event).__name__ == "UsageReported"] == [READ]
+    assert [
+        counted(event.usage) for event in events_of(dialect, stream, Quirks(), size=1000) if type(event).__name__ == "UsageReported"
+    ] == [READ]
     tap = UsageTap()
     tap.feed(stream)
     tap.close()

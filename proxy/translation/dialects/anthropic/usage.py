@@ -9,6 +9,10 @@ import msgspec
 from proxy.translation import usage_details
 from proxy.translation.canonical import Usage
 
+_NATIVE = ("fallback_credit", "inference_geo", "iterations", "server_tool_use", "speed")
+_NATIVE_OF_DELTA = ("fallback_credit", "iterations", "server_tool_use")
+"""What the usage of ``message_delta`` has of them."""
+
 
 class CacheCreation(msgspec.Struct):
     """Tokens written to the cache, by lifetime of the entry."""
@@ -33,10 +37,11 @@ class WireUsage(msgspec.Struct):
     cache_creation: CacheCreation | None = None
     output_tokens_details: OutputDetails | None = None
     service_tier: str | None = None
-    speed: str | None = None
-    inference_geo: str | None = None
-    server_tool_use: Any = None
+    fallback_credit: Any = None
+    inference_geo: Any = None
     iterations: Any = None
+    server_tool_use: Any = None
+    speed: Any = None
     cost: Any = None
 
     def completed_from(self, earlier: WireUsage | None) -> WireUsage:
@@ -60,10 +65,11 @@ class WireUsage(msgspec.Struct):
             output=max(0, self.output_tokens or 0),
             reasoning=max(0, (details.thinking_tokens or 0) if details is not None else 0),
             service_tier=self.service_tier,
-            speed=self.speed or None,
-            inference_geo=self.inference_geo or None,
+            speed=usage_details.text(self.speed),
+            inference_geo=usage_details.text(self.inference_geo),
             server_tools=usage_details.server_tools(self.server_tool_use),
             reported_cost=usage_details.reported_cost(self.cost),
+            native={name: value for name in _NATIVE if (value := getattr(self, name)) is not None},
         )
         if self.iterations is None:
             return usage
@@ -90,6 +96,7 @@ def encode_usage(usage: Usage | None) -> dict[str, Any]:
         "inference_geo": usage.inference_geo,
         "server_tool_use": _server_tool_use(usage),
         "service_tier": _tier(usage.service_tier),
+        **usage.native,
     }
 
 
@@ -114,6 +121,7 @@ def encode_delta_usage(usage: Usage | None) -> dict[str, Any]:
         "output_tokens": usage.output,
         "output_tokens_details": {"thinking_tokens": usage.reasoning},
         "server_tool_use": _server_tool_use(usage),
+        **{name: usage.native[name] for name in _NATIVE_OF_DELTA if name in usage.native},
     }
 
 
