@@ -9,6 +9,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
@@ -20,7 +21,7 @@ from billing.models import Price
 from billing.pricing import price_book
 from billing.rates import CLASSES
 
-STATES = {"in force": "success", "overruled": "warning", "replaced": ""}
+STATES = {"in force": "success", "overruled": "warning", "announced": "info", "replaced": ""}
 
 
 @admin.register(Price)
@@ -79,8 +80,11 @@ class PriceAdmin(TableAdmin):
     @display(description="State", ordering="is_active", label=STATES)
     def state(self, row: Price) -> str:
         """Whether requests are billed at this price or at another one for the same model."""
-        if not row.is_active:
+        now = timezone.now()
+        if not row.is_active or (row.valid_until is not None and row.valid_until <= now):
             return "replaced"
+        if row.valid_from > now:
+            return "announced"
         return "overruled" if price_book.current().is_overruled(row) else "in force"
 
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:

@@ -1,11 +1,13 @@
 """Prices and the log in the admin."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from billing.admin.formatting import dollars, rounded_dollars
 from billing.models import Price, RequestLog
@@ -132,6 +134,22 @@ def test_of_two_prices_for_the_same_model_the_other_one_is_marked_as_overruled(a
     price_book.refresh()
     page = admin.get("/admin/billing/price/").content.decode()
     assert (page.count("in force"), page.count("overruled")) == (1, 1)
+
+
+def test_prices_before_and_after_their_time_are_marked(admin, database):
+    now = timezone.now()
+    Price.objects.create(name="m", input=1, valid_from=now - timedelta(days=2), valid_until=now - timedelta(days=1))
+    Price.objects.create(name="m", input=2, valid_from=now + timedelta(days=1))
+    price_book.refresh()
+    page = admin.get("/admin/billing/price/").content.decode()
+    assert [page.count(state) for state in ("replaced", "announced", "in force")] == [1, 1, 0]
+
+
+def test_the_time_of_a_price_must_not_end_before_it_begins(admin, database):
+    fields = {"name": "m", "input": "1", "tiers": "{}", "is_active": "on"}
+    fields |= {"valid_from_0": "2026-02-01", "valid_from_1": "00:00:00", "valid_until_0": "2026-01-01", "valid_until_1": "00:00:00"}
+    answer = admin.post("/admin/billing/price/add/", fields)
+    assert answer.context["adminform"].form.errors == {"valid_until": ["Must be later than the beginning."]}
 
 
 @pytest.mark.parametrize(
