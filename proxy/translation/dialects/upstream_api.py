@@ -90,6 +90,8 @@ class UpstreamApi(msgspec.Struct, frozen=True, kw_only=True):
         Request headers that are sent if the client does not send them.
     beta_header:
         The header that lists beta features; empty if there is none.
+    optional_headers:
+        Request headers that are forwarded to the upstream if the client sends them, in lower case.
     headers_up, headers_down:
         Name prefixes of the request headers that are forwarded to the upstream and of the response headers that are forwarded to the
         client.
@@ -110,6 +112,7 @@ class UpstreamApi(msgspec.Struct, frozen=True, kw_only=True):
     regional_base_url: str = ""
     default_headers: tuple[tuple[str, str], ...] = ()
     beta_header: str = ""
+    optional_headers: tuple[str, ...] = ()
     headers_up: tuple[str, ...] = ()
     headers_down: tuple[str, ...] = ()
     count: CountApi | None = None

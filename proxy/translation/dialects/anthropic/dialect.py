@@ -77,6 +77,7 @@ UPSTREAM = UpstreamApi(
     auth=AuthHeader("x-api-key", ""),
     default_headers=(("anthropic-version", "2023-06-01"),),
     beta_header="anthropic-beta",
+    optional_headers=("anthropic-workspace-id", "anthropic-user-profile-id"),
     headers_down=("anthropic-ratelimit-", "anthropic-priority-"),
     count=CountApi(
         path=COUNT_PATH,
