@@ -306,11 +306,15 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the response ended. ``details``: Anthropic's ``stop_details`` of a refusal."""
+    """Why the response ended.
+
+    ``details``: Anthropic's ``stop_details`` of a refusal; ``container``: its object for the container in which tools ran.
+    """
 
     reason: FinishReason = "end"
     stop_sequence: str | None = None
     details: dict[str, Any] | None = None
+    container: Any = None
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from proxy.translation.canonical import Response
+from proxy.translation.dialects.object_api import ObjectApi
 from proxy.translation.json_wire import Envelope
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
         Paths of body fields with a session id, in order of preference.
     stores_responses:
         Clients may continue from an earlier response by its id.
+    objects:
+        What providers of the dialect keep under ids; ``None``: nothing.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -119,6 +122,7 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
     encode_models: Callable[[Sequence[ModelInfo], Mapping[str, str]], dict[str, Any]]
     session_fields: tuple[tuple[str, ...], ...] = (("prompt_cache_key",),)
     stores_responses: bool = False
+    objects: ObjectApi | None = None
 
     def is_agent(self, headers: Mapping[str, str]) -> bool:
         """Whether the client is one of ``shared_path_agents``."""

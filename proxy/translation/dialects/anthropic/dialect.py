@@ -9,6 +9,7 @@ from proxy.translation.dialects.anthropic.errors import decode_error, encode_err
 from proxy.translation.dialects.anthropic.model_list import encode_model, encode_models
 from proxy.translation.dialects.anthropic.picker import AGENTS, own_names, picker_names
 from proxy.translation.dialects.anthropic.relay import PING, patch_request, patch_response, relay
+from proxy.translation.dialects.anthropic.remote_objects import OBJECTS
 from proxy.translation.dialects.anthropic.request_decode import decode_request
 from proxy.translation.dialects.anthropic.request_encode import encode_request
 from proxy.translation.dialects.anthropic.response_decode import decode_response
@@ -70,6 +71,7 @@ CLIENT = ClientApi(
     beta_header="anthropic-beta",
     encode_model=encode_model,
     encode_models=encode_models,
+    objects=OBJECTS,
     session_fields=(("prompt_cache_key",), ("metadata", "user_id")),
 )
 UPSTREAM = UpstreamApi(

@@ -28,6 +28,7 @@ class _Message(msgspec.Struct):
     stop_reason: str | None = None
     stop_sequence: str | None = None
     stop_details: dict[str, Any] | None = None
+    container: Any = None
     usage: WireUsage | None = None
     error: Any = None
 
@@ -53,7 +54,9 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:  # noqa: ARG001 --
         id=message.id,
         model=message.model,
         parts=parts,
-        finish=decode_finish(message.stop_reason, message.stop_sequence, message.stop_details, has_calls=has_calls),
+        finish=decode_finish(
+            message.stop_reason, message.stop_sequence, message.stop_details, has_calls=has_calls, container=message.container
+        ),
         usage=message.usage.to_canonical() if message.usage is not None else None,
     )
 

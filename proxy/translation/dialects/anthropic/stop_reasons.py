@@ -19,9 +19,12 @@ FINISH_REASONS: dict[str, FinishReason] = {
 STOP_REASONS = {reason: stop_reason for stop_reason, reason in FINISH_REASONS.items()}
 
 
-def decode_finish(reason: str | None, sequence: str | None, details: dict[str, Any] | None, *, has_calls: bool) -> Finish:
+def decode_finish(
+    reason: str | None, sequence: str | None, details: dict[str, Any] | None, *, has_calls: bool, container: Any = None
+) -> Finish:
     """The canonical finish. Unknown and missing stop reasons become ``end``."""
-    return settled(Finish(reason=FINISH_REASONS.get(reason or "", "end"), stop_sequence=sequence, details=details), has_calls=has_calls)
+    finish = Finish(reason=FINISH_REASONS.get(reason or "", "end"), stop_sequence=sequence, details=details, container=container)
+    return settled(finish, has_calls=has_calls)
 
 
 def encode_finish(finish: Finish) -> dict[str, Any]:
@@ -30,5 +33,5 @@ def encode_finish(finish: Finish) -> dict[str, Any]:
         "stop_reason": STOP_REASONS[finish.reason],
         "stop_sequence": finish.stop_sequence,
         "stop_details": finish.details,
-        "container": None,
+        "container": finish.container,
     }

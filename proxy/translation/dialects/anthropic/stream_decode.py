@@ -59,6 +59,7 @@ class _Delta(msgspec.Struct, gc=False):
     stop_reason: str | None = None
     stop_sequence: str | None = None
     stop_details: dict[str, Any] | None = None
+    container: Any = None
 
 
 class _Message(msgspec.Struct):
@@ -115,6 +116,7 @@ class AnthropicStreamDecoder:
         self._open: dict[int, _OpenBlock] = {}
         self._usage: WireUsage | None = None
         self._finish: tuple[str | None, str | None, dict[str, Any] | None] = (None, None, None)
+        self._container: Any = None
         self._call_ids: set[str] = set()
         self._has_calls = False
         self._started = False
@@ -240,6 +242,7 @@ class AnthropicStreamDecoder:
         delta = event.delta
         if delta is not None and delta.stop_reason is not None:
             self._finish = (delta.stop_reason, delta.stop_sequence, delta.stop_details)
+            self._container = delta.container
         if event.usage is None:
             return []
         self._usage = event.usage.completed_from(self._usage)
@@ -251,7 +254,7 @@ class AnthropicStreamDecoder:
             events += self._on_block_stop(_Event(index=index))
         self._done = True
         reason, sequence, details = self._finish
-        events.append(Finished(decode_finish(reason, sequence, details, has_calls=self._has_calls)))
+        events.append(Finished(decode_finish(reason, sequence, details, has_calls=self._has_calls, container=self._container)))
         return events
 
     def _on_error(self, event: _Event) -> list[Event]:

@@ -9,6 +9,7 @@ from proxy.translation.dialects.openai_models import encode_model, encode_models
 from proxy.translation.dialects.openai_responses.compaction import encode_compact_response, to_summary_request
 from proxy.translation.dialects.openai_responses.errors import decode_error, encode_error
 from proxy.translation.dialects.openai_responses.relay import patch_request, patch_response, relay
+from proxy.translation.dialects.openai_responses.remote_objects import OBJECTS
 from proxy.translation.dialects.openai_responses.request_decode import decode_request, open_request
 from proxy.translation.dialects.openai_responses.request_encode import encode_request
 from proxy.translation.dialects.openai_responses.response_decode import decode_response
@@ -65,6 +66,7 @@ CLIENT = ClientApi(
     ),
     encode_model=encode_model,
     encode_models=encode_models,
+    objects=OBJECTS,
     stores_responses=True,
 )
 UPSTREAM = UpstreamApi(
