@@ -15,9 +15,10 @@ from proxy.exchange.request_context import RequestContext
 from proxy.exchange.stream_pipeline import StreamPipeline, holds_events, is_stream
 from proxy.exchange.upstream_call import Headers, UpstreamCall
 from proxy.translation.accumulate import Accumulator, replay
-from proxy.translation.canonical import Failed, Request, Response
+from proxy.translation.canonical import Failed, Opaque, Request, Response
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.lookup import PASSTHROUGH
+from proxy.translation.dialects.object_api import MadeObject, is_id
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.policies.model_policies import NONE
@@ -49,6 +50,8 @@ class TranslatedAttempt:
         self.pipeline: StreamPipeline | None = None
         self._held: list[bytes] = []
         self._relayed = False
+        self._response: Response | None = None
+        self._is_forwarded = False
         self._output_chars = 0
 
     # --- the request -----------------------------------------------------------------------------------------------------
@@ -132,6 +135,7 @@ class TranslatedAttempt:
         response, raw = await self._whole_response(prepared)
         if raw is None or not prepared.relayed or self.context.enforcement is not None:
             return self._encoded(response, prepared)
+        self._is_forwarded = True
         self._finished(response)
         if self.context.dialect.mend_response is not None:
             raw = self.context.dialect.mend_response(raw, response, self.context.encoding.encode_context())
@@ -325,6 +329,28 @@ class TranslatedAttempt:
         """See :class:`Attempt`."""
         return self.pipeline.output_chars if self.pipeline is not None else self._output_chars
 
+    def made_objects(self) -> list[MadeObject]:
+        """See :class:`Attempt`: the response, where the provider keeps it, and the containers and files of its tools.
+
+        Only within one dialect: another one has no place for the ids.
+        """
+        api = self.context.dialect.client.objects
+        if api is None or self.source is not self.context.dialect:
+            return []
+        if self.pipeline is not None:
+            response_id, is_forwarded, made = self.pipeline.response_id, self.pipeline.is_forwarding, self.pipeline.made
+        elif self._response is not None:
+            response_id, is_forwarded = self._response.id, self._is_forwarded
+            natives = [bytes(part.native) for part in self._response.parts if isinstance(part, Opaque)]
+            made = api.made_in(self._response.finish, natives)
+        else:
+            return []
+        if not is_id(response_id) or not api.keeps_response(self.context.envelope.fields):
+            return made
+        if is_forwarded:
+            return [MadeObject(response_id), *made]
+        return [MadeObject(api.own_id(self.context.identity), remote_id=response_id), *made]
+
     def response_headers(self) -> Headers:
         """See :class:`Attempt`: also the headers that the client's dialect has for usage."""
         shown = headers.downward(self.call.received)
@@ -352,6 +378,7 @@ class TranslatedAttempt:
         self.call.end("cancelled")
 
     def _finished(self, response: Response) -> None:
+        self._response = response
         self._note_usage(response)
         self.call.end("finished")
 

@@ -16,6 +16,7 @@ from billing.outcomes import Outcome
 from proxy.exchange.http_response import ErrorResponse
 from proxy.translation.canonical import Usage
 from proxy.translation.dialects.base import Dialect
+from proxy.translation.dialects.object_api import MadeObject
 from proxy.translation.errors import Failure, Kind, UpstreamFailed
 from upstreams.http import auth_headers, client, headers
 from upstreams.http.response import unusable_status
@@ -129,6 +130,10 @@ class Attempt(Protocol):
     @property
     def output_chars(self) -> int:
         """Characters of the model's output so far; 0 if they are not known."""
+        ...
+
+    def made_objects(self) -> Sequence[MadeObject]:
+        """What the upstream keeps under an id that the client may know by now; empty before its response begins."""
         ...
 
     def response_headers(self) -> Headers:

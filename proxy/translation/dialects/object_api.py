@@ -35,10 +35,15 @@ class ObjectReference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MadeObject(msgspec.Struct, frozen=True):
-    """An object that a provider made. ``is_nested``: requests name it inside of their content or tools, as they do files."""
+    """An object that a provider made.
+
+    ``is_nested``: requests name it inside of their content or tools, as they do files. ``remote_id``: the provider's id, if the client
+    got another one.
+    """
 
     id: str
     is_nested: bool = False
+    remote_id: str = ""
 
 
 class ObjectApi(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +55,8 @@ class ObjectApi(msgspec.Struct, frozen=True, kw_only=True):
         Those that content and tools name. Searches the whole request, which is why it is called only while a gateway knows of any.
     keeps_response(fields):
         Whether the provider keeps the response to this request under the response's id.
+    own_id(identity):
+        The id that the gateway gives to a response that it encodes itself; ``identity``: :attr:`EncodeContext.id`.
     made_in(finish, natives):
         The objects that a response has made or used besides itself. ``natives``: the JSON of its items or blocks without a
         canonical form.
@@ -58,6 +65,7 @@ class ObjectApi(msgspec.Struct, frozen=True, kw_only=True):
     references: Callable[[Mapping[str, msgspec.Raw]], list[ObjectReference]]
     nested_references: Callable[[Mapping[str, msgspec.Raw]], list[ObjectReference]]
     keeps_response: Callable[[Mapping[str, msgspec.Raw]], bool]
+    own_id: Callable[[str], str]
     made_in: Callable[[Finish, Iterable[bytes]], list[MadeObject]]
 
 

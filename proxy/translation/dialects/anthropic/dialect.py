@@ -58,6 +58,8 @@ CLIENT = ClientApi(
     endpoints=(
         Endpoint(path=PATH),
         Endpoint(path=COUNT_PATH, kind="count", open_request=_open_count),
+        Endpoint(path="/v1/files", kind="new_object", is_nested=True),
+        Endpoint(path="/v1/files/{object_path:path}", kind="object", methods=("GET", "POST", "DELETE"), noun="File"),
         Endpoint(path="/v1/models", kind="models", methods=("GET",)),
         Endpoint(path="/v1/models/{name:path}", kind="model", methods=("GET",)),
     ),

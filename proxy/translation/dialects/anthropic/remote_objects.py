@@ -41,4 +41,10 @@ def _made_in(finish: Finish, natives: Iterable[bytes]) -> list[MadeObject]:
     return [*made, *(MadeObject(file_id, is_nested=True) for result in results for file_id in ids_by_pattern(result, FILE_IDS))]
 
 
-OBJECTS = ObjectApi(references=_references, nested_references=_nested_references, keeps_response=_keeps_response, made_in=_made_in)
+OBJECTS = ObjectApi(
+    references=_references,
+    nested_references=_nested_references,
+    keeps_response=_keeps_response,
+    own_id=lambda identity: f"msg_{identity}",
+    made_in=_made_in,
+)

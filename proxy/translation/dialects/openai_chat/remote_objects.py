@@ -26,4 +26,10 @@ def _made_in(finish: Finish, natives: Iterable[bytes]) -> list[MadeObject]:  # n
     return []
 
 
-OBJECTS = ObjectApi(references=_references, nested_references=_nested_references, keeps_response=_keeps_response, made_in=_made_in)
+OBJECTS = ObjectApi(
+    references=_references,
+    nested_references=_nested_references,
+    keeps_response=_keeps_response,
+    own_id=lambda identity: f"chatcmpl-{identity}",
+    made_in=_made_in,
+)

@@ -9,6 +9,7 @@ import msgspec
 
 from proxy.translation.canonical import Finish
 from proxy.translation.dialects.object_api import MadeObject, ObjectApi, ObjectReference, files_in, id_in, ids_by_pattern
+from proxy.translation.dialects.openai_responses import ids
 
 _CONTAINERS = re.compile(rb'"container(?:_id)?"\s*:\s*"([^"\\]+)"')
 _FILE_LISTS = re.compile(rb'"file_ids"\s*:\s*\[([^\]]*)\]')
@@ -28,9 +29,14 @@ def _references(fields: Mapping[str, msgspec.Raw]) -> list[ObjectReference]:
 
 
 def _nested_references(fields: Mapping[str, msgspec.Raw]) -> list[ObjectReference]:
-    """Files in the input; files and containers in the tools; ``file_ids`` is also a field of a new container."""
+    """Files in the input; files and containers in the tools.
+
+    Items of a conversation, and ``file_id`` and ``file_ids`` of a container, are fields of the APIs for these objects.
+    """
     tools = fields.get("tools")
-    found = [*files_in(fields, "input"), *files_in(fields, "tools")]
+    found = [*files_in(fields, "input"), *files_in(fields, "items"), *files_in(fields, "tools")]
+    if file_id := id_in(fields.get("file_id")):
+        found.append(ObjectReference(field="file_id", id=file_id, noun="File"))
     lists = [] if tools is None else _FILE_LISTS.findall(bytes(tools))
     found += [ObjectReference(field="tools", id=file_id, noun="File") for listed in lists for file_id in ids_by_pattern(listed, _LISTED)]
     found += [ObjectReference(field="tools", id=container_id, noun="Container") for container_id in ids_by_pattern(tools, _CONTAINERS)]
@@ -47,4 +53,10 @@ def _made_in(finish: Finish, natives: Iterable[bytes]) -> list[MadeObject]:  # n
     return [MadeObject(container_id, is_nested=True) for native in natives for container_id in ids_by_pattern(native, _CONTAINER_IDS)]
 
 
-OBJECTS = ObjectApi(references=_references, nested_references=_nested_references, keeps_response=_keeps_response, made_in=_made_in)
+OBJECTS = ObjectApi(
+    references=_references,
+    nested_references=_nested_references,
+    keeps_response=_keeps_response,
+    own_id=ids.response_id,
+    made_in=_made_in,
+)
