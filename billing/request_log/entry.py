@@ -127,13 +127,16 @@ class TokenCounts(TypedDict):
 
 def token_counts(usage: Usage) -> TokenCounts:
     """The token columns of an entry or an attempt."""
+    counts = (usage.fresh, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h, usage.output, usage.reasoning)
+    is_bounded = min(counts) >= 0 and max(counts) <= MAX_COUNT
+    fresh, cache_read, cache_write_5m, cache_write_1h, output, reasoning = counts if is_bounded else map(bound_count, counts)
     return {
-        "input_tokens": bound_count(usage.fresh),
-        "cache_read_tokens": bound_count(usage.cache_read),
-        "cache_write_5m_tokens": bound_count(usage.cache_write_5m),
-        "cache_write_1h_tokens": bound_count(usage.cache_write_1h),
-        "output_tokens": bound_count(usage.output),
-        "reasoning_tokens": bound_count(usage.reasoning),
+        "input_tokens": fresh,
+        "cache_read_tokens": cache_read,
+        "cache_write_5m_tokens": cache_write_5m,
+        "cache_write_1h_tokens": cache_write_1h,
+        "output_tokens": output,
+        "reasoning_tokens": reasoning,
     }
 
 
@@ -185,4 +188,4 @@ _copy_columns: Callable[[Meter], LogEntry] = compile_function(
 
 def bound_count(number: int) -> int:
     """Limit a number to 0 to 2^31-1, the range of an integer column: an upstream may report negative or absurd counts."""
-    return min(max(number, 0), MAX_COUNT)
+    return number if 0 <= number <= MAX_COUNT else min(max(number, 0), MAX_COUNT)

@@ -1,9 +1,10 @@
-"""The HTTP request of a fast path. Headers are decoded only if a view reads them."""
+"""The HTTP request of a fast path."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from proxy.translation.dialects.lookup import API_ROOT, PATHS_BELOW_API_ROOT
 from proxy.translation.errors import GatewayError
@@ -31,6 +32,10 @@ class Headers(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._fields[name.lower()]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As that of :class:`Mapping`, without an exception for a header that is absent."""
+        return self._fields.get(name.lower(), default)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._fields
@@ -61,11 +66,11 @@ class HttpRequest:
     """
 
     __slots__ = (
-        "_headers",
         "body",
         "client",
         "count_body",
         "gone",
+        "headers",
         "method",
         "path",
         "query_string",
@@ -103,19 +108,12 @@ class HttpRequest:
         self.refusal = refusal
         self.count_body = count_body
         self.gone = False
-        self._headers: Headers | None = None
-
-    @property
-    def headers(self) -> Headers:
-        """The headers as a case-insensitive mapping of text, decoded at the first use."""
-        if self._headers is None:
-            self._headers = Headers(self.raw_headers)
-        return self._headers
+        self.headers = Headers(raw_headers)
 
     def remove_header(self, name: bytes) -> None:
         """Remove a header; ``name`` is in lower case."""
         self.raw_headers = [pair for pair in self.raw_headers if pair[0].lower() != name]
-        self._headers = None
+        self.headers = Headers(self.raw_headers)
 
 
 def unknown_path(method: str, path: str, prefix: str = "") -> str:

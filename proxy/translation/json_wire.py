@@ -41,6 +41,13 @@ def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], *, at: s
     Raises :class:`ClientMistake` with the path of the invalid field in ``param``.
     """
     try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_with_repair(body, decoder, at)
+
+
+def _decode_with_repair(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], at: str) -> T:
+    try:
         return _decode(body, decoder)
     except msgspec.ValidationError as error:
         message, path = _locate(error, at)
