@@ -224,6 +224,7 @@ class RemoteObject(models.Model):
     """Where an object is that an upstream keeps under an id: a response, conversation, thread, container or file.
 
     Written with the log row of the request that made it. `remote_id`: the upstream's own id, if the client got another one.
+    `unbilled_model`: the model of a background response whose usage no row has counted yet.
     """
 
     object_id = models.CharField(max_length=200)
@@ -231,6 +232,7 @@ class RemoteObject(models.Model):
     upstream_id = models.UUIDField()
     credential_id = models.UUIDField(null=True)
     remote_id = models.CharField(max_length=200, blank=True)
+    unbilled_model = models.CharField(max_length=200, blank=True)
     is_nested = models.BooleanField(default=False, help_text="Whether requests name it inside of their content or tools.")
     expires_at = models.DateTimeField()
 

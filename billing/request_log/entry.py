@@ -47,6 +47,7 @@ class MadeEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     id: str
     until: float
     remote_id: str = ""
+    unbilled_model: str = ""
     is_nested: bool = False
 
 

@@ -30,7 +30,7 @@ REVISION = "remote_objects"
 MAX_SEGMENTS = 64
 """The most unwritten segments in which an id is looked for, the newest first."""
 BATCH_ROWS = 1000
-UPDATED = ("upstream_id", "credential_id", "remote_id", "is_nested", "expires_at")
+UPDATED = ("upstream_id", "credential_id", "remote_id", "unbilled_model", "is_nested", "expires_at")
 _decode = msgspec.json.Decoder(LogEntry).decode
 
 
@@ -47,6 +47,7 @@ def objects_of(entry: LogEntry) -> list[RemoteObject]:
             credential_id=credential_id or "",
             until=made.until,
             remote_id=made.remote_id,
+            unbilled_model=made.unbilled_model,
             is_nested=made.is_nested,
         )
         for made in entry.made
@@ -73,6 +74,7 @@ def _row(found: RemoteObject) -> models.RemoteObject:
         upstream_id=UUID(found.upstream_id),
         credential_id=UUID(found.credential_id) if found.credential_id else None,
         remote_id=found.remote_id,
+        unbilled_model=found.unbilled_model,
         is_nested=found.is_nested,
         expires_at=datetime.fromtimestamp(found.until, UTC),
     )
@@ -120,6 +122,7 @@ class ObjectStore:
                 credential_id=str(row.credential_id or ""),
                 until=row.expires_at.timestamp(),
                 remote_id=row.remote_id,
+                unbilled_model=row.unbilled_model,
                 is_nested=row.is_nested,
             )
             for row in rows

@@ -15,10 +15,10 @@ from proxy.exchange.request_context import RequestContext
 from proxy.exchange.stream_pipeline import StreamPipeline, holds_events, is_stream
 from proxy.exchange.upstream_call import Headers, UpstreamCall
 from proxy.translation.accumulate import Accumulator, replay
-from proxy.translation.canonical import Failed, Opaque, Request, Response
+from proxy.translation.canonical import Failed, Request, Response, Usage
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.lookup import PASSTHROUGH
-from proxy.translation.dialects.object_api import MadeObject, is_id
+from proxy.translation.dialects.object_api import MadeObject
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.policies.model_policies import NONE
@@ -52,6 +52,7 @@ class TranslatedAttempt:
         self._relayed = False
         self._response: Response | None = None
         self._is_forwarded = False
+        self._is_unbilled = False
         self._output_chars = 0
 
     # --- the request -----------------------------------------------------------------------------------------------------
@@ -86,6 +87,7 @@ class TranslatedAttempt:
             max_output_tokens=target.model.max_output_tokens,
             default_max_output_tokens=settings.PXBIN.default_max_output_tokens,
             stream=is_streamed if mode == "auto" else mode == "always",
+            follows_objects=settings.PXBIN.remote_object_days > 0,
         )
 
     def _edits(self) -> Edits | None:
@@ -330,10 +332,7 @@ class TranslatedAttempt:
         return self.pipeline.output_chars if self.pipeline is not None else self._output_chars
 
     def made_objects(self) -> list[MadeObject]:
-        """See :class:`Attempt`: the response, where the provider keeps it, and the containers and files of its tools.
-
-        Only within one dialect: another one has no place for the ids.
-        """
+        """See :class:`Attempt`. Only within one dialect: another one has no place for the ids."""
         api = self.context.dialect.client.objects
         if api is None or self.source is not self.context.dialect:
             return []
@@ -341,15 +340,11 @@ class TranslatedAttempt:
             response_id, is_forwarded, made = self.pipeline.response_id, self.pipeline.is_forwarding, self.pipeline.made
         elif self._response is not None:
             response_id, is_forwarded = self._response.id, self._is_forwarded
-            natives = [bytes(part.native) for part in self._response.parts if isinstance(part, Opaque)]
-            made = api.made_in(self._response.finish, natives)
+            made = api.made_by(self._response)
         else:
             return []
-        if not is_id(response_id) or not api.keeps_response(self.context.envelope.fields):
-            return made
-        if is_forwarded:
-            return [MadeObject(response_id), *made]
-        return [MadeObject(api.own_id(self.context.identity), remote_id=response_id), *made]
+        own_id = response_id if is_forwarded else api.own_id(self.context.identity)
+        return [*api.kept(self.context.envelope.fields, own_id, response_id, is_unbilled=self._is_unbilled), *made]
 
     def response_headers(self) -> Headers:
         """See :class:`Attempt`: also the headers that the client's dialect has for usage."""
@@ -384,7 +379,10 @@ class TranslatedAttempt:
 
     def _note_usage(self, response: Response) -> None:
         self.call.usage = response.usage
-        if response.usage is None:  # then it is estimated
+        api = self.context.dialect.client.objects
+        if response.usage is None and not response.parts and api is not None and api.runs_later(self.context.envelope.fields):
+            self._is_unbilled, self.call.usage = True, Usage()  # counted when the client fetches the result
+        elif response.usage is None:  # then it is estimated
             self._output_chars = sum(len(getattr(part, "text", "") or getattr(part, "arguments", "")) for part in response.parts)
 
 

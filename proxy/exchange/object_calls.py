@@ -38,19 +38,23 @@ from upstreams.catalog.entries import ModelEntry, RouteEntry
 from upstreams.echo import SCHEME
 from upstreams.http import headers
 from upstreams.routing import live_state
-from upstreams.routing.plan import Plan, Target
+from upstreams.routing.plan import Plan, Target, remote_name
 from upstreams.routing.remote_objects import RemoteObject
 
 MODEL_PARAMETER = "model"
 
 
 class ObjectPath(msgspec.Struct, frozen=True, kw_only=True):
-    """A :class:`~proxy.exchange.passthrough.ForwardedPath` of an API for remote objects. ``path``: the upstream's, with the query."""
+    """A :class:`~proxy.exchange.passthrough.ForwardedPath` of an API for remote objects.
+
+    ``path``: the upstream's, with the query. ``bills``: the object whose usage, if the response has one, was not counted before.
+    """
 
     dialect: Dialect
     path: str
     dialects: frozenset[str]
     makes: MadeObject | None = None
+    bills: MadeObject | None = None
     is_forwarded_whole: bool = False
     capabilities: frozenset[str] = frozenset()
     allows_comments: bool = False
@@ -72,8 +76,9 @@ class ObjectPath(msgspec.Struct, frozen=True, kw_only=True):
             headers=[(name, accepted if name == "accept" else value) for name, value in sent if http.body or name != "content-type"],
             dialects=self.dialects,
             plain=self.is_forwarded_whole,
-            counts_usage=False,
+            counts_usage=self.bills is not None,
             makes=self.makes,
+            bills=self.bills,
         )
 
 
@@ -86,13 +91,17 @@ async def call(http: HttpRequest, dialect: Dialect, object_id: str, *, missing: 
         if found is None:
             raise missing
         request.record.note_lease(rate_limits.check(key))
-        target = _target_of(found)
+        target = _target_of(found, prefix)
         await _check_body(http, dialect, key, target)
         path = path_below(http, prefix).rstrip("/")
         if found.remote_id:
             path = path.replace(quote(object_id, safe=""), quote(found.remote_id, safe=""), 1)
         forwarded = ObjectPath(
-            dialect=dialect, path=path + _query(http), dialects=frozenset({target.upstream.dialect}), is_forwarded_whole=True
+            dialect=dialect,
+            path=path + _query(http),
+            dialects=frozenset({target.upstream.dialect}),
+            is_forwarded_whole=True,
+            bills=MadeObject(object_id, remote_id=found.remote_id) if found.unbilled_model else None,
         )
         strategy = Passthrough(dialect, forwarded, forwarded.read(http))
         with RecordedAttempts(request.record, _planned(request.record, dialect, target)) as attempts:
@@ -119,21 +128,23 @@ async def _check_body(http: HttpRequest, dialect: Dialect, key: Key, target: Tar
         raise unreachable(pin, Plan([], []))
 
 
-def _target_of(found: RemoteObject) -> Target:
-    """The upstream and the credential that have an object; raises :class:`ClientMistake` if they do not exist any more."""
+def _target_of(found: RemoteObject, prefix: str) -> Target:
+    """The upstream and the credential that have an object; raises :class:`ClientMistake` if they do not exist any more.
+
+    With the model and the route of a response whose usage is to be counted, for its price.
+    """
     upstream = snapshot.current().upstreams.get(found.upstream_id)
     credentials = () if upstream is None else upstream.credentials
     credential = next((entry for entry in credentials if entry.id == found.credential_id), None)
     if upstream is None or (found.credential_id and credential is None):
         raise ClientMistake(f"{found.id!r} is at an upstream that this gateway does not use any more", kind="not_found")
-    return Target(
-        model=ModelEntry(id="", name=""),
-        route=RouteEntry(id="", upstream=upstream),
-        upstream=upstream,
-        credential=credential,
-        remote_name="",
-        quirks=upstream.quirks,
-    )
+    model, route, name = ModelEntry(id="", name=""), RouteEntry(id="", upstream=upstream), ""
+    resolved = snapshot.current().find(found.unbilled_model, prefix) if found.unbilled_model else None
+    for served in resolved.model.routes if resolved is not None else ():
+        if resolved is not None and served.upstream.id == upstream.id:
+            model, route, name = resolved.model, served, remote_name(served, resolved)
+            break
+    return Target(model=model, route=route, upstream=upstream, credential=credential, remote_name=name, quirks=upstream.quirks)
 
 
 def _planned(record: Record, dialect: Dialect, target: Target) -> Planned:

@@ -44,7 +44,8 @@ class PassthroughRequest(msgspec.Struct, frozen=True, kw_only=True):
     ``path`` is the upstream's, with its query; ``headers`` has no credentials. ``dialects``: those of the
     upstreams that accept it. ``plain``: plain proxy mode, whose API pxbin does not know; errors are forwarded too.
     ``estimates``: tokens are estimated from the body if the response reports none. ``counts_usage``: the usage in a response was not
-    counted before. ``makes``: what the response says that the upstream has made, but for its id; ``None``: nothing.
+    counted before. ``makes``: what the response says that the upstream has made, but for its id; ``None``: nothing. ``bills``: the
+    object whose usage is in the response once the upstream has finished it.
     """
 
     method: str
@@ -56,6 +57,7 @@ class PassthroughRequest(msgspec.Struct, frozen=True, kw_only=True):
     estimates: bool = False
     counts_usage: bool = True
     makes: MadeObject | None = None
+    bills: MadeObject | None = None
 
 
 _OBJECT = msgspec.json.Decoder(_Object)
@@ -124,7 +126,9 @@ class PassthroughAttempt:
             self._made = [msgspec.structs.replace(self.request.makes, id=object_id)]
 
     def made_objects(self) -> list[MadeObject]:
-        """See :class:`Attempt`."""
+        """See :class:`Attempt`; also an object whose usage this call counts, which is billed from now on."""
+        if self.request.bills is not None and self.usage_tap.usage is not None:
+            return [self.request.bills]
         return self._made
 
     @property

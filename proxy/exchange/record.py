@@ -98,7 +98,10 @@ class Record:
             if made.id in self._made:
                 continue
             until = time.time() + days * 86400
-            self._made[made.id] = MadeEntry(id=made.id, until=until, remote_id=made.remote_id, is_nested=made.is_nested)
+            unbilled = self.meter.model if made.is_unbilled else ""
+            self._made[made.id] = MadeEntry(
+                id=made.id, until=until, remote_id=made.remote_id, unbilled_model=unbilled, is_nested=made.is_nested
+            )
             live_state.current().add_object(
                 RemoteObject(
                     id=made.id,
@@ -107,6 +110,7 @@ class Record:
                     credential_id=target.credential.id if target.credential is not None else "",
                     until=until,
                     remote_id=made.remote_id,
+                    unbilled_model=unbilled,
                     is_nested=made.is_nested,
                 )
             )

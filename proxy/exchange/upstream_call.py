@@ -6,7 +6,7 @@ has an ``UpstreamCall`` and adds how its bodies are sent and read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import perf_counter_ns
 from typing import Any, Protocol
 

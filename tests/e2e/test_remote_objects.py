@@ -368,3 +368,40 @@ def test_files_of_anthropic_are_made_read_and_followed_with_their_headers(claude
     document = {"type": "document", "source": {"type": "file", "file_id": file}}
     claude.messages.create(model="both-anthropic", max_tokens=5, messages=[{"role": "user", "content": [document]}])
     assert (len(a.requests), len(b.requests)) == (0, 3)
+
+
+def test_a_background_response_is_fetched_where_it_runs_and_its_tokens_are_counted_once(gateway, gpt, responses):
+    a, b = responses
+    queued = response(status="queued", output=[], usage=None, background=True)
+    made = queued["id"]
+    done = {**response(background=True), "id": made}
+    b.reply(json_reply(queued), json_reply({**queued, "status": "in_progress"}), json_reply(done), json_reply(done))
+    begun = turn(gpt, "at-b", background=True)
+    assert (begun.id, begun.status) == (made, "queued")
+    assert [gpt.responses.retrieve(made).status for _ in range(3)] == ["in_progress", "completed", "completed"]
+    assert (len(a.requests), len(b.requests)) == (0, 4)
+
+    def rows():
+        found = [row for row in gateway.logs(0) if made in row["path"]]
+        return sorted((row["input_tokens"], row["output_tokens"]) for row in found) if len(found) == 3 else None
+
+    assert eventually(rows, every=0.1) == [(0, 0), (0, 0), (5, 2)]
+
+
+def test_a_response_whose_stream_the_gateway_had_opened_early_is_followed_under_the_id_that_the_client_got(fake_loop, upstream):
+    whole = response()
+    created = {"type": "response.created", "sequence_number": 0, "response": {**whole, "status": "in_progress", "output": []}}
+    text = {"type": "response.output_text.delta", "sequence_number": 1, "item_id": "msg_1", "output_index": 0, "content_index": 0}
+    completed = {"type": "response.completed", "sequence_number": 2, "response": whole}
+    frames = [event(each, name=each["type"]) for each in (created, {**text, "delta": "well"}, completed)]
+    with Gateway.started(PXBIN_HOLD_SECONDS="0.1") as gateway, client_of(gateway) as gpt:
+        gateway.add_upstream(upstream, "slow", format="openai_responses")
+        upstream.reply(sse(frames[0], 0.5, *frames[1:]))
+        upstream.otherwise(answer)
+        with gpt.responses.stream(model="slow", input="hi") as stream:
+            given = stream.get_final_response().id
+        assert given != whole["id"]
+        gpt.responses.create(model="slow", input="on", previous_response_id=given)
+        gpt.responses.retrieve(given)
+    assert upstream.requests[1].json()["previous_response_id"] == whole["id"]
+    assert upstream.requests[2].path == f"/v1/responses/{whole['id']}"

@@ -24,7 +24,8 @@ class RemoteObject(msgspec.Struct, frozen=True, kw_only=True):
     """An object at an upstream, and who may use it. ``until``: when the gateway forgets it, in Unix seconds.
 
     ``credential_id``: empty for an upstream that is called without a credential of the gateway. ``remote_id``: the upstream's own id,
-    if the client was given another one; else empty. ``is_nested``: requests name the object inside of their content or tools.
+    if the client was given another one; else empty. ``unbilled_model``: the model of a background response whose usage was not
+    counted yet. ``is_nested``: requests name the object inside of their content or tools.
     """
 
     id: str
@@ -33,6 +34,7 @@ class RemoteObject(msgspec.Struct, frozen=True, kw_only=True):
     credential_id: str = ""
     until: float = math.inf
     remote_id: str = ""
+    unbilled_model: str = ""
     is_nested: bool = False
 
 

@@ -7,12 +7,12 @@ They exist only at the upstream, and for the credential, that made them. Dialect
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from proxy.translation.canonical import Finish
+from proxy.translation.canonical import Finish, Opaque, Response
 
 _STRING_DECODER = msgspec.json.Decoder(str)
 _OBJECT_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -38,12 +38,13 @@ class MadeObject(msgspec.Struct, frozen=True):
     """An object that a provider made.
 
     ``is_nested``: requests name it inside of their content or tools, as they do files. ``remote_id``: the provider's id, if the client
-    got another one.
+    got another one. ``is_unbilled``: a response that the provider is still working on, so that nobody knows its usage.
     """
 
     id: str
     is_nested: bool = False
     remote_id: str = ""
+    is_unbilled: bool = False
 
 
 class ObjectApi(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,8 @@ class ObjectApi(msgspec.Struct, frozen=True, kw_only=True):
         Those that content and tools name. Searches the whole request, which is why it is called only while a gateway knows of any.
     keeps_response(fields):
         Whether the provider keeps the response to this request under the response's id.
+    runs_later(fields):
+        Whether the response to this request may come before the model has worked: the client fetches the result by its id.
     own_id(identity):
         The id that the gateway gives to a response that it encodes itself; ``identity``: :attr:`EncodeContext.id`.
     made_in(finish, natives):
@@ -65,8 +68,19 @@ class ObjectApi(msgspec.Struct, frozen=True, kw_only=True):
     references: Callable[[Mapping[str, msgspec.Raw]], list[ObjectReference]]
     nested_references: Callable[[Mapping[str, msgspec.Raw]], list[ObjectReference]]
     keeps_response: Callable[[Mapping[str, msgspec.Raw]], bool]
+    runs_later: Callable[[Mapping[str, msgspec.Raw]], bool] = lambda _fields: False
     own_id: Callable[[str], str]
     made_in: Callable[[Finish, Iterable[bytes]], list[MadeObject]]
+
+    def made_by(self, response: Response) -> list[MadeObject]:
+        """What a whole response has made or used besides itself."""
+        return self.made_in(response.finish, [bytes(part.native) for part in response.parts if isinstance(part, Opaque)])
+
+    def kept(self, fields: Mapping[str, msgspec.Raw], client_id: str, remote_id: str, *, is_unbilled: bool = False) -> Sequence[MadeObject]:
+        """The response to a request itself, if the provider keeps it. ``client_id``: the id that the client gets."""
+        if not is_id(remote_id) or not self.keeps_response(fields):
+            return ()
+        return (MadeObject(client_id, remote_id="" if client_id == remote_id else remote_id, is_unbilled=is_unbilled),)
 
 
 def is_id(text: str) -> bool:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 ME, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 UPSTREAM, CREDENTIAL = "33333333-3333-4333-8333-333333333333", "44444444-4444-4444-8444-444444444444"
-UNTIL = float(int(time.time()) + 60)
+UNTIL = float(int(time.time()) + 86400)
 
 
 def made(*objects, key=ME, credential=CREDENTIAL):

@@ -49,6 +49,10 @@ def _keeps_response(fields: Mapping[str, msgspec.Raw]) -> bool:
     return bytes(fields.get("store", b"true")) != b"false"
 
 
+def _runs_later(fields: Mapping[str, msgspec.Raw]) -> bool:
+    return bytes(fields.get("background", b"false")) == b"true"
+
+
 def _made_in(finish: Finish, natives: Iterable[bytes]) -> list[MadeObject]:  # noqa: ARG001  (a response names containers in its items)
     return [MadeObject(container_id, is_nested=True) for native in natives for container_id in ids_by_pattern(native, _CONTAINER_IDS)]
 
@@ -57,6 +61,7 @@ OBJECTS = ObjectApi(
     references=_references,
     nested_references=_nested_references,
     keeps_response=_keeps_response,
+    runs_later=_runs_later,
     own_id=ids.response_id,
     made_in=_made_in,
 )
