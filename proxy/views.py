@@ -114,7 +114,7 @@ def stored_response(dialect: Dialect, _endpoint: Endpoint) -> View:
             key = await keys.authenticate(presented_key(http.headers))
             if http.method == "DELETE":
                 await stored_responses.delete_turn(response_id, key.id)
-                if await remote_objects.find_own(response_id, key) is None:
+                if await remote_objects.find_own(response_id, key.id) is None:
                     return _json({"id": response_id, "object": "response", "deleted": True})
             else:
                 return JsonResponse((await stored_responses.find_turn(response_id, key.id)).response.encode())

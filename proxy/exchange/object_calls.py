@@ -87,7 +87,7 @@ async def call(http: HttpRequest, dialect: Dialect, object_id: str, *, missing: 
     with RecordedRequest(http, dialect) as request:
         key = await authenticate_key(request.record)
         await decode_body(http)
-        found = await find_own(object_id, key)
+        found = await find_own(object_id, key.id)
         if found is None:
             raise missing
         request.record.note_lease(rate_limits.check(key))

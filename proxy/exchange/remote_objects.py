@@ -44,15 +44,19 @@ async def find_pin(dialect: Dialect, envelope: Envelope, key: Key) -> Pin | None
     Raises :class:`ClientMistake` for an object of another key, as if it did not exist, and for objects in different places.
     """
     api = dialect.client.objects
-    if api is None or not settings.PXBIN.remote_object_days:
+    if api is None:
         return None
     references = api.references(envelope.fields)
     known = live_state.current().remote_objects
     if known.knows_nested:
         size = sum(memoryview(raw).nbytes for raw in envelope.fields.values())
         references += await in_thread_if_large(size, api.nested_references, envelope.fields)
+    if not references or not settings.PXBIN.remote_object_days:
+        return None
     if len(references) > MAX_REFERENCES:
-        raise ClientMistake(f"{references[-1].field}: the request names more than {MAX_REFERENCES} files", param=references[-1].field)
+        raise ClientMistake(
+            f"{references[-1].field}: the request names more than {MAX_REFERENCES} files and containers", param=references[-1].field
+        )
     pin: Pin | None = None
     for reference in references:
         found = await known.find(reference.id, key.id)
@@ -72,12 +76,12 @@ async def find_pin(dialect: Dialect, envelope: Envelope, key: Key) -> Pin | None
     return None if pin is None else Pin(pin.reference, pin.holder, envelope)
 
 
-async def find_own(object_id: str, key: Key) -> RemoteObject | None:
+async def find_own(object_id: str, api_key_id: str) -> RemoteObject | None:
     """The object with this id, if this key made it."""
     if not settings.PXBIN.remote_object_days:
         return None
-    found = await live_state.current().remote_objects.find(object_id, key.id)
-    return found if found is not None and found.api_key_id == key.id else None
+    found = await live_state.current().remote_objects.find(object_id, api_key_id)
+    return found if found is not None and found.api_key_id == api_key_id else None
 
 
 def can_exist_at(dialect: Dialect, plan: Plan) -> bool:

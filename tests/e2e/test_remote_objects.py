@@ -335,6 +335,18 @@ def test_threads_and_containers_of_anthropic_are_followed(claude, messages):
     assert (len(a.requests), len(b.requests)) == (0, 4)
 
 
+def test_a_model_of_another_dialect_refuses_the_field_as_ever(claude, messages, responses):
+    _, b = messages
+    container = {"id": f"container_{uuid.uuid4().hex}", "expires_at": "2026-12-02T00:00:00Z", "skills": None}
+    b.reply(message(container=container))
+    ask = {"max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+    claude.messages.create(model="at-b-anthropic", **ask)
+    with pytest.raises(anthropic.BadRequestError) as raised:
+        claude.messages.create(model="both-openai_responses", container=container["id"], **ask)
+    assert raised.value.body["error"]["message"] == "container: not available at this model's upstream"
+    assert [len(fake.requests) for fake in responses] == [0, 0]
+
+
 def test_another_key_gets_anthropics_error_for_a_thread(gateway, claude, messages):
     _, b = messages
     ask = {"max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
@@ -405,3 +417,28 @@ def test_a_response_whose_stream_the_gateway_had_opened_early_is_followed_under_
         gpt.responses.retrieve(given)
     assert upstream.requests[1].json()["previous_response_id"] == whole["id"]
     assert upstream.requests[2].path == f"/v1/responses/{whole['id']}"
+
+
+def test_a_gateway_that_stores_responses_itself_goes_on_at_the_provider_with_those_that_it_did_not_store(upstream):
+    queued = response(status="queued", output=[], usage=None, background=True)
+    with Gateway.started(PXBIN_RESPONSES_STORE_SECONDS="60") as gateway, client_of(gateway) as gpt:
+        gateway.add_upstream(upstream, "storing", format="openai_responses")
+        upstream.reply(json_reply(queued))
+        upstream.otherwise(answer)
+        assert gpt.responses.create(model="storing", input="hi", background=True).status == "queued"
+        gpt.responses.create(model="storing", input="on", previous_response_id=queued["id"])
+        assert gpt.responses.retrieve(queued["id"]).id == queued["id"]
+        stored = gpt.responses.create(model="storing", input="hi").id
+        gpt.responses.create(model="storing", input="on", previous_response_id=stored)
+        assert gpt.responses.retrieve(stored).id == stored
+        gpt.responses.delete(stored)
+        with pytest.raises(openai.BadRequestError):
+            gpt.responses.create(model="storing", input="on", previous_response_id="resp_nobody")
+    assert [(request.method, request.json().get("previous_response_id") if request.body else "") for request in upstream.requests] == [
+        ("POST", None),
+        ("POST", queued["id"]),
+        ("GET", ""),
+        ("POST", None),
+        ("POST", None),
+        ("DELETE", ""),
+    ]
