@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
+from billing.outcomes import Outcome
 from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.prepare import Edits, Prepared
 from proxy.exchange.request_context import RequestContext
@@ -262,12 +263,12 @@ class TranslatedAttempt:
         """Note the result of a stream that has ended; raises :class:`UpstreamFailed` if it failed before any content came."""
         self.call.usage = pipeline.usage
         if pipeline.failure is None:
-            self.call.end("finished")
+            self.call.end(Outcome.FINISHED)
         elif self.call.first_token_ns is None and not pipeline.has_content:
             raise UpstreamFailed(pipeline.failure, answered=True)
         else:
             self.call.failure = self.call.redact_failure(pipeline.failure)
-            self.call.end("failed")
+            self.call.end(Outcome.FAILED)
 
     def _stream_of_whole(self, raw: bytes, prepared: Prepared) -> bytes:
         """The client's whole stream for an upstream that did not stream."""
@@ -370,12 +371,12 @@ class TranslatedAttempt:
         """See :class:`Attempt`; the usage that a stream has reported so far counts."""
         if self.pipeline is not None:
             self.call.usage = self.pipeline.usage
-        self.call.end("cancelled")
+        self.call.end(Outcome.CANCELLED)
 
     def _finished(self, response: Response) -> None:
         self._response = response
         self._note_usage(response)
-        self.call.end("finished")
+        self.call.end(Outcome.FINISHED)
 
     def _note_usage(self, response: Response) -> None:
         self.call.usage = response.usage

@@ -103,9 +103,9 @@ async def call(http: HttpRequest, dialect: Dialect, object_id: str, *, missing: 
             is_forwarded_whole=True,
             bills=MadeObject(object_id, remote_id=found.remote_id) if found.unbilled_model else None,
         )
-        strategy = Passthrough(dialect, forwarded, forwarded.read(http))
+        complete = Passthrough(dialect, forwarded, forwarded.read(http))
         with RecordedAttempts(request.record, _planned(request.record, dialect, target)) as attempts:
-            return await strategy.respond(attempts)
+            return await complete.respond(attempts)
         return attempts.error_response
     return request.error_response
 

@@ -8,8 +8,8 @@ usage, the end of the stream and errors are known.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
+from billing.outcomes import Outcome
 from proxy.translation.canonical import (
     Event,
     Failed,
@@ -72,7 +72,7 @@ class StreamPipeline:
         }
         self.has_content = False
         self.has_frames = False
-        self.outcome: Literal["finished", "failed"] | None = None
+        self.outcome: Outcome | None = None
         self.failure: Failure | None = None
         self.usage: Usage | None = None
         self.output_chars = 0
@@ -216,12 +216,12 @@ class StreamPipeline:
         self.usage = event.usage
 
     def _on_finished(self, event: Finished) -> None:
-        self.outcome = "finished"
+        self.outcome = Outcome.FINISHED
         if self._objects is not None and event.finish.container is not None:
             self.made += self._objects.made_in(event.finish, ())
 
     def _on_failed(self, event: Failed) -> None:
-        self.outcome = "failed"
+        self.outcome = Outcome.FAILED
         self.failure = event.failure
 
 

@@ -86,9 +86,9 @@ def test_a_model_without_a_route_is_mentioned():
     assert build_request_detail(request(**refused, request_id="2"))["sentence"] == "No upstream was called."
 
 
-@pytest.mark.parametrize(("cost", "shown"), [(None, "unknown"), (Decimal(0), "$0.00"), (Decimal("0.000125"), "$0.000125")])
-def test_an_unknown_cost_is_not_shown_as_zero(cost, shown):
-    assert {figure.title: figure.value for figure in figures(request(attempts=1, cost=cost))}["Cost"] == shown
+@pytest.mark.parametrize(("cost", "expected"), [(None, "unknown"), (Decimal(0), "$0.00"), (Decimal("0.000125"), "$0.000125")])
+def test_an_unknown_cost_is_not_shown_as_zero(cost, expected):
+    assert {figure.title: figure.value for figure in figures(request(attempts=1, cost=cost))}["Cost"] == expected
 
 
 def test_tokens_are_listed_by_class_with_their_prices():

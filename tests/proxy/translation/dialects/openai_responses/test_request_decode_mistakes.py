@@ -13,32 +13,32 @@ from tests.proxy.translation.dialects.openai_responses.samples import KEY, body
 PNG = "data:image/png;base64,iVBORw0KGgo="
 
 
-def mistake(given: bytes) -> tuple[str | None, str]:
+def mistake(request_body: bytes) -> tuple[str | None, str]:
     with pytest.raises(ClientMistake) as caught:
-        DIALECT.decode_request(DIALECT.open_request(given), KEY)
+        DIALECT.decode_request(DIALECT.open_request(request_body), KEY)
     return caught.value.failure.param, caught.value.failure.message
 
 
 @pytest.mark.parametrize(
-    ("given", "param", "message"),
+    ("request_body", "param", "message"),
     [
         (b"", None, "empty"),
         (b"[]", None, "must be a JSON object"),
         (b"{", None, "not valid JSON"),
         (b'{"input":"hi"}', "model", "model: the field is required"),
-        (b'{"model":5,"input":"hi"}', "model", "model: Expected `str`, got `int`"),
+        (b'{"model":5,"input":"hi"}', "model", "model: must be a string, not an integer"),
         (b'{"model":"m"}', "input", "input: the field is required"),
         (b'{"model":"m","input":[]}', "input", "input: the field is required"),
-        (b'{"model":"m","input":5}', "input", "input: Expected `str | array`, got `int`"),
+        (b'{"model":"m","input":5}', "input", "input: must be a string or an array, not an integer"),
         (b'{"model":"m","messages":[]}', "messages", "/v1/chat/completions"),
-        (body(stream="yes"), "stream", "stream: Expected `bool | null`"),
-        (body(temperature="hot"), "temperature", "temperature: Expected `float | null`"),
-        (body(max_output_tokens=1.5), "max_output_tokens", "max_output_tokens: Expected `int | null`"),
-        (body(tools={}), "tools", "tools: Expected `array`"),
-        (body(tools=[5]), "tools.0", "tools.0: Expected `object`"),
+        (body(stream="yes"), "stream", "stream: must be true or false"),
+        (body(temperature="hot"), "temperature", "temperature: must be a number"),
+        (body(max_output_tokens=1.5), "max_output_tokens", "max_output_tokens: must be an integer"),
+        (body(tools={}), "tools", "tools: must be an array"),
+        (body(tools=[5]), "tools.0", "tools.0: must be an object"),
         (body(tools=[{"name": "f"}]), "tools.0.type", "tools.0.type: the field is required"),
         (body(tools=[{"type": "function"}]), "tools.0.name", "tools.0.name: the field is required"),
-        (body(tools=[{"type": "function", "name": 5}]), "tools.0.name", "tools.0.name: Expected"),
+        (body(tools=[{"type": "function", "name": 5}]), "tools.0.name", "tools.0.name: must be a string"),
         (body(tools=[{"type": "namespace", "name": "n"}]), "tools.0.tools", "tools.0.tools: must be a list"),
         (body(tools=[{"type": "namespace", "name": "n", "tools": [{"type": "function"}]}]), "tools.0.tools.0.name", "required"),
         (body(tool_choice="any"), "tool_choice", "tool_choice: 'any' is not one of none, auto, required"),
@@ -48,20 +48,20 @@ def mistake(given: bytes) -> tuple[str | None, str]:
         (body(text={"format": {"type": "json_schema", "schema": {}}}), "text.format.name", "required"),
         (body(text={"format": {"type": "yaml"}}), "text.format.type", "'yaml' is not one of"),
         (body(reasoning={"effort": "lots"}), "reasoning.effort", "'lots' is not one of none, minimal"),
-        (body(metadata={"a": 1}), "metadata", "Expected `str`"),
-        (body(include="x"), "include", "Expected `array | null`"),
-        (body(input=[5]), "input.0", "input.0: Expected `object`"),
+        (body(metadata={"a": 1}), "metadata", "must be a string"),
+        (body(include="x"), "include", "must be an array"),
+        (body(input=[5]), "input.0", "input.0: must be an object"),
         (body(input=[{"role": "tool", "content": "x"}]), "input.0.role", "'tool' is not a role"),
         (body(input=[{"type": "message", "content": "x"}]), "input.0.role", "the field is required"),
         (body(input=[{"role": "user"}]), "input.0.content", "required"),
-        (body(input=[{"role": "user", "content": 5}]), "input.0.content", "Expected `str | array | null`"),
+        (body(input=[{"role": "user", "content": 5}]), "input.0.content", "must be a string or an array"),
         (body(input=[{"role": "user", "content": [{"text": "x"}]}]), "input.0.content.0.type", "required"),
         (body(input=[{"role": "user", "content": [{"type": "input_text"}]}]), "input.0.content.0.text", "required"),
         (body(input=[{"role": "user", "content": [{"type": "input_image"}]}]), "input.0.content.0", "image_url or file_id"),
         (
             body(input=[{"role": "user", "content": [{"type": "input_image", "image_url": {"url": PNG}}]}]),
             "input.0.content.0.image_url",
-            "Expected `str | null`",
+            "must be a string",
         ),
         (
             body(input=[{"role": "user", "content": [{"type": "input_image", "image_url": "data:oops"}]}]),
@@ -91,8 +91,8 @@ def mistake(given: bytes) -> tuple[str | None, str]:
         (body(input=[{"type": "reasoning", "summary": [{"type": "summary_text"}]}]), "input.0.summary.0.text", "required"),
     ],
 )
-def test_mistakes_have_a_path(given: bytes, param: str | None, message: str) -> None:
-    actual_param, actual_message = mistake(given)
+def test_mistakes_have_a_path(request_body: bytes, param: str | None, message: str) -> None:
+    actual_param, actual_message = mistake(request_body)
     assert actual_param == param
     assert message in actual_message
 
@@ -112,7 +112,7 @@ def test_a_deep_nesting_is_refused() -> None:
     assert (param, message) == (None, "The request is nested too deeply")
 
 
-def test_an_input_put_in_later_is_the_one_that_counts() -> None:
+def test_input_that_replaced_the_opened_input_is_decoded() -> None:
     envelope = DIALECT.open_request(body(input="first"))
     changed = msgspec.structs.replace(envelope, fields={**envelope.fields, "input": msgspec.Raw(b'"second"')})
     assert DIALECT.decode_request(changed, KEY).messages == (Message("user", (Text("second"),)),)
