@@ -110,7 +110,7 @@ class ObjectStore:
     def _in_spool(self, object_id: str) -> list[RemoteObject]:
         quoted = msgspec.json.encode(object_id)
         lines = [line for lines in self._spool.unwritten_lines(MAX_SEGMENTS) for line in lines if quoted in line]
-        return [found for line in lines for found in objects_of(_decode(line)) if found.id == object_id]
+        return [found for line in lines for found in _objects_in(line) if found.id == object_id]
 
     def _in_database(self, object_id: str) -> list[RemoteObject]:
         rows = models.RemoteObject.objects.filter(object_id=object_id, expires_at__gt=timezone.now())
@@ -127,6 +127,13 @@ class ObjectStore:
             )
             for row in rows
         ]
+
+
+def _objects_in(line: bytes) -> list[RemoteObject]:
+    try:
+        return objects_of(_decode(line))
+    except (msgspec.DecodeError, RecursionError):  # the writer puts the line into the quarantine, with a message
+        return []
 
 
 def has_nested() -> bool:

@@ -70,6 +70,7 @@ class Lifespan:
         if self._shipper is not None:
             await asyncio.to_thread(self._shipper.stop)
         await asyncio.to_thread(self._watcher.stop)
+        cache_revisions.remove_listener(self._note_nested_objects)
 
 
 def _redis_sync(url: str, state: live_state.RoutingState) -> "RedisSync":

@@ -442,3 +442,22 @@ def test_a_gateway_that_stores_responses_itself_goes_on_at_the_provider_with_tho
         ("POST", None),
         ("DELETE", ""),
     ]
+
+
+def test_another_process_follows_a_response_before_its_log_row_is_written(fake_loop, upstream, second_upstream):
+    with Gateway.started(PXBIN_WEB_PROCESSES="2") as gateway:
+        for fake, name in ((upstream, "first"), (second_upstream, "second")):
+            fake.otherwise(answer)
+            gateway.add_upstream(fake, name, format="openai_responses")
+        route = {"model_id": gateway.id_of("/models", "first"), "upstream_id": gateway.id_of("/upstreams", f"fake-{second_upstream.port}")}
+        gateway.api("POST", "/routes", json={**route, "remote_name": "m", "priority": 5})
+
+        def ask(model, **fields):
+            body = {"model": model, "input": "hi", **fields}
+            return gateway.http.post(f"{gateway.url}/v1/responses", headers=gateway.client_headers, json=body).json()["id"]
+
+        for _ in range(10):  # each request on a connection of its own, which either process may accept
+            made = ask("second")
+            for _ in range(3):
+                made = ask("first", previous_response_id=made)
+    assert (len(upstream.requests), len(second_upstream.requests)) == (0, 40)

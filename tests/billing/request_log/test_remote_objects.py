@@ -16,7 +16,7 @@ from billing.request_log.journal import Journal
 from billing.request_log.remote_objects import ObjectStore
 from proxy.translation.errors import GatewayError
 from tests.billing.conftest import entry
-from tests.billing.request_log.test_writer import written
+from tests.billing.request_log.test_writer import write_entries
 from upstreams.routing.remote_objects import RemoteObject
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -50,9 +50,9 @@ def test_an_object_is_found_in_a_segment_that_is_appended_to_sealed_and_written(
 
 def test_each_key_has_its_own_object_of_an_id_and_the_last_one_counts(spool):
     first = made(MadeEntry(id="resp_1", until=UNTIL - 1, remote_id="old"))
-    written(spool, first, made(MadeEntry(id="resp_1", until=UNTIL), key=OTHER, credential=None))
+    write_entries(spool, first, made(MadeEntry(id="resp_1", until=UNTIL), key=OTHER, credential=None))
     writer.drain_spool(spool)
-    written(spool, made(MadeEntry(id="resp_1", until=UNTIL)))
+    write_entries(spool, made(MadeEntry(id="resp_1", until=UNTIL)))
     writer.drain_spool(spool)
     found = sorted(ObjectStore(spool).read("resp_1"), key=lambda each: each.api_key_id)
     assert found == [remembered("resp_1"), remembered("resp_1", OTHER, credential_id="")]
@@ -66,22 +66,22 @@ def test_a_line_that_comes_twice_changes_nothing(spool):
 
 
 def test_requests_without_a_key_leave_no_object(spool):
-    written(spool, made(MadeEntry(id="resp_1", until=UNTIL), key=None))
+    write_entries(spool, made(MadeEntry(id="resp_1", until=UNTIL), key=None))
     assert (writer.drain_spool(spool), ObjectStore(spool).read("resp_1")) == (1, [])
 
 
 def test_processes_learn_that_there_are_files(spool):
-    written(spool, made(MadeEntry(id="resp_1", until=UNTIL)))
+    write_entries(spool, made(MadeEntry(id="resp_1", until=UNTIL)))
     writer.drain_spool(spool)
     before = read_revisions().get(remote_objects.REVISION, 0)
     assert remote_objects.has_nested() is False
-    written(spool, made(MadeEntry(id="file_1", until=UNTIL, is_nested=True)))
+    write_entries(spool, made(MadeEntry(id="file_1", until=UNTIL, is_nested=True)))
     writer.drain_spool(spool)
     assert (remote_objects.has_nested(), read_revisions()[remote_objects.REVISION]) == (True, before + 1)
 
 
 def test_expired_objects_are_not_found_and_are_deleted(spool):
-    written(spool, made(MadeEntry(id="resp_1", until=UNTIL), MadeEntry(id="resp_2", until=UNTIL)))
+    write_entries(spool, made(MadeEntry(id="resp_1", until=UNTIL), MadeEntry(id="resp_2", until=UNTIL)))
     writer.drain_spool(spool)
     models.RemoteObject.objects.filter(object_id="resp_1").update(expires_at=timezone.now() - timedelta(seconds=1))
     assert [ObjectStore(spool).read(object_id) for object_id in ("resp_1", "resp_2")] == [[], [remembered("resp_2")]]
