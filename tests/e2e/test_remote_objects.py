@@ -1,10 +1,12 @@
 """Responses, conversations, containers, files and threads at a provider: requests follow them to where they were made."""
 
+import json
 import uuid
 
 import anthropic
 import openai
 import pytest
+import redis
 
 from tests.support.fake_upstream import FakeUpstream, bytes_reply, event, json_reply, sse
 from tests.support.gateway import Gateway
@@ -168,6 +170,20 @@ def test_reading_cancelling_listing_and_deleting_reach_the_upstream_that_made_it
 
     logged = [(row["method"], row["status_code"], row["input_tokens"], row["upstream_name"]) for row in eventually(rows, every=0.1)]
     assert sorted(logged) == [(method, 200, 0, "b-openai_responses") for method in ("DELETE", "GET", "GET", "POST")]
+
+
+def test_the_stream_of_a_running_response_is_taken_up_again_byte_for_byte(gateway, gpt, responses):
+    _, b = responses
+    made = turn(gpt, "at-b").id
+    frames = [event({"type": "response.completed", "sequence_number": 7, "response": response(id=made)}, name="response.completed")]
+    b.reply(sse(*frames))
+    url = f"{gateway.url}/v1/responses/{made}?stream=true&starting_after=6"
+    resumed = gateway.http.get(url, headers={**gateway.client_headers, "accept": "text/event-stream"})
+    assert (resumed.headers["content-type"], resumed.content) == ("text/event-stream", b"".join(frames))
+    assert (b.requests[1].path, b.requests[1].header("accept")) == (
+        f"/v1/responses/{made}?stream=true&starting_after=6",
+        "text/event-stream",
+    )
 
 
 def test_what_the_provider_answers_about_a_deleted_response_reaches_the_client(gpt, responses):
@@ -461,3 +477,24 @@ def test_another_process_follows_a_response_before_its_log_row_is_written(fake_l
             for _ in range(3):
                 made = ask("first", previous_response_id=made)
     assert (len(upstream.requests), len(second_upstream.requests)) == (0, 40)
+
+
+def test_with_redis_another_gateway_follows_what_one_has_made(upstream, second_upstream, redis_url):
+    with Gateway.started(PXBIN_REDIS_URL=redis_url) as gateway, client_of(gateway) as gpt:
+        for fake, name in ((upstream, "first"), (second_upstream, "second")):
+            fake.otherwise(answer)
+            gateway.add_upstream(fake, name, format="openai_responses")
+        route = {"model_id": gateway.id_of("/models", "first"), "upstream_id": gateway.id_of("/upstreams", f"fake-{second_upstream.port}")}
+        gateway.api("POST", "/routes", json={**route, "remote_name": "m", "priority": 5})
+        made = gpt.responses.create(model="second", input="hi").id
+        with redis.Redis.from_url(redis_url) as client:
+            assert eventually(lambda: client.hlen(f"pxbin:made:{made}") == 1)
+            gateway.stop()
+            (found,) = client.hvals(f"pxbin:made:{made}")
+            moved = json.loads(found) | {"id": "resp_moved", "remote_id": made}
+            client.hset("pxbin:made:resp_moved", moved["api_key_id"], json.dumps(moved))
+        gateway.restart()
+        for object_id in (made, "resp_moved"):  # the second one is in Redis alone
+            gpt.responses.create(model="first", input="hi", previous_response_id=object_id)
+    assert [request.json().get("previous_response_id") for request in second_upstream.requests] == [None, made, made]
+    assert upstream.requests == []
