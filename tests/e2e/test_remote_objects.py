@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import anthropic
 import openai
@@ -472,11 +473,14 @@ def test_another_process_follows_a_response_before_its_log_row_is_written(fake_l
             body = {"model": model, "input": "hi", **fields}
             return gateway.http.post(f"{gateway.url}/v1/responses", headers=gateway.client_headers, json=body).json()["id"]
 
-        for _ in range(10):  # each request on a connection of its own, which either process may accept
+        def converse(_):
             made = ask("second")
             for _ in range(3):
                 made = ask("first", previous_response_id=made)
-    assert (len(upstream.requests), len(second_upstream.requests)) == (0, 40)
+
+        with ThreadPoolExecutor(8) as threads:  # each request on a connection of its own, which either process may accept
+            list(threads.map(converse, range(20)))
+    assert (len(upstream.requests), len(second_upstream.requests)) == (0, 80)
 
 
 def test_with_redis_another_gateway_follows_what_one_has_made(upstream, second_upstream, redis_url):
