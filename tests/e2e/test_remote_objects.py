@@ -465,7 +465,7 @@ def test_another_process_follows_a_response_before_its_log_row_is_written(fake_l
     with Gateway.started(PXBIN_WEB_PROCESSES="2") as gateway:
         for fake, name in ((upstream, "first"), (second_upstream, "second")):
             fake.otherwise(answer)
-            gateway.add_upstream(fake, name, format="openai_responses")
+            gateway.add_upstream(fake, name, format="openai_responses", extra_headers={"x-process": "{process-id}"})
         route = {"model_id": gateway.id_of("/models", "first"), "upstream_id": gateway.id_of("/upstreams", f"fake-{second_upstream.port}")}
         gateway.api("POST", "/routes", json={**route, "remote_name": "m", "priority": 5})
 
@@ -478,9 +478,15 @@ def test_another_process_follows_a_response_before_its_log_row_is_written(fake_l
             for _ in range(3):
                 made = ask("first", previous_response_id=made)
 
-        with ThreadPoolExecutor(8) as threads:  # each request on a connection of its own, which either process may accept
+        def processes():
+            """Those that have called the second upstream."""
+            return {request.header("x-process") for request in second_upstream.requests}
+
+        # Each request comes on a connection of its own, which either process may accept once it has started.
+        with ThreadPoolExecutor(8) as threads:
+            assert eventually(lambda: list(threads.map(ask, ["second"] * 8)) and len(processes()) == 2)
             list(threads.map(converse, range(20)))
-    assert (len(upstream.requests), len(second_upstream.requests)) == (0, 80)
+        assert (upstream.requests, len(processes())) == ([], 2)
 
 
 def test_with_redis_another_gateway_follows_what_one_has_made(upstream, second_upstream, redis_url):
