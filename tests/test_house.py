@@ -83,7 +83,6 @@ HEADER_NAMES = {
         dialect.upstream.beta_header,
         *(name for name, _ in dialect.upstream.default_headers),
         *dialect.upstream.headers_up,
-        *dialect.upstream.optional_headers,
     )
     if name
 }

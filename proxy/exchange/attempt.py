@@ -10,18 +10,20 @@ from typing import Any
 from django.conf import settings
 
 from billing.outcomes import Outcome
+from proxy.exchange.kept_objects import KeptObjects
 from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.prepare import Edits, Prepared
 from proxy.exchange.request_context import RequestContext
 from proxy.exchange.stream_pipeline import StreamPipeline, holds_events, is_stream
-from proxy.exchange.upstream_call import Headers, UpstreamCall
+from proxy.exchange.upstream_call import Headers, UpstreamCall, read_body
 from proxy.translation.accumulate import Accumulator, replay
-from proxy.translation.canonical import Failed, Request, Response, Usage
+from proxy.translation.canonical import Failed, Request, Response
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.lookup import PASSTHROUGH
 from proxy.translation.dialects.object_api import MadeObject
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import Failure, UpstreamFailed
+from proxy.translation.framing.sse import Frame
 from proxy.translation.policies.model_policies import NONE
 from proxy.translation.policies.stream_transforms import Transform, smooth_events, stream_transform
 from proxy.translation.reasoning_seal import address_id, bound_response
@@ -51,9 +53,7 @@ class TranslatedAttempt:
         self.pipeline: StreamPipeline | None = None
         self._held: list[bytes] = []
         self._relayed = False
-        self._response: Response | None = None
-        self._is_forwarded = False
-        self._is_unbilled = False
+        self._kept = KeptObjects(context, self.source)
         self._output_chars = 0
 
     # --- the request -----------------------------------------------------------------------------------------------------
@@ -89,6 +89,7 @@ class TranslatedAttempt:
             default_max_output_tokens=settings.PXBIN.default_max_output_tokens,
             stream=is_streamed if mode == "auto" else mode == "always",
             follows_objects=settings.PXBIN.remote_object_days > 0,
+            version=headers.api_version(self.context.http.headers, self.source.name),
         )
 
     def _edits(self) -> Edits | None:
@@ -136,24 +137,35 @@ class TranslatedAttempt:
         """The body of the client's response; raises :class:`UpstreamFailed` or :class:`~proxy.translation.errors.ClientMistake`."""
         prepared = await self.prepare()
         response, raw = await self._whole_response(prepared)
-        if raw is None or not prepared.relayed or self.context.enforcement is not None:
+        if isinstance(raw, list) and prepared.relayed and self.context.enforcement is None:
+            await self._decode_request()
+            body = self.context.encoding.whole_of_choices(raw, self.target.quirks)
+            if body is not None:
+                self._finished(response)
+                return body
+        if isinstance(raw, list) or not prepared.relayed or self.context.enforcement is not None:
             return self._encoded(response, prepared)
-        self._is_forwarded = True
+        self._kept.is_forwarded = True
         self._finished(response)
         if self.context.dialect.mend_response is not None:
             raw = self.context.dialect.mend_response(raw, response, self.context.encoding.encode_context())
         return raw if self._same_name else self.context.dialect.patch_response(raw, self.context.envelope.model)
 
-    async def _whole_response(self, prepared: Prepared) -> tuple[Response, bytes | None]:
-        """The decoded response, and its body unless that is a stream of events."""
+    async def _decode_request(self) -> None:
+        """Decode a request whose body was forwarded: a response in the other form than asked for is encoded for the client's request."""
+        await in_thread_if_large(self.context.size, self.context.preparer.try_decode)
+
+    async def _whole_response(self, prepared: Prepared) -> tuple[Response, bytes | list[Frame]]:
+        """The decoded response, and its body, or its frames if that is a stream of events."""
         async with self._open(prepared) as upstream_response:
             self.call.note_status(upstream_response)
             self.call.require_content(upstream_response)
-            raw = await _body(upstream_response)
+            raw = await read_body(upstream_response)
         if upstream_response.status >= 400:
             raise await self._refusal(raw)
         if is_stream(upstream_response.headers) or holds_events(raw):
-            return self._accumulated(raw), None
+            frames = self._frames(raw)
+            return self._accumulated(frames), frames
         return self.source.decode_response(raw, self.target.quirks), raw
 
     def _encoded(self, response: Response, prepared: Prepared) -> bytes:
@@ -173,10 +185,13 @@ class TranslatedAttempt:
             restored = self.context.enforcement.accept(restored)
         return bound_response(restored, self._seal_owner, self.source.family) if self.source.binds_seals else restored
 
-    def _accumulated(self, raw: bytes) -> Response:
+    def _frames(self, raw: bytes) -> list[Frame]:
+        reader = self.source.framing.reader()
+        return [*reader.feed(raw), *reader.close()]
+
+    def _accumulated(self, frames: list[Frame]) -> Response:
         """The whole response of a stream, for an upstream that only streams or streams although it was not asked to."""
-        reader, decoder, accumulator = self.source.framing.reader(), self.source.decoder(self.target.quirks), Accumulator()
-        frames = [*reader.feed(raw), *reader.close()]
+        decoder, accumulator = self.source.decoder(self.target.quirks), Accumulator()
         for event in [event for frame in frames for event in decoder.feed(frame)] + decoder.close():
             accumulator.feed(event)
         return accumulator.response()
@@ -209,10 +224,13 @@ class TranslatedAttempt:
         async with self._open(prepared) as upstream_response:
             self.call.note_status(upstream_response)
             if upstream_response.status >= 400:
-                raise await self._refusal(await _body(upstream_response))
+                raise await self._refusal(await read_body(upstream_response))
             self.call.require_content(upstream_response)
             if not is_stream(upstream_response.headers):
-                stream = self._stream_of_whole(await upstream_response.read(), prepared)
+                raw = await upstream_response.read()
+                if prepared.relayed:
+                    await self._decode_request()
+                stream = self._stream_of_whole(raw, prepared)
                 self.call.stream_ended = True
                 yield stream
                 return
@@ -272,7 +290,11 @@ class TranslatedAttempt:
 
     def _stream_of_whole(self, raw: bytes, prepared: Prepared) -> bytes:
         """The client's whole stream for an upstream that did not stream."""
-        response = self._accumulated(raw) if holds_events(raw) else self.source.decode_response(raw, self.target.quirks)
+        response = self._accumulated(self._frames(raw)) if holds_events(raw) else self.source.decode_response(raw, self.target.quirks)
+        if prepared.relayed and (stream := self.context.encoding.stream_of_choices(raw, self.target.quirks)):
+            self.call.first_token_ns = perf_counter_ns()
+            self._finished(response)
+            return stream
         pieces = self._replayed(response, prepared, in_pieces=self.target.model.policies.smooth_streaming)
         self._finished(response)
         return b"".join(pieces)
@@ -333,19 +355,8 @@ class TranslatedAttempt:
         return self.pipeline.output_chars if self.pipeline is not None else self._output_chars
 
     def made_objects(self) -> list[MadeObject]:
-        """See :class:`Attempt`. Only within one dialect: another one has no place for the ids."""
-        api = self.context.dialect.client.objects
-        if api is None or self.source is not self.context.dialect:
-            return []
-        if self.pipeline is not None:
-            response_id, is_forwarded, made = self.pipeline.response_id, self.pipeline.is_forwarding, self.pipeline.made
-        elif self._response is not None:
-            response_id, is_forwarded = self._response.id, self._is_forwarded
-            made = api.made_by(self._response)
-        else:
-            return []
-        own_id = response_id if is_forwarded else api.own_id(self.context.identity)
-        return [*api.kept(self.context.envelope.fields, own_id, response_id, is_unbilled=self._is_unbilled), *made]
+        """See :class:`Attempt`."""
+        return self._kept.known(self.pipeline)
 
     def response_headers(self) -> Headers:
         """See :class:`Attempt`: also the headers that the client's dialect has for usage."""
@@ -374,24 +385,10 @@ class TranslatedAttempt:
         self.call.end(Outcome.CANCELLED)
 
     def _finished(self, response: Response) -> None:
-        self._response = response
         self._note_usage(response)
         self.call.end(Outcome.FINISHED)
 
     def _note_usage(self, response: Response) -> None:
-        self.call.usage = response.usage
-        api = self.context.dialect.client.objects
-        if response.usage is None and not response.parts and api is not None and api.runs_later(self.context.envelope.fields):
-            self._is_unbilled, self.call.usage = True, Usage()  # counted when the client fetches the result
-        elif response.usage is None:  # then it is estimated
+        self.call.usage = self._kept.usage_of(response)
+        if self.call.usage is None:  # then it is estimated
             self._output_chars = sum(len(getattr(part, "text", "") or getattr(part, "arguments", "")) for part in response.parts)
-
-
-async def _body(upstream_response: client.UpstreamResponse) -> bytes:
-    """The whole body; empty if that of an error response breaks off, because the status is known."""
-    try:
-        return await upstream_response.read()
-    except UpstreamFailed:
-        if upstream_response.status >= 400:
-            return b""
-        raise

@@ -217,7 +217,7 @@ class StreamPipeline:
 
     def _on_finished(self, event: Finished) -> None:
         self.outcome = Outcome.FINISHED
-        if self._objects is not None and event.finish.container is not None:
+        if self._objects is not None and event.finish.native:
             self.made += self._objects.made_in(event.finish, ())
 
     def _on_failed(self, event: Failed) -> None:

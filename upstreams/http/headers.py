@@ -69,8 +69,8 @@ def upward(
 ) -> list[tuple[str, str]]:
     """The headers of a request to an upstream of ``dialect``, without its credentials.
 
-    Which headers of the client's go up is a matter of the dialect (:class:`UpstreamApi`): its optional ones, those with its prefixes,
-    its defaults unless the client sends its own, and its list of betas as it came, or those of its entries that ``betas`` allows.
+    Which headers of the client's go up is a matter of the dialect (:class:`UpstreamApi`): those with its prefixes, its defaults
+    unless the client sends its own, and its list of betas as it came, or those of its entries that ``betas`` allows.
     """
     spoken = dialect_named(dialect)
     api = spoken.upstream
@@ -78,7 +78,6 @@ def upward(
     if api.headers_up:
         own = [name for name in client if name.lower().startswith(api.headers_up)]
         headers += [(name.lower(), value) for name in own if (value := forwardable_value(client, name))]
-    headers += [(name, value) for name in api.optional_headers if (value := forwardable_value(client, name))]
     headers += [(name, forwardable_value(client, name) or default) for name, default in api.default_headers]
     if api.beta_header:
         beta = forwardable_value(client, api.beta_header)
@@ -87,6 +86,13 @@ def upward(
         if beta:
             headers.append((api.beta_header, beta))
     return headers
+
+
+def api_version(client: Received, dialect: str) -> str:
+    """The version of the API in the headers that :func:`upward` returns; empty if the dialect has none."""
+    api = dialect_named(dialect).upstream
+    default = next((value for name, value in api.default_headers if name == api.version_header), "")
+    return forwardable_value(client, api.version_header) or default if api.version_header else ""
 
 
 def downward(received: Received) -> list[tuple[str, str]]:

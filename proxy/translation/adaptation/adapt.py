@@ -36,6 +36,8 @@ from proxy.translation.dialects.base import EncodeTarget, Traits
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 
+_CACHE_SETTINGS = ("prompt_cache_options", "prompt_cache_retention")
+"""Settings of upstreams that know ``prompt_cache_key``."""
 _CLIENT_KINDS = ("function", "custom")
 _WRAPPED_SCHEMA = msgspec.Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
 
@@ -250,7 +252,8 @@ def _fit_settings(request: Request, quirks: Quirks) -> Request:
     if quirks.no_sampling:
         request = replace(request, temperature=None, top_p=None, top_k=None)
     if quirks.settings_refused:
-        extra = {name: raw for name, raw in request.extra.items() if name not in quirks.settings_refused}
+        refused = {*quirks.settings_refused, *(_CACHE_SETTINGS if "prompt_cache_key" in quirks.settings_refused else ())}
+        extra = {name: raw for name, raw in request.extra.items() if name not in refused}
         request = replace(request, extra=extra, **dict.fromkeys(quirks.settings_refused))
     return replace(request, stop=()) if quirks.no_stop and request.stop else request
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from proxy.translation.canonical import Finish
-from proxy.translation.dialects.anthropic.wire import ABSENT, is_present
+from proxy.translation.dialects.anthropic.wire import ABSENT, FAMILY, is_present
 from proxy.translation.dialects.object_api import FILE_IDS, MadeObject, ObjectApi, ObjectReference, files_in, id_in, ids_by_pattern, is_id
 
 _CODE_RESULT = re.compile(rb'"type"\s*:\s*"(?:bash_|text_editor_)?code_execution_tool_result"')
@@ -35,7 +35,8 @@ def _keeps_response(fields: Mapping[str, msgspec.Raw]) -> bool:
 
 def _made_in(finish: Finish, natives: Iterable[bytes]) -> list[MadeObject]:
     """The container, and the files that code in it has written."""
-    container_id = finish.container.get("id") if isinstance(finish.container, dict) else None
+    container = finish.native.get(FAMILY, {}).get("container")
+    container_id = container.get("id") if isinstance(container, dict) else None
     made = [MadeObject(container_id)] if isinstance(container_id, str) and is_id(container_id) else []
     results = [native for native in natives if _CODE_RESULT.search(native)]
     return [*made, *(MadeObject(file_id, is_nested=True) for result in results for file_id in ids_by_pattern(result, FILE_IDS))]

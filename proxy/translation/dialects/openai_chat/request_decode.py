@@ -8,6 +8,7 @@ from proxy.translation import json_wire
 from proxy.translation.canonical import Request
 from proxy.translation.dialects.openai_chat import request_decode_settings as settings
 from proxy.translation.dialects.openai_chat import wire_request as wire
+from proxy.translation.dialects.openai_chat.request_decode_blocks import is_foreign
 from proxy.translation.dialects.openai_chat.request_decode_messages import MessagesDecoder
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.errors import ClientMistake
@@ -31,7 +32,9 @@ def open_request(body: bytes) -> Envelope:
     """
     opened = open_body(body)
     decoded = _require_model_and_messages(json_wire.decode(opened.body, _BODY))
-    return ChatEnvelope(opened.fields, decoded.model, bool(decoded.stream), wire.OpenedBody(decoded, dict(opened.fields)))
+    return ChatEnvelope(
+        opened.fields, decoded.model, bool(decoded.stream), is_foreign(decoded), wire.OpenedBody(decoded, dict(opened.fields))
+    )
 
 
 def _require_model_and_messages(body: wire.ChatBody) -> wire.ChatBody:
@@ -57,7 +60,7 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
         system=tuple(decoder.system),
         tools=settings.decode_tools(body, fields),
         tool_choice=settings.decode_tool_choice(body),
-        parallel_calls=body.parallel_tool_calls,
+        parallel_calls=settings.decode_parallel_calls(body),
         max_tokens=settings.decode_max_tokens(body),
         stop=(stop,) if isinstance(stop, str) else tuple(stop or ()),
         temperature=body.temperature,

@@ -27,6 +27,10 @@ _SAMPLING_FIELDS = frozenset({"frequency_penalty", "presence_penalty", "logit_bi
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
+SHARED_WITH_RESPONSES = ("moderation", "prompt_cache_options", "prompt_cache_retention")
+"""Settings without a canonical place that Responses has in the same form."""
+
+
 def encode_request(request: Request, target: EncodeTarget) -> bytes:
     """The body for a Chat upstream; raises :class:`ClientMistake` for content that Chat has no form for."""
     quirks = target.quirks
@@ -42,8 +46,8 @@ def encode_request(request: Request, target: EncodeTarget) -> bytes:
         fields["stream"] = True
         if quirks.stream_usage:
             fields["stream_options"] = {"include_usage": True}
-    if request.family == FAMILY:
-        _add_chat_settings(fields, request, quirks)
+    if request.family != "anthropic":
+        _add_openai_settings(fields, request, quirks)
     return msgspec.json.encode(fields)
 
 
@@ -201,9 +205,12 @@ def _add_identity(fields: dict[str, Any], request: Request, quirks: Quirks) -> N
         fields["service_tier"] = tier
 
 
-def _add_chat_settings(fields: dict[str, Any], request: Request, quirks: Quirks) -> None:
-    """Add the settings of a Chat client that have no canonical place."""
+def _add_openai_settings(fields: dict[str, Any], request: Request, quirks: Quirks) -> None:
+    """Add the settings of a Chat client that have no canonical place, or those of a Responses client that Chat has, too."""
     if request.verbosity is not None:
         fields["verbosity"] = request.verbosity
+    if request.family != FAMILY:
+        fields.update({name: request.extra[name] for name in SHARED_WITH_RESPONSES if name in request.extra})
+        return
     excluded = MAPPED_FIELDS | _SAMPLING_FIELDS if quirks.no_sampling else MAPPED_FIELDS
     fields.update({name: raw for name, raw in request.extra.items() if name not in excluded})

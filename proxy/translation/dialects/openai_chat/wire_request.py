@@ -76,7 +76,10 @@ class File(msgspec.Struct):
 
 
 class Part(msgspec.Struct):
-    """A content part: the fields of all types, because clients leave ``type`` out or use types that only one server knows."""
+    """A content part: the fields of all types, because clients leave ``type`` out or use types that only one server knows.
+
+    ``source`` to ``is_error`` belong to blocks of the Messages API (``request_decode_blocks``).
+    """
 
     type: str | None = None
     text: str | None = None
@@ -86,6 +89,13 @@ class Part(msgspec.Struct):
     """An object; Mistral's clients send the base64 data alone."""
     file: File | None = None
     thinking: Any = None
+    source: Raw = ABSENT
+    id: Raw = ABSENT
+    name: Raw = ABSENT
+    input: Raw = ABSENT
+    tool_use_id: Raw = ABSENT
+    content: Raw = ABSENT
+    is_error: Any = None
     prompt_cache_breakpoint: Raw = ABSENT
     cache_control: Raw = ABSENT
 
@@ -125,6 +135,7 @@ class Message(MessageState, kw_only=True):
     function_call: FunctionCall | None = None
     reasoning_content: str | None = None
     reasoning: Any = None
+    audio: Raw = ABSENT
 
 
 class FunctionDefinition(msgspec.Struct):
@@ -145,11 +156,17 @@ class CustomDefinition(msgspec.Struct):
 
 
 class Tool(msgspec.Struct):
-    """An entry of ``tools``."""
+    """An entry of ``tools``. A flat one, as Responses and Messages have them, has a name and the fields after it instead."""
 
     type: str | None = None
     function: FunctionDefinition | None = None
     custom: CustomDefinition | None = None
+    name: str | None = None
+    description: Raw = ABSENT
+    parameters: Raw = ABSENT
+    input_schema: Raw = ABSENT
+    strict: Raw = ABSENT
+    format: Raw = ABSENT
     cache_control: Raw = ABSENT
 
 
@@ -175,11 +192,13 @@ class AllowedTools(msgspec.Struct):
 
 
 class ToolChoice(msgspec.Struct):
-    """``tool_choice`` as an object."""
+    """``tool_choice`` as an object. A flat one, as Responses and Messages have it, has a name instead of the definition."""
 
     type: str = "function"
     function: NamedTool | None = None
     custom: NamedTool | None = None
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
     allowed_tools: AllowedTools | None = None
 
 

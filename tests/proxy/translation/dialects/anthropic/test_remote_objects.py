@@ -57,11 +57,11 @@ CONTAINER = {"id": "container_1", "expires_at": "2026-12-01T00:00:00Z", "skills"
 
 def test_a_response_has_made_its_container_and_the_files_of_its_code():
     natives = [msgspec.json.encode(RESULT), b'{"type":"web_search_tool_result","content":[{"file_id":"file_2"}]}']
-    assert OBJECTS.made_in(Finish(container=CONTAINER), natives) == [
+    assert OBJECTS.made_in(Finish(native={"anthropic": {"container": CONTAINER}}), natives) == [
         MadeObject("container_1"),
         MadeObject("file_1", is_nested=True),
     ]
-    assert OBJECTS.made_in(Finish(container=["container_1"]), []) == []
+    assert OBJECTS.made_in(Finish(native={"anthropic": {"container": ["container_1"]}}), []) == []
 
 
 def test_the_container_is_read_from_whole_responses_and_from_streams():
@@ -74,4 +74,4 @@ def test_the_container_is_read_from_whole_responses_and_from_streams():
         {"type": "message_stop"},
     ]
     streamed = accumulate(event for frame in events for event in decoder.feed(Frame(msgspec.json.encode(frame), frame["type"])))
-    assert [whole.finish, streamed.finish] == [Finish(container=CONTAINER)] * 2
+    assert [whole.finish, streamed.finish] == [Finish(native={"anthropic": {"container": CONTAINER}})] * 2

@@ -78,9 +78,9 @@ def test_a_stream_always_asks_for_usage(quirks: dict[str, Any], expected: dict[s
     assert encoded_settings(stream=True, quirks=quirks) == expected
 
 
-def test_a_responses_client_keeps_its_metadata_and_cache_key_but_not_its_verbosity() -> None:
-    fields = {"verbosity": "low", "prompt_cache_key": "k", "metadata": {"a": "b"}, "service_tier": "flex", "parallel_calls": True}
-    assert encoded_settings("openai_responses", **fields) == {"metadata": {"a": "b"}, "prompt_cache_key": "k", "service_tier": "flex"}
+def test_a_responses_client_keeps_its_metadata_cache_key_and_verbosity() -> None:
+    fields = {"verbosity": "low", "prompt_cache_key": "k", "metadata": {"a": "b"}, "service_tier": "flex"}
+    assert encoded_settings("openai_responses", **fields, parallel_calls=True) == fields
 
 
 @pytest.mark.parametrize(
