@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from proxy.exchange.request_context import RequestContext
 from proxy.exchange.stream_pipeline import StreamPipeline
-from proxy.translation.canonical import Response, Usage
+from proxy.translation.canonical import Response
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.object_api import MadeObject
+from proxy.translation.usage import Usage
 
 
 class KeptObjects:

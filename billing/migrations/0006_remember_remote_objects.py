@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0004_plain_help_texts'),
+        ('billing', '0005_rate_every_class_of_usage'),
     ]
 
     operations = [
