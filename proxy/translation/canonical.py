@@ -280,6 +280,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Chat only: the client requested the usage chunk. The other dialects always report usage."""
     demands: tuple[Demand, ...] = ()
     extra: dict[str, msgspec.Raw] = {}
+    unread: tuple[str, ...] = ()
+    """Paths of fields inside messages and tools that have no place here, with ``[]`` for every index; sorted."""
 
 
 # --- the response ----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ hold any field. A ``Raw`` field is empty when absent and may be ``null``: see :f
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -78,6 +78,8 @@ class File(msgspec.Struct):
 class Part(msgspec.Struct):
     """A content part: the fields of all types, because clients leave ``type`` out or use types that only one server knows."""
 
+    READ_TYPES: ClassVar = frozenset({None, "text", "refusal", "image_url", "input_audio", "file", "thinking"})
+
     type: str | None = None
     text: str | None = None
     refusal: str | None = None
@@ -147,6 +149,8 @@ class CustomDefinition(msgspec.Struct):
 class Tool(msgspec.Struct):
     """An entry of ``tools``."""
 
+    READ_TYPES: ClassVar = frozenset({None, "function", "custom"})
+
     type: str | None = None
     function: FunctionDefinition | None = None
     custom: CustomDefinition | None = None
@@ -162,6 +166,7 @@ class NamedTool(msgspec.Struct):
 class AllowedTool(msgspec.Struct):
     """An entry of ``allowed_tools.tools``: ``{"type", "function": {"name"}}``, or flat as in Responses: ``{"type", "name"}``."""
 
+    type: str | None = None
     function: NamedTool | None = None
     custom: NamedTool | None = None
     name: str | None = None
@@ -208,6 +213,8 @@ class StreamOptions(msgspec.Struct):
 class ChatBody(msgspec.Struct):
     """The request body: the fields whose types ``open_request`` checks."""
 
+    OPEN: ClassVar = True
+
     model: str
     messages: list[Message]
     stream: bool | None = None
@@ -235,7 +242,11 @@ class ChatBody(msgspec.Struct):
 
 
 class OpenedBody(msgspec.Struct):
-    """A decoded body with the raw fields that it was decoded from, so that a later change of a field can be detected."""
+    """A decoded body with the raw fields that it was decoded from, so that a later change of a field can be detected.
+
+    ``is_read``: the body has no field that is not read.
+    """
 
     body: ChatBody
     fields: dict[str, Raw]
+    is_read: bool
