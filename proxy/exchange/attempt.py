@@ -15,6 +15,7 @@ from proxy.exchange.request_context import RequestContext
 from proxy.exchange.stream_pipeline import StreamPipeline, holds_events, is_stream
 from proxy.exchange.upstream_call import Headers, UpstreamCall
 from proxy.translation.accumulate import Accumulator, replay
+from proxy.translation.adaptation.dropped import shortened
 from proxy.translation.canonical import Failed, Request, Response
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.lookup import PASSTHROUGH
@@ -45,7 +46,7 @@ class TranslatedAttempt:
         self.target = target
         self.call = UpstreamCall(target, context.own_credentials)
         self.source = context.dialect if target.upstream.dialect == PASSTHROUGH else REGISTRY[target.upstream.dialect]
-        self.dropped: tuple[str, ...] = ()
+        self._metadata: dict[str, Any] = {}
         self.pipeline: StreamPipeline | None = None
         self._held: list[bytes] = []
         self._relayed = False
@@ -56,7 +57,7 @@ class TranslatedAttempt:
     async def prepare(self) -> Prepared:
         """The body for the target; raises :class:`~proxy.translation.errors.ClientMistake` for what its dialect cannot express."""
         prepared = await in_thread_if_large(self.context.size, self._prepared)
-        self.dropped = prepared.dropped
+        self._metadata = _metadata(prepared)
         self._relayed = prepared.relayed
         return prepared
 
@@ -317,8 +318,8 @@ class TranslatedAttempt:
 
     @property
     def request_metadata(self) -> dict[str, Any]:
-        """See :class:`Attempt`: the host tools that the target does not have."""
-        return {"dropped": list(self.dropped)} if self.dropped else {}
+        """See :class:`Attempt`: what the target does not get."""
+        return self._metadata
 
     @property
     def output_chars(self) -> int:
@@ -369,3 +370,9 @@ async def _body(upstream_response: client.UpstreamResponse) -> bytes:
         if upstream_response.status >= 400:
             return b""
         raise
+
+
+def _metadata(prepared: Prepared) -> dict[str, Any]:
+    """``dropped``: the paths of the client's body that the target does not get; ``dropped_details``: names and numbers of them."""
+    metadata = {"dropped": shortened(prepared.dropped), "dropped_details": list(prepared.details)}
+    return {name: values for name, values in metadata.items() if values}

@@ -6,6 +6,7 @@ import msgspec
 
 from proxy.translation import json_wire
 from proxy.translation.adaptation.adapt import adapt
+from proxy.translation.adaptation.dropped import Translation, dropped_paths
 from proxy.translation.adaptation.tool_history import has_unanswered_calls
 from proxy.translation.adaptation.tool_restore import Restorer
 from proxy.translation.canonical import Request
@@ -34,7 +35,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     ``relayed``: the client's own body, because client and target use one dialect; the response is then forwarded as well.
     ``hides_usage``: pxbin asked for a usage chunk that the client did not ask for. ``restorer``: undoes changes of tool names
-    in the response. ``dropped``: host tools that the target does not have, for the log.
+    in the response. ``dropped``: the paths of what the target does not get, ``details``: its host tools and the number of its stop
+    sequences; both for the log.
     """
 
     body: bytes
@@ -44,6 +46,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     hides_usage: bool = False
     restorer: Restorer | None = None
     dropped: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
     betas: str = ""
     """The beta names of the client's body, separated by commas, for an upstream that reads them from a header."""
 
@@ -152,12 +155,23 @@ class Preparer:
             betas = ",".join(names)
             request = replace(request, extra={name: raw for name, raw in request.extra.items() if name != field})
         adapted = adapt(request, destination, family=target.family, traits=target.traits)
+        fields = target.encode_fields(adapted.request, destination)
         return Prepared(
-            body=target.encode_request(adapted.request, destination),
+            body=json_wire.encode(fields),
             path=target.path(destination),
             stream=destination.stream,
             restorer=adapted.restorer,
-            dropped=adapted.dropped,
+            dropped=dropped_paths(
+                Translation(
+                    client=self._dialect,
+                    fields={name: raw for name, raw in self._envelope.fields.items() if not betas or name != field},
+                    request=request,
+                    target=target,
+                    destination=destination,
+                    body=fields,
+                )
+            ),
+            details=adapted.dropped,
             betas=betas,
         )
 

@@ -97,12 +97,8 @@ def _unread_in(value: Any, struct: type[msgspec.Struct], at: str) -> Iterator[st
 def _fields(struct: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct] | None]:
     """The names on the wire of the fields that are read, each with the struct inside it."""
     hints = get_type_hints(struct)
-    unread = getattr(struct, "UNREAD", frozenset())
-    return {
-        field.encode_name: _struct_in(hints[field.name])
-        for field in msgspec.structs.fields(struct)
-        if field.encode_name not in unread
-    }
+    unread: frozenset[str] = getattr(struct, "UNREAD", frozenset())
+    return {field.encode_name: _struct_in(hints[field.name]) for field in msgspec.structs.fields(struct) if field.encode_name not in unread}
 
 
 def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
@@ -130,7 +126,8 @@ def strict_twin(kind: Any, within: tuple[type, ...] = ()) -> Any:
 
 
 def _strict_struct(struct: type[msgspec.Struct], within: tuple[type, ...]) -> type[msgspec.Struct]:
-    hints, unread = get_type_hints(struct), getattr(struct, "UNREAD", frozenset())
+    hints = get_type_hints(struct)
+    unread: frozenset[str] = getattr(struct, "UNREAD", frozenset())
     fields: list[tuple[str, Any, Any]] = []
     for field in msgspec.structs.fields(struct):
         hint = hints[field.name]

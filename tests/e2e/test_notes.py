@@ -18,5 +18,5 @@ def test_a_hosted_tool_that_the_upstream_does_not_have_stands_in_the_log(gateway
     assert (answer.status_code, sent, gateway.api("GET", f"/logs/{row['id']}")["request_metadata"]) == (
         200,
         ["f"],
-        {"dropped": ["tool web_search_20250305"]},
+        {"dropped": ["tools[]"], "dropped_details": ["tool web_search_20250305"]},
     )

@@ -28,7 +28,8 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from proxy.translation.canonical import Event, Request, Response, Usage
+from proxy.translation import json_wire
+from proxy.translation.canonical import Event, Reasoning, Request, Response, Usage
 from proxy.translation.dialects.client_api import ClientApi
 from proxy.translation.dialects.upstream_api import UpstreamApi
 from proxy.translation.errors import Failure
@@ -94,6 +95,62 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """Accepts image URLs. Used only for requests of another family; those of the same family are sent unchanged."""
     stops: int | None = None
     """The maximum number of stop sequences; ``None``: no limit."""
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a request's body has what: the names of what a translation leaves out. Paths have ``[]`` for indexes.
+
+    settings:
+        The paths of the fields that hold a canonical setting, by its name. A field that is not listed holds the setting of its own name.
+    objects:
+        The fields that hold several settings; the paths of ``settings`` and ``defaults`` go into them.
+    quiet:
+        Fields that are never reported: the conversation, which is compared part by part, and what is no setting of the model.
+    defaults:
+        The values that say what the API does anyway, by path.
+    served:
+        Fields that the gateway itself serves if the body has another field, by path: that other field.
+    system, message, part, result, tool, output:
+        The paths of a system text, a message, a part of it, a part of a tool result, a tool, and the output format.
+    cache, citations, name, detail, context, title, output_name, output_strict, output_description:
+        The names of these fields in one of those objects; ``reasoning``: whole paths.
+    """
+
+    settings: Mapping[str, tuple[str, ...]] = {}
+    objects: frozenset[str] = frozenset()
+    quiet: frozenset[str] = frozenset()
+    defaults: Mapping[str, Any] = {}
+    served: Mapping[str, str] = {}
+    system: str = "system"
+    message: str = "messages[]"
+    part: str = "messages[].content[]"
+    result: str = "messages[].content[].content[]"
+    tool: str = "tools[]"
+    output: str = ""
+    cache: tuple[str, ...] = ("cache_control",)
+    citations: tuple[str, ...] = ("citations",)
+    name: tuple[str, ...] = ("name",)
+    detail: tuple[str, ...] = ("detail",)
+    context: tuple[str, ...] = ("context",)
+    title: tuple[str, ...] = ("title",)
+    reasoning: tuple[str, ...] = ()
+    output_name: tuple[str, ...] = ("name",)
+    output_strict: tuple[str, ...] = ("strict",)
+    output_description: tuple[str, ...] = ("description",)
+
+    def setting_of(self, path: str) -> str:
+        """The canonical setting that a field of the body holds."""
+        return next((name for name, paths in self.settings.items() if path in paths), path)
+
+
+def leaves_nothing_out(_request: Request, _target: EncodeTarget) -> frozenset[str]:
+    """For :attr:`Dialect.leaves_out`: the dialect has a form of everything."""
+    return frozenset()
+
+
+def returns_no_reasoning(_part: Reasoning, _target: EncodeTarget) -> bool:
+    """For :attr:`Dialect.returns_reasoning`: the dialect has none."""
+    return False
 
 
 class StreamDecoder(Protocol):
@@ -177,9 +234,12 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         The upstream's path (and query) for a request.
     open_request(body):
         The envelope; checks the types of the main fields. Raises ``ClientMistake`` with the path of the invalid field.
-    decode_request(envelope, seal_key) / encode_request(request, target):
+    decode_request(envelope, seal_key) / encode_fields(request, target):
         Both raise ``ClientMistake``: ``decode`` for an invalid request, ``encode`` for content that the dialect does not have.
-        ``encode`` expects an adapted request.
+        ``encode`` expects an adapted request and returns the fields of the body.
+    places, leaves_out(request, target), returns_reasoning(part, target):
+        For the list of what a translation drops: the names in a client's body; the features (fields of ``Places``, some with a value
+        after a dot) that the encoder has no form of; whether it sends a reasoning part.
     patch_request(envelope, target, seal_key):
         The client's body for an upstream of the same dialect: replaces the model name and the switches for streaming and usage, and
         removes pxbin's carriers. All other fields keep their bytes.
@@ -225,7 +285,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     path: Callable[[EncodeTarget], str]
     open_request: Callable[[bytes], Envelope]
     decode_request: Callable[[Envelope, bytes], Request]
-    encode_request: Callable[[Request, EncodeTarget], bytes]
+    encode_fields: Callable[[Request, EncodeTarget], dict[str, Any]]
     patch_request: Callable[[Envelope, EncodeTarget, bytes], bytes]
     decode_response: Callable[[bytes, Quirks], Response]
     encode_response: Callable[[Response, EncodeContext], bytes]
@@ -236,12 +296,19 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     break_off: Callable[[Failure, int], list[Frame]]
     decode_error: Callable[[int, Mapping[str, str], bytes], Failure]
     encode_error: Callable[[Failure, str], ErrorBody]
+    places: Places = Places()
+    leaves_out: Callable[[Request, EncodeTarget], frozenset[str]] = leaves_nothing_out
+    returns_reasoning: Callable[[Reasoning, EncodeTarget], bool] = returns_no_reasoning
     mend_response: Callable[[bytes, Response, EncodeContext], bytes] | None = None
     keepalive: bytes = b": keep-alive\n\n"
     ending: tuple[Frame, ...] = ()
     last_events: frozenset[str] = frozenset()
     answer_headers: Callable[[Usage | None], Mapping[str, str]] | None = None
     encode_count: Callable[[int], bytes] = encode_input_tokens
+
+    def encode_request(self, request: Request, target: EncodeTarget) -> bytes:
+        """The body with the fields of ``encode_fields``."""
+        return json_wire.encode(self.encode_fields(request, target))
 
     def open_for_model(self, body: bytes, model: str) -> Envelope:
         """The envelope of a body for the dialect's first endpoint, whose path may contain ``model``."""

@@ -42,4 +42,4 @@ def test_hosted_tools_that_the_target_lacks_are_noted_for_the_log():
         tried = attempt({"max_tokens": 9, "tools": tools}, client="anthropic", upstream="openai_chat")
         asyncio.run(tried.prepare())
         notes.append(tried.request_metadata)
-    assert notes == [{"dropped": ["tool web_search_20250305"]}, {}]
+    assert notes == [{"dropped": ["tools[]"], "dropped_details": ["tool web_search_20250305"]}, {}]

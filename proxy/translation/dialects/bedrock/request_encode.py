@@ -57,7 +57,7 @@ def path(target: EncodeTarget) -> str:
     return target.quirks.api_path or f"/model/{quote(target.model, safe=':')}/{verb}"
 
 
-def encode_request(request: Request, target: EncodeTarget) -> bytes:
+def encode_fields(request: Request, target: EncodeTarget) -> dict[str, Any]:
     """Raises :class:`~proxy.translation.errors.ClientMistake` for content that Bedrock cannot express."""
     betas = allowed_betas(decode_betas(request.extra.get(BETAS, b"[]")), target.quirks)
     extra = {name: raw for name, raw in request.extra.items() if _accepts_field(name, betas)}
@@ -68,7 +68,7 @@ def encode_request(request: Request, target: EncodeTarget) -> bytes:
     body |= messages.encode_body(request, target, late_system_native=target.quirks.late_system_native, mark=partial(_cache_mark, betas))
     if "cache_control" in body:
         _move_cache_mark(body, _cache_mark(betas, Raw(body.pop("cache_control"))))
-    return json_wire.encode(body)
+    return body
 
 
 def _move_cache_mark(body: dict[str, Any], mark: Raw) -> None:

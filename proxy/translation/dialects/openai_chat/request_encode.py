@@ -27,7 +27,7 @@ _SAMPLING_FIELDS = frozenset({"frequency_penalty", "presence_penalty", "logit_bi
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
-def encode_request(request: Request, target: EncodeTarget) -> bytes:
+def encode_fields(request: Request, target: EncodeTarget) -> dict[str, Any]:
     """The body for a Chat upstream; raises :class:`ClientMistake` for content that Chat has no form for."""
     quirks = target.quirks
     fields: dict[str, Any] = {"model": target.model, "messages": encode_messages(request, quirks, owner=target.upstream)}
@@ -44,7 +44,7 @@ def encode_request(request: Request, target: EncodeTarget) -> bytes:
             fields["stream_options"] = {"include_usage": True}
     if request.family == FAMILY:
         _add_chat_settings(fields, request, quirks)
-    return msgspec.json.encode(fields)
+    return fields
 
 
 def _add_limits(fields: dict[str, Any], request: Request, target: EncodeTarget) -> None:

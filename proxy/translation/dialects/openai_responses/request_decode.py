@@ -128,9 +128,7 @@ def open_request(body: bytes) -> ResponsesEnvelope:
     items, is_read = _decode_input_field(fields)
     if not is_absent(fields.get("tools")):
         check_tools(fields["tools"])
-    return ResponsesEnvelope(
-        fields=fields, model=model, stream=bool(stream), items=items, is_read=is_read, input_json=fields.get("input")
-    )
+    return ResponsesEnvelope(fields=fields, model=model, stream=bool(stream), items=items, is_read=is_read, input_json=fields.get("input"))
 
 
 def _decode_input_field(fields: dict[str, msgspec.Raw]) -> tuple[str | list[Item], bool]:

@@ -37,7 +37,8 @@ class InputDecoder:
 
     ``system``: the texts before the first turn. ``tools``: the field ``tools`` of each ``additional_tools`` item, with its path.
     ``loaded_tools``: that of each ``tool_search_output``. ``updates``: the ``configuration_update`` items.
-    ``unread``: the paths of fields that are not read. ``demands``: references to items that only the provider may have stored. ``wants_compaction``: the input has a
+    ``unread``: the paths of fields that are not read.
+    ``demands``: references to items that only the provider may have stored. ``wants_compaction``: the input has a
     ``compaction_trigger``.
     """
 

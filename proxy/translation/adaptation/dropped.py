@@ -1,0 +1,222 @@
+"""What a translation leaves out of a request, as paths in the client's body, for the log row.
+
+Three things are compared with the target: the settings of the body, by the fields of the encoded body; the parts of the
+conversation, by what the target's dialect says that it leaves out; and what the client's decoder did not read (``Request.unread``).
+A path stands for everything below it; its indexes are ``[]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from proxy.translation.canonical import Document, HostedTool, Image, Opaque, Part, Reasoning, Request, Text, ToolResult
+from proxy.translation.dialects.base import Dialect, EncodeTarget, Places
+from proxy.translation.unread import path_pattern, says_nothing
+
+MAX_PATHS = 50
+"""The most paths of a log row."""
+
+_ANY = msgspec.json.Decoder(float_hook=str)
+_LONG = 64
+"""Bytes; only a shorter value can be a default or an empty one."""
+
+
+class Translation(msgspec.Struct, frozen=True, kw_only=True):
+    """One request on its way: ``fields`` of the client's body, the ``request`` decoded from it, ``body`` for the target."""
+
+    client: Dialect
+    fields: Mapping[str, msgspec.Raw]
+    request: Request
+    target: Dialect
+    destination: EncodeTarget
+    body: Mapping[str, Any]
+
+
+def dropped_paths(translation: Translation) -> tuple[str, ...]:
+    """The sorted paths of what the target's body has no form of."""
+    fields, request, target, body = translation.fields, translation.request, translation.target, translation.body
+    places, destination = translation.client.places, translation.destination
+    paths = set(request.unread)
+    paths.update(_dropped_settings(places, fields, target.places, body, moved=_moved_settings(request, body)))
+    paths.update(_dropped_stops(places, request, target.places, body))
+    paths.update(_dropped_tools(places, request, target, body))
+    left_out = target.leaves_out(request, destination)
+    for feature, where in _features(request, target, destination):
+        if feature in left_out:
+            paths.update(_feature_paths(places, feature.partition(".")[0], where, fields))
+    paths.update(path_pattern(part.at) for part in _foreign_parts(request, target.family))
+    return tuple(sorted(_without_inner(paths)))
+
+
+def shortened(paths: tuple[str, ...]) -> list[str]:
+    """The paths for a log row: the first :data:`MAX_PATHS`, then the number of the others."""
+    more = len(paths) - MAX_PATHS
+    return [*paths[:MAX_PATHS], f"and {more} more"] if more > 0 else list(paths)
+
+
+def _without_inner(paths: set[str]) -> Iterator[str]:
+    """The paths without those below another one."""
+    for path in paths:
+        steps = path.split(".")
+        if not any(".".join(steps[:length]) in paths for length in range(1, len(steps))):
+            yield path
+
+
+# --- settings ----------------------------------------------------------------------------------------------------------
+
+
+def _moved_settings(request: Request, body: Mapping[str, Any]) -> frozenset[str]:
+    """The settings that are sent as something else than a setting: an output format as a sentence or as a tool."""
+    is_moved = request.output is not None and (request.output.kind == "json_object" or "tool_choice" in body)
+    return frozenset({"output"}) if is_moved else frozenset()
+
+
+def _dropped_settings(
+    places: Places, fields: Mapping[str, msgspec.Raw], target: Places, body: Mapping[str, Any], *, moved: frozenset[str]
+) -> Iterator[str]:
+    sent = dict(_flat(body, target))
+    for path, value in _flat(fields, places):
+        if path in places.quiet or _is_default(places, path, value) or places.served.get(path) in fields:
+            continue
+        name = places.setting_of(path)
+        if name not in moved and not any(_is_same(value, sent[field]) for field in target.settings.get(name, (name,)) if field in sent):
+            yield path
+
+
+def _is_same(value: Any, sent: Any) -> bool:
+    """Whether a field of the target's body holds the client's value. Only switches are compared: other values may be reduced."""
+    if isinstance(sent, bool) and isinstance(value, msgspec.Raw):
+        return bytes(value) == (b"true" if sent else b"false")
+    return True
+
+
+def _flat(fields: Mapping[str, Any], places: Places) -> Iterator[tuple[str, Any]]:
+    """The fields of a body by path; objects that hold several settings are opened."""
+    for name, value in fields.items():
+        inner = _ANY.decode(value) if isinstance(value, msgspec.Raw) and name in places.objects else value
+        if name in places.objects and isinstance(inner, dict):
+            yield from ((f"{name}.{key}", item) for key, item in inner.items())
+        else:
+            yield name, inner
+
+
+def _is_default(places: Places, path: str, value: Any) -> bool:
+    """Whether a setting says nothing, or what the API does anyway."""
+    if isinstance(value, msgspec.Raw):
+        if len(bytes(value)) > _LONG:
+            return False
+        value = _ANY.decode(value)
+    return says_nothing(value) or (path in places.defaults and places.defaults[path] == value)
+
+
+def _dropped_stops(places: Places, request: Request, target: Places, body: Mapping[str, Any]) -> Iterator[str]:
+    """The stop sequences beyond those that the target takes."""
+    field = next((field for field in target.settings.get("stop", ("stop",)) if field in body), None)
+    if field is not None and len(body[field]) < len(request.stop):
+        yield f"{places.settings.get('stop', ('stop',))[0]}[]"
+
+
+# --- tools -------------------------------------------------------------------------------------------------------------
+
+
+def _dropped_tools(places: Places, request: Request, target: Dialect, body: Mapping[str, Any]) -> Iterator[str]:
+    if not request.tools:
+        return
+    sent = set(_keys(body.get("tools") or ()))
+    for tool in request.tools:
+        if isinstance(tool, HostedTool):
+            if tool.family != target.family or not _is_sent(tool, body):
+                yield path_pattern(tool.at)
+            continue
+        at = f"{places.tool}.tools[]" if tool.namespace else places.tool
+        yield from (f"{at}.{name}" for name in tool.native if name not in sent)
+        if tool.cache is not None and not sent & {"cache_control", "prompt_cache_breakpoint"}:
+            yield f"{at}.{places.cache[0]}"
+        if tool.namespace_description and not target.traits.namespaces:
+            yield f"{places.tool}.description"
+
+
+def _is_sent(tool: HostedTool, body: Mapping[str, Any]) -> bool:
+    return any(sent is tool.native for sent in (*(body.get("tools") or ()), *body.values()))
+
+
+def _keys(tools: Iterable[Any]) -> Iterator[str]:
+    """The keys of the encoded tools, also of those in a namespace or a function."""
+    for tool in tools:
+        if isinstance(tool, dict):
+            yield from tool
+            yield from _keys(tool.get("tools") or ())
+            yield from tool.get("function") or ()
+
+
+# --- the conversation --------------------------------------------------------------------------------------------------
+
+
+def _features(request: Request, target: Dialect, destination: EncodeTarget) -> set[tuple[str, str]]:
+    """What a target may leave out of the conversation: each feature with its place, the name of a field of :class:`Places`."""
+    found: set[tuple[str, str]] = set()
+    for text in request.system:
+        _add_features(text, "system", found)
+    for message in request.messages:
+        if message.name is not None:
+            found.add(("name", "message"))
+        for part in message.parts:
+            if isinstance(part, Reasoning):
+                if not target.returns_reasoning(part, destination):
+                    found.add(("reasoning", ""))
+            else:
+                _add_features(part, "system" if message.role == "system" else "part", found)
+    if (output := request.output) is not None:
+        found.update((f"output_{name}", "output") for name in ("name", "strict", "description") if getattr(output, name))
+    return found
+
+
+def _add_features(part: Part, where: str, found: set[tuple[str, str]]) -> None:
+    if isinstance(part, Text):
+        if part.cache is not None:
+            found.add(("cache", where))
+        if part.citations:
+            found.add(("citations", where))
+        return
+    if getattr(part, "cache", None) is not None:
+        found.add(("cache", where))
+    if isinstance(part, ToolResult):
+        for inner in part.content:
+            _add_features(inner, "result", found)
+    elif isinstance(part, Image | Document):
+        found.update((feature, where) for feature in _media_features(part))
+
+
+def _media_features(part: Image | Document) -> Iterator[str]:
+    if isinstance(part, Image):
+        if part.detail is not None:
+            yield from ("detail", f"detail.{part.detail}")
+        return
+    if part.context:
+        yield f"context.{part.source.kind}"
+    if part.title:
+        yield f"title.{part.source.kind}"
+    if b'"citations"' in bytes(part.native):
+        yield "citations"
+
+
+def _feature_paths(places: Places, feature: str, where: str, fields: Mapping[str, msgspec.Raw]) -> Iterator[str]:
+    names = getattr(places, feature)
+    if len(names) > 1:  # the client has several names for it
+        names = [name for name in names if any(name.rpartition(".")[2].encode() in bytes(raw) for raw in fields.values())]
+    for name in names:
+        yield f"{getattr(places, where)}.{name}" if where else name
+
+
+def _foreign_parts(request: Request, family: str) -> Iterator[Opaque]:
+    """The parts that only another family understands: at best their text is sent."""
+    for message in request.messages:
+        for part in message.parts:
+            if isinstance(part, Opaque):
+                if part.family != family:
+                    yield part
+            elif isinstance(part, ToolResult):
+                yield from (inner for inner in part.content if isinstance(inner, Opaque) and inner.family != family)

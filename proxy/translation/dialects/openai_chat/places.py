@@ -1,0 +1,41 @@
+"""What stands where in a Chat body, and what its encoder has no form of: for the list of what a translation drops."""
+
+from __future__ import annotations
+
+from proxy.translation.canonical import Reasoning, Request
+from proxy.translation.dialects.base import EncodeTarget, Places
+from proxy.translation.dialects.openai_chat.wire_request import FAMILY
+
+PLACES = Places(
+    settings={
+        "max_tokens": ("max_completion_tokens", "max_tokens"),
+        "reasoning": ("reasoning_effort",),
+        "output": ("response_format",),
+        "end_user": ("safety_identifier", "user"),
+        "tool_choice": ("tool_choice", "function_call"),
+    },
+    objects=frozenset({"stream_options"}),
+    quiet=frozenset({"model", "messages", "tools", "functions", "stream", "stream_options.include_usage", "web_search_options"}),
+    defaults={"n": 1, "parallel_tool_calls": True, "response_format": {"type": "text"}, "logprobs": False, "store": False},
+    system="messages[].content[]",
+    result="messages[].content[]",
+    output="response_format.json_schema",
+    cache=("cache_control", "prompt_cache_breakpoint"),
+    detail=("image_url.detail",),
+    reasoning=("messages[].reasoning_content", "messages[].reasoning_details", "messages[].reasoning"),
+)
+
+_LEFT_OUT = frozenset(
+    {"citations", "detail.original", "reasoning", "context.base64", "context.file", "context.url", "title.file", "title.url"}
+)
+
+
+def leaves_out(request: Request, target: EncodeTarget) -> frozenset[str]:
+    """See :class:`~proxy.translation.dialects.base.Dialect`."""
+    left_out = set(_LEFT_OUT) | (set() if request.family == FAMILY else {"name"})
+    return frozenset(left_out if target.quirks.cache_markers != "drop" else left_out | {"cache"})
+
+
+def returns_reasoning(part: Reasoning, target: EncodeTarget) -> bool:
+    """Whether reasoning is of this family, and the upstream takes that of earlier turns."""
+    return part.seal is not None and part.seal.origin == FAMILY and target.quirks.reasoning_history != "omit"
