@@ -189,6 +189,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     family: str = ""
     native: dict[str, msgspec.Raw] = {}
     loaded: bool = False
+    at: str = ""
+    """The path of its list, with ``[]`` for indexes, unless that is ``tools``."""
 
 
 class HostedTool(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from proxy.translation.canonical import Document, HostedTool, Image, Opaque, Part, Reasoning, Request, Text, ToolResult
+from proxy.translation.canonical import CacheMark, Document, HostedTool, Image, Opaque, Part, Reasoning, Request, Text, Tool, ToolResult
 from proxy.translation.dialects.base import Dialect, EncodeTarget, Places
 from proxy.translation.unread import path_pattern, says_nothing
 
@@ -44,10 +44,10 @@ def dropped_paths(translation: Translation) -> tuple[str, ...]:
     paths.update(_dropped_stops(places, request, target.places, body))
     paths.update(_dropped_tools(places, request, target, body))
     left_out = target.leaves_out(request, destination)
-    for feature, where in _features(request, target, destination):
+    for feature, where in _features(translation):
         if feature in left_out:
             paths.update(_feature_paths(places, feature.partition(".")[0], where, fields))
-    paths.update(path_pattern(part.at) for part in _foreign_parts(request, target.family))
+    paths.update(path_pattern(part.at) for part in _foreign_parts(translation, hoists="late_system" in left_out))
     return tuple(sorted(_without_inner(paths)))
 
 
@@ -82,7 +82,9 @@ def _dropped_settings(
         if path in places.quiet or _is_default(places, path, value) or places.served.get(path) in fields:
             continue
         name = places.setting_of(path)
-        if name not in moved and not any(_is_same(value, sent[field]) for field in target.settings.get(name, (name,)) if field in sent):
+        if name not in moved and not any(
+            field != path or _is_same(value, sent[field]) for field in target.settings.get(name, (name,)) if field in sent
+        ):
             yield path
 
 
@@ -126,21 +128,32 @@ def _dropped_tools(places: Places, request: Request, target: Dialect, body: Mapp
     if not request.tools:
         return
     sent = set(_keys(body.get("tools") or ()))
+    strict_tools = [tool for tool in request.tools if isinstance(tool, Tool) and tool.strict]
+    if len(strict_tools) > sum(map(_is_strict, body.get("tools") or ())):
+        yield f"{places.tool}.strict"
     for tool in request.tools:
         if isinstance(tool, HostedTool):
             if tool.family != target.family or not _is_sent(tool, body):
                 yield path_pattern(tool.at)
             continue
-        at = f"{places.tool}.tools[]" if tool.namespace else places.tool
+        entry = tool.at or places.tool
+        at = f"{entry}.tools[]" if tool.namespace else entry
         yield from (f"{at}.{name}" for name in tool.native if name not in sent)
         if tool.cache is not None and not sent & {"cache_control", "prompt_cache_breakpoint"}:
             yield f"{at}.{places.cache[0]}"
         if tool.namespace_description and not target.traits.namespaces:
-            yield f"{places.tool}.description"
+            yield f"{entry}.description"
 
 
 def _is_sent(tool: HostedTool, body: Mapping[str, Any]) -> bool:
     return any(sent is tool.native for sent in (*(body.get("tools") or ()), *body.values()))
+
+
+def _is_strict(tool: Any) -> int:
+    """The number of strict tools in an entry of the encoded tools."""
+    if not isinstance(tool, dict):
+        return 0
+    return sum(map(_is_strict, tool.get("tools") or ())) + (tool.get("function", tool).get("strict") is True)
 
 
 def _keys(tools: Iterable[Any]) -> Iterator[str]:
@@ -155,20 +168,21 @@ def _keys(tools: Iterable[Any]) -> Iterator[str]:
 # --- the conversation --------------------------------------------------------------------------------------------------
 
 
-def _features(request: Request, target: Dialect, destination: EncodeTarget) -> set[tuple[str, str]]:
+def _features(translation: Translation) -> set[tuple[str, str]]:
     """What a target may leave out of the conversation: each feature with its place, the name of a field of :class:`Places`."""
     found: set[tuple[str, str]] = set()
+    request, target, destination = translation.request, translation.target, translation.destination
     for text in request.system:
-        _add_features(text, "system", found)
+        _add_features(text, "system" if "system" in translation.fields else "part", found)
     for message in request.messages:
         if message.name is not None:
             found.add(("name", "message"))
         for part in message.parts:
             if isinstance(part, Reasoning):
-                if not target.returns_reasoning(part, destination):
+                if not target.keeps(part, request, destination):
                     found.add(("reasoning", ""))
             else:
-                _add_features(part, "system" if message.role == "system" else "part", found)
+                _add_features(part, "part", found)
     if (output := request.output) is not None:
         found.update((f"output_{name}", "output") for name in ("name", "strict", "description") if getattr(output, name))
     return found
@@ -177,17 +191,21 @@ def _features(request: Request, target: Dialect, destination: EncodeTarget) -> s
 def _add_features(part: Part, where: str, found: set[tuple[str, str]]) -> None:
     if isinstance(part, Text):
         if part.cache is not None:
-            found.add(("cache", where))
+            found.update(_mark_features(part.cache, where))
         if part.citations:
             found.add(("citations", where))
         return
-    if getattr(part, "cache", None) is not None:
-        found.add(("cache", where))
+    if (mark := getattr(part, "cache", None)) is not None:
+        found.update(_mark_features(mark, where))
     if isinstance(part, ToolResult):
         for inner in part.content:
             _add_features(inner, "result", found)
     elif isinstance(part, Image | Document):
         found.update((feature, where) for feature in _media_features(part))
+
+
+def _mark_features(mark: CacheMark, where: str) -> tuple[tuple[str, str], ...]:
+    return (("cache", where), ("cache_ttl", where)) if b'"ttl"' in bytes(mark.native) else (("cache", where),)
 
 
 def _media_features(part: Image | Document) -> Iterator[str]:
@@ -199,8 +217,11 @@ def _media_features(part: Image | Document) -> Iterator[str]:
         yield f"context.{part.source.kind}"
     if part.title:
         yield f"title.{part.source.kind}"
-    if b'"citations"' in bytes(part.native):
+    native = bytes(part.native)
+    if b'"citations":{' in native:
         yield "citations"
+    if b'"cache_control"' in native or b'"cited_text"' in native:
+        yield "source"  # the text of its blocks is sent without them
 
 
 def _feature_paths(places: Places, feature: str, where: str, fields: Mapping[str, msgspec.Raw]) -> Iterator[str]:
@@ -211,12 +232,12 @@ def _feature_paths(places: Places, feature: str, where: str, fields: Mapping[str
         yield f"{getattr(places, where)}.{name}" if where else name
 
 
-def _foreign_parts(request: Request, family: str) -> Iterator[Opaque]:
-    """The parts that only another family understands: at best their text is sent."""
+def _foreign_parts(translation: Translation, *, hoists: bool) -> Iterator[Opaque]:
+    """The vendor's own parts that are not sent as they came: at best their text is. ``hoists``: of system messages only text is sent."""
+    request, target, destination = translation.request, translation.target, translation.destination
     for message in request.messages:
+        is_hoisted = hoists and message.role == "system"
         for part in message.parts:
-            if isinstance(part, Opaque):
-                if part.family != family:
-                    yield part
-            elif isinstance(part, ToolResult):
-                yield from (inner for inner in part.content if isinstance(inner, Opaque) and inner.family != family)
+            for inner in part.content if isinstance(part, ToolResult) else (part,):
+                if isinstance(inner, Opaque) and (is_hoisted or not target.keeps(inner, request, destination)):
+                    yield inner

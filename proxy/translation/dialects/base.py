@@ -29,7 +29,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from proxy.translation import json_wire
-from proxy.translation.canonical import Event, Reasoning, Request, Response, Usage
+from proxy.translation.canonical import Event, Opaque, Reasoning, Request, Response, Usage
 from proxy.translation.dialects.client_api import ClientApi
 from proxy.translation.dialects.upstream_api import UpstreamApi
 from proxy.translation.errors import Failure
@@ -112,7 +112,7 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
         Fields that the gateway itself serves if the body has another field, by path: that other field.
     system, message, part, result, tool, output:
         The paths of a system text, a message, a part of it, a part of a tool result, a tool, and the output format.
-    cache, citations, name, detail, context, title, output_name, output_strict, output_description:
+    cache, cache_ttl, citations, name, detail, context, title, source, output_name, output_strict, output_description:
         The names of these fields in one of those objects; ``reasoning``: whole paths.
     """
 
@@ -128,11 +128,13 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
     tool: str = "tools[]"
     output: str = ""
     cache: tuple[str, ...] = ("cache_control",)
+    cache_ttl: tuple[str, ...] = ("cache_control.ttl",)
     citations: tuple[str, ...] = ("citations",)
     name: tuple[str, ...] = ("name",)
     detail: tuple[str, ...] = ("detail",)
     context: tuple[str, ...] = ("context",)
     title: tuple[str, ...] = ("title",)
+    source: tuple[str, ...] = ("source.content[]",)
     reasoning: tuple[str, ...] = ()
     output_name: tuple[str, ...] = ("name",)
     output_strict: tuple[str, ...] = ("strict",)
@@ -148,8 +150,8 @@ def leaves_nothing_out(_request: Request, _target: EncodeTarget) -> frozenset[st
     return frozenset()
 
 
-def returns_no_reasoning(_part: Reasoning, _target: EncodeTarget) -> bool:
-    """For :attr:`Dialect.returns_reasoning`: the dialect has none."""
+def keeps_no_native_part(_part: Reasoning | Opaque, _request: Request, _target: EncodeTarget) -> bool:
+    """For :attr:`Dialect.keeps`: the dialect has no parts of its own."""
     return False
 
 
@@ -237,9 +239,10 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     decode_request(envelope, seal_key) / encode_fields(request, target):
         Both raise ``ClientMistake``: ``decode`` for an invalid request, ``encode`` for content that the dialect does not have.
         ``encode`` expects an adapted request and returns the fields of the body.
-    places, leaves_out(request, target), returns_reasoning(part, target):
-        For the list of what a translation drops: the names in a client's body; the features (fields of ``Places``, some with a value
-        after a dot) that the encoder has no form of; whether it sends a reasoning part.
+    places, leaves_out(request, target), keeps(part, request, target):
+        For the list of what a translation drops: the names in a client's body; the features that the encoder has no form of (fields of
+        ``Places``, some with a value after a dot; ``late_system``: system messages as such); whether it sends a reasoning part or a
+        vendor's own part as it came.
     patch_request(envelope, target, seal_key):
         The client's body for an upstream of the same dialect: replaces the model name and the switches for streaming and usage, and
         removes pxbin's carriers. All other fields keep their bytes.
@@ -298,7 +301,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     encode_error: Callable[[Failure, str], ErrorBody]
     places: Places = Places()
     leaves_out: Callable[[Request, EncodeTarget], frozenset[str]] = leaves_nothing_out
-    returns_reasoning: Callable[[Reasoning, EncodeTarget], bool] = returns_no_reasoning
+    keeps: Callable[[Reasoning | Opaque, Request, EncodeTarget], bool] = keeps_no_native_part
     mend_response: Callable[[bytes, Response, EncodeContext], bytes] | None = None
     keepalive: bytes = b": keep-alive\n\n"
     ending: tuple[Frame, ...] = ()

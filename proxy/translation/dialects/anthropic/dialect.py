@@ -8,7 +8,7 @@ from proxy.translation.dialects.anthropic.envelope import open_request
 from proxy.translation.dialects.anthropic.errors import decode_error, encode_error
 from proxy.translation.dialects.anthropic.model_list import encode_model, encode_models
 from proxy.translation.dialects.anthropic.picker import AGENTS, own_names, picker_names
-from proxy.translation.dialects.anthropic.places import PLACES, leaves_out, returns_reasoning
+from proxy.translation.dialects.anthropic.places import PLACES, keeps, leaves_out
 from proxy.translation.dialects.anthropic.relay import PING, patch_request, patch_response, relay
 from proxy.translation.dialects.anthropic.request_decode import decode_request
 from proxy.translation.dialects.anthropic.request_encode import encode_fields
@@ -109,7 +109,7 @@ DIALECT = Dialect(
     encode_fields=encode_fields,
     places=PLACES,
     leaves_out=leaves_out,
-    returns_reasoning=returns_reasoning,
+    keeps=keeps,
     patch_request=patch_request,
     decode_response=decode_response,
     encode_response=encode_response,

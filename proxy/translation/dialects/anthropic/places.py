@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.translation.canonical import Reasoning, Request
+from proxy.translation.canonical import Opaque, Reasoning, Request
 from proxy.translation.dialects.anthropic.wire import FAMILY
 from proxy.translation.dialects.base import EncodeTarget, Places
 
@@ -32,8 +32,10 @@ def leaves_out(request: Request, _target: EncodeTarget) -> frozenset[str]:
     return frozenset({"name", "detail", "reasoning", "output_name", "output_strict", "output_description"})
 
 
-def returns_reasoning(part: Reasoning, target: EncodeTarget) -> bool:
-    """Whether thinking is of this family and signed, or need not be."""
+def keeps(part: Reasoning | Opaque, _request: Request, target: EncodeTarget) -> bool:
+    """Whether a part is of this family; thinking must be signed, where the upstream requires that."""
+    if isinstance(part, Opaque):
+        return part.family == FAMILY
     if part.seal is None or part.seal.origin != FAMILY:
         return False
     return bool(part.seal.fields.get("redacted") or part.seal.fields.get("signature")) or target.quirks.unsigned_thinking

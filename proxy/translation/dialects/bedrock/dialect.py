@@ -10,7 +10,7 @@ from proxy.translation.dialects.anthropic.response_encode import encode_response
 from proxy.translation.dialects.base import Dialect, Traits
 from proxy.translation.dialects.bedrock.betas import BETAS
 from proxy.translation.dialects.bedrock.errors import decode_error, encode_error
-from proxy.translation.dialects.bedrock.places import PLACES, leaves_out, returns_reasoning
+from proxy.translation.dialects.bedrock.places import PLACES, keeps, leaves_out
 from proxy.translation.dialects.bedrock.relay import PING, patch_request
 from proxy.translation.dialects.bedrock.request_decode import decode_request, open_request, opener
 from proxy.translation.dialects.bedrock.request_encode import encode_fields, path
@@ -71,7 +71,7 @@ DIALECT = Dialect(
     encode_fields=encode_fields,
     places=PLACES,
     leaves_out=leaves_out,
-    returns_reasoning=returns_reasoning,
+    keeps=keeps,
     patch_request=patch_request,
     decode_response=decode_response,
     encode_response=encode_response,

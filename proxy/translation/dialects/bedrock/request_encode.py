@@ -120,6 +120,16 @@ def _without_tool_search(message: Message) -> Message:
     return replace(message, parts=tuple(_plain_result(part) if isinstance(part, ToolResult) else part for part in parts))
 
 
+def has_tool_search(request: Request, target: EncodeTarget) -> bool:
+    """Whether the betas of the tool search are sent."""
+    return _has_beta(allowed_betas(decode_betas(request.extra.get(BETAS, b"[]")), target.quirks), _TOOL_BETAS["defer_loading"])
+
+
+def is_of_tool_search(part: Opaque) -> bool:
+    """Whether a block is a call of the API's tool search, its result, or a reference in a tool result."""
+    return _is_reference(part) or _is_tool_search(part)
+
+
 def _is_tool_search(part: Opaque) -> bool:
     """Whether a block is a call of the API's tool search, or its result."""
     if part.type == "server_tool_use":

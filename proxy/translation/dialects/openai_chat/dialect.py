@@ -10,7 +10,7 @@ import msgspec
 from proxy.translation.dialects.base import Dialect, EncodeTarget, Traits
 from proxy.translation.dialects.client_api import ClientApi, Endpoint, UntranslatedPath
 from proxy.translation.dialects.openai_chat.errors import decode_error, encode_error
-from proxy.translation.dialects.openai_chat.places import PLACES, leaves_out, returns_reasoning
+from proxy.translation.dialects.openai_chat.places import PLACES, keeps, leaves_out
 from proxy.translation.dialects.openai_chat.relay import mend_response, patch_request, relay, replace_model
 from proxy.translation.dialects.openai_chat.request_decode import decode_request, open_request
 from proxy.translation.dialects.openai_chat.request_encode import MAX_STOPS, encode_fields
@@ -96,7 +96,7 @@ DIALECT = Dialect(
     encode_fields=encode_fields,
     places=PLACES,
     leaves_out=leaves_out,
-    returns_reasoning=returns_reasoning,
+    keeps=keeps,
     patch_request=patch_request,
     decode_response=decode_response,
     encode_response=encode_response,

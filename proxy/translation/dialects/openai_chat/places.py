@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.translation.canonical import Reasoning, Request
+from proxy.translation.canonical import Opaque, Reasoning, Request
 from proxy.translation.dialects.base import EncodeTarget, Places
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 
@@ -21,21 +21,24 @@ PLACES = Places(
     result="messages[].content[]",
     output="response_format.json_schema",
     cache=("cache_control", "prompt_cache_breakpoint"),
+    cache_ttl=("cache_control.ttl",),
     detail=("image_url.detail",),
     reasoning=("messages[].reasoning_content", "messages[].reasoning_details", "messages[].reasoning"),
 )
 
 _LEFT_OUT = frozenset(
-    {"citations", "detail.original", "reasoning", "context.base64", "context.file", "context.url", "title.file", "title.url"}
+    {"citations", "detail.original", "reasoning", "source", "context.base64", "context.file", "context.url", "title.file", "title.url"}
 )
 
 
 def leaves_out(request: Request, target: EncodeTarget) -> frozenset[str]:
     """See :class:`~proxy.translation.dialects.base.Dialect`."""
-    left_out = set(_LEFT_OUT) | (set() if request.family == FAMILY else {"name"})
-    return frozenset(left_out if target.quirks.cache_markers != "drop" else left_out | {"cache"})
+    marks = {"drop": {"cache"}, "openai_breakpoints": {"cache_ttl"}}.get(target.quirks.cache_markers, set())
+    return _LEFT_OUT | marks | (set() if request.family == FAMILY else {"name"})
 
 
-def returns_reasoning(part: Reasoning, target: EncodeTarget) -> bool:
-    """Whether reasoning is of this family, and the upstream takes that of earlier turns."""
+def keeps(part: Reasoning | Opaque, _request: Request, target: EncodeTarget) -> bool:
+    """Whether a part is of this family, and the upstream takes the reasoning of earlier turns."""
+    if isinstance(part, Opaque):
+        return part.family == FAMILY
     return part.seal is not None and part.seal.origin == FAMILY and target.quirks.reasoning_history != "omit"

@@ -54,11 +54,11 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
     """The canonical request; raises :class:`ClientMistake` with the path of a field whose value is invalid."""
     fields = envelope.fields
     opened = _opened(envelope)
-    body, unread = opened.body, set[str]()
-    if not opened.is_read:
-        _BODY.note(json_wire.encode(fields), unread, at="")
+    body = opened.body
     decoder = MessagesDecoder(fields["messages"], seal_key)
     decoder.decode(body.messages)
+    if not opened.is_read:
+        _BODY.note(json_wire.encode(fields), decoder.unread, at="")
     top_k = fields.get("top_k")
     stop = body.stop
     return Request(
@@ -87,7 +87,7 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
         demands=settings.decode_demands(body, fields),
         extra=settings.unmapped_settings(fields),
-        unread=tuple(sorted(unread)),
+        unread=tuple(sorted(decoder.unread)),
     )
 
 

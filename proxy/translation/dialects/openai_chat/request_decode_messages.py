@@ -35,6 +35,8 @@ class MessagesDecoder:
         self._calls_without_id: list[tuple[str, str]] = []
         self._custom_call_ids: set[str] = set()
         self.system: list[Text] = []
+        self.unread: set[str] = set()
+        """Paths of fields that have no canonical place."""
         self._system_is_plain = False
         self.messages: list[Message] = []
         self._decode_role: dict[str, Callable[[wire.Message, int], None]] = {
@@ -63,7 +65,10 @@ class MessagesDecoder:
         if self.messages:
             if texts:
                 self.messages.append(Message("system", tuple(texts), message.name))
-        elif isinstance(message.content, str) and self._system_is_plain and self.system and texts:
+            return
+        if message.name is not None:
+            self.unread.add("messages[].name")
+        if isinstance(message.content, str) and self._system_is_plain and self.system and texts:
             # Strings are joined by blank lines; parts stay separate texts.
             self.system[-1] = Text(f"{self.system[-1].text}\n\n{texts[0].text}")
         else:

@@ -25,7 +25,7 @@ def string_or_empty(value: Any) -> str:
 def _cache_mark(part: wire.Part) -> CacheMark | None:
     if wire.is_present(part.cache_control):
         return CacheMark(part.cache_control)
-    return CacheMark() if wire.is_present(part.prompt_cache_breakpoint) else None
+    return CacheMark() if part.prompt_cache_breakpoint is not None else None
 
 
 def default_type(part: wire.Part) -> str:

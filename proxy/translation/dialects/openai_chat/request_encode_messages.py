@@ -81,7 +81,7 @@ class _MessagesEncoder:
     def _encode_late_system(self, message: Message) -> None:
         if self._hoist_late_system:
             return
-        texts = [part for part in message.parts if isinstance(part, Text)]
+        texts = [text for part in message.parts for text in self._parts.as_texts(part)]
         content = self._parts.text_content(non_empty_texts(texts, "\n\n"), "\n\n")
         if content:
             self._encoded.append({"role": self._system_role, "content": content})
@@ -194,6 +194,10 @@ class _MessagesEncoder:
                     native.append(part.native)
                 elif part.text:
                     texts.append(Text(part.text))
+            elif isinstance(part, Image | Document | Audio):
+                raise ClientMistake(
+                    f"{part.at}: an assistant message for this model's upstream can hold text and tool calls only", param=part.at
+                )
         content = self._parts.text_content(non_empty_texts(texts, ""), "")
         return [*as_parts(content), *native] if native else content
 

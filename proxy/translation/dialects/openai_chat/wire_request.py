@@ -75,6 +75,12 @@ class File(msgspec.Struct):
     filename: str | None = None
 
 
+class Breakpoint(msgspec.Struct):
+    """A cache breakpoint."""
+
+    mode: Any = None
+
+
 class Part(msgspec.Struct):
     """A content part: the fields of all types, because clients leave ``type`` out or use types that only one server knows."""
 
@@ -88,7 +94,7 @@ class Part(msgspec.Struct):
     """An object; Mistral's clients send the base64 data alone."""
     file: File | None = None
     thinking: Any = None
-    prompt_cache_breakpoint: Raw = ABSENT
+    prompt_cache_breakpoint: Breakpoint | None = None
     cache_control: Raw = ABSENT
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.translation.canonical import Reasoning, Request
+from proxy.translation.canonical import Opaque, Reasoning, Request
 from proxy.translation.dialects.base import EncodeTarget, Places
 from proxy.translation.dialects.openai_responses.request_encode_input import can_open
 from proxy.translation.dialects.openai_responses.wire import FAMILY, PREVIOUS_ID_FIELD, STORED_FIELD
@@ -30,7 +30,9 @@ PLACES = Places(
     reasoning=("input[]",),
 )
 
-_LEFT_OUT = frozenset({"citations", "reasoning", "name", "context.base64", "context.file", "context.url", "title.file", "title.url"})
+_LEFT_OUT = frozenset(
+    {"citations", "reasoning", "name", "source", "cache_ttl", "context.base64", "context.file", "context.url", "title.file", "title.url"}
+)
 
 
 def leaves_out(request: Request, target: EncodeTarget) -> frozenset[str]:
@@ -39,6 +41,8 @@ def leaves_out(request: Request, target: EncodeTarget) -> frozenset[str]:
     return _LEFT_OUT if has_marks else _LEFT_OUT | {"cache"}
 
 
-def returns_reasoning(part: Reasoning, target: EncodeTarget) -> bool:
-    """Whether the upstream made the reasoning."""
+def keeps(part: Reasoning | Opaque, _request: Request, target: EncodeTarget) -> bool:
+    """Whether a part is of this family, and the upstream made the reasoning."""
+    if isinstance(part, Opaque):
+        return part.family == FAMILY
     return part.seal is not None and can_open(part.seal, target.upstream)

@@ -198,6 +198,7 @@ class InputDecoder:
         return Seal(FAMILY, None, {"id": item.id}) if seal is None and item.id is not None else seal
 
     def _on_additional_tools(self, item: Item, position: int) -> None:
+        self._note_labels(item)
         if item.tools != JSON_NULL:
             self.tools.append((item.tools, f"input.{position}.tools"))
 
@@ -223,7 +224,8 @@ class InputDecoder:
             self._end_message()
             self.messages.append(Message("user", (Text(summary),)))
 
-    def _on_compaction_trigger(self, _item: Item, _position: int) -> None:
+    def _on_compaction_trigger(self, item: Item, _position: int) -> None:
+        self._note_labels(item)
         self._end_message()
         self.wants_compaction = True
         self.messages.append(Message("user", (Text(compaction.SUMMARY_INSTRUCTION),)))

@@ -13,7 +13,7 @@ from proxy.translation.canonical import HostedTool, Tool, ToolChoice
 from proxy.translation.dialects.openai_responses.wire import FAMILY, JSON_NULL, is_absent, raw_items, require
 from proxy.translation.dialects.openai_strict_schema import is_strict
 from proxy.translation.errors import ClientMistake
-from proxy.translation.unread import NotingDecoder
+from proxy.translation.unread import NotingDecoder, path_pattern
 
 AnyTool = Tool | HostedTool
 
@@ -117,6 +117,7 @@ def _decode_tool(raw: msgspec.Raw, at: str, unread: set[str], namespace: str = "
             namespace_description=description,
             family=FAMILY,
             native=_native_settings(wire_tool),
+            at="" if at.startswith("tools.") else path_pattern(at.partition(".tools.")[0]) + ".tools[]",
         ),
     )
 

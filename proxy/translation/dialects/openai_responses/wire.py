@@ -37,6 +37,12 @@ class AudioData(msgspec.Struct, gc=False):
     format: str
 
 
+class Breakpoint(msgspec.Struct, gc=False):
+    """A cache breakpoint."""
+
+    mode: Any = None
+
+
 class ContentPart(msgspec.Struct, gc=False):
     """A part of a message, of a tool output or of a reasoning summary."""
 
@@ -57,7 +63,7 @@ class ContentPart(msgspec.Struct, gc=False):
     input_audio: AudioData | None = None
     annotations: msgspec.Raw = JSON_NULL
     logprobs: msgspec.Raw = JSON_NULL
-    prompt_cache_breakpoint: msgspec.Raw = JSON_NULL
+    prompt_cache_breakpoint: Breakpoint | None = None
 
 
 class Item(msgspec.Struct, gc=False):
