@@ -21,6 +21,7 @@ from bench.scenarios import SCENARIOS, Scenario
 
 COLUMNS = (
     ("CPU ms", "cpu_ms", ".3f"),
+    ("web ms", "web_cpu_ms", ".3f"),
     ("req/s", "per_second", ".0f"),
     ("p50 ms", "p50_ms", ".2f"),
     ("p99 ms", "p99_ms", ".2f"),

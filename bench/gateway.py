@@ -29,9 +29,10 @@ _ENVIRONMENT = {"PXBIN_ENV_FILE": os.devnull, "PXBIN_CONFIG_PATH": "", "PXBIN_LO
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """CPU seconds and resident memory in bytes of the server's process tree; `web_memory`: of the web process alone."""
+    """CPU seconds and resident memory in bytes of the server's process tree; `web_…`: of the web process alone."""
 
     cpu: float
+    web_cpu: float
     memory: int
     web_memory: int
 
@@ -80,8 +81,9 @@ class Gateway:
         tree = [web, *web.children(recursive=True)]
         times = [process.cpu_times() for process in tree]
         cpu = sum(time.user + time.system + time.children_user + time.children_system for time in times)
+        web_cpu = times[0].user + times[0].system
         memory = [process.memory_info().rss for process in tree]
-        return Reading(cpu, sum(memory), memory[0])
+        return Reading(cpu, web_cpu, sum(memory), memory[0])
 
     def rows(self) -> int:
         """The number of log rows, read from the database file."""

@@ -22,6 +22,8 @@ class Figures(msgspec.Struct, kw_only=True):
     server: str
     requests: int
     cpu_ms: float | None
+    web_cpu_ms: float | None = None
+    """The part of the web process; the rest is that of the process which writes log rows."""
     per_second: float
     p50_ms: float
     p99_ms: float
@@ -79,6 +81,7 @@ class Bench:
         after = gateway.read()
         figures = _figures(scenario, gateway.label, outcome)
         figures.cpu_ms = (after.cpu - before.cpu) * 1000 / count
+        figures.web_cpu_ms = (after.web_cpu - before.web_cpu) * 1000 / count
         figures.memory, figures.web_memory = after.memory / 2**20, after.web_memory / 2**20
         figures.rows_missing = rows + count - rows_found
         return figures

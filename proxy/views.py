@@ -35,13 +35,13 @@ View = Callable[..., Awaitable[Any]]
 
 def generate(dialect: Dialect, endpoint: Endpoint) -> View:
     """The view of a path that returns a model's response."""
+    stores = endpoint.open_request is None and endpoint.encode_response is None and dialect.client.stores_responses
+    read_plain = _body_reader(dialect, endpoint, {})
 
     async def view(http: HttpRequest, prefix: str = "", **captured: str) -> JsonResponse | StreamingResponse:
-        is_standard = endpoint.open_request is None and endpoint.encode_response is None
-        if is_standard and dialect.client.stores_responses and stored_responses.is_on():
-            read_body: exchange.BodyReader = stored_responses.storing(dialect)
-        else:
-            read_body = _body_reader(dialect, endpoint, captured)
+        read_body: exchange.BodyReader = _body_reader(dialect, endpoint, captured) if captured else read_plain
+        if stores and stored_responses.is_on():
+            read_body = stored_responses.storing(dialect)
         return await exchange.run(http, dialect, read_body, prefix=prefix)
 
     return view

@@ -175,4 +175,4 @@ _copy_columns: Callable[[Meter], LogEntry] = compile_function(
 
 def bound_count(number: int) -> int:
     """Limit a number to 0 to 2^31-1, the range of an integer column: an upstream may report negative or absurd counts."""
-    return min(max(number, 0), MAX_COUNT)
+    return number if 0 <= number <= MAX_COUNT else min(max(number, 0), MAX_COUNT)

@@ -44,7 +44,7 @@ class TranslatedAttempt:
     def __init__(self, context: RequestContext, target: Target) -> None:
         self.context = context
         self.target = target
-        self.call = UpstreamCall(target, context.own_credentials)
+        self.call = UpstreamCall(target, context.http.headers)
         self.source = context.dialect if target.upstream.dialect == PASSTHROUGH else REGISTRY[target.upstream.dialect]
         self._metadata: dict[str, Any] = {}
         self.pipeline: StreamPipeline | None = None

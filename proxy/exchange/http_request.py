@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from proxy.translation.dialects.lookup import API_ROOT, PATHS_BELOW_API_ROOT
 from proxy.translation.errors import GatewayError
@@ -31,6 +32,10 @@ class Headers(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._fields[name.lower()]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As that of :class:`Mapping`, without an exception for a header that is absent."""
+        return self._fields.get(name.lower(), default)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._fields

@@ -6,6 +6,7 @@ values may be text or bytes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 from proxy.exchange.http_request import HttpRequest
@@ -26,11 +27,15 @@ UNBUFFERED: tuple[Header, ...] = (
 
 def encoded(headers: Iterable[AnyHeader]) -> list[Header]:
     """Headers as bytes with lower-case names. Characters outside of Latin-1 become question marks."""
-    return [(_bytes(name).lower(), _bytes(value)) for name, value in headers]
+    return [
+        (_lower_name(name), value if value.__class__ is bytes else value.encode("latin-1", "replace"))  # type: ignore[union-attr]
+        for name, value in headers
+    ]
 
 
-def _bytes(text: str | bytes) -> bytes:
-    return text if isinstance(text, bytes) else text.encode("latin-1", "replace")
+@functools.lru_cache(maxsize=1024)
+def _lower_name(name: str | bytes) -> bytes:
+    return (name if isinstance(name, bytes) else name.encode("latin-1", "replace")).lower()
 
 
 class JsonResponse:

@@ -63,7 +63,7 @@ class PassthroughAttempt:
     def __init__(self, context: RequestContext, target: Target, request: PassthroughRequest) -> None:
         self.context = context
         self.target = target
-        self.call = UpstreamCall(target, context.own_credentials)
+        self.call = UpstreamCall(target, context.http.headers)
         self.request = request
         self.usage_tap = UsageTap(LAST_EVENTS)
         self.is_whole = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from proxy.exchange.client_credentials import presented
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.prepare import Preparer
 from proxy.exchange.response_encoding import ResponseEncoding
@@ -39,4 +38,3 @@ class RequestContext:
         self.preparer = Preparer(dialect, envelope, seal_key, betas=betas)
         self.encoding = ResponseEncoding(dialect, envelope, self.preparer, identity=identity, created=created, seal_key=seal_key)
         self.enforcement = enforcement
-        self.own_credentials = presented(http.headers).own

@@ -6,13 +6,14 @@ has an ``UpstreamCall`` and adds how its bodies are sent and read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from time import perf_counter_ns
 from typing import Any, Protocol
 
 import msgspec
 
 from billing.outcomes import Outcome
+from proxy.exchange.client_credentials import presented
 from proxy.exchange.http_response import ErrorResponse
 from proxy.translation.canonical import Usage
 from proxy.translation.dialects.base import Dialect
@@ -35,10 +36,10 @@ class UpstreamCall:
     ``received``: the upstream's headers. ``started_ns``, ``first_token_ns``, ``ended_ns``: ``time.perf_counter_ns()``.
     """
 
-    def __init__(self, target: Target, own_credentials: Sequence[tuple[str, str]]) -> None:
-        """``own_credentials``: the client's headers with its credentials for upstreams that they are passed on to."""
+    def __init__(self, target: Target, client_headers: Mapping[str, str]) -> None:
+        """``client_headers``: the client's headers; its own credentials are read from them where they are passed on."""
         self.target = target
-        self._own_credentials = own_credentials
+        self._client_headers = client_headers
         self.outcome: Outcome | None = None
         self.failure: Failure | None = None
         self.status: int | None = None
@@ -59,7 +60,7 @@ class UpstreamCall:
         """The authentication headers: of the target's credential, an AWS signature, or the client's own where they are passed on."""
         target = self.target
         if target.upstream.pass_client_credentials:
-            return auth_headers.passed_on(target.upstream, self._own_credentials)
+            return auth_headers.passed_on(target.upstream, presented(self._client_headers).own)
         return signed_headers(target, url, body) if target.is_signed else auth_headers.headers(target.upstream, target.credential)
 
     def note_status(self, response: client.UpstreamResponse) -> None:
@@ -87,7 +88,7 @@ class UpstreamCall:
         """``text`` without the secret that the upstream was called with: some upstreams repeat it in errors."""
         target = self.target
         if target.upstream.pass_client_credentials:
-            secrets = [value.rpartition(" ")[2] for _, value in self._own_credentials]
+            secrets = [value.rpartition(" ")[2] for _, value in presented(self._client_headers).own]
         else:
             secrets = [target.credential.secret] if target.credential is not None else []
         for secret in secrets:

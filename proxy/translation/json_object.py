@@ -81,13 +81,14 @@ def _collector(names: list[str]) -> Callable[[type, Any], Any]:
 
 
 def _check_spelling(names: list[str]) -> None:
-    for field in SINGLE_FIELDS:
+    for name in names:
+        field = name.strip().casefold()
+        if field not in SINGLE_FIELDS:
+            continue
+        if name != field:
+            raise ClientMistake(f"{name[:40]}: the field is spelled {field}", param=field)
         if names.count(field) > 1:
             raise ClientMistake(f"{field}: the field occurs twice", param=field)
-    for name in names:
-        for field in SINGLE_FIELDS:
-            if is_alias(name, field):
-                raise ClientMistake(f"{name[:40]}: the field is spelled {field}", param=field)
 
 
 def _is_utf8(text: bytes) -> bool:

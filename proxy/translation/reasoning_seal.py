@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import hmac
 
@@ -80,6 +81,7 @@ def bound_response(response: Response, upstream: str, origin: str) -> Response:
     return msgspec.structs.replace(response, parts=parts)
 
 
+@functools.lru_cache(maxsize=256)
 def address_id(base_url: str) -> str:
     """The owner of seals that every account of one provider can open: a hash of the upstream's address, which clients must not see."""
     return hashlib.sha256(base_url.rstrip("/").encode()).hexdigest()[:12]

@@ -19,7 +19,8 @@ _READ = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache
 """Cache reads at the top level: DeepSeek, Moonshot, Mistral, Anthropic."""
 _WRITTEN = ("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens")
 """Cache writes: OpenAI; Anthropic, DashScope and gateways; the last also without ``input``."""
-_MAX = 1e15
+_CACHE_FIELDS = frozenset((*_INPUT_DETAILS, *_READ, *_WRITTEN, "cache_creation"))
+_MAX = 10**15
 
 
 def read_usage(usage: Mapping[str, Any], service_tier: Any = None) -> Usage | None:
@@ -54,12 +55,15 @@ def has_counts(usage: Mapping[str, Any]) -> bool:
 
 def _excludes_cache(usage: Mapping[str, Any], input_tokens: int, cached: int) -> bool:
     """Whether the input does not include the cache counters, as in Anthropic's own usage."""
-    anthropic = usage.get("cache_read_input_tokens") is not None or usage.get("cache_creation_input_tokens") is not None
-    return anthropic and (usage.get("prompt_tokens") is None or cached > input_tokens)
+    if usage.get("cache_read_input_tokens") is None and usage.get("cache_creation_input_tokens") is None:
+        return False
+    return usage.get("prompt_tokens") is None or cached > input_tokens
 
 
 def _cache_counters(usage: Mapping[str, Any]) -> tuple[int, int, int]:
     """Tokens read from the cache, written to it, and those of the latter that are written for an hour."""
+    if usage.keys().isdisjoint(_CACHE_FIELDS):
+        return 0, 0, 0
     details = _group(usage, _INPUT_DETAILS)
     read = _first(details, ("cached_tokens", "cache_read_input_tokens")) or _first(usage, _READ) or 0
     written = _first(details, _WRITTEN) or _first(usage, _WRITTEN) or 0
@@ -84,19 +88,31 @@ def _whole_output(total_input: int, output: int, reasoning: int, total: int | No
 
 
 def _group(usage: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
-    return next((group for name in names if isinstance(group := usage.get(name), Mapping)), {})
+    for name in names:
+        group = usage.get(name)
+        if isinstance(group, dict):
+            return group
+    return {}
 
 
 def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     """The first counter above 0, else the first that is there."""
-    counts = [count for name in names if (count := _count(usage.get(name))) is not None]
-    return next((count for count in counts if count), counts[0] if counts else None)
+    first = None
+    for name in names:
+        if name in usage and (count := _count(usage[name])) is not None:
+            if count:
+                return count
+            if first is None:
+                first = count
+    return first
 
 
 def _count(value: Any) -> int | None:
     """A counter as an integer of at least 0; ``None`` for what is none."""
+    if type(value) is int:
+        return value if 0 <= value < _MAX else None if abs(value) >= _MAX else 0
     if isinstance(value, str):
         return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -_MAX < value < _MAX:
+    if not isinstance(value, float) or not -_MAX < value < _MAX:
         return None
     return max(0, int(value))

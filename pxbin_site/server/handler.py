@@ -63,7 +63,7 @@ class Handler(ASGIHandler):
         route = self.hot.find(path)
         if route is None and self.find_below_prefix is not None:
             route = await self.find_below_prefix(path)
-        if route is not None and _asks_for_socket(scope):
+        if route is not None and method == "GET" and _asks_for_socket(scope):
             # Codex goes on over HTTP after 426. RFC 9110, 15.5.22: the header names the protocol that the path is served by.
             message = f"{path} is not served by WebSocket; send a POST request"
             await _refuse(send, scope, 426, message, extra=[(b"upgrade", b"HTTP/1.1")])
@@ -218,8 +218,8 @@ async def _not_allowed(methods: Methods, scope: Scope, send: Send) -> None:
 
 
 def _asks_for_socket(scope: Scope) -> bool:
-    """Whether a request is the handshake of a WebSocket that the vendor's API has at this path."""
-    is_handshake = scope["method"] == "GET" and dict(scope["headers"]).get(b"upgrade", b"").lower() == b"websocket"
+    """Whether a GET request is the handshake of a WebSocket that the vendor's API has at this path."""
+    is_handshake = dict(scope["headers"]).get(b"upgrade", b"").lower() == b"websocket"
     return is_handshake and scope["path"].endswith(SOCKET_PATHS)
 
 

@@ -74,11 +74,11 @@ class _Group:
 
     def find(self, name: str) -> ResolvedModel | None:
         """The model of a name: by exact name, by alias, by its name in a client's model picker, by pattern."""
-        for candidate in (name, *own_names(name)):
-            for index in (self.names, self.aliases):
-                if candidate in index:
-                    entry = index[candidate]
-                    return None if entry is None else ResolvedModel(entry, candidate)
+        if name in self.names or name in self.aliases:
+            return self._named(name)
+        for candidate in own_names(name):
+            if candidate in self.names or candidate in self.aliases:
+                return self._named(candidate)
         if not self._patterns:
             return None
         if name in self._cache:
@@ -89,6 +89,10 @@ class _Group:
                 self._cache.clear()
             self._cache[name] = resolved
         return resolved
+
+    def _named(self, name: str) -> ResolvedModel | None:
+        entry = self.names[name] if name in self.names else self.aliases[name]
+        return None if entry is None else ResolvedModel(entry, name)
 
     def _match(self, name: str) -> ResolvedModel | None:
         # The shortest name first: a pattern of any name would send what only the picker adds to the upstream.

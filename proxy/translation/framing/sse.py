@@ -60,6 +60,7 @@ class Reader:
             buffer = (buffer[:-1] if held else buffer).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         blocks = buffer.split(b"\n\n")
         rest = blocks.pop()
+        may_be_too_large = len(buffer) + len(self._unfinished) > min(MAX_EVENT_LINES, MAX_EVENT_BYTES)
         if blocks and self._unfinished:
             self._unfinished += blocks[0]
             blocks[0] = bytes(self._unfinished)
@@ -69,7 +70,7 @@ class Reader:
             rest = rest[:-1]
         self._unfinished += rest
         self._held = held
-        if any(_is_too_large(block) for block in blocks) or (not blocks and len(self._unfinished) > MAX_EVENT_BYTES):
+        if may_be_too_large and (any(map(_is_too_large, blocks)) or (not blocks and len(self._unfinished) > MAX_EVENT_BYTES)):
             raise too_large()
         return [frame for block in blocks if (frame := _frame(block)) is not None]
 

@@ -17,8 +17,8 @@ logger = logging.getLogger("pxbin.server")
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 NO_BODY = frozenset({204, 304})
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-FRAMED_BY_US = frozenset({b"connection", b"transfer-encoding", b"keep-alive", b"date", b"server"})
-"""Response headers that only the server sets; those of an application are dropped."""
+FRAMED_BY_US = frozenset({b"connection", b"transfer-encoding", b"keep-alive", b"date", b"server", b"content-length"})
+"""Response headers that concern the server; but for ``Content-Length``, those of an application are dropped."""
 
 
 def status_line(status: int) -> bytes:
@@ -249,13 +249,13 @@ class Cycle:
     def _start(self, status: int, headers: Any) -> None:
         lines = [status_line(status)]
         for name, value in headers:
-            lower = name.lower()
-            if lower == b"content-length":
+            if (lower := name.lower()) in FRAMED_BY_US:
+                if lower != b"content-length":
+                    continue
                 self._remaining = int(value)
                 if status == 204:
                     continue
-            if lower not in FRAMED_BY_US:
-                lines.append(b"%b: %b\r\n" % (name, value))
+            lines.append(b"%b: %b\r\n" % (name, value))
         block = b"".join(lines)
         if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines):
             raise MisuseError("a response header contains a line break")

@@ -21,7 +21,7 @@ class Tried:
 
     def __init__(self, target, received=None):
         self.target = target
-        self.call = UpstreamCall(target, ())
+        self.call = UpstreamCall(target, {})
         self.call.received = received or {}
         self.call.opening = SimpleNamespace(is_sent=True)
 
