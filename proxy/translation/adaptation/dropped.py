@@ -227,7 +227,7 @@ def _media_features(part: Image | Document) -> Iterator[str]:
 def _feature_paths(places: Places, feature: str, where: str, fields: Mapping[str, msgspec.Raw]) -> Iterator[str]:
     names = getattr(places, feature)
     if len(names) > 1:  # the client has several names for it
-        names = [name for name in names if any(name.rpartition(".")[2].encode() in bytes(raw) for raw in fields.values())]
+        names = [name for name in names if any(b'"%b"' % name.rpartition(".")[2].encode() in bytes(raw) for raw in fields.values())]
     for name in names:
         yield f"{getattr(places, where)}.{name}" if where else name
 
