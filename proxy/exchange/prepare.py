@@ -6,7 +6,8 @@ import msgspec
 
 from proxy.translation import json_wire
 from proxy.translation.adaptation.adapt import adapt
-from proxy.translation.adaptation.dropped import Translation, dropped_paths
+from proxy.translation.adaptation.dropped import dropped_paths
+from proxy.translation.adaptation.dropped_parts import Translation
 from proxy.translation.adaptation.tool_history import has_unanswered_calls
 from proxy.translation.adaptation.tool_restore import Restorer
 from proxy.translation.canonical import Request

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterator
 from functools import cache
-from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -64,41 +63,50 @@ class NotingDecoder(Generic[T]):
 
     def note(self, raw: bytes | msgspec.Raw, unread: set[str], *, at: str) -> None:
         """Add the paths of the unread fields in ``raw``, a value that can be decoded."""
-        unread.update(unread_fields(json_wire.decode(raw, _ANY, at=at), self._kind, path_pattern(at)))
+        struct = _struct_in(self._kind)
+        if struct is not None:
+            found: set[str] = set()
+            _add_unread(json_wire.decode(raw, _ANY, at=at), struct, path_pattern(at), found)
+            unread.update(path.removeprefix(".") for path in found)
 
 
-def unread_fields(value: Any, kind: Any, at: str) -> Iterator[str]:
-    """The paths of the fields in a plain JSON value that a decoder of ``kind`` does not read."""
-    struct = _struct_in(kind)
-    if struct is not None:
-        yield from _unread_in(value, struct, at)
-
-
-def _unread_in(value: Any, struct: type[msgspec.Struct], at: str) -> Iterator[str]:
+def _add_unread(value: Any, struct: type[msgspec.Struct], at: str, found: set[str]) -> None:
     if isinstance(value, list):
-        for item in value:
-            yield from _unread_in(item, struct, f"{at}[]")
-        return
-    if not isinstance(value, dict):
-        return
-    read_types: frozenset[str] | None = getattr(struct, "READ_TYPES", None)
-    if read_types is not None and "type" in value and value["type"] not in read_types:
-        return
-    fields, is_open = _fields(struct), getattr(struct, "OPEN", False)
-    for name, inner in value.items():
-        if name not in fields:
-            if not (is_open or says_nothing(inner)):
-                yield f"{at}.{name}" if at else name
-        elif (nested := fields[name]) is not None and isinstance(inner, list | dict):
-            yield from _unread_in(inner, nested, f"{at}.{name}" if at else name)
+        at = f"{at}[]"
+        items = value
+    else:
+        items = [value]
+    known, nested_fields, read_types = _fields(struct)
+    for item in items:
+        if not isinstance(item, dict):
+            if isinstance(item, list):
+                _add_unread(item, struct, at, found)
+            continue
+        if read_types is not None and item.get("type") not in read_types and "type" in item:
+            continue
+        if known is not None and not item.keys() <= known:
+            found.update(f"{at}.{name}" for name in item.keys() - known if not says_nothing(item[name]))
+        for name, nested in nested_fields:
+            inner = item.get(name)
+            if inner.__class__ is list or inner.__class__ is dict:
+                _add_unread(inner, nested, f"{at}.{name}", found)
+
+
+class _Fields(NamedTuple):
+    """The names on the wire of the fields that are read, ``None`` if all keys are kept, and those with a struct inside."""
+
+    known: frozenset[str] | None
+    nested: tuple[tuple[str, type[msgspec.Struct]], ...]
+    read_types: frozenset[str | None] | None
 
 
 @cache
-def _fields(struct: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct] | None]:
-    """The names on the wire of the fields that are read, each with the struct inside it."""
+def _fields(struct: type[msgspec.Struct]) -> _Fields:
     hints = get_type_hints(struct)
     unread: frozenset[str] = getattr(struct, "UNREAD", frozenset())
-    return {field.encode_name: _struct_in(hints[field.name]) for field in msgspec.structs.fields(struct) if field.encode_name not in unread}
+    read = {field.encode_name: _struct_in(hints[field.name]) for field in msgspec.structs.fields(struct) if field.encode_name not in unread}
+    nested = tuple((name, inner) for name, inner in read.items() if inner is not None)
+    return _Fields(None if getattr(struct, "OPEN", False) else frozenset(read), nested, getattr(struct, "READ_TYPES", None))
 
 
 def _struct_in(hint: Any) -> type[msgspec.Struct] | None:

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from proxy.translation.canonical import CacheMark, Document, HostedTool, Image, Opaque, Part, Reasoning, Request, Text, Tool, ToolResult
-from proxy.translation.dialects.base import Dialect, EncodeTarget, Places
+from proxy.translation.adaptation.dropped_parts import Translation, dropped_parts
+from proxy.translation.canonical import HostedTool, Request, Tool
+from proxy.translation.dialects.base import Dialect, Places
 from proxy.translation.unread import path_pattern, says_nothing
 
 MAX_PATHS = 50
@@ -24,30 +25,15 @@ _LONG = 64
 """Bytes; only a shorter value can be a default or an empty one."""
 
 
-class Translation(msgspec.Struct, frozen=True, kw_only=True):
-    """One request on its way: ``fields`` of the client's body, the ``request`` decoded from it, ``body`` for the target."""
-
-    client: Dialect
-    fields: Mapping[str, msgspec.Raw]
-    request: Request
-    target: Dialect
-    destination: EncodeTarget
-    body: Mapping[str, Any]
-
-
 def dropped_paths(translation: Translation) -> tuple[str, ...]:
     """The sorted paths of what the target's body has no form of."""
     fields, request, target, body = translation.fields, translation.request, translation.target, translation.body
-    places, destination = translation.client.places, translation.destination
+    places = translation.client.places
     paths = set(request.unread)
     paths.update(_dropped_settings(places, fields, target.places, body, moved=_moved_settings(request, body)))
     paths.update(_dropped_stops(places, request, target.places, body))
     paths.update(_dropped_tools(places, request, target, body))
-    left_out = target.leaves_out(request, destination)
-    for feature, where in _features(translation):
-        if feature in left_out:
-            paths.update(_feature_paths(places, feature.partition(".")[0], where, fields))
-    paths.update(path_pattern(part.at) for part in _foreign_parts(translation, hoists="late_system" in left_out))
+    paths.update(dropped_parts(translation))
     return tuple(sorted(_without_inner(paths)))
 
 
@@ -78,10 +64,11 @@ def _dropped_settings(
     places: Places, fields: Mapping[str, msgspec.Raw], target: Places, body: Mapping[str, Any], *, moved: frozenset[str]
 ) -> Iterator[str]:
     sent = dict(_flat(body, target))
+    setting_of = {path: name for name, paths in reversed(places.settings.items()) for path in paths}
     for path, value in _flat(fields, places):
         if path in places.quiet or _is_default(places, path, value) or places.served.get(path) in fields:
             continue
-        name = places.setting_of(path)
+        name = setting_of.get(path, path)
         if name not in moved and not any(
             field != path or _is_same(value, sent[field]) for field in target.settings.get(name, (name,)) if field in sent
         ):
@@ -163,81 +150,3 @@ def _keys(tools: Iterable[Any]) -> Iterator[str]:
             yield from tool
             yield from _keys(tool.get("tools") or ())
             yield from tool.get("function") or ()
-
-
-# --- the conversation --------------------------------------------------------------------------------------------------
-
-
-def _features(translation: Translation) -> set[tuple[str, str]]:
-    """What a target may leave out of the conversation: each feature with its place, the name of a field of :class:`Places`."""
-    found: set[tuple[str, str]] = set()
-    request, target, destination = translation.request, translation.target, translation.destination
-    for text in request.system:
-        _add_features(text, "system" if "system" in translation.fields else "part", found)
-    for message in request.messages:
-        if message.name is not None:
-            found.add(("name", "message"))
-        for part in message.parts:
-            if isinstance(part, Reasoning):
-                if not target.keeps(part, request, destination):
-                    found.add(("reasoning", ""))
-            else:
-                _add_features(part, "part", found)
-    if (output := request.output) is not None:
-        found.update((f"output_{name}", "output") for name in ("name", "strict", "description") if getattr(output, name))
-    return found
-
-
-def _add_features(part: Part, where: str, found: set[tuple[str, str]]) -> None:
-    if isinstance(part, Text):
-        if part.cache is not None:
-            found.update(_mark_features(part.cache, where))
-        if part.citations:
-            found.add(("citations", where))
-        return
-    if (mark := getattr(part, "cache", None)) is not None:
-        found.update(_mark_features(mark, where))
-    if isinstance(part, ToolResult):
-        for inner in part.content:
-            _add_features(inner, "result", found)
-    elif isinstance(part, Image | Document):
-        found.update((feature, where) for feature in _media_features(part))
-
-
-def _mark_features(mark: CacheMark, where: str) -> tuple[tuple[str, str], ...]:
-    return (("cache", where), ("cache_ttl", where)) if b'"ttl"' in bytes(mark.native) else (("cache", where),)
-
-
-def _media_features(part: Image | Document) -> Iterator[str]:
-    if isinstance(part, Image):
-        if part.detail is not None:
-            yield from ("detail", f"detail.{part.detail}")
-        return
-    if part.context:
-        yield f"context.{part.source.kind}"
-    if part.title:
-        yield f"title.{part.source.kind}"
-    native = bytes(part.native)
-    if b'"citations":{' in native:
-        yield "citations"
-    if b'"cache_control"' in native or b'"cited_text"' in native:
-        yield "source"  # the text of its blocks is sent without them
-
-
-def _feature_paths(places: Places, feature: str, where: str, fields: Mapping[str, msgspec.Raw]) -> Iterator[str]:
-    names = getattr(places, feature)
-    if len(names) > 1:  # the client has several names for it
-        names = [name for name in names if any(b'"%b"' % name.rpartition(".")[2].encode() in bytes(raw) for raw in fields.values())]
-    for name in names:
-        yield f"{getattr(places, where)}.{name}" if where else name
-
-
-def _foreign_parts(translation: Translation, *, hoists: bool) -> Iterator[Opaque]:
-    """The vendor's own parts that are not sent as they came: at best their text is. ``hoists``: of system messages only text is sent."""
-    request, target, destination = translation.request, translation.target, translation.destination
-    for message in request.messages:
-        is_hoisted = hoists and message.role == "system"
-        for part in message.parts:
-            for inner in part.content if isinstance(part, ToolResult) else (part,):
-                if isinstance(inner, Opaque) and (is_hoisted or not target.keeps(inner, request, destination)):
-                    yield inner

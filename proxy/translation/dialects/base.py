@@ -140,10 +140,6 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
     output_strict: tuple[str, ...] = ("strict",)
     output_description: tuple[str, ...] = ("description",)
 
-    def setting_of(self, path: str) -> str:
-        """The canonical setting that a field of the body holds."""
-        return next((name for name, paths in self.settings.items() if path in paths), path)
-
 
 def leaves_nothing_out(_request: Request, _target: EncodeTarget) -> frozenset[str]:
     """For :attr:`Dialect.leaves_out`: the dialect has a form of everything."""
