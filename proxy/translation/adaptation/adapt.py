@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from proxy.translation import json_wire
+from proxy.translation.adaptation.readable_history import with_readable_history
 from proxy.translation.adaptation.tool_history import pair_tool_results, with_legal_call_ids
 from proxy.translation.adaptation.tool_names import ToolNames, flat_name, tools_by_entry
 from proxy.translation.adaptation.tool_restore import JSON_OUTPUT, Restorer
@@ -54,7 +55,7 @@ def adapt(request: Request, target: EncodeTarget, *, family: str, traits: Traits
     """Fit ``request`` to a target of ``family``. Raises :class:`ClientMistake` for content that can be neither carried nor moved."""
     _refuse_demands(request, target.dialect)
     request, dropped = _without_foreign_tools(request, family)
-    request = _with_summary(request, family)
+    request = with_readable_history(_with_summary(request, family), family)
     dropped += _dropped_stops(request, target.quirks, traits)
     request = _with_subset(request, narrows=not traits.tool_subsets)
     request, emulated = _with_emulated_output(request, target.quirks)

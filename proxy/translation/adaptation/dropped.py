@@ -64,7 +64,7 @@ def _dropped_settings(
     places: Places, fields: Mapping[str, msgspec.Raw], target: Places, body: Mapping[str, Any], *, moved: frozenset[str]
 ) -> Iterator[str]:
     sent = dict(_flat(body, target))
-    setting_of = {path: name for name, paths in reversed(places.settings.items()) for path in paths}
+    setting_of = {path: name for name, paths in reversed(tuple(places.settings.items())) for path in paths}
     for path, value in _flat(fields, places):
         if path in places.quiet or _is_default(places, path, value) or places.served.get(path) in fields:
             continue

@@ -85,7 +85,7 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
         top_logprobs=body.top_logprobs,
         stream=envelope.stream,
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
-        demands=settings.decode_demands(body, fields),
+        demands=(*settings.decode_demands(body, fields), *decoder.demands),
         extra=settings.unmapped_settings(fields),
         unread=tuple(sorted(decoder.unread)),
     )

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from proxy.translation import json_wire, reasoning_seal
-from proxy.translation.canonical import Audio, Document, Image, Message, Opaque, Part, Reasoning, Seal, Text, ToolCall, ToolResult
+from proxy.translation.canonical import Audio, Demand, Document, Image, Message, Opaque, Part, Reasoning, Seal, Text, ToolCall, ToolResult
 from proxy.translation.dialects.openai_chat import wire_request as wire
 from proxy.translation.dialects.openai_chat.opaque_state import call_part, details_seal, message_part
 from proxy.translation.dialects.openai_chat.reasoning_place import in_order
@@ -35,6 +35,7 @@ class MessagesDecoder:
         self._calls_without_id: list[tuple[str, str]] = []
         self._custom_call_ids: set[str] = set()
         self.system: list[Text] = []
+        self.demands: list[Demand] = []
         self.unread: set[str] = set()
         """Paths of fields that have no canonical place."""
         self._system_is_plain = False
@@ -80,6 +81,11 @@ class MessagesDecoder:
 
     def _decode_assistant(self, message: wire.Message, position: int) -> None:
         content = self._decode_parts(message, position)
+        if wire.is_present(message.audio):
+            at = f"messages.{position}.audio"
+            problem = "this model's upstream does not have the audio of an earlier response"
+            self.demands.append(Demand(field=at, message=f"{at}: {problem}", carried_by=(FAMILY,)))
+            self.unread.add("messages[].audio")
         if message.refusal:
             content.append(Text(message.refusal, refusal=True))
         wire_calls = message.tool_calls or ()

@@ -13,6 +13,7 @@ from proxy.translation.canonical import CacheMark, Demand, Effort, HostedTool, O
 from proxy.translation.dialects.openai_chat import wire_request as wire
 from proxy.translation.dialects.openai_chat.request_decode_parts import client_mistake
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
+from proxy.translation.dialects.openai_moderation import moderation_demands
 
 EFFORTS = get_args(Effort)
 _FORMAT_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -177,4 +178,4 @@ def decode_demands(body: wire.ChatBody, fields: Mapping[str, msgspec.Raw]) -> tu
     if wire.is_present(fields.get("audio", wire.ABSENT)) or b"audio" in bytes(fields.get("modalities", wire.ABSENT)):
         name = "modalities" if b"audio" in bytes(fields.get("modalities", wire.ABSENT)) else "audio"
         demands.append(Demand(field=name, message=f"{name}: this model's upstream responds with text only"))
-    return tuple(demands)
+    return (*demands, *moderation_demands(fields.get("moderation")))

@@ -130,6 +130,7 @@ class Message(MessageState, kw_only=True):
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     refusal: str | None = None
+    audio: Raw = ABSENT
     function_call: FunctionCall | None = None
     reasoning_content: str | None = None
     reasoning: Any = None

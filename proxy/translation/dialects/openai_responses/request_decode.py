@@ -8,6 +8,7 @@ import msgspec
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Demand, Effort, Message, OutputFormat, Part, ReasoningSetting, Request, Text, Tool, ToolCall
+from proxy.translation.dialects.openai_moderation import moderation_demands
 from proxy.translation.dialects.openai_responses import compaction
 from proxy.translation.dialects.openai_responses.request_decode_input import InputDecoder, check_role
 from proxy.translation.dialects.openai_responses.tools import AnyTool, check_tools, decode_choice, decode_tools
@@ -285,9 +286,7 @@ def _decode_demands(settings: _Settings, fields: dict[str, msgspec.Raw], *, logp
         names.append("background")
     demands = [Demand(field=name, message=_DEMAND_MESSAGES[name], carried_by=(FAMILY,)) for name in names]
     demands += _async_demands(fields.get("tools"))
-    if _blocks_content(fields.get("moderation")):
-        message = "moderation: this model's upstream cannot moderate the response"
-        demands.append(Demand(field="moderation", message=message, carried_by=("openai_chat", FAMILY)))
+    demands += moderation_demands(fields.get("moderation"))
     if logprobs:
         message = "include: this model's upstream reports no log probabilities"
         demands.append(Demand(field="include", message=message, carried_by=("openai_chat", FAMILY)))
@@ -298,12 +297,7 @@ class _AsyncTool(msgspec.Struct):
     async_: Any = msgspec.field(default=None, name="async")
 
 
-class _Moderation(msgspec.Struct):
-    policy: dict[str, Any] | None = None
-
-
 _ASYNC_TOOLS_DECODER = msgspec.json.Decoder(list[_AsyncTool] | None)
-_MODERATION_DECODER = msgspec.json.Decoder(_Moderation | None)
 
 
 def _async_demands(tools: msgspec.Raw | None) -> list[Demand]:
@@ -319,12 +313,3 @@ def _async_demands(tools: msgspec.Raw | None) -> list[Demand]:
         for position, tool in enumerate(json_wire.decode(tools, _ASYNC_TOOLS_DECODER, at="tools") or ())
         if tool.async_ is True
     ]
-
-
-def _blocks_content(moderation: msgspec.Raw | None) -> bool:
-    """Whether the moderation policy changes the response: one of its modes is ``block``."""
-    if moderation is None:
-        return False
-    settings = json_wire.decode(moderation, _MODERATION_DECODER, at="moderation")
-    policy = settings.policy if settings is not None else None
-    return any(isinstance(side, dict) and side.get("mode") == "block" for side in (policy or {}).values())
