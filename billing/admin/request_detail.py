@@ -185,10 +185,15 @@ def _first_choice(chosen: dict[str, Any]) -> str:
     return f"{chosen.get('upstream', '')}{key}: {chosen['chosen']}"
 
 
+_DROPPED = {"dropped": "Fields of the request", "dropped_details": "Types and numbers"}
+"""Titles of what a translation left out, by key of ``request_metadata``."""
+
+
 def _facts(row: RequestLog, links: Links, chosen: str) -> list[tuple[str, list[tuple[str, Any]]]]:
     """Other columns in groups, without empty ones."""
     prices = links.price
     price = link(reverse("admin:billing_price_change", args=(prices.pk,)), str(prices)) if prices is not None else ""
+    metadata = row.request_metadata or {}
     groups = (
         (
             "Request",
@@ -199,8 +204,12 @@ def _facts(row: RequestLog, links: Links, chosen: str) -> list[tuple[str, list[t
                 ("Path", f"{row.method} {row.path}"),
                 ("API formats", formatting.translation_title(row.dialect, row.upstream_dialect) + (", stream" if row.stream else "")),
                 ("Service tier", row.service_tier),
-                ("Metadata", row.request_metadata),
+                ("Metadata", {name: value for name, value in metadata.items() if name not in _DROPPED} or None),
             ),
+        ),
+        (
+            "Not sent to the upstream",
+            tuple((title, ", ".join(metadata.get(name, ()))) for name, title in _DROPPED.items()),
         ),
         (
             "Client",

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
+from billing.request_log.entry import clean_text
 from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.prepare import Edits, Prepared
 from proxy.exchange.request_context import RequestContext
@@ -31,6 +32,9 @@ from upstreams.routing.plan import Target
 FINISH_SECONDS = 0.5
 """How long a connection may take to end a finished stream; after that it is closed instead of being used again."""
 
+
+MAX_PATH = 200
+"""Characters of an entry in the lists of what a translation dropped; clients choose the names of unknown fields."""
 
 NO_EVENT = Failure(kind="timeout", message="The upstream sent no event in time")
 
@@ -373,6 +377,6 @@ async def _body(upstream_response: client.UpstreamResponse) -> bytes:
 
 
 def _metadata(prepared: Prepared) -> dict[str, Any]:
-    """``dropped``: the paths of the client's body that the target does not get; ``dropped_details``: names and numbers of them."""
-    metadata = {"dropped": shortened(prepared.dropped), "dropped_details": list(prepared.details)}
-    return {name: values for name, values in metadata.items() if values}
+    """``dropped``: the paths of the client's body that the target does not get; ``dropped_details``: types and numbers of it."""
+    metadata = {"dropped": shortened(prepared.dropped), "dropped_details": shortened(prepared.details)}
+    return {name: [clean_text(text, MAX_PATH) for text in texts] for name, texts in metadata.items() if texts}

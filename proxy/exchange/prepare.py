@@ -6,7 +6,7 @@ import msgspec
 
 from proxy.translation import json_wire
 from proxy.translation.adaptation.adapt import adapt
-from proxy.translation.adaptation.dropped import dropped_paths
+from proxy.translation.adaptation.dropped import find_dropped
 from proxy.translation.adaptation.dropped_parts import Translation
 from proxy.translation.adaptation.tool_history import has_unanswered_calls
 from proxy.translation.adaptation.tool_restore import Restorer
@@ -36,8 +36,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     ``relayed``: the client's own body, because client and target use one dialect; the response is then forwarded as well.
     ``hides_usage``: pxbin asked for a usage chunk that the client did not ask for. ``restorer``: undoes changes of tool names
-    in the response. ``dropped``: the paths of what the target does not get, ``details``: its host tools and the number of its stop
-    sequences; both for the log.
+    in the response. ``dropped``: the paths of what the target does not get. ``details``: the types of its host tools and vendors' own
+    parts, and the number of stop sequences. Both are for the log.
     """
 
     body: bytes
@@ -157,22 +157,23 @@ class Preparer:
             request = replace(request, extra={name: raw for name, raw in request.extra.items() if name != field})
         adapted = adapt(request, destination, family=target.family, traits=target.traits)
         fields = target.encode_fields(adapted.request, destination)
+        dropped = find_dropped(
+            Translation(
+                client=self._dialect,
+                fields={name: raw for name, raw in self._envelope.fields.items() if not betas or name != field},
+                request=request,
+                target=target,
+                destination=destination,
+                body=fields,
+            )
+        )
         return Prepared(
             body=json_wire.encode(fields),
             path=target.path(destination),
             stream=destination.stream,
             restorer=adapted.restorer,
-            dropped=dropped_paths(
-                Translation(
-                    client=self._dialect,
-                    fields={name: raw for name, raw in self._envelope.fields.items() if not betas or name != field},
-                    request=request,
-                    target=target,
-                    destination=destination,
-                    body=fields,
-                )
-            ),
-            details=adapted.dropped,
+            dropped=dropped.paths,
+            details=(*adapted.dropped, *(f"part {kind}" for kind in dropped.types)),
             betas=betas,
         )
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import types
 from functools import cache
+from itertools import islice
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -22,6 +23,8 @@ from proxy.translation import json_wire
 
 T = TypeVar("T")
 
+MAX_UNREAD = 1_000
+"""How many paths of unread fields are looked for: clients may invent names."""
 _EMPTY = Annotated[list[Any], msgspec.Meta(max_length=0)] | None
 _INDEX = re.compile(r"\.\d+(?=\.|$)")
 _ANY = msgspec.json.Decoder(float_hook=str)
@@ -78,6 +81,8 @@ def _add_unread(value: Any, struct: type[msgspec.Struct], at: str, found: set[st
         items = [value]
     known, nested_fields, read_types = _fields(struct)
     for item in items:
+        if len(found) > MAX_UNREAD:
+            return
         if not isinstance(item, dict):
             if isinstance(item, list):
                 _add_unread(item, struct, at, found)
@@ -85,7 +90,8 @@ def _add_unread(value: Any, struct: type[msgspec.Struct], at: str, found: set[st
         if read_types is not None and item.get("type") not in read_types and "type" in item:
             continue
         if known is not None and not item.keys() <= known:
-            found.update(f"{at}.{name}" for name in item.keys() - known if not says_nothing(item[name]))
+            unread = (f"{at}.{name}" for name in item.keys() - known if not says_nothing(item[name]))
+            found.update(islice(unread, MAX_UNREAD))
         for name, nested in nested_fields:
             inner = item.get(name)
             if inner.__class__ is list or inner.__class__ is dict:

@@ -386,7 +386,8 @@ a sample value at every place where the class may stand; several words: it depen
 - **carried**: the upstream's request contains the value. **moved**: it depends on the value in another way.
 - **dropped**: the upstream's request is the same without it, and the log row lists its path in `request_metadata.dropped`: sorted,
   with `[]` for indexes, such as `messages[].content[].cache_control`. A path stands for everything below it. At most 50 paths are
-  listed, then `and <number> more`. `request_metadata.dropped_details` names the hosted tools and the number of stop sequences.
+  listed, then `and <number> more`. `request_metadata.dropped_details` has the types of hosted tools and of
+  vendors' own parts, whose texts are sent as text, and the number of stop sequences.
 - **refused**: the client gets a 400 that names the field.
 - **default**: the value says what happens without it, such as plain text as the format.
 

@@ -25,16 +25,24 @@ _LONG = 64
 """Bytes; only a shorter value can be a default or an empty one."""
 
 
-def dropped_paths(translation: Translation) -> tuple[str, ...]:
-    """The sorted paths of what the target's body has no form of."""
+class Dropped(msgspec.Struct, frozen=True):
+    """The sorted ``paths`` of what the target's body has no form of, and the sorted ``types`` of vendors' own parts among it."""
+
+    paths: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+
+
+def find_dropped(translation: Translation) -> Dropped:
+    """Compare the target's body with the client's."""
     fields, request, target, body = translation.fields, translation.request, translation.target, translation.body
     places = translation.client.places
     paths = set(request.unread)
     paths.update(_dropped_settings(places, fields, target.places, body, moved=_moved_settings(request, body)))
     paths.update(_dropped_stops(places, request, target.places, body))
     paths.update(_dropped_tools(places, request, target, body))
-    paths.update(dropped_parts(translation))
-    return tuple(sorted(_without_inner(paths)))
+    parts = set(dropped_parts(translation))
+    paths.update(path for path, _ in parts)
+    return Dropped(tuple(sorted(_without_inner(paths))), tuple(sorted({kind for _, kind in parts if kind})))
 
 
 def shortened(paths: tuple[str, ...]) -> list[str]:

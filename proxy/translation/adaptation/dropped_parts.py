@@ -26,8 +26,11 @@ class Translation(msgspec.Struct, frozen=True, kw_only=True):
     body: Mapping[str, Any]
 
 
-def dropped_parts(translation: Translation) -> Iterator[str]:
-    """The paths of the parts, and of the fields of parts, that the target's dialect leaves out."""
+def dropped_parts(translation: Translation) -> Iterator[tuple[str, str]]:
+    """The paths of the parts, and of the fields of parts, that the target's dialect leaves out.
+
+    With the path of a vendor's own part comes its type; its text may still be sent.
+    """
     request, target = translation.request, translation.target
     left_out = target.leaves_out(request, translation.destination)
     found: _Features = set()
@@ -38,18 +41,18 @@ def dropped_parts(translation: Translation) -> Iterator[str]:
             found.add(("name", "message"))
         own = _add_features(message.parts, "part", found)
         if own and message.role == "system" and "late_system" in left_out:
-            yield from (path_pattern(part.at) for part in own if isinstance(part, Opaque))
+            yield from ((path_pattern(part.at), part.type) for part in own if isinstance(part, Opaque))
         native += own
     found.update((f"output_{name}", "output") for name in ("name", "strict", "description") if getattr(request.output, name, None))
     for part in native:
         if not target.keeps(part, request, translation.destination):
             if isinstance(part, Opaque):
-                yield path_pattern(part.at)
+                yield path_pattern(part.at), part.type
             else:
                 found.add(("reasoning", ""))
     for feature, where in found:
         if feature in left_out:
-            yield from _paths(translation, feature.partition(".")[0], where)
+            yield from ((path, "") for path in _paths(translation, feature.partition(".")[0], where))
 
 
 def _add_features(parts: Iterable[Part], where: str, found: _Features) -> list[Opaque | Reasoning]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar
 
 import msgspec
 import pytest
 
 from proxy.translation.errors import ClientMistake
-from proxy.translation.unread import NotingDecoder, path_pattern, says_nothing
+from proxy.translation.unread import MAX_UNREAD, NotingDecoder, path_pattern, says_nothing
 
 
 class Leaf(msgspec.Struct):
@@ -55,6 +56,12 @@ def test_fields_without_a_place_are_named_by_their_paths(leaf: str, unread: set[
     found: set[str] = set()
     value = LEAVES.decode(f"[{leaf}]".encode(), found, at="leaves")
     assert (len(value), found) == (1, unread)
+
+
+def test_the_search_ends_where_a_client_invents_thousands_of_names() -> None:
+    found: set[str] = set()
+    LEAVES.decode(json.dumps([{f"name{item}-{key}": 1 for key in range(300)} for item in range(100)]).encode(), found, at="leaves")
+    assert MAX_UNREAD < len(found) <= 2 * MAX_UNREAD
 
 
 def test_indexes_of_the_given_path_are_left_out() -> None:
