@@ -200,3 +200,4 @@ async def run(job: Job) -> Outcome:
 
 if __name__ == "__main__":
     sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(run(msgspec.json.decode(sys.stdin.buffer.read(), type=Job)))))
+    sys.stdout.buffer.flush()

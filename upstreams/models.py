@@ -20,6 +20,7 @@ from proxy.translation.dialects.lookup import PATH_ROOTS, TITLES, dialect_named
 from proxy.translation.dialects.registry import DEFAULT
 from proxy.translation.policies import model_policies
 from proxy.translation.quirks import merged
+from proxy.translation.type_errors import explain
 from upstreams.echo import SCHEME
 from upstreams.refused_addresses import is_refused_host
 
@@ -88,7 +89,8 @@ def quirks(value: object) -> None:
     try:
         merged(value)  # type: ignore[arg-type]
     except msgspec.ValidationError as error:
-        raise ValidationError(f"Not valid quirks: {error}.") from error
+        message, path = explain(error)
+        raise ValidationError(f"{path}: {message}.") from error
 
 
 def header_fields(value: object) -> None:

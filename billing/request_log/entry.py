@@ -117,13 +117,16 @@ class TokenCounts(TypedDict):
 
 def token_counts(usage: Usage) -> TokenCounts:
     """The token columns of an entry or an attempt."""
+    counts = (usage.fresh, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h, usage.output, usage.reasoning)
+    is_bounded = min(counts) >= 0 and max(counts) <= MAX_COUNT
+    fresh, cache_read, cache_write_5m, cache_write_1h, output, reasoning = counts if is_bounded else map(bound_count, counts)
     return {
-        "input_tokens": bound_count(usage.fresh),
-        "cache_read_tokens": bound_count(usage.cache_read),
-        "cache_write_5m_tokens": bound_count(usage.cache_write_5m),
-        "cache_write_1h_tokens": bound_count(usage.cache_write_1h),
-        "output_tokens": bound_count(usage.output),
-        "reasoning_tokens": bound_count(usage.reasoning),
+        "input_tokens": fresh,
+        "cache_read_tokens": cache_read,
+        "cache_write_5m_tokens": cache_write_5m,
+        "cache_write_1h_tokens": cache_write_1h,
+        "output_tokens": output,
+        "reasoning_tokens": reasoning,
     }
 
 

@@ -1,4 +1,4 @@
-"""The HTTP request of a fast path. Headers are decoded only if a view reads them."""
+"""The HTTP request of a fast path."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ class HttpRequest:
     """
 
     __slots__ = (
-        "_headers",
         "body",
         "client",
         "count_body",
         "gone",
+        "headers",
         "method",
         "path",
         "query_string",
@@ -108,19 +108,12 @@ class HttpRequest:
         self.refusal = refusal
         self.count_body = count_body
         self.gone = False
-        self._headers: Headers | None = None
-
-    @property
-    def headers(self) -> Headers:
-        """The headers as a case-insensitive mapping of text, decoded at the first use."""
-        if self._headers is None:
-            self._headers = Headers(self.raw_headers)
-        return self._headers
+        self.headers = Headers(raw_headers)
 
     def remove_header(self, name: bytes) -> None:
         """Remove a header; ``name`` is in lower case."""
         self.raw_headers = [pair for pair in self.raw_headers if pair[0].lower() != name]
-        self._headers = None
+        self.headers = Headers(self.raw_headers)
 
 
 def unknown_path(method: str, path: str, prefix: str = "") -> str:

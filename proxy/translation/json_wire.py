@@ -15,13 +15,12 @@ import msgspec
 
 from proxy.translation.errors import ClientMistake
 from proxy.translation.lone_surrogates import replace_lone_surrogates
+from proxy.translation.type_errors import explain
 
 T = TypeVar("T")
 
 _UNICODE_ESCAPE = re.compile(r"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)")
 _ALWAYS_ESCAPED = '"\\'
-_PATH = re.compile(r" - at `(?P<path>[^`]*)`$")
-_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _BYTE = re.compile(r"\(byte (?P<offset>\d+)\)$")
 _VALUE_DECODER = msgspec.json.Decoder()
 _STRING_DECODER = msgspec.json.Decoder(str)
@@ -41,9 +40,17 @@ def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], *, at: s
     Raises :class:`ClientMistake` with the path of the invalid field in ``param``.
     """
     try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_with_repair(body, decoder, at)
+
+
+def _decode_with_repair(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], at: str) -> T:
+    try:
         return _decode(body, decoder)
     except msgspec.ValidationError as error:
-        message, path = _locate(error, at)
+        message, steps = explain(error)
+        path = f"{at}.{steps}".strip(".")
         raise ClientMistake(f"{path}: {message}" if path else message, param=path or None) from None
     except RecursionError:
         raise ClientMistake("The request is nested too deeply", param=at or None) from None
@@ -77,20 +84,6 @@ def _decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
         if repaired == bytes(body):
             raise
         return decoder.decode(repaired)
-
-
-def _locate(error: msgspec.ValidationError, at: str) -> tuple[str, str]:
-    """Message and path of a validation error. ``$.messages[0].content`` becomes ``messages.0.content``, after ``at``."""
-    text = str(error)
-    match = _PATH.search(text)
-    message, path = text if match is None else text[: match.start()], at
-    if match is not None:
-        steps = match["path"].removeprefix("$").replace("[...]", "").replace("[", ".").replace("]", "").strip(".")
-        path = f"{at}.{steps}".strip(".")
-    missing = _MISSING.fullmatch(message)
-    if missing is not None:
-        return "Field required", f"{path}.{missing['name']}".strip(".")
-    return message, path
 
 
 def encode(value: Any) -> bytes:

@@ -113,7 +113,7 @@ class Handler(ASGIHandler):
             response = await view
             if isinstance(response, JsonResponse):
                 own = {name for name, _ in response.headers}  # an error response of a view has its own request id
-                headers = [*response.headers, *(pair for pair in common if pair[0] not in own)]
+                headers = [*response.headers, *[pair for pair in common if pair[0] not in own]]
                 await send_whole(send, response.status, headers, response.body)
                 return
             if not isinstance(response, StreamingResponse):

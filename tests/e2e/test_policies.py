@@ -338,7 +338,7 @@ def test_a_validated_stream_keeps_its_pace(gateway, upstream, model, ask, reply)
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"tool_enforcement": {"max_retries": 51}}, "tool_enforcement: Expected `int` <= 50 - at `max_retries`."),
+        ({"tool_enforcement": {"max_retries": 51}}, "tool_enforcement: max_retries: must be an integer of at most 50."),
         ({"body_extensions": {"model": "x"}}, "body_extensions: model: the gateway sets this itself."),
     ],
 )

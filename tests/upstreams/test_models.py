@@ -52,8 +52,8 @@ def test_only_bedrock_needs_no_base_url():
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("quirks", {"no_such": True}, "Not valid quirks: Object contains unknown field `no_such`."),
-        ("quirks", {"tool_choice": "some"}, "Not valid quirks: Invalid enum value 'some' - at `$.tool_choice`."),
+        ("quirks", {"no_such": True}, "no_such: unknown field."),
+        ("quirks", {"tool_choice": "some"}, "tool_choice: 'some' is not an allowed value."),
         ("quirks", [], "Give a JSON object, for example {}."),
         ("extra_headers", {"bad name": "x"}, "'bad name' is not a header with a value of one line of text."),
         ("extra_headers", {"x": "a\r\nb"}, "'x' is not a header with a value of one line of text."),

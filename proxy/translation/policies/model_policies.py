@@ -15,6 +15,7 @@ import msgspec
 
 from proxy.translation import json_wire
 from proxy.translation.policies.tool_call_rules import Rules
+from proxy.translation.type_errors import explain
 
 PROTECTED = frozenset({"model", "stream", "messages", "input"})
 """Fields of a body that only routing and translation set; defaults and extensions must not name them."""
@@ -134,7 +135,8 @@ def find_problems(fields: Mapping[str, Any]) -> dict[str, str]:
         try:
             msgspec.convert(fields["tool_enforcement"], Rules)
         except msgspec.ValidationError as error:
-            messages["tool_enforcement"] = f"{error}.".replace("`$.", "`")
+            message, path = explain(error)
+            messages["tool_enforcement"] = f"{path}: {message}."
     cap, default = fields["max_tokens_cap"], fields["max_tokens_default"]
     if cap is not None and default is not None and default > cap:
         messages["max_tokens_default"] = f"The default is larger than the cap of {cap}."

@@ -98,9 +98,9 @@ def check_fields(fields: Mapping[str, Raw]) -> Settings:
     Raises :class:`ClientMistake` with the path of the first invalid field.
     """
     settings = decode_settings(fields)
-    for name, shape in _SHAPES.items():
-        if is_present(fields.get(name, ABSENT)):
-            json_wire.decode(fields[name], shape, at=name)
+    for name, raw in fields.items():
+        if name in _SHAPES and is_present(raw):
+            json_wire.decode(raw, _SHAPES[name], at=name)
     read_heads(messages_field(fields))
     return settings
 

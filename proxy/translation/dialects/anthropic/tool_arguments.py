@@ -22,7 +22,7 @@ def decode_arguments(raw: Raw, *, at: str) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ClientMistake(f"{at}: not valid JSON: {error}", param=at) from None
     if not text.startswith("{"):
-        raise ClientMistake(f"{at}: Expected `object`", param=at)
+        raise ClientMistake(f"{at}: must be an object", param=at)
     return text
 
 

@@ -97,7 +97,7 @@ def _decode_tool(tool: _WireTool, at: str) -> Tool:
 
 def _check_schema(raw: Raw, at: str) -> Raw:
     if not bytes(raw).startswith(b"{"):
-        raise ClientMistake(f"{at}: Expected `object`", param=at)
+        raise ClientMistake(f"{at}: must be an object", param=at)
     return raw
 
 

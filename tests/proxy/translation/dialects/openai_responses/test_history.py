@@ -52,7 +52,7 @@ def test_the_gateway_fields_are_not_sent_upstream() -> None:
 def test_the_id_is_checked() -> None:
     assert history.previous_response_id(NEXT) == "resp_1"
     assert history.previous_response_id(FIRST) is None
-    with pytest.raises(ClientMistake, match="previous_response_id: Expected `str"):
+    with pytest.raises(ClientMistake, match="previous_response_id: must be a string"):
         DIALECT.open_request(body(previous_response_id=5))
 
 
