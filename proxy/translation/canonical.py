@@ -62,13 +62,14 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Image(msgspec.Struct, frozen=True):
-    """An image. ``detail``: OpenAI's resolution setting (``low``, ``high``, ``auto``)."""
+    """An image. ``detail``: OpenAI's resolution. ``native``: fields that only the client's family has; so in calls and results."""
 
     source: Source
     detail: str | None = None
     cache: CacheMark | None = None
     at: str = ""
     """Path in the client's body, for error messages; so in the classes below."""
+    native: dict[str, msgspec.Raw] = {}
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -123,6 +124,7 @@ class ToolCall(msgspec.Struct, frozen=True):
     kind: Literal["function", "custom"] = "function"
     namespace: str = ""
     cache: CacheMark | None = None
+    native: dict[str, msgspec.Raw] = {}
 
 
 class ToolResult(msgspec.Struct, frozen=True):
@@ -133,6 +135,7 @@ class ToolResult(msgspec.Struct, frozen=True):
     is_error: bool = False
     kind: Literal["function", "custom"] = "function"
     cache: CacheMark | None = None
+    native: dict[str, msgspec.Raw] = {}
 
 
 class Opaque(msgspec.Struct, frozen=True):
@@ -174,7 +177,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
     ``kind`` ``custom`` is a free-form tool with its ``format`` (grammar) as JSON. ``native``: settings of the tool that
     only its own family knows (``input_examples``, ``defer_loading``, …), by name. ``loaded``: a search of the vendor has loaded
-    the tool in an earlier turn; its own family has it in the history, others need it declared.
+    the tool in an earlier turn; its own family has it in the history, others need it declared. ``at``: its path, unless ``tools[]``.
     """
 
     name: str
@@ -190,7 +193,6 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     native: dict[str, msgspec.Raw] = {}
     loaded: bool = False
     at: str = ""
-    """The path of its list, with ``[]`` for indexes, unless that is ``tools``."""
 
 
 class HostedTool(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,10 +238,6 @@ class OutputFormat(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
 
 
-JSON_OBJECT_SENTENCE = "Respond with a single JSON object."
-"""Added to the system text for ``json_object`` where a wire or a server has no setting for it."""
-
-
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """A field that changes the response and cannot be dropped; targets outside ``carried_by`` get the error ``message``."""
 
@@ -250,7 +248,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One request. ``None``: the client did not set the field.
+    """One request. ``None``: the client did not set the field. ``unread``: paths of fields of messages and tools without a place here.
 
     ``extra``: settings that only ``family`` knows, as JSON by name; encoders of that family restore them. ``system``: the system
     text before the first turn. ``temperature`` and the like are the client's values; encoders reduce them to the range of the wire.
@@ -283,7 +281,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     demands: tuple[Demand, ...] = ()
     extra: dict[str, msgspec.Raw] = {}
     unread: tuple[str, ...] = ()
-    """Paths of fields inside messages and tools that have no place here, with ``[]`` for every index; sorted."""
 
 
 # --- the response ----------------------------------------------------------------------------------------------------
@@ -394,8 +391,7 @@ Event = Started | PartStarted | PartDelta | Cited | PartEnded | UsageReported | 
 def settled(finish: Finish, *, has_calls: bool) -> Finish:
     """The finish that agrees with the content (docs/wire-formats.md, section 8.2).
 
-    A response with a complete tool call ends with ``tool_calls``, also if the upstream sent ``stop`` (otherwise agents stop). A
-    response without one never does. ``length`` and ``refusal`` stay.
+    A response with a complete tool call ends with ``tool_calls``, also if the upstream sent ``stop``; one without a call never does.
     """
     if has_calls and finish.reason == "end":
         return msgspec.structs.replace(finish, reason="tool_calls")

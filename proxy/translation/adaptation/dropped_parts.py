@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from proxy.translation.canonical import CacheMark, Document, Image, Opaque, Part, Reasoning, Request, Text, ToolResult
+from proxy.translation.canonical import CacheMark, Document, Image, Opaque, Part, Reasoning, Request, Text, ToolCall, ToolResult
 from proxy.translation.dialects.base import Dialect, EncodeTarget
 from proxy.translation.unread import path_pattern
 
@@ -50,9 +50,17 @@ def dropped_parts(translation: Translation) -> Iterator[tuple[str, str]]:
                 yield path_pattern(part.at), part.type
             else:
                 found.add(("reasoning", ""))
+    yield from ((path, "") for path in _feature_paths(translation, found, left_out))
+
+
+def _feature_paths(translation: Translation, found: _Features, left_out: frozenset[str]) -> Iterator[str]:
+    places, is_foreign = translation.client.places, translation.request.family != translation.target.family
     for feature, where in found:
-        if feature in left_out:
-            yield from ((path, "") for path in _paths(translation, feature.partition(".")[0], where))
+        kind, _, name = feature.partition(".")
+        if kind == "native" and is_foreign:
+            yield f"{getattr(places, where)}.{name}"
+        elif feature in left_out:
+            yield from _paths(translation, kind, where)
 
 
 def _add_features(parts: Iterable[Part], where: str, found: _Features) -> list[Opaque | Reasoning]:
@@ -70,6 +78,8 @@ def _add_features(parts: Iterable[Part], where: str, found: _Features) -> list[O
             continue
         if (mark := getattr(part, "cache", None)) is not None:
             _add_mark(mark, where, found)
+        if isinstance(part, Image | ToolCall | ToolResult) and part.native:
+            found.update((f"native.{name}", where) for name in part.native)
         if isinstance(part, ToolResult):
             native += _add_features(part.content, "result", found)
         elif isinstance(part, Image | Document):

@@ -15,6 +15,7 @@ split into modules with the same beginning (``request_decode_parts``), and a sma
 ``relay``                          requests, responses and frames between a client and an upstream of the same dialect
 ``usage``                          token counts
 ``errors``                         error bodies
+``places``                         the names of what a translation leaves out, in the client's body
 =================================  ======================================================================================
 
 Other modules never compare a dialect's name. They read a field of the value, or a table that
@@ -37,6 +38,9 @@ from proxy.translation.framing.sse import Frame
 from proxy.translation.json_wire import Envelope
 from proxy.translation.policies.prompt_shape import PromptShape
 from proxy.translation.quirks import DEFAULT, Quirks
+
+JSON_OBJECT_SENTENCE = "Respond with a single JSON object."
+"""Added to the system text for ``json_object`` where a wire or a server has no setting for it."""
 
 
 class EncodeTarget(msgspec.Struct, frozen=True, kw_only=True):

@@ -142,7 +142,7 @@ def _decode_source(block: Block, position: _Position) -> _SourceFields:
 
 def _decode_image(block: Block, position: _Position) -> Image:
     fields = _decode_source(block, position)
-    return Image(_media_source(fields, position), None, cache_mark(block.cache_control), position.at)
+    return Image(_media_source(fields, position), None, cache_mark(block.cache_control), position.at, block.native())
 
 
 def _media_source(fields: _SourceFields, position: _Position) -> Source:
@@ -235,7 +235,8 @@ def _decode_tool_use(block: Block, position: _Position) -> ToolCall:
     _require_role("assistant", block, position)
     if not block.id or not block.name:
         raise position.mistake("Field required", "name" if block.id else "id")
-    return ToolCall(block.id, block.name, decode_arguments(block.input, at=f"{position.at}.input"), cache=cache_mark(block.cache_control))
+    arguments = decode_arguments(block.input, at=f"{position.at}.input")
+    return ToolCall(block.id, block.name, arguments, cache=cache_mark(block.cache_control), native=block.native())
 
 
 def _decode_tool_result(block: Block, position: _Position) -> ToolResult:
@@ -248,7 +249,7 @@ def _decode_tool_result(block: Block, position: _Position) -> ToolResult:
     else:
         decoded = (_decode_block(inner, position.inside(index)) for index, inner in enumerate(block.content or ()))
         content = tuple(part for part in decoded if part is not None)
-    return ToolResult(block.tool_use_id, content, bool(block.is_error), cache=cache_mark(block.cache_control))
+    return ToolResult(block.tool_use_id, content, bool(block.is_error), cache=cache_mark(block.cache_control), native=block.native())
 
 
 def _decode_opaque(block: Block, position: _Position) -> Opaque:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from proxy.translation.canonical import JSON_OBJECT_SENTENCE, Request, Text, Tool
+from proxy.translation.canonical import Request, Text, Tool
 from proxy.translation.dialects.anthropic.cache_marks import CacheMarks
 from proxy.translation.dialects.anthropic.envelope import FAMILY_FIELDS, NESTED_FIELDS
 from proxy.translation.dialects.anthropic.request_encode_turns import TurnEncoder, string_if_plain_text
@@ -16,7 +16,7 @@ from proxy.translation.dialects.anthropic.strict_schema import strict_schema
 from proxy.translation.dialects.anthropic.thinking import plan_thinking
 from proxy.translation.dialects.anthropic.tools import encode_choice, encode_tool
 from proxy.translation.dialects.anthropic.wire import FAMILY, EncodedTurn
-from proxy.translation.dialects.base import EncodeTarget
+from proxy.translation.dialects.base import JSON_OBJECT_SENTENCE, EncodeTarget
 from proxy.translation.errors import ClientMistake
 
 MAX_USER_ID = 256

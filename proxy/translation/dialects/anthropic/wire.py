@@ -53,6 +53,14 @@ class Block(msgspec.Struct, gc=False):
     tool_use_id: str | None = None
     content: str | list[Block] | None = None
     is_error: bool | None = None
+    caller: Raw = ABSENT
+    toolset_name: Raw = ABSENT
+    transformations: Raw = ABSENT
+
+    def native(self) -> dict[str, Raw]:
+        """The fields without a canonical place that are present, by name."""
+        named = (("caller", self.caller), ("toolset_name", self.toolset_name), ("transformations", self.transformations))
+        return {name: raw for name, raw in named if raw and bytes(raw) != b"null"}
 
 
 class MessageConfig(msgspec.Struct, gc=False):
