@@ -60,7 +60,8 @@ def _feature_paths(translation: Translation, found: _Features, left_out: frozens
         if kind == "native" and is_foreign:
             yield f"{getattr(places, where)}.{name}"
         elif feature in left_out:
-            yield from _paths(translation, kind, where)
+            suffix = f".{name}" if kind == "cache" and name else ""
+            yield from (path + suffix for path in _paths(translation, kind, where))
 
 
 def _add_features(parts: Iterable[Part], where: str, found: _Features) -> list[Opaque | Reasoning]:
@@ -88,9 +89,9 @@ def _add_features(parts: Iterable[Part], where: str, found: _Features) -> list[O
 
 
 def _add_mark(mark: CacheMark, where: str, found: _Features) -> None:
+    native = bytes(mark.native)
     found.add(("cache", where))
-    if b'"ttl"' in bytes(mark.native):
-        found.add(("cache_ttl", where))
+    found.update((f"cache.{name}", where) for name in ("ttl", "scope") if b'"%b"' % name.encode() in native)
 
 
 def _media_features(part: Image | Document) -> Iterator[str]:

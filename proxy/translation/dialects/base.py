@@ -116,7 +116,7 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
         Fields that the gateway itself serves if the body has another field, by path: that other field.
     system, message, part, result, tool, output:
         The paths of a system text, a message, a part of it, a part of a tool result, a tool, and the output format.
-    cache, cache_ttl, citations, name, detail, context, title, source, output_name, output_strict, output_description:
+    cache, citations, name, detail, context, title, source, output_name, output_strict, output_description:
         The names of these fields in one of those objects; ``reasoning``: whole paths.
     """
 
@@ -132,7 +132,6 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
     tool: str = "tools[]"
     output: str = ""
     cache: tuple[str, ...] = ("cache_control",)
-    cache_ttl: tuple[str, ...] = ("cache_control.ttl",)
     citations: tuple[str, ...] = ("citations",)
     name: tuple[str, ...] = ("name",)
     detail: tuple[str, ...] = ("detail",)

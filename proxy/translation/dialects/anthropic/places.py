@@ -11,7 +11,7 @@ PLACES = Places(
         "stop": ("stop_sequences",),
         "reasoning": ("thinking.type", "thinking.budget_tokens", "output_config.effort"),
         "display": ("thinking.display",),
-        "summary": ("thinking.display",),
+        "summary": ("thinking.display", "thinking.type"),
         "output": ("output_config.format", "output_format"),
         "end_user": ("metadata.user_id",),
         "tool_choice": ("tool_choice.type", "tool_choice.name"),

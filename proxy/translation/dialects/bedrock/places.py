@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from proxy.translation.canonical import Opaque, Reasoning, Request
 from proxy.translation.dialects.anthropic import places as messages
-from proxy.translation.dialects.anthropic.places import PLACES
 from proxy.translation.dialects.base import EncodeTarget
-from proxy.translation.dialects.bedrock.request_encode import has_tool_search, is_of_tool_search
+from proxy.translation.dialects.bedrock.request_encode import has_tool_search, is_of_tool_search, refused_cache_fields
 
 __all__ = ["PLACES", "keeps", "leaves_out"]
 
 
+PLACES = msgspec.structs.replace(
+    messages.PLACES,
+    settings={**messages.PLACES.settings, "cache_control": ("cache_control", "messages")},  # it moves to the last block
+)
+
+
 def leaves_out(request: Request, target: EncodeTarget) -> frozenset[str]:
     """See :class:`~proxy.translation.dialects.base.Dialect`."""
-    left_out = messages.leaves_out(request, target)
-    return left_out if target.quirks.late_system_native else left_out | {"late_system"}
+    late_system = () if target.quirks.late_system_native else ("late_system",)
+    refused_fields = (f"cache.{name}" for name in refused_cache_fields(request, target))
+    return messages.leaves_out(request, target).union(late_system, refused_fields)
 
 
 def keeps(part: Reasoning | Opaque, request: Request, target: EncodeTarget) -> bool:

@@ -59,7 +59,7 @@ def path(target: EncodeTarget) -> str:
 
 def encode_fields(request: Request, target: EncodeTarget) -> dict[str, Any]:
     """Raises :class:`~proxy.translation.errors.ClientMistake` for content that Bedrock cannot express."""
-    betas = allowed_betas(decode_betas(request.extra.get(BETAS, b"[]")), target.quirks)
+    betas = _sent_betas(request, target)
     extra = {name: raw for name, raw in request.extra.items() if _accepts_field(name, betas)}
     if "compaction" in request.extra and "compaction" not in extra:
         raise ClientMistake("compaction: needs a beta that is not allowed for this model's upstream", param="compaction")
@@ -91,7 +91,7 @@ def _accepts_field(field: str, betas: list[str]) -> bool:
 
 def _cache_mark(betas: list[str], mark: Raw) -> Raw:
     """A client's ``cache_control`` without the fields whose beta is not sent."""
-    refused = [name for name, prefixes in _CACHE_FIELDS.items() if not _has_beta(betas, prefixes)]
+    refused = _refused_cache_fields(betas)
     if not any(name.encode() in bytes(mark) for name in refused):
         return mark
     return Raw(json_wire.encode({name: value for name, value in OBJECT.decode(mark).items() if name not in refused}))
@@ -122,7 +122,20 @@ def _without_tool_search(message: Message) -> Message:
 
 def has_tool_search(request: Request, target: EncodeTarget) -> bool:
     """Whether the betas of the tool search are sent."""
-    return _has_beta(allowed_betas(decode_betas(request.extra.get(BETAS, b"[]")), target.quirks), _TOOL_BETAS["defer_loading"])
+    return _has_beta(_sent_betas(request, target), _TOOL_BETAS["defer_loading"])
+
+
+def refused_cache_fields(request: Request, target: EncodeTarget) -> list[str]:
+    """The fields of ``cache_control`` whose betas are not sent."""
+    return _refused_cache_fields(_sent_betas(request, target))
+
+
+def _refused_cache_fields(betas: list[str]) -> list[str]:
+    return [name for name, prefixes in _CACHE_FIELDS.items() if not _has_beta(betas, prefixes)]
+
+
+def _sent_betas(request: Request, target: EncodeTarget) -> list[str]:
+    return allowed_betas(decode_betas(request.extra.get(BETAS, b"[]")), target.quirks)
 
 
 def is_of_tool_search(part: Opaque) -> bool:

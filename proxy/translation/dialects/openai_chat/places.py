@@ -21,7 +21,6 @@ PLACES = Places(
     result="messages[].content[]",
     output="response_format.json_schema",
     cache=("cache_control", "prompt_cache_breakpoint"),
-    cache_ttl=("cache_control.ttl",),
     detail=("image_url.detail",),
     reasoning=("messages[].reasoning_content", "messages[].reasoning_details", "messages[].reasoning"),
 )
@@ -33,7 +32,7 @@ _LEFT_OUT = frozenset(
 
 def leaves_out(request: Request, target: EncodeTarget) -> frozenset[str]:
     """See :class:`~proxy.translation.dialects.base.Dialect`."""
-    marks = {"drop": {"cache"}, "openai_breakpoints": {"cache_ttl"}}.get(target.quirks.cache_markers, set())
+    marks = {"drop": {"cache"}, "openai_breakpoints": {"cache.ttl", "cache.scope"}}.get(target.quirks.cache_markers, set())
     return _LEFT_OUT | marks | (set() if request.family == FAMILY else {"name"})
 
 

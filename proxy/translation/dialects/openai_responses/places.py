@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxy.translation.canonical import Opaque, Reasoning, Request
 from proxy.translation.dialects.base import EncodeTarget, Places
 from proxy.translation.dialects.openai_responses.request_encode_input import can_open
-from proxy.translation.dialects.openai_responses.wire import FAMILY, PREVIOUS_ID_FIELD, STORED_FIELD
+from proxy.translation.dialects.openai_responses.wire import ENCRYPTED_CONTENT, FAMILY, PREVIOUS_ID_FIELD, STORED_FIELD
 
 PLACES = Places(
     settings={
@@ -20,7 +20,14 @@ PLACES = Places(
     objects=frozenset({"text", "reasoning", "stream_options"}),
     quiet=frozenset({"model", "input", "instructions", "tools", "stream", STORED_FIELD, PREVIOUS_ID_FIELD}),
     served={"store": STORED_FIELD},
-    defaults={"parallel_tool_calls": True, "text.format": {"type": "text"}, "truncation": "disabled", "background": False, "store": False},
+    defaults={
+        "parallel_tool_calls": True,
+        "text.format": {"type": "text"},
+        "include": [ENCRYPTED_CONTENT],
+        "truncation": "disabled",
+        "background": False,
+        "store": False,
+    },
     system="input[].content[]",
     message="input[]",
     part="input[].content[]",
@@ -31,7 +38,19 @@ PLACES = Places(
 )
 
 _LEFT_OUT = frozenset(
-    {"citations", "reasoning", "name", "source", "cache_ttl", "context.base64", "context.file", "context.url", "title.file", "title.url"}
+    {
+        "citations",
+        "reasoning",
+        "name",
+        "source",
+        "cache.ttl",
+        "cache.scope",
+        "context.base64",
+        "context.file",
+        "context.url",
+        "title.file",
+        "title.url",
+    }
 )
 
 

@@ -123,7 +123,7 @@ def test_what_is_left_out_of_a_chat_request(body: dict[str, Any], target: str, p
     ("body", "target", "paths"),
     [
         (
-            responses(store=False, include=["reasoning.encrypted_content"], text={"verbosity": "low", "format": {"type": "text"}}),
+            responses(store=False, include=["file_search_call.results"], text={"verbosity": "low", "format": {"type": "text"}}),
             "anthropic",
             ["include", "text.verbosity"],
         ),
@@ -189,3 +189,22 @@ def test_within_one_dialect_nothing_is_left_out(client: str, body: dict[str, Any
 def test_a_long_list_ends_with_the_number_of_its_other_paths() -> None:
     paths = tuple(f"field_{number:03}" for number in range(53))
     assert (shortened(paths), shortened(paths[:50])) == ([*paths[:50], "and 3 more"], list(paths[:50]))
+
+
+@pytest.mark.parametrize(
+    ("betas", "paths"),
+    [
+        ([], ["context_management", "messages[].content[].cache_control.scope", "tools[].defer_loading"]),
+        (
+            ["context-management-2025-06-27", "tool-search-tool-2025-10-19", "prompt-caching-scope-1"],
+            ["messages[].content[].cache_control.scope"],
+        ),
+    ],
+)
+def test_the_list_follows_the_betas_that_bedrock_gets(betas: list[str], paths: list[str]) -> None:
+    mark = {**MARK, "scope": "global", "ttl": "1h"}
+    tools = [{"name": "f", "input_schema": {"type": "object"}, "defer_loading": True}]
+    body = messages({**TEXT, "cache_control": mark}, tools=tools, cache_control=MARK, context_management={"edits": [{"type": "x"}]})
+    dialect = REGISTRY["anthropic"]
+    preparer = Preparer(dialect, dialect.open_request(json.dumps(body).encode()), KEY, betas=",".join(betas))
+    assert list(preparer.prepare(REGISTRY["bedrock"], EncodeTarget(model="up", dialect="bedrock")).dropped) == paths
