@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.translation import json_wire
 from proxy.translation.adaptation.dropped_parts import Translation, dropped_parts
 from proxy.translation.canonical import HostedTool, Request, Tool
 from proxy.translation.dialects.base import Dialect, Places
@@ -93,7 +94,7 @@ def _is_same(value: Any, sent: Any) -> bool:
 def _flat(fields: Mapping[str, Any], places: Places) -> Iterator[tuple[str, Any]]:
     """The fields of a body by path; objects that hold several settings are opened."""
     for name, value in fields.items():
-        inner = _ANY.decode(value) if isinstance(value, msgspec.Raw) and name in places.objects else value
+        inner = json_wire.decode(value, _ANY, at=name) if isinstance(value, msgspec.Raw) and name in places.objects else value
         if name in places.objects and isinstance(inner, dict):
             yield from ((f"{name}.{key}", item) for key, item in inner.items())
         else:
@@ -105,7 +106,7 @@ def _is_default(places: Places, path: str, value: Any) -> bool:
     if isinstance(value, msgspec.Raw):
         if len(bytes(value)) > _LONG:
             return False
-        value = _ANY.decode(value)
+        value = json_wire.decode(value, _ANY, at=path)
     return says_nothing(value) or (path in places.defaults and places.defaults[path] == value)
 
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.exchange.prepare import Preparer
 from proxy.translation.adaptation.adapt import adapt
 from proxy.translation.canonical import Failed, Finished, Response
 from proxy.translation.dialects.base import EncodeTarget
@@ -79,6 +80,8 @@ def test_a_request_is_carried_or_refused(client: str, body: bytes, target: str) 
         adapted = adapt(request, where, family=source.family, traits=source.traits)
         told = json.loads(source.encode_request(adapted.request, where))
         assert isinstance(told, dict)
+        dropped = Preparer(sink, envelope, KEY).prepare(source, where).dropped
+        assert list(dropped) == sorted(set(dropped))
 
 
 def at_home(where: EncodeTarget, dialect: str) -> EncodeTarget:
