@@ -152,9 +152,9 @@ def heading(server_core: int | None, load_core: int | None) -> str:
 def row(figures: Figures) -> str:
     """One line of the table."""
     cells = [getattr(figures, name) for _, name, _ in COLUMNS]
-    shown = ["-" if cell is None else format(cell, form) for cell, (_, _, form) in zip(cells, COLUMNS, strict=True)]
+    texts = ["-" if cell is None else format(cell, form) for cell, (_, _, form) in zip(cells, COLUMNS, strict=True)]
     name = figures.scenario if figures.server == "direct" else ""
-    return f"{name:42} {figures.server[:10]:10} " + " ".join(f"{cell:>9}" for cell in shown)
+    return f"{name:42} {figures.server[:10]:10} " + " ".join(f"{cell:>9}" for cell in texts)
 
 
 def report_faults(results: list[Figures]) -> int:

@@ -18,8 +18,15 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _chunk(choices: list[dict[str, Any]], **more: Any) -> bytes:
-    chunk = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1767225600, "model": "bench", "choices": choices, **more}
+def _chunk(choices: list[dict[str, Any]], **fields: Any) -> bytes:
+    chunk = {
+        "id": "chatcmpl-bench",
+        "object": "chat.completion.chunk",
+        "created": 1767225600,
+        "model": "bench",
+        "choices": choices,
+        **fields,
+    }
     return b"data: " + _json(chunk) + b"\n\n"
 
 
@@ -44,7 +51,7 @@ def _message(content: list[dict[str, Any]], stop: str | None, usage: dict[str, A
     }
 
 
-WHOLE = {
+COMPLETE_BODIES = {
     CHAT: _json(
         {
             "id": "chatcmpl-bench",

@@ -166,7 +166,7 @@ async def attack(name: str, port: int) -> None:
     """Attack until standard input ends."""
     method, connections = ATTACKS[name]
 
-    async def again_and_again() -> None:
+    async def repeat() -> None:
         while True:
             try:
                 async with Connection(port) as connection:
@@ -174,7 +174,7 @@ async def attack(name: str, port: int) -> None:
             except OSError:
                 await asyncio.sleep(PAUSE)  # closed or refused: the next connection follows
 
-    attackers = [asyncio.ensure_future(again_and_again()) for _ in range(connections)]
+    attackers = [asyncio.ensure_future(repeat()) for _ in range(connections)]
     await asyncio.sleep(PAUSE * 20)
     print("attacking", flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

@@ -64,10 +64,10 @@ async def cpu_milliseconds(call: Call, url: str, calls: int) -> float:
     """CPU time of this process for one call, after a warm-up of a tenth of the calls."""
     for _ in range(calls // 10):
         await call(url)
-    begun = time.process_time()
+    cpu_before = time.process_time()
     for _ in range(calls):
         await call(url)
-    return (time.process_time() - begun) * 1000 / calls
+    return (time.process_time() - cpu_before) * 1000 / calls
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import cast
 
 import uvloop
 
-from bench.answers import CHAT, EVENTS, MESSAGES, WHOLE
+from bench.answers import CHAT, COMPLETE_BODIES, EVENTS, MESSAGES
 
 PAUSE = 0.1
 MODES = ("burst", "apart", "slow")
@@ -27,7 +27,7 @@ def _plain(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
 
-_WHOLE = {path: _plain(body) for path, body in WHOLE.items()}
+_COMPLETE_RESPONSES = {path: _plain(body) for path, body in COMPLETE_BODIES.items()}
 _EVENTS = {
     path: [_SSE_HEAD + _chunked(events[0]), *map(_chunked, events[1:-1]), _chunked(events[-1]) + _END] for path, events in EVENTS.items()
 }
@@ -85,7 +85,7 @@ class Upstream(asyncio.Protocol):
         if kind is None or mode not in MODES:
             self._transport.write(_NOT_FOUND)
         elif b'"stream":true' not in request and b'"stream": true' not in request:
-            self._transport.write(_WHOLE[kind])
+            self._transport.write(_COMPLETE_RESPONSES[kind])
         elif mode == "burst":
             self._transport.write(_BURST[kind])
         elif mode == "apart":

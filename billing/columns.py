@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -49,7 +49,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     from_client: bool
     api_names: tuple[str, ...]
     choices: tuple[tuple[str, str], ...]
-    """The values of a `Literal`, each with its name for people."""
+    """The values of an enumeration of texts, each with its name for people."""
     label: str | None
     default: Any
     """The default of the struct's field; `msgspec.NODEFAULT` if it has none, or if the column is `required`."""
@@ -69,7 +69,7 @@ def column(
 
     `max_length` is that of the database column, in characters. A text `from_client` is cleaned and cut to this length before it is
     journalled; other texts come from our own tables, which have the same limits. `api`: the names in the API, if not the field's own.
-    `label`: the name in the admin, if not the field's own. `labels`: names of the values of a `Literal`. `required`: a row must bring a
+    `label`: the name in the admin, if not the field's own. `labels`: names of the values of an enumeration. `required`: a row must bring a
     value, so the model's field has neither a default nor may it be empty; the struct may have a default all the same.
     """
     extra = {"max_length": max_length, "from_client": from_client, "api": api, "label": label, "labels": labels, "required": required}
@@ -122,7 +122,7 @@ def _column(name: str, hint: Any, default: Any) -> Column:
 
 
 def _parts(hint: Any) -> Iterator[Any]:
-    """The members of unions, the texts of a `Literal`, and the annotations of a type, all on one level."""
+    """The members of unions, the texts of an enumeration, and the annotations of a type, all on one level."""
     if get_origin(hint) is Annotated:
         inner, *metas = get_args(hint)
         yield from _parts(inner)
@@ -130,7 +130,7 @@ def _parts(hint: Any) -> Iterator[Any]:
     elif get_origin(hint) in (Union, types.UnionType):
         for member in get_args(hint):
             yield from _parts(member)
-    elif get_origin(hint) is Literal:
-        yield from get_args(hint)
+    elif isinstance(hint, type) and issubclass(hint, enum.StrEnum):
+        yield from (member.value for member in hint)
     else:
         yield hint

@@ -53,7 +53,7 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
         int, column("The HTTP status that the client got; 499 if it left before one.", label="status", required=True)
     ] = 200
     upstream_status: Annotated[int | None, column("The HTTP status of the upstream that was called last.")] = None
-    outcome: Annotated[Outcome, column(max_length=16, labels=OUTCOME_LABELS, required=True)] = "finished"
+    outcome: Annotated[Outcome, column(max_length=16, labels=OUTCOME_LABELS, required=True)] = Outcome.FINISHED
     error_type: Annotated[str, column("The kind of the failure; empty if there was none.", max_length=MAX_ERROR_TYPE)] = ""
     error_message: str = ""
     attempts: Annotated[int, column("The number of calls of upstreams.")] = 0
@@ -100,7 +100,7 @@ class AttemptColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     route_id: Uuid | None = None
     remote_model: Annotated[str, column("The model name that was sent to the upstream.", max_length=500)] = ""
     status_code: Annotated[int | None, column("The HTTP status of the upstream; null if it sent none.")] = None
-    outcome: Annotated[Outcome, column(max_length=16, labels=OUTCOME_LABELS, required=True)] = "finished"
+    outcome: Annotated[Outcome, column(max_length=16, labels=OUTCOME_LABELS, required=True)] = Outcome.FINISHED
     error_type: Annotated[str, column(max_length=MAX_ERROR_TYPE)] = ""
     error_message: str = ""
     latency_ms: Annotated[int, column(label="latency (ms)", required=True)] = 0

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from enum import StrEnum
+from typing import Final
 
-Outcome = Literal["finished", "failed", "cancelled", "rejected"]
+
+class Outcome(StrEnum):
+    """The values are those of journal lines, of the log's column and of the API, in the order in which they are listed."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
 
 OUTCOME_LABELS: Final[Mapping[Outcome, str]] = {
-    "finished": "Finished",
-    "failed": "Failed",
-    "cancelled": "Cancelled by the client",
-    "rejected": "Rejected by pxbin",
+    Outcome.FINISHED: "Finished",
+    Outcome.FAILED: "Failed",
+    Outcome.CANCELLED: "Cancelled by the client",
+    Outcome.REJECTED: "Rejected by pxbin",
 }
-"""Each outcome with its name for people, in the order in which they are listed."""
-OUTCOMES: Final[tuple[Outcome, ...]] = tuple(OUTCOME_LABELS)
+"""Each outcome with its name for people."""

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.models import ApiKey
 from billing.admin.formatting import NONE, OUTCOME_LEVELS, dollars, rounded_dollars
 from billing.models import RequestLog
-from billing.outcomes import OUTCOMES
+from billing.outcomes import Outcome
 from upstreams.admin import status
 from upstreams.echo import URL_PREFIX
 from upstreams.models import Route, Upstream
@@ -111,7 +111,7 @@ def last_day() -> dict[str, Any]:
     rows = RequestLog.objects.filter(pk__in=newest).values("outcome").annotate(number=Count("pk"), spent=Sum("cost"), priced=Count("cost"))
     by_outcome = {row["outcome"]: row for row in rows.order_by("outcome")}
     total = sum(row["number"] for row in by_outcome.values())
-    upstream_rows = [row for outcome, row in by_outcome.items() if outcome != "rejected"]
+    upstream_rows = [row for outcome, row in by_outcome.items() if outcome != Outcome.REJECTED]
     unknown = sum(row["number"] - row["priced"] for row in upstream_rows)
     costs = [row["spent"] for row in by_outcome.values() if row["spent"] is not None]
     spent = sum(costs) if costs else None
@@ -126,7 +126,7 @@ def last_day() -> dict[str, Any]:
                 "number": f"{by_outcome[outcome]['number'] if outcome in by_outcome else 0:,}",
                 "url": f"{log}?period=24h&outcome__exact={outcome}",
             }
-            for outcome in OUTCOMES
+            for outcome in Outcome
         ],
         "cost": rounded_dollars(spent) if spent is not None else NONE if not unknown else "unknown",
         "cost_exactly": dollars(spent),

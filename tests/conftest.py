@@ -23,7 +23,7 @@ def _quick_passwords() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def fake_loop() -> Loop:
-    """The thread in which fake upstreams live."""
+    """The thread in which fake upstreams run."""
     return Loop()
 
 

@@ -91,7 +91,7 @@ async def test_a_script_that_gets_into_a_page_does_not_run(gateway):
         assert await page.title() != "1"
 
 
-async def test_the_sidebar_follows_a_newcomers_way(gateway):
+async def test_the_sidebar_lists_the_pages_in_the_order_of_the_setup(gateway):
     async with open_page() as page:
         await log_in(page, gateway)
         assert await page.locator("#nav-sidebar-apps a span:last-of-type").all_inner_texts() == SIDEBAR
@@ -120,7 +120,7 @@ async def test_the_login_page_refuses_a_wrong_password(gateway):
         await page.wait_for_url(f"{gateway.url}/admin/")
 
 
-async def test_a_key_is_made_copied_and_gone(gateway):
+async def test_a_new_key_is_shown_and_copied_once(gateway):
     async with open_page() as page:
         await page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=gateway.url)
         await log_in(page, gateway)
@@ -140,7 +140,7 @@ async def test_a_key_is_made_copied_and_gone(gateway):
     assert await ask(gateway, key, "echo") == 200
 
 
-async def test_an_upstream_is_connected_by_hand_and_a_request_is_read_in_the_log(gateway, upstream):
+async def test_a_user_adds_an_upstream_and_finds_a_request_in_the_log(gateway, upstream):
     chat = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [
         {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
     ], "usage": {"prompt_tokens": 12, "completion_tokens": 3}}  # fmt: skip

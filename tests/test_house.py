@@ -34,14 +34,14 @@ CHECKING = ("assert_", "check_", "expect_", "must_")
 RAISING = frozenset({"raises", "warns", "fail"})
 
 
-def called(node: ast.Call) -> str:
+def name_called(node: ast.Call) -> str:
     """The name of what is called."""
     return node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
 
 
 def asserts(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
-        return called(node).startswith(CHECKING) or called(node) in RAISING
+        return name_called(node).startswith(CHECKING) or name_called(node) in RAISING
     return isinstance(node, ast.Assert)
 
 
@@ -144,8 +144,8 @@ NAMES_DIALECTS = {
 def test_only_the_dialects_own_modules_name_a_dialect():
     """So that a new dialect is a folder and a line in the registry; ``tests/e2e/test_toy_dialect.py`` adds one."""
     own = ROOT / "proxy/translation/dialects"
-    found = {str(path.relative_to(ROOT)) for path in sources() if own not in path.parents and names_a_dialect(path.read_text())}
-    assert found == set(NAMES_DIALECTS)
+    modules = {str(path.relative_to(ROOT)) for path in sources() if own not in path.parents and names_a_dialect(path.read_text())}
+    assert modules == set(NAMES_DIALECTS)
 
 
 @pytest.mark.parametrize(
@@ -182,18 +182,18 @@ def _names_a_dialect(node: ast.AST) -> bool:
 
 def test_no_module_imports_itself_by_way_of_others():
     graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True, cache_dir=None)
-    begun: list[str] = []
-    done: set[str] = set()
+    import_path: list[str] = []
+    visited: set[str] = set()
 
     def visit(module: str) -> None:
-        assert module not in begun, " -> ".join([*begun[begun.index(module) :], module])
-        if module in done:
+        assert module not in import_path, " -> ".join([*import_path[import_path.index(module) :], module])
+        if module in visited:
             return
-        begun.append(module)
+        import_path.append(module)
         for imported in sorted(graph.find_modules_directly_imported_by(module)):
             visit(imported)
-        begun.pop()
-        done.add(module)
+        import_path.pop()
+        visited.add(module)
 
     for module in sorted(graph.modules):
         visit(module)
@@ -207,6 +207,6 @@ def test_files_and_functions_fit_a_reader(path):
 
 def test_only_the_settings_read_the_environment():
     readers = {"pxbin_site/settings.py"}
-    found = {str(path.relative_to(ROOT)) for path in sources() if "os.environ" in path.read_text() or "getenv" in path.read_text()}
+    modules = {str(path.relative_to(ROOT)) for path in sources() if "os.environ" in path.read_text() or "getenv" in path.read_text()}
     names_settings = {"pxbin_site/asgi.py", "pxbin_site/celery.py"}  # they only say which settings module Django shall take
-    assert found - names_settings - readers == set()
+    assert modules - names_settings - readers == set()

@@ -67,7 +67,7 @@ def _embedded(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
     """The IPv4 addresses that an IPv6 address leads to: mapped, 6to4, Teredo, NAT64, translated, ISATAP."""
     number = int(address)
     last = ipaddress.IPv4Address(number & 0xFFFFFFFF)
-    embedded = [found for found in (address.ipv4_mapped, address.sixtofour) if found is not None]
+    embedded = [inner for inner in (address.ipv4_mapped, address.sixtofour) if inner is not None]
     if address.teredo is not None:
         embedded += address.teredo
     if any(address in network for network in _EMBEDS_IPV4_LAST) or (number >> 32) & 0xFFFFFFFF in _ISATAP:

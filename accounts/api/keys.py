@@ -15,16 +15,16 @@ from accounts.api.authentication import presented_key
 from accounts.common.api_envelope import ApiError, data_envelope, parse_uuid, require, timestamp
 from accounts.common.api_resource import Resource, shows
 from accounts.common.api_schema import (
-    Body,
+    ActionResult,
     Clearable,
     CreatedResponse,
     Data,
-    Done,
     Id,
+    Int32,
     Moment,
     Page,
     Paging,
-    Whole,
+    RequestBody,
     created_response,
     responses,
 )
@@ -40,18 +40,18 @@ KindName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(KeyKind
 Permissions = Annotated[list[str], WithJsonSchema({"type": "array", "items": {"type": "string", "enum": ["read", "write"]}})]
 
 
-class KeyFields(Body):
+class KeyFields(RequestBody):
     """What can be set on a key. A field left out stays as it is; ``null`` clears the end and the limits."""
 
     name: str | None = Field(None, description="Who or what uses the key.")
     is_active: bool | None = None
     expires_at: Clearable[Moment] = Field(None, description="From this time on the key is refused.")
     metadata: dict[str, Any] | None = Field(None, description="Free notes.")
-    rate_limit: Clearable[Whole] = Field(
+    rate_limit: Clearable[Int32] = Field(
         None, description="Requests per minute. Client keys only, like the fields down to may_choose_upstream."
     )
-    token_limit: Clearable[Whole] = Field(None, description="Tokens per minute, input and output together.")
-    concurrency_limit: Clearable[Whole] = Field(None, description="Concurrent requests.")
+    token_limit: Clearable[Int32] = Field(None, description="Tokens per minute, input and output together.")
+    concurrency_limit: Clearable[Int32] = Field(None, description="Concurrent requests.")
     allowed_models: Clearable[list[str]] = Field(None, description="Names, in which * stands for any text; null: every model.")
     may_choose_upstream: bool | None = Field(None, description="Requests may name their upstream in the header X-Pxbin-Upstream.")
     permissions: Permissions | None = Field(None, description="Management keys only.")
@@ -137,13 +137,13 @@ def get_key(request: HttpRequest, key_id: Id, type: KindName | None = None) -> d
     return _resource_of(key_id, type).get(key_id)
 
 
-@router.patch("/{key_id}", response=responses(Data[Done]))
+@router.patch("/{key_id}", response=responses(Data[ActionResult]))
 def update_key(request: HttpRequest, key_id: Id, body: KeyFields, type: KindName | None = None) -> dict[str, Any]:  # noqa: A002
     """Change a key; without ``type`` both kinds are searched."""
     return _resource_of(key_id, type).update(key_id, body)
 
 
-@router.delete("/{key_id}", response=responses(Data[Done]))
+@router.delete("/{key_id}", response=responses(Data[ActionResult]))
 def revoke_key(request: HttpRequest, key_id: Id, type: KindName | None = None) -> dict[str, Any]:  # noqa: A002
     """Revoke a key; it is refused from the next request on."""
     row = _resource_of(key_id, type).find(key_id)

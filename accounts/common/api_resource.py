@@ -22,18 +22,18 @@ from accounts.common.api_envelope import ApiError, data_envelope, parse_moment, 
 from accounts.common.api_schema import (
     DEFAULT_PAGE_SIZE,
     LARGEST_PAGE_SIZE,
-    Body,
     ClearedByNull,
     CreatedResponse,
     Id,
     Moment,
     Paging,
+    RequestBody,
     created_response,
 )
 from accounts.common.api_validation import save_validated
 
 RowT = TypeVar("RowT", bound=models.Model)
-BodyT = TypeVar("BodyT", bound=Body)
+BodyT = TypeVar("BodyT", bound=RequestBody)
 SchemaT = TypeVar("SchemaT", bound=Schema)
 
 
@@ -132,7 +132,7 @@ class Resource(Generic[RowT, BodyT]):
 # --- schemas of responses ------------------------------------------------------------------------------------------------
 
 
-def shows(fields: type[Body], table: type[models.Model]) -> Callable[[type[SchemaT]], type[SchemaT]]:
+def shows(fields: type[RequestBody], table: type[models.Model]) -> Callable[[type[SchemaT]], type[SchemaT]]:
     """Class decorator for the schema of a response: adds ``id``, the times of a row, and each column that ``fields`` can set.
 
     These have the type of the body's field, without its limits; they can be null where the column can.

@@ -16,7 +16,7 @@ DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE = 50, 1000
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """A time as :func:`~accounts.common.api_envelope.timestamp` writes it."""
 Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
-Whole = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 """The range of an integer column in every supported database."""
 Item = TypeVar("Item")
 
@@ -28,7 +28,7 @@ class ClearedByNull:
 Clearable = Annotated[Item | None, ClearedByNull()]
 """Type of a body's field that ``null`` clears. For a field without it, ``null`` means unchanged."""
 
-FAILURE_STATUSES = frozenset({400, 401, 403, 404, 409})
+ERROR_STATUSES = frozenset({400, 401, 403, 404, 409})
 MODEL_LIST_FIELDS = ("fallbacks", "allowed_models")
 """Body fields that list names of models."""
 BODY_NAMES = "pxbin.body_names"
@@ -39,13 +39,13 @@ LISTED_MODELS = "pxbin.listed_models"
 """Key of a request's META: the models that :data:`MODEL_LIST_FIELDS` of its body name, by field."""
 
 
-class Body(Schema):
+class RequestBody(Schema):
     """A JSON object in a request. Unknown fields are ignored, as in the original pxbin, but a response header names them."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     @model_validator(mode="after")
-    def _note_ignored(self, info: ValidationInfo) -> Body:
+    def _note_ignored(self, info: ValidationInfo) -> RequestBody:
         request = (info.context or {}).get("request")
         if request is not None and (names := request.META.get(BODY_NAMES)):
             schema_names = type(self).model_fields
@@ -84,8 +84,8 @@ class Page(Schema, Generic[Item]):
     meta: Meta
 
 
-class Done(Schema):
-    """What was done."""
+class ActionResult(Schema):
+    """What an action did: `updated`, `deleted` and the like."""
 
     status: str
 
@@ -96,7 +96,7 @@ class Deleted(Schema):
     deleted: int
 
 
-class Ids(Body):
+class Ids(RequestBody):
     """Rows to delete."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["ids"]})
@@ -104,17 +104,17 @@ class Ids(Body):
     ids: list[str] = []
 
 
-class Problem(Schema):
+class ErrorDetail(Schema):
     """The error's type, and a sentence for people."""
 
     type: Annotated[str, WithJsonSchema({"type": "string", "enum": list(STATUSES)})]
     message: str
 
 
-class Failure(Schema):
-    """Failure. When the management key itself is refused (401, 403), `error` is a plain string."""
+class ErrorResponse(Schema):
+    """An error. When the management key itself is refused (401, 403), `error` is a plain string."""
 
-    error: Problem | str
+    error: ErrorDetail | str
 
 
 CreatedResponse = Status[dict[str, Any]]
@@ -126,5 +126,5 @@ def created_response(envelope: dict[str, Any]) -> CreatedResponse:
 
 
 def responses(success: Any, status: int = 200, *, upstream: bool = False) -> dict[Any, Any]:
-    """The ``response`` argument of an operation: the schema of success and those of failures; ``upstream`` adds 502."""
-    return {status: success, FAILURE_STATUSES: Failure, **({502: Failure} if upstream else {})}
+    """The ``response`` argument of an operation: the schema of success and those of errors; ``upstream`` adds 502."""
+    return {status: success, ERROR_STATUSES: ErrorResponse, **({502: ErrorResponse} if upstream else {})}

@@ -7,10 +7,16 @@ from decimal import Decimal
 
 from django.template.loader import render_to_string
 
+from billing.outcomes import Outcome
 from proxy.translation.dialects.lookup import PASSTHROUGH
 from proxy.translation.dialects.registry import REGISTRY
 
-OUTCOME_LEVELS: Mapping[str, str] = {"finished": "success", "failed": "danger", "cancelled": "info", "rejected": "warning"}
+OUTCOME_LEVELS: Mapping[str, str] = {
+    Outcome.FINISHED: "success",
+    Outcome.FAILED: "danger",
+    Outcome.CANCELLED: "info",
+    Outcome.REJECTED: "warning",
+}
 """The colour of an outcome's label, as Unfold names it."""
 
 DIALECT_TITLES = {**{dialect.name: dialect.short_title for dialect in REGISTRY.values()}, PASSTHROUGH: "passthrough"}

@@ -14,6 +14,7 @@ from accounts.models import ApiKey
 from billing.admin import formatting
 from billing.log_columns import LOG_COLUMNS
 from billing.models import Price, RequestAttempt, RequestLog, RequestPayload
+from billing.outcomes import Outcome
 from upstreams.models import Model, Route, Upstream
 
 ATTEMPT_HEADERS = ("#", "Upstream", "Credential", "Remote name", "Outcome", "Error", "Time", "First token", "Tokens", "Cost")
@@ -102,9 +103,11 @@ def sentence(row: RequestLog, tries: Sequence[RequestAttempt], skipped: int) -> 
         summary = "No upstream was called."
     elif row.attempts == 1:
         summary = (
-            f"{row.upstream_name} was called once." if row.outcome != "finished" else f"{row.upstream_name} answered at the first attempt."
+            f"{row.upstream_name} was called once."
+            if row.outcome != Outcome.FINISHED
+            else f"{row.upstream_name} answered at the first attempt."
         )
-    elif row.outcome == "finished":
+    elif row.outcome == Outcome.FINISHED:
         failed = ", ".join(dict.fromkeys(attempt.upstream_name for attempt in tries[:-1]))
         summary = f"{row.upstream_name} answered at attempt {row.attempts}" + (f", after {failed}." if failed else ".")
     else:
@@ -185,7 +188,7 @@ def _first_choice(chosen: dict[str, Any]) -> str:
     return f"{chosen.get('upstream', '')}{key}: {chosen['chosen']}"
 
 
-_DROPPED = {"dropped": "Fields of the request", "dropped_details": "Types and numbers"}
+_DROPPED = {"dropped": "Fields of the request", "dropped_details": "Types and numbers", "dropped_response": "Fields of the response"}
 """Titles of what a translation left out, by key of ``request_metadata``."""
 
 
@@ -208,7 +211,7 @@ def _facts(row: RequestLog, links: Links, chosen: str) -> list[tuple[str, list[t
             ),
         ),
         (
-            "Not sent to the upstream",
+            "Left out by the translation",
             tuple((title, ", ".join(metadata.get(name, ()))) for name, title in _DROPPED.items()),
         ),
         (

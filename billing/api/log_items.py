@@ -14,10 +14,10 @@ from accounts.common.api_schema import Id, Moment
 from billing.columns import Column, Kind
 from billing.log_columns import ATTEMPT_COLUMNS, LOG_COLUMNS
 from billing.models import RequestAttempt, RequestLog
-from billing.outcomes import OUTCOMES
+from billing.outcomes import Outcome
 from proxy.translation.dialects.registry import REGISTRY
 
-OutcomeName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(OUTCOMES)})]
+OutcomeName = Annotated[str, WithJsonSchema({"type": "string", "enum": [outcome.value for outcome in Outcome]})]
 InputFormat = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted({dialect.input_format for dialect in REGISTRY.values()})})]
 
 

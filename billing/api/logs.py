@@ -17,7 +17,7 @@ from accounts.common.api_schema import Data, Id, Moment, Page, Paging, responses
 from billing import ilike  # noqa: F401  (registers `ilike`)
 from billing.api.log_items import ATTEMPT_FIELDS, LOG_FIELDS, InputFormat, OutcomeName, attempt_item, item_schema, log_item
 from billing.models import RequestLog, RequestLogQuerySet
-from billing.outcomes import OUTCOMES
+from billing.outcomes import Outcome
 
 router = Router(tags=["logs"])
 
@@ -49,8 +49,8 @@ def _status(text: str) -> Q:
 
 
 def _outcome(text: str) -> Q:
-    if text not in OUTCOMES:
-        raise ApiError("invalid_request", f"Invalid outcome, must be one of {', '.join(OUTCOMES)}")
+    if text not in tuple(Outcome):
+        raise ApiError("invalid_request", f"Invalid outcome, must be one of {', '.join(Outcome)}")
     return Q(outcome=text)
 
 

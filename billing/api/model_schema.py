@@ -8,7 +8,7 @@ from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from accounts.common.api_resource import shows
-from accounts.common.api_schema import Body, Clearable, Id, Whole
+from accounts.common.api_schema import Clearable, Id, Int32, RequestBody
 from upstreams import models
 from upstreams.api.upstream_schema import ShownUpstream
 
@@ -18,7 +18,7 @@ StrategyName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(mod
 ModelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
-class ModelFields(Body):
+class ModelFields(RequestBody):
     """What can be set on a model. A field left out stays as it is; prices are USD per million tokens."""
 
     name: str | None = None
@@ -29,18 +29,18 @@ class ModelFields(Body):
     aliases: Clearable[list[str]] = None
     input_cost_per_million: float | None = Field(None, ge=0, le=HIGHEST_PRICE)
     output_cost_per_million: float | None = Field(None, ge=0, le=HIGHEST_PRICE)
-    context_window: Clearable[Whole] = None
-    max_output_tokens: Clearable[Whole] = None
+    context_window: Clearable[Int32] = None
+    max_output_tokens: Clearable[Int32] = None
     is_active: bool | None = None
     path_prefix: Clearable[str] = None
     strategy: StrategyName | None = None
     fallbacks: Clearable[list[str]] = None
     timeout_seconds: Clearable[float] = None
     cooldown_seconds: Clearable[float] = None
-    hedge_after_ms: Clearable[Whole] = None
+    hedge_after_ms: Clearable[Int32] = None
     allow_anonymous: bool | None = None
-    max_tokens_default: Clearable[Whole] = None
-    max_tokens_cap: Clearable[Whole] = None
+    max_tokens_default: Clearable[Int32] = None
+    max_tokens_cap: Clearable[Int32] = None
     temperature: Clearable[float] = None
     system_replacements: Clearable[dict[str, str]] = None
     system_append: Clearable[str] = None
@@ -70,7 +70,7 @@ class ShownModel(Schema):
     output_cost_per_million: float
 
 
-class Discover(Body):
+class Discover(RequestBody):
     """The upstream whose models to list."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["upstream_id"]})
@@ -78,14 +78,14 @@ class Discover(Body):
     upstream_id: Id | None = None
 
 
-class Offer(Schema):
+class ImportCandidate(Schema):
     """A model that an upstream lists."""
 
     id: str
     owned_by: str
 
 
-class Wanted(Schema):
+class ModelToImport(Schema):
     """A model to import."""
 
     model_config = ConfigDict(strict=True)
@@ -94,13 +94,13 @@ class Wanted(Schema):
     provider: str | None = None
 
 
-class Import(Body):
+class Import(RequestBody):
     """Models to create, by name or with their provider."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["upstream_id", "models"]})
 
     upstream_id: Id | None = None
-    models: list[ModelName | Wanted] = []
+    models: list[ModelName | ModelToImport] = []
 
 
 class Imported(Schema):

@@ -10,9 +10,19 @@ from ninja import Router
 
 from accounts.common.api_envelope import ApiError, data_envelope, parse_uuid, require
 from accounts.common.api_resource import Resource
-from accounts.common.api_schema import CreatedResponse, Data, Deleted, Done, Id, Ids, created_response, responses
+from accounts.common.api_schema import ActionResult, CreatedResponse, Data, Deleted, Id, Ids, created_response, responses
 from accounts.common.api_validation import save_validated
-from billing.api.model_schema import Discover, Import, Imported, ModelFields, NewModel, Offer, ShownModel, Synchronised, Wanted
+from billing.api.model_schema import (
+    Discover,
+    Import,
+    ImportCandidate,
+    Imported,
+    ModelFields,
+    ModelToImport,
+    NewModel,
+    ShownModel,
+    Synchronised,
+)
 from billing.pricing import price_book, sync
 from proxy.translation.dialects.upstream_api import ListedModel
 from upstreams.api.upstreams import upstreams
@@ -71,7 +81,7 @@ def delete_models(request: HttpRequest, body: Ids) -> dict[str, Any]:
     return models.delete_many(body.ids)
 
 
-@router.post("/discover", response=responses(Data[list[Offer]], upstream=True))
+@router.post("/discover", response=responses(Data[list[ImportCandidate]], upstream=True))
 def discover(request: HttpRequest, body: Discover) -> dict[str, Any]:
     """The models that an upstream lists."""
     try:
@@ -86,7 +96,7 @@ def import_models(request: HttpRequest, body: Import) -> CreatedResponse:
     """Create models with a route to the upstream; names that exist already are skipped."""
     upstream = _required_upstream(body.upstream_id)
     require(body.models, "At least one model is required")
-    models_to_import = [Wanted(name=model) if isinstance(model, str) else model for model in body.models]
+    models_to_import = [ModelToImport(name=model) if isinstance(model, str) else model for model in body.models]
     listed = [ListedModel(name=model.name, provider=model.provider or "") for model in models_to_import]
     imported = discovery.import_models(upstream, listed)
     for row in Model.objects.filter(path_prefix="", name__in=imported.created):
@@ -110,13 +120,13 @@ def get_model(request: HttpRequest, model_id: Id) -> dict[str, Any]:
     return models.get(model_id)
 
 
-@router.patch("/{model_id}", response=responses(Data[Done]))
+@router.patch("/{model_id}", response=responses(Data[ActionResult]))
 def update_model(request: HttpRequest, model_id: Id, body: ModelFields) -> dict[str, Any]:
     """Change a model; ``upstream_id`` moves its first route, and ``null`` there switches its routes off."""
     return models.update(model_id, body)
 
 
-@router.delete("/{model_id}", response=responses(Data[Done]))
+@router.delete("/{model_id}", response=responses(Data[ActionResult]))
 def delete_model(request: HttpRequest, model_id: Id) -> dict[str, Any]:
     """Delete a model with its routes."""
     return models.delete(model_id)
@@ -156,10 +166,10 @@ def _set_prices(row: Model, body: ModelFields) -> None:
     """Store manual prices if the body gives a price that differs from the one shown; 0 and 0 remove them."""
     if body.input_cost_per_million is None and body.output_cost_per_million is None:
         return
-    shown = price_book.model_prices([row]).get(row.pk)
-    current = (shown.input or Decimal(0), shown.output or Decimal(0)) if shown else (Decimal(0), Decimal(0))
-    given = (body.input_cost_per_million, body.output_cost_per_million)
-    input_price, output_price = (old if new is None else Decimal(str(new)) for old, new in zip(current, given, strict=True))
+    price = price_book.model_prices([row]).get(row.pk)
+    current = (price.input or Decimal(0), price.output or Decimal(0)) if price else (Decimal(0), Decimal(0))
+    new_prices = (body.input_cost_per_million, body.output_cost_per_million)
+    input_price, output_price = (old if new is None else Decimal(str(new)) for old, new in zip(current, new_prices, strict=True))
     if (input_price, output_price) != current:
         price_book.set_manual(row, input_price=input_price, output_price=output_price)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
+from billing.outcomes import Outcome
 from billing.request_log.entry import clean_text
 from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.prepare import Edits, Prepared
@@ -17,6 +18,7 @@ from proxy.exchange.stream_pipeline import StreamPipeline, holds_events, is_stre
 from proxy.exchange.upstream_call import Headers, UpstreamCall
 from proxy.translation.accumulate import Accumulator, replay
 from proxy.translation.adaptation.dropped import shortened
+from proxy.translation.adaptation.dropped_response import DroppedResponse
 from proxy.translation.canonical import Failed, Request, Response
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.lookup import PASSTHROUGH
@@ -50,7 +52,8 @@ class TranslatedAttempt:
         self.target = target
         self.call = UpstreamCall(target, context.http.headers)
         self.source = context.dialect if target.upstream.dialect == PASSTHROUGH else REGISTRY[target.upstream.dialect]
-        self._metadata: dict[str, Any] = {}
+        self._dropped: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self._dropped_response = DroppedResponse(self.source, context.dialect)
         self.pipeline: StreamPipeline | None = None
         self._held: list[bytes] = []
         self._relayed = False
@@ -61,7 +64,7 @@ class TranslatedAttempt:
     async def prepare(self) -> Prepared:
         """The body for the target; raises :class:`~proxy.translation.errors.ClientMistake` for what its dialect cannot express."""
         prepared = await in_thread_if_large(self.context.size, self._prepared)
-        self._metadata = _metadata(prepared)
+        self._dropped = (prepared.dropped, prepared.details)
         self._relayed = prepared.relayed
         return prepared
 
@@ -165,6 +168,7 @@ class TranslatedAttempt:
 
         Raises :class:`~proxy.exchange.tool_call_enforcement.ToolCallRejected` if enforcement does not accept it.
         """
+        self._dropped_response.note(response)
         restored = prepared.restorer.response(response) if prepared.restorer else response
         if self.context.enforcement is not None:
             self._note_usage(response)
@@ -261,12 +265,12 @@ class TranslatedAttempt:
         """Note the result of a stream that has ended; raises :class:`UpstreamFailed` if it failed before any content came."""
         self.call.usage = pipeline.usage
         if pipeline.failure is None:
-            self.call.end("finished")
+            self.call.end(Outcome.FINISHED)
         elif self.call.first_token_ns is None and not pipeline.has_content:
             raise UpstreamFailed(pipeline.failure, answered=True)
         else:
             self.call.failure = self.call.redact_failure(pipeline.failure)
-            self.call.end("failed")
+            self.call.end(Outcome.FAILED)
 
     def _stream_of_whole(self, raw: bytes, prepared: Prepared) -> bytes:
         """The client's whole stream for an upstream that did not stream."""
@@ -322,8 +326,11 @@ class TranslatedAttempt:
 
     @property
     def request_metadata(self) -> dict[str, Any]:
-        """See :class:`Attempt`: what the target does not get."""
-        return self._metadata
+        """See :class:`Attempt`: what the target does not get of the request, and the client of the response."""
+        (dropped, details), lost = self._dropped, self._dropped_response if self.pipeline is None else self.pipeline.dropped
+        types = tuple(f"part {kind}" for kind in sorted(lost.types))
+        lists = {"dropped": dropped, "dropped_details": details + types, "dropped_response": tuple(sorted(lost.paths))}
+        return {name: [clean_text(text, MAX_PATH) for text in shortened(texts)] for name, texts in lists.items() if texts}
 
     @property
     def output_chars(self) -> int:
@@ -354,11 +361,11 @@ class TranslatedAttempt:
         """See :class:`Attempt`; the usage that a stream has reported so far counts."""
         if self.pipeline is not None:
             self.call.usage = self.pipeline.usage
-        self.call.end("cancelled")
+        self.call.end(Outcome.CANCELLED)
 
     def _finished(self, response: Response) -> None:
         self._note_usage(response)
-        self.call.end("finished")
+        self.call.end(Outcome.FINISHED)
 
     def _note_usage(self, response: Response) -> None:
         self.call.usage = response.usage
@@ -374,9 +381,3 @@ async def _body(upstream_response: client.UpstreamResponse) -> bytes:
         if upstream_response.status >= 400:
             return b""
         raise
-
-
-def _metadata(prepared: Prepared) -> dict[str, Any]:
-    """``dropped``: the paths of the client's body that the target does not get; ``dropped_details``: types and numbers of it."""
-    metadata = {"dropped": shortened(prepared.dropped), "dropped_details": shortened(prepared.details)}
-    return {name: [clean_text(text, MAX_PATH) for text in texts] for name, texts in metadata.items() if texts}

@@ -1,7 +1,7 @@
 """The life of one request, step by step. Read this module first.
 
     authenticate   the client key                                                (:mod:`proxy.exchange.admission`)
-    read           the body, decoded if it is compressed, by the strategy of the path: ``Translated`` below, ``Passthrough``, ``Stored``
+    read           the body, decoded if it is compressed, as the request type of the path: ``Translated`` below, ``Passthrough``, ``Stored``
     admit          model, permission, rate limits                                (:mod:`proxy.exchange.admission`)
     restore        the stored turns that the body refers to                      (:mod:`proxy.exchange.stored_responses`)
     plan           the targets in the order in which they are tried              (:mod:`proxy.exchange.planning`)
@@ -47,7 +47,7 @@ from upstreams.routing.plan import Requirements, Target
 ClientResponse = JsonResponse | StreamingResponse
 
 
-class RequestStrategy(RestoredBody, Protocol):
+class CompleteRequest(RestoredBody, Protocol):
     """A request whose body is complete, and how requests of its kind are answered."""
 
     async def respond(self, attempts: RecordedAttempts) -> ClientResponse:
@@ -58,7 +58,7 @@ class RequestStrategy(RestoredBody, Protocol):
 class ReadBody(OpenedRequest, Protocol):
     """A request whose body was read, but not what it refers to."""
 
-    async def restore(self, key: Key) -> RequestStrategy:
+    async def restore(self, key: Key) -> CompleteRequest:
         """The complete request, with the stored turns of ``key`` that it refers to; raises :class:`GatewayError`."""
         ...
 
@@ -78,17 +78,17 @@ async def serve(
 
 
 async def run(http: HttpRequest, dialect: Dialect, read_body: BodyReader, *, prefix: str = "") -> ClientResponse:
-    """Answer a request by the strategy that ``read_body`` returns; errors are encoded in ``dialect``."""
+    """Answer a request as the type that ``read_body`` returns; errors are encoded in ``dialect``."""
     with RecordedRequest(http, dialect) as request:
         key = await authenticate(request.record, read_body, prefix)
         await decode_body(http)
         body = await read_body(http, key)
         admitted = await admit(request.record, key, body, prefix)
-        strategy = await body.restore(key)
-        planned = await plan(request.record, admitted, strategy)
+        complete = await body.restore(key)
+        planned = await plan(request.record, admitted, complete)
         with RecordedAttempts(request.record, planned) as attempts:
             planned.require_chosen_upstream()
-            return await strategy.respond(attempts)
+            return await complete.respond(attempts)
         return attempts.error_response
     return request.error_response
 
@@ -120,7 +120,7 @@ def translated(dialect: Dialect, open_body: Callable[[bytes], Envelope]) -> Call
 
 
 class Translated(msgspec.Struct, frozen=True):
-    """The strategy for dialects that pxbin translates: bodies and responses pass through the canonical form where they must."""
+    """The request type for dialects that pxbin translates: bodies and responses pass through the canonical form where they must."""
 
     dialect: Dialect
     envelope: Envelope

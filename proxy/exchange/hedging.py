@@ -37,8 +37,8 @@ async def race(
             if not running or (failover.targets and len(running) < MAX_RUNNING):
                 attempt = failover.start(new(await _next(failover)))
                 running[asyncio.ensure_future(begin(attempt))] = attempt
-            more = bool(failover.targets) and len(running) < MAX_RUNNING
-            done, _ = await asyncio.wait(running, timeout=stagger if more else None, return_when=asyncio.FIRST_COMPLETED)
+            may_start_another = bool(failover.targets) and len(running) < MAX_RUNNING
+            done, _ = await asyncio.wait(running, timeout=stagger if may_start_another else None, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 attempt = running.pop(task)
                 try:

@@ -65,7 +65,7 @@ class ErrorResponse(JsonResponse):
 
 
 class StreamingResponse:
-    """A streamed response; each item of ``pieces`` is written at once and has a whole number of events.
+    """A streamed response; each of ``pieces`` is written at once and has a whole number of events.
 
     The status is sent with the first piece. If that is a ``JsonResponse``, it is the whole response instead of a stream.
     ``headers`` may be a function, which is called when the first piece has come. ``keepalive`` is sent if nothing else was

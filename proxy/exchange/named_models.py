@@ -21,7 +21,7 @@ _MAX_BYTES = 65_536
 
 def named_models(fields: Mapping[str, msgspec.Raw]) -> list[tuple[str, str]]:
     """The path and the name of each; raises :class:`ClientMistake` for a field whose names cannot be read."""
-    found: list[tuple[str, str]] = []
+    models: list[tuple[str, str]] = []
     for field in FIELDS:
         raw = bytes(fields.get(field, b"null"))
         if len(raw) > _MAX_BYTES:
@@ -29,8 +29,8 @@ def named_models(fields: Mapping[str, msgspec.Raw]) -> list[tuple[str, str]]:
         names = list(_names(json_wire.decode_value(raw, at=field), field))
         if len(names) > MAX_MODELS:
             raise ClientMistake(f"{field}: the field names more than {MAX_MODELS} models", param=field)
-        found += names
-    return found
+        models += names
+    return models
 
 
 def _names(value: Any, path: str) -> Iterator[tuple[str, str]]:

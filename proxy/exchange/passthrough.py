@@ -156,7 +156,7 @@ async def serve(http: HttpRequest, path: ForwardedPath, *, dialect: Dialect, pre
 
 
 class Passthrough(msgspec.Struct, frozen=True):
-    """The strategy for bodies that are not translated (a :class:`~proxy.exchange.exchange.RequestStrategy`)."""
+    """The request type for bodies that are not translated (a :class:`~proxy.exchange.exchange.CompleteRequest`)."""
 
     dialect: Dialect
     path: ForwardedPath

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from billing.outcomes import Outcome
 from proxy.exchange.http_response import ErrorResponse
 from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.request_context import RequestContext
@@ -157,7 +158,7 @@ class PassthroughAttempt:
 
     def abort_stream(self, failure: Failure) -> bytes:
         """See :class:`Attempt`; raises :class:`StreamBrokenError` where the body's format has no error events."""
-        if self.call.outcome == "finished":
+        if self.call.outcome is Outcome.FINISHED:
             return b""
         if not self.has_events or self.request.plain:
             raise StreamBrokenError(failure.message)
@@ -168,7 +169,7 @@ class PassthroughAttempt:
         if self.call.outcome is not None:
             return
         self._note_usage()
-        self.call.end("finished")
+        self.call.end(Outcome.FINISHED)
         self.call.stream_ended = True
 
     def _note_usage(self) -> None:
@@ -185,7 +186,7 @@ class PassthroughAttempt:
     def cancel(self) -> None:
         """See :class:`Attempt`; the usage that the response has reported so far counts."""
         self._note_usage()
-        self.call.end("cancelled")
+        self.call.end(Outcome.CANCELLED)
 
     @property
     def output_chars(self) -> int:

@@ -142,10 +142,10 @@ class Record:
 
         It is one when the upstream has reported no usage, or the attempt ended before the final output count.
         """
-        usage, is_finished = attempt.call.usage, attempt.call.outcome == "finished"
+        usage, is_finished = attempt.call.usage, attempt.call.outcome is Outcome.FINISHED
         output_tokens = -(-attempt.output_chars // CHARS_PER_TOKEN)
         if usage is None:
-            if (attempt.call.outcome == "failed" and not output_tokens) or not attempt.call.is_sent:
+            if (attempt.call.outcome is Outcome.FAILED and not output_tokens) or not attempt.call.is_sent:
                 return None, False
             return Usage(fresh=len(self.http.body) // CHARS_PER_TOKEN, output=output_tokens), True
         if is_finished:
@@ -169,7 +169,7 @@ class Record:
             route_id=target.route.id,
             remote_model=target.remote_name,
             status_code=attempt.call.status,
-            outcome=attempt.call.outcome or "cancelled",
+            outcome=attempt.call.outcome or Outcome.CANCELLED,
             error_type=failure.kind if failure else "",
             error_message=clean_text(failure.message, MAX_ERROR_MESSAGE) if failure else "",
             latency_ms=(ended - attempt.call.started_ns) // 1_000_000,

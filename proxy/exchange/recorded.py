@@ -12,6 +12,7 @@ from types import TracebackType
 
 from django.conf import settings
 
+from billing.outcomes import Outcome
 from proxy.exchange import debug_headers
 from proxy.exchange.error_response import error_response
 from proxy.exchange.http_request import HttpRequest
@@ -83,10 +84,10 @@ class RecordedRequest:
             return True
         match interruption(error, self.record.http):
             case Interruption.DEFECT:
-                self.record.write("failed", status=500, failure=INTERNAL)
+                self.record.write(Outcome.FAILED, status=500, failure=INTERNAL)
                 return False
             case Interruption.CLIENT_LEFT:
-                self.record.write("cancelled", status=None)
+                self.record.write(Outcome.CANCELLED, status=None)
                 return False
             case Interruption.DRAIN_ENDED:
                 self._error_response = self._refuse(SHUTTING_DOWN)
@@ -97,5 +98,5 @@ class RecordedRequest:
         http = self.record.http
         own = debug_headers.headers([], request=http, model=self.record.meter.model) if settings.PXBIN.response_headers else []
         response = error_response(failure, dialect=self.record.dialect, request_id=http.request_id, own_headers=own)
-        self.record.write("rejected", status=response.status, failure=failure)
+        self.record.write(Outcome.REJECTED, status=response.status, failure=failure)
         return response

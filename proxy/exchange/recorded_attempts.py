@@ -13,6 +13,7 @@ from types import TracebackType
 
 from django.conf import settings
 
+from billing.outcomes import Outcome
 from proxy.exchange import debug_headers, requirements
 from proxy.exchange.error_response import error_response
 from proxy.exchange.http_response import ErrorResponse
@@ -72,10 +73,10 @@ class RecordedAttempts:
             self._failover.record_abandoned(attempt)
         match interruption(error, self.http):
             case Interruption.DEFECT:
-                self._record.write("failed", status=200 if self._status_sent else 500, failure=INTERNAL, failover=self._failover)
+                self._record.write(Outcome.FAILED, status=200 if self._status_sent else 500, failure=INTERNAL, failover=self._failover)
                 return False
             case Interruption.CLIENT_LEFT:
-                self._record.write("cancelled", status=200 if self._status_sent else None, failover=self._failover)
+                self._record.write(Outcome.CANCELLED, status=200 if self._status_sent else None, failover=self._failover)
                 return False
             case Interruption.DRAIN_ENDED:
                 refusal = self._refuse(SHUTTING_DOWN)
@@ -117,10 +118,10 @@ class RecordedAttempts:
         self._failover.choose_winner(attempt)
         if attempt.call.failure is None:
             self._failover.record_success(attempt)
-            self._record.write("finished", status=200, failover=self._failover)
+            self._record.write(Outcome.FINISHED, status=200, failover=self._failover)
         else:
             self._failover.record_broken_stream(attempt)
-            self._record.write("failed", status=200, failure=attempt.call.failure, failover=self._failover)
+            self._record.write(Outcome.FAILED, status=200, failure=attempt.call.failure, failover=self._failover)
 
     def _refuse(self, failure: Failure) -> ErrorResponse:
         """Record a failure; its response is encoded in the client's dialect, or is the body of a plain proxy's upstream."""
@@ -129,7 +130,7 @@ class RecordedAttempts:
         own = self.response_headers(last)
         response = error_response(failure, dialect=self._record.dialect, request_id=self.http.request_id, own_headers=own)
         status = 200 if self._status_sent else response.status
-        self._record.write("rejected" if last is None else "failed", status=status, failure=failure, failover=self._failover)
+        self._record.write(Outcome.REJECTED if last is None else Outcome.FAILED, status=status, failure=failure, failover=self._failover)
         upstream_error = None if last is None else last.upstream_error_response(failure, own)
         return response if upstream_error is None else upstream_error
 
@@ -138,14 +139,14 @@ class RecordedAttempts:
     def response_headers(self, attempt: Attempt | None) -> list[tuple[str, str]]:
         """The upstream's headers that the client may see, and pxbin's own."""
         tried = self._failover.tried
-        shown = attempt.response_headers() if attempt is not None else []
+        pairs = attempt.response_headers() if attempt is not None else []
         if attempt is not None and attempt.call.failure is not None:
-            shown = [pair for pair in shown if "ratelimit" in pair[0].lower()]  # clients decide by them whether to try again
+            pairs = [pair for pair in pairs if "ratelimit" in pair[0].lower()]  # clients decide by them whether to try again
         if settings.PXBIN.response_headers:
-            shown += debug_headers.headers(tried, request=self.http, model=self._record.meter.model)
+            pairs += debug_headers.headers(tried, request=self.http, model=self._record.meter.model)
         if self.planned.is_traced:
-            shown.append((requirements.TRACE_HEADER, debug_headers.decision(tried, self._failover.decision)))
-        return shown
+            pairs.append((requirements.TRACE_HEADER, debug_headers.decision(tried, self._failover.decision)))
+        return pairs
 
     def response_headers_of_last_attempt(self) -> list[tuple[str, str]]:
         """The headers of a stream at the time of its first piece."""

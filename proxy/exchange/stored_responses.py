@@ -22,7 +22,7 @@ from billing import stored_responses
 from billing.request_log.entry import Meter
 from billing.stored_responses import Turn
 from proxy.exchange.admission import ANONYMOUS
-from proxy.exchange.exchange import BodyReader, ClientResponse, RequestStrategy, Translated
+from proxy.exchange.exchange import BodyReader, ClientResponse, CompleteRequest, Translated
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
 from proxy.exchange.large_bodies import in_thread_if_large
@@ -117,7 +117,7 @@ class Storing(msgspec.Struct, frozen=True):
     dialect: Dialect
     envelope: Envelope
 
-    async def restore(self, key: Key) -> RequestStrategy:
+    async def restore(self, key: Key) -> CompleteRequest:
         """The request with the items that it refers to; its turn is stored unless it has no key or ``store`` is false."""
         if key is ANONYMOUS:
             return Translated(self.dialect, self.envelope)
@@ -141,7 +141,7 @@ def _input_text(envelope: Envelope) -> str:
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """The strategy for requests whose turn is stored: translated, with the response written to the database.
+    """The request type for turns that are stored: translated, with the response written to the database.
 
     ``turn``: the turn without the response and its id.
     """

@@ -8,9 +8,11 @@ usage, the end of the stream and errors are known.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
+from billing.outcomes import Outcome
+from proxy.translation.adaptation.dropped_response import DroppedResponse
 from proxy.translation.canonical import (
+    Cited,
     Event,
     Failed,
     Finished,
@@ -37,7 +39,7 @@ class StreamPipeline:
     ``has_content``: text, reasoning or a tool call has come; until then another target can still be tried. ``outcome`` is
     ``None`` while the stream runs, then ``finished`` or ``failed`` (with ``failure``). ``output_chars``: characters of the
     model's output so far, for an estimate if no usage comes. ``has_frames``: the last read completed a frame; comments and
-    blank lines are none.
+    blank lines are none. ``dropped``: what the client does not get.
     """
 
     def __init__(
@@ -55,9 +57,11 @@ class StreamPipeline:
         self._forwarded_frames = 0
         self._before_content: list[Event] = []
         self.is_taken_over = False
+        self.dropped = DroppedResponse(source, sink)
         self._note_by_type = {
             PartDelta: self._on_delta,
             PartStarted: self._on_part,
+            Cited: self._on_cited,
             Started: self._on_started,
             UsageReported: self._on_usage,
             Finished: self._on_finished,
@@ -65,7 +69,7 @@ class StreamPipeline:
         }
         self.has_content = False
         self.has_frames = False
-        self.outcome: Literal["finished", "failed"] | None = None
+        self.outcome: Outcome | None = None
         self.failure: Failure | None = None
         self.usage: Usage | None = None
         self.output_chars = 0
@@ -193,6 +197,10 @@ class StreamPipeline:
         head = event.part
         if isinstance(head, ToolCall) or (isinstance(head, Reasoning) and head.seal is not None) or not isinstance(head, Text | Reasoning):
             self.has_content = True
+        self.dropped.note_part(head)
+
+    def _on_cited(self, event: Cited) -> None:
+        self.dropped.note_citation(event.citation)
 
     def _on_started(self, event: Started) -> None:
         self.usage = event.usage
@@ -201,10 +209,10 @@ class StreamPipeline:
         self.usage = event.usage
 
     def _on_finished(self, _event: Finished) -> None:
-        self.outcome = "finished"
+        self.outcome = Outcome.FINISHED
 
     def _on_failed(self, event: Failed) -> None:
-        self.outcome = "failed"
+        self.outcome = Outcome.FAILED
         self.failure = event.failure
 
 

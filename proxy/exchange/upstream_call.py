@@ -105,14 +105,14 @@ class UpstreamCall:
     def fail(self, failure: Failure) -> None:
         """End the call as failed."""
         self.failure = failure
-        self.end("failed")
+        self.end(Outcome.FAILED)
 
     def end(self, outcome: Outcome) -> None:
         """End the call; only the first call counts."""
         if self.outcome is None:
             self.outcome = outcome
             self.ended_ns = perf_counter_ns()
-            if outcome == "finished" and self.first_token_ns is None:  # the response came whole, or its stream in one read
+            if outcome is Outcome.FINISHED and self.first_token_ns is None:  # the response came whole, or its stream in one read
                 self.first_token_ns = self.ended_ns
 
 

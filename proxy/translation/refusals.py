@@ -133,16 +133,16 @@ def refusal_of(status: int, message: str, codes: Iterable[str] = (), *, is_page:
     if status not in REFUSING_STATUSES:
         return None
     names = {code.lower() for code in codes}
-    words = _QUOTED.sub("''", message[:_SEARCHED]).lower()
-    if names & BILLING_CODES or _BILLING_WORDS.search(words):
+    lowered = _QUOTED.sub("''", message[:_SEARCHED]).lower()
+    if names & BILLING_CODES or _BILLING_WORDS.search(lowered):
         return Refusal("billing", "credential")
     if status == 404:
-        return _not_found(words, names)
+        return _not_found(lowered, names)
     if status in (400, 422):
-        return _bad_request(words, names)
-    if (model := _MODEL_WORDS.search(words)) or names & _REQUEST_CODES or _REQUEST_WORDS.search(words):
+        return _bad_request(lowered, names)
+    if (model := _MODEL_WORDS.search(lowered)) or names & _REQUEST_CODES or _REQUEST_WORDS.search(lowered):
         return Refusal("model_not_found" if model and status == 401 else "permission", "request")
-    if _CREDENTIAL_WORDS.search(words) or names & (CREDENTIAL_CODES - PERMISSION_CODES):
+    if _CREDENTIAL_WORDS.search(lowered) or names & (CREDENTIAL_CODES - PERMISSION_CODES):
         return Refusal("upstream_auth", "credential")
     if names & PERMISSION_CODES:
         return Refusal("upstream_auth" if status == 401 else "permission", "credential")
@@ -151,17 +151,17 @@ def refusal_of(status: int, message: str, codes: Iterable[str] = (), *, is_page:
     return None
 
 
-def _bad_request(words: str, names: set[str]) -> Refusal | None:
-    if _REGION_WORDS.search(words) or "unsupported_country_region_territory" in names:
+def _bad_request(lowered: str, names: set[str]) -> Refusal | None:
+    if _REGION_WORDS.search(lowered) or "unsupported_country_region_territory" in names:
         return Refusal("permission", "request")
-    if names & (CREDENTIAL_CODES - {"permission_error"}) or _CLEAR_CREDENTIAL_WORDS.search(words):
+    if names & (CREDENTIAL_CODES - {"permission_error"}) or _CLEAR_CREDENTIAL_WORDS.search(lowered):
         return Refusal("upstream_auth", "credential")
     return None
 
 
-def _not_found(words: str, names: set[str]) -> Refusal | None:
+def _not_found(lowered: str, names: set[str]) -> Refusal | None:
     """An object of the provider that the client named, such as a stored response. Unknown models are left to routing."""
-    if "model_not_found" in names or _MODEL_WORDS.search(words) or not _OBJECT_WORDS.search(words):
+    if "model_not_found" in names or _MODEL_WORDS.search(lowered) or not _OBJECT_WORDS.search(lowered):
         return None
     return Refusal("not_found", "request")
 

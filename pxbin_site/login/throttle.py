@@ -25,9 +25,9 @@ LOGGED_IN = "pxbin.logged_in"
 
 def client(request: HttpRequest) -> str:
     """For whom wrong passwords are counted: the known browser of the user who logs in, else the address."""
-    known = device.read(request)
-    if known is not None and known.username == request.POST.get("username"):
-        return f"device:{known.id}"
+    browser = device.read(request)
+    if browser is not None and browser.username == request.POST.get("username"):
+        return f"device:{browser.id}"
     return address_of(request)
 
 

@@ -27,7 +27,7 @@ class InMemoryScheduler(Scheduler):
     sync_every = 24 * 3600
 
     def adjust(self, n: float, drift: float = 0.001) -> float:
-        """Wake just after the due time. Celery wakes 10 ms before it and polls the clock, about forty times for each entry."""
+        """Wake just after the due time. Celery wakes 10 ms before it and then reads the clock about forty times for each entry."""
         return n + drift if n and n > 0 else n
 
 

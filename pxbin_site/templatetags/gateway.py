@@ -68,12 +68,12 @@ def breadcrumbs(parts: list[dict[str, Any]], match: ResolverMatch | None) -> lis
     """The theme's breadcrumbs without the app; objects keep their spelling, and a page that adds an object is the last part."""
     if len(parts) == 1:
         return parts
-    shown = [{**part, "title": part["title"] if isinstance(part["title"], Row) else capfirst(part["title"])} for part in parts[1:]]
+    crumbs = [{**part, "title": part["title"] if isinstance(part["title"], Row) else capfirst(part["title"])} for part in parts[1:]]
     if match is not None and (match.url_name or "").endswith("_add"):
         app, _, name = (match.url_name or "").removesuffix("_add").partition("_")
         model = apps.get_model(app, name)
-        shown.append({"title": f"Add {model._meta.verbose_name}"})  # noqa: SLF001  (Django's documented API)
-    return shown
+        crumbs.append({"title": f"Add {model._meta.verbose_name}"})  # noqa: SLF001  (Django's documented API)
+    return crumbs
 
 
 @register.simple_tag

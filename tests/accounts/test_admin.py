@@ -109,8 +109,8 @@ def test_the_access_of_a_management_key_sets_its_permissions(admin_client):
 @pytest.mark.parametrize("kind", ["llm", "management"])
 def test_lists_take_the_same_queries_for_any_number_of_rows(admin_client, django_assert_num_queries, kind):
     path = {"llm": "/admin/accounts/apikey/", "management": "/admin/accounts/managementkey/"}[kind]
-    for more in (1, 2):
-        for _ in range(more):
+    for added in (1, 2):
+        for _ in range(added):
             keys.issue(kind, name="key")
         with django_assert_num_queries(6):
             assert admin_client.get(path).status_code == 200

@@ -187,7 +187,7 @@ async def test_caches_stay_while_the_database_is_away_and_catch_up_afterwards(re
 
 @pytest.fixture
 def on_postgresql(postgres_url, monkeypatch, tmp_path):
-    """The watcher polls PostgreSQL, which does not answer while the yielded event is set; ``waiting``: it was asked then."""
+    """The watcher polls PostgreSQL, which does not answer while the yielded event is set; ``waiting`` is set when it is queried."""
     settings = {**connections["default"].settings_dict, **database(Config(data_dir=tmp_path, database_url=postgres_url))}
     wrapper, silent = PostgreSQL(settings, alias="silent"), threading.Event()
     silent.waiting = threading.Event()
@@ -224,14 +224,14 @@ def test_a_database_that_does_not_answer_is_away_and_is_polled_again(on_postgres
 
 
 def test_stopping_does_not_wait_for_a_database_that_does_not_answer(on_postgresql, refreshed, watcher):
-    done = []
+    calls = []
     running = watcher(interval=0.02)
-    running.every(3600.0, lambda: done.append("last"))
+    running.every(3600.0, lambda: calls.append("last"))
     running.start()
     on_postgresql.set()
     assert on_postgresql.waiting.wait(3.0)
     running.stop()
-    assert (running._thread.is_alive(), done) == (False, [])
+    assert (running._thread.is_alive(), calls) == (False, [])
 
 
 def test_stopping_waits_only_a_limited_time_for_the_last_tasks(watcher, monkeypatch, caplog):
@@ -269,20 +269,20 @@ def test_only_a_poll_logs_that_the_database_is_back(refreshed, watcher, monkeypa
 
 
 def test_periodic_tasks_run_on_time_and_once_more_at_the_end(watcher):
-    done = []
+    calls = []
     running = watcher(interval=0.01)
-    running.every(0.05, lambda: done.append(threading.current_thread().name))
+    running.every(0.05, lambda: calls.append(threading.current_thread().name))
     running.start()
-    assert eventually(lambda: len(done) >= 2)
+    assert eventually(lambda: len(calls) >= 2)
     running.stop()
     assert not running._thread.is_alive()
-    ended = len(done)
-    assert set(done) == {"pxbin-watcher"}
+    count = len(calls)
+    assert set(calls) == {"pxbin-watcher"}
     slow = watcher()
-    slow.every(3600.0, lambda: done.append("last"))
+    slow.every(3600.0, lambda: calls.append("last"))
     slow.start()
     slow.stop()
-    assert done[ended:] == ["last"]
+    assert calls[count:] == ["last"]
 
 
 def test_concurrent_writers_lose_no_increment():

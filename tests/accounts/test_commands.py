@@ -78,7 +78,7 @@ def test_commands_without_a_gateway_name_its_place_and_write_nothing(tmp_path, m
 
 @pytest.mark.slow
 def test_the_same_in_a_process_of_its_own(tmp_path):
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), "create_key", "x"],
         env=clean_environment(PXBIN_DATA_DIR=str(tmp_path / "data")),
         capture_output=True,
@@ -87,5 +87,5 @@ def test_the_same_in_a_process_of_its_own(tmp_path):
         check=False,
     )
     message = f"CommandError: There is no gateway in {tmp_path}/data yet; start it once, or set PXBIN_DATA_DIR\n"
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
+    assert (process.returncode, process.stdout, process.stderr) == (1, "", message)
     assert list(tmp_path.iterdir()) == []

@@ -98,10 +98,10 @@ async def test_cached_keys_work_while_the_database_is_away(monkeypatch):
     plaintext, _ = await sync_to_async(issue)("llm")
     await authenticate(plaintext)
 
-    def away():
+    def raise_database_error():
         raise DatabaseError("no connection")
 
-    monkeypatch.setattr(cache_revisions, "read_revisions", away)
+    monkeypatch.setattr(cache_revisions, "read_revisions", raise_database_error)
     assert cached_key(plaintext) is not None
     assert (await authenticate(plaintext)).prefix == plaintext[:8]
     assert await refusal("pxb_unknown") == ("overloaded", "API keys cannot be checked at the moment")
@@ -183,11 +183,11 @@ async def test_uses_are_kept_until_they_can_be_written(monkeypatch):
     plaintext, row = await sync_to_async(issue)("llm")
     await authenticate(plaintext)
 
-    def away(*_args, **_values):
+    def raise_database_error(*_args, **_values):
         raise DatabaseError("no connection")
 
     with monkeypatch.context() as broken:
-        broken.setattr(RevisedQuerySet, "update", away)
+        broken.setattr(RevisedQuerySet, "update", raise_database_error)
         with pytest.raises(DatabaseError):
             await sync_to_async(keys.client_key_use.write)()
     await sync_to_async(keys.client_key_use.write)()

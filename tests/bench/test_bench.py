@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from bench import driver
-from bench.answers import CHAT, MESSAGES, TEXT, WHOLE
+from bench.answers import CHAT, COMPLETE_BODIES, MESSAGES, TEXT
 from bench.attackers import ATTACKS, Connection
 from bench.driver import Job, Outcome
 from tests.support.gateway import ROOT, clean_environment
@@ -18,10 +18,10 @@ from tests.support.waiting import PATIENCE
 @pytest.mark.slow
 def test_a_small_run_measures_every_pair():
     command = [sys.executable, "-m", "bench", "--json", "--requests", "50", "--connections", "5"]
-    only = ["--only", "apart", "--only", "passthrough, stream"]
-    done = subprocess.run([*command, *only], cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    figures = json.loads(done.stdout)
+    selection = ["--only", "apart", "--only", "passthrough, stream"]
+    process = subprocess.run([*command, *selection], cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stderr) == (0, "")
+    figures = json.loads(process.stdout)
     measured = [(line["scenario"], line["server"] == "direct") for line in figures]
     names = list(dict.fromkeys(name for name, _ in measured))
     assert len(names) == 4
@@ -33,9 +33,9 @@ def test_a_small_run_measures_every_pair():
 @pytest.mark.slow
 def test_the_adversary_attacks_while_the_load_is_measured():
     command = [sys.executable, "-m", "bench", "--json", "--requests", "80", "--only", "adversary: wrong keys"]
-    done = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    direct, attacked = json.loads(done.stdout)
+    process = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stderr) == (0, "")
+    direct, attacked = json.loads(process.stdout)
     assert (direct["scenario"], direct["server"], direct["requests"]) == ("adversary: wrong keys", "direct", 20)
     assert (attacked["scenario"], attacked["requests"], attacked["wrong"]) == ("adversary: wrong keys", 20, 0)
     assert (direct["added_p99_ms"], attacked["added_p99_ms"] >= 0) == (None, True)
@@ -69,15 +69,15 @@ def job():
 
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
 def test_the_driver_accepts_a_correct_response(path):
-    assert driver.check(job(), b"HTTP/1.1 200 OK\r\n\r\n", WHOLE[path]) == ""
+    assert driver.check(job(), b"HTTP/1.1 200 OK\r\n\r\n", COMPLETE_BODIES[path]) == ""
 
 
 @pytest.mark.parametrize(
     ("head", "body", "fault"),
     [
-        (b"HTTP/1.1 500 Oops\r\n\r\n", WHOLE[CHAT], "not status 200"),
-        (b"HTTP/1.1 200 OK\r\n\r\n", WHOLE[CHAT].replace(b"word07 ", b""), f"text {TEXT.replace('word07 ', '')[:80]!r}"),
-        (b"HTTP/1.1 200 OK\r\n\r\n", WHOLE[CHAT][:-1], "not JSON"),
+        (b"HTTP/1.1 500 Oops\r\n\r\n", COMPLETE_BODIES[CHAT], "not status 200"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", COMPLETE_BODIES[CHAT].replace(b"word07 ", b""), f"text {TEXT.replace('word07 ', '')[:80]!r}"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", COMPLETE_BODIES[CHAT][:-1], "not JSON"),
     ],
 )
 def test_the_driver_reports_a_wrong_response(head, body, fault):

@@ -34,7 +34,7 @@ def postgresql(tmp_path_factory, postgresql_url, django_db_blocker) -> Iterator[
 def database(request, django_db_blocker) -> Iterator[BaseDatabaseWrapper]:
     """Each kind of database in turn, empty, as the default connection."""
     connection = request.getfixturevalue(request.param)
-    with django_db_blocker.unblock(), stores.standing_in(connection):
+    with django_db_blocker.unblock(), stores.as_default_connection(connection):
         stores.empty(connection)
         yield connection
 

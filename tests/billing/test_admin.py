@@ -14,10 +14,10 @@ from billing.rates import CLASSES
 from billing.request_log import writer
 from billing.request_log.entry import AttemptEntry, PayloadEntry
 from tests.billing.conftest import entry
-from tests.billing.request_log.test_writer import FULL, written
+from tests.billing.request_log.test_writer import FULL, write_entries
 from upstreams.models import Model, Upstream
 
-TOLD = {**FULL, "routing": [{"upstream": "third", "key": "main", "model": "m", "skipped": "cooling for 3.0 s"}]}
+ENTRY_FIELDS = {**FULL, "routing": [{"upstream": "third", "key": "main", "model": "m", "skipped": "cooling for 3.0 s"}]}
 
 
 @pytest.fixture
@@ -29,9 +29,12 @@ def admin(database) -> Client:
 
 def logged(spool, number: int) -> None:
     tries = [AttemptEntry(timestamp=1, upstream_name="first"), AttemptEntry(timestamp=2, upstream_name="second")]
-    written(
+    write_entries(
         spool,
-        *(entry(**TOLD, cost=1_234_567_000_000, tries=tries, payload=PayloadEntry(request_body='{"a": "<b>"}')) for _ in range(number)),
+        *(
+            entry(**ENTRY_FIELDS, cost=1_234_567_000_000, tries=tries, payload=PayloadEntry(request_body='{"a": "<b>"}'))
+            for _ in range(number)
+        ),
     )
     writer.drain_spool(spool)
 
@@ -47,9 +50,9 @@ def test_a_list_takes_as_many_queries_for_three_rows_as_for_one(admin, database,
     counts = []
     for number in (1, 2):
         logged(spool, number)
-        for each in range(number):
-            model = Model.objects.create(name=f"m{number}{each}")
-            upstream = Upstream.objects.create(name=f"u{number}{each}")
+        for row_number in range(number):
+            model = Model.objects.create(name=f"m{number}{row_number}")
+            upstream = Upstream.objects.create(name=f"u{number}{row_number}")
             Price.objects.create(model=model, upstream=upstream, input=1)
         queries_of(admin, f"/admin/billing/{table}/", database)  # the session and content types are known from here on
         counts.append(queries_of(admin, f"/admin/billing/{table}/", database))
@@ -58,7 +61,7 @@ def test_a_list_takes_as_many_queries_for_three_rows_as_for_one(admin, database,
 
 def test_the_log_is_found_by_request_id_and_filtered_by_outcome(admin, spool):
     logged(spool, 1)
-    written(spool, entry(request_id="other", model="another-model"))
+    write_entries(spool, entry(request_id="other", model="another-model"))
     writer.drain_spool(spool)
     page = admin.get("/admin/billing/requestlog/", {"q": "other"}).content.decode()
     assert ("another-model" in page, FULL["model"] in page) == (True, False)

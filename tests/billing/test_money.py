@@ -13,7 +13,7 @@ from billing.models import Price, RequestLog
 from billing.money import from_pico, to_pico
 from billing.request_log import writer
 from tests.billing.conftest import entry
-from tests.billing.request_log.test_writer import written
+from tests.billing.request_log.test_writer import write_entries
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_an_amount_has_no_trailing_zeros(pico, text):
 
 
 def test_sums_of_a_thousand_rows_are_exact(database, spool):
-    written(spool, *(entry(cost=10**11) for _ in range(1000)), entry(cost=None), entry(cost=1))
+    write_entries(spool, *(entry(cost=10**11) for _ in range(1000)), entry(cost=None), entry(cost=1))
     writer.drain_spool(spool)
     totals = RequestLog.objects.aggregate(sum=Sum("cost"), least=Min("cost"), most=Max("cost"))
     assert totals == {"sum": Decimal("100.000000000001"), "least": Decimal("1E-12"), "most": Decimal("0.1")}

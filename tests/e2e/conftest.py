@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.fake_upstream import Loop
 from tests.support.gateway import Gateway
-from tests.support.vendor_wires import Said
+from tests.support.vendor_wires import Completion
 from tests.support.vendors import Vendor
 
 FORMATS = {"openai_chat": "openai", "anthropic": "anthropic", "openai_responses": "openai_responses", "bedrock": "bedrock"}
@@ -19,10 +19,10 @@ ECHOES = {"openai_chat": "echo", "anthropic": "echo-anthropic", "openai_response
 
 @pytest.fixture(scope="session")
 def echoes(gateway: Gateway) -> dict[str, str]:
-    """A model of each dialect that repeats its prompt; two of them are the gateway itself, asked in other words by way of a loop."""
+    """A model of each dialect that repeats its prompt; two of them reach the gateway itself again, in another dialect."""
     for dialect in ("openai_responses", "bedrock"):
-        way = {"base_url": gateway.url, "api_key": gateway.client_key, "format": dialect, "region": "us-east-1"}
-        upstream = gateway.api("POST", "/upstreams", json={"name": ECHOES[dialect], **way})
+        fields = {"base_url": gateway.url, "api_key": gateway.client_key, "format": dialect, "region": "us-east-1"}
+        upstream = gateway.api("POST", "/upstreams", json={"name": ECHOES[dialect], **fields})
         gateway.api("POST", "/models", json={"name": ECHOES[dialect], "upstream_id": upstream["id"], "remote_name": "echo-anthropic"})
     return ECHOES
 
@@ -63,12 +63,12 @@ def vendors(gateway: Gateway, fake_loop: Loop) -> Iterator[dict[str, Vendor]]:
 
     Clients go by a model's name where they choose what to send.
     """
-    made = {dialect: Vendor(dialect, fake_loop) for dialect in FORMATS}
-    for dialect, vendor in made.items():
+    vendors_by_dialect = {dialect: Vendor(dialect, fake_loop) for dialect in FORMATS}
+    for dialect, vendor in vendors_by_dialect.items():
         models = [f"gpt-5-at-{dialect}", f"claude-sonnet-4-5-at-{dialect}"]
         gateway.add_upstream(vendor.fake, *models, name=f"vendor-{dialect}", format=FORMATS[dialect], region="us-east-1")
-    yield made
-    for vendor in made.values():
+    yield vendors_by_dialect
+    for vendor in vendors_by_dialect.values():
         vendor.fake.stop()
 
 
@@ -77,5 +77,5 @@ def vendor(request: pytest.FixtureRequest, vendors: dict[str, Vendor]) -> Vendor
     """Every test runs with a provider of each dialect."""
     chosen = vendors[request.param]
     chosen.split = 0
-    chosen.says(Said("Hello"))
+    chosen.says(Completion("Hello"))
     return chosen

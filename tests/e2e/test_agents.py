@@ -17,7 +17,7 @@ RECORDED = sorted(file.stem for file in Path(ROOT).glob("c*.json"))
 
 @pytest.mark.parametrize("word", FORMATS)
 @pytest.mark.parametrize("name", RECORDED)
-def test_an_agent_gets_its_calls_makes_them_and_is_answered(gateway, upstream, name, word):
+def test_an_agent_gets_tool_calls_sends_results_and_gets_an_answer(gateway, upstream, name, word):
     dialect, model = FORMATS[word], f"agent-{uuid.uuid4().hex[:8]}"
     gateway.add_upstream(upstream, model, name=model, format=word, region="us-east-1")
     upstream.otherwise(model_of(dialect))
@@ -27,24 +27,24 @@ def test_an_agent_gets_its_calls_makes_them_and_is_answered(gateway, upstream, n
     agent.turn()
     assert agent.thoughts == ("" if hides_thoughts(agent) and dialect in ("openai_chat", "openai_responses") else THOUGHT)
     assert len(agent.calls) == 2
-    for _, called, namespace, given in agent.calls:
-        kind = tools[namespace, called]
-        assert given == "free text\n*** End" if kind == "custom" else isinstance(given, dict)
-    made = agent.calls
+    for _, tool_name, namespace, arguments in agent.calls:
+        kind = tools[namespace, tool_name]
+        assert arguments == "free text\n*** End" if kind == "custom" else isinstance(arguments, dict)
+    calls = agent.calls
 
     agent.turn()
-    assert (agent.words, agent.calls) == (LAST_WORDS, [])
+    assert (agent.text, agent.calls) == (LAST_WORDS, [])
     second = upstream.requests[1].json()
     if dialect != agent.dialect:
         RULES[dialect](second)
-    told = json.dumps(second)
-    assert [told.count(f"result of {call_id}") for call_id, *_ in made] == [1, 1]
-    assert told.count(THOUGHT) == 1
-    assert "pxr1." not in told
+    sent_body = json.dumps(second)
+    assert [sent_body.count(f"result of {call_id}") for call_id, *_ in calls] == [1, 1]
+    assert sent_body.count(THOUGHT) == 1
+    assert "pxr1." not in sent_body
 
 
 def hides_thoughts(agent: Agent) -> bool:
-    """Claude Code asks for sealed thinking without its words."""
+    """Claude Code asks for sealed thinking without its text."""
     return agent.body.get("thinking", {}).get("display") == "omitted"
 
 

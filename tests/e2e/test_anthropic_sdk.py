@@ -46,7 +46,7 @@ async def test_a_text_asynchronously(async_claude, model):
     assert message.content[0].text == "Hello there"
 
 
-def test_every_word_of_a_stream_comes_as_an_event_of_its_own(claude, model):
+def test_a_stream_has_one_event_for_each_piece_of_text(claude, model):
     with claude.messages.stream(model=model, max_tokens=100, messages=[user("one two three")]) as stream:
         assert list(stream.text_stream) == ["one ", "two ", "three"]
         final = stream.get_final_message()
@@ -68,19 +68,19 @@ async def test_the_events_of_a_stream_in_order(async_claude, model):
 
 
 def test_a_conversation_with_a_tool(claude, model):
-    asked = user('get_weather {"city": "Oslo"}')
-    first = claude.messages.create(model=model, max_tokens=1000, messages=[asked], tools=TOOLS)
+    question = user('get_weather {"city": "Oslo"}')
+    first = claude.messages.create(model=model, max_tokens=1000, messages=[question], tools=TOOLS)
     (call,) = first.content
     assert (call.type, call.name, call.input, first.stop_reason) == ("tool_use", "get_weather", {"city": "Oslo"}, "tool_use")
     result = {"type": "tool_result", "tool_use_id": call.id, "content": "21 degrees"}
-    messages = [asked, {"role": "assistant", "content": first.content}, user([result])]
+    messages = [question, {"role": "assistant", "content": first.content}, user([result])]
     second = claude.messages.create(model=model, max_tokens=1000, messages=messages, tools=TOOLS)
     assert (second.content[0].text, second.stop_reason) == ("21 degrees", "end_turn")
 
 
 def test_parallel_tools_with_results_that_hold_images(claude, model):
-    asked = user('get_weather {"city": "Oslo"} and get_time {"city": "Rome"}')
-    with claude.messages.stream(model=model, max_tokens=1000, messages=[asked], tools=TOOLS) as stream:
+    question = user('get_weather {"city": "Oslo"} and get_time {"city": "Rome"}')
+    with claude.messages.stream(model=model, max_tokens=1000, messages=[question], tools=TOOLS) as stream:
         first = stream.get_final_message()
     assert [(call.name, call.input) for call in first.content] == [("get_weather", {"city": "Oslo"}), ("get_time", {"city": "Rome"})]
     assert len({call.id for call in first.content}) == 2
@@ -89,7 +89,7 @@ def test_parallel_tools_with_results_that_hold_images(claude, model):
     results = [
         {"type": "tool_result", "tool_use_id": call.id, "content": content} for call, content in zip(first.content, contents, strict=True)
     ]
-    messages = [asked, {"role": "assistant", "content": first.content}, user(results)]
+    messages = [question, {"role": "assistant", "content": first.content}, user(results)]
     second = claude.messages.create(model=model, max_tokens=1000, messages=messages, tools=TOOLS)
     assert second.content[0].text.startswith("21 degrees\nnoon")
 
@@ -111,13 +111,13 @@ def test_an_image_and_a_document_reach_the_model(claude, model):
 
 def test_thinking_comes_first_and_goes_back(claude, model):
     thinking = {"type": "enabled", "budget_tokens": 2048}
-    asked = user('get_weather {"city": "Oslo"}')
-    first = claude.messages.create(model=model, max_tokens=4000, messages=[asked], tools=TOOLS, thinking=thinking)
+    question = user('get_weather {"city": "Oslo"}')
+    first = claude.messages.create(model=model, max_tokens=4000, messages=[question], tools=TOOLS, thinking=thinking)
     assert [block.type for block in first.content] == ["thinking", "tool_use"]
     assert first.content[0].thinking.startswith("The prompt has ")
     assert first.content[0].signature
     result = {"type": "tool_result", "tool_use_id": first.content[1].id, "content": "21 degrees"}
-    messages = [asked, {"role": "assistant", "content": first.content}, user([result])]
+    messages = [question, {"role": "assistant", "content": first.content}, user([result])]
     second = claude.messages.create(model=model, max_tokens=4000, messages=messages, tools=TOOLS, thinking=thinking)
     assert [block.type for block in second.content] == ["thinking", "text"]
 
@@ -138,14 +138,14 @@ def test_structured_output(claude, model):
 
 
 def test_limits_and_stop_sequences(claude, model):
-    words = [f"{number:03} " for number in range(20)]
-    cut = claude.messages.create(model=model, max_tokens=16, messages=[user("".join(words))])  # Responses knows no limit below 16
-    assert (cut.content[0].text, cut.stop_reason) == ("".join(words[:16]), "max_tokens")
+    numbers = [f"{number:03} " for number in range(20)]
+    cut = claude.messages.create(model=model, max_tokens=16, messages=[user("".join(numbers))])  # Responses knows no limit below 16
+    assert (cut.content[0].text, cut.stop_reason) == ("".join(numbers[:16]), "max_tokens")
     stopped = ask(claude, model, "one two three", stop_sequences=["two"])
     # Chat Completions never says that a stop sequence ended the answer, or which one; Responses has none.
     claudes = ("one ", "stop_sequence", "two")
-    others = {"echo": ("one ", "end_turn", None), "echo-responses": ("one two three", "end_turn", None)}
-    assert (stopped.content[0].text, stopped.stop_reason, stopped.stop_sequence) == others.get(model, claudes)
+    expected_by_model = {"echo": ("one ", "end_turn", None), "echo-responses": ("one two three", "end_turn", None)}
+    assert (stopped.content[0].text, stopped.stop_reason, stopped.stop_sequence) == expected_by_model.get(model, claudes)
 
 
 def test_a_refusal(claude, model):
@@ -153,7 +153,7 @@ def test_a_refusal(claude, model):
 
 
 @pytest.mark.parametrize(
-    ("status", "exception", "shown", "kind"),
+    ("status", "exception", "client_status", "kind"),
     [
         (400, anthropic.BadRequestError, 400, "invalid_request_error"),
         (401, anthropic.InternalServerError, 502, "api_error"),
@@ -169,11 +169,11 @@ def test_a_refusal(claude, model):
         (529, anthropic.OverloadedError, 529, "overloaded_error"),
     ],
 )
-def test_an_upstreams_error_has_the_class_that_the_sdk_knows(claude, model, status, exception, shown, kind):
+def test_an_upstreams_error_has_the_class_that_the_sdk_knows(claude, model, status, exception, client_status, kind):
     with pytest.raises(anthropic.APIStatusError) as raised:
         ask(claude, model, f'[echo status={status} message="so it goes"]')
     error = raised.value
-    assert (type(error), error.status_code, error.body["type"], error.body["error"]["type"]) == (exception, shown, "error", kind)
+    assert (type(error), error.status_code, error.body["type"], error.body["error"]["type"]) == (exception, client_status, "error", kind)
     assert error.request_id
     if status != 401:
         assert "so it goes" in error.body["error"]["message"]
@@ -206,11 +206,11 @@ def test_a_malformed_request_is_refused(claude, model):
 
 @pytest.mark.parametrize("order", ["fail_after=2", "reset_after=2", "cut_after=2"])
 def test_a_stream_that_fails_on_the_way_raises(claude, model, order):
-    words = []
+    texts = []
     options = {"model": model, "max_tokens": 100, "messages": [user(f"one two three [echo {order}]")]}
     with pytest.raises(anthropic.APIStatusError) as raised, claude.messages.stream(**options) as stream:
-        words.extend(stream.text_stream)
-    assert words == ["one ", "two "]
+        texts.extend(stream.text_stream)
+    assert texts == ["one ", "two "]
     assert raised.value.body["type"] == "error"
 
 

@@ -1,4 +1,4 @@
-"""Transcriptions by OpenAI's SDK: forms go up with another model's name, answers come back in the format that was asked for."""
+"""Transcriptions by OpenAI's SDK: forms are sent with the remote name, and responses are returned in the requested format."""
 
 import io
 
@@ -46,7 +46,7 @@ def fields_of(request):
 
 def test_a_form_goes_up_with_only_the_model_changed(gpt, upstream, whisper):
     upstream.reply(json_reply({"text": "hello", "usage": USAGE}))
-    told = gpt.audio.transcriptions.create(
+    transcription = gpt.audio.transcriptions.create(
         model=whisper,
         file=("größe.wav", SOUND, "audio/wav"),
         language="de",
@@ -55,7 +55,7 @@ def test_a_form_goes_up_with_only_the_model_changed(gpt, upstream, whisper):
         response_format="json",
         timestamp_granularities=["word", "segment"],
     )
-    assert told.text == "hello"
+    assert transcription.text == "hello"
     (request,) = upstream.requests
     fields, files = fields_of(request)
     assert (request.path, fields, files) == (
@@ -109,13 +109,13 @@ def test_the_length_of_audio_is_written_down(gpt, gateway, upstream, whisper):
     )
 
 
-def test_a_stream_of_words(gpt, gateway, upstream, whisper):
+def test_a_transcription_is_streamed(gpt, gateway, upstream, whisper):
     deltas = [event({"type": "transcript.text.delta", "delta": word}) for word in ("hel", "lo")]
     upstream.reply(sse(*deltas, event({"type": "transcript.text.done", "text": "hello", "usage": USAGE})))
     raw = gpt.audio.transcriptions.with_raw_response.create(model=whisper, file=("a.wav", SOUND), stream=True)
     events = list(raw.parse())
-    assert [each.type for each in events] == ["transcript.text.delta"] * 2 + ["transcript.text.done"]
-    assert ("".join(each.delta for each in events[:2]), events[2].text) == ("hello", "hello")
+    assert [stream_event.type for stream_event in events] == ["transcript.text.delta"] * 2 + ["transcript.text.done"]
+    assert ("".join(stream_event.delta for stream_event in events[:2]), events[2].text) == ("hello", "hello")
     row = gateway.row_of(raw.headers["x-request-id"])
     assert (row["stream"], row["input_tokens"], row["output_tokens"]) == (True, 14, 5)
 
@@ -134,24 +134,26 @@ def test_a_route_that_takes_no_audio_is_left_out(gpt, gateway, upstream, second_
     with pytest.raises(openai.BadRequestError) as raised:
         gpt.audio.transcriptions.create(model=whisper, file=("a.wav", SOUND))
     assert "takes no audio" in raised.value.message
-    other = gateway.add_upstream(second_upstream, name=f"{whisper} other")
-    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other, "priority": 5})
+    second_id = gateway.add_upstream(second_upstream, name=f"{whisper} other")
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": second_id, "priority": 5})
     second_upstream.reply(json_reply({"text": "hello"}))
     assert (gpt.audio.transcriptions.create(model=whisper, file=("a.wav", SOUND)).text, upstream.requests) == ("hello", [])
 
 
-@pytest.mark.parametrize(("status", "shown", "tried"), [(400, 400, 1), (422, 422, 1), (429, 200, 2), (401, 200, 2)])
-def test_mistakes_pass_and_troubles_with_the_key_go_elsewhere(gateway, upstream, second_upstream, whisper, status, shown, tried):
+@pytest.mark.parametrize(("status", "client_status", "call_count"), [(400, 400, 1), (422, 422, 1), (429, 200, 2), (401, 200, 2)])
+def test_client_errors_are_returned_and_credential_errors_fail_over(
+    gateway, upstream, second_upstream, whisper, status, client_status, call_count
+):
     (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == whisper]
-    other = gateway.add_upstream(second_upstream, name=f"{whisper} other")
-    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other, "priority": 5})
+    second_id = gateway.add_upstream(second_upstream, name=f"{whisper} other")
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": second_id, "priority": 5})
     upstream.otherwise(json_reply({"error": {"message": "no"}}, status=status))
     second_upstream.otherwise(json_reply({"text": "hello"}))
     files = {"file": ("a.wav", SOUND)}
     answer = gateway.http.post(
         f"{gateway.url}/v1/audio/transcriptions", headers=gateway.client_headers, data={"model": whisper}, files=files
     )
-    assert (answer.status_code, len(upstream.requests) + len(second_upstream.requests)) == (shown, tried)
+    assert (answer.status_code, len(upstream.requests) + len(second_upstream.requests)) == (client_status, call_count)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_mistakes_pass_and_troubles_with_the_key_go_elsewhere(gateway, upstream,
         ),
     ],
 )
-def test_a_form_that_makes_no_sense_is_refused(gateway, request_of, message, param):
+def test_a_malformed_form_is_refused(gateway, request_of, message, param):
     headers = {**gateway.client_headers, **request_of.pop("headers", {})}
     answer = gateway.http.post(f"{gateway.url}/v1/audio/transcriptions", headers=headers, **request_of)
     error = answer.json()["error"]

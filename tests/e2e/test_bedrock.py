@@ -55,11 +55,11 @@ def signature_of(request: Received, base: str) -> tuple[str, str]:
 
 
 def aws(upstream: FakeUpstream) -> None:
-    """An endpoint as Bedrock's: a wrong signature is 403, a right one the answer that the path asks for."""
+    """An endpoint as Bedrock's: a wrong signature gets 403, a correct one the response of the path."""
 
     def answer(request: Received) -> Reply:
-        given, right = signature_of(request, upstream.url)
-        if given != right:
+        signature, expected = signature_of(request, upstream.url)
+        if signature != expected:
             error = {"x-amzn-errortype": "InvalidSignatureException:http://internal/"}
             return json_reply({"message": "The request signature does not match"}, status=403, headers=error)
         if request.path.endswith("/invoke-with-response-stream"):
@@ -72,13 +72,13 @@ def aws(upstream: FakeUpstream) -> None:
 
 @pytest.fixture
 def signed(gateway: Gateway, upstream: FakeUpstream) -> str:
-    """A model at a Bedrock upstream that wants signatures; its remote name is an inference profile's ARN."""
+    """A model at a Bedrock upstream with signed requests; its remote name is an inference profile's ARN."""
     name = f"signed-{upstream.url.rpartition(':')[2]}"
     credential = {"access_key_id": ACCESS_KEY, "api_key": SECRET}
-    made = gateway.api(
+    upstream_row = gateway.api(
         "POST", "/upstreams", json={"name": name, "endpoint": upstream.url, "format": "bedrock", "region": REGION, **credential}
     )
-    gateway.api("POST", "/models", json={"name": name, "upstream_id": made["id"], "remote_name": ARN})
+    gateway.api("POST", "/models", json={"name": name, "upstream_id": upstream_row["id"], "remote_name": ARN})
     aws(upstream)
     return name
 
@@ -88,20 +88,20 @@ def test_requests_are_signed_as_aws_wants_them(gateway: Gateway, upstream: FakeU
     body = {"model": signed, "max_tokens": 50, "stream": stream, "messages": [{"role": "user", "content": "Hi \u00e9"}]}
     answer = gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body)
     assert (answer.status_code, "Hello" in answer.text) == (200, True)
-    (sent,) = upstream.requests
+    (received,) = upstream.requests
     verb = "invoke-with-response-stream" if stream else "invoke"
-    assert sent.path == f"/model/{ARN.replace('/', '%2F')}/{verb}"
-    assert sent.json() == {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 50, "messages": body["messages"]}
+    assert received.path == f"/model/{ARN.replace('/', '%2F')}/{verb}"
+    assert received.json() == {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 50, "messages": body["messages"]}
 
 
-def test_a_wrong_secret_is_our_fault_and_not_the_clients(gateway: Gateway, upstream: FakeUpstream) -> None:
+def test_a_refused_upstream_credential_is_a_502_for_the_client(gateway: Gateway, upstream: FakeUpstream) -> None:
     name = f"wrong-{upstream.url.rpartition(':')[2]}"
-    made = gateway.api(
+    upstream_row = gateway.api(
         "POST",
         "/upstreams",
         json={"name": name, "base_url": upstream.url, "format": "bedrock", "region": REGION, "access_key_id": ACCESS_KEY, "api_key": "bad"},
     )
-    gateway.api("POST", "/models", json={"name": name, "upstream_id": made["id"]})
+    gateway.api("POST", "/models", json={"name": name, "upstream_id": upstream_row["id"]})
     aws(upstream)
     body = {"model": name, "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
     answer = gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body)
@@ -110,15 +110,15 @@ def test_a_wrong_secret_is_our_fault_and_not_the_clients(gateway: Gateway, upstr
 
 def test_a_bearer_key_needs_no_signature(gateway: Gateway, upstream: FakeUpstream) -> None:
     name = f"bearer-{upstream.url.rpartition(':')[2]}"
-    made = gateway.api(
+    upstream_row = gateway.api(
         "POST", "/upstreams", json={"name": name, "base_url": upstream.url, "format": "bedrock", "region": REGION, "api_key": "bedrock-key"}
     )
-    gateway.api("POST", "/models", json={"name": name, "upstream_id": made["id"], "remote_name": "anthropic.claude-v1:0"})
+    gateway.api("POST", "/models", json={"name": name, "upstream_id": upstream_row["id"], "remote_name": "anthropic.claude-v1:0"})
     upstream.reply(json_reply(ANSWER))
     body = {"model": name, "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
     assert gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body).status_code == 200
-    (sent,) = upstream.requests
-    assert (sent.path, sent.header("authorization")) == ("/model/anthropic.claude-v1:0/invoke", "Bearer bedrock-key")
+    (received,) = upstream.requests
+    assert (received.path, received.header("authorization")) == ("/model/anthropic.claude-v1:0/invoke", "Bearer bedrock-key")
 
 
 def client(gateway: Gateway, key: str) -> Any:
@@ -136,25 +136,25 @@ def client(gateway: Gateway, key: str) -> Any:
 @pytest.mark.parametrize("model", ["echo", "echo-anthropic"])
 def test_boto3_is_answered_whole_and_streamed(gateway: Gateway, model: str) -> None:
     runtime = client(gateway, gateway.client_key)
-    whole = json.loads(runtime.invoke_model(modelId=model, body=json.dumps(BODY))["body"].read())
-    assert whole["content"] == [{"type": "text", "text": "Hi", "citations": None}]
+    message = json.loads(runtime.invoke_model(modelId=model, body=json.dumps(BODY))["body"].read())
+    assert message["content"] == [{"type": "text", "text": "Hi", "citations": None}]
     stream = runtime.invoke_model_with_response_stream(modelId=model, body=json.dumps(BODY))["body"]
     events = [json.loads(event["chunk"]["bytes"]) for event in stream]
     assert "".join(event["delta"]["text"] for event in events if event["type"] == "content_block_delta") == "Hi"
     assert [events[0]["type"], events[-1]["type"]] == ["message_start", "message_stop"]
 
 
-def test_boto3_is_told_the_tokens_and_an_id_beside_the_body(gateway: Gateway) -> None:
+def test_boto3_gets_token_counts_and_a_request_id_as_headers(gateway: Gateway) -> None:
     runtime = client(gateway, gateway.client_key)
-    whole = runtime.invoke_model(modelId="echo", body=json.dumps(BODY))
-    usage, told = json.loads(whole["body"].read())["usage"], whole["ResponseMetadata"]["HTTPHeaders"]
-    counts = [told[f"x-amzn-bedrock-{side}-token-count"] for side in ("input", "output")]
+    response = runtime.invoke_model(modelId="echo", body=json.dumps(BODY))
+    usage, headers = json.loads(response["body"].read())["usage"], response["ResponseMetadata"]["HTTPHeaders"]
+    counts = [headers[f"x-amzn-bedrock-{side}-token-count"] for side in ("input", "output")]
     assert counts == [str(usage["input_tokens"]), str(usage["output_tokens"])]
     stream = runtime.invoke_model_with_response_stream(modelId="echo", body=json.dumps(BODY))
     assert stream["contentType"] == "application/json"
     with pytest.raises(ClientError) as caught:
         runtime.invoke_model(modelId="nosuch", body=json.dumps(BODY))
-    answers = [whole["ResponseMetadata"], stream["ResponseMetadata"], caught.value.response["ResponseMetadata"]]
+    answers = [response["ResponseMetadata"], stream["ResponseMetadata"], caught.value.response["ResponseMetadata"]]
     assert len({answer["RequestId"] for answer in answers}) == 3
     assert all(answer["RequestId"] == answer["HTTPHeaders"]["x-request-id"] for answer in answers)
 
@@ -169,9 +169,9 @@ def test_boto3_talks_to_bedrock_through_the_gateway(gateway: Gateway, signed: st
 def test_guardrails_go_up(gateway: Gateway, upstream: FakeUpstream, signed: str) -> None:
     guarded = {"guardrailIdentifier": "gr-1", "guardrailVersion": "1", "trace": "ENABLED"}
     client(gateway, gateway.client_key).invoke_model(modelId=signed, body=json.dumps(BODY), **guarded)
-    (sent,) = upstream.requests
-    told = [sent.header(f"x-amzn-bedrock-{name}") for name in ("guardrailidentifier", "guardrailversion", "trace")]
-    assert told == ["gr-1", "1", "ENABLED"]
+    (received,) = upstream.requests
+    guardrail_headers = [received.header(f"x-amzn-bedrock-{name}") for name in ("guardrailidentifier", "guardrailversion", "trace")]
+    assert guardrail_headers == ["gr-1", "1", "ENABLED"]
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,15 @@ def gateway():
 def group(gateway, *upstreams, patience=None, **fields):
     """A prefix with one model of the same name, whose routes lead to the upstreams in their order; the first may take so long."""
     name = f"g-{uuid.uuid4().hex[:8]}"
-    ids = [gateway.add_upstream(each, name=f"{name}-{place}", priority=place, **fields) for place, each in enumerate(upstreams)]
+    ids = [
+        gateway.add_upstream(upstream, name=f"{name}-{priority}", priority=priority, **fields)
+        for priority, upstream in enumerate(upstreams)
+    ]
     if patience:
         gateway.api("PATCH", f"/upstreams/{ids[0]}", json={"first_byte_timeout_seconds": patience})
     model = gateway.api("POST", "/models", json={"name": name, "upstream_id": ids[0], "path_prefix": f"/{name}"})
-    for other in ids[1:]:
-        gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other})
+    for upstream_id in ids[1:]:
+        gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": upstream_id})
     return name
 
 
@@ -36,7 +39,7 @@ WIRE = sorted({(method, path) for method, path in FAST_PATHS if path.startswith(
 
 @pytest.mark.parametrize(("method", "path"), WIRE, ids=[f"{method} {path}" for method, path in WIRE])
 def test_every_path_is_there_below_a_prefix_too(gateway, upstream, method, path):
-    """Also with an empty body: an endpoint that is there says what is missing, and not that the path is unknown."""
+    """An endpoint that exists answers an empty body with what is missing, not with "unknown path"."""
     name = group(gateway, upstream)
     upstream.otherwise(json_reply(WELL))
     answer = gateway.http.request(
@@ -79,7 +82,7 @@ def test_another_upstream_answers_when_the_first_fails(gateway, upstream, second
     assert (answer.status_code, answer.json()["id"], len(second_upstream.requests)) == (200, WELL["id"], 1)
     (row,) = gateway.logs(1, model=name)
     tries = gateway.api("GET", f"/logs/{row['id']}")["tries"]
-    assert ([each["outcome"] for each in tries][-2:], row["outcome"]) == (["failed", "finished"], "finished")
+    assert ([attempt["outcome"] for attempt in tries][-2:], row["outcome"]) == (["failed", "finished"], "finished")
     if failure in ("429", "500", "529"):  # it cools here as anywhere
         gateway.http.post(f"{gateway.url}/{name}{path}", headers=gateway.client_headers, json={"model": name, **body})
         assert len(upstream.requests) == 1
@@ -91,10 +94,10 @@ def test_a_client_that_leaves_ends_the_call(gateway, upstream, place, stream):
     path, fields, body = PLACES[place]
     name = group(gateway, upstream, **fields)
     upstream.otherwise(sse(*STREAM[:2], HANG) if stream else Reply(instead=HANG))
-    asked = json.dumps({"model": name, "stream": stream, **body}).encode()
-    head = f"POST /{name}{path} HTTP/1.1\r\nhost: gateway\r\nx-api-key: {gateway.client_key}\r\ncontent-length: {len(asked)}\r\n\r\n"
+    request_body = json.dumps({"model": name, "stream": stream, **body}).encode()
+    head = f"POST /{name}{path} HTTP/1.1\r\nhost: gateway\r\nx-api-key: {gateway.client_key}\r\ncontent-length: {len(request_body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE) as client:
-        client.sendall(head.encode() + asked)
+        client.sendall(head.encode() + request_body)
         (request,) = upstream.wait_for(1)
     assert request.left_early.wait(PATIENCE)
     (row,) = gateway.logs(1, model=name)

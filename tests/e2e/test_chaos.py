@@ -1,7 +1,7 @@
 """Every way in which an upstream misbehaves: what the client sees, how often each upstream is called, what the rows say.
 
 Each case runs for clients of every dialect, whole and streamed; once where nothing else can answer, and once with a second
-upstream that is well.
+healthy upstream.
 """
 
 import gzip
@@ -27,9 +27,9 @@ def chat_answer(text="well"):
     return {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": USAGE}
 
 
-def chunk(delta, finish=None, **more):
+def chunk(delta, finish=None, **fields):
     choices = [{"index": 0, "delta": delta, "finish_reason": finish}] if delta is not None else []
-    return event({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices, **more})
+    return event({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices, **fields})
 
 
 OPENED = chunk({"role": "assistant", "content": ""})
@@ -54,14 +54,14 @@ def plain(body, kind="application/json", **headers):
 
 @dataclass(frozen=True)
 class Case:
-    """One misbehaviour. `status`: what Messages and Chat clients see where nothing else answers; `calls`: of the sick upstream."""
+    """One misbehaviour. `status`: for Messages and Chat clients if no other upstream answers; `calls`: how often the upstream is called."""
 
     reply: Reply
     status: tuple[int, int]
     kind: str
     calls: int = 1
     saved: bool = True
-    """Whether the healthy upstream is asked."""
+    """Whether the healthy upstream is called."""
     retry_after: str | None = None
     invoke: int | None = None
     """What InvokeModel clients see, where it does not follow from what Messages clients do."""
@@ -147,17 +147,17 @@ def request_of(dialect: str, model: str, text: str, *, stream: bool) -> tuple[st
     return path, {"model": model, "max_tokens": 99, "stream": stream, "messages": turns}
 
 
-def said_in_events(content: bytes) -> str:
+def text_of_events(content: bytes) -> str:
     """The text of a stream of AWS events that hold Anthropic's."""
-    reader, said = eventstream.EventStreamReader(), []
+    reader, texts = eventstream.EventStreamReader(), []
     for frame in [*reader.feed(content), *reader.close()]:
-        told = json.loads(frame.data)
-        said.append(told.get("delta", {}).get("text", ""))
-    return "".join(said)
+        message_event = json.loads(frame.data)
+        texts.append(message_event.get("delta", {}).get("text", ""))
+    return "".join(texts)
 
 
-class Asked:
-    """One request to the gateway, its answer and its row."""
+class ClientCall:
+    """One request of a client to the gateway, its answer and its log row."""
 
     def __init__(self, gateway: Gateway, model: str, dialect: str, *, stream: bool, **headers: str) -> None:
         self._text = f"Hi, I am {uuid.uuid4()}"
@@ -176,28 +176,28 @@ class Asked:
 
     @property
     def text(self) -> str:
-        """Everything that the model said."""
+        """The text of the answer, of any dialect, streamed or not."""
         if self.answer.headers["content-type"] == "application/json":
             value = self.answer.json()
             if "output" in value:
                 return str(value["output"][0]["content"][0]["text"])
             return str(value["content"][0]["text"] if "content" in value else value["choices"][0]["message"]["content"])
         if self.answer.headers["content-type"].startswith("application/vnd.amazon"):
-            return said_in_events(self.answer.content)
-        said = []
+            return text_of_events(self.answer.content)
+        texts = []
         for line in self.answer.text.splitlines():
             if line.startswith("data: {"):
                 value = json.loads(line[6:])
                 if isinstance(value.get("delta"), str):
-                    said.append(value["delta"] if value["type"] == "response.output_text.delta" else "")
+                    texts.append(value["delta"] if value["type"] == "response.output_text.delta" else "")
                     continue
                 delta = value.get("delta") or next((choice["delta"] for choice in value.get("choices", ())), {})
-                said.append(delta.get("text") or delta.get("content") or "")
-        return "".join(said)
+                texts.append(delta.get("text") or delta.get("content") or "")
+        return "".join(texts)
 
 
 IMPATIENT = {"first_byte_timeout_seconds": 1.0, "idle_timeout_seconds": 1.0}
-"""For upstreams that hang; the others have all the time that they need on a busy machine."""
+"""Timeouts for upstreams that hang; the others keep the default ones, so that a busy machine causes no timeout."""
 
 
 def named(upstream: FakeUpstream, gateway: Gateway, **fields: Any) -> str:
@@ -207,15 +207,15 @@ def named(upstream: FakeUpstream, gateway: Gateway, **fields: Any) -> str:
 
 
 def two(gateway: Gateway, sick: FakeUpstream, well: FakeUpstream, **fields: Any) -> str:
-    """The name of a model whose first route leads to the sick upstream."""
+    """The name of a model whose first route leads to the failing upstream."""
     name = named(sick, gateway, **fields)
-    other = gateway.add_upstream(well, name=f"{name}-well", priority=5)
-    gateway.api("POST", "/routes", json={"model_id": gateway.id_of("/models", name), "upstream_id": other, "priority": 5})
+    well_id = gateway.add_upstream(well, name=f"{name}-well", priority=5)
+    gateway.api("POST", "/routes", json={"model_id": gateway.id_of("/models", name), "upstream_id": well_id, "priority": 5})
     return name
 
 
 class Stage:
-    """A sick and a healthy upstream, a model that has the first alone, and one that has both."""
+    """A failing and a healthy upstream, a model that has a route to the first alone, and one that has routes to both."""
 
     def __init__(self, gateway: Gateway, loop: Loop, case: Case) -> None:
         self.sick, self.well = FakeUpstream(loop), FakeUpstream(loop)
@@ -230,55 +230,55 @@ class Stage:
 
 
 class Run:
-    """One case with one kind of client, asked at once; its row is read when all others have been asked too."""
+    """One case with one kind of client, sent at once; its row is read when all requests have been sent."""
 
     def __init__(self, gateway: Gateway, stage: Stage, key: Key) -> None:
         name, self.dialect, self.stream, with_second = key
         self.case = CASES[name]
-        self.asked = Asked(gateway, stage.models[with_second], self.dialect, stream=self.stream)
+        self.call = ClientCall(gateway, stage.models[with_second], self.dialect, stream=self.stream)
         self._stage = stage
         messages, chat = self.case.status
         self.status = {"messages": messages, "invoke": self.case.invoke or INVOKE.get(messages, messages)}.get(self.dialect, chat)
 
     def calls(self) -> tuple[int, int]:
-        """How often the sick and the healthy upstream got it; a call that was given up soon may take a while to arrive."""
-        return self.asked.calls_of(self._stage.sick), self.asked.calls_of(self._stage.well)
+        """How often the failing and the healthy upstream got it; a call that was cancelled early may arrive later."""
+        return self.call.calls_of(self._stage.sick), self.call.calls_of(self._stage.well)
 
 
 @pytest.fixture(scope="module")
 def runs(gateway, fake_loop):
-    """All runs by their keys. They are asked some at a time, since most of each is waiting.
+    """All runs by their keys. Several are sent at a time, since most of each is waiting.
 
     A case has one stage for all of them, except where an answer keeps its upstream away from the next request.
     """
     stages: dict[Any, Stage] = {}
     for key in KEYS:
-        place = key if CASES[key[0]].retry_after else key[0]
-        if place not in stages:
-            stages[place] = Stage(gateway, fake_loop, CASES[key[0]])
+        stage_key = key if CASES[key[0]].retry_after else key[0]
+        if stage_key not in stages:
+            stages[stage_key] = Stage(gateway, fake_loop, CASES[key[0]])
 
     def run(key: Key) -> Run:
         return Run(gateway, stages.get(key) or stages[key[0]], key)
 
     with ThreadPoolExecutor(8) as pool:
-        done = dict(zip(KEYS, pool.map(run, KEYS), strict=True))
+        runs_by_key = dict(zip(KEYS, pool.map(run, KEYS), strict=True))
     gateway.logs(len(KEYS))
-    yield done
+    yield runs_by_key
     for stage in stages.values():
         stage.stop()
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS if not key[3]], ids=str)
-def test_alone(runs, key):
+def test_with_one_upstream(runs, key):
     run = runs[key]
-    answer, case = run.asked.answer, run.case
+    answer, case = run.call.answer, run.case
     assert answer.status_code == run.status, answer.text
     expect_soon(run.calls, (case.calls, 0))
     if run.dialect == "messages":
         assert answer.json()["error"]["type"] == case.kind
     assert answer.headers.get("retry-after") == case.retry_after
     assert answer.headers["x-pxbin-attempts"] == str(case.calls)
-    row = run.asked.row()
+    row = run.call.row()
     assert (row["outcome"], row["status_code"], row["attempts"]) == ("failed", run.status, case.calls)
     assert (row["input_tokens"], row["output_tokens"]) == (0, 0)
 
@@ -286,15 +286,15 @@ def test_alone(runs, key):
 @pytest.mark.parametrize("key", [key for key in KEYS if key[3]], ids=str)
 def test_with_a_healthy_second(runs, key):
     run = runs[key]
-    answer, case = run.asked.answer, run.case
+    answer, case = run.call.answer, run.case
     expect_soon(run.calls, (case.calls, int(case.saved)))
-    row = run.asked.row()
+    row = run.call.row()
     if not case.saved:
         assert (answer.status_code, row["outcome"]) == (run.status, "failed")
         return
-    assert (answer.status_code, run.asked.text) == (200, "well")
+    assert (answer.status_code, run.call.text) == (200, "well")
     assert (row["outcome"], row["status_code"], row["attempts"]) == ("finished", 200, case.calls + 1)
-    assert [each["outcome"] for each in row["tries"]] == ["failed"] * case.calls + ["finished"]
+    assert [attempt["outcome"] for attempt in row["tries"]] == ["failed"] * case.calls + ["finished"]
     assert (row["input_tokens"], row["output_tokens"], row["usage_estimated"]) == (5, 2, False)
     assert answer.headers["x-pxbin-attempts"] == str(case.calls + 1)
 
@@ -303,43 +303,43 @@ def test_with_a_healthy_second(runs, key):
 def test_an_upstream_that_is_not_there(gateway, upstream, second_upstream, stream):
     upstream.stop()
     second_upstream.otherwise(answering)
-    asked = Asked(gateway, two(gateway, upstream, second_upstream), "messages", stream=stream)
-    assert (asked.answer.status_code, asked.text) == (200, "well")
-    assert [each["error_type"] for each in asked.row()["tries"]] == ["connect", "connect", ""]
+    call = ClientCall(gateway, two(gateway, upstream, second_upstream), "messages", stream=stream)
+    assert (call.answer.status_code, call.text) == (200, "well")
+    assert [attempt["error_type"] for attempt in call.row()["tries"]] == ["connect", "connect", ""]
 
 
 @pytest.mark.parametrize("ending", [(RESET,), (CLOSE,), (HANG,), ()], ids=["reset", "close", "hang", "unfinished"])
 def test_a_stream_that_fails_after_content_ends_in_an_error_and_goes_nowhere_else(gateway, upstream, second_upstream, ending):
     upstream.otherwise(sse(OPENED, chunk({"content": "one two three"}), 0.5, *ending))
     patience = IMPATIENT if ending == (HANG,) else {}
-    asked = Asked(gateway, two(gateway, upstream, second_upstream, **patience), "messages", stream=True)
-    assert (asked.answer.status_code, asked.text, len(second_upstream.requests)) == (200, "one two three", 0)
-    assert [line for line in asked.answer.text.splitlines() if line.startswith("event: ")][-1] == "event: error"
-    row = asked.row()
+    call = ClientCall(gateway, two(gateway, upstream, second_upstream, **patience), "messages", stream=True)
+    assert (call.answer.status_code, call.text, len(second_upstream.requests)) == (200, "one two three", 0)
+    assert [line for line in call.answer.text.splitlines() if line.startswith("event: ")][-1] == "event: error"
+    row = call.row()
     assert (row["outcome"], row["status_code"], row["usage_estimated"]) == ("failed", 200, True)
     assert row["output_tokens"] == 4
 
 
-def test_a_slow_drip_is_an_answer(gateway, upstream):
+def test_a_response_that_arrives_slowly_is_complete(gateway, upstream):
     upstream.otherwise(sse(OPENED, *(piece for letter in "well" for piece in (0.2, chunk({"content": letter}))), *FINISH))
-    asked = Asked(gateway, named(upstream, gateway), "messages", stream=True)
-    assert (asked.text, asked.row()["outcome"]) == ("well", "finished")
+    call = ClientCall(gateway, named(upstream, gateway), "messages", stream=True)
+    assert (call.text, call.row()["outcome"]) == ("well", "finished")
 
 
 def test_a_stream_that_calls_itself_json_is_an_answer(gateway, upstream):
     upstream.otherwise(plain(b"".join(STREAM)))
     for stream in (True, False):
-        asked = Asked(gateway, named(upstream, gateway), "messages", stream=stream)
-        assert (asked.answer.status_code, asked.text) == (200, "well")
+        call = ClientCall(gateway, named(upstream, gateway), "messages", stream=stream)
+        assert (call.answer.status_code, call.text) == (200, "well")
 
 
 def test_a_whole_answer_to_a_streamed_request_is_an_answer(gateway, upstream):
     upstream.otherwise(json_reply(WELL))
-    asked = Asked(gateway, named(upstream, gateway), "chat", stream=True)
-    assert (asked.answer.headers["content-type"], asked.text) == ("text/event-stream", "well")
+    call = ClientCall(gateway, named(upstream, gateway), "chat", stream=True)
+    assert (call.answer.headers["content-type"], call.text) == ("text/event-stream", "well")
 
 
 def test_a_properly_finished_empty_answer_is_success(gateway, upstream, second_upstream):
     upstream.otherwise(sse(OPENED, *FINISH))
-    asked = Asked(gateway, two(gateway, upstream, second_upstream), "messages", stream=True)
-    assert (asked.answer.status_code, asked.text, len(second_upstream.requests)) == (200, "", 0)
+    call = ClientCall(gateway, two(gateway, upstream, second_upstream), "messages", stream=True)
+    assert (call.answer.status_code, call.text, len(second_upstream.requests)) == (200, "", 0)

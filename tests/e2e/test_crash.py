@@ -37,12 +37,12 @@ async def request(gateway: Gateway, name: str, chance: random.Random, answered_n
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     try:
         writer.write(head.encode() + body)
-        answered = (await reader.readuntil(b"\r\n\r\n")).lower()
-        assert answered.startswith(b"http/1.1 200"), answered
-        if b"chunked" in answered:
+        response_head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        assert response_head.startswith(b"http/1.1 200"), response_head
+        if b"chunked" in response_head:
             await reader.readuntil(b"\r\n0\r\n\r\n")
         else:
-            await reader.readexactly(int(answered.partition(b"content-length:")[2].partition(b"\r\n")[0]))
+            await reader.readexactly(int(response_head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
     except (asyncio.IncompleteReadError, ConnectionError):
         return
     finally:
@@ -53,16 +53,16 @@ async def request(gateway: Gateway, name: str, chance: random.Random, answered_n
 async def send_and_kill(gateway: Gateway, names: list[str], chance: random.Random, *, children_too: bool) -> list[str]:
     """Send all requests at once, kill the server in the middle, and return the names of those that were answered."""
     children = [child.pid for child in psutil.Process(gateway.process.pid).children(recursive=True)]
-    answered: list[str] = []
-    requests = [asyncio.create_task(request(gateway, name, chance, answered)) for name in names]
+    answered_names: list[str] = []
+    requests = [asyncio.create_task(request(gateway, name, chance, answered_names)) for name in names]
     killed_at = chance.randint(CLIENTS // 5, CLIENTS // 2)
-    await eventually_async(lambda: len(answered) >= killed_at, every=0.005)
+    await eventually_async(lambda: len(answered_names) >= killed_at, every=0.005)
     gateway.process.kill()
     for child in children if children_too else []:
         os.kill(child, signal.SIGKILL)
     await asyncio.gather(*requests)
     gateway.process.wait()
-    return answered
+    return answered_names
 
 
 def rows(gateway: Gateway) -> Counter[str]:
@@ -75,16 +75,16 @@ def rows(gateway: Gateway) -> Counter[str]:
 def test_every_request_that_got_its_last_byte_has_one_row():
     chance = random.Random(11)
     expected: set[str] = set()
-    sent: set[str] = set()
+    sent_names: set[str] = set()
     with Gateway.started() as gateway:
         for number in range(ROUNDS):
             names = [f"crash-{number}-{index}" for index in range(CLIENTS)]
-            answered = asyncio.run(send_and_kill(gateway, names, chance, children_too=number % 2 == 1))
-            assert 0 < len(answered) < CLIENTS
-            expected.update(answered)
-            sent.update(names)
+            answered_names = asyncio.run(send_and_kill(gateway, names, chance, children_too=number % 2 == 1))
+            assert 0 < len(answered_names) < CLIENTS
+            expected.update(answered_names)
+            sent_names.update(names)
             gateway.restart()
         eventually(lambda: expected <= set(rows(gateway)), every=0.2, message="not every answered request has a row")
-        found = rows(gateway)
-    assert {name: count for name, count in found.items() if count > 1} == {}
-    assert set(found) - sent == set()
+        row_counts = rows(gateway)
+    assert {name: count for name, count in row_counts.items() if count > 1} == {}
+    assert set(row_counts) - sent_names == set()

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tests.support.node import run_script
-from tests.support.vendor_wires import SEALED, SIGNATURE, Call, Said
+from tests.support.vendor_wires import SEALED, SIGNATURE, Call, Completion
 
 THOUGHT = "The prompt has 2 words. I will repeat what I was told."
 
@@ -82,19 +82,20 @@ def test_vercels_sdk_thinks_and_calls_tools_over_several_steps(gateway, vendor):
     first = [Call("call_1", "f", '{"a": 1}'), Call("call_2", "f", '{"a": 2}')]
     second = [Call("call_3", "f", '{"a": 3}')]
     vendor.says(
-        *[Said("I will.", calls=first, thinking=["hm", "m"]), Said("", calls=second, thinking="well"), Said("Done")] * len(providers)
+        *[Completion("I will.", calls=first, thinking=["hm", "m"]), Completion("", calls=second, thinking="well"), Completion("Done")]
+        * len(providers)
     )
-    seen = run(gateway, "ai_sdk_loop.mjs", vendor.dialect)
+    output = run(gateway, "ai_sdk_loop.mjs", vendor.dialect)
 
     def steps(*thoughts):
         return [*([thought, "tool-calls", 150] for thought in thoughts), [None, "stop", 150]]
 
     # Its chat provider shows no thinking.
-    assert seen == {name: ["Done", steps(None, None) if name == "chat" else steps("hmm", "well")] for name in providers}
+    assert output == {name: ["Done", steps(None, None) if name == "chat" else steps("hmm", "well")] for name in providers}
     assert vendor.refused == []
     for provider, body in zip(providers, vendor.bodies[2::3], strict=True):
-        told = json.dumps(body)
-        assert ([told.count(f"<{number}>") for number in (1, 2, 3)], "pxr1." in told) == ([1, 1, 1], False)
+        sent_body = json.dumps(body)
+        assert ([sent_body.count(f"<{number}>") for number in (1, 2, 3)], "pxr1." in sent_body) == ([1, 1, 1], False)
         if provider in ("anthropic", "responses"):
             seal = {"openai_responses": SEALED, "openai_chat": "reasoning_content"}.get(vendor.dialect, SIGNATURE)
-            assert told.count(seal) == 2
+            assert sent_body.count(seal) == 2

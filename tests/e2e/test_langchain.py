@@ -40,12 +40,12 @@ def test_a_stream(chat):
 
 def test_a_conversation_with_a_tool(chat):
     with_tools = chat.bind_tools([get_weather])
-    asked = HumanMessage('get_weather {"city": "Oslo"}')
-    first = with_tools.invoke([asked])
+    question = HumanMessage('get_weather {"city": "Oslo"}')
+    first = with_tools.invoke([question])
     (call,) = first.tool_calls
     assert (call["name"], call["args"]) == ("get_weather", {"city": "Oslo"})
     result = ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"])
-    assert with_tools.invoke([asked, first, result]).text == "rain in Oslo"
+    assert with_tools.invoke([question, first, result]).text == "rain in Oslo"
 
 
 def test_structured_output(chat):

@@ -35,23 +35,25 @@ class Inside:
         eventually(self._report.exists, message="the gateway reports nothing")
         return json.loads(self._report.read_text())
 
-    def at_rest(self):
-        """What is there while nothing happens, but for connections; once no task runs and it is the same after two requests."""
+    def idle_resources(self):
+        """The resources in use while nothing runs, without connections: read once no task runs and two requests have not changed them."""
         looks = [None]
 
-        def is_the_same_again():
+        def is_unchanged():
             last_row(self.gateway)
             looks.append(self.without_connections())
             return looks[-1] == looks[-2] and not looks[-1]["tasks"]
 
-        eventually(is_the_same_again)
+        eventually(is_unchanged)
         return looks[-1]
 
     def without_connections(self):
         """The same now."""
-        found = self.look()
-        files = Counter(name.partition(":")[0] if name.startswith(("socket:", "pipe:", "anon_inode:")) else name for name in found["files"])
-        return {**found, "files": sorted(name for name in files if not name.startswith("socket") and "spool" not in name)}
+        resources = self.look()
+        files = Counter(
+            name.partition(":")[0] if name.startswith(("socket:", "pipe:", "anon_inode:")) else name for name in resources["files"]
+        )
+        return {**resources, "files": sorted(name for name in files if not name.startswith("socket") and "spool" not in name)}
 
 
 @pytest.fixture(scope="module")
@@ -74,28 +76,28 @@ def body_of(path, model, *, stream):
 PATHS = ("/v1/messages", "/v1/chat/completions", "/v1/responses", "/v1/audio/transcriptions")
 
 
-WORDS = [piece for place in range(5000) for piece in (chunk({"content": f"word {place} "}), 0.1)]
+WORD_CHUNKS = [piece for number in range(5000) for piece in (chunk({"content": f"word {number} "}), 0.1)]
 
 
 def dripping(request):
-    """A stream that goes on for longer than any client stays; whole answers never come."""
+    """A stream that is longer than any client waits; a whole response is never sent."""
     if b'"stream":true' not in request.body.replace(b" ", b"") and b"\r\n\r\ntrue" not in request.body:
         return Reply(instead=HANG)
-    return sse(0.2, OPENED, *WORDS, *FINISH)
+    return sse(0.2, OPENED, *WORD_CHUNKS, *FINISH)
 
 
-async def visit(http, gateway, key, model, place, upstream):
-    """One client that leaves; whether it left before the end. Those that came early leave first, some before they are served."""
-    path, stream = PATHS[place % 4], place % 5 > 0
+async def visit(http, gateway, key, model, number, upstream):
+    """One client that leaves; returns whether it left before the end. Clients with low numbers leave first, some before they are served."""
+    path, stream = PATHS[number % 4], number % 5 > 0
 
     async def read():
         async with http.stream("POST", gateway.url + path, headers={"x-api-key": key}, **body_of(path, model, stream=stream)) as answer:
             async for _ in answer.aiter_bytes():
                 pass
 
-    await asyncio.sleep(place * 0.015)
+    await asyncio.sleep(number * 0.015)
     reading = asyncio.create_task(read())
-    await eventually_async(lambda: len(upstream.requests) >= 0.6 * place, seconds=4 * PATIENCE, every=0.25)
+    await eventually_async(lambda: len(upstream.requests) >= 0.6 * number, seconds=4 * PATIENCE, every=0.25)
     await asyncio.sleep(random.uniform(0, 3.0))
     left_early = reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
@@ -109,15 +111,15 @@ def last_row(gateway):
     return gateway.row_of(answer.headers["x-request-id"])
 
 
-async def test_clients_that_leave_at_any_moment_leave_nothing_but_their_rows(inside, upstream):
+async def test_clients_that_leave_at_any_moment_leave_no_resources_in_use(inside, upstream):
     gateway = inside.gateway
     model = named(upstream, gateway)
     key = gateway.api("POST", "/keys", json={"name": "leaver", "concurrency_limit": NUMBER})["key"]
-    before = await asyncio.to_thread(inside.at_rest)
+    before = await asyncio.to_thread(inside.idle_resources)
     upstream.otherwise(dripping)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(timeout=4 * PATIENCE, limits=limits) as http:
-        assert all(await asyncio.gather(*(visit(http, gateway, key, model, place, upstream) for place in range(NUMBER))))
+        assert all(await asyncio.gather(*(visit(http, gateway, key, model, number, upstream) for number in range(NUMBER))))
     await expect_soon_async(lambda: upstream.connections, 0)
     arrived = len(upstream.requests)
     assert arrived > NUMBER // 2
@@ -128,10 +130,10 @@ async def test_clients_that_leave_at_any_moment_leave_nothing_but_their_rows(ins
     assert arrived <= len([row for row in rows if row["attempts"] == 1]) <= NUMBER
     rows = [row for row in rows if row["usage_estimated"]]
     assert arrived <= len(rows) <= NUMBER  # some requests were on their way
-    told = {row["input_tokens"] for row in rows if "/audio/" not in row["path"]}
-    assert 200 < min(told) <= max(told) < 400
+    input_tokens = {row["input_tokens"] for row in rows if "/audio/" not in row["path"]}
+    assert 200 < min(input_tokens) <= max(input_tokens) < 400
     tries = [gateway.api("GET", f"/logs/{row['id']}")["tries"] for row in rows[:20]]
-    assert {(len(each), each[0]["outcome"], bool(each[0]["credential_id"])) for each in tries} == {(1, "cancelled", True)}
+    assert {(len(attempts), attempts[0]["outcome"], bool(attempts[0]["credential_id"])) for attempts in tries} == {(1, "cancelled", True)}
 
     after = await asyncio.to_thread(inside.look)
     assert after["running"] == {}
@@ -140,8 +142,8 @@ async def test_clients_that_leave_at_any_moment_leave_nothing_but_their_rows(ins
     upstream.otherwise(lambda request: sse(*STREAM) if request.json().get("stream") else json_reply(WELL))
     async with httpx.AsyncClient(timeout=4 * PATIENCE, limits=limits) as http:  # every slot of the key is free again
 
-        async def one(place):
-            answer = await http.post(f"{gateway.url}/v1/messages", headers={"x-api-key": key}, **body_of("", model, stream=place % 2 > 0))
+        async def status_of(number):
+            answer = await http.post(f"{gateway.url}/v1/messages", headers={"x-api-key": key}, **body_of("", model, stream=number % 2 > 0))
             return answer.status_code
 
-        assert Counter(await asyncio.gather(*(one(place) for place in range(NUMBER)))) == {200: NUMBER}
+        assert Counter(await asyncio.gather(*(status_of(number) for number in range(NUMBER)))) == {200: NUMBER}

@@ -19,11 +19,11 @@ ALLOWED_MIB = 12
 
 async def send(gateway: Gateway, count: int) -> None:
     """Send so many requests over 16 connections: every pair of dialects, streams and whole answers, some refused."""
-    left = iter(range(count))
+    numbers = iter(range(count))
 
     async def client() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-        for number in left:
+        for number in numbers:
             writer.write(request(gateway, number))
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             if b"chunked" in head:

@@ -65,8 +65,8 @@ def test_every_name_of_the_picker_resolves_to_the_model_at_every_endpoint(gatewa
         assert [answer.json()["model"] for path, answer in answers.items() if "count" not in path] == [name] * 3
         invoked = gateway.http.post(f"{gateway.url}/model/{name}/invoke", headers=headers, json={"max_tokens": 9, "messages": SAY})
         assert invoked.status_code == 200
-        shown = gateway.http.get(f"{gateway.url}/v1/models/{name}", headers=headers | CLAUDE_CODE).json()
-        assert (shown["id"], shown["max_input_tokens"]) == (name, 1_000_000)
+        listed_model = gateway.http.get(f"{gateway.url}/v1/models/{name}", headers=headers | CLAUDE_CODE).json()
+        assert (listed_model["id"], listed_model["max_input_tokens"]) == (name, 1_000_000)
     assert {request.json()["model"] for request in upstream.requests if request.method == "POST"} == {long}
 
 
@@ -83,7 +83,7 @@ def test_a_name_of_the_picker_opens_no_model_that_the_key_may_not_use(gateway, u
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/models"])
 @pytest.mark.parametrize("key", [{}, {"x-api-key": "pxb_" + "0" * 40}, {"api-key": "misplaced"}])
-def test_a_wrong_key_is_not_worth_another_try(gateway, path, key):
+def test_a_wrong_key_has_the_header_x_should_retry_false(gateway, path, key):
     method = "GET" if path == "/v1/models" else "POST"
     answer = gateway.http.request(method, gateway.url + path, headers=key, json={"model": "echo", "messages": SAY})
     assert (answer.status_code, answer.headers["x-should-retry"]) == (401, "false")

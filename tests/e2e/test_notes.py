@@ -1,4 +1,4 @@
-"""What the log row says of a translation that lost something."""
+"""What the log row notes about a translation that dropped something."""
 
 import uuid
 

@@ -52,10 +52,10 @@ async def test_a_text_asynchronously(async_gpt, model):
     assert (await ask(async_gpt, model, "Hello there")).choices[0].message.content == "Hello there"
 
 
-def test_every_word_of_a_stream_comes_as_a_chunk_of_its_own(gpt, model):
+def test_a_stream_has_one_chunk_for_each_piece_of_text(gpt, model):
     chunks = list(ask(gpt, model, "one two three", stream=True, stream_options={"include_usage": True}))
-    words = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]
-    assert words == ["one ", "two ", "three"]
+    texts = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]
+    assert texts == ["one ", "two ", "three"]
     assert (chunks[0].choices[0].delta.role, chunks[-2].choices[0].finish_reason, chunks[-1].choices) == ("assistant", "stop", [])
     assert [chunk.usage is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert (chunks[-1].usage.completion_tokens, len({(chunk.id, chunk.created, chunk.model) for chunk in chunks})) == (4, 1)
@@ -74,18 +74,18 @@ async def test_the_stream_helper(async_gpt, model):
 
 
 def test_a_conversation_with_a_tool(gpt, model):
-    asked = user('get_weather {"city": "Oslo"}')
-    first = gpt.chat.completions.create(model=model, messages=[asked], tools=TOOLS).choices[0]
+    question = user('get_weather {"city": "Oslo"}')
+    first = gpt.chat.completions.create(model=model, messages=[question], tools=TOOLS).choices[0]
     (call,) = first.message.tool_calls
     assert (call.function.name, json.loads(call.function.arguments), first.finish_reason) == ("get_weather", {"city": "Oslo"}, "tool_calls")
-    messages = [asked, first.message, {"role": "tool", "tool_call_id": call.id, "content": "21 degrees"}]
+    messages = [question, first.message, {"role": "tool", "tool_call_id": call.id, "content": "21 degrees"}]
     second = gpt.chat.completions.create(model=model, messages=messages, tools=TOOLS).choices[0]
     assert (second.message.content, second.finish_reason) == ("21 degrees", "stop")
 
 
 def test_parallel_tools_in_a_stream(gpt, model):
-    asked = user('get_weather {"city": "Oslo"} and get_time {"city": "Rome"}')
-    with gpt.chat.completions.stream(model=model, messages=[asked], tools=TOOLS) as stream:
+    question = user('get_weather {"city": "Oslo"} and get_time {"city": "Rome"}')
+    with gpt.chat.completions.stream(model=model, messages=[question], tools=TOOLS) as stream:
         first = stream.get_final_completion().choices[0]
     calls = [(call.function.name, json.loads(call.function.arguments)) for call in first.message.tool_calls]
     assert calls == [("get_weather", {"city": "Oslo"}), ("get_time", {"city": "Rome"})]
@@ -96,7 +96,7 @@ def test_parallel_tools_in_a_stream(gpt, model):
     calls = [call.model_dump(include={"id", "type", "function"}) for call in first.message.tool_calls]
     for call in calls:
         call["function"].pop("parsed_arguments", None)
-    messages = [asked, {"role": "assistant", "content": None, "tool_calls": calls}, *results]
+    messages = [question, {"role": "assistant", "content": None, "tool_calls": calls}, *results]
     assert gpt.chat.completions.create(model=model, messages=messages, tools=TOOLS).choices[0].message.content == "21 degrees\nnoon"
 
 
@@ -110,7 +110,7 @@ def test_a_forced_tool_and_no_parallel_calls(gpt, model):
     assert names("get_weather", tool_choice="none") == []
 
 
-def test_an_image_and_a_file_reach_the_model(gpt, model):
+def test_an_image_and_a_file_are_sent_to_the_model(gpt, model):
     image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}", "detail": "low"}}
     file = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0xLjQK"}}
     content = ask(gpt, model, [image, file, {"type": "text", "text": "look"}]).choices[0].message.content
@@ -133,12 +133,12 @@ def test_structured_output(gpt, model):
 
 
 def test_limits_and_stop_sequences(gpt, model):
-    words = [f"{number:03} " for number in range(20)]
-    cut = ask(gpt, model, "".join(words), max_completion_tokens=16).choices[0]  # Responses knows no limit below 16
-    assert (cut.message.content, cut.finish_reason) == ("".join(words[:16]), "length")
+    numbers = [f"{number:03} " for number in range(20)]
+    cut = ask(gpt, model, "".join(numbers), max_completion_tokens=16).choices[0]  # Responses knows no limit below 16
+    assert (cut.message.content, cut.finish_reason) == ("".join(numbers[:16]), "length")
     stopped = ask(gpt, model, "one two three", stop=["two"]).choices[0]
-    kept = "one two three" if model == "echo-responses" else "one "  # Responses has no stop sequences
-    assert (stopped.message.content, stopped.finish_reason) == (kept, "stop")
+    expected = "one two three" if model == "echo-responses" else "one "  # Responses has no stop sequences
+    assert (stopped.message.content, stopped.finish_reason) == (expected, "stop")
 
 
 def test_a_refusal(gpt, model):
@@ -146,7 +146,7 @@ def test_a_refusal(gpt, model):
 
 
 @pytest.mark.parametrize(
-    ("status", "exception", "shown"),
+    ("status", "exception", "client_status"),
     [
         (400, openai.BadRequestError, 400),
         (401, openai.InternalServerError, 502),
@@ -161,11 +161,11 @@ def test_a_refusal(gpt, model):
         (529, openai.InternalServerError, 503),
     ],
 )
-def test_an_upstreams_error_has_the_class_that_the_sdk_knows(gpt, model, status, exception, shown):
+def test_an_upstreams_error_has_the_class_that_the_sdk_knows(gpt, model, status, exception, client_status):
     with pytest.raises(openai.APIStatusError) as raised:
         ask(gpt, model, f'[echo status={status} message="so it goes"]')
     error = raised.value
-    assert (type(error), error.status_code, set(error.body)) == (exception, shown, {"message", "type", "param", "code"})
+    assert (type(error), error.status_code, set(error.body)) == (exception, client_status, {"message", "type", "param", "code"})
     assert error.request_id
     if status != 401:
         assert "so it goes" in error.body["message"]
@@ -198,10 +198,10 @@ def test_a_malformed_request_is_refused(gpt, model):
 
 @pytest.mark.parametrize("order", ["fail_after=2", "reset_after=2", "cut_after=2"])
 def test_a_stream_that_fails_on_the_way_raises(gpt, model, order):
-    words = []
+    texts = []
     with pytest.raises(openai.APIError):
-        words.extend(chunk.choices[0].delta.content for chunk in ask(gpt, model, f"one two three [echo {order}]", stream=True))
-    assert [word for word in words if word] == ["one ", "two "]
+        texts.extend(chunk.choices[0].delta.content for chunk in ask(gpt, model, f"one two three [echo {order}]", stream=True))
+    assert [word for word in texts if word] == ["one ", "two "]
 
 
 def test_models_are_listed_in_openais_shape(gpt):

@@ -1,4 +1,4 @@
-"""Clients that bring the upstream's own credential: who is let in, what goes up, and what never does."""
+"""Clients that bring the upstream's own credential: which requests are accepted, what is sent to the upstream, and what is not."""
 
 import uuid
 from base64 import b64encode
@@ -34,8 +34,8 @@ def ask(gateway, model, headers):
     return gateway.http.post(f"{gateway.url}/v1/messages", headers=headers, json=body)
 
 
-def went_up(upstream):
-    """The credentials of the only request that came."""
+def sent_credentials(upstream):
+    """The credentials of the only request that the upstream got."""
     (request,) = upstream.requests
     assert "pxb_" not in str(request.headers).lower()
     assert "pxm_" not in str(request.headers).lower()
@@ -47,7 +47,7 @@ KEY = "<key>"
 
 
 @pytest.mark.parametrize(
-    ("sent", "passed"),
+    ("client_headers", "passed"),
     [
         ({"x-pxbin-key": KEY, "x-api-key": "sk-own"}, {"x-api-key": "sk-own"}),
         ({"x-pxbin-key": KEY, "authorization": "Bearer sk-own"}, {"authorization": "Bearer sk-own"}),
@@ -73,15 +73,15 @@ KEY = "<key>"
     ],
     ids=str,
 )
-def test_the_gateways_key_stays_and_the_clients_own_goes_up_as_it_came(gateway, upstream, sent, passed):
+def test_the_gateways_key_stays_and_the_clients_own_goes_up_as_it_came(gateway, upstream, client_headers, passed):
     name = own(gateway, upstream)
-    headers = {header: value.replace(KEY, gateway.client_key) for header, value in sent.items()}
+    headers = {header: value.replace(KEY, gateway.client_key) for header, value in client_headers.items()}
     assert ask(gateway, name, headers).status_code == 200
-    assert went_up(upstream) == passed
+    assert sent_credentials(upstream) == passed
 
 
 @pytest.mark.parametrize(
-    ("fields", "sent", "passed"),
+    ("fields", "client_headers", "passed"),
     [
         ({"auth_header": "X-Their-Key"}, {"authorization": "Bearer sk-own"}, {"x-their-key": "sk-own"}),
         ({"auth_header": "X-Their-Key"}, {"x-api-key": "sk-own"}, {"x-their-key": "sk-own"}),
@@ -92,17 +92,17 @@ def test_the_gateways_key_stays_and_the_clients_own_goes_up_as_it_came(gateway, 
     ],
     ids=str,
 )
-def test_a_header_or_scheme_of_the_upstream_carries_the_clients_credential(gateway, upstream, fields, sent, passed):
+def test_a_header_or_scheme_of_the_upstream_carries_the_clients_credential(gateway, upstream, fields, client_headers, passed):
     name = own(gateway, upstream, **fields)
-    ask(gateway, name, {"x-pxbin-key": gateway.client_key, **sent})
-    assert went_up(upstream) == passed
+    ask(gateway, name, {"x-pxbin-key": gateway.client_key, **client_headers})
+    assert sent_credentials(upstream) == passed
 
 
 def test_other_upstreams_never_see_the_clients_own_credential(gateway, upstream):
     name = own(gateway, upstream, pass_client_credentials=False, api_key="sk-ours")
     headers = {"x-pxbin-key": gateway.client_key, "authorization": "Bearer sk-own", "x-api-key": "sk-other"}
     assert ask(gateway, name, headers).status_code == 200
-    assert went_up(upstream) == {"authorization": "Bearer sk-ours"}
+    assert sent_credentials(upstream) == {"authorization": "Bearer sk-ours"}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_who_needs_no_key(request, upstream, is_open, passes, anonymous, status)
     name = own(gateway, upstream, model_fields={"allow_anonymous": anonymous}, **fields)
     assert ask(gateway, name, {"x-api-key": "sk-own"}).status_code == status
     if status == 200:
-        assert went_up(upstream) == ({"x-api-key": "sk-own"} if passes else {"authorization": "Bearer sk-ours"})
+        assert sent_credentials(upstream) == ({"x-api-key": "sk-own"} if passes else {"authorization": "Bearer sk-ours"})
 
 
 @pytest.mark.parametrize("is_open", [True, False], ids=["open by setting", "open by model"])
@@ -139,29 +139,29 @@ def test_a_fallback_needs_no_key_only_where_it_is_open_itself(request, upstream,
 
 def test_a_revoked_key_is_refused_where_nobody_needs_one(gateway, upstream):
     name = own(gateway, upstream, model_fields={"allow_anonymous": True})
-    made = gateway.api("POST", "/keys", json={"name": "gone"})
-    gateway.api("DELETE", f"/keys/{made['id']}")
-    assert ask(gateway, name, {"x-api-key": made["key"]}).status_code == 403
+    client_key = gateway.api("POST", "/keys", json={"name": "gone"})
+    gateway.api("DELETE", f"/keys/{client_key['id']}")
+    assert ask(gateway, name, {"x-api-key": client_key["key"]}).status_code == 403
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, "authentication_error"), (403, "permission_error")])
-def test_such_an_upstreams_refusal_is_the_clients_own(gateway, upstream, second_upstream, status, kind):
+def test_a_refused_client_credential_is_reported_to_the_client(gateway, upstream, second_upstream, status, kind):
     name = own(gateway, upstream)
     upstream.otherwise(error(status, "no such key"))
     second_upstream.otherwise(json_reply({}))
     (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name]
-    other = gateway.add_upstream(second_upstream, name=f"{name}-second")
-    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other, "priority": 5})
+    second_id = gateway.add_upstream(second_upstream, name=f"{name}-second")
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": second_id, "priority": 5})
     refused = ask(gateway, name, {"x-pxbin-key": gateway.client_key, "x-api-key": "sk-wrong"})
     assert (refused.status_code, refused.json()["error"]["type"], len(second_upstream.requests)) == (status, kind, 0)
     assert ask(gateway, name, {"x-pxbin-key": gateway.client_key, "x-api-key": "sk-wrong"}).status_code == status  # nothing cools
 
 
 @pytest.mark.parametrize("header", ["api-key", "x-goog-api-key", "authorization"])
-def test_a_key_in_another_place_is_refused_with_a_word_about_the_right_one(gateway, header):
+def test_a_key_in_another_place_is_refused_and_the_error_names_the_headers(gateway, header):
     value = "Basic " + b64encode(f"me:{gateway.client_key}".encode()).decode() if header == "authorization" else gateway.client_key
-    words = "Missing API key: send it as x-api-key, or as Authorization: Bearer"
-    assert ask(gateway, "any", {header: value}).json()["error"]["message"] == words
+    message = "Missing API key: send it as x-api-key, or as Authorization: Bearer"
+    assert ask(gateway, "any", {header: value}).json()["error"]["message"] == message
     assert ask(gateway, "any", {}).json()["error"]["message"] == "Missing API key"
 
 
@@ -170,4 +170,4 @@ def test_raw_paths_pass_it_on_too(gateway, upstream):
     upstream.otherwise(json_reply({"object": "list", "data": [], "model": "m", "usage": {"prompt_tokens": 1, "total_tokens": 1}}))
     headers = {"x-pxbin-key": gateway.client_key, "authorization": "Bearer sk-own"}
     answer = gateway.http.post(f"{gateway.url}/v1/embeddings", headers=headers, json={"model": name, "input": "Hi"})
-    assert (answer.status_code, went_up(upstream)) == (200, {"authorization": "Bearer sk-own"})
+    assert (answer.status_code, sent_credentials(upstream)) == (200, {"authorization": "Bearer sk-own"})

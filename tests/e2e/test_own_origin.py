@@ -37,11 +37,11 @@ def open_path(gateway, upstream):
         ("text/plain", HTML, "text/plain", None),
     ],
 )
-def test_a_plain_answer_comes_without_orders_to_the_browser(gateway, upstream, open_path, content_type, body, shown_type, disposition):
+def test_plain_proxy_mode_removes_headers_that_control_browsers(gateway, upstream, open_path, content_type, body, shown_type, disposition):
     upstream.reply(bytes_reply(body, headers={"content-type": content_type, **HOSTILE}))
     response = gateway.http.get(f"{open_path}/page")
-    shown = ("content-type", "content-disposition", "x-content-type-options", "set-cookie", "clear-site-data", "refresh", "link")
-    assert [response.headers.get(name) for name in shown] == [shown_type, disposition, "nosniff", None, None, None, None]
+    header_names = ("content-type", "content-disposition", "x-content-type-options", "set-cookie", "clear-site-data", "refresh", "link")
+    assert [response.headers.get(name) for name in header_names] == [shown_type, disposition, "nosniff", None, None, None, None]
     policies = response.headers.get_list("content-security-policy")
     assert [policy.split("; ")[:2] for policy in policies] == [["default-src 'none'", "sandbox"]]
     assert response.content == body

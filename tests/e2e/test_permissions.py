@@ -11,19 +11,19 @@ from tests.support.waiting import expect_soon
 
 BODY = {"max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}], "input": "Hi"}
 PLACES = {"<name>": "echo", "<model>": "echo", "<response_id>": "resp_none"}
-TRIED = (*KEYS, "superuser")
+ROLES_WITH_HEADERS = (*KEYS, "superuser")
 
 
 @pytest.fixture(scope="module")
 def headers(gateway: Gateway) -> dict[str, dict[str, str]]:
     """The credentials of each role; a key that has ended is one that was in use before."""
-    ended = [gateway.api("POST", "/keys", json={"name": f"permissions {number}"}) for number in range(2)]
+    refused_keys = [gateway.api("POST", "/keys", json={"name": f"permissions {number}"}) for number in range(2)]
     read_key = gateway.api("POST", "/keys", json={"type": "management", "permissions": ["read"]})["key"]
-    for key in ended:
+    for key in refused_keys:
         assert gateway.http.get(f"{gateway.url}/v1/models", headers={"x-api-key": key["key"]}).status_code == 200
-    disabled, expired = [key["key"] for key in ended]
-    gateway.api("PATCH", f"/keys/{ended[0]['id']}", json={"is_active": False})
-    gateway.api("PATCH", f"/keys/{ended[1]['id']}", json={"expires_at": "2020-01-01T00:00:00Z"})
+    disabled, expired = [key["key"] for key in refused_keys]
+    gateway.api("PATCH", f"/keys/{refused_keys[0]['id']}", json={"is_active": False})
+    gateway.api("PATCH", f"/keys/{refused_keys[1]['id']}", json={"expires_at": "2020-01-01T00:00:00Z"})
     for key, status in ((disabled, 403), (expired, 401)):
         expect_soon(lambda key=key: gateway.http.get(f"{gateway.url}/v1/models", headers={"x-api-key": key}).status_code, status)
     keys = {"client": gateway.client_key, "disabled": disabled, "expired": expired, "read": read_key, "write": gateway.management_key}
@@ -48,7 +48,9 @@ def status(gateway: Gateway, method: str, route: str, headers: dict[str, str]) -
 
 def test_every_role_gets_what_the_table_says(gateway: Gateway, headers: dict[str, dict[str, str]]) -> None:
     routes = [*client_routes(), *(route for route in site_routes() if is_health(route[1]))]
-    actual = {route: tuple(status(gateway, *route, headers[role]) if role in TRIED else UNUSED for role in ROLES) for route in routes}
+    actual = {
+        route: tuple(status(gateway, *route, headers[role]) if role in ROLES_WITH_HEADERS else UNUSED for role in ROLES) for route in routes
+    }
     if os.environ.get("SHOW_PERMISSIONS"):
         print(rendered(actual))
     listed = table()

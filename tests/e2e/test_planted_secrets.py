@@ -129,9 +129,9 @@ def pages(browser: httpx.Client) -> Iterator[tuple[str, bytes]]:
         for link in sorted(set(re.findall(rf'"(/admin/{section}/[^/"]+/change/)', listed.text)))[:10]:
             yield link, browser.get(link).content
             history = link.replace("/change/", "/history/")
-            shown = browser.get(history)
-            yield history, shown.content
-            for version in sorted(set(re.findall(rf'"({history}[^/"]+/)"', shown.text)))[:3]:
+            history_page = browser.get(history)
+            yield history, history_page.content
+            for version in sorted(set(re.findall(rf'"({history}[^/"]+/)"', history_page.text)))[:3]:
                 yield version, browser.get(version).content
 
 
@@ -144,34 +144,34 @@ def files(directory: Path) -> Iterator[tuple[str, bytes]]:
 def test_no_planted_secret_is_left_anywhere(planted_gateway: Gateway, upstream: FakeUpstream) -> None:
     gateway = planted_gateway
     printed_before = len(gateway.output)
-    made = gateway.api("POST", "/keys", json={"name": "planted"})
-    secrets = {**PLANTED, "client key": made["key"], "first client key": gateway.client_key, "management key": gateway.management_key}
+    client_key = gateway.api("POST", "/keys", json={"name": "planted"})
+    secrets = {**PLANTED, "client key": client_key["key"], "first client key": gateway.client_key, "management key": gateway.management_key}
     upstream_id = gateway.add_upstream(upstream, "planted", name="planted", api_key=PLANTED["upstream credential"], format="openai")
     gateway.api("POST", "/credentials", json={"upstream_id": upstream_id, "name": "b", "api_key": PLANTED["second credential"]})
     amazon = {"format": "bedrock", "region": "us-east-1", "api_key": PLANTED["AWS secret"], "access_key_id": "AKIDPLANTED"}
     gateway.http.post(f"{gateway.url}/api/v1/upstreams", headers=gateway.management_headers, json={"name": "aws", **amazon})
-    responses = use_client_key(gateway, made["key"], upstream) + use_management(gateway)
-    gateway.api("PATCH", f"/keys/{made['id']}", json={"name": "planted again"})
+    responses = use_client_key(gateway, client_key["key"], upstream) + use_management(gateway)
+    gateway.api("PATCH", f"/keys/{client_key['id']}", json={"name": "planted again"})
     eventually(lambda: len(gateway.logs(0)) >= 10, message="the log rows were not written")
 
-    left: list[tuple[str, bytes]] = [(f"{response.request.method} {response.url.path}", response.content) for response in responses]
+    outputs: list[tuple[str, bytes]] = [(f"{response.request.method} {response.url.path}", response.content) for response in responses]
     with httpx.Client(base_url=gateway.url, timeout=60) as browser:
-        left.append(("wrong login", log_in(browser, gateway.admin_name, PLANTED["wrong password"]).content))
-        left.append(("password as the name", log_in(browser, PLANTED["password"], PLANTED["wrong password"]).content))
+        outputs.append(("wrong login", log_in(browser, gateway.admin_name, PLANTED["wrong password"]).content))
+        outputs.append(("password as the name", log_in(browser, PLANTED["password"], PLANTED["wrong password"]).content))
         assert log_in(browser, gateway.admin_name, gateway.admin_password).status_code == 302
         add_user(browser)
-        left += pages(browser)
+        outputs += pages(browser)
     for path in LISTS:
-        left.append((path, gateway.http.get(f"{gateway.url}/api/v1/{path}", headers=gateway.management_headers).content))
-    left += files(gateway.data_dir)
+        outputs.append((path, gateway.http.get(f"{gateway.url}/api/v1/{path}", headers=gateway.management_headers).content))
+    outputs += files(gateway.data_dir)
     gateway.stop()
-    left += files(gateway.data_dir)
-    left.append(("output", gateway.output[printed_before:].encode()))
+    outputs += files(gateway.data_dir)
+    outputs.append(("output", gateway.output[printed_before:].encode()))
 
     paths = ("chat/completions", "messages", "responses", "embeddings")
     allowed = {(f"POST /v1/{path}", "response") for path in paths}
-    allowed.add((f"GET /v1/models/{made['key']}", "client key"))  # the client's own text, to the client alone
+    allowed.add((f"GET /v1/models/{client_key['key']}", "client key"))  # the client's own text, to the client alone
     allowed.add(("password as the name", "password"))  # the form shows the name again that was typed
-    found = {(place, name) for place, content in left for name, secret in secrets.items() if secret.encode() in content}
-    assert found - allowed == set()
-    assert len(left) > 60, "the search has lost its places"
+    leaks = {(place, name) for place, content in outputs for name, secret in secrets.items() if secret.encode() in content}
+    assert leaks - allowed == set()
+    assert len(outputs) > 60, "the search has lost its places"

@@ -1,4 +1,4 @@
-"""Models with policies behind a running gateway: what goes up, what comes down, and what is logged.
+"""Models with policies behind a running gateway: what is sent to the upstream, what the client gets, and what is logged.
 
 Each policy is seen with a pair of dialects that is translated, and within one dialect, where the client's own body is passed on.
 """
@@ -96,7 +96,7 @@ def ask(gateway):
     return send
 
 
-def said(response):
+def text_of(response):
     """The text of an answer, whole or streamed."""
     if "event-stream" not in response.headers["content-type"]:
         return "".join(block["text"] for block in response.json()["content"] if block["type"] == "text")
@@ -128,11 +128,11 @@ def test_prompt_limits_and_fields_of_the_body(upstream, model, ask, dialect, rep
     )
     upstream.otherwise(reply("Done."))
     response = ask(name, system="You are Claude.", provider={"sort": "price"})
-    assert (response.status_code, said(response)) == (200, "Done.")
-    (sent,) = [request.json() for request in upstream.requests]
+    assert (response.status_code, text_of(response)) == (200, "Done.")
+    (sent_body,) = [request.json() for request in upstream.requests]
     common = {"model": "r", "temperature": 0.25, "seed": 7}
     if dialect == "anthropic":
-        assert sent == common | {
+        assert sent_body == common | {
             "max_tokens": 100,
             "system": "You are Pixie.\n\nBe terse.",
             "messages": [*SESSION[:2], {"role": "user", "content": [*SESSION[2]["content"], {"type": "text", "text": PROGRESS}]}],
@@ -140,7 +140,7 @@ def test_prompt_limits_and_fields_of_the_body(upstream, model, ask, dialect, rep
         }
     else:
         call = {"id": "t1", "type": "function", "function": {"name": "Bash", "arguments": '{"command":"cd /srv/app && ls"}'}}
-        assert sent == common | {
+        assert sent_body == common | {
             "max_completion_tokens": 100,
             "messages": [
                 {"role": "system", "content": "You are Pixie.\n\nBe terse."},
@@ -157,11 +157,11 @@ def test_the_same_conversation_goes_up_in_the_same_bytes(upstream, model, ask, r
     name = model(system_append="Be terse.", inject_progress=True, body_extensions={"a": {"b": 1}})
     upstream.otherwise(reply("Done."))
     assert [ask(name).status_code for _ in range(3)] == [200, 200, 200]
-    first, *others = [request.body for request in upstream.requests]
-    assert others == [first, first]
+    first_body, *later_bodies = [request.body for request in upstream.requests]
+    assert later_bodies == [first_body, first_body]
 
 
-def test_calls_without_results_are_mended(gateway, upstream, model, ask, dialect, reply):
+def test_calls_without_results_get_a_result(gateway, upstream, model, ask, dialect, reply):
     """Before a translation always; within one dialect when the upstream has refused them."""
     refusal = "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: t1."
     name = model()
@@ -169,27 +169,27 @@ def test_calls_without_results_are_mended(gateway, upstream, model, ask, dialect
         upstream.reply(json_reply({"type": "error", "error": {"type": "invalid_request_error", "message": refusal}}, status=400))
     upstream.otherwise(reply("Done."))
     response = ask(name, INTERRUPTED)
-    assert (response.status_code, said(response)) == (200, "Done.")
-    sent = upstream.requests[-1].json()["messages"]
+    assert (response.status_code, text_of(response)) == (200, "Done.")
+    sent_messages = upstream.requests[-1].json()["messages"]
     missing = {"type": "tool_result", "tool_use_id": "t1", "content": "(no result)", "is_error": True}
     if dialect == "anthropic":
         assert [request.json()["messages"] for request in upstream.requests[:-1]] == [INTERRUPTED]
-        assert sent == [*SESSION[:2], {"role": "user", "content": [missing, {"type": "text", "text": "Go on"}]}]
+        assert sent_messages == [*SESSION[:2], {"role": "user", "content": [missing, {"type": "text", "text": "Go on"}]}]
     else:
-        assert [message["role"] for message in sent] == ["user", "assistant", "tool", "user"]
-        assert "(no result)" in sent[2]["content"]
+        assert [message["role"] for message in sent_messages] == ["user", "assistant", "tool", "user"]
+        assert "(no result)" in sent_messages[2]["content"]
     row = row_of(gateway, name)
     assert (row["outcome"], row["attempts"]) == ("finished", len(upstream.requests))
 
 
-def test_an_unmended_history_goes_up_as_it_is_and_a_refusal_comes_back(upstream, model, ask, dialect):
+def test_without_history_repair_a_history_is_sent_unchanged_and_a_refusal_is_returned(upstream, model, ask, dialect):
     name = model(repair_tool_history=False)
     refusal = {"type": "invalid_request_error", "message": "the tool call t1 has no result"}
     upstream.otherwise(json_reply({"type": "error", "error": refusal}, status=400))
     response = ask(name, INTERRUPTED)
     assert (response.status_code, response.json()["error"]) == (400, refusal)
-    (sent,) = [request.json()["messages"] for request in upstream.requests]
-    assert [message["role"] for message in sent] == ["user", "assistant", "user"]
+    (sent_messages,) = [request.json()["messages"] for request in upstream.requests]
+    assert [message["role"] for message in sent_messages] == ["user", "assistant", "user"]
 
 
 # --- enforcement -----------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def test_the_model_is_asked_again_until_it_says_that_it_is_done(gateway, upstrea
     name = model(tool_enforcement={"enabled": True, "max_retries": 5, "stream_chunk_delay_ms": 1})
     upstream.reply(reply("I will do it."), reply(""), reply(f"All of it is done now, and every test passes. {FLAG}"))
     response = ask(name, system="You help.", tools=TOOLS, stream=stream)
-    assert (response.status_code, said(response)) == (200, "All of it is done now, and every test passes.")
+    assert (response.status_code, text_of(response)) == (200, "All of it is done now, and every test passes.")
     assert len(deltas(response)) == (2 if stream else 0)
     bodies = [request.json() for request in upstream.requests]
     assert [body.get("stream", False) for body in bodies] == [False, False, False]
@@ -221,7 +221,7 @@ def test_a_tool_call_is_good_at_once(upstream, model, ask, reply):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_after_the_last_retry_the_client_is_told_what_was_wrong(gateway, upstream, model, ask, reply, stream):
+def test_after_the_last_retry_the_error_says_what_was_wrong(gateway, upstream, model, ask, reply, stream):
     name = model(tool_enforcement={"enabled": True, "max_retries": 2})
     upstream.otherwise(reply("I will."))
     response = ask(name, tools=TOOLS, stream=stream)
@@ -231,7 +231,7 @@ def test_after_the_last_retry_the_client_is_told_what_was_wrong(gateway, upstrea
     assert (row["outcome"], row["attempts"], row["error_message"]) == ("failed", 3, message)
     upstream_id = row["upstream_id"]
     upstream.otherwise(reply("Hello."))
-    assert said(ask(name)) == "Hello.", f"upstream {upstream_id} did nothing wrong"
+    assert text_of(ask(name)) == "Hello.", f"upstream {upstream_id} did nothing wrong"
 
 
 def test_the_header_wins_over_the_query_and_that_over_the_model(upstream, model, ask, reply):
@@ -251,7 +251,7 @@ def test_the_header_wins_over_the_query_and_that_over_the_model(upstream, model,
 def test_requests_without_tools_are_not_held_to_a_models_rules(upstream, model, ask, reply):
     name = model(tool_enforcement={"enabled": True, "max_retries": 1})
     upstream.otherwise(reply("A title"))
-    assert said(ask(name)) == "A title"
+    assert text_of(ask(name)) == "A title"
     assert [request.json()["messages"][-1]["role"] for request in upstream.requests][-1] != "system"
 
 
@@ -277,10 +277,18 @@ def message_stream():
     def step(kind, **fields):
         return event({"type": kind, **fields}, name=kind)
 
-    begun = {"id": "msg_1", "type": "message", "role": "assistant", "model": "r", "content": [], "stop_reason": None, "stop_sequence": None}
+    message = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "r",
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+    }
     fragments = ('{"comm', 'and":', '"ls"}')
     return sse(
-        step("message_start", message={**begun, "usage": {"input_tokens": 5, "output_tokens": 1}}),
+        step("message_start", message={**message, "usage": {"input_tokens": 5, "output_tokens": 1}}),
         step("content_block_start", index=0, content_block={"type": "text", "text": ""}),
         step("content_block_delta", index=0, delta={"type": "text_delta", "text": LONG}),
         step("content_block_stop", index=0),
@@ -322,7 +330,7 @@ def test_a_validated_stream_keeps_its_pace(gateway, upstream, model, ask, reply)
     name = model(tool_enforcement={"enabled": True, "stream_chunk_delay_ms": 60})
     upstream.reply(reply(f"{LONG} {FLAG}"))
     response = ask(name, tools=TOOLS, stream=True)
-    assert (len(deltas(response)), said(response)) == (3, LONG)
+    assert (len(deltas(response)), text_of(response)) == (3, LONG)
 
     name = model(tool_enforcement={"enabled": True, "stream_chunk_delay_ms": 10_000})
     upstream.reply(reply(f"{LONG} {FLAG}"))

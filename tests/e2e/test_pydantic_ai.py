@@ -15,7 +15,7 @@ from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from tests.support.vendor_wires import SEALED, SIGNATURE, Call, Said
+from tests.support.vendor_wires import SEALED, SIGNATURE, Call, Completion
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 OSLO = '{"city": "Oslo", "days": 2}'
@@ -51,15 +51,15 @@ def spent(run):
 
 
 async def test_a_text(model, vendor):
-    vendor.says(Said(["Grü", "ße"]))
+    vendor.says(Completion(["Grü", "ße"]))
     run = await Agent(model, system_prompt="Be brief.", instructions="Be kind.").run("Hi")
     assert (run.output, spent(run), run.all_messages()[-1].finish_reason) == ("Grüße", (150, 50, 30), "stop")
-    told = json.dumps(vendor.last)
-    assert ("Be brief." in told, "Be kind." in told, vendor.refused) == (True, True, [])
+    sent_body = json.dumps(vendor.last)
+    assert ("Be brief." in sent_body, "Be kind." in sent_body, vendor.refused) == (True, True, [])
 
 
 async def test_a_stream(model, vendor):
-    vendor.says(Said(["Grü", "ße"]))
+    vendor.says(Completion(["Grü", "ße"]))
     async with Agent(model).run_stream("Hi") as run:
         assert [text async for text in run.stream_text(delta=True, debounce_by=None)] == ["Grü", "ße"]
         assert spent(run) == (150, 50, 30)
@@ -81,38 +81,40 @@ async def test_a_conversation_with_tools(model, vendor):
         Call("call_2", "get_weather", '{"city": "Rome"}'),
         Call("call_3", "look", ""),
     ]
-    vendor.says(Said("Let me see.", calls=calls, thinking=["hm", "m"]), Said("It rains."))
+    vendor.says(Completion("Let me see.", calls=calls, thinking=["hm", "m"]), Completion("It rains."))
     run = await agent.run("How is it outside?")
     assert (run.output, vendor.refused) == ("It rains.", [])
-    told = json.dumps(vendor.last)
-    assert [told.count(words) for words in ("rain in Oslo", "rain in Rome", PIXEL, "pxr1.")] == [1, 1, 1, 0]
+    sent_body = json.dumps(vendor.last)
+    assert [sent_body.count(text) for text in ("rain in Oslo", "rain in Rome", PIXEL, "pxr1.")] == [1, 1, 1, 0]
     thoughts = [part.content for message in run.all_messages() for part in message.parts if isinstance(part, ThinkingPart)]
     assert thoughts == ["hmm"]
 
 
 @pytest.mark.parametrize("asks", [True, False])
-async def test_thinking_goes_back_to_whom_it_came_from(model, vendor, asks):
+async def test_thinking_is_sent_back_to_its_provider(model, vendor, asks):
     settings = {"openai_reasoning_effort": "low", "openai_reasoning_summary": "auto"}
     if isinstance(model, AnthropicModel):
         settings = {"anthropic_thinking": {"type": "enabled", "budget_tokens": 2000}, "max_tokens": 4000}
-    vendor.says(Said("One.", thinking="well"), Said("Two."))
+    vendor.says(Completion("One.", thinking="well"), Completion("Two."))
     agent = Agent(model, model_settings=settings if asks else {})
     first = await agent.run("a")
     assert [part.part_kind for part in first.all_messages()[-1].parts] == ["thinking", "text"]
     second = await agent.run("b", message_history=first.all_messages())
     assert (second.output, vendor.refused) == ("Two.", [])
-    told = json.dumps(vendor.last)
-    assert "pxr1." not in told
+    sent_body = json.dumps(vendor.last)
+    assert "pxr1." not in sent_body
     if not isinstance(model, OpenAIChatModel):  # which keeps thinking to itself
         sealed = {"anthropic": SIGNATURE, "bedrock": SIGNATURE, "openai_responses": SEALED, "openai_chat": "well"}[vendor.dialect]
-        assert told.count(sealed) == 1
+        assert sent_body.count(sealed) == 1
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("way", [ToolOutput, NativeOutput, PromptedOutput])
-async def test_structured_output(model, vendor, way, stream):
-    vendor.says(Said(calls=[Call("call_1", "final_result", OSLO)]) if way is ToolOutput else Said([OSLO[:12], OSLO[12:]]))
-    agent = Agent(model, output_type=way(Place))
+@pytest.mark.parametrize("output_mode", [ToolOutput, NativeOutput, PromptedOutput])
+async def test_structured_output(model, vendor, output_mode, stream):
+    vendor.says(
+        Completion(calls=[Call("call_1", "final_result", OSLO)]) if output_mode is ToolOutput else Completion([OSLO[:12], OSLO[12:]])
+    )
+    agent = Agent(model, output_type=output_mode(Place))
     if stream:
         async with agent.run_stream("x") as run:
             output = await run.get_output()
@@ -124,12 +126,12 @@ async def test_structured_output(model, vendor, way, stream):
 async def test_pictures_and_documents(model, vendor):
     picture = BinaryContent(base64.b64decode(PIXEL), media_type="image/png")
     run = await Agent(model).run(["look", picture, BinaryContent(b"%PDF-1.4\n", media_type="application/pdf")])
-    told = json.dumps(vendor.last)
-    assert (run.output, PIXEL in told, "JVBERi0xLjQK" in told, vendor.refused) == ("Hello", True, True, [])
+    sent_body = json.dumps(vendor.last)
+    assert (run.output, PIXEL in sent_body, "JVBERi0xLjQK" in sent_body, vendor.refused) == ("Hello", True, True, [])
 
 
 async def test_an_answer_that_was_cut(model, vendor):
-    vendor.says(Said("Cut", stop="length"))
+    vendor.says(Completion("Cut", stop="length"))
     run = await Agent(model).run("a")
     assert (run.output, run.all_messages()[-1].finish_reason) == ("Cut", "length")
 
@@ -141,11 +143,11 @@ async def test_settings_that_not_every_provider_knows(model, vendor):
     assert (run.output, vendor.refused) == ("Hello", [])
 
 
-@pytest.mark.parametrize(("status", "shown"), [(429, 429), (500, 500), (401, 502)])
-async def test_errors(model, vendor, status, shown):
+@pytest.mark.parametrize(("status", "client_status"), [(429, 429), (500, 500), (401, 502)])
+async def test_errors(model, vendor, status, client_status):
     vendor.fails(status, "so it goes")
     with pytest.raises(ModelHTTPError) as raised:
         await Agent(model).run("x")
     bedrocks = {502: 424}
     is_bedrock = isinstance(getattr(model, "client", None), anthropic.AsyncAnthropicBedrock)
-    assert raised.value.status_code == (bedrocks.get(shown, shown) if is_bedrock else shown)
+    assert raised.value.status_code == (bedrocks.get(client_status, client_status) if is_bedrock else client_status)

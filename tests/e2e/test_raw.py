@@ -1,4 +1,4 @@
-"""Paths whose bodies pass untranslated, by OpenAI's SDK and by hand: what goes up, what comes back, what is written down."""
+"""Paths whose bodies pass untranslated, by OpenAI's SDK and by hand: what is sent to the upstream, what the client gets, what is logged."""
 
 import base64
 import json
@@ -22,22 +22,24 @@ PATHS = ["/v1/embeddings", "/v1/completions", "/v1/images/generations", "/v1/aud
 @pytest.fixture
 def serve(gateway, upstream, second_upstream):
     """Makes a model that leads to one fake upstream, or to two in their order."""
-    made = []
+    model_ids = []
 
     def make(model, *, formats=("openai",), remote_name="theirs"):
         upstreams = [
-            gateway.add_upstream(fake, name=f"{model} {place}", format=wire)
-            for place, (fake, wire) in enumerate(zip((upstream, second_upstream), formats, strict=False))
+            gateway.add_upstream(fake, name=f"{model} {priority}", format=wire)
+            for priority, (fake, wire) in enumerate(zip((upstream, second_upstream), formats, strict=False))
         ]
         fields = {"name": model, "upstream_id": upstreams[0], "remote_name": remote_name}
         row = gateway.api("POST", "/models", json=fields)
-        made.append(row["id"])
-        for place, other in enumerate(upstreams[1:], 1):
-            gateway.api("POST", "/routes", json={"model_id": row["id"], "upstream_id": other, "remote_name": "second", "priority": place})
+        model_ids.append(row["id"])
+        for priority, upstream_id in enumerate(upstreams[1:], 1):
+            gateway.api(
+                "POST", "/routes", json={"model_id": row["id"], "upstream_id": upstream_id, "remote_name": "second", "priority": priority}
+            )
         return model
 
     yield make
-    for model in made:
+    for model in model_ids:
         gateway.api("DELETE", f"/models/{model}")
 
 
@@ -53,11 +55,11 @@ def test_only_the_models_name_changes_and_the_answer_comes_as_it_is(gateway, ups
     model = serve(f"raw-{wire}{path}", formats=(wire,))
     answer_body = b'{ "usage" : {"prompt_tokens": 7, "total_tokens": 7}, "odd" :1.0 }'
     upstream.reply(bytes_reply(answer_body, headers={"content-type": "application/json", "x-ratelimit-remaining-requests": "9"}))
-    asked = '{ "input" : "gr\\u00fcn", "model":"%s" , "n": 1.50 }' % model  # noqa: UP031  (braces)
-    answer = post(gateway, path, asked.encode())
+    request_text = '{ "input" : "gr\\u00fcn", "model":"%s" , "n": 1.50 }' % model  # noqa: UP031  (braces)
+    answer = post(gateway, path, request_text.encode())
     assert (answer.status_code, answer.content, answer.headers["x-ratelimit-remaining-requests"]) == (200, answer_body, "9")
     (request,) = upstream.requests
-    assert (request.method, request.path, request.body.decode()) == ("POST", path, asked.replace(model, "theirs"))
+    assert (request.method, request.path, request.body.decode()) == ("POST", path, request_text.replace(model, "theirs"))
     assert request.header("authorization") == "Bearer sk-upstream-secret"
     row = gateway.row_of(answer.headers["x-request-id"])
     assert (row["path"], row["model"], row["outcome"], row["status_code"], row["input_tokens"], row["output_tokens"]) == (
@@ -102,15 +104,16 @@ def test_another_upstream_answers_when_the_first_fails(gateway, upstream, second
 
 
 @pytest.mark.parametrize(
-    ("status", "shown"), [(400, 400), (401, 502), (403, 403), (404, 404), (413, 413), (422, 422), (429, 429), (500, 500), (503, 503)]
+    ("status", "client_status"),
+    [(400, 400), (401, 502), (403, 403), (404, 404), (413, 413), (422, 422), (429, 429), (500, 500), (503, 503)],
 )
-def test_an_upstreams_error_is_told_in_openais_words(gateway, upstream, serve, status, shown):
+def test_an_upstreams_error_has_openais_shape(gateway, upstream, serve, status, client_status):
     model = serve(f"raw-error-{status}")
     upstream.otherwise(json_reply({"error": {"message": "so it goes", "type": "x", "code": None}}, status=status))
     answer = post(gateway, "/v1/embeddings", {"model": model, "input": "x"})
-    assert (answer.status_code, set(answer.json()["error"])) == (shown, {"message", "type", "param", "code"})
+    assert (answer.status_code, set(answer.json()["error"])) == (client_status, {"message", "type", "param", "code"})
     row = gateway.row_of(answer.headers["x-request-id"])
-    assert (row["outcome"], row["status_code"], row["upstream_status"]) == ("failed", shown, status)
+    assert (row["outcome"], row["status_code"], row["upstream_status"]) == ("failed", client_status, status)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +125,7 @@ def test_an_upstreams_error_is_told_in_openais_words(gateway, upstream, serve, s
         (b'{"model": "m", "stream": "yes"}', "stream: must be true or false, not a string"),
     ],
 )
-def test_a_body_that_makes_no_sense_is_refused(gateway, body, message):
+def test_an_invalid_body_is_refused(gateway, body, message):
     answer = post(gateway, "/v1/embeddings", body)
     assert (answer.status_code, answer.json()["error"]["message"]) == (400, message)
 
@@ -147,13 +150,13 @@ def gpt(gateway):
 def test_embeddings(gpt, upstream, serve):
     packed = base64.b64encode(bytes.fromhex("0000803e000000bf")).decode()
     upstream.reply(json_reply({**EMBEDDINGS, "data": [{"object": "embedding", "index": 0, "embedding": packed}]}))
-    made = gpt.embeddings.create(model=serve("sdk-embed"), input=["x"])
-    assert ([each.embedding for each in made.data], made.usage.total_tokens) == ([[0.25, -0.5]], 5)
+    response = gpt.embeddings.create(model=serve("sdk-embed"), input=["x"])
+    assert ([embedding.embedding for embedding in response.data], response.usage.total_tokens) == ([[0.25, -0.5]], 5)
 
 
 def test_completions_whole_and_streamed(gpt, gateway, upstream, serve):
-    def chunk(text, **more):
-        return {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "theirs", **more} | {
+    def chunk(text, **fields):
+        return {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "theirs", **fields} | {
             "choices": [{"index": 0, "text": text, "finish_reason": None, "logprobs": None}] if text else []
         }
 
@@ -166,7 +169,7 @@ def test_completions_whole_and_streamed(gpt, gateway, upstream, serve):
     assert gpt.completions.create(model=model, prompt="x").choices[0].text == "hi"
     streamed = gpt.completions.with_raw_response.create(model=model, prompt="x", stream=True)
     chunks = list(streamed.parse())
-    assert "".join(choice.text for each in chunks for choice in each.choices) == "one two"
+    assert "".join(choice.text for completion_chunk in chunks for choice in completion_chunk.choices) == "one two"
     row = gateway.row_of(streamed.headers["x-request-id"])
     assert (row["stream"], row["input_tokens"], row["output_tokens"], row["outcome"], row["ttft_ms"] is not None) == (
         True,
@@ -185,27 +188,27 @@ def test_a_stream_is_finished_when_it_says_so_however_its_connection_ends(gpt, g
         sse(event({**chunk, "choices": [{"index": 0, "text": "hi", "finish_reason": None}]}), event("[DONE]"), over.is_set, ending)
     )
     streamed = gpt.completions.with_raw_response.create(model=model, prompt="x", stream=True)
-    assert "".join(choice.text for each in streamed.parse() for choice in each.choices) == "hi"
+    assert "".join(choice.text for completion_chunk in streamed.parse() for choice in completion_chunk.choices) == "hi"
     over.set()
     row = gateway.row_of(streamed.headers["x-request-id"])
     assert (row["outcome"], row["status_code"], row["ttft_ms"] is not None) == ("finished", 200, True)
 
 
 def test_a_stream_that_breaks_off_raises(gpt, gateway, upstream, serve):
-    seen = []
-    upstream.reply(sse(event({"id": "c", "choices": []}), b'data: {"half', lambda: seen, RESET))
+    chunk_ids = []
+    upstream.reply(sse(event({"id": "c", "choices": []}), b'data: {"half', lambda: chunk_ids, RESET))
     streamed = gpt.completions.with_raw_response.create(model=serve("sdk-broken"), prompt="x", stream=True)
 
     def read():
         for chunk in streamed.parse():
-            seen.append(chunk.id)  # noqa: PERF401  (the upstream goes on when the first one is there)
+            chunk_ids.append(chunk.id)  # noqa: PERF401  (the upstream goes on when the first one is there)
 
     with pytest.raises(openai.APIError):
         read()
-    assert (seen, gateway.row_of(streamed.headers["x-request-id"])["outcome"]) == (["c"], "failed")
+    assert (chunk_ids, gateway.row_of(streamed.headers["x-request-id"])["outcome"]) == (["c"], "failed")
 
 
-def test_a_client_that_leaves_takes_the_upstreams_call_with_it(gateway, upstream, serve):
+def test_a_client_that_leaves_cancels_the_upstream_call(gateway, upstream, serve):
     first = event({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}})
     upstream.reply(sse(first, HANG))
     body = {"model": serve("raw-left"), "prompt": "x", "stream": True}
@@ -227,14 +230,14 @@ def test_images_speech_and_moderations(gpt, gateway, upstream, serve):
     upstream.reply(Reply(200, {"content-type": "audio/mpeg"}, (sound[:1000], 0.05, sound[1000:])))
     assert gpt.images.generate(prompt="a cat").data[0].url == "https://images.example/1.png"
     assert gpt.moderations.create(input="x").id == "modr-1"
-    spoken = gpt.audio.speech.create(model=speech, voice="alloy", input="hello")
-    assert (spoken.content, spoken.response.headers["content-type"]) == (sound, "audio/mpeg")
+    speech_response = gpt.audio.speech.create(model=speech, voice="alloy", input="hello")
+    assert (speech_response.content, speech_response.response.headers["content-type"]) == (sound, "audio/mpeg")
     assert [request.json().get("model") for request in upstream.requests] == [None, "other-moderation", "theirs"]
-    row = gateway.row_of(spoken.response.headers["x-request-id"])
+    row = gateway.row_of(speech_response.response.headers["x-request-id"])
     assert (row["outcome"], row["input_tokens"], row["usage_estimated"]) == ("finished", 0, False)
 
 
-def test_the_limits_of_a_key_hold_here_too(gateway, upstream, serve):
+def test_the_limits_of_a_key_apply_to_untranslated_paths(gateway, upstream, serve):
     model = serve("raw-limited")
     upstream.otherwise(json_reply(EMBEDDINGS))
     key = gateway.api("POST", "/keys", json={"name": "limited", "rate_limit": 2})["key"]

@@ -20,13 +20,17 @@ def gateway():
 
 
 def listing(answer):
-    """An upstream that lists a model and answers otherwise as `answer` says."""
+    """An upstream that lists a model and calls `answer` for all other requests."""
     return lambda request: json_reply({"data": [{"id": "m"}]}) if request.path == "/v1/models" else answer(request)
 
 
 def of_clients(requests):
     """Those that no health check has sent."""
-    return [each for each in requests if each.path != "/v1/models" and each.json()["messages"] != [{"role": "user", "content": "hi"}]]
+    return [
+        request
+        for request in requests
+        if request.path != "/v1/models" and request.json()["messages"] != [{"role": "user", "content": "hi"}]
+    ]
 
 
 def test_a_scheduled_check_ends_a_cooldown_in_the_process_that_serves(gateway, upstream):
@@ -43,8 +47,8 @@ def test_a_scheduled_check_ends_a_cooldown_in_the_process_that_serves(gateway, u
     upstream.requests.clear()
     for _ in range(4):
         ask(gateway, name)
-    asked = of_clients(upstream.requests)
-    assert Counter(request.header("authorization") for request in asked) == {"Bearer k1": 2, "Bearer k2": 2}
+    client_requests = of_clients(upstream.requests)
+    assert Counter(request.header("authorization") for request in client_requests) == {"Bearer k1": 2, "Bearer k2": 2}
 
 
 WRONG_KEY = json_reply({"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}, status=401)
@@ -73,8 +77,8 @@ def test_a_scheduled_check_brings_a_disabled_key_back(gateway, upstream):
 def test_a_scheduled_check_closes_a_breaker_in_the_process_that_serves(gateway, upstream, second_upstream):
     name = with_keys(gateway, upstream, "k1")
     (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name]
-    other = gateway.add_upstream(second_upstream, name=f"{name}-second")
-    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other, "priority": 5})
+    second_id = gateway.add_upstream(second_upstream, name=f"{name}-second")
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": second_id, "priority": 5})
     second_upstream.otherwise(listing(answering))
     upstream.otherwise(Reply(instead=RESET))
     for _ in range(4):
@@ -86,38 +90,38 @@ def test_a_scheduled_check_closes_a_breaker_in_the_process_that_serves(gateway, 
 
 
 def test_the_same_prefix_goes_to_the_same_upstream_and_key_in_99_of_100_turns(gateway, upstream, second_upstream):
-    """Sixty sessions in turn, named by a header, by their user, by a cache key, or by nothing but their first words."""
+    """Sixty sessions in turn, named by a header, by their user, by a cache key, or only by their first message."""
     name = with_keys(gateway, upstream, "k1", "k2", "k3")
     (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name]
-    other = gateway.add_upstream(second_upstream, name=f"{name}-second", api_key="s1")
-    gateway.api("POST", "/credentials", json={"upstream_id": other, "api_key": "s2"})
-    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other})
+    second_id = gateway.add_upstream(second_upstream, name=f"{name}-second", api_key="s1")
+    gateway.api("POST", "/credentials", json={"upstream_id": second_id, "api_key": "s2"})
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": second_id})
     gateway.api("PATCH", f"/models/{model['id']}", json={"strategy": "round_robin"})
-    for each in (upstream, second_upstream):
-        each.otherwise(listing(answering))
+    for fake in (upstream, second_upstream):
+        fake.otherwise(listing(answering))
     marks = [uuid.uuid4().hex for _ in range(60)]
 
-    def turn(place, number):
-        mark = marks[place]
+    def turn(conversation, number):
+        mark = marks[conversation]
         history = [{"role": "assistant", "content": "x"}, {"role": "user", "content": f"go on {number}"}] * number
         body = {"model": name, "max_tokens": 9, "messages": [{"role": "user", "content": f"I am {mark}."}, *history]}
         headers, path = dict(gateway.client_headers), "/v1/messages"
-        if place % 4 == 0:
+        if conversation % 4 == 0:
             headers["x-claude-code-session-id"] = mark
             body["messages"] = body["messages"][number:]  # its beginning was compacted away
-        elif place % 4 == 1:
+        elif conversation % 4 == 1:
             body["metadata"] = {"user_id": mark}
-        elif place % 4 == 2:
+        elif conversation % 4 == 2:
             path, body["prompt_cache_key"] = "/v1/chat/completions", mark
         assert gateway.http.post(gateway.url + path, headers=headers, json=body).status_code == 200
 
-    homes = {place: [] for place in range(len(marks))}
+    homes = {conversation: [] for conversation in range(len(marks))}
     for number in range(8):
-        for place in homes:
+        for conversation in homes:
             before = (len(upstream.requests), len(second_upstream.requests))
-            turn(place, number)
-            asked = [*upstream.requests[before[0] :], *second_upstream.requests[before[1] :]]
-            homes[place] += [each.header("authorization") for each in of_clients(asked)]
+            turn(conversation, number)
+            new_requests = [*upstream.requests[before[0] :], *second_upstream.requests[before[1] :]]
+            homes[conversation] += [received.header("authorization") for received in of_clients(new_requests)]
     stayed = sum(count for turns in homes.values() for _, count in Counter(turns).most_common(1))
     assert stayed / (8 * len(marks)) >= 0.99
     assert len({turns[0] for turns in homes.values()}) == 5  # new sessions are spread over all keys

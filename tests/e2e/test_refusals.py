@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from tests.e2e.test_chaos import WELL, Asked, answering, named
+from tests.e2e.test_chaos import WELL, ClientCall, answering, named
 from tests.e2e.test_routing import ask, credentials_of, with_keys
 from tests.support.fake_upstream import Reply, bytes_reply, json_reply, sse
 from tests.support.gateway import Gateway
@@ -41,10 +41,10 @@ OF_THE_REQUEST = {
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("case", OF_THE_REQUEST)
 def test_a_refusal_of_a_request_is_sent_once_and_disables_and_cools_no_key(gateway, upstream, case, stream):
-    status, body, seen = OF_THE_REQUEST[case]
+    status, body, client_status = OF_THE_REQUEST[case]
     name = with_keys(gateway, upstream, "k1", "k2", "k3", cooldown_seconds=60)
     upstream.otherwise(refusing(status, body))
-    assert ask(gateway, name, stream=stream, dialect="chat").answer.status_code == seen
+    assert ask(gateway, name, stream=stream, dialect="chat").answer.status_code == client_status
     assert len(upstream.requests) == 1
     upstream.otherwise(answering)
     assert ask(gateway, name).answer.status_code == 200
@@ -83,9 +83,9 @@ def test_the_fallback_answers_while_an_account_without_balance_rests(gateway, up
 @pytest.mark.parametrize(
     ("status", "message"), [(404, "The model typo does not exist"), (429, "Rate limit reached for typo"), (503, "busy")]
 )
-def test_a_name_that_fails_cools_no_other_name_of_a_route_that_passes_on_any(gateway, upstream, second_upstream, status, message):
+def test_a_remote_name_that_fails_cools_no_other_name_of_the_same_pattern_route(gateway, upstream, second_upstream, status, message):
     prefix = f"p{uuid.uuid4().hex[:6]}"
-    first, second = (gateway.id_of("/upstreams", named(each, gateway, cooldown_seconds=60)) for each in (upstream, second_upstream))
+    first, second = (gateway.id_of("/upstreams", named(fake, gateway, cooldown_seconds=60)) for fake in (upstream, second_upstream))
     model = gateway.api("POST", "/models", json={"name": f"{prefix}/*", "upstream_id": first, "remote_name": ""})
     gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": second, "remote_name": "", "priority": 5})
     failed = json_reply({"error": {"message": message, "type": "invalid_request_error"}}, status=status)
@@ -113,9 +113,9 @@ def test_a_redirect_and_an_empty_response_are_named(gateway, upstream, status, m
     name = named(upstream, gateway)
     headers = {} if status in (204, 304) else {"location": "https://user:secret@new.example/v1/chat?key=secret", "content-length": "0"}
     upstream.otherwise(Reply(status, headers, chunked=False))
-    asked = ask(gateway, name, stream=stream, dialect="chat")
-    assert (asked.answer.status_code, asked.answer.json()["error"]["message"]) == (502, message)
-    row = asked.row()
+    call = ask(gateway, name, stream=stream, dialect="chat")
+    assert (call.answer.status_code, call.answer.json()["error"]["message"]) == (502, message)
+    row = call.row()
     assert (row["upstream_status"], row["error_message"]) == (status, message)
 
 
@@ -145,12 +145,12 @@ def test_no_header_of_an_upstream_defeats_the_fallback(gateway, upstream, second
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_the_strategy_latency_learns_from_whole_responses_and_from_streams_in_one_read(gateway, upstream, second_upstream, stream):
+def test_the_strategy_latency_measures_whole_responses_and_streams_in_one_read(gateway, upstream, second_upstream, stream):
     name = named(upstream, gateway)
     model = gateway.id_of("/models", name)
-    other = gateway.id_of("/upstreams", named(second_upstream, gateway))
+    second_id = gateway.id_of("/upstreams", named(second_upstream, gateway))
     gateway.api("PATCH", f"/models/{model}", json={"strategy": "latency"})
-    gateway.api("POST", "/routes", json={"model_id": model, "upstream_id": other, "remote_name": name})
+    gateway.api("POST", "/routes", json={"model_id": model, "upstream_id": second_id, "remote_name": name})
     in_one_read = (
         b"data: "
         + json.dumps(
@@ -162,6 +162,6 @@ def test_the_strategy_latency_learns_from_whole_responses_and_from_streams_in_on
     slow, quick = (sse(in_one_read, before=pause) if stream else json_reply(WELL, before=pause) for pause in (1.0, 0.0))
     upstream.otherwise(slow)
     second_upstream.otherwise(quick)
-    asked: list[Asked] = [ask(gateway, name, stream=stream, dialect="chat") for _ in range(6)]
+    calls: list[ClientCall] = [ask(gateway, name, stream=stream, dialect="chat") for _ in range(6)]
     assert (len(upstream.requests), len(second_upstream.requests)) == (1, 5)
-    assert eventually(lambda: all(each.row()["ttft_ms"] is not None for each in asked))
+    assert eventually(lambda: all(call.row()["ttft_ms"] is not None for call in calls))

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.e2e.test_chaos import OPENED, STREAM, WELL, Asked, answering, error, named, two
+from tests.e2e.test_chaos import OPENED, STREAM, WELL, ClientCall, answering, error, named, two
 from tests.support.fake_upstream import CLOSE, HANG, RESET, FakeUpstream, Reply, event, json_reply, sse
 from tests.support.gateway import Gateway
 from tests.support.sizes import PROOF
@@ -55,7 +55,7 @@ def seconds_left(credential):
 
 def ask(gateway, model, *, stream=False, dialect="messages", **headers):
     """One request of a session of its own."""
-    return Asked(gateway, model, dialect, stream=stream, **{"x-claude-code-session-id": uuid.uuid4().hex, **headers})
+    return ClientCall(gateway, model, dialect, stream=stream, **{"x-claude-code-session-id": uuid.uuid4().hex, **headers})
 
 
 # Keys and cooldowns
@@ -86,7 +86,7 @@ def test_reset_headers_say_how_long_where_retry_after_does_not(gateway, upstream
     assert 200 < seconds_left(credentials_of(gateway, name)[0]) <= 300
 
 
-def test_a_cooldown_of_nothing_is_none(gateway, upstream):
+def test_a_cooldown_of_zero_seconds_is_not_stored(gateway, upstream):
     name = with_keys(gateway, upstream, "k1", "k2", cooldown_seconds=0)
     upstream.reply(error(429, retry_after="60"))
     upstream.otherwise(answering)
@@ -143,10 +143,10 @@ def test_the_same_candidate_is_asked_again_only_when_no_other_is_left(gateway, u
     upstream.reply(error(503), error(503))
     upstream.otherwise(answering)
     second_upstream.otherwise(error(500))
-    asked = ask(gateway, name)
-    assert (asked.answer.status_code, len(upstream.requests), len(second_upstream.requests)) == (200, 3, 1)
-    tries = asked.row()["tries"]
-    assert [each["status_code"] for each in tries] == [503, 500, 503, 200]
+    call = ask(gateway, name)
+    assert (call.answer.status_code, len(upstream.requests), len(second_upstream.requests)) == (200, 3, 1)
+    tries = call.row()["tries"]
+    assert [attempt["status_code"] for attempt in tries] == [503, 500, 503, 200]
 
 
 def test_without_max_retries_a_status_is_not_asked_again(gateway, upstream):
@@ -160,17 +160,17 @@ def test_the_models_deadline_ends_all_attempts(gateway, upstream, second_upstrea
     change_model(gateway, name, timeout_seconds=2)
     upstream.otherwise(Reply(instead=HANG))
     second_upstream.otherwise(Reply(instead=HANG))
-    asked = ask(gateway, name, stream=stream)
-    assert (asked.answer.status_code, len(upstream.requests), len(second_upstream.requests)) == (200 if stream else 504, 1, 1)
-    assert '"type":"timeout_error"' in asked.answer.text
-    assert asked.row()["outcome"] == "failed"
+    call = ask(gateway, name, stream=stream)
+    assert (call.answer.status_code, len(upstream.requests), len(second_upstream.requests)) == (200 if stream else 504, 1, 1)
+    assert '"type":"timeout_error"' in call.answer.text
+    assert call.row()["outcome"] == "failed"
     assert second_upstream.requests[0].left_early.wait(PATIENCE)
 
 
 # What a client can see and choose
 
 
-def test_headers_tell_who_answered_also_of_errors(gateway, upstream):
+def test_headers_name_the_upstream_that_answered_also_for_errors(gateway, upstream):
     name = named(upstream, gateway)
     upstream.reply(json_reply(WELL), error(500))
     for _ in range(2):
@@ -190,27 +190,27 @@ def test_only_keys_that_may_choose_an_upstream(gateway, upstream, second_upstrea
     chosen = {"x-api-key": key, "x-pxbin-upstream": f"{name}-well"}
     assert ask(gateway, name, **chosen).answer.headers["x-pxbin-upstream"] == f"{name}-well"
     assert (len(upstream.requests), len(second_upstream.requests)) == (0, 1)
-    other = gateway.add_upstream(upstream, name=f"{name}-other")
-    for wanted, words in (("none", "There is no upstream 'none'"), (other, f"'{name}' has no route to {name}-other")):
-        answer = ask(gateway, name, **{**chosen, "x-pxbin-upstream": wanted}).answer
-        assert (answer.status_code, answer.json()["error"]["message"]) == (400, words)
+    other_id = gateway.add_upstream(upstream, name=f"{name}-other")
+    for upstream_name, message in (("none", "There is no upstream 'none'"), (other_id, f"'{name}' has no route to {name}-other")):
+        answer = ask(gateway, name, **{**chosen, "x-pxbin-upstream": upstream_name}).answer
+        assert (answer.status_code, answer.json()["error"]["message"]) == (400, message)
         assert answer.headers["x-pxbin-model"] == name
     assert ask(gateway, name, **{"x-pxbin-trace": "1"}).answer.status_code == 403
     traced = json.loads(ask(gateway, name, **chosen, **{"x-pxbin-trace": "1"}).answer.headers["x-pxbin-trace"])
-    assert [each["upstream"] for each in traced["tried"]] == [f"{name}-well"]
-    assert [each["skipped"] for each in traced["skipped"]] == ["another upstream was chosen"]
+    assert [target["upstream"] for target in traced["tried"]] == [f"{name}-well"]
+    assert [target["skipped"] for target in traced["skipped"]] == ["another upstream was chosen"]
 
 
 def test_headers_can_be_switched_off(upstream):
     with Gateway.started(PXBIN_RESPONSE_HEADERS="0", PXBIN_CELERY="false") as quiet:
         answer = ask(quiet, "echo").answer
         key = quiet.api("POST", "/keys", json={"name": "chooser", "may_choose_upstream": True})["key"]
-        asked = [ask(quiet, "echo", **{"x-api-key": key, "x-pxbin-trace": word}).answer for word in ("0", "1")]
+        answers = [ask(quiet, "echo", **{"x-api-key": key, "x-pxbin-trace": word}).answer for word in ("0", "1")]
     assert (answer.status_code, [name for name in answer.headers if name.startswith("x-pxbin-")]) == (200, [])
-    assert ["x-pxbin-trace" in answer.headers for answer in asked] == [False, True]
+    assert ["x-pxbin-trace" in answer.headers for answer in answers] == [False, True]
 
 
-def test_images_go_past_what_takes_none(gateway, upstream, second_upstream):
+def test_routes_that_accept_no_images_are_skipped(gateway, upstream, second_upstream):
     name = two(gateway, upstream, second_upstream, capabilities={"images": False})
     second_upstream.otherwise(answering)
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
@@ -251,10 +251,10 @@ LAST_WORDS = {"messages": '"type":"error"', "chat": '"error":{', "responses": "e
 
 
 @pytest.fixture(scope="module")
-def late(gateway, fake_loop):
+def late_failures(gateway, fake_loop):
     """Streams that open and fail after the hold: all dialects and endings, without and with a healthy second, raced or not.
 
-    They are asked all at once, since nearly all of each is waiting.
+    All are sent at once, since nearly all of each is waiting.
     """
     sick = {ending: FakeUpstream(fake_loop) for ending in LATE}
     well = FakeUpstream(fake_loop)
@@ -267,13 +267,13 @@ def late(gateway, fake_loop):
         models[ending, "second"] = two(gateway, sick[ending], well, **patience)
         models[ending, "raced"] = two(gateway, sick[ending], well, **patience)
         change_model(gateway, models[ending, "raced"], hedge_after_ms=50)
-        models[ending, "both"] = both = two(gateway, sick[ending], sick[ending], **patience)
-        gateway.api("PATCH", f"/upstreams/{upstream_of(gateway, f'{both}-well')}", json={"idle_timeout_seconds": 60, **patience})
-        change_model(gateway, both, hedge_after_ms=50)
+        models[ending, "both"] = hedged_model = two(gateway, sick[ending], sick[ending], **patience)
+        gateway.api("PATCH", f"/upstreams/{upstream_of(gateway, f'{hedged_model}-well')}", json={"idle_timeout_seconds": 60, **patience})
+        change_model(gateway, hedged_model, hedge_after_ms=50)
     cases = [(*model, dialect) for model in models for dialect in DIALECTS]
     with ThreadPoolExecutor(len(cases)) as pool:
-        done = pool.map(lambda case: ask(gateway, models[case[:2]], stream=True, dialect=case[2]), cases)
-        yield dict(zip(cases, done, strict=True))
+        calls = pool.map(lambda case: ask(gateway, models[case[:2]], stream=True, dialect=case[2]), cases)
+        yield dict(zip(cases, calls, strict=True))
     for upstream in (*sick.values(), well):
         upstream.stop()
 
@@ -281,24 +281,24 @@ def late(gateway, fake_loop):
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("second", ["second", "raced"])
 @pytest.mark.parametrize("ending", LATE)
-def test_what_fails_after_the_hold_and_before_content_is_unseen_where_another_answers(late, ending, second, dialect):
-    asked = late[ending, second, dialect]
-    assert (asked.answer.status_code, asked.text) == (200, "well"), asked.answer.text
-    row = asked.row()
-    assert (row["outcome"], [each["outcome"] for each in row["tries"]]) == ("finished", ["failed", "finished"])
-    assert LAST_WORDS[dialect].encode() not in asked.answer.content
+def test_a_failure_after_the_hold_and_before_content_is_hidden_when_another_target_answers(late_failures, ending, second, dialect):
+    call = late_failures[ending, second, dialect]
+    assert (call.answer.status_code, call.text) == (200, "well"), call.answer.text
+    row = call.row()
+    assert (row["outcome"], [attempt["outcome"] for attempt in row["tries"]]) == ("finished", ["failed", "finished"])
+    assert LAST_WORDS[dialect].encode() not in call.answer.content
     if dialect == "responses":
-        told = [json.loads(line[6:])["sequence_number"] for line in asked.answer.text.splitlines() if line.startswith("data: {")]
-        assert told == list(range(len(told)))
+        sequence_numbers = [json.loads(line[6:])["sequence_number"] for line in call.answer.text.splitlines() if line.startswith("data: {")]
+        assert sequence_numbers == list(range(len(sequence_numbers)))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("second", ["alone", "both"])
 @pytest.mark.parametrize("ending", LATE)
-def test_what_fails_after_the_hold_is_told_once_where_nobody_answers(late, ending, second, dialect):
-    asked = late[ending, second, dialect]
-    assert (asked.answer.status_code, asked.answer.content.count(LAST_WORDS[dialect].encode())) == (200, 1), asked.answer.text
-    row = asked.row()
+def test_a_failure_after_the_hold_is_sent_once_when_no_target_answers(late_failures, ending, second, dialect):
+    call = late_failures[ending, second, dialect]
+    assert (call.answer.status_code, call.answer.content.count(LAST_WORDS[dialect].encode())) == (200, 1), call.answer.text
+    row = call.row()
     assert (row["outcome"], row["attempts"]) == ("failed", 1 if second == "alone" else 2)
 
 
@@ -311,23 +311,23 @@ def test_a_chat_client_gets_the_usage_that_it_asked_for_after_the_hold_too(gatew
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_a_race_is_won_by_the_faster_and_the_loser_is_cancelled_and_logged(gateway, upstream, second_upstream, stream):
+def test_hedging_takes_the_faster_attempt_and_logs_the_other_as_cancelled(gateway, upstream, second_upstream, stream):
     name = two(gateway, upstream, second_upstream)
     change_model(gateway, name, hedge_after_ms=200)
     upstream.otherwise(sse(OPENED, HANG) if stream else Reply(instead=HANG))
     second_upstream.otherwise(answering)
-    asked = ask(gateway, name, stream=stream)
-    assert (asked.answer.status_code, asked.text) == (200, "well")
+    call = ask(gateway, name, stream=stream)
+    assert (call.answer.status_code, call.text) == (200, "well")
     assert upstream.requests[0].left_early.wait(PATIENCE)
-    row = asked.row()
-    assert (row["outcome"], [each["outcome"] for each in row["tries"]]) == ("finished", ["cancelled", "finished"])
+    row = call.row()
+    assert (row["outcome"], [attempt["outcome"] for attempt in row["tries"]]) == ("finished", ["cancelled", "finished"])
     assert row["upstream_name"] == f"{name}-well"
     if not stream:  # a stream that is opened after the hold cannot say it yet
-        assert asked.answer.headers["x-pxbin-upstream"] == f"{name}-well"
+        assert call.answer.headers["x-pxbin-upstream"] == f"{name}-well"
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_a_race_that_the_first_wins_after_all_says_so(gateway, upstream, second_upstream, stream):
+def test_hedging_names_the_first_attempt_if_it_answers_first(gateway, upstream, second_upstream, stream):
     name = two(gateway, upstream, second_upstream)
     change_model(gateway, name, hedge_after_ms=300)
 
@@ -336,23 +336,23 @@ def test_a_race_that_the_first_wins_after_all_says_so(gateway, upstream, second_
 
     upstream.otherwise(sse(*STREAM, before=raced) if stream else json_reply(WELL, before=raced))
     second_upstream.otherwise(Reply(instead=HANG))
-    asked = ask(gateway, name, stream=stream)
-    assert asked.text == "well"
-    row = asked.row()
-    assert (row["upstream_name"], [each["outcome"] for each in row["tries"]]) == (name, ["cancelled", "finished"])
+    call = ask(gateway, name, stream=stream)
+    assert call.text == "well"
+    row = call.row()
+    assert (row["upstream_name"], [attempt["outcome"] for attempt in row["tries"]]) == (name, ["cancelled", "finished"])
     if not stream:  # a stream that is opened after the hold cannot say it yet
-        assert (asked.answer.headers["x-pxbin-upstream"], asked.answer.headers["x-pxbin-attempts"]) == (name, "2")
-    assert 0 < float(asked.answer.headers["x-pxbin-overhead-ms"]) <= row["latency_ms"] + 1 - 300  # waiting for upstreams is none
+        assert (call.answer.headers["x-pxbin-upstream"], call.answer.headers["x-pxbin-attempts"]) == (name, "2")
+    assert 0 < float(call.answer.headers["x-pxbin-overhead-ms"]) <= row["latency_ms"] + 1 - 300  # waiting for upstreams is none
 
 
-def test_what_the_loser_of_a_race_has_reported_is_billed(gateway, upstream, second_upstream):
+def test_usage_that_the_cancelled_attempt_reported_is_billed(gateway, upstream, second_upstream):
     name = two(gateway, upstream, second_upstream, format="anthropic")
     change_model(gateway, name, hedge_after_ms=100)
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": {"input_tokens": 5}}
     upstream.otherwise(sse(event({"type": "message_start", "message": message}, name="message_start"), HANG))
     second_upstream.otherwise(sse(b"".join(STREAM), before=0.5))
     row = ask(gateway, name, stream=True).row()
-    assert [(each["outcome"], each["input_tokens"]) for each in row["tries"]] == [("cancelled", 5), ("finished", 5)]
+    assert [(attempt["outcome"], attempt["input_tokens"]) for attempt in row["tries"]] == [("cancelled", 5), ("finished", 5)]
     assert (row["input_tokens"], row["output_tokens"], row["usage_estimated"]) == (10, 2, True)
 
 
@@ -382,11 +382,11 @@ async def test_with_one_healthy_candidate_no_request_fails_before_its_first_toke
     waiting = asyncio.Semaphore(20)
     async with httpx.AsyncClient(timeout=PATIENCE) as http:
 
-        async def one(place):
-            body = {"model": name, "max_tokens": 9, "stream": bool(place % 2), "messages": [{"role": "user", "content": str(place)}]}
+        async def send(number):
+            body = {"model": name, "max_tokens": 9, "stream": bool(number % 2), "messages": [{"role": "user", "content": str(number)}]}
             async with waiting:
                 answer = await http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body)
             return answer.status_code, "well" in answer.text
 
-        assert set(await asyncio.gather(*(one(place) for place in range(NUMBER)))) == {(200, True)}
+        assert set(await asyncio.gather(*(send(number) for number in range(NUMBER)))) == {(200, True)}
     assert len(upstream.requests) >= calls

@@ -1,4 +1,4 @@
-"""Routing's rules where they are easily read in two ways, each with a real gateway (docs/routing.md says them all)."""
+"""Rules of docs/routing.md that could be understood in two ways, each with a real gateway."""
 
 import json
 import uuid
@@ -35,14 +35,14 @@ def test_even_when_the_whole_upstream_cools_its_other_keys_are_tried_in_the_same
 
 
 def test_a_limited_key_still_serves_another_route(gateway, upstream, second_upstream):
-    """A 429 is about the key on its route: the same key goes on with another model."""
+    """A 429 cools the credential on its route only: it still serves another model."""
     name = two(gateway, upstream, second_upstream, cooldown_seconds=60)
-    other = f"{name}-other"
-    gateway.api("POST", "/models", json={"name": other, "upstream_id": upstream_of(gateway, name)})
+    second_name = f"{name}-other"
+    gateway.api("POST", "/models", json={"name": second_name, "upstream_id": upstream_of(gateway, name)})
     upstream.reply(error(429))
     upstream.otherwise(answering)
     second_upstream.otherwise(answering)
-    assert [ask(gateway, each).answer.status_code for each in (name, name, other)] == [200] * 3
+    assert [ask(gateway, model_name).answer.status_code for model_name in (name, name, second_name)] == [200] * 3
     assert (len(upstream.requests), len(second_upstream.requests)) == (2, 2)
 
 
@@ -77,8 +77,8 @@ def test_a_cooldown_of_the_whole_upstream_is_one_of_each_of_its_keys(gateway, up
 
 def test_new_upstreams_have_the_cooldown_of_the_setting(gateway, upstream):
     named(upstream, gateway, cooldown_seconds=3)
-    made = gateway.api("POST", "/upstreams", json={"name": f"u-{uuid.uuid4().hex}", "base_url": upstream.url})
-    assert made["cooldown_seconds"] == 7.5
+    upstream_row = gateway.api("POST", "/upstreams", json={"name": f"u-{uuid.uuid4().hex}", "base_url": upstream.url})
+    assert upstream_row["cooldown_seconds"] == 7.5
     assert {row["cooldown_seconds"] for row in gateway.api("GET", "/upstreams") if row["name"].startswith("echo")} == {7.5}  # first run
 
 
@@ -110,26 +110,26 @@ def test_an_upstream_that_breaks_connections_gets_a_request_twice(gateway, upstr
     assert (ask(gateway, name).answer.status_code, len(upstream.requests)) == (502, 2)
 
 
-def test_nothing_is_tried_again_once_a_word_has_come(gateway, upstream, second_upstream):
+def test_a_stream_that_fails_after_content_is_not_retried(gateway, upstream, second_upstream):
     """The upstream has worked and bills it."""
     name = two(gateway, upstream, second_upstream, max_retries=3, retry_base_delay_ms=1)
     upstream.otherwise(sse(OPENED, chunk({"content": "one"}), 0.05, CLOSE))
-    asked = ask(gateway, name, stream=True)
-    assert (asked.text, len(upstream.requests), len(second_upstream.requests)) == ("one", 1, 0)
+    call = ask(gateway, name, stream=True)
+    assert (call.text, len(upstream.requests), len(second_upstream.requests)) == ("one", 1, 0)
     row = row_of(gateway, name)
-    assert (row["outcome"], row["usage_estimated"], [each["outcome"] for each in row["tries"]]) == ("failed", True, ["failed"])
+    assert (row["outcome"], row["usage_estimated"], [attempt["outcome"] for attempt in row["tries"]]) == ("failed", True, ["failed"])
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("hedged", [False, True], ids=["one by one", "raced"])
-def test_what_runs_when_the_time_is_over_has_failed(gateway, upstream, second_upstream, stream, hedged):
+def test_attempts_that_run_at_the_deadline_have_failed(gateway, upstream, second_upstream, stream, hedged):
     name = two(gateway, upstream, second_upstream)
     change_model(gateway, name, timeout_seconds=1.5, hedge_after_ms=100 if hedged else None)
-    for each in (upstream, second_upstream):
-        each.otherwise(Reply(instead=HANG))
+    for fake in (upstream, second_upstream):
+        fake.otherwise(Reply(instead=HANG))
     assert ask(gateway, name, stream=stream).answer.status_code == 504
     tries = row_of(gateway, name)["tries"]
-    assert [(each["outcome"], each["error_type"]) for each in tries] == [("failed", "timeout")] * (2 if hedged else 1)
+    assert [(attempt["outcome"], attempt["error_type"]) for attempt in tries] == [("failed", "timeout")] * (2 if hedged else 1)
 
 
 # What the log says
@@ -141,13 +141,22 @@ def test_a_single_attempt_is_written_down_with_its_key(gateway, upstream):
     ask(gateway, name)
     row = row_of(gateway, name)
     (key,) = credentials_of(gateway, name)
-    (only,) = row["tries"]
-    assert (only["credential_id"], only["upstream_name"], only["status_code"], only["outcome"]) == (key["id"], name, 200, "finished")
-    assert (only["input_tokens"], only["output_tokens"], only["cost_usd"]) == (row["input_tokens"], row["output_tokens"], row["cost_usd"])
+    (attempt,) = row["tries"]
+    assert (attempt["credential_id"], attempt["upstream_name"], attempt["status_code"], attempt["outcome"]) == (
+        key["id"],
+        name,
+        200,
+        "finished",
+    )
+    assert (attempt["input_tokens"], attempt["output_tokens"], attempt["cost_usd"]) == (
+        row["input_tokens"],
+        row["output_tokens"],
+        row["cost_usd"],
+    )
     assert row["routing"] is None
 
 
-def test_every_candidate_that_was_left_out_or_put_back_is_told_with_the_reason(gateway, upstream, second_upstream):
+def test_every_skipped_candidate_is_listed_with_its_reason(gateway, upstream, second_upstream):
     name = two(gateway, upstream, second_upstream, capabilities={"tools": False}, cooldown_seconds=60)
     model = next(row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name)
     off = gateway.add_upstream(upstream, name=f"{name}-off")
@@ -166,12 +175,12 @@ def test_every_candidate_that_was_left_out_or_put_back_is_told_with_the_reason(g
     newest, _ = gateway.logs(2, model=name)
     chosen, *skips = gateway.api("GET", f"/logs/{newest['id']}")["routing"]
     assert (chosen["upstream"], chosen["chosen"]) == (f"{name}-well", "session kept")
-    told = {skip.get("upstream", skip["model"]): skip["skipped"] for skip in skips}
-    assert told[name] == "takes no tools"
-    assert told[f"{name}-off"] == "the route is switched off"
-    assert told[f"{name}-small"].endswith("tokens do not fit 10")
-    assert told[f"{name}-cold"].startswith("cooling for ")
-    assert told["nobody"] == "no such model, or it is switched off"
+    reasons = {skip.get("upstream", skip["model"]): skip["skipped"] for skip in skips}
+    assert reasons[name] == "takes no tools"
+    assert reasons[f"{name}-off"] == "the route is switched off"
+    assert reasons[f"{name}-small"].endswith("tokens do not fit 10")
+    assert reasons[f"{name}-cold"].startswith("cooling for ")
+    assert reasons["nobody"] == "no such model, or it is switched off"
 
 
 # Which one comes first
@@ -189,8 +198,8 @@ def equal_pair(gateway, upstream, second_upstream, *, weights=(1, 1), **fields):
     (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name]
     (route,) = gateway.api("GET", "/routes", params={"model_id": model["id"]})
     gateway.api("PATCH", f"/routes/{route['id']}", json={"weight": weights[0]})
-    other = gateway.add_upstream(second_upstream, name=f"{name}-b")
-    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other, "weight": weights[1]})
+    second_id = gateway.add_upstream(second_upstream, name=f"{name}-b")
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": second_id, "weight": weights[1]})
     change_model(gateway, name, **fields)
     upstream.otherwise(answering)
     second_upstream.otherwise(answering)
@@ -237,7 +246,10 @@ def test_a_model_below_a_prefix_is_reached_and_listed_only_there(gateway, upstre
     body = {"model": name, "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
 
     def names(prefix):
-        return [each["id"] for each in gateway.http.get(f"{gateway.url}{prefix}/v1/models", headers=gateway.client_headers).json()["data"]]
+        return [
+            listed_model["id"]
+            for listed_model in gateway.http.get(f"{gateway.url}{prefix}/v1/models", headers=gateway.client_headers).json()["data"]
+        ]
 
     def status(prefix):
         return gateway.http.post(f"{gateway.url}{prefix}/v1/messages", headers=gateway.client_headers, json=body).status_code

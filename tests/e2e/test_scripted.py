@@ -1,4 +1,4 @@
-"""SDKs in front of the gateway, scripted upstreams behind it: what goes up, what comes down, when, and what is logged."""
+"""SDKs, the gateway and scripted upstreams: what is sent to the upstream, what the client gets, when, and what is logged."""
 
 import json
 import uuid
@@ -98,8 +98,8 @@ def test_betas_and_version_reach_an_anthropic_upstream(gateway, upstream, messag
     assert answer.content == json.dumps(MESSAGE_REPLY).encode()
     (received,) = upstream.requests
     assert (received.path.partition("?")[0], received.json()) == ("/v1/messages", body)
-    sent = [received.header(name) for name in ("anthropic-version", "anthropic-beta", "x-api-key", "authorization")]
-    assert sent == ["2026-10-21", "one-2026-01-01,two", "sk-upstream-secret", None]
+    sent_headers = [received.header(name) for name in ("anthropic-version", "anthropic-beta", "x-api-key", "authorization")]
+    assert sent_headers == ["2026-10-21", "one-2026-01-01,two", "sk-upstream-secret", None]
 
 
 def test_a_renamed_model_has_the_upstreams_name_above_and_the_clients_below(gateway, upstream, gpt, chat_model):
@@ -129,8 +129,8 @@ def test_the_reasoning_of_a_chat_upstream_returns_to_it(gateway, upstream, claud
     assert (first.content[0].thinking, first.content[0].signature[:5]) == ("I must look.", "pxr1.")
     result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": first.content[1].id, "content": "seen"}]}
     claude.messages.create(messages=[*HELLO, {"role": "assistant", "content": first.content}, result], **options)
-    sent = upstream.requests[1].json()["messages"][1]
-    assert (sent["reasoning_content"], sent["tool_calls"]) == ("I must look.", [call])
+    sent_message = upstream.requests[1].json()["messages"][1]
+    assert (sent_message["reasoning_content"], sent_message["tool_calls"]) == ("I must look.", [call])
 
 
 def test_the_thinking_of_an_anthropic_upstream_returns_to_it(gateway, upstream, gpt, messages_model):
@@ -150,7 +150,7 @@ def test_the_thinking_of_an_anthropic_upstream_returns_to_it(gateway, upstream, 
 # When it comes
 
 
-def test_the_first_word_is_passed_on_while_the_upstream_is_still_busy(upstream, claude, chat_model):
+def test_the_first_text_is_sent_while_the_upstream_is_still_generating(upstream, claude, chat_model):
     read = []
     opened, first, second = (chunk(delta) for delta in ({"role": "assistant", "content": ""}, {"content": "one "}, {"content": "two"}))
     upstream.reply(sse(opened, first, lambda: read, second, chunk({}, "stop"), DONE))
@@ -160,7 +160,7 @@ def test_the_first_word_is_passed_on_while_the_upstream_is_still_busy(upstream, 
     assert read == ["one ", "two"]
 
 
-def test_a_client_that_leaves_ends_the_upstreams_work(gateway, upstream, gpt, messages_model):
+def test_a_client_that_leaves_closes_the_upstream_connection(gateway, upstream, gpt, messages_model):
     upstream.reply(sse(STARTED, OPENED, word("one "), HANG))
     stream = gpt.chat.completions.create(model=messages_model, messages=HELLO, stream=True)
     assert next(chunk.choices[0].delta.content for chunk in stream if chunk.choices[0].delta.content) == "one "
@@ -214,7 +214,7 @@ def test_a_refused_request_is_logged(gateway, claude):
     ],
     ids=["html", "error body", "half a body", "nothing"],
 )
-def test_a_200_that_is_no_answer_is_a_bad_gateway(gateway, upstream, claude, chat_model, reply):
+def test_a_200_without_a_valid_response_is_a_bad_gateway(gateway, upstream, claude, chat_model, reply):
     upstream.otherwise(reply)
     with pytest.raises(anthropic.InternalServerError) as raised:
         claude.messages.create(model=chat_model, max_tokens=9, messages=HELLO)
@@ -241,7 +241,7 @@ def test_a_stream_that_breaks_off_is_an_error_and_never_an_answer(gateway, upstr
     assert logged(gateway, chat_model)["outcome"] == "failed"
 
 
-def test_a_stream_without_its_last_line_is_complete_when_it_said_that_it_finished(upstream, claude, chat_model):
+def test_a_stream_with_a_finish_reason_but_without_its_last_line_is_complete(upstream, claude, chat_model):
     upstream.reply(sse(chunk({"role": "assistant", "content": "one"}), chunk({}, "stop")))
     with claude.messages.stream(model=chat_model, max_tokens=9, messages=HELLO) as stream:
         assert stream.get_final_message().stop_reason == "end_turn"
@@ -255,7 +255,7 @@ def test_the_upstreams_refusal_before_a_stream_is_an_http_error(upstream, gpt, m
     assert (raised.value.body["message"], raised.value.response.headers["retry-after"]) == ("slow down", "9")
 
 
-def test_lone_surrogates_and_four_megabytes_are_no_trouble(gateway, upstream, chat_model):
+def test_lone_surrogates_and_four_megabytes_are_accepted(gateway, upstream, chat_model):
     upstream.reply(json_reply(CHAT_REPLY))
     text = "x" * 4_000_000
     body = f'{{"model": "{chat_model}", "max_tokens": 9, "messages": [{{"role": "user", "content": "\\ud83d {text}"}}]}}'
@@ -268,8 +268,8 @@ def test_lone_surrogates_and_four_megabytes_are_no_trouble(gateway, upstream, ch
 # What an upstream says of our key
 
 
-SAID = {"message": "bad key sk-upstream-secret", "type": "api_error"}
-ERROR = {"type": "error", "error": SAID}
+UPSTREAM_ERROR = {"message": "bad key sk-upstream-secret", "type": "api_error"}
+ERROR = {"type": "error", "error": UPSTREAM_ERROR}
 TELLINGS = [
     json_reply(ERROR, status=500),
     json_reply(ERROR, status=429),
@@ -289,12 +289,16 @@ TELLINGS = [
         ("messages_model", "/v1/messages"),
     ],
 )
-def test_an_upstream_that_repeats_our_key_tells_it_nobody(request, gateway, upstream, said_by, path):
+def test_a_credential_that_an_upstream_repeats_is_redacted(request, gateway, upstream, said_by, path):
     model = request.getfixturevalue(said_by)
     upstream.reply(*TELLINGS)
-    told = ""
+    output = ""
     for telling in TELLINGS:
-        asked = {"model": model, "input": "Hi", "max_tokens": 9, "messages": HELLO, "stream": telling in TELLINGS[-2:]}
-        told += gateway.http.post(gateway.url + path, headers=gateway.client_headers, json=asked).text
-    told += "".join(json.dumps(gateway.api("GET", f"/logs/{row['id']}")) for row in gateway.logs(len(TELLINGS), model=model))
-    assert (len(upstream.requests), told.count("bad key ***") > len(TELLINGS), "sk-upstream-secret" in told) == (len(TELLINGS), True, False)
+        request_body = {"model": model, "input": "Hi", "max_tokens": 9, "messages": HELLO, "stream": telling in TELLINGS[-2:]}
+        output += gateway.http.post(gateway.url + path, headers=gateway.client_headers, json=request_body).text
+    output += "".join(json.dumps(gateway.api("GET", f"/logs/{row['id']}")) for row in gateway.logs(len(TELLINGS), model=model))
+    assert (len(upstream.requests), output.count("bad key ***") > len(TELLINGS), "sk-upstream-secret" in output) == (
+        len(TELLINGS),
+        True,
+        False,
+    )

@@ -41,7 +41,7 @@ def pair(postgres_server):
         second = running.enter_context(Gateway.started(**shared))
         key = first.api("POST", "/keys", json={"name": "shared"})["key"]
         first.client_key = second.client_key = key
-        assert [ask(each, "echo") for each in (first, second)] == [200, 200]
+        assert [ask(server, "echo") for server in (first, second)] == [200, 200]
         yield first, second
 
 
@@ -55,16 +55,16 @@ def with_keys(gateway, upstream, number, **fields):
     """A model whose upstream has so many keys, `k0` first; its name and the ids of the keys."""
     name = f"m-{uuid.uuid4().hex[:8]}"
     upstream_id = gateway.add_upstream(upstream, name, name=name, api_key="k0", **fields)
-    for place in range(1, number):
-        gateway.api("POST", "/credentials", json={"upstream_id": upstream_id, "api_key": f"k{place}"})
+    for key_number in range(1, number):
+        gateway.api("POST", "/credentials", json={"upstream_id": upstream_id, "api_key": f"k{key_number}"})
     return name, [row["id"] for row in gateway.api("GET", "/credentials", params={"upstream_id": upstream_id})]
 
 
 def with_second(gateway, upstream, second_upstream, **fields):
     name, keys = with_keys(gateway, upstream, 1, **fields)
     (model,) = [row for row in gateway.api("GET", "/models", params={"per_page": "1000"}) if row["name"] == name]
-    other = gateway.add_upstream(second_upstream, name=f"{name}-second")
-    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": other, "priority": 5})
+    second_id = gateway.add_upstream(second_upstream, name=f"{name}-second")
+    gateway.api("POST", "/routes", json={"model_id": model["id"], "upstream_id": second_id, "priority": 5})
     return name, keys
 
 
@@ -147,15 +147,15 @@ def test_a_session_keeps_its_key_in_both_and_after_a_restart(pair, upstream, in_
     upstream.otherwise(WELL)
     ask(first, name)
     ask(first, name, session="s-1")
-    (kept,) = set(keys_of(upstream)[1:])
+    (session_key,) = set(keys_of(upstream)[1:])
     in_touch()
     upstream.requests.clear()
     for turn in range(12):
         ask((first, second)[turn % 2], name, session="s-1")
         ask((first, second)[turn % 2], name)  # other sessions go on in turn
-    assert keys_of(upstream)[::2] == [kept] * 12
+    assert keys_of(upstream)[::2] == [session_key] * 12
     second.stop()
     second.restart()
     upstream.requests.clear()
     ask(second, name, session="s-1")
-    assert keys_of(upstream) == [kept]
+    assert keys_of(upstream) == [session_key]

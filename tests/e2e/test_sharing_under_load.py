@@ -1,4 +1,4 @@
-"""Two gateways that share Redis while both are busy: cooldowns, recoveries, and a Redis that dies, freezes and comes back.
+"""Two gateways that share Redis while both are busy: cooldowns, recoveries, and a Redis that exits, hangs and returns.
 
 The upstream refuses a key only to the first gateway: the second one can avoid it only by what Redis has passed on. No request
 may fail or wait because of Redis.
@@ -68,12 +68,12 @@ class Upstream:
 
     async def expect_keys(self, first, second):
         """Wait until the newest calls of each gateway, all of them made from now on, use exactly these keys."""
-        begun = {name: len(calls) for name, calls in self.calls.items()}
+        counts_before = {name: len(calls) for name, calls in self.calls.items()}
 
         def newest():
-            return [set(calls[begun[name] :][-WINDOW:]) for name, calls in self.calls.items()]
+            return [set(calls[counts_before[name] :][-WINDOW:]) for name, calls in self.calls.items()]
 
-        await eventually_async(lambda: all(len(calls) >= begun[name] + WINDOW for name, calls in self.calls.items()))
+        await eventually_async(lambda: all(len(calls) >= counts_before[name] + WINDOW for name, calls in self.calls.items()))
         await expect_soon_async(newest, [first, second])
 
 
@@ -86,14 +86,16 @@ class Load:
 
     async def expect_progress(self, number=5):
         """Wait until every worker has finished so many requests more: none of them hangs."""
-        begun = list(self.finished)
-        await eventually_async(lambda: all(now >= before + number for now, before in zip(self.finished, begun, strict=True)))
+        counts_before = list(self.finished)
+        await eventually_async(
+            lambda: all(count >= count_before + number for count, count_before in zip(self.finished, counts_before, strict=True))
+        )
 
 
 @asynccontextmanager
 async def load(servers, model):
-    """Both gateways are busy."""
-    seen, over = Load(), asyncio.Event()
+    """Keep both gateways busy."""
+    results, over = Load(), asyncio.Event()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
     async with httpx.AsyncClient(timeout=PATIENCE, limits=limits) as http:
 
@@ -101,14 +103,14 @@ async def load(servers, model):
             while not over.is_set():
                 body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": f"{name} {uuid.uuid4().hex}"}]}
                 answer = await http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=body)
-                seen.statuses.add(answer.status_code)
-                seen.finished[worker] += 1
+                results.statuses.add(answer.status_code)
+                results.finished[worker] += 1
                 await asyncio.sleep(0.01)
 
         named = [("first", servers.first), ("second", servers.second)] * WORKERS
-        workers = [asyncio.create_task(ask(number, *each)) for number, each in enumerate(named)]
+        workers = [asyncio.create_task(ask(number, *target)) for number, target in enumerate(named)]
         try:
-            yield seen
+            yield results
         finally:
             over.set()
             await asyncio.gather(*workers)
@@ -117,7 +119,7 @@ async def load(servers, model):
 async def test_cooldowns_and_recoveries_under_load(servers, upstream):
     name, keys = with_keys(servers.first, upstream, 4, cooldown_seconds=60)
     fake = Upstream(upstream)
-    async with load(servers, name) as seen:
+    async with load(servers, name) as results:
         await fake.expect_keys(KEYS, KEYS)
         fake.refused = {"k1": 4}
         await fake.expect_keys(KEYS - {"k1"}, KEYS - {"k1"})
@@ -128,7 +130,7 @@ async def test_cooldowns_and_recoveries_under_load(servers, upstream):
         fake.refused = {}
         await asyncio.to_thread(servers.first.api, "PATCH", f"/credentials/{keys[2]}", json={"is_active": True})
         await fake.expect_keys(KEYS, KEYS)
-    assert seen.statuses == {200}
+    assert results.statuses == {200}
 
 
 def reports(gateway, text):
@@ -137,28 +139,28 @@ def reports(gateway, text):
 
 
 @pytest.mark.parametrize("ending", ["dies", "freezes"])
-async def test_without_redis_each_goes_by_itself_and_afterwards_they_are_in_touch_again(servers, upstream, ending):
+async def test_without_redis_each_server_uses_its_own_state_and_reconnects_afterwards(servers, upstream, ending):
     name, _ = with_keys(servers.first, upstream, 4, cooldown_seconds=60)
     fake = Upstream(upstream)
-    both = (servers.first, servers.second)
-    async with load(servers, name) as seen:
+    both_servers = (servers.first, servers.second)
+    async with load(servers, name) as results:
         fake.refused = {"k0": 600}
         await fake.expect_keys(KEYS - {"k0"}, KEYS - {"k0"})
-        before = [(reports(each, UNREACHABLE), reports(each, REACHABLE)) for each in both]
+        before = [(reports(server, UNREACHABLE), reports(server, REACHABLE)) for server in both_servers]
         await asyncio.to_thread(servers.redis.kill if ending == "dies" else servers.redis.freeze)
         try:
             fake.refused = {"k1": 600}
             await eventually_async(
-                lambda: all(reports(each, "Redis is unreachable") > away for each, (away, _) in zip(both, before, strict=True))
+                lambda: all(reports(server, "Redis is unreachable") > away for server, (away, _) in zip(both_servers, before, strict=True))
             )
-            await seen.expect_progress()
+            await results.expect_progress()
             await fake.expect_keys({"k2", "k3"}, {"k1", "k2", "k3"})  # what each has seen itself, and what it knew before
         finally:
             await asyncio.to_thread(servers.redis.start if ending == "dies" else servers.redis.thaw)
         await eventually_async(
-            lambda: all(reports(each, "Redis is reachable again") > back for each, (_, back) in zip(both, before, strict=True))
+            lambda: all(reports(server, "Redis is reachable again") > back for server, (_, back) in zip(both_servers, before, strict=True))
         )
         await fake.expect_keys({"k2", "k3"}, {"k2", "k3"})  # the second one learns it late, since it still holds
         fake.refused = {"k2": 600}
         await fake.expect_keys({"k3"}, {"k3"})
-    assert seen.statuses == {200}
+    assert results.statuses == {200}

@@ -31,36 +31,36 @@ def gpt(keeping):
         yield client
 
 
-def said(wire, words):
+def text_reply(wire, text):
     """An upstream's answer in its own dialect."""
     if wire == "openai":
-        return json_reply({**CHAT, "choices": [{"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": "stop"}]})
+        return json_reply({**CHAT, "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]})
     if wire == "anthropic":
         head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn", "stop_sequence": None}
-        return json_reply({**head, "content": [{"type": "text", "text": words}], "usage": {"input_tokens": 5, "output_tokens": 2}})
-    part = {"type": "output_text", "text": words, "annotations": []}
-    message = {"id": f"msg_{words}", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
+        return json_reply({**head, "content": [{"type": "text", "text": text}], "usage": {"input_tokens": 5, "output_tokens": 2}})
+    part = {"type": "output_text", "text": text, "annotations": []}
+    message = {"id": f"msg_{text}", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
     usage = {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7}
-    head = {"id": f"resp_{words}", "object": "response", "created_at": 1, "status": "completed", "model": "m", "error": None}
+    head = {"id": f"resp_{text}", "object": "response", "created_at": 1, "status": "completed", "model": "m", "error": None}
     return json_reply({**head, "output": [message], "usage": usage, "tools": [], "parallel_tool_calls": True, "tool_choice": "auto"})
 
 
 def turns_of(wire, request):
-    """The roles and words of the conversation that an upstream was sent."""
+    """The roles and texts of the conversation that was sent to an upstream."""
     body = request.json()
     turns = body["input"] if wire == "openai_responses" else body["messages"]
 
-    def words(content):
+    def text_of(content):
         return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
-    return [(turn["role"], words(turn["content"])) for turn in turns]
+    return [(turn["role"], text_of(turn["content"])) for turn in turns]
 
 
 @pytest.mark.parametrize("wire", WIRES)
 def test_a_conversation_goes_on_from_its_last_turn(keeping, gpt, upstream, wire):
     model = f"keep-{wire}"
     keeping.add_upstream(upstream, model, format=wire)
-    upstream.reply(*(said(wire, words) for words in ("one", "two", "three")))
+    upstream.reply(*(text_reply(wire, text) for text in ("one", "two", "three")))
     first = gpt.responses.create(model=model, input="a", store=True)
     second = gpt.responses.create(model=model, input=[{"role": "user", "content": "b"}], previous_response_id=first.id)
     third = gpt.responses.create(model=model, input="c", previous_response_id=second.id)
@@ -73,8 +73,8 @@ def test_a_conversation_goes_on_from_its_last_turn(keeping, gpt, upstream, wire)
         ("user", "c"),
     ]
     assert {"previous_response_id", "pxbin_keeps", "pxbin_continues"} & set(upstream.requests[2].json()) == set()
-    kept = gpt.responses.retrieve(second.id)
-    assert (kept.id, kept.output_text, kept.status) == (second.id, "two", "completed")
+    stored = gpt.responses.retrieve(second.id)
+    assert (stored.id, stored.output_text, stored.status) == (second.id, "two", "completed")
 
 
 def test_a_streamed_turn_is_kept_too_and_goes_on_at_another_upstream(keeping, gpt, upstream, second_upstream):
@@ -86,22 +86,22 @@ def test_a_streamed_turn_is_kept_too_and_goes_on_at_another_upstream(keeping, gp
     keeping.add_upstream(second_upstream, "keep-other", format="anthropic")
     call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"at":"sky"}'}}
     upstream.reply(sse(chunk({"role": "assistant", "tool_calls": [call]}), chunk({}, "tool_calls"), event("[DONE]")))
-    second_upstream.reply(said("anthropic", "blue"))
+    second_upstream.reply(text_reply("anthropic", "blue"))
     look = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {"at": {"type": "string"}}}}
     with gpt.responses.stream(model="keep-stream", input="look", tools=[look]) as stream:
         first = stream.get_final_response()
-    (asked,) = first.output
-    result = {"type": "function_call_output", "call_id": asked.call_id, "output": "clouds"}
+    (tool_call,) = first.output
+    result = {"type": "function_call_output", "call_id": tool_call.call_id, "output": "clouds"}
     second = gpt.responses.create(model="keep-other", input=[result], tools=[look], previous_response_id=first.id)
     assert (second.output_text, second.previous_response_id, second.store, first.store) == ("blue", first.id, True, True)
-    _, called, answered = second_upstream.requests[0].json()["messages"]
-    assert (called["content"][0]["name"], called["content"][0]["input"]) == ("look", {"at": "sky"})
-    assert answered["content"][0]["tool_use_id"] == called["content"][0]["id"]
+    _, call_message, result_message = second_upstream.requests[0].json()["messages"]
+    assert (call_message["content"][0]["name"], call_message["content"][0]["input"]) == ("look", {"at": "sky"})
+    assert result_message["content"][0]["tool_use_id"] == call_message["content"][0]["id"]
 
 
 def test_the_input_is_listed(keeping, gpt, upstream):
     keeping.add_upstream(upstream, "keep-list")
-    upstream.reply(said("openai", "one"), said("openai", "two"))
+    upstream.reply(text_reply("openai", "one"), text_reply("openai", "two"))
     first = gpt.responses.create(model="keep-list", input="a")
     second = gpt.responses.create(model="keep-list", input="b", previous_response_id=first.id)
     listed = list(gpt.responses.input_items.list(second.id, order="asc", limit=1))
@@ -118,7 +118,7 @@ def test_the_input_is_listed(keeping, gpt, upstream):
 
 def test_references_to_single_items_are_resolved(keeping, gpt, upstream):
     keeping.add_upstream(upstream, "keep-refer", format="anthropic")
-    upstream.otherwise(said("anthropic", "one"))
+    upstream.otherwise(text_reply("anthropic", "one"))
     (message,) = gpt.responses.create(model="keep-refer", input="a").output
     again = [{"role": "user", "content": "a"}, {"type": "item_reference", "id": message.id}, {"role": "user", "content": "b"}]
     third = gpt.responses.create(model="keep-refer", input=again)
@@ -132,7 +132,7 @@ def test_references_to_single_items_are_resolved(keeping, gpt, upstream):
 
 def test_counts_and_compactions_go_on_from_a_kept_turn(keeping, gpt, upstream):
     keeping.add_upstream(upstream, "keep-asks")
-    upstream.otherwise(said("openai", "one"))
+    upstream.otherwise(text_reply("openai", "one"))
     first = gpt.responses.create(model="keep-asks", input="a long first message of several words").id
     alone = gpt.responses.input_tokens.count(model="keep-asks", input="b").input_tokens
     assert gpt.responses.input_tokens.count(model="keep-asks", input="b", previous_response_id=first).input_tokens > alone + 7
@@ -154,14 +154,14 @@ def test_counts_and_compactions_go_on_from_a_kept_turn(keeping, gpt, upstream):
         assert raised.value.param == "previous_response_id"
 
 
-def test_what_is_deleted_or_was_never_kept_is_not_found(keeping, gpt, upstream):
+def test_a_response_that_was_deleted_or_never_stored_is_not_found(keeping, gpt, upstream):
     keeping.add_upstream(upstream, "keep-not")
-    upstream.otherwise(said("openai", "one"))
-    gone = gpt.responses.create(model="keep-not", input="a").id
-    gpt.responses.delete(gone)
+    upstream.otherwise(text_reply("openai", "one"))
+    deleted_id = gpt.responses.create(model="keep-not", input="a").id
+    gpt.responses.delete(deleted_id)
     never = gpt.responses.create(model="keep-not", input="a", store=False).id
     calls = len(upstream.requests)
-    for response_id in (gone, never, "resp_nobody"):
+    for response_id in (deleted_id, never, "resp_nobody"):
         with pytest.raises(openai.NotFoundError):
             gpt.responses.retrieve(response_id)
         with pytest.raises(openai.NotFoundError):
@@ -174,38 +174,38 @@ def test_what_is_deleted_or_was_never_kept_is_not_found(keeping, gpt, upstream):
 
 def test_another_key_does_not_see_it(keeping, gpt, upstream):
     keeping.add_upstream(upstream, "keep-mine")
-    upstream.otherwise(said("openai", "one"))
-    mine = gpt.responses.create(model="keep-mine", input="a").id
-    other = gpt.with_options(api_key=keeping.api("POST", "/keys", json={"name": "other"})["key"])
+    upstream.otherwise(text_reply("openai", "one"))
+    response_id = gpt.responses.create(model="keep-mine", input="a").id
+    other_client = gpt.with_options(api_key=keeping.api("POST", "/keys", json={"name": "other"})["key"])
     with pytest.raises(openai.NotFoundError):
-        other.responses.retrieve(mine)
+        other_client.responses.retrieve(response_id)
     with pytest.raises(openai.BadRequestError):
-        other.responses.create(model="keep-mine", input="b", previous_response_id=mine)
+        other_client.responses.create(model="keep-mine", input="b", previous_response_id=response_id)
     with pytest.raises(openai.AuthenticationError):
-        gpt.with_options(api_key="pxb_" + "0" * 40).responses.retrieve(mine)
-    assert gpt.responses.retrieve(mine).id == mine
+        gpt.with_options(api_key="pxb_" + "0" * 40).responses.retrieve(response_id)
+    assert gpt.responses.retrieve(response_id).id == response_id
 
 
 def test_references_are_looked_up_only_for_a_model_that_the_key_may_use(keeping, gpt, upstream):
     keeping.add_upstream(upstream, "keep-closed")
     calls = len(upstream.requests)
-    other = gpt.with_options(api_key=keeping.api("POST", "/keys", json={"name": "closed", "allowed_models": ["none"]})["key"])
+    closed_client = gpt.with_options(api_key=keeping.api("POST", "/keys", json={"name": "closed", "allowed_models": ["none"]})["key"])
     references = [{"type": "item_reference", "id": f"msg_{number}"} for number in range(101)]
-    for more in ({"input": "a", "previous_response_id": "resp_nobody"}, {"input": references}):
+    for fields in ({"input": "a", "previous_response_id": "resp_nobody"}, {"input": references}):
         with pytest.raises(openai.NotFoundError) as closed:
-            other.responses.create(model="keep-closed", **more)
+            closed_client.responses.create(model="keep-closed", **fields)
         assert closed.value.code == "model_not_found"
         with pytest.raises(openai.NotFoundError):
-            other.responses.input_tokens.count(model="keep-closed", **more)
-    with pytest.raises(openai.BadRequestError) as many:
+            closed_client.responses.input_tokens.count(model="keep-closed", **fields)
+    with pytest.raises(openai.BadRequestError) as too_many:
         gpt.responses.create(model="keep-closed", input=references)
-    assert (many.value.param, "more than 100 item references" in many.value.message) == ("input", True)
+    assert (too_many.value.param, "more than 100 item references" in too_many.value.message) == ("input", True)
     assert len(upstream.requests) == calls
 
 
-def test_refusals_and_other_dialects_are_as_ever(keeping, gpt, upstream):
+def test_refusals_and_other_dialects_are_unchanged(keeping, gpt, upstream):
     keeping.add_upstream(upstream, "keep-plain")
-    upstream.otherwise(said("openai", "one"))
+    upstream.otherwise(text_reply("openai", "one"))
     with pytest.raises(openai.NotFoundError):
         gpt.responses.create(model="no-such-model", input="a")
     with pytest.raises(openai.AuthenticationError):
@@ -220,7 +220,7 @@ def test_refusals_and_other_dialects_are_as_ever(keeping, gpt, upstream):
 def test_turns_are_forgotten_in_time(upstream):
     with Gateway.started(PXBIN_RESPONSES_STORE_SECONDS="4", PXBIN_CELERY="false") as gateway:
         gateway.add_upstream(upstream, "brief")
-        upstream.otherwise(said("openai", "one"))
+        upstream.otherwise(text_reply("openai", "one"))
         with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.client_key, max_retries=0) as client:
             first = client.responses.create(model="brief", input="a").id
             assert client.responses.retrieve(first).id == first
@@ -235,7 +235,7 @@ def test_turns_are_forgotten_in_time(upstream):
             assert eventually(is_forgotten, every=0.2)
 
 
-def test_when_switched_off_the_refusal_says_how_to_switch_it_on(gateway, upstream):
+def test_the_refusal_of_a_disabled_feature_names_its_setting(gateway, upstream):
     gateway.add_upstream(upstream, "keeps-nothing")
     headers = {"authorization": f"Bearer {gateway.client_key}"}
     body = {"model": "keeps-nothing", "input": "a", "previous_response_id": "resp_1"}

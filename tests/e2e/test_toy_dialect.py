@@ -40,7 +40,7 @@ def toy() -> Iterator[Gateway]:
         yield gateway
 
 
-def said(model: str, **fields: object) -> dict[str, object]:
+def request_body(model: str, **fields: object) -> dict[str, object]:
     return {"model": model, "lines": [{"who": "person", "text": "Hi"}], "limit": 10, **fields}
 
 
@@ -50,8 +50,8 @@ def say(gateway: Gateway, body: object, path: str = "say", **headers: str) -> ht
 
 
 def events(answer: httpx.Response) -> list[tuple[str, object]]:
-    found = re.findall(r"event: (\w+)\ndata: (.*)\n\n", answer.text)
-    return [(name, json.loads(data)) for name, data in found]
+    matches = re.findall(r"event: (\w+)\ndata: (.*)\n\n", answer.text)
+    return [(name, json.loads(data)) for name, data in matches]
 
 
 def claude(gateway: Gateway, model: str, *, stream: bool = False) -> httpx.Response:
@@ -62,7 +62,7 @@ def claude(gateway: Gateway, model: str, *, stream: bool = False) -> httpx.Respo
 def test_a_toy_client_is_translated_to_a_chat_upstream(toy: Gateway, upstream: FakeUpstream) -> None:
     toy.add_upstream(upstream, "chat-whole", format="openai")
     upstream.reply(json_reply(CHAT))
-    answer = say(toy, said("chat-whole", setup="Be brief."))
+    answer = say(toy, request_body("chat-whole", setup="Be brief."))
     assert (answer.status_code, answer.json()) == (200, {**SAYING, "of": "chat-whole"})
     assert answer.headers["x-toy-id"] == answer.headers["x-request-id"]
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
@@ -73,8 +73,8 @@ def test_a_toy_client_is_translated_to_a_chat_upstream(toy: Gateway, upstream: F
 def test_a_toy_client_streams_from_a_chat_upstream(toy: Gateway, upstream: FakeUpstream) -> None:
     toy.add_upstream(upstream, "chat-live", format="openai")
     upstream.reply(sse(*CHAT_LIVE))
-    told = events(say(toy, said("chat-live"), "say/live"))
-    assert told == [("bit", {"bit": "Hel"}), ("bit", {"bit": "lo"}), ("end", {"spent": {"in": 3, "out": 2}})]
+    bits = events(say(toy, request_body("chat-live"), "say/live"))
+    assert bits == [("bit", {"bit": "Hel"}), ("bit", {"bit": "lo"}), ("end", {"spent": {"in": 3, "out": 2}})]
 
 
 def test_an_anthropic_client_is_translated_to_a_toy_upstream(toy: Gateway, upstream: FakeUpstream) -> None:
@@ -87,24 +87,24 @@ def test_an_anthropic_client_is_translated_to_a_toy_upstream(toy: Gateway, upstr
     [received] = upstream.requests
     assert (received.path, received.header("x-toy-key"), received.header("x-toy-version")) == ("/toy/v2/say", "sk-upstream-secret", "2")
     assert (received.header("authorization"), received.header("anthropic-version")) == (None, None)
-    assert received.json() == said("toy-whole", setup="Be brief.")
+    assert received.json() == request_body("toy-whole", setup="Be brief.")
 
 
 def test_an_anthropic_client_streams_from_a_toy_upstream(toy: Gateway, upstream: FakeUpstream) -> None:
     toy.add_upstream(upstream, "toy-live", format="toy-sayings")
     upstream.reply(sse(*SAID_LIVE))
-    told = re.findall(r'"text_delta","text":"(\w+)"', claude(toy, "toy-live", stream=True).text)
-    assert (told, upstream.requests[0].path) == (["Hel", "lo"], "/toy/v2/say/live")
+    deltas = re.findall(r'"text_delta","text":"(\w+)"', claude(toy, "toy-live", stream=True).text)
+    assert (deltas, upstream.requests[0].path) == (["Hel", "lo"], "/toy/v2/say/live")
 
 
 def test_toy_to_toy_passes_through_with_its_own_headers(toy: Gateway, upstream: FakeUpstream) -> None:
     upstream_id = toy.add_upstream(upstream, format="toy-sayings")
     toy.api("POST", "/models", json={"name": "toy-same", "upstream_id": upstream_id, "remote_name": "remote"})
     upstream.reply(json_reply(SAYING | {"unknown": 1}), sse(*SAID_LIVE))
-    answer = say(toy, said("toy-same", unknown=[1]), **{"x-toy-mood": "merry", "x-other": "1"})
+    answer = say(toy, request_body("toy-same", unknown=[1]), **{"x-toy-mood": "merry", "x-other": "1"})
     assert answer.json() == {**SAYING, "of": "toy-same", "unknown": 1}
-    assert say(toy, said("toy-same"), "say/live").content == b"".join(SAID_LIVE)
-    assert upstream.requests[0].json() == said("remote", unknown=[1])
+    assert say(toy, request_body("toy-same"), "say/live").content == b"".join(SAID_LIVE)
+    assert upstream.requests[0].json() == request_body("remote", unknown=[1])
     assert (upstream.requests[0].header("x-toy-mood"), upstream.requests[0].header("x-other")) == ("merry", None)
 
 
@@ -112,8 +112,8 @@ def test_policies_edit_the_prompt_of_a_toy_client(toy: Gateway, upstream: FakeUp
     upstream_id = toy.add_upstream(upstream, format="toy-sayings")
     toy.api("POST", "/models", json={"name": "toy-terse", "upstream_id": upstream_id, "system_append": "Be terse.", "max_tokens_cap": 4})
     upstream.reply(json_reply(SAYING))
-    assert say(toy, said("toy-terse", setup="You are a toy.")).status_code == 200
-    assert upstream.requests[0].json() == said("toy-terse", setup="You are a toy.\n\nBe terse.", limit=4)
+    assert say(toy, request_body("toy-terse", setup="You are a toy.")).status_code == 200
+    assert upstream.requests[0].json() == request_body("toy-terse", setup="You are a toy.\n\nBe terse.", limit=4)
 
 
 def test_errors_are_written_as_the_toy_writes_them(toy: Gateway, upstream: FakeUpstream) -> None:
@@ -121,17 +121,17 @@ def test_errors_are_written_as_the_toy_writes_them(toy: Gateway, upstream: FakeU
     upstream.otherwise(json_reply({"oops": "x", "text": "The toy is ill"}, status=400))
     url = f"{toy.url}/toy/v2"
     refused = {
-        "no key": toy.http.post(f"{url}/say", json=said("toy-failing")),
-        "unknown model": say(toy, said("nobody")),
+        "no key": toy.http.post(f"{url}/say", json=request_body("toy-failing")),
+        "unknown model": say(toy, request_body("nobody")),
         "no model": say(toy, {"lines": []}),
         "no JSON": toy.http.post(f"{url}/say", content=b"{", headers=toy.client_headers),
         "bad line": say(toy, {"model": "toy-failing", "lines": 7}),
         "unknown path": toy.http.post(f"{url}/sing", json={}),
         "wrong method": toy.http.put(f"{url}/say", json={}),
-        "of the upstream": say(toy, said("toy-failing", lines=[])),
+        "of the upstream": say(toy, request_body("toy-failing", lines=[])),
     }
-    shown = {name: (answer.status_code, answer.json()["oops"]) for name, answer in refused.items()}
-    assert shown == {
+    errors = {name: (answer.status_code, answer.json()["oops"]) for name, answer in refused.items()}
+    assert errors == {
         "no key": (401, "authentication"),
         "unknown model": (404, "model_not_found"),
         "no model": (400, "invalid_request"),
@@ -149,12 +149,12 @@ def test_tokens_are_counted_by_the_toy_or_estimated(toy: Gateway, upstream: Fake
     toy.add_upstream(upstream, "toy-counting", format="toy-sayings")
     toy.add_upstream(second_upstream, "chat-counting", format="openai")
     upstream.otherwise(json_reply({"weight": 41}))
-    assert say(toy, said("toy-counting"), "weigh").json() == {"weight": 41}
-    weighed = {name: value for name, value in said("toy-counting").items() if name != "limit"}
+    assert say(toy, request_body("toy-counting"), "weigh").json() == {"weight": 41}
+    weighed = {name: value for name, value in request_body("toy-counting").items() if name != "limit"}
     assert [(received.path, received.json()) for received in upstream.requests] == [("/toy/v2/weigh", weighed)]
-    assert say(toy, said("chat-counting"), "weigh").json()["weight"] > 0
-    asked = {"model": "toy-counting", "messages": [{"role": "user", "content": "Hi"}]}
-    counted = toy.http.post(f"{toy.url}/v1/messages/count_tokens", json=asked, headers=toy.client_headers)
+    assert say(toy, request_body("chat-counting"), "weigh").json()["weight"] > 0
+    messages_body = {"model": "toy-counting", "messages": [{"role": "user", "content": "Hi"}]}
+    counted = toy.http.post(f"{toy.url}/v1/messages/count_tokens", json=messages_body, headers=toy.client_headers)
     assert counted.json() == {"input_tokens": 41}
 
 
@@ -193,10 +193,10 @@ def test_scripts_and_people_can_choose_it(toy: Gateway, upstream: FakeUpstream) 
 def test_the_log_says_what_the_client_spoke(toy: Gateway, upstream: FakeUpstream) -> None:
     toy.add_upstream(upstream, "toy-logged", format="toy-sayings")
     upstream.reply(json_reply(SAYING))
-    say(toy, said("toy-logged"))
+    say(toy, request_body("toy-logged"))
     [row] = toy.logs(1, model="toy-logged")
-    shown = {name: row[name] for name in ("dialect", "input_format", "upstream_dialect", "input_tokens", "output_tokens", "path")}
-    assert shown == {
+    columns = {name: row[name] for name in ("dialect", "input_format", "upstream_dialect", "input_tokens", "output_tokens", "path")}
+    assert columns == {
         "dialect": "toy", "input_format": "openai", "upstream_dialect": "toy", "input_tokens": 3, "output_tokens": 2, "path": "/toy/v2/say",
     }  # fmt: skip
 
@@ -204,9 +204,9 @@ def test_the_log_says_what_the_client_spoke(toy: Gateway, upstream: FakeUpstream
 def test_its_cases_are_found_by_the_case_tests() -> None:
     suites = ("tests/proxy/translation/dialects/test_wire_cases.py", "tests/proxy/translation/test_translate_cases.py")
     options = ("-q", "-rA", "-p", "no:cacheprovider", "-p", "tests.support.toy_dialect.plugin", "-k", "toy")
-    done = subprocess.run([sys.executable, "-m", "pytest", *suites, *options], cwd=ROOT, capture_output=True, text=True, check=False)
-    passed = set(re.findall(r"PASSED \S+::(\w+)\[([\w-]+)\]", done.stdout))
-    assert done.returncode == 0, done.stdout
+    process = subprocess.run([sys.executable, "-m", "pytest", *suites, *options], cwd=ROOT, capture_output=True, text=True, check=False)
+    passed = set(re.findall(r"PASSED \S+::(\w+)\[([\w-]+)\]", process.stdout))
+    assert process.returncode == 0, process.stdout
     assert passed >= {
         ("test_a_request_means_this", "toy-request-a-conversation"),
         ("test_a_request_is_refused", "toy-refusal-unknown-speaker"),

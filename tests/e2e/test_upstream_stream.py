@@ -1,16 +1,16 @@
-"""The quirk `upstream_stream`: an upstream that can only stream, or only not, behind clients that want the other."""
+"""The quirk `upstream_stream`: an upstream that always or never streams, for clients that request the opposite."""
 
 import uuid
 
 import pytest
 
 from proxy.translation.canonical import Text
-from tests.support.agents import said, streamed
+from tests.support.agents import response_of, streamed
 from tests.support.fake_upstream import json_reply
 
 HELLO = [{"role": "user", "content": "Hi"}]
-ANSWER = said(Text("Hello"), finish="end")
-WHOLE = {
+ANSWER = response_of(Text("Hello"), finish="end")
+COMPLETION = {
     "id": "c",
     "object": "chat.completion",
     "created": 1,
@@ -32,9 +32,9 @@ def model(gateway, upstream):
     return make
 
 
-def test_an_upstream_that_never_streams_is_asked_for_the_whole(upstream, gpt, claude, model):
+def test_an_upstream_that_never_streams_is_called_without_streaming(upstream, gpt, claude, model):
     name = model("never")
-    upstream.otherwise(json_reply(WHOLE))
+    upstream.otherwise(json_reply(COMPLETION))
     with claude.messages.stream(model=name, max_tokens=9, messages=HELLO) as stream:
         assert "".join(stream.text_stream) == "Hello"
     chunks = list(gpt.chat.completions.create(model=name, messages=HELLO, stream=True))
@@ -42,7 +42,7 @@ def test_an_upstream_that_never_streams_is_asked_for_the_whole(upstream, gpt, cl
     assert [request.json().get("stream", False) for request in upstream.requests] == [False, False]
 
 
-def test_an_upstream_that_always_streams_is_gathered(upstream, gpt, claude, model):
+def test_the_stream_of_an_upstream_that_always_streams_becomes_one_response(upstream, gpt, claude, model):
     name = model("always")
     upstream.otherwise(streamed("openai_chat", ANSWER))
     assert claude.messages.create(model=name, max_tokens=9, messages=HELLO).content[0].text == "Hello"

@@ -14,7 +14,7 @@ REQUEST = RequestFactory()
 SECURITY = {name.decode(): value.decode() for name, value in common_headers.SECURITY_HEADERS}
 
 
-def answered(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+def with_security_headers(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     answer = SecurityHeaders(lambda _: response)(request)
     assert isinstance(answer, HttpResponseBase)
     return answer
@@ -26,7 +26,7 @@ def lower(response: HttpResponseBase) -> dict[str, str]:
 
 def test_every_answer_gets_the_headers_and_the_clients_id() -> None:
     request = REQUEST.get("/admin/", headers={"X-Request-ID": "mine"})
-    headers = lower(answered(request, HttpResponse("ok")))
+    headers = lower(with_security_headers(request, HttpResponse("ok")))
     expected = {**SECURITY, "content-security-policy": ADMIN_POLICY}
     assert headers == {"content-type": "text/html; charset=utf-8", "x-request-id": "mine", **expected}
     assert request.META["pxbin.request_id"] == "mine"
@@ -34,7 +34,7 @@ def test_every_answer_gets_the_headers_and_the_clients_id() -> None:
 
 def test_what_a_view_has_set_stays() -> None:
     response = HttpResponse("ok", headers={"X-Frame-Options": "SAMEORIGIN"})
-    assert lower(answered(REQUEST.get("/admin/"), response))["x-frame-options"] == "SAMEORIGIN"
+    assert lower(with_security_headers(REQUEST.get("/admin/"), response))["x-frame-options"] == "SAMEORIGIN"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_what_a_view_has_set_stays() -> None:
 )
 def test_a_page_has_the_policy_of_its_place(path: str, content_type: str, policy: str) -> None:
     response = HttpResponse("ok", content_type=content_type)
-    assert lower(answered(REQUEST.get(path), response))["content-security-policy"] == policy
+    assert lower(with_security_headers(REQUEST.get(path), response))["content-security-policy"] == policy
 
 
 def test_only_the_admin_pages_evaluate_expressions_and_no_page_runs_inline_scripts() -> None:
@@ -60,9 +60,9 @@ def test_only_the_admin_pages_evaluate_expressions_and_no_page_runs_inline_scrip
 
 def test_browsers_stay_on_https_where_the_cookies_do() -> None:
     with override_settings(SESSION_COOKIE_SECURE=True):
-        headers = lower(answered(REQUEST.get("/health"), HttpResponse("ok")))
+        headers = lower(with_security_headers(REQUEST.get("/health"), HttpResponse("ok")))
     assert headers["strict-transport-security"] == "max-age=31536000"
-    assert "strict-transport-security" not in lower(answered(REQUEST.get("/health"), HttpResponse("ok")))
+    assert "strict-transport-security" not in lower(with_security_headers(REQUEST.get("/health"), HttpResponse("ok")))
 
 
 async def test_async_answers_too() -> None:
@@ -76,7 +76,7 @@ async def test_async_answers_too() -> None:
 @override_settings(PXBIN=Config(cors_origins=("https://a",)))
 def test_the_management_api_has_cors() -> None:
     response = HttpResponse("ok", headers={"Vary": "Cookie"})
-    headers = lower(answered(REQUEST.get("/api/v1/keys", headers={"Origin": "https://a"}), response))
+    headers = lower(with_security_headers(REQUEST.get("/api/v1/keys", headers={"Origin": "https://a"}), response))
     assert (headers["access-control-allow-origin"], headers["vary"]) == ("https://a", "Cookie, Origin")
 
 
@@ -93,26 +93,26 @@ def test_the_management_api_has_cors() -> None:
     ],
 )
 def test_an_html_error_of_an_api_becomes_json(path: str, status: int, body: object) -> None:
-    answer = answered(REQUEST.get(path), HttpResponse("<h1>Oh</h1>", status=status))
+    answer = with_security_headers(REQUEST.get(path), HttpResponse("<h1>Oh</h1>", status=status))
     assert isinstance(answer, HttpResponse)
     assert (answer.status_code, answer["content-type"], json.loads(answer.content)) == (status, "application/json", body)
 
 
 def test_a_405_keeps_its_allow() -> None:
-    answer = answered(REQUEST.get("/api/v1/keys"), HttpResponseNotAllowed(["POST"]))
+    answer = with_security_headers(REQUEST.get("/api/v1/keys"), HttpResponseNotAllowed(["POST"]))
     assert isinstance(answer, HttpResponse)
     assert (answer["allow"], json.loads(answer.content)["error"]["message"]) == ("POST", "Method not allowed: GET /api/v1/keys")
 
 
-def test_json_errors_and_pages_for_people_are_left_alone() -> None:
-    said = JsonResponse({"error": {"type": "conflict"}}, status=409)
-    assert answered(REQUEST.get("/api/v1/keys"), said).status_code == 409
-    assert said.content == b'{"error": {"type": "conflict"}}'
+def test_json_errors_and_pages_for_people_are_unchanged() -> None:
+    api_error = JsonResponse({"error": {"type": "conflict"}}, status=409)
+    assert with_security_headers(REQUEST.get("/api/v1/keys"), api_error).status_code == 409
+    assert api_error.content == b'{"error": {"type": "conflict"}}'
     page = HttpResponse("<h1>Not here</h1>", status=404)
-    assert answered(REQUEST.get("/admin/nothing"), page) is page
+    assert with_security_headers(REQUEST.get("/admin/nothing"), page) is page
 
 
-def test_exceptions_are_djangos_to_answer() -> None:
+def test_exceptions_are_left_to_django() -> None:
     def view(_: HttpRequest) -> HttpResponse:
         raise Http404
 

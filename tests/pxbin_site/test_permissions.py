@@ -56,11 +56,11 @@ def rows():
 @pytest.fixture
 def headers():
     """The key of each role that has one."""
-    ended = timezone.now() - timedelta(days=1)
+    yesterday = timezone.now() - timedelta(days=1)
     issued = {
         "client": keys.issue("llm"),
         "disabled": keys.issue("llm", is_active=False),
-        "expired": keys.issue("llm", expires_at=ended),
+        "expired": keys.issue("llm", expires_at=yesterday),
         "read": keys.issue("management", permissions=["read"]),
         "write": keys.issue("management", permissions=["read", "write"]),
     }
@@ -145,7 +145,7 @@ def test_every_role_gets_what_the_table_says(group, rows, headers, sessions):
     assert different == {}
 
 
-def test_a_key_is_worth_nothing_at_the_admin_pages_and_a_session_nothing_at_the_management_api():
+def test_admin_pages_refuse_keys_and_the_management_api_refuses_sessions():
     for (method, route), statuses in table().items():
         by_role = dict(zip(ROLES, statuses, strict=True))
         if route.startswith("/admin"):
@@ -154,7 +154,7 @@ def test_a_key_is_worth_nothing_at_the_admin_pages_and_a_session_nothing_at_the_
             assert {by_role[role] for role in SESSIONS} <= {by_role["nobody"], UNUSED}, (method, route)
 
 
-def test_nobody_and_keys_that_ended_get_no_further_than_a_refusal():
+def test_requests_without_a_key_and_with_an_ended_key_are_refused():
     allowed = {
         "/", "/favicon.ico", "/admin/login/", "/api/v1/docs", "/api/v1/openapi.json", "/health", "/health/", "/healthz",
         "/healthz/", "/status", "/status/", "/ready", "/ready/", "/health/detailed", "/health/detailed/",

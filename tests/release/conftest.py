@@ -29,26 +29,26 @@ def installed(kind: str, postgres_server: str) -> Iterator[Installation]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def installation(request, postgres_server) -> Iterator[Installation]:
     """One on each kind of database, for one test."""
-    with installed(request.param, postgres_server) as made:
-        yield made
+    with installed(request.param, postgres_server) as new_installation:
+        yield new_installation
 
 
 @pytest.fixture
 def sqlite() -> Iterator[Installation]:
     """One on SQLite, for one test."""
-    with installed("sqlite", "") as made:
-        yield made
+    with installed("sqlite", "") as new_installation:
+        yield new_installation
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def untouched(request, postgres_server) -> Iterator[Gateway]:
     """A gateway on each kind of database whose tests change nothing."""
-    with installed(request.param, postgres_server) as made, made.served() as gateway:
+    with installed(request.param, postgres_server) as new_installation, new_installation.served() as gateway:
         yield gateway
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Gateway]:
     """A gateway on SQLite whose tests may change what they do not share."""
-    with installed("sqlite", "") as made, made.served() as gateway:
+    with installed("sqlite", "") as new_installation, new_installation.served() as gateway:
         yield gateway

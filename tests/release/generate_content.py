@@ -11,7 +11,7 @@ import httpx
 from tests.support.fake_upstream import FakeUpstream, Loop, event, json_reply, sse
 from tests.support.gateway import Gateway
 
-NOBODY = "http://127.0.0.1:9"
+UNUSED_URL = "http://127.0.0.1:9"
 """An address where nothing listens: where every upstream leads when the files are written."""
 DIALECTS = {
     "openai_chat": "openai",
@@ -28,7 +28,7 @@ WELL = json_reply(
     }
 )  # fmt: skip
 FULL_UPSTREAM = {
-    "name": "full", "base_url": NOBODY, "api_key": "sk-full-first", "format": "openai", "region": "eu-west-1", "priority": 7,
+    "name": "full", "base_url": UNUSED_URL, "api_key": "sk-full-first", "format": "openai", "region": "eu-west-1", "priority": 7,
     "auth_header": "x-own-key", "auth_scheme": "Token", "extra_headers": {"x-team": "a team"}, "connect_timeout_seconds": 1.5,
     "first_byte_timeout_seconds": 20.25, "idle_timeout_seconds": 30.5, "max_retries": 0, "retry_base_delay_ms": 15,
     "cooldown_seconds": 2.5, "test_model": "remote-test", "quirks": {"tool_name_limit": 40, "efforts": ["low"]},
@@ -50,21 +50,21 @@ FULL_MODEL = {
 def keys(gateway: Gateway) -> dict[str, str]:
     """Keys of every kind; in plain text by their names."""
     limits = {"rate_limit": 60, "token_limit": 100000, "concurrency_limit": 5, "allowed_models": ["echo*", "seal-*"]}
-    wanted: list[dict[str, Any]] = [
+    key_fields: list[dict[str, Any]] = [
         {"name": "limited", **limits, "may_choose_upstream": True, "metadata": {"team": "ü", "n": 1}, "expires_at": "2099-12-31T23:59:59Z"},
         {"name": "disabled", "allowed_models": []},
         {"name": "expired"},
         {"name": "reader", "type": "management", "permissions": ["read"], "metadata": {"who": "a script"}},
         {"name": "disabled management", "type": "management", "permissions": ["read", "write"]},
     ]
-    made = {fields["name"]: gateway.api("POST", "/keys", json=fields) for fields in wanted}
+    issued_keys = {fields["name"]: gateway.api("POST", "/keys", json=fields) for fields in key_fields}
     for name, fields in {
         "disabled": {"is_active": False},
         "disabled management": {"is_active": False},
         "expired": {"expires_at": "2026-01-01T00:00:00Z"},
     }.items():
-        gateway.api("PATCH", f"/keys/{made[name]['id']}", json=fields)
-    return {name: issued["key"] for name, issued in made.items()}
+        gateway.api("PATCH", f"/keys/{issued_keys[name]['id']}", json=fields)
+    return {name: issued["key"] for name, issued in issued_keys.items()}
 
 
 def catalogue(gateway: Gateway, loop: Loop) -> dict[str, str]:
@@ -75,25 +75,27 @@ def catalogue(gateway: Gateway, loop: Loop) -> dict[str, str]:
         gateway.api("POST", "/credentials", json={"upstream_id": full, "name": name, "api_key": f"sk-full-{name}", "priority": 3})
     model = gateway.api("POST", "/models", json=FULL_MODEL | {"upstream_id": full, "remote_name": "remote-*"})["id"]
     for name, dialect in DIALECTS.items():
-        way = {"base_url": NOBODY, "format": dialect, "api_key": f"sk-{name}", "priority": 20}
+        upstream_fields = {"base_url": UNUSED_URL, "format": dialect, "api_key": f"sk-{name}", "priority": 20}
         if name == "bedrock":
-            way |= {"region": "us-east-1", "access_key_id": "AKIATEST", "api_key": "aws-secret"}
-        upstream = gateway.api("POST", "/upstreams", json={"name": name, **way})["id"]
-        secrets[f"{name}/default"] = str(way["api_key"])
+            upstream_fields |= {"region": "us-east-1", "access_key_id": "AKIATEST", "api_key": "aws-secret"}
+        upstream = gateway.api("POST", "/upstreams", json={"name": name, **upstream_fields})["id"]
+        secrets[f"{name}/default"] = str(upstream_fields["api_key"])
         gateway.api("POST", "/models", json={"name": f"seal-{name}", "upstream_id": upstream, "remote_name": "remote"})
     route = {"model_id": model, "upstream_id": upstream, "remote_name": "r*", "priority": 2, "weight": 30, "is_active": False}
     gateway.api("POST", "/routes", json=route | {"context_window": 1000, "capabilities": {"tools": False}})
-    three = gateway.api("POST", "/upstreams", json={"name": "three keys", "base_url": NOBODY, "priority": 30})["id"]
+    three = gateway.api("POST", "/upstreams", json={"name": "three keys", "base_url": UNUSED_URL, "priority": 30})["id"]
     for number in (1, 2, 3):
         secrets[f"three keys/three-{number}"] = f"sk-three-{number}"
         gateway.api("POST", "/credentials", json={"upstream_id": three, "name": f"three-{number}", "api_key": f"sk-three-{number}"})
     gateway.api("POST", "/models", json={"name": "three", "upstream_id": three})
-    gateway.api("POST", "/upstreams", json={"name": "any", "base_url": NOBODY, "format": "passthrough", "is_active": False})
-    gateway.api("POST", "/upstreams", json={"name": "theirs", "base_url": NOBODY, "format": "anthropic", "pass_client_credentials": True})
+    gateway.api("POST", "/upstreams", json={"name": "any", "base_url": UNUSED_URL, "format": "passthrough", "is_active": False})
+    gateway.api(
+        "POST", "/upstreams", json={"name": "theirs", "base_url": UNUSED_URL, "format": "anthropic", "pass_client_credentials": True}
+    )
     _discovered(gateway, loop)
-    gone = gateway.api("POST", "/models", json={"name": "deleted"})["id"]
-    gateway.api("PATCH", f"/models/{gone}", json={"provider": "changed once"})
-    gateway.api("DELETE", f"/models/{gone}")
+    deleted_id = gateway.api("POST", "/models", json={"name": "deleted"})["id"]
+    gateway.api("PATCH", f"/models/{deleted_id}", json={"provider": "changed once"})
+    gateway.api("DELETE", f"/models/{deleted_id}")
     return secrets
 
 
@@ -105,7 +107,7 @@ def _discovered(gateway: Gateway, loop: Loop) -> None:
     upstream = gateway.api("POST", "/upstreams", json={"name": "listing", "base_url": fake.url, "api_key": "sk-listing"})["id"]
     gateway.api("POST", f"/upstreams/{upstream}/discover")
     gateway.api("POST", f"/upstreams/{upstream}/discover")
-    gateway.api("PATCH", f"/upstreams/{upstream}", json={"base_url": NOBODY, "is_active": False})
+    gateway.api("PATCH", f"/upstreams/{upstream}", json={"base_url": UNUSED_URL, "is_active": False})
     fake.stop()
 
 
@@ -117,15 +119,15 @@ def admin(gateway: Gateway) -> str:
         assert "Log out" in browser.post("/admin/login/", data=form, headers={"referer": str(login.url)}).text
         page = browser.get("/admin/billing/price/add/")
         form = {"csrfmiddlewaretoken": _token(page.text), "name": "priced-by-hand", "input": "0.25", "tiers": "{}", "is_active": "on"}
-        done = browser.post("/admin/billing/price/add/", data=form, headers={"referer": str(page.url)})
-        assert "was added successfully" in done.text, done.text
+        response = browser.post("/admin/billing/price/add/", data=form, headers={"referer": str(page.url)})
+        assert "was added successfully" in response.text, response.text
         return str(browser.cookies["sessionid"])
 
 
 def _token(page: str) -> str:
-    found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
-    assert found
-    return found[1]
+    match = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+    assert match
+    return match[1]
 
 
 def traffic(gateway: Gateway, loop: Loop, limited: str) -> None:
@@ -184,10 +186,10 @@ def stored_turns(gateway: Gateway, loop: Loop) -> str:
 
 
 def ask(gateway: Gateway, model: str, text: str, *, key: str = "", headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
-    """One request in the words of the Messages API."""
+    """One request body of the Messages API."""
     body = {"model": model, "max_tokens": 30, "messages": [{"role": "user", "content": text}], **fields}
-    sent = {"x-api-key": key or gateway.client_key, "user-agent": "generator/1", **(headers or {})}
-    return gateway.http.post(f"{gateway.url}/v1/messages", headers=sent, json=body, timeout=30)
+    sent_headers = {"x-api-key": key or gateway.client_key, "user-agent": "generator/1", **(headers or {})}
+    return gateway.http.post(f"{gateway.url}/v1/messages", headers=sent_headers, json=body, timeout=30)
 
 
 class redirected:  # noqa: N801  (used as a function)
@@ -202,5 +204,5 @@ class redirected:  # noqa: N801  (used as a function)
         return self.fake
 
     def __exit__(self, *_: object) -> None:
-        self.gateway.api("PATCH", f"/upstreams/{self.id}", json={"base_url": NOBODY})
+        self.gateway.api("PATCH", f"/upstreams/{self.id}", json={"base_url": UNUSED_URL})
         self.fake.stop()

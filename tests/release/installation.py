@@ -31,12 +31,14 @@ class Installation:
         """For its processes."""
         return clean_environment(**{"PXBIN_DATA_DIR": str(self.home), "PXBIN_MIN_DB_CONNS": "1", **self.variables, **variables})
 
-    def manage(self, *words: str, **variables: str) -> str:
+    def manage(self, *arguments: str, **variables: str) -> str:
         """Run a command of today's; what it printed."""
-        command = [sys.executable, str(ROOT / "manage.py"), *words]
-        done = subprocess.run(command, env=self.environment(**variables), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
-        return done.stdout
+        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+        process = subprocess.run(
+            command, env=self.environment(**variables), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert process.returncode == 0, f"{arguments}: {process.stdout}{process.stderr}"
+        return process.stdout
 
     def rows(self, table: str) -> Rows:
         """The rows of a table of the release, under today's names, as the database itself has them."""
@@ -52,11 +54,11 @@ class Installation:
         """The names of all tables."""
         if url := self.variables.get("PXBIN_DATABASE_URL"):
             with psycopg.connect(url) as connection:
-                found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-                return sorted(name for (name,) in found)
+                rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+                return sorted(name for (name,) in rows)
         with closing(sqlite3.connect(self.home / "pxbin.sqlite3")) as database:
-            found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall()
-            return sorted(name for (name,) in found)
+            rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall()
+            return sorted(name for (name,) in rows)
 
     def take_spool(self) -> Path:
         """Lay the release's segments into the spool; where that is."""
@@ -78,10 +80,10 @@ class Installation:
             gateway.http.close()
 
 
-def at_least(shown: Any, released: Any) -> Any:
+def at_least(current: Any, released: Any) -> Any:
     """What is shown now, without the fields that the release did not have."""
-    if isinstance(shown, list) and isinstance(released, list) and len(shown) == len(released):
-        return [at_least(new, old) for new, old in zip(shown, released, strict=True)]
-    if isinstance(shown, dict) and isinstance(released, dict):
-        return {name: at_least(value, released[name]) for name, value in shown.items() if name in released}
-    return shown
+    if isinstance(current, list) and isinstance(released, list) and len(current) == len(released):
+        return [at_least(new, old) for new, old in zip(current, released, strict=True)]
+    if isinstance(current, dict) and isinstance(released, dict):
+        return {name: at_least(value, released[name]) for name, value in current.items() if name in released}
+    return current

@@ -42,16 +42,16 @@ def first(client: str) -> dict[str, Any]:
 
 def following(client: str, answer: dict[str, Any]) -> dict[str, Any]:
     """The client's second request: it gives back what it got, and the result of its tool."""
-    asked = first(client)
+    first_request = first(client)
     if client == "openai_responses":
         result = {"type": "function_call_output", "call_id": answer["output"][-1]["call_id"], "output": "seen"}
-        return {**asked, "input": [*asked["input"], *answer["output"], result]}
+        return {**first_request, "input": [*first_request["input"], *answer["output"], result]}
     if client == "openai_chat":
         message = {name: value for name, value in answer["choices"][0]["message"].items() if name in SENT_BACK}
         result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "seen"}
-        return {**asked, "messages": [*asked["messages"], message, result]}
+        return {**first_request, "messages": [*first_request["messages"], message, result]}
     result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": answer["content"][-1]["id"], "content": "seen"}]}
-    return {**asked, "messages": [*asked["messages"], {"role": "assistant", "content": answer["content"]}, result]}
+    return {**first_request, "messages": [*first_request["messages"], {"role": "assistant", "content": answer["content"]}, result]}
 
 
 def path_of(client: str, target: str, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:

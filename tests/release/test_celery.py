@@ -17,17 +17,17 @@ from tests.support.gateway import ROOT
 pytestmark = pytest.mark.slow
 
 CELERY = restoring.load("celery.json")
-SENT, SPOOLED = "0198c0de-0000-7000-8000-000000000b00", "0198c0de-0000-7000-8000-000000000c00"
+SENT_ID, SPOOLED = "0198c0de-0000-7000-8000-000000000b00", "0198c0de-0000-7000-8000-000000000c00"
 FOREVER = {"PXBIN_LOG_RETENTION_DAYS": "0", "PXBIN_PAYLOAD_RETENTION_DAYS": "0"}
 
 
 @contextmanager
 def working(installation, redis_url):
-    words = [sys.executable, str(ROOT / "manage.py"), "work"]
+    command = [sys.executable, str(ROOT / "manage.py"), "work"]
     environment = installation.environment(PXBIN_REDIS_URL=redis_url, **FOREVER)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     printed = []
-    with subprocess.Popen(words, env=environment, cwd=ROOT, **pipes) as process:
+    with subprocess.Popen(command, env=environment, cwd=ROOT, **pipes) as process:
         try:
             yield printed
         finally:
@@ -53,7 +53,7 @@ def test_the_worker_runs_every_task_that_the_release_has_sent(sqlite):
     with redis.started() as url, redis_client.Redis.from_url(url) as client:
         client.lpush(CELERY["queue"], *(json.dumps(message) for message in CELERY["messages"]))
         effects = {
-            "billing.write_request_logs": lambda: SENT.replace("-", "") in {row["id"] for row in sqlite.rows(doors.LOGS)},
+            "billing.write_request_logs": lambda: SENT_ID.replace("-", "") in {row["id"] for row in sqlite.rows(doors.LOGS)},
             "billing.drain_spool": lambda: not list(spool.glob("*.sealed")),
             "billing.prune": lambda: "resp_expired" not in {row["id"] for row in sqlite.rows(doors.RESPONSES)},
             "upstreams.health_check": lambda: value(doors.UPSTREAMS, "anthropic", "tested_at"),
@@ -66,7 +66,7 @@ def test_the_worker_runs_every_task_that_the_release_has_sent(sqlite):
     assert "unregistered" not in printed[0]
     assert "Traceback" not in printed[0]
     with sqlite.served() as gateway:
-        shown = {**gateway.api("GET", f"/logs/{SENT}"), "created_at": None}
+        log_row = {**gateway.api("GET", f"/logs/{SENT_ID}"), "created_at": None}
     (spooled,) = [row for row in restoring.load("spool.json") if row["id"] == SPOOLED]
-    due = {**spooled, "id": SENT, "error_message": "sent to Celery", "created_at": None}
-    assert at_least(shown, due) == due
+    due = {**spooled, "id": SENT_ID, "error_message": "sent to Celery", "created_at": None}
+    assert at_least(log_row, due) == due

@@ -12,7 +12,7 @@ from tests.support.fake_upstream import json_reply
 SNAPSHOT = restoring.load("api.json")
 PLAINTEXT = restoring.load("plaintext.json")
 PATHS = [path for path in SNAPSHOT if path.startswith("/")]
-OURS = ("accounts_", "billing_", "upstreams_", "auth_", "django_admin_log", "django_session")
+OWN_TABLES = ("accounts_", "billing_", "upstreams_", "auth_", "django_admin_log", "django_session")
 SECTIONS = {
     "accounts/apikey/": "limited",
     "accounts/managementkey/": "disabled management",
@@ -33,7 +33,7 @@ def ask(gateway, model, key, **headers):
 
 
 def test_migrations_keep_every_row(installation):
-    tables = [name for name in installation.tables() if name.startswith(OURS)]
+    tables = [name for name in installation.tables() if name.startswith(OWN_TABLES)]
     before = {name: installation.rows(name) for name in tables}
     assert [name for name, rows in before.items() if not rows] == [
         "auth_group", "auth_group_permissions", "auth_user_groups", "auth_user_user_permissions",
@@ -42,25 +42,25 @@ def test_migrations_keep_every_row(installation):
     installation.manage("migrate", "--check")
     for name, rows in before.items():
         columns = {column: doors.column(name, column) for column in rows[0]} if rows else {}
-        kept = [{column: row[today] for column, today in columns.items() if today} for row in installation.rows(name)]
+        migrated = [{column: row[today] for column, today in columns.items() if today} for row in installation.rows(name)]
         due = [{column: row[column] for column, today in columns.items() if today} for row in rows]
         if name == "auth_permission":  # has rows for new tables too
-            kept = [row for row in kept if row in due]
-        assert sorted(kept, key=repr) == sorted(due, key=repr), name
+            migrated = [row for row in migrated if row in due]
+        assert sorted(migrated, key=repr) == sorted(due, key=repr), name
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_the_api_shows_what_it_showed(untouched, path):
-    shown, released = untouched.api("GET", path), SNAPSHOT[path]
+    current, released = untouched.api("GET", path), SNAPSHOT[path]
     if path.startswith("/keys"):  # these tests use keys, which is noted
-        shown, released = ([{**row, "last_used_at": None} for row in rows] for rows in (shown, released))
-    assert at_least(shown, released) == released
+        current, released = ([{**row, "last_used_at": None} for row in rows] for rows in (current, released))
+    assert at_least(current, released) == released
 
 
 def test_the_api_shows_the_tries_of_each_request(untouched):
     released = SNAPSHOT["tries"]
-    shown = {log_id: untouched.api("GET", f"/logs/{log_id}")["tries"] for log_id in released}
-    assert at_least(shown, released) == released
+    current = {log_id: untouched.api("GET", f"/logs/{log_id}")["tries"] for log_id in released}
+    assert at_least(current, released) == released
     assert {len(tries) for tries in released.values()} == {0, 1, 2, 3}
 
 
@@ -80,7 +80,7 @@ def test_the_admin_shows_the_history_of_a_row(untouched):
     assert "http://127.0.0.1:9" in page.text
 
 
-def test_the_password_of_the_admin_is_good(untouched):
+def test_the_password_of_the_admin_is_accepted(untouched):
     with httpx.Client(base_url=untouched.url, follow_redirects=True, timeout=30) as browser:
         login = browser.get("/admin/login/")
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', login.text)
@@ -89,7 +89,7 @@ def test_the_password_of_the_admin_is_good(untouched):
     assert (entered.status_code, entered.url.path) == (200, "/admin/")
 
 
-def test_keys_open_what_they_opened(untouched):
+def test_keys_of_the_release_have_the_same_access(untouched):
     keys = PLAINTEXT["keys"]
     names = ("client", "limited", "disabled", "expired", "management")
     assert {name: ask(untouched, "echo", keys[name]).status_code for name in names} == {
@@ -110,11 +110,15 @@ def test_keys_open_what_they_opened(untouched):
 def test_a_stored_response_is_read_and_continued(untouched):
     stored = PLAINTEXT["keys"]["stored_response"]
     headers = untouched.client_headers
-    found = untouched.http.get(f"{untouched.url}/v1/responses/{stored}", headers=headers).json()
+    stored_response = untouched.http.get(f"{untouched.url}/v1/responses/{stored}", headers=headers).json()
     items = untouched.http.get(f"{untouched.url}/v1/responses/{stored}/input_items", headers=headers).json()["data"]
-    asked = {"model": "echo", "input": "third turn", "previous_response_id": stored, "store": False}
-    third = untouched.http.post(f"{untouched.url}/v1/responses", headers=headers, json=asked).json()
-    assert (found["id"], found["output"][0]["content"][0]["text"], third["status"]) == (stored, "second turn", "completed")
+    request = {"model": "echo", "input": "third turn", "previous_response_id": stored, "store": False}
+    third = untouched.http.post(f"{untouched.url}/v1/responses", headers=headers, json=request).json()
+    assert (stored_response["id"], stored_response["output"][0]["content"][0]["text"], third["status"]) == (
+        stored,
+        "second turn",
+        "completed",
+    )
     texts = [item["content"] if isinstance(item["content"], str) else item["content"][0]["text"] for item in items]
     assert sorted(texts) == ["first turn", "first turn", "second turn"]
 

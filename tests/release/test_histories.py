@@ -1,10 +1,10 @@
-"""Conversations that were begun with the release: what it sealed for the client comes back, and reaches the upstream that wrote it."""
+"""Conversations that were begun with the release: what it sealed for the client is opened and sent to the upstream that wrote it."""
 
 import pytest
 
 from tests.release import restoring
 from tests.release.playing import TARGETS, conversation, path_of, vendors_at
-from tests.support.vendor_wires import Said
+from tests.support.vendor_wires import Completion
 
 HISTORIES = restoring.load("histories.json")
 
@@ -16,10 +16,10 @@ def vendors(served, fake_loop):
 
 
 @pytest.mark.parametrize("case", HISTORIES, ids=lambda case: f"{case['client']}: {case['title']}")
-def test_a_history_of_the_release_goes_on(served, vendors, case):
+def test_a_history_of_the_release_can_be_continued(served, vendors, case):
     received, refused = {}, {}
     for target in TARGETS:
-        vendors[target].says(Said("Well."))
+        vendors[target].says(Completion("Well."))
         path, body = path_of(case["client"], target, case["request"])
         answer = served.http.post(served.url + path, headers=served.client_headers, json=body, timeout=30)
         assert answer.status_code == 200, answer.text

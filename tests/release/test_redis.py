@@ -30,9 +30,9 @@ WELL = json_reply(
 def store():
     """A Redis with the keys of the release."""
     with redis.started() as url, redis_client.Redis.from_url(url, decode_responses=True) as client:
-        for key, kept in RELEASED["keys"].items():
-            assert kept["type"] == "string"
-            client.set(key, kept["value"], px=HOUR if kept["expires"] else None)
+        for key, stored in RELEASED["keys"].items():
+            assert stored["type"] == "string"
+            client.set(key, stored["value"], px=HOUR if stored["expires"] else None)
         client.url = url
         yield client
 

@@ -6,7 +6,7 @@ from tests.release.installation import at_least
 EXPECTED = {row["id"]: {**row, "created_at": None} for row in restoring.load("spool.json")}
 
 
-def shown(gateway):
+def logs_without_times(gateway):
     return {log_id: {**gateway.api("GET", f"/logs/{log_id}"), "created_at": None} for log_id in EXPECTED}
 
 
@@ -20,7 +20,7 @@ def test_segments_of_the_release_become_rows_once(installation):
         assert not (spool / "quarantine").exists()
         assert len(installation.rows(doors.LOGS)) == before + len(EXPECTED)
     with installation.served() as gateway:
-        assert at_least(shown(gateway), EXPECTED) == EXPECTED
+        assert at_least(logs_without_times(gateway), EXPECTED) == EXPECTED
     outcomes = {row["outcome"] for row in EXPECTED.values()}
     assert outcomes == {"finished", "failed", "cancelled", "rejected"}
     assert [row["request_body"] for row in installation.rows(doors.PAYLOADS)] == ['{"a": "ü"}'] * 2
@@ -31,4 +31,4 @@ def test_a_line_is_read_and_written_again_without_a_loss():
     assert len(lines) == len(EXPECTED)
     for line in lines:
         released = restoring.json.loads(line)
-        assert at_least(doors.written_again(line), released) == released
+        assert at_least(doors.rewritten_line(line), released) == released

@@ -1,7 +1,7 @@
 """Coding agents and the models behind them, played from recorded requests.
 
 An :class:`Agent` sends a recorded request, reads the stream as the program does and sends the next one with the results of its
-tools. :func:`model_of` makes a scripted upstream's behaviour: it calls tools that it was offered, then answers in words.
+tools. :func:`model_of` makes a scripted upstream's behaviour: it calls the offered tools, then answers with text.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ def model_of(dialect: str) -> Callable[[Received], Reply]:
                 Reasoning(THOUGHT, SEALS[REGISTRY[dialect].family]),
                 *(calls[:1] + calls[-1:] if len(calls) > 1 else calls),
             )
-            return streamed(dialect, said(*parts, finish="tool_calls"))
-        return streamed(dialect, said(Text(LAST_WORDS), finish="end"))
+            return streamed(dialect, response_of(*parts, finish="tool_calls"))
+        return streamed(dialect, response_of(Text(LAST_WORDS), finish="end"))
 
     return answer
 
 
-def said(*parts: Part, finish: FinishReason) -> Response:
+def response_of(*parts: Part, finish: FinishReason) -> Response:
     """An answer of these parts."""
     return Response(id="up-1", model="m", parts=parts, finish=Finish(reason=finish), usage=Usage(fresh=10, output=5))
 
@@ -82,10 +82,10 @@ def said(*parts: Part, finish: FinishReason) -> Response:
 def streamed(dialect: str, response: Response) -> Reply:
     """A whole stream of a dialect, frame by frame."""
     wire = REGISTRY[dialect]
-    asked = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family=wire.family, stream=True, include_usage=True)
-    encoder = wire.encoder(Answered(id="0123456789abcdef01234567", created=1, model="m", request=asked, seal_key=b"theirs"))
-    written = [wire.framing.write(frame) for event in replay(response) for frame in encoder.feed(event)]
-    pieces = [_CARRIER.sub(b"c2VjcmV0", piece) for piece in written]  # a real upstream has state of its own
+    request = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family=wire.family, stream=True, include_usage=True)
+    encoder = wire.encoder(Answered(id="0123456789abcdef01234567", created=1, model="m", request=request, seal_key=b"theirs"))
+    pieces_written = [wire.framing.write(frame) for event in replay(response) for frame in encoder.feed(event)]
+    pieces = [_CARRIER.sub(b"c2VjcmV0", piece) for piece in pieces_written]  # a real upstream has state of its own
     return Reply(200, {"content-type": wire.framing.media_type}, pieces)
 
 
@@ -102,14 +102,14 @@ class Agent:
         self._gateway = gateway
         self._path = request["path"]
         self.calls: list[tuple[str, str, str, Any]] = []
-        self.words = ""
+        self.text = ""
         self.thoughts = ""
 
     def turn(self) -> None:
         """Send the conversation, read the answer, and add it with the results of its calls."""
         answer = httpx.post(self._gateway.url + self._path, json=self.body, headers=self._gateway.client_headers, timeout=60)
         assert answer.status_code == 200, answer.text
-        self.calls, self.words = [], ""
+        self.calls, self.text = [], ""
         if self.dialect == "anthropic":
             self._read_message(grammar_anthropic.message_of(grammar_anthropic.check(answer.content)))
         else:
@@ -117,11 +117,11 @@ class Agent:
 
     def _read_message(self, message: dict[str, Any]) -> None:
         content = message["content"]
-        self.words = "".join(block["text"] for block in content if block["type"] == "text")
+        self.text = "".join(block["text"] for block in content if block["type"] == "text")
         self.thoughts += "".join(block["thinking"] for block in content if block["type"] == "thinking")
         self.calls = [(block["id"], block["name"], "", block["input"]) for block in content if block["type"] == "tool_use"]
         assert message["stop_reason"] == ("tool_use" if self.calls else "end_turn")
-        results = [{"type": "tool_result", "tool_use_id": each[0], "content": f"result of {each[0]}"} for each in self.calls]
+        results = [{"type": "tool_result", "tool_use_id": call[0], "content": f"result of {call[0]}"} for call in self.calls]
         self.body["messages"] = [*self.body["messages"], {"role": "assistant", "content": content}, {"role": "user", "content": results}]
 
     def _read_items(self, events: list[dict[str, Any]]) -> None:
@@ -130,11 +130,11 @@ class Agent:
         results = []
         for item in items:
             if item["type"] == "message":
-                self.words += "".join(part["text"] for part in item["content"])
+                self.text += "".join(part["text"] for part in item["content"])
             elif item["type"] == "reasoning":
                 self.thoughts += "".join(part["text"] for part in item["summary"])
             else:
-                given = item["input"] if item["type"] == "custom_tool_call" else json.loads(item["arguments"])
-                self.calls.append((item["call_id"], item["name"], item.get("namespace") or "", given))
+                arguments = item["input"] if item["type"] == "custom_tool_call" else json.loads(item["arguments"])
+                self.calls.append((item["call_id"], item["name"], item.get("namespace") or "", arguments))
                 results.append({"type": f"{item['type']}_output", "call_id": item["call_id"], "output": f"result of {item['call_id']}"})
         self.body["input"] = [*self.body["input"], *items, *results]

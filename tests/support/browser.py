@@ -28,8 +28,8 @@ WINDOW = {"width": 1280, "height": 900}
 def executable() -> Path:
     """Where Chromium is; the packed one is unpacked the first time."""
     for name in SYSTEM_NAMES:
-        if found := shutil.which(name):
-            return Path(found)
+        if path := shutil.which(name):
+            return Path(path)
     if not UNPACKED.exists():
         _unpack()
     return UNPACKED / "chromium"
@@ -71,7 +71,7 @@ def environment() -> dict[str, str]:
 
 @asynccontextmanager
 async def open_page() -> AsyncIterator[Page]:
-    """A new page in a browser of its own, gone afterwards. `page.problems` lists what its console complained about."""
+    """A new page in a browser of its own, closed afterwards. `page.problems` lists what its console complained about."""
     path = executable()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS), env=environment(), headless=True)

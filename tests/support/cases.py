@@ -28,22 +28,22 @@ def canonical_as_json(value: Any) -> Any:
     if isinstance(value, msgspec.Raw):
         return json.loads(bytes(value))
     if isinstance(value, msgspec.Struct):
-        return {"is": type(value).__name__} | {name: canonical_as_json(each) for name, each in _told(value)}
+        return {"is": type(value).__name__} | {name: canonical_as_json(inner) for name, inner in _changed_fields(value)}
     if isinstance(value, (list, tuple)):
-        return [canonical_as_json(each) for each in value]
+        return [canonical_as_json(inner) for inner in value]
     if isinstance(value, dict):
-        return {key: canonical_as_json(each) for key, each in value.items()}
+        return {key: canonical_as_json(inner) for key, inner in value.items()}
     return value
 
 
-def _told(value: msgspec.Struct) -> list[tuple[str, Any]]:
-    told: list[tuple[str, Any]] = []
+def _changed_fields(value: msgspec.Struct) -> list[tuple[str, Any]]:
+    changed: list[tuple[str, Any]] = []
     for field in msgspec.structs.fields(value):
-        each = getattr(value, field.name)
+        field_value = getattr(value, field.name)
         default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-        if default is msgspec.NODEFAULT or each != default:
-            told.append((field.name, each))
-    return told
+        if default is msgspec.NODEFAULT or field_value != default:
+            changed.append((field.name, field_value))
+    return changed
 
 
 class WireCase:

@@ -16,11 +16,11 @@ def main() -> int:
     """Run them all; the number of those that failed."""
     failed = 0
     with tempfile.TemporaryDirectory(prefix="pxbin-check-") as data_dir:
-        for words in COMMANDS:
-            done = subprocess.run(
-                [sys.executable, str(ROOT / "manage.py"), *words], env=clean_environment(PXBIN_DATA_DIR=data_dir), cwd=ROOT, check=False
+        for command in COMMANDS:
+            process = subprocess.run(
+                [sys.executable, str(ROOT / "manage.py"), *command], env=clean_environment(PXBIN_DATA_DIR=data_dir), cwd=ROOT, check=False
             )
-            failed += done.returncode != 0
+            failed += process.returncode != 0
     return failed
 
 

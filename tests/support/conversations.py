@@ -34,9 +34,11 @@ from proxy.translation.canonical import (
     settled,
 )
 
-words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8).map(lambda text: f"w{text}.")
+word_texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8).map(lambda text: f"w{text}.")
 marks = st.none() | st.just(CacheMark())
-objects = st.dictionaries(st.sampled_from(["a", "ü", "input"]), st.integers(0, 9) | words | st.lists(st.booleans(), max_size=2), max_size=2)
+objects = st.dictionaries(
+    st.sampled_from(["a", "ü", "input"]), st.integers(0, 9) | word_texts | st.lists(st.booleans(), max_size=2), max_size=2
+)
 arguments = objects.map(lambda value: json.dumps(value, ensure_ascii=False))
 SCHEMAS = (
     None,
@@ -59,7 +61,7 @@ DOCUMENTS = (
 )
 TOOL_NAMES = ("read", "write_file", "mcp__server__" + "long_name_" * 5, "a-b")
 
-texts: st.SearchStrategy[Part] = st.builds(Text, words, marks)
+texts: st.SearchStrategy[Part] = st.builds(Text, word_texts, marks)
 media: st.SearchStrategy[Part] = st.sampled_from([*IMAGES, *DOCUMENTS])
 
 
@@ -88,19 +90,19 @@ def tools(draw: st.DrawFn, *, custom: bool) -> tuple[Tool, ...]:
 
 @st.composite
 def turns(draw: st.DrawFn, offered: tuple[Tool, ...]) -> list[Message]:
-    """A conversation from the user's first words to the user's last, with whole tool loops where there are tools."""
+    """A conversation that begins and ends with a user turn, with complete tool loops where there are tools."""
     out = [Message("user", tuple(draw(st.lists(texts | media, min_size=1, max_size=3))))]
     number = 0
     for _ in range(draw(st.integers(0, 3))):
-        said = draw(st.lists(texts, max_size=2))
+        text_parts = draw(st.lists(texts, max_size=2))
         chosen = draw(st.lists(st.sampled_from(offered), max_size=3)) if offered else []
         calls: list[ToolCall] = []
         for tool in chosen:
             number += 1
-            given = draw(words if tool.kind == "custom" else arguments)
-            calls.append(ToolCall(f"call_{number}", tool.name, given, kind=tool.kind))
-        if said or calls:
-            out.append(Message("assistant", (*said, *calls)))
+            call_input = draw(word_texts if tool.kind == "custom" else arguments)
+            calls.append(ToolCall(f"call_{number}", tool.name, call_input, kind=tool.kind))
+        if text_parts or calls:
+            out.append(Message("assistant", (*text_parts, *calls)))
         if draw(st.booleans()):
             out.append(Message("system", tuple(draw(st.lists(texts, min_size=1, max_size=2)))))
         results = [draw(_result(call)) for call in draw(st.permutations(calls))]
@@ -160,7 +162,7 @@ def plain_settings(draw: st.DrawFn, family: str) -> dict[str, object]:
 
 @st.composite
 def requests(draw: st.DrawFn, family: str) -> Request:
-    """Any request that says what every family has words for; free-form tools from Responses clients only."""
+    """Any request that every family can express; free-form tools from Responses clients only."""
     offered = draw(tools(custom=family == "openai_responses"))
     choices: list[ToolChoice | None] = [None]
     if offered:
@@ -170,7 +172,7 @@ def requests(draw: st.DrawFn, family: str) -> Request:
         model="client-model",
         messages=tuple(draw(turns(offered))),
         family=family,
-        system=tuple(draw(st.lists(st.builds(Text, words, marks), max_size=2))),
+        system=tuple(draw(st.lists(st.builds(Text, word_texts, marks), max_size=2))),
         tools=offered,
         tool_choice=draw(st.sampled_from(choices)),
         parallel_calls=draw(st.sampled_from([None, True, False])),
@@ -196,24 +198,24 @@ TIERS: dict[str, tuple[str | None, ...]] = {
 
 @st.composite
 def responses(draw: st.DrawFn, family: str) -> Response:
-    """Any settled answer of an upstream of ``family``: reasoning first, then words, then calls."""
+    """Any settled answer of an upstream of ``family``: reasoning first, then text, then calls."""
     parts: list[Part] = []
     if draw(st.booleans()):
-        parts.append(Reasoning(draw(words), SEALS[family]))
+        parts.append(Reasoning(draw(word_texts), SEALS[family]))
     refuses = draw(st.booleans()) and draw(st.booleans())
     if refuses:
-        parts.append(Text(draw(words), refusal=True))
+        parts.append(Text(draw(word_texts), refusal=True))
     elif draw(st.booleans()):
-        parts.append(Text(draw(words)))
+        parts.append(Text(draw(word_texts)))
     count = 0 if refuses else draw(st.integers(0, 3))
     parts += [ToolCall(f"call_{number}", draw(st.sampled_from(TOOL_NAMES)), draw(arguments)) for number in range(count)]
     has_calls = any(isinstance(part, ToolCall) for part in parts)
     reason = "refusal" if refuses else draw(st.sampled_from(["end", "length"]))
-    fresh, read, written, output = (draw(st.integers(0, 1000)) for _ in range(4))
+    fresh, read, write, output = (draw(st.integers(0, 1000)) for _ in range(4))
     usage = Usage(
         fresh=fresh,
         cache_read=read,
-        cache_write_5m=written,
+        cache_write_5m=write,
         output=output,
         reasoning=draw(st.integers(0, output)),
         service_tier=draw(st.sampled_from(TIERS[family])),

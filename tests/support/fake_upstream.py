@@ -2,7 +2,7 @@
 
     upstream.reply(json_reply({"id": "chatcmpl-1", ...}))          # for the next request
     upstream.reply(sse(b"data: {}", 0.2, RESET))                   # then a stream: bytes, pauses (seconds or a condition), an end
-    upstream.otherwise(lambda request: json_reply({...}))          # for all requests that nothing lies ready for
+    upstream.otherwise(lambda request: json_reply({...}))          # for all requests without a queued reply
     ...
     assert [request.json() for request in upstream.requests] == [{...}]
 
@@ -25,7 +25,7 @@ from tests.support.waiting import PATIENCE, eventually, eventually_async
 
 
 class Ending:
-    """How an answer ends other than well."""
+    """The ways in which an answer ends early."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -100,7 +100,7 @@ class Received:
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by its name in any case."""
-        return next((value for known, value in self.headers if known.lower() == name.lower()), None)
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def json(self) -> Any:
         """The body, read as JSON."""
@@ -198,11 +198,11 @@ async def _read(reader: asyncio.StreamReader, early: bytes) -> Received | None:
     first, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
     method, path, _ = first.split(" ", 2)
     headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
-    given = {name.lower(): value for name, value in headers}
-    if given.get("transfer-encoding", "").lower() == "chunked":
+    values = {name.lower(): value for name, value in headers}
+    if values.get("transfer-encoding", "").lower() == "chunked":
         body = await _read_chunks(reader)
     else:
-        body = await reader.readexactly(int(given.get("content-length", 0)))
+        body = await reader.readexactly(int(values.get("content-length", 0)))
     return Received(method, path, headers, body, time.monotonic())
 
 
@@ -216,7 +216,7 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
 
 
 async def _write(reply: Reply, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[bool, bytes]:
-    """Answer one request; whether the connection can be used again, and what came of the next request just behind the answer."""
+    """Answer one request. Returns whether the connection can be used again, and the first bytes of the next request."""
     leaving = asyncio.ensure_future(reader.read(1))
     answering = asyncio.ensure_future(_answer(reply, writer))
     try:
@@ -237,14 +237,14 @@ async def _write(reply: Reply, request: Received, reader: asyncio.StreamReader, 
 
 
 async def _forget(leaving: "asyncio.Future[bytes]", answering: "asyncio.Future[bool]") -> bytes:
-    """End both without a complaint about results that nobody wants; what has been read."""
+    """Cancel both tasks without warnings about unused results; returns what has been read."""
     leaving.cancel()
     read, _ = await asyncio.gather(leaving, answering, return_exceptions=True)
     return read if isinstance(read, bytes) else b""
 
 
 async def _answer(reply: Reply, writer: asyncio.StreamWriter) -> bool:
-    """Write an answer; whether it ended well."""
+    """Write an answer; returns whether it was complete."""
     await _pause(reply.before)
     if reply.instead is not None:
         return await _end(reply.instead, writer)

@@ -1,8 +1,8 @@
-"""The tables of docs/translation.md: what becomes of each feature between every two dialects, found out by trying.
+"""The tables of docs/translation.md: what becomes of each feature between every two dialects, determined by translating it.
 
 ``make translation-table`` writes the file anew. A cell is computed: a client's body with the feature is made ready for
-the target and read again. ``carried``: the same arrives. ``moved``: it arrives in another place or in other words. ``dropped``: the
-rest of the request goes up without it. ``refused``: a 400 that names the field. ``-``: the client's dialect has no words for it.
+the target and read again. ``carried``: the same arrives. ``moved``: it arrives in another field or form. ``dropped``: the
+rest of the request is sent without it. ``refused``: a 400 that names the field. ``-``: the client's dialect cannot express it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tests.support import sdk_matrix
 
 FILE = Path(__file__).resolve().parent.parent.parent / "docs" / "translation.md"
 KEY = b"the secret of the table"
-NOTHING = "-"
+NO_VALUE = "-"
 LETTERS = {dialect.name: dialect.letter for dialect in REGISTRY.values()}
 
 HI = Message("user", (Text("Hi"),))
@@ -60,18 +60,18 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     trace: str = "\0"
 
 
-def said(*parts: Part) -> dict[str, Any]:
+def one_message(*parts: Part) -> dict[str, Any]:
     return {"messages": (Message("user", parts),)}
 
 
 def parts_of(request: Request, kind: type) -> list[Any]:
-    """What parts of a kind say, wherever they stand."""
-    found = [part for message in request.messages for part in message.parts]
-    found += [inner for part in found if isinstance(part, ToolResult) for inner in part.content]
-    return [_told(part) for part in found if isinstance(part, kind)]
+    """The fields of all parts of a kind, in messages and in tool results."""
+    parts = [part for message in request.messages for part in message.parts]
+    parts += [inner for part in parts if isinstance(part, ToolResult) for inner in part.content]
+    return [_fields_of(part) for part in parts if isinstance(part, kind)]
 
 
-def _told(part: Any) -> Any:
+def _fields_of(part: Any) -> Any:
     if isinstance(part, Image | Document):
         return part.source.kind, part.source.value
     if isinstance(part, ToolCall):
@@ -82,8 +82,8 @@ def _told(part: Any) -> Any:
 
 
 def results(*content: Part, is_error: bool = False) -> dict[str, Any]:
-    answered = (ToolResult("call_1", content, is_error=is_error), ToolResult("call_2", (Text("second"),)))
-    return {"messages": (*LOOP, Message("user", answered)), "tools": (LOOK,)}
+    tool_results = (ToolResult("call_1", content, is_error=is_error), ToolResult("call_2", (Text("second"),)))
+    return {"messages": (*LOOP, Message("user", tool_results)), "tools": (LOOK,)}
 
 
 def errors(request: Request) -> list[bool]:
@@ -99,7 +99,7 @@ PAPER = Document(Source("base64", "JVBERi0=", "application/pdf"), filename="a.pd
 ANTHROPIC = ("anthropic", "bedrock")
 
 
-def both(value: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def for_anthropic(value: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return dict.fromkeys(ANTHROPIC, value)
 
 
@@ -111,13 +111,13 @@ FEATURES = (
         look=lambda r: [message.role for message in r.messages].index("system") if any(m.role == "system" for m in r.messages) else None,
         trace="trace",
     ),
-    Feature(title="image, inline", fields=said(PICTURE), look=lambda r: parts_of(r, Image)),
-    Feature(title="image by URL", fields=said(Image(Source("url", "https://e.test/i.png"))), look=lambda r: parts_of(r, Image)),
-    Feature(title="PDF, inline", fields=said(PAPER), look=lambda r: parts_of(r, Document)),
+    Feature(title="image, inline", fields=one_message(PICTURE), look=lambda r: parts_of(r, Image)),
+    Feature(title="image by URL", fields=one_message(Image(Source("url", "https://e.test/i.png"))), look=lambda r: parts_of(r, Image)),
+    Feature(title="PDF, inline", fields=one_message(PAPER), look=lambda r: parts_of(r, Document)),
     Feature(
         title="PDF by URL",
         raw={
-            **both(
+            **for_anthropic(
                 {"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "url", "url": "https://e.test/a"}}]}]}
             ),
             "openai_responses": {"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "https://e.test/a"}]}]},
@@ -126,14 +126,14 @@ FEATURES = (
     ),
     Feature(
         title="text document",
-        fields=said(Document(Source("text", "trace", "text/plain"), title="T")),
+        fields=one_message(Document(Source("text", "trace", "text/plain"), title="T")),
         look=lambda r: parts_of(r, Document),
         trace="trace",
     ),
     Feature(
         title="file id of a provider",
         raw={
-            **both({"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "file", "file_id": "f"}}]}]}),
+            **for_anthropic({"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "file", "file_id": "f"}}]}]}),
             "openai_chat": {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
             "openai_responses": {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
         },
@@ -174,7 +174,9 @@ FEATURES = (
     Feature(
         title="hosted tools beside others",
         raw={
-            **both({"tools": [{"name": "f", "input_schema": {"type": "object"}}, {"type": "web_search_20250305", "name": "web_search"}]}),
+            **for_anthropic(
+                {"tools": [{"name": "f", "input_schema": {"type": "object"}}, {"type": "web_search_20250305", "name": "web_search"}]}
+            ),
             "openai_responses": {"tools": [{"type": "function", "name": "f", "parameters": {}}, {"type": "web_search"}]},
         },
         look=lambda r: len(r.tools),
@@ -224,7 +226,7 @@ FEATURES = (
     Feature(
         title="reasoning effort",
         raw={
-            **both({"output_config": {"effort": "high"}, "max_tokens": 40000}),
+            **for_anthropic({"output_config": {"effort": "high"}, "max_tokens": 40000}),
             "openai_chat": {"reasoning_effort": "high"},
             "openai_responses": {"reasoning": {"effort": "high"}},
         },
@@ -246,7 +248,7 @@ FEATURES = (
         trace='"temperature":1',
     ),
     Feature(title="top_p", fields={"top_p": 0.5}, look=lambda r: r.top_p),
-    Feature(title="top_k", raw={**both({"top_k": 5}), "openai_chat": {"top_k": 5}}, look=lambda r: r.top_k),
+    Feature(title="top_k", raw={**for_anthropic({"top_k": 5}), "openai_chat": {"top_k": 5}}, look=lambda r: r.top_k),
     Feature(title="stop sequences, up to four", fields={"stop": ("a", "b")}, look=lambda r: r.stop),
     Feature(title="seed, penalties, logit bias", raw={"openai_chat": {"seed": 7}}, look=lambda r: r.extra.get("seed")),
     Feature(
@@ -271,11 +273,13 @@ FEATURES = (
         raw={"openai_chat": {"prompt_cache_key": "k"}, "openai_responses": {"prompt_cache_key": "k"}},
         look=lambda r: r.prompt_cache_key,
     ),
-    Feature(title="cache breakpoints", fields=said(Text("Hi", CacheMark()), Text("there")), look=marks),
+    Feature(title="cache breakpoints", fields=one_message(Text("Hi", CacheMark()), Text("there")), look=marks),
     Feature(
-        title="context_management edits", raw=both({"context_management": {"edits": []}}), look=lambda r: r.extra.get("context_management")
+        title="context_management edits",
+        raw=for_anthropic({"context_management": {"edits": []}}),
+        look=lambda r: r.extra.get("context_management"),
     ),
-    Feature(title="threads", raw=both({"thread": {"type": "create"}}), look=lambda r: [demand.field for demand in r.demands]),
+    Feature(title="threads", raw=for_anthropic({"thread": {"type": "create"}}), look=lambda r: [demand.field for demand in r.demands]),
     Feature(
         title="previous_response_id",
         raw={"openai_responses": {"previous_response_id": "resp_1"}},
@@ -304,16 +308,16 @@ def cell(feature: Feature, client: str, target: str) -> str:
     """What becomes of a feature."""
     sink, source = REGISTRY[client], REGISTRY[target]
     if feature.raw and client not in feature.raw:
-        return NOTHING
+        return NO_VALUE
     preparer = opened(sink, base(sink, feature.fields) | feature.raw.get(client, {}))
-    meant = feature.look(preparer.request)
-    if not meant or meant == feature.look(opened(sink, base(sink, {})).request):
-        return NOTHING
+    expected = feature.look(preparer.request)
+    if not expected or expected == feature.look(opened(sink, base(sink, {})).request):
+        return NO_VALUE
     try:
         body = preparer.prepare(source, destination(target)).body
     except ClientMistake:
         return "refused"
-    if feature.look(opened(source, json.loads(body)).request) == meant:
+    if feature.look(opened(source, json.loads(body)).request) == expected:
         return "carried"
     return "moved" if feature.trace in body.decode() else "dropped"
 

@@ -37,20 +37,20 @@ PRINTED = {
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """What a process needs of our environment, without settings of ours or keys of providers, and `variables`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PXBIN_") and not name.endswith("_API_KEY")}
-    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process compiles all our modules again
-    return {**kept, "PXBIN_ENV_FILE": os.devnull, "PXBIN_CONFIG_PATH": "", "PXBIN_LOG_FORMAT": "text", **variables}
+    """The environment without settings of pxbin and keys of providers, and with `variables`."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PXBIN_") and not name.endswith("_API_KEY")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process compiles all our modules again
+    return {**environment, "PXBIN_ENV_FILE": os.devnull, "PXBIN_CONFIG_PATH": "", "PXBIN_LOG_FORMAT": "text", **variables}
 
 
 class Gateway:
     """One running `serve`, and what it printed. A restart keeps the data directory and the keys."""
 
-    def __init__(self, data_dir: Path, variables: dict[str, str], words: tuple[str, ...] = (), *, migrated: bool = True) -> None:
+    def __init__(self, data_dir: Path, variables: dict[str, str], arguments: tuple[str, ...] = (), *, migrated: bool = True) -> None:
         """Start it. `migrated`: an empty data directory gets a copy of a migrated database first, which saves the migrations."""
         self.data_dir = data_dir
         self.variables = variables
-        self.words = words
+        self.arguments = arguments
         self.admin_name = self.admin_password = self.client_key = self.management_key = self.url = ""
         self.output = ""
         self._ids: dict[tuple[str, str], str] = {}
@@ -62,12 +62,12 @@ class Gateway:
 
     @classmethod
     @contextmanager
-    def started(cls, *words: str, migrated: bool = True, **variables: str) -> Iterator["Gateway"]:
+    def started(cls, *arguments: str, migrated: bool = True, **variables: str) -> Iterator["Gateway"]:
         """Start one with these arguments of `serve` and environment variables, and stop it at the end. `migrated`: as in `Gateway`."""
         data_dir = Path(tempfile.mkdtemp(prefix="pxbin-gateway-"))
         gateway = None
         try:
-            gateway = cls(data_dir, variables, words, migrated=migrated)
+            gateway = cls(data_dir, variables, arguments, migrated=migrated)
             yield gateway
         finally:
             if gateway is not None and gateway.process.poll() is None:
@@ -106,8 +106,8 @@ class Gateway:
 
     def add_upstream(self, upstream: FakeUpstream, *models: str, name: str = "", **fields: Any) -> str:
         """Make an upstream of a fake one, with models that lead to it, by the API; returns its id."""
-        given = {"name": name or f"fake-{upstream.port}", "base_url": upstream.url, "api_key": "sk-upstream-secret", **fields}
-        upstream_id: str = self.api("POST", "/upstreams", json=given)["id"]
+        upstream_fields = {"name": name or f"fake-{upstream.port}", "base_url": upstream.url, "api_key": "sk-upstream-secret", **fields}
+        upstream_id: str = self.api("POST", "/upstreams", json=upstream_fields)["id"]
         for model in models:
             self.api("POST", "/models", json={"name": model, "upstream_id": upstream_id})
         return upstream_id
@@ -116,8 +116,8 @@ class Gateway:
         """Wait until there are at least so many log rows, and return them, the newest first."""
 
         def rows() -> list[dict[str, Any]] | None:
-            found = self._rows(filters)
-            return found if len(found) >= number else None
+            matching = self._rows(filters)
+            return matching if len(matching) >= number else None
 
         if not number:
             return self._rows(filters)
@@ -128,7 +128,7 @@ class Gateway:
 
         def row() -> dict[str, Any] | None:
             page = self.api("GET", "/logs", params={"per_page": "50"})
-            return next((each for each in page if each["request_id"] == request_id), None)
+            return next((log_row for log_row in page if log_row["request_id"] == request_id), None)
 
         return eventually(row, every=0.05, message=f"request {request_id} has no row")
 
@@ -176,7 +176,7 @@ class Gateway:
             }
         )
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "manage.py"), "serve", *self.words],
+            [sys.executable, str(ROOT / "manage.py"), "serve", *self.arguments],
             env=variables,
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -204,11 +204,11 @@ class Gateway:
 
     def _await_ready(self, begin: int) -> None:
         deadline = time.monotonic() + READY_SECONDS
-        while not (found := PRINTED["url"].search(self.output, begin)) or not self._is_ready(found[1]):
+        while not (match := PRINTED["url"].search(self.output, begin)) or not self._is_ready(match[1]):
             assert self.process.poll() is None, f"the gateway ended with {self.process.returncode}:\n{self.output}"
             assert time.monotonic() < deadline, f"the gateway was not ready within {READY_SECONDS} s:\n{self.output}"
             time.sleep(0.02)
-        self.url = found[1].rstrip("/")
+        self.url = match[1].rstrip("/")
         for name in ("client_key", "management_key"):
             if printed := PRINTED[name].search(self.output):
                 setattr(self, name, printed[1])
@@ -218,7 +218,7 @@ class Gateway:
 
 def failed_start(data_dir: Path, **variables: str) -> tuple[int, str]:
     """Run `serve` where it has to refuse; its exit status and what it wrote to standard error."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), "serve"],
         env=clean_environment(PXBIN_DATA_DIR=str(data_dir), **{"PXBIN_LISTEN_ADDR": "127.0.0.1:0", **variables}),
         cwd=ROOT,
@@ -227,4 +227,4 @@ def failed_start(data_dir: Path, **variables: str) -> tuple[int, str]:
         timeout=READY_SECONDS,
         check=False,
     )
-    return done.returncode, done.stderr
+    return process.returncode, process.stderr

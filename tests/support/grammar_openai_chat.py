@@ -28,7 +28,7 @@ def check(stream: bytes, *, include_usage: bool) -> list[dict[str, Any]]:
     assert data, "the stream is empty"
     assert data[-1] == b"[DONE]", f"the stream ends in {data[-1]!r}"
     assert data.count(b"[DONE]") == 1, "[DONE] comes once"
-    chunks = [json.loads(each) for each in data[:-1]]
+    chunks = [json.loads(line) for line in data[:-1]]
     _check_envelopes(chunks)
     if include_usage:
         usage = chunks.pop()
@@ -45,7 +45,7 @@ def check_broken(stream: bytes) -> dict[str, Any]:
     """Check a stream of ours that broke off; returns its error object."""
     data = data_of(stream)
     assert b"[DONE]" not in data, "a broken stream pretends no end"
-    *chunks, last = [json.loads(each) for each in data]
+    *chunks, last = [json.loads(line) for line in data]
     _check_envelopes(chunks)
     assert set(last) == {"error"}, f"the last chunk is no error: {last}"
     assert set(last["error"]) == {"message", "type", "param", "code"}

@@ -150,17 +150,17 @@ class _Item:
         elif item["type"] in ("function_call", "custom_tool_call"):
             assert item["status"] == "completed", "a finished call is completed"
             assert self.call.text_done, "the call's arguments were never finished"
-            words = item["arguments"] if item["type"] == "function_call" else item["input"]
-            assert words == self.call.words, "the arguments differ from their deltas"
+            call_text = item["arguments"] if item["type"] == "function_call" else item["input"]
+            assert call_text == self.call.text, "the arguments differ from their deltas"
         if item["type"] in ("message", "reasoning"):
             assert all(part.ended for part in self.parts), "an item ends before its parts"
 
 
 class _Part:
-    """The words of one part: deltas, ``done``, and the end of the part."""
+    """The text of one part: deltas, ``done``, and the end of the part."""
 
     def __init__(self, skeleton: dict[str, Any]) -> None:
-        self.words = ""
+        self.text = ""
         self.annotations: list[Any] = []
         self.text_done = False
         self.ended = False
@@ -178,15 +178,15 @@ class _Part:
         elif kind.endswith(".delta"):
             assert not self.text_done, f"{kind} after {ladder}.done"
             assert event["delta"] != "", f"{kind} without words"
-            self.words += event["delta"]
+            self.text += event["delta"]
         else:
             self.text_done = True
-            told = next(event[name] for name in ("text", "refusal", "arguments", "input") if name in event)
-            assert told == self.words, f"{kind} differs from its deltas"
+            full_text = next(event[name] for name in ("text", "refusal", "arguments", "input") if name in event)
+            assert full_text == self.text, f"{kind} differs from its deltas"
 
     def _end(self, part: dict[str, Any]) -> None:
         assert self.text_done, "a part ends before its words"
         self.ended = True
         self.whole = part
-        assert (part["refusal"] if part["type"] == "refusal" else part["text"]) == self.words, "the part differs from its deltas"
+        assert (part["refusal"] if part["type"] == "refusal" else part["text"]) == self.text, "the part differs from its deltas"
         assert part.get("annotations", []) == self.annotations, "the annotations differ from those that were added"

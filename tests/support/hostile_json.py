@@ -19,7 +19,7 @@ KEYS = ["model", "MODEL", "Model ", "mode\u017f", "stream", "stream_options", "m
 
 def _places(value: Any) -> list[tuple[Any, Any]]:
     pairs = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
-    return [place for key, inner in pairs for place in ((value, key), *_places(inner))]
+    return [position for key, inner in pairs for position in ((value, key), *_places(inner))]
 
 
 @st.composite
@@ -36,8 +36,8 @@ def hostile_bodies(draw: st.DrawFn, bodies: list[bytes]) -> bytes:
     for number, atom in enumerate(atoms):
         text = text.replace(b'"<atom %d>"' % number, atom)
     if draw(st.integers(0, 3)) == 0:
-        more = json.dumps(draw(st.sampled_from(KEYS)), ensure_ascii=draw(st.booleans())).encode()
-        text = text.rstrip()[:-1] + b"," + more + b":" + draw(st.sampled_from(ATOMS)) + b"}"
+        name = json.dumps(draw(st.sampled_from(KEYS)), ensure_ascii=draw(st.booleans())).encode()
+        text = text.rstrip()[:-1] + b"," + name + b":" + draw(st.sampled_from(ATOMS)) + b"}"
     return text
 
 

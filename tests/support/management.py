@@ -34,9 +34,9 @@ class ManagementClient:
 
     def raw(self, method: str, path: str, body: bytes | None = None, **headers: str) -> HttpResponse:
         """The response as Django makes it; `headers` replace the key."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()} or {"x-api-key": self.key}
+        sent_headers = {name.replace("_", "-"): value for name, value in headers.items()} or {"x-api-key": self.key}
         content = {} if body is None else {"data": body, "content_type": "application/json"}
-        return Client().generic(method, f"/api/v1{path}", headers=sent, **content)
+        return Client().generic(method, f"/api/v1{path}", headers=sent_headers, **content)
 
     def send(self, method: str, path: str, value: Any = None, **headers: str) -> ApiResponse:
         """Send a JSON value, if there is one, and parse the response."""

@@ -16,8 +16,8 @@ SLOW = frozenset({"admin_client", "gateway", "postgres_server", "postgres_url", 
 
 def _is_slow(item: pytest.Item) -> bool:
     parameters = getattr(getattr(item, "callspec", None), "params", {})
-    asked = {value for value in parameters.values() if isinstance(value, str)}
-    return not SLOW.isdisjoint({*getattr(item, "fixturenames", ()), *asked})
+    parameter_texts = {value for value in parameters.values() if isinstance(value, str)}
+    return not SLOW.isdisjoint({*getattr(item, "fixturenames", ()), *parameter_texts})
 
 
 def _rank(item: pytest.Item) -> int:

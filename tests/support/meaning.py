@@ -1,6 +1,6 @@
-"""What a request means, apart from the words of any wire, and what of it each kind of upstream can carry.
+"""What a request means, independent of any dialect, and what of it each kind of upstream can carry.
 
-``meaning(request)`` is comparable between dialects: adjacent words are one text, turns of one role are one turn, system text
+``meaning(request)`` is comparable between dialects: adjacent texts are one text, turns of one role are one turn, system text
 is one heap, tools are known by their descriptions and calls by their tools. ``carried(meaning, target)`` is the table of what
 a target moves, limits or drops (wire formats, sections 6 and 7): all that is not written here survives.
 """
@@ -28,7 +28,7 @@ def meaning(request: Request) -> Meaning:
     tools = [tool for tool in request.tools if isinstance(tool, Tool)]
     late = [part for message in request.messages if message.role == "system" for part in message.parts]
     return {
-        "system": sorted(words for part in (*request.system, *late) if isinstance(part, Text) for words in part.text.split("\n\n")),
+        "system": sorted(text for part in (*request.system, *late) if isinstance(part, Text) for text in part.text.split("\n\n")),
         "turns": _turns(request, {tool.name: tool for tool in tools}),
         "tools": [_tool(tool) for tool in tools],
         "choice": _choice(request, tools),
@@ -54,7 +54,7 @@ def _choice(request: Request, tools: list[Tool]) -> Any:
 
 
 def _purpose(tool: Tool) -> str:
-    """The description's first line: what free-form tools get besides where they are wrapped stands below."""
+    """The description's first line: where free-form tools are wrapped, more lines follow it."""
     return (tool.description or "").partition("\n")[0]
 
 
@@ -73,7 +73,7 @@ def _output(request: Request) -> Any:
 
 def _turns(request: Request, tools: dict[str, Tool]) -> list[Any]:
     out: list[Any] = []
-    called: dict[str, int] = {}
+    call_numbers: dict[str, int] = {}
     for message in request.messages:
         if message.role == "system":
             continue
@@ -81,10 +81,10 @@ def _turns(request: Request, tools: dict[str, Tool]) -> list[Any]:
             out.append({"role": message.role, "results": {}, "content": [], "calls": []})
         for part in message.parts:
             if isinstance(part, ToolCall):
-                called[part.id] = len(called)
-                out[-1]["calls"].append((called[part.id], _called(part, tools)))
+                call_numbers[part.id] = len(call_numbers)
+                out[-1]["calls"].append((call_numbers[part.id], _called(part, tools)))
             elif isinstance(part, ToolResult):
-                out[-1]["results"][called[part.call_id]] = _result(part)
+                out[-1]["results"][call_numbers[part.call_id]] = _result(part)
             else:
                 _add(out[-1]["content"], _content(part))
     return out
@@ -97,13 +97,13 @@ def _called(call: ToolCall, tools: dict[str, Tool]) -> Any:
 
 
 def _result(result: ToolResult) -> Any:
-    said = "\n".join(part.text for part in result.content if isinstance(part, Text))
-    failed = result.is_error or said.startswith("Error")
+    text = "\n".join(part.text for part in result.content if isinstance(part, Text))
+    failed = result.is_error or text.startswith("Error")
     media = [_content(part) for part in result.content if not isinstance(part, Text)]
     if failed:  # behind "Error:" stands what was said, or a note of the pictures that follow
-        said = _ERROR.sub("", said)
-        said = "" if said in ATTACHED.values() else said
-    return {"text": said, "failed": failed, "media": media, "id": result.call_id}
+        text = _ERROR.sub("", text)
+        text = "" if text in ATTACHED.values() else text
+    return {"text": text, "failed": failed, "media": media, "id": result.call_id}
 
 
 def _content(part: Part) -> Any:
@@ -116,7 +116,7 @@ def _content(part: Part) -> Any:
 
 
 def _add(content: list[Any], item: Any) -> None:
-    """Append, joining words to words."""
+    """Append a part, joining adjacent texts."""
     if content and isinstance(item, str) and isinstance(content[-1], str):
         content[-1] += item
     elif item != "":
@@ -126,32 +126,32 @@ def _add(content: list[Any], item: Any) -> None:
 # --- what a target carries -------------------------------------------------------------------------------------------
 
 
-def carried(meant: Meaning, target: str, *, thinks: bool) -> Meaning:
+def carried(source_meaning: Meaning, target: str, *, thinks: bool) -> Meaning:
     """What of ``meant`` arrives at a target. ``thinks``: thinking is on there, which rules out sampling at Anthropic."""
-    out = {**meant, **(_AT_ANTHROPIC if target in ("anthropic", "bedrock") else {})}
+    out = {**source_meaning, **(_AT_ANTHROPIC if target in ("anthropic", "bedrock") else {})}
     if target in ("anthropic", "bedrock"):
         out["max_tokens"] = out["max_tokens"] or "any"
-        if meant["output"] == "json_object":
-            out |= {"output": None, "system": sorted([*meant["system"], JSON_SENTENCE])}
+        if source_meaning["output"] == "json_object":
+            out |= {"output": None, "system": sorted([*source_meaning["system"], JSON_SENTENCE])}
         if thinks:
             out |= {"temperature": None, "top_k": None, "top_p": "any"}
-        elif meant["temperature"] is not None:
-            out |= {"temperature": min(meant["temperature"], 1.0), "top_p": None}
-        out["stop"] = [text for text in meant["stop"] if text.strip()]
+        elif source_meaning["temperature"] is not None:
+            out |= {"temperature": min(source_meaning["temperature"], 1.0), "top_p": None}
+        out["stop"] = [text for text in source_meaning["stop"] if text.strip()]
         return out
-    out["turns"] = [_with_words_for_notes(turn) for turn in meant["turns"]]
+    out["turns"] = [_with_words_for_notes(turn) for turn in source_meaning["turns"]]
     out["top_k"] = None
     if target == "openai_responses":
-        return out | {"stop": [], "max_tokens": None if meant["max_tokens"] is None else max(16, meant["max_tokens"])}
+        return out | {"stop": [], "max_tokens": None if source_meaning["max_tokens"] is None else max(16, source_meaning["max_tokens"])}
     out["turns"] = [_with_media_behind(turn) for turn in out["turns"]]
-    return out | {"stop": meant["stop"][:4]}
+    return out | {"stop": source_meaning["stop"][:4]}
 
 
 _AT_ANTHROPIC: Meaning = {"metadata": None, "prompt_cache_key": None}
 
 
 def _with_words_for_notes(turn: Any) -> Any:
-    """A text document is words to OpenAI's models: its title and its text."""
+    """A text document becomes text for OpenAI's models: its title and its text."""
     content: list[Any] = []
     for item in turn["content"]:
         _add(content, f"{item[3]}\n{item[2]}" if item[:2] == ["document", "text"] else item)

@@ -21,13 +21,13 @@ def environment() -> dict[str, str]:
 
 
 def npm_command() -> list[str]:
-    """The words that run npm; more arguments may follow."""
+    """The command that runs npm, to be followed by its arguments."""
     return [str(BIN / "node"), str(NPM_CLI)]
 
 
 def run_script(name: str, *arguments: str, timeout: float = 2 * PATIENCE, **variables: str) -> Any:
     """Run `tests/js/<name>` and return what it printed, read as JSON. Its error output is the message if it fails."""
-    done = subprocess.run(
+    process = subprocess.run(
         [str(BIN / "node"), str(SCRIPTS / name), *arguments],
         env={**environment(), **variables},
         capture_output=True,
@@ -35,5 +35,5 @@ def run_script(name: str, *arguments: str, timeout: float = 2 * PATIENCE, **vari
         timeout=timeout,
         check=False,
     )
-    assert done.returncode == 0, f"{name} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-    return json.loads(done.stdout)
+    assert process.returncode == 0, f"{name} ended with {process.returncode}:\n{process.stdout}\n{process.stderr}"
+    return json.loads(process.stdout)

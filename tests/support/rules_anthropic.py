@@ -149,9 +149,9 @@ def _marks(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
         if "cache_control" in value:
             yield value["cache_control"]
-        for key, each in value.items():
+        for key, inner in value.items():
             if key != "input_schema":
-                yield from _marks(each)
+                yield from _marks(inner)
     elif isinstance(value, list):
-        for each in value:
-            yield from _marks(each)
+        for inner in value:
+            yield from _marks(inner)

@@ -82,7 +82,7 @@ def _flat(tools: Iterable[Json]) -> list[Json]:
 
 def _check_items(items: list[Json]) -> None:
     open_calls: dict[str, str] = {}
-    seen: set[str] = set()
+    call_ids: set[str] = set()
     for position, item in enumerate(items):
         kind = item.get("type", "message")
         assert kind in ITEM_FIELDS, f"an item of type {kind}"
@@ -90,8 +90,8 @@ def _check_items(items: list[Json]) -> None:
         if kind == "message":
             _check_message(item)
         elif kind in CALLS:
-            assert item["call_id"] not in seen, "a call id twice"
-            seen.add(item["call_id"])
+            assert item["call_id"] not in call_ids, "a call id twice"
+            call_ids.add(item["call_id"])
             open_calls[item["call_id"]] = CALLS[kind]
             _check_call(item, kind)
         elif kind == "reasoning":
@@ -126,9 +126,9 @@ def _check_output(output: Any) -> None:
         _check_parts(output, INPUT_PARTS, "an output")
 
 
-def _check_parts(parts: list[Json], allowed: dict[str, set[str]], where: str) -> None:
+def _check_parts(parts: list[Json], allowed: dict[str, set[str]], location: str) -> None:
     for part in parts:
-        assert part["type"] in allowed, f"{part['type']} in {where}"
+        assert part["type"] in allowed, f"{part['type']} in {location}"
         foreign = set(part) - allowed[part["type"]] - {"type", "prompt_cache_breakpoint"}
         assert not foreign, f"foreign fields in {part['type']}: {foreign}"
         assert isinstance(part.get("image_url", ""), str), "image_url is a string here"

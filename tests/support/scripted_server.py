@@ -43,7 +43,7 @@ class Talk:
         length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
         request = head + await self.reader.readexactly(length)
         self.upstream.requests.append(request)
-        self.upstream.asked.set()
+        self.upstream.got_request.set()
         return request
 
     async def say(self, data: bytes) -> None:
@@ -53,20 +53,20 @@ class Talk:
     async def answer(self, body: bytes = b"{}", head: str = "", status: str = "200 OK") -> None:
         await self.say(f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{head}\r\n".encode() + body)
 
-    async def gone(self) -> None:
+    async def wait_closed(self) -> None:
         """Until the gateway has closed the connection."""
         with contextlib.suppress(ConnectionResetError):
             assert await self.reader.read() == b""
 
 
 class Upstream:
-    """A scripted server: each connection runs the script; ``connections`` and ``requests`` say what came."""
+    """A scripted server: each connection runs the script; ``connections`` and ``requests`` record what arrived."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
         self.connections = 0
         self.requests: list[bytes] = []
-        self.asked = asyncio.Event()
+        self.got_request = asyncio.Event()
         self.done = asyncio.Event()
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -105,20 +105,20 @@ async def failure(url: str, *, upstream: Entry = ENTRY) -> tuple[str, str, bool]
     return caught.value.failure.kind, caught.value.failure.message, caught.value.answered
 
 
-async def politely(talk: Talk) -> None:
+async def answer_all(talk: Talk) -> None:
     """Answer every request on the connection."""
     while True:
         await talk.request()
         await talk.answer(b"%d" % talk.number)
 
 
-def saying(data: bytes, *, hang: bool = False) -> Script:
+def answer_once_with(data: bytes, *, hang: bool = False) -> Script:
     """Answer the first request with these bytes, then close or hang."""
 
     async def script(talk: Talk) -> None:
         await talk.request()
         await talk.say(data)
         if hang:
-            await talk.gone()
+            await talk.wait_closed()
 
     return script

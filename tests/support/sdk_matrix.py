@@ -23,10 +23,17 @@ from tests.support import sdk_contexts
 from tests.support.sdk_samples import Element, elements
 
 KEY = b"the secret of the table"
-DEFAULTS = {("detail", "auto"), ("format", '{"type": "text"}'), ("response_format", '{"type": "text"}'), ("include_usage", "true")} | {
-    ("truncation", "disabled"),
-}
-"""Values that say what happens anyway: plain text, and the usage that every stream reports."""
+DEFAULTS = frozenset(
+    {
+        ("detail", "auto"),
+        ("format", '{"type": "text"}'),
+        ("response_format", '{"type": "text"}'),
+        ("include_usage", "true"),
+        ("include[]", "reasoning.encrypted_content"),
+        ("truncation", "disabled"),
+    }
+)
+"""Values that say what happens anyway: plain text, the usage that every stream reports, reasoning that comes back."""
 
 
 class Client(msgspec.Struct, frozen=True):

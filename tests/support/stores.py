@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from pxbin_site.conf import databases, loading
 
 KINDS = ("sqlite", "postgresql")
-KEPT = frozenset({"django_migrations", "django_content_type", "auth_permission"})
+KEPT_TABLES = frozenset({"django_migrations", "django_content_type", "auth_permission"})
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def migrated(directory: Path, **variables: str) -> Iterator[BaseDatabaseWrapper]
     """A database as the settings in `variables` name it, migrated; SQLite in `directory` without any."""
     loaded = loading.load({"PXBIN_DATA_DIR": str(directory), "PXBIN_ENV_FILE": "/dev/null", **variables}, directory=directory)
     connection = ConnectionHandler({"default": databases.database(loaded)}).create_connection("default")
-    with standing_in(connection):
+    with as_default_connection(connection):
         call_command("migrate", verbosity=0, interactive=False)
     try:
         yield connection
@@ -33,7 +33,7 @@ def migrated(directory: Path, **variables: str) -> Iterator[BaseDatabaseWrapper]
 
 
 @contextmanager
-def standing_in(connection: BaseDatabaseWrapper) -> Iterator[None]:
+def as_default_connection(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """Make it the default connection of this thread for a while."""
     usual = connections["default"]
     connections["default"] = connection
@@ -45,7 +45,7 @@ def standing_in(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 def empty(connection: BaseDatabaseWrapper) -> None:
     """Delete every row that the migrations have not made."""
-    tables = [name for name in connection.introspection.django_table_names(only_existing=True) if name not in KEPT]
+    tables = [name for name in connection.introspection.django_table_names(only_existing=True) if name not in KEPT_TABLES]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("TRUNCATE " + ", ".join(f'"{name}"' for name in tables))

@@ -8,7 +8,7 @@ IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which tests were skipped, and that this counts."""
+    """Print which tests were skipped, and that a skip is a failure."""
     if IN_CI and (skipped := terminalreporter.stats.get("skipped", [])):
         terminalreporter.section("skipped tests are failures here (CI=true)", red=True)
         for report in skipped:

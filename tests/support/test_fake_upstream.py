@@ -1,4 +1,4 @@
-"""The scripted provider does what it is told, also when that is bad manners."""
+"""The scripted provider sends what its script says, also what violates HTTP."""
 
 import httpx
 import pytest
@@ -14,7 +14,7 @@ def test_it_records_requests_and_answers_in_order(upstream):
         second = client.post("/v1/messages", content=iter([b'{"b"', b": 2}"]))
     assert (first.status_code, first.json()) == (200, {"n": 1})
     assert (second.status_code, second.json(), second.headers["retry-after"]) == (429, {"n": 2}, "3")
-    assert [(each.method, each.path, each.json()) for each in upstream.requests] == [
+    assert [(received.method, received.path, received.json()) for received in upstream.requests] == [
         ("POST", "/v1/messages?beta=true", {"a": 1}),
         ("POST", "/v1/messages", {"b": 2}),
     ]
@@ -62,7 +62,7 @@ def test_it_sees_a_client_leave(upstream):
     assert not upstream.requests[0].answered.is_set()
 
 
-def test_it_writes_what_no_library_would(upstream):
+def test_it_can_send_invalid_http(upstream):
     upstream.reply(Reply(headers={"content-length": "10"}, pieces=(b"short",), chunked=False))
     with httpx.stream("GET", upstream.url, timeout=0.3) as stream, pytest.raises(httpx.ReadTimeout):
         stream.read()

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 def run(folder, source, **variables):
     """Exit status and output of a pytest run of its own over one file."""
     (folder / "test_one.py").write_text(source)
-    words = [
+    command = [
         sys.executable,
         "-m",
         "pytest",
@@ -27,10 +27,10 @@ def run(folder, source, **variables):
         str(folder),
         str(folder),
     ]
-    ours = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # the other plugins take seconds to load
-    environment = {**{name: value for name, value in os.environ.items() if name != "CI"}, **ours, **variables}
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout
+    pytest_variables = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # the other plugins take seconds to load
+    environment = {**{name: value for name, value in os.environ.items() if name != "CI"}, **pytest_variables, **variables}
+    process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return process.returncode, process.stdout
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ async def test_a_condition_may_be_a_coroutine():
     assert await eventually_async(third, every=0.001) is True
 
 
-def test_what_does_not_happen_is_said():
+def test_the_error_names_what_did_not_happen():
     with pytest.raises(AssertionError, match=r"no row within 0\.01 s; last seen: \[\]"):
         eventually(list, seconds=0.01, message="no row")
     with pytest.raises(AssertionError, match=r"after 0\.01 s it is still\n1\nand not\n2"):

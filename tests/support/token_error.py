@@ -27,5 +27,5 @@ def errors(pattern: str) -> Iterator[float]:
 
 if __name__ == "__main__":
     for kind, pattern in KINDS.items():
-        found = sorted(errors(pattern))
-        print(f"{kind}: {len(found)} files, {found[0]:+.0f} % to {found[-1]:+.0f} %, median {found[len(found) // 2]:+.0f} %")
+        relative = sorted(errors(pattern))
+        print(f"{kind}: {len(relative)} files, {relative[0]:+.0f} % to {relative[-1]:+.0f} %, median {relative[len(relative) // 2]:+.0f} %")

@@ -1,6 +1,6 @@
 """What providers answer, in all four dialects: written from their documentation, without any of the gateway's own code.
 
-:class:`Said` is what a model says; each dialect has a function for the whole answer and one for its stream.
+:class:`Completion` is the output of a model; each dialect has a function for the whole answer and one for its stream.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Said:
-    """One answer. Texts come as several deltas where they are lists. `stop`: end, length, sequence, refusal, context."""
+class Completion:
+    """One output of a model. Texts come as several deltas where they are lists. `stop`: end, length, sequence, refusal, context."""
 
     text: str | Sequence[str] = ()
     calls: Sequence[Call] = ()
@@ -60,8 +60,8 @@ def pieces_of(text: str, size: int = 5) -> list[str]:
 # --- Chat Completions ------------------------------------------------------------------------------------------------
 
 
-def chat_usage(said: Said) -> Json:
-    fresh, read, write, output, reasoning = said.usage
+def chat_usage(completion: Completion) -> Json:
+    fresh, read, write, output, reasoning = completion.usage
     return {
         "prompt_tokens": fresh + read + write,
         "completion_tokens": output,
@@ -71,37 +71,42 @@ def chat_usage(said: Said) -> Json:
     }
 
 
-def chat_finish(said: Said) -> str:
-    if said.stop == "end":
-        return "tool_calls" if said.calls else "stop"
-    return {"length": "length", "sequence": "stop", "refusal": "content_filter", "context": "length"}[said.stop]
+def chat_finish(completion: Completion) -> str:
+    if completion.stop == "end":
+        return "tool_calls" if completion.calls else "stop"
+    return {"length": "length", "sequence": "stop", "refusal": "content_filter", "context": "length"}[completion.stop]
 
 
-def chat_whole(said: Said, body: Json) -> Json:
-    message: Json = {"role": "assistant", "content": "".join(said.pieces) or None, "refusal": said.refusal or None, "annotations": []}
-    if said.thoughts:
-        message["reasoning_content"] = "".join(said.thoughts)
-    if said.calls:
+def chat_whole(completion: Completion, body: Json) -> Json:
+    message: Json = {
+        "role": "assistant",
+        "content": "".join(completion.pieces) or None,
+        "refusal": completion.refusal or None,
+        "annotations": [],
+    }
+    if completion.thoughts:
+        message["reasoning_content"] = "".join(completion.thoughts)
+    if completion.calls:
         message["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}} for call in said.calls
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}} for call in completion.calls
         ]
-    choice = {"message": message, "logprobs": None, "finish_reason": chat_finish(said)}
+    choice = {"message": message, "logprobs": None, "finish_reason": chat_finish(completion)}
     return {
         "id": "chatcmpl-upstream1",
         "object": "chat.completion",
         "created": 1790000000,
         "model": body["model"] + "-2026",
         "choices": [{"index": index, **choice} for index in range(body.get("n", 1))],
-        "usage": chat_usage(said),
+        "usage": chat_usage(completion),
         "service_tier": "default",
         "system_fingerprint": "fp_1",
     }
 
 
-def chat_stream(said: Said, body: Json) -> Iterator[bytes]:
+def chat_stream(completion: Completion, body: Json) -> Iterator[bytes]:
     wants_usage = (body.get("stream_options") or {}).get("include_usage")
 
-    def chunk(delta: Json | None, finish: str | None = None, **more: Any) -> bytes:
+    def chunk(delta: Json | None, finish: str | None = None, **fields: Any) -> bytes:
         choices = [] if delta is None else [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
         value = {
             "id": "chatcmpl-upstream1",
@@ -112,37 +117,37 @@ def chat_stream(said: Said, body: Json) -> Iterator[bytes]:
             "system_fingerprint": "fp_1",
             "choices": choices,
             **({"usage": None} if wants_usage else {}),
-            **more,
+            **fields,
         }
         return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
 
     yield chunk({"role": "assistant", "content": "", "refusal": None})
-    for piece in said.thoughts:
+    for piece in completion.thoughts:
         yield chunk({"reasoning_content": piece})
-    for piece in said.pieces:
+    for piece in completion.pieces:
         yield chunk({"content": piece})
-    if said.breaks == "error":
+    if completion.breaks == "error":
         yield b"data: " + json.dumps({"error": {"message": "it broke", "type": "server_error", "code": "server_error"}}).encode() + b"\n\n"
         return
-    if said.breaks:
+    if completion.breaks:
         return
-    if said.refusal:
-        yield chunk({"refusal": said.refusal})
-    for index, call in enumerate(said.calls):
+    if completion.refusal:
+        yield chunk({"refusal": completion.refusal})
+    for index, call in enumerate(completion.calls):
         yield chunk({"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}]})
         for piece in pieces_of(call.arguments):
             yield chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
-    yield chunk({}, chat_finish(said))
+    yield chunk({}, chat_finish(completion))
     if wants_usage:
-        yield chunk(None, usage=chat_usage(said))
+        yield chunk(None, usage=chat_usage(completion))
     yield b"data: [DONE]\n\n"
 
 
 # --- Messages, also in Bedrock's frames ------------------------------------------------------------------------------
 
 
-def message_usage(said: Said) -> Json:
-    fresh, read, write, output, reasoning = said.usage
+def message_usage(completion: Completion) -> Json:
+    fresh, read, write, output, reasoning = completion.usage
     return {
         "input_tokens": fresh,
         "cache_creation_input_tokens": write,
@@ -155,69 +160,69 @@ def message_usage(said: Said) -> Json:
     }
 
 
-def message_stop(said: Said) -> Json:
-    if said.refusal:
+def message_stop(completion: Completion) -> Json:
+    if completion.refusal:
         return {"stop_reason": "refusal", "stop_sequence": None}
-    if said.stop == "end":
-        return {"stop_reason": "tool_use" if said.calls else "end_turn", "stop_sequence": None}
-    if said.stop == "sequence":
+    if completion.stop == "end":
+        return {"stop_reason": "tool_use" if completion.calls else "end_turn", "stop_sequence": None}
+    if completion.stop == "sequence":
         return {"stop_reason": "stop_sequence", "stop_sequence": "STOP"}
     reasons = {"length": "max_tokens", "refusal": "refusal", "context": "model_context_window_exceeded"}
-    return {"stop_reason": reasons[said.stop], "stop_sequence": None}
+    return {"stop_reason": reasons[completion.stop], "stop_sequence": None}
 
 
-def message_blocks(said: Said) -> Iterator[tuple[Json, Json, list[Json]]]:
+def message_blocks(completion: Completion) -> Iterator[tuple[Json, Json, list[Json]]]:
     """Each block whole, its start, and its deltas."""
-    if said.thoughts:
-        deltas = [{"type": "thinking_delta", "thinking": piece} for piece in said.thoughts]
+    if completion.thoughts:
+        deltas = [{"type": "thinking_delta", "thinking": piece} for piece in completion.thoughts]
         deltas.append({"type": "signature_delta", "signature": SIGNATURE})
-        whole = {"type": "thinking", "thinking": "".join(said.thoughts), "signature": SIGNATURE}
-        yield whole, {"type": "thinking", "thinking": "", "signature": ""}, deltas
-    pieces = [*said.pieces, *([said.refusal] if said.refusal else [])]
+        block = {"type": "thinking", "thinking": "".join(completion.thoughts), "signature": SIGNATURE}
+        yield block, {"type": "thinking", "thinking": "", "signature": ""}, deltas
+    pieces = [*completion.pieces, *([completion.refusal] if completion.refusal else [])]
     if "".join(pieces):
         yield (
             {"type": "text", "text": "".join(pieces)},
             {"type": "text", "text": ""},
             [{"type": "text_delta", "text": piece} for piece in pieces],
         )
-    for call in said.calls:
+    for call in completion.calls:
         start = {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}
-        given = json.loads(call.arguments) if call.arguments else {}
+        call_input = json.loads(call.arguments) if call.arguments else {}
         deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in ["", *pieces_of(call.arguments)]]
-        yield {**start, "input": given}, start, deltas
+        yield {**start, "input": call_input}, start, deltas
 
 
-def message_whole(said: Said, model: str) -> Json:
+def message_whole(completion: Completion, model: str) -> Json:
     return {
         "id": "msg_upstream1",
         "type": "message",
         "role": "assistant",
         "model": model + "-2026",
-        "content": [whole for whole, _, _ in message_blocks(said)],
-        **message_stop(said),
-        "usage": message_usage(said),
+        "content": [block for block, _, _ in message_blocks(completion)],
+        **message_stop(completion),
+        "usage": message_usage(completion),
     }
 
 
-def message_events(said: Said, model: str) -> Iterator[Json]:
-    usage = {**message_usage(said), "output_tokens": 1}
+def message_events(completion: Completion, model: str) -> Iterator[Json]:
+    usage = {**message_usage(completion), "output_tokens": 1}
     usage.pop("output_tokens_details")
-    begun = {**message_whole(said, model), "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
-    yield {"type": "message_start", "message": begun}
-    for index, (_, start, deltas) in enumerate(message_blocks(said)):
+    message = {**message_whole(completion, model), "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
+    yield {"type": "message_start", "message": message}
+    for index, (_, start, deltas) in enumerate(message_blocks(completion)):
         yield {"type": "content_block_start", "index": index, "content_block": start}
         if index == 0:
             yield {"type": "ping"}
         for delta in deltas:
             yield {"type": "content_block_delta", "index": index, "delta": delta}
-        if said.breaks and start["type"] == "text":
+        if completion.breaks and start["type"] == "text":
             yield {"type": "error", "error": {"type": "overloaded_error", "message": "it broke"}}
             return
         yield {"type": "content_block_stop", "index": index}
-    ended = message_usage(said)
+    final_usage = message_usage(completion)
     for name in ("service_tier", "cache_creation"):
-        ended.pop(name)
-    yield {"type": "message_delta", "delta": message_stop(said), "usage": ended}
+        final_usage.pop(name)
+    yield {"type": "message_delta", "delta": message_stop(completion), "usage": final_usage}
     yield {"type": "message_stop"}
 
 
@@ -231,16 +236,16 @@ def frame(headers: Json, payload: bytes) -> bytes:
     return message + struct.pack(">I", zlib.crc32(message))
 
 
-def bedrock_stream(said: Said, model: str) -> Iterator[bytes]:
-    for value in message_events(said, model):
+def bedrock_stream(completion: Completion, model: str) -> Iterator[bytes]:
+    for value in message_events(completion, model):
         if value["type"] == "error":
-            if said.breaks == "error":
+            if completion.breaks == "error":
                 kind = {":exception-type": "modelStreamErrorException", ":message-type": "exception"}
                 yield frame({**kind, ":content-type": "application/json"}, b'{"message":"it broke"}')
             return
         metrics = {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 1, "outputTokenCount": 1}}
-        told = {**value, **metrics} if value["type"] == "message_stop" else value
-        payload = {"bytes": base64.b64encode(json.dumps(told).encode()).decode(), "p": "abcd"}
+        event_value = {**value, **metrics} if value["type"] == "message_stop" else value
+        payload = {"bytes": base64.b64encode(json.dumps(event_value).encode()).decode(), "p": "abcd"}
         kind = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
         yield frame(kind, json.dumps(payload).encode())
 
@@ -248,8 +253,8 @@ def bedrock_stream(said: Said, model: str) -> Iterator[bytes]:
 # --- Responses -------------------------------------------------------------------------------------------------------
 
 
-def response_usage(said: Said) -> Json:
-    fresh, read, write, output, reasoning = said.usage
+def response_usage(completion: Completion) -> Json:
+    fresh, read, write, output, reasoning = completion.usage
     return {
         "input_tokens": fresh + read + write,
         "input_tokens_details": {"cached_tokens": read, "cache_write_tokens": write},
@@ -259,16 +264,16 @@ def response_usage(said: Said) -> Json:
     }
 
 
-def response_items(said: Said) -> list[Json]:
+def response_items(completion: Completion) -> list[Json]:
     items: list[Json] = []
-    if said.thoughts:
-        summary = [{"type": "summary_text", "text": "".join(said.thoughts)}]
+    if completion.thoughts:
+        summary = [{"type": "summary_text", "text": "".join(completion.thoughts)}]
         items.append({"id": "rs_1", "type": "reasoning", "summary": summary, "encrypted_content": SEALED})
     parts: list[Json] = []
-    if "".join(said.pieces):
-        parts.append({"type": "output_text", "text": "".join(said.pieces), "annotations": [], "logprobs": []})
-    if said.refusal:
-        parts.append({"type": "refusal", "refusal": said.refusal})
+    if "".join(completion.pieces):
+        parts.append({"type": "output_text", "text": "".join(completion.pieces), "annotations": [], "logprobs": []})
+    if completion.refusal:
+        parts.append({"type": "refusal", "refusal": completion.refusal})
     if parts:
         items.append({"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": parts})
     items += [
@@ -280,13 +285,13 @@ def response_items(said: Said) -> list[Json]:
             "arguments": call.arguments or "{}",
             "status": "completed",
         }
-        for number, call in enumerate(said.calls)
+        for number, call in enumerate(completion.calls)
     ]
     return items
 
 
-def response_whole(said: Said, body: Json) -> Json:
-    reason = {"length": "max_output_tokens", "refusal": "content_filter", "context": "max_output_tokens"}.get(said.stop)
+def response_whole(completion: Completion, body: Json) -> Json:
+    reason = {"length": "max_output_tokens", "refusal": "content_filter", "context": "max_output_tokens"}.get(completion.stop)
     return {
         "id": "resp_upstream1",
         "object": "response",
@@ -297,59 +302,59 @@ def response_whole(said: Said, body: Json) -> Json:
         "instructions": body.get("instructions"),
         "metadata": {},
         "model": body["model"] + "-2026",
-        "output": response_items(said),
+        "output": response_items(completion),
         "parallel_tool_calls": True,
         "temperature": 1.0,
         "top_p": 1.0,
         "tool_choice": body.get("tool_choice", "auto"),
         "tools": body.get("tools", []),
         "text": {"format": {"type": "text"}},
-        "usage": response_usage(said),
+        "usage": response_usage(completion),
         "store": False,
         "service_tier": "default",
     }
 
 
-def response_events(said: Said, body: Json) -> Iterator[Json]:
-    whole = response_whole(said, body)
-    begun = {**whole, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
-    yield {"type": "response.created", "response": begun}
-    yield {"type": "response.in_progress", "response": begun}
-    for index, item in enumerate(whole["output"]):
-        where = {"item_id": item["id"], "output_index": index}
+def response_events(completion: Completion, body: Json) -> Iterator[Json]:
+    final_response = response_whole(completion, body)
+    running = {**final_response, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
+    yield {"type": "response.created", "response": running}
+    yield {"type": "response.in_progress", "response": running}
+    for index, item in enumerate(final_response["output"]):
+        item_place = {"item_id": item["id"], "output_index": index}
         bare = {"reasoning": {"summary": []}, "message": {"content": []}, "function_call": {"arguments": ""}}[item["type"]]
         skeleton = {**item, **bare, **({"status": "in_progress"} if "status" in item else {})}
         yield {"type": "response.output_item.added", "output_index": index, "item": skeleton}
         if item["type"] == "reasoning":
-            at = {**where, "summary_index": 0}
+            at = {**item_place, "summary_index": 0}
             part = item["summary"][0]
             yield {"type": "response.reasoning_summary_part.added", **at, "part": {**part, "text": ""}}
-            for piece in said.thoughts:
+            for piece in completion.thoughts:
                 yield {"type": "response.reasoning_summary_text.delta", **at, "delta": piece}
             yield {"type": "response.reasoning_summary_text.done", **at, "text": part["text"]}
             yield {"type": "response.reasoning_summary_part.done", **at, "part": part}
         elif item["type"] == "message":
             for number, part in enumerate(item["content"]):
-                at = {**where, "content_index": number}
+                at = {**item_place, "content_index": number}
                 kind, name = ("output_text", "text") if part["type"] == "output_text" else ("refusal", "refusal")
                 yield {"type": "response.content_part.added", **at, "part": {**part, name: ""}}
-                for piece in said.pieces if kind == "output_text" else [said.refusal]:
+                for piece in completion.pieces if kind == "output_text" else [completion.refusal]:
                     yield {"type": f"response.{kind}.delta", **at, "delta": piece}
-                if said.breaks == "error":
-                    failed = {**begun, "status": "failed", "error": {"code": "server_error", "message": "it broke"}}
+                if completion.breaks == "error":
+                    failed = {**running, "status": "failed", "error": {"code": "server_error", "message": "it broke"}}
                     yield {"type": "response.failed", "response": failed}
                     return
-                if said.breaks:
+                if completion.breaks:
                     return
                 yield {"type": f"response.{kind}.done", **at, name: part[name]}
                 yield {"type": "response.content_part.done", **at, "part": part}
         else:
             for piece in pieces_of(item["arguments"]):
-                yield {"type": "response.function_call_arguments.delta", **where, "delta": piece}
-            done = {"arguments": item["arguments"], "name": item["name"]}
-            yield {"type": "response.function_call_arguments.done", **where, **done}
+                yield {"type": "response.function_call_arguments.delta", **item_place, "delta": piece}
+            final_fields = {"arguments": item["arguments"], "name": item["name"]}
+            yield {"type": "response.function_call_arguments.done", **item_place, **final_fields}
         yield {"type": "response.output_item.done", "output_index": index, "item": item}
-    yield {"type": f"response.{whole['status']}", "response": whole}
+    yield {"type": f"response.{final_response['status']}", "response": final_response}
 
 
 def named(events: Iterator[Json], *, numbered: bool = False) -> Iterator[bytes]:

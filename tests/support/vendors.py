@@ -1,7 +1,7 @@
 """Four providers, one for each dialect.
 
-    vendor.says(Said("Hello", calls=[Call("call_1", "f", '{"a":1}')]))   # the next answer, streamed if it was asked so
-    vendor.last                                                          # the request that arrived, as JSON
+    vendor.says(Completion("Hello", calls=[Call("call_1", "f", '{"a":1}')]))   # the next answer, streamed if it was asked so
+    vendor.last                                                               # the request that arrived, as JSON
 
 A vendor checks what it gets as the real API would, and answers 400 with the sentence where it would refuse.
 """
@@ -14,8 +14,8 @@ from typing import Any
 from tests.support import rules_anthropic, rules_openai_chat, rules_openai_responses
 from tests.support.fake_upstream import CLOSE, FakeUpstream, Loop, Received, Reply, json_reply
 from tests.support.vendor_wires import (
+    Completion,
     Json,
-    Said,
     bedrock_stream,
     chat_stream,
     chat_whole,
@@ -27,7 +27,7 @@ from tests.support.vendor_wires import (
 )
 
 NATIVE_TOOL_FIELDS = {"type", "input_examples", "eager_input_streaming", "defer_loading", "allowed_callers"}
-"""What only clients of Anthropic's own wire say of a tool; translation never does."""
+"""Fields of a tool that only clients of Anthropic's dialect send; translation adds none."""
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 
 
@@ -41,9 +41,9 @@ class Vendor:
         self.refused: list[str] = []
         """Why requests were refused, since answers were last laid ready."""
         self.split = 0
-        self._ready: list[Said | Reply] = [Said("Hello")]
+        self._ready: list[Completion | Reply] = [Completion("Hello")]
 
-    def says(self, *answers: Said | Reply) -> None:
+    def says(self, *answers: Completion | Reply) -> None:
         """Lay answers ready; the last one is repeated. What has arrived before is forgotten."""
         self.fake.requests.clear()
         self.refused.clear()
@@ -70,40 +70,40 @@ class Vendor:
         except (AssertionError, KeyError, TypeError, ValueError) as error:
             self.refused.append(f"{type(error).__name__}: {error}")
             return error_of(self.dialect, 400, f"refused by the vendor: {error!r}", {})
-        said = self._ready.pop(0) if len(self._ready) > 1 else self._ready[0]
-        return said if isinstance(said, Reply) else self._render(said, received, body)
+        completion = self._ready.pop(0) if len(self._ready) > 1 else self._ready[0]
+        return completion if isinstance(completion, Reply) else self._render(completion, received, body)
 
-    def _render(self, said: Said, received: Received, body: Json) -> Reply:
+    def _render(self, completion: Completion, received: Received, body: Json) -> Reply:
         if self.dialect == "bedrock":
             model = "claude"
             if not received.path.endswith("with-response-stream"):
-                return json_reply(message_whole(said, model), headers={"x-amzn-requestid": "aws-1"})
-            return Reply(200, {"content-type": EVENT_STREAM}, self._pieces(bedrock_stream(said, model), said))
+                return json_reply(message_whole(completion, model), headers={"x-amzn-requestid": "aws-1"})
+            return Reply(200, {"content-type": EVENT_STREAM}, self._pieces(bedrock_stream(completion, model), completion))
         if not body.get("stream"):
             wholes: dict[str, Callable[[], Json]] = {
-                "openai_chat": lambda: chat_whole(said, body),
-                "anthropic": lambda: message_whole(said, body["model"]),
-                "openai_responses": lambda: response_whole(said, body),
+                "openai_chat": lambda: chat_whole(completion, body),
+                "anthropic": lambda: message_whole(completion, body["model"]),
+                "openai_responses": lambda: response_whole(completion, body),
             }
             return json_reply(wholes[self.dialect](), headers={"x-request-id": "req_up1", "x-ratelimit-remaining-requests": "7"})
         streams: dict[str, Callable[[], Iterator[bytes]]] = {
-            "openai_chat": lambda: chat_stream(said, body),
-            "anthropic": lambda: named(_closing(message_events(said, body["model"]), said)),
-            "openai_responses": lambda: named(response_events(said, body), numbered=True),
+            "openai_chat": lambda: chat_stream(completion, body),
+            "anthropic": lambda: named(_closing(message_events(completion, body["model"]), completion)),
+            "openai_responses": lambda: named(response_events(completion, body), numbered=True),
         }
-        return Reply(200, {"content-type": "text/event-stream; charset=utf-8"}, self._pieces(streams[self.dialect](), said))
+        return Reply(200, {"content-type": "text/event-stream; charset=utf-8"}, self._pieces(streams[self.dialect](), completion))
 
-    def _pieces(self, frames: Iterator[bytes], said: Said) -> list[Any]:
-        written: list[Any] = list(frames)
+    def _pieces(self, frames: Iterator[bytes], completion: Completion) -> list[Any]:
+        pieces: list[Any] = list(frames)
         if self.split:
-            whole = b"".join(written)
-            written = [whole[at : at + self.split] for at in range(0, len(whole), self.split)]
-        return [*written, CLOSE] if said.breaks == "close" else written
+            stream_bytes = b"".join(pieces)
+            pieces = [stream_bytes[at : at + self.split] for at in range(0, len(stream_bytes), self.split)]
+        return [*pieces, CLOSE] if completion.breaks == "close" else pieces
 
 
-def _closing(events: Iterator[Json], said: Said) -> Iterator[Json]:
+def _closing(events: Iterator[Json], completion: Completion) -> Iterator[Json]:
     for value in events:
-        if value["type"] == "error" and said.breaks == "close":
+        if value["type"] == "error" and completion.breaks == "close":
             return
         yield value
 

@@ -43,16 +43,16 @@ async def eventually_async(condition: Callable[[], Any], *, seconds: float = PAT
 def expect_soon(read: Callable[[], T], expected: T, *, seconds: float = PATIENCE, every: float = EVERY) -> None:
     """Read a value until it is the expected one."""
     deadline = time.monotonic() + seconds
-    while (found := read()) != expected:
-        assert time.monotonic() < deadline, f"after {seconds} s it is still\n{found!r}\nand not\n{expected!r}"
+    while (actual := read()) != expected:
+        assert time.monotonic() < deadline, f"after {seconds} s it is still\n{actual!r}\nand not\n{expected!r}"
         time.sleep(every)
 
 
 async def expect_soon_async(read: Callable[[], T], expected: T, *, seconds: float = PATIENCE, every: float = EVERY) -> None:
     """The same in an event loop."""
     deadline = time.monotonic() + seconds
-    while (found := read()) != expected:
-        assert time.monotonic() < deadline, f"after {seconds} s it is still\n{found!r}\nand not\n{expected!r}"
+    while (actual := read()) != expected:
+        assert time.monotonic() < deadline, f"after {seconds} s it is still\n{actual!r}\nand not\n{expected!r}"
         await asyncio.sleep(every)
 
 

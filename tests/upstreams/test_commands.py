@@ -47,7 +47,7 @@ def test_credentials_that_cannot_be_decrypted_are_removed_after_confirmation(mon
         lost = stored("lost", "sk-1", upstream)
     questions = []
     with with_encryption(SECOND):
-        kept = stored("kept", "sk-2", upstream)
+        readable = stored("kept", "sk-2", upstream)
         for answer in ("", "n"):
             monkeypatch.setattr("builtins.input", lambda question, answer=answer: questions.append(question) or answer)
             with pytest.raises(CommandError, match="Nothing was changed"):
@@ -62,8 +62,8 @@ def test_credentials_that_cannot_be_decrypted_are_removed_after_confirmation(mon
         lost.refresh_from_db()
         assert (lost.secret_encrypted, lost.disabled_reason) == ("", store.SECRET_REMOVED)
         assert status.credential_status(lost, live_state.current()).detail == store.SECRET_REMOVED
-        kept.refresh_from_db()
-        assert (store.decrypt(kept.secret_encrypted), kept.disabled_reason) == ("sk-2", "")
+        readable.refresh_from_db()
+        assert (store.decrypt(readable.secret_encrypted), readable.disabled_reason) == ("sk-2", "")
 
 
 def test_without_a_terminal_nothing_is_removed_without_yes(monkeypatch):

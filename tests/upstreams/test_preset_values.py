@@ -1,4 +1,4 @@
-"""The presets: every one is made of things that exist, and they fill in what was not said."""
+"""The presets: every one refers to existing values, and they fill in missing fields."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def test_a_preset_names_a_dialect_and_quirks_that_exist(name: str) -> None:
     assert preset.base_url.startswith(("https://", "http://{host}"))
 
 
-def test_a_preset_fills_in_what_was_not_said() -> None:
+def test_a_preset_fills_in_missing_fields() -> None:
     assert merge_preset(PRESET, {"name": "mine"}) == {
         "dialect": "openai_chat",
         "base_url": "https://p.example/v1",
@@ -28,7 +28,7 @@ def test_a_preset_fills_in_what_was_not_said() -> None:
     }
 
 
-def test_what_was_said_wins_and_quirks_are_merged() -> None:
+def test_explicit_fields_win_and_quirks_are_merged() -> None:
     merged = merge_preset(PRESET, {"base_url": "https://q", "auth_header": "", "quirks": {"images": True}})
     assert (merged["base_url"], merged["auth_header"], merged["quirks"]) == ("https://q", "k", {"images": True, "top_k": True})
 

@@ -6,7 +6,7 @@ from tests.support.fake_upstream import json_reply
 from upstreams.presets import PRESETS
 
 
-def made(gateway, **fields):
+def create_upstream(gateway, **fields):
     """An upstream made by script, as the API shows it."""
     upstream_id = gateway.api("POST", "/upstreams", json={"name": f"preset-{uuid.uuid4().hex[:8]}", **fields})["id"]
     return gateway.api("GET", f"/upstreams/{upstream_id}")
@@ -26,14 +26,14 @@ def test_the_presets_are_listed(gateway):
 
 
 def test_a_preset_fills_in_what_is_not_given(gateway):
-    row = made(gateway, preset="deepseek-anthropic", api_key="k")
-    told = {name: row[name] for name in ("base_url", "format", "quirks")}
+    row = create_upstream(gateway, preset="deepseek-anthropic", api_key="k")
+    fields = {name: row[name] for name in ("base_url", "format", "quirks")}
     preset = PRESETS["deepseek-anthropic"]
-    assert told == {"base_url": preset.base_url, "format": "anthropic", "quirks": preset.quirks}
+    assert fields == {"base_url": preset.base_url, "format": "anthropic", "quirks": preset.quirks}
 
 
-def test_what_is_given_wins(gateway):
-    row = made(gateway, preset="vllm", base_url="http://127.0.0.1:1/v1", quirks={"top_k": False}, format="openai_responses")
+def test_explicit_values_win(gateway):
+    row = create_upstream(gateway, preset="vllm", base_url="http://127.0.0.1:1/v1", quirks={"top_k": False}, format="openai_responses")
     assert (row["base_url"], row["format"]) == ("http://127.0.0.1:1/v1", "openai_responses")
     assert row["quirks"] == {**PRESETS["vllm"].quirks, "top_k": False}
 
@@ -50,7 +50,7 @@ def test_another_clients_headers_are_sent_only_by_an_upstream_that_was_made_so(g
     upstream.otherwise(json_reply({"type": "error", "error": {"type": "api_error", "message": "no"}}, status=400))
     name = f"cli-{uuid.uuid4().hex[:8]}"
     for model, preset in ((name, "anthropic-claude-cli"), (f"{name}-plain", "anthropic")):
-        row = made(gateway, preset=preset, base_url=upstream.url, api_key="k")
+        row = create_upstream(gateway, preset=preset, base_url=upstream.url, api_key="k")
         gateway.api("POST", "/models", json={"name": model, "upstream_id": row["id"]})
         body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
         for _ in range(2):

@@ -31,7 +31,7 @@ REFUSED = [
     "2001:db8::5efe:169.254.169.254",
     "2001:db8::200:5efe:169.254.169.254",
 ]
-CALLED = [
+ALLOWED_ADDRESSES = [
     "127.0.0.1", "::1", "::", "10.0.0.1", "192.168.1.1", "172.16.0.1", "8.8.8.8", "100.64.0.1", "fd00::1", "::ffff:127.0.0.1",
     "2001:4860:4860::8888", "64:ff9b::8.8.8.8", "2002:808:808::1",
 ]  # fmt: skip
@@ -46,7 +46,7 @@ def test_link_local_and_metadata_addresses_are_refused_also_inside_ipv6_addresse
     assert is_refused(ipaddress.ip_address(address))
 
 
-@pytest.mark.parametrize("address", CALLED)
+@pytest.mark.parametrize("address", ALLOWED_ADDRESSES)
 def test_loopback_private_and_public_addresses_are_not_refused(address):
     assert not is_refused(ipaddress.ip_address(address))
 

@@ -14,7 +14,7 @@ from upstreams.monitoring import discovery
 
 pytestmark = pytest.mark.django_db
 
-NOTHING = {"created": 0, "vanished": 0, "returned": 0}
+NO_CHANGES = {"created": 0, "vanished": 0, "returned": 0}
 
 
 def listing(*names):
@@ -35,11 +35,11 @@ def test_discovery_continues_after_an_upstream_that_fails(upstream, second_upstr
 def test_an_upstream_is_called_once_by_several_schedules(upstream, provider):
     upstream.otherwise(listing("a"))
     with with_config(discover_seconds=60, health_check_seconds=60):
-        assert [tasks.discover(), tasks.discover()] == [{"created": 1, "vanished": 0, "returned": 0}, NOTHING]
+        assert [tasks.discover(), tasks.discover()] == [{"created": 1, "vanished": 0, "returned": 0}, NO_CHANGES]
         assert [tasks.health_check(), tasks.health_check()] == [{"provider": True}, {}]
         assert [request.method for request in upstream.requests] == ["GET", "GET", "POST"]
         Upstream.objects.update(discovery_claimed_at=timezone.now() - timedelta(seconds=31))
-        assert tasks.discover() == NOTHING
+        assert tasks.discover() == NO_CHANGES
     assert len(upstream.requests) == 4
 
 
@@ -48,8 +48,8 @@ def test_discovery_continues_after_a_model_that_another_process_creates_at_the_s
     Model.objects.create(name="a")
     upstream.otherwise(listing("a"))
     second_upstream.otherwise(listing("b"))
-    taken = iter([set(), {"a"}])
-    monkeypatch.setattr(discovery, "taken_names", lambda _prefix: next(taken))
+    names_of_each_call = iter([set(), {"a"}])
+    monkeypatch.setattr(discovery, "taken_names", lambda _prefix: next(names_of_each_call))
     assert tasks.discover() == {"created": 1, "vanished": 0, "returned": 0}
 
 

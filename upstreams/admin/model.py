@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
 from django.contrib import admin, messages
@@ -16,12 +17,22 @@ from accounts.admin.filters import RelatedFilter, ValueFilter
 from accounts.common.admin import COLLAPSED, ActivatableAdmin
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.policies.model_policies import PROMPT_FIELDS
-from upstreams.admin.route import RouteInline, route_state
+from upstreams.admin.route import RouteInline, RouteState, route_state
 from upstreams.catalog import config_warnings
 from upstreams.forms import ModelForm
 from upstreams.models import Model
 
-STATES = {"active": "success", "off": "", "no route": "danger"}
+
+class ModelState(enum.StrEnum):
+    """Whether a model is served, and if not, why. The values are shown."""
+
+    ACTIVE = "active"
+    OFF = "off"
+    NO_ROUTE = "no route"
+
+
+LEVELS: dict[str, str] = {ModelState.ACTIVE: "success", ModelState.OFF: "", ModelState.NO_ROUTE: "danger"}
+"""The colours of the states, as Unfold names them."""
 
 
 class ProviderFilter(ValueFilter):
@@ -115,7 +126,7 @@ class ModelPage(ActivatableAdmin):
         for route in row.routes.all():
             name = f"{route.upstream.name} as {route.remote_name}" if route.remote_name not in ("", row.name) else route.upstream.name
             state = route_state(route)
-            targets.append(name if state == "active" else f"{name} ({state})")
+            targets.append(name if state is RouteState.ACTIVE else f"{name} ({state})")
         return ", ".join(targets) or "nothing"
 
     @display(description="Context window", ordering="context_window", empty_value="unknown")
@@ -128,13 +139,13 @@ class ModelPage(ActivatableAdmin):
         """The first two aliases, and how many more there are."""
         return ", ".join(row.aliases[:2]) + (f" and {len(row.aliases) - 2} more" if len(row.aliases) > 2 else "")
 
-    @display(description="State", ordering="is_active", label=STATES)
-    def state(self, row: Model) -> str:
+    @display(description="State", ordering="is_active", label=LEVELS)
+    def state(self, row: Model) -> ModelState:
         """Whether the model is served: it is active and has an active route or a fallback."""
         if not row.is_active:
-            return "off"
+            return ModelState.OFF
         is_served = bool(row.fallbacks) or any(route.is_active and route.upstream.is_active for route in row.routes.all())
-        return "active" if is_served else "no route"
+        return ModelState.ACTIVE if is_served else ModelState.NO_ROUTE
 
 
 def prompt_warning(row: Model) -> str:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import enum
+
 from django.contrib import admin
 from unfold.admin import TabularInline
 from unfold.decorators import display
@@ -14,16 +16,32 @@ from accounts.common.admin import COLLAPSED, ActivatableAdmin, ExtraRowOnAddMixi
 from upstreams.forms import RouteForm, RouteRowForm
 from upstreams.models import Route
 
-STATES = {"active": "success", "off": "", "upstream off": "warning", "vanished": "danger"}
+
+class RouteState(enum.StrEnum):
+    """Whether a route is used, and if not, why. The values are shown."""
+
+    ACTIVE = "active"
+    OFF = "off"
+    UPSTREAM_OFF = "upstream off"
+    VANISHED = "vanished"
 
 
-def route_state(row: Route) -> str:
-    """The label of a route's status."""
+LEVELS: dict[str, str] = {
+    RouteState.ACTIVE: "success",
+    RouteState.OFF: "",
+    RouteState.UPSTREAM_OFF: "warning",
+    RouteState.VANISHED: "danger",
+}
+"""The colours of the states, as Unfold names them."""
+
+
+def route_state(row: Route) -> RouteState:
+    """The state of a route, by its row and its upstream's."""
     if not row.is_active:
-        return "off"
+        return RouteState.OFF
     if row.vanished_at is not None:
-        return "vanished"
-    return "active" if row.upstream.is_active else "upstream off"
+        return RouteState.VANISHED
+    return RouteState.ACTIVE if row.upstream.is_active else RouteState.UPSTREAM_OFF
 
 
 class RouteInline(ExtraRowOnAddMixin, TabularInline):  # type: ignore[misc]  # unfold has no types
@@ -57,7 +75,7 @@ class RouteAdmin(ActivatableAdmin):
         ),
     )
 
-    @display(description="State", ordering="is_active", label=STATES)
-    def state(self, row: Route) -> str:
+    @display(description="State", ordering="is_active", label=LEVELS)
+    def state(self, row: Route) -> RouteState:
         """Whether the route is used, and if not, why."""
         return route_state(row)

@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 
 from accounts.common.api_envelope import require, timestamp
 from accounts.common.api_resource import Resource, shows
-from accounts.common.api_schema import Body, CreatedResponse, Data, Done, Id, Moment, Page, Paging, Whole, responses
+from accounts.common.api_schema import ActionResult, CreatedResponse, Data, Id, Int32, Moment, Page, Paging, RequestBody, responses
 from upstreams.api.upstream_schema import Secret
 from upstreams.models import UpstreamCredential
 from upstreams.routing import credential_state, live_state
@@ -20,14 +20,14 @@ from upstreams.secrets import store
 router = Router(tags=["credentials"])
 
 
-class CredentialFields(Body):
+class CredentialFields(RequestBody):
     """What can be set on a credential. The key is never shown again."""
 
     upstream_id: Id | None = None
     name: str | None = None
     api_key: Secret | None = None
     access_key_id: str | None = None
-    priority: Whole | None = None
+    priority: Int32 | None = None
     is_active: bool | None = None
 
 
@@ -97,7 +97,7 @@ def create_credential(request: HttpRequest, body: NewCredential) -> CreatedRespo
     return credentials.create(body)
 
 
-@router.patch("/{credential_id}", response=responses(Data[Done]))
+@router.patch("/{credential_id}", response=responses(Data[ActionResult]))
 def update_credential(request: HttpRequest, credential_id: Id, body: CredentialFields) -> dict[str, Any]:
     """Change a credential. ``is_active: true`` also enables one that the gateway disabled, and ends its cooldowns."""
     updated = credentials.update(credential_id, body)
@@ -107,7 +107,7 @@ def update_credential(request: HttpRequest, credential_id: Id, body: CredentialF
     return updated
 
 
-@router.delete("/{credential_id}", response=responses(Data[Done]))
+@router.delete("/{credential_id}", response=responses(Data[ActionResult]))
 def delete_credential(request: HttpRequest, credential_id: Id) -> dict[str, Any]:
     """Delete a credential."""
     return credentials.delete(credential_id)

@@ -10,22 +10,34 @@ from pydantic import ConfigDict
 
 from accounts.common.api_envelope import require
 from accounts.common.api_resource import Resource, shows
-from accounts.common.api_schema import Body, Clearable, CreatedResponse, Data, Done, Id, Moment, Page, Paging, Whole, responses
+from accounts.common.api_schema import (
+    ActionResult,
+    Clearable,
+    CreatedResponse,
+    Data,
+    Id,
+    Int32,
+    Moment,
+    Page,
+    Paging,
+    RequestBody,
+    responses,
+)
 from upstreams.models import Route
 
 router = Router(tags=["routes"])
 
 
-class RouteFields(Body):
+class RouteFields(RequestBody):
     """What can be set on a route."""
 
     model_id: Id | None = None
     upstream_id: Id | None = None
     remote_name: Clearable[str] = None
-    priority: Whole | None = None
-    weight: Whole | None = None
+    priority: Int32 | None = None
+    weight: Int32 | None = None
     is_active: bool | None = None
-    context_window: Clearable[Whole] = None
+    context_window: Clearable[Int32] = None
     capabilities: Clearable[dict[str, bool]] = None
 
 
@@ -80,13 +92,13 @@ def create_route(request: HttpRequest, body: NewRoute) -> CreatedResponse:
     return routes.create(body)
 
 
-@router.patch("/{route_id}", response=responses(Data[Done]))
+@router.patch("/{route_id}", response=responses(Data[ActionResult]))
 def update_route(request: HttpRequest, route_id: Id, body: RouteFields) -> dict[str, Any]:
     """Change a route."""
     return routes.update(route_id, body)
 
 
-@router.delete("/{route_id}", response=responses(Data[Done]))
+@router.delete("/{route_id}", response=responses(Data[ActionResult]))
 def delete_route(request: HttpRequest, route_id: Id) -> dict[str, Any]:
     """Delete a route."""
     return routes.delete(route_id)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from accounts.common.api_resource import shows
-from accounts.common.api_schema import Body, Clearable, Id, Moment, Whole
+from accounts.common.api_schema import Clearable, Id, Int32, Moment, RequestBody
 from proxy.translation.dialects.lookup import FORMATS
 from upstreams.models import Upstream, header_value
 from upstreams.presets import PRESETS
@@ -34,7 +34,7 @@ Format = Annotated[str, WithJsonSchema({"type": "string", "enum": list(FORMATS)}
 PresetName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(PRESETS)})]
 
 
-class UpstreamFields(Body):
+class UpstreamFields(RequestBody):
     """What can be set on an upstream. A field left out stays as it is."""
 
     name: str | None = None
@@ -45,7 +45,7 @@ class UpstreamFields(Body):
     access_key_id: str | None = Field(None, description="Of AWS credentials; api_key is then the secret access key.")
     format: Format | None = None
     region: Clearable[str] = None
-    priority: Whole | None = Field(None, description="A lower number is preferred.")
+    priority: Int32 | None = Field(None, description="A lower number is preferred.")
     is_active: bool | None = None
     auth_header: Clearable[str] = None
     auth_scheme: Clearable[str] = None
@@ -54,7 +54,7 @@ class UpstreamFields(Body):
     first_byte_timeout_seconds: float | None = None
     idle_timeout_seconds: float | None = None
     max_retries: Annotated[int, Field(le=2**15 - 1)] | None = None
-    retry_base_delay_ms: Whole | None = None
+    retry_base_delay_ms: Int32 | None = None
     cooldown_seconds: float | None = None
     pass_client_credentials: bool | None = None
     test_model: Clearable[str] = None
@@ -87,7 +87,7 @@ class Discovered(Schema):
     returned: int
 
 
-class HealthCheck(Body):
+class HealthCheck(RequestBody):
     """Either a stored upstream, or the base URL and key of one that is not stored."""
 
     upstream_id: Id | None = None
@@ -97,7 +97,7 @@ class HealthCheck(Body):
     test_model: str | None = Field(None, description="The model that is asked for one token.")
 
 
-class KeyHealth(Schema):
+class CredentialHealth(Schema):
     """Result of a health check with one credential. `status`: the HTTP status that refused it."""
 
     id: Id
@@ -115,4 +115,4 @@ class Health(Schema):
     tested_model: str
     latency_ms: int
     error: str | None
-    keys: list[KeyHealth] = Field(description="One result for each active credential of a stored upstream.")
+    keys: list[CredentialHealth] = Field(description="One result for each active credential of a stored upstream.")

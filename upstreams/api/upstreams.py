@@ -10,7 +10,7 @@ from ninja import Router
 
 from accounts.common.api_envelope import ApiError, data_envelope, require, timestamp
 from accounts.common.api_resource import Resource
-from accounts.common.api_schema import CreatedResponse, Data, Deleted, Done, Id, Ids, responses
+from accounts.common.api_schema import ActionResult, CreatedResponse, Data, Deleted, Id, Ids, responses
 from accounts.common.api_validation import save_validated, validate_fields
 from proxy.translation.dialects.lookup import FORMATS
 from proxy.translation.dialects.registry import DEFAULT
@@ -160,13 +160,13 @@ def discover(request: HttpRequest, upstream_id: Id) -> dict[str, Any]:
         raise ApiError("upstream_error", str(failure)) from None
 
 
-@router.patch("/{upstream_id}", response=responses(Data[Done]))
+@router.patch("/{upstream_id}", response=responses(Data[ActionResult]))
 def update_upstream(request: HttpRequest, upstream_id: Id, body: UpstreamFields) -> dict[str, Any]:
     """Change an upstream; a new ``api_key`` replaces that of its first credential."""
     return upstreams.update(upstream_id, body)
 
 
-@router.delete("/{upstream_id}", response=responses(Data[Done]))
+@router.delete("/{upstream_id}", response=responses(Data[ActionResult]))
 def delete_upstream(request: HttpRequest, upstream_id: Id) -> dict[str, Any]:
     """Delete an upstream with its credentials and routes; log rows keep its name."""
     return upstreams.delete(upstream_id)

@@ -196,9 +196,9 @@ def load() -> Catalogue:
 
 def _idle_route(route: Route, credential_problem: str) -> IdleRoute:
     """A route that is not served, with the reason. ``credential_problem``: why its upstream has no usable credential."""
-    what = "route" if not route.is_active else "upstream"
+    subject = "route" if not route.is_active else "upstream"
     is_off = not (route.is_active and route.upstream.is_active)
-    reason = f"the {what} is switched off" if is_off else credential_problem or "the upstream's quirks are wrong"
+    reason = f"the {subject} is switched off" if is_off else credential_problem or "the upstream's quirks are wrong"
     return IdleRoute(upstream_name=route.upstream.name, remote_name=route.remote_name, reason=reason)
 
 

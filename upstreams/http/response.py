@@ -66,8 +66,8 @@ def _shown_location(location: str) -> str:
         parts = urlsplit(location)
     except ValueError:
         return ""
-    shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    return "".join(char for char in shown if " " < char < "\x7f")[:MAX_LOCATION]
+    location_text = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return "".join(char for char in location_text if " " < char < "\x7f")[:MAX_LOCATION]
 
 
 class UpstreamResponse(Protocol):

@@ -130,11 +130,11 @@ def _write_disabled(credential_id: str, reason: str) -> None:
         _refused[credential_id] = time.monotonic() + REFUSED_SECONDS
 
 
-def _write(rows: QuerySet[Any], what: str, **values: Any) -> None:
+def _write(rows: QuerySet[Any], subject: str, **values: Any) -> None:
     """Update rows in the writer's thread, which holds no connection in between. Errors of the database are only logged."""
     try:
         rows.update(**values)
     except (DatabaseError, InterfaceError):
-        logger.exception("%s could not be written", what)
+        logger.exception("%s could not be written", subject)
     finally:
         connection.close()

@@ -86,8 +86,8 @@ def _with_summary(request: Request, family: str) -> Request:
             part = parts[position]
             if isinstance(part, Opaque) and part.replaces and part.text:
                 rest = replace(request.messages[index], parts=parts[position + 1 :])
-                kept = (rest,) if rest.parts else ()
-                return replace(request, messages=(Message("user", (Text(part.text),)), *kept, *request.messages[index + 1 :]))
+                leading = (rest,) if rest.parts else ()
+                return replace(request, messages=(Message("user", (Text(part.text),)), *leading, *request.messages[index + 1 :]))
     return request
 
 
@@ -159,7 +159,7 @@ def _with_tool_names(request: Request, quirks: Quirks, traits: Traits, *, emulat
     names.learn(request)
     wraps = not (traits.custom_tools or quirks.supports_custom_tools)
     has_custom = wraps and any(origin.kind == "custom" for origin in names.origins.values())
-    renamed = any(sent != origin.name or (origin.namespace and not traits.namespaces) for sent, origin in names.origins.items())
+    renamed = any(sent_name != origin.name or (origin.namespace and not traits.namespaces) for sent_name, origin in names.origins.items())
     if not renamed and not has_custom:
         restorer = Restorer(names, wraps=False, emulated=True) if emulated else None
         return Adapted(request, restorer, dropped)

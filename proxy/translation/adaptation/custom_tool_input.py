@@ -40,18 +40,18 @@ class InputUnwrapper:
 
     def close(self) -> str:
         """The text that was held until the end of the arguments."""
-        held, self._held = self._held, ""
+        buffered, self._held = self._held, ""
         state, self._state = self._state, "done"
         if state in ("done", "text"):
             # All complete characters of a string that breaks off were returned already.
             return ""
         try:
-            whole = msgspec.json.decode(held)
+            value = msgspec.json.decode(buffered)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return held
-        if isinstance(whole, dict) and isinstance(whole.get("input"), str):
-            return str(whole["input"])
-        return "" if whole in ({}, None) else held
+            return buffered
+        if isinstance(value, dict) and isinstance(value.get("input"), str):
+            return str(value["input"])
+        return "" if value in ({}, None) else buffered
 
     def _text(self) -> str:
         match = _PLAIN_END.match(self._held)

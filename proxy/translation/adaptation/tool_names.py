@@ -68,16 +68,16 @@ class ToolNames:
         """The target's name of a tool, also of one that is not in the list of tools."""
         return self._sent.get((namespace, name)) or self._add(ToolOrigin(name, namespace))
 
-    def origin(self, sent: str, namespace: str = "") -> ToolOrigin | None:
+    def origin(self, wire_name: str, namespace: str = "") -> ToolOrigin | None:
         """The client's tool for a name in a response. A name without a namespace matches where only one namespace has it."""
         if namespace:
-            names = [name for (space, name), sent_name in self._sent.items() if (space, sent_name) == (namespace, sent)]
+            names = [name for (space, name), sent_name in self._sent.items() if (space, sent_name) == (namespace, wire_name)]
             return ToolOrigin(names[0], namespace, "") if names else None
-        found = self.origins.get(sent)
-        if found is None:
-            bare = [origin for origin in self.origins.values() if origin.name == sent]
-            found = bare[0] if len(bare) == 1 else None
-        return found
+        matched = self.origins.get(wire_name)
+        if matched is None:
+            bare = [origin for origin in self.origins.values() if origin.name == wire_name]
+            matched = bare[0] if len(bare) == 1 else None
+        return matched
 
     def _full(self, origin: ToolOrigin) -> str:
         if origin.namespace and self._flatten:

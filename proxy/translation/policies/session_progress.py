@@ -97,9 +97,9 @@ def _command_text(value: Any) -> str:
 
 def _count_operations(operations: list[_Operation]) -> str:
     counts = Counter(operation.name for operation in operations).most_common()
-    shown = ", ".join(f"{name} {count}" for name, count in counts[:MAX_NAMES])
-    more = f", {len(counts) - MAX_NAMES} others" if len(counts) > MAX_NAMES else ""
-    return f"Completed operations: {len(operations)} ({shown}{more})"
+    names = ", ".join(f"{name} {count}" for name, count in counts[:MAX_NAMES])
+    suffix = f", {len(counts) - MAX_NAMES} others" if len(counts) > MAX_NAMES else ""
+    return f"Completed operations: {len(operations)} ({names}{suffix})"
 
 
 def _describe(operation: _Operation) -> str:

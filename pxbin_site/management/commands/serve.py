@@ -69,8 +69,8 @@ class Command(BaseCommand):
         try:
             listening = daphne_server.listening_socket(host, port)
         except OSError as error:
-            why = error.strerror or error
-            raise CommandError(f"Cannot listen on {host}:{port}: {why}; {OTHER_ADDRESS_HINT}") from error
+            reason = error.strerror or error
+            raise CommandError(f"Cannot listen on {host}:{port}: {reason}; {OTHER_ADDRESS_HINT}") from error
         with listening, bootstrap.lock_data_dir(config) as is_locked, ExitStack() as running:
             if not is_locked and not config.redis_url:
                 logger.warning("Another gateway runs in %s; each has its own limits, cooldowns and circuit breakers", config.data_dir)

@@ -20,7 +20,7 @@ def leavers(connections: Iterable[Connection]) -> list[Connection]:
     by_descriptor = {connection.transport.raw.get_extra_info("socket").fileno(): connection for connection in connections}
     if not by_descriptor:
         return []
-    poll = select.poll()
+    poller = select.poll()
     for descriptor in by_descriptor:
-        poll.register(descriptor, CLOSED_BY_PEER)
-    return [by_descriptor[descriptor] for descriptor, _ in poll.poll(0)]
+        poller.register(descriptor, CLOSED_BY_PEER)
+    return [by_descriptor[descriptor] for descriptor, _ in poller.poll(0)]

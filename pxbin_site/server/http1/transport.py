@@ -1,6 +1,6 @@
 """A connection of the event loop with the interface of a Twisted transport.
 
-Twisted's own TCP transport polls for each write and reads in Python; a uvloop connection does both in C and writes
+Twisted's own TCP transport waits for the reactor before each write and reads in Python; a uvloop connection does both in C and writes
 immediately. Daphne's websockets and pxbin's HTTP protocol use this transport.
 """
 

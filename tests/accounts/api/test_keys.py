@@ -36,7 +36,7 @@ def test_refusals_of_the_management_key_are_plain_strings(script):
     revoked = script.create("/keys", type="management")
     script.send("DELETE", f"/keys/{revoked['id']}")
     headers = [{"accept": "*/*"}, {"x_api_key": "pxm_unknown"}, {"x_api_key": client}, {"x_api_key": revoked["key"]}]
-    assert [script.send("GET", "/keys", None, **given) for given in headers] == [
+    assert [script.send("GET", "/keys", None, **key_headers) for key_headers in headers] == [
         (401, {"error": "Missing API key"}),
         (401, {"error": "Invalid API key"}),
         (401, {"error": WRONG_KIND["management"]}),
@@ -78,10 +78,10 @@ def test_unknown_fields_are_ignored_and_named(script):
 
 
 def test_unknown_parameters_of_a_query_are_ignored_and_named_too(script):
-    known = script.raw("GET", "/keys?page=1&per_page=2&type=llm")
+    accepted = script.raw("GET", "/keys?page=1&per_page=2&type=llm")
     key_id = script.create("/keys", name="t")["id"]
     unknown = [script.raw("GET", path) for path in ("/keys?limit=2&per_pages=2", "/logs/?page=1&until=x", f"/keys/{key_id}?types=llm")]
-    assert "X-Pxbin-Ignored" not in known
+    assert "X-Pxbin-Ignored" not in accepted
     assert [(response.status_code, response["X-Pxbin-Ignored"]) for response in unknown] == [
         (200, "limit, per_pages (did you mean per_page?)"),
         (200, "until"),
@@ -117,13 +117,13 @@ def test_a_new_key_is_shown_once(script):
     assert re.fullmatch(r"pxb_[0-9a-f]{40}", created["key"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", created["created_at"])
     assert ApiKey.objects.get(pk=created["id"]).key_hash == hash_key(created["key"])
-    shown = script.get(f"/keys/{created['id']}")
-    assert {name: value for name, value in shown.items() if not name.endswith("_at")} == {
+    key = script.get(f"/keys/{created['id']}")
+    assert {name: value for name, value in key.items() if not name.endswith("_at")} == {
         "id": created["id"], "key_prefix": created["key"][:8], "name": "laptop", "is_active": True, "rate_limit": 7, "token_limit": None,
         "concurrency_limit": None, "allowed_models": None, "may_choose_upstream": False, "metadata": {},
     }  # fmt: skip
-    assert (shown["expires_at"], shown["last_used_at"]) == (None, None)
-    assert MOMENT.fullmatch(shown["created_at"])
+    assert (key["expires_at"], key["last_used_at"]) == (None, None)
+    assert MOMENT.fullmatch(key["created_at"])
 
 
 @pytest.mark.parametrize(("kind", "prefix"), [(None, "pxb_"), ("", "pxb_"), ("llm", "pxb_"), ("management", "pxm_")])
@@ -136,7 +136,7 @@ def test_another_type_is_refused(script):
 
 
 def test_a_management_key_is_read_only_by_default(script):
-    keys = [script.create("/keys", type="management", **more) for more in ({}, {"permissions": ["read", "write"]})]
+    keys = [script.create("/keys", type="management", **fields) for fields in ({}, {"permissions": ["read", "write"]})]
     assert [script.get(f"/keys/{key['id']}")["permissions"] for key in keys] == [["read"], ["read", "write"]]
     assert script.send("POST", "/keys", {"type": "management", "permissions": ["admin"]}).status == 400
 
@@ -155,8 +155,8 @@ def test_null_clears_a_limit_and_means_unchanged_elsewhere(script):
     created = script.create("/keys", name="n", rate_limit=5, allowed_models=["a"])["id"]
     changes = {"name": None, "is_active": None, "rate_limit": None, "allowed_models": None}
     assert script.send("PATCH", f"/keys/{created}", changes).body == {"data": {"status": "updated"}}
-    shown = script.get(f"/keys/{created}")
-    assert (shown["name"], shown["is_active"], shown["rate_limit"], shown["allowed_models"]) == ("n", True, None, None)
+    key = script.get(f"/keys/{created}")
+    assert (key["name"], key["is_active"], key["rate_limit"], key["allowed_models"]) == ("n", True, None, None)
 
 
 def test_without_a_type_both_kinds_are_searched(script):
@@ -173,21 +173,21 @@ def test_an_unknown_key_and_a_malformed_id(script, method):
 
 
 @pytest.mark.parametrize(
-    ("written", "shown"),
+    ("expires_at", "expected"),
     [
         ("2030-01-31T12:00:00Z", "2030-01-31T12:00:00Z"),
         ("2030-01-31T12:00:00+02:00", "2030-01-31T10:00:00Z"),
         ("2030-01-31", "2030-01-31T00:00:00Z"),
     ],
 )
-def test_the_expiry_is_shown_in_utc(script, written, shown):
-    assert script.get(f"/keys/{script.create('/keys', expires_at=written)['id']}")["expires_at"] == shown
+def test_the_expiry_is_shown_in_utc(script, expires_at, expected):
+    assert script.get(f"/keys/{script.create('/keys', expires_at=expires_at)['id']}")["expires_at"] == expected
 
 
-@pytest.mark.parametrize("written", ["soon", "2030-13-01", "0001-01-01T00:00:00+02:00"])
-def test_an_expiry_that_is_not_a_time_is_refused(script, written):
+@pytest.mark.parametrize("expires_at", ["soon", "2030-13-01", "0001-01-01T00:00:00+02:00"])
+def test_an_expiry_that_is_not_a_time_is_refused(script, expires_at):
     expected = "expires_at: write it as in RFC 3339, for example 2030-01-31T12:00:00Z"
-    assert script.send("POST", "/keys", {"expires_at": written}).error == (400, "invalid_request", expected)
+    assert script.send("POST", "/keys", {"expires_at": expires_at}).error == (400, "invalid_request", expected)
 
 
 # --- bootstrap -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from ninja import Schema
 
 from accounts.common.api_envelope import ApiError
 from accounts.common.api_resource import Resource, columns_of, page_envelope, shows
-from accounts.common.api_schema import Body, Clearable, Id, Moment, Paging, Whole
+from accounts.common.api_schema import Clearable, Id, Int32, Moment, Paging, RequestBody
 from accounts.common.api_validation import save_validated
 from accounts.models import ApiKey, ManagementKey
 from upstreams.models import Route, Upstream
@@ -16,16 +16,16 @@ from upstreams.models import Route, Upstream
 pytestmark = pytest.mark.django_db
 
 
-class Fields(Body):
+class Fields(RequestBody):
     name: str | None = None
     expires_at: Clearable[Moment] = None
-    rate_limit: Clearable[Whole] = None
+    rate_limit: Clearable[Int32] = None
     metadata: Clearable[dict[str, int]] = None
     unrelated: str | None = None
 
 
 @shows(Fields, ApiKey)
-class Shown(Schema):
+class KeyItem(Schema):
     """A key."""
 
     key_prefix: str
@@ -33,12 +33,12 @@ class Shown(Schema):
 
 class Keys(Resource[ApiKey, Fields]):
     table = ApiKey
-    schema = Shown
+    schema = KeyItem
     title = "Key"
     order = ("name",)
 
 
-class RouteFields(Body):
+class RouteFields(RequestBody):
     upstream_id: Id | None = None
 
 
@@ -53,7 +53,7 @@ def saved(**columns) -> ApiKey:
 
 
 def test_a_response_shows_each_settable_column_once_without_limits_and_null_where_the_column_can_be():
-    properties = Shown.model_json_schema()["properties"]
+    properties = KeyItem.model_json_schema()["properties"]
     assert list(properties) == ["id", "name", "expires_at", "rate_limit", "metadata", "key_prefix", "created_at", "updated_at"]
     assert properties["name"] == {"title": "Name", "type": "string"}
     assert properties["expires_at"]["anyOf"] == [{"format": "date-time", "type": "string"}, {"type": "null"}]
@@ -62,11 +62,11 @@ def test_a_response_shows_each_settable_column_once_without_limits_and_null_wher
 
 
 def test_only_what_a_body_gives_is_written_and_null_clears_only_what_is_clearable():
-    given = Fields(name=None, expires_at=None, rate_limit=None, metadata=None, unrelated="x")
-    assert Keys().column_values(given) == {"expires_at": None, "rate_limit": None, "metadata": {}}
+    body = Fields(name=None, expires_at=None, rate_limit=None, metadata=None, unrelated="x")
+    assert Keys().column_values(body) == {"expires_at": None, "rate_limit": None, "metadata": {}}
     assert Keys().column_values(Fields()) == {}
-    written = Keys().column_values(Fields(name="n", expires_at="2030-01-31T12:00:00+02:00", rate_limit=5))
-    assert written == {"name": "n", "expires_at": datetime(2030, 1, 31, 10, tzinfo=UTC), "rate_limit": 5}
+    columns = Keys().column_values(Fields(name="n", expires_at="2030-01-31T12:00:00+02:00", rate_limit=5))
+    assert columns == {"name": "n", "expires_at": datetime(2030, 1, 31, 10, tzinfo=UTC), "rate_limit": 5}
 
 
 def test_an_id_of_another_table_has_to_exist_and_an_empty_one_is_not_given():
@@ -80,12 +80,12 @@ def test_an_id_of_another_table_has_to_exist_and_an_empty_one_is_not_given():
 
 def test_a_shown_row_is_json():
     row = saved(name="n", expires_at=datetime(2030, 1, 31, 12, 0, 0, 500_000, tzinfo=UTC))
-    shown = Keys().show(row)
-    assert shown["expires_at"] == "2030-01-31T12:00:00.5Z"
-    assert json.loads(json.dumps(shown))["id"] == str(row.pk)
+    item = Keys().show(row)
+    assert item["expires_at"] == "2030-01-31T12:00:00.5Z"
+    assert json.loads(json.dumps(item))["id"] == str(row.pk)
 
 
-def test_a_failure_after_the_row_was_saved_leaves_nothing_behind():
+def test_a_failure_after_the_row_was_saved_rolls_it_back():
     class Failing(Keys):
         def after_save(self, row, body):
             raise ApiError("invalid_request", "no")
@@ -119,9 +119,9 @@ def test_a_duplicate_is_a_conflict_and_a_bad_value_names_its_field():
     with pytest.raises(ApiError) as duplicate:
         save_validated(ApiKey(key_hash="0" * 64, key_prefix="pxb_0000"))
     assert (duplicate.value.kind, duplicate.value.status) == ("conflict", 409)
-    with pytest.raises(ApiError) as bad:
+    with pytest.raises(ApiError) as invalid:
         save_validated(ManagementKey(key_hash="1" * 64, key_prefix="pxm_0000", permissions=["admin"]))
-    assert (bad.value.kind, bad.value.message) == ("invalid_request", 'permissions: Permissions are a list of "read" and "write".')
+    assert (invalid.value.kind, invalid.value.message) == ("invalid_request", 'permissions: Permissions are a list of "read" and "write".')
 
 
 def test_a_foreign_key_is_the_column_of_its_id():

@@ -7,9 +7,9 @@ from accounts.common.uuid7 import new_id
 
 
 def test_an_id_is_a_uuid_of_version_7_with_dashes():
-    made = uuid.UUID(new_id())
-    assert (made.version, made.variant) == (7, uuid.RFC_4122)
-    assert str(made) == str(uuid.UUID(str(made)))
+    new = uuid.UUID(new_id())
+    assert (new.version, new.variant) == (7, uuid.RFC_4122)
+    assert str(new) == str(uuid.UUID(str(new)))
 
 
 def test_ids_are_unique_and_sort_by_their_millisecond():

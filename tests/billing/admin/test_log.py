@@ -26,11 +26,11 @@ PLAIN = {
 
 
 def logged(request_id, **fields):
-    given = {"request_id": request_id, "timestamp": timezone.now(), "model": "m", "status_code": 200, "outcome": "finished", **PLAIN}
-    return RequestLog.objects.create(**{**given, **fields})
+    defaults = {"request_id": request_id, "timestamp": timezone.now(), "model": "m", "status_code": 200, "outcome": "finished", **PLAIN}
+    return RequestLog.objects.create(**{**defaults, **fields})
 
 
-def shown(admin_client, **query):
+def listed(admin_client, **query):
     return [row.request_id for row in admin_client.get(LOG, query).context["cl"].result_list]
 
 
@@ -39,8 +39,8 @@ def test_nothing_is_counted(admin_client, connection_of_tests):
     admin_client.get(LOG)
     with CaptureQueriesContext(connection_of_tests) as queries:
         admin_client.get(LOG, {"outcome__exact": "finished", "_facets": "True"})
-    asked = [query["sql"] for query in queries if "billing_requestlog" in query["sql"]]
-    assert (len(asked), [sql for sql in asked if "COUNT" in sql.upper()]) == (1, [])
+    log_queries = [query["sql"] for query in queries if "billing_requestlog" in query["sql"]]
+    assert (len(log_queries), [sql for sql in log_queries if "COUNT" in sql.upper()]) == (1, [])
 
 
 def test_a_row_shows_the_kind_of_the_failure(admin_client):
@@ -59,7 +59,7 @@ def test_pages_follow_one_another_until_there_are_no_more_rows(admin_client):
     begin = timezone.now()
     for number in range(101):
         logged(f"r{number}", timestamp=begin - timedelta(seconds=number))
-    assert [len(shown(admin_client, p=page)) for page in (1, 2, 3)] == [50, 50, 1]
+    assert [len(listed(admin_client, p=page)) for page in (1, 2, 3)] == [50, 50, 1]
     first, last = (admin_client.get(LOG, {"p": page}).content.decode() for page in (1, 3))
     assert ("Older" in first, "Newer" in first, "Older" in last, "Newer" in last) == (True, False, False, True)
     assert "10000" not in first
@@ -75,12 +75,12 @@ def test_requests_are_found_by_id_and_by_parts_of_names_of_models(admin_client):
     row = logged("req-1", model="claude-haiku")
     logged("req-2", model="small-one")
     logged("req-3", model="other")
-    assert shown(admin_client, q="req-3") == ["req-3"]
-    assert shown(admin_client, q=str(row.pk)) == ["req-1"]
-    assert shown(admin_client, q="haiku") == ["req-1"]
-    assert shown(admin_client, q="small") == ["req-2"]
-    assert shown(admin_client, q="other") == ["req-3"]
-    assert shown(admin_client, q="req") == []
+    assert listed(admin_client, q="req-3") == ["req-3"]
+    assert listed(admin_client, q=str(row.pk)) == ["req-1"]
+    assert listed(admin_client, q="haiku") == ["req-1"]
+    assert listed(admin_client, q="small") == ["req-2"]
+    assert listed(admin_client, q="other") == ["req-3"]
+    assert listed(admin_client, q="req") == []
 
 
 def test_requests_are_filtered(admin_client):
@@ -93,21 +93,21 @@ def test_requests_are_filtered(admin_client):
     logged("model", model="a", timestamp=old)
     logged("broken", status_code=503, outcome="failed", timestamp=old)
     logged("new")
-    assert shown(admin_client, period="24h") == ["new"]
-    assert shown(admin_client, key=str(key.pk)) == ["key"]
-    assert shown(admin_client, upstream=str(upstream.pk)) == ["upstream"]
-    assert shown(admin_client, asked="a") == ["model"]
-    assert shown(admin_client, status="5xx") == ["broken"]
-    assert shown(admin_client, outcome__exact="failed") == ["broken"]
-    assert len(shown(admin_client, period="nonsense", status="nonsense", key="nonsense")) == 6
+    assert listed(admin_client, period="24h") == ["new"]
+    assert listed(admin_client, key=str(key.pk)) == ["key"]
+    assert listed(admin_client, upstream=str(upstream.pk)) == ["upstream"]
+    assert listed(admin_client, asked="a") == ["model"]
+    assert listed(admin_client, status="5xx") == ["broken"]
+    assert listed(admin_client, outcome__exact="failed") == ["broken"]
+    assert len(listed(admin_client, period="nonsense", status="nonsense", key="nonsense")) == 6
 
 
 def test_a_day_without_a_time_is_the_whole_day(admin_client):
     for hour, day in ((0, 2), (23, 2), (12, 1), (12, 3)):
         logged(f"{day}-{hour}", timestamp=datetime(2026, 3, day, hour, 30, tzinfo=UTC))
-    assert shown(admin_client, timestamp_from_0="2026-03-02", timestamp_to_0="2026-03-02") == ["2-23", "2-0"]
-    assert shown(admin_client, timestamp_from_0="2026-03-02", timestamp_from_1="12:00:00", timestamp_to_0="2026-03-02") == ["2-23"]
-    assert len(shown(admin_client, timestamp_from_0="yesterday")) == 4
+    assert listed(admin_client, timestamp_from_0="2026-03-02", timestamp_to_0="2026-03-02") == ["2-23", "2-0"]
+    assert listed(admin_client, timestamp_from_0="2026-03-02", timestamp_from_1="12:00:00", timestamp_to_0="2026-03-02") == ["2-23"]
+    assert len(listed(admin_client, timestamp_from_0="yesterday")) == 4
 
 
 def test_rows_describe_requests_for_people(admin_client):
@@ -130,6 +130,6 @@ def test_an_empty_log_explains_what_to_do(admin_client):
     assert "No results" in admin_client.get(LOG, {"outcome__exact": "failed"}).content.decode()
 
 
-def test_the_page_of_a_row_that_is_not_there_leads_back(admin_client):
+def test_the_page_of_a_missing_row_redirects_to_the_list(admin_client):
     for name in ("nonsense", str(uuid.uuid4())):
         assert admin_client.get(f"{LOG}{name}/change/").status_code == 302

@@ -66,7 +66,7 @@ def test_the_page_shows_all_attempts_all_skips_and_the_reason_of_the_first_choic
 def test_what_the_translation_left_out_is_listed():
     metadata = {"dropped": ["messages[].content[].cache_control", "top_k"], "dropped_details": ["tool web_search"], "audio_seconds": 3}
     facts = dict(build_request_detail(request(request_metadata=metadata))["facts"])
-    assert facts["Not sent to the upstream"] == [
+    assert facts["Left out by the translation"] == [
         ("Fields of the request", "messages[].content[].cache_control, top_k"),
         ("Types and numbers", "tool web_search"),
     ]
@@ -74,7 +74,7 @@ def test_what_the_translation_left_out_is_listed():
 
 
 def test_a_request_of_which_everything_was_sent_has_no_such_list():
-    assert "Not sent to the upstream" not in dict(build_request_detail(request())["facts"])
+    assert "Left out by the translation" not in dict(build_request_detail(request())["facts"])
 
 
 def test_a_single_attempt_without_a_row_is_shown_from_the_log_row():
@@ -100,9 +100,9 @@ def test_a_model_without_a_route_is_mentioned():
     assert build_request_detail(request(**refused, request_id="2"))["sentence"] == "No upstream was called."
 
 
-@pytest.mark.parametrize(("cost", "shown"), [(None, "unknown"), (Decimal(0), "$0.00"), (Decimal("0.000125"), "$0.000125")])
-def test_an_unknown_cost_is_not_shown_as_zero(cost, shown):
-    assert {figure.title: figure.value for figure in figures(request(attempts=1, cost=cost))}["Cost"] == shown
+@pytest.mark.parametrize(("cost", "expected"), [(None, "unknown"), (Decimal(0), "$0.00"), (Decimal("0.000125"), "$0.000125")])
+def test_an_unknown_cost_is_not_shown_as_zero(cost, expected):
+    assert {figure.title: figure.value for figure in figures(request(attempts=1, cost=cost))}["Cost"] == expected
 
 
 def test_tokens_are_listed_by_class_with_their_prices():

@@ -8,10 +8,11 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts import keys
 from accounts.common.uuid7 import new_id
+from billing.outcomes import Outcome
 from billing.request_log import writer
 from billing.request_log.entry import AttemptEntry
 from tests.billing.conftest import entry
-from tests.billing.request_log.test_writer import FULL, written
+from tests.billing.request_log.test_writer import FULL, write_entries
 
 SECOND = 1_000_000
 BASE = 1_790_000_000 * SECOND
@@ -33,7 +34,7 @@ def ask(database):
 @pytest.fixture
 def log(spool, database):
     def write(*entries) -> None:
-        written(spool, *entries)
+        write_entries(spool, *entries)
         writer.drain_spool(spool)
 
     return write
@@ -68,8 +69,8 @@ def test_an_unknown_price_shows_as_zero_and_as_null(ask, log):
 def test_the_newest_come_first_and_equal_times_by_id(ask, log):
     entries = [entry(timestamp=BASE + seconds * SECOND) for seconds in (2, 1, 2, 3)]
     log(*entries)
-    expected = sorted(entries, key=lambda each: (each.timestamp, each.id), reverse=True)
-    assert [item["id"] for item in ask("")[1]["data"]] == [each.id for each in expected]
+    expected = sorted(entries, key=lambda log_entry: (log_entry.timestamp, log_entry.id), reverse=True)
+    assert [item["id"] for item in ask("")[1]["data"]] == [log_entry.id for log_entry in expected]
 
 
 def test_pages_are_bounded_and_the_total_is_right_beyond_the_last_one(ask, log):
@@ -90,7 +91,7 @@ RESPONSES = {"dialect": "openai_responses", "input_format": "openai"}
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "expected"),
     [
         ({}, "abcd"),
         ({"key_id": KEY}, "a"),
@@ -120,16 +121,16 @@ RESPONSES = {"dialect": "openai_responses", "input_format": "openai"}
         ({"model": "a\0a"}, "a"),
     ],
 )
-def test_filters(ask, log, query, found):
+def test_filters(ask, log, query, expected):
     log(
         entry(timestamp=BASE, error_message="a", model="aA", api_key_id=KEY),
         entry(timestamp=BASE + SECOND, error_message="b", model="gpt-5", upstream_id=UPSTREAM, request_id="mine", **CHAT),
         entry(timestamp=BASE + 2 * SECOND, error_message="c", model="Gpt-4o", status_code=404, request_id="mine", **RESPONSES),
-        entry(timestamp=BASE + 3 * SECOND, error_message="d", model="o\\x", status_code=529, outcome="failed"),
+        entry(timestamp=BASE + 3 * SECOND, error_message="d", model="o\\x", status_code=529, outcome=Outcome.FAILED),
     )
     status, body = ask("", **query)
-    assert (status, "".join(sorted(item["error_message"] for item in body["data"]))) == (200, found)
-    assert body["meta"]["total"] == len(found)
+    assert (status, "".join(sorted(item["error_message"] for item in body["data"]))) == (200, expected)
+    assert body["meta"]["total"] == len(expected)
 
 
 @pytest.mark.parametrize(
@@ -152,13 +153,15 @@ def test_a_filter_that_cannot_be_understood_is_400(ask, query, message):
 
 
 def test_one_row_comes_with_its_tries(ask, log):
-    failed = AttemptEntry(timestamp=BASE, upstream_name="a", status_code=529, outcome="failed")
+    failed = AttemptEntry(timestamp=BASE, upstream_name="a", status_code=529, outcome=Outcome.FAILED)
     tries = [failed, AttemptEntry(timestamp=BASE + 1, upstream_name="b", cost=10**12)]
     log_entry = entry(tries=tries)
     log(log_entry)
     status, body = ask(f"/{log_entry.id}")
     assert (status, body["data"]["id"]) == (200, log_entry.id)
-    assert [(each["number"], each["upstream_name"], each["status_code"], each["cost_usd"]) for each in body["data"]["tries"]] == [
+    assert [
+        (attempt["number"], attempt["upstream_name"], attempt["status_code"], attempt["cost_usd"]) for attempt in body["data"]["tries"]
+    ] == [
         (1, "a", 529, None),
         (2, "b", None, 1.0),
     ]

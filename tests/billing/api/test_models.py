@@ -46,41 +46,41 @@ def test_a_second_one_of_the_same_name_is_a_conflict(script):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"), [(MISSING_ID, "upstream_id: there is no such upstream"), ("x", "Invalid upstream_id format")]
+    ("unknown_id", "message"), [(MISSING_ID, "upstream_id: there is no such upstream"), ("x", "Invalid upstream_id format")]
 )
-def test_an_upstream_that_does_not_exist_is_an_error_of_the_body(script, given, message):
-    assert script.send("POST", "/models", {"name": "m", "upstream_id": given}).error == (400, "invalid_request", message)
+def test_an_upstream_that_does_not_exist_is_an_error_of_the_body(script, unknown_id, message):
+    assert script.send("POST", "/models", {"name": "m", "upstream_id": unknown_id}).error == (400, "invalid_request", message)
     assert script.get("/models") == []
     created = script.create("/models", name="m")["id"]
-    assert script.send("PATCH", f"/models/{created}", {"upstream_id": given}).error == (400, "invalid_request", message)
+    assert script.send("PATCH", f"/models/{created}", {"upstream_id": unknown_id}).error == (400, "invalid_request", message)
 
 
 def test_a_model_that_gets_its_upstream_back_has_its_remote_name_again(script, upstream_id):
     created = script.create("/models", name="m", upstream_id=upstream_id, remote_name="there")["id"]
-    shown = []
-    for given in (None, upstream_id):
-        script.send("PATCH", f"/models/{created}", {"upstream_id": given})
-        shown.append([script.get(f"/models/{created}")[field] for field in ("upstream_id", "remote_name")])
-    assert shown == [[None, "there"], [upstream_id, "there"]]
+    values = []
+    for new_upstream_id in (None, upstream_id):
+        script.send("PATCH", f"/models/{created}", {"upstream_id": new_upstream_id})
+        values.append([script.get(f"/models/{created}")[field] for field in ("upstream_id", "remote_name")])
+    assert values == [[None, "there"], [upstream_id, "there"]]
     assert len(script.get(f"/routes?model_id={created}")) == 1
 
 
-@pytest.mark.parametrize("given", ["team", "/team", "/team/", "team/"])
-def test_a_path_prefix_may_be_written_with_or_without_slashes(script, given):
-    assert script.create("/models", name="m", path_prefix=given)["path_prefix"] == "/team"
+@pytest.mark.parametrize("path_prefix", ["team", "/team", "/team/", "team/"])
+def test_a_path_prefix_may_be_written_with_or_without_slashes(script, path_prefix):
+    assert script.create("/models", name="m", path_prefix=path_prefix)["path_prefix"] == "/team"
 
 
-@pytest.mark.parametrize("given", ["/v1", "v1", "/admin", "/a b"])
-def test_a_reserved_or_malformed_path_prefix_is_refused(script, given):
-    status, kind, message = script.send("POST", "/models", {"name": "m", "path_prefix": given}).error
+@pytest.mark.parametrize("path_prefix", ["/v1", "v1", "/admin", "/a b"])
+def test_a_reserved_or_malformed_path_prefix_is_refused(script, path_prefix):
+    status, kind, message = script.send("POST", "/models", {"name": "m", "path_prefix": path_prefix}).error
     assert (status, kind, message.partition(":")[0]) == (400, "invalid_request", "path_prefix")
 
 
 def test_null_clears_and_missing_fields_are_unchanged(script):
     created = script.create("/models", name="m", display_name="D", provider="p", aliases=["a"])["id"]
     script.send("PATCH", f"/models/{created}", {"display_name": None, "name": None})
-    shown = script.get(f"/models/{created}")
-    assert (shown["name"], shown["display_name"], shown["provider"], shown["aliases"]) == ("m", None, "p", ["a"])
+    item = script.get(f"/models/{created}")
+    assert (item["name"], item["display_name"], item["provider"], item["aliases"]) == ("m", None, "p", ["a"])
 
 
 def test_sending_the_shown_prices_back_creates_no_manual_price(script):
@@ -89,8 +89,8 @@ def test_sending_the_shown_prices_back_creates_no_manual_price(script):
     assert not Price.objects.filter(source="manual").exists()
     script.send("PATCH", f"/models/{created}", {"input_cost_per_million": 1.5})
     for _ in range(2):
-        shown = script.get(f"/models/{created}")
-        prices = {name: shown[name] for name in ("input_cost_per_million", "output_cost_per_million")}
+        item = script.get(f"/models/{created}")
+        prices = {name: item[name] for name in ("input_cost_per_million", "output_cost_per_million")}
         assert prices == {"input_cost_per_million": 1.5, "output_cost_per_million": 0}
         script.send("PATCH", f"/models/{created}", prices)
     assert Price.objects.count() == 1
@@ -127,13 +127,13 @@ def test_an_import_needs_an_upstream(script, fields, status, message):
 
 @pytest.mark.parametrize("models", [[], None])
 def test_an_import_needs_models(script, upstream_id, models):
-    given = {"upstream_id": upstream_id} | ({} if models is None else {"models": models})
-    assert script.send("POST", "/models/import", given).error == (400, "invalid_request", "At least one model is required")
+    fields = {"upstream_id": upstream_id} | ({} if models is None else {"models": models})
+    assert script.send("POST", "/models/import", fields).error == (400, "invalid_request", "At least one model is required")
 
 
-@pytest.mark.parametrize("wrong", [5, {"name": 5}, {"name": "a", "provider": 5}, {"provider": "p"}, {"name": ""}, "", " "])
-def test_an_import_with_a_malformed_model_is_refused(script, upstream_id, wrong):
-    assert script.send("POST", "/models/import", {"upstream_id": upstream_id, "models": [wrong]}).status == 400
+@pytest.mark.parametrize("malformed", [5, {"name": 5}, {"name": "a", "provider": 5}, {"provider": "p"}, {"name": ""}, "", " "])
+def test_an_import_with_a_malformed_model_is_refused(script, upstream_id, malformed):
+    assert script.send("POST", "/models/import", {"upstream_id": upstream_id, "models": [malformed]}).status == 400
     assert script.get("/models") == []
 
 
@@ -144,10 +144,10 @@ def test_an_upstream_that_cannot_be_reached_is_a_bad_gateway(script, upstream_id
 
 def test_a_header_warns_of_models_in_a_body_that_do_not_exist(script):
     script.create("/models", name="claude-*", aliases=["best"])
-    good = script.raw("POST", "/models", b'{"name": "m", "fallbacks": ["claude-x", "best"]}')
+    response = script.raw("POST", "/models", b'{"name": "m", "fallbacks": ["claude-x", "best"]}')
     typo = script.raw("POST", "/models", b'{"name": "n", "fallbacks": ["m", "goast", "\xc3\xa4"]}')
     key = script.raw("POST", "/keys", b'{"name": "k", "allowed_models": ["claude-*haiku*", "b*", "gpt-*"]}')
-    assert "X-Pxbin-Warning" not in good
+    assert "X-Pxbin-Warning" not in response
     assert typo["X-Pxbin-Warning"] == r"fallbacks: there is no model 'goast', '\xe4'"
     assert key["X-Pxbin-Warning"] == "allowed_models: there is no model 'gpt-*'"
     assert "X-Pxbin-Warning" not in script.raw("POST", "/keys", b'{"name": "k", "allowed_models": []}')

@@ -45,9 +45,9 @@ def listed(amount: int, source="genai-prices", version="1") -> ListedPrice:
     return ListedPrice(rates={"input": Decimal(amount), "output": Decimal(2 * amount)}, tiers={}, source=source, version=version)
 
 
-def source(**known: ListedPrice):
+def source(**prices: ListedPrice):
     """A source that knows these names anywhere."""
-    return lambda name, base_url: known.get(name)
+    return lambda name, base_url: prices.get(name)
 
 
 def active(**fields) -> list[tuple[str, str | None, int]]:
@@ -60,24 +60,24 @@ class TestTheBook:
         assert price_book.load().find(PriceKey("m", "u", "r")) is None
 
     def test_prefers_what_was_entered_by_hand_then_what_is_more_specific(self):
-        here, model = upstream(), Model.objects.create(name="m")
+        priced_upstream, model = upstream(), Model.objects.create(name="m")
         places = [
-            {"model": model, "upstream": here, "source": "manual"},
+            {"model": model, "upstream": priced_upstream, "source": "manual"},
             {"model": model, "source": "manual"},
-            {"name": "remote", "upstream": here, "source": "manual"},
+            {"name": "remote", "upstream": priced_upstream, "source": "manual"},
             {"name": "remote", "source": "manual"},
-            {"model": model, "upstream": here, "source": "genai-prices"},
+            {"model": model, "upstream": priced_upstream, "source": "genai-prices"},
             {"model": model, "source": "litellm"},
-            {"name": "remote", "upstream": here, "source": "genai-prices"},
+            {"name": "remote", "upstream": priced_upstream, "source": "genai-prices"},
             {"name": "remote", "source": "genai-prices"},
         ]
-        rows = [Price.objects.create(input=number, **place) for number, place in enumerate(places)]
+        rows = [Price.objects.create(input=number, **key_fields) for number, key_fields in enumerate(places)]
         for row in rows:
-            match = price_book.load().find(PriceKey(str(model.pk), str(here.pk), "remote"))
+            match = price_book.load().find(PriceKey(str(model.pk), str(priced_upstream.pk), "remote"))
             assert (match.id, match.rates.input) == (str(row.pk), row.input)
             row.is_active = False
             row.save()
-        assert price_book.load().find(PriceKey(str(model.pk), str(here.pk), "remote")) is None
+        assert price_book.load().find(PriceKey(str(model.pk), str(priced_upstream.pk), "remote")) is None
 
     def test_of_two_for_the_same_thing_the_later_one_counts(self):
         Price.objects.create(name="m", input=1)
@@ -86,15 +86,15 @@ class TestTheBook:
         assert price_book.load().find(PriceKey("", "", "m")).rates.input == 2
 
     def test_knows_which_prices_are_overruled(self):
-        here, model = upstream(), Model.objects.create(name="m")
+        priced_upstream, model = upstream(), Model.objects.create(name="m")
         rows = [
-            Price.objects.create(input=number, **place)
-            for number, place in enumerate(
+            Price.objects.create(input=number, **key_fields)
+            for number, key_fields in enumerate(
                 [
                     {"model": model, "source": "genai-prices"},
                     {"model": model, "source": "manual"},
-                    {"model": model, "upstream": here, "source": "litellm"},
-                    {"model": model, "upstream": here, "source": "manual"},
+                    {"model": model, "upstream": priced_upstream, "source": "litellm"},
+                    {"model": model, "upstream": priced_upstream, "source": "manual"},
                     {"name": "remote", "source": "genai-prices"},
                 ]
             )
@@ -120,13 +120,13 @@ class TestTheBook:
 
 class TestAPrice:
     @pytest.mark.parametrize(
-        ("fields", "where"),
+        ("fields", "field"),
         [({}, "__all__"), ({"name": "m", "tiers": {"prompt": 1}}, "tiers"), ({"name": "m", "input": "x"}, "input")],
     )
-    def test_that_is_invalid_is_refused(self, fields, where):
+    def test_that_is_invalid_is_refused(self, fields, field):
         with pytest.raises(ValidationError) as refused:
             Price(**fields).full_clean()
-        assert list(refused.value.message_dict) == [where]
+        assert list(refused.value.message_dict) == [field]
 
 
 class TestManualPrices:
@@ -224,10 +224,10 @@ class TestAFileOfLiteLLM:
 
 class TestSynchronisation:
     def test_gives_models_prices_and_returns_their_number(self):
-        here = upstream()
-        known, unknown = Model.objects.create(name="known"), Model.objects.create(name="unknown")
-        for model in (known, unknown):
-            Route.objects.create(model=model, upstream=here, remote_name="" if model is known else "nobody")
+        priced_upstream = upstream()
+        known_model, unknown = Model.objects.create(name="known"), Model.objects.create(name="unknown")
+        for model in (known_model, unknown):
+            Route.objects.create(model=model, upstream=priced_upstream, remote_name="" if model is known_model else "nobody")
         Price.objects.all().delete()
         assert sync.sync_all([source(known=listed(3))]) == {"models_updated": 1, "models_not_found": 1, "total_models": 2}
         assert active() == [("genai-prices", None, 3)]
@@ -257,8 +257,8 @@ class TestSynchronisation:
     def test_prices_each_upstream_apart_only_where_they_differ(self):
         model = Model.objects.create(name="m")
         cheap, dear = upstream("cheap", "http://127.0.0.1:1"), upstream("dear", "http://127.0.0.1:2")
-        for where in (cheap, dear):
-            Route.objects.create(model=model, upstream=where)
+        for priced_upstream in (cheap, dear):
+            Route.objects.create(model=model, upstream=priced_upstream)
 
         def differ(name, base_url):
             return listed(1 if base_url.endswith("1") else 2)
@@ -295,34 +295,36 @@ class TestAModelThatIsMade:
 
 class TestLatePrices:
     def test_price_a_name_that_came_through_a_pattern_when_it_turns_up(self):
-        model, where = Model.objects.create(name="claude-*"), upstream()
-        facts = {"model_id": str(model.pk), "upstream_id": str(where.pk), "remote_model": "claude-x"}
+        model, priced_upstream = Model.objects.create(name="claude-*"), upstream()
+        facts = {"model_id": str(model.pk), "upstream_id": str(priced_upstream.pk), "remote_model": "claude-x"}
         log_entry, two = [entry(**facts, input_tokens=1_000_000, output_tokens=1) for _ in "12"]
-        asked = []
+        lookups = []
 
         def counting(name, base_url):
-            asked.append((name, base_url))
+            lookups.append((name, base_url))
             return listed(3)
 
         LatePrices([counting]).fill([log_entry, two])
         (row,) = Price.objects.all()
-        assert (row.name, row.upstream, row.source) == ("claude-x", where, "genai-prices")
-        assert [(each.cost, each.price_id, each.price_version) for each in (log_entry, two)] == [(3_000_006_000_000, str(row.pk), "1")] * 2
-        assert asked == [("claude-x", where.base_url)]
+        assert (row.name, row.upstream, row.source) == ("claude-x", priced_upstream, "genai-prices")
+        assert [(log_row.cost, log_row.price_id, log_row.price_version) for log_row in (log_entry, two)] == [
+            (3_000_006_000_000, str(row.pk), "1")
+        ] * 2
+        assert lookups == [("claude-x", priced_upstream.base_url)]
 
     def test_leave_alone_what_is_priced_unknown_or_empty(self):
-        where = str(upstream().pk)
-        priced = entry(upstream_id=where, remote_model="a", input_tokens=1, cost=5)
-        unknown = entry(upstream_id=where, remote_model="b", input_tokens=1)
-        empty = entry(upstream_id=where, remote_model="a")
-        gone = entry(upstream_id="00000000-0000-4000-8000-000000000000", remote_model="a", input_tokens=1)
-        LatePrices([source(a=listed(3))]).fill([priced, unknown, empty, gone])
-        assert [each.cost for each in (priced, unknown, empty, gone)] == [5, None, None, None]
+        upstream_id = str(upstream().pk)
+        priced = entry(upstream_id=upstream_id, remote_model="a", input_tokens=1, cost=5)
+        unknown = entry(upstream_id=upstream_id, remote_model="b", input_tokens=1)
+        empty = entry(upstream_id=upstream_id, remote_model="a")
+        without_upstream = entry(upstream_id="00000000-0000-4000-8000-000000000000", remote_model="a", input_tokens=1)
+        LatePrices([source(a=listed(3))]).fill([priced, unknown, empty, without_upstream])
+        assert [log_entry.cost for log_entry in (priced, unknown, empty, without_upstream)] == [5, None, None, None]
 
     def test_find_what_was_entered_by_hand_since(self):
-        where = str(upstream().pk)
+        upstream_id = str(upstream().pk)
         Price.objects.create(name="a", input=2)
-        log_entry = entry(upstream_id=where, remote_model="a", input_tokens=10)
+        log_entry = entry(upstream_id=upstream_id, remote_model="a", input_tokens=10)
         LatePrices([]).fill([log_entry])
         assert log_entry.cost == 20_000_000
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 async def append(spool: Path) -> None:
-    """Append entries as fast as it goes; what stands on standard output was appended before."""
+    """Append entries as fast as possible; a name is printed to standard output after its entry was appended."""
     from accounts.common.uuid7 import new_id
     from billing.request_log.entry import AttemptEntry, LogEntry
     from billing.request_log.journal import Journal

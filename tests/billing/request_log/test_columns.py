@@ -6,8 +6,9 @@ import shutil
 import subprocess
 import sys
 import uuid
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -21,6 +22,11 @@ from billing.request_log.entry import Meter
 ROOT = Path(__file__).parents[3]
 
 
+class State(StrEnum):
+    ON = "on"
+    OFF = "off"
+
+
 def facts(name: str, kind: Kind, **fields: Any) -> Column:
     usual = {"nullable": False, "description": "", "max_length": None, "from_client": False, "api_names": (name,)}
     usual |= {"choices": (), "label": None, "default": msgspec.NODEFAULT}
@@ -32,7 +38,7 @@ def test_a_column_is_described_by_the_annotation_of_its_field():
         id: Uuid
         owner: Annotated[Uuid | None, column("Whose it is.", api=("owner_id",))]
         at: Annotated[Timestamp, column("When.")]
-        state: Annotated[Literal["on", "off"], column(max_length=3)]
+        state: Annotated[State, column(max_length=3)]
         name: Annotated[str, column(max_length=9, from_client=True, api=())]
         size: int | None
         busy: bool
@@ -56,7 +62,7 @@ def test_a_model_field_has_what_the_annotation_of_its_column_says():
     class Example(msgspec.Struct):
         id: Uuid
         at: Timestamp
-        state: Annotated[Literal["on", "off"], column(max_length=3, labels={"on": "On"}, required=True)] = "on"
+        state: Annotated[State, column(max_length=3, labels={"on": "On"}, required=True)] = State.ON
         name: Annotated[str, column(max_length=9, label="full name")] = ""
         notes: str = ""
         size: Annotated[int, column(required=True)] = 0
@@ -66,12 +72,12 @@ def test_a_model_field_has_what_the_annotation_of_its_column_says():
         price: PicoDollars | None = None
         extra: dict[str, Any] | None = None
 
-    made = {}
+    deconstructed = {}
     for example in columns_of(Example):
         _, path, arguments, options = model_field(example).deconstruct()
         assert arguments == []
-        made[example.name] = (path, options)
-    assert made == {
+        deconstructed[example.name] = (path, options)
+    assert deconstructed == {
         "id": ("django.db.models.UUIDField", {"primary_key": True, "default": uuid.uuid4, "editable": False}),
         "at": ("django.db.models.DateTimeField", {}),
         "state": ("django.db.models.CharField", {"max_length": 3, "choices": [("on", "On"), ("off", "off")]}),
@@ -87,12 +93,12 @@ def test_a_model_field_has_what_the_annotation_of_its_column_says():
 
 
 @pytest.mark.parametrize(
-    ("model", "columns", "others"),
+    ("model", "columns", "model_only"),
     [(RequestLog, LOG_COLUMNS, {"created_at"}), (RequestAttempt, ATTEMPT_COLUMNS, {"id", "log_id", "number"})],
     ids=["log", "attempt"],
 )
-def test_the_model_has_the_columns_of_the_struct(model, columns, others):
-    assert {field.attname for field in model._meta.concrete_fields} == {column.name for column in columns} | others
+def test_the_model_has_the_columns_of_the_struct(model, columns, model_only):
+    assert {field.attname for field in model._meta.concrete_fields} == {column.name for column in columns} | model_only
 
 
 def test_texts_from_clients_have_a_length():
@@ -122,9 +128,9 @@ def test_a_field_of_the_struct_and_a_migration_are_all_that_a_new_log_column_nee
     environment = {"PATH": os.environ["PATH"], "PXBIN_DATA_DIR": str(tmp_path), "PXBIN_ENV_FILE": "/dev/null"}
 
     def run(*arguments: str) -> str:
-        finished = subprocess.run([sys.executable, *arguments], cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
-        assert finished.returncode == 0, finished.stderr
-        return finished.stdout
+        process = subprocess.run([sys.executable, *arguments], cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
+        assert process.returncode == 0, process.stderr
+        return process.stdout
 
     run("manage.py", "makemigrations", "billing", "--name", "wider")
     run("manage.py", "migrate", "--verbosity", "0")

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from billing import rates
+from billing.outcomes import Outcome
 from billing.request_log.entry import AttemptEntry, LogEntry, Meter, PayloadEntry, finish_entry, usage_of_entry
 from proxy.translation.canonical import Usage
 
@@ -22,7 +23,7 @@ def closed(meter: Meter, **facts) -> LogEntry:
 
 
 def test_a_finished_request():
-    asked = meter(
+    measured = meter(
         request_id="r",
         path="/v1/messages",
         dialect="anthropic",
@@ -42,7 +43,7 @@ def test_a_finished_request():
         first_token=STARTED + 4_999_999,
     )
     usage = Usage(fresh=1000, cache_read=10, cache_write_5m=20, cache_write_1h=30, output=100, reasoning=40, service_tier="flex")
-    assert closed(asked, usage=usage, prices=PRICES) == LogEntry(
+    assert closed(measured, usage=usage, prices=PRICES) == LogEntry(
         id="01",
         timestamp=1_790_000_000_250_000,
         request_id="r",
@@ -84,7 +85,7 @@ def test_a_rejected_request_has_no_upstream_and_all_its_time_is_overhead():
         timestamp=1_790_000_000_250_000,
         dialect="openai_chat",
         status_code=401,
-        outcome="rejected",
+        outcome=Outcome.REJECTED,
         error_type="authentication",
         error_message="Invalid API key",
         latency_ms=12,
@@ -103,18 +104,18 @@ def test_the_input_format_is_the_family_of_the_dialect(dialect, family):
 def test_without_prices_or_with_a_rate_missing_the_cost_is_unknown():
     usage = Usage(fresh=1, output=1)
     assert closed(meter(), usage=usage).cost is None
-    made = closed(meter(), usage=usage, prices=rates.make_prices({"input": Decimal(1)}, id="p2"))
-    assert (made.cost, made.price_id) == (None, "p2")
+    log_entry = closed(meter(), usage=usage, prices=rates.make_prices({"input": Decimal(1)}, id="p2"))
+    assert (log_entry.cost, log_entry.price_id) == (None, "p2")
 
 
 def test_nul_bytes_lone_surrogates_and_long_texts_reach_no_database():
     dirty = meter(model="a\0b\ud800c", user_agent="x" * 999, request_id="\0", path="/" + "p" * 999, session_id="ü" * 999)
-    made = closed(dirty, outcome="failed", error_message="ä\0" * 5000, error_type="t" * 99)
-    assert made.model == "ab?c"
-    assert made.request_id == ""
-    assert [len(text) for text in (made.user_agent, made.path, made.session_id, made.error_type)] == [200, 500, 200, 64]
-    assert made.error_message == "ä" * 1000
-    msgspec.json.encode(made)
+    log_entry = closed(dirty, outcome=Outcome.FAILED, error_message="ä\0" * 5000, error_type="t" * 99)
+    assert log_entry.model == "ab?c"
+    assert log_entry.request_id == ""
+    assert [len(text) for text in (log_entry.user_agent, log_entry.path, log_entry.session_id, log_entry.error_type)] == [200, 500, 200, 64]
+    assert log_entry.error_message == "ä" * 1000
+    msgspec.json.encode(log_entry)
 
 
 def test_a_key_in_a_wrong_place_is_masked():
@@ -129,8 +130,10 @@ def test_a_key_in_a_wrong_place_is_masked():
 
 
 def test_counts_and_costs_are_bounded():
-    made = closed(meter(), usage=Usage(fresh=-5, output=2**70), prices=rates.make_prices({"input": Decimal(1), "output": Decimal(10**9)}))
-    assert (made.input_tokens, made.output_tokens, made.cost) == (0, 2**31 - 1, 2**63 - 1)
+    log_entry = closed(
+        meter(), usage=Usage(fresh=-5, output=2**70), prices=rates.make_prices({"input": Decimal(1), "output": Decimal(10**9)})
+    )
+    assert (log_entry.input_tokens, log_entry.output_tokens, log_entry.cost) == (0, 2**31 - 1, 2**63 - 1)
 
 
 def test_an_entry_survives_the_journal():

@@ -6,6 +6,7 @@ import os
 import msgspec
 import pytest
 
+from billing.outcomes import Outcome
 from billing.request_log import journal
 from billing.request_log.entry import LogEntry
 from billing.request_log.journal import Journal
@@ -34,12 +35,12 @@ def test_an_entry_is_in_the_file_when_append_returns(open_journal, spool):
 
 
 def test_a_segment_is_sealed_a_quarter_of_a_second_after_its_first_entry(open_journal, spool, timers):
-    log_entry, other = entry(), entry()
+    log_entry, second_entry = entry(), entry()
     open_journal.append(log_entry)
-    open_journal.append(other)
+    open_journal.append(second_entry)
     assert lines(spool) == []
     assert timers.run() == [0.25]
-    assert lines(spool) == [[log_entry, other]]
+    assert lines(spool) == [[log_entry, second_entry]]
 
 
 def test_an_idle_journal_has_no_timer_and_no_segment(open_journal, spool, timers):
@@ -51,11 +52,11 @@ def test_an_idle_journal_has_no_timer_and_no_segment(open_journal, spool, timers
 
 def test_a_segment_is_sealed_after_500_entries(open_journal, spool):
     entries = [entry() for _ in range(501)]
-    for each in entries:
-        open_journal.append(each)
+    for log_entry in entries:
+        open_journal.append(log_entry)
     assert lines(spool) == [entries[:500]]
     open_journal.close()
-    assert sorted(len(found) for found in lines(spool)) == [1, 500]
+    assert sorted(len(segment) for segment in lines(spool)) == [1, 500]
 
 
 def test_the_timer_of_a_full_segment_does_not_seal_the_next_one(open_journal, spool, timers):
@@ -80,8 +81,8 @@ def test_a_live_segment_is_locked_and_a_dead_one_is_adopted(open_journal, spool)
 def test_a_torn_last_line_is_dropped_and_the_others_stay(spool, caplog):
     spool.mkdir()
     log_entry = entry()
-    whole = msgspec.json.encode(log_entry) + b"\n"
-    (spool / f"{'a' * 32}.sealed").write_bytes(whole + whole[:40])
+    line = msgspec.json.encode(log_entry) + b"\n"
+    (spool / f"{'a' * 32}.sealed").write_bytes(line + line[:40])
     assert lines(spool) == [[log_entry]]
     assert "incomplete (40 bytes)" in caplog.text
 
@@ -107,9 +108,9 @@ class TestADiskThatIsFull:
                 return write(file, content)
             if disk["room"] == 0:
                 raise OSError(28, "No space left on device")
-            taken = write(file, bytes(content)[: disk["room"]])
-            disk["room"] = max(0, disk["room"] - taken)
-            return taken
+            size = write(file, bytes(content)[: disk["room"]])
+            disk["room"] = max(0, disk["room"] - size)
+            return size
 
         monkeypatch.setattr(journal.os, "write", limited)
         return disk
@@ -118,8 +119,8 @@ class TestADiskThatIsFull:
         before, during, after = entry(), [entry(), entry()], entry()
         open_journal.append(before)
         full["room"] = 0
-        for each in during:
-            open_journal.append(each)
+        for log_entry in during:
+            open_journal.append(log_entry)
         assert open_journal.counters.waiting == 2
         assert [record.levelno for record in caplog.records] == [logging.ERROR]
         timers.run()
@@ -129,7 +130,7 @@ class TestADiskThatIsFull:
         assert open_journal.counters.waiting == 0
         open_journal.append(after)
         open_journal.close()
-        assert [each for segment in lines(spool) for each in segment] == [before, *during, after]
+        assert [log_entry for segment in lines(spool) for log_entry in segment] == [before, *during, after]
         assert open_journal.counters == journal.Counters(appended=4)
 
     def test_in_the_middle_of_a_line_leaves_no_half_line(self, open_journal, spool, timers, full):
@@ -140,18 +141,18 @@ class TestADiskThatIsFull:
         full["room"] = None
         timers.run()
         open_journal.close()
-        assert [each for segment in lines(spool) for each in segment] == [before, torn]
+        assert [log_entry for segment in lines(spool) for log_entry in segment] == [before, torn]
 
     def test_for_long_keeps_the_order_and_bounds_the_memory(self, spool, timers, full, caplog):
         open_journal = Journal(spool, schedule=timers, buffer_size=3)
         full["room"] = 0
         entries = [entry() for _ in range(5)]
-        for each in entries:
-            open_journal.append(each)
+        for log_entry in entries:
+            open_journal.append(log_entry)
         assert open_journal.counters == journal.Counters(appended=5, waiting=3, lost=2)
         full["room"] = None
         open_journal.close()
-        assert [each for segment in lines(spool) for each in segment] == entries[:3]
+        assert [log_entry for segment in lines(spool) for log_entry in segment] == entries[:3]
 
     def test_to_the_end_is_logged_at_the_end(self, open_journal, full, caplog):
         full["room"] = 0
@@ -186,11 +187,11 @@ def test_ten_unauthenticated_requests_a_second_are_written_and_the_others_counte
     now = [100.0]
     open_journal = Journal(spool, schedule=timers, clock=lambda: now[0])
     for _ in range(25):
-        open_journal.append(entry(outcome="rejected", status_code=401), unauthenticated=True)
+        open_journal.append(entry(outcome=Outcome.REJECTED, status_code=401), unauthenticated=True)
     open_journal.append(entry())
     now[0] += 1
     for _ in range(3):
-        open_journal.append(entry(outcome="rejected", status_code=401), unauthenticated=True)
+        open_journal.append(entry(outcome=Outcome.REJECTED, status_code=401), unauthenticated=True)
     timers.run()
     open_journal.close()
     assert sum(len(segment) for segment in lines(spool)) == 10 + 1 + 3

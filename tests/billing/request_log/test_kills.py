@@ -23,7 +23,7 @@ SCRIPT = str(Path(__file__).with_name("killed.py"))
 
 
 class Victim:
-    """A process that will be killed; `said` is every whole line that it printed."""
+    """A process that will be killed; `printed` has every complete line of its output."""
 
     def __init__(self, role: str, spool: Path, variables: dict[str, str]) -> None:
         self.process = subprocess.Popen(
@@ -32,13 +32,13 @@ class Victim:
             cwd=ROOT,
             env=clean_environment(PYTHONPATH=str(ROOT), DJANGO_SETTINGS_MODULE="pxbin_site.settings", **variables),
         )
-        self.said: list[str] = []
+        self.printed: list[str] = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        self.said.extend(line.decode().strip() for line in self.process.stdout if line.endswith(b"\n"))
+        self.printed.extend(line.decode().strip() for line in self.process.stdout if line.endswith(b"\n"))
 
     def kill(self) -> None:
         self.process.kill()
@@ -55,17 +55,17 @@ def test_nothing_is_lost_and_nothing_is_doubled(database, postgresql_url, spool,
     acknowledged: list[str] = []
     for _ in range(ROUNDS):
         emptier = Victim("write", spool, variables)
-        eventually(lambda: emptier.said == ["ready"])  # noqa: B023
+        eventually(lambda: emptier.printed == ["ready"])  # noqa: B023
         appenders = [Victim("append", spool, variables) for _ in range(2)]
-        eventually(lambda: all(appender.said for appender in appenders))  # noqa: B023
-        enough = chance.randint(PER_ROUND, 6 * PER_ROUND)
-        eventually(lambda: sum(len(appender.said) for appender in appenders) >= enough, every=0.005)  # noqa: B023
+        eventually(lambda: all(appender.printed for appender in appenders))  # noqa: B023
+        needed = chance.randint(PER_ROUND, 6 * PER_ROUND)
+        eventually(lambda: sum(len(appender.printed) for appender in appenders) >= needed, every=0.005)  # noqa: B023
         for victim in chance.sample([emptier, *appenders], 3):
             victim.kill()
-        acknowledged += [entry_id for appender in appenders for entry_id in appender.said]
+        acknowledged += [entry_id for appender in appenders for entry_id in appender.printed]
     writer.drain_spool(spool, wait=True)
 
-    logged = {str(found) for found in RequestLog.objects.values_list("id", flat=True)}
+    logged = {str(log_id) for log_id in RequestLog.objects.values_list("id", flat=True)}
     assert len(acknowledged) >= PER_ROUND * ROUNDS
     assert set(acknowledged) - logged == set()
     # Of each appender killed, one entry may have been written and not acknowledged.

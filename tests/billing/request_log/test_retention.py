@@ -10,7 +10,7 @@ from billing.models import CommittedSegment, RequestAttempt, RequestLog, Request
 from billing.request_log import retention, writer
 from billing.request_log.entry import AttemptEntry, PayloadEntry
 from tests.billing.conftest import entry
-from tests.billing.request_log.test_writer import written
+from tests.billing.request_log.test_writer import write_entries
 
 pytestmark = pytest.mark.usefixtures("database")
 NOW = timezone.now()
@@ -18,7 +18,7 @@ NOW = timezone.now()
 
 def logged(spool, *ages_in_days: float) -> None:
     moments = [int((NOW - timedelta(days=age)).timestamp() * 1_000_000) for age in ages_in_days]
-    written(
+    write_entries(
         spool,
         *(entry(timestamp=moment, tries=[AttemptEntry(timestamp=moment)], payload=PayloadEntry(request_body="{}")) for moment in moments),
     )
@@ -30,7 +30,7 @@ def counts() -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize(
-    ("log_days", "payload_days", "left"),
+    ("log_days", "payload_days", "remaining"),
     [
         (7, 3, (3, 3, 2)),
         (7, 30, (3, 3, 3)),
@@ -40,10 +40,10 @@ def counts() -> tuple[int, int, int]:
         (1, 1, (1, 1, 1)),
     ],
 )
-def test_rows_and_bodies_have_times_of_their_own(spool, log_days, payload_days, left):
+def test_rows_and_bodies_have_times_of_their_own(spool, log_days, payload_days, remaining):
     logged(spool, 0.5, 2, 6.9, 7.1)
     retention.delete_old_rows(log_days=log_days, payload_days=payload_days, now=NOW)
-    assert counts() == left
+    assert counts() == remaining
 
 
 def test_rows_are_deleted_in_batches_and_their_number_is_returned(spool, monkeypatch):

@@ -16,7 +16,7 @@ from billing.request_log.journal import Journal
 from billing.request_log.shipper import Shipper
 from billing.request_log.spool import Segment, Spool
 from tests.billing.conftest import entry
-from tests.billing.request_log.test_writer import written
+from tests.billing.request_log.test_writer import write_entries
 from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -52,7 +52,7 @@ def shipper(spool, broker, now) -> Shipper:
 
 def test_a_segment_is_sent_once_and_removed_when_it_is_committed(spool, shipper, broker, now):
     log_entry = entry()
-    written(spool, log_entry)
+    write_entries(spool, log_entry)
     shipper.ship()
     shipper.ship()
     (segment,) = broker.taken
@@ -66,7 +66,7 @@ def test_a_segment_is_sent_once_and_removed_when_it_is_committed(spool, shipper,
 
 
 def test_a_segment_that_got_lost_is_sent_again_after_a_minute_and_written_once(spool, shipper, broker, now):
-    written(spool, entry())
+    write_entries(spool, entry())
     shipper.ship()
     now[0] += 59
     shipper.ship()
@@ -78,7 +78,7 @@ def test_a_segment_that_got_lost_is_sent_again_after_a_minute_and_written_once(s
 
 
 def test_a_segment_that_no_worker_writes_is_sent_again_after_longer_and_longer_pauses(spool, shipper, broker, now):
-    written(spool, entry())
+    write_entries(spool, entry())
     sent_after = []
     for minute in range(40):
         shipper.ship()
@@ -91,7 +91,7 @@ def test_a_segment_that_no_worker_writes_is_sent_again_after_longer_and_longer_p
 def test_no_more_segments_are_in_flight_than_allowed(spool, shipper, broker, now, monkeypatch):
     monkeypatch.setattr("billing.request_log.shipper.MAX_IN_FLIGHT", 2)
     for _ in range(3):
-        written(spool, entry())
+        write_entries(spool, entry())
     shipper.ship()
     shipper.ship()
     assert len(broker.taken) == 2
@@ -103,7 +103,7 @@ def test_no_more_segments_are_in_flight_than_allowed(spool, shipper, broker, now
 
 
 def test_nothing_is_sent_again_while_the_database_does_not_say_what_is_missing(spool, shipper, broker, now, monkeypatch):
-    written(spool, entry())
+    write_entries(spool, entry())
     shipper.ship()
     monkeypatch.setattr(shipper, "_remove_committed", lambda: (_ for _ in ()).throw(OperationalError("no route")))
     for _ in range(3):
@@ -115,7 +115,7 @@ def test_nothing_is_sent_again_while_the_database_does_not_say_what_is_missing(s
 
 def test_an_outage_of_the_broker_and_its_end_are_logged_once(spool, shipper, broker, monkeypatch, caplog):
     monkeypatch.setattr(shipper._stopping, "wait", lambda seconds: False)
-    written(spool, entry())
+    write_entries(spool, entry())
     broker.is_away = True
     shipper._try_to_ship()
     shipper._try_to_ship()
@@ -125,13 +125,13 @@ def test_an_outage_of_the_broker_and_its_end_are_logged_once(spool, shipper, bro
     assert caplog.messages == ["Log segments cannot be sent to the broker: refused", "Log segments are sent to the broker again"]
 
 
-def test_a_silent_broker_does_not_keep_the_shipper_from_ending(spool, monkeypatch, caplog):
+def test_a_hanging_broker_does_not_keep_the_shipper_from_ending(spool, monkeypatch, caplog):
     monkeypatch.setattr("billing.request_log.shipper.STOP_SECONDS", 0.05)
-    asked, answers = threading.Event(), threading.Event()
-    written(spool, entry())
-    shipper = Shipper(spool, lambda segment: (asked.set(), answers.wait(PATIENCE)))
+    called, answers = threading.Event(), threading.Event()
+    write_entries(spool, entry())
+    shipper = Shipper(spool, lambda segment: (called.set(), answers.wait(PATIENCE)))
     shipper.start()
-    assert asked.wait(PATIENCE)
+    assert called.wait(PATIENCE)
     shipper.stop()
     assert caplog.messages == ["1 segments of the log were not sent; they stay in the spool until the next start"]
     assert len(Spool(spool).sealed()) == 1
@@ -141,7 +141,7 @@ def test_a_silent_broker_does_not_keep_the_shipper_from_ending(spool, monkeypatc
 
 
 def test_while_the_broker_is_away_everything_waits_in_the_spool(spool, shipper, broker, now):
-    written(spool, entry())
+    write_entries(spool, entry())
     broker.is_away = True
     with pytest.raises(BrokerAway):
         shipper.ship()
@@ -159,7 +159,7 @@ def test_the_segments_of_a_killed_process_are_sent_too(spool, shipper, broker):
 
 
 def test_of_two_shippers_one_works(spool, broker, django_db_blocker):
-    written(spool, entry())
+    write_entries(spool, entry())
     with Spool(spool).claimed("shipper"):
         idle = Shipper(spool, broker)
         idle.start()
@@ -168,13 +168,13 @@ def test_of_two_shippers_one_works(spool, broker, django_db_blocker):
 
 
 def test_the_task_writes_what_was_sent(spool, shipper, broker, monkeypatch):
-    sent = []
-    monkeypatch.setattr(tasks.write_request_logs, "apply_async", lambda args, **options: sent.append((args, options)))
+    queued = []
+    monkeypatch.setattr(tasks.write_request_logs, "apply_async", lambda args, **options: queued.append((args, options)))
     log_entry = entry(model="größe")
-    written(spool, log_entry)
+    write_entries(spool, log_entry)
     (path,) = Spool(spool).sealed()
     tasks.send_segment(Spool(spool).read(path))
-    ((args, options),) = sent
+    ((args, options),) = queued
     assert options == {"retry": False}
     assert tasks.write_request_logs(*args) == 1
     assert RequestLog.objects.get().model == "größe"
@@ -182,16 +182,16 @@ def test_the_task_writes_what_was_sent(spool, shipper, broker, monkeypatch):
 
 def test_the_spool_of_the_settings_is_drained_by_task_and_command(capsys):
     directory = settings.PXBIN.data_dir / "spool"
-    written(directory, entry(), entry())
+    write_entries(directory, entry(), entry())
     assert tasks.drain_spool() == 2
-    written(directory, entry())
+    write_entries(directory, entry())
     call_command("flush_journal")
     assert capsys.readouterr().out == "1 new rows\n"
 
 
 def test_while_the_database_is_unavailable_entries_stay_in_the_spool_and_this_is_logged_once(monkeypatch, caplog):
     directory = settings.PXBIN.data_dir / "spool"
-    written(directory, entry())
+    write_entries(directory, entry())
     with monkeypatch.context() as away:
         away.setattr(writer, "write_segments", lambda segments, spool: (_ for _ in ()).throw(OperationalError("no route")))
         assert [tasks.drain_spool(), tasks.drain_spool()] == [0, 0]
@@ -203,17 +203,17 @@ def test_while_the_database_is_unavailable_entries_stay_in_the_spool_and_this_is
 
 
 def test_while_the_database_is_unavailable_the_task_retries_and_this_is_logged_once(spool, monkeypatch, caplog):
-    written(spool, entry(model="größe"))
+    write_entries(spool, entry(model="größe"))
     segment = Spool(spool).read(*Spool(spool).sealed())
     write, tries = writer.write_segments, []
 
-    def away_twice(segments, spool):
+    def fail_twice(segments, spool):
         tries.append(segments)
         if len(tries) < 3:
             raise OperationalError("no\n\troute")
         return write(segments, spool)
 
-    monkeypatch.setattr(writer, "write_segments", away_twice)
+    monkeypatch.setattr(writer, "write_segments", fail_twice)
     tasks.write_request_logs.apply(([line.decode() for line in segment.lines], segment.id))
     assert tries == [[segment]] * 3
     assert RequestLog.objects.get().model == "größe"

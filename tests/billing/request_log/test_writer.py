@@ -8,6 +8,7 @@ from django.db import OperationalError
 
 from accounts.common.uuid7 import new_id
 from billing.models import CommittedSegment, RequestAttempt, RequestLog, RequestPayload
+from billing.outcomes import Outcome
 from billing.request_log import writer
 from billing.request_log.entry import AttemptEntry, PayloadEntry
 from billing.request_log.journal import Journal
@@ -17,16 +18,16 @@ from tests.billing.conftest import entry
 pytestmark = pytest.mark.usefixtures("database")
 
 
-def written(spool, *entries) -> None:
+def write_entries(spool, *entries) -> None:
     """Leave a sealed segment of these entries in the spool."""
     journal = Journal(spool, schedule=lambda seconds, work: None)
-    for each in entries:
-        journal.append(each)
+    for log_entry in entries:
+        journal.append(log_entry)
     journal.close()
 
 
 def logged() -> list[str]:
-    return sorted(str(found) for found in RequestLog.objects.values_list("id", flat=True))
+    return sorted(str(log_id) for log_id in RequestLog.objects.values_list("id", flat=True))
 
 
 FULL = {
@@ -73,12 +74,12 @@ FULL = {
 
 def test_every_field_of_an_entry_arrives(spool):
     log_entry = entry(**FULL, cost=12_345_678_901_234_567)
-    written(spool, log_entry)
+    write_entries(spool, log_entry)
     assert writer.drain_spool(spool) == 1
     row = RequestLog.objects.get()
     ids = {"api_key_id", "upstream_id", "price_id"}
-    shown = {name: str(value) if name in ids else value for name, value in vars(row).items()}
-    assert {name: shown[name] for name in FULL} == FULL
+    stored = {name: str(value) if name in ids else value for name, value in vars(row).items()}
+    assert {name: stored[name] for name in FULL} == FULL
     assert (str(row.id), row.timestamp.isoformat(), str(row.cost)) == (
         log_entry.id,
         "2026-09-21T14:13:20.123456+00:00",
@@ -87,7 +88,7 @@ def test_every_field_of_an_entry_arrives(spool):
 
 
 def test_unknown_values_are_null(spool):
-    written(spool, entry())
+    write_entries(spool, entry())
     writer.drain_spool(spool)
     row = RequestLog.objects.get()
     unknown = ("api_key_id", "upstream_id", "upstream_status", "ttft_ms", "cost", "price_id", "request_metadata", "routing")
@@ -95,7 +96,7 @@ def test_unknown_values_are_null(spool):
 
 
 def test_written_segments_are_removed_and_their_ids_stored(spool):
-    written(spool, entry(), entry())
+    write_entries(spool, entry(), entry())
     (path,) = Spool(spool).sealed()
     assert writer.drain_spool(spool) == 2
     assert Spool(spool).sealed() == []
@@ -104,33 +105,33 @@ def test_written_segments_are_removed_and_their_ids_stored(spool):
 
 def test_a_writer_killed_between_commit_and_removal_writes_no_row_twice(spool, monkeypatch):
     entries = [entry() for _ in range(3)]
-    written(spool, *entries)
+    write_entries(spool, *entries)
     with monkeypatch.context() as killed:
         killed.setattr(Spool, "remove", lambda self, path: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             writer.drain_spool(spool)
     assert len(Spool(spool).sealed()) == 1
     assert writer.drain_spool(spool) == 0
-    assert (logged(), Spool(spool).sealed()) == (sorted(each.id for each in entries), [])
+    assert (logged(), Spool(spool).sealed()) == (sorted(log_entry.id for log_entry in entries), [])
 
 
 def test_a_writer_that_fails_before_the_commit_loses_nothing(spool, monkeypatch):
     entries = [entry(tries=[AttemptEntry(timestamp=1)], payload=PayloadEntry(request_body="{}")) for _ in range(3)]
-    written(spool, *entries)
+    write_entries(spool, *entries)
     with monkeypatch.context() as broken:
         broken.setattr(CommittedSegment.objects, "bulk_create", lambda *args, **options: (_ for _ in ()).throw(OperationalError("gone")))
         with pytest.raises(OperationalError, match=r"^gone$"):
             writer.drain_spool(spool)
     assert [RequestLog.objects.count(), RequestAttempt.objects.count(), RequestPayload.objects.count()] == [0, 0, 0]
     assert writer.drain_spool(spool) == 3
-    assert logged() == sorted(each.id for each in entries)
+    assert logged() == sorted(log_entry.id for log_entry in entries)
 
 
 def test_an_entry_that_comes_in_two_segments_is_written_once(spool):
-    log_entry, other = entry(tries=[AttemptEntry(timestamp=1)], payload=PayloadEntry(request_body="{}")), entry()
+    log_entry, second_entry = entry(tries=[AttemptEntry(timestamp=1)], payload=PayloadEntry(request_body="{}")), entry()
     encoded = msgspec.json.encode(log_entry)
     reader = Spool(spool)
-    assert writer.write_segments([Segment(new_id().replace("-", ""), [encoded, encoded, msgspec.json.encode(other)])], reader) == 2
+    assert writer.write_segments([Segment(new_id().replace("-", ""), [encoded, encoded, msgspec.json.encode(second_entry)])], reader) == 2
     assert writer.write_segments([Segment(new_id().replace("-", ""), [encoded])], reader) == 0
     assert [RequestLog.objects.count(), RequestAttempt.objects.count(), RequestPayload.objects.count()] == [2, 1, 1]
 
@@ -141,7 +142,7 @@ def test_attempts_and_payloads_go_into_their_own_tables(spool):
         upstream_id="1b0e1c52-1111-4222-8333-944445555666",
         upstream_name="a",
         status_code=529,
-        outcome="failed",
+        outcome=Outcome.FAILED,
         error_type="overloaded",
         error_message="try\nlater",
         latency_ms=5,
@@ -150,21 +151,21 @@ def test_attempts_and_payloads_go_into_their_own_tables(spool):
     log_entry = entry(
         tries=[first, second], payload=PayloadEntry(request_body='{"model": "m"}', response_body="data: x\n\n", truncated=True)
     )
-    written(spool, log_entry)
+    write_entries(spool, log_entry)
     writer.drain_spool(spool)
     row = RequestLog.objects.get()
     assert [
         (
-            each.number,
-            str(each.upstream_id),
-            each.upstream_name,
-            each.status_code,
-            each.outcome,
-            each.error_message,
-            each.ttft_ms,
-            each.cost,
+            attempt.number,
+            str(attempt.upstream_id),
+            attempt.upstream_name,
+            attempt.status_code,
+            attempt.outcome,
+            attempt.error_message,
+            attempt.ttft_ms,
+            attempt.cost,
         )
-        for each in row.tries.order_by("number")
+        for attempt in row.tries.order_by("number")
     ] == [
         (1, "1b0e1c52-1111-4222-8333-944445555666", "a", 529, "failed", "try\nlater", None, None),
         (2, "None", "b", 200, "finished", "", 7, 1),
@@ -197,7 +198,7 @@ def test_a_line_that_is_not_an_entry_is_quarantined_and_the_others_are_written(s
 
 def test_an_entry_that_the_database_rejects_is_quarantined_and_the_others_are_written(spool):
     before, refused, after = entry(), entry(model="x" * 500, latency_ms=2**70), entry()
-    written(spool, before, refused, after)
+    write_entries(spool, before, refused, after)
     assert writer.drain_spool(spool) == 2
     assert logged() == sorted([before.id, after.id])
     (aside,) = (spool / "quarantine").iterdir()
@@ -206,19 +207,19 @@ def test_an_entry_that_the_database_rejects_is_quarantined_and_the_others_are_wr
 
 def test_one_drain_writes_many_segments_and_those_of_killed_processes(spool):
     entries = [entry() for _ in range(1200)]
-    written(spool, *entries)
+    write_entries(spool, *entries)
     dead = Journal(spool, schedule=lambda seconds, work: None)
     last = entry()
     dead.append(last)
     os.close(dead._file)
     assert writer.drain_spool(spool) == 1201
-    assert logged() == sorted(each.id for each in [*entries, last])
+    assert logged() == sorted(log_entry.id for log_entry in [*entries, last])
 
 
 def test_while_another_process_empties_the_spool_a_drain_does_nothing(spool):
-    written(spool, entry())
-    with Spool(spool).claimed() as ours:
-        assert ours
+    write_entries(spool, entry())
+    with Spool(spool).claimed() as is_ours:
+        assert is_ours
         assert writer.drain_spool(spool) == 0
     assert writer.drain_spool(spool) == 1
 
@@ -230,7 +231,7 @@ def test_a_drain_of_a_spool_that_does_not_exist_makes_it(spool):
 def test_attempts_of_requests_with_adjacent_ids_are_all_written(spool):
     ids = [f"0190b3b0-0000-7000-8000-00000000000{digit}" for digit in "123"]
     tries = [AttemptEntry(timestamp=1_000_000, upstream_name=name) for name in ("first", "second")]
-    written(spool, *(entry(id=log_id, tries=tries) for log_id in ids))
+    write_entries(spool, *(entry(id=log_id, tries=tries) for log_id in ids))
     assert writer.drain_spool(spool) == 3
     attempts = RequestAttempt.objects.order_by("log_id", "number").values_list("log_id", "number", "upstream_name")
     assert [(str(log_id), number, name) for log_id, number, name in attempts] == [
@@ -248,7 +249,7 @@ def test_foreign_names_folders_and_unreadable_segments_do_not_stop_the_log(spool
     (spool / "notes.txt").write_text("a note")
     requests = [entry(), entry()]
     for request in requests:
-        written(spool, request)
+        write_entries(spool, request)
         assert writer.drain_spool(spool) == 1
     assert logged() == sorted(request.id for request in requests)
     assert {path.name for path in spool.iterdir()} == {*foreign, "writer.lock"}

@@ -1,4 +1,4 @@
-"""What goes up to a target, told with attempts that are made ready and never sent."""
+"""What an attempt sends to a target, read from attempts that are prepared and never sent."""
 
 import asyncio
 import json
@@ -15,23 +15,25 @@ from upstreams.catalog.entries import ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.routing.plan import Target
 
 
-def attempt(asked: dict[str, Any], *, client: str = "openai_chat", upstream: str = "anthropic", **model: Any) -> TranslatedAttempt:
-    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}], **asked}).encode()
+def attempt(body_fields: dict[str, Any], *, client: str = "openai_chat", upstream: str = "anthropic", **model: Any) -> TranslatedAttempt:
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}], **body_fields}).encode()
     dialect = REGISTRY[client]
     http = HttpRequest(method="POST", path="/", body=body)
     call = RequestContext(http, dialect, dialect.open_request(body), identity="0" * 24, created=0, seal_key=b"k")
-    where = UpstreamEntry(id="u", name="u", base_url="http://x", dialect=upstream)
-    route = RouteEntry(id="r", upstream=where)
+    upstream_entry = UpstreamEntry(id="u", name="u", base_url="http://x", dialect=upstream)
+    route = RouteEntry(id="r", upstream=upstream_entry)
     entry = ModelEntry(id="m", name="m", routes=(route,), **model)
-    return TranslatedAttempt(call, Target(model=entry, route=route, upstream=where, credential=None, remote_name="up", quirks=where.quirks))
+    return TranslatedAttempt(
+        call, Target(model=entry, route=route, upstream=upstream_entry, credential=None, remote_name="up", quirks=upstream_entry.quirks)
+    )
 
 
 @pytest.mark.parametrize(
-    ("asked", "model", "limit"), [({}, {}, 5000), ({"max_tokens": 7}, {}, 7), ({}, {"max_output_tokens": 64_000}, 64_000)]
+    ("body_fields", "model", "limit"), [({}, {}, 5000), ({"max_tokens": 7}, {}, 7), ({}, {"max_output_tokens": 64_000}, 64_000)]
 )
-def test_the_default_limit_of_the_settings_goes_up_where_nobody_gave_one(asked, model, limit):
+def test_the_default_limit_of_the_settings_goes_up_where_nobody_gave_one(body_fields, model, limit):
     with with_config(default_max_output_tokens=5000):
-        assert json.loads(asyncio.run(attempt(asked, **model).prepare()).body)["max_tokens"] == limit
+        assert json.loads(asyncio.run(attempt(body_fields, **model).prepare()).body)["max_tokens"] == limit
 
 
 def test_hosted_tools_that_the_target_lacks_are_noted_for_the_log():

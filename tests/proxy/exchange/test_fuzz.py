@@ -80,9 +80,9 @@ def test_untranslated_json_names_the_model_that_was_checked(body: bytes) -> None
         assert models_of(open_json(body, default="usual").with_model("remote")) == ["remote"]
     with suppress(ClientMistake):
         opened = open_any(body, {"content-type": "application/json"}, default="usual")
-        sent = opened.with_model("remote")
-        if is_object(sent):
-            assert [model for model in models_of(sent) if isinstance(model, str)] in (["remote"], [])
+        sent_body = opened.with_model("remote")
+        if is_object(sent_body):
+            assert [model for model in models_of(sent_body) if isinstance(model, str)] in (["remote"], [])
 
 
 def models_of(body: bytes) -> list[object]:

@@ -8,22 +8,22 @@ from proxy.translation.errors import ClientMistake
 
 
 def test_work_on_a_body_of_usual_size_is_done_without_a_switch_of_threads():
-    async def work_on_it():
+    async def call_one():
         return await in_thread_if_large(LARGE_BYTES, threading.get_ident)
 
-    assert asyncio.run(work_on_it()) == threading.get_ident()
+    assert asyncio.run(call_one()) == threading.get_ident()
 
 
 def test_work_on_a_large_body_leaves_the_event_loop_to_others():
-    done = threading.Event()
+    may_end = threading.Event()
 
-    async def work_on_it():
-        working = asyncio.ensure_future(in_thread_if_large(LARGE_BYTES + 1, done.wait, 60))
+    async def call_one():
+        working = asyncio.ensure_future(in_thread_if_large(LARGE_BYTES + 1, may_end.wait, 60))
         await asyncio.sleep(0)
-        done.set()  # if the work were done here, this line would not be reached before it ended
+        may_end.set()  # if the work were done here, this line would not be reached before it ended
         return await working
 
-    assert asyncio.run(work_on_it()) is True
+    assert asyncio.run(call_one()) is True
 
 
 def test_only_a_few_large_bodies_are_worked_on_at_once():
@@ -38,10 +38,10 @@ def test_only_a_few_large_bodies_are_worked_on_at_once():
             running.remove(number)
         return number
 
-    async def work_on_them():
+    async def call_many():
         return await asyncio.gather(*(in_thread_if_large(LARGE_BYTES + 1, work, number) for number in range(12)))
 
-    assert asyncio.run(work_on_them()) == list(range(12))
+    assert asyncio.run(call_many()) == list(range(12))
     assert max(most) <= THREADS
 
 

@@ -1,4 +1,4 @@
-"""Models that a body names beside its own."""
+"""Models that a body names besides the requested one."""
 
 import msgspec
 import pytest

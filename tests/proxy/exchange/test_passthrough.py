@@ -65,22 +65,22 @@ def test_errors_are_decoded_in_the_upstreams_dialect_or_the_clients_if_it_is_unk
     assert opened.call.decode_error(opened.upstream_dialect, raw).failure == expected
 
 
-@pytest.mark.parametrize(("status", "sent"), [(422, 422), (400, 400), (409, 400)])
+@pytest.mark.parametrize(("status", "client_status"), [(422, 422), (400, 400), (409, 400)])
 @pytest.mark.parametrize("name", ["openai_chat", "anthropic"])
-def test_an_upstreams_422_is_kept_in_every_dialect(name, status, sent):
+def test_an_upstreams_422_is_kept_in_every_dialect(name, status, client_status):
     failure = Failure(kind="invalid_request", message="No", status=status)
     dialect = REGISTRY[name]
     encoded = at_untranslated_paths(dialect).encode_error(failure, "req_1")
-    assert encoded == msgspec.structs.replace(dialect.encode_error(failure, "req_1"), status=sent)
+    assert encoded == msgspec.structs.replace(dialect.encode_error(failure, "req_1"), status=client_status)
 
 
 @pytest.mark.parametrize("name", REGISTRY)
 async def test_an_error_of_an_untranslated_path_is_encoded_in_the_dialect_that_declares_it(name, monkeypatch):
-    written = []
+    log_entries = []
 
     class Journal:
         def append(self, entry, *, unauthenticated):
-            written.append((entry.dialect, entry.outcome, entry.status_code, unauthenticated))
+            log_entries.append((entry.dialect, entry.outcome, entry.status_code, unauthenticated))
 
     monkeypatch.setattr(journal, "current", Journal)
     http = HttpRequest(method="POST", path="/v1/embeddings", body=BODY, request_id="req_1", raw_headers=[(b"content-encoding", b"br")])
@@ -88,7 +88,7 @@ async def test_an_error_of_an_untranslated_path_is_encoded_in_the_dialect_that_d
     expected = REGISTRY[name].encode_error(Failure(kind="authentication", message=keys.MISSING), "req_1")
     assert isinstance(response, JsonResponse)
     assert (response.status, response.body) == (expected.status, expected.body)
-    assert written == [(name, "rejected", expected.status, True)]
+    assert log_entries == [(name, "rejected", expected.status, True)]
 
 
 @pytest.mark.parametrize("endpoint", [DeclaredPath(EMBEDDINGS), PlainPath(path="/any", default_model="plain")])

@@ -1,4 +1,4 @@
-"""The scope of a request: one journal line and one released lease, whatever ends it."""
+"""The scope of a request: one journal line and one released lease, however it ends."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from accounts.keys import Key
 from accounts.rate_limits import Limiter
+from billing.outcomes import Outcome
 from billing.request_log import journal
 from proxy.exchange.attempt import TranslatedAttempt
 from proxy.exchange.failover import Failover
@@ -45,10 +46,10 @@ class Lines:
 
 @pytest.fixture
 def lines(monkeypatch):
-    written = Lines()
-    monkeypatch.setattr(journal, "current", lambda: written)
+    current_journal = Lines()
+    monkeypatch.setattr(journal, "current", lambda: current_journal)
     with with_config(response_headers=True):
-        yield written.entries
+        yield current_journal.entries
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ async def pieces_of(attempt: Attempt, *pieces: bytes, error: BaseException | Non
     """The stream of an attempt: its pieces, the last of which ends it unless an error follows."""
     for number, piece in enumerate(pieces, 1):
         if number == len(pieces) and error is None:
-            attempt.call.end("finished")
+            attempt.call.end(Outcome.FINISHED)
             attempt.call.stream_ended = True
         yield piece
     if error is not None:
@@ -122,7 +123,7 @@ async def test_an_error_after_a_target_was_called_is_a_failure(lines, limiter):
     assert (lines, is_free(limiter)) == ([("failed", 502, "bad_gateway")], True)
 
 
-async def test_a_defect_is_recorded_and_raised(lines, limiter):
+async def test_an_exception_is_recorded_and_raised(lines, limiter):
     with pytest.raises(ZeroDivisionError), admitted(limiter):
         _ = 1 / 0
     assert (lines, is_free(limiter)) == ([("failed", 500, "internal")], True)
@@ -156,8 +157,8 @@ async def test_the_end_of_a_drain_answers_503(lines, limiter):
 
 async def test_the_line_of_a_stream_is_written_before_its_last_piece(lines, limiter):
     request, attempt = attempting(limiter)
-    written = [(piece, len(lines)) async for piece in stream(request, attempt, b"a", b"b", b"c")]
-    assert written == [(b"a", 0), (b"b", 0), (b"c", 1)]
+    pieces_and_lines = [(piece, len(lines)) async for piece in stream(request, attempt, b"a", b"b", b"c")]
+    assert pieces_and_lines == [(b"a", 0), (b"b", 0), (b"c", 1)]
     assert (lines, is_free(limiter)) == ([("finished", 200, "")], True)
 
 
@@ -189,7 +190,7 @@ async def test_a_stream_that_the_server_closes_is_cancelled_and_closes_its_upstr
     assert is_free(limiter)
 
 
-async def test_a_defect_in_a_stream_is_recorded_and_raised(lines, limiter):
+async def test_an_exception_in_a_stream_is_recorded_and_raised(lines, limiter):
     request, attempt = attempting(limiter)
     with pytest.raises(ZeroDivisionError):
         _ = [piece async for piece in stream(request, attempt, b"a", error=ZeroDivisionError())]
@@ -211,7 +212,7 @@ async def test_a_stream_without_a_first_piece_is_an_error_response(lines, limite
 async def test_the_end_of_a_drain_ends_a_stream_with_an_error_event(lines, limiter):
     request, attempt = attempting(limiter)
     received: list[bytes] = []
-    begun = asyncio.Event()
+    started = asyncio.Event()
 
     async def endless():
         yield b"a"
@@ -224,10 +225,10 @@ async def test_the_end_of_a_drain_ends_a_stream_with_an_error_event(lines, limit
     async def serve():
         async for piece in request.stream(first_piece):
             received.append(piece)
-            begun.set()
+            started.set()
 
     task = asyncio.create_task(serve())
-    await begun.wait()
+    await started.wait()
     task.cancel()
     await task
     assert received == [b"a", request.planned.context.encoding.encode_event(Failed(SHUTTING_DOWN))]
@@ -236,7 +237,7 @@ async def test_the_end_of_a_drain_ends_a_stream_with_an_error_event(lines, limit
 
 async def test_only_the_first_end_of_a_request_counts(lines, limiter):
     request, attempt = attempting(limiter)
-    attempt.call.end("finished")
+    attempt.call.end(Outcome.FINISHED)
     with request:
         request.record_response(attempt)
         request.record_response(attempt)

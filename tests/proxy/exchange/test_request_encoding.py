@@ -106,7 +106,7 @@ async def test_the_limit_of_bodies_holds_for_their_content():
         await decode_body(request(gzip.compress(bytes(1001)), "gzip"))
 
 
-async def test_without_memory_for_the_content_the_client_shall_come_again():
+async def test_without_memory_for_the_decoded_body_the_response_is_503_with_retry_after():
     http = request(SQUEEZED, "gzip")
     http.count_body = lambda size: size < len(BODY)
     with pytest.raises(GatewayError) as caught:

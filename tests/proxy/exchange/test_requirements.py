@@ -1,4 +1,4 @@
-"""What a request asks of its target, told without a gateway."""
+"""What a request requires of its target, tested without a gateway."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ def model(name, window, **fields):
 
 
 def tokens(monkeypatch, *models):
-    monkeypatch.setattr(snapshot, "_current", snapshot.Catalogue([(each, True) for each in models]))
+    monkeypatch.setattr(snapshot, "_current", snapshot.Catalogue([(entry, True) for entry in models]))
     meter = Meter(id="i", timestamp=0, started=0, request_id="r", method="POST", path="/", dialect="openai_chat")
     return requirements.collect_requirements(call(PICTURE), ResolvedModel(models[0], "m"), meter=meter).tokens
 

@@ -1,4 +1,4 @@
-"""A stream on its way: translated or relayed, ended well or badly, and opened early."""
+"""A stream from an upstream to a client: translated or relayed, complete or broken, and opened before its first content."""
 
 from __future__ import annotations
 
@@ -45,29 +45,29 @@ def names(stream: bytes) -> list[str]:
     return [frame.event or frame.data.decode()[:6] for frame in reader.feed(stream) + reader.close()]
 
 
-def test_a_translated_stream_tells_what_it_learnt() -> None:
+def test_a_translated_stream_reports_outcome_and_usage() -> None:
     pipe = translated()
-    told = pipe.feed(ROLE)
-    assert (pipe.has_content, names(told)) == (False, ["message_start"])
-    told = pipe.feed(TEXT)
+    stream_bytes = pipe.feed(ROLE)
+    assert (pipe.has_content, names(stream_bytes)) == (False, ["message_start"])
+    stream_bytes = pipe.feed(TEXT)
     assert (pipe.has_content, pipe.output_chars) == (True, 2)
-    assert names(told) == ["content_block_start", "content_block_delta"]
-    told = pipe.feed(STOP + USAGE + DONE)
-    assert names(told) == ["content_block_stop", "message_delta", "message_stop"]
+    assert names(stream_bytes) == ["content_block_start", "content_block_delta"]
+    stream_bytes = pipe.feed(STOP + USAGE + DONE)
+    assert names(stream_bytes) == ["content_block_stop", "message_delta", "message_stop"]
     assert (pipe.outcome, pipe.usage, pipe.failure) == ("finished", Usage(fresh=5, output=2), None)
     assert pipe.feed(TEXT) + pipe.close() + pipe.fail(Failure(kind="network", message="x")) == b""
 
 
 def test_a_relayed_stream_keeps_its_frames_but_for_the_model_and_the_usage_chunk() -> None:
     pipe = relayed()
-    told = pipe.feed(ROLE + TEXT + STOP + USAGE + DONE)
-    assert told == (ROLE + TEXT + STOP + DONE).replace(b'"theirs"', b'"mine"')
+    stream_bytes = pipe.feed(ROLE + TEXT + STOP + USAGE + DONE)
+    assert stream_bytes == (ROLE + TEXT + STOP + DONE).replace(b'"theirs"', b'"mine"')
     assert (pipe.outcome, pipe.usage) == ("finished", Usage(fresh=5, output=2))
 
 
 def test_a_client_that_asked_for_usage_gets_the_chunk() -> None:
-    told = relayed(hide_usage=False).feed(ROLE + TEXT + STOP + USAGE + DONE)
-    assert told == (ROLE + TEXT + STOP + USAGE + DONE).replace(b'"theirs"', b'"mine"')
+    stream_bytes = relayed(hide_usage=False).feed(ROLE + TEXT + STOP + USAGE + DONE)
+    assert stream_bytes == (ROLE + TEXT + STOP + USAGE + DONE).replace(b'"theirs"', b'"mine"')
 
 
 def test_bytes_that_end_too_early_become_one_error_event() -> None:
@@ -77,11 +77,11 @@ def test_bytes_that_end_too_early_become_one_error_event() -> None:
         assert (pipe.outcome, pipe.close()) == ("failed", b"")
 
 
-def test_a_broken_connection_is_told_in_the_clients_words() -> None:
+def test_a_broken_connection_is_an_error_event_of_the_clients_dialect() -> None:
     pipe = translated()
     pipe.feed(ROLE + TEXT)
-    told = pipe.fail(Failure(kind="timeout", message="too slow"))
-    assert told == b'event: error\ndata: {"type":"error","error":{"type":"timeout_error","message":"too slow"}}\n\n'
+    error_event = pipe.fail(Failure(kind="timeout", message="too slow"))
+    assert error_event == b'event: error\ndata: {"type":"error","error":{"type":"timeout_error","message":"too slow"}}\n\n'
     assert pipe.failure == Failure(kind="timeout", message="too slow")
 
 
@@ -107,6 +107,6 @@ def test_a_stream_that_was_opened_early_is_not_opened_twice() -> None:
 
 def test_a_relayed_chat_stream_without_its_last_line_gets_it() -> None:
     pipe = relayed()
-    told = pipe.feed(ROLE + TEXT + STOP) + pipe.close()
-    assert told == (ROLE + TEXT + STOP).replace(b'"theirs"', b'"mine"') + DONE
+    stream_bytes = pipe.feed(ROLE + TEXT + STOP) + pipe.close()
+    assert stream_bytes == (ROLE + TEXT + STOP).replace(b'"theirs"', b'"mine"') + DONE
     assert pipe.outcome == "finished"

@@ -33,19 +33,19 @@ class Pipes(io.TextIOWrapper):
 def translate(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The command, from bytes to bytes."""
 
-    def run(content: bytes, *words: str) -> bytes:
-        told = Pipes()
+    def run(content: bytes, *arguments: str) -> bytes:
+        output = Pipes()
         monkeypatch.setattr(sys, "stdin", Pipes(content))
-        monkeypatch.setattr(sys, "stdout", told)
-        call_command("translate", *words)
-        return told.held.getvalue()
+        monkeypatch.setattr(sys, "stdout", output)
+        call_command("translate", *arguments)
+        return output.held.getvalue()
 
     return run
 
 
 @pytest.mark.slow
 def test_a_request_goes_from_standard_input_to_standard_output(tmp_path: Path) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "manage.py", "translate", "--from", "anthropic", "--to", "openai_chat", "--model", "gpt"],
         input=json.dumps(MESSAGE).encode(),
         cwd=ROOT,
@@ -53,8 +53,8 @@ def test_a_request_goes_from_standard_input_to_standard_output(tmp_path: Path) -
         capture_output=True,
         check=False,
     )
-    told = {"model": "gpt", "messages": [{"role": "user", "content": "Hi"}], "max_completion_tokens": 9}
-    assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, told, b"")
+    expected = {"model": "gpt", "messages": [{"role": "user", "content": "Hi"}], "max_completion_tokens": 9}
+    assert (process.returncode, json.loads(process.stdout), process.stderr) == (0, expected, b"")
 
 
 def test_a_mistake_is_one_line_with_its_path(translate: Any) -> None:
@@ -72,17 +72,17 @@ def test_quirks_that_do_not_exist_are_refused(translate: Any, quirks: str) -> No
 
 
 def test_quirks_shape_the_request(translate: Any) -> None:
-    words = ("--from", "anthropic", "--to", "openai_chat", "--quirks", '{"max_tokens_field": "max_tokens"}')
-    assert json.loads(translate(json.dumps(MESSAGE).encode(), *words))["max_tokens"] == 9
+    arguments = ("--from", "anthropic", "--to", "openai_chat", "--quirks", '{"max_tokens_field": "max_tokens"}')
+    assert json.loads(translate(json.dumps(MESSAGE).encode(), *arguments))["max_tokens"] == 9
 
 
 @pytest.mark.parametrize("client", REGISTRY)
-def test_answers_come_back_whole_and_streamed(translate: Any, client: str) -> None:
+def test_responses_are_translated_whole_and_streamed(translate: Any, client: str) -> None:
     case = CASES / "openai_chat" / "plain-text"
     JUDGES[client].check_answer(translate((case / "response.json").read_bytes(), "--reply", "--from", "openai_chat", "--to", client))
     JUDGES[client].check_whole(translate((case / "stream.sse").read_bytes(), "--stream", "--from", "openai_chat", "--to", client))
 
 
-def test_an_upstreams_error_is_told(translate: Any) -> None:
+def test_an_upstreams_error_is_printed(translate: Any) -> None:
     with pytest.raises(CommandError, match="so it goes"):
         translate(b'{"error": {"message": "so it goes"}}', "--reply", "--from", "openai_chat", "--to", "anthropic")

@@ -24,7 +24,7 @@ from proxy.translation.canonical import (
 from proxy.translation.errors import Failure, UpstreamFailed
 
 SEAL = Seal("anthropic", None, {"signature": "s"})
-WHOLE = Response(
+RESPONSE = Response(
     id="msg_1",
     model="m",
     parts=(
@@ -42,7 +42,7 @@ WHOLE = Response(
 
 
 def test_a_response_replayed_accumulates_to_itself() -> None:
-    assert accumulate(replay(WHOLE)) == WHOLE
+    assert accumulate(replay(RESPONSE)) == RESPONSE
 
 
 def test_interleaved_parts_keep_the_order_in_which_they_started() -> None:

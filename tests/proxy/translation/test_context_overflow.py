@@ -62,7 +62,7 @@ from proxy.translation.dialects.registry import REGISTRY
         "max context length exceeded",
     ],
 )
-def test_these_are_overflows(message: str) -> None:
+def test_overflow_messages_are_recognised(message: str) -> None:
     assert is_context_overflow(message)
 
 
@@ -94,7 +94,7 @@ def test_these_are_overflows(message: str) -> None:
         "thinking.budget_tokens must be less than max_tokens",
     ],
 )
-def test_these_are_other_errors(message: str) -> None:
+def test_other_errors_are_no_overflow(message: str) -> None:
     assert not is_context_overflow(message)
 
 
@@ -102,7 +102,7 @@ def test_these_are_other_errors(message: str) -> None:
 @pytest.mark.parametrize(
     "error", [{"message": "Context size has been exceeded."}, {"message": "too big", "type": "exceed_context_size_error"}]
 )
-def test_clients_get_the_words_that_they_know(status: int, error: dict[str, str]) -> None:
+def test_clients_get_their_vendors_overflow_message(status: int, error: dict[str, str]) -> None:
     failure = REGISTRY["openai_chat"].decode_error(status, {}, json.dumps({"error": error}).encode())
     for_messages = REGISTRY["anthropic"].encode_error(failure, "req_1")
     assert (for_messages.status, json.loads(for_messages.body)["error"]) == (
@@ -147,7 +147,7 @@ def test_counts_and_type_of_llama_cpp_stay_within_its_dialect() -> None:
     assert json.loads(REGISTRY["openai_chat"].encode_error(failure, "").body) == {"error": expected}
 
 
-def test_a_conflict_stays_a_conflict() -> None:
+def test_a_409_of_an_upstream_is_a_409_for_the_client() -> None:
     for dialect in ("openai_chat", "openai_responses", "anthropic"):
         failure = REGISTRY[dialect].decode_error(409, {}, b'{"error": {"message": "busy"}}')
         assert REGISTRY[dialect].encode_error(failure, "").status == 409

@@ -27,13 +27,13 @@ from tests.support.sizes import examples
 
 KEY = b"the secret of the pairs"
 RECORDED = {
-    file: [found.read_bytes() for name in REGISTRY for found in sorted((ROOT / name).glob(f"*/{file}"))]
+    file: [path.read_bytes() for name in REGISTRY for path in sorted((ROOT / name).glob(f"*/{file}"))]
     for file in ("request.json", "response.json", "stream.sse")
 }
 FUZZED = settings(max_examples=examples(150))
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6)
-anything = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3))
+json_values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3))
 
 
 @st.composite
@@ -43,13 +43,13 @@ def bodies(draw: st.DrawFn, file: str) -> bytes:
         body = json.loads(draw(st.sampled_from(RECORDED[file])))
     except ValueError:
         return draw(st.binary(max_size=40))
-    other = [value for value in map(_loaded, draw(st.lists(st.sampled_from(RECORDED[file]), max_size=1))) if value is not None]
-    donated = [json.dumps(holder[key]) for value in other for holder, key in _places(value)]
+    donors = [value for value in map(_loaded, draw(st.lists(st.sampled_from(RECORDED[file]), max_size=1))) if value is not None]
+    donated = [json.dumps(holder[key]) for value in donors for holder, key in _places(value)]
     for _ in range(draw(st.integers(0, 3))):
         holder, key = draw(st.sampled_from(_places(body) or [({"": None}, "")]))
-        holder[key] = json.loads(draw(st.sampled_from(donated))) if donated and draw(st.booleans()) else draw(anything)
-    whole = json.dumps(body).encode()
-    return whole[: draw(st.integers(0, len(whole)))] if draw(st.integers(0, 9)) == 0 else whole
+        holder[key] = json.loads(draw(st.sampled_from(donated))) if donated and draw(st.booleans()) else draw(json_values)
+    encoded = json.dumps(body).encode()
+    return encoded[: draw(st.integers(0, len(encoded)))] if draw(st.integers(0, 9)) == 0 else encoded
 
 
 def _loaded(body: bytes) -> Any:
@@ -60,11 +60,11 @@ def _loaded(body: bytes) -> Any:
 
 
 def _places(value: Any) -> list[tuple[Any, Any]]:
-    found: list[tuple[Any, Any]] = []
-    for key, each in list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()):
-        found.append((value, key))
-        found += _places(each)
-    return found
+    places: list[tuple[Any, Any]] = []
+    for key, inner in list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()):
+        places.append((value, key))
+        places += _places(inner)
+    return places
 
 
 @pytest.mark.parametrize("client", REGISTRY)
@@ -72,20 +72,20 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
 @FUZZED
 def test_a_request_is_carried_or_refused(client: str, body: bytes, target: str) -> None:
     sink, source = REGISTRY[client], REGISTRY[target]
-    where = EncodeTarget(model="up", dialect=target, upstream="up-1", stream=True)
+    encode_target = EncodeTarget(model="up", dialect=target, upstream="up-1", stream=True)
     with suppress(ClientMistake):
         envelope = opener("m", stream=True)(body) if client == "bedrock" else sink.open_request(body)
-        sink.patch_request(envelope, at_home(where, client), KEY)
+        sink.patch_request(envelope, at_home(encode_target, client), KEY)
         request = sink.decode_request(envelope, KEY)
-        adapted = adapt(request, where, family=source.family, traits=source.traits)
-        told = json.loads(source.encode_request(adapted.request, where))
-        assert isinstance(told, dict)
-        dropped = Preparer(sink, envelope, KEY).prepare(source, where).dropped
+        adapted = adapt(request, encode_target, family=source.family, traits=source.traits)
+        sent_body = json.loads(source.encode_request(adapted.request, encode_target))
+        assert isinstance(sent_body, dict)
+        dropped = Preparer(sink, envelope, KEY).prepare(source, encode_target).dropped
         assert list(dropped) == sorted(set(dropped))
 
 
-def at_home(where: EncodeTarget, dialect: str) -> EncodeTarget:
-    return EncodeTarget(model=where.model, dialect=dialect, upstream=where.upstream, stream=where.stream)
+def at_home(encode_target: EncodeTarget, dialect: str) -> EncodeTarget:
+    return EncodeTarget(model=encode_target.model, dialect=dialect, upstream=encode_target.upstream, stream=encode_target.stream)
 
 
 @pytest.mark.parametrize("upstream", REGISTRY)
@@ -109,12 +109,12 @@ def test_an_error_is_always_read(upstream: str, status: int, body: bytes) -> Non
 def damaged_streams(draw: st.DrawFn) -> bytes:
     """A recorded stream of any dialect with its lines exchanged, repeated, cut and mixed with another's."""
     lines = draw(st.sampled_from(RECORDED["stream.sse"])).split(b"\n\n")
-    others = draw(st.sampled_from(RECORDED["stream.sse"])).split(b"\n\n")
+    other_lines = draw(st.sampled_from(RECORDED["stream.sse"])).split(b"\n\n")
     for _ in range(draw(st.integers(0, 3))):
-        place = draw(st.integers(0, len(lines)))
-        lines[place:place] = [draw(st.sampled_from([*others, *lines]) | st.binary(max_size=20))]
-    whole = b"\n\n".join(lines)
-    return whole[: draw(st.integers(0, len(whole)))] if draw(st.booleans()) else whole
+        position = draw(st.integers(0, len(lines)))
+        lines[position:position] = [draw(st.sampled_from([*other_lines, *lines]) | st.binary(max_size=20))]
+    stream = b"\n\n".join(lines)
+    return stream[: draw(st.integers(0, len(stream)))] if draw(st.booleans()) else stream
 
 
 @pytest.mark.parametrize("upstream", REGISTRY)

@@ -12,7 +12,7 @@ from proxy.exchange.prepare import Preparer
 from proxy.translation.canonical import Tool
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake
-from tests.proxy.translation.test_pairs import KEY, RULES, destination, sent
+from tests.proxy.translation.test_pairs import KEY, RULES, destination, encoded
 
 ROOT = Path(__file__).parent.parent.parent / "cases" / "observed"
 DIALECT_OF = {"/v1/messages": "anthropic", "/v1/responses": "openai_responses"}
@@ -46,13 +46,13 @@ def test_every_tool_of_the_client_is_offered(name: str, number: int, target: str
     client, body = recorded(name, number)
     sink = REGISTRY[client]
     request = sink.decode_request(sink.open_request(json.dumps(body).encode()), KEY)
-    told = json.loads(sent(request, REGISTRY[target]))
-    assert len(told.get("tools", [])) == len([tool for tool in request.tools if isinstance(tool, Tool)])
+    sent_body = json.loads(encoded(request, REGISTRY[target]))
+    assert len(sent_body.get("tools", [])) == len([tool for tool in request.tools if isinstance(tool, Tool)])
 
 
 @pytest.mark.parametrize("target", [target for target in REGISTRY if target != "anthropic"])
 @pytest.mark.parametrize("number", [0, 1])
-def test_a_thread_is_refused_in_the_words_that_the_sdk_understands(number: int, target: str) -> None:
+def test_a_thread_is_refused_with_the_error_that_the_sdk_expects(number: int, target: str) -> None:
     _, body = recorded(THREADS, number)
     sink = REGISTRY["anthropic"]
     preparer = Preparer(sink, sink.open_request(json.dumps(body).encode()), KEY)

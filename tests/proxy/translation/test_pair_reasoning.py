@@ -16,7 +16,7 @@ from proxy.translation.canonical import Finish, Message, Reasoning, Request, Res
 from proxy.translation.dialects.base import EncodeContext, EncodeTarget
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.reasoning_seal import PREFIX, bound_response
-from tests.support.conversations import SEALS, words
+from tests.support.conversations import SEALS, word_texts
 from tests.support.sizes import examples
 
 KEY = b"the secret of the pairs"
@@ -35,11 +35,11 @@ def next_messages(answer: dict[str, Any]) -> dict[str, Any]:
 
 def next_chat(answer: dict[str, Any]) -> dict[str, Any]:
     """What a chat client sends next."""
-    said = answer["choices"][0]["message"]
-    result = {"role": "tool", "tool_call_id": said["tool_calls"][0]["id"], "content": "seen"}
+    message = answer["choices"][0]["message"]
+    result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "seen"}
     return {
         "model": "m",
-        "messages": [{"role": "user", "content": "Hi"}, said, result],
+        "messages": [{"role": "user", "content": "Hi"}, message, result],
         "tools": [{"type": "function", "function": {**TOOL, "parameters": SCHEMA}}],
     }
 
@@ -62,27 +62,27 @@ NEXT = {
 def echoed(client: str, answer: Response) -> Request:
     """The client's next request, read by the gateway."""
     sink = REGISTRY[client]
-    asked = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family=sink.family)
-    reply = EncodeContext(id="0123456789abcdef01234567", created=1, model="m", request=asked, seal_key=KEY)
+    request = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family=sink.family)
+    reply = EncodeContext(id="0123456789abcdef01234567", created=1, model="m", request=request, seal_key=KEY)
     body = json.dumps(NEXT[client](json.loads(sink.encode_response(answer, reply)))).encode()
     envelope = sink.open_for_model(body, "m")
     return sink.decode_request(envelope, KEY)
 
 
-def sent(request: Request, target: str, *, upstream: str = "up-1") -> bytes:
-    where = EncodeTarget(model="up", dialect=target, upstream=upstream)
-    adapted = adapt(request, where, family=REGISTRY[target].family, traits=REGISTRY[target].traits)
-    return REGISTRY[target].encode_request(adapted.request, where)
+def encoded(request: Request, target: str, *, upstream: str = "up-1") -> bytes:
+    encode_target = EncodeTarget(model="up", dialect=target, upstream=upstream)
+    adapted = adapt(request, encode_target, family=REGISTRY[target].family, traits=REGISTRY[target].traits)
+    return REGISTRY[target].encode_request(adapted.request, encode_target)
 
 
 def thoughts(body: bytes, target: str) -> list[Any]:
     """The reasoning in a body, in the target's own shape."""
-    told = json.loads(body)
+    sent_body = json.loads(body)
     if target == "openai_chat":
-        return [message["reasoning_content"] for message in told["messages"] if "reasoning_content" in message]
+        return [message["reasoning_content"] for message in sent_body["messages"] if "reasoning_content" in message]
     if target == "openai_responses":
-        return [(item["summary"], item["encrypted_content"]) for item in told["input"] if item.get("type") == "reasoning"]
-    blocks = [block for turn in told["messages"] if isinstance(turn["content"], list) for block in turn["content"]]
+        return [(item["summary"], item["encrypted_content"]) for item in sent_body["input"] if item.get("type") == "reasoning"]
+    blocks = [block for turn in sent_body["messages"] if isinstance(turn["content"], list) for block in turn["content"]]
     return [(block["thinking"], block["signature"]) for block in blocks if block["type"] == "thinking"]
 
 
@@ -96,17 +96,17 @@ def due(origin: str, target: str, text: str) -> list[Any]:
     return [(text, "c2lnbmVk")]
 
 
-def answered(origin: str, text: str) -> Response:
+def reasoning_response(origin: str, text: str) -> Response:
     parts = (Reasoning(text, SEALS[origin]), CALL)
     answer = Response(id="x", model="up", parts=parts, finish=Finish(reason="tool_calls"), usage=Usage(output=1))
     return bound_response(answer, "up-1", "openai_responses")
 
 
 @pytest.mark.parametrize(("origin", "client", "target"), TRIPS)
-@given(text=words)
+@given(text=word_texts)
 @settings(max_examples=examples(10))
 def test_reasoning_returns_to_its_origin_and_to_no_other(origin: str, client: str, target: str, text: str) -> None:
-    body = sent(echoed(client, answered(origin, text)), target)
+    body = encoded(echoed(client, reasoning_response(origin, text)), target)
     assert thoughts(body, target) == due(origin, target, text)
     assert PREFIX.encode() not in body
     if REGISTRY[target].family != origin:
@@ -116,5 +116,5 @@ def test_reasoning_returns_to_its_origin_and_to_no_other(origin: str, client: st
 
 @pytest.mark.parametrize("client", [name for name in REGISTRY if name != "openai_responses"])
 def test_encrypted_reasoning_returns_to_no_other_account(client: str) -> None:
-    request = echoed(client, answered("openai_responses", "deep thought"))
-    assert thoughts(sent(request, "openai_responses", upstream="up-2"), "openai_responses") == []
+    request = echoed(client, reasoning_response("openai_responses", "deep thought"))
+    assert thoughts(encoded(request, "openai_responses", upstream="up-2"), "openai_responses") == []

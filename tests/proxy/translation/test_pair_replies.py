@@ -1,7 +1,7 @@
 """All sixteen pairs on the way back: an upstream's answer, whole and streamed, as every kind of client gets it.
 
 An upstream's wire is made by its own dialect's encoder. What the client gets is judged by the strict grammar of its dialect and
-by the official SDK's types, and read once more: it must mean what the upstream said, whether it was streamed or not.
+by the official SDK's types, and read once more: it must have the meaning of the upstream's response, whether it was streamed or not.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ RELAXED = settings(max_examples=examples(25), suppress_health_check=[HealthCheck
 
 def reply(dialect: Dialect) -> EncodeContext:
     """What the encoder of a dialect must know; chat clients ask for usage here."""
-    asked = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family=dialect.family, stream=True, include_usage=True)
-    return EncodeContext(id="0123456789abcdef01234567", created=1_800_000_000, model="m", request=asked, seal_key=KEY)
+    request = Request(model="m", messages=(Message("user", (Text("Hi"),)),), family=dialect.family, stream=True, include_usage=True)
+    return EncodeContext(id="0123456789abcdef01234567", created=1_800_000_000, model="m", request=request, seal_key=KEY)
 
 
-def written(dialect: Dialect, events: list[Event]) -> bytes:
+def wire_stream(dialect: Dialect, events: list[Event]) -> bytes:
     """A whole stream of a dialect."""
     encoder = dialect.encoder(reply(dialect))
     return b"".join(dialect.framing.write(frame) for event in events for frame in encoder.feed(event))
@@ -60,8 +60,8 @@ def written(dialect: Dialect, events: list[Event]) -> bytes:
 def piped(source: Dialect, sink: Dialect, pieces: list[bytes]) -> tuple[bytes, str | None]:
     """What a client gets of an upstream's bytes, and how it ended."""
     pipe = StreamPipeline(source, sink, quirks=DEFAULT, context=reply(sink), restorer=None, upstream="up-1")
-    told = b"".join(pipe.feed(piece) for piece in pieces) + pipe.close()
-    return told, pipe.outcome
+    client_stream = b"".join(pipe.feed(piece) for piece in pieces) + pipe.close()
+    return client_stream, pipe.outcome
 
 
 def cut(stream: bytes, places: list[int]) -> list[bytes]:
@@ -70,8 +70,8 @@ def cut(stream: bytes, places: list[int]) -> list[bytes]:
     return [stream[start:end] for start, end in pairwise(ends)]
 
 
-def said(response: Response) -> dict[str, Any]:
-    """What every dialect has words for: ids of messages and calls, and how usage is split, are its own."""
+def comparable(response: Response) -> dict[str, Any]:
+    """What every dialect can express: ids of messages and calls, and the split of usage, differ by dialect."""
     refused = any(isinstance(part, Text) and part.refusal for part in response.parts) or response.finish.reason == "refusal"
     return {
         "reasoning": "".join(part.text for part in response.parts if isinstance(part, Reasoning)),
@@ -89,18 +89,18 @@ def test_an_answer_arrives_whole_and_streamed_alike(upstream: str, client: str, 
     source, sink = REGISTRY[upstream], REGISTRY[client]
     answer = data.draw(responses(source.family))
     decoded = source.decode_response(source.encode_response(answer, reply(source)), DEFAULT)
-    assert said(decoded) == said(answer)
-    stream = written(source, replay(answer))
-    assert said(accumulate(events_of(source, stream, DEFAULT, size=len(stream)))) == said(answer)
+    assert comparable(decoded) == comparable(answer)
+    stream = wire_stream(source, replay(answer))
+    assert comparable(accumulate(events_of(source, stream, DEFAULT, size=len(stream)))) == comparable(answer)
 
     body = sink.encode_response(bound_response(decoded, "up-1", "openai_responses"), reply(sink))
     JUDGES[client].check_answer(body)
-    told, outcome = piped(source, sink, [stream])
+    client_stream, outcome = piped(source, sink, [stream])
     assert outcome == "finished"
-    JUDGES[client].check_whole(told)
-    streamed = accumulate(events_of(sink, told, DEFAULT, size=len(told)))
-    assert said(sink.decode_response(body, DEFAULT)) == said(answer)
-    assert said(streamed) == said(answer)
+    JUDGES[client].check_whole(client_stream)
+    streamed = accumulate(events_of(sink, client_stream, DEFAULT, size=len(client_stream)))
+    assert comparable(sink.decode_response(body, DEFAULT)) == comparable(answer)
+    assert comparable(streamed) == comparable(answer)
 
 
 @pytest.mark.parametrize(("upstream", "client"), PAIRS)
@@ -108,7 +108,7 @@ def test_an_answer_arrives_whole_and_streamed_alike(upstream: str, client: str, 
 @RELAXED
 def test_any_split_of_the_bytes_gives_the_same_stream(upstream: str, client: str, data: st.DataObject, places: list[int]) -> None:
     source, sink = REGISTRY[upstream], REGISTRY[client]
-    stream = written(source, replay(data.draw(responses(source.family))))
+    stream = wire_stream(source, replay(data.draw(responses(source.family))))
     assert piped(source, sink, cut(stream, places)) == piped(source, sink, [stream])
 
 
@@ -117,21 +117,21 @@ def test_any_split_of_the_bytes_gives_the_same_stream(upstream: str, client: str
 @RELAXED
 def test_any_truncation_is_one_error_and_never_a_success(upstream: str, client: str, data: st.DataObject, place: int) -> None:
     source, sink = REGISTRY[upstream], REGISTRY[client]
-    stream = written(source, replay(data.draw(responses(source.family))))
-    told, outcome = piped(source, sink, [stream[: place % len(stream)]])
+    stream = wire_stream(source, replay(data.draw(responses(source.family))))
+    client_stream, outcome = piped(source, sink, [stream[: place % len(stream)]])
     if outcome == "finished":
         # The upstream had said that it was done: only bytes without meaning are missing.
-        whole, _ = piped(source, sink, [stream])
-        assert _without_usage(sink, told) == _without_usage(sink, whole)
-        JUDGES[client].check_whole(told)
+        complete_stream, _ = piped(source, sink, [stream])
+        assert _without_usage(sink, client_stream) == _without_usage(sink, complete_stream)
+        JUDGES[client].check_whole(client_stream)
     else:
         assert outcome == "failed"
-        JUDGES[client].check_broken(told)
+        JUDGES[client].check_broken(client_stream)
 
 
 def _without_usage(sink: Dialect, stream: bytes) -> dict[str, Any]:
-    """Chat's usage comes behind its finish, so a cut between the two is no broken answer."""
-    return said(accumulate(events_of(sink, stream, DEFAULT, size=len(stream)))) | {"tokens": None}
+    """Chat sends usage after the finish reason, so a stream that ends between the two is complete."""
+    return comparable(accumulate(events_of(sink, stream, DEFAULT, size=len(stream)))) | {"tokens": None}
 
 
 @st.composite
@@ -141,19 +141,19 @@ def interleaved(draw: st.DrawFn) -> tuple[list[ToolCall], list[Event]]:
         ToolCall(f"call_{number}", name, draw(arguments))
         for number, name in enumerate(draw(st.lists(st.sampled_from(TOOL_NAMES), min_size=2, max_size=4)))
     ]
-    waiting = {index: _told(index, call, draw(st.integers(1, 4))) for index, call in enumerate(calls)}
+    waiting = {index: _call_events(index, call, draw(st.integers(1, 4))) for index, call in enumerate(calls)}
     events: list[Event] = [Started("up", "m")]
-    begun = 0
+    started = 0
     while any(waiting.values()):
         # Parts begin in the order of their indices; what follows is free.
-        ready = [index for index, left in waiting.items() if left and index <= begun]
+        ready = [index for index, missing in waiting.items() if missing and index <= started]
         index = draw(st.sampled_from(ready))
-        begun += index == begun
+        started += index == started
         events.append(waiting[index].pop(0))
     return calls, [*events, Finished(Finish(reason="tool_calls"))]
 
 
-def _told(index: int, call: ToolCall, size: int) -> list[Event]:
+def _call_events(index: int, call: ToolCall, size: int) -> list[Event]:
     text = call.arguments
     fragments: list[Event] = [PartDelta(index, text[start : start + size]) for start in range(0, len(text), size)]
     return [PartStarted(index, ToolCall(call.id, call.name, "")), *fragments, PartEnded(index)]
@@ -165,10 +165,10 @@ def _told(index: int, call: ToolCall, size: int) -> list[Event]:
 def test_interleaved_calls_arrive_valid_and_complete(client: str, drawn: tuple[list[ToolCall], list[Event]]) -> None:
     calls, events = drawn
     sink = REGISTRY[client]
-    stream = written(sink, events)
+    stream = wire_stream(sink, events)
     JUDGES[client].check_whole(stream)
-    got = accumulate(events_of(sink, stream, DEFAULT, size=len(stream)))
-    assert said(got)["calls"] == [(call.id, call.name, json.loads(call.arguments)) for call in calls]
+    response = accumulate(events_of(sink, stream, DEFAULT, size=len(stream)))
+    assert comparable(response)["calls"] == [(call.id, call.name, json.loads(call.arguments)) for call in calls]
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_interleaved_calls_arrive_valid_and_complete(client: str, drawn: tuple[l
 @RELAXED
 def test_calls_interleaved_on_the_wire_arrive_too(upstream: str, client: str, drawn: tuple[list[ToolCall], list[Event]]) -> None:
     calls, events = drawn
-    told, outcome = piped(REGISTRY[upstream], REGISTRY[client], [written(REGISTRY[upstream], events)])
+    client_stream, outcome = piped(REGISTRY[upstream], REGISTRY[client], [wire_stream(REGISTRY[upstream], events)])
     assert outcome == "finished"
-    JUDGES[client].check_whole(told)
-    got = accumulate(events_of(REGISTRY[client], told, DEFAULT, size=len(told)))
-    assert said(got)["calls"] == [(call.id, call.name, json.loads(call.arguments)) for call in calls]
+    JUDGES[client].check_whole(client_stream)
+    response = accumulate(events_of(REGISTRY[client], client_stream, DEFAULT, size=len(client_stream)))
+    assert comparable(response)["calls"] == [(call.id, call.name, json.loads(call.arguments)) for call in calls]

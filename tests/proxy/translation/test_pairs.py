@@ -1,4 +1,4 @@
-"""All sixteen pairs: what a client says arrives at every kind of upstream, as far as the upstream has words for it.
+"""All sixteen pairs: what a client sends arrives at every kind of upstream, as far as its dialect can express it.
 
 Nothing here knows a pair. A client's body is what an upstream of its own dialect would get; it is read as a client's body and
 made ready for each target, and what the target reads is compared with what was said.
@@ -55,23 +55,23 @@ def destination(target: str, *, stream: bool) -> EncodeTarget:
     return EncodeTarget(model="upstream-model", dialect=target, upstream="up-1", stream=stream, quirks=Quirks(image_urls=True))
 
 
-def sent(request: Request, target: Dialect) -> bytes:
+def encoded(request: Request, target: Dialect) -> bytes:
     """The body that an upstream of ``target`` gets for a canonical request."""
-    where = destination(target.name, stream=request.stream)
-    adapted = adapt(request, where, family=target.family, traits=target.traits)
-    return target.encode_request(adapted.request, where)
+    encode_target = destination(target.name, stream=request.stream)
+    adapted = adapt(request, encode_target, family=target.family, traits=target.traits)
+    return target.encode_request(adapted.request, encode_target)
 
 
 def read(body: bytes, dialect: Dialect, *, stream: bool) -> Request:
     return dialect.decode_request(opened(dialect, body, stream=stream), KEY)
 
 
-def compared(said: Request, arrived: Request, target: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def compared(client_request: Request, arrived: Request, target: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """What should have arrived, and what did."""
     thinks = arrived.reasoning is not None and arrived.reasoning.mode in ("budget", "adaptive")
-    due, got = carried(meaning(said), target, thinks=thinks), meaning(arrived)
-    got |= {name: "any" for name, value in due.items() if value == "any"}
-    return due, got
+    due, actual = carried(meaning(client_request), target, thinks=thinks), meaning(arrived)
+    actual |= {name: "any" for name, value in due.items() if value == "any"}
+    return due, actual
 
 
 @pytest.mark.parametrize(("client", "target"), PAIRS)
@@ -79,17 +79,17 @@ def compared(said: Request, arrived: Request, target: str) -> tuple[dict[str, An
 @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_a_conversation_survives_what_the_target_can_carry(client: str, target: str, data: st.DataObject) -> None:
     sink, source = REGISTRY[client], REGISTRY[target]
-    meant = data.draw(requests(sink.family))
-    body = sent(meant, sink)
+    original = data.draw(requests(sink.family))
+    body = encoded(original, sink)
     RULES[client](json.loads(body))
-    said = read(body, sink, stream=meant.stream)
-    due, got = compared(meant, said, client)
-    assert got == due
+    client_request = read(body, sink, stream=original.stream)
+    due, actual = compared(original, client_request, client)
+    assert actual == due
 
-    arrived_body = sent(said, source)
+    arrived_body = encoded(client_request, source)
     RULES[target](json.loads(arrived_body))
-    due, got = compared(said, read(arrived_body, source, stream=meant.stream), target)
-    assert got == due
+    due, actual = compared(client_request, read(arrived_body, source, stream=original.stream), target)
+    assert actual == due
 
 
 @pytest.mark.parametrize(("client", "target"), PAIRS)
@@ -97,7 +97,9 @@ def test_a_conversation_survives_what_the_target_can_carry(client: str, target: 
 @settings(max_examples=examples(15), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_the_same_conversation_gives_the_same_bytes(client: str, target: str, data: st.DataObject) -> None:
     sink = REGISTRY[client]
-    meant = data.draw(requests(sink.family))
-    body, where = sent(meant, sink), destination(target, stream=meant.stream)
-    twice = [Preparer(sink, opened(sink, body, stream=meant.stream), KEY).prepare(REGISTRY[target], where).body for _ in range(2)]
+    original = data.draw(requests(sink.family))
+    body, encode_target = encoded(original, sink), destination(target, stream=original.stream)
+    twice = [
+        Preparer(sink, opened(sink, body, stream=original.stream), KEY).prepare(REGISTRY[target], encode_target).body for _ in range(2)
+    ]
     assert twice[0] == twice[1]

@@ -42,8 +42,8 @@ HI = Message("user", (Text("Hi"),))
 SCHEMA = msgspec.Raw(b'{"type":"object","properties":{"a":{"type":"string","format":"date"}}}')
 LOOK = Tool(name="look_around", schema=SCHEMA)
 CALL = ToolCall("call_1", "look_around", "{}")
-CALLED = (HI, Message("assistant", (CALL,)))
-LOOP = (*CALLED, Message("user", (ToolResult("call_1", (Text("seen"),)),)))
+UNANSWERED = (HI, Message("assistant", (CALL,)))
+LOOP = (*UNANSWERED, Message("user", (ToolResult("call_1", (Text("seen"),)),)))
 PICTURE = Image(Source("base64", "AAAA", "image/png"), at="messages.0.content.0")
 LINKED = Image(Source("url", "https://example.com/a.png"), at="messages.0.content.0")
 LATE = (HI, Message("system", (Text("Late."),)), Message("assistant", (Text("Yes"),)), HI)
@@ -56,16 +56,16 @@ CHAT, MESSAGES, RESPONSES, BEDROCK = "openai_chat", "anthropic", "openai_respons
 def body(dialect: str, quirks: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """The body that an upstream with these quirks gets."""
     request = Request(**{"model": "m", "messages": (HI,), "family": RESPONSES, **fields})
-    where = EncodeTarget(model="up", dialect=dialect, quirks=merged(quirks), stream=request.stream)
+    encode_target = EncodeTarget(model="up", dialect=dialect, quirks=merged(quirks), stream=request.stream)
     target = REGISTRY[dialect]
-    told: dict[str, Any] = json.loads(
-        target.encode_request(adapt(request, where, family=target.family, traits=target.traits).request, where)
+    sent_body: dict[str, Any] = json.loads(
+        target.encode_request(adapt(request, encode_target, family=target.family, traits=target.traits).request, encode_target)
     )
-    return told
+    return sent_body
 
 
 def refused(dialect: str, quirks: dict[str, Any], **fields: Any) -> str:
-    """The words in which a request is refused; empty where it is carried."""
+    """The message with which a request is refused; empty if it is accepted."""
     try:
         body(dialect, quirks, **fields)
     except ClientMistake as mistake:
@@ -77,8 +77,8 @@ def path(dialect: str, quirks: dict[str, Any]) -> str:
     return REGISTRY[dialect].path(EncodeTarget(model="up", dialect=dialect, quirks=merged(quirks)))
 
 
-def roles(told: dict[str, Any]) -> list[str]:
-    return [message["role"] for message in told["messages"]]
+def roles(sent_body: dict[str, Any]) -> list[str]:
+    return [message["role"] for message in sent_body["messages"]]
 
 
 Case = tuple[str, Any, Callable[[dict[str, Any]], Any], Any, Any]
@@ -106,7 +106,7 @@ CASES: list[Case] = [
     (
         "tool_image_parts",
         True,
-        lambda q: roles(body(CHAT, q, messages=(*CALLED, Message("user", (ToolResult("call_1", (PICTURE,)),))))),
+        lambda q: roles(body(CHAT, q, messages=(*UNANSWERED, Message("user", (ToolResult("call_1", (PICTURE,)),))))),
         ["user", "assistant", "tool", "user"],
         ["user", "assistant", "tool"],
     ),
@@ -199,7 +199,7 @@ CASES: list[Case] = [
     ),
     ("empty_assistant_content", "empty", lambda q: body(CHAT, q, messages=LOOP)["messages"][1]["content"], None, ""),
     ("tool_name_limit", 10, lambda q: len(body(CHAT, q, tools=(LOOK,))["tools"][0]["function"]["name"]), 11, 10),
-    ("unanswered_calls", "refuse", lambda q: bool(refused(CHAT, q, messages=CALLED)), False, True),
+    ("unanswered_calls", "refuse", lambda q: bool(refused(CHAT, q, messages=UNANSWERED)), False, True),
     ("user_field", "safety_identifier", lambda q: body(CHAT, q, end_user="u").get("safety_identifier"), None, "u"),
     ("user_field", "none", lambda q: body(CHAT, q, end_user="u").get("user"), "u", None),
     ("top_k", True, lambda q: body(CHAT, q, top_k=4, family=MESSAGES).get("top_k"), None, 4),
@@ -238,9 +238,9 @@ def test_a_quirk_shapes_the_request(name: str, value: Any, look: Callable[[dict[
 
 
 def chunks(*deltas: dict[str, Any]) -> bytes:
-    told = [{"id": "c", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
-    told.append({"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-    return b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in told) + b"data: [DONE]\n\n"
+    chunk_values = [{"id": "c", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    chunk_values.append({"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    return b"".join(b"data: " + json.dumps(chunk_value).encode() + b"\n\n" for chunk_value in chunk_values) + b"data: [DONE]\n\n"
 
 
 def streamed(stream: bytes, quirks: Quirks) -> Any:
@@ -264,7 +264,7 @@ def test_every_quirk_is_shown() -> None:
     assert sorted({case[0] for case in CASES} | set(ELSEWHERE)) == sorted(field.name for field in msgspec.structs.fields(Quirks))
 
 
-def test_a_grammar_lies_where_chat_has_it() -> None:
+def test_a_grammar_is_encoded_in_the_shape_of_chat() -> None:
     patch = Tool(name="patch", kind="custom", format=msgspec.Raw(b'{"type":"grammar","syntax":"lark","definition":"start: A"}'))
-    told = body(CHAT, {"supports_custom_tools": True}, tools=(patch,))["tools"][0]["custom"]
-    assert told == {"name": "patch", "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: A"}}}
+    custom_tool = body(CHAT, {"supports_custom_tools": True}, tools=(patch,))["tools"][0]["custom"]
+    assert custom_tool == {"name": "patch", "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: A"}}}

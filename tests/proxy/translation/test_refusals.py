@@ -1,4 +1,4 @@
-"""What providers refuse, in the words that they use."""
+"""What providers refuse, with their own error texts."""
 
 import json
 
@@ -82,7 +82,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("status", "message", "codes", "refusal"), CASES, ids=str)
-def test_the_words_and_codes_of_a_refusal_say_what_it_is_about(status, message, codes, refusal):
+def test_texts_and_codes_of_a_refusal_decide_its_subject(status, message, codes, refusal):
     assert refusal_of(status, message, codes) == refusal
 
 

@@ -51,9 +51,9 @@ def webp_lossless(width: int, height: int) -> bytes:
     return b"RIFF\0\0\0\0WEBPVP8L" + b"\0" * 5 + bits.to_bytes(4, "little")
 
 
-@pytest.mark.parametrize("made", [png, gif, jpeg, webp_extended, webp_lossy, webp_lossless])
-def test_an_image_counts_by_its_size_in_every_format(made: object) -> None:
-    assert estimate_image_tokens(base64.b64encode(made(750, 500)).decode()) == 500  # type: ignore[operator]
+@pytest.mark.parametrize("create_image", [png, gif, jpeg, webp_extended, webp_lossy, webp_lossless])
+def test_an_image_counts_by_its_size_in_every_format(create_image: object) -> None:
+    assert estimate_image_tokens(base64.b64encode(create_image(750, 500)).decode()) == 500  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(("size", "tokens"), [((1, 1), 1), ((3136, 1568), 1600), ((1568, 100), 209), ((0, 10), IMAGE_UNKNOWN)])

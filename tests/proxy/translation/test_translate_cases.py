@@ -77,11 +77,11 @@ class Case:
             restorer = prepared.restorer.stream() if prepared.restorer else None
             pipe = StreamPipeline(self.source, self.sink, quirks=self.quirks, context=reply, restorer=restorer)
         stream = self.read("upstream_stream.sse")
-        told = b"".join(pipe.feed(stream[start : start + size]) for start in range(0, len(stream), size)) + pipe.close()
-        return shown(told)
+        sent_bytes = b"".join(pipe.feed(stream[start : start + size]) for start in range(0, len(stream), size)) + pipe.close()
+        return events_of(sent_bytes)
 
 
-def shown(stream: bytes) -> list[Any]:
+def events_of(stream: bytes) -> list[Any]:
     """Frames as comparable values: the event line and the data, parsed where it is JSON."""
     reader = Reader()
     return [(frame.event, parsed(frame)) for frame in reader.feed(stream) + reader.close()]
@@ -132,7 +132,7 @@ def test_the_client_gets_the_answer(name: str) -> None:
 @pytest.mark.parametrize("name", with_file("client_stream.sse"))
 def test_the_client_gets_the_stream_in_any_split(name: str, size: int) -> None:
     case = Case(name)
-    assert case.client_stream(size) == shown(case.read("client_stream.sse"))
+    assert case.client_stream(size) == events_of(case.read("client_stream.sse"))
 
 
 def test_every_folder_shows_something() -> None:

@@ -200,8 +200,8 @@ def test_numbers_of_tool_call_enforcement_have_an_upper_bound(tmp_path):
     ],
 )  # fmt: skip
 def test_an_invalid_value_is_refused_with_a_sentence(tmp_path, name, value, sentence):
-    shown = "" if name in {"REDIS_URL", "DATABASE_URL"} else f"={value!r}"  # both may contain a password
-    assert problems(tmp_path, **{f"PXBIN_{name}": value}) == [f"PXBIN_{name}{shown}: {sentence}"]
+    value_in_message = "" if name in {"REDIS_URL", "DATABASE_URL"} else f"={value!r}"  # both may contain a password
+    assert problems(tmp_path, **{f"PXBIN_{name}": value}) == [f"PXBIN_{name}{value_in_message}: {sentence}"]
 
 
 @pytest.mark.parametrize(

@@ -97,8 +97,8 @@ def test_the_first_of_several_hosts_may_be_down(tmp_path, postgres_url):
 
 def test_the_error_of_postgresql_is_reported_unchanged(tmp_path, postgres_url, monkeypatch):
     with psycopg.connect(postgres_url) as direct:
-        here = f"/{direct.info.dbname}"
-    elsewhere = postgres_url.replace(here, "/no_such_database", 1)
+        database_path = f"/{direct.info.dbname}"
+    elsewhere = postgres_url.replace(database_path, "/no_such_database", 1)
     with connected(database(Config(data_dir=tmp_path, database_url=elsewhere))) as connection:
         monkeypatch.setattr(commands, "connection", connection)
         with pytest.raises(OperationalError, match='database "no_such_database" does not exist'):

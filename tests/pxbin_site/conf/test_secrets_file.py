@@ -39,10 +39,10 @@ def test_a_secret_that_is_set_is_not_stored(tmp_path):
 
 
 def test_two_installations_have_different_secrets(tmp_path):
-    here, there = (secrets_file.complete(Config(data_dir=tmp_path / name)) for name in ("here", "there"))
-    assert here.secret_key != there.secret_key
-    assert here.encryption_key != there.encryption_key
-    assert here.seal_key != there.seal_key
+    first, second = (secrets_file.complete(Config(data_dir=tmp_path / name)) for name in ("here", "there"))
+    assert first.secret_key != second.secret_key
+    assert first.encryption_key != second.encryption_key
+    assert first.seal_key != second.seal_key
 
 
 def test_secrets_that_are_set_need_no_file(tmp_path):
@@ -53,11 +53,11 @@ def test_secrets_that_are_set_need_no_file(tmp_path):
 
 
 def test_machines_with_the_same_secret_key_read_each_others_seals(tmp_path):
-    here, there = (
+    first, second = (
         secrets_file.complete(Config(data_dir=tmp_path / name, secret_key="shared", encryption_key="0123456789abcdef"))
         for name in ("a", "b")
     )
-    assert here.seal_key == there.seal_key
+    assert first.seal_key == second.seal_key
 
 
 def result_of_storing(completed):

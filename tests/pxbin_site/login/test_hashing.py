@@ -66,7 +66,7 @@ def test_who_waits_too_long_is_refused():
         assert not queue.is_full
 
 
-def test_a_lane_rests_after_a_hash_in_proportion_to_its_time(monkeypatch):
+def test_the_hash_queue_pauses_after_a_hash_in_proportion_to_its_time(monkeypatch):
     clock, rests = [100.0], []
     monkeypatch.setattr(hashing.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(hashing.time, "sleep", rests.append)
@@ -87,7 +87,7 @@ def test_an_error_inside_frees_the_slot():
 
 @override_settings(PASSWORD_HASHERS=HASHERS)
 @pytest.mark.parametrize("algorithm", ["argon2", "pbkdf2_sha256"])
-def test_every_way_to_a_hash_passes_through_the_lane(queue, algorithm):
+def test_every_password_check_uses_the_hash_queue(queue, algorithm):
     encoded = make_password("right", hasher=algorithm)
     assert check_password("right", encoded, preferred=algorithm)
     assert not check_password("wrong", encoded, preferred=algorithm)

@@ -47,7 +47,7 @@ def test_wrong_passwords_are_refused_after_a_few_even_if_the_next_one_is_right(a
     assert b"Too many wrong passwords" in refused.content
 
 
-def test_an_attacker_does_not_lock_the_admin_out_elsewhere(admin):
+def test_an_attacker_does_not_lock_the_admin_out_at_another_address(admin):
     statuses(Client(), ATTACKER, USER_FAILURES + 1)
     assert log_in(Client(), ADMIN, PASSWORD).status_code == 302
 
@@ -101,7 +101,7 @@ def test_one_address_has_a_bound_for_all_names_together(admin):
     assert log_in(Client(), ELSEWHERE, PASSWORD).status_code == 302
 
 
-def test_a_login_begins_the_count_anew(admin):
+def test_a_login_resets_the_count(admin):
     browser = Client()
     statuses(browser, ADMIN, USER_FAILURES - 1)
     log_in(browser, ADMIN, PASSWORD)
@@ -136,7 +136,7 @@ def test_behind_a_trusted_proxy_its_clients_are_counted_apart(admin):
     assert [behind_proxy(Client(), f"192.0.2.{number}", "wrong") for number in range(USER_FAILURES)][-1] == 429
 
 
-def test_a_full_lane_refuses_before_the_form_is_read(admin, monkeypatch):
+def test_a_full_hash_queue_refuses_before_the_form_is_read(admin, monkeypatch):
     queue = hashing.HashQueue(waiting=0, patience=60)
     monkeypatch.setattr(hashing, "UNKNOWN_BROWSERS", queue)
     with queue.slot():
@@ -159,7 +159,7 @@ def test_unknown_browsers_do_not_keep_a_browser_waiting_that_has_logged_in_befor
         assert log_in(browser, ADMIN, PASSWORD).status_code == 302
 
 
-def test_a_lane_that_fills_while_the_form_is_read_refuses_too(admin, monkeypatch, settings):
+def test_a_hash_queue_that_fills_while_the_form_is_read_refuses_too(admin, monkeypatch, settings):
     settings.PASSWORD_HASHERS = ["pxbin_site.login.hashing.Argon2Hasher"]
     queue, release = hashing.HashQueue(waiting=1, patience=0.01), threading.Event()
     monkeypatch.setattr(hashing, "UNKNOWN_BROWSERS", queue)
@@ -187,7 +187,7 @@ def test_a_lane_that_fills_while_the_form_is_read_refuses_too(admin, monkeypatch
         ("/admin/login/", str(guard.LARGEST_BODY), 200),
     ],
 )
-def test_the_form_of_a_stranger_is_small(path, length, status):
+def test_the_login_form_of_an_unknown_client_has_a_size_limit(path, length, status):
     body = b"username=admin&password=".ljust(guard.LARGEST_BODY, b"x")
     response = Client().post(path, body, content_type="application/x-www-form-urlencoded", CONTENT_LENGTH=length)
     assert response.status_code == status

@@ -62,9 +62,9 @@ async def test_unknown_browsers_fill_no_places_of_others(rf, path, places):
     markcoroutinefunction(view)
     middleware = LimitedPlaces(view)
     tasks = [asyncio.create_task(middleware(rf.get(path))) for _ in range(20)]
-    known = rf.get("/admin/")
-    known.COOKIES[device.COOKIE] = signing.dumps(("id", "admin"), salt=device._SALT)
-    tasks.append(asyncio.create_task(middleware(known)))
+    known_browser = rf.get("/admin/")
+    known_browser.COOKIES[device.COOKIE] = signing.dumps(("id", "admin"), salt=device._SALT)
+    tasks.append(asyncio.create_task(middleware(known_browser)))
     await asyncio.sleep(0)
     assert view.inside == places + 1
     view.release.set()

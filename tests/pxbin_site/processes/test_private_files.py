@@ -9,6 +9,8 @@ from pxbin_site.conf.config import Config
 from pxbin_site.processes import private_files
 from tests.support.gateway import Gateway
 
+HELLO = {"model": "echo", "max_tokens": 10, "messages": [{"role": "user", "content": "Hello"}]}
+
 
 @pytest.fixture
 def usual_umask():
@@ -43,9 +45,11 @@ def test_files_that_exist_and_files_that_are_created_later_are_private(tmp_path)
 
 @pytest.mark.slow
 def test_a_running_gateway_leaves_nothing_for_others_to_read(gateway):
-    found = modes(gateway.data_dir)
-    assert found.keys() >= {"pxbin.sqlite3", "pxbin.sqlite3-wal", "pxbin.sqlite3-shm", "secrets.json", "spool"}
-    assert {name: oct(mode) for name, mode in found.items() if mode & 0o077} == {}
+    assert gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.client_headers, json=HELLO).status_code == 200
+    gateway.logs(1)  # the first log row creates the spool
+    file_modes = modes(gateway.data_dir)
+    assert file_modes.keys() >= {"pxbin.sqlite3", "pxbin.sqlite3-wal", "pxbin.sqlite3-shm", "secrets.json", "spool"}
+    assert {name: oct(mode) for name, mode in file_modes.items() if mode & 0o077} == {}
 
 
 @pytest.mark.slow
@@ -55,8 +59,7 @@ def test_a_gateway_whose_database_file_was_removed_is_not_ready_and_makes_no_emp
             path.unlink()
         response = running.http.get(f"{running.url}/ready")
         assert (response.status_code, response.json()) == (503, {"status": "not_ready", "db": "OperationalError"})
-        request = {"model": "echo", "max_tokens": 10, "messages": [{"role": "user", "content": "Hello"}]}
-        served = running.http.post(f"{running.url}/v1/messages", headers=running.client_headers, json=request)
+        served = running.http.post(f"{running.url}/v1/messages", headers=running.client_headers, json=HELLO)
         assert served.status_code == 200
         running.stop()
         assert list(running.data_dir.glob("pxbin.sqlite3*")) == []

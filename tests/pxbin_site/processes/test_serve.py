@@ -47,7 +47,7 @@ def test_the_first_start_prints_what_is_needed_once(gateway):
 
 
 def test_the_curls_of_the_readme_work(gateway):
-    answers = [subprocess.run([*words, "-sS"], capture_output=True, text=True, check=True).stdout for words in readme_curls(gateway)]
+    answers = [subprocess.run([*command, "-sS"], capture_output=True, text=True, check=True).stdout for command in readme_curls(gateway)]
     assert len(answers) == 3
     assert '"content":[{"type":"text","text":"Hello","citations":null}]' in answers[0]
     assert '"message":{"role":"assistant","content":"Hello"' in answers[1]
@@ -60,8 +60,8 @@ def test_the_row_of_a_request_is_written(gateway):
     assert gateway.row_of(answer.headers["x-request-id"])["model"] == "echo-anthropic"
 
 
-async def test_nobody_is_let_in_before_the_worker_has_loaded():
-    """The row of the first request shall not wait for it."""
+async def test_no_request_is_accepted_before_the_worker_has_loaded():
+    """Otherwise the row of the first request would wait for the worker."""
     waited_for = []
 
     class Starting:
@@ -86,9 +86,9 @@ def test_all_that_is_written_is_in_the_data_directory(gateway):
         assert ask(second).status_code == 200
         assert second.url != gateway.url
         assert ask(second, {**HELLO, "model": "echo-anthropic"}).status_code == 200
-        opened = {Path(each.path) for each in psutil.Process(second.process.pid).open_files()}
-        written = {path for path in opened if not path.is_relative_to(second.data_dir)}
-        assert written == set()
+        opened = {Path(file.path) for file in psutil.Process(second.process.pid).open_files()}
+        outside = {path for path in opened if not path.is_relative_to(second.data_dir)}
+        assert outside == set()
         assert {path.name for path in second.data_dir.iterdir()} >= {"pxbin.sqlite3", "secrets.json", "spool"}
 
 
@@ -110,9 +110,9 @@ def test_keys_of_providers_become_upstreams_that_an_admin_can_remove():
 
 
 def test_bad_settings_are_all_named_and_nothing_starts(tmp_path):
-    status, said = failed_start(tmp_path / "data", PXBIN_LISTEN_ADDR="8080", PXBIN_LOG_FORMAT="xml", PXBIN_DATABASE_SCHEMA="1;2")
+    status, stderr = failed_start(tmp_path / "data", PXBIN_LISTEN_ADDR="8080", PXBIN_LOG_FORMAT="xml", PXBIN_DATABASE_SCHEMA="1;2")
     assert status == 2
-    assert said.splitlines() == [
+    assert stderr.splitlines() == [
         "The settings have problems:",
         "- PXBIN_LISTEN_ADDR='8080': must look like :8080 or 127.0.0.1:8080",
         "- PXBIN_DATABASE_SCHEMA='1;2': must match [a-z_][a-z0-9_]*",
@@ -121,21 +121,21 @@ def test_bad_settings_are_all_named_and_nothing_starts(tmp_path):
     assert not (tmp_path / "data").exists()
 
 
-def test_without_the_key_of_the_stored_credentials_it_refuses_writes_nothing_and_tells_the_ways_out():
+def test_without_the_key_of_the_stored_credentials_the_start_fails_with_instructions_and_writes_nothing():
     with Gateway.started(OPENAI_API_KEY="sk-stored") as gateway:
         gateway.stop()
         secrets = gateway.data_dir / "secrets.json"
         secrets.rename(gateway.data_dir / "elsewhere")
         for variables in ({}, {"PXBIN_ENCRYPTION_KEY": "quite another passphrase"}):
-            status, said = failed_start(gateway.data_dir, **variables)
+            status, stderr = failed_start(gateway.data_dir, **variables)
             assert status == 1
-            assert "OPENAI_API_KEY of upstream openai" in said
-            assert f"back into {gateway.data_dir}, or set PXBIN_ENCRYPTION_KEY" in said
-            assert "manage.py rotate_encryption_key --forget" in said
-            assert "Traceback" not in said
+            assert "OPENAI_API_KEY of upstream openai" in stderr
+            assert f"back into {gateway.data_dir}, or set PXBIN_ENCRYPTION_KEY" in stderr
+            assert "manage.py rotate_encryption_key --forget" in stderr
+            assert "Traceback" not in stderr
             assert not secrets.exists()
-        words = [sys.executable, str(ROOT / "manage.py"), "rotate_encryption_key", "--forget", "--yes"]
-        subprocess.run(words, env=clean_environment(PXBIN_DATA_DIR=str(gateway.data_dir)), capture_output=True, check=True)
+        command = [sys.executable, str(ROOT / "manage.py"), "rotate_encryption_key", "--forget", "--yes"]
+        subprocess.run(command, env=clean_environment(PXBIN_DATA_DIR=str(gateway.data_dir)), capture_output=True, check=True)
         assert not secrets.exists()
         gateway.restart()  # the variable is still set, so its key is stored again
         [row] = [row for row in gateway.api("GET", "/credentials") if row["name"] == "OPENAI_API_KEY"]
@@ -143,10 +143,10 @@ def test_without_the_key_of_the_stored_credentials_it_refuses_writes_nothing_and
         assert secrets.exists()
 
 
-def test_an_address_in_use_is_said_in_a_sentence(gateway, tmp_path):
-    status, said = failed_start(tmp_path, PXBIN_LISTEN_ADDR=f"127.0.0.1:{gateway.port}")
-    why = "Address already in use; PXBIN_LISTEN_ADDR=127.0.0.1:8081 chooses another"
-    assert (status, said) == (1, f"CommandError: Cannot listen on 127.0.0.1:{gateway.port}: {why}\n")
+def test_an_address_in_use_is_reported_in_one_sentence(gateway, tmp_path):
+    status, stderr = failed_start(tmp_path, PXBIN_LISTEN_ADDR=f"127.0.0.1:{gateway.port}")
+    reason = "Address already in use; PXBIN_LISTEN_ADDR=127.0.0.1:8081 chooses another"
+    assert (status, stderr) == (1, f"CommandError: Cannot listen on 127.0.0.1:{gateway.port}: {reason}\n")
 
 
 @pytest.mark.django_db
@@ -175,7 +175,7 @@ def test_a_second_gateway_on_the_same_data_directory_is_warned(gateway, tmp_path
         assert not beside
 
 
-def test_the_slower_of_two_first_starts_is_told_of_the_other_before_its_keys_are_judged(tmp_path, monkeypatch):
+def test_the_slower_of_two_first_starts_reports_the_other_before_it_checks_its_keys(tmp_path, monkeypatch):
     quick, slow = (secrets_file.complete(Config(data_dir=tmp_path)) for _ in range(2))
     secrets_file.store(quick)
     monkeypatch.setattr(bootstrap, "is_set_up", lambda: pytest.fail("the keys are judged"))
@@ -183,12 +183,12 @@ def test_the_slower_of_two_first_starts_is_told_of_the_other_before_its_keys_are
         bootstrap.store_secrets(slow)
 
 
-def test_a_database_that_is_away_is_said_in_a_sentence(tmp_path):
-    status, said = failed_start(tmp_path, PXBIN_DATABASE_URL="postgresql://nobody:secret-word@127.0.0.1:1/none")
+def test_an_unreachable_database_is_reported_in_one_sentence(tmp_path):
+    status, stderr = failed_start(tmp_path, PXBIN_DATABASE_URL="postgresql://nobody:secret-word@127.0.0.1:1/none")
     assert status == 1
-    assert said.splitlines()[-1].startswith("CommandError: The database cannot be used: ")
-    assert "Connection refused" in said
-    assert "secret-word" not in said
+    assert stderr.splitlines()[-1].startswith("CommandError: The database cannot be used: ")
+    assert "Connection refused" in stderr
+    assert "secret-word" not in stderr
 
 
 def test_a_fault_in_the_addresses_shows_at_the_start(tmp_path):
@@ -202,7 +202,7 @@ def test_a_fault_in_the_addresses_shows_at_the_start(tmp_path):
         "PXBIN_LISTEN_ADDR": "127.0.0.1:0",
         "DJANGO_SETTINGS_MODULE": "pxbin_site.settings",
     }
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program],
         env=clean_environment(**variables, PYTHONPATH=f"{ROOT}:{tmp_path}"),
         cwd=ROOT,
@@ -211,9 +211,9 @@ def test_a_fault_in_the_addresses_shows_at_the_start(tmp_path):
         timeout=PATIENCE,
         check=False,
     )
-    assert done.returncode == 1
-    assert "No module named 'pxbin_site.no_such_module'" in done.stderr
-    assert "pxbin serves at" not in done.stdout
+    assert process.returncode == 1
+    assert "No module named 'pxbin_site.no_such_module'" in process.stderr
+    assert "pxbin serves at" not in process.stdout
 
 
 def test_ctrl_c_during_the_start_is_one_line(tmp_path):
@@ -232,7 +232,7 @@ def test_ctrl_c_during_the_start_is_one_line(tmp_path):
         starting.kill()
 
 
-def test_a_ctrl_c_that_python_dropped_is_found_by_the_next_step():
+def test_an_interrupt_that_python_dropped_is_noticed_by_the_next_step():
     command = serve.Command()
     with suppress(KeyboardInterrupt):
         command.interrupt(signals.SIGINT, None)
@@ -250,15 +250,15 @@ def test_postgresql_in_a_schema_of_its_own_and_for_those_with_its_secrets(postgr
         assert [row["model"] for row in gateway.logs(1)] == ["echo"]
     with psycopg.connect(postgres_url) as direct:
         schemas = direct.execute("SELECT table_schema, count(*) > 10 FROM information_schema.tables GROUP BY 1").fetchall()
-        assert {name: many for name, many in schemas if name in {"public", "gateway"}} == {"public": False, "gateway": True}
-    status, said = failed_start(tmp_path / "other", PXBIN_DATABASE_URL=postgres_url, PXBIN_DATABASE_SCHEMA="gateway")
-    assert (status, said.splitlines()) == (
+        assert {name: has_tables for name, has_tables in schemas if name in {"public", "gateway"}} == {"public": False, "gateway": True}
+    status, stderr = failed_start(tmp_path / "other", PXBIN_DATABASE_URL=postgres_url, PXBIN_DATABASE_SCHEMA="gateway")
+    assert (status, stderr.splitlines()) == (
         2,
         ["The settings have problems:", f"- {bootstrap.DIFFERENT_SECRETS.format(directory=tmp_path / 'other')}"],
     )
 
 
-def test_redis_carries_the_rows_to_the_worker(redis_url, postgres_url):
+def test_rows_reach_the_worker_through_redis(redis_url, postgres_url):
     with Gateway.started(PXBIN_REDIS_URL=redis_url, PXBIN_DATABASE_URL=postgres_url) as gateway:
         for _ in range(5):
             assert ask(gateway).status_code == 200

@@ -46,7 +46,7 @@ class Client:
         self.wrote.set()
         await self.may_write.wait()
 
-    async def answered(self, handler: Handler) -> Client:
+    async def call(self, handler: Handler) -> Client:
         await handler(self.scope, self.receive, self.send)
         return self
 

@@ -14,7 +14,7 @@ def server() -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def hasty() -> Iterator[Served]:
+def impatient_server() -> Iterator[Served]:
     """A server with short time limits and low bounds."""
     limits = {
         "header_timeout": 1.0,

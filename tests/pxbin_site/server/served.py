@@ -1,7 +1,7 @@
 """A process for the server's tests: a scripted ASGI application under the real server.
 
 Started with one JSON argument (``limits``, ``drain_seconds``, ``cors_origins``). Prints its port, and ``down`` when the
-shutdown hook runs. ``GET /state`` tells what happened: a counter for each event.
+shutdown hook runs. ``GET /state`` returns a counter for each event.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def gated(scope: Any, receive: Any, send: Any) -> None:
-    """Refuses as the gate says, else returns the size of the body."""
+    """Refuses with the gate's status, else returns the size of the body."""
     refusal = scope["extensions"].get("pxbin.refusal")
     body = (await receive())["body"]
     await respond(send, f"{refusal or len(body)}".encode(), status=401 if refusal else 200)
@@ -67,13 +67,13 @@ async def state(scope: Any, receive: Any, send: Any) -> None:
     await respond(send, json.dumps(STATE).encode())
 
 
-async def scope_told(scope: Any, receive: Any, send: Any) -> None:
-    told = {key: scope[key] for key in ("http_version", "method", "path", "scheme")}
-    told |= {
+async def echo_scope(scope: Any, receive: Any, send: Any) -> None:
+    seen_scope = {key: scope[key] for key in ("http_version", "method", "path", "scheme")}
+    seen_scope |= {
         "raw_path": scope["raw_path"].decode(),
         "headers": [[name.decode(), value.decode("latin-1")] for name, value in scope["headers"]],
     }
-    await respond(send, json.dumps(told).encode())
+    await respond(send, json.dumps(seen_scope).encode())
 
 
 async def megabytes(scope: Any, receive: Any, send: Any) -> None:
@@ -98,8 +98,8 @@ async def wait_gone(scope: Any, receive: Any, send: Any) -> None:
     STATE["told_gone"] += 1
 
 
-async def stubborn(scope: Any, receive: Any, send: Any) -> None:
-    """One that does not care whether its client is there."""
+async def ignore_disconnect(scope: Any, receive: Any, send: Any) -> None:
+    """Continues when its client has left."""
     STATE["stubborn"] += 1
     try:
         await asyncio.sleep(3600)
@@ -133,7 +133,7 @@ async def step(scope: Any, receive: Any, send: Any) -> None:
     await respond(send, b"")
 
 
-async def held(scope: Any, receive: Any, send: Any) -> None:
+async def stream_until_file_exists(scope: Any, receive: Any, send: Any) -> None:
     """A stream of two pieces; the second waits until the file exists that the query names."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": b"begun ", "more_body": True})
@@ -155,26 +155,26 @@ async def broken(scope: Any, receive: Any, send: Any) -> None:
     raise ValueError("a defect with pxb_secret")
 
 
-async def broken_later(scope: Any, receive: Any, send: Any) -> None:
+async def fail_after_first_piece(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"half", "more_body": True})
     raise ValueError("a defect")
 
 
-async def forgetful(scope: Any, receive: Any, send: Any) -> None:
+async def return_without_response(scope: Any, receive: Any, send: Any) -> None:
     """Returns without an answer."""
 
 
-async def liar(scope: Any, receive: Any, send: Any) -> None:
+async def send_less_than_declared(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
     await send({"type": "http.response.body", "body": b"short"})
 
 
-async def splitter(scope: Any, receive: Any, send: Any) -> None:
+async def send_header_with_newline(scope: Any, receive: Any, send: Any) -> None:
     await respond(send, b"", headers=[(b"x-a", b"b\r\nset-cookie: c=d")])
 
 
-async def nothing(scope: Any, receive: Any, send: Any) -> None:
+async def no_content(scope: Any, receive: Any, send: Any) -> None:
     await respond(send, b"", status=204)
 
 
@@ -231,22 +231,22 @@ PATHS = {
     "/gated": gated,
     "/step_look_up": step_look_up,
     "/state": state,
-    "/scope": scope_told,
+    "/scope": echo_scope,
     "/megabytes": megabytes,
     "/wait": wait_gone,
-    "/stubborn": stubborn,
+    "/stubborn": ignore_disconnect,
     "/slow": slow,
     "/steps": steps,
     "/step": step,
-    "/held": held,
+    "/held": stream_until_file_exists,
     "/delays": delays,
     "/broken": broken,
     "/v1/messages/broken": broken,
-    "/broken-later": broken_later,
-    "/forgetful": forgetful,
-    "/liar": liar,
-    "/splitter": splitter,
-    "/nothing": nothing,
+    "/broken-later": fail_after_first_piece,
+    "/forgetful": return_without_response,
+    "/liar": send_less_than_declared,
+    "/splitter": send_header_with_newline,
+    "/nothing": no_content,
 }
 
 

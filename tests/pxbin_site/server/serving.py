@@ -66,12 +66,12 @@ class Served:
         return psutil.Process(self.process.pid).memory_info().rss
 
     def open_files(self) -> list[str]:
-        return [each.path for each in psutil.Process(self.process.pid).open_files()]
+        return [file.path for file in psutil.Process(self.process.pid).open_files()]
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         self.process.send_signal(number)
 
-    def ended(self) -> tuple[int, str]:
+    def wait_exit(self) -> tuple[int, str]:
         """The exit code and what was printed after the port."""
         out, _ = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, out
@@ -80,28 +80,28 @@ class Served:
 class Client(socket.socket):
     """A connection that can be read to a mark."""
 
-    held = b""
+    buffered = b""
 
-    def more(self) -> None:
+    def receive(self) -> None:
         piece = self.recv(1 << 20)
         assert piece, "the server closed the connection"
-        self.held += piece
+        self.buffered += piece
 
     def until(self, mark: bytes) -> bytes:
-        while mark not in self.held:
-            self.more()
-        taken, _, self.held = self.held.partition(mark)
-        return taken
+        while mark not in self.buffered:
+            self.receive()
+        found_bytes, _, self.buffered = self.buffered.partition(mark)
+        return found_bytes
 
     def exactly(self, size: int) -> bytes:
-        pieces = [self.held[:size]]
-        self.held = self.held[size:]
-        left = size - len(pieces[0])
-        while left:
-            piece = self.recv(min(left, 1 << 20))
+        pieces = [self.buffered[:size]]
+        self.buffered = self.buffered[size:]
+        missing = size - len(pieces[0])
+        while missing:
+            piece = self.recv(min(missing, 1 << 20))
             assert piece, "the server closed the connection"
             pieces.append(piece)
-            left -= len(piece)
+            missing -= len(piece)
         return b"".join(pieces)
 
 
@@ -129,7 +129,7 @@ def read(client: Client, *, method: str = "GET") -> Answer:
     elif headers.get("transfer-encoding") == "chunked":
         body = b"".join(chunks(client))
     else:
-        body = rest(client)
+        body = read_rest(client)
     return Answer(status, headers, body)
 
 
@@ -152,15 +152,15 @@ def request(path: str, body: bytes = b"", *, method: str = "GET", headers: str =
     return f"{method} {path} HTTP/1.1\r\nhost: x\r\n{length}{headers}\r\n".encode("latin-1") + body
 
 
-def rest(client: Client) -> bytes:
+def read_rest(client: Client) -> bytes:
     """Everything until the server closes."""
-    taken, client.held = client.held, b""
+    received, client.buffered = client.buffered, b""
     try:
         while piece := client.recv(65536):
-            taken += piece
+            received += piece
     except ConnectionResetError:
-        return taken
-    return taken
+        return received
+    return received
 
 
 @contextmanager

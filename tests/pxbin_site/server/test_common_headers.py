@@ -14,14 +14,14 @@ SECURITY = [*common_headers.SECURITY_HEADERS]
 
 
 @pytest.mark.parametrize("client_id", [b"a", b"req_1!~", b"x" * 128])
-def test_a_decent_request_id_is_kept(client_id: bytes) -> None:
+def test_a_valid_request_id_of_the_client_is_kept(client_id: bytes) -> None:
     assert common_headers.request_id({b"x-request-id": client_id}) == client_id
 
 
 @pytest.mark.parametrize("client_id", [b"", b"x" * 129, b"a b", b"\xe9", b"a\tb"])
 def test_any_other_is_replaced_by_a_uuid(client_id: bytes) -> None:
-    made = common_headers.request_id({b"x-request-id": client_id}).decode()
-    assert str(uuid.UUID(made)) == made
+    new_id = common_headers.request_id({b"x-request-id": client_id}).decode()
+    assert str(uuid.UUID(new_id)) == new_id
     assert common_headers.request_id({}) != common_headers.request_id({})
 
 
@@ -56,8 +56,12 @@ def test_every_origin_is_admitted_without_cookies() -> None:
 
 
 def test_a_preflight_allows_whatever_headers_are_asked_for() -> None:
-    asked = {b"origin": b"https://a", b"access-control-request-method": b"POST", b"access-control-request-headers": b"anthropic-beta,x-new"}
-    assert common_headers.preflight("/v1/messages", asked) == [
+    request_headers = {
+        b"origin": b"https://a",
+        b"access-control-request-method": b"POST",
+        b"access-control-request-headers": b"anthropic-beta,x-new",
+    }
+    assert common_headers.preflight("/v1/messages", request_headers) == [
         (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS, PATCH"),
         (b"access-control-allow-headers", b"anthropic-beta,x-new"),
         (b"access-control-max-age", b"300"),

@@ -13,33 +13,33 @@ from tests.pxbin_site.server.asgi_client import Client, View, handler
 from tests.support.waiting import eventually_async
 
 
-async def told(http: HttpRequest) -> JsonResponse:
+async def empty_response(http: HttpRequest) -> JsonResponse:
     return JsonResponse(http.body)
 
 
 # Streams.
 
 
-async def pieces_of(*pieces: bytes | JsonResponse, then: BaseException | None = None, closed: list[str] | None = None) -> Any:
+async def pieces_of(*pieces: bytes | JsonResponse, error: BaseException | None = None, closed: list[str] | None = None) -> Any:
     try:
         for piece in pieces:
             yield piece
-        if then is not None:
-            raise then
+        if error is not None:
+            raise error
     finally:
         if closed is not None:
             closed.append("closed")
 
 
-def streaming(*args: Any, then: BaseException | None = None, closed: list[str] | None = None, **options: Any) -> View:
+def streaming(*args: Any, error: BaseException | None = None, closed: list[str] | None = None, **options: Any) -> View:
     async def view(http: HttpRequest) -> StreamingResponse:
-        return StreamingResponse(pieces_of(*args, then=then, closed=closed), **options)
+        return StreamingResponse(pieces_of(*args, error=error, closed=closed), **options)
 
     return view
 
 
 async def test_a_stream_is_written_piece_by_piece() -> None:
-    client = await Client("/v1/messages").answered(handler(streaming(b"a", b"b", headers=[("x-pxbin-model", "m")])))
+    client = await Client("/v1/messages").call(handler(streaming(b"a", b"b", headers=[("x-pxbin-model", "m")])))
     assert client.bodies == [b"a", b"b", b""]
     assert [message.get("more_body", False) for message in client.sent[1:]] == [True, True, False]
     expected = {"content-type": "text/event-stream", "cache-control": "no-cache", "x-accel-buffering": "no", "x-pxbin-model": "m"}
@@ -47,41 +47,41 @@ async def test_a_stream_is_written_piece_by_piece() -> None:
 
 
 async def test_headers_of_a_stream_are_asked_for_with_its_first_piece() -> None:
-    known: list[tuple[str, str]] = []
+    late_headers: list[tuple[str, str]] = []
 
-    async def late() -> AsyncIterator[bytes]:
-        known.append(("x-late", "1"))
+    async def pieces() -> AsyncIterator[bytes]:
+        late_headers.append(("x-late", "1"))
         yield b"a"
 
     async def view(http: HttpRequest) -> StreamingResponse:
-        return StreamingResponse(late(), headers=lambda: known)
+        return StreamingResponse(pieces(), headers=lambda: late_headers)
 
-    assert (await Client("/v1/messages").answered(handler(view))).headers["x-late"] == "1"
+    assert (await Client("/v1/messages").call(handler(view))).headers["x-late"] == "1"
 
 
 async def test_a_whole_answer_first_replaces_the_stream() -> None:
     closed: list[str] = []
     view = streaming(JsonResponse(b'{"error":1}', status=529), b"never", closed=closed)
-    client = await Client("/v1/messages").answered(handler(view))
+    client = await Client("/v1/messages").call(handler(view))
     assert (client.status, client.bodies, client.headers["content-type"], closed) == (529, [b'{"error":1}'], "application/json", ["closed"])
 
 
 async def test_a_stream_without_pieces_is_an_empty_stream() -> None:
-    client = await Client("/v1/messages").answered(handler(streaming()))
+    client = await Client("/v1/messages").call(handler(streaming()))
     assert (client.status, client.bodies) == (200, [b""])
 
 
-async def test_a_defect_before_the_first_piece_is_a_500() -> None:
+async def test_an_exception_before_the_first_piece_is_a_500() -> None:
     closed: list[str] = []
-    client = await Client("/v1/messages").answered(handler(streaming(then=ZeroDivisionError(), closed=closed)))
+    client = await Client("/v1/messages").call(handler(streaming(error=ZeroDivisionError(), closed=closed)))
     assert (client.status, closed) == (500, ["closed"])
 
 
-async def test_a_defect_later_comes_out_so_that_the_server_cuts_the_body() -> None:
+async def test_an_exception_after_the_first_piece_is_raised_so_that_the_server_aborts_the_response() -> None:
     closed: list[str] = []
     client = Client("/v1/messages")
     with pytest.raises(ZeroDivisionError):
-        await client.answered(handler(streaming(b"a", then=ZeroDivisionError(), closed=closed)))
+        await client.call(handler(streaming(b"a", error=ZeroDivisionError(), closed=closed)))
     assert (client.bodies, closed) == ([b"a"], ["closed"])
 
 
@@ -95,7 +95,7 @@ async def test_a_keep_alive_goes_out_while_nothing_comes() -> None:
         return StreamingResponse(slow(), keepalive=b": ping\n\n")
 
     client = Client("/v1/messages")
-    await client.answered(handler(view, keepalive_seconds=0.1))
+    await client.call(handler(view, keepalive_seconds=0.1))
     assert client.bodies[0] == b"a"
     assert set(client.bodies[1:-2]) == {b": ping\n\n"}
     assert client.bodies[-2:] == [b"b", b""]
@@ -119,13 +119,13 @@ async def test_nothing_is_sent_before_the_first_piece_unless_errors_can_come_lat
     def two_were_sent() -> bool:
         return len(first.sent) > 2
 
-    late = waiting(
-        JsonResponse(b"{}", status=502), until=two_were_sent, late_error=lambda whole: b"event: error\ndata: " + whole.body + b"\n\n"
+    view_with_late_error = waiting(
+        JsonResponse(b"{}", status=502), until=two_were_sent, late_error=lambda response: b"event: error\ndata: " + response.body + b"\n\n"
     )
-    early = waiting(JsonResponse(b"{}", status=502), until=two_were_sent)
+    view_without_late_error = waiting(JsonResponse(b"{}", status=502), until=two_were_sent)
     await asyncio.gather(
-        first.answered(handler(late, keepalive_seconds=0.1)),
-        second.answered(handler(early, keepalive_seconds=0.1)),
+        first.call(handler(view_with_late_error, keepalive_seconds=0.1)),
+        second.call(handler(view_without_late_error, keepalive_seconds=0.1)),
     )
     assert (first.status, set(first.bodies[:-2]), first.bodies[-2:]) == (
         200,
@@ -139,7 +139,7 @@ async def test_nothing_is_sent_before_the_first_piece_unless_errors_can_come_lat
 
 
 async def test_a_view_is_cancelled_when_its_client_leaves() -> None:
-    seen: list[bool] = []
+    gone_values: list[bool] = []
     running = asyncio.Event()
 
     async def view(http: HttpRequest) -> JsonResponse:
@@ -147,15 +147,15 @@ async def test_a_view_is_cancelled_when_its_client_leaves() -> None:
         try:
             await asyncio.sleep(3600)
         finally:
-            seen.append(http.gone)
+            gone_values.append(http.gone)
         raise AssertionError
 
     client = Client("/v1/messages")
-    task = asyncio.create_task(client.answered(handler(view)))
+    task = asyncio.create_task(client.call(handler(view)))
     await running.wait()
     client.left.set()
     await task
-    assert (seen, client.sent) == ([True], [])
+    assert (gone_values, client.sent) == ([True], [])
 
 
 @pytest.mark.parametrize("reading", [True, False])
@@ -174,7 +174,7 @@ async def test_a_stream_is_closed_when_its_client_leaves(reading: bool) -> None:
         return StreamingResponse(endless())
 
     client = Client("/v1/messages")
-    task = asyncio.create_task(client.answered(handler(view)))
+    task = asyncio.create_task(client.call(handler(view)))
     await client.wrote.wait()
     if not reading:
         client.may_write.clear()
@@ -189,7 +189,7 @@ async def test_a_client_that_leaves_before_its_body_is_complete_costs_nothing() 
     client = Client("/v1/messages")
     client.pieces = []
     client.left.set()
-    await client.answered(handler(told))
+    await client.call(handler(empty_response))
     assert client.sent == []
 
 
@@ -201,7 +201,7 @@ async def test_a_cancellation_that_is_not_the_clients_doing_passes_through() -> 
         await asyncio.sleep(3600)
         raise AssertionError
 
-    task = asyncio.create_task(Client("/v1/messages").answered(handler(view)))
+    task = asyncio.create_task(Client("/v1/messages").call(handler(view)))
     await running.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -23,20 +23,22 @@ def ask(gateway, method, path, **options):
     return gateway.http.request(method, gateway.url + path, headers={**gateway.client_headers, **options.pop("headers", {})}, **options)
 
 
-def raw(gateway, sent: bytes) -> bytes:
-    """Everything that comes back until the server closes or is silent."""
+def raw(gateway, request_bytes: bytes) -> bytes:
+    """All bytes until the server closes the connection or sends nothing more."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE) as connection:
-        connection.sendall(sent)
+        connection.sendall(request_bytes)
         return connection.recv(65536)
 
 
 @pytest.mark.parametrize("path", ["/health", "/healthz", "/status", "/ready", "/health/detailed"])
-def test_questions_after_its_health_are_answered_with_or_without_a_slash(gateway, path):
-    for asked in (path, f"{path}/"):
-        answer = gateway.http.get(gateway.url + asked)
+def test_health_paths_work_with_and_without_a_trailing_slash(gateway, path):
+    for requested_path in (path, f"{path}/"):
+        answer = gateway.http.get(gateway.url + requested_path)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-        assert httpx.head(gateway.url + asked).status_code == 200
-        assert [gateway.http.request(method, gateway.url + asked).status_code for method in ("POST", "OPTIONS", "DELETE")] == [405] * 3
+        assert httpx.head(gateway.url + requested_path).status_code == 200
+        assert [gateway.http.request(method, gateway.url + requested_path).status_code for method in ("POST", "OPTIONS", "DELETE")] == [
+            405
+        ] * 3
 
 
 def test_the_root_answers_head_and_leads_browsers_to_the_admin(gateway):
@@ -80,14 +82,14 @@ def test_where_only_the_vendor_has_a_websocket_an_upgrade_is_answered_with_426(g
         assert ask(gateway, "GET", path).status_code == 405
 
 
-def test_tls_at_the_plain_port_is_told_at_once(gateway):
+def test_tls_at_the_plain_port_is_refused_at_once(gateway):
     answer = raw(gateway, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc")
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"].startswith("This is TLS")
 
 
 @pytest.mark.parametrize(
-    ("path", "meant"),
+    ("path", "suggested_path"),
     [
         ("/chat/completions", "/v1/chat/completions"),
         ("/responses", "/v1/responses"),
@@ -97,14 +99,14 @@ def test_tls_at_the_plain_port_is_told_at_once(gateway):
         ("/v1//messages", "/v1/messages"),
     ],
 )
-def test_a_base_url_with_too_little_or_too_much_is_explained(gateway, path, meant):
+def test_a_base_url_with_too_little_or_too_much_is_explained(gateway, path, suggested_path):
     answer = ask(gateway, "POST", path, json=HELLO)
     assert answer.status_code == 404
-    assert answer.json()["error"]["message"] == f"Unknown path: POST {path}; {meant} may be meant: look at the client's base URL"
+    assert answer.json()["error"]["message"] == f"Unknown path: POST {path}; {suggested_path} may be meant: look at the client's base URL"
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens", "/v1/responses", "/model/m/invoke", "/v1/embeddings"])
-def test_a_compressed_body_is_decoded_or_refused_in_words(gateway, path):
+def test_a_compressed_body_is_decoded_or_refused_with_a_reason(gateway, path):
     def answer_to(encoding, content):
         headers = {"content-encoding": encoding, "content-type": "application/json"}
         answer = ask(gateway, "POST", path, headers=headers, content=content)
@@ -151,8 +153,8 @@ def test_the_body_of_a_request_with_a_key_is_asked_for(gateway):
 
 
 def test_a_key_of_the_other_kind_is_explained(gateway):
-    wrong = gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.management_headers, json=HELLO)
-    assert (wrong.status_code, wrong.json()["error"]["type"]) == (401, "authentication_error")
-    assert wrong.json()["error"]["message"].startswith("Invalid API key: keys of the management API begin with pxm_")
-    wrong = gateway.http.get(f"{gateway.url}/api/v1/keys", headers=gateway.client_headers)
-    assert (wrong.status_code, wrong.json()["error"][:44]) == (401, "Invalid API key: client keys begin with pxb_")
+    refusal = gateway.http.post(f"{gateway.url}/v1/messages", headers=gateway.management_headers, json=HELLO)
+    assert (refusal.status_code, refusal.json()["error"]["type"]) == (401, "authentication_error")
+    assert refusal.json()["error"]["message"].startswith("Invalid API key: keys of the management API begin with pxm_")
+    refusal = gateway.http.get(f"{gateway.url}/api/v1/keys", headers=gateway.client_headers)
+    assert (refusal.status_code, refusal.json()["error"][:44]) == (401, "Invalid API key: client keys begin with pxb_")

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.pxbin_site.server.serving import Served, chunk, error_of, read, request, rest
+from tests.pxbin_site.server.serving import Served, chunk, error_of, read, read_rest, request
 
 pytestmark = pytest.mark.slow
 
@@ -25,8 +25,8 @@ def test_a_request_is_answered_and_the_connection_kept(server: Served) -> None:
 
 
 def test_the_scope_says_what_was_asked(server: Served) -> None:
-    told = server.ask(request("/scope%2Fx?q", method="PUT", headers="X-One: 1\r\nX-Two:   spaced \t\r\nx_forged: 1\r\n"))
-    assert told.headers["x-seen-path"] == "/scope/x"
+    response = server.ask(request("/scope%2Fx?q", method="PUT", headers="X-One: 1\r\nX-Two:   spaced \t\r\nx_forged: 1\r\n"))
+    assert response.headers["x-seen-path"] == "/scope/x"
     scope = server.ask(b"PUT http://other/scope?q HTTP/1.1\r\nHost: other\r\nX-Two:   spaced \t\r\nx_forged: 1\r\n\r\n").json()
     assert scope == {
         "http_version": "1.1",
@@ -46,9 +46,9 @@ def test_pipelined_requests_are_answered_in_order(server: Served) -> None:
 
 def test_pipelined_requests_survive_every_cut(server: Served) -> None:
     bodies = [b"%d " % number * (number % 700) for number in range(2000)]
-    everything = b"".join(request("/echo", body or b"-", method="POST") for body in bodies)
+    request_bytes = b"".join(request("/echo", body or b"-", method="POST") for body in bodies)
     with server.connect() as client, ThreadPoolExecutor(1) as sender:
-        sender.submit(client.sendall, everything)
+        sender.submit(client.sendall, request_bytes)
         assert [read(client).body for _ in bodies] == [body or b"-" for body in bodies]
 
 
@@ -67,7 +67,7 @@ def test_a_chunked_body_and_the_next_request_in_one_write(server: Served) -> Non
         assert [read(client).body for _ in range(3)] == [b"abc", b"abc", b""]
 
 
-def test_a_megabyte_goes_through_unchanged(server: Served) -> None:
+def test_a_megabyte_is_forwarded_unchanged(server: Served) -> None:
     body = bytes(range(256)) * 8000
     assert server.ask(request("/echo", body, method="POST")).body == body
 
@@ -103,7 +103,7 @@ def test_a_stream_is_chunked_and_comes_piece_by_piece(server: Served) -> None:
 def test_http_1_0_gets_its_body_and_a_close(server: Served) -> None:
     with server.connect() as client:
         client.sendall(b"GET /slow HTTP/1.0\r\n\r\n")
-        answer = rest(client)
+        answer = read_rest(client)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"transfer-encoding" not in head
     assert b"connection: close" in head
@@ -190,11 +190,11 @@ def test_tcp_has_no_delay(server: Served) -> None:
         (b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * 300 + b"\r\n", 431, "Too many header fields"),
     ],
 )
-def test_malformed_requests_are_refused_in_words(server: Served, raw: bytes, status: int, message: str) -> None:
+def test_malformed_requests_are_refused_with_a_reason(server: Served, raw: bytes, status: int, message: str) -> None:
     answer = server.ask(raw)
     assert error_of(answer) == (status, message)
     assert answer.headers["connection"] == "close"
 
 
-def test_the_server_is_well_after_all_that(server: Served) -> None:
+def test_the_server_still_serves_afterwards(server: Served) -> None:
     assert server.ask(request("/echo", b"fine", method="POST")).body == b"fine"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pxbin_site.server.serving import Served, error_of, read, request, rest, served
+from tests.pxbin_site.server.serving import Served, error_of, read, read_rest, request, served
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -15,18 +15,18 @@ pytestmark = pytest.mark.slow
 # Clients that leave.
 
 
-def test_an_application_learns_from_receive_that_its_client_left(server: Served) -> None:
+def test_receive_returns_disconnect_after_the_client_left(server: Served) -> None:
     with server.connect() as client:
         client.sendall(request("/wait"))
         server.until(lambda state: state.get("waiting", 0) == 1)
     server.expect_once("told_gone")
 
 
-def test_an_application_that_goes_on_without_its_client_is_cancelled(hasty: Served) -> None:
-    with hasty.connect() as client:
+def test_an_application_that_continues_after_its_client_left_is_cancelled(impatient_server: Served) -> None:
+    with impatient_server.connect() as client:
         client.sendall(request("/stubborn"))
-        hasty.until(lambda state: state.get("stubborn", 0) == 1)
-    hasty.expect_once("stubborn_cancelled")
+        impatient_server.until(lambda state: state.get("stubborn", 0) == 1)
+    impatient_server.expect_once("stubborn_cancelled")
 
 
 def test_a_hot_view_is_cancelled_when_its_client_leaves(server: Served) -> None:
@@ -75,7 +75,7 @@ def test_a_stream_is_closed_when_its_client_leaves_while_we_wait_for_it_to_read(
 # Applications that fail.
 
 
-def test_a_defect_is_a_500_that_tells_nothing(server: Served) -> None:
+def test_an_internal_error_is_a_500_without_details(server: Served) -> None:
     answer = server.ask(request("/v1/messages/broken"))
     assert answer.status == 500
     assert answer.json()["error"] == {"type": "api_error", "message": "Internal server error"}
@@ -88,7 +88,7 @@ def test_a_defect_is_a_500_that_tells_nothing(server: Served) -> None:
 def test_a_body_that_breaks_off_does_not_look_complete(server: Served, path: str) -> None:
     with server.connect() as client:
         client.sendall(request(path))
-        assert not rest(client).endswith(b"0\r\n\r\n")
+        assert not read_rest(client).endswith(b"0\r\n\r\n")
 
 
 # The end.
@@ -97,20 +97,20 @@ def test_a_body_that_breaks_off_does_not_look_complete(server: Served, path: str
 def test_a_running_answer_ends_before_the_server_does(tmp_path: Path) -> None:
     end = tmp_path / "end"
     with served() as server:
-        with server.connect() as running, server.connect() as kept:
-            kept.sendall(request("/echo"))
-            assert read(kept).status == 200
+        with server.connect() as running, server.connect() as idle:
+            idle.sendall(request("/echo"))
+            assert read(idle).status == 200
             running.sendall(request(f"/held?{end}"))
             running.until(b"begun ")
             server.stop()
             eventually(lambda: refused(server))
-            kept.sendall(request("/v1/messages", b"{}", method="POST"))
-            answer = read(kept)
+            idle.sendall(request("/v1/messages", b"{}", method="POST"))
+            answer = read(idle)
             assert (answer.status, answer.json()["error"]["type"]) == (503, "overloaded_error")
             assert answer.headers["connection"] == "close"
             end.touch()
-            assert rest(running).endswith(b"5\r\nended\r\n0\r\n\r\n")
-        assert server.ended() == (0, "down\n")
+            assert read_rest(running).endswith(b"5\r\nended\r\n0\r\n\r\n")
+        assert server.wait_exit() == (0, "down\n")
 
 
 def refused(server: Served) -> bool:
@@ -121,14 +121,14 @@ def refused(server: Served) -> bool:
     return False
 
 
-def test_what_outlasts_the_drain_is_cut_and_the_hook_still_runs() -> None:
+def test_a_response_that_outlasts_the_drain_is_aborted_and_the_hook_still_runs() -> None:
     with served(drain_seconds=0.5) as server:
         with server.connect() as client:
             client.sendall(request("/v1/stream", method="POST"))
             client.recv(65536)
             server.stop()
-            assert not rest(client).endswith(b"0\r\n\r\n")
-        assert server.ended() == (0, "down\n")
+            assert not read_rest(client).endswith(b"0\r\n\r\n")
+        assert server.wait_exit() == (0, "down\n")
 
 
 def test_a_second_signal_does_not_wait() -> None:
@@ -139,8 +139,8 @@ def test_a_second_signal_does_not_wait() -> None:
             server.stop()
             eventually(lambda: refused(server))
             server.stop(signal.SIGINT)
-            rest(client)
-        assert server.ended() == (0, "down\n")
+            read_rest(client)
+        assert server.wait_exit() == (0, "down\n")
 
 
 # Websockets.

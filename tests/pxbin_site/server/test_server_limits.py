@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.pxbin_site.server.serving import MEGA, Client, Served, error_of, read, request, rest
+from tests.pxbin_site.server.serving import MEGA, Client, Served, error_of, read, read_rest, request
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 # Bodies that are too large.
 
 
-def sent(client: socket.socket, pieces: Iterator[bytes]) -> None:
+def send_pieces(client: socket.socket, pieces: Iterator[bytes]) -> None:
     """Send until the server stops reading."""
     try:
         for piece in pieces:
@@ -27,7 +27,7 @@ def test_a_declared_40_mb_body_is_refused_at_once_and_costs_no_memory(server: Se
     before = server.peak()
     with server.connect() as client:
         client.sendall(request("/v1/messages", method="POST", headers=f"content-length: {40 * MEGA}\r\n"))
-        sent(client, (b"x" * MEGA for _ in range(40)))
+        send_pieces(client, (b"x" * MEGA for _ in range(40)))
         answer = read(client)
     assert answer.status == 413
     assert answer.json() == {
@@ -46,14 +46,14 @@ def test_a_chunked_40_mb_body_is_refused_when_the_limit_is_reached(server: Serve
         client.sendall(
             request("/v1/chat/completions", method="POST", headers="transfer-encoding: chunked\r\norigin: https://app.example\r\n")
         )
-        sent(client, (b"f4240\r\n" + b"x" * MEGA + b"\r\n" for _ in range(40)))
+        send_pieces(client, (b"f4240\r\n" + b"x" * MEGA + b"\r\n" for _ in range(40)))
         answer = read(client)
     assert error_of(answer) == (413, "Request body too large")
     assert answer.headers["access-control-allow-origin"] == "https://app.example"
     assert server.peak() - before < 40 * MEGA
 
 
-def test_a_client_that_asks_first_is_spared_the_upload(server: Served) -> None:
+def test_a_client_that_waits_for_100_continue_is_refused_before_it_sends_the_body(server: Served) -> None:
     with server.connect() as client:
         client.sendall(request("/v1/responses", method="POST", headers=f"expect: 100-continue\r\ncontent-length: {40 * MEGA}\r\n"))
         assert error_of(read(client)) == (413, "Request body too large")
@@ -93,31 +93,33 @@ def test_the_refusal_has_the_shape_of_the_path(server: Served, path: str, body: 
     assert (answer.status, answer.json()) == (413, body)
 
 
-def test_a_client_that_sends_on_and_on_after_a_refusal_is_cut(hasty: Served) -> None:
-    with hasty.connect() as client:
+def test_a_client_that_keeps_sending_after_a_refusal_is_disconnected(impatient_server: Served) -> None:
+    with impatient_server.connect() as client:
         client.sendall(request("/x", method="POST", headers="content-length: 999999999\r\n"))
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             client.sendall(b"x" * 100 * MEGA)
 
 
-def test_tiny_chunks_cost_no_more_than_their_bound(hasty: Served) -> None:
-    answer = hasty.ask(request("/x", method="POST", headers="transfer-encoding: chunked\r\n") + (b"1" + b" " * 900 + b"\r\na\r\n") * 100)
+def test_tiny_chunks_cost_no_more_than_their_bound(impatient_server: Served) -> None:
+    answer = impatient_server.ask(
+        request("/x", method="POST", headers="transfer-encoding: chunked\r\n") + (b"1" + b" " * 900 + b"\r\na\r\n") * 100
+    )
     assert error_of(answer) == (400, "Too much overhead in chunks")
 
 
 # Slow clients.
 
 
-def test_a_head_that_never_ends_is_refused(hasty: Served) -> None:
-    with hasty.connect() as client:
+def test_a_head_that_never_ends_is_refused(impatient_server: Served) -> None:
+    with impatient_server.connect() as client:
         client.sendall(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\n")
         answer = read(client)
         assert (answer.status, answer.json()["error"]["message"]) == (408, "The request head did not arrive in time")
-        assert rest(client) == b""
+        assert read_rest(client) == b""
 
 
 def answer_after(client: Client, drop: bytes) -> bytes:
-    """What comes within a tenth of a second after this was sent."""
+    """The bytes that arrive within a tenth of a second after this was sent."""
     try:
         client.sendall(drop)
         return client.recv(65536)
@@ -125,42 +127,42 @@ def answer_after(client: Client, drop: bytes) -> bytes:
         return b""
 
 
-def test_a_head_that_drips_is_refused_all_the_same(hasty: Served) -> None:
-    with hasty.connect() as client:
+def test_a_head_that_arrives_too_slowly_is_refused(impatient_server: Served) -> None:
+    with impatient_server.connect() as client:
         client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n")
         client.settimeout(0.1)
         assert eventually(lambda: answer_after(client, b"a: b\r\n")).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_body_that_stalls_is_refused(hasty: Served) -> None:
-    answer = hasty.ask(request("/x", method="POST", headers="content-length: 10\r\n") + b"abc")
+def test_a_body_that_stalls_is_refused(impatient_server: Served) -> None:
+    answer = impatient_server.ask(request("/x", method="POST", headers="content-length: 10\r\n") + b"abc")
     assert error_of(answer) == (408, "The request body did not arrive in time")
 
 
-def test_a_body_that_drips_is_refused(hasty: Served) -> None:
-    with hasty.connect() as client:
+def test_a_body_that_arrives_too_slowly_is_refused(impatient_server: Served) -> None:
+    with impatient_server.connect() as client:
         client.sendall(request("/x", method="POST", headers="content-length: 900\r\n"))
         client.settimeout(0.1)
         assert eventually(lambda: answer_after(client, b"a")).startswith(b"HTTP/1.1 408 ")
 
 
-def test_an_idle_connection_is_closed_without_a_word(hasty: Served) -> None:
-    with hasty.connect() as client, hasty.connect() as silent:
+def test_an_idle_connection_is_closed_without_a_response(impatient_server: Served) -> None:
+    with impatient_server.connect() as client, impatient_server.connect() as silent:
         client.sendall(request("/echo"))
         read(client)
         assert client.recv(1) == b""
         assert silent.recv(1) == b""
 
 
-def test_too_many_headers_of_a_hasty_server(hasty: Served) -> None:
-    assert hasty.ask(request("/x", headers="a: b\r\n" * 30)).status == 431
-    assert hasty.ask(request("/x", headers=f"a: {'b' * 5000}\r\n")).status == 431
+def test_too_many_headers_of_a_hasty_server(impatient_server: Served) -> None:
+    assert impatient_server.ask(request("/x", headers="a: b\r\n" * 30)).status == 431
+    assert impatient_server.ask(request("/x", headers=f"a: {'b' * 5000}\r\n")).status == 431
 
 
 # Clients that do not read.
 
 
-def test_a_client_that_does_not_read_holds_the_application_back(server: Served) -> None:
+def test_an_application_waits_for_a_client_that_does_not_read(server: Served) -> None:
     with server.connect(receive_buffer=4096) as client:
         before = server.memory()
         client.sendall(request("/megabytes?200"))
@@ -171,14 +173,14 @@ def test_a_client_that_does_not_read_holds_the_application_back(server: Served) 
     assert server.state()["megabytes"] == 200
 
 
-def test_a_client_that_never_reads_is_cut(hasty: Served) -> None:
-    with hasty.connect(receive_buffer=4096) as client:
+def test_a_client_that_never_reads_is_disconnected(impatient_server: Served) -> None:
+    with impatient_server.connect(receive_buffer=4096) as client:
         client.sendall(request("/v1/flood", method="POST"))
-        state = hasty.until(lambda state: state.get("floods_closed", 0) == 1)
+        state = impatient_server.until(lambda state: state.get("floods_closed", 0) == 1)
         assert state["flooded"] < 20
 
 
-def test_a_client_that_pipelines_and_never_reads_is_held_back_too(server: Served) -> None:
+def test_a_client_that_pipelines_and_never_reads_is_not_read_further(server: Served) -> None:
     before = server.memory()
     big = request("/echo", b"x" * MEGA, method="POST")
     client = server.connect(receive_buffer=4096)

@@ -18,17 +18,17 @@ def _opened(descriptor: Path) -> str:
 
 def _report(*_: object) -> None:
     gc.collect()  # what only waits for it is no leak
-    tasks = [each for each in gc.get_objects() if isinstance(each, asyncio.Task) and not each.done()]
-    limits, known = sys.modules.get("accounts.rate_limits"), sys.modules.get("proxy.exchange.upstream_call")
-    tries = [each for each in gc.get_objects() if isinstance(each, known.UpstreamCall)] if known else []
-    found = {
-        "tasks": sorted(each.get_coro().__qualname__ for each in tasks),  # type: ignore[union-attr]
+    tasks = [object_ for object_ in gc.get_objects() if isinstance(object_, asyncio.Task) and not object_.done()]
+    limits, call_module = sys.modules.get("accounts.rate_limits"), sys.modules.get("proxy.exchange.upstream_call")
+    tries = [object_ for object_ in gc.get_objects() if isinstance(object_, call_module.UpstreamCall)] if call_module else []
+    resources = {
+        "tasks": sorted(object_.get_coro().__qualname__ for object_ in tasks),  # type: ignore[union-attr]
         "running": limits._limiter._running if limits else {},
         "attempts": len(tries),
         "files": sorted(map(_opened, Path("/proc/self/fd").iterdir())),
     }
     unfinished = Path(os.environ["INSIDE_REPORT"] + ".part")
-    unfinished.write_text(json.dumps(found))
+    unfinished.write_text(json.dumps(resources))
     unfinished.rename(os.environ["INSIDE_REPORT"])
 
 

@@ -61,7 +61,7 @@ class Spent(msgspec.Struct, frozen=True):
         return Usage(fresh=self.went_in, output=self.out)
 
 
-class Said(msgspec.Struct):
+class ToyResponse(msgspec.Struct):
     text: str
     spent: Spent
     of: str = ""
@@ -75,7 +75,7 @@ class Bit(msgspec.Struct):
 
 
 _saying = msgspec.json.Decoder(Saying)
-_said = msgspec.json.Decoder(Said)
+_response_decoder = msgspec.json.Decoder(ToyResponse)
 _bit = msgspec.json.Decoder(Bit)
 _text = msgspec.json.Decoder(str)
 
@@ -122,10 +122,10 @@ def patch_request(envelope: Envelope, target: EncodeTarget, seal_key: bytes) -> 
 
 def decode_response(body: bytes, quirks: Quirks) -> Response:
     try:
-        said = _said.decode(body)
+        response = _response_decoder.decode(body)
     except msgspec.DecodeError as error:
         raise UpstreamFailed(Failure(kind="bad_gateway", message=f"The toy is broken: {error}"), answered=True) from error
-    return Response(id="", model=said.of, parts=(Text(said.text),), finish=CanonicalFinish(), usage=said.spent.usage())
+    return Response(id="", model=response.of, parts=(Text(response.text),), finish=CanonicalFinish(), usage=response.spent.usage())
 
 
 def _spent(usage: Usage | None) -> dict[str, int]:

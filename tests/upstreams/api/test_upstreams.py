@@ -69,9 +69,9 @@ def test_a_change_leaves_other_fields_and_a_blank_key_keeps_the_old_one(script):
     created = script.create("/upstreams", **LOCAL)
     change = {"name": "other", "base_url": "http://x/", "api_key": "", "format": "anthropic", "priority": None, "is_active": False}
     assert script.send("PATCH", f"/upstreams/{created['id']}", change).body == {"data": {"status": "updated"}}
-    shown = script.get(f"/upstreams/{created['id']}")
-    changed = {"name": "other", "base_url": "http://x", "format": "anthropic", "is_active": False, "updated_at": shown["updated_at"]}
-    assert shown == {**created, **changed}
+    item = script.get(f"/upstreams/{created['id']}")
+    changed = {"name": "other", "base_url": "http://x", "format": "anthropic", "is_active": False, "updated_at": item["updated_at"]}
+    assert item == {**created, **changed}
     assert secrets() == ["sk-1"]
     script.send("PATCH", f"/upstreams/{created['id']}", {"api_key": "sk-2"})
     assert secrets() == ["sk-2"]
@@ -147,8 +147,8 @@ def test_an_open_circuit_breaker_is_shown_until_it_closes(script, monkeypatch):
     assert (created["circuit_breaker"], created["resting_until"]) == ("closed", None)
     until = live_state.current().record_failure(created["id"])
     Upstream.objects.filter(pk=created["id"]).update(resting_until=datetime.fromtimestamp(until, UTC))
-    shown = script.get(f"/upstreams/{created['id']}")
-    assert (shown["circuit_breaker"], shown["resting_until"][:10]) == ("open", datetime.fromtimestamp(until, UTC).isoformat()[:10])
+    item = script.get(f"/upstreams/{created['id']}")
+    assert (item["circuit_breaker"], item["resting_until"][:10]) == ("open", datetime.fromtimestamp(until, UTC).isoformat()[:10])
     credential_state.enable(created["id"], created["id"])
     assert {**script.get(f"/upstreams/{created['id']}"), "updated_at": ""} == {**created, "updated_at": ""}
 
@@ -156,12 +156,12 @@ def test_an_open_circuit_breaker_is_shown_until_it_closes(script, monkeypatch):
 def test_discovery_counts_created_vanished_and_returned_models(script, upstream):
     created = script.create("/upstreams", name="listing", base_url=upstream.url)
     upstream.reply(json_reply({"data": [{"id": "one", "context_length": 7000}, {"id": "two"}]}), json_reply({"data": [{"id": "two"}]}))
-    where = f"/upstreams/{created['id']}/discover"
-    assert script.send("POST", where).body == {"data": {"created": 2, "vanished": 0, "returned": 0}}
+    path = f"/upstreams/{created['id']}/discover"
+    assert script.send("POST", path).body == {"data": {"created": 2, "vanished": 0, "returned": 0}}
     assert Route.objects.get(model__name="one").listed_context_window == 7000
-    assert script.send("POST", where).body == {"data": {"created": 0, "vanished": 1, "returned": 0}}
+    assert script.send("POST", path).body == {"data": {"created": 0, "vanished": 1, "returned": 0}}
     upstream.reply(json_reply({}, status=500))
-    assert script.send("POST", where).error[1] == "upstream_error"
+    assert script.send("POST", path).error[1] == "upstream_error"
 
 
 @pytest.mark.parametrize(
@@ -181,9 +181,9 @@ def test_numbers_outside_of_the_columns_range_are_refused_by_name(script, fields
 @pytest.mark.parametrize(("method", "path"), [("POST", "/upstreams"), ("POST", "/upstreams/health-check"), ("POST", "/credentials")])
 def test_a_key_with_line_breaks_is_refused(script, method, path):
     upstream_id = script.create("/upstreams", name="u", base_url="http://x")["id"]
-    given = {"name": "other", "base_url": "http://x", **({"upstream_id": upstream_id} if path == "/credentials" else {})}
+    fields = {"name": "other", "base_url": "http://x", **({"upstream_id": upstream_id} if path == "/credentials" else {})}
     message = "Invalid JSON body: api_key: Enter one line of text."
-    assert script.send(method, path, {**given, "api_key": "sk-1\r\nX-A: b"}).error == (400, "invalid_request", message)
+    assert script.send(method, path, {**fields, "api_key": "sk-1\r\nX-A: b"}).error == (400, "invalid_request", message)
     assert secrets() == []
 
 

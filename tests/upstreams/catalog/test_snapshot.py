@@ -71,7 +71,7 @@ class TestNames:
             ("claude-pxbin/off", None),
         ],
     )
-    def test_a_name_of_a_clients_picker_is_resolved_as_the_name_it_stands_for(self, name, expected):
+    def test_a_name_of_a_clients_picker_is_resolved_to_its_model(self, name, expected):
         for _ in range(2):  # the second time from memory
             resolved = self.catalogue.find(name)
             assert (resolved and (resolved.model.name, resolved.stars, resolved.requested)) == expected
@@ -236,7 +236,7 @@ class TestLoading:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("name", "remote", "requested", "sent"),
+    ("name", "remote", "requested", "expected"),
     [
         ("gpt-5", "", "gpt-5", "gpt-5"),
         ("gpt-5", "openai/gpt-5", "gpt-5", "openai/gpt-5"),
@@ -248,10 +248,10 @@ class TestLoading:
         ("gpt-5", "openai/*", "gpt-5", "openai/gpt-5"),
     ],
 )
-def test_the_remote_name_takes_what_the_pattern_matched(name, remote, requested, sent):
+def test_the_remote_name_takes_what_the_pattern_matched(name, remote, requested, expected):
     add_model(name, add_upstream("u"), remote_name=remote)
     resolved = load().find(requested)
-    assert remote_name(resolved.model.routes[0], resolved) == sent
+    assert remote_name(resolved.model.routes[0], resolved) == expected
 
 
 @pytest.mark.django_db(transaction=True)

@@ -35,11 +35,11 @@ def test_several_directives_add_up_and_quoted_values_are_json_strings():
         ("hi [echo chamber] there", "echo: cannot read the directive '[echo chamber] there'; write [echo name=value]"),
     ],
 )
-def test_an_order_that_makes_no_sense_is_refused(directive, complaint):
+def test_an_invalid_directive_is_refused(directive, complaint):
     with pytest.raises(EchoError) as refused:
         directives.read(directive)
     assert (refused.value.status, refused.value.message) == (400, complaint)
 
 
-def test_every_order_has_a_reader():
+def test_every_directive_is_implemented():
     assert sorted(directives._READERS) == sorted(Directives.__struct_fields__)

@@ -15,15 +15,15 @@ def calls(text, **fields):
     return ask(text, **{"tools": (WEATHER, CLOCK), **fields}).calls
 
 
-def test_the_answer_is_the_prompt_in_pieces_of_a_word():
+def test_the_answer_is_the_prompt_in_pieces_of_one_word():
     assert ask("say  hello\nworld", input_tokens=9) == EchoResponse(text=("say  ", "hello\n", "world"), usage=Usage(fresh=9, output=4))
 
 
-def test_an_order_sets_the_text():
+def test_a_directive_sets_the_text():
     assert ask("x", Directives(say="something else")).text == ("something ", "else")
 
 
-def test_nothing_can_be_said():
+def test_an_empty_say_directive_gives_an_empty_answer():
     assert ask("x", Directives(say="")) == EchoResponse(usage=Usage(fresh=0, output=0))
 
 
@@ -41,7 +41,7 @@ def test_media_are_described_after_the_text():
         ("a", 0, ()),
     ],
 )
-def test_the_number_of_pieces_can_be_ordered(text, count, pieces):
+def test_a_directive_can_set_the_number_of_pieces(text, count, pieces):
     assert ask(text, Directives(chunks=count)).text == pieces
 
 
@@ -75,7 +75,7 @@ def test_the_plural_calls_two():
     assert [call.name for call in calls("use the tools")] == ["get_weather", "get_time"]
 
 
-def test_calls_that_may_not_be_parallel_are_one():
+def test_without_parallel_calls_there_is_one_call():
     assert [call.name for call in calls("get_time and get_weather", parallel=False)] == ["get_time"]
 
 
@@ -133,27 +133,27 @@ def test_the_text_ends_at_the_token_limit():
 
 
 @pytest.mark.parametrize("stop", ["end", "length", "refusal", "pause", "context"])
-def test_the_reason_to_stop_can_be_ordered(stop):
+def test_a_directive_can_set_the_stop_reason(stop):
     assert ask("hi", Directives(stop=stop)).stop == stop
 
 
-def test_calls_end_with_calls_even_when_a_normal_end_is_ordered():
+def test_calls_end_with_the_stop_reason_of_calls_even_if_a_directive_sets_another():
     assert ask("get_time", Directives(stop="end"), tools=(CLOCK,)).stop == "tool"
 
 
-def test_thinking_comes_when_it_is_asked_for_or_ordered():
+def test_thinking_is_sent_if_the_request_or_a_directive_asks_for_it():
     assert ask("a b", thinking=True).thinking == "The prompt has 2 words. I will repeat what I was told."
     assert ask("a b").thinking is None
     assert ask("a b", Directives(thinking="Hm.")).thinking == "Hm."
 
 
-def test_usage_can_be_ordered():
+def test_a_directive_can_set_the_usage():
     directives = Directives(input_tokens=1000, output_tokens=50, cache_read=900, cache_write=7, thinking="four")
     assert ask("hi", directives).usage == Usage(fresh=1000, output=50, cache_read=900, cache_write=7, thinking=1)
     assert ask("hi", Directives(usage="none")).usage is None
 
 
-def test_an_error_can_be_ordered():
+def test_a_directive_can_cause_an_error():
     with pytest.raises(EchoError) as refused:
         ask("hi", Directives(status=429, retry_after=1.5))
     assert (refused.value.status, refused.value.message, refused.value.retry_after) == (429, "echo: error 429 on demand", 1.5)

@@ -46,7 +46,7 @@ async def events(client, url, body):
     """The data of every event of a stream, ids and times taken out; [DONE] as the string."""
     answer = await client.post(url, json={**body, "stream": True})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
-    found = []
+    values = []
     for block in answer.text.removesuffix("\n\n").split("\n\n"):
         *head, data = block.split("\n")
         value = json.loads(data.removeprefix("data: ")) if data != "data: [DONE]" else "[DONE]"
@@ -55,12 +55,12 @@ async def events(client, url, body):
         if isinstance(value, dict):
             for name in ("id", "created", "object", "model", "request_id"):
                 value.pop(name, None)
-        found.append(value)
-    return found
+        values.append(value)
+    return values
 
 
-def delta(delta, finish=None, **more):
-    return {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}], **more}
+def delta(delta, finish=None, **fields):
+    return {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}], **fields}
 
 
 def usage(fresh, output, thinking=0):
@@ -142,14 +142,14 @@ async def test_a_chat_stream_with_usage_has_it_in_a_chunk_of_its_own(client):
 
 async def test_a_chat_stream_of_thinking_and_parallel_calls(client):
     tools = [{"type": "function", "function": {"name": name, "parameters": TOOL}} for name in ("weather", "clock")]
-    found = await events(client, CHAT, chat('[echo thinking="Hm, so"] weather {"city": "Oslo"} clock {}', tools=tools))
-    first, second = (found[at]["choices"][0]["delta"]["tool_calls"][0].pop("id") for at in (3, 6))
+    chunks = await events(client, CHAT, chat('[echo thinking="Hm, so"] weather {"city": "Oslo"} clock {}', tools=tools))
+    first, second = (chunks[at]["choices"][0]["delta"]["tool_calls"][0].pop("id") for at in (3, 6))
     assert (first[:5], second[:5], first == second) == ("call_", "call_", False)
 
-    def call(index, function, **more):
-        return delta({"tool_calls": [{"index": index, **more, "function": function}]})
+    def call(index, function, **fields):
+        return delta({"tool_calls": [{"index": index, **fields, "function": function}]})
 
-    assert found == [
+    assert chunks == [
         delta({"role": "assistant", "content": ""}),
         delta({"reasoning_content": "Hm, "}),
         delta({"reasoning_content": "so"}),
@@ -165,13 +165,13 @@ async def test_a_chat_stream_of_thinking_and_parallel_calls(client):
 
 async def test_a_messages_stream_of_thinking_and_parallel_calls(client):
     tools = [{"name": name, "input_schema": TOOL} for name in ("weather", "clock")]
-    found = await events(client, MESSAGES, messages('[echo thinking="Hm, so"] weather {"city": "Oslo"} clock {}', tools=tools))
-    first, second = (found[at]["content_block"].pop("id") for at in (7, 11))
-    signature = found[5]["delta"].pop("signature")
+    stream_events = await events(client, MESSAGES, messages('[echo thinking="Hm, so"] weather {"city": "Oslo"} clock {}', tools=tools))
+    first, second = (stream_events[at]["content_block"].pop("id") for at in (7, 11))
+    signature = stream_events[5]["delta"].pop("signature")
     assert (first[:6], second[:6], first == second, len(signature)) == ("toolu_", "toolu_", False, 44)
-    found[0]["message"].pop("id")
-    sent = found[0]["message"]["usage"]["input_tokens"]
-    assert found == [
+    stream_events[0]["message"].pop("id")
+    input_tokens = stream_events[0]["message"]["usage"]["input_tokens"]
+    assert stream_events == [
         {
             "type": "message_start",
             "message": {
@@ -183,7 +183,7 @@ async def test_a_messages_stream_of_thinking_and_parallel_calls(client):
                 "stop_details": None,
                 "container": None,
                 "content": [],
-                "usage": usage(sent, 1, thinking=2),
+                "usage": usage(input_tokens, 1, thinking=2),
             },
         },
         {"type": "ping"},
@@ -201,16 +201,16 @@ async def test_a_messages_stream_of_thinking_and_parallel_calls(client):
         {
             "type": "message_delta",
             "delta": {"stop_reason": "tool_use", "stop_sequence": None, "stop_details": None, "container": None},
-            "usage": usage(sent, 7, thinking=2),
+            "usage": usage(input_tokens, 7, thinking=2),
         },
         {"type": "message_stop"},
     ]
 
 
 async def test_omitted_thinking_keeps_its_signature(client):
-    asked = messages("hi", thinking={"type": "adaptive", "display": "omitted"})
-    shown = (await post(client, MESSAGES, messages("hi", thinking={"type": "adaptive"})))["content"][0]
-    assert (await post(client, MESSAGES, asked))["content"][0] == {**shown, "thinking": ""}
+    body = messages("hi", thinking={"type": "adaptive", "display": "omitted"})
+    thinking_block = (await post(client, MESSAGES, messages("hi", thinking={"type": "adaptive"})))["content"][0]
+    assert (await post(client, MESSAGES, body))["content"][0] == {**thinking_block, "thinking": ""}
 
 
 async def test_a_tool_result_is_repeated_in_both_dialects(client):
@@ -281,19 +281,19 @@ async def test_a_bad_request_is_refused(client, url, body, status, message):
 @pytest.mark.parametrize(("directive", "pieces"), [("fail_after=1", 1), ("cut_after=2", 2), ("cut_after=0", 0), ("fail_after=9", 3)])
 async def test_a_stream_can_fail_or_end_on_the_way(client, url, directive, pieces):
     make = chat if url == CHAT else messages
-    whole = await events(client, url, make("one two three"))
-    before = whole.index(next(event for event in whole if "one" in json.dumps(event)))
-    found = await events(client, url, make(f"one two three [echo {directive}]"))
+    complete_events = await events(client, url, make("one two three"))
+    before = complete_events.index(next(event for event in complete_events if "one" in json.dumps(event)))
+    broken_events = await events(client, url, make(f"one two three [echo {directive}]"))
     failed = {
         CHAT: {"error": {"message": "echo: failure on demand", "type": "server_error", "param": None, "code": "overloaded"}},
         MESSAGES: {"type": "error", "error": {"type": "overloaded_error", "message": "echo: failure on demand"}},
     }
     block_end = 1 if url == MESSAGES and pieces == 3 else 0
-    expected = whole[: before + pieces + block_end] + ([failed[url]] if "fail" in directive else [])
+    expected = complete_events[: before + pieces + block_end] + ([failed[url]] if "fail" in directive else [])
     if url == MESSAGES:
-        found[0]["message"].pop("id")
-        expected[0]["message"] = found[0]["message"]
-    assert found == expected
+        broken_events[0]["message"].pop("id")
+        expected[0]["message"] = broken_events[0]["message"]
+    assert broken_events == expected
 
 
 async def test_the_network_can_break(client):
@@ -311,20 +311,20 @@ async def test_an_answer_that_does_not_begin_runs_into_the_read_timeout(client):
 async def test_a_stream_can_hang_on_the_way(client):
     async with client.stream("POST", CHAT, json=chat("one two [echo hang=60 hang_after=1]", stream=True)) as answer:
         chunks = answer.aiter_bytes()
-        came = [json.loads((await anext(chunks)).removeprefix(b"data: "))["choices"][0]["delta"] for _ in range(2)]
+        deltas = [json.loads((await anext(chunks)).removeprefix(b"data: "))["choices"][0]["delta"] for _ in range(2)]
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(chunks), 0.05)
-    assert came == [{"role": "assistant", "content": ""}, {"content": "one "}]
+    assert deltas == [{"role": "assistant", "content": ""}, {"content": "one "}]
 
 
 async def test_the_pace_is_kept_between_pieces(client, monkeypatch):
     pauses, pause = [], asyncio.sleep
 
-    async def noted(seconds):
+    async def record_pause(seconds):
         pauses.append(seconds)
         await pause(0)
 
-    monkeypatch.setattr("upstreams.echo.transport.asyncio.sleep", noted)
+    monkeypatch.setattr("upstreams.echo.transport.asyncio.sleep", record_pause)
     await client.post(CHAT, json=chat("[echo chunks=5 pace_ms=25] x", stream=True))
     assert [seconds for seconds in pauses if seconds] == [0.025] * 4
 

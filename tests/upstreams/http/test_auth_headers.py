@@ -6,7 +6,7 @@ from upstreams.http.auth_headers import headers
 SECRET = CredentialEntry(id="c", secret="sk-1")
 
 
-def sent(dialect, credential=SECRET, **fields):
+def headers_of(dialect, credential=SECRET, **fields):
     return headers(UpstreamEntry(id="u", name="u", base_url="http://x", dialect=dialect, **fields), credential)
 
 
@@ -21,7 +21,7 @@ def sent(dialect, credential=SECRET, **fields):
     ],
 )
 def test_each_dialect_has_its_own_header(dialect, header):
-    assert sent(dialect) == [header]
+    assert headers_of(dialect) == [header]
 
 
 @pytest.mark.parametrize(
@@ -33,21 +33,21 @@ def test_each_dialect_has_its_own_header(dialect, header):
         ("Authorization", "", ("Authorization", "sk-1")),
     ],
 )
-def test_an_upstream_may_want_another(auth_header, auth_scheme, header):
-    assert sent("openai_chat", auth_header=auth_header, auth_scheme=auth_scheme) == [header]
+def test_an_upstream_may_use_another_credential_header(auth_header, auth_scheme, header):
+    assert headers_of("openai_chat", auth_header=auth_header, auth_scheme=auth_scheme) == [header]
 
 
 def test_extra_headers_go_along_and_win():
-    assert sent("openai_chat", extra_headers={"x-team": "a"}) == [("authorization", "Bearer sk-1"), ("x-team", "a")]
-    assert sent("openai_chat", extra_headers={"Authorization": "Basic x"}) == [("Authorization", "Basic x")]
+    assert headers_of("openai_chat", extra_headers={"x-team": "a"}) == [("authorization", "Bearer sk-1"), ("x-team", "a")]
+    assert headers_of("openai_chat", extra_headers={"Authorization": "Basic x"}) == [("Authorization", "Basic x")]
 
 
 def test_no_credential_means_no_header():
-    assert (sent("openai_chat", None), sent("openai_chat", CredentialEntry(id="c"))) == ([], [])
+    assert (headers_of("openai_chat", None), headers_of("openai_chat", CredentialEntry(id="c"))) == ([], [])
 
 
 def test_a_signing_secret_is_not_sent():
-    assert sent("bedrock", CredentialEntry(id="c", secret="sk-1", access_key_id="AKIA")) == []
+    assert headers_of("bedrock", CredentialEntry(id="c", secret="sk-1", access_key_id="AKIA")) == []
 
 
 def test_a_credential_does_not_print_its_secret():

@@ -1,4 +1,4 @@
-"""Calls of upstreams: what is sent, and what comes back."""
+"""Calls of upstreams: what is sent, and what is returned."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from backports import zstd
 
 from proxy.translation.errors import UpstreamFailed
-from tests.support.scripted_server import ENTRY, JSON, Script, Talk, ask, failure, politely, saying, serving
+from tests.support.scripted_server import ENTRY, JSON, Script, Talk, answer_all, answer_once_with, ask, failure, serving
 from upstreams.http import client
 
 
 async def test_the_request_is_what_was_given_and_nothing_of_ours_but_the_frame() -> None:
-    async with serving(politely) as (upstream, url):
+    async with serving(answer_all) as (upstream, url):
         headers = [("Content-Type", "application/json"), ("User-Agent", "first"), ("user-agent", "second"), ("Connection", "close")]
         async with client.open("POST", url + "?beta=true", headers, b"{}", upstream=ENTRY) as answer:
             await answer.read()
@@ -26,20 +26,20 @@ async def test_the_request_is_what_was_given_and_nothing_of_ours_but_the_frame()
 
 
 async def test_an_escaped_path_stays_escaped() -> None:
-    async with serving(politely) as (upstream, url):
+    async with serving(answer_all) as (upstream, url):
         await ask(url.replace("/v1/x", "/model/arn%3Aaws%2Fx%20y/invoke"))
     assert upstream.requests[0].startswith(b"POST /model/arn%3Aaws%2Fx%20y/invoke HTTP/1.1\r\n")
 
 
 async def test_a_large_body_arrives_whole() -> None:
     body = bytes(range(256)) * 40_000
-    async with serving(politely) as (upstream, url):
+    async with serving(answer_all) as (upstream, url):
         await ask(url, body=body)
     assert upstream.requests[0].endswith(b"\r\n\r\n" + body)
 
 
 async def test_a_header_with_a_line_break_is_not_sent() -> None:
-    async with serving(politely) as (upstream, url):
+    async with serving(answer_all) as (upstream, url):
         with pytest.raises(UpstreamFailed) as caught:
             async with client.open("POST", url, [("x-api-key", "a\r\nx: y")], upstream=ENTRY):
                 pass
@@ -50,21 +50,21 @@ async def test_a_header_with_a_line_break_is_not_sent() -> None:
 # Answers.
 
 
-async def test_status_headers_and_body_are_told() -> None:
-    script = saying(b"HTTP/1.1 429 Slow\r\nRetry-After: 3\r\ncontent-length: 2\r\n\r\n{}")
+async def test_status_headers_and_body_are_returned() -> None:
+    script = answer_once_with(b"HTTP/1.1 429 Slow\r\nRetry-After: 3\r\ncontent-length: 2\r\n\r\n{}")
     async with serving(script) as (_, url), client.open("POST", url, JSON, b"{}", upstream=ENTRY) as answer:
         assert (answer.status, answer.headers.get("retry-after"), answer.headers["RETRY-AFTER"]) == (429, "3", "3")
         assert await answer.read() == b"{}"
 
 
 async def test_a_redirect_is_an_answer_like_any_other() -> None:
-    async with serving(saying(b"HTTP/1.1 307 T\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n")) as (_, url):
+    async with serving(answer_once_with(b"HTTP/1.1 307 T\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n")) as (_, url):
         assert await ask(url) == (307, b"")
 
 
-async def test_interim_answers_are_passed_over() -> None:
+async def test_1xx_responses_are_skipped() -> None:
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
-    async with serving(saying(interim + b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")) as (_, url):
+    async with serving(answer_once_with(interim + b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")) as (_, url):
         assert await ask(url) == (200, b"{}")
 
 
@@ -97,19 +97,19 @@ async def test_chunks_come_as_they_are_read() -> None:
 
 
 async def test_a_body_without_length_ends_with_the_connection() -> None:
-    async with serving(saying(b"HTTP/1.1 200 OK\r\n\r\n{}")) as (_, url):
+    async with serving(answer_once_with(b"HTTP/1.1 200 OK\r\n\r\n{}")) as (_, url):
         assert await ask(url) == (200, b"{}")
 
 
 async def test_head_and_no_content_have_no_body() -> None:
-    async with serving(saying(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", hang=True)) as (_, url):
+    async with serving(answer_once_with(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", hang=True)) as (_, url):
         assert await ask(url, method="HEAD", body=b"") == (200, b"")
-    async with serving(saying(b"HTTP/1.1 204 No Content\r\n\r\n", hang=True)) as (_, url):
+    async with serving(answer_once_with(b"HTTP/1.1 204 No Content\r\n\r\n", hang=True)) as (_, url):
         assert await ask(url) == (204, b"")
 
 
 async def test_an_answer_larger_than_the_limit_is_refused() -> None:
-    async with serving(saying(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n" + b"x" * 1000)) as (_, url):
+    async with serving(answer_once_with(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n" + b"x" * 1000)) as (_, url):
         with pytest.raises(UpstreamFailed) as caught:
             async with client.open("POST", url, JSON, b"{}", upstream=ENTRY) as answer:
                 await answer.read(limit=999)
@@ -128,7 +128,7 @@ ENCODED = {
 
 
 def encoded(encoding: str, body: bytes) -> Script:
-    return saying(f"HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\nconnection: close\r\n\r\n".encode() + body)
+    return answer_once_with(f"HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\nconnection: close\r\n\r\n".encode() + body)
 
 
 @pytest.mark.parametrize("encoding", ENCODED)
@@ -145,7 +145,7 @@ async def test_an_encoded_answer_that_breaks_off_is_a_failure(encoding: str) -> 
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "compress"])
-async def test_nonsense_in_an_encoding_is_a_failure(encoding: str) -> None:
+async def test_invalid_compressed_data_is_a_failure(encoding: str) -> None:
     async with serving(encoded(encoding, b"nonsense" * 10)) as (_, url):
         kind, message, answered = await failure(url)
     assert (kind, message[:41], answered) == ("network", "The upstream response cannot be decoded: ", True)

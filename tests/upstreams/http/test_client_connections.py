@@ -7,13 +7,13 @@ import asyncio
 import pytest
 
 from proxy.translation.errors import UpstreamFailed
-from tests.support.scripted_server import ENTRY, JSON, Talk, ask, failure, politely, saying, serving
+from tests.support.scripted_server import ENTRY, JSON, Talk, answer_all, answer_once_with, ask, failure, serving
 from tests.support.waiting import PATIENCE
 from upstreams.http import client
 
 
 async def test_a_connection_is_used_again_once_its_answer_has_been_read() -> None:
-    async with serving(politely) as (upstream, url):
+    async with serving(answer_all) as (upstream, url):
         assert [await ask(url) for _ in range(3)] == [(200, b"1")] * 3
     assert (upstream.connections, len(upstream.requests)) == (1, 3)
 
@@ -22,7 +22,7 @@ async def test_leaving_early_closes_the_connection_at_once() -> None:
     async def script(talk: Talk) -> None:
         await talk.request()
         await talk.say(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n")
-        await talk.gone()
+        await talk.wait_closed()
 
     async with serving(script) as (upstream, url):
         async with client.open("POST", url, JSON, b"{}", upstream=ENTRY) as answer:
@@ -30,13 +30,13 @@ async def test_leaving_early_closes_the_connection_at_once() -> None:
         await asyncio.wait_for(upstream.done.wait(), PATIENCE)
 
 
-@pytest.mark.parametrize("begun", [True, False])
-async def test_cancelling_a_call_closes_the_connection_at_once(begun: bool) -> None:
+@pytest.mark.parametrize("has_response", [True, False])
+async def test_cancelling_a_call_closes_the_connection_at_once(has_response: bool) -> None:
     async def script(talk: Talk) -> None:
         await talk.request()
-        if begun:
+        if has_response:
             await talk.say(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
-        await talk.gone()
+        await talk.wait_closed()
 
     async with serving(script) as (upstream, url):
         opened = asyncio.Event()
@@ -47,7 +47,7 @@ async def test_cancelling_a_call_closes_the_connection_at_once(begun: bool) -> N
                 await answer.read()
 
         task = asyncio.create_task(call())
-        await asyncio.wait_for((opened if begun else upstream.asked).wait(), PATIENCE)
+        await asyncio.wait_for((opened if has_response else upstream.got_request).wait(), PATIENCE)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -70,28 +70,28 @@ async def test_finish_lets_the_end_of_a_stream_arrive() -> None:
     assert upstream.connections == 1
 
 
-async def test_a_slow_reader_holds_the_upstream_back() -> None:
-    said = 0
+async def test_an_upstream_is_not_read_faster_than_the_client_reads() -> None:
+    sent_bytes = 0
 
     async def script(talk: Talk) -> None:
-        nonlocal said
+        nonlocal sent_bytes
         await talk.request()
         if talk.number > 1:
             await talk.answer()
             return
         await talk.say(b"HTTP/1.1 200 OK\r\n\r\n")
-        while said < 100_000_000:
+        while sent_bytes < 100_000_000:
             await talk.say(b"x" * 1_000_000)
-            said += 1_000_000
+            sent_bytes += 1_000_000
 
     async with serving(script) as (_, url), client.open("POST", url, JSON, b"{}", upstream=ENTRY) as answer:
         await anext(answer.chunks())
-        before = -1
-        while before != said:  # it says no more while others are answered
-            before = said
+        sent_before = -1
+        while sent_before != sent_bytes:  # it says no more while others are answered
+            sent_before = sent_bytes
             for _ in range(20):
                 assert await ask(url) == (200, b"{}")
-        assert said < 20_000_000
+        assert sent_bytes < 20_000_000
 
 
 async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced() -> None:
@@ -106,8 +106,8 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced() -> None
     assert (upstream.connections, len(upstream.requests)) == (2, 3)
 
 
-async def test_a_fresh_connection_that_is_closed_without_a_word_is_a_failure_and_nothing_is_sent_twice() -> None:
-    async with serving(saying(b"")) as (upstream, url):
+async def test_a_new_connection_that_closes_without_a_response_is_a_failure_and_nothing_is_sent_twice() -> None:
+    async with serving(answer_once_with(b"")) as (upstream, url):
         assert await failure(url) == ("network", "The connection to the upstream broke", False)
     assert (upstream.connections, len(upstream.requests)) == (1, 1)
 
@@ -126,39 +126,39 @@ async def test_a_kept_connection_that_breaks_in_the_answer_is_a_failure() -> Non
 
 
 def test_each_event_loop_has_its_own_connections() -> None:
-    async def twice() -> int:
-        async with serving(politely) as (upstream, url):
+    async def count_connections() -> int:
+        async with serving(answer_all) as (upstream, url):
             await ask(url)
             await ask(url)
         return upstream.connections
 
-    assert [asyncio.run(twice()), asyncio.run(twice())] == [1, 1]
+    assert [asyncio.run(count_connections()), asyncio.run(count_connections())] == [1, 1]
 
 
 async def test_after_close_all_calls_open_new_connections() -> None:
-    async with serving(politely) as (_, url):
+    async with serving(answer_all) as (_, url):
         assert await ask(url) == (200, b"1")
         await client.close_all()
         assert await ask(url) == (200, b"2")
 
 
-@pytest.mark.parametrize("kept", [0, 1, 3])
-async def test_an_upstream_that_closes_every_connection_without_a_word_gets_a_request_at_most_twice(kept: int) -> None:
+@pytest.mark.parametrize("idle_count", [0, 1, 3])
+async def test_an_upstream_that_closes_every_connection_without_a_response_gets_a_request_at_most_twice(idle_count: int) -> None:
     """However many connections are kept: the second time a new one is used."""
-    begun = asyncio.Event()
+    all_arrived = asyncio.Event()
 
     async def script(talk: Talk) -> None:
         if b"mute" in await talk.request():
             return
-        if len(upstream.requests) == kept:
-            begun.set()
-        await begun.wait()
+        if len(upstream.requests) == idle_count:
+            all_arrived.set()
+        await all_arrived.wait()
         await talk.answer()
         await talk.request()  # and close without a word
 
     async with serving(script) as (upstream, url):
-        await asyncio.gather(*(ask(url) for _ in range(kept)))
+        await asyncio.gather(*(ask(url) for _ in range(idle_count)))
         with pytest.raises(UpstreamFailed) as caught:
             await ask(url, body=b"mute")
-        assert (caught.value.failure.kind, caught.value.reconnected) == ("network", kept > 0)
-        assert sum(b"mute" in request for request in upstream.requests) == (2 if kept else 1)
+        assert (caught.value.failure.kind, caught.value.reconnected) == ("network", idle_count > 0)
+        assert sum(b"mute" in request for request in upstream.requests) == (2 if idle_count else 1)

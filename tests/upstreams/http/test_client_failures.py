@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.support.scripted_server import Entry, Script, Talk, ask, failure, politely, saying, serving
+from tests.support.scripted_server import Entry, Script, Talk, answer_all, answer_once_with, ask, failure, serving
 from tests.support.waiting import PATIENCE, eventually_async
 from upstreams.http import client
 
@@ -31,7 +31,7 @@ async def test_an_upstream_that_is_not_there() -> None:
 @pytest.mark.parametrize(
     "url", ["ftp://x/", "http:///x", "http://a b/", "http://user:pw@x/", "http://x:99999/", "nothing", "http://é/", "http://x/\r\nx: y"]
 )
-async def test_an_address_that_leads_nowhere(url: str) -> None:
+async def test_an_invalid_url_is_a_failure(url: str) -> None:
     assert await failure(url) == ("connect", "The address of the upstream is not valid", False)
     await client.close_all()
 
@@ -55,14 +55,14 @@ async def test_no_connection_in_time() -> None:
     finally:
         for filler in fillers:
             filler.cancel()
-        for _, writer in [each for each in await asyncio.gather(*fillers, return_exceptions=True) if isinstance(each, tuple)]:
+        for _, writer in [opened for opened in await asyncio.gather(*fillers, return_exceptions=True) if isinstance(opened, tuple)]:
             writer.transport.abort()
         full.close()
         await client.close_all()
 
 
 async def test_no_first_byte_in_time() -> None:
-    async with serving(saying(b"", hang=True)) as (upstream, url):
+    async with serving(answer_once_with(b"", hang=True)) as (upstream, url):
         assert await failure(url, upstream=Entry(first_byte_timeout=0.2)) == ("timeout", "The upstream did not answer in time", False)
         await asyncio.wait_for(upstream.done.wait(), PATIENCE)
 
@@ -89,19 +89,19 @@ INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
     [(INTERIM, INTERIM), (INTERIM, b""), (b"HTTP/1.1 200 OK\r\nx-slow: ", b"a")],
     ids=["interim answers", "an interim answer", "a header"],
 )
-async def test_what_comes_before_the_answer_is_no_answer_in_time(data: bytes, drop: bytes) -> None:
+async def test_interim_responses_do_not_extend_the_first_byte_timeout(data: bytes, drop: bytes) -> None:
     async with serving(dripping(data, drop)) as (_, url), asyncio.timeout(PATIENCE):
         assert await failure(url, upstream=Entry(first_byte_timeout=1)) == ("timeout", "The upstream did not answer in time", True)
 
 
-async def test_an_upstream_that_goes_over_to_another_protocol_gives_no_answer() -> None:
+async def test_a_switch_to_another_protocol_is_a_failure() -> None:
     switching = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"
-    async with serving(saying(switching, hang=True)) as (_, url):
+    async with serving(answer_once_with(switching, hang=True)) as (_, url):
         assert await failure(url) == ("network", "The upstream switched to another protocol", True)
 
 
-async def test_silence_in_the_middle_of_a_body() -> None:
-    async with serving(saying(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc", hang=True)) as (upstream, url):
+async def test_a_pause_in_a_body_runs_into_the_idle_timeout() -> None:
+    async with serving(answer_once_with(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc", hang=True)) as (upstream, url):
         expected = ("timeout", "The upstream did not answer in time", True)
         assert await failure(url, upstream=Entry(first_byte_timeout=PATIENCE, idle_timeout=0.2)) == expected
         await asyncio.wait_for(upstream.done.wait(), PATIENCE)
@@ -129,8 +129,8 @@ async def test_a_body_may_take_longer_than_the_first_byte() -> None:
         (b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "The upstream response is not valid HTTP"),
     ],
 )
-async def test_answers_that_break_off_or_are_nonsense(data: bytes, message: str) -> None:
-    async with serving(saying(data)) as (_, url):
+async def test_responses_that_end_early_or_are_invalid(data: bytes, message: str) -> None:
+    async with serving(answer_once_with(data)) as (_, url):
         assert await failure(url) == ("network", message, True)
 
 
@@ -154,11 +154,11 @@ def own_certificate(folder: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
-    async with serving(politely, tls=own_certificate(tmp_path)) as (_, url):
+async def test_a_self_signed_certificate_is_refused(tmp_path: Path) -> None:
+    async with serving(answer_all, tls=own_certificate(tmp_path)) as (_, url):
         assert await failure(url) == ("connect", "The certificate of the upstream is not valid", False)
 
 
 async def test_tls_to_a_server_that_has_none() -> None:
-    async with serving(politely) as (_, url):
+    async with serving(answer_all) as (_, url):
         assert (await failure(url.replace("http:", "https:"), upstream=Entry(connect_timeout=1)))[0] == "connect"

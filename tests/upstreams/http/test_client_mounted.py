@@ -51,8 +51,8 @@ async def test_a_mounted_transport_answers_for_its_scheme() -> None:
     transport = Mounted(b"a", b"b")
     client.mount("test", transport)
     async with client.open("POST", "test://x/v1", JSON, b"{}", upstream=Entry(1, 2, 3)) as answer:
-        got: UpstreamResponse = answer
-        assert (got.status, got.headers.get("retry-after"), await got.read()) == (200, "1", b"ab")
+        response: UpstreamResponse = answer
+        assert (response.status, response.headers.get("retry-after"), await response.read()) == (200, "1", b"ab")
     assert transport.request is not None
     assert transport.request.extensions == {"timeout": {"connect": 1, "read": 2}}
     assert (transport.request.content, transport.stream.closed) == (b"{}", True)
@@ -69,8 +69,8 @@ async def test_a_mounted_transport_answers_for_its_scheme() -> None:
 )
 async def test_failures_of_a_mounted_transport(transport: Mounted, kind: str, answered: bool) -> None:
     client.mount("test", transport)
-    told = await failure("test://x/", upstream=Entry(idle_timeout=0.1))
-    assert (told[0], told[2]) == (kind, answered)
+    actual = await failure("test://x/", upstream=Entry(idle_timeout=0.1))
+    assert (actual[0], actual[2]) == (kind, answered)
 
 
 async def test_the_echo_upstream_is_reached_without_being_mounted() -> None:

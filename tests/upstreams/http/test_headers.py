@@ -60,14 +60,16 @@ def test_other_upstreams_get_nothing_of_the_client(dialect: str) -> None:
 
 
 def test_bedrock_gets_its_own_headers_and_is_asked_for_its_own_frames() -> None:
-    given = client(x_amzn_bedrock_guardrailidentifier="g1", x_amzn_bedrock_trace="ENABLED", x_amz_security_token="t", x_amz_date="d")
-    assert headers.upward(given, "bedrock", stream=True) == [
+    client_headers = client(
+        x_amzn_bedrock_guardrailidentifier="g1", x_amzn_bedrock_trace="ENABLED", x_amz_security_token="t", x_amz_date="d"
+    )
+    assert headers.upward(client_headers, "bedrock", stream=True) == [
         ("content-type", "application/json"),
         ("accept", "application/vnd.amazon.eventstream"),
         ("x-amzn-bedrock-guardrailidentifier", "g1"),
         ("x-amzn-bedrock-trace", "ENABLED"),
     ]
-    assert len(headers.upward(given, "openai_chat", stream=True)) == 2
+    assert len(headers.upward(client_headers, "openai_chat", stream=True)) == 2
 
 
 def test_the_content_type_may_be_another() -> None:
@@ -77,7 +79,7 @@ def test_the_content_type_may_be_another() -> None:
     )
 
 
-def test_limits_hints_and_the_upstreams_id_come_down() -> None:
+def test_rate_limit_headers_retry_hints_and_the_upstreams_request_id_reach_the_client() -> None:
     received = {
         "Retry-After": "3",
         "retry-after-ms": "2500",
@@ -108,13 +110,13 @@ def test_limits_hints_and_the_upstreams_id_come_down() -> None:
     ]
 
 
-def test_nothing_comes_down_of_an_answer_without_them() -> None:
+def test_a_response_without_such_headers_adds_none() -> None:
     assert headers.downward({"content-type": "application/json"}) == []
 
 
 @pytest.mark.parametrize(
-    ("allowed", "sent"), [(None, "one, two,three"), (("three", "one"), "one,three"), ((), None)], ids=["all", "some", "none"]
+    ("allowed", "expected"), [(None, "one, two,three"), (("three", "one"), "one,three"), ((), None)], ids=["all", "some", "none"]
 )
-def test_only_allowed_betas_go_up(allowed, sent):
+def test_only_allowed_betas_go_up(allowed, expected):
     up = dict(headers.upward(client(anthropic_beta="one, two,three"), "anthropic", stream=False, betas=allowed))
-    assert up.get("anthropic-beta") == sent
+    assert up.get("anthropic-beta") == expected

@@ -31,7 +31,7 @@ from upstreams.http.headers import inert, plain_downward, plain_upward
         "X-Amz-Security-Token",
     ],
 )
-def test_who_asks_and_how_stays_behind(name):
+def test_headers_about_the_client_are_not_forwarded(name):
     assert plain_upward({name: "value"}) == []
 
 
@@ -43,7 +43,7 @@ def test_what_the_request_means_goes_up(name):
 
 
 @pytest.mark.parametrize("value", ["pxb_123", "Bearer pxb_123", "x pxm_1", "k=PXB_1", "key%3Dpxb%5F1", "x" + "pxb_" + "0a" * 20])
-def test_our_keys_stay_behind_whatever_holds_them(value):
+def test_pxbin_keys_in_any_header_are_not_forwarded(value):
     assert plain_upward({"x-custom": value, "idempotency-key": value}) == []
 
 
@@ -51,7 +51,7 @@ def test_a_token_that_has_the_letters_by_chance_goes_up():
     assert plain_upward({"x-custom": "eyJhpxb_Zci.q-pxm_x"}) == [("x-custom", "eyJhpxb_Zci.q-pxm_x")]
 
 
-def test_what_comes_down():
+def test_response_headers_that_reach_the_client():
     received = {
         "Content-Type": "image/png",
         "ETag": "x",
@@ -80,7 +80,7 @@ def test_what_comes_down():
         "Strict-Transport-Security", "WWW-Authenticate", "X-Content-Type-Options", "X-Frame-Options", "Access-Control-Allow-Origin",
     ],
 )  # fmt: skip
-def test_an_upstream_gives_no_orders_to_browsers(name):
+def test_headers_of_an_upstream_that_control_browsers_are_removed(name):
     assert plain_downward({name: "value", "X-Custom": "value"}) == [("x-custom", "value")]
 
 

@@ -101,27 +101,27 @@ async def by_price_file(url):
     return len(fetch_price_file(f"{url}/prices.json"))
 
 
-WAYS = {"request": by_request, "probe": by_probe, "discovery": by_discovery, "price file": by_price_file}
+CALLS_BY_CALLER = {"request": by_request, "probe": by_probe, "discovery": by_discovery, "price file": by_price_file}
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_no_way_of_calling_out_reaches_a_metadata_address(way, metadata_url, metadata):
+@pytest.mark.parametrize("caller", CALLS_BY_CALLER)
+async def test_no_way_of_calling_out_reaches_a_metadata_address(caller, metadata_url, metadata):
     with pytest.raises((UpstreamFailed, probe.ProbeFailed, discovery.DiscoveryFailed, FetchFailed), match=ssrf_guard.MESSAGE):
-        await WAYS[way](metadata_url)
+        await CALLS_BY_CALLER[caller](metadata_url)
     assert metadata.paths == []
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_every_way_of_calling_out_reaches_it_where_the_setting_allows_link_local_addresses(way, metadata, settings):
+@pytest.mark.parametrize("caller", CALLS_BY_CALLER)
+async def test_every_way_of_calling_out_reaches_it_where_the_setting_allows_link_local_addresses(caller, metadata, settings):
     settings.PXBIN = msgspec.structs.replace(settings.PXBIN, allow_link_local=True)
-    assert await WAYS[way](f"http://{METADATA_ADDRESS}:{metadata.server_port}")
+    assert await CALLS_BY_CALLER[caller](f"http://{METADATA_ADDRESS}:{metadata.server_port}")
     assert len(metadata.paths) == 1
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_every_way_of_calling_out_reaches_loopback(way, upstream):
+@pytest.mark.parametrize("caller", CALLS_BY_CALLER)
+async def test_every_way_of_calling_out_reaches_loopback(caller, upstream):
     upstream.otherwise(lambda _: json_reply({"object": "list", "data": [{"id": "gpt"}]}))
-    assert await WAYS[way](upstream.url)
+    assert await CALLS_BY_CALLER[caller](upstream.url)
     assert len(upstream.requests) == 1
 
 
@@ -159,14 +159,14 @@ def test_a_price_file_behind_a_proxy_is_not_fetched_from_a_metadata_service(upst
 
 async def test_a_name_with_an_allowed_address_besides_is_called_there(metadata, upstream, monkeypatch):
     port = int(upstream.url.rpartition(":")[2])
-    both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in (METADATA_ADDRESS, "127.0.0.1")]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+    addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in (METADATA_ADDRESS, "127.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
     upstream.otherwise(lambda _: json_reply({}))
     assert (await by_request(f"http://both.example:{port}"), await by_probe(f"http://both.example:{port}")) == (200, 200)
     assert metadata.paths == []
 
 
-async def test_the_guarded_transport_speaks_http2_as_well():
+async def test_the_guarded_transport_supports_http2():
     transport = ssrf_guard.async_guarded_transport(tls_context(), http2=True)
     assert isinstance(transport._pool._network_backend, ssrf_guard.AsyncGuardedBackend)
     await transport.aclose()
@@ -193,12 +193,12 @@ CALLERS = {
 
 def test_no_other_module_can_call_out():
     """A new caller is added here with a test above."""
-    found = set()
+    modules = set()
     for app in ("accounts", "billing", "proxy", "pxbin_site", "upstreams"):
         for file in (ROOT / app).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_bytes())):
                 names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
                 names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
                 if any(name == module or name.startswith(module + ".") for name in names for module in NETWORK_MODULES):
-                    found.add(str(file.relative_to(ROOT)))
-    assert found == CALLERS
+                    modules.add(str(file.relative_to(ROOT)))
+    assert modules == CALLERS

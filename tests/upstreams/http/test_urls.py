@@ -41,7 +41,7 @@ def test_the_version_is_added_once(base_url, path, url):
         ("https://x.test/v1", "/v2/chat", "/v1/chat/completions", "https://x.test/v1/v2/chat"),
     ],
 )
-def test_an_api_path_stands_in_for_the_dialects_own(base_url, api_path, path, url):
+def test_an_api_path_replaces_the_dialects_own(base_url, api_path, path, url):
     assert url_for(upstream(base_url), path, Quirks(api_path=api_path)) == url
 
 

@@ -64,11 +64,11 @@ def test_the_list_of_openai(upstream, provider):
 
 
 def test_the_pages_of_anthropic_are_followed(upstream, provider):
-    def page(*names, more):
+    def page(*names, has_more):
         items = [{"type": "model", "id": name, "display_name": name.title(), "max_input_tokens": 200000} for name in names]
-        return json_reply({"data": items, "has_more": more, "first_id": names[0], "last_id": names[-1]})
+        return json_reply({"data": items, "has_more": has_more, "first_id": names[0], "last_id": names[-1]})
 
-    upstream.reply(page("a", "b", more=True), page("c", more=False))
+    upstream.reply(page("a", "b", has_more=True), page("c", has_more=False))
     assert [model.name for model in list_models(provider("", dialect="anthropic"))] == ["a", "b", "c"]
     assert [request.path for request in upstream.requests] == ["/v1/models?limit=1000", "/v1/models?limit=1000&after_id=b"]
     first = upstream.requests[0]
@@ -181,8 +181,8 @@ def vanished(row):
 
 def test_new_models_are_created_vanished_routes_marked_and_returned_routes_unmarked(upstream, provider):
     row = provider()
-    mine = Model.objects.create(name="mine")
-    Route.objects.create(model=mine, upstream=row, remote_name="b")
+    manual_model = Model.objects.create(name="mine")
+    Route.objects.create(model=manual_model, upstream=row, remote_name="b")
     upstream.reply(listing("a", "b"), listing("b", "c"), listing("a", "b", "c"))
     assert discovery.discover(row) == {"created": 1, "vanished": 0, "returned": 0}
     assert discovery.discover(row) == {"created": 1, "vanished": 1, "returned": 0}

@@ -76,13 +76,13 @@ def test_errors_of_the_client_are_not_retried_and_cool_nothing(status):
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_a_credential_is_disabled_if_the_words_are_about_it(status):
+def test_a_credential_is_disabled_if_the_error_text_is_about_it(status):
     action = failure_action(Failure(kind="upstream_auth", status=status, message="so it goes", about="credential"))
     assert action == FailureAction(disable_credential=True)
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refusal_without_words_cools_the_credential(status):
+def test_a_refusal_without_a_text_cools_the_credential(status):
     assert action_for("upstream_auth", status) == FailureAction(cooldown_scope=CooldownScope.CREDENTIAL)
 
 

@@ -117,18 +117,18 @@ def test_every_change_is_published_once_and_brings_another_process_to_the_same_s
         StateChange(ChangeKind.BREAKER_OPENED, "u", 1030),
         StateChange(ChangeKind.SESSION_PINNED, "s", value="c"),
     ]
-    other = state_of(clock)
+    other_state = state_of(clock)
     for change in published:
-        other.apply_remote(change)
-    assert other.snapshot() == state.snapshot()
+        other_state.apply_remote(change)
+    assert other_state.snapshot() == state.snapshot()
 
     published.clear()
     state.record_success("u")
     state.clear_cooldowns("c", "u")
     assert published == [StateChange(ChangeKind.BREAKER_CLOSED, "u"), StateChange(ChangeKind.COOLDOWNS_CLEARED, "c", value="u")]
     for change in published:
-        other.apply_remote(change)
-    assert other.snapshot() == state.snapshot() == [StateChange(ChangeKind.SESSION_PINNED, "s", value="c")]
+        other_state.apply_remote(change)
+    assert other_state.snapshot() == state.snapshot() == [StateChange(ChangeKind.SESSION_PINNED, "s", value="c")]
 
 
 def test_applied_changes_are_not_published_again(state, published):
@@ -149,10 +149,10 @@ def test_a_snapshot_has_what_has_not_ended(state, clock):
         StateChange(ChangeKind.CREDENTIAL_USED, "u", value="c"),
         StateChange(ChangeKind.SESSION_PINNED, "s", value="c"),
     ]
-    other = state_of(clock)
+    other_state = state_of(clock)
     for change in state.snapshot():
-        other.apply_remote(change)
-    assert other.snapshot() == state.snapshot()
+        other_state.apply_remote(change)
+    assert other_state.snapshot() == state.snapshot()
 
 
 def test_latency_is_a_moving_average(state):

@@ -83,8 +83,8 @@ def test_fallbacks_that_the_client_key_may_not_use_are_left_out(planner):
 
 
 def test_the_plan_explains_its_first_target_if_it_has_several(planner):
-    def choice(wanted, **requirements):
-        return planner.plan(wanted, **requirements).choice
+    def choice(requested, **requirements):
+        return planner.plan(requested, **requirements).choice
 
     alone, several = model("one", route("1", A)), model("m", route("1", A), route("2", B), strategy="latency")
     assert choice(alone) is None
@@ -98,21 +98,21 @@ def test_the_plan_explains_its_first_target_if_it_has_several(planner):
 
 @pytest.mark.parametrize("ability", ["images", "tools", "audio"])
 def test_targets_without_a_required_capability_are_left_out(planner, ability):
-    wanted = model("m", route("1", A, capabilities={ability: False}), route("2", B, capabilities={ability: True}), route("3", C))
-    assert planner.credentials(wanted, capabilities=frozenset({ability})) == ["b1", "c1"]
-    assert planner.credentials(wanted) == ["a1", "b1", "c1"]
-    assert planner.skips(wanted, capabilities=frozenset({ability})) == [("a", SkipReason.CAPABILITY_MISSING, f"takes no {ability}")]
+    requested = model("m", route("1", A, capabilities={ability: False}), route("2", B, capabilities={ability: True}), route("3", C))
+    assert planner.credentials(requested, capabilities=frozenset({ability})) == ["b1", "c1"]
+    assert planner.credentials(requested) == ["a1", "b1", "c1"]
+    assert planner.skips(requested, capabilities=frozenset({ability})) == [("a", SkipReason.CAPABILITY_MISSING, f"takes no {ability}")]
 
 
 def test_targets_that_cool_are_broken_disabled_or_too_small_come_last_in_this_order(planner):
     broken, off = upstream("broken", "k"), upstream("off", "o!")
     routes = [route(str(n), to) for n, to in enumerate((off, broken, A, B))]
-    wanted = model("m", route("small", C, context_window=10), *routes)
+    requested = model("m", route("small", C, context_window=10), *routes)
     for _ in range(3):
         planner.state.record_failure("broken")
     planner.state.start_cooldown("key:a1", 7)
-    assert planner.credentials(wanted, tokens=50) == ["b1", "a1", "k", "o", "c1"]
-    assert planner.skips(wanted, tokens=50) == [
+    assert planner.credentials(requested, tokens=50) == ["b1", "a1", "k", "o", "c1"]
+    assert planner.skips(requested, tokens=50) == [
         ("c", SkipReason.CONTEXT_WINDOW_TOO_SMALL, "about 50 tokens do not fit 10"),
         ("off", SkipReason.CREDENTIAL_DISABLED, "key disabled"),
         ("broken", SkipReason.BREAKER_OPEN, "circuit breaker open"),
@@ -126,31 +126,31 @@ def test_a_cooling_upstream_is_tried_with_all_its_credentials_when_nothing_else_
 
 
 def test_a_new_session_takes_the_credential_after_the_last_used_one_that_does_not_cool(planner):
-    wanted = model("m", route("1", upstream("u", "k1", "k2", "k3")))
+    requested = model("m", route("1", upstream("u", "k1", "k2", "k3")))
     planner.state.record_sent(upstream_id="u", credential_id="k1", route_id="r")
-    assert planner.credentials(wanted) == ["k2", "k3", "k1"]
+    assert planner.credentials(requested) == ["k2", "k3", "k1"]
     planner.state.start_cooldown("key:k2@1", 9)
-    assert planner.credentials(wanted) == ["k3", "k1", "k2"]
+    assert planner.credentials(requested) == ["k3", "k1", "k2"]
 
 
 def test_a_session_keeps_its_credential_unless_it_cools_or_others_have_a_better_priority(planner):
-    wanted = model("m", route("1", A), route("2", upstream("u", "k1", "k2")), route("3", C, priority=5))
-    planner.state.pin_session("k2", session_of("s", wanted))
-    assert planner.credentials(wanted, session="s") == ["k2", "a1", "k1", "c1"]
+    requested = model("m", route("1", A), route("2", upstream("u", "k1", "k2")), route("3", C, priority=5))
+    planner.state.pin_session("k2", session_of("s", requested))
+    assert planner.credentials(requested, session="s") == ["k2", "a1", "k1", "c1"]
     planner.state.start_cooldown("key:k2", 9)
-    assert planner.credentials(wanted, session="s") == ["a1", "k1", "c1", "k2"]
-    planner.state.pin_session("c1", session_of("s", wanted))
-    assert planner.credentials(wanted, session="s") == ["a1", "k1", "c1", "k2"]
+    assert planner.credentials(requested, session="s") == ["a1", "k1", "c1", "k2"]
+    planner.state.pin_session("c1", session_of("s", requested))
+    assert planner.credentials(requested, session="s") == ["a1", "k1", "c1", "k2"]
 
 
 def test_a_session_returns_to_a_preferred_credential_of_its_upstream_that_has_recovered(planner):
     keys = (CredentialEntry(id="first"), CredentialEntry(id="spare", priority=5), CredentialEntry(id="twin", priority=5))
-    wanted = model("m", route("1", A), route("2", msgspec.structs.replace(upstream("u"), credentials=keys)))
+    requested = model("m", route("1", A), route("2", msgspec.structs.replace(upstream("u"), credentials=keys)))
     planner.state.start_cooldown("key:first", 9)
-    planner.state.pin_session("twin", session_of("s", wanted))
-    assert planner.credentials(wanted, session="s") == ["twin", "a1", "spare", "first"]
+    planner.state.pin_session("twin", session_of("s", requested))
+    assert planner.credentials(requested, session="s") == ["twin", "a1", "spare", "first"]
     planner.state.clear_cooldowns("first", "u")
-    assert planner.credentials(wanted, session="s") == ["first", "twin", "a1", "spare"]
+    assert planner.credentials(requested, session="s") == ["first", "twin", "a1", "spare"]
 
 
 def test_a_session_has_a_credential_for_each_of_its_models(planner):
@@ -162,31 +162,31 @@ def test_a_session_has_a_credential_for_each_of_its_models(planner):
 
 
 def test_a_chosen_upstream_is_the_only_one(planner):
-    wanted = model("m", route("1", A), route("2", B))
-    assert planner.credentials(wanted, upstream="b") == ["b1"]
-    assert planner.skips(wanted, upstream="b") == [("a", SkipReason.ANOTHER_UPSTREAM_CHOSEN, "another upstream was chosen")]
+    requested = model("m", route("1", A), route("2", B))
+    assert planner.credentials(requested, upstream="b") == ["b1"]
+    assert planner.skips(requested, upstream="b") == [("a", SkipReason.ANOTHER_UPSTREAM_CHOSEN, "another upstream was chosen")]
 
 
 def test_latency_puts_the_fastest_first_after_the_unmeasured(planner):
-    wanted = model("m", route("1", A), route("2", B), route("3", C), strategy="latency")
+    requested = model("m", route("1", A), route("2", B), route("3", C), strategy="latency")
     planner.state.record_first_token("1", 2.0)
     planner.state.record_first_token("2", 0.5)
-    assert planner.credentials(wanted) == ["c1", "b1", "a1"]
+    assert planner.credentials(requested) == ["c1", "b1", "a1"]
 
 
 def test_cost_puts_the_cheapest_first_and_the_unpriced_last(planner):
-    wanted = model("m", route("1", A), route("2", B), route("3", C), strategy="cost")
+    requested = model("m", route("1", A), route("2", B), route("3", C), strategy="cost")
     prices = {"a": None, "b": Decimal(5), "c": Decimal("0.5")}
-    assert planner.credentials(wanted, price_of=lambda model_id, upstream_id, name: prices[upstream_id]) == ["c1", "b1", "a1"]
+    assert planner.credentials(requested, price_of=lambda model_id, upstream_id, name: prices[upstream_id]) == ["c1", "b1", "a1"]
 
 
 def test_round_robin_takes_each_route_in_turn_within_a_priority(planner):
-    wanted = model("m", route("1", A), route("2", B), route("3", C, priority=1), strategy="round_robin")
-    assert {tuple(planner.credentials(wanted)) for _ in range(6)} == {("a1", "b1", "c1"), ("b1", "a1", "c1")}
+    requested = model("m", route("1", A), route("2", B), route("3", C, priority=1), strategy="round_robin")
+    assert {tuple(planner.credentials(requested)) for _ in range(6)} == {("a1", "b1", "c1"), ("b1", "a1", "c1")}
 
 
 def test_weights_are_shares(planner):
-    wanted = model("m", route("1", A, weight=9), route("2", B, weight=1), route("3", C, weight=0), strategy="weighted")
-    first = [planner.credentials(wanted)[0] for _ in range(1000)]
+    requested = model("m", route("1", A, weight=9), route("2", B, weight=1), route("3", C, weight=0), strategy="weighted")
+    first = [planner.credentials(requested)[0] for _ in range(1000)]
     assert 820 < first.count("a1") < 980
     assert first.count("c1") == 0

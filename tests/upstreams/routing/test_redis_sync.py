@@ -108,21 +108,21 @@ async def test_recoveries_delete_the_stored_changes_that_they_end(redis_url):
 
 async def test_of_two_cooldowns_a_later_process_applies_the_longer_one_unless_it_was_cleared(redis_url):
     credential = uuid.uuid4().hex
-    here, there, late, later = (RoutingState() for _ in range(4))
-    syncs = [RedisSync(redis_url, state) for state in (here, there, late, later)]
+    first, second, third, fourth = (RoutingState() for _ in range(4))
+    syncs = [RedisSync(redis_url, state) for state in (first, second, third, fourth)]
 
     async def end_after_start(sync, state):
         await sync.start()
         return state.cooldowns.until(credential, "r", "u")
 
-    end = here.clock() + 60
+    end = first.clock() + 60
     long, short = (StateChange(ChangeKind.COOLDOWN_STARTED, f"key:{credential}", until) for until in (end, end - 50))
     cleared = StateChange(ChangeKind.COOLDOWNS_CLEARED, credential, value="u")
     await syncs[0].send([long])
     await syncs[1].send([short])  # before it has received the other one
-    assert await end_after_start(syncs[2], late) == end
+    assert await end_after_start(syncs[2], third) == end
     await syncs[0].send([cleared, short])
-    assert await end_after_start(syncs[3], later) == end - 50
+    assert await end_after_start(syncs[3], fourth) == end - 50
     await syncs[0].send([cleared])
     for sync in syncs:
         await sync.stop()

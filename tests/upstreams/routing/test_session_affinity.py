@@ -9,7 +9,7 @@ def sessions(clock):
     return Sessions(clock)
 
 
-def test_a_session_keeps_its_credential_until_it_is_silent_for_too_long(sessions, clock):
+def test_a_session_keeps_its_credential_until_it_expires(sessions, clock):
     for _ in range(2):
         sessions.pin("s", "c")
         clock.now += AFFINITY_SECONDS

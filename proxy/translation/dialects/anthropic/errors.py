@@ -64,9 +64,9 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
     value = error_object(body)
     message, type_, details = read_error(value)
     # Compatible servers, and proxies in front of them, send errors of other shapes.
-    other = read_error_detail(value)
-    message, type_ = message or other.message, other.code or type_
-    refusal = refusal_of(status, message, (type_, other.type), is_page=is_page(body))
+    detail = read_error_detail(value)
+    message, type_ = message or detail.message, detail.code or type_
+    refusal = refusal_of(status, message, (type_, detail.type), is_page=is_page(body))
     kind, about = refusal or (kind_for(status, message, type_), "")
     return Failure(
         kind=kind,

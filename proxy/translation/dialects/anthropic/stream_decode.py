@@ -17,6 +17,8 @@ import msgspec
 from msgspec import Raw
 
 from proxy.translation import json_wire
+
+# Nearly every event and part of the canonical form; the other direction needs them, too.
 from proxy.translation.canonical import (
     Cited,
     Event,

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 from proxy.translation import json_wire
+
+# Nearly every event and part of the canonical form; the other direction needs them, too.
 from proxy.translation.canonical import (
     Cited,
     Event,
@@ -227,15 +229,15 @@ class AnthropicStreamEncoder:
         """The signature of a thinking block; the whole block if it has not been started."""
         if block.number >= 0:
             return [self._signature_delta(block, encode_signature(seal, self._context))]
-        whole = encode_thinking(Reasoning("".join(block.withheld), seal), self._context)
-        if whole is None:
+        encoded = encode_thinking(Reasoning("".join(block.withheld), seal), self._context)
+        if encoded is None:
             return []
-        if whole["type"] == "redacted_thinking":
-            return self._start_with(block, whole)
+        if encoded["type"] == "redacted_thinking":
+            return self._start_with(block, encoded)
         frames = self._start_block(block)
-        if whole["thinking"]:
-            frames.append(self._delta(block, whole["thinking"]))
-        return [*frames, self._signature_delta(block, whole["signature"])]
+        if encoded["thinking"]:
+            frames.append(self._delta(block, encoded["thinking"]))
+        return [*frames, self._signature_delta(block, encoded["signature"])]
 
     def _signature_delta(self, block: _OpenBlock, value: str) -> Frame:
         return _frame("content_block_delta", {"index": block.number, "delta": {"type": "signature_delta", "signature": value}})

@@ -81,9 +81,9 @@ ENCODED_FINISH_REASONS: dict[str, str] = {
 
 def _decode(finish_reason: str) -> FinishReason | Literal["failed"]:
     word = finish_reason.lower().replace("-", "_").replace(" ", "_")
-    known = _DECODED.get(word)
-    if known is not None:
-        return known
+    decoded = _DECODED.get(word)
+    if decoded is not None:
+        return decoded
     return next((reason for reason, stems in _STEMS if any(stem in word for stem in stems)), "end")
 
 

@@ -23,6 +23,8 @@ PLACES = Places(
     cache=("cache_control", "prompt_cache_breakpoint"),
     detail=("image_url.detail",),
     reasoning=("messages[].reasoning_content", "messages[].reasoning_details", "messages[].reasoning"),
+    response_part="choices[].message.content",
+    response_citation="choices[].message.annotations[]",
 )
 
 _LEFT_OUT = frozenset(

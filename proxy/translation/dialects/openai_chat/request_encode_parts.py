@@ -137,9 +137,9 @@ def collapse_parts(parts: list[JsonObject], has_markers: bool) -> Any:
     """The text of a single text part without a cache marker as a string; otherwise the parts."""
     if not parts:
         return ""
-    only = parts[0] if len(parts) == 1 else None
-    if isinstance(only, dict) and only["type"] == "text" and not (has_markers and len(only) > 2):
-        return only["text"]
+    single = parts[0] if len(parts) == 1 else None
+    if isinstance(single, dict) and single["type"] == "text" and not (has_markers and len(single) > 2):
+        return single["text"]
     return parts
 
 

@@ -35,6 +35,8 @@ PLACES = Places(
     output="text.format",
     cache=("prompt_cache_breakpoint",),
     reasoning=("input[]",),
+    response_part="output[]",
+    response_citation="output[].content[].annotations[]",
 )
 
 _LEFT_OUT = frozenset(

@@ -37,13 +37,13 @@ def request(**fields: object) -> Request:
     return Request(**{"model": "m", "messages": (ASK,), "family": "anthropic"} | fields)
 
 
-def fitted(given: Request, traits: Traits = CHAT, quirks: Quirks | None = None, family: str = "openai_chat") -> Request:
-    return adapt(given, EncodeTarget(model="up", dialect=family, quirks=quirks or Quirks()), family=family, traits=traits).request
+def fitted(original: Request, traits: Traits = CHAT, quirks: Quirks | None = None, family: str = "openai_chat") -> Request:
+    return adapt(original, EncodeTarget(model="up", dialect=family, quirks=quirks or Quirks()), family=family, traits=traits).request
 
 
-def mistake(given: Request, traits: Traits = CHAT, quirks: Quirks | None = None) -> tuple[str, str | None]:
+def mistake(original: Request, traits: Traits = CHAT, quirks: Quirks | None = None) -> tuple[str, str | None]:
     with pytest.raises(ClientMistake) as caught:
-        fitted(given, traits, quirks)
+        fitted(original, traits, quirks)
     return caught.value.failure.message, caught.value.failure.param
 
 
@@ -51,20 +51,20 @@ def call(call_id: str, name: str = "f") -> ToolCall:
     return ToolCall(call_id, name, "{}")
 
 
-def test_an_ordinary_request_is_handed_on_as_it_is() -> None:
-    given = request(tools=(Tool(name="f"),), messages=(ASK, Message("assistant", (call("a"),)), Message("user", (ToolResult("a"),))))
-    adapted = adapt(given, EncodeTarget(model="up", dialect="openai_chat"), family="openai_chat", traits=CHAT)
-    assert (adapted.request, adapted.restorer, adapted.dropped) == (given, None, ())
+def test_a_request_that_needs_no_adaptation_is_unchanged() -> None:
+    original = request(tools=(Tool(name="f"),), messages=(ASK, Message("assistant", (call("a"),)), Message("user", (ToolResult("a"),))))
+    adapted = adapt(original, EncodeTarget(model="up", dialect="openai_chat"), family="openai_chat", traits=CHAT)
+    assert (adapted.request, adapted.restorer, adapted.dropped) == (original, None, ())
 
 
 def test_a_demand_that_the_target_does_not_carry_is_refused_with_its_field() -> None:
-    given = request(demands=(Demand(field="n", message="n: only 1 is possible", carried_by=()),))
-    assert mistake(given) == ("n: only 1 is possible", "n")
+    original = request(demands=(Demand(field="n", message="n: only 1 is possible", carried_by=()),))
+    assert mistake(original) == ("n: only 1 is possible", "n")
 
 
 def test_a_demand_that_the_target_carries_stays() -> None:
-    given = request(demands=(Demand(field="logprobs", message="no", carried_by=("openai_chat",)),))
-    assert fitted(given) == given
+    original = request(demands=(Demand(field="logprobs", message="no", carried_by=("openai_chat",)),))
+    assert fitted(original) == original
 
 
 class TestToolNames:
@@ -72,7 +72,7 @@ class TestToolNames:
     short = long[:55] + "_" + hashlib.sha256(long.encode()).hexdigest()[:8]
 
     def test_a_long_name_is_shortened_everywhere(self) -> None:
-        given = request(
+        original = request(
             tools=(Tool(name=self.long),),
             tool_choice=ToolChoice(mode="tool", name=self.long),
             messages=(ASK, Message("assistant", (call("a", self.long),)), Message("user", (ToolResult("a"),))),
@@ -83,7 +83,7 @@ class TestToolNames:
             messages=(ASK, Message("assistant", (call("a", self.short),)), Message("user", (ToolResult("a"),))),
         )
         assert len(self.short) == 64
-        assert fitted(given) == expected
+        assert fitted(original) == expected
 
     def test_the_reply_gets_the_clients_name_back(self) -> None:
         adapted = adapt(request(tools=(Tool(name=self.long),)), EncodeTarget(model="up", dialect="c"), family="c", traits=CHAT)
@@ -99,10 +99,10 @@ class TestToolNames:
         ]
 
     def test_namespaces_are_flattened_and_led_back(self) -> None:
-        given = request(
+        original = request(
             tools=(Tool(name="exec", namespace="functions"), Tool(name="exec", namespace="clock"), Tool(name="wait", namespace="clock"))
         )
-        adapted = adapt(given, EncodeTarget(model="up", dialect="c"), family="c", traits=CHAT)
+        adapted = adapt(original, EncodeTarget(model="up", dialect="c"), family="c", traits=CHAT)
         assert [tool.name for tool in adapted.request.tools] == ["functions__exec", "clock__exec", "clock__wait"]
         reply = Response(id="1", model="up", parts=(call("a", "clock__exec"), call("b", "wait")), finish=Finish(reason="tool_calls"))
         assert adapted.restorer is not None
@@ -111,9 +111,9 @@ class TestToolNames:
             ToolCall("b", "wait", "{}", namespace="clock"),
         )
 
-    def test_native_namespaces_stay(self) -> None:
-        given = request(tools=(Tool(name="exec", namespace="functions"),))
-        assert fitted(given, NATIVE) == given
+    def test_native_namespaces_are_kept(self) -> None:
+        original = request(tools=(Tool(name="exec", namespace="functions"),))
+        assert fitted(original, NATIVE) == original
 
 
 class TestCustomTools:
@@ -125,7 +125,7 @@ class TestCustomTools:
     )
 
     def test_a_custom_tool_travels_as_a_function_with_one_string(self) -> None:
-        given = request(
+        original = request(
             tools=(self.tool,),
             messages=(
                 ASK,
@@ -148,9 +148,9 @@ class TestCustomTools:
                 Message("user", (ToolResult("a"),)),
             ),
         )
-        assert fitted(given) == expected
+        assert fitted(original) == expected
 
-    def test_the_grammar_is_told_also_in_the_shape_of_chat(self) -> None:
+    def test_the_grammar_is_also_described_in_the_shape_of_chat(self) -> None:
         chat = msgspec.structs.replace(
             self.tool, format=msgspec.Raw(b'{"type":"grammar","grammar":{"syntax":"lark","definition":"start: x"}}')
         )
@@ -165,9 +165,9 @@ class TestCustomTools:
         assert adapted.restorer.response(reply).parts == (ToolCall("a", "apply_patch", "line\n", kind="custom"),)
 
     def test_targets_that_know_custom_tools_get_them(self) -> None:
-        given = request(tools=(self.tool,))
-        assert fitted(given, NATIVE) == given
-        assert fitted(given, CHAT, Quirks(supports_custom_tools=True)) == given
+        original = request(tools=(self.tool,))
+        assert fitted(original, NATIVE) == original
+        assert fitted(original, CHAT, Quirks(supports_custom_tools=True)) == original
 
 
 @pytest.mark.parametrize(
@@ -189,8 +189,8 @@ class TestHostedTools:
     search = HostedTool(family="anthropic", type="web_search_20250305", name="web_search", native=msgspec.Raw(b"{}"))
 
     def test_a_foreign_hosted_tool_is_dropped_and_noted(self) -> None:
-        given = request(tools=(self.search, Tool(name="f")), tool_choice=ToolChoice(mode="auto"))
-        adapted = adapt(given, EncodeTarget(model="up", dialect="c"), family="c", traits=CHAT)
+        original = request(tools=(self.search, Tool(name="f")), tool_choice=ToolChoice(mode="auto"))
+        adapted = adapt(original, EncodeTarget(model="up", dialect="c"), family="c", traits=CHAT)
         assert adapted.request == request(tools=(Tool(name="f"),), tool_choice=ToolChoice(mode="auto"))
         assert adapted.dropped == ("tool web_search_20250305",)
 
@@ -199,27 +199,27 @@ class TestHostedTools:
         assert (message.split(":")[0], param) == ("tool_choice", "tool_choice")
 
     def test_without_tools_left_the_choice_goes_too(self) -> None:
-        given = request(tools=(self.search,), tool_choice=ToolChoice(mode="auto"), parallel_calls=False)
-        assert fitted(given) == request()
+        original = request(tools=(self.search,), tool_choice=ToolChoice(mode="auto"), parallel_calls=False)
+        assert fitted(original) == request()
 
     def test_the_own_family_keeps_them(self) -> None:
-        given = request(tools=(self.search,))
-        assert fitted(given, STRICT, family="anthropic") == given
+        original = request(tools=(self.search,))
+        assert fitted(original, STRICT, family="anthropic") == original
 
 
 class TestToolHistory:
     def test_an_unanswered_call_gets_an_error_result_beside_the_others(self) -> None:
-        given = request(messages=(ASK, Message("assistant", (call("a"), call("b"))), Message("user", (ToolResult("b"), Text("go on")))))
+        original = request(messages=(ASK, Message("assistant", (call("a"), call("b"))), Message("user", (ToolResult("b"), Text("go on")))))
         expected = (
             ASK,
             Message("assistant", (call("a"), call("b"))),
             Message("user", (ToolResult("b"), ToolResult("a", (Text("(no result)"),), True), Text("go on"))),
         )
-        assert fitted(given).messages == expected
+        assert fitted(original).messages == expected
 
     def test_an_unanswered_call_before_the_next_assistant_turn_gets_a_turn_of_its_own(self) -> None:
-        given = request(messages=(ASK, Message("assistant", (call("a"),))))
-        assert fitted(given).messages == (
+        original = request(messages=(ASK, Message("assistant", (call("a"),))))
+        assert fitted(original).messages == (
             ASK,
             Message("assistant", (call("a"),)),
             Message("user", (ToolResult("a", (Text("(no result)"),), True),)),
@@ -227,8 +227,8 @@ class TestToolHistory:
 
     def test_results_move_before_system_messages_of_the_same_turn(self) -> None:
         late = Message("system", (Text("note"),))
-        given = request(messages=(ASK, Message("assistant", (call("a"),)), late, Message("user", (ToolResult("a"),))))
-        assert fitted(given).messages == (ASK, Message("assistant", (call("a"),)), Message("user", (ToolResult("a"),)), late)
+        original = request(messages=(ASK, Message("assistant", (call("a"),)), late, Message("user", (ToolResult("a"),))))
+        assert fitted(original).messages == (ASK, Message("assistant", (call("a"),)), Message("user", (ToolResult("a"),)), late)
 
     @pytest.mark.parametrize(
         "messages",
@@ -242,8 +242,8 @@ class TestToolHistory:
         assert mistake(request(messages=messages))[1] == "messages"
 
     def test_upstreams_may_have_unanswered_calls_refused(self) -> None:
-        given = request(messages=(ASK, Message("assistant", (call("a"),))))
-        assert mistake(given, CHAT, Quirks(unanswered_calls="refuse")) == ("messages: the tool call 'a' has no result", "messages")
+        original = request(messages=(ASK, Message("assistant", (call("a"),))))
+        assert mistake(original, CHAT, Quirks(unanswered_calls="refuse")) == ("messages: the tool call 'a' has no result", "messages")
 
     def test_ids_become_legal_alike_in_calls_and_results(self) -> None:
         turn = (
@@ -260,26 +260,26 @@ class TestToolHistory:
 
 class TestQuirks:
     def test_a_forced_choice_is_dropped_where_only_auto_is_known(self) -> None:
-        given = request(tools=(Tool(name="f"),), tool_choice=ToolChoice(mode="required"), parallel_calls=False)
+        original = request(tools=(Tool(name="f"),), tool_choice=ToolChoice(mode="required"), parallel_calls=False)
         expected = request(tools=(Tool(name="f"),), parallel_calls=False)
-        assert fitted(given, CHAT, Quirks(tool_choice="auto_only")) == expected
+        assert fitted(original, CHAT, Quirks(tool_choice="auto_only")) == expected
 
     def test_sampling_and_stops_go(self) -> None:
         assert fitted(request(temperature=0.5, top_p=0.5, top_k=4, stop=("x",)), CHAT, Quirks(no_sampling=True, no_stop=True)) == request()
 
     def test_images_are_refused_with_their_path_also_inside_results(self) -> None:
         image = Image(Source("base64", "aGk=", "image/png"), at="messages.2.content.0.content.0")
-        given = request(messages=(ASK, Message("assistant", (call("a"),)), Message("user", (ToolResult("a", (image,)),))))
-        assert mistake(given, CHAT, Quirks(images=False))[1] == "messages.2.content.0.content.0"
-        assert fitted(given) == given
+        original = request(messages=(ASK, Message("assistant", (call("a"),)), Message("user", (ToolResult("a", (image,)),))))
+        assert mistake(original, CHAT, Quirks(images=False))[1] == "messages.2.content.0.content.0"
+        assert fitted(original) == original
 
     def test_images_by_url_are_refused_where_few_take_them_but_not_within_one_family(self) -> None:
-        given = request(messages=(Message("user", (Image(Source("url", "https://e.test/a.png"), at="messages.0.content.0"),)),))
-        shy = Traits(image_urls=False)
-        assert mistake(given, shy)[1] == "messages.0.content.0"
-        assert fitted(given, shy, Quirks(image_urls=True)) == given
-        assert fitted(given, shy, family="anthropic") == given
-        assert fitted(given, CHAT) == given
+        original = request(messages=(Message("user", (Image(Source("url", "https://e.test/a.png"), at="messages.0.content.0"),)),))
+        traits = Traits(image_urls=False)
+        assert mistake(original, traits)[1] == "messages.0.content.0"
+        assert fitted(original, traits, Quirks(image_urls=True)) == original
+        assert fitted(original, traits, family="anthropic") == original
+        assert fitted(original, CHAT) == original
 
     def test_refused_schema_keywords_are_removed_but_not_properties_of_that_name(self) -> None:
         schema = msgspec.Raw(
@@ -290,13 +290,13 @@ class TestQuirks:
         assert fitted(request(tools=(Tool(name="f", schema=schema),)), CHAT, quirks) == request(tools=(Tool(name="f", schema=clean),))
 
     def test_a_subset_narrows_the_tools_where_allowed_tools_is_unknown(self) -> None:
-        given = request(tools=(Tool(name="f"), Tool(name="g")), tool_choice=ToolChoice(mode="required", subset=("g",)))
-        assert fitted(given, STRICT) == request(tools=(Tool(name="g"),), tool_choice=ToolChoice(mode="required"))
+        original = request(tools=(Tool(name="f"), Tool(name="g")), tool_choice=ToolChoice(mode="required", subset=("g",)))
+        assert fitted(original, STRICT) == request(tools=(Tool(name="g"),), tool_choice=ToolChoice(mode="required"))
 
     def test_an_emulated_schema_comes_back_as_text(self) -> None:
         schema = msgspec.Raw(b'{"type":"object"}')
-        given = request(output=OutputFormat(kind="json_schema", schema=schema))
-        adapted = adapt(given, EncodeTarget(model="up", dialect="c", quirks=Quirks(structured_output=False)), family="c", traits=CHAT)
+        original = request(output=OutputFormat(kind="json_schema", schema=schema))
+        adapted = adapt(original, EncodeTarget(model="up", dialect="c", quirks=Quirks(structured_output=False)), family="c", traits=CHAT)
         assert adapted.request == request(
             tools=(Tool(name="json_output", description="Give the final answer.", schema=schema),),
             tool_choice=ToolChoice(mode="tool", name="json_output"),
@@ -324,7 +324,7 @@ class TestASubsetOfTools:
         return fitted(request(family="openai_responses", tools=self.TOOLS, tool_choice=choice), traits)
 
     @pytest.mark.parametrize(
-        ("asked", "names"),
+        ("subset", "names"),
         [
             (("mcp__f",), ("mcp__f",)),
             (("f",), ("f",)),
@@ -333,8 +333,8 @@ class TestASubsetOfTools:
             (("web_search", "f"), ("f",)),
         ],
     )
-    def test_it_names_the_tools_as_the_target_knows_them(self, asked: tuple[str, ...], names: tuple[str, ...]) -> None:
-        choice = self.fitted(ToolChoice(mode="auto", subset=asked), CHAT).tool_choice
+    def test_it_names_the_tools_as_the_target_knows_them(self, subset: tuple[str, ...], names: tuple[str, ...]) -> None:
+        choice = self.fitted(ToolChoice(mode="auto", subset=subset), CHAT).tool_choice
         assert choice == ToolChoice(mode="auto", subset=names)
 
     def test_it_narrows_the_tools_of_a_namespace(self) -> None:

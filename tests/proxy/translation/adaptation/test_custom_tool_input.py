@@ -26,7 +26,7 @@ def test_any_text_in_any_pieces_comes_out_as_it_went_in(size: int, ascii_only: b
     assert unwrapped(in_pieces(arguments, size)) == text
 
 
-def test_text_is_told_before_the_json_is_complete() -> None:
+def test_text_is_sent_before_the_json_is_complete() -> None:
     unwrapper = InputUnwrapper()
     assert [unwrapper.feed(piece) for piece in ['{"inp', 'ut": "*** Beg', "in\\", "nnow", '"}']] == ["", "*** Beg", "in", "\nnow", ""]
 
@@ -46,5 +46,5 @@ def test_text_is_told_before_the_json_is_complete() -> None:
     ],
 )
 @pytest.mark.parametrize("size", [1, 4, 1000])
-def test_other_shapes_keep_their_words(arguments: str, text: str, size: int) -> None:
+def test_other_shapes_are_kept_unchanged(arguments: str, text: str, size: int) -> None:
     assert unwrapped(in_pieces(arguments, size)) == text

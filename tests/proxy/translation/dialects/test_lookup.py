@@ -65,5 +65,5 @@ def test_a_dialect_that_is_registered_too_late_is_refused():
         "from proxy.translation.dialects import lookup, registry\n"
         "try:\n    registry.register(registry.DEFAULT)\nexcept RuntimeError as error:\n    print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "register(openai_chat) was called too late: tables were already derived from the registry\n"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout == "register(openai_chat) was called too late: tables were already derived from the registry\n"

@@ -14,7 +14,7 @@ DIALECTS = list(REGISTRY)
 
 
 def both_in(first: str, second: str) -> list[tuple[str, str]]:
-    return [each for each in folders_with(DIALECTS, first) if WireCase(*each).has(second)]
+    return [folder for folder in folders_with(DIALECTS, first) if WireCase(*folder).has(second)]
 
 
 @pytest.mark.parametrize(("dialect", "name"), both_in("request.json", "request.canonical.json"))

@@ -32,8 +32,8 @@ def text(name: str, value: str) -> bytes:
 
 def message(headers: bytes, payload: bytes) -> bytes:
     lengths = (16 + len(headers) + len(payload)).to_bytes(4, "big") + len(headers).to_bytes(4, "big")
-    whole = lengths + zlib.crc32(lengths).to_bytes(4, "big") + headers + payload
-    return whole + zlib.crc32(whole).to_bytes(4, "big")
+    without_checksum = lengths + zlib.crc32(lengths).to_bytes(4, "big") + headers + payload
+    return without_checksum + zlib.crc32(without_checksum).to_bytes(4, "big")
 
 
 CHUNK_HEADERS = text(":message-type", "event") + text(":event-type", "chunk")
@@ -70,16 +70,16 @@ def test_written_frames_are_read_again_in_any_split(given_frames: list[Frame], s
 
 @given(frames, st.data())
 def test_a_cut_stream_is_damaged(given_frames: list[Frame], data: st.DataObject) -> None:
-    written = b"".join(write(frame) for frame in given_frames)
-    cut = data.draw(st.integers(0, len(written)))
-    ends, whole = 0, []
+    stream = b"".join(write(frame) for frame in given_frames)
+    cut = data.draw(st.integers(0, len(stream)))
+    ends, complete_frames = 0, []
     for frame in given_frames:
         ends += len(write(frame))
         if ends > cut:
             break
-        whole.append(frame)
-    complete = cut == sum(len(write(frame)) for frame in whole)
-    assert read(written[:cut]) == whole + ([] if complete else [BROKEN])
+        complete_frames.append(frame)
+    complete = cut == sum(len(write(frame)) for frame in complete_frames)
+    assert read(stream[:cut]) == complete_frames + ([] if complete else [BROKEN])
 
 
 @given(st.integers(0, len(write(EVENT)) - 1), st.integers(1, 255))
@@ -95,7 +95,7 @@ def test_any_bytes_are_frames_or_a_damaged_stream(data: bytes) -> None:
 
 
 def test_headers_of_every_type_are_skipped() -> None:
-    others = b"".join(
+    other_headers = b"".join(
         [
             header("t", 0, b""),
             header("f", 1, b""),
@@ -108,7 +108,7 @@ def test_headers_of_every_type_are_skipped() -> None:
             header("u", 9, b"\x00" * 16),
         ]
     )
-    assert read(message(others + CHUNK_HEADERS, b'{"bytes":"e30=","p":"abc"}')) == [Frame(b"{}", CHUNK)]
+    assert read(message(other_headers + CHUNK_HEADERS, b'{"bytes":"e30=","p":"abc"}')) == [Frame(b"{}", CHUNK)]
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ PAYLOADS = [
 def message(headers: bytes, payload: bytes, *, is_damaged: bool) -> bytes:
     """An event-stream message with right checksums, unless it is damaged."""
     prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
-    whole = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
-    return whole + struct.pack(">I", zlib.crc32(whole) ^ is_damaged)
+    without_checksum = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
+    return without_checksum + struct.pack(">I", zlib.crc32(without_checksum) ^ is_damaged)
 
 
 MESSAGES = st.builds(

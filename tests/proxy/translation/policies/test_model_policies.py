@@ -45,7 +45,7 @@ def test_policies_are_made_of_a_models_fields():
 
 
 @pytest.mark.parametrize(
-    ("default", "cap", "largest", "given", "limit"),
+    ("default", "cap", "largest", "client_limit", "limit"),
     [
         (None, None, None, None, None),
         (None, None, None, 50, 50),
@@ -59,9 +59,9 @@ def test_policies_are_made_of_a_models_fields():
         (100, 200, None, 300, 200),
     ],
 )
-def test_the_limit_is_the_clients_or_the_default_and_never_above_the_cap(default, cap, largest, given, limit):
+def test_the_limit_is_the_clients_or_the_default_and_never_above_the_cap(default, cap, largest, client_limit, limit):
     model = Policies(max_tokens_default=default, max_tokens_cap=cap, max_output_tokens=largest)
-    assert model.limit(given) == limit
+    assert model.limit(client_limit) == limit
 
 
 @pytest.mark.parametrize(

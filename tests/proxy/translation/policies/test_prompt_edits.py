@@ -125,7 +125,7 @@ TURN_CASES = [
 
 
 @pytest.mark.parametrize(("dialect", "turns", "expected"), TURN_CASES)
-def test_a_note_stands_at_the_end_of_the_last_user_turn_behind_results(dialect, turns, expected):
+def test_a_note_is_added_at_the_end_of_the_last_user_turn_after_results(dialect, turns, expected):
     field = "input" if dialect == "openai_responses" else "messages"
     assert edit(dialect, {field: turns}, Policies(), turn=("", "NOTE")) == {field: expected}
 
@@ -162,7 +162,7 @@ def test_temperature_and_limits_in_each_dialects_own_fields(dialect, fields, pol
     assert edit(dialect, fields, policies) == expected
 
 
-def test_a_clients_own_budget_is_its_own_business():
+def test_a_thinking_budget_above_the_cap_is_unchanged():
     fields = {"max_tokens": 10, "thinking": {"type": "enabled", "budget_tokens": 2000}}
     assert edit("anthropic", fields, Policies(max_tokens_cap=100)) == fields
 
@@ -172,7 +172,7 @@ def test_quirks_decide_on_the_field_of_the_limit_and_on_sampling():
     assert edit("openai_chat", {}, Policies(max_tokens_default=70, temperature=0.2), quirks=old) == {"max_tokens": 70}
 
 
-def test_what_is_translated_is_fitted_later():
+def test_edits_of_a_translated_request_ignore_the_limits_of_the_dialect():
     fields = {"max_tokens": 10, "thinking": {"type": "adaptive"}}
     assert edit("anthropic", fields, Policies(temperature=1.7), relayed=False) == fields | {"temperature": 1.7}
 
@@ -191,34 +191,34 @@ def test_only_what_must_change_is_written_anew():
     assert {name: bytes(raw) for name, raw in unchanged.fields.items()} == {name: bytes(raw) for name, raw in envelope.fields.items()}
 
 
-WORDS = st.text(max_size=20)
-SAID = st.one_of(WORDS, st.lists(st.builds(lambda text: {"type": "text", "text": text}, WORDS), max_size=3))
+SHORT_TEXTS = st.text(max_size=20)
+CONTENTS = st.one_of(SHORT_TEXTS, st.lists(st.builds(lambda text: {"type": "text", "text": text}, SHORT_TEXTS), max_size=3))
 TURNS = st.lists(
-    st.builds(lambda role, content: {"role": role, "content": content}, st.sampled_from(("system", "user", "assistant")), SAID)
+    st.builds(lambda role, content: {"role": role, "content": content}, st.sampled_from(("system", "user", "assistant")), CONTENTS)
 )
 POLICIES = st.builds(
     lambda replaced, append: Policies(replacements=tuple(replaced), append=append),
     st.lists(st.tuples(st.text(min_size=1, max_size=3), st.text(max_size=3)), max_size=3),
-    WORDS,
+    SHORT_TEXTS,
 )
 
 
-@given(st.sampled_from(sorted(REGISTRY)), TURNS, POLICIES, WORDS)
+@given(st.sampled_from(sorted(REGISTRY)), TURNS, POLICIES, SHORT_TEXTS)
 def test_the_same_conversation_gives_the_same_bytes(dialect, turns, policies, note):
     field = "input" if dialect == "openai_responses" else "messages"
 
-    def once():
+    def edited_body():
         envelope = opened({field: turns})
         return msgspec.json.encode(
             edit_request(envelope, REGISTRY[dialect].prompt_shape, policies, Additions((), (note,)), quirks=DEFAULT, relayed=True).fields
         )
 
-    assert once() == once()
+    assert edited_body() == edited_body()
 
 
 @given(TURNS, TURNS, POLICIES)
 def test_a_longer_conversation_begins_with_the_same_bytes(turns, later, policies):
-    """The prompt cache of the provider lives by this: what a turn has sent comes again, word for word, in front of the next."""
+    """The provider's prompt cache needs this: each turn begins with exactly what the turn before has sent."""
     first = user("a")
     short = edit("openai_chat", {"messages": [first, *turns]}, policies)["messages"]
     long = edit("openai_chat", {"messages": [first, *turns, *later]}, policies)["messages"]

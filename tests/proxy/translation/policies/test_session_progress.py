@@ -6,15 +6,15 @@ from proxy.translation.canonical import Message, Request, Text, ToolCall, ToolRe
 from proxy.translation.policies.session_progress import summary
 
 
-def call(number, name, arguments="{}", **more):
-    return Message("assistant", (ToolCall(f"c{number}", name, arguments, **more),))
+def call(number, name, arguments="{}", **fields):
+    return Message("assistant", (ToolCall(f"c{number}", name, arguments, **fields),))
 
 
-def result(number, text="ok", *, is_error=False, said=()):
-    return Message("user", (ToolResult(f"c{number}", (Text(text),), is_error=is_error), *(Text(each) for each in said)))
+def result(number, text="ok", *, is_error=False, user_texts=()):
+    return Message("user", (ToolResult(f"c{number}", (Text(text),), is_error=is_error), *(Text(user_text) for user_text in user_texts)))
 
 
-def asked(*messages, system=""):
+def request_of(*messages, system=""):
     return Request(model="m", messages=(Message("user", (Text("Fix the bug"),)), *messages), family="", system=(Text(system),))
 
 
@@ -22,13 +22,13 @@ def lines(request):
     return summary(request).splitlines()
 
 
-def test_nothing_is_told_before_anything_was_done():
-    assert summary(asked()) == ""
-    assert summary(asked(call(1, "Bash"))) == ""
+def test_there_is_no_progress_note_before_any_tool_call():
+    assert summary(request_of()) == ""
+    assert summary(request_of(call(1, "Bash"))) == ""
 
 
 def test_operations_directory_and_task():
-    request = asked(
+    request = request_of(
         call(1, "Read", '{"file_path": "/srv/app/a.py"}'),
         result(1),
         call(2, "Bash", '{"command": "cd /srv/app && pytest -q"}'),
@@ -63,27 +63,27 @@ def test_operations_directory_and_task():
     ],
 )
 def test_the_working_directory_is_inferred(system, messages, directory):
-    told = [line for line in lines(asked(*messages, system=system)) if line.startswith("Working directory")]
-    assert told == ([] if directory is None else [f"Working directory: {directory}"])
+    directory_lines = [line for line in lines(request_of(*messages, system=system)) if line.startswith("Working directory")]
+    assert directory_lines == ([] if directory is None else [f"Working directory: {directory}"])
 
 
-def test_the_task_is_what_the_user_said_last_without_what_programs_added():
-    request = asked(
-        call(1, "t"), result(1, said=("<system-reminder>\nBe good.\n</system-reminder>", "Now  add\ntests")), call(2, "t"), result(2)
+def test_the_task_is_the_last_user_text_without_what_programs_added():
+    request = request_of(
+        call(1, "t"), result(1, user_texts=("<system-reminder>\nBe good.\n</system-reminder>", "Now  add\ntests")), call(2, "t"), result(2)
     )
     assert lines(request)[-2] == "Current task: Now add tests"
 
 
 def test_long_words_are_shortened_and_many_names_counted():
-    many = [each for number in range(12) for each in (call(number, f"tool{number:02}"), result(number))]
-    request = asked(*many, call(99, "Bash", '{"command": "' + "x" * 500 + '"}'), result(99))
-    told = lines(request)
-    assert told[1].endswith("tool07 1, 5 others)")
-    assert told[7] == "- Bash: " + "x" * 113 + "…"
-    long = Request(model="m", messages=(Message("user", (Text("y" * 900),)), *many[:2]), family="")
+    messages = [message for number in range(12) for message in (call(number, f"tool{number:02}"), result(number))]
+    request = request_of(*messages, call(99, "Bash", '{"command": "' + "x" * 500 + '"}'), result(99))
+    summary_lines = lines(request)
+    assert summary_lines[1].endswith("tool07 1, 5 others)")
+    assert summary_lines[7] == "- Bash: " + "x" * 113 + "…"
+    long = Request(model="m", messages=(Message("user", (Text("y" * 900),)), *messages[:2]), family="")
     assert lines(long)[-2] == "Current task: " + "y" * 399 + "…"
 
 
-def test_broken_arguments_and_free_text_still_count():
-    request = asked(call(1, "Bash", '{"comm'), result(1), call(2, "apply_patch", "*** Begin Patch", kind="custom"), result(2))
+def test_invalid_arguments_and_free_text_count():
+    request = request_of(call(1, "Bash", '{"comm'), result(1), call(2, "apply_patch", "*** Begin Patch", kind="custom"), result(2))
     assert lines(request)[1:5] == ["Completed operations: 2 (Bash 1, apply_patch 1)", "Latest:", "- Bash", "- apply_patch: *** Begin Patch"]

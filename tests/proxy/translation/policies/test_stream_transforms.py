@@ -23,12 +23,12 @@ from proxy.translation.errors import Failure
 from proxy.translation.policies.stream_transforms import PIECE_CHARS, CallBuffer, Chain, Smoother, split_text, stream_transform
 
 CALL = ToolCall("c1", "t", "")
-OTHER = ToolCall("c2", "u", "")
+OTHER_CALL = ToolCall("c2", "u", "")
 BROKEN = Failed(Failure(kind="network", message="cut"))
 
 
-def through(transform, *events):
-    return [told for event in events for told in transform.feed(event)]
+def transformed(transform, *events):
+    return [sent_event for event in events for sent_event in transform.feed(event)]
 
 
 @given(st.text(alphabet=st.sampled_from("ab 日\n\t.,"), max_size=300))
@@ -49,34 +49,34 @@ def test_texts_and_reasoning_are_cut_and_arguments_are_not():
     long = "one two three four five six seven"
     cut = ["one two three four five ", "six seven"]
     events = [PartStarted(0, Reasoning("")), PartDelta(0, long), PartEnded(0), PartStarted(1, CALL), PartDelta(1, long), PartEnded(1)]
-    told = [events[0], *(PartDelta(0, piece) for piece in cut), *events[2:]]
-    assert through(Smoother(), *events) == told
+    expected = [events[0], *(PartDelta(0, piece) for piece in cut), *events[2:]]
+    assert transformed(Smoother(), *events) == expected
     short = [PartStarted(0, Text("")), PartDelta(0, "short"), PartDelta(0, long, ({"token": long},))]
-    assert through(Smoother(), *short) == short
+    assert transformed(Smoother(), *short) == short
 
 
 def test_interleaved_calls_come_one_by_one_when_each_is_complete():
     events = [
         PartStarted(0, CALL),
-        PartStarted(1, OTHER),
+        PartStarted(1, OTHER_CALL),
         PartDelta(0, '{"a'),
         PartDelta(1, "{}"),
         PartEnded(1),
         PartDelta(0, '":1}'),
         PartEnded(0),
     ]
-    whole = [PartStarted(1, OTHER), PartDelta(1, "{}"), PartEnded(1), PartStarted(0, CALL), PartDelta(0, '{"a":1}'), PartEnded(0)]
-    assert through(CallBuffer(), *events) == whole
+    expected = [PartStarted(1, OTHER_CALL), PartDelta(1, "{}"), PartEnded(1), PartStarted(0, CALL), PartDelta(0, '{"a":1}'), PartEnded(0)]
+    assert transformed(CallBuffer(), *events) == expected
 
 
-def test_a_call_without_arguments_and_text_beside_it():
+def test_a_call_without_arguments_and_an_open_text_are_sent_in_order():
     events = [PartStarted(0, Text("")), PartDelta(0, "a"), PartStarted(1, CALL), PartDelta(0, "b"), PartEnded(1), PartEnded(0)]
-    held = [PartStarted(0, Text("")), PartDelta(0, "a"), PartDelta(0, "b"), PartStarted(1, CALL), PartEnded(1), PartEnded(0)]
-    assert through(CallBuffer(), *events) == held
+    expected = [PartStarted(0, Text("")), PartDelta(0, "a"), PartDelta(0, "b"), PartStarted(1, CALL), PartEnded(1), PartEnded(0)]
+    assert transformed(CallBuffer(), *events) == expected
 
 
-def test_an_unfinished_call_of_a_broken_stream_is_never_told():
-    assert through(CallBuffer(), PartStarted(0, CALL), PartDelta(0, '{"rm'), BROKEN) == [BROKEN]
+def test_an_unfinished_call_of_a_broken_stream_is_not_sent():
+    assert transformed(CallBuffer(), PartStarted(0, CALL), PartDelta(0, '{"rm'), BROKEN) == [BROKEN]
 
 
 @pytest.mark.parametrize(("buffered", "smooth"), [(True, False), (False, True), (True, True)])
@@ -95,10 +95,10 @@ def test_the_meaning_of_a_stream_stays_the_same(buffered, smooth):
     ]
     transform = stream_transform(None, buffered=buffered, smooth=smooth)
     assert transform is not None
-    assert accumulate(through(transform, *events)) == accumulate(events)
+    assert accumulate(transformed(transform, *events)) == accumulate(events)
 
 
-def test_nothing_to_arrange_costs_nothing():
+def test_without_settings_there_is_no_further_transform():
     restorer = CallBuffer()
     assert stream_transform(None, buffered=False, smooth=False) is None
     assert stream_transform(restorer, buffered=False, smooth=False) is restorer

@@ -32,13 +32,13 @@ def answer(*parts):
         ((Reasoning("hm"), Text("")), "it was empty"),
     ],
 )
-def test_a_good_answer_calls_a_tool_or_says_that_the_work_is_done(parts, fault):
+def test_an_answer_has_a_fault_unless_it_calls_a_tool_or_has_the_flag(parts, fault):
     assert STRICT.fault(answer(*parts)) == fault
     assert LENIENT.fault(answer(*parts)) == ("" if fault == "it was empty" else fault)
 
 
 @pytest.mark.parametrize(
-    ("parts", "left"),
+    ("parts", "remaining"),
     [
         ((Text(FLAG),), ()),
         ((Text(f"All done.\n\n{FLAG}\n"),), (Text("All done."),)),
@@ -47,16 +47,16 @@ def test_a_good_answer_calls_a_tool_or_says_that_the_work_is_done(parts, fault):
         ((Reasoning(FLAG, Seal("anthropic", "u", {})), Text("Done.")), (Reasoning(FLAG, Seal("anthropic", "u", {})), Text("Done."))),
     ],
 )
-def test_the_flag_is_taken_out_of_the_answer(parts, left):
-    assert STRICT.without_flag(answer(*parts)).parts == left
+def test_the_flag_is_taken_out_of_the_answer(parts, remaining):
+    assert STRICT.without_flag(answer(*parts)).parts == remaining
 
 
 def test_an_answer_without_the_flag_is_left_alone():
-    given = answer(Text("  spaces stay  "), ToolCall("c", "t", FLAG))
-    assert STRICT.without_flag(given) is given
+    original = answer(Text("  spaces stay  "), ToolCall("c", "t", FLAG))
+    assert STRICT.without_flag(original) is original
 
 
-def test_a_flag_of_plain_words_is_taken_literally():
+def test_a_flag_of_plain_words_is_matched_literally():
     rules = Enforcement.from_rules(Rules(termination_flag="ALL DONE", guidance="Say {flag}."))
     assert (rules.guidance, rules.fault(answer(Text("ALL  DONE"))), rules.fault(answer(Text("ALL DONE")))) == ("Say ALL DONE.", NEITHER, "")
     assert rules.correction("it was empty").endswith("answer with exactly ALL DONE]")
@@ -86,24 +86,24 @@ def test_the_header_wins_over_the_query_over_the_model_over_the_settings(header,
 
 def test_a_models_rules_lie_over_the_settings_and_those_over_our_own():
     settings = Rules(enabled=True, max_retries=4, termination_flag="DONE")
-    found = choose_enforcement(
+    enforcement = choose_enforcement(
         header=None, query=None, model=Rules(max_retries=2, stream_chunk_delay_ms=30), settings=settings, has_tools=True
     )
     expected = Enforcement(
         flag="DONE", max_retries=2, guidance=str(DEFAULTS.guidance).replace("{flag}", "DONE"), delay_seconds=0.03, is_strict=True
     )
-    assert found == expected
+    assert enforcement == expected
 
 
 @pytest.mark.parametrize(
     ("word", "meaning"),
     [(None, None), ("", None), ("TRUE", True), ("1", True), ("yes", True), (" on ", True), ("off", False), ("0", False)],
 )
-def test_words_that_switch(word, meaning):
+def test_words_that_are_switches(word, meaning):
     assert parse_switch(word) is meaning
 
 
-def test_another_word_is_refused():
+def test_an_unknown_value_is_refused():
     with pytest.raises(ValueError, match="true or false is expected"):
         parse_switch("maybe")
 

@@ -34,8 +34,8 @@ def test_a_body_with_the_right_name_stays_as_it_is():
 
 
 def test_a_model_that_is_not_named_is_the_default():
-    asked = open_json(b'{"input": "x"}', default="usual")
-    assert (asked.envelope.model, asked.with_model("usual"), asked.with_model("other")) == (
+    opened = open_json(b'{"input": "x"}', default="usual")
+    assert (opened.envelope.model, opened.with_model("usual"), opened.with_model("other")) == (
         "usual",
         b'{"input": "x"}',
         b'{"input":"x","model":"other"}',
@@ -43,7 +43,7 @@ def test_a_model_that_is_not_named_is_the_default():
 
 
 def test_the_stream_switch_is_read():
-    assert [open_json(b'{"model":"a"%b}' % more).envelope.stream for more in (b"", b',"stream":true', b',"stream":null')] == [
+    assert [open_json(b'{"model":"a"%b}' % fields).envelope.stream for fields in (b"", b',"stream":true', b',"stream":null')] == [
         False,
         True,
         False,
@@ -56,10 +56,10 @@ VALUES = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dict
 
 
 @given(st.dictionaries(st.text(max_size=4), VALUES, max_size=4), st.text(min_size=1, max_size=6), st.text(min_size=1, max_size=6))
-def test_everything_else_means_the_same(fields, model, other):
+def test_everything_else_means_the_same(fields, model, new_model):
     body = {**fields, "model": model}
-    renamed = open_json(json.dumps(body).encode()).with_model(other)
-    assert json.loads(renamed) == {**body, "model": other}
+    renamed = open_json(json.dumps(body).encode()).with_model(new_model)
+    assert json.loads(renamed) == {**body, "model": new_model}
 
 
 @pytest.mark.parametrize(
@@ -74,17 +74,17 @@ def test_everything_else_means_the_same(fields, model, other):
     ],
 )
 def test_what_names_no_model_goes_to_the_groups(body, headers):
-    asked = open_any(body, headers, default="usual")
-    assert (asked.envelope, asked.with_model("theirs")) == (Envelope({}, "usual"), body)
+    opened = open_any(body, headers, default="usual")
+    assert (opened.envelope, opened.with_model("theirs")) == (Envelope({}, "usual"), body)
 
 
 def test_a_model_is_found_in_json_and_in_forms():
     form = b'--y\r\ncontent-disposition: form-data; name="model"\r\n\r\na\r\n--y--'
-    found = [
+    opened = [
         open_any(b'{"model": "a"}', JSON, default=""),
         open_any(form, {"content-type": "multipart/form-data; boundary=y"}, default=""),
     ]
-    assert [(asked.envelope.model, asked.with_model("b")) for asked in found] == [
+    assert [(opened_body.envelope.model, opened_body.with_model("b")) for opened_body in opened] == [
         ("a", b'{"model": "b"}'),
         ("a", form.replace(b"\na\r", b"\nb\r")),
     ]
@@ -122,12 +122,12 @@ def test_a_body_that_is_no_object_is_the_clients_mistake():
 
 
 @pytest.mark.parametrize("body", [b"model=a", b"x=1&MODEL=a", b"x=1;%6dodel=a", b"+model+=a", b"model"])
-def test_a_form_in_one_line_may_not_name_a_model(body):
+def test_a_urlencoded_form_may_not_name_a_model(body):
     with pytest.raises(ClientMistake, match="model: a form of this type may not name a model"):
         open_any(body, {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}, default="usual")
 
 
-def test_a_form_in_one_line_without_a_model_stays_as_it_is():
+def test_a_urlencoded_form_without_a_model_is_unchanged():
     opened = open_any(b"a=model&models=2", {"content-type": "application/x-www-form-urlencoded"}, default="usual")
     assert (opened.envelope.model, opened.with_model("other")) == ("usual", b"a=model&models=2")
 

@@ -16,8 +16,8 @@ from tests.support.sizes import examples
 TYPE = "multipart/form-data; boundary=b0"
 
 
-def part(disposition, content, *, more=""):
-    return b"--b0\r\nContent-Disposition: form-data; " + disposition.encode() + more.encode() + b"\r\n\r\n" + content + b"\r\n"
+def part(disposition, content, *, more_headers=""):
+    return b"--b0\r\nContent-Disposition: form-data; " + disposition.encode() + more_headers.encode() + b"\r\n\r\n" + content + b"\r\n"
 
 
 def form(*parts, end=b"--b0--\r\n", before=b""):
@@ -31,23 +31,28 @@ def refusal(body, content_type=TYPE):
 
 
 def test_fields_and_files_are_found():
-    whole = form(
+    parsed = form(
         part('name="model"', b"whisper-1"),
-        part('name="file"; filename="a b.wav"', b"\r\n--b\x00\r\n", more="\r\nContent-Type: audio/wav"),
+        part('name="file"; filename="a b.wav"', b"\r\n--b\x00\r\n", more_headers="\r\nContent-Type: audio/wav"),
         part('name="timestamp_granularities[]"', b"word"),
         part('name="timestamp_granularities[]"', b"segment"),
         part('name="prompt"', b""),
         before=b"preamble\r\n",
     )
-    assert (whole.text("model"), whole.has_file("file"), whole.has_file("model"), whole.text("file")) == ("whisper-1", True, False, None)
-    assert (whole.texts("timestamp_granularities[]"), whole.text("prompt"), whole.text("nothing")) == (["word", "segment"], "", None)
+    assert (parsed.text("model"), parsed.has_file("file"), parsed.has_file("model"), parsed.text("file")) == (
+        "whisper-1",
+        True,
+        False,
+        None,
+    )
+    assert (parsed.texts("timestamp_granularities[]"), parsed.text("prompt"), parsed.text("nothing")) == (["word", "segment"], "", None)
 
 
 def test_only_the_models_bytes_change():
     before, after = part('name="file"; filename=x', b'name="model"\r\n\r\nm'), part("name=language", b"de")
-    whole = form(before, part('name="model"; x=1', b"old"), after, before=b"preamble\r\n", end=b"--b0--\r\nepilogue")
+    parsed = form(before, part('name="model"; x=1', b"old"), after, before=b"preamble\r\n", end=b"--b0--\r\nepilogue")
     assert (
-        whole.with_model("größer")
+        parsed.with_model("größer")
         == b"preamble\r\n" + before + part('name="model"; x=1', "größer".encode()) + after + b"--b0--\r\nepilogue"
     )
 
@@ -75,20 +80,20 @@ OWN = part('name="model"', b"ok")
         (part("name=x; filename*0*=idna''%ff", b"never") + OWN, DIVIDED),
         (part('name="mo\\del"', b"never") + OWN, "A part of the form has a name with a backslash, an encoded word or a control character"),
         (
-            part('name="model"', b"x", more="\r\nContent-Type: text/plain; charset=utf-16"),
+            part('name="model"', b"x", more_headers="\r\nContent-Type: text/plain; charset=utf-16"),
             "model: the field must be text in UTF-8 without a transfer encoding",
         ),
         (
-            part('name="model"', b"x", more="\r\nContent-Transfer-Encoding: base64"),
+            part('name="model"', b"x", more_headers="\r\nContent-Transfer-Encoding: base64"),
             "model: the field must be text in UTF-8 without a transfer encoding",
         ),
         (
-            part('name="x"', b"", more='\r\nContent-Disposition: form-data; name="model"'),
+            part('name="x"', b"", more_headers='\r\nContent-Disposition: form-data; name="model"'),
             TWO_HEADERS,
         ),
         (part('name="x";\r\n name="y"', b"") + OWN, NO_HEADER),
         (
-            part('name="x"', b"", more='\nContent-Disposition: form-data; name="model"'),
+            part('name="x"', b"", more_headers='\nContent-Disposition: form-data; name="model"'),
             NO_HEADER,
         ),
         (OWN + part('name="prompt"', b'q\n--b0\nContent-Disposition: form-data; name="model"\n\nnever'), INSIDE),
@@ -116,9 +121,9 @@ def test_a_boundary_outside_the_parts_is_refused(before, after):
         form(OWN, before=before, end=b"--b0--\r\n" + after)
 
 
-@pytest.mark.parametrize("more", ["b0; boundary=b1", "b0; boundary*=utf-8''b1", "b0; Boundary=b1", '"b\\0"'])
-def test_a_content_type_with_two_boundaries_is_refused(more):
-    assert refusal(OWN + b"--b0--", f"multipart/form-data; boundary={more}") == (
+@pytest.mark.parametrize("boundary_text", ["b0; boundary=b1", "b0; boundary*=utf-8''b1", "b0; Boundary=b1", '"b\\0"'])
+def test_a_content_type_with_two_boundaries_is_refused(boundary_text):
+    assert refusal(OWN + b"--b0--", f"multipart/form-data; boundary={boundary_text}") == (
         "The body must be multipart/form-data, and its content type must name the boundary"
     )
 
@@ -135,19 +140,19 @@ def test_django_finds_the_same(parts):
     parts = [(name, filename, content if filename else b"text") for name, filename, content in parts if b"--b0" not in content]
     parts.append(("model", None, b"m"))
     disposition = [f'name="{name}"' + (f'; filename="{filename}"' if filename else "") for name, filename, _ in parts]
-    whole = form(*(part(head, content) for head, (_, _, content) in zip(disposition, parts, strict=True)))
-    meta = {"CONTENT_TYPE": TYPE, "CONTENT_LENGTH": str(len(whole.body))}
-    fields, files = MultiPartParser(meta, io.BytesIO(whole.body), [MemoryFileUploadHandler()]).parse()
-    ours = {name: whole.texts(name) for name, filename, _ in parts if filename is None}
-    assert ours == {name: fields.getlist(name) for name in fields}
+    parsed = form(*(part(head, content) for head, (_, _, content) in zip(disposition, parts, strict=True)))
+    meta = {"CONTENT_TYPE": TYPE, "CONTENT_LENGTH": str(len(parsed.body))}
+    fields, files = MultiPartParser(meta, io.BytesIO(parsed.body), [MemoryFileUploadHandler()]).parse()
+    own_fields = {name: parsed.texts(name) for name, filename, _ in parts if filename is None}
+    assert own_fields == {name: fields.getlist(name) for name in fields}
     for name in files:
-        found = [whole.body[each.begin : each.end] for each in whole.parts if each.name == name and each.is_file]
-        assert found == [each.read() for each in files.getlist(name)]
+        file_bodies = [parsed.body[file.begin : file.end] for file in parsed.parts if file.name == name and file.is_file]
+        assert file_bodies == [file.read() for file in files.getlist(name)]
 
 
 @given(st.binary(max_size=200), st.text(max_size=40))
 @settings(max_examples=examples(300))
-def test_nonsense_is_the_clients_mistake(body, content_type):
+def test_arbitrary_bytes_are_a_form_or_the_clients_mistake(body, content_type):
     for given_type in (content_type, TYPE):
         with suppress(ClientMistake):
             assert Form(body, given_type).parts
@@ -171,8 +176,8 @@ def test_a_broken_form_says_what_is_wrong(body, message):
 
 @pytest.mark.parametrize("content_type", ["", "application/json", "multipart/form-data", "multipart/form-data; boundary=\x01"])
 def test_another_content_type_is_refused(content_type):
-    said = "The body must be multipart/form-data, and its content type must name the boundary"
-    assert refusal(part("name=a", b"") + b"--b0--", content_type) == said
+    message = "The body must be multipart/form-data, and its content type must name the boundary"
+    assert refusal(part("name=a", b"") + b"--b0--", content_type) == message
 
 
 def test_a_text_that_is_no_text_is_refused():

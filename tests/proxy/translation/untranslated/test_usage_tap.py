@@ -1,4 +1,4 @@
-"""What untranslated answers say of their usage, whole and in streams."""
+"""The usage in untranslated responses, whole and streamed."""
 
 import json
 
@@ -38,16 +38,16 @@ from proxy.translation.untranslated.usage_tap import UsageTap
     ],
 )
 def test_a_whole_answer(answer, usage, seconds):
-    heard = UsageTap()
-    heard.whole(json.dumps(answer).encode())
-    assert (heard.usage, heard.seconds) == (usage, seconds)
+    tap = UsageTap()
+    tap.whole(json.dumps(answer).encode())
+    assert (tap.usage, tap.seconds) == (usage, seconds)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"usage": {"prompt', b"\xff\xfe"])
-def test_an_answer_that_cannot_be_read_has_told_nothing(body):
-    heard = UsageTap()
-    heard.whole(body)
-    assert (heard.usage, heard.seconds) == (None, None)
+def test_a_response_that_cannot_be_read_has_no_usage(body):
+    tap = UsageTap()
+    tap.whole(body)
+    assert (tap.usage, tap.seconds) == (None, None)
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
@@ -58,9 +58,9 @@ def test_the_last_usage_of_a_stream_counts_however_it_is_cut(size):
         {"usage": {"prompt_tokens": 1}},
         {"usage": {"prompt_tokens": 2, "completion_tokens": 3}},
     ]
-    stream = b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in events) + b"data: [DONE]\n\n"
-    heard = UsageTap()
-    for place in range(0, len(stream), size):
-        heard.feed(stream[place : place + size])
-    heard.close()
-    assert heard.usage == Usage(fresh=2, output=3)
+    stream = b"".join(b"data: %b\n\n" % json.dumps(value).encode() for value in events) + b"data: [DONE]\n\n"
+    tap = UsageTap()
+    for start in range(0, len(stream), size):
+        tap.feed(stream[start : start + size])
+    tap.close()
+    assert tap.usage == Usage(fresh=2, output=3)

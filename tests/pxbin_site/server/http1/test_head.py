@@ -17,8 +17,8 @@ def refused(*lines: str, **parts: str) -> tuple[int, str]:
 
 
 def test_the_target_is_split_and_the_path_decoded() -> None:
-    got = head(target="/model/a%2Fb%3A1/%C3%A9?q=%41&r")
-    assert (got.path, got.raw_path, got.query) == ("/model/a/b:1/é", b"/model/a%2Fb%3A1/%C3%A9", b"q=%41&r")
+    parsed = head(target="/model/a%2Fb%3A1/%C3%A9?q=%41&r")
+    assert (parsed.path, parsed.raw_path, parsed.query) == ("/model/a/b:1/é", b"/model/a%2Fb%3A1/%C3%A9", b"q=%41&r")
 
 
 @pytest.mark.parametrize(("target", "path"), [("http://host/a?b", "/a"), ("HTTPS://host", "/"), ("http://host?b", "/")])
@@ -32,8 +32,8 @@ def test_the_asterisk_is_for_options_alone() -> None:
 
 
 def test_names_are_lowered_values_stripped_and_order_kept() -> None:
-    got = head("B: 1", "a:\t2 ", "B: 3", "empty:", "uni: \xe9")
-    assert got.headers == [(b"host", b"x"), (b"b", b"1"), (b"a", b"2"), (b"b", b"3"), (b"empty", b""), (b"uni", b"\xe9")]
+    parsed = head("B: 1", "a:\t2 ", "B: 3", "empty:", "uni: \xe9")
+    assert parsed.headers == [(b"host", b"x"), (b"b", b"1"), (b"a", b"2"), (b"b", b"3"), (b"empty", b""), (b"uni", b"\xe9")]
 
 
 def test_names_with_underscores_are_dropped() -> None:

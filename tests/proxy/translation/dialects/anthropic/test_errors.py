@@ -35,37 +35,37 @@ REQUEST_ID = "req_1"
     ],
 )
 def test_each_kind_is_encoded_with_its_status_and_type(kind: Any, status: int, type_: str) -> None:
-    shown = DIALECT.encode_error(Failure(kind=kind, message="Words"), REQUEST_ID)
-    assert shown.status == status
-    assert json.loads(shown.body) == {"type": "error", "error": {"type": type_, "message": "Words"}, "request_id": REQUEST_ID}
-    assert shown.headers == {"request-id": REQUEST_ID}
+    encoded = DIALECT.encode_error(Failure(kind=kind, message="Words"), REQUEST_ID)
+    assert encoded.status == status
+    assert json.loads(encoded.body) == {"type": "error", "error": {"type": type_, "message": "Words"}, "request_id": REQUEST_ID}
+    assert encoded.headers == {"request-id": REQUEST_ID}
 
 
 def test_headers_and_details_reach_the_client() -> None:
     failure = Failure(
         kind="rate_limit", message="Slow down", headers={"retry-after": "7"}, details={"error_code": "thread_unsupported_request"}
     )
-    shown = DIALECT.encode_error(failure, REQUEST_ID)
-    assert shown.headers == {"request-id": REQUEST_ID, "retry-after": "7"}
-    assert json.loads(shown.body)["error"]["details"] == {"error_code": "thread_unsupported_request"}
+    encoded = DIALECT.encode_error(failure, REQUEST_ID)
+    assert encoded.headers == {"request-id": REQUEST_ID, "retry-after": "7"}
+    assert json.loads(encoded.body)["error"]["details"] == {"error_code": "thread_unsupported_request"}
 
 
 def test_what_an_upstream_says_about_its_credential_is_not_shown() -> None:
-    shown = DIALECT.encode_error(Failure(kind="upstream_auth", message="Incorrect API key: sk-abc", status=401), REQUEST_ID)
-    assert (shown.status, json.loads(shown.body)["error"]) == (502, {"type": "api_error", "message": "upstream authentication failed"})
+    encoded = DIALECT.encode_error(Failure(kind="upstream_auth", message="Incorrect API key: sk-abc", status=401), REQUEST_ID)
+    assert (encoded.status, json.loads(encoded.body)["error"]) == (502, {"type": "api_error", "message": "upstream authentication failed"})
 
 
 @pytest.mark.parametrize(
-    ("words", "shown"),
+    ("message", "expected"),
     [
         ("This model's maximum context length is 8192 tokens", "prompt is too long: This model's maximum context length is 8192 tokens"),
         ("prompt is too long: 210000 tokens > 200000 maximum", "prompt is too long: 210000 tokens > 200000 maximum"),
         ("Prompt is too long", "Prompt is too long"),
     ],
 )
-def test_an_overflow_begins_with_prompt_is_too_long(words: str, shown: str) -> None:
-    body = json.loads(DIALECT.encode_error(Failure(kind="context_length", message=words), REQUEST_ID).body)
-    assert body["error"] == {"type": "invalid_request_error", "message": shown}
+def test_an_overflow_begins_with_prompt_is_too_long(message: str, expected: str) -> None:
+    body = json.loads(DIALECT.encode_error(Failure(kind="context_length", message=message), REQUEST_ID).body)
+    assert body["error"] == {"type": "invalid_request_error", "message": expected}
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from tests.support.cases import ROOT
 
 KEY = b"a secret"
 FOLDER: Path = ROOT / "anthropic"
-WORDS = [
+FIELD_NAMES = [
     "type",
     "role",
     "content",
@@ -68,7 +68,7 @@ WORDS = [
     "content_block",
     "pxr1.",
 ]
-names = st.sampled_from(WORDS) | st.text(max_size=4)
+names = st.sampled_from(FIELD_NAMES) | st.text(max_size=4)
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5000) | st.floats(allow_nan=False, allow_infinity=False) | names,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=6),
@@ -104,7 +104,7 @@ def mutated(value: Any, dice: random.Random) -> Any:
     walk(value)
     if places:
         node, key = dice.choice(places)
-        node[key] = dice.choice([*NASTY, *(copy.deepcopy(other[at]) for other, at in (dice.choice(places),))])
+        node[key] = dice.choice([*NASTY, *(copy.deepcopy(donor[at]) for donor, at in (dice.choice(places),))])
         if dice.random() < 0.2:
             node.pop(key)
     return value

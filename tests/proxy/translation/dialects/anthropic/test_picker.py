@@ -47,7 +47,7 @@ def test_a_model_gets_the_names_that_claude_code_accepts(name, window, expected)
         ("[1m]", ()),
     ],
 )
-def test_a_name_of_the_picker_stands_for_a_models_own_name(name, expected):
+def test_a_name_of_the_picker_is_resolved_to_the_models_own_name(name, expected):
     assert own_names(name) == expected
 
 

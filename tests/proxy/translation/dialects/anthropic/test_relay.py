@@ -24,15 +24,15 @@ def body_with(*blocks: dict[str, Any], **settings: Any) -> bytes:
 
 
 def patch(body: bytes, *, model: str = "claude", stream: bool = False) -> dict[str, Any]:
-    sent = DIALECT.patch_request(DIALECT.open_request(body), encode_target(model, stream=stream), KEY)
-    return json.loads(sent)
+    patched = DIALECT.patch_request(DIALECT.open_request(body), encode_target(model, stream=stream), KEY)
+    return json.loads(patched)
 
 
 class TestPatchRequest:
     def test_only_the_name_of_the_model_changes(self) -> None:
         body = b'{"model":"alias","unknown":{"z":1.50,"a":[ ]},"max_tokens":1,"messages":[{"role":"user","content":"Hi","x":1}]}'
-        sent = DIALECT.patch_request(DIALECT.open_request(body), encode_target("claude-x"), KEY)
-        assert sent == body.replace(b'"alias"', b'"claude-x"')
+        patched = DIALECT.patch_request(DIALECT.open_request(body), encode_target("claude-x"), KEY)
+        assert patched == body.replace(b'"alias"', b'"claude-x"')
 
     def test_stream_is_set_as_the_target_requires(self) -> None:
         assert patch(body_with({"type": "text", "text": "a"}), stream=True)["stream"] is True
@@ -62,8 +62,8 @@ class TestPatchRequest:
 
     def test_a_message_that_consists_of_a_carrier_is_removed(self) -> None:
         foreign = pack(Seal("openai_chat", ""), KEY)
-        sent = patch(body_with({"type": "thinking", "thinking": "Chat.", "signature": foreign}))
-        assert [message["role"] for message in sent["messages"]] == ["user", "user"]
+        patched = patch(body_with({"type": "thinking", "thinking": "Chat.", "signature": foreign}))
+        assert [message["role"] for message in patched["messages"]] == ["user", "user"]
 
     @pytest.mark.parametrize(("thinking", "stays"), [({"type": "enabled", "budget_tokens": 1024}, False), ({"type": "adaptive"}, True)])
     def test_manual_thinking_is_removed_if_a_tool_loop_lost_its_thinking_block(self, thinking: dict[str, Any], stays: bool) -> None:

@@ -73,20 +73,20 @@ class TestBody:
         assert (body["context_management"], body["service_tier"], "anthropic_beta" in body) == ({"edits": []}, "auto", False)
 
     @pytest.mark.parametrize(
-        ("requested", "maximum", "sent"),
+        ("requested", "maximum", "expected"),
         [(None, None, 8192), (None, 64000, 64000), (None, 100, 1024), (7, 64000, 7), (0, None, 0), (99999, 4096, 99999)],
     )
-    def test_the_output_limit(self, requested: int | None, maximum: int | None, sent: int) -> None:
+    def test_the_output_limit(self, requested: int | None, maximum: int | None, expected: int) -> None:
         body = encoded(canonical_request(max_tokens=requested), encode_target(max_output_tokens=maximum))
-        assert body["max_tokens"] == sent
+        assert body["max_tokens"] == expected
 
     @pytest.mark.parametrize(
-        ("temperature", "top_p", "sent"),
+        ("temperature", "top_p", "expected"),
         [(1.7, None, {"temperature": 1.0}), (0.2, 0.9, {"temperature": 0.2}), (None, 0.9, {"top_p": 0.9}), (None, None, {})],
     )
-    def test_sampling(self, temperature: float | None, top_p: float | None, sent: dict[str, float]) -> None:
+    def test_sampling(self, temperature: float | None, top_p: float | None, expected: dict[str, float]) -> None:
         body = encoded(canonical_request(temperature=temperature, top_p=top_p))
-        assert {name: body[name] for name in ("temperature", "top_p") if name in body} == sent
+        assert {name: body[name] for name in ("temperature", "top_p") if name in body} == expected
 
     def test_a_long_user_is_hashed(self) -> None:
         assert encoded(canonical_request(end_user="u" * 256))["metadata"] == {"user_id": "u" * 256}
@@ -139,7 +139,7 @@ class TestTools:
         ]
 
     @pytest.mark.parametrize(
-        ("choice", "parallel", "sent"),
+        ("choice", "parallel", "expected"),
         [
             (None, None, None),
             (None, True, None),
@@ -151,9 +151,9 @@ class TestTools:
             (ToolChoice(mode="none"), False, {"type": "none"}),
         ],
     )
-    def test_the_choice(self, choice: ToolChoice | None, parallel: bool | None, sent: dict[str, Any] | None) -> None:
+    def test_the_choice(self, choice: ToolChoice | None, parallel: bool | None, expected: dict[str, Any] | None) -> None:
         body = encoded(canonical_request(tools=(Tool(name="a"),), tool_choice=choice, parallel_calls=parallel))
-        assert (body.get("tool_choice"), len(body["tools"])) == (sent, 1)
+        assert (body.get("tool_choice"), len(body["tools"])) == (expected, 1)
 
 
 def test_the_path() -> None:

@@ -111,14 +111,14 @@ class TestLateSystemText:
         ]
 
     def test_without_a_user_turn_before_it_it_is_moved_to_the_system_field(self) -> None:
-        ended = (HI, Message("assistant", (Text("Oui"),)), Message("system", (Text("Late."),)))
-        body = encoded(canonical_request(*ended, family="anthropic"))
+        messages = (HI, Message("assistant", (Text("Oui"),)), Message("system", (Text("Late."),)))
+        body = encoded(canonical_request(*messages, family="anthropic"))
         assert (body["system"], [turn["role"] for turn in body["messages"]]) == ("Late.", ["user", "assistant"])
 
 
 class TestToolResults:
     @pytest.mark.parametrize(
-        ("content", "sent"),
+        ("content", "expected"),
         [
             ((), {}),
             ((Text(""),), {}),
@@ -130,9 +130,9 @@ class TestToolResults:
             ),
         ],
     )
-    def test_content(self, content: tuple[Any, ...], sent: dict[str, Any]) -> None:
+    def test_content(self, content: tuple[Any, ...], expected: dict[str, Any]) -> None:
         assert encode_messages(HI, CALL, Message("user", (ToolResult("t1", content),)))[2]["content"] == [
-            {"type": "tool_result", "tool_use_id": "t1", **sent}
+            {"type": "tool_result", "tool_use_id": "t1", **expected}
         ]
 
     def test_an_error_has_the_flag_is_error(self) -> None:
@@ -148,7 +148,7 @@ class TestToolResults:
         ]
 
     @pytest.mark.parametrize(
-        ("arguments", "sent"),
+        ("arguments", "expected"),
         [
             ("", {}),
             ("null", {}),
@@ -160,22 +160,22 @@ class TestToolResults:
             ('{"a":"\\ud83d!"}', {"a": "\ufffd!"}),
         ],
     )
-    def test_arguments_become_an_object(self, arguments: str, sent: dict[str, Any]) -> None:
+    def test_arguments_become_an_object(self, arguments: str, expected: dict[str, Any]) -> None:
         call = Message("assistant", (ToolCall("t1", "f", arguments),))
-        assert encode_messages(HI, call, RESULT)[1]["content"] == [{"type": "tool_use", "id": "t1", "name": "f", "input": sent}]
+        assert encode_messages(HI, call, RESULT)[1]["content"] == [{"type": "tool_use", "id": "t1", "name": "f", "input": expected}]
 
 
 class TestMedia:
     @pytest.mark.parametrize(
-        ("source", "sent"),
+        ("source", "expected"),
         [
             (Source("base64", "aGk=", "image/jpg"), {"type": "base64", "media_type": "image/jpeg", "data": "aGk="}),
             (Source("base64", "aGk=", "IMAGE/PNG"), {"type": "base64", "media_type": "image/png", "data": "aGk="}),
             (Source("url", "https://example.com/a.png"), {"type": "url", "url": "https://example.com/a.png"}),
         ],
     )
-    def test_images(self, source: Source, sent: dict[str, str]) -> None:
-        assert encode_messages(Message("user", (Image(source, "high"),)))[0]["content"] == [{"type": "image", "source": sent}]
+    def test_images(self, source: Source, expected: dict[str, str]) -> None:
+        assert encode_messages(Message("user", (Image(source, "high"),)))[0]["content"] == [{"type": "image", "source": expected}]
 
     def test_a_file_id_of_another_vendor_is_refused(self) -> None:
         image = Message("user", (Image(Source("file", "file_1"), at="messages.0.content.0"),))
@@ -205,7 +205,7 @@ class TestMedia:
         assert message.startswith("messages.0.content.0: ")
 
     @pytest.mark.parametrize(
-        ("part", "sent"),
+        ("part", "expected"),
         [
             (
                 Document(Source("base64", "aGk=", "application/pdf"), filename="a.pdf"),
@@ -222,8 +222,8 @@ class TestMedia:
             ),
         ],
     )
-    def test_documents(self, part: Document, sent: dict[str, Any]) -> None:
-        assert encode_messages(Message("user", (part,)))[0]["content"] == [{"type": "document", **sent}]
+    def test_documents(self, part: Document, expected: dict[str, Any]) -> None:
+        assert encode_messages(Message("user", (part,)))[0]["content"] == [{"type": "document", **expected}]
 
     def test_a_native_document_is_restored_whole(self) -> None:
         native = Raw(b'{"type":"document","source":{"type":"content","content":"x"},"citations":{"enabled":true}}')
@@ -238,9 +238,9 @@ class TestMedia:
         ]
 
     def test_blocks_of_other_families_become_text(self) -> None:
-        spoken = Opaque("openai_responses", "web_search_call", Raw(b"{}"), "the words", True)
+        with_text = Opaque("openai_responses", "web_search_call", Raw(b"{}"), "the words", True)
         silent = Opaque("openai_responses", "web_search_call", Raw(b"{}"), "", True)
-        assert encode_messages(HI, Message("assistant", (silent, spoken)), HI)[1]["content"] == "the words"
+        assert encode_messages(HI, Message("assistant", (silent, with_text)), HI)[1]["content"] == "the words"
 
 
 class TestReasoningInTheHistory:
@@ -250,15 +250,15 @@ class TestReasoningInTheHistory:
     UNSIGNED = Reasoning("Hm.", Seal("anthropic", None, {"signature": ""}))
 
     @pytest.mark.parametrize(
-        ("part", "sent"),
+        ("part", "expected"),
         [
             (SIGNED, {"type": "thinking", "thinking": "Hm.", "signature": "sig"}),
             (NATIVE, {"type": "thinking", "thinking": "Hm.", "signature": "sig"}),
             (REDACTED, {"type": "redacted_thinking", "data": "xyz"}),
         ],
     )
-    def test_reasoning_of_the_family_is_sent_unchanged(self, part: Reasoning, sent: dict[str, str]) -> None:
-        assert encode_messages(HI, Message("assistant", (part, Text("a"))), HI)[1]["content"] == [sent, {"type": "text", "text": "a"}]
+    def test_reasoning_of_the_family_is_sent_unchanged(self, part: Reasoning, expected: dict[str, str]) -> None:
+        assert encode_messages(HI, Message("assistant", (part, Text("a"))), HI)[1]["content"] == [expected, {"type": "text", "text": "a"}]
 
     @pytest.mark.parametrize(
         "part",
@@ -268,5 +268,5 @@ class TestReasoningInTheHistory:
         assert encode_messages(HI, Message("assistant", (part, Text("a"))), HI)[1]["content"] == "a"
 
     def test_unsigned_thinking_is_sent_if_the_quirk_allows_it(self) -> None:
-        told = encode_messages(HI, Message("assistant", (self.UNSIGNED, Text("a"))), HI, quirks=Quirks(unsigned_thinking=True))
-        assert told[1]["content"][0] == {"type": "thinking", "thinking": "Hm.", "signature": ""}
+        messages = encode_messages(HI, Message("assistant", (self.UNSIGNED, Text("a"))), HI, quirks=Quirks(unsigned_thinking=True))
+        assert messages[1]["content"][0] == {"type": "thinking", "thinking": "Hm.", "signature": ""}

@@ -48,7 +48,7 @@ CHAT = Seal("openai_chat", "")
 ITEM = Seal("openai_responses", "up-1", {"encrypted_content": "enc", "id": "rs_1"})
 NATIVE = Seal("anthropic", "anthropic", {"signature": "sig"})
 DIRECT = {"caller": {"type": "direct"}}
-DONE = Finished(Finish(reason="tool_calls"))
+FINISHED = Finished(Finish(reason="tool_calls"))
 
 
 def encode_context(reasoning: ReasoningSetting | None = None) -> EncodeContext:
@@ -115,13 +115,13 @@ def test_the_usage_of_the_start_is_used_at_the_end_if_no_other_follows() -> None
 
 
 def test_no_block_opens_for_empty_text() -> None:
-    assert content(PartStarted(0, Text("")), PartEnded(0), PartStarted(1, Text("")), PartDelta(1, "a"), PartEnded(1), DONE) == [
+    assert content(PartStarted(0, Text("")), PartEnded(0), PartStarted(1, Text("")), PartDelta(1, "a"), PartEnded(1), FINISHED) == [
         {"type": "text", "text": "a", "citations": None}
     ]
 
 
 def test_a_call_without_arguments_has_an_empty_input() -> None:
-    assert content(PartStarted(0, ToolCall("t", "f", "")), PartEnded(0), DONE) == [
+    assert content(PartStarted(0, ToolCall("t", "f", "")), PartEnded(0), FINISHED) == [
         {"type": "tool_use", "id": "t", "name": "f", "input": {}, **DIRECT}
     ]
 
@@ -139,7 +139,7 @@ def test_interleaved_calls_are_encoded_one_after_the_other() -> None:
         PartEnded(2),
         PartEnded(1),
         PartEnded(0),
-        DONE,
+        FINISHED,
     )
     assert content(*events) == [
         {"type": "tool_use", "id": "a", "name": "f", "input": {"y": 1}, **DIRECT},
@@ -157,7 +157,7 @@ def test_a_queued_part_is_streamed_after_the_open_one_has_ended() -> None:
 
 
 def test_parts_left_open_are_closed_at_the_end() -> None:
-    assert content(PartStarted(0, Text("")), PartDelta(0, "a"), PartStarted(1, Text("")), PartDelta(1, "b"), DONE) == [
+    assert content(PartStarted(0, Text("")), PartDelta(0, "a"), PartStarted(1, Text("")), PartDelta(1, "b"), FINISHED) == [
         {"type": "text", "text": "a", "citations": None},
         {"type": "text", "text": "b", "citations": None},
     ]
@@ -175,7 +175,7 @@ def test_repeated_and_invalid_ids_are_replaced() -> None:
         for index, call_id in enumerate(("a:1", "a:1", ""))
         for event in (PartStarted(index, ToolCall(call_id, "f", "")), PartEnded(index))
     ]
-    ids = [block["id"] for block in content(*calls, DONE)]
+    ids = [block["id"] for block in content(*calls, FINISHED)]
     assert ids[:2] == ["pxid-a-3a1", "pxid-a-3a1_2"]
     assert ids[2].startswith("toolu_")
 
@@ -189,9 +189,11 @@ def test_only_citations_of_the_family_are_encoded() -> None:
 
 def test_only_opaque_blocks_of_the_family_are_encoded() -> None:
     search = Opaque("anthropic", "server_tool_use", Raw(b'{"type":"server_tool_use","id":"s","name":"web_search","input":{"query":"q"}}'))
-    found = Opaque("anthropic", "web_search_tool_result", Raw(b'{"type":"web_search_tool_result","tool_use_id":"s","content":[]}'))
+    search_result = Opaque("anthropic", "web_search_tool_result", Raw(b'{"type":"web_search_tool_result","tool_use_id":"s","content":[]}'))
     foreign = Opaque("openai_responses", "web_search_call", Raw(b"{}"), "words")
-    events = [event for index, part in enumerate((search, foreign, found)) for event in (PartStarted(index, part), PartEnded(index))]
+    events = [
+        event for index, part in enumerate((search, foreign, search_result)) for event in (PartStarted(index, part), PartEnded(index))
+    ]
     assert content(*events, Finished()) == [
         {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}},
         {"type": "web_search_tool_result", "tool_use_id": "s", "content": []},
@@ -231,12 +233,12 @@ class TestThinking:
 
 # --- properties ------------------------------------------------------------------------------------------------------
 
-words = st.text(min_size=1, max_size=8)
-arguments = st.dictionaries(words, st.integers() | words, max_size=3).map(json.dumps)
+short_texts = st.text(min_size=1, max_size=8)
+arguments = st.dictionaries(short_texts, st.integers() | short_texts, max_size=3).map(json.dumps)
 parts: st.SearchStrategy[Part] = st.one_of(
-    words.map(Text),
-    st.builds(Reasoning, words, st.sampled_from([CHAT, ITEM, NATIVE])),
-    st.builds(ToolCall, st.text(max_size=6), words, arguments),
+    short_texts.map(Text),
+    st.builds(Reasoning, short_texts, st.sampled_from([CHAT, ITEM, NATIVE])),
+    st.builds(ToolCall, st.text(max_size=6), short_texts, arguments),
 )
 
 
@@ -245,9 +247,9 @@ def test_a_stream_has_the_content_of_the_whole_response(response_parts: list[Par
     response = Response(id="x", model="gpt", parts=tuple(response_parts), finish=Finish(), usage=Usage(fresh=3, output=4))
     reasoning = OMITTED if omitted else None
     streamed = message_of(check_frames(frames_of(*replay(response), reasoning=reasoning)))
-    whole = json.loads(DIALECT.encode_response(response, encode_context(reasoning)))
+    message = json.loads(DIALECT.encode_response(response, encode_context(reasoning)))
     # What the last events cannot correct is unknown at the start of a stream.
-    assert streamed == whole | {"usage": whole["usage"] | {"cache_creation": None, "service_tier": None}}
+    assert streamed == message | {"usage": message["usage"] | {"cache_creation": None, "service_tier": None}}
 
 
 @given(st.data())
@@ -264,7 +266,7 @@ def test_any_interleaving_of_fragments_gives_complete_calls(data: st.DataObject)
         queue = data.draw(st.sampled_from(queues))
         order.append(queue.pop(0))
         queues = [queue for queue in queues if queue]
-    blocks = content(*order, DONE)
+    blocks = content(*order, FINISHED)
     assert {block["id"]: block["input"] for block in blocks} == {f"t{index}": json.loads(text) for index, text in enumerate(texts)}
 
 

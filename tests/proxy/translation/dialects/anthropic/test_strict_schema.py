@@ -31,18 +31,18 @@ PERSON = {
 }
 
 
-def sent(schema: Any) -> Any:
+def sent_schema(schema: Any) -> Any:
     return msgspec.json.decode(strict_schema(msgspec.Raw(msgspec.json.encode(schema)), at="x"))
 
 
 @pytest.mark.parametrize("schema", [PERSON, {"$ref": "#/$defs/A", "$defs": {"A": PERSON}}, {"type": "object"}, {"anyOf": [PERSON]}])
 def test_a_schema_is_what_the_vendors_sdk_sends(schema: Any) -> None:
-    assert sent(schema) == transform_schema(schema)
+    assert sent_schema(schema) == transform_schema(schema)
 
 
 def test_a_list_of_types_becomes_alternatives() -> None:
     schema = {"type": ["string", "null"], "maxLength": 3, "description": "A name", "default": None}
-    assert sent(schema) == {
+    assert sent_schema(schema) == {
         "description": "A name\n\n{default: None}",
         "anyOf": [{"type": "string", "description": "{maxLength: 3}"}, {"type": "null"}],
     }
@@ -50,7 +50,7 @@ def test_a_list_of_types_becomes_alternatives() -> None:
 
 @pytest.mark.parametrize("schema", [{}, True, {"description": "anything"}])
 def test_a_schema_without_a_type_is_left_to_the_api(schema: Any) -> None:
-    assert sent(schema) == schema
+    assert sent_schema(schema) == schema
 
 
 def test_a_schema_that_is_nested_too_deeply_is_refused() -> None:

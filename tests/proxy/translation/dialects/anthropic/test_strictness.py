@@ -46,10 +46,10 @@ from tests.support.cases import ROOT
 from tests.support.rules_anthropic import check_request
 from tests.support.sizes import examples
 
-words = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from([" ", "\n", "end \n"])
+short_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from([" ", "\n", "end \n"])
 names = st.sampled_from(["read", "write", "mcp__" + "long_" * 30, "weird.name/x", "weird_name_x"])
 marks = st.sampled_from([None, CacheMark()])
-texts: st.SearchStrategy[Part] = st.builds(Text, words, marks)
+texts: st.SearchStrategy[Part] = st.builds(Text, short_texts, marks)
 media: st.SearchStrategy[Part] = st.sampled_from(
     [
         Image(Source("base64", "AAAA", "image/jpg"), cache=CacheMark()),
@@ -67,7 +67,7 @@ SEALS = [
     Seal("anthropic", "anthropic", {"redacted": "s"}),
     Seal("anthropic", None, {"signature": ""}),
 ]
-thoughts: st.SearchStrategy[Part] = st.builds(Reasoning, words, st.sampled_from(SEALS))
+thoughts: st.SearchStrategy[Part] = st.builds(Reasoning, short_texts, st.sampled_from(SEALS))
 history: st.SearchStrategy[Part] = st.sampled_from(
     [Opaque("openai_responses", "web_search_call", msgspec.Raw(b"{}"), text, history=True) for text in ("seen", "")]
 )
@@ -84,11 +84,11 @@ def rounds(draw: st.DrawFn) -> list[Message]:
         for call_id in ids
         if draw(st.booleans())
     ]
-    said = draw(st.permutations([*calls, *draw(st.lists(texts | thoughts | history, max_size=3))]))
-    heard = draw(st.permutations([*results, *draw(st.lists(texts | media, max_size=3))]))
+    assistant_parts = draw(st.permutations([*calls, *draw(st.lists(texts | thoughts | history, max_size=3))]))
+    user_parts = draw(st.permutations([*results, *draw(st.lists(texts | media, max_size=3))]))
     run = [Message("user", (Text("Hi"),))]
-    run += [Message("assistant", part) for part in split(draw, said)]
-    run += [Message("user", part) for part in split(draw, heard)]
+    run += [Message("assistant", part) for part in split(draw, assistant_parts)]
+    run += [Message("user", part) for part in split(draw, user_parts)]
     if draw(st.booleans()):
         run.insert(draw(st.integers(1, len(run))), Message("system", (draw(texts),)))
     return run
@@ -114,12 +114,12 @@ def requests(draw: st.DrawFn) -> Request:
         model="m",
         messages=draw(conversations),
         family=draw(st.sampled_from(["openai_chat", "openai_responses", "anthropic"])),
-        system=tuple(draw(st.lists(st.builds(Text, words, marks), max_size=2))),
+        system=tuple(draw(st.lists(st.builds(Text, short_texts, marks), max_size=2))),
         tools=tools,
         tool_choice=draw(st.sampled_from([*free, *forced])),
         parallel_calls=draw(st.sampled_from([None, True, False])),
         max_tokens=draw(st.sampled_from([None, 1, 1025, 3000, 100_000])),
-        stop=tuple(draw(st.lists(words, max_size=6))),
+        stop=tuple(draw(st.lists(short_texts, max_size=6))),
         temperature=draw(st.sampled_from([None, 0.0, 0.7, 2.0])),
         top_p=draw(st.sampled_from([None, 0.5])),
         top_k=draw(st.sampled_from([None, 5])),
@@ -145,7 +145,7 @@ quirks = st.builds(
 models = st.sampled_from(["claude-opus-4-5", "claude-opus-4-8", "claude-3-haiku-20240307", "glm-4.6"])
 
 
-def sent(request: Request, target: EncodeTarget) -> dict[str, Any] | None:
+def sent_body(request: Request, target: EncodeTarget) -> dict[str, Any] | None:
     """The encoded body, or ``None`` for a request that is refused."""
     try:
         adapted = adapt(request, target, family=DIALECT.family, traits=DIALECT.traits)
@@ -158,7 +158,7 @@ def sent(request: Request, target: EncodeTarget) -> dict[str, Any] | None:
 @given(requests(), quirks, models, st.sampled_from([None, 4096, 64000]))
 @settings(max_examples=examples(200))
 def test_any_encoded_request_keeps_the_rules_of_the_api(request: Request, switches: Quirks, model: str, maximum: int | None) -> None:
-    body = sent(request, EncodeTarget(model=model, dialect="anthropic", quirks=switches, max_output_tokens=maximum))
+    body = sent_body(request, EncodeTarget(model=model, dialect="anthropic", quirks=switches, max_output_tokens=maximum))
     if body is not None:
         check_request(body)
 
@@ -169,7 +169,7 @@ PARAMS: TypeAdapter[Any] = TypeAdapter(MessageCreateParamsNonStreaming | Message
 @given(requests(), quirks, models)
 @settings(max_examples=examples(60))
 def test_any_encoded_request_has_the_types_of_the_sdk(request: Request, switches: Quirks, model: str) -> None:
-    body = sent(request, EncodeTarget(model=model, dialect="anthropic", quirks=switches))
+    body = sent_body(request, EncodeTarget(model=model, dialect="anthropic", quirks=switches))
     if body is not None:
         assert PARAMS.validate_python(body, strict=False)
 

@@ -68,12 +68,12 @@ def test_an_effort_becomes_a_budget_for_older_models(word: str, budget: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("word", "sent"), [("minimal", "low"), ("low", "low"), ("medium", "medium"), ("high", "high"), ("xhigh", "xhigh"), ("max", "max")]
+    ("word", "expected"), [("minimal", "low"), ("low", "low"), ("medium", "medium"), ("high", "high"), ("xhigh", "xhigh"), ("max", "max")]
 )
-def test_an_effort_stays_an_effort_for_newer_models(word: str, sent: str) -> None:
+def test_an_effort_stays_an_effort_for_newer_models(word: str, expected: str) -> None:
     assert fields("thinking", "output_config", model=ADAPTIVE, reasoning=effort(word)) == {
         "thinking": {"type": "adaptive", "display": "summarized"},
-        "output_config": {"effort": sent},
+        "output_config": {"effort": expected},
     }
 
 
@@ -115,7 +115,7 @@ def test_the_budget_is_reduced_below_the_limit_and_never_raises_it(
 
 class TestSettingsOfTheFamily:
     @pytest.mark.parametrize(
-        ("setting", "sent"),
+        ("setting", "expected"),
         [
             (
                 ReasoningSetting(mode="budget", budget=2000, display="omitted"),
@@ -130,11 +130,11 @@ class TestSettingsOfTheFamily:
             (ReasoningSetting(mode="effort", effort="low"), {"output_config": {"effort": "low"}}),
         ],
     )
-    def test_they_are_sent_unchanged(self, setting: ReasoningSetting, sent: dict[str, Any]) -> None:
-        assert fields("thinking", "output_config", family="anthropic", reasoning=setting) == sent
+    def test_they_are_sent_unchanged(self, setting: ReasoningSetting, expected: dict[str, Any]) -> None:
+        assert fields("thinking", "output_config", family="anthropic", reasoning=setting) == expected
 
     @pytest.mark.parametrize(
-        ("style", "setting", "sent"),
+        ("style", "setting", "expected"),
         [
             (
                 "adaptive",
@@ -151,9 +151,9 @@ class TestSettingsOfTheFamily:
             ("enabled", ReasoningSetting(mode="between_tools"), {}),
         ],
     )
-    def test_they_follow_the_quirk_thinking_style(self, style: Any, setting: ReasoningSetting, sent: dict[str, Any]) -> None:
+    def test_they_follow_the_quirk_thinking_style(self, style: Any, setting: ReasoningSetting, expected: dict[str, Any]) -> None:
         sent_fields = fields("thinking", "output_config", family="anthropic", reasoning=setting, quirks=Quirks(thinking_style=style))
-        assert sent_fields == sent
+        assert sent_fields == expected
 
 
 class TestFieldsThatExcludeOneAnother:

@@ -18,8 +18,8 @@ def encode_target(model: str = "anthropic.claude-x-v1:0", **settings: Any) -> En
 
 
 def encoded(quirks: Quirks | None = None, messages: tuple[Message, ...] = (HI,), **settings: Any) -> dict[str, Any]:
-    asked = Request(**{"model": "m", "messages": messages, "family": "anthropic", "max_tokens": 5, **settings})
-    return json.loads(DIALECT.encode_request(asked, encode_target(quirks=quirks or Quirks(), stream=True)))
+    request = Request(**{"model": "m", "messages": messages, "family": "anthropic", "max_tokens": 5, **settings})
+    return json.loads(DIALECT.encode_request(request, encode_target(quirks=quirks or Quirks(), stream=True)))
 
 
 def opened(**fields: Any) -> Any:

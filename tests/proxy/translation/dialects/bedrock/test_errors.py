@@ -33,8 +33,8 @@ REQUEST_ID = "req_1"
 def test_each_exception_becomes_an_error_of_messages(status: int, name: str, shown_status: int, shown_type: str) -> None:
     headers = {"x-amzn-ErrorType": f"{name}:http://internal.amazon.com/coral/com.amazon.bedrock/"}
     failure = DIALECT.decode_error(status, headers, b'{"message":"Words"}')
-    shown = MESSAGES.encode_error(failure, REQUEST_ID)
-    assert (shown.status, json.loads(shown.body)["error"]["type"], failure.message, failure.status) == (
+    encoded = MESSAGES.encode_error(failure, REQUEST_ID)
+    assert (encoded.status, json.loads(encoded.body)["error"]["type"], failure.message, failure.status) == (
         shown_status,
         shown_type,
         "Words",
@@ -74,9 +74,9 @@ def test_error_bodies_of_any_shape_are_decoded(status: int, headers: dict[str, s
     ],
 )
 def test_each_kind_is_encoded_as_its_exception(kind: Any, status: int, name: str) -> None:
-    shown = DIALECT.encode_error(Failure(kind=kind, message="Words", headers={"retry-after": "1"}), REQUEST_ID)
-    assert (shown.status, json.loads(shown.body)) == (status, {"message": "Words"})
-    assert shown.headers == {"x-amzn-ErrorType": name, "x-amzn-RequestId": REQUEST_ID, "retry-after": "1"}
+    encoded = DIALECT.encode_error(Failure(kind=kind, message="Words", headers={"retry-after": "1"}), REQUEST_ID)
+    assert (encoded.status, json.loads(encoded.body)) == (status, {"message": "Words"})
+    assert encoded.headers == {"x-amzn-ErrorType": name, "x-amzn-RequestId": REQUEST_ID, "retry-after": "1"}
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
@@ -86,5 +86,5 @@ def test_every_kind_can_be_encoded(kind: Any) -> None:
 
 
 def test_what_an_upstream_says_about_its_credential_is_not_shown() -> None:
-    shown = DIALECT.encode_error(Failure(kind="upstream_auth", message="Key AKIA… is wrong"), REQUEST_ID)
-    assert json.loads(shown.body) == {"message": "upstream authentication failed"}
+    encoded = DIALECT.encode_error(Failure(kind="upstream_auth", message="Key AKIA… is wrong"), REQUEST_ID)
+    assert json.loads(encoded.body) == {"message": "upstream authentication failed"}

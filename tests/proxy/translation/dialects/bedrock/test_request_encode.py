@@ -62,8 +62,8 @@ def test_fields_that_need_a_beta_are_sent_only_with_it() -> None:
         "speed": Raw(b'"fast"'),
     }
     assert "context_management" not in encoded(Quirks(beta_allow_list=()), extra=extra)
-    sent = encoded(Quirks(beta_allow_list=("context-management-2025-06-27",)), extra=extra)
-    assert (sent["context_management"], "speed" in sent) == ({"edits": []}, False)
+    body = encoded(Quirks(beta_allow_list=("context-management-2025-06-27",)), extra=extra)
+    assert (body["context_management"], "speed" in body) == ({"edits": []}, False)
 
 
 def test_fields_that_only_anthropics_endpoint_knows_are_left_out() -> None:
@@ -77,8 +77,8 @@ def test_a_compaction_without_its_beta_is_refused() -> None:
     with pytest.raises(ClientMistake) as caught:
         encoded(extra=extra)
     assert caught.value.failure.param == "compaction"
-    sent = encoded(extra=extra | {"anthropic_beta": Raw(b'["compact-2026-01-12"]')})
-    assert sent["compaction"] == {"type": "summarize"}
+    body = encoded(extra=extra | {"anthropic_beta": Raw(b'["compact-2026-01-12"]')})
+    assert body["compaction"] == {"type": "summarize"}
 
 
 def test_deferred_tools_become_ordinary_ones_without_the_beta() -> None:

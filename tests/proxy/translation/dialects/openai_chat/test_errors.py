@@ -77,8 +77,8 @@ def test_a_status_says_what_kind_of_failure(status: int, error: dict[str, Any], 
 
 def test_a_refused_key_is_never_quoted() -> None:
     body = b'{"error":{"message":"Incorrect API key provided: sk-live-123","type":"invalid_request_error","code":"invalid_api_key"}}'
-    shown = Failure(kind="upstream_auth", message="upstream authentication failed", status=401, about="credential")
-    assert DIALECT.decode_error(401, {}, body) == shown
+    expected = Failure(kind="upstream_auth", message="upstream authentication failed", status=401, about="credential")
+    assert DIALECT.decode_error(401, {}, body) == expected
 
 
 def test_headers_that_a_client_may_act_upon_are_kept() -> None:
@@ -123,7 +123,7 @@ def test_what_any_upstream_says_of_our_key_is_not_shown() -> None:
     assert json.loads(error_body.body) == {"error": expected}
 
 
-def test_no_kind_is_forgotten() -> None:
+def test_every_kind_of_failure_is_encoded() -> None:
     for kind in STATUSES:
         assert DIALECT.encode_error(Failure(kind=kind, message="said"), "").status >= 400  # type: ignore[arg-type]
 

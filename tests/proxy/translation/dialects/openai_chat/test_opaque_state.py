@@ -195,15 +195,16 @@ def state_of(message: dict[str, Any]) -> dict[str, Any]:
     """The opaque state in a message of a Chat upstream, and the ids of its calls."""
     state = {name: message[name] for name in ("reasoning_details", "extra_content") if name in message}
     calls = [
-        {"id": one["id"], **({"extra_content": one["extra_content"]} if "extra_content" in one else {})} for one in message["tool_calls"]
+        {"id": tool_call["id"], **({"extra_content": tool_call["extra_content"]} if "extra_content" in tool_call else {})}
+        for tool_call in message["tool_calls"]
     ]
     return state | {"calls": calls}
 
 
-def with_ids(message: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
+def with_ids(message: dict[str, Any], sent_message: dict[str, Any]) -> dict[str, Any]:
     """The state that must come back. A call without an id has the one that the client got."""
     expected = state_of(message)
-    for wire_call, sent_call in zip(expected["calls"], sent["tool_calls"], strict=True):
+    for wire_call, sent_call in zip(expected["calls"], sent_message["tool_calls"], strict=True):
         wire_call["id"] = wire_call["id"] or sent_call["id"]
     return expected
 
@@ -215,9 +216,9 @@ ALL = pytest.mark.parametrize("name", MESSAGES)
 @ALL
 @pytest.mark.parametrize("client", CLIENTS)
 def test_state_of_a_whole_response_comes_back(client: str, name: str) -> None:
-    sent = sent_up(client, whole_message(client, MESSAGES[name]))
-    assert state_of(sent[1]) == with_ids(MESSAGES[name], sent[1])
-    assert [result["tool_call_id"] for result in sent[2:]] == [wire_call["id"] for wire_call in sent[1]["tool_calls"]]
+    messages = sent_up(client, whole_message(client, MESSAGES[name]))
+    assert state_of(messages[1]) == with_ids(MESSAGES[name], messages[1])
+    assert [result["tool_call_id"] for result in messages[2:]] == [wire_call["id"] for wire_call in messages[1]["tool_calls"]]
 
 
 @ALL
@@ -225,40 +226,40 @@ def test_state_of_a_whole_response_comes_back(client: str, name: str) -> None:
 @pytest.mark.parametrize("size", [1, 7, 1_000_000])
 @pytest.mark.parametrize("buffered", [False, True])
 def test_state_of_a_stream_comes_back(client: str, name: str, size: int, buffered: bool) -> None:
-    sent = sent_up(client, streamed_message(client, MESSAGES[name], size=size, buffered=buffered))
-    assert state_of(sent[1]) == with_ids(MESSAGES[name], sent[1])
+    messages = sent_up(client, streamed_message(client, MESSAGES[name], size=size, buffered=buffered))
+    assert state_of(messages[1]) == with_ids(MESSAGES[name], messages[1])
 
 
 @ALL
 @pytest.mark.parametrize("client", ["anthropic", "openai_responses"])
 def test_state_does_not_reach_another_upstream_of_the_dialect(client: str, name: str) -> None:
-    sent = sent_up(client, whole_message(client, MESSAGES[name]), owner="elsewhere")
-    assert [key for key in ("reasoning_details", "extra_content") if key in sent[1]] == []
-    assert all(set(wire_call) == {"id", "type", "function"} for wire_call in sent[1]["tool_calls"])
+    messages = sent_up(client, whole_message(client, MESSAGES[name]), owner="elsewhere")
+    assert [key for key in ("reasoning_details", "extra_content") if key in messages[1]] == []
+    assert all(set(wire_call) == {"id", "type", "function"} for wire_call in messages[1]["tool_calls"])
 
 
 @ALL
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("target", ["anthropic", "openai_responses", "bedrock"])
 def test_state_is_dropped_for_another_family(client: str, name: str, target: str) -> None:
-    sent = json.dumps(sent_up(client, whole_message(client, MESSAGES[name]), target=target))
-    assert [trace for trace in ("c2lnLUE", "pxr1.", "pxid-", "reasoning_details", "extra_content") if trace in sent] == []
+    sent_text = json.dumps(sent_up(client, whole_message(client, MESSAGES[name]), target=target))
+    assert [trace for trace in ("c2lnLUE", "pxr1.", "pxid-", "reasoning_details", "extra_content") if trace in sent_text] == []
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_state_after_the_arguments_of_its_call_comes_back(client: str) -> None:
-    late = {"extra_content": {"google": {"late": 1}}}
-    sent = sent_up(
+    late_state = {"extra_content": {"google": {"late": 1}}}
+    messages = sent_up(
         client,
         turn_of_deltas(
             client,
             {"tool_calls": [{"index": 0, **call("c1")}]},
             {"tool_calls": [{"index": 1, **call("c2")}]},
-            {"tool_calls": [{"index": 0, "function": {"arguments": ""}, **late}]},
-            {"tool_calls": [{"index": 1, "function": {"arguments": ""}, **late}]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": ""}, **late_state}]},
+            {"tool_calls": [{"index": 1, "function": {"arguments": ""}, **late_state}]},
         ),
     )
-    assert [wire_call.get("extra_content") for wire_call in sent[1]["tool_calls"]] == [late["extra_content"]] * 2
+    assert [wire_call.get("extra_content") for wire_call in messages[1]["tool_calls"]] == [late_state["extra_content"]] * 2
 
 
 @pytest.mark.parametrize("client", ["anthropic", "openai_responses"])
@@ -270,29 +271,29 @@ def test_pieces_of_reasoning_details_are_joined(client: str) -> None:
         {"tool_calls": [{"index": 0, **call("c1")}]},
     ]
     turn = turn_of_deltas(client, *pieces)
-    sent = sent_up(client, turn)[1]
-    assert sent["reasoning_details"] == [
+    message = sent_up(client, turn)[1]
+    assert message["reasoning_details"] == [
         {"type": "reasoning.text", "text": "Let me.", "index": 0, "signature": "sig"},
         {"type": "reasoning.encrypted", "data": "x", "index": 1},
     ]
-    assert "reasoning_content" not in sent
+    assert "reasoning_content" not in message
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_an_upstream_that_refuses_reasoning_gets_none(client: str) -> None:
     turn = whole_message(client, {"reasoning_content": "think", "tool_calls": [call("c1")]})
-    sent = sent_up(client, turn, quirks=merged({"reasoning_history": "omit"}))[1]
-    assert set(sent) == {"role", "content", "tool_calls"}
+    message = sent_up(client, turn, quirks=merged({"reasoning_history": "omit"}))[1]
+    assert set(message) == {"role", "content", "tool_calls"}
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_ids_of_nine_characters_are_the_same_at_call_and_result_in_every_turn(client: str) -> None:
     quirks = merged({"call_ids": "nine_characters"})
     turn = whole_message(client, {"tool_calls": [call("functions.get_weather:0"), call("abc123DEF")]})
-    sent = [sent_up(client, turn, quirks=quirks) for _ in range(2)]
-    ids = [wire_call["id"] for wire_call in sent[0][1]["tool_calls"]]
-    assert sent[0] == sent[1]
-    assert [result["tool_call_id"] for result in sent[0][2:]] == ids
+    bodies = [sent_up(client, turn, quirks=quirks) for _ in range(2)]
+    ids = [wire_call["id"] for wire_call in bodies[0][1]["tool_calls"]]
+    assert bodies[0] == bodies[1]
+    assert [result["tool_call_id"] for result in bodies[0][2:]] == ids
     assert ids[1] == "abc123DEF"
     assert len(ids[0]) == 9
     assert ids[0].isalnum()

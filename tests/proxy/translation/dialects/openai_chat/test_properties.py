@@ -69,7 +69,7 @@ names = st.sampled_from(
         "tool_calls",
     ]
 )
-anything = st.recursive(
+json_values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names | st.text(max_size=5), inner, max_size=4)
 )
 
@@ -81,9 +81,9 @@ def mutated(draw: st.DrawFn, bodies: list[Any]) -> Any:
     for _ in range(draw(st.integers(1, 3))):
         holder, key = draw(st.sampled_from(places(body) or [(None, None)]))
         if holder is None:
-            return draw(anything)
+            return draw(json_values)
         if draw(st.booleans()):
-            holder[key] = draw(anything)
+            holder[key] = draw(json_values)
         else:
             del holder[key]
     return body
@@ -99,7 +99,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 
 
 def is_grammatical(events: list[Event]) -> bool:
-    """Parts open before they are told and close once, deltas say something, and the end is the end."""
+    """A part opens before its deltas and closes once, no delta is empty, and nothing follows the end."""
     open_request: set[int] = set()
     closed: set[int] = set()
     for event in events:
@@ -119,7 +119,7 @@ def is_grammatical(events: list[Event]) -> bool:
 # --- nothing but our own errors --------------------------------------------------------------------------------------
 
 
-@given(mutated(REQUESTS) | anything)
+@given(mutated(REQUESTS) | json_values)
 @settings(max_examples=examples(400))
 def test_a_request_is_understood_or_refused(body: Any) -> None:
     raw = json.dumps(body).encode()
@@ -140,7 +140,7 @@ def test_bytes_that_are_no_request_are_refused(body: bytes) -> None:
         assert DIALECT.open_request(body).model
 
 
-@given(mutated(ANSWERS) | anything, st.sampled_from(QUIRKS))
+@given(mutated(ANSWERS) | json_values, st.sampled_from(QUIRKS))
 @settings(max_examples=examples(400))
 def test_any_response_is_decoded_or_fails(body: Any, quirks: Quirks) -> None:
     try:
@@ -150,7 +150,7 @@ def test_any_response_is_decoded_or_fails(body: Any, quirks: Quirks) -> None:
     assert isinstance(json.loads(DIALECT.encode_response(response, CONTEXT)), dict)
 
 
-@given(st.integers(400, 599), st.binary(max_size=60) | anything.map(lambda body: json.dumps(body).encode()))
+@given(st.integers(400, 599), st.binary(max_size=60) | json_values.map(lambda body: json.dumps(body).encode()))
 @settings(max_examples=examples(300))
 def test_any_error_body_is_a_failure_that_clients_can_read(status: int, body: bytes) -> None:
     failure = DIALECT.decode_error(status, {}, body)
@@ -201,11 +201,11 @@ def test_any_split_of_the_bytes_gives_the_same_events(stream: bytes, cuts: list[
 @given(st.sampled_from(STREAMS), st.integers(0, 10_000))
 @settings(max_examples=examples(300))
 def test_a_stream_cut_before_its_finish_fails_and_never_succeeds(stream: bytes, cut: int) -> None:
-    kept = stream[: cut % (len(stream) + 1)]
-    events = events_of(DIALECT, kept, DEFAULT, size=max(1, len(kept)))
+    cut_stream = stream[: cut % (len(stream) + 1)]
+    events = events_of(DIALECT, cut_stream, DEFAULT, size=max(1, len(cut_stream)))
     assert is_grammatical(events)
-    ended = b'"finish_reason": "' in kept or b"[DONE]" in kept
-    if not ended:
+    is_finished = b'"finish_reason": "' in cut_stream or b"[DONE]" in cut_stream
+    if not is_finished:
         assert isinstance(events[-1], Failed)
 
 
@@ -215,29 +215,33 @@ calls = st.lists(st.tuples(texts, st.dictionaries(texts, texts, max_size=3)), mi
 @given(calls, st.data())
 @settings(max_examples=examples(200))
 @example([("a", {}), ("b", {})], None)
-def test_any_interleaving_of_fragments_gives_the_calls(wanted: list[tuple[str, dict[str, str]]], data: st.DataObject | None) -> None:
+def test_any_interleaving_of_fragments_gives_the_calls(
+    expected_calls: list[tuple[str, dict[str, str]]], data: st.DataObject | None
+) -> None:
     """With an index on every fragment, an id and a name on the first one, in any order of the calls' fragments."""
     queues: list[list[dict[str, Any]]] = []
-    for number, (name, arguments) in enumerate(wanted):
+    for number, (name, arguments) in enumerate(expected_calls):
         text = json.dumps(arguments)
         size = data.draw(st.integers(1, len(text))) if data is not None else len(text)
         pieces = [text[start : start + size] for start in range(0, len(text), size)]
         first = {"index": number, "id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": ""}}
         queues.append([first, *({"index": number, "function": {"arguments": piece}} for piece in pieces)])
-    begun: list[int] = []
+    order: list[int] = []
     chunks: list[dict[str, Any]] = []
     while any(queues):
         waiting = [number for number, queue in enumerate(queues) if queue]
         number = data.draw(st.sampled_from(waiting)) if data is not None else waiting[0]
-        if number not in begun:
-            begun.append(number)
+        if number not in order:
+            order.append(number)
         chunks.append({"id": "x", "choices": [{"index": 0, "delta": {"tool_calls": [queues[number].pop(0)]}}]})
     chunks.append({"id": "x", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     stream = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks) + b"data: [DONE]\n\n"
     events = events_of(DIALECT, stream, DEFAULT, size=len(stream))
     assert is_grammatical(events)
     response = accumulate(events)
-    assert response.parts == tuple(ToolCall(f"call_{number}", wanted[number][0], json.dumps(wanted[number][1])) for number in begun)
+    assert response.parts == tuple(
+        ToolCall(f"call_{number}", expected_calls[number][0], json.dumps(expected_calls[number][1])) for number in order
+    )
     assert response.finish == Finish(reason="tool_calls")
 
 
@@ -286,7 +290,9 @@ def test_a_response_survives_its_stream(answer: Response, size: int) -> None:
 def test_thinking_in_tags_reads_the_same_whole_or_streamed(pieces: list[str], space: str, answer: str) -> None:
     quirks = Quirks(split_think_tags=True)
     content = f"<think>{''.join(pieces)}</think>{space}{answer}"
-    whole = DIALECT.decode_response(json.dumps({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}).encode(), quirks)
+    response = DIALECT.decode_response(
+        json.dumps({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}).encode(), quirks
+    )
     decoder = DIALECT.decoder(quirks)
     accumulator = Accumulator()
     cut = [content[start : start + len(pieces)] for start in range(0, len(content), len(pieces))]
@@ -297,7 +303,7 @@ def test_thinking_in_tags_reads_the_same_whole_or_streamed(pieces: list[str], sp
             accumulator.feed(event)
     for event in decoder.close():
         accumulator.feed(event)
-    assert accumulator.response() == whole
+    assert accumulator.response() == response
 
 
 @given(mutated(REQUESTS))

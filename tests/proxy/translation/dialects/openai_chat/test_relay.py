@@ -47,29 +47,29 @@ def test_audio_in_another_servers_shape_passes_within_the_dialect() -> None:
 
 def test_carriers_are_removed_and_nothing_else() -> None:
     carrier = reasoning_seal.pack(Seal("anthropic", "anthropic", {"signature": "s"}), KEY)
-    other = {"type": "reasoning.text", "text": "z", "signature": "theirs"}
+    foreign_detail = {"type": "reasoning.text", "text": "z", "signature": "theirs"}
     mixed = {
         "role": "assistant",
         "content": carrier,
         "reasoning_content": "y",
-        "reasoning_details": [{"type": "reasoning.encrypted", "data": carrier}, other],
+        "reasoning_details": [{"type": "reasoning.encrypted", "data": carrier}, foreign_detail],
     }
-    only = {
+    only_carrier = {
         "role": "assistant",
         "content": "x",
         "reasoning_details": [{"type": "reasoning.text", "text": "y", "signature": carrier}],
         "k": None,
     }
-    body = {"model": "m", "messages": [{"role": "user", "content": "q"}, mixed, only]}
+    body = {"model": "m", "messages": [{"role": "user", "content": "q"}, mixed, only_carrier]}
     assert json.loads(DIALECT.patch_request(open_request(body), target(), KEY))["messages"] == [
         {"role": "user", "content": "q"},
-        mixed | {"reasoning_details": [other]},
+        mixed | {"reasoning_details": [foreign_detail]},
         {"role": "assistant", "content": "x", "k": None},
     ]
 
 
-@pytest.mark.parametrize(("requires", "left"), [(False, {}), (True, {"reasoning_content": ""})])
-def test_the_text_of_sealed_reasoning_goes_to_no_other_provider(requires: bool, left: dict[str, str]) -> None:
+@pytest.mark.parametrize(("requires", "remaining"), [(False, {}), (True, {"reasoning_content": ""})])
+def test_the_text_of_sealed_reasoning_goes_to_no_other_provider(requires: bool, remaining: dict[str, str]) -> None:
     carrier = reasoning_seal.pack(Seal("anthropic", "anthropic", {"signature": "s"}), KEY)
     calls = [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
     turn = {"role": "assistant", "content": None, "tool_calls": calls}
@@ -77,7 +77,7 @@ def test_the_text_of_sealed_reasoning_goes_to_no_other_provider(requires: bool, 
     result = {"role": "tool", "tool_call_id": "c1", "content": "r"}
     body = {"model": "m", "messages": [{"role": "user", "content": "q"}, turn | sealed, result]}
     patched = json.loads(DIALECT.patch_request(open_request(body), target(requires_reasoning_content=requires), KEY))
-    assert patched["messages"] == [{"role": "user", "content": "q"}, turn | left, result]
+    assert patched["messages"] == [{"role": "user", "content": "q"}, turn | remaining, result]
 
 
 def test_only_the_model_of_a_response_is_renamed() -> None:
@@ -113,8 +113,8 @@ def test_only_an_unrequested_usage_chunk_is_dropped() -> None:
     relay = DIALECT.relay(None, True)
     assert relay(Frame(USAGE)) is None
     assert [relay(Frame(data)) for data in (CHUNK, PRELUDE, b"[DONE]")] == [Frame(CHUNK), Frame(PRELUDE), Frame(b"[DONE]")]
-    both = b'{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1}}'
-    assert relay(Frame(both)) == Frame(both)
+    finish_and_usage = b'{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1}}'
+    assert relay(Frame(finish_and_usage)) == Frame(finish_and_usage)
 
 
 HISTORY = [
@@ -147,12 +147,12 @@ def test_a_relayed_history_has_ids_of_nine_characters_for_an_upstream_that_wants
     assert (len(call_id), call_id.isalnum(), result["tool_call_id"]) == (9, True, call_id)
 
 
-def whole(finish: str, *call_ids: str) -> dict[str, Any]:
+def whole_body(finish: str, *call_ids: str) -> dict[str, Any]:
     calls = [{"id": call_id, "type": "function", "function": {"name": "f", "arguments": "{}"}} for call_id in call_ids]
     return {"id": "c", "choices": [{"index": 0, "message": {"content": None, "tool_calls": calls}, "finish_reason": finish}]}
 
 
-def mended(body: dict[str, Any]) -> Any:
+def mend(body: dict[str, Any]) -> Any:
     raw = json.dumps(body).encode()
     request = DIALECT.decode_request(DIALECT.open_request(b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}'), b"key")
     context = EncodeContext(id="0123456789abcdef01234567", created=1, model="m", request=request, seal_key=b"key")
@@ -161,13 +161,13 @@ def mended(body: dict[str, Any]) -> Any:
 
 
 def test_a_forwarded_response_gets_missing_call_ids_and_its_finish_reason() -> None:
-    response = mended(whole("stop", "", "c2"))
+    response = mend(whole_body("stop", "", "c2"))
     ids = [call["id"] for call in response["choices"][0]["message"]["tool_calls"]]
-    assert response == whole("tool_calls", *ids)
+    assert response == whole_body("tool_calls", *ids)
     assert ids[0].startswith("call_")
     assert ids[1] == "c2"
 
 
 def test_a_forwarded_response_without_mistakes_stays() -> None:
-    assert mended(whole("tool_calls", "c1", "c2")) == whole("tool_calls", "c1", "c2")
-    assert mended(whole("length", "c1")) == whole("length", "c1")
+    assert mend(whole_body("tool_calls", "c1", "c2")) == whole_body("tool_calls", "c1", "c2")
+    assert mend(whole_body("length", "c1")) == whole_body("length", "c1")

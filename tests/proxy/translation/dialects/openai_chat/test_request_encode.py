@@ -35,7 +35,7 @@ from tests.proxy.translation.dialects.openai_chat.samples import (
 
 
 @pytest.mark.parametrize(
-    ("fields", "quirks", "sent"),
+    ("fields", "quirks", "expected"),
     [
         ({"max_tokens": 100}, {}, {"max_completion_tokens": 100}),
         ({"max_tokens": 100}, {"max_tokens_field": "max_tokens"}, {"max_tokens": 100}),
@@ -57,8 +57,8 @@ from tests.proxy.translation.dialects.openai_chat.samples import (
         ({"tool_choice": ToolChoice(mode="required")}, {}, {}),
     ],
 )
-def test_a_setting_of_an_anthropic_client(fields: dict[str, Any], quirks: dict[str, Any], sent: dict[str, Any]) -> None:
-    assert encoded_settings(quirks=quirks, **fields) == sent
+def test_a_setting_of_an_anthropic_client(fields: dict[str, Any], quirks: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert encoded_settings(quirks=quirks, **fields) == expected
 
 
 def test_a_limit_beyond_the_models_maximum_is_lowered_to_it() -> None:
@@ -72,10 +72,10 @@ def test_too_many_stops_are_refused_by_quirk() -> None:
 
 
 @pytest.mark.parametrize(
-    ("quirks", "sent"), [({}, {"stream": True, "stream_options": {"include_usage": True}}), ({"stream_usage": False}, {"stream": True})]
+    ("quirks", "expected"), [({}, {"stream": True, "stream_options": {"include_usage": True}}), ({"stream_usage": False}, {"stream": True})]
 )
-def test_a_stream_always_asks_for_usage(quirks: dict[str, Any], sent: dict[str, Any]) -> None:
-    assert encoded_settings(stream=True, quirks=quirks) == sent
+def test_a_stream_always_asks_for_usage(quirks: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert encoded_settings(stream=True, quirks=quirks) == expected
 
 
 def test_a_responses_client_keeps_the_settings_that_chat_has_in_the_same_form() -> None:
@@ -162,7 +162,7 @@ def test_custom_tools_go_as_they_are_to_upstreams_that_know_them() -> None:
     assert body["messages"][1]["tool_calls"] == [{"id": "c1", "type": "custom", "custom": {"name": "p", "input": "*** Begin"}}]
 
 
-def test_hosted_tools_of_chat_go_back_where_they_stood() -> None:
+def test_hosted_tools_of_chat_return_to_their_position() -> None:
     tools = (
         HostedTool(family="openai_chat", type="web_search_options", name="web_search", native=msgspec.Raw(b"{}")),
         HostedTool(family="openai_chat", type="x", name="x", native=msgspec.Raw(b'{"type":"x"}')),
@@ -171,7 +171,7 @@ def test_hosted_tools_of_chat_go_back_where_they_stood() -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "output", "sent"),
+    ("family", "output", "expected"),
     [
         (
             "anthropic",
@@ -181,9 +181,9 @@ def test_hosted_tools_of_chat_go_back_where_they_stood() -> None:
         ("openai_responses", OutputFormat(kind="json_schema", name="a b", schema=SCHEMA, description="d"), None),
     ],
 )
-def test_a_schema_for_the_response(family: str, output: OutputFormat, sent: dict[str, Any] | None) -> None:
-    sent = sent or {"name": "a_b", "description": "d", "schema": {"type": "object", "zeta": 1, "alpha": 2}}
-    assert encoded_settings(family, output=output) == {"response_format": {"type": "json_schema", "json_schema": sent}}
+def test_a_schema_for_the_response(family: str, output: OutputFormat, expected: dict[str, Any] | None) -> None:
+    expected = expected or {"name": "a_b", "description": "d", "schema": {"type": "object", "zeta": 1, "alpha": 2}}
+    assert encoded_settings(family, output=output) == {"response_format": {"type": "json_schema", "json_schema": expected}}
 
 
 def test_json_without_a_schema() -> None:

@@ -53,7 +53,7 @@ def test_late_system_text_is_hoisted_for_strict_templates() -> None:
     assert messages == [{"role": "system", "content": "A\n\nB"}, {"role": "user", "content": "Hi"}, {"role": "user", "content": "Go"}]
 
 
-def test_system_text_never_stands_between_calls_and_results() -> None:
+def test_system_text_is_never_between_calls_and_results() -> None:
     messages = encoded_messages(
         user("Hi"), assistant(ToolCall("c1", "f", "{}")), Message("system", (Text("S"),)), user(ToolResult("c1", (Text("ok"),)))
     )
@@ -242,7 +242,7 @@ def test_plain_assistant_messages_stay_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seal", "sent"),
+    ("seal", "expected"),
     [
         (Seal("openai_chat", ""), "hm"),
         (Seal("openai_chat", None), "hm"),
@@ -251,9 +251,9 @@ def test_plain_assistant_messages_stay_apart() -> None:
         (None, None),
     ],
 )
-def test_only_reasoning_of_chat_upstreams_is_sent_back(seal: Seal | None, sent: str | None) -> None:
+def test_only_reasoning_of_chat_upstreams_is_sent_back(seal: Seal | None, expected: str | None) -> None:
     messages = encoded_messages(user("Hi"), assistant(Reasoning("hm", seal), "So."))
-    assert messages[1].get("reasoning_content") == sent
+    assert messages[1].get("reasoning_content") == expected
     assert messages[1]["content"] == "So."
 
 

@@ -1,4 +1,4 @@
-"""Streams of a Chat upstream, beside the cases in tests/cases."""
+"""Streams of a Chat upstream that are not in tests/cases."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def test_nothing_follows_the_end() -> None:
     assert decoder.close() == []
 
 
-@pytest.mark.parametrize("nothing", ["null", "{}", '""', "false"])
-def test_an_empty_error_is_none(nothing: str) -> None:
+@pytest.mark.parametrize("empty_value", ["null", "{}", '""', "false"])
+def test_an_empty_error_is_none(empty_value: str) -> None:
     decoder = DIALECT.decoder(DEFAULT)
-    assert decoder.feed(Frame(b'{"error":%b,"choices":[{"delta":{"content":"x"}}]}' % nothing.encode()))[-1] == PartDelta(0, "x")
+    assert decoder.feed(Frame(b'{"error":%b,"choices":[{"delta":{"content":"x"}}]}' % empty_value.encode()))[-1] == PartDelta(0, "x")
 
 
 def test_a_lone_surrogate_in_a_chunk_is_replaced() -> None:

@@ -206,7 +206,7 @@ def test_the_citations_of_all_texts_come_in_one_delta() -> None:
     ]
 
 
-def test_log_probabilities_stand_beside_their_delta() -> None:
+def test_log_probabilities_are_in_the_chunk_of_their_delta() -> None:
     stream = encoded_stream(Started(), PartStarted(0, Text("")), PartDelta(0, "x", ({"token": "x"},)), PartEnded(0), Finished())
     chunk = check(stream, include_usage=False)[1]["choices"][0]
     assert (chunk["delta"], chunk["logprobs"]) == ({"content": "x"}, {"content": [{"token": "x"}], "refusal": None})

@@ -78,10 +78,10 @@ def rounds(draw: st.DrawFn) -> list[Message]:
         if draw(st.booleans())
     ]
     parts_of_turn = draw(st.permutations([*calls, *draw(st.lists(texts | reasonings | history, max_size=3))]))
-    heard = draw(st.permutations([*results, *draw(st.lists(texts | media, max_size=3))]))
+    user_parts = draw(st.permutations([*results, *draw(st.lists(texts | media, max_size=3))]))
     run = [Message("user", (Text("Hi"),))]
     run += [Message("assistant", part) for part in split(draw, parts_of_turn)]
-    run += [Message("user", part) for part in split(draw, heard)]
+    run += [Message("user", part) for part in split(draw, user_parts)]
     if draw(st.booleans()):
         run.insert(draw(st.integers(1, len(run))), Message("system", (draw(texts),)))
     return run
@@ -195,15 +195,15 @@ def test_the_sdk_reads_a_response_as_it_was_written() -> None:
 
 @pytest.mark.parametrize("include_usage", [True, False])
 def test_the_sdk_reads_every_chunk_and_puts_the_response_together(include_usage: bool) -> None:
-    whole = msgspec.structs.replace(ANSWER, parts=ANSWER.parts[:-1])
+    response = msgspec.structs.replace(ANSWER, parts=ANSWER.parts[:-1])
     context = msgspec.structs.replace(CONTEXT, request=msgspec.structs.replace(CONTEXT.request, include_usage=include_usage))
     encoder, state = DIALECT.encoder(context), ChatCompletionStreamState()
-    for event in replay(whole):
+    for event in replay(response):
         for frame in encoder.feed(event):
             if frame.data != b"[DONE]":
                 state.handle_chunk(ChatCompletionChunk.model_validate(json.loads(frame.data), strict=True))
     read = without_nulls(state.get_final_completion().to_dict())
-    request = without_nulls(json.loads(DIALECT.encode_response(whole, context)))
+    request = without_nulls(json.loads(DIALECT.encode_response(response, context)))
     if not include_usage:
         del request["usage"]
     for call in read["choices"][0]["message"]["tool_calls"]:

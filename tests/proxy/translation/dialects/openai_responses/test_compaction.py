@@ -77,8 +77,8 @@ def test_a_summary_of_the_gateway_becomes_a_user_message() -> None:
     assert isinstance(part, Text)
     assert part.text.endswith("\n\nall done")
     envelope = DIALECT.open_request(body(input=[item]))
-    sent = json.loads(DIALECT.patch_request(envelope, target(), KEY))["input"]
-    assert sent == [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": part.text}]}]
+    sent_input = json.loads(DIALECT.patch_request(envelope, target(), KEY))["input"]
+    assert sent_input == [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": part.text}]}]
 
 
 def test_a_forged_compaction_is_dropped() -> None:

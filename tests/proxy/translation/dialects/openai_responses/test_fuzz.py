@@ -1,4 +1,4 @@
-"""Whatever comes in, only the project's own failures come out."""
+"""Any input is decoded or raises one of the project's own errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCALARS: Any = st.one_of(
         ["message", "user", "assistant", "function", "custom", "input_text", "data:image/png;base64,AAAA", "pxr1.e30", "\ud800"]
     ),
 )
-ANYTHING: Any = st.recursive(
+JSON_VALUES: Any = st.recursive(
     SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)), max_leaves=6
 )
 REQUEST: Any = {
@@ -116,7 +116,7 @@ EVENTS: Any = [
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The paths of everything inside ``value``."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, element in inside for place in places(element, (*path, key)))]
+    return [path, *(inner_place for key, element in inside for inner_place in places(element, (*path, key)))]
 
 
 def changed(data: st.DataObject, sound: Any) -> Any:
@@ -125,14 +125,14 @@ def changed(data: st.DataObject, sound: Any) -> Any:
     for _ in range(data.draw(st.integers(1, 3))):
         path = data.draw(st.sampled_from(places(value)))
         if not path:
-            return data.draw(ANYTHING)
+            return data.draw(JSON_VALUES)
         inside = value
         for key in path[:-1]:
             inside = inside[key]
         if isinstance(inside, dict) and data.draw(st.booleans()):
             del inside[path[-1]]
         else:
-            inside[path[-1]] = data.draw(ANYTHING)
+            inside[path[-1]] = data.draw(JSON_VALUES)
     return value
 
 
@@ -142,7 +142,7 @@ def as_bytes(value: Any) -> bytes:
 
 
 def expect_carried_or_refused(body: bytes) -> None:
-    """Everything that a request goes through within this dialect gives JSON objects, or the client is told of its mistake."""
+    """Everything that a request goes through within this dialect gives JSON objects, or an error about the client's mistake."""
     with contextlib.suppress(ClientMistake):
         envelope = DIALECT.open_request(body)
         assert isinstance(json.loads(DIALECT.patch_request(envelope, target(), KEY)), dict)
@@ -155,12 +155,12 @@ def expect_carried_or_refused(body: bytes) -> None:
 
 @settings(max_examples=examples(400))
 @given(st.data())
-def test_requests_that_are_nearly_right(data: st.DataObject) -> None:
+def test_requests_with_one_wrong_value(data: st.DataObject) -> None:
     expect_carried_or_refused(as_bytes(changed(data, REQUEST)))
 
 
-@given(ANYTHING)
-def test_requests_that_are_anything(value: Any) -> None:
+@given(JSON_VALUES)
+def test_requests_of_arbitrary_json(value: Any) -> None:
     expect_carried_or_refused(as_bytes(value))
     expect_carried_or_refused(as_bytes({"model": "m", "input": value}))
 
@@ -177,15 +177,15 @@ def test_requests_that_break_off(length: int) -> None:
 
 @settings(max_examples=examples(300))
 @given(st.data())
-def test_responses_that_are_nearly_right(data: st.DataObject) -> None:
+def test_responses_with_one_wrong_value(data: st.DataObject) -> None:
     body = as_bytes(changed(data, RESPONSE))
     with contextlib.suppress(UpstreamFailed):
         assert isinstance(DIALECT.decode_response(body, QUIRKS), Response)
     assert isinstance(DIALECT.patch_response(body, "m"), bytes)
 
 
-@given(st.one_of(st.binary(max_size=60), ANYTHING.map(as_bytes)))
-def test_responses_that_are_anything(body: bytes) -> None:
+@given(st.one_of(st.binary(max_size=60), JSON_VALUES.map(as_bytes)))
+def test_responses_of_arbitrary_json(body: bytes) -> None:
     with contextlib.suppress(UpstreamFailed):
         assert isinstance(DIALECT.decode_response(body, QUIRKS), Response)
     assert isinstance(DIALECT.patch_response(body, "m"), bytes)
@@ -194,7 +194,7 @@ def test_responses_that_are_anything(body: bytes) -> None:
 
 @settings(max_examples=examples(400))
 @given(st.data())
-def test_streams_that_are_nearly_right(data: st.DataObject) -> None:
+def test_streams_with_one_wrong_value(data: st.DataObject) -> None:
     wire_events = changed(data, EVENTS)
     events = wire_events if isinstance(wire_events, list) else [wire_events]
     decoder, relay = DIALECT.decoder(QUIRKS), DIALECT.relay("m", False)
@@ -204,8 +204,8 @@ def test_streams_that_are_nearly_right(data: st.DataObject) -> None:
     assert all(isinstance(relay(frame), Frame) for frame in frames)
 
 
-@given(st.lists(st.one_of(st.binary(max_size=40), ANYTHING.map(as_bytes)), max_size=4))
-def test_streams_that_are_anything(wire_events: list[bytes]) -> None:
+@given(st.lists(st.one_of(st.binary(max_size=40), JSON_VALUES.map(as_bytes)), max_size=4))
+def test_streams_of_arbitrary_bytes_and_json(wire_events: list[bytes]) -> None:
     decoder = DIALECT.decoder(QUIRKS)
     decoded = [event for data in wire_events for event in decoder.feed(Frame(data, ""))] + decoder.close()
     assert [event for event in decoded if isinstance(event, Failed | Finished)] == [decoded[-1]]

@@ -1,4 +1,4 @@
-"""A request that goes on from an earlier response."""
+"""A request that refers to an earlier response."""
 
 from __future__ import annotations
 

@@ -55,8 +55,8 @@ def test_an_empty_page():
     assert list_input_items([], "resp_1") == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
 
 
-@pytest.mark.parametrize("wrong", [{"limit": "0"}, {"limit": "101"}, {"limit": "x"}, {"order": "up"}, {"after": "nobody"}])
-def test_invalid_values_are_refused(wrong):
+@pytest.mark.parametrize("invalid", [{"limit": "0"}, {"limit": "101"}, {"limit": "x"}, {"order": "up"}, {"after": "nobody"}])
+def test_invalid_values_are_refused(invalid):
     with pytest.raises(ClientMistake) as raised:
-        list_input_items(ITEMS, "resp_1", **wrong)
-    assert raised.value.failure.param == next(iter(wrong))
+        list_input_items(ITEMS, "resp_1", **invalid)
+    assert raised.value.failure.param == next(iter(invalid))

@@ -36,15 +36,15 @@ def test_a_decoded_request_is_encoded_with_all_its_settings() -> None:
             {"type": "telepathy", "n": 1},
         ],
     }  # fmt: skip
-    sent = encoded(decoded(**original))
-    assert sent == {"model": "up", **original, "safety_identifier": "u"}
+    body = encoded(decoded(**original))
+    assert body == {"model": "up", **original, "safety_identifier": "u"}
 
 
 def test_a_body_for_the_same_dialect_keeps_every_byte() -> None:
     original = b'{"input": [{"role":"user", "content":"hi"}], "unknown":{"a":1.0},  "model":"m","stream":true}'
     envelope = DIALECT.open_request(original)
-    sent = DIALECT.patch_request(envelope, target(stream=True), KEY)
-    assert sent == b'{"input":[{"role":"user", "content":"hi"}],"unknown":{"a":1.0},"model":"up","stream":true}'
+    patched = DIALECT.patch_request(envelope, target(stream=True), KEY)
+    assert patched == b'{"input":[{"role":"user", "content":"hi"}],"unknown":{"a":1.0},"model":"up","stream":true}'
 
 
 def test_the_stream_switch_follows_the_target() -> None:
@@ -62,8 +62,8 @@ def test_carriers_never_reach_an_upstream() -> None:
     items: list[Any] = [{"type": "reasoning", "id": f"rs_{index}", "summary": summary, "encrypted_content": encrypted_content}
                         for index, encrypted_content in enumerate((foreign, elsewhere, forged, own, "gAAA native"))]  # fmt: skip
     items.append({"role": "user", "content": "what is pxr1.abc?"})
-    sent = json.loads(DIALECT.patch_request(DIALECT.open_request(body(input=items)), target(), KEY))["input"]
-    assert sent == [{"type": "reasoning", **SEALED, "summary": summary}, items[4], items[5]]
+    sent_input = json.loads(DIALECT.patch_request(DIALECT.open_request(body(input=items)), target(), KEY))["input"]
+    assert sent_input == [{"type": "reasoning", **SEALED, "summary": summary}, items[4], items[5]]
 
 
 def test_the_path() -> None:

@@ -159,9 +159,9 @@ def test_lone_surrogates_become_replacement_characters() -> None:
 def test_a_carrier_is_opened_with_our_key() -> None:
     seal = Seal("anthropic", "anthropic", {"signature": "sig"})
     item = {"type": "reasoning", "id": "rs_9", "summary": [{"type": "summary_text", "text": "hm"}]}
-    (good,) = messages({**item, "encrypted_content": reasoning_seal.pack(seal, KEY)})
+    (opened,) = messages({**item, "encrypted_content": reasoning_seal.pack(seal, KEY)})
     (forged,) = messages({**item, "encrypted_content": reasoning_seal.pack(seal, b"another key")})
-    assert (good.parts, forged.parts) == ((Reasoning("hm", seal),), (Reasoning("hm", None),))
+    assert (opened.parts, forged.parts) == ((Reasoning("hm", seal),), (Reasoning("hm", None),))
 
 
 def test_summary_parts_are_joined_by_empty_lines() -> None:
@@ -170,7 +170,7 @@ def test_summary_parts_are_joined_by_empty_lines() -> None:
     assert message.parts[0] == Reasoning("one\n\ntwo", Seal("openai_responses", None, {"id": "rs_1", "encrypted_content": "gAAA"}))
 
 
-def test_raw_reasoning_stands_in_for_a_missing_summary() -> None:
+def test_raw_reasoning_replaces_a_missing_summary() -> None:
     (message,) = messages({"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "raw"}]})
     assert message.parts == (Reasoning("raw", Seal("openai_responses", None, {"form": "content"})),)
 
@@ -289,8 +289,8 @@ def test_settings_with_a_canonical_place() -> None:
         text={"verbosity": "low", "format": {"type": "json_schema", "name": "x", "schema": {"type": "object"}, "strict": True}},
         reasoning={"effort": "xhigh", "summary": "detailed"},
     )  # fmt: skip
-    told = {name: getattr(request, name) for name in request.__struct_fields__ if name not in ("messages", "extra", "model", "family")}
-    assert {name: value for name, value in told.items() if value not in (None, (), False)} == {
+    fields = {name: getattr(request, name) for name in request.__struct_fields__ if name not in ("messages", "extra", "model", "family")}
+    assert {name: value for name, value in fields.items() if value not in (None, (), False)} == {
         "max_tokens": 100,
         "temperature": 0.5,
         "top_p": 0.9,

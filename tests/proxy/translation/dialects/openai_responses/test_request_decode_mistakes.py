@@ -13,14 +13,14 @@ from tests.proxy.translation.dialects.openai_responses.samples import KEY, body
 PNG = "data:image/png;base64,iVBORw0KGgo="
 
 
-def mistake(given: bytes) -> tuple[str | None, str]:
+def mistake(request_body: bytes) -> tuple[str | None, str]:
     with pytest.raises(ClientMistake) as caught:
-        DIALECT.decode_request(DIALECT.open_request(given), KEY)
+        DIALECT.decode_request(DIALECT.open_request(request_body), KEY)
     return caught.value.failure.param, caught.value.failure.message
 
 
 @pytest.mark.parametrize(
-    ("given", "param", "message"),
+    ("request_body", "param", "message"),
     [
         (b"", None, "empty"),
         (b"[]", None, "must be a JSON object"),
@@ -91,8 +91,8 @@ def mistake(given: bytes) -> tuple[str | None, str]:
         (body(input=[{"type": "reasoning", "summary": [{"type": "summary_text"}]}]), "input.0.summary.0.text", "required"),
     ],
 )
-def test_mistakes_have_a_path(given: bytes, param: str | None, message: str) -> None:
-    actual_param, actual_message = mistake(given)
+def test_mistakes_have_a_path(request_body: bytes, param: str | None, message: str) -> None:
+    actual_param, actual_message = mistake(request_body)
     assert actual_param == param
     assert message in actual_message
 
@@ -112,7 +112,7 @@ def test_a_deep_nesting_is_refused() -> None:
     assert (param, message) == (None, "The request is nested too deeply")
 
 
-def test_an_input_put_in_later_is_the_one_that_counts() -> None:
+def test_input_that_replaced_the_opened_input_is_decoded() -> None:
     envelope = DIALECT.open_request(body(input="first"))
     changed = msgspec.structs.replace(envelope, fields={**envelope.fields, "input": msgspec.Raw(b'"second"')})
     assert DIALECT.decode_request(changed, KEY).messages == (Message("user", (Text("second"),)),)

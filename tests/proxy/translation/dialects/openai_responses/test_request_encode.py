@@ -57,8 +57,8 @@ def test_settings_with_a_responses_field() -> None:
         "hi", family="openai_chat", max_tokens=100, temperature=1.5, top_p=0.9, parallel_calls=False, end_user="u", metadata={"a": "b"},
         service_tier="flex", prompt_cache_key="k", verbosity="low", logprobs=True, top_logprobs=2, stop=("x",), top_k=5,
     )  # fmt: skip
-    sent = encoded(items, stream=True)
-    assert {name: value for name, value in sent.items() if name not in ("model", "input")} == {
+    body = encoded(items, stream=True)
+    assert {name: value for name, value in body.items() if name not in ("model", "input")} == {
         "max_output_tokens": 100,
         "temperature": 1.5,
         "top_p": 0.9,
@@ -84,9 +84,9 @@ def test_a_limit_of_zero_is_refused() -> None:
         encoded(request("hi", max_tokens=0))
 
 
-@pytest.mark.parametrize(("tier", "sent"), [("standard_only", "default"), ("auto", "auto"), ("batch", None), (None, None)])
-def test_service_tiers(tier: str | None, sent: str | None) -> None:
-    assert encoded(request("hi", service_tier=tier)).get("service_tier") == sent
+@pytest.mark.parametrize(("tier", "expected"), [("standard_only", "default"), ("auto", "auto"), ("batch", None), (None, None)])
+def test_service_tiers(tier: str | None, expected: str | None) -> None:
+    assert encoded(request("hi", service_tier=tier)).get("service_tier") == expected
 
 
 def test_long_user_ids_are_hashed() -> None:
@@ -95,9 +95,9 @@ def test_long_user_ids_are_hashed() -> None:
     assert "safety_identifier" not in encoded(request("hi", end_user="u"), user_field="none")
 
 
-@pytest.mark.parametrize(("model", "asked"), [("gpt-5.5", True), ("o3", True), ("gpt-4o", False), ("openai/gpt-4.1-mini", False)])
-def test_encrypted_reasoning_is_requested_of_models_that_reason(model: str, asked: bool) -> None:
-    assert ("include" in encoded(request("hi"), model=model)) == asked
+@pytest.mark.parametrize(("model", "expected"), [("gpt-5.5", True), ("o3", True), ("gpt-4o", False), ("openai/gpt-4.1-mini", False)])
+def test_encrypted_reasoning_is_requested_of_models_that_reason(model: str, expected: bool) -> None:
+    assert ("include" in encoded(request("hi"), model=model)) == expected
 
 
 def test_encrypted_reasoning_is_requested_with_reasoning() -> None:
@@ -109,7 +109,7 @@ def test_encrypted_reasoning_is_requested_with_reasoning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "family", "sent"),
+    ("setting", "family", "expected"),
     [
         (ReasoningSetting(mode="budget", budget=2048), "anthropic", {"effort": "low", "summary": "auto"}),
         (ReasoningSetting(mode="budget", budget=4096), "anthropic", {"effort": "medium", "summary": "auto"}),
@@ -124,8 +124,8 @@ def test_encrypted_reasoning_is_requested_with_reasoning() -> None:
         (None, "openai_chat", None),
     ],
 )
-def test_reasoning_efforts(setting: ReasoningSetting | None, family: str, sent: dict[str, str] | None) -> None:
-    assert encoded(request("hi", family=family, reasoning=setting)).get("reasoning") == sent
+def test_reasoning_efforts(setting: ReasoningSetting | None, family: str, expected: dict[str, str] | None) -> None:
+    assert encoded(request("hi", family=family, reasoning=setting)).get("reasoning") == expected
 
 
 def test_efforts_that_the_upstream_lists_are_kept() -> None:
@@ -140,8 +140,8 @@ def test_disabled_thinking_is_sent_to_upstreams_that_support_it() -> None:
 
 
 def test_upstreams_without_reasoning_are_not_asked_for_it() -> None:
-    sent = encoded(request("hi", reasoning=ReasoningSetting(mode="effort", effort="low"), family="openai_chat"), reasoning_effort=False)
-    assert "reasoning" not in sent
+    body = encoded(request("hi", reasoning=ReasoningSetting(mode="effort", effort="low"), family="openai_chat"), reasoning_effort=False)
+    assert "reasoning" not in body
 
 
 # --- tools and structured output -------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_tools() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "sent"),
+    ("choice", "expected"),
     [
         (ToolChoice(mode="auto"), "auto"),
         (ToolChoice(mode="required"), "required"),
@@ -192,18 +192,18 @@ def test_tools() -> None:
         ),
     ],
 )
-def test_tool_choices(choice: ToolChoice, sent: Any) -> None:
+def test_tool_choices(choice: ToolChoice, expected: Any) -> None:
     tools = (
         Tool(name="f"),
         Tool(name="p", kind="custom"),
         Tool(name="h", namespace="ns"),
         HostedTool(family=OWN, type="web_search", name="web_search", native=raw({"type": "web_search"})),
     )
-    assert encoded(request("hi", tools=tools, tool_choice=choice))["tool_choice"] == sent
+    assert encoded(request("hi", tools=tools, tool_choice=choice))["tool_choice"] == expected
 
 
 @pytest.mark.parametrize(
-    ("family", "output", "sent"),
+    ("family", "output", "expected"),
     [
         (
             "anthropic",
@@ -219,5 +219,5 @@ def test_tool_choices(choice: ToolChoice, sent: Any) -> None:
         ("openai_chat", OutputFormat(kind="json_object"), {"type": "json_object"}),
     ],
 )
-def test_structured_output(family: str, output: OutputFormat, sent: Any) -> None:
-    assert encoded(request("hi", family=family, output=output))["text"] == {"format": sent}
+def test_structured_output(family: str, output: OutputFormat, expected: Any) -> None:
+    assert encoded(request("hi", family=family, output=output))["text"] == {"format": expected}

@@ -66,10 +66,10 @@ def test_empty_system_text_is_left_out() -> None:
 
 
 def test_system_text_alone_is_input_since_there_has_to_be_some() -> None:
-    sent = encoded(Request(model="m", messages=(), system=(Text("a"), Text("b")), family="openai_chat"))
+    body = encoded(Request(model="m", messages=(), system=(Text("a"), Text("b")), family="openai_chat"))
     parts = [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}]
-    assert "instructions" not in sent
-    assert sent["input"] == [{"type": "message", "role": "developer", "content": parts}]
+    assert "instructions" not in body
+    assert body["input"] == [{"type": "message", "role": "developer", "content": parts}]
 
 
 def test_late_system_text_is_a_developer_item_in_its_place() -> None:
@@ -79,8 +79,8 @@ def test_late_system_text_is_a_developer_item_in_its_place() -> None:
 
 
 def test_late_system_text_is_hoisted_where_the_upstream_needs_it() -> None:
-    sent = encoded(request("one", Message("system", (Text("late"),)), system=(Text("first"),)), late_system="hoist")
-    assert (sent["instructions"], len(sent["input"])) == ("first\n\nlate", 1)
+    body = encoded(request("one", Message("system", (Text("late"),)), system=(Text("first"),)), late_system="hoist")
+    assert (body["instructions"], len(body["input"])) == ("first\n\nlate", 1)
 
 
 # --- turns -----------------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def test_a_response_for_a_client() -> None:
 
 
 def test_the_request_is_echoed_in_the_clients_own_json() -> None:
-    asked = {
+    request_fields = {
         "instructions": "be brief",
         "max_output_tokens": 1000,
         "max_tool_calls": 3,
@@ -129,8 +129,8 @@ def test_the_request_is_echoed_in_the_clients_own_json() -> None:
         "truncation": "auto",
         "user": "u",
     }
-    encoded = encoded_response(Text("hi"), request=decoded(**asked, store=True, background=True, service_tier="auto"))
-    assert {name: encoded[name] for name in asked} == asked
+    encoded = encoded_response(Text("hi"), request=decoded(**request_fields, store=True, background=True, service_tier="auto"))
+    assert {name: encoded[name] for name in request_fields} == request_fields
     assert (encoded["store"], encoded["background"], encoded["service_tier"], encoded["previous_response_id"]) == (
         False,
         False,
@@ -141,7 +141,7 @@ def test_the_request_is_echoed_in_the_clients_own_json() -> None:
 
 def test_members_that_responses_must_have_are_added_to_what_the_client_left_out() -> None:
     tools = [{"type": "function", "name": "f"}, {"type": "custom", "name": "x"}]
-    sent = {
+    request_fields = {
         "tools": tools,
         "reasoning": {"effort": "low"},
         "text": {"verbosity": "low"},
@@ -149,8 +149,8 @@ def test_members_that_responses_must_have_are_added_to_what_the_client_left_out(
         "top_p": None,
         "metadata": None,
     }
-    encoded = encoded_response(Text("hi"), request=decoded(**sent))
-    assert {name: encoded[name] for name in (*sent, "presence_penalty", "frequency_penalty")} == {
+    encoded = encoded_response(Text("hi"), request=decoded(**request_fields))
+    assert {name: encoded[name] for name in (*request_fields, "presence_penalty", "frequency_penalty")} == {
         "tools": [{"type": "function", "name": "f", "description": None, "parameters": None, "strict": True}, tools[1]],
         "reasoning": {"effort": "low", "summary": None},
         "text": {"format": {"type": "text"}, "verbosity": "low"},
@@ -164,8 +164,8 @@ def test_members_that_responses_must_have_are_added_to_what_the_client_left_out(
 
 def test_what_the_request_left_out_has_its_default() -> None:
     encoded = encoded_response(Text("hi"))
-    sent = {name: encoded[name] for name in ("tools", "tool_choice", "parallel_tool_calls", "text", "metadata", "instructions", "error")}
-    assert sent == {
+    echoed = {name: encoded[name] for name in ("tools", "tool_choice", "parallel_tool_calls", "text", "metadata", "instructions", "error")}
+    assert echoed == {
         "tools": [],
         "tool_choice": "auto",
         "parallel_tool_calls": True,
@@ -209,11 +209,12 @@ def test_no_arguments_are_an_empty_object() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sent"), [("{bad", '{"_raw_arguments":"{bad"}'), ('{"a":"\\ud800"}', '{"a":"\\ud800"}'), ("[1]", "[1]"), (" {} ", " {} ")]
+    ("arguments", "expected"),
+    [("{bad", '{"_raw_arguments":"{bad"}'), ('{"a":"\\ud800"}', '{"a":"\\ud800"}'), ("[1]", "[1]"), (" {} ", " {} ")],
 )
-def test_invalid_arguments_are_kept_in_an_object(arguments: str, sent: str) -> None:
+def test_invalid_arguments_are_kept_in_an_object(arguments: str, expected: str) -> None:
     encoded = Response(id="", model="", parts=(ToolCall("c", "f", arguments),), finish=Finish(reason="tool_calls"))
-    assert json.loads(DIALECT.encode_response(encoded, context()))["output"][0]["arguments"] == sent
+    assert json.loads(DIALECT.encode_response(encoded, context()))["output"][0]["arguments"] == expected
 
 
 def test_redacted_reasoning_has_an_empty_summary() -> None:

@@ -1,4 +1,4 @@
-"""An upstream's stream, in all the ways in which servers tell it."""
+"""An upstream's stream, in all variants that servers send."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def added(index: int, item: dict[str, Any]) -> dict[str, Any]:
     return {"type": "response.output_item.added", "output_index": index, "item": item}
 
 
-def done(index: int, item: dict[str, Any]) -> dict[str, Any]:
+def item_done(index: int, item: dict[str, Any]) -> dict[str, Any]:
     return {"type": "response.output_item.done", "output_index": index, "item": item}
 
 
@@ -102,15 +102,15 @@ HELLO = [PartStarted(0, Text("")), PartDelta(0, "hel"), PartDelta(0, "lo"), Part
 @pytest.mark.parametrize(
     "wire_events",
     [
-        [added(0, MESSAGE), text("hel"), text("lo"), done(0, message(output_text("hello")))],
+        [added(0, MESSAGE), text("hel"), text("lo"), item_done(0, message(output_text("hello")))],
         [added(0, MESSAGE), text("hel"), text("lo")],
         [text("hel"), text("lo")],
         [added(0, MESSAGE), text("hel"), {"type": "response.output_text.done", "output_index": 0, "content_index": 0, "text": "hello"}],
         [added(0, MESSAGE), text("hel"), part_done(output_text("hello"))],
-        [added(0, MESSAGE), text("hel"), done(0, message(output_text("hello")))],
-        [text("hel"), text("lo"), done(0, message(output_text("hello"))), done(0, message(output_text("hello")))],
+        [added(0, MESSAGE), text("hel"), item_done(0, message(output_text("hello")))],
+        [text("hel"), text("lo"), item_done(0, message(output_text("hello"))), item_done(0, message(output_text("hello")))],
         [unplaced(text("hel")), unplaced(text("lo"))],
-        [unplaced(added(0, MESSAGE)), unplaced(text("hel")), unplaced(done(0, message(output_text("hello"))))],
+        [unplaced(added(0, MESSAGE)), unplaced(text("hel")), unplaced(item_done(0, message(output_text("hello"))))],
         [text("hel"), {"type": "response.telepathy", "delta": {"a": 1}}, {"type": "ping"}, text("lo"), b"[DONE]"],
     ],
 )  # fmt: skip
@@ -129,13 +129,13 @@ def test_the_rest_that_only_the_final_response_has() -> None:
 
 
 def test_the_final_response_is_not_emitted_again() -> None:
-    wire_events = [added(0, MESSAGE), text("hel"), text("lo"), done(0, message(output_text("hello")))]
+    wire_events = [added(0, MESSAGE), text("hel"), text("lo"), item_done(0, message(output_text("hello")))]
     assert read(CREATED, *wire_events, completed(message(output_text("hello")))) == [STARTED, *HELLO, *ENDS]
 
 
 def test_several_parts_of_one_message() -> None:
     second = {**text("b"), "content_index": 1}
-    assert between(added(0, MESSAGE), text("a"), second, done(0, message(output_text("a"), output_text("bc"), output_text("")))) == [
+    assert between(added(0, MESSAGE), text("a"), second, item_done(0, message(output_text("a"), output_text("bc"), output_text("")))) == [
         PartStarted(0, Text("")),
         PartDelta(0, "a"),
         PartStarted(1, Text("")),
@@ -148,8 +148,8 @@ def test_several_parts_of_one_message() -> None:
 
 def test_refusals() -> None:
     delta = {"type": "response.refusal.delta", "output_index": 0, "content_index": 0, "delta": "n"}
-    whole = {"type": "response.refusal.done", "output_index": 0, "content_index": 0, "refusal": "no"}
-    assert read(CREATED, added(0, MESSAGE), delta, whole, completed())[1:] == [
+    refusal_done = {"type": "response.refusal.done", "output_index": 0, "content_index": 0, "refusal": "no"}
+    assert read(CREATED, added(0, MESSAGE), delta, refusal_done, completed())[1:] == [
         PartStarted(0, Text("", refusal=True)),
         PartDelta(0, "n"),
         PartDelta(0, "o"),
@@ -160,7 +160,7 @@ def test_refusals() -> None:
 
 def test_annotations_and_log_probabilities() -> None:
     note = {"type": "url_citation", "url": "https://e.com", "title": "E", "start_index": 0, "end_index": 1}
-    other = {**note, "url": "https://f.com"}
+    second_note = {**note, "url": "https://f.com"}
     logprob = {"token": "a", "logprob": -1, "top_logprobs": []}
     annotation = {
         "type": "response.output_text.annotation.added",
@@ -173,11 +173,11 @@ def test_annotations_and_log_probabilities() -> None:
     def cited(url: str, native: Any) -> Cited:
         return Cited(0, Citation(url=url, title="E", start=0, end=1, dialect=OWN, native=msgspec.Raw(msgspec.json.encode(native))))
 
-    assert between(text("a", logprobs=[logprob]), annotation, done(0, message(output_text("a", annotations=[note, other])))) == [
+    assert between(text("a", logprobs=[logprob]), annotation, item_done(0, message(output_text("a", annotations=[note, second_note])))) == [
         PartStarted(0, Text("")),
         PartDelta(0, "a", (logprob,)),
         cited("https://e.com", note),
-        cited("https://f.com", other),
+        cited("https://f.com", second_note),
         PartEnded(0),
     ]
 
@@ -192,10 +192,10 @@ def arguments(delta: str, index: int = 0) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "wire_events",
     [
-        [added(0, CALL), arguments('{"a"'), arguments(":1}"), done(0, {**CALL, "arguments": '{"a":1}'})],
+        [added(0, CALL), arguments('{"a"'), arguments(":1}"), item_done(0, {**CALL, "arguments": '{"a":1}'})],
         [added(0, CALL), arguments('{"a"'), {"type": "response.function_call_arguments.done", "output_index": 0, "arguments": '{"a":1}'}],
-        [added(0, CALL), arguments('{"a"'), done(0, {**CALL, "arguments": '{"a":1}'})],
-        [added(0, {**CALL, "arguments": '{"a"'}), done(0, {**CALL, "arguments": '{"a":1}'})],
+        [added(0, CALL), arguments('{"a"'), item_done(0, {**CALL, "arguments": '{"a":1}'})],
+        [added(0, {**CALL, "arguments": '{"a"'}), item_done(0, {**CALL, "arguments": '{"a":1}'})],
     ],
 )
 def test_calls_in_every_combination_of_events(wire_events: list[Any]) -> None:
@@ -205,9 +205,9 @@ def test_calls_in_every_combination_of_events(wire_events: list[Any]) -> None:
 @pytest.mark.parametrize(
     "wire_events",
     [
-        [done(0, {**CALL, "arguments": "{}"})],
-        [added(0, {**CALL, "name": None}), arguments("{}"), done(0, {**CALL, "arguments": "{}"})],
-        [arguments("{}"), done(0, {**CALL, "arguments": "{}"})],
+        [item_done(0, {**CALL, "arguments": "{}"})],
+        [added(0, {**CALL, "name": None}), arguments("{}"), item_done(0, {**CALL, "arguments": "{}"})],
+        [arguments("{}"), item_done(0, {**CALL, "arguments": "{}"})],
         [added(0, CALL), {"type": "response.function_call_arguments.done", "output_index": 0, "arguments": "{}", "name": "f"}],
         [completed({**CALL, "arguments": "{}"})],
         [completed({**CALL, "arguments": {}})],
@@ -226,8 +226,8 @@ def test_calls_whose_name_comes_late(wire_events: list[Any]) -> None:
 def test_custom_calls_and_namespaces() -> None:
     item = {"type": "custom_tool_call", "id": "ctc_1", "call_id": "c1", "name": "patch", "namespace": "ns", "input": ""}
     delta = {"type": "response.custom_tool_call_input.delta", "output_index": 0, "delta": "**"}
-    whole = {"type": "response.custom_tool_call_input.done", "output_index": 0, "input": "***"}
-    assert between(added(0, item), delta, whole, done(0, {**item, "input": "***"})) == [
+    input_done = {"type": "response.custom_tool_call_input.done", "output_index": 0, "input": "***"}
+    assert between(added(0, item), delta, input_done, item_done(0, {**item, "input": "***"})) == [
         PartStarted(0, ToolCall("c1", "patch", "", kind="custom", namespace="ns")),
         PartDelta(0, "**"),
         PartDelta(0, "*"),
@@ -237,7 +237,7 @@ def test_custom_calls_and_namespaces() -> None:
 
 def test_parallel_calls_and_repeated_ids() -> None:
     wire_events = [added(0, CALL), added(1, CALL), arguments("{", 1), arguments("{", 0), arguments("}", 0), arguments("}", 1)]
-    assert between(*wire_events, done(0, {**CALL, "arguments": "{}"}), done(1, {**CALL, "arguments": "{}"})) == [
+    assert between(*wire_events, item_done(0, {**CALL, "arguments": "{}"}), item_done(1, {**CALL, "arguments": "{}"})) == [
         PartStarted(0, ToolCall("c1", "f", "")),
         PartStarted(1, ToolCall("", "f", "")),
         PartDelta(1, "{"),
@@ -265,7 +265,7 @@ def summary(delta: str, position: int = 0) -> dict[str, Any]:
 
 
 def summaries(*message_text: str) -> list[dict[str, str]]:
-    return [{"type": "summary_text", "text": each} for each in message_text]
+    return [{"type": "summary_text", "text": text} for text in message_text]
 
 
 def reasoning_of(events: list[Event]) -> Reasoning:
@@ -291,30 +291,30 @@ def reasoning_of(events: list[Event]) -> Reasoning:
 )
 def test_reasoning_in_every_combination_of_events(wire_events: list[Any]) -> None:
     """The encrypted content of the announcement may be partial: that of the finished item counts."""
-    whole = {**THINKING, "summary": summaries("one", "two"), "encrypted_content": "gAAA"}
-    events = between(added(0, {**THINKING, "encrypted_content": "partial"}), *wire_events, done(0, whole))
+    complete_item = {**THINKING, "summary": summaries("one", "two"), "encrypted_content": "gAAA"}
+    events = between(added(0, {**THINKING, "encrypted_content": "partial"}), *wire_events, item_done(0, complete_item))
     assert reasoning_of(events) == Reasoning("one\n\ntwo", Seal(OWN, "", {"id": "rs_1", "encrypted_content": "gAAA"}))
 
 
 def test_raw_reasoning() -> None:
     delta = {"type": "response.reasoning_text.delta", "output_index": 0, "content_index": 0, "delta": "ra"}
-    whole = {"type": "response.reasoning_text.done", "output_index": 0, "content_index": 0, "text": "raw"}
+    text_done = {"type": "response.reasoning_text.done", "output_index": 0, "content_index": 0, "text": "raw"}
     item = {**THINKING, "content": [{"type": "reasoning_text", "text": "raw"}]}
-    assert reasoning_of(between(added(0, THINKING), delta, whole, done(0, item))) == Reasoning(
+    assert reasoning_of(between(added(0, THINKING), delta, text_done, item_done(0, item))) == Reasoning(
         "raw", Seal(OWN, "", {"id": "rs_1", "form": "content"})
     )
 
 
 def test_sealed_reasoning_without_text() -> None:
     seal = Seal(OWN, "", {"id": "rs_1", "encrypted_content": "gAAA"})
-    assert between(added(0, THINKING), done(0, {**THINKING, "encrypted_content": "gAAA"})) == [
+    assert between(added(0, THINKING), item_done(0, {**THINKING, "encrypted_content": "gAAA"})) == [
         PartStarted(0, Reasoning("", seal)),
         PartEnded(0),
     ]
 
 
 def test_reasoning_without_text_and_seal_is_skipped() -> None:
-    assert between(added(0, THINKING), done(0, THINKING)) == []
+    assert between(added(0, THINKING), item_done(0, THINKING)) == []
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------
@@ -353,7 +353,7 @@ def test_failures(last: Any, kind: str, message_text: str) -> None:
 
 
 def test_a_stream_without_a_terminal_event_fails() -> None:
-    events = read(CREATED, added(0, MESSAGE), text("hello"), done(0, message(output_text("hello"))))
+    events = read(CREATED, added(0, MESSAGE), text("hello"), item_done(0, message(output_text("hello"))))
     assert isinstance(events[-1], Failed)
     assert events[-1].failure.kind == "network"
 
@@ -372,6 +372,6 @@ def test_a_stream_may_begin_anywhere() -> None:
     assert read(completed())[0] == STARTED
 
 
-def test_the_event_line_stands_in_for_a_missing_type() -> None:
+def test_the_event_line_replaces_a_missing_type() -> None:
     decoder = DIALECT.decoder(QUIRKS)
     assert decoder.feed(Frame(b'{"delta":"a","output_index":0}', "response.output_text.delta"))[-1] == PartDelta(0, "a")

@@ -1,4 +1,4 @@
-"""However the bytes of a stream are cut, and wherever they end."""
+"""Streams whose bytes are split and truncated at any position."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def events_in(pieces: list[bytes]) -> list[Event]:
     return [event for frame in frames for event in decoder.feed(frame)] + decoder.close()
 
 
-WHOLE = stream()
+STREAM = stream()
 
 
-@given(st.lists(st.integers(0, len(WHOLE)), max_size=20))
+@given(st.lists(st.integers(0, len(STREAM)), max_size=20))
 def test_any_split_of_the_bytes_gives_the_same_events(cuts: list[int]) -> None:
-    places = [0, *sorted(cuts), len(WHOLE)]
-    assert events_in([WHOLE[start:end] for start, end in pairwise(places)]) == events_in([WHOLE])
+    places = [0, *sorted(cuts), len(STREAM)]
+    assert events_in([STREAM[start:end] for start, end in pairwise(places)]) == events_in([STREAM])
 
 
-@given(st.integers(0, len(WHOLE) - 3))
+@given(st.integers(0, len(STREAM) - 3))
 def test_any_truncation_ends_in_one_failure(length: int) -> None:
-    events = events_in([WHOLE[:length]])
+    events = events_in([STREAM[:length]])
     assert [event for event in events if isinstance(event, Failed | Finished)] == [events[-1]]
     assert isinstance(events[-1], Failed)

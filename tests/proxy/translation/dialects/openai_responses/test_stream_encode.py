@@ -86,8 +86,8 @@ def test_a_stream_ends_in_the_response_that_is_given_without_one() -> None:
 
 
 def test_every_event_is_on_one_line_whatever_the_client_wrote() -> None:
-    written = b'{"model":"m","input":"hi","tools":[\r\n {"type":"function",\n "name":"f\\n"}\n]}'
-    request = DIALECT.decode_request(DIALECT.open_request(written), KEY)
+    request_body = b'{"model":"m","input":"hi","tools":[\r\n {"type":"function",\n "name":"f\\n"}\n]}'
+    request = DIALECT.decode_request(DIALECT.open_request(request_body), KEY)
     events = check(stream(replay(ANSWER), request))
     assert events[-1]["response"]["tools"] == [{"type": "function", "name": "f\n", "description": None, "parameters": None, "strict": True}]
 
@@ -95,17 +95,17 @@ def test_every_event_is_on_one_line_whatever_the_client_wrote() -> None:
 def test_the_events_of_a_message() -> None:
     events = check(stream([Started(), PartStarted(0, Text("")), PartDelta(0, "a"), PartDelta(0, "b"), PartEnded(0), Finished()]))
     item_id = ids.item_id("msg_", CONTEXT_ID, 0)
-    place = {"item_id": item_id, "output_index": 0, "content_index": 0}
+    position = {"item_id": item_id, "output_index": 0, "content_index": 0}
     empty = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
     item = {"id": item_id, "type": "message", "status": "in_progress", "role": "assistant", "content": []}
     full = {**empty, "text": "ab"}
     assert events[2:-1] == [
         {"type": "response.output_item.added", "output_index": 0, "item": item, "sequence_number": 2},
-        {"type": "response.content_part.added", **place, "part": empty, "sequence_number": 3},
-        {"type": "response.output_text.delta", **place, "delta": "a", "logprobs": [], "sequence_number": 4},
-        {"type": "response.output_text.delta", **place, "delta": "b", "logprobs": [], "sequence_number": 5},
-        {"type": "response.output_text.done", **place, "text": "ab", "logprobs": [], "sequence_number": 6},
-        {"type": "response.content_part.done", **place, "part": full, "sequence_number": 7},
+        {"type": "response.content_part.added", **position, "part": empty, "sequence_number": 3},
+        {"type": "response.output_text.delta", **position, "delta": "a", "logprobs": [], "sequence_number": 4},
+        {"type": "response.output_text.delta", **position, "delta": "b", "logprobs": [], "sequence_number": 5},
+        {"type": "response.output_text.done", **position, "text": "ab", "logprobs": [], "sequence_number": 6},
+        {"type": "response.content_part.done", **position, "part": full, "sequence_number": 7},
         {
             "type": "response.output_item.done",
             "output_index": 0,
@@ -228,7 +228,7 @@ def test_a_failure_fails_the_response(kind: Any, code: str) -> None:
     assert events[-1]["response"]["error"] == {"code": code, "message": "oops"}
 
 
-def test_a_failure_amid_the_response_keeps_what_was_finished() -> None:
+def test_a_failure_during_the_response_keeps_the_finished_items() -> None:
     started: list[Event] = [Started(), PartStarted(0, ToolCall("c", "f", "")), PartEnded(0), PartStarted(1, Text("")), PartDelta(1, "x")]
     events = check(stream([*started, UsageReported(Usage(output=3)), Failed(Failure(kind="network", message="gone"))]))
     assert [item["type"] for item in events[-1]["response"]["output"]] == ["function_call"]
@@ -271,11 +271,13 @@ def test_the_sdk_accumulates_the_response() -> None:
     assert [item.type for item in sdk_events[-1].response.output] == [item["type"] for item in encoded_response(ANSWER)["output"]]
 
 
-WORDS = st.text(min_size=1, max_size=6)
+SHORT_TEXTS = st.text(min_size=1, max_size=6)
 PARTS = st.one_of(
-    st.builds(Text, WORDS, refusal=st.booleans()),
-    st.builds(Reasoning, WORDS, st.sampled_from([None, SEAL])),
-    st.builds(ToolCall, st.sampled_from(["c1", ""]), WORDS, st.sampled_from(["", '{"a":1}']), kind=st.sampled_from(["function", "custom"])),
+    st.builds(Text, SHORT_TEXTS, refusal=st.booleans()),
+    st.builds(Reasoning, SHORT_TEXTS, st.sampled_from([None, SEAL])),
+    st.builds(
+        ToolCall, st.sampled_from(["c1", ""]), SHORT_TEXTS, st.sampled_from(["", '{"a":1}']), kind=st.sampled_from(["function", "custom"])
+    ),
 )
 
 

@@ -31,6 +31,6 @@ def test_the_grammar_is_kept(path: Path) -> None:
 def test_the_sdk_accumulates_the_stream(path: Path) -> None:
     events = check(path.read_bytes())
     state: Any = ResponseStreamState(input_tools=omit, text_format=omit)
-    told = [each for event in events for each in state.handle_event(EVENT.validate_python(event))]
-    assert told[-1].type == events[-1]["type"]
-    assert [item.type for item in told[-1].response.output] == [item["type"] for item in events[-1]["response"]["output"]]
+    sdk_events = [sdk_event for event in events for sdk_event in state.handle_event(EVENT.validate_python(event))]
+    assert sdk_events[-1].type == events[-1]["type"]
+    assert [item.type for item in sdk_events[-1].response.output] == [item["type"] for item in events[-1]["response"]["output"]]
