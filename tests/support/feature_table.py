@@ -397,6 +397,8 @@ a sample value at every place where the class may stand; several words: it depen
 
 Nothing is dropped without being listed: a test builds the tables from the installed types and compares them with this file.
 
+Of a response, `request_metadata.dropped_response` lists the citations and the vendors' own parts that the client does not get.
+
 """
 
 
