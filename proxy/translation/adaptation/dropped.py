@@ -8,6 +8,7 @@ A path stands for everything below it; its indexes are ``[]``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -72,33 +73,44 @@ def _moved_settings(request: Request, body: Mapping[str, Any]) -> frozenset[str]
 def _dropped_settings(
     places: Places, fields: Mapping[str, msgspec.Raw], target: Places, body: Mapping[str, Any], *, moved: frozenset[str]
 ) -> Iterator[str]:
-    sent = dict(_flat(body, target))
-    setting_of = {path: name for name, paths in reversed(tuple(places.settings.items())) for path in paths}
-    for path, value in _flat(fields, places):
-        if path in places.quiet or _is_default(places, path, value) or places.served.get(path) in fields:
+    targets = _target_fields(places, target)
+    for path, value in _opened(fields, places):
+        name, sent_as = targets.get(path) or (path, target.settings.get(path, (path,)))
+        if any(_sends(body, field, value if field == path else None) for field in sent_as):
             continue
-        name = setting_of.get(path, path)
-        if name not in moved and not any(
-            field != path or _is_same(value, sent[field]) for field in target.settings.get(name, (name,)) if field in sent
-        ):
+        if name not in moved and not _is_default(places, path, value) and places.served.get(path) not in fields:
             yield path
 
 
-def _is_same(value: Any, sent: Any) -> bool:
-    """Whether a field of the target's body holds the client's value. Only switches are compared: other values may be reduced."""
-    if isinstance(sent, bool) and isinstance(value, msgspec.Raw):
-        return bytes(value) == (b"true" if sent else b"false")
-    return True
+@cache
+def _target_fields(places: Places, target: Places) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """For the path of each listed field of a client's body: the canonical setting, and the fields of the target's body that hold it."""
+    settings = reversed(tuple(places.settings.items()))
+    return {path: (name, target.settings.get(name, (name,))) for name, paths in settings for path in paths}
 
 
-def _flat(fields: Mapping[str, Any], places: Places) -> Iterator[tuple[str, Any]]:
-    """The fields of a body by path; objects that hold several settings are opened."""
+def _opened(fields: Mapping[str, msgspec.Raw], places: Places) -> Iterator[tuple[str, Any]]:
+    """The settings of a client's body by path; objects that hold several settings are opened."""
     for name, value in fields.items():
-        inner = json_wire.decode(value, _ANY, at=name) if isinstance(value, msgspec.Raw) and name in places.objects else value
-        if name in places.objects and isinstance(inner, dict):
-            yield from ((f"{name}.{key}", item) for key, item in inner.items())
-        else:
-            yield name, inner
+        if name in places.objects:
+            inner = json_wire.decode(value, _ANY, at=name)
+            if isinstance(inner, dict):
+                yield from ((f"{name}.{key}", item) for key, item in inner.items() if f"{name}.{key}" not in places.quiet)
+                continue
+        if name not in places.quiet:
+            yield name, value
+
+
+def _sends(body: Mapping[str, Any], field: str, value: Any) -> bool:
+    """Whether the target's body has a field. ``value``: what it must be if it is a switch; other values may be reduced."""
+    name, _, inner = field.partition(".")
+    if name not in body:
+        return False
+    sent = body[name]
+    if inner:
+        sent = json_wire.decode(sent, _ANY, at=name) if isinstance(sent, msgspec.Raw) else sent
+        return isinstance(sent, dict) and inner in sent
+    return not isinstance(sent, bool) or not isinstance(value, msgspec.Raw) or bytes(value) == (b"true" if sent else b"false")
 
 
 def _is_default(places: Places, path: str, value: Any) -> bool:

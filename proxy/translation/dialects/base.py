@@ -101,7 +101,7 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """The maximum number of stop sequences; ``None``: no limit."""
 
 
-class Places(msgspec.Struct, frozen=True, kw_only=True):
+class Places(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Where a request's body has what: the names of what a translation leaves out. Paths have ``[]`` for indexes.
 
     settings:
