@@ -133,17 +133,20 @@ def _dropped_stops(places: Places, request: Request, target: Places, body: Mappi
 
 
 def _dropped_tools(places: Places, request: Request, target: Dialect, body: Mapping[str, Any]) -> Iterator[str]:
-    if not request.tools:
-        return
-    sent = set(_keys(body.get("tools") or ()))
-    strict_tools = [tool for tool in request.tools if isinstance(tool, Tool) and tool.strict]
-    if len(strict_tools) > sum(map(_is_strict, body.get("tools") or ())):
-        yield f"{places.tool}.strict"
+    special: list[Tool] = []
     for tool in request.tools:
         if isinstance(tool, HostedTool):
             if tool.family != target.family or not _is_sent(tool, body):
                 yield path_pattern(tool.at)
-            continue
+        elif tool.native or tool.strict or tool.cache is not None or tool.namespace_description:
+            special.append(tool)
+    if not special:
+        return
+    sent_tools = body.get("tools") or ()
+    sent = set(_keys(sent_tools))
+    if sum(bool(tool.strict) for tool in special) > sum(map(_is_strict, sent_tools)):
+        yield f"{places.tool}.strict"
+    for tool in special:
         entry = tool.at or places.tool
         at = f"{entry}.tools[]" if tool.namespace else entry
         yield from (f"{at}.{name}" for name in tool.native if name not in sent)
