@@ -5,8 +5,6 @@ import pytest
 from tests.support import sdk_matrix
 from tests.support.feature_table import FEATURES, FILE, LETTERS, cell, document
 
-VERDICTS = {"carried", "moved", "dropped", "refused", "default"}
-
 
 @pytest.mark.slow
 def test_the_document_is_what_the_code_does_with_the_installed_types():
@@ -18,9 +16,18 @@ def test_the_document_is_what_the_code_does_with_the_installed_types():
 def test_no_element_is_lost_without_a_trace(dialect):
     found = sdk_matrix.judged_once(dialect)
     lost = {
-        (name, target, verdict) for name, verdicts in found.items() for target, words in verdicts.items() for verdict in words - VERDICTS
+        (name, target, verdict)
+        for name, verdicts in found.items()
+        for target, words in verdicts.items()
+        for verdict in words - sdk_matrix.VERDICTS
     }
     assert lost == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", LETTERS)
+def test_no_element_of_a_body_that_is_encoded_anew_is_lost_without_a_trace(dialect):
+    assert sdk_matrix.lost_within(dialect) == set()
 
 
 def test_within_one_dialect_everything_is_carried():

@@ -65,6 +65,8 @@ def _chat_around(message: dict[str, Any]) -> list[dict[str, Any]]:
     if message["role"] == "function":
         return [hi, {"role": "assistant", "function_call": {"name": message.get("name"), "arguments": "{}"}}, message]
     if message["role"] == "assistant":
+        if message.keys() <= {"role", "name"}:
+            message = {**message, "content": "Yes"}
         results = [{"role": "tool", "tool_call_id": call["id"], "content": "done"} for call in message.get("tool_calls", ())]
         return [hi, message, *results, {"role": "user", "content": "Go on"}]
     return [message, hi]
@@ -101,11 +103,15 @@ def _items_around(item: dict[str, Any]) -> list[dict[str, Any]]:
         return [call, item]
     if kind == "custom_tool_call_output":
         return [{"type": "custom_tool_call", "call_id": item.get("call_id"), "name": "f", "input": "x"}, item]
+    if kind == "reasoning":
+        return [item, {"role": "assistant", "content": "Yes"}, go_on]
     if kind in ("function_call", "custom_tool_call"):
         return [item, {"type": f"{kind}_output", "call_id": item.get("call_id"), "output": "done"}, go_on]
     return [item, go_on]
 
 
 def _tool_of(choice: dict[str, Any]) -> dict[str, Any]:
+    if choice["type"] not in ("function", "custom", "allowed_tools"):
+        return {"type": choice["type"]}
     kind = "custom" if choice["type"] == "custom" else "function"
     return {"type": kind, "name": choice.get("name", "f"), **({"parameters": SCHEMA} if kind == "function" else {})}

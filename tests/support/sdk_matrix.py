@@ -36,6 +36,9 @@ DEFAULTS = frozenset(
 """Values that say what happens anyway: plain text, the usage that every stream reports, reasoning that comes back."""
 
 
+VERDICTS = frozenset({"carried", "moved", "dropped", "refused", "default"})
+
+
 class Client(msgspec.Struct, frozen=True):
     """A dialect with the SDK's type of its requests; ``complete`` puts an incomplete sample into a valid conversation."""
 
@@ -53,10 +56,13 @@ CLIENTS = (
 
 
 def prepared(client: Client, body: dict[str, Any], target: str) -> Prepared:
-    """The request of ``client`` with ``body``, made ready for an upstream of ``target`` without quirks."""
+    """The request of ``client`` with ``body``, made ready for an upstream of ``target`` without quirks.
+
+    The upstream streams and the client does not, so that a body of its own dialect is encoded anew, too.
+    """
     dialect = REGISTRY[client.dialect]
     raw = json.dumps(client.complete(json.loads(json.dumps(body))), separators=(",", ":")).encode()
-    destination = EncodeTarget(model="upstream-model", dialect=target, upstream="up-1")
+    destination = EncodeTarget(model="upstream-model", dialect=target, upstream="up-1", stream=True)
     return Preparer(dialect, dialect.open_for_model(raw, "m"), KEY).prepare(REGISTRY[target], destination)
 
 
@@ -113,6 +119,13 @@ def targets(dialect: str) -> list[str]:
 def judged_once(dialect: str) -> dict[str, dict[str, set[str]]]:
     """:func:`judged` for the client of a dialect; it takes seconds."""
     return judged(next(client for client in CLIENTS if client.dialect == dialect))
+
+
+def lost_within(dialect: str) -> set[tuple[str, str]]:
+    """The elements, with their verdict, that a body of ``dialect`` loses without a trace if it is encoded anew for its own dialect."""
+    client = next(client for client in CLIENTS if client.dialect == dialect)
+    found = {(element.name, verdict(client, element, dialect)) for element in elements(client.params)}
+    return {(name, word) for name, word in found if word not in VERDICTS}
 
 
 def judged(client: Client) -> dict[str, dict[str, set[str]]]:

@@ -16,6 +16,7 @@ from proxy.translation.dialects.openai_chat.reasoning_place import in_order
 from proxy.translation.dialects.openai_chat.request_decode_parts import DECODER_OF_TYPE, client_mistake, default_type, string_or_empty
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 
+_AUDIO = DECODER_OF_TYPE["input_audio"]
 _ASSISTANT_PART_TYPES = (Text, Reasoning)
 _INPUT_PART_TYPES = (Text, Image, Document, Audio)
 _CONTENT_FIELDS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
@@ -186,6 +187,8 @@ class MessagesDecoder:
 
     def _decode_part(self, part: wire.Part, message: wire.Message, position: int, index: int) -> Part:
         decode = DECODER_OF_TYPE.get(part.type or default_type(part))
+        if decode is _AUDIO and part.prompt_cache_breakpoint is not None:
+            self.unread.add("messages[].content[].prompt_cache_breakpoint")
         decoded = None if decode is None else decode(part, f"messages.{position}.content.{index}")
         if decoded is None or not isinstance(decoded, _ASSISTANT_PART_TYPES if message.role == "assistant" else _INPUT_PART_TYPES):
             return self._opaque(part, message, position, index)

@@ -149,8 +149,12 @@ class _MessagesEncoder:
     def _encode_assistants(self, run: list[Message]) -> None:
         """Encode consecutive assistant messages: as they are if all have text only, otherwise joined to one message."""
         joined = len(run) > 1 and not all(_has_text_only(message) for message in run)
-        for parts in [tuple(part for message in run for part in message.parts)] if joined else [message.parts for message in run]:
-            encoded = self._encode_assistant(parts)
+        if joined:
+            run = [msgspec.structs.replace(run[0], parts=tuple(part for message in run for part in message.parts))]
+        for message in run:
+            encoded = self._encode_assistant(message.parts)
+            if encoded is not None and message.name is not None and self._request.family == FAMILY:
+                encoded["name"] = message.name
             if encoded is None:
                 self._dropped_assistant = True
             else:

@@ -186,6 +186,8 @@ class InputDecoder:
         return decode_content(output, at, lambda index: _native_part(self._raw_item(position), "output", index))
 
     def _on_reasoning(self, item: Item, position: int) -> None:
+        if item.status is not None:
+            self.unread.add("input[].status")
         text = _join_summary(item.summary, f"input.{position}.summary")
         if not text and isinstance(item.content, list):
             text = _join_summary(item.content, f"input.{position}.content")
