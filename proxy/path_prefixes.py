@@ -16,7 +16,7 @@ from proxy.exchange.http_response import JsonResponse
 from proxy.translation.dialects.lookup import PATH_ROOTS
 from upstreams.catalog import snapshot
 from upstreams.catalog.snapshot import Catalogue
-from upstreams.models import OWN_PATHS
+from upstreams.validators import OWN_PATHS
 
 Methods = dict[str, Callable[..., Awaitable[Any]]]
 RouteMatch = tuple[Methods, dict[str, str]]

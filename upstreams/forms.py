@@ -22,9 +22,10 @@ from accounts.forms import NamesField
 from proxy.translation import quirks
 from proxy.translation.dialects.lookup import TITLES, dialect_named
 from proxy.translation.policies import tool_call_rules
-from upstreams.models import CAPABILITIES, Route, UpstreamCredential, header_fields, header_value
+from upstreams.models import Route, UpstreamCredential
 from upstreams.presets import PRESETS, merge_preset
 from upstreams.secrets import store
+from upstreams.validators import CAPABILITIES, header_fields, header_value
 
 EXAMPLES = {
     "quirks": '{"max_tokens_field": "max_tokens"}',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -21,6 +21,7 @@ from accounts.common.api_schema import (
     Data,
     Id,
     Int32,
+    ModelNames,
     Moment,
     Page,
     Paging,
@@ -37,11 +38,14 @@ open_router = Router(tags=["bootstrap"])
 BAD_TYPE = "Invalid key type, must be 'llm' or 'management'"
 
 KindName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(KeyKind)})]
-Permissions = Annotated[list[str], WithJsonSchema({"type": "array", "items": {"type": "string", "enum": ["read", "write"]}})]
+KindFilter = Annotated[str, Field(description="llm or management. Any other value is treated as absent.")]
+Permissions = Annotated[list[Literal["read", "write"]], Field(min_length=1)]
 
 
 class KeyFields(RequestBody):
     """What can be set on a key. A field left out stays as it is; ``null`` clears the end and the limits."""
+
+    table = ApiKey
 
     name: str | None = Field(None, description="Who or what uses the key.")
     is_active: bool | None = None
@@ -52,7 +56,7 @@ class KeyFields(RequestBody):
     )
     token_limit: Clearable[Int32] = Field(None, description="Tokens per minute, input and output together.")
     concurrency_limit: Clearable[Int32] = Field(None, description="Concurrent requests.")
-    allowed_models: Clearable[list[str]] = Field(None, description="Names, in which * stands for any text; null: every model.")
+    allowed_models: Clearable[ModelNames] = Field(None, description="Names, in which * stands for any text; null: every model.")
     may_choose_upstream: bool | None = Field(None, description="Requests may name their upstream in the header X-Pxbin-Upstream.")
     permissions: Permissions | None = Field(None, description="Management keys only.")
 
@@ -120,7 +124,7 @@ KEYS: dict[str, Resource[Any, KeyFields]] = {KeyKind.LLM: ClientKeys(), KeyKind.
 
 
 @router.get("", response=responses(Page[AnyKey]))
-def list_keys(request: HttpRequest, paging: Query[Paging], type: KindName = KeyKind.LLM) -> dict[str, Any]:  # noqa: A002  (REST name)
+def list_keys(request: HttpRequest, paging: Query[Paging], type: KindFilter = KeyKind.LLM) -> dict[str, Any]:  # noqa: A002  (REST name)
     """Keys of one kind, the newest first; never their secrets. Revoked keys stay listed."""
     return KEYS.get(type, KEYS[KeyKind.LLM]).page(paging)
 
@@ -132,19 +136,19 @@ def create_key(request: HttpRequest, body: NewKey) -> CreatedResponse:
 
 
 @router.get("/{key_id}", response=responses(Data[AnyKey]))
-def get_key(request: HttpRequest, key_id: Id, type: KindName | None = None) -> dict[str, Any]:  # noqa: A002
+def get_key(request: HttpRequest, key_id: Id, type: KindFilter | None = None) -> dict[str, Any]:  # noqa: A002
     """One key, without its secret."""
     return _resource_of(key_id, type).get(key_id)
 
 
 @router.patch("/{key_id}", response=responses(Data[ActionResult]))
-def update_key(request: HttpRequest, key_id: Id, body: KeyFields, type: KindName | None = None) -> dict[str, Any]:  # noqa: A002
+def update_key(request: HttpRequest, key_id: Id, body: KeyFields, type: KindFilter | None = None) -> dict[str, Any]:  # noqa: A002
     """Change a key; without ``type`` both kinds are searched."""
     return _resource_of(key_id, type).update(key_id, body)
 
 
 @router.delete("/{key_id}", response=responses(Data[ActionResult]))
-def revoke_key(request: HttpRequest, key_id: Id, type: KindName | None = None) -> dict[str, Any]:  # noqa: A002
+def revoke_key(request: HttpRequest, key_id: Id, type: KindFilter | None = None) -> dict[str, Any]:  # noqa: A002
     """Revoke a key; it is refused from the next request on."""
     row = _resource_of(key_id, type).find(key_id)
     row.is_active = False

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
+from django.db import models
 from ninja import Field, Schema
 from ninja.responses import Status
-from pydantic import ConfigDict, WithJsonSchema, model_validator
-from pydantic_core.core_schema import ValidationInfo
+from pydantic import BeforeValidator, ConfigDict, GetJsonSchemaHandler, WithJsonSchema, model_validator
+from pydantic_core.core_schema import CoreSchema, ValidationInfo
 
 from accounts.common.api_envelope import STATUSES
+from accounts.common.api_limits import add_limits, mark_alternatives, mark_required
 
 DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE = 50, 1000
+
+
+def _integer(value: Any) -> Any:
+    """A number without a fraction as an integer: in JSON Schema, 1.0 is one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
 
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """A time as :func:`~accounts.common.api_envelope.timestamp` writes it."""
 Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
-Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+IdOrEmpty = Annotated[str, WithJsonSchema({"anyOf": [{"type": "string", "format": "uuid"}, {"const": ""}]})]
+"""An id; the empty text is the same as no value."""
+ModelNames = Annotated[list[str], WithJsonSchema({"type": "array", "items": {"type": "string", "minLength": 1}})]
+Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(_integer)]
 """The range of an integer column in every supported database."""
 Item = TypeVar("Item")
 
@@ -43,6 +54,24 @@ class RequestBody(Schema):
     """A JSON object in a request. Unknown fields are ignored, as in the original pxbin, but a response header names them."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    table: ClassVar[type[models.Model] | None] = None
+    """The table whose columns the fields of the same names set; its limits are documented."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """The fields that a body must have."""
+    alternatives: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Groups of fields, of which a body must have at least one."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        reference = handler(core_schema)
+        schema = handler.resolve_ref_schema(reference)
+        if cls.table is not None:
+            add_limits(schema, cls.table)
+        if cls.needs:
+            mark_required(schema, cls.needs)
+        if cls.alternatives:
+            mark_alternatives(schema, cls.alternatives)
+        return reference
 
     @model_validator(mode="after")
     def _note_ignored(self, info: ValidationInfo) -> RequestBody:
@@ -57,9 +86,10 @@ class RequestBody(Schema):
 class Paging(Schema):
     """Which page of a list. Anything that is not a positive integer means the default."""
 
-    page: Annotated[str | None, WithJsonSchema({"type": "integer", "minimum": 1, "default": 1})] = None
+    page: Annotated[str | None, WithJsonSchema({"default": 1, "description": "A positive integer"})] = None
     per_page: Annotated[
-        str | None, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE})
+        str | None,
+        WithJsonSchema({"default": DEFAULT_PAGE_SIZE, "description": f"A positive integer; at most {LARGEST_PAGE_SIZE} rows are returned"}),
     ] = None
 
 
@@ -99,9 +129,9 @@ class Deleted(Schema):
 class Ids(RequestBody):
     """Rows to delete."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["ids"]})
+    needs = ("ids",)
 
-    ids: list[str] = []
+    ids: Annotated[list[str], WithJsonSchema({"type": "array", "minItems": 1, "items": {"type": "string", "format": "uuid"}})] = []
 
 
 class ErrorDetail(Schema):

@@ -13,7 +13,7 @@ from pydantic import WithJsonSchema
 
 from accounts.common.api_envelope import ApiError, data_envelope, parse_uuid
 from accounts.common.api_resource import page_envelope
-from accounts.common.api_schema import Data, Id, Moment, Page, Paging, responses
+from accounts.common.api_schema import Data, Id, IdOrEmpty, Moment, Page, Paging, responses
 from billing import ilike  # noqa: F401  (registers `ilike`)
 from billing.api.log_items import ATTEMPT_FIELDS, LOG_FIELDS, InputFormat, OutcomeName, attempt_item, item_schema, log_item
 from billing.models import RequestLog, RequestLogQuerySet
@@ -63,12 +63,12 @@ class Condition(NamedTuple):
 class Filters(Paging):
     """Filters of requests. A request must match all of them; an empty value is no filter."""
 
-    key_id: Annotated[Id | None, Condition(lambda text: Q(api_key_id=parse_uuid(text, "Invalid key_id format")))] = None
-    upstream_id: Annotated[Id | None, Condition(lambda text: Q(upstream_id=parse_uuid(text, "Invalid upstream_id format")))] = None
+    key_id: Annotated[IdOrEmpty | None, Condition(lambda text: Q(api_key_id=parse_uuid(text, "Invalid key_id format")))] = None
+    upstream_id: Annotated[IdOrEmpty | None, Condition(lambda text: Q(upstream_id=parse_uuid(text, "Invalid upstream_id format")))] = None
     model: Annotated[str | None, Condition(lambda text: Q(model__ilike=f"%{text[:LONGEST_PATTERN]}%"))] = Field(
         None, description="Part of the model name, case-insensitive; % and _ are wildcards."
     )
-    status_code: Annotated[str | None, Condition(_status), WithJsonSchema({"type": "integer"})] = Field(
+    status_code: Annotated[str | None, Condition(_status), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 9999})] = Field(
         None, description="A multiple of 100 means its class: 400 is 400 to 499."
     )
     input_format: Annotated[InputFormat | None, Condition(lambda text: Q(input_format=text))] = None

@@ -8,7 +8,7 @@ from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from accounts.common.api_resource import shows
-from accounts.common.api_schema import Clearable, Id, Int32, RequestBody
+from accounts.common.api_schema import Clearable, Id, IdOrEmpty, Int32, ModelNames, RequestBody
 from upstreams import models
 from upstreams.api.upstream_schema import ShownUpstream
 
@@ -21,12 +21,14 @@ ModelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1
 class ModelFields(RequestBody):
     """What can be set on a model. A field left out stays as it is; prices are USD per million tokens."""
 
+    table = models.Model
+
     name: str | None = None
     display_name: Clearable[str] = None
     provider: Clearable[str] = None
-    upstream_id: Id | None = Field(None, description="The upstream of its first route; null switches its routes off.")
+    upstream_id: IdOrEmpty | None = Field(None, description="The upstream of its first route; null switches its routes off.")
     remote_name: str | None = Field(None, description="The upstream's name of the model; empty: the name that the client gives.")
-    aliases: Clearable[list[str]] = None
+    aliases: Clearable[ModelNames] = None
     input_cost_per_million: float | None = Field(None, ge=0, le=HIGHEST_PRICE)
     output_cost_per_million: float | None = Field(None, ge=0, le=HIGHEST_PRICE)
     context_window: Clearable[Int32] = None
@@ -34,7 +36,7 @@ class ModelFields(RequestBody):
     is_active: bool | None = None
     path_prefix: Clearable[str] = None
     strategy: StrategyName | None = None
-    fallbacks: Clearable[list[str]] = None
+    fallbacks: Clearable[ModelNames] = None
     timeout_seconds: Clearable[float] = None
     cooldown_seconds: Clearable[float] = None
     hedge_after_ms: Clearable[Int32] = None
@@ -57,7 +59,7 @@ class ModelFields(RequestBody):
 class NewModel(ModelFields):
     """A model to create."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["name"]})
+    needs = ("name",)
 
 
 @shows(ModelFields, models.Model)
@@ -73,9 +75,9 @@ class ShownModel(Schema):
 class Discover(RequestBody):
     """The upstream whose models to list."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["upstream_id"]})
+    needs = ("upstream_id",)
 
-    upstream_id: Id | None = None
+    upstream_id: IdOrEmpty | None = None
 
 
 class ImportCandidate(Schema):
@@ -97,9 +99,9 @@ class ModelToImport(Schema):
 class Import(RequestBody):
     """Models to create, by name or with their provider."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["upstream_id", "models"]})
+    needs = ("upstream_id", "models")
 
-    upstream_id: Id | None = None
+    upstream_id: IdOrEmpty | None = None
     models: list[ModelName | ModelToImport] = []
 
 

@@ -10,20 +10,19 @@ from typing import Any
 from django.conf import settings
 
 from billing.outcomes import Outcome
-from billing.request_log.entry import clean_text
 from proxy.exchange.large_bodies import in_thread_if_large
-from proxy.exchange.prepare import Edits, Prepared
+from proxy.exchange.prepare import Edits, Prepared, dropped_metadata
 from proxy.exchange.request_context import RequestContext
 from proxy.exchange.stream_pipeline import StreamPipeline, holds_events, is_stream
 from proxy.exchange.upstream_call import Headers, UpstreamCall
 from proxy.translation.accumulate import Accumulator, replay
-from proxy.translation.adaptation.dropped import shortened
 from proxy.translation.adaptation.dropped_response import DroppedResponse
 from proxy.translation.canonical import Failed, Request, Response
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.lookup import PASSTHROUGH
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import Failure, UpstreamFailed
+from proxy.translation.framing.sse import Frame
 from proxy.translation.policies.model_policies import NONE
 from proxy.translation.policies.stream_transforms import Transform, smooth_events, stream_transform
 from proxy.translation.reasoning_seal import address_id, bound_response
@@ -34,9 +33,6 @@ from upstreams.routing.plan import Target
 FINISH_SECONDS = 0.5
 """How long a connection may take to end a finished stream; after that it is closed instead of being used again."""
 
-
-MAX_PATH = 200
-"""Characters of an entry in the lists of what a translation dropped; clients choose the names of unknown fields."""
 
 NO_EVENT = Failure(kind="timeout", message="The upstream sent no event in time")
 
@@ -91,6 +87,7 @@ class TranslatedAttempt:
             max_output_tokens=target.model.max_output_tokens,
             default_max_output_tokens=settings.PXBIN.default_max_output_tokens,
             stream=is_streamed if mode == "auto" else mode == "always",
+            version=headers.api_version(self.context.http.headers, self.source.name),
         )
 
     def _edits(self) -> Edits | None:
@@ -138,15 +135,25 @@ class TranslatedAttempt:
         """The body of the client's response; raises :class:`UpstreamFailed` or :class:`~proxy.translation.errors.ClientMistake`."""
         prepared = await self.prepare()
         response, raw = await self._whole_response(prepared)
-        if raw is None or not prepared.relayed or self.context.enforcement is not None:
+        if isinstance(raw, list) and prepared.relayed and self.context.enforcement is None:
+            await self._decode_request()
+            body = self.context.encoding.whole_of_choices(raw, self.target.quirks)
+            if body is not None:
+                self._finished(response)
+                return body
+        if isinstance(raw, list) or not prepared.relayed or self.context.enforcement is not None:
             return self._encoded(response, prepared)
         self._finished(response)
         if self.context.dialect.mend_response is not None:
             raw = self.context.dialect.mend_response(raw, response, self.context.encoding.encode_context())
         return raw if self._same_name else self.context.dialect.patch_response(raw, self.context.envelope.model)
 
-    async def _whole_response(self, prepared: Prepared) -> tuple[Response, bytes | None]:
-        """The decoded response, and its body unless that is a stream of events."""
+    async def _decode_request(self) -> None:
+        """Decode a request whose body was forwarded: a response in the other form than asked for is encoded for the client's request."""
+        await in_thread_if_large(self.context.size, self.context.preparer.try_decode)
+
+    async def _whole_response(self, prepared: Prepared) -> tuple[Response, bytes | list[Frame]]:
+        """The decoded response, and its body, or its frames if that is a stream of events."""
         async with self._open(prepared) as upstream_response:
             self.call.note_status(upstream_response)
             self.call.require_content(upstream_response)
@@ -154,7 +161,8 @@ class TranslatedAttempt:
         if upstream_response.status >= 400:
             raise await self._refusal(raw)
         if is_stream(upstream_response.headers) or holds_events(raw):
-            return self._accumulated(raw), None
+            frames = self._frames(raw)
+            return self._accumulated(frames), frames
         return self.source.decode_response(raw, self.target.quirks), raw
 
     def _encoded(self, response: Response, prepared: Prepared) -> bytes:
@@ -175,10 +183,13 @@ class TranslatedAttempt:
             restored = self.context.enforcement.accept(restored)
         return bound_response(restored, self._seal_owner, self.source.family) if self.source.binds_seals else restored
 
-    def _accumulated(self, raw: bytes) -> Response:
+    def _frames(self, raw: bytes) -> list[Frame]:
+        reader = self.source.framing.reader()
+        return [*reader.feed(raw), *reader.close()]
+
+    def _accumulated(self, frames: list[Frame]) -> Response:
         """The whole response of a stream, for an upstream that only streams or streams although it was not asked to."""
-        reader, decoder, accumulator = self.source.framing.reader(), self.source.decoder(self.target.quirks), Accumulator()
-        frames = [*reader.feed(raw), *reader.close()]
+        decoder, accumulator = self.source.decoder(self.target.quirks), Accumulator()
         for event in [event for frame in frames for event in decoder.feed(frame)] + decoder.close():
             accumulator.feed(event)
         return accumulator.response()
@@ -214,7 +225,10 @@ class TranslatedAttempt:
                 raise await self._refusal(await _body(upstream_response))
             self.call.require_content(upstream_response)
             if not is_stream(upstream_response.headers):
-                stream = self._stream_of_whole(await upstream_response.read(), prepared)
+                raw = await upstream_response.read()
+                if prepared.relayed:
+                    await self._decode_request()
+                stream = self._stream_of_whole(raw, prepared)
                 self.call.stream_ended = True
                 yield stream
                 return
@@ -274,7 +288,11 @@ class TranslatedAttempt:
 
     def _stream_of_whole(self, raw: bytes, prepared: Prepared) -> bytes:
         """The client's whole stream for an upstream that did not stream."""
-        response = self._accumulated(raw) if holds_events(raw) else self.source.decode_response(raw, self.target.quirks)
+        response = self._accumulated(self._frames(raw)) if holds_events(raw) else self.source.decode_response(raw, self.target.quirks)
+        if prepared.relayed and (stream := self.context.encoding.stream_of_choices(raw, self.target.quirks)):
+            self.call.first_token_ns = perf_counter_ns()
+            self._finished(response)
+            return stream
         pieces = self._replayed(response, prepared, in_pieces=self.target.model.policies.smooth_streaming)
         self._finished(response)
         return b"".join(pieces)
@@ -327,10 +345,8 @@ class TranslatedAttempt:
     @property
     def request_metadata(self) -> dict[str, Any]:
         """See :class:`Attempt`: what the target does not get of the request, and the client of the response."""
-        (dropped, details), lost = self._dropped, self._dropped_response if self.pipeline is None else self.pipeline.dropped
-        types = tuple(f"part {kind}" for kind in sorted(lost.types))
-        lists = {"dropped": dropped, "dropped_details": details + types, "dropped_response": tuple(sorted(lost.paths))}
-        return {name: [clean_text(text, MAX_PATH) for text in shortened(texts)] for name, texts in lists.items() if texts}
+        lost = self._dropped_response if self.pipeline is None else self.pipeline.dropped
+        return dropped_metadata(*self._dropped, lost)
 
     @property
     def output_chars(self) -> int:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 import msgspec
 
+from billing.request_log.entry import clean_text
 from proxy.translation import json_wire
 from proxy.translation.adaptation.adapt import adapt
-from proxy.translation.adaptation.dropped import find_dropped
+from proxy.translation.adaptation.dropped import find_dropped, shortened
 from proxy.translation.adaptation.dropped_parts import Translation
+from proxy.translation.adaptation.dropped_response import DroppedResponse
 from proxy.translation.adaptation.tool_history import has_unanswered_calls
 from proxy.translation.adaptation.tool_restore import Restorer
 from proxy.translation.canonical import Request
@@ -19,6 +24,8 @@ from proxy.translation.policies.prompt_edits import Additions, edit_request
 from proxy.translation.policies.session_progress import summary
 from proxy.translation.token_estimate import estimate_input_tokens
 
+MAX_PATH = 200
+"""Characters of an entry in the lists of what a translation dropped; clients choose the names of unknown fields."""
 _STRINGS = msgspec.json.Decoder(list[str])
 
 
@@ -95,6 +102,11 @@ class Preparer:
         """:attr:`request`, as a function that can run in a thread."""
         return self.request
 
+    def try_decode(self) -> None:
+        """Decode the request if possible: an upstream of the client's own dialect may accept a body that pxbin cannot decode."""
+        with suppress(ClientMistake):
+            _ = self.request
+
     @property
     def input_estimate(self) -> int:
         """The estimated input tokens; 0 if the body was not decoded."""
@@ -141,7 +153,7 @@ class Preparer:
         return mistake
 
     def _prepared(self, target: Dialect, destination: EncodeTarget) -> Prepared:
-        if target is self._dialect and destination.stream == self._envelope.stream and not self.repairs_history:
+        if self._is_relayed(target, destination, self._envelope):
             return Prepared(
                 body=target.patch_request(self._envelope, destination, self._seal_key),
                 path=target.path(destination),
@@ -149,7 +161,7 @@ class Preparer:
                 relayed=True,
                 hides_usage=destination.stream and not _asks_for_usage(self._envelope),
             )
-        request, betas = self.request, ""
+        request, betas = self._limited(target, destination), ""
         field = target.beta_field
         if target.upstream.beta_header and field in request.extra:
             names: list[str] = json_wire.decode(request.extra[field], _STRINGS, at=field)
@@ -177,6 +189,19 @@ class Preparer:
             betas=betas,
         )
 
+    def _is_relayed(self, target: Dialect, destination: EncodeTarget, envelope: Envelope) -> bool:
+        """Whether the target gets the client's body, patched."""
+        same_form = target is self._dialect and destination.stream == envelope.stream
+        return same_form and not self.repairs_history and not envelope.is_foreign
+
+    def _limited(self, target: Dialect, destination: EncodeTarget) -> Request:
+        """The request, with the default limit where the client's API requires one, the client gave none and the target adds none."""
+        request = self.request
+        if request.max_tokens is None and self._dialect.traits.requires_limit and not target.traits.requires_limit:
+            budget = request.reasoning.budget if request.reasoning is not None else None
+            return replace(request, max_tokens=destination.default_limit(thinking=budget or 0))
+        return request
+
     def edited_request(self, target: Dialect, destination: EncodeTarget, edits: Edits | None = None) -> Request:
         """The canonical request with the changes of a model's policies, whose tokens are counted."""
         return self.request if edits is None else self._editing(target, destination, edits)[0].request
@@ -187,17 +212,24 @@ class Preparer:
         if edits.whole or not relayed or edits.policies.shapes_stream:
             _ = self.request  # the response is encoded for the client's own request
         prepared = inner.prepare(target, destination)
-        return replace(prepared, body=merged_body(prepared.body, edits.policies))
+        sampling = self._accepts_sampling(target, destination, relayed=relayed)
+        return replace(prepared, body=merged_body(prepared.body, edits.policies, sampling=sampling))
+
+    def _accepts_sampling(self, target: Dialect, destination: EncodeTarget, *, relayed: bool) -> bool:
+        return target.accepts_sampling(destination, self._envelope.fields if relayed else {})
 
     def _editing(self, target: Dialect, destination: EncodeTarget, edits: Edits) -> tuple[Preparer, bool]:
         """A preparer for the edited fields, and whether the client's body is sent untranslated."""
         envelope, policies = self._envelope, edits.policies
         if edits.whole and envelope.stream:
             envelope = replace(envelope, stream=False, fields={name: raw for name, raw in envelope.fields.items() if name != "stream"})
-        relayed = target is self._dialect and destination.stream == envelope.stream and not self.repairs_history
+        relayed = self._is_relayed(target, destination, envelope)
         progress = self._progress(relayed=relayed) if policies.inject_progress else ""
         additions = Additions((edits.guidance,), (progress, edits.correction))
-        envelope = edit_request(envelope, self._dialect.prompt_shape, policies, additions, quirks=destination.quirks, relayed=relayed)
+        sampling = self._accepts_sampling(target, destination, relayed=relayed)
+        envelope = edit_request(
+            envelope, self._dialect.prompt_shape, policies, additions, quirks=destination.quirks, relayed=relayed, sampling=sampling
+        )
         inner = Preparer(self._dialect, envelope, self._seal_key, betas=self._betas)
         inner.repairs_history = self.repairs_history
         return inner, relayed
@@ -219,3 +251,10 @@ def _asks_for_usage(envelope: Envelope) -> bool:
         return bytes(_STREAM_OPTIONS.decode(options).include_usage) not in (b"false", b"null")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # not an object; the dialect or the upstream refuses it
         return False
+
+
+def dropped_metadata(dropped: tuple[str, ...], details: tuple[str, ...], lost: DroppedResponse) -> dict[str, Any]:
+    """The lists of the log row: what the upstream did not get of the request, and the client of the response."""
+    types = tuple(f"part {kind}" for kind in sorted(lost.types))
+    lists = {"dropped": dropped, "dropped_details": details + types, "dropped_response": tuple(sorted(lost.paths))}
+    return {name: [clean_text(text, MAX_PATH) for text in shortened(texts)] for name, texts in lists.items() if texts}

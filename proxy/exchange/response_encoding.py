@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 
 from proxy.exchange.large_bodies import LARGE_BYTES
 from proxy.exchange.prepare import Preparer
 from proxy.translation.canonical import Event, Started
 from proxy.translation.dialects.base import Dialect, EncodeContext, StreamEncoder
-from proxy.translation.errors import ClientMistake
+from proxy.translation.framing.sse import Frame
 from proxy.translation.json_wire import Envelope
+from proxy.translation.quirks import Quirks
 
 
 class ResponseEncoding:
@@ -49,8 +49,7 @@ class ResponseEncoding:
         decoded yet, the stream does not repeat the request's fields.
         """
         if size <= LARGE_BYTES:
-            with suppress(ClientMistake):  # an upstream of the client's own dialect may accept a body that pxbin cannot decode
-                _ = self._preparer.request
+            self._preparer.try_decode()
         opening = self.encode_event(Started())
         self.is_open = True
         return opening
@@ -68,3 +67,14 @@ class ResponseEncoding:
     def encode_event(self, event: Event) -> bytes:
         """The bytes of an event of pxbin's own, as the first one of the client's stream or the first one after its opening."""
         return b"".join(self._dialect.framing.write(frame) for frame in self.new_encoder().feed(event))
+
+    def stream_of_choices(self, body: bytes, quirks: Quirks) -> bytes:
+        """The client's stream of a forwarded whole response with several choices (see :class:`Dialect`); empty for any other one."""
+        convert, write = self._dialect.stream_of_choices, self._dialect.framing.write
+        frames = None if convert is None else convert(body, quirks, self.encode_context())
+        return b"".join(write(frame) for frame in frames or ())
+
+    def whole_of_choices(self, frames: list[Frame], quirks: Quirks) -> bytes | None:
+        """The client's whole response of a forwarded stream with several choices; ``None`` for any other one."""
+        convert = self._dialect.response_of_choices
+        return None if convert is None else convert(frames, quirks, self.encode_context())

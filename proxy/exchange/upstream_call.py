@@ -85,19 +85,21 @@ class UpstreamCall:
         return UpstreamFailed(failure, answered=True)
 
     def redact_secrets(self, text: bytes) -> bytes:
-        """``text`` without the secret that the upstream was called with: some upstreams repeat it in errors."""
+        """``text`` without the secrets of the upstream: some repeat a key in errors, also one of another request."""
         target = self.target
         if target.upstream.pass_client_credentials:
             secrets = [value.rpartition(" ")[2] for _, value in presented(self._client_headers).own]
         else:
-            secrets = [target.credential.secret] if target.credential is not None else []
+            secrets = [credential.secret for credential in target.upstream.credentials]
+            if target.credential is not None:  # one that a newer catalogue no longer has
+                secrets.append(target.credential.secret)
         for secret in secrets:
             if len(secret) >= SHORTEST_SECRET:
                 text = text.replace(secret.encode(), b"***")
         return text
 
     def redact_failure(self, failure: Failure) -> Failure:
-        """The failure without the secret that the upstream was called with."""
+        """The failure without the secrets of the upstream."""
         encoded = msgspec.json.encode(failure)
         redacted = self.redact_secrets(encoded)
         return failure if redacted == encoded else msgspec.json.decode(redacted, type=Failure)

@@ -68,8 +68,8 @@ class Image(msgspec.Struct, frozen=True):
     detail: str | None = None
     cache: CacheMark | None = None
     at: str = ""
-    """Path in the client's body, for error messages; so in the classes below."""
-    native: dict[str, msgspec.Raw] = {}
+    """Path in the client's body, for error messages; so in the classes below. ``native``: fields that only the client's family knows."""
+    native: dict[str, Any] = {}
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -124,7 +124,7 @@ class ToolCall(msgspec.Struct, frozen=True):
     kind: Literal["function", "custom"] = "function"
     namespace: str = ""
     cache: CacheMark | None = None
-    native: dict[str, msgspec.Raw] = {}
+    native: dict[str, Any] = {}
 
 
 class ToolResult(msgspec.Struct, frozen=True):
@@ -135,7 +135,7 @@ class ToolResult(msgspec.Struct, frozen=True):
     is_error: bool = False
     kind: Literal["function", "custom"] = "function"
     cache: CacheMark | None = None
-    native: dict[str, msgspec.Raw] = {}
+    native: dict[str, Any] = {}
 
 
 class Opaque(msgspec.Struct, frozen=True):
@@ -159,10 +159,7 @@ Part = Text | Image | Document | Audio | Reasoning | ToolCall | ToolResult | Opa
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One message. Consecutive messages of one role are allowed; encoders merge them where their wire requires it.
-
-    Tool results are parts of ``user`` messages. ``system`` messages come only after the first turn; see ``Request.system``.
-    """
+    """One message, perhaps one of several of its role. Tool results are in ``user`` messages; for ``system`` see ``Request.system``."""
 
     role: Role
     parts: tuple[Part, ...]
@@ -216,10 +213,7 @@ class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReasoningSetting(msgspec.Struct, frozen=True, kw_only=True):
-    """How much to think. ``mode``: ``budget`` (tokens), ``adaptive``, ``between_tools``, ``effort``, ``disabled``.
-
-    What the client sees of it: ``display`` ``omitted``, ``summarized`` (Anthropic), ``summary`` ``auto``, ``concise``, ``detailed``.
-    """
+    """How much to think (``budget``: tokens), and what the client sees of it: Anthropic's ``display``, the ``summary`` of Responses."""
 
     mode: Literal["budget", "adaptive", "between_tools", "effort", "disabled"]
     budget: int | None = None
@@ -287,7 +281,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens in disjoint classes, except that ``reasoning`` is a part of ``output``. ``service_tier``: the upstream's value."""
+    """Tokens in disjoint classes, but ``reasoning`` is a part of ``output``. ``service_tier``, ``native``: the upstream's values."""
 
     fresh: int = 0
     cache_read: int = 0
@@ -296,6 +290,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     output: int = 0
     reasoning: int = 0
     service_tier: str | None = None
+    native: dict[str, Any] = {}
 
     @property
     def cache_write(self) -> int:
@@ -307,11 +302,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the response ended. ``details``: Anthropic's ``stop_details`` of a refusal."""
+    """Why the response ended. ``details``: ``stop_details`` of a refusal. ``native``: fields that only one family knows, by family."""
 
     reason: FinishReason = "end"
     stop_sequence: str | None = None
     details: dict[str, Any] | None = None
+    native: dict[str, dict[str, Any]] = {}
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):

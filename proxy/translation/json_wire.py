@@ -27,11 +27,15 @@ _STRING_DECODER = msgspec.json.Decoder(str)
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """The top level of a request: its undecoded fields, and the model and ``stream`` for routing."""
+    """The top level of a request: its undecoded fields, and the model and ``stream`` for routing.
+
+    ``is_foreign``: the body has forms of another dialect, so that it is translated for upstreams of its own dialect, too.
+    """
 
     fields: dict[str, msgspec.Raw]
     model: str
     stream: bool = False
+    is_foreign: bool = False
 
 
 def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], *, at: str = "") -> T:

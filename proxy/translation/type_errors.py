@@ -15,6 +15,7 @@ _EXPECTED = re.compile(
     r"(?: (?P<bound>[<>]=?) (?P<limit>\S+)| of length (?P<side>[<>]=) (?P<length>\d+))?"
     r"(?:, got `(?P<got>[^`]*)`)?"
 )
+_TOO_LARGE = "Number out of range"
 _TYPES = {
     "str": "a string",
     "int": "an integer",
@@ -46,7 +47,7 @@ def explain(error: msgspec.ValidationError) -> tuple[str, str]:
         return f"{not_listed['value']} is not an allowed value", path
     if expected := _EXPECTED.fullmatch(text):
         return _explain_type(expected), path
-    return "the value is not valid", path
+    return "the number is too large" if text == _TOO_LARGE else "the value is not valid", path
 
 
 def _explain_type(expected: re.Match[str]) -> str:

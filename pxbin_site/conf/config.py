@@ -155,7 +155,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     default_max_output_tokens: Annotated[
         int,
         _GATEWAY(
-            "The max_tokens of translated requests to Anthropic upstreams when neither the client nor the model sets it.",
+            "The output limit where an API requires one (Anthropic, Bedrock) and neither the client nor the model gives it.",
             "tokens",
             minimum=1,
         ),

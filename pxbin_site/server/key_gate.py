@@ -14,7 +14,7 @@ from proxy.exchange.http_request import Headers
 from proxy.translation.dialects.lookup import PATH_ROOTS
 from proxy.translation.errors import ClientMistake, GatewayError
 from pxbin_site.server.http1.gate import WITH_KEY, WITHOUT_KEY, Verdict
-from upstreams.models import OWN_PATHS
+from upstreams.validators import OWN_PATHS
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 NOT_FOR_CLIENTS = OWN_PATHS - {root.strip("/") for root in PATH_ROOTS} | {""}

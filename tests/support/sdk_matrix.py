@@ -29,6 +29,7 @@ DEFAULTS = frozenset(
         ("format", '{"type": "text"}'),
         ("response_format", '{"type": "text"}'),
         ("include_usage", "true"),
+        ("caller", '{"type": "direct"}'),
         ("include[]", "reasoning.encrypted_content"),
         ("truncation", "disabled"),
     }

@@ -7,11 +7,22 @@ from typing import Any
 
 from django.http import HttpRequest
 from ninja import Query, Router, Schema
-from pydantic import ConfigDict
 
 from accounts.common.api_envelope import require, timestamp
 from accounts.common.api_resource import Resource, shows
-from accounts.common.api_schema import ActionResult, CreatedResponse, Data, Id, Int32, Moment, Page, Paging, RequestBody, responses
+from accounts.common.api_schema import (
+    ActionResult,
+    CreatedResponse,
+    Data,
+    Id,
+    IdOrEmpty,
+    Int32,
+    Moment,
+    Page,
+    Paging,
+    RequestBody,
+    responses,
+)
 from upstreams.api.upstream_schema import Secret
 from upstreams.models import UpstreamCredential
 from upstreams.routing import credential_state, live_state
@@ -23,7 +34,9 @@ router = Router(tags=["credentials"])
 class CredentialFields(RequestBody):
     """What can be set on a credential. The key is never shown again."""
 
-    upstream_id: Id | None = None
+    table = UpstreamCredential
+
+    upstream_id: IdOrEmpty | None = None
     name: str | None = None
     api_key: Secret | None = None
     access_key_id: str | None = None
@@ -34,7 +47,7 @@ class CredentialFields(RequestBody):
 class NewCredential(CredentialFields):
     """A credential to create."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["upstream_id", "api_key"]})
+    needs = ("upstream_id", "api_key")
 
 
 @shows(CredentialFields, UpstreamCredential)
@@ -49,7 +62,7 @@ class ShownCredential(Schema):
 class CredentialFilters(Paging):
     """Which credentials."""
 
-    upstream_id: Id | None = None
+    upstream_id: IdOrEmpty | None = None
 
 
 class Credentials(Resource[UpstreamCredential, CredentialFields]):

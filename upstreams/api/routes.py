@@ -6,7 +6,6 @@ from typing import Any
 
 from django.http import HttpRequest
 from ninja import Query, Router, Schema
-from pydantic import ConfigDict
 
 from accounts.common.api_envelope import require
 from accounts.common.api_resource import Resource, shows
@@ -16,6 +15,7 @@ from accounts.common.api_schema import (
     CreatedResponse,
     Data,
     Id,
+    IdOrEmpty,
     Int32,
     Moment,
     Page,
@@ -23,6 +23,7 @@ from accounts.common.api_schema import (
     RequestBody,
     responses,
 )
+from upstreams.api.upstream_schema import Capabilities
 from upstreams.models import Route
 
 router = Router(tags=["routes"])
@@ -31,20 +32,22 @@ router = Router(tags=["routes"])
 class RouteFields(RequestBody):
     """What can be set on a route."""
 
-    model_id: Id | None = None
-    upstream_id: Id | None = None
+    table = Route
+
+    model_id: IdOrEmpty | None = None
+    upstream_id: IdOrEmpty | None = None
     remote_name: Clearable[str] = None
     priority: Int32 | None = None
     weight: Int32 | None = None
     is_active: bool | None = None
     context_window: Clearable[Int32] = None
-    capabilities: Clearable[dict[str, bool]] = None
+    capabilities: Clearable[Capabilities] = None
 
 
 class NewRoute(RouteFields):
     """A route to create."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["model_id", "upstream_id"]})
+    needs = ("model_id", "upstream_id")
 
 
 @shows(RouteFields, Route)
@@ -57,8 +60,8 @@ class ShownRoute(Schema):
 class RouteFilters(Paging):
     """Which routes."""
 
-    model_id: Id | None = None
-    upstream_id: Id | None = None
+    model_id: IdOrEmpty | None = None
+    upstream_id: IdOrEmpty | None = None
 
 
 class Routes(Resource[Route, RouteFields]):

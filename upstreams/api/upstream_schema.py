@@ -6,15 +6,16 @@ from typing import Annotated, Any
 
 from django.core.exceptions import ValidationError
 from ninja import Field, Schema
-from pydantic import AfterValidator, ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from accounts.common.api_resource import shows
-from accounts.common.api_schema import Clearable, Id, Int32, Moment, RequestBody
+from accounts.common.api_schema import Clearable, Id, IdOrEmpty, Int32, Moment, RequestBody
 from proxy.translation.dialects.lookup import FORMATS
-from upstreams.models import Upstream, header_value
+from upstreams.models import Upstream
 from upstreams.presets import PRESETS
 from upstreams.routing.circuit_breaker import BreakerState
+from upstreams.validators import CAPABILITIES, header_value
 
 FORMAT_BY_DIALECT = {dialect: name for name, dialect in FORMATS.items()}
 """The API's ``format`` by dialect; bodies may also give the dialect's own name."""
@@ -31,11 +32,20 @@ def _one_line(text: str) -> str:
 Secret = Annotated[str, AfterValidator(_one_line)]
 """An upstream's key in a body: one line, so that a header can carry it."""
 Format = Annotated[str, WithJsonSchema({"type": "string", "enum": list(FORMATS)})]
+Capabilities = Annotated[
+    dict[str, bool],
+    WithJsonSchema(
+        {"type": "object", "properties": {name: {"type": "boolean"} for name in sorted(CAPABILITIES)}, "additionalProperties": False}
+    ),
+]
+"""Switches of what a model takes; names that are left out are on."""
 PresetName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(PRESETS)})]
 
 
 class UpstreamFields(RequestBody):
     """What can be set on an upstream. A field left out stays as it is."""
+
+    table = Upstream
 
     name: str | None = None
     preset: PresetName | None = Field(None, description="Fills in the fields that are not given; GET /presets lists them.")
@@ -59,13 +69,14 @@ class UpstreamFields(RequestBody):
     pass_client_credentials: bool | None = None
     test_model: Clearable[str] = None
     quirks: Clearable[dict[str, Any]] = None
-    capabilities: Clearable[dict[str, bool]] = None
+    capabilities: Clearable[Capabilities] = None
 
 
 class NewUpstream(UpstreamFields):
     """An upstream to create; most presets have a base URL."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["name"]})
+    needs = ("name",)
+    alternatives = (("base_url",), ("endpoint",), ("preset",))
 
 
 @shows(UpstreamFields, Upstream)
@@ -90,7 +101,9 @@ class Discovered(Schema):
 class HealthCheck(RequestBody):
     """Either a stored upstream, or the base URL and key of one that is not stored."""
 
-    upstream_id: Id | None = None
+    alternatives = (("upstream_id",), ("base_url", "api_key"))
+
+    upstream_id: IdOrEmpty | None = None
     base_url: str | None = None
     api_key: Secret | None = None
     format: Format | None = None

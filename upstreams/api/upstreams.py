@@ -151,7 +151,7 @@ def get_upstream(request: HttpRequest, upstream_id: Id) -> dict[str, Any]:
     return upstreams.get(upstream_id)
 
 
-@router.post("/{upstream_id}/discover", response=responses(Data[Discovered]))
+@router.post("/{upstream_id}/discover", response=responses(Data[Discovered], upstream=True))
 def discover(request: HttpRequest, upstream_id: Id) -> dict[str, Any]:
     """Create the models that the upstream lists and mark the routes whose names it no longer lists; nothing is deleted."""
     try:

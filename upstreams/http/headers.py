@@ -88,6 +88,13 @@ def upward(
     return headers
 
 
+def api_version(client: Received, dialect: str) -> str:
+    """The version of the API in the headers that :func:`upward` returns; empty if the dialect has none."""
+    api = dialect_named(dialect).upstream
+    default = next((value for name, value in api.default_headers if name == api.version_header), "")
+    return forwardable_value(client, api.version_header) or default if api.version_header else ""
+
+
 def downward(received: Received) -> list[tuple[str, str]]:
     """What a client gets to see of an upstream's reply headers, in lower case; the upstream's id as ``x-upstream-request-id``."""
     headers = []

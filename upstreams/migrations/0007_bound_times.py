@@ -5,7 +5,7 @@ from typing import Any
 from django.db import migrations, models
 
 import upstreams.models
-from upstreams.models import MAX_SECONDS as LONGEST_SECONDS
+from upstreams.validators import MAX_SECONDS as LONGEST_SECONDS
 
 SOME = [upstreams.models.positive_seconds]
 COOLDOWN = [upstreams.models.seconds]

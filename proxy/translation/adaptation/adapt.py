@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from proxy.translation import json_wire
-from proxy.translation.adaptation.readable_history import with_readable_history
 from proxy.translation.adaptation.tool_history import pair_tool_results, with_legal_call_ids
 from proxy.translation.adaptation.tool_names import ToolNames, flat_name, tools_by_entry
 from proxy.translation.adaptation.tool_restore import JSON_OUTPUT, Restorer
@@ -36,6 +35,8 @@ from proxy.translation.dialects.base import JSON_OBJECT_SENTENCE, EncodeTarget, 
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 
+_CACHE_SETTINGS = ("prompt_cache_options", "prompt_cache_retention")
+"""Settings of upstreams that know ``prompt_cache_key``."""
 _CLIENT_KINDS = ("function", "custom")
 _WRAPPED_SCHEMA = msgspec.Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
 
@@ -54,7 +55,7 @@ def adapt(request: Request, target: EncodeTarget, *, family: str, traits: Traits
     """Fit ``request`` to a target of ``family``. Raises :class:`ClientMistake` for content that can be neither carried nor moved."""
     _refuse_demands(request, target.dialect)
     request, dropped = _without_foreign_tools(request, family)
-    request = with_readable_history(_with_summary(request, family), family)
+    request = _with_summary(request, family)
     dropped += _dropped_stops(request, target.quirks, traits)
     request = _with_subset(request, narrows=not traits.tool_subsets)
     request, emulated = _with_emulated_output(request, target.quirks)
@@ -250,7 +251,8 @@ def _fit_settings(request: Request, quirks: Quirks) -> Request:
     if quirks.no_sampling:
         request = replace(request, temperature=None, top_p=None, top_k=None)
     if quirks.settings_refused:
-        extra = {name: raw for name, raw in request.extra.items() if name not in quirks.settings_refused}
+        refused = {*quirks.settings_refused, *(_CACHE_SETTINGS if "prompt_cache_key" in quirks.settings_refused else ())}
+        extra = {name: raw for name, raw in request.extra.items() if name not in refused}
         request = replace(request, extra=extra, **dict.fromkeys(quirks.settings_refused))
     return replace(request, stop=()) if quirks.no_stop and request.stop else request
 

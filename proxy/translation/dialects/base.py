@@ -48,8 +48,8 @@ class EncodeTarget(msgspec.Struct, frozen=True, kw_only=True):
 
     ``model``: the remote name. ``upstream``: the owner of the upstream's
     seals: its id, or a hash of its address, by the dialect's ``binds_seals``. ``max_output_tokens``: the
-    model's maximum, ``None`` if unknown; then ``default_max_output_tokens`` is used if the dialect requires a limit (Anthropic) and
-    the client set none.
+    model's maximum, ``None`` if unknown; then ``default_max_output_tokens`` is used where a request needs a limit and has none.
+    ``version``: the API version that goes up in a header; empty if the dialect has none.
     """
 
     model: str
@@ -60,6 +60,11 @@ class EncodeTarget(msgspec.Struct, frozen=True, kw_only=True):
     default_max_output_tokens: int = 8192
     stream: bool = False
     """Whether the upstream must stream, which may differ from the client's ``stream``."""
+    version: str = ""
+
+    def default_limit(self, *, thinking: int) -> int:
+        """The output limit of a request without one: the model's maximum, else the default and the tokens of ``thinking`` on top."""
+        return self.default_max_output_tokens + thinking if self.max_output_tokens is None else self.max_output_tokens
 
 
 class EncodeContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +104,13 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """Accepts image URLs. Used only for requests of another family; those of the same family are sent unchanged."""
     stops: int | None = None
     """The maximum number of stop sequences; ``None``: no limit."""
+    requires_limit: bool = False
+    """A request must have an output limit."""
+
+
+def accepts_sampling_by_quirk(target: EncodeTarget, fields: Mapping[str, msgspec.Raw]) -> bool:  # noqa: ARG001 - see ``Dialect``
+    """The default of ``Dialect.accepts_sampling``."""
+    return not target.quirks.no_sampling
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -250,6 +262,9 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     patch_request(envelope, target, seal_key):
         The client's body for an upstream of the same dialect: replaces the model name and the switches for streaming and usage, and
         removes pxbin's carriers. All other fields keep their bytes.
+    accepts_sampling(target, fields):
+        Whether ``temperature``, ``top_p`` and ``top_k`` may be added to a body for ``target``; ``fields``: those of a client's body that
+        is forwarded.
     decode_response(body, quirks) / encode_response(response, context) / patch_response(body, model):
         ``decode`` raises ``UpstreamFailed`` if the body of a 200 is an error object or invalid. ``patch`` replaces only the model name.
     mend_response(body, response, context):
@@ -263,6 +278,9 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         The frames that end a relayed stream after a failure. ``frames_sent``: from this, Responses derives the next sequence number.
     decode_error(status, headers, body) / encode_error(failure, request_id):
         Non-2xx responses. ``decode`` accepts any body, also HTML and an empty one.
+    stream_of_choices(body, quirks, context) / response_of_choices(frames, quirks, context):
+        A whole response of the same dialect as a stream, and the other way round, if it has several choices, which the canonical form
+        does not have; ``None`` for any other response. The fields are ``None`` for dialects without choices.
     keepalive:
         Bytes that clients ignore, sent while a stream is idle.
     ending:
@@ -306,7 +324,10 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     places: Places = Places()
     leaves_out: Callable[[Request, EncodeTarget], frozenset[str]] = leaves_nothing_out
     keeps: Callable[[Reasoning | Opaque, Request, EncodeTarget], bool] = keeps_no_native_part
+    accepts_sampling: Callable[[EncodeTarget, Mapping[str, msgspec.Raw]], bool] = accepts_sampling_by_quirk
     mend_response: Callable[[bytes, Response, EncodeContext], bytes] | None = None
+    stream_of_choices: Callable[[bytes, Quirks, EncodeContext], list[Frame] | None] | None = None
+    response_of_choices: Callable[[list[Frame], Quirks, EncodeContext], bytes | None] | None = None
     keepalive: bytes = b": keep-alive\n\n"
     ending: tuple[Frame, ...] = ()
     last_events: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""The field ``moderation``, which Chat and Responses have in common."""
+"""The field ``moderation``, which Chat and Responses share (docs/wire-formats.md, section 6.3)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import msgspec
 from proxy.translation import json_wire
 from proxy.translation.canonical import Demand
 
+CARRIED_BY = ("openai_chat", "openai_responses")
+"""The dialects that have the field."""
+
 
 class _Moderation(msgspec.Struct):
     policy: dict[str, Any] | None = None
@@ -17,13 +20,10 @@ class _Moderation(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Moderation | None)
 
 
-def moderation_demands(raw: msgspec.Raw | None) -> tuple[Demand, ...]:
-    """A demand if the policy changes the response: one of its modes is ``block``."""
-    if not raw:
-        return ()
-    settings = json_wire.decode(raw, _DECODER, at="moderation")
+def moderation_demands(moderation: msgspec.Raw | None) -> tuple[Demand, ...]:
+    """A demand if the policy changes the response, that is, if one of its modes is ``block``. Raises :class:`ClientMistake`."""
+    settings = json_wire.decode(moderation, _DECODER, at="moderation") if moderation else None
     policy = settings.policy if settings is not None else None
     if not any(isinstance(side, dict) and side.get("mode") == "block" for side in (policy or {}).values()):
         return ()
-    message = "moderation: this model's upstream cannot moderate the response"
-    return (Demand(field="moderation", message=message, carried_by=("openai_chat", "openai_responses")),)
+    return (Demand(field="moderation", message="moderation: this model's upstream cannot moderate the response", carried_by=CARRIED_BY),)

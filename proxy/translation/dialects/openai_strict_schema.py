@@ -38,13 +38,16 @@ def _fits(schema: Any) -> bool:
     kinds = schema["type"] if isinstance(schema.get("type"), list) else [schema.get("type")]
     if "object" in kinds and not _is_closed(schema):
         return False
-    inner = [schema["items"]] if "items" in schema else []
-    inner += schema.get("anyOf") or []
-    for name in ("properties", "$defs", "definitions"):
-        inner += list((schema.get(name) or {}).values())
-    return all(map(_fits, inner))
+    members = schema.get("anyOf") or []
+    named = [schema.get(name) or {} for name in ("properties", "$defs", "definitions")]
+    if not isinstance(members, list) or not all(isinstance(schemas, dict) for schemas in named):
+        return False
+    inner = [*([schema["items"]] if "items" in schema else []), *members]
+    return all(map(_fits, [*inner, *(each for schemas in named for each in schemas.values())]))
 
 
 def _is_closed(schema: dict[str, Any]) -> bool:
-    properties = schema.get("properties") or {}
-    return schema.get("additionalProperties") is False and set(properties) == set(schema.get("required") or ())
+    properties, required = schema.get("properties") or {}, schema.get("required") or []
+    if not isinstance(properties, dict) or not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+        return False
+    return schema.get("additionalProperties") is False and set(properties) == set(required)

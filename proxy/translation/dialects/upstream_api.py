@@ -88,6 +88,8 @@ class UpstreamApi(msgspec.Struct, frozen=True, kw_only=True):
         The base URL, with ``{region}``, of upstreams that have a region and no base URL; empty: a base URL is required.
     default_headers:
         Request headers that are sent if the client does not send them.
+    version_header:
+        The header with the version of the API; empty if there is none.
     beta_header:
         The header that lists beta features; empty if there is none.
     headers_up, headers_down:
@@ -109,6 +111,7 @@ class UpstreamApi(msgspec.Struct, frozen=True, kw_only=True):
     sigv4_service: str = ""
     regional_base_url: str = ""
     default_headers: tuple[tuple[str, str], ...] = ()
+    version_header: str = ""
     beta_header: str = ""
     headers_up: tuple[str, ...] = ()
     headers_down: tuple[str, ...] = ()

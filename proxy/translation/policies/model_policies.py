@@ -20,6 +20,9 @@ from proxy.translation.type_errors import explain
 PROTECTED = frozenset({"model", "stream", "messages", "input"})
 """Fields of a body that only routing and translation set; defaults and extensions must not name them."""
 
+SAMPLING = frozenset({"temperature", "top_p", "top_k"})
+"""Fields of a body that some upstreams refuse."""
+
 FIELDS = (
     "system_replacements", "system_append", "inject_progress", "temperature", "max_tokens_default", "max_tokens_cap",
     "max_output_tokens", "body_defaults", "body_extensions", "tool_enforcement", "buffer_tool_calls", "smooth_streaming",
@@ -96,17 +99,21 @@ def policies_from(fields: Mapping[str, Any]) -> Policies:
 # --- the body for the upstream -------------------------------------------------------------------------------------------
 
 
-def merged_body(body: bytes, policies: Policies) -> bytes:
+def merged_body(body: bytes, policies: Policies, *, sampling: bool = True) -> bytes:
     """The encoded body with the model's defaults for missing fields, and its extensions merged in.
 
     Objects are merged field by field; any other value of an extension replaces the field. Other fields keep their bytes.
+    ``sampling``: the upstream accepts the fields in :data:`SAMPLING`; if not, they are not added.
     """
     if not policies.defaults and not policies.extensions:
         return body
     fields: dict[str, Any] = dict(_FIELDS.decode(body))
     for name, value in policies.defaults.items():
-        fields.setdefault(name, value)
+        if sampling or name not in SAMPLING:
+            fields.setdefault(name, value)
     for name, value in policies.extensions.items():
+        if not sampling and name in SAMPLING:
+            continue
         current = fields.get(name)
         if isinstance(value, dict) and isinstance(current, msgspec.Raw):
             fields[name] = _merge(json_wire.decode_value(current, at=name), value)

@@ -60,11 +60,19 @@ class Additions(msgspec.Struct, frozen=True):
 
 
 def edit_request(
-    envelope: Envelope, shape: PromptShape, policies: Policies, additions: Additions, *, quirks: Quirks, relayed: bool
+    envelope: Envelope,
+    shape: PromptShape,
+    policies: Policies,
+    additions: Additions,
+    *,
+    quirks: Quirks,
+    relayed: bool,
+    sampling: bool = True,
 ) -> Envelope:
     """The envelope with a model's policies applied, then with ``additions``.
 
     ``relayed``: the fields go to an upstream of the same dialect without a translation, so they must obey its rules here.
+    ``sampling``: the API and the model of the upstream accept a temperature.
     Raises :class:`~proxy.translation.errors.ClientMistake` for fields that cannot be read.
     """
     fields = dict(envelope.fields)
@@ -77,8 +85,8 @@ def edit_request(
         if text:
             _append_to_turn(fields, shape, text)
     _limit(fields, shape, policies, quirks)
-    if policies.temperature is not None:
-        _set_temperature(fields, shape, policies.temperature, quirks=quirks, relayed=relayed)
+    if policies.temperature is not None and sampling and not (relayed and quirks.no_sampling):
+        _set_temperature(fields, shape, policies.temperature, relayed=relayed)
     if relayed and shape.thinking_budget and fields.get("max_tokens") is not envelope.fields.get("max_tokens"):
         _fit_thinking(fields)
     return msgspec.structs.replace(envelope, fields=fields)
@@ -205,10 +213,8 @@ def _limit(fields: Fields, shape: PromptShape, policies: Policies, quirks: Quirk
         fields[name] = Raw(json_wire.encode(policies.limit(None)))
 
 
-def _set_temperature(fields: Fields, shape: PromptShape, temperature: float, *, quirks: Quirks, relayed: bool) -> None:
-    """The model's own temperature. Left out where an upstream of the same dialect would refuse it."""
-    if relayed and quirks.no_sampling:
-        return
+def _set_temperature(fields: Fields, shape: PromptShape, temperature: float, *, relayed: bool) -> None:
+    """The model's own temperature. Left out where an upstream of the same dialect would refuse it beside thinking."""
     if relayed and shape.thinking_budget:
         if _thinking(fields).get("type") in ("enabled", "adaptive"):
             return  # thinking goes with the temperature 1 only

@@ -1,5 +1,6 @@
 """Ids sort by time."""
 
+import os
 import time
 import uuid
 
@@ -24,3 +25,17 @@ def test_ids_are_unique_and_sort_by_their_millisecond():
 def test_an_id_says_when_it_was_made():
     before = time.time()
     assert before - 0.001 <= (uuid.UUID(new_id()).int >> 80) / 1000 <= time.time()
+
+
+def test_a_forked_process_makes_other_ids_than_its_parent():
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, "".join(new_id()[14:] for _ in range(100)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with os.fdopen(reader) as written:
+        of_child = written.read()
+    assert len(of_child) == 100 * 22
+    assert all(new_id()[14:] not in of_child for _ in range(200))

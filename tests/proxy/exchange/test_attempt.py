@@ -10,15 +10,19 @@ from proxy.exchange.attempt import TranslatedAttempt
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.request_context import RequestContext
 from proxy.translation.dialects.registry import REGISTRY
+from proxy.translation.policies.model_policies import Policies
 from tests.support.settings import with_config
 from upstreams.catalog.entries import ModelEntry, RouteEntry, UpstreamEntry
 from upstreams.routing.plan import Target
 
 
-def attempt(body_fields: dict[str, Any], *, client: str = "openai_chat", upstream: str = "anthropic", **model: Any) -> TranslatedAttempt:
+def attempt(
+    body_fields: dict[str, Any], *, client: str = "openai_chat", upstream: str = "anthropic", version: str = "", **model: Any
+) -> TranslatedAttempt:
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}], **body_fields}).encode()
     dialect = REGISTRY[client]
-    http = HttpRequest(method="POST", path="/", body=body)
+    headers = ((b"anthropic-version", version.encode()),) if version else ()
+    http = HttpRequest(method="POST", path="/", raw_headers=headers, body=body)
     call = RequestContext(http, dialect, dialect.open_request(body), identity="0" * 24, created=0, seal_key=b"k")
     upstream_entry = UpstreamEntry(id="u", name="u", base_url="http://x", dialect=upstream)
     route = RouteEntry(id="r", upstream=upstream_entry)
@@ -34,6 +38,14 @@ def attempt(body_fields: dict[str, Any], *, client: str = "openai_chat", upstrea
 def test_the_default_limit_of_the_settings_goes_up_where_nobody_gave_one(body_fields, model, limit):
     with with_config(default_max_output_tokens=5000):
         assert json.loads(asyncio.run(attempt(body_fields, **model).prepare()).body)["max_tokens"] == limit
+
+
+@pytest.mark.parametrize(
+    ("client", "version", "sent"), [("anthropic", "2023-06-01", 0.2), ("anthropic", "2026-10-21", None), ("anthropic", "", 0.2)]
+)
+def test_a_policys_temperature_goes_up_only_under_a_version_that_has_it(client, version, sent):
+    tried = attempt({"max_tokens": 9}, client=client, version=version, policies=Policies(temperature=0.2))
+    assert json.loads(asyncio.run(tried.prepare()).body).get("temperature") == sent
 
 
 def test_hosted_tools_that_the_target_lacks_are_noted_for_the_log():

@@ -2,8 +2,9 @@
 
 A folder is called ``<client dialect>-<upstream dialect>-<what it shows>`` and holds ``client_request.json`` and
 ``upstream_request.json``, and then, as far as the case goes, ``upstream_response.json`` with ``client_response.json`` or
-``upstream_stream.sse`` with ``client_stream.sse``. ``settings.json`` may give ``quirks``, ``max_output_tokens``
-and the upstream's ``model``.
+``upstream_stream.sse`` with ``client_stream.sse``. ``settings.json`` may give ``quirks``, ``max_output_tokens``,
+the upstream's ``model``, and ``stream``: whether the upstream is asked to stream, if not as the client has asked. A request whose
+``stream`` differs is encoded anew within one dialect, too.
 ``refusal.json`` in place of the upstream's files holds the ``param`` and the ``message`` of a 400. ``dropped.json`` lists what the
 upstream does not get.
 """
@@ -48,7 +49,7 @@ class Case:
             upstream="up-1",
             quirks=self.quirks,
             max_output_tokens=settings.get("max_output_tokens"),
-            stream=envelope.stream,
+            stream=settings.get("stream", envelope.stream),
         )
         self.preparer = Preparer(self.sink, envelope, SEAL_KEY)
 

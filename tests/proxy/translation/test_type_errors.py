@@ -37,6 +37,7 @@ class Needy(msgspec.Struct):
         (Annotated[float, Meta(gt=0)], b"-1", ("must be a number of more than 0.0", "")),
         (Annotated[str, Meta(max_length=2)], b'"abc"', ("must be a string of at most 2 characters", "")),
         (Annotated[list[int], Meta(min_length=2)], b"[1]", ("must be an array of at least 2 items", "")),
+        (dict[str, Any], b'{"a": 1e999}', ("the number is too large", "")),
         (Annotated[str, Meta(pattern="^a")], b'"b"', ("the value is not valid", "")),
     ],
 )

@@ -50,6 +50,23 @@ def test_what_holds_a_key_of_ours_does_not_go_up_in_any_header() -> None:
     assert headers.upward(slipped, "bedrock", stream=False)[2:] == []
 
 
+def test_an_anthropic_upstream_gets_the_clients_user_profile_and_workspace() -> None:
+    given = client(anthropic_user_profile_id="prof_1", anthropic_workspace_id="wrkspc_1", anthropic_organization_id="org_1")
+    assert headers.upward(given, "anthropic", stream=False)[2:] == [
+        ("anthropic-user-profile-id", "prof_1"),
+        ("anthropic-workspace-id", "wrkspc_1"),
+        ("anthropic-version", "2023-06-01"),
+    ]
+    assert len(headers.upward(given, "bedrock", stream=False)) == 2
+
+
+def test_the_version_that_goes_up_is_known() -> None:
+    newer = client(anthropic_version="2026-10-21")
+    dialects = ("anthropic", "bedrock", "openai_chat")
+    assert [headers.api_version(newer, dialect) for dialect in dialects] == ["2026-10-21", "", ""]
+    assert headers.api_version(client(anthropic_version=KEY), "anthropic") == "2023-06-01"
+
+
 def test_the_version_has_a_default() -> None:
     assert headers.upward(client(), "anthropic", stream=False)[2:] == [("anthropic-version", "2023-06-01")]
 

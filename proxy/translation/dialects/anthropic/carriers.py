@@ -1,4 +1,4 @@
-"""Removes reasoning carriers from a conversation that goes to an upstream of the client's own dialect.
+"""Removes reasoning carriers, and citations of other vendors, from a conversation for an upstream of the client's own dialect.
 
 A client that talked to another provider before has carriers in its thinking blocks. Carriers of this family become the
 original blocks again, all others are removed (docs/wire-formats.md, section 11). Other blocks keep their bytes.
@@ -10,17 +10,19 @@ import msgspec
 from msgspec import Raw
 
 from proxy.translation import json_wire, reasoning_seal
-from proxy.translation.dialects.anthropic.wire import ABSENT, ARRAY, FAMILY, OBJECT, read_heads
+from proxy.translation.dialects.anthropic.citations import own_citations
+from proxy.translation.dialects.anthropic.wire import ABSENT, ARRAY, FAMILY, OBJECT, is_present, read_heads
 
 CARRIER_PREFIX = reasoning_seal.PREFIX.encode()
 """Bytes that every body with a carrier contains; a cheap test before the body is decoded."""
 
 
-class _ThinkingBlock(msgspec.Struct):
+class _CarrierBlock(msgspec.Struct):
     type: str = ""
     thinking: str = ""
     signature: str = ""
     data: str = ""
+    citations: Raw = ABSENT
 
     @property
     def carrier(self) -> str:
@@ -31,7 +33,7 @@ class _TypeOnly(msgspec.Struct):
     type: str = ""
 
 
-_THINKING_BLOCK = msgspec.json.Decoder(_ThinkingBlock)
+_CARRIER_BLOCK = msgspec.json.Decoder(_CarrierBlock)
 _TYPE_ONLY = msgspec.json.Decoder(_TypeOnly)
 
 
@@ -64,19 +66,29 @@ def _restore_block(block: Raw, seal_key: bytes) -> Raw | None:
     if CARRIER_PREFIX not in bytes(block):
         return block
     try:
-        thinking = _THINKING_BLOCK.decode(block)
+        fields = _CARRIER_BLOCK.decode(block)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return block  # not a thinking block; the upstream validates it
-    if not reasoning_seal.is_carrier(thinking.carrier):
+        return block  # the upstream validates it
+    if fields.type == "text" and is_present(fields.citations):
+        return _without_foreign_citations(block, fields.citations)
+    if not reasoning_seal.is_carrier(fields.carrier):
         return block
-    seal = reasoning_seal.unpack(thinking.carrier, seal_key)
+    seal = reasoning_seal.unpack(fields.carrier, seal_key)
     if seal is None or seal.origin != FAMILY:
         return None
     if "redacted" in seal.fields:
         return Raw(json_wire.encode({"type": "redacted_thinking", "data": seal.fields["redacted"]}))
     if not seal.fields.get("signature"):
         return None
-    return Raw(json_wire.encode({"type": "thinking", "thinking": thinking.thinking, "signature": seal.fields["signature"]}))
+    return Raw(json_wire.encode({"type": "thinking", "thinking": fields.thinking, "signature": seal.fields["signature"]}))
+
+
+def _without_foreign_citations(block: Raw, citations: Raw) -> Raw:
+    own = own_citations(citations, at="citations")
+    fields = json_wire.decode(block, OBJECT)
+    if own:
+        return Raw(json_wire.encode(fields | {"citations": Raw(json_wire.encode(own))}))
+    return Raw(json_wire.encode({name: value for name, value in fields.items() if name != "citations"}))
 
 
 def _has_type(block: Raw, *types: str) -> bool:

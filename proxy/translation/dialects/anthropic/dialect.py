@@ -7,6 +7,7 @@ from proxy.translation import json_wire
 from proxy.translation.dialects.anthropic.envelope import open_request
 from proxy.translation.dialects.anthropic.errors import decode_error, encode_error
 from proxy.translation.dialects.anthropic.model_list import encode_model, encode_models
+from proxy.translation.dialects.anthropic.models import accepts_sampling
 from proxy.translation.dialects.anthropic.picker import AGENTS, own_names, picker_names
 from proxy.translation.dialects.anthropic.places import PLACES, keeps, leaves_out
 from proxy.translation.dialects.anthropic.relay import PING, patch_request, patch_response, relay
@@ -77,7 +78,9 @@ UPSTREAM = UpstreamApi(
     main_path=PATH,
     auth=AuthHeader("x-api-key", ""),
     default_headers=(("anthropic-version", "2023-06-01"),),
+    version_header="anthropic-version",
     beta_header="anthropic-beta",
+    headers_up=("anthropic-user-profile-id", "anthropic-workspace-id"),
     headers_down=("anthropic-ratelimit-", "anthropic-priority-"),
     count=CountApi(
         path=COUNT_PATH,
@@ -101,7 +104,7 @@ DIALECT = Dialect(
     upstream=UPSTREAM,
     prompt_shape=PROMPT_SHAPE,
     beta_field="anthropic_beta",
-    traits=Traits(tool_name_limit=128, strict_call_ids=True, tool_subsets=False),
+    traits=Traits(tool_name_limit=128, strict_call_ids=True, tool_subsets=False, requires_limit=True),
     framing=SSE,
     path=_path,
     open_request=open_request,
@@ -111,6 +114,7 @@ DIALECT = Dialect(
     leaves_out=leaves_out,
     keeps=keeps,
     patch_request=patch_request,
+    accepts_sampling=accepts_sampling,
     decode_response=decode_response,
     encode_response=encode_response,
     patch_response=patch_response,

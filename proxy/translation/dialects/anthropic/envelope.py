@@ -76,6 +76,7 @@ _DEMANDS = (
     ),
     Demand(field="compaction", message="compaction: not available at this model's upstream", carried_by=("anthropic", "bedrock")),
 )
+_DEMANDED_FIELDS = frozenset(demand.field for demand in _DEMANDS)
 _CACHE_WARMING = Demand(
     field="max_tokens",
     message="max_tokens: 0 (only warm the cache) is not available at this model's upstream",
@@ -123,6 +124,8 @@ def messages_field(fields: Mapping[str, Raw]) -> Raw:
 
 def nested_settings(fields: Mapping[str, Raw]) -> dict[str, Raw]:
     """The values of :data:`NESTED_FIELDS` in a body, by ``field.setting``."""
+    if fields.keys().isdisjoint(NESTED_FIELDS):
+        return {}
     return {
         f"{field}.{name}": raw
         for field, names in NESTED_FIELDS.items()
@@ -134,5 +137,7 @@ def nested_settings(fields: Mapping[str, Raw]) -> dict[str, Raw]:
 
 def find_demands(fields: Mapping[str, Raw], settings: Settings) -> tuple[Demand, ...]:
     """A demand for each field that changes the response and that only some targets accept."""
-    demands = tuple(demand for demand in _DEMANDS if bytes(fields.get(demand.field, ABSENT)) not in (b"", b"null", b"[]"))
+    demands: tuple[Demand, ...] = ()
+    if not fields.keys().isdisjoint(_DEMANDED_FIELDS):
+        demands = tuple(demand for demand in _DEMANDS if bytes(fields.get(demand.field, ABSENT)) not in (b"", b"null", b"[]"))
     return (*demands, _CACHE_WARMING) if settings.max_tokens == 0 else demands

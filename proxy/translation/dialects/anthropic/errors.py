@@ -7,6 +7,7 @@ from typing import Any
 
 from proxy.translation import json_wire
 from proxy.translation.context_overflow import is_context_overflow
+from proxy.translation.dialects.anthropic.wire import FAMILY
 from proxy.translation.dialects.base import ErrorBody, error_object
 from proxy.translation.dialects.error_detail import read_error_detail
 from proxy.translation.errors import Failure, Kind, kind_for
@@ -41,6 +42,7 @@ KINDS: Mapping[str, Kind] = {
     "billing_error": "billing",
     "permission_error": "permission",
     "not_found_error": "model_not_found",
+    "conflict_error": "conflict",
     "request_too_large": "too_large",
     "rate_limit_error": "rate_limit",
     "api_error": "upstream_error",
@@ -54,6 +56,8 @@ _OVERFLOW_TEXT = "prompt is too long"
 _OVERFLOW_PREFIX = f"{_OVERFLOW_TEXT}: "
 _PASSED_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
 _MAX_MESSAGE_LENGTH = 2000
+_NATIVE_LIMIT = 65_536
+"""Bytes of the largest error body whose other fields are kept."""
 
 
 # --- decode ----------------------------------------------------------------------------------------------------------
@@ -75,7 +79,15 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
         status=status,
         headers=client_headers(headers),
         details=details,
+        native=native_error(value, body) if kind != "upstream_auth" else None,
+        native_dialect=FAMILY,
     )
+
+
+def native_error(value: Any, body: bytes) -> dict[str, Any] | None:
+    """The error object of a body of moderate size, for clients of the same dialect."""
+    error = value.get("error") if isinstance(value, dict) and len(body) <= _NATIVE_LIMIT else None
+    return error if isinstance(error, dict) else None
 
 
 def client_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -128,11 +140,11 @@ def http_status(failure: Failure) -> int:
 
 
 def error_fields(failure: Failure) -> dict[str, Any]:
-    """The ``error`` object of an error body and of a stream's error event."""
+    """The ``error`` object of an error body and of a stream's error event, with the fields that only the upstream's one has."""
     fields: dict[str, Any] = {"type": TYPES[failure.kind], "message": client_message(failure)}
     if failure.details is not None:
         fields["details"] = failure.details
-    return fields
+    return failure.native | fields if failure.native is not None and failure.native_dialect == FAMILY else fields
 
 
 def client_message(failure: Failure) -> str:

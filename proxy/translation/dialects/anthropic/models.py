@@ -9,8 +9,12 @@ on they think without being asked, and most of them accept that it is switched o
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
+from msgspec import Raw
+
+from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.quirks import Quirks
 
 ThinkingStyle = Literal["adaptive", "enabled", "none"]
@@ -25,6 +29,10 @@ _FIRST_XHIGH = (4, 7)
 _FIRST_THINKING = (3, 7)
 _FIRST_WITHOUT_SAMPLING = (4, 7)
 _FIRST_THINKING_BY_DEFAULT = (5, 0)
+_VERSIONS_WITH_SAMPLING = frozenset({"", "2023-01-01", "2023-06-01", "bedrock-2023-05-31"})
+"""API versions that have sampling fields; ``2026-10-21`` removed them (Anthropic, "API versions")."""
+_VERSION_FIELD = "anthropic_version"
+"""The field of a Bedrock body with the API version."""
 _ALWAYS_THINKING = ("claude-mythos", "claude-fable")
 """Model lines that think in every request: they refuse thinking of type ``disabled``."""
 
@@ -55,12 +63,18 @@ def supports_xhigh(model: str) -> bool:
     return version is None or version >= _FIRST_XHIGH
 
 
-def accepts_sampling(model: str, quirks: Quirks) -> bool:
-    """Whether ``model`` accepts ``temperature``, ``top_p`` and ``top_k``: the quirk if it is set, otherwise by version."""
-    if quirks.no_sampling is not None:
-        return not quirks.no_sampling
-    version = model_version(model)
-    return not any(name in model for name in _ALWAYS_THINKING) and (version is None or version < _FIRST_WITHOUT_SAMPLING)
+def accepts_sampling(target: EncodeTarget, fields: Mapping[str, Raw]) -> bool:
+    """Whether ``target`` accepts ``temperature``, ``top_p`` and ``top_k``: the quirk if it is set, else by the versions of API and model.
+
+    ``fields``: those of a client's body that is forwarded, which may hold the API version.
+    """
+    if target.quirks.no_sampling is not None:
+        return not target.quirks.no_sampling
+    versions = {target.version, bytes(fields.get(_VERSION_FIELD, b'""')).strip(b'"').decode(errors="replace")}
+    if not versions <= _VERSIONS_WITH_SAMPLING:
+        return False
+    version = model_version(target.model)
+    return not any(name in target.model for name in _ALWAYS_THINKING) and (version is None or version < _FIRST_WITHOUT_SAMPLING)
 
 
 def thinks_by_default(model: str) -> bool:

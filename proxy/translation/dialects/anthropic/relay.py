@@ -1,6 +1,6 @@
 """Bodies and frames between clients and upstreams of this dialect, without translation (docs/wire-formats.md, section 6.1).
 
-Only the model's name, ``stream`` and reasoning carriers change; all other fields keep their bytes.
+Only the model's name, ``stream``, a missing ``max_tokens`` and reasoning carriers change; all other fields keep their bytes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from proxy.translation import json_wire
 from proxy.translation.dialects.anthropic.carriers import CARRIER_PREFIX, remove_carriers
+from proxy.translation.dialects.anthropic.thinking import default_max_tokens
 from proxy.translation.dialects.anthropic.wire import OBJECT, has_field
 from proxy.translation.dialects.base import EncodeTarget, with_event_name
 from proxy.translation.framing.sse import Frame
@@ -61,16 +62,17 @@ def patch_response(body: bytes, model: str) -> bytes:
     return json_wire.encode(fields | {"model": Raw(json_wire.encode(model))})
 
 
-class _TypeOnly(msgspec.Struct):
+class _Thinking(msgspec.Struct):
     type: Any = None
+    budget_tokens: Any = None
 
 
-_TYPE_ONLY = msgspec.json.Decoder(_TypeOnly)
+_THINKING = msgspec.json.Decoder(_Thinking)
 
 
 def patch_request(envelope: Envelope, target: EncodeTarget, seal_key: bytes) -> bytes:
     """The client's body with the upstream's name of the model and ``stream``, without reasoning carriers."""
-    fields = patch_fields(envelope.fields, seal_key)
+    fields = patch_fields(envelope.fields, target, seal_key)
     if target.model != envelope.model:
         fields["model"] = Raw(json_wire.encode(target.model))
     if target.stream != envelope.stream:
@@ -78,16 +80,23 @@ def patch_request(envelope: Envelope, target: EncodeTarget, seal_key: bytes) -> 
     return json_wire.encode(fields)
 
 
-def patch_fields(fields: dict[str, Raw], seal_key: bytes) -> dict[str, Raw]:
-    """A copy of the fields without reasoning carriers.
+def patch_fields(fields: dict[str, Raw], target: EncodeTarget, seal_key: bytes) -> dict[str, Raw]:
+    """A copy of the fields without reasoning carriers, and with ``max_tokens``, which the API requires.
 
     Where that removes the thinking of an open tool loop, ``thinking`` of type ``enabled`` is removed, too: the API answers 400
     when the last assistant message of such a loop has no thinking block.
     """
     patched = dict(fields)
+    if not has_field(fields, "max_tokens"):
+        patched["max_tokens"] = Raw(b"%d" % default_max_tokens(target, thinking=_budget(fields)))
     if CARRIER_PREFIX not in bytes(fields["messages"]):
         return patched
     patched["messages"], loop_broken = remove_carriers(fields["messages"], seal_key)
-    if loop_broken and has_field(fields, "thinking") and _TYPE_ONLY.decode(fields["thinking"]).type == "enabled":
+    if loop_broken and has_field(fields, "thinking") and _THINKING.decode(fields["thinking"]).type == "enabled":
         del patched["thinking"]
     return patched
+
+
+def _budget(fields: dict[str, Raw]) -> int:
+    budget = _THINKING.decode(fields["thinking"]).budget_tokens if has_field(fields, "thinking") else None
+    return budget if isinstance(budget, int) else 0

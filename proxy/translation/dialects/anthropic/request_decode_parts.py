@@ -24,7 +24,16 @@ from proxy.translation.canonical import (
 )
 from proxy.translation.dialects.anthropic.citations import decode_citations
 from proxy.translation.dialects.anthropic.tool_arguments import decode_arguments
-from proxy.translation.dialects.anthropic.wire import ABSENT, FAMILY, Block, OriginalBlocks, WireMessage, is_present, readable_text
+from proxy.translation.dialects.anthropic.wire import (
+    ABSENT,
+    FAMILY,
+    Block,
+    OriginalBlocks,
+    WireMessage,
+    is_present,
+    native_fields,
+    readable_text,
+)
 from proxy.translation.errors import ClientMistake
 from proxy.translation.unread import NotingDecoder
 
@@ -142,7 +151,8 @@ def _decode_source(block: Block, position: _Position) -> _SourceFields:
 
 def _decode_image(block: Block, position: _Position) -> Image:
     fields = _decode_source(block, position)
-    return Image(_media_source(fields, position), None, cache_mark(block.cache_control), position.at, block.native())
+    native = {} if block.transformations is None else {"transformations": block.transformations}
+    return Image(_media_source(fields, position), None, cache_mark(block.cache_control), position.at, native)
 
 
 def _media_source(fields: _SourceFields, position: _Position) -> Source:
@@ -236,7 +246,7 @@ def _decode_tool_use(block: Block, position: _Position) -> ToolCall:
     if not block.id or not block.name:
         raise position.mistake("Field required", "name" if block.id else "id")
     arguments = decode_arguments(block.input, at=f"{position.at}.input")
-    return ToolCall(block.id, block.name, arguments, cache=cache_mark(block.cache_control), native=block.native())
+    return ToolCall(block.id, block.name, arguments, cache=cache_mark(block.cache_control), native=native_fields(block))
 
 
 def _decode_tool_result(block: Block, position: _Position) -> ToolResult:
@@ -249,7 +259,8 @@ def _decode_tool_result(block: Block, position: _Position) -> ToolResult:
     else:
         decoded = (_decode_block(inner, position.inside(index)) for index, inner in enumerate(block.content or ()))
         content = tuple(part for part in decoded if part is not None)
-    return ToolResult(block.tool_use_id, content, bool(block.is_error), cache=cache_mark(block.cache_control), native=block.native())
+    cache = cache_mark(block.cache_control)
+    return ToolResult(block.tool_use_id, content, bool(block.is_error), cache=cache, native=native_fields(block))
 
 
 def _decode_opaque(block: Block, position: _Position) -> Opaque:

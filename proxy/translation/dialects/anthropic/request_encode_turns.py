@@ -125,7 +125,7 @@ class TurnEncoder:
             encoded = {"type": "base64", "media_type": self._image_type(part), "data": source.value}
         else:
             raise _mistake(part.at, "this model's upstream cannot read files of another provider; send the image inline")
-        return self._marks.set({"type": "image", "source": encoded, **self._own_fields(part)}, part.cache)
+        return self._marks.set({"type": "image", "source": encoded, **part.native}, part.cache)
 
     def _image_type(self, part: Image) -> str:
         media_type = part.source.media_type.lower()
@@ -176,21 +176,18 @@ class TurnEncoder:
         return {"type": "thinking", "thinking": part.text, "signature": signature} if signature or self._unsigned else None
 
     def _encode_tool_use(self, part: ToolCall) -> EncodedBlock:
-        block: EncodedBlock = {"type": "tool_use", "id": part.id, "name": part.name, "input": encode_arguments(part.arguments)}
-        return self._marks.set(block | self._own_fields(part), part.cache)
+        call = {"type": "tool_use", "id": part.id, "name": part.name, "input": encode_arguments(part.arguments), **part.native}
+        return self._marks.set(call, part.cache)
 
     def _encode_tool_result(self, part: ToolResult) -> EncodedBlock:
-        result: EncodedBlock = {"type": "tool_result", "tool_use_id": part.call_id, **self._own_fields(part)}
+        result: EncodedBlock = {"type": "tool_result", "tool_use_id": part.call_id}
         content = [block for inner in part.content if (block := self._encoders[type(inner)](inner)) is not None]
         if content:
             result["content"] = string_if_plain_text(content)
         if part.is_error:
             result["is_error"] = True
+        result |= part.native
         return self._marks.set(result, part.cache)
-
-    def _own_fields(self, part: Image | ToolCall | ToolResult) -> EncodedBlock:
-        """The fields that only this family knows."""
-        return dict(part.native) if self._native else {}
 
     def _encode_opaque(self, part: Opaque) -> EncodedBlock | None:
         if part.family == FAMILY:

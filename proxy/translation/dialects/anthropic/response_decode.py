@@ -11,10 +11,10 @@ from msgspec import Raw
 from proxy.translation.canonical import Opaque, Part, Reasoning, Response, Seal, Text, ToolCall
 from proxy.translation.dialects.anthropic.citations import decode_citations
 from proxy.translation.dialects.anthropic.errors import read_error
-from proxy.translation.dialects.anthropic.stop_reasons import decode_finish
+from proxy.translation.dialects.anthropic.stop_reasons import decode_finish, native_of_message
 from proxy.translation.dialects.anthropic.tool_arguments import decode_response_arguments
 from proxy.translation.dialects.anthropic.usage import WireUsage
-from proxy.translation.dialects.anthropic.wire import FAMILY, MAPPED_TYPES, Block, read_block, readable_text
+from proxy.translation.dialects.anthropic.wire import FAMILY, MAPPED_TYPES, Block, native_fields, read_block, readable_text
 from proxy.translation.dialects.lenient_json import decode_leniently
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.quirks import Quirks
@@ -30,6 +30,10 @@ class _Message(msgspec.Struct):
     stop_details: dict[str, Any] | None = None
     usage: WireUsage | None = None
     error: Any = None
+    container: Any = None
+    context_management: Any = None
+    diagnostics: Any = None
+    input_transformations: Any = None
 
 
 _MESSAGE = msgspec.json.Decoder(_Message)
@@ -53,7 +57,9 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:  # noqa: ARG001 --
         id=message.id,
         model=message.model,
         parts=parts,
-        finish=decode_finish(message.stop_reason, message.stop_sequence, message.stop_details, has_calls=has_calls),
+        finish=decode_finish(
+            message.stop_reason, message.stop_sequence, message.stop_details, has_calls=has_calls, native=native_of_message(message)
+        ),
         usage=message.usage.to_canonical() if message.usage is not None else None,
     )
 
@@ -112,7 +118,7 @@ def _decode_redacted(block: Block) -> Part:
 
 
 def _decode_call(block: Block) -> Part:
-    return ToolCall(block.id or "", block.name or "", decode_response_arguments(block.input))
+    return ToolCall(block.id or "", block.name or "", decode_response_arguments(block.input), native=native_fields(block))
 
 
 _DECODERS: dict[str, Callable[[Block], Part | None]] = {
@@ -121,9 +127,3 @@ _DECODERS: dict[str, Callable[[Block], Part | None]] = {
     "redacted_thinking": _decode_redacted,
     "tool_use": _decode_call,
 }
-
-
-# --- encode ----------------------------------------------------------------------------------------------------------
-
-
-# --- patch -----------------------------------------------------------------------------------------------------------

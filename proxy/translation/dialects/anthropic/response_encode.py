@@ -7,10 +7,11 @@ from typing import Any
 from proxy.translation import json_wire, reasoning_seal
 from proxy.translation.canonical import Opaque, Part, Reasoning, Response, Seal, Text, ToolCall
 from proxy.translation.dialects.anthropic import usage as usage_wire
+from proxy.translation.dialects.anthropic.citations import encode_citation
 from proxy.translation.dialects.anthropic.ids import CallIds
-from proxy.translation.dialects.anthropic.stop_reasons import encode_finish
+from proxy.translation.dialects.anthropic.stop_reasons import encode_finish, message_fields
 from proxy.translation.dialects.anthropic.tool_arguments import encode_arguments
-from proxy.translation.dialects.anthropic.wire import FAMILY, OBJECT
+from proxy.translation.dialects.anthropic.wire import DIRECT_CALLER, FAMILY, OBJECT
 from proxy.translation.dialects.base import EncodeContext
 
 
@@ -26,6 +27,7 @@ def encode_response(response: Response, context: EncodeContext) -> bytes:
             "model": context.model,
             "content": [block for block in blocks if block is not None],
             **encode_finish(response.finish),
+            **message_fields(response.finish),
             "usage": usage_wire.encode_usage(response.usage),
         }
     )
@@ -36,7 +38,9 @@ def encode_part(part: Part, index: int, *, context: EncodeContext, ids: CallIds)
     if isinstance(part, Text):
         return _text_block(part) if part.text else None
     if isinstance(part, ToolCall):
-        return tool_use(ids.assign(part.id, index), part.name, encode_arguments(part.arguments))
+        # A call of a free-form tool, which this dialect does not have: its text becomes an object.
+        arguments = {"input": part.arguments} if part.kind == "custom" else encode_arguments(part.arguments)
+        return tool_use(ids.assign(part.id, index), part.name, arguments, part.native)
     if isinstance(part, Reasoning):
         return encode_thinking(part, context)
     if isinstance(part, Opaque) and part.family == FAMILY:
@@ -44,9 +48,9 @@ def encode_part(part: Part, index: int, *, context: EncodeContext, ids: CallIds)
     return None
 
 
-def tool_use(call_id: str, name: str, arguments: Any) -> dict[str, Any]:
-    """A ``tool_use`` block; ``caller`` is required in responses (``ToolUseBlock``)."""
-    return {"type": "tool_use", "id": call_id, "name": name, "input": arguments, "caller": {"type": "direct"}}
+def tool_use(call_id: str, name: str, arguments: Any, native: dict[str, Any]) -> dict[str, Any]:
+    """A ``tool_use`` block; ``caller`` is required in responses (``ToolUseBlock``). ``native``: the call's own fields."""
+    return {"type": "tool_use", "id": call_id, "name": name, "input": arguments, "caller": DIRECT_CALLER, **native}
 
 
 def text_block(text: str, citations: list[Any]) -> dict[str, Any]:
@@ -55,7 +59,7 @@ def text_block(text: str, citations: list[Any]) -> dict[str, Any]:
 
 
 def _text_block(part: Text) -> dict[str, Any]:
-    return text_block(part.text, [citation.native for citation in part.citations if citation.dialect == FAMILY])
+    return text_block(part.text, [encoded for citation in part.citations if (encoded := encode_citation(citation)) is not None])
 
 
 def shows_thinking(context: EncodeContext) -> bool:

@@ -37,10 +37,10 @@ from proxy.translation.canonical import (
 )
 from proxy.translation.dialects.anthropic.citations import decode_citation, decode_citations
 from proxy.translation.dialects.anthropic.errors import read_error, stream_failure
-from proxy.translation.dialects.anthropic.stop_reasons import decode_finish
+from proxy.translation.dialects.anthropic.stop_reasons import decode_finish, native_of_message
 from proxy.translation.dialects.anthropic.tool_arguments import decode_response_arguments, encode_arguments
 from proxy.translation.dialects.anthropic.usage import WireUsage
-from proxy.translation.dialects.anthropic.wire import ABSENT, FAMILY, OBJECT, Block, is_present, read_block, readable_text
+from proxy.translation.dialects.anthropic.wire import ABSENT, FAMILY, OBJECT, Block, is_present, native_fields, read_block, readable_text
 from proxy.translation.dialects.lenient_json import decode_leniently
 from proxy.translation.errors import ClientMistake, Failure
 from proxy.translation.framing.sse import Frame
@@ -61,6 +61,7 @@ class _Delta(msgspec.Struct, gc=False):
     stop_reason: str | None = None
     stop_sequence: str | None = None
     stop_details: dict[str, Any] | None = None
+    container: Any = None
 
 
 class _Message(msgspec.Struct):
@@ -71,6 +72,10 @@ class _Message(msgspec.Struct):
     stop_sequence: str | None = None
     stop_details: dict[str, Any] | None = None
     usage: WireUsage | None = None
+    container: Any = None
+    context_management: Any = None
+    diagnostics: Any = None
+    input_transformations: Any = None
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -81,6 +86,8 @@ class _Event(msgspec.Struct, gc=False):
     message: _Message | None = None
     usage: WireUsage | None = None
     error: Any = None
+    context_management: Any = None
+    input_transformations: Any = None
 
 
 class _Kind(msgspec.Struct):
@@ -117,6 +124,7 @@ class AnthropicStreamDecoder:
         self._open: dict[int, _OpenBlock] = {}
         self._usage: WireUsage | None = None
         self._finish: tuple[str | None, str | None, dict[str, Any] | None] = (None, None, None)
+        self._native: dict[str, Any] = {}
         self._call_ids: set[str] = set()
         self._has_calls = False
         self._started = False
@@ -181,6 +189,7 @@ class AnthropicStreamDecoder:
         self._started = True
         message = event.message or _Message()
         self._usage = message.usage
+        self._native = native_of_message(message)
         usage = message.usage.to_canonical() if message.usage is not None else None
         if message.stop_reason is not None:
             self._finish = (message.stop_reason, message.stop_sequence, message.stop_details)
@@ -242,6 +251,7 @@ class AnthropicStreamDecoder:
         delta = event.delta
         if delta is not None and delta.stop_reason is not None:
             self._finish = (delta.stop_reason, delta.stop_sequence, delta.stop_details)
+        self._native |= native_of_message(delta) | native_of_message(event)
         if event.usage is None:
             return []
         self._usage = event.usage.completed_from(self._usage)
@@ -253,7 +263,7 @@ class AnthropicStreamDecoder:
             events += self._on_block_stop(_Event(index=index))
         self._done = True
         reason, sequence, details = self._finish
-        events.append(Finished(decode_finish(reason, sequence, details, has_calls=self._has_calls)))
+        events.append(Finished(decode_finish(reason, sequence, details, has_calls=self._has_calls, native=self._native)))
         return events
 
     def _on_error(self, event: _Event) -> list[Event]:
@@ -308,7 +318,7 @@ class AnthropicStreamDecoder:
             call_id = ""
         self._call_ids.add(call_id)
         self._has_calls = True
-        return [PartStarted(index, ToolCall(call_id, block.block.name or "", ""))]
+        return [PartStarted(index, ToolCall(call_id, block.block.name or "", "", native=native_fields(block.block)))]
 
     def _append_input(self, index: int, block: _OpenBlock, fragment: str) -> list[Event]:
         if not fragment:

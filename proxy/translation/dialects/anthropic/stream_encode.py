@@ -32,10 +32,11 @@ from proxy.translation.canonical import (
     UsageReported,
 )
 from proxy.translation.dialects.anthropic import usage as usage_wire
+from proxy.translation.dialects.anthropic.citations import encode_citation
 from proxy.translation.dialects.anthropic.errors import error_fields
 from proxy.translation.dialects.anthropic.ids import CallIds
 from proxy.translation.dialects.anthropic.response_encode import encode_signature, encode_thinking, shows_thinking, text_block, tool_use
-from proxy.translation.dialects.anthropic.stop_reasons import encode_finish
+from proxy.translation.dialects.anthropic.stop_reasons import encode_finish, message_fields
 from proxy.translation.dialects.anthropic.wire import FAMILY, OBJECT
 from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.errors import Failure
@@ -52,16 +53,18 @@ class _OpenBlock:
     """The open part.
 
     ``number``: the index of its block on the wire, -1 before ``content_block_start``. ``prefix``: the JSON with which its deltas
-    begin, empty before that. ``withheld``: thinking that the client does not see, for the carrier.
+    begin, empty before that. ``withheld``: thinking that the client does not see, for the carrier. ``is_custom``: a call of a free-form
+    tool, which this dialect does not have: its text becomes the field ``input`` of an object.
     """
 
-    __slots__ = ("head", "number", "prefix", "withheld")
+    __slots__ = ("head", "is_custom", "number", "prefix", "withheld")
 
     def __init__(self, head: Text | Reasoning | ToolCall | Opaque) -> None:
         self.head = head
         self.number = -1
         self.prefix = b""
         self.withheld: list[str] = []
+        self.is_custom = isinstance(head, ToolCall) and head.kind == "custom"
 
 
 class AnthropicStreamEncoder:
@@ -129,15 +132,16 @@ class AnthropicStreamEncoder:
                 block.withheld.append(event.text)
                 return []
             return [*self._start_block(block), self._delta(block, event.text)]
-        return [self._delta(block, event.text)]
+        return [self._delta(block, _inside_string(event.text) if block.is_custom else event.text)]
 
     def _on_cited(self, event: Cited) -> list[Frame]:
         if event.index != self._current or self._block is None:
             return self._enqueue(event)
-        if event.citation.dialect != FAMILY or not isinstance(self._block.head, Text):
+        encoded = encode_citation(event.citation)
+        if encoded is None or not isinstance(self._block.head, Text):
             return []
         frames = [] if self._block.prefix else self._start_block(self._block)
-        delta = {"type": "citations_delta", "citation": event.citation.native}
+        delta = {"type": "citations_delta", "citation": encoded}
         return [*frames, _frame("content_block_delta", {"index": self._block.number, "delta": delta})]
 
     def _on_ended(self, event: PartEnded) -> list[Frame]:
@@ -153,7 +157,9 @@ class AnthropicStreamEncoder:
         frames = [] if self._started else self._on_started(Started())
         while self._current is not None:
             frames += self._on_ended(PartEnded(self._current))
-        body = {"delta": encode_finish(event.finish), "usage": usage_wire.encode_delta_usage(self._usage)}
+        native = message_fields(event.finish)
+        native.pop("diagnostics", None)  # a field of ``message_start`` only
+        body = {"delta": encode_finish(event.finish), "usage": usage_wire.encode_delta_usage(self._usage), **native}
         return [*frames, _frame("message_delta", body), _STOP]
 
     def _on_failed(self, event: Failed) -> list[Frame]:
@@ -181,14 +187,15 @@ class AnthropicStreamEncoder:
         self._current = event.index
         block = self._block = _OpenBlock(event.part)
         if isinstance(event.part, ToolCall):
-            return self._start_block(block)
+            frames = self._start_block(block)
+            return [*frames, self._delta(block, '{"input":"')] if block.is_custom else frames
         return self._encode_opaque(block, event.part) if isinstance(event.part, Opaque) else []
 
     def _start_block(self, block: _OpenBlock) -> list[Frame]:
         """The ``content_block_start`` of the open part. Sets the prefix of its deltas."""
         head = block.head
         if isinstance(head, ToolCall):
-            start = tool_use(self._ids.assign(head.id, self._current or 0), head.name, {})
+            start = tool_use(self._ids.assign(head.id, self._current or 0), head.name, {}, head.native)
             kind, field = "input_json_delta", "partial_json"
         elif isinstance(head, Reasoning):
             start = {"type": "thinking", "thinking": "", "signature": ""}
@@ -221,6 +228,8 @@ class AnthropicStreamEncoder:
         block, self._block, self._current = self._block, None, None
         assert block is not None
         frames = self._end_thinking(block, seal or block.head.seal) if isinstance(block.head, Reasoning) else []
+        if block.is_custom:
+            frames.append(self._delta(block, '"}'))
         if block.number >= 0:
             frames.append(Frame(b'{"type":"content_block_stop","index":%d}' % block.number, "content_block_stop"))
         return frames
@@ -241,6 +250,11 @@ class AnthropicStreamEncoder:
 
     def _signature_delta(self, block: _OpenBlock, value: str) -> Frame:
         return _frame("content_block_delta", {"index": block.number, "delta": {"type": "signature_delta", "signature": value}})
+
+
+def _inside_string(text: str) -> str:
+    """``text`` as it stands between the quotes of a JSON string."""
+    return _encode_string(text)[1:-1].decode()
 
 
 def error_frame(failure: Failure) -> Frame:

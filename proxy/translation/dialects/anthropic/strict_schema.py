@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from msgspec import Raw
 
 from proxy.translation import json_wire
@@ -29,12 +28,14 @@ _VARIANTS = (("anyOf", "anyOf"), ("oneOf", "anyOf"), ("allOf", "allOf"))
 
 
 def strict_schema(schema: Raw, *, at: str) -> Raw:
-    """``schema`` in the accepted subset. Raises :class:`ClientMistake` with the path ``at`` if it is nested too deeply.
+    """``schema`` in the accepted subset.
+
+    Raises :class:`ClientMistake` with the path ``at`` if it is nested too deeply, and for a number that no float can hold.
 
     A schema without any type, which the SDK refuses, is sent unchanged: the API's own message says what is wrong.
     """
     try:
-        return Raw(json_wire.encode(_transform(msgspec.json.decode(schema))))
+        return Raw(json_wire.encode(_transform(json_wire.decode_value(schema, at=at))))
     except RecursionError:
         raise ClientMistake(f"{at}: the schema is nested too deeply", param=at) from None
 
@@ -63,7 +64,7 @@ def _transform(schema: Any) -> Any:
     elif kind is not None:
         sent["type"] = kind
     sent |= {name: rest.pop(name) for name in ("description", "title") if rest.get(name) is not None}
-    if kind in _TYPES:
+    if isinstance(kind, str) and kind in _TYPES:
         sent |= _TYPES[kind](rest)
     return _with_notes(sent, rest)
 
@@ -91,7 +92,8 @@ def _transform_alternatives(kinds: list[Any], rest: dict[str, Any]) -> dict[str,
     typed = {name: rest.pop(name) for name in list(rest) if name in _TYPED_KEYWORDS}
     members = []
     for kind in kinds:
-        own = {name: value for name, value in typed.items() if name in _KEYWORDS_OF_TYPE.get(kind, ())}
+        keywords = _KEYWORDS_OF_TYPE.get(kind, frozenset()) if isinstance(kind, str) else frozenset()
+        own = {name: value for name, value in typed.items() if name in keywords}
         members.append(_transform({"type": kind, **own}))
     return {**sent, "anyOf": members}
 

@@ -124,7 +124,7 @@ def plan_thinking(request: Request, target: EncodeTarget, *, native: bool, loop_
     thinking = _encode_thinking(setting, budget)
     is_on = thinking is not None and thinking["type"] in ("enabled", "adaptive")
     plan = ThinkingPlan(max_tokens=max_tokens, thinking=thinking, effort=effort)
-    return plan if not native and not accepts_sampling(target.model, target.quirks) else _with_sampling(plan, request, is_on=is_on)
+    return plan if not native and not accepts_sampling(target, {}) else _with_sampling(plan, request, is_on=is_on)
 
 
 def _with_sampling(plan: ThinkingPlan, request: Request, *, is_on: bool) -> ThinkingPlan:
@@ -200,12 +200,13 @@ def _limits(request: Request, target: EncodeTarget, budget: int | None, *, room:
 
     ``room``: tokens of adaptive thinking, which has no budget.
     """
-    if request.max_tokens is not None:
-        return request.max_tokens, _fit_budget(budget, request.max_tokens) if clamp else budget
-    if target.max_output_tokens is not None:
-        limit = max(MIN_MAX_TOKENS, target.max_output_tokens)
-        return limit, _fit_budget(budget, limit) if clamp else budget
-    return max(MIN_MAX_TOKENS, target.default_max_output_tokens) + (budget or room), budget
+    limit = default_max_tokens(target, thinking=budget or room) if request.max_tokens is None else request.max_tokens
+    return limit, _fit_budget(budget, limit) if clamp else budget
+
+
+def default_max_tokens(target: EncodeTarget, *, thinking: int) -> int:
+    """``max_tokens`` of a request without one; ``thinking``: tokens that it needs besides its answer."""
+    return max(MIN_MAX_TOKENS + thinking if target.max_output_tokens is None else MIN_MAX_TOKENS, target.default_limit(thinking=thinking))
 
 
 def _fit_budget(budget: int | None, max_tokens: int | None) -> int | None:

@@ -8,6 +8,10 @@ import msgspec
 
 from proxy.translation.canonical import Usage
 
+_NATIVE = ("fallback_credit", "inference_geo", "iterations", "server_tool_use", "speed")
+_NATIVE_OF_DELTA = ("fallback_credit", "iterations", "server_tool_use")
+"""What the usage of ``message_delta`` has of them."""
+
 
 class CacheCreation(msgspec.Struct):
     """Tokens written to the cache, by lifetime of the entry."""
@@ -32,6 +36,11 @@ class WireUsage(msgspec.Struct):
     cache_creation: CacheCreation | None = None
     output_tokens_details: OutputDetails | None = None
     service_tier: str | None = None
+    fallback_credit: Any = None
+    inference_geo: Any = None
+    iterations: Any = None
+    server_tool_use: Any = None
+    speed: Any = None
 
     def completed_from(self, earlier: WireUsage | None) -> WireUsage:
         """These counters, with the absent ones taken from ``earlier``. Counters in a stream are totals and are never added up."""
@@ -54,6 +63,7 @@ class WireUsage(msgspec.Struct):
             output=max(0, self.output_tokens or 0),
             reasoning=max(0, (details.thinking_tokens or 0) if details is not None else 0),
             service_tier=self.service_tier,
+            native={name: value for name in _NATIVE if (value := getattr(self, name)) is not None},
         )
 
 
@@ -77,6 +87,7 @@ def encode_usage(usage: Usage | None) -> dict[str, Any]:
         "inference_geo": None,
         "server_tool_use": None,
         "service_tier": _tier(usage.service_tier),
+        **usage.native,
     }
 
 
@@ -101,6 +112,7 @@ def encode_delta_usage(usage: Usage | None) -> dict[str, Any]:
         "output_tokens": usage.output,
         "output_tokens_details": {"thinking_tokens": usage.reasoning},
         "server_tool_use": None,
+        **{name: usage.native[name] for name in _NATIVE_OF_DELTA if name in usage.native},
     }
 
 

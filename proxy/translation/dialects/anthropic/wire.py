@@ -53,14 +53,22 @@ class Block(msgspec.Struct, gc=False):
     tool_use_id: str | None = None
     content: str | list[Block] | None = None
     is_error: bool | None = None
-    caller: Raw = ABSENT
-    toolset_name: Raw = ABSENT
-    transformations: Raw = ABSENT
+    caller: Any = None
+    toolset_name: Any = None
+    transformations: Any = None
 
-    def native(self) -> dict[str, Raw]:
-        """The fields without a canonical place that are present, by name."""
-        named = (("caller", self.caller), ("toolset_name", self.toolset_name), ("transformations", self.transformations))
-        return {name: raw for name, raw in named if raw and bytes(raw) != b"null"}
+
+_CALL_FIELDS = ("caller", "toolset_name")
+DIRECT_CALLER = {"type": "direct"}
+"""``caller`` of a call that the model itself made, which is the default."""
+
+
+def native_fields(block: Block) -> dict[str, Any]:
+    """The fields of a call or result that only this family knows, with a value other than the default."""
+    fields = {name: value for name in _CALL_FIELDS if (value := getattr(block, name)) is not None}
+    if fields.get("caller") == DIRECT_CALLER:
+        del fields["caller"]
+    return fields
 
 
 class MessageConfig(msgspec.Struct, gc=False):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from proxy.translation.dialects.anthropic.dialect import PROMPT_SHAPE
 from proxy.translation.dialects.anthropic.model_list import encode_model, encode_models
+from proxy.translation.dialects.anthropic.models import accepts_sampling
 from proxy.translation.dialects.anthropic.relay import patch_response, relay
 from proxy.translation.dialects.anthropic.response_decode import decode_response
 from proxy.translation.dialects.anthropic.response_encode import encode_response
@@ -63,7 +64,7 @@ DIALECT = Dialect(
     upstream=UPSTREAM,
     prompt_shape=PROMPT_SHAPE,
     beta_field=BETAS,
-    traits=Traits(tool_name_limit=128, strict_call_ids=True, tool_subsets=False, image_urls=False),
+    traits=Traits(tool_name_limit=128, strict_call_ids=True, tool_subsets=False, image_urls=False, requires_limit=True),
     framing=EVENT_STREAM,
     path=path,
     open_request=open_request,
@@ -73,6 +74,7 @@ DIALECT = Dialect(
     leaves_out=leaves_out,
     keeps=keeps,
     patch_request=patch_request,
+    accepts_sampling=accepts_sampling,
     decode_response=decode_response,
     encode_response=encode_response,
     patch_response=patch_response,

@@ -55,6 +55,11 @@ EXCEPTIONS: Mapping[Kind, tuple[int, str]] = {
 }
 """Status and exception for each kind of failure, chosen so that boto3 retries where a retry may help."""
 
+_NAME = "bedrock"
+_NATIVE_FIELDS = frozenset({"originalStatusCode", "originalMessage", "resourceName"})
+"""Fields of ``ModelErrorException`` and ``ModelStreamErrorException`` besides the message."""
+_NATIVE_LIMIT = 65_536
+"""Bytes of the largest error body whose fields are kept."""
 _IN_STREAM: Mapping[str, str] = {
     "ValidationException": "validationException",
     "ThrottlingException": "throttlingException",
@@ -82,6 +87,8 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
         message=message or f"The upstream answered with status {status}",
         status=status,
         headers=client_headers(headers),
+        native=value if isinstance(value, dict) and kind != "upstream_auth" and len(body) <= _NATIVE_LIMIT else None,
+        native_dialect=_NAME,
     )
 
 
@@ -109,7 +116,9 @@ def encode_error(failure: Failure, request_id: str) -> ErrorBody:
     """The HTTP error response for a client of this dialect."""
     status, name = EXCEPTIONS[failure.kind]
     headers = {"x-amzn-ErrorType": name, "x-amzn-RequestId": request_id, **failure.headers}
-    return ErrorBody(status, json_wire.encode({"message": client_message(failure)}), headers)
+    own = failure.native if failure.native is not None and failure.native_dialect == _NAME else {}
+    fields = {name: value for name, value in own.items() if name in _NATIVE_FIELDS} | {"message": client_message(failure)}
+    return ErrorBody(status, json_wire.encode(fields), headers)
 
 
 def stream_exception(failure: Failure) -> tuple[str, str]:

@@ -22,7 +22,7 @@ PING = write(Frame(b'{"type":"ping"}', CHUNK))
 
 def patch_request(envelope: Envelope, target: EncodeTarget, seal_key: bytes) -> bytes:
     """The client's body without reasoning carriers, its betas reduced to ``Quirks.beta_allow_list`` where that is set."""
-    fields = patch_fields(envelope.fields, seal_key)
+    fields = patch_fields(envelope.fields, target, seal_key)
     if target.quirks.beta_allow_list is not None and is_present(fields.get(BETAS, ABSENT)):
         betas = allowed_betas(decode_betas(fields[BETAS]), target.quirks)
         del fields[BETAS]

@@ -16,6 +16,7 @@ from proxy.translation.dialects.openai_chat.request_decode import decode_request
 from proxy.translation.dialects.openai_chat.request_encode import MAX_STOPS, encode_fields
 from proxy.translation.dialects.openai_chat.response_decode import decode_response
 from proxy.translation.dialects.openai_chat.response_encode import encode_response
+from proxy.translation.dialects.openai_chat.several_choices import response_of_choices, stream_of_choices
 from proxy.translation.dialects.openai_chat.stream_decode import ChatStreamDecoder
 from proxy.translation.dialects.openai_chat.stream_encode import ChatStreamEncoder, break_off
 from proxy.translation.dialects.openai_models import encode_model, encode_models
@@ -102,6 +103,8 @@ DIALECT = Dialect(
     encode_response=encode_response,
     patch_response=patch_response,
     mend_response=mend_response,
+    stream_of_choices=stream_of_choices,
+    response_of_choices=response_of_choices,
     decoder=ChatStreamDecoder,
     encoder=ChatStreamEncoder,
     relay=relay,

@@ -8,6 +8,7 @@ from proxy.translation import json_wire
 from proxy.translation.canonical import Request
 from proxy.translation.dialects.openai_chat import request_decode_settings as settings
 from proxy.translation.dialects.openai_chat import wire_request as wire
+from proxy.translation.dialects.openai_chat.request_decode_blocks import is_foreign
 from proxy.translation.dialects.openai_chat.request_decode_messages import MessagesDecoder
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.errors import ClientMistake
@@ -33,7 +34,7 @@ def open_request(body: bytes) -> Envelope:
     """
     opened = open_body(body)
     decoded = _decode_body(opened.body, opened.fields)
-    return ChatEnvelope(opened.fields, decoded.body.model, bool(decoded.body.stream), decoded)
+    return ChatEnvelope(opened.fields, decoded.body.model, bool(decoded.body.stream), is_foreign(decoded.body), decoded)
 
 
 def _decode_body(body: bytes, fields: dict[str, msgspec.Raw]) -> wire.OpenedBody:
@@ -68,7 +69,7 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
         system=tuple(decoder.system),
         tools=settings.decode_tools(body, fields),
         tool_choice=settings.decode_tool_choice(body),
-        parallel_calls=body.parallel_tool_calls,
+        parallel_calls=settings.decode_parallel_calls(body),
         max_tokens=settings.decode_max_tokens(body),
         stop=(stop,) if isinstance(stop, str) else tuple(stop or ()),
         temperature=body.temperature,
@@ -85,7 +86,7 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
         top_logprobs=body.top_logprobs,
         stream=envelope.stream,
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
-        demands=(*settings.decode_demands(body, fields), *decoder.demands),
+        demands=settings.decode_demands(body, fields),
         extra=settings.unmapped_settings(fields),
         unread=tuple(sorted(decoder.unread)),
     )

@@ -9,16 +9,22 @@ from typing import Any
 import msgspec
 
 from proxy.translation import json_wire, reasoning_seal
-from proxy.translation.canonical import Audio, Demand, Document, Image, Message, Opaque, Part, Reasoning, Seal, Text, ToolCall, ToolResult
+from proxy.translation.canonical import Audio, Document, Image, Message, Opaque, Part, Reasoning, Seal, Text, ToolCall, ToolResult
 from proxy.translation.dialects.openai_chat import wire_request as wire
 from proxy.translation.dialects.openai_chat.opaque_state import call_part, details_seal, message_part
 from proxy.translation.dialects.openai_chat.reasoning_place import in_order
+from proxy.translation.dialects.openai_chat.request_decode_blocks import DECODER_OF_BLOCK
 from proxy.translation.dialects.openai_chat.request_decode_parts import DECODER_OF_TYPE, client_mistake, default_type, string_or_empty
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 
 _AUDIO = DECODER_OF_TYPE["input_audio"]
-_ASSISTANT_PART_TYPES = (Text, Reasoning)
-_INPUT_PART_TYPES = (Text, Image, Document, Audio)
+AUDIO_REFERENCE = "audio reference"
+"""The type of the part for ``audio`` of an assistant message: the id of an earlier response's audio."""
+_PART_TYPES: dict[str, tuple[type, ...]] = {
+    "assistant": (Text, Reasoning, ToolCall),
+    "user": (Text, Image, Document, Audio, ToolResult),
+}
+_OTHER_PART_TYPES = (Text, Image, Document, Audio)
 _CONTENT_FIELDS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _RAW_PARTS = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -36,7 +42,6 @@ class MessagesDecoder:
         self._calls_without_id: list[tuple[str, str]] = []
         self._custom_call_ids: set[str] = set()
         self.system: list[Text] = []
-        self.demands: list[Demand] = []
         self.unread: set[str] = set()
         """Paths of fields that have no canonical place."""
         self._system_is_plain = False
@@ -82,19 +87,19 @@ class MessagesDecoder:
 
     def _decode_assistant(self, message: wire.Message, position: int) -> None:
         content = self._decode_parts(message, position)
-        if wire.is_present(message.audio):
-            at = f"messages.{position}.audio"
-            problem = "this model's upstream does not have the audio of an earlier response"
-            self.demands.append(Demand(field=at, message=f"{at}: {problem}", carried_by=(FAMILY,)))
-            self.unread.add("messages[].audio")
         if message.refusal:
             content.append(Text(message.refusal, refusal=True))
         wire_calls = message.tool_calls or ()
         calls = [self._decode_call(call, position, index) for index, call in enumerate(wire_calls)]
-        parts = _with_call_states(in_order(self._decode_reasoning(message), content, calls), [call.state() for call in wire_calls])
+        parts = in_order(self._decode_reasoning(message), content, calls)
+        states = [call.state() for call in wire_calls]
+        if any(states):
+            parts = _with_call_states(parts, calls, states)
         if message.function_call is not None and message.function_call.name:
             call_id = self._generate_call_id(message.function_call.name, position, 0)
             parts.append(ToolCall(call_id, message.function_call.name, _arguments(message.function_call.arguments)))
+        if wire.is_present(message.audio):
+            parts.append(Opaque(FAMILY, AUDIO_REFERENCE, message.audio, history=True, at=f"messages.{position}.audio"))
         message_state = message.state()
         if message_state:
             parts.append(message_part(message_state, None))
@@ -186,11 +191,12 @@ class MessagesDecoder:
         return [self._decode_part(part, message, position, index) for index, part in enumerate(content or ())]
 
     def _decode_part(self, part: wire.Part, message: wire.Message, position: int, index: int) -> Part:
-        decode = DECODER_OF_TYPE.get(part.type or default_type(part))
+        kind = part.type or default_type(part)
+        decode = DECODER_OF_TYPE.get(kind) or DECODER_OF_BLOCK.get(kind)
         if decode is _AUDIO and part.prompt_cache_breakpoint is not None:
             self.unread.add("messages[].content[].prompt_cache_breakpoint")
         decoded = None if decode is None else decode(part, f"messages.{position}.content.{index}")
-        if decoded is None or not isinstance(decoded, _ASSISTANT_PART_TYPES if message.role == "assistant" else _INPUT_PART_TYPES):
+        if decoded is None or not isinstance(decoded, _PART_TYPES.get(message.role, _OTHER_PART_TYPES)):
             return self._opaque(part, message, position, index)
         return decoded
 
@@ -218,14 +224,13 @@ def _arguments(arguments: str | dict[str, msgspec.Raw] | None) -> str:
     return arguments or ""
 
 
-def _with_call_states(parts: list[Part], states: list[dict[str, msgspec.Raw]]) -> list[Part]:
+def _with_call_states(parts: list[Part], calls: list[ToolCall], states: list[dict[str, msgspec.Raw]]) -> list[Part]:
     """The parts of a message with the opaque state of each call before it; ``states``: one for each call, empty without state."""
+    number_of = {id(call): number for number, call in enumerate(calls)}
     with_states: list[Part] = []
-    calls = 0
     for part in parts:
-        if isinstance(part, ToolCall):
-            if states[calls]:
-                with_states.append(call_part(states[calls], part.id, calls, None))
-            calls += 1
+        number = number_of.get(id(part))
+        if isinstance(part, ToolCall) and number is not None and states[number]:
+            with_states.append(call_part(states[number], part.id, number, None))
         with_states.append(part)
     return with_states

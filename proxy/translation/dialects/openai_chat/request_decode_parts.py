@@ -22,7 +22,8 @@ def string_or_empty(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _cache_mark(part: wire.Part) -> CacheMark | None:
+def cache_mark(part: wire.Part) -> CacheMark | None:
+    """The cache breakpoint after a part."""
     if wire.is_present(part.cache_control):
         return CacheMark(part.cache_control)
     return CacheMark() if part.prompt_cache_breakpoint is not None else None
@@ -36,30 +37,31 @@ def default_type(part: wire.Part) -> str:
 def _text(part: wire.Part, at: str) -> Part:
     if part.text is None:
         raise client_mistake(f"{at}.text", "the field is required")
-    return Text(part.text, _cache_mark(part))
+    return Text(part.text, cache_mark(part))
 
 
 def _refusal(part: wire.Part, at: str) -> Part:
     if part.refusal is None:
         raise client_mistake(f"{at}.refusal", "the field is required")
-    return Text(part.refusal, _cache_mark(part), refusal=True)
+    return Text(part.refusal, cache_mark(part), refusal=True)
 
 
-def _image(part: wire.Part, at: str) -> Part:
+def decode_image_url(part: wire.Part, at: str) -> Part:
+    """The image or the PDF in an ``image_url`` part."""
     image_url = part.image_url
     if image_url is None:
         raise client_mistake(f"{at}.image_url", "the field is required")
     url, detail = (image_url, None) if isinstance(image_url, str) else (image_url.url, image_url.detail)
     if media.is_web_url(url):
-        return Image(Source("url", url), detail, _cache_mark(part), at)
+        return Image(Source("url", url), detail, cache_mark(part), at)
     source = media.parse_data_url(url)
     if source is None:
         raise client_mistake(f"{at}.image_url.url", "an http(s) URL or a base64 data URL is expected")
     if source.media_type == "application/pdf":
-        return Document(source, cache=_cache_mark(part), at=at)
+        return Document(source, cache=cache_mark(part), at=at)
     if not source.media_type.startswith("image/"):
         raise client_mistake(f"{at}.image_url.url", f"{source.media_type} is not an image type")
-    return Image(source, detail, _cache_mark(part), at)
+    return Image(source, detail, cache_mark(part), at)
 
 
 def _audio(part: wire.Part, at: str) -> Part:
@@ -75,8 +77,8 @@ def _file(part: wire.Part, at: str) -> Part:
         raise client_mistake(f"{at}.file", "a file part needs file_data or file_id")
     source = _file_source(file.file_data, file.filename or "", at) if file.file_data else Source("file", file.file_id or "")
     if source.kind == "base64" and source.media_type.startswith("image/"):
-        return Image(source, None, _cache_mark(part), at)
-    return Document(source, title=file.filename, filename=file.filename, cache=_cache_mark(part), at=at)
+        return Image(source, None, cache_mark(part), at)
+    return Document(source, title=file.filename, filename=file.filename, cache=cache_mark(part), at=at)
 
 
 def _file_source(data: str, filename: str, at: str) -> Source:
@@ -99,7 +101,7 @@ def _thinking(part: wire.Part, at: str) -> Part | None:  # noqa: ARG001 - signat
 DECODER_OF_TYPE: dict[str, Callable[[wire.Part, str], Part | None]] = {
     "text": _text,
     "refusal": _refusal,
-    "image_url": _image,
+    "image_url": decode_image_url,
     "input_audio": _audio,
     "file": _file,
     "thinking": _thinking,

@@ -19,6 +19,8 @@ EFFORTS = get_args(Effort)
 _FORMAT_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _MODES = {"none": "none", "auto": "auto", "required": "required", "any": "required"}
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_TEXT = msgspec.json.Decoder(str | None)
+_BOOL = msgspec.json.Decoder(bool | None)
 _STRINGS = msgspec.json.Decoder(dict[str, str] | None)
 
 MAPPED_FIELDS = frozenset(wire.ChatBody.__struct_fields__) - {"n"} | {"top_k", "metadata", "web_search_options"}
@@ -48,9 +50,22 @@ def _decode_tool(tool: wire.Tool, index: int, fields: Mapping[str, msgspec.Raw])
         tool_format = custom.format if wire.is_present(custom.format) else None
         return Tool(name=custom.name, description=custom.description, kind="custom", format=tool_format, cache=cache)
     if tool.type in (None, "function", "custom"):
-        raise client_mistake(at, "a tool needs the field function or custom")
+        return _decode_flat_tool(tool, at, cache)
     native = json_wire.decode(fields["tools"], _RAW_LIST, at="tools")[index]
     return HostedTool(family=FAMILY, type=tool.type, name=tool.type, native=native, at=at)
+
+
+def _decode_flat_tool(tool: wire.Tool, at: str, cache: CacheMark | None) -> Tool:
+    """A tool without ``function`` and ``custom``: the form of Responses, or with ``input_schema`` that of Messages."""
+    if not tool.name:
+        raise client_mistake(at, "a tool needs the field function or custom")
+    description = json_wire.decode(tool.description, _TEXT, at=f"{at}.description") if tool.description else None
+    if tool.type == "custom" and not wire.is_present(tool.input_schema):
+        tool_format = tool.format if wire.is_present(tool.format) else None
+        return Tool(name=tool.name, description=description, kind="custom", format=tool_format, cache=cache)
+    strict = json_wire.decode(tool.strict, _BOOL, at=f"{at}.strict") if tool.strict else None
+    schema = tool.input_schema if wire.is_present(tool.input_schema) else tool.parameters
+    return _decode_function(wire.FunctionDefinition(tool.name, description, schema, strict), at, cache)
 
 
 def _decode_function(function: wire.FunctionDefinition, at: str, cache: CacheMark | None = None) -> Tool:
@@ -73,9 +88,19 @@ def decode_tool_choice(body: wire.ChatBody) -> ToolChoice | None:
         return ToolChoice(mode="tool", name=choice.function.name)
     if choice.type == "custom" and choice.custom is not None:
         return ToolChoice(mode="tool", name=choice.custom.name, kind="custom")
+    if choice.type in ("function", "tool", "custom") and choice.name:
+        return ToolChoice(mode="tool", name=choice.name, kind="custom" if choice.type == "custom" else "function")
     if choice.type == "allowed_tools" and choice.allowed_tools is not None:
         return ToolChoice(mode=choice.allowed_tools.mode, subset=tuple(_allowed_names(choice.allowed_tools)))
     return ToolChoice(mode=_decode_mode(choice.type, "tool_choice.type"))
+
+
+def decode_parallel_calls(body: wire.ChatBody) -> bool | None:
+    """``parallel_tool_calls``, or its form of the Messages API inside ``tool_choice``."""
+    choice = body.tool_choice
+    if body.parallel_tool_calls is None and isinstance(choice, wire.ToolChoice) and choice.disable_parallel_tool_use is not None:
+        return not choice.disable_parallel_tool_use
+    return body.parallel_tool_calls
 
 
 def _decode_mode(mode: str, at: str) -> Any:
@@ -178,4 +203,14 @@ def decode_demands(body: wire.ChatBody, fields: Mapping[str, msgspec.Raw]) -> tu
     if wire.is_present(fields.get("audio", wire.ABSENT)) or b"audio" in bytes(fields.get("modalities", wire.ABSENT)):
         name = "modalities" if b"audio" in bytes(fields.get("modalities", wire.ABSENT)) else "audio"
         demands.append(Demand(field=name, message=f"{name}: this model's upstream responds with text only"))
-    return (*demands, *moderation_demands(fields.get("moderation")))
+    demands += moderation_demands(fields.get("moderation"))
+    demands += [
+        Demand(
+            field=f"messages.{position}.audio",
+            message=f"messages.{position}.audio: the audio of an earlier response is only at its provider; send the transcript instead",
+            carried_by=(FAMILY,),
+        )
+        for position, message in enumerate(body.messages)
+        if wire.is_present(message.audio)
+    ]
+    return tuple(demands)

@@ -24,9 +24,11 @@ _BUDGET_EFFORTS = ((4096, "low"), (12288, "medium"), (32768, "high"))
 _FALLBACK_EFFORTS = {"minimal": "low", "xhigh": "high", "max": "high"}
 _SERVICE_TIERS_OF_ANTHROPIC = {"standard_only": "default", "default": "default"}
 _SAMPLING_FIELDS = frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "seed", "min_p", "repetition_penalty"})
+_NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+
+
 SHARED_WITH_RESPONSES = ("moderation", "prompt_cache_options", "prompt_cache_retention")
 """Settings without a canonical place that Responses has in the same form."""
-_NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def encode_fields(request: Request, target: EncodeTarget) -> dict[str, Any]:
@@ -44,10 +46,8 @@ def encode_fields(request: Request, target: EncodeTarget) -> dict[str, Any]:
         fields["stream"] = True
         if quirks.stream_usage:
             fields["stream_options"] = {"include_usage": True}
-    if request.family == FAMILY:
-        _add_chat_settings(fields, request, quirks)
-    elif request.family == "openai_responses":
-        fields |= _settings_of_responses(request, quirks)
+    if request.family != "anthropic":
+        _add_openai_settings(fields, request, quirks)
     return fields
 
 
@@ -205,17 +205,12 @@ def _add_identity(fields: dict[str, Any], request: Request, quirks: Quirks) -> N
         fields["service_tier"] = tier
 
 
-def _add_chat_settings(fields: dict[str, Any], request: Request, quirks: Quirks) -> None:
-    """Add the settings of a Chat client that have no canonical place."""
+def _add_openai_settings(fields: dict[str, Any], request: Request, quirks: Quirks) -> None:
+    """Add the settings of a Chat client that have no canonical place, or those of a Responses client that Chat has, too."""
     if request.verbosity is not None:
         fields["verbosity"] = request.verbosity
+    if request.family != FAMILY:
+        fields.update({name: request.extra[name] for name in SHARED_WITH_RESPONSES if name in request.extra})
+        return
     excluded = MAPPED_FIELDS | _SAMPLING_FIELDS if quirks.no_sampling else MAPPED_FIELDS
     fields.update({name: raw for name, raw in request.extra.items() if name not in excluded})
-
-
-def _settings_of_responses(request: Request, quirks: Quirks) -> dict[str, Any]:
-    """The settings of a Responses client that Chat has in the same form. A server that refuses one of prompt caching refuses all."""
-    refused = "prompt_cache_" if "prompt_cache_key" in quirks.settings_refused else None
-    shared = (name for name in SHARED_WITH_RESPONSES if name in request.extra and not (refused and name.startswith(refused)))
-    settings: dict[str, Any] = {name: request.extra[name] for name in shared}
-    return settings if request.verbosity is None else {**settings, "verbosity": request.verbosity}

@@ -12,10 +12,13 @@ import msgspec
 from proxy.translation import json_wire
 from proxy.translation.canonical import Audio, Document, Image, Message, Opaque, Part, Request, Text, ToolCall, ToolResult
 from proxy.translation.dialects.openai_chat.opaque_state import RestoredState
+from proxy.translation.dialects.openai_chat.request_decode_messages import AUDIO_REFERENCE
 from proxy.translation.dialects.openai_chat.request_encode_parts import JsonObject, PartsEncoder, as_parts, collapse_parts, non_empty_texts
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
+
+replace = msgspec.structs.replace
 
 _PLACEHOLDERS = {Image: "[image attached below]", Document: "[document attached below]", Audio: "[audio attached below]"}
 
@@ -166,13 +169,16 @@ class _MessagesEncoder:
         tool_calls = (part for part in parts if isinstance(part, ToolCall))
         calls = [self._encode_call(call) | state.of_call(call, number) for number, call in enumerate(tool_calls)]
         content = self._encode_assistant_content(parts)
-        if not calls and not content:
+        audio = [part.native for part in parts if isinstance(part, Opaque) and part.type == AUDIO_REFERENCE]
+        if not calls and not content and not audio:
             return None
         empty_content = "" if self._quirks.empty_assistant_content == "empty" else None
         encoded: JsonObject = {"role": "assistant", "content": content or empty_content}
         if self._quirks.reasoning_history != "omit":
             self._add_reasoning(encoded, state, has_calls=bool(calls))
         encoded |= state.message
+        if audio:
+            encoded["audio"] = audio[-1]
         if calls:
             encoded["tool_calls"] = calls
         return encoded
@@ -190,18 +196,20 @@ class _MessagesEncoder:
     def _encode_assistant_content(self, parts: tuple[Part, ...]) -> Any:
         texts: list[Text] = []
         native: list[Any] = []
+        after_opaque = False
         for part in parts:
-            if isinstance(part, Text):
-                texts.append(part)
-            elif isinstance(part, Opaque):
-                if part.family == FAMILY:
+            if isinstance(part, Opaque) and part.family == FAMILY:
+                if part.type != AUDIO_REFERENCE:
                     native.append(part.native)
-                elif part.text:
-                    texts.append(Text(part.text))
+            elif isinstance(part, Text | Opaque) and part.text:
+                # What a host tool has returned is set apart from the words of the model by blank lines.
+                is_opaque = isinstance(part, Opaque)
+                text = Text(part.text) if isinstance(part, Opaque) else part
+                texts.append(replace(text, text="\n\n" + text.text) if texts and (is_opaque or after_opaque) else text)
+                after_opaque = is_opaque
             elif isinstance(part, Image | Document | Audio):
-                raise ClientMistake(
-                    f"{part.at}: an assistant message for this model's upstream can hold text and tool calls only", param=part.at
-                )
+                problem = "an assistant message for this model's upstream can hold text and tool calls only"
+                raise ClientMistake(f"{part.at}: {problem}", param=part.at)
         content = self._parts.text_content(non_empty_texts(texts, ""), "")
         return [*as_parts(content), *native] if native else content
 

@@ -10,6 +10,7 @@ import msgspec
 from proxy.translation.canonical import Part, Reasoning, Response, Text, ToolCall, settled
 from proxy.translation.dialects.lenient_json import decode_leniently
 from proxy.translation.dialects.openai_chat.finish_reasons import decode_finish_reason, failure_of_finish
+from proxy.translation.dialects.openai_chat.native_fields import NativeFields, NativeResponse
 from proxy.translation.dialects.openai_chat.opaque_state import EMPTY_SEAL, DetailsCollector, call_part, message_part
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
 from proxy.translation.dialects.openai_chat.wire_response import (
@@ -36,7 +37,7 @@ class _Choice(msgspec.Struct):
     usage: Any = None
 
 
-class _WireResponse(msgspec.Struct):
+class _WireResponse(NativeResponse):
     id: str | int | None = None
     model: str | None = None
     choices: list[_Choice | None] | None = None
@@ -74,11 +75,15 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:
     has_calls = any(isinstance(part, ToolCall) for part in parts)
     refused = any(isinstance(part, Text) and part.refusal for part in parts)
     usage = response.usage or choice.usage
+    native = NativeFields()
+    native.add_response(response)
+    native.add_message(choice.message)
+    finish = settled(decode_finish_reason(choice.finish_reason, refused=refused), has_calls=has_calls)
     return Response(
         id="" if response.id is None else str(response.id),
         model=response.model or "",
         parts=tuple(parts),
-        finish=settled(decode_finish_reason(choice.finish_reason, refused=refused), has_calls=has_calls),
+        finish=native.kept_in(finish),
         usage=read_usage(usage, response.service_tier) if isinstance(usage, dict) else None,
     )
 
@@ -111,23 +116,34 @@ def _decode_parts(message: ResponseMessage, logprobs: Logprobs | None, quirks: Q
     details.add(message.reasoning_details)
     if reasoning or details:
         parts.append(Reasoning(reasoning, details.take()))
-    texts: list[str] = []
-    for kind, text in read_content(message.content):
-        pieces = ThinkTags().split(text) if quirks.split_think_tags and kind == "text" else [(kind, text)]
-        for piece_kind, piece in pieces:
-            if piece_kind == "text":
-                texts.append(piece)
-            else:
-                parts.append(Reasoning(piece, EMPTY_SEAL))
-    content = "".join(texts)
-    if content:
-        text_logprobs = tuple(logprobs.content or ()) if logprobs else ()
-        parts.append(Text(content, citations=tuple(read_citations(message.annotations)), logprobs=text_logprobs))
+    parts += _decode_content(message, tuple(logprobs.content or ()) if logprobs else (), quirks)
     if message.refusal:
         parts.append(Text(message.refusal, refusal=True, logprobs=tuple(logprobs.refusal or ()) if logprobs else ()))
     parts += _decode_calls(message)
     state = message.state()
     return [*parts, message_part(state)] if state else parts
+
+
+def _decode_content(message: ResponseMessage, logprobs: tuple[Any, ...], quirks: Quirks) -> list[Part]:
+    """Text and reasoning in the order of the content. Log probabilities belong to the first text, citations to the last one."""
+    runs: list[tuple[str, str]] = []
+    for kind, text in read_content(message.content):
+        pieces = ThinkTags().split(text) if quirks.split_think_tags and kind == "text" else [(kind, text)]
+        for piece_kind, piece in pieces:
+            if runs and runs[-1][0] == piece_kind:
+                runs[-1] = (piece_kind, runs[-1][1] + piece)
+            elif piece:
+                runs.append((piece_kind, piece))
+    parts: list[Part] = []
+    last_text = max((place for place, (run_kind, _) in enumerate(runs) if run_kind == "text"), default=-1)
+    for place, (run_kind, run) in enumerate(runs):
+        if run_kind != "text":
+            parts.append(Reasoning(run, EMPTY_SEAL))
+            continue
+        citations = tuple(read_citations(message.annotations)) if place == last_text else ()
+        parts.append(Text(run, citations=citations, logprobs=logprobs))
+        logprobs = ()
+    return parts
 
 
 def _decode_calls(message: ResponseMessage) -> Iterable[Part]:

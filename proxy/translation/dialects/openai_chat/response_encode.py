@@ -11,6 +11,7 @@ from proxy.translation import reasoning_seal
 from proxy.translation.canonical import Citation, Part, Reasoning, Response, Text, ToolCall
 from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.openai_chat.finish_reasons import encode_finish_reason
+from proxy.translation.dialects.openai_chat.native_fields import fields_of_message, fields_of_response
 from proxy.translation.dialects.openai_chat.opaque_state import RestoredState
 from proxy.translation.dialects.openai_chat.reasoning_place import Place, with_place
 from proxy.translation.dialects.openai_chat.usage import encode_service_tier, encode_usage
@@ -22,6 +23,7 @@ def encode_response(response: Response, context: EncodeContext) -> bytes:
     """The ``chat.completion`` object."""
     message, refused = _encode_message(response.parts, context)
     message["refusal"] = message["refusal"] or explanation(response.finish) or None
+    message |= fields_of_message(response.finish)
     logprobs = _encode_logprobs(response.parts)
     body: dict[str, Any] = {
         "id": f"chatcmpl-{context.id}",
@@ -32,6 +34,7 @@ def encode_response(response: Response, context: EncodeContext) -> bytes:
             {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": encode_finish_reason(response.finish, refused=refused)}
         ],
         "usage": encode_usage(response.usage),
+        **fields_of_response(response.finish),
     }
     if "function_call" in message and response.finish.reason == "tool_calls":
         body["choices"][0]["finish_reason"] = "function_call"

@@ -25,6 +25,7 @@ from proxy.translation.canonical import (
 from proxy.translation.dialects.base import error_object
 from proxy.translation.dialects.lenient_json import decode_leniently
 from proxy.translation.dialects.openai_chat.finish_reasons import decode_finish_reason, failure_of_finish
+from proxy.translation.dialects.openai_chat.native_fields import NativeFields, NativeResponse
 from proxy.translation.dialects.openai_chat.opaque_state import DetailsCollector, message_part
 from proxy.translation.dialects.openai_chat.stream_decode_calls import CallAssembler
 from proxy.translation.dialects.openai_chat.surrogate_halves import HalvesJoiner
@@ -63,7 +64,7 @@ class _Groq(msgspec.Struct):
     usage: Any = None
 
 
-class _Chunk(msgspec.Struct):
+class _Chunk(NativeResponse):
     id: str | int | None = None
     object: Any = None
     model: str | None = None
@@ -102,6 +103,7 @@ class ChatStreamDecoder:
         self._sent = dict.fromkeys(_EMPTY_PARTS, 0)
         self._cited = False
         self._message_state: dict[str, msgspec.Raw] = {}
+        self._native = NativeFields()
         self._finish_reason: str | None = None
         self._usage: dict[str, Any] | None = None
         self._service_tier: Any = None
@@ -124,7 +126,7 @@ class ChatStreamDecoder:
         events: list[Event] = []
         if not self._started and (chunk.choices or chunk.id):
             self._start(chunk, events)
-        self._keep_usage(chunk)
+        self._keep_totals(chunk)
         for choice in chunk.choices or ():
             if choice is None or choice.index:
                 continue
@@ -147,8 +149,10 @@ class ChatStreamDecoder:
         self._started = True
         events.append(Started("" if chunk.id is None else str(chunk.id), chunk.model or ""))
 
-    def _keep_usage(self, chunk: _Chunk) -> None:
-        """Keep the latest usage, which servers put into the chunk, into a choice or (Groq) into ``x_groq``."""
+    def _keep_totals(self, chunk: _Chunk) -> None:
+        """Keep what later chunks replace: fields of the response, and the usage, in the chunk, in a choice or (Groq) in ``x_groq``."""
+        if chunk.citations is not None or chunk.search_results is not None:
+            self._native.add_response(chunk)
         if chunk.usage is not None:
             self._set_usage(chunk.usage)
         elif chunk.x_groq is not None and chunk.x_groq.usage is not None:
@@ -169,6 +173,8 @@ class ChatStreamDecoder:
             message = self._rest_of(choice.message)
         if message is not None:
             self._read_message(message, choice.logprobs, events)
+            if message.audio is not None or message.executed_tools is not None:
+                self._native.add_message(message)
         if choice.finish_reason and self._finish_reason is None:
             self._finish_reason = choice.finish_reason
 
@@ -297,7 +303,7 @@ class ChatStreamDecoder:
         if self._message_state:
             self._add_part(message_part(self._message_state), events)
         self._report_usage(events)
-        finish = decode_finish_reason(self._finish_reason, refused=self._refused)
+        finish = self._native.kept_in(decode_finish_reason(self._finish_reason, refused=self._refused))
         events.append(Finished(settled(finish, has_calls=self._calls.any_started)))
         return events
 

@@ -26,6 +26,7 @@ from proxy.translation.canonical import (
 )
 from proxy.translation.dialects.base import EncodeContext
 from proxy.translation.dialects.openai_chat.finish_reasons import encode_finish_reason
+from proxy.translation.dialects.openai_chat.native_fields import fields_of_message, fields_of_response
 from proxy.translation.dialects.openai_chat.opaque_state import StreamedState, streamed_state
 from proxy.translation.dialects.openai_chat.response_encode import (
     encode_annotation,
@@ -67,13 +68,14 @@ class _OpenPart:
 class ChatStreamEncoder:
     """Encodes one stream. Parts may be interleaved, because the fragments of calls have an index."""
 
-    def __init__(self, context: EncodeContext) -> None:
+    def __init__(self, context: EncodeContext, choice: int = 0) -> None:
+        """``choice``: the index of the choice that is encoded."""
         self._context = context
         self._legacy = uses_legacy_calls(context)
         head = {"id": f"chatcmpl-{context.id}", "object": "chat.completion.chunk", "created": context.created, "model": context.model}
         self._head = _encode_json(head)[:-1]
         self._usage_field = b',"usage":null' if context.request.include_usage else b""
-        self._chunk_start = self._head + b',"choices":[{"index":0,"delta":'
+        self._chunk_start = self._head + b',"choices":[{"index":%d,"delta":' % choice
         self._chunk_end = b',"finish_reason":null}]' + self._usage_field + b"}"
         self._parts: dict[int, _OpenPart] = {}
         self._started = False
@@ -243,6 +245,9 @@ class ChatStreamEncoder:
         reason = "" if self._refused else explanation(event.finish)
         if reason:
             frames.append(self._chunk(_encode_json({"refusal": reason})))
+        native = fields_of_message(event.finish)
+        if native:
+            frames.append(self._chunk(_encode_json(native)))
         frames.append(self._finish_chunk(event.finish))
         if self._usage_field:
             frames.append(Frame(self._head + b',"choices":[],"usage":' + _encode_json(encode_usage(self._usage)) + b"}"))
@@ -254,7 +259,8 @@ class ChatStreamEncoder:
         if self._legacy and finish_reason == "tool_calls":
             finish_reason = "function_call"
         tier = encode_service_tier(self._usage)
-        extra = b"" if tier is None else b',"service_tier":' + _encode_json(tier)
+        fields = fields_of_response(finish) if tier is None else {**fields_of_response(finish), "service_tier": tier}
+        extra = b"," + _encode_json(fields)[1:-1] if fields else b""
         return Frame(self._chunk_start + b'{},"finish_reason":"' + finish_reason.encode() + b'"}]' + extra + self._usage_field + b"}")
 
     def _on_failed(self, event: Failed) -> list[Frame]:

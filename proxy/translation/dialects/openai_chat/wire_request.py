@@ -82,9 +82,14 @@ class Breakpoint(msgspec.Struct):
 
 
 class Part(msgspec.Struct):
-    """A content part: the fields of all types, because clients leave ``type`` out or use types that only one server knows."""
+    """A content part: the fields of all types, because clients leave ``type`` out or use types that only one server knows.
 
-    READ_TYPES: ClassVar = frozenset({None, "text", "refusal", "image_url", "input_audio", "file", "thinking"})
+    ``source`` to ``is_error`` belong to blocks of the Messages API (``request_decode_blocks``).
+    """
+
+    READ_TYPES: ClassVar = frozenset(
+        {None, "text", "refusal", "image_url", "input_audio", "file", "thinking", "tool_use", "tool_result", "image", "document"}
+    )
 
     type: str | None = None
     text: str | None = None
@@ -94,6 +99,13 @@ class Part(msgspec.Struct):
     """An object; Mistral's clients send the base64 data alone."""
     file: File | None = None
     thinking: Any = None
+    source: Raw = ABSENT
+    id: Raw = ABSENT
+    name: Raw = ABSENT
+    input: Raw = ABSENT
+    tool_use_id: Raw = ABSENT
+    content: Raw = ABSENT
+    is_error: Any = None
     prompt_cache_breakpoint: Breakpoint | None = None
     cache_control: Raw = ABSENT
 
@@ -154,13 +166,19 @@ class CustomDefinition(msgspec.Struct):
 
 
 class Tool(msgspec.Struct):
-    """An entry of ``tools``."""
+    """An entry of ``tools``. A flat one, as Responses and Messages have them, has a name and the fields after it instead."""
 
     READ_TYPES: ClassVar = frozenset({None, "function", "custom"})
 
     type: str | None = None
     function: FunctionDefinition | None = None
     custom: CustomDefinition | None = None
+    name: str | None = None
+    description: Raw = ABSENT
+    parameters: Raw = ABSENT
+    input_schema: Raw = ABSENT
+    strict: Raw = ABSENT
+    format: Raw = ABSENT
     cache_control: Raw = ABSENT
 
 
@@ -187,11 +205,13 @@ class AllowedTools(msgspec.Struct):
 
 
 class ToolChoice(msgspec.Struct):
-    """``tool_choice`` as an object."""
+    """``tool_choice`` as an object. A flat one, as Responses and Messages have it, has a name instead of the definition."""
 
     type: str = "function"
     function: NamedTool | None = None
     custom: NamedTool | None = None
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
     allowed_tools: AllowedTools | None = None
 
 

@@ -12,7 +12,8 @@ import msgspec
 
 from proxy.translation import json_wire
 from proxy.translation.canonical import Citation
-from proxy.translation.dialects.openai_chat.wire_request import FAMILY, CallState, MessageState
+from proxy.translation.dialects.openai_chat.native_fields import NativeMessage
+from proxy.translation.dialects.openai_chat.wire_request import FAMILY, CallState
 
 PieceKind = Literal["text", "reasoning"]
 Raw = msgspec.Raw
@@ -49,7 +50,7 @@ class Logprobs(msgspec.Struct):
     refusal: list[Any] | None = None
 
 
-class ResponseMessage(MessageState):
+class ResponseMessage(NativeMessage):
     """A message or a delta.
 
     ``content`` is a list of parts at Mistral. Servers name the reasoning text ``reasoning_content`` or ``reasoning``; OpenRouter adds

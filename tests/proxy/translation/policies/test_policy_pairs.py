@@ -9,6 +9,7 @@ from proxy.exchange.prepare import Edits, Preparer
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.policies.model_policies import Policies
+from proxy.translation.quirks import Quirks
 
 SEAL_KEY = b"the secret of the tests"
 ARGUMENTS = '{"command": "cd /srv/app && ls"}'
@@ -65,15 +66,16 @@ EDITS = Edits(
 PAIRS = [(client, upstream) for client in REQUESTS for upstream in REQUESTS]
 
 
-def prepared(client, upstream, edits=EDITS, *, stream=False):
+def prepared(client, upstream, edits=EDITS, *, stream=False, target=None, fields=None):
     dialect = REGISTRY[client]
-    fields = dict(REQUESTS[client])
+    fields = REQUESTS[client] | (fields or {})
     if stream and client != "bedrock":
         fields["stream"] = True
     envelope = dialect.open_request(json.dumps(fields).encode())
     if client == "bedrock":
         envelope = msgspec.structs.replace(envelope, model="m", stream=stream)
-    destination = EncodeTarget(model="r", dialect=upstream, upstream="u1", stream=stream and not edits.whole)
+    where = {"model": "r", "dialect": upstream, "upstream": "u1", "stream": stream and not edits.whole} | (target or {})
+    destination = EncodeTarget(**where)
     return Preparer(dialect, envelope, SEAL_KEY).prepare(REGISTRY[upstream], destination, edits)
 
 
@@ -91,6 +93,40 @@ def test_the_upstream_reads_the_edited_prompt(client, upstream):
     assert (request.temperature, request.max_tokens) == (0.5, 900)
     assert [body[name] for name in LIMITS.get(upstream, ("max_tokens",)) if name in body] == [900]
     assert (body["seed"], body["provider"]) == (7, {"order": ["a"]})
+
+
+SAMPLING = Edits(policies=Policies(temperature=0.2, defaults={"top_p": msgspec.Raw(b"0.9")}, extensions={"top_k": 5}))
+NEWER_API = {"version": "2026-10-21"}
+NEWER_CLAUDE = {"model": "claude-opus-4-7"}
+BEDROCK_OF_NEWER_SDKS = {"anthropic_version": "2026-10-21"}
+
+
+@pytest.mark.parametrize(
+    ("client", "upstream", "target", "fields", "sampling"),
+    [
+        ("anthropic", "anthropic", {}, {}, {"temperature": 0.2, "top_p": 0.9, "top_k": 5}),
+        ("anthropic", "anthropic", {"version": "2023-06-01"}, {}, {"temperature": 0.2, "top_p": 0.9, "top_k": 5}),
+        ("anthropic", "anthropic", NEWER_API, {}, {}),
+        ("anthropic", "anthropic", NEWER_API, {"temperature": 0.7}, {"temperature": 0.7}),
+        ("anthropic", "anthropic", NEWER_API | {"quirks": Quirks(no_sampling=False)}, {}, {"temperature": 0.2, "top_p": 0.9, "top_k": 5}),
+        ("anthropic", "anthropic", NEWER_CLAUDE, {}, {}),
+        ("anthropic", "bedrock", NEWER_CLAUDE, {}, {}),
+        ("anthropic", "bedrock", {}, BEDROCK_OF_NEWER_SDKS, {"temperature": 0.2, "top_p": 0.9, "top_k": 5}),
+        ("bedrock", "bedrock", {}, {}, {"temperature": 0.2, "top_p": 0.9, "top_k": 5}),
+        ("bedrock", "bedrock", {}, BEDROCK_OF_NEWER_SDKS, {}),
+        ("bedrock", "bedrock", NEWER_CLAUDE, {}, {}),
+        ("bedrock", "anthropic", {"version": "2023-06-01"}, BEDROCK_OF_NEWER_SDKS, {"temperature": 0.2, "top_p": 0.9, "top_k": 5}),
+        ("openai_chat", "anthropic", NEWER_API, {"temperature": 0.7}, {}),
+        ("openai_chat", "anthropic", NEWER_CLAUDE, {}, {}),
+        ("openai_responses", "anthropic", NEWER_API, {"top_p": 0.5}, {}),
+        ("anthropic", "openai_chat", NEWER_CLAUDE, {}, {"temperature": 0.2, "top_p": 0.9, "top_k": 5}),
+        ("openai_chat", "openai_chat", {"quirks": Quirks(no_sampling=True)}, {}, {}),
+    ],
+)
+def test_policies_add_no_sampling_that_the_api_or_the_model_refuses(client, upstream, target, fields, sampling):
+    """The client's own fields are sent as they are within one dialect, and left out in a translation."""
+    body = json.loads(prepared(client, upstream, SAMPLING, target=target, fields=fields).body)
+    assert {name: body[name] for name in ("temperature", "top_p", "top_k") if name in body} == sampling
 
 
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)

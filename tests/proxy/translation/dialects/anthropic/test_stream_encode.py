@@ -180,7 +180,14 @@ def test_repeated_and_invalid_ids_are_replaced() -> None:
     assert ids[2].startswith("toolu_")
 
 
-def test_only_citations_of_the_family_are_encoded() -> None:
+def test_a_citation_of_another_vendor_is_that_of_a_web_search_result() -> None:
+    cited = Cited(0, Citation(url="https://a.example", title="A", cited_text="five", dialect="openai_chat", native=Raw(b"{}")))
+    told = {"type": "web_search_result_location", "cited_text": "five", "title": "A", "url": "https://a.example"}
+    events = (PartStarted(0, Text("")), PartDelta(0, "a"), cited, PartEnded(0), Finished())
+    assert content(*events) == [{"type": "text", "text": "a", "citations": [{**told, "encrypted_index": "pxr1.citation"}]}]
+
+
+def test_citations_without_a_page_are_encoded_only_within_the_family() -> None:
     native = Citation(url="u", dialect="anthropic", native=Raw(b'{"type":"web_search_result_location"}'))
     foreign = Citation(url="u", dialect="openai_chat", native=Raw(b"{}"))
     events = (PartStarted(0, Text("")), PartDelta(0, "a"), Cited(0, native), Cited(0, foreign), PartEnded(0), Finished())

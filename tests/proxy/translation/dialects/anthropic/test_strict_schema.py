@@ -61,3 +61,15 @@ def test_a_schema_that_is_nested_too_deeply_is_refused() -> None:
         "response_format",
         "response_format: the schema is nested too deeply",
     )
+
+
+@pytest.mark.parametrize("kind", [{"a": 1}, ["string", {"a": 1}, ["null"]], 7, None, [], "future"])
+def test_a_type_of_no_known_form_is_left_to_the_api(kind: object) -> None:
+    assert sent_schema({"type": "object", "properties": {"a": {"type": kind}}})["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("value", [b"1e999", b"[" * 2000 + b"]" * 2000, b'{"a":' * 2000 + b"1" + b"}" * 2000])
+def test_a_value_that_cannot_be_read_is_refused(value: bytes) -> None:
+    with pytest.raises(ClientMistake) as caught:
+        strict_schema(msgspec.Raw(b'{"type":"object","properties":{"a":{"items":' + value + b"}}}"), at="tool f")
+    assert caught.value.failure.param == "tool f"

@@ -78,25 +78,9 @@ def test_a_stream_always_asks_for_usage(quirks: dict[str, Any], expected: dict[s
     assert encoded_settings(stream=True, quirks=quirks) == expected
 
 
-def test_a_responses_client_keeps_the_settings_that_chat_has_in_the_same_form() -> None:
-    shared = {name: msgspec.Raw(b'"x"') for name in ("moderation", "prompt_cache_options", "prompt_cache_retention")}
-    fields = {"verbosity": "low", "prompt_cache_key": "k", "metadata": {"a": "b"}, "service_tier": "flex", "parallel_calls": True}
-    extra = {**shared, "truncation": msgspec.Raw(b'"auto"')}
-    assert encoded_settings("openai_responses", **fields, extra=extra) == {
-        "metadata": {"a": "b"},
-        "prompt_cache_key": "k",
-        "service_tier": "flex",
-        "moderation": "x",
-        "prompt_cache_options": "x",
-        "prompt_cache_retention": "x",
-        "verbosity": "low",
-    }
-
-
-def test_an_upstream_that_refuses_the_cache_key_gets_no_setting_of_prompt_caching() -> None:
-    extra = {name: msgspec.Raw(b'"x"') for name in ("moderation", "prompt_cache_options", "prompt_cache_retention")}
-    quirks = {"settings_refused": ("prompt_cache_key",)}
-    assert encoded_settings("openai_responses", quirks=quirks, extra=extra) == {"moderation": "x"}
+def test_a_responses_client_keeps_its_metadata_cache_key_and_verbosity() -> None:
+    fields = {"verbosity": "low", "prompt_cache_key": "k", "metadata": {"a": "b"}, "service_tier": "flex"}
+    assert encoded_settings("openai_responses", **fields, parallel_calls=True) == fields
 
 
 @pytest.mark.parametrize(
