@@ -31,6 +31,6 @@ class DroppedResponse:
                 self.note_citation(citation)
 
     def note_citation(self, citation: Citation) -> None:
-        """Add a citation unless it is of the client's family, or names a URL and the client's dialect has a form for that."""
-        if citation.dialect != self._sink.family and not (citation.url and self._sink.places.url_citations):
+        """Add a citation of another family without a URL; all dialects have a form of those with one."""
+        if citation.dialect != self._sink.family and not citation.url:
             self.paths.add(self._source.response_citation)

@@ -130,8 +130,8 @@ class Places(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         The paths of a system text, a message, a part of it, a part of a tool result, a tool, and the output format.
     cache, citations, name, detail, context, title, source, output_name, output_strict, output_description:
         The names of these fields in one of those objects; ``reasoning``: whole paths.
-    response_part, response_citation, url_citations:
-        The paths of a part and of a citation in a response; whether the dialect has a form of citations of URLs from other dialects.
+    response_part, response_citation:
+        The paths of a part and of a citation in a response.
     """
 
     settings: Mapping[str, tuple[str, ...]] = {}
@@ -158,7 +158,6 @@ class Places(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     output_description: tuple[str, ...] = ("description",)
     response_part: str = "content[]"
     response_citation: str = "content[].citations[]"
-    url_citations: bool = True
 
 
 def leaves_nothing_out(_request: Request, _target: EncodeTarget) -> frozenset[str]:

@@ -22,7 +22,6 @@ PLACES = Places(
     defaults={"tool_choice.disable_parallel_tool_use": False},
     system="system[]",
     reasoning=("messages[].content[]",),
-    url_citations=False,
 )
 
 

@@ -35,14 +35,12 @@ def test_a_response_of_claude_loses_searches_and_citations_of_documents(client: 
 
 
 @pytest.mark.parametrize(
-    ("upstream", "client", "paths"),
-    [
-        ("anthropic", "openai_chat", set()),
-        ("openai_chat", "openai_responses", set()),
-        ("openai_chat", "anthropic", {"choices[].message.annotations[]"}),
-        ("openai_responses", "anthropic", {"output[].content[].annotations[]"}),
-    ],
+    ("upstream", "path"),
+    [("openai_chat", "choices[].message.annotations[]"), ("openai_responses", "output[].content[].annotations[]")],
 )
-def test_citations_of_pages_are_lost_only_for_messages_clients(upstream: str, client: str, paths: set[str]) -> None:
-    citation = Citation(url="https://e.test", dialect=REGISTRY[upstream].family)
-    assert dropped(upstream, client, Text("a", citations=(citation,))) == (paths, set())
+def test_citations_of_pages_reach_every_client_and_others_only_those_of_the_family(upstream: str, path: str) -> None:
+    family = REGISTRY[upstream].family
+    page, file = Citation(url="https://e.test", dialect=family), Citation(title="a.pdf", dialect=family)
+    clients = {client: dropped(upstream, client, Text("a", citations=(page, file)))[0] for client in REGISTRY}
+    assert clients == {client: set() if client == upstream else {path} for client in REGISTRY}
+    assert dropped(upstream, "anthropic", Text("a", citations=(page,))) == (set(), set())
