@@ -7,7 +7,9 @@ models (`billing.models`), the keys of journal lines and the copy from the meter
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -17,6 +19,22 @@ from proxy.translation.dialects.registry import DEFAULT
 
 MAX_ERROR_TYPE = 64
 MAX_SERVICE_TIER = 32
+
+
+class CostSource(StrEnum):
+    """What a cost was taken from."""
+
+    UNPRICED = ""
+    PRICE = "price"
+    REPORTED = "reported_cost"
+
+
+COST_SOURCE_LABELS: Final[Mapping[CostSource, str]] = {
+    CostSource.UNPRICED: "Unpriced",
+    CostSource.PRICE: "A price",
+    CostSource.REPORTED: "The upstream's report",
+}
+"""Each source with its name for people."""
 
 
 class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -74,10 +92,29 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     cache_write_1h_tokens: Annotated[int, column("Input tokens written to a cache for 1 hour.")] = 0
     output_tokens: Annotated[int, column("Output tokens, including reasoning.")] = 0
     reasoning_tokens: Annotated[int, column("Reasoning tokens, which are part of the output tokens.")] = 0
+    input_audio_tokens: Annotated[int, column("Audio tokens, which are part of the input tokens.")] = 0
+    output_audio_tokens: Annotated[int, column("Audio tokens, which are part of the output tokens.")] = 0
+    input_image_tokens: Annotated[int, column("Image tokens, which are part of the input tokens.")] = 0
+    output_image_tokens: Annotated[int, column("Image tokens, which are part of the output tokens.")] = 0
+    server_tool_use: Annotated[
+        dict[str, int] | None, column("Calls of tools that ran at the provider, by the names of its counters (`web_search_requests`).")
+    ] = None
+    usage_parts: Annotated[
+        list[dict[str, Any]] | None,
+        column("Tokens that the upstream reported besides its totals, by kind and model; the token fields include them."),
+    ] = None
     usage_estimated: Annotated[bool, column("Whether the upstream reported no usage and pxbin estimated it.")] = False
     service_tier: Annotated[str, column("The service tier that the upstream reported.", max_length=MAX_SERVICE_TIER)] = ""
+    speed: Annotated[str, column("The speed that the upstream reported (`fast`).", max_length=MAX_SERVICE_TIER)] = ""
+    inference_geo: Annotated[
+        str, column("The inference geography that the upstream reported.", label="inference geography", max_length=MAX_SERVICE_TIER)
+    ] = ""
     cost: Annotated[PicoDollars | None, column("USD.", api=("cost", "cost_usd"))] = None
-    price_id: Annotated[Uuid | None, column(api=HIDDEN)] = None
+    cost_source: Annotated[
+        CostSource, column("What the cost was taken from; empty if it is unknown.", max_length=16, labels=COST_SOURCE_LABELS)
+    ] = CostSource.UNPRICED
+    reported_cost: Annotated[PicoDollars | None, column("USD that the upstream reported; null if it reported none.")] = None
+    price_id: Annotated[Uuid | None, column("The price that the cost was computed with.")] = None
     price_version: Annotated[str, column("The version of the price data that the cost was computed with.", max_length=64)] = ""
     request_metadata: Annotated[dict[str, Any] | None, column("What translation dropped or changed.")] = None
     routing: Annotated[
@@ -113,7 +150,11 @@ class AttemptColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    usage_details: Annotated[
+        dict[str, Any] | None, column("What else the usage of this attempt says, where a request has several attempts.")
+    ] = None
     cost: Annotated[PicoDollars | None, column("USD; null if the price is unknown.", api=("cost_usd",))] = None
+    price_id: Annotated[Uuid | None, column(api=HIDDEN)] = None
 
 
 LOG_COLUMNS = columns_of(LogColumns)

@@ -17,14 +17,15 @@ from accounts.models import Revised
 from billing.column_models import abstract_model
 from billing.fields import MoneyField
 from billing.log_columns import AttemptColumns, LogColumns
-from billing.rates import CLASSES, read_tiers
+from billing.rates import CLASSES, read_geo, read_tiers
 from upstreams.models import Model, Upstream
 
 
 def price_tiers(value: object) -> None:
-    """Raise ValidationError for tiers that `rates.read_tiers` rejects."""
+    """Raise ValidationError for tiers that `rates.read_tiers` or `rates.read_geo` reject."""
     try:
         read_tiers(value)
+        read_geo(value)
     except ValueError as error:
         raise ValidationError(str(error)) from error
 
@@ -33,7 +34,8 @@ class Price(Revised):
     """USD per million tokens of each class. Empty means unknown, 0 means free.
 
     A price belongs to a model or to a remote name, at one upstream or at all.
-    Replaced prices stay as inactive rows, because log rows refer to the price that they were billed at.
+    Replaced prices stay as inactive rows, because log rows refer to the price that they were billed at. An inactive price without
+    `valid_until` was withdrawn: it counts for no time at all.
     """
 
     class Source(models.TextChoices):
@@ -41,14 +43,18 @@ class Price(Revised):
 
         MANUAL = "manual", "Entered by hand"
         GENAI_PRICES = "genai-prices", "genai-prices"
-        LITELLM = "litellm", "LiteLLM price file"
+        LITELLM = "litellm", "Price file"
+        UPSTREAM = "upstream", "The upstream's model list"
+        BUILT_IN = "built-in", "Built in"
 
     revision = "prices"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     model = models.ForeignKey(Model, models.CASCADE, null=True, blank=True, related_name="prices")
     name = models.CharField(
-        max_length=500, blank=True, help_text="The remote name of the model at the upstream; used if no model is chosen."
+        max_length=500,
+        blank=True,
+        help_text="The remote name of the model, used if no model is chosen. * means all models of the upstream.",
     )
     upstream = models.ForeignKey(
         Upstream,
@@ -67,18 +73,35 @@ class Price(Revised):
     cache_write_1h = MoneyField(
         null=True, blank=True, help_text="USD per million tokens written to a cache for 1 hour. Empty: the price for 5 minutes."
     )
+    input_audio = MoneyField(
+        "audio input", null=True, blank=True, help_text="USD per million audio input tokens. Empty: unknown, not the input price."
+    )
+    output_audio = MoneyField(
+        "audio output", null=True, blank=True, help_text="USD per million audio output tokens. Empty: unknown, not the output price."
+    )
+    input_image = MoneyField("image input", null=True, blank=True, help_text="USD per million image input tokens. Empty: the input price.")
+    output_image = MoneyField(
+        "image output", null=True, blank=True, help_text="USD per million image output tokens. Empty: the output price."
+    )
+    web_search = MoneyField(
+        "web searches", null=True, blank=True, help_text="USD per thousand web searches of the provider. Empty: unknown."
+    )
     tiers = models.JSONField(
         default=dict,
         blank=True,
         validators=[price_tiers],
         help_text=(
-            '{"prompt": [{"above": 200000, "input": "6"}], "service": {"flex": {"input": "1"}}}; '
+            '{"prompt": [{"above": 200000, "input": "6"}], "service": {"flex": {"input": "1"}}, "geo": {"us": "1.1"}}; '
             "rates that a tier does not list stay the same."
         ),
     )
     source = models.CharField(max_length=16, choices=Source.choices, default=Source.MANUAL, editable=False)
     version = models.CharField(max_length=64, blank=True, editable=False, help_text="The version of the source.")
     is_active = models.BooleanField("active", default=True)
+    valid_from = models.DateTimeField(
+        default=timezone.now, blank=True, help_text="Requests that begin earlier do not have this price. Empty: now."
+    )
+    valid_until = models.DateTimeField(null=True, blank=True, help_text="The first moment that has another price. Empty: none.")
 
     class Meta:
         ordering = ("name", "-created_at", "-id")
@@ -92,6 +115,9 @@ class Price(Revised):
 
     def clean(self) -> None:
         """Raise ValidationError for a price without rates: it would win over others all the same."""
+        self.valid_from = self.valid_from or timezone.now()
+        if self.valid_until is not None and self.valid_until <= self.valid_from:
+            raise ValidationError({"valid_until": "Must be later than the beginning."})
         if not self.tiers and all(getattr(self, name) is None for name in CLASSES):
             raise ValidationError("Enter at least one price. 0 means free.")
 
@@ -140,7 +166,7 @@ else:
 
 
 class RequestLog(LogModel):
-    """One request of a client, however it ended. Rows are inserted by `billing.request_log.writer` and never changed.
+    """One request of a client, however it ended. Rows are inserted by `billing.request_log.writer`; only `rerate` changes them.
 
     Its columns are the fields of `LogColumns`, where they are described, and `created_at`, when the row was written.
     """
@@ -164,6 +190,11 @@ class RequestLog(LogModel):
 
     def __str__(self) -> str:
         return f"{self.timestamp:%Y-%m-%d %H:%M:%S} {self.model} {self.outcome}"
+
+    @property
+    def usage_source(self) -> str | None:
+        """`reported` by the upstream or `estimated` by pxbin; `None` if no upstream was called."""
+        return None if not self.attempts else "estimated" if self.usage_estimated else "reported"
 
     @property
     def cache_creation_tokens(self) -> int:

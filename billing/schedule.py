@@ -8,11 +8,15 @@ DRAIN_SECONDS = 0.25
 """Seconds between two reads of the spool. With the time until a segment is sealed, rows are in the log within half a second of the
 response, for 1 % of a core."""
 HOUR = 3600.0
+DAY = 86_400.0
 
 
 def schedule(*, has_broker: bool) -> dict[str, dict[str, Any]]:
     """The entries for Celery beat. With a broker the web processes send their segments themselves (`billing.request_log.shipper`)."""
-    table: dict[str, dict[str, Any]] = {"prune": {"task": "billing.prune", "schedule": HOUR, "options": {"expires": HOUR}}}
+    table: dict[str, dict[str, Any]] = {
+        "prune": {"task": "billing.prune", "schedule": HOUR, "options": {"expires": HOUR}},
+        "sync prices": {"task": "billing.sync_prices", "schedule": DAY, "options": {"expires": HOUR}},
+    }
     if not has_broker:
         # Expires: calls that queue up while the worker is busy are dropped.
         table["drain spool"] = {"task": "billing.drain_spool", "schedule": DRAIN_SECONDS, "options": {"expires": 2 * DRAIN_SECONDS}}

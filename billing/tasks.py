@@ -10,6 +10,8 @@ from django.db import InterfaceError, OperationalError, connection
 
 from accounts.common.outage_log import Outage
 from billing import stored_responses
+from billing.pricing import price_file, sync
+from billing.pricing.fetch import FetchFailed
 from billing.request_log import retention, writer
 from billing.request_log.journal import SPOOL_DIRECTORY
 from billing.request_log.spool import Segment, Spool
@@ -61,6 +63,19 @@ def drain_spool() -> int:
         return 0
     _database.report_success()
     return rows
+
+
+@shared_task(name="billing.sync_prices", ignore_result=True)
+def sync_prices() -> dict[str, int]:
+    """Fetch the price file of the settings, and update the prices of all models; return their numbers.
+
+    A file that cannot be fetched is logged; the prices are updated with the one that was fetched before.
+    """
+    try:
+        price_file.refresh()
+    except FetchFailed as error:
+        log.warning("%s", error)
+    return sync.sync_all()
 
 
 @shared_task(name="billing.prune", ignore_result=True)

@@ -25,6 +25,7 @@ from accounts.common.api_schema import BODY_NAMES, IGNORED_NAMES, LISTED_MODELS
 from accounts.keys import ManagementKeyRefused
 from billing.api.logs import router as logs_router
 from billing.api.models import router as models_router
+from billing.api.prices import router as prices_router
 from upstreams.api.credentials import router as credentials_router
 from upstreams.api.routes import router as routes_router
 from upstreams.api.upstreams import presets as presets_router
@@ -121,7 +122,7 @@ api = ManagementAPI(
     renderer=LineRenderer(),
     title="pxbin management API",
     version="1",
-    description="Keys, upstreams, models and logs by script. Use a `pxm_` key as the bearer token.",
+    description="Keys, upstreams, models, prices and logs by script. Use a `pxm_` key as the bearer token.",
     auth=[ManagementAuth(), ManagementBearer()],
     urls_namespace="api-v1",
 )
@@ -132,6 +133,7 @@ api.add_router("/presets", presets_router)
 api.add_router("/models", models_router)
 api.add_router("/routes", routes_router)
 api.add_router("/credentials", credentials_router)
+api.add_router("/prices", prices_router)
 api.add_router("/logs", logs_router)
 
 

@@ -136,6 +136,7 @@ NAMES_DIALECTS = {
     "upstreams/presets.py": "which dialect a well-known endpoint speaks",
     "pxbin_site/conf/providers.py": "the preset of each provider's variable; some are called as their dialect is",
     "pxbin_site/processes/bootstrap.py": "the built-in upstreams of the first start",
+    "billing/pricing/litellm.py": "the names of providers in LiteLLM's price file",
     "proxy/exchange/stored_responses.py": "a feature of the Responses API alone",
 }
 """Modules besides the dialects' own that may name one, and why."""

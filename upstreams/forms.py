@@ -113,6 +113,7 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for th
         super().clean()
         preset = PRESETS.get(self.cleaned_data.pop("preset", ""))
         if preset is not None:
+            self.instance.preset = preset.name
             entered = {name: value for name, value in self.cleaned_data.items() if name != "dialect"}
             self.cleaned_data |= merge_preset(preset, entered)
             if not dialect_named(preset.dialect).upstream.regional_base_url:  # a region is enough for the others

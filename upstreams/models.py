@@ -11,7 +11,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from simple_history.models import HistoricalRecords
 
-from accounts.common.model_fields import ListField, NameField, ObjectField, json_object, strings
+from accounts.common.model_fields import FactorField, ListField, NameField, ObjectField, json_object, strings
 from accounts.models import Revised
 from proxy.translation.dialects.lookup import dialect_named
 from proxy.translation.dialects.registry import DEFAULT
@@ -72,6 +72,7 @@ class Upstream(Revised):
         help_text="For example https://api.openai.com/v1. If it does not end with /v1 or another version, /v1 is added.",
     )
     dialect = models.CharField("API format", max_length=32, validators=[dialect], default=DEFAULT.name)
+    preset = models.CharField(max_length=64, blank=True, help_text="What it was made from. It names the provider, for prices.")
     region = models.CharField(max_length=64, blank=True, help_text="AWS region (Bedrock only).")
     is_active = models.BooleanField("active", default=True)
     priority = models.IntegerField(default=0, help_text="A lower number is preferred.")
@@ -101,6 +102,7 @@ class Upstream(Revised):
         "pass the client's key on", default=False, help_text="Send the client's own key instead of a stored one."
     )
     test_model = models.CharField(max_length=200, blank=True, help_text="The model that health checks call, by the upstream's name for it.")
+    price_factor = FactorField(help_text="Multiplies the prices here: 1.1 is a mark-up, 0.8 a discount.")
     quirks = ObjectField(validators=[quirks], help_text="Deviations of this upstream from its API format, as JSON.")
     capabilities = ObjectField(
         validators=[capabilities],
@@ -262,7 +264,7 @@ class Route(Revised):
     """The connection of a model to an upstream, with the model's name there."""
 
     revision = "catalogue"
-    unrevised = frozenset({"vanished_at"})
+    unrevised = frozenset({"vanished_at", "listed_pricing"})
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     model = models.ForeignKey(Model, models.CASCADE, related_name="routes")
@@ -277,12 +279,11 @@ class Route(Revised):
     is_active = models.BooleanField("active", default=True)
     context_window = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens, if it differs at this upstream.")
     capabilities = ObjectField(validators=[capabilities], help_text="Overrides the upstream's.")
-    listed_context_window = models.PositiveIntegerField(
-        null=True, blank=True, editable=False, help_text="Tokens, as the upstream lists the model."
-    )
+    listed_context_window = models.PositiveIntegerField(null=True, blank=True, editable=False, help_text="Tokens, as listed there.")
+    listed_pricing = models.JSONField(null=True, blank=True, editable=False)  # {"name": of whom, "pricing": as listed}
     vanished_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When the upstream stopped listing the model.")
 
-    history = HistoricalRecords(excluded_fields=["listed_context_window", "vanished_at"])
+    history = HistoricalRecords(excluded_fields=["listed_context_window", "listed_pricing", "vanished_at"])
 
     class Meta:
         ordering = ("priority", "-weight", "created_at", "id")

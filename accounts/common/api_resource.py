@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from types import NoneType
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
@@ -206,6 +207,8 @@ def _column_value(column: models.Field[Any, Any], value: Any) -> Any:
 def _json_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return timestamp(value)
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
     return str(value) if isinstance(value, uuid.UUID) else value
 
 

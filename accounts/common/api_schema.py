@@ -23,6 +23,8 @@ def _integer(value: Any) -> Any:
 
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """A time as :func:`~accounts.common.api_envelope.timestamp` writes it."""
+DecimalText = Annotated[str, WithJsonSchema({"type": "string", "format": "decimal"})]
+"""An exact amount as text, such as ``0.000125``."""
 Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 IdOrEmpty = Annotated[str, WithJsonSchema({"anyOf": [{"type": "string", "format": "uuid"}, {"const": ""}]})]
 """An id; the empty text is the same as no value."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 
 
@@ -37,6 +39,27 @@ class NameField(models.CharField):  # type: ignore[type-arg]  # generic for the 
     def to_python(self, value: Any) -> Any:
         text = super().to_python(value)
         return text.strip() if isinstance(text, str) else text
+
+
+class FactorField(models.DecimalField):  # type: ignore[type-arg]  # generic for the type checker only
+    """A number of at least 0 with 6 decimal places by which amounts are multiplied; empty is 1."""
+
+    def __init__(self, **options: Any) -> None:
+        usual = {"max_digits": 12, "decimal_places": 6, "default": Decimal(1), "blank": True, "validators": [MinValueValidator(0)]}
+        super().__init__(**{**usual, **options})
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        """The value to store."""
+        value = super().pre_save(model_instance, add)
+        if value is None:
+            value = Decimal(1)
+            setattr(model_instance, self.attname, value)
+        return value
+
+    def deconstruct(self) -> Any:
+        """Migrations see a plain ``DecimalField``."""
+        name, _, args, options = super().deconstruct()
+        return name, "django.db.models.DecimalField", args, options
 
 
 class ObjectFormField(forms.JSONField):

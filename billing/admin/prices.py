@@ -46,12 +46,15 @@ class PriceAdmin(TableAdmin):
         (
             "USD per million tokens",
             {
-                "fields": ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h"),
+                "fields": (
+                    "input", "output", "cache_read", "cache_write_5m", "cache_write_1h",
+                    "input_audio", "output_audio", "input_image", "output_image", "web_search",
+                ),
                 "description": "Empty means unknown: requests then have no cost. 0 means free.",
             },
         ),
-        ("Advanced", {"classes": COLLAPSED, "fields": ("tiers", "source", "version", "created_at")}),
-    )
+        ("Advanced", {"classes": COLLAPSED, "fields": ("tiers", "valid_from", "valid_until", "source", "version", "created_at")}),
+    )  # fmt: skip
 
     @admin.display(description="input", ordering="input")
     def input_price(self, row: Price) -> str:

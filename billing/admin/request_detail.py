@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from accounts.common.admin import link
 from accounts.models import ApiKey
 from billing.admin import formatting
-from billing.log_columns import LOG_COLUMNS
+from billing.log_columns import LOG_COLUMNS, CostSource
 from billing.models import Price, RequestAttempt, RequestLog, RequestPayload
 from billing.outcomes import Outcome
 from upstreams.models import Model, Route, Upstream
@@ -28,6 +28,18 @@ TOKEN_CLASSES = (
     ("Output, including reasoning", "output_tokens", "output"),
     ("of which reasoning", "reasoning_tokens", ""),
 )
+MODALITY_CLASSES = (
+    ("of the input: audio", "input_audio_tokens", "input_audio"),
+    ("of the output: audio", "output_audio_tokens", "output_audio"),
+    ("of the input: images", "input_image_tokens", "input_image"),
+    ("of the output: images", "output_image_tokens", "output_image"),
+)
+"""Shown where a request has such tokens."""
+SUBSTITUTED = {
+    **dict.fromkeys(("cache_read", "cache_write_5m", "cache_write_1h", "input_image"), "as input"),
+    "output_image": "as output",
+}
+"""What stands for a rate that a price does not have."""
 
 
 PLACED_COLUMNS = frozenset({
@@ -35,7 +47,9 @@ PLACED_COLUMNS = frozenset({
     "key_prefix", "key_name", "session_id", "client_ip", "user_agent", "model", "remote_model", "upstream_id", "upstream_name",
     "status_code", "upstream_status", "outcome", "error_type", "error_message", "attempts", "latency_ms", "overhead_us", "ttft_ms",
     "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens",
-    "usage_estimated", "service_tier", "cost", "price_id", "price_version", "request_metadata", "routing",
+    "input_audio_tokens", "output_audio_tokens", "input_image_tokens", "output_image_tokens", "server_tool_use", "usage_parts",
+    "usage_estimated", "service_tier", "speed", "inference_geo", "cost", "cost_source", "reported_cost", "price_id",
+    "price_version", "request_metadata", "routing",
 })  # fmt: skip
 """Columns that have a place on the page, or of which it shows another form."""
 OTHER_COLUMNS = [column for column in LOG_COLUMNS if column.name not in PLACED_COLUMNS]
@@ -133,8 +147,14 @@ def figures(row: RequestLog) -> list[Figure]:
             f"{total:,} → {row.output_tokens:,}",
             "estimated: the upstream reported no usage" if row.usage_estimated else "in → out",
         ),
-        Figure("Cost", cost, "this model has no price" if cost == "unknown" else "USD"),
+        Figure("Cost", cost, _cost_note(row, cost)),
     ]
+
+
+def _cost_note(row: RequestLog, cost: str) -> str:
+    if cost == "unknown":
+        return "the price lacks a rate for what was used" if row.price_id else "this model has no price"
+    return "USD, as the upstream reported: this model has no price" if row.cost_source == CostSource.REPORTED else "USD"
 
 
 def _attempt_table(row: RequestLog, tries: Sequence[RequestAttempt], links: Links) -> list[list[str]]:
@@ -178,9 +198,12 @@ def _token_table(row: RequestLog, price: Price | None) -> list[list[str]]:
         if not field:
             return ""
         rate = getattr(price, field) if price is not None else None
-        return "as input" if rate is None and price is not None and field.startswith("cache_") else formatting.dollars(rate)
+        if rate is None and price is not None and field in SUBSTITUTED:
+            return SUBSTITUTED[field]
+        return formatting.dollars(rate)
 
-    return [[title, f"{getattr(row, column):,}", per_million(field)] for title, column, field in TOKEN_CLASSES]
+    classes = (*TOKEN_CLASSES, *(entry for entry in MODALITY_CLASSES if getattr(row, entry[1])))
+    return [[title, f"{getattr(row, column):,}", per_million(field)] for title, column, field in classes]
 
 
 def _first_choice(chosen: dict[str, Any]) -> str:
@@ -207,6 +230,10 @@ def _facts(row: RequestLog, links: Links, chosen: str) -> list[tuple[str, list[t
                 ("Path", f"{row.method} {row.path}"),
                 ("API formats", formatting.translation_title(row.dialect, row.upstream_dialect) + (", stream" if row.stream else "")),
                 ("Service tier", row.service_tier),
+                ("Speed", row.speed),
+                ("Inference geography", row.inference_geo),
+                ("Server tools", ", ".join(f"{name}: {count:,}" for name, count in (row.server_tool_use or {}).items())),
+                ("Besides the totals", row.usage_parts),
                 ("Metadata", {name: value for name, value in metadata.items() if name not in _DROPPED} or None),
             ),
         ),
@@ -230,6 +257,7 @@ def _facts(row: RequestLog, links: Links, chosen: str) -> list[tuple[str, list[t
                 ("Answered by", links.upstream(row.upstream_id, row.upstream_name)),
                 ("Remote name", row.remote_model),
                 ("Upstream status", row.upstream_status),
+                ("Reported cost", "" if row.reported_cost is None else formatting.dollars(row.reported_cost)),
                 (
                     "Billed at",
                     format_html("{} {}", price, f"({row.price_version})") if price and row.price_version else price or row.price_version,

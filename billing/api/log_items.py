@@ -10,7 +10,7 @@ from ninja import Field, Schema
 from pydantic import WithJsonSchema, create_model
 
 from accounts.common.api_envelope import timestamp
-from accounts.common.api_schema import Id, Moment
+from accounts.common.api_schema import DecimalText, Id, Moment
 from billing.columns import Column, Kind
 from billing.log_columns import ATTEMPT_COLUMNS, LOG_COLUMNS
 from billing.models import RequestAttempt, RequestLog
@@ -19,6 +19,8 @@ from proxy.translation.dialects.registry import REGISTRY
 
 OutcomeName = Annotated[str, WithJsonSchema({"type": "string", "enum": [outcome.value for outcome in Outcome]})]
 InputFormat = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted({dialect.input_format for dialect in REGISTRY.values()})})]
+
+UsageSource = Annotated[str, WithJsonSchema({"type": "string", "enum": ["reported", "estimated"]})]
 
 
 class ItemField(NamedTuple):
@@ -31,8 +33,8 @@ class ItemField(NamedTuple):
     description: str = ""
 
 
-def _optional_float(amount: Any) -> float | None:
-    return None if amount is None else float(amount)
+def _optional_decimal(amount: Any) -> str | None:
+    return None if amount is None else f"{amount:f}"
 
 
 def _float_or_zero(amount: Any) -> float:
@@ -50,18 +52,27 @@ TYPES: Mapping[Kind, tuple[Any, Callable[[Any], Any] | None]] = {
     Kind.JSON: (Any, None),
     Kind.UUID: (Id, _optional_text),
     Kind.TIMESTAMP: (Moment, timestamp),
-    Kind.MONEY: (float, _optional_float),
+    Kind.MONEY: (DecimalText, _optional_decimal),
 }
 """The type of an item's field and the converter of its value, by the kind of its column."""
 SPECIAL: Mapping[str, Callable[[Column], ItemField]] = {
     "outcome": lambda column: ItemField("outcome", OutcomeName, column.name),
     "input_format": lambda column: ItemField("input_format", InputFormat, column.name, None, column.description),
     "cost": lambda column: ItemField("cost", float, column.name, _float_or_zero, "USD; 0 if the price is unknown."),
-    "cost_usd": lambda column: ItemField("cost_usd", float | None, column.name, _optional_float, "USD; null if the price is unknown."),
+    "cost_usd": lambda column: ItemField(
+        "cost_usd", DecimalText | None, column.name, _optional_decimal, "USD, exact; null if the price is unknown."
+    ),
 }
 """Fields that the kind of their column does not describe, by name."""
 FOLLOWERS: Mapping[str, ItemField] = {
     "timestamp": ItemField("created_at", Moment, "created_at", timestamp, "When the row was written."),
+    "usage_estimated": ItemField(
+        "usage_source",
+        UsageSource | None,
+        "usage_source",
+        None,
+        "`reported` by the upstream or `estimated` by pxbin; null if no upstream was called.",
+    ),
     "cache_read_tokens": ItemField("cache_creation_tokens", int, "cache_creation_tokens", None, "Input tokens written to a cache."),
 }
 """Fields of a request's item that no column of an entry holds, by the field that they follow."""

@@ -9,12 +9,14 @@ from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from accounts.common.api_resource import shows
 from accounts.common.api_schema import Clearable, Id, IdOrEmpty, Int32, ModelNames, RequestBody
+from billing.pricing.price_book import PriceState
 from upstreams import models
 from upstreams.api.upstream_schema import ShownUpstream
 
 HIGHEST_PRICE = 1_000_000
 """USD per million tokens, that is one dollar per token."""
 StrategyName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(models.Strategy.values)})]
+PriceStateName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(PriceState)})]
 ModelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -68,6 +70,7 @@ class ShownModel(Schema):
 
     upstream_id: Id | None
     remote_name: str
+    price_state: PriceStateName = Field(description="Of the first route: `free` has a price of 0, `unpriced` none.")
     input_cost_per_million: float
     output_cost_per_million: float
 

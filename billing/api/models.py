@@ -23,7 +23,9 @@ from billing.api.model_schema import (
     ShownModel,
     Synchronised,
 )
-from billing.pricing import price_book, sync
+from billing.pricing import price_book, price_file, sync
+from billing.pricing.fetch import FetchFailed
+from billing.pricing.price_book import PriceKey, PriceState
 from proxy.translation.dialects.upstream_api import ListedModel
 from upstreams.api.upstreams import upstreams
 from upstreams.models import Model, Route, Upstream
@@ -54,7 +56,7 @@ class Models(Resource[Model, ModelFields]):
 
     def computed_values(self, row: Model) -> dict[str, Any]:
         """What a response shows of the first route and of the prices."""
-        return _route_and_prices(row, price_book.model_prices([row]).get(row.pk))
+        return _route_and_prices(row, price_book.model_prices([row]).get(row.pk), price_book.load())
 
 
 models = Models()
@@ -64,8 +66,8 @@ models = Models()
 def list_models(request: HttpRequest) -> dict[str, Any]:
     """All models by name."""
     rows = list(models.rows().prefetch_related("routes"))
-    prices = price_book.model_prices(rows)
-    return data_envelope([models.show(row, _route_and_prices(row, prices.get(row.pk))) for row in rows])
+    prices, book = price_book.model_prices(rows), price_book.load()
+    return data_envelope([models.show(row, _route_and_prices(row, prices.get(row.pk), book)) for row in rows])
 
 
 @router.post("", response=responses(Data[ShownModel], 201))
@@ -99,15 +101,17 @@ def import_models(request: HttpRequest, body: Import) -> CreatedResponse:
     models_to_import = [ModelToImport(name=model) if isinstance(model, str) else model for model in body.models]
     listed = [ListedModel(name=model.name, provider=model.provider or "") for model in models_to_import]
     imported = discovery.import_models(upstream, listed)
-    for row in Model.objects.filter(path_prefix="", name__in=imported.created):
-        sync.sync_model(row)
     counts = {"models_created": len(imported.created), "models_skipped": len(imported.skipped)}
     return created_response(data_envelope({"upstream": upstreams.show(upstream), **counts}))
 
 
 @router.post("/sync-pricing", response=responses(Data[Synchronised], upstream=True))
 def sync_pricing(request: HttpRequest) -> dict[str, Any]:
-    """Give every model the price that the bundled price data have for it; manual prices stay."""
+    """Give every model the price that price data have for it; manual prices stay."""
+    try:
+        price_file.refresh()
+    except FetchFailed as error:
+        raise ApiError("upstream_error", str(error)) from None
     return data_envelope(sync.sync_all())
 
 
@@ -167,19 +171,29 @@ def _set_prices(row: Model, body: ModelFields) -> None:
     if body.input_cost_per_million is None and body.output_cost_per_million is None:
         return
     price = price_book.model_prices([row]).get(row.pk)
-    current = (price.input or Decimal(0), price.output or Decimal(0)) if price else (Decimal(0), Decimal(0))
+    current = (price.input, price.output) if price else (None, None)
     new_prices = (body.input_cost_per_million, body.output_cost_per_million)
     input_price, output_price = (old if new is None else Decimal(str(new)) for old, new in zip(current, new_prices, strict=True))
-    if (input_price, output_price) != current:
+    if (input_price or 0, output_price or 0) != (current[0] or 0, current[1] or 0):
         price_book.set_manual(row, input_price=input_price, output_price=output_price)
 
 
-def _route_and_prices(row: Model, price: price_book.ModelPrice | None) -> dict[str, Any]:
+def _route_and_prices(row: Model, price: price_book.ModelPrice | None, book: price_book.PriceBook) -> dict[str, Any]:
     routes = sorted(row.routes.all(), key=lambda route: (not route.is_active, route.priority, route.created_at))
     route = routes[0] if routes else None
     return {
         "upstream_id": str(route.upstream_id) if route and route.is_active else None,
         "remote_name": route.remote_name if route else "",
+        "price_state": _price_state(row, route, book),
         "input_cost_per_million": float(price.input or 0) if price else 0,
         "output_cost_per_million": float(price.output or 0) if price else 0,
     }
+
+
+def _price_state(row: Model, route: Route | None, book: price_book.PriceBook) -> PriceState:
+    """Whether requests that the first route serves have a price."""
+    remote_name = (route.remote_name if route else "") or row.name
+    prices = book.find(PriceKey(str(row.pk), str(route.upstream_id) if route else "", remote_name))
+    if prices is None:
+        return PriceState.UNPRICED
+    return PriceState.FREE if prices.is_free else PriceState.PRICED

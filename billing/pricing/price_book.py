@@ -1,4 +1,4 @@
-"""The price book: all active prices in memory, from which requests take their prices. The database's table is `Price`.
+"""The price book: prices in memory, from which requests take theirs. The database's table is `Price`.
 
 A price that was entered by hand (source `manual`) wins over one from price data. Within a source, the most specific price wins:
 
@@ -6,22 +6,34 @@ A price that was entered by hand (source `manual`) wins over one from price data
 2. of this model at any upstream
 3. of this remote name at this upstream
 4. of this remote name at any upstream
+5. of all models of this upstream (the name `*`)
+
+A price is valid from one moment until another. Of several that are valid, the one that began last counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
 from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from accounts import cache_revisions
 from billing import rates
 from billing.models import Price
 from billing.rates import CLASSES, Prices
-from upstreams.models import Model
+from upstreams.models import Model, Upstream
+
+ALL_MODELS = "*"
+"""The name of a price for every model of an upstream."""
 
 
 class PriceKey(NamedTuple):
@@ -32,30 +44,71 @@ class PriceKey(NamedTuple):
     remote_name: str
 
 
+class Version(NamedTuple):
+    """A price and when it is valid, in Unix seconds: from `start` to just before `end`."""
+
+    start: float
+    end: float
+    prices: Prices
+
+
+Versions = Mapping[Any, tuple[Version, ...]]
+"""The versions of each price by its key, the one that begins last first."""
+
+
+class PriceState(StrEnum):
+    """What is known of what a model costs. An unpriced model is not a free one."""
+
+    PRICED = "priced"
+    FREE = "free"
+    UNPRICED = "unpriced"
+
+
 class PriceBook:
-    """A snapshot of all active prices."""
+    """A snapshot of prices. `factors`: mark-ups and discounts by upstream id, where they are not 1."""
 
-    def __init__(self, manual: Mapping[PriceKey, Prices], listed: Mapping[PriceKey, Prices]) -> None:
-        self._sources: tuple[Mapping[Any, Prices], ...] = (manual, listed)
+    def __init__(self, manual: Versions, listed: Versions, factors: Mapping[str, Decimal] | None = None) -> None:
+        self._sources = (manual, listed)
+        self._factors = factors or {}
 
-    def find(self, key: PriceKey) -> Prices | None:
-        """The prices of a remote model that an upstream serves for one of our models; `None` if there are none."""
+    def find(self, key: PriceKey, at: float | None = None) -> Prices | None:
+        """The prices of a remote model that an upstream serves for one of our models; `None` if there are none.
+
+        `at`: Unix seconds; by default now.
+        """
+        moment = time.time() if at is None else at
+        for version in self._candidates(key):
+            if version.start <= moment < version.end:
+                return self._at_upstream(version.prices, key)
+        return None
+
+    def find_or_later(self, key: PriceKey, at: float) -> Prices | None:
+        """The prices that were valid then; if there were none, the first that became valid later."""
+        if (prices := self.find(key, at)) is not None:
+            return prices
+        later = min((version for version in self._candidates(key) if version.start > at), key=lambda version: version.start, default=None)
+        return None if later is None else self._at_upstream(later.prices, key)
+
+    def _candidates(self, key: PriceKey) -> Iterator[Version]:
+        """The versions of the prices that a key may have, those that win first."""
         model_id, upstream_id, remote_name = key
         candidates = (  # plain tuples are equal to keys, and made ten times as fast
             (model_id, upstream_id, ""),
             (model_id, "", ""),
             ("", upstream_id, remote_name),
             ("", "", remote_name),
+            ("", upstream_id, ALL_MODELS),
         )
-        for prices in self._sources:
+        for versions in self._sources:
             for candidate in candidates:
-                match = prices.get(candidate)
-                if match is not None:
-                    return match
-        return None
+                yield from versions.get(candidate, ())
+
+    def _at_upstream(self, prices: Prices, key: PriceKey) -> Prices:
+        factor = self._factors.get(key.upstream_id)
+        return prices if factor is None else msgspec.structs.replace(prices, factor=factor)
 
     def is_overruled(self, row: Price) -> bool:
-        """Whether another price wins over an active one for its own key."""
+        """Whether another price wins now over an active one for its own key."""
         match = self.find(_key(row))
         return match is not None and match.id != str(row.pk)
 
@@ -75,7 +128,7 @@ def combined_rate(model_id: str, upstream_id: str, remote_name: str) -> Decimal 
     """
     prices = _book.find(PriceKey(model_id, upstream_id, remote_name))
     known = [] if prices is None else [rate for rate in (prices.rates.input, prices.rates.output) if rate is not None]
-    return sum(known, Decimal(0)) if known else None
+    return sum(known, Decimal(0)) * prices.factor if prices and known else None
 
 
 def refresh() -> None:
@@ -84,13 +137,24 @@ def refresh() -> None:
     _book = load()
 
 
-def load() -> PriceBook:
-    """Make a book from the database. Of two active prices with the same key, the one created later counts."""
-    manual: dict[PriceKey, Prices] = {}
-    listed: dict[PriceKey, Prices] = {}
-    for row in Price.objects.filter(is_active=True).order_by("created_at", "id"):
-        (manual if row.source == Price.Source.MANUAL else listed)[_key(row)] = prices_from_row(row)
-    return PriceBook(manual, listed)
+def load(*, with_history: bool = False) -> PriceBook:
+    """Make a book from the database. Of two prices with the same key and beginning, the one created later counts.
+
+    `with_history`: also with prices that were replaced, for rating requests of the past.
+    """
+    manual: dict[PriceKey, list[Version]] = {}
+    listed: dict[PriceKey, list[Version]] = {}
+    wanted = Q(is_active=True) | Q(valid_until__isnull=False) if with_history else Q(is_active=True)
+    for row in Price.objects.filter(wanted).order_by("-valid_from", "-created_at", "-id"):
+        end = row.valid_until.timestamp() if row.valid_until else math.inf
+        version = Version(row.valid_from.timestamp(), end, prices_from_row(row))
+        (manual if row.source == Price.Source.MANUAL else listed).setdefault(_key(row), []).append(version)
+    factors = dict(Upstream.objects.exclude(price_factor=1).values_list("pk", "price_factor"))
+    return PriceBook(_frozen(manual), _frozen(listed), {str(upstream_id): factor for upstream_id, factor in factors.items()})
+
+
+def _frozen(versions: Mapping[PriceKey, list[Version]]) -> Versions:
+    return {key: tuple(found) for key, found in versions.items()}
 
 
 def prices_from_row(row: Price) -> Prices:
@@ -118,22 +182,34 @@ def model_prices(models: Iterable[Model]) -> dict[Any, ModelPrice]:
 
     A model with several prices shows the manual one, else the one for any upstream, else the newest.
     """
+    now = timezone.now()
     shown: dict[Any, ModelPrice] = {}
-    rows = Price.objects.filter(is_active=True, model__in=list(models)).order_by("created_at", "id")
+    rows = current_prices(now).filter(model__in=list(models)).order_by("valid_from", "created_at", "id")
     for row in sorted(rows, key=lambda row: (row.source == Price.Source.MANUAL, row.upstream_id is None)):
         shown[row.model_id] = ModelPrice(input=row.input, output=row.output, source=row.source)
     return shown
 
 
-def set_manual(model: Model, *, input_price: Decimal | None, output_price: Decimal | None) -> None:
-    """Set the manual price of a model at every upstream, in USD per million tokens.
+def current_prices(now: datetime) -> QuerySet[Price]:
+    """The active prices that are valid at a point in time."""
+    return Price.objects.filter(Q(valid_until__isnull=True) | Q(valid_until__gt=now), is_active=True, valid_from__lte=now)
 
-    Earlier manual prices become inactive. 0 and 0, or `None` and `None`, set none: then price data count again.
+
+def retire(prices: QuerySet[Price], moment: datetime) -> int:
+    """Replace prices from a point in time on: no later request has them, and a rating of earlier requests still finds them."""
+    return prices.update(is_active=False, valid_until=moment)
+
+
+def set_manual(model: Model, *, input_price: Decimal | None, output_price: Decimal | None) -> None:
+    """Set the manual price of a model at every upstream from now on, in USD per million tokens.
+
+    Earlier manual prices are replaced. 0 and 0, or `None` and `None`, set none: then price data count again.
     """
+    now = timezone.now()
     with transaction.atomic():
-        Price.objects.filter(model=model, source=Price.Source.MANUAL, is_active=True).update(is_active=False)
+        retire(Price.objects.filter(model=model, source=Price.Source.MANUAL, is_active=True), now)
         if input_price or output_price:
-            Price.objects.create(model=model, input=input_price, output=output_price)
+            Price.objects.create(model=model, input=input_price, output=output_price, valid_from=now)
 
 
 cache_revisions.on_change("prices", refresh)

@@ -11,37 +11,41 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from billing.models import Price
 from billing.pricing import price_book
-from billing.pricing.sources import ListedPrice, PriceSource, look_up_genai_price
+from billing.pricing.genai import look_up_genai_price
+from billing.pricing.price_file import look_up_price_file
+from billing.pricing.sources import ListedPrice, Place, PriceSource, look_up_echo, look_up_listed_price, place_of
 from billing.rates import CLASSES, Prices
 from upstreams.models import Model, Upstream
 
-BUNDLED: tuple[PriceSource, ...] = (look_up_genai_price,)
+SOURCES: tuple[PriceSource, ...] = (look_up_echo, look_up_listed_price, look_up_price_file, look_up_genai_price)
+"""The first that knows a model counts: the echo, the upstream's own list, the file of the settings, the bundled data."""
 PATTERN = "*"
 
 ListedPrices = Mapping[UUID | None, ListedPrice]
 """The prices of a model by upstream id; the key `None` means any upstream."""
 
 
-def sync_all(sources: Sequence[PriceSource] = BUNDLED) -> dict[str, int]:
+def sync_all(sources: Sequence[PriceSource] | None = None) -> dict[str, int]:
     """Update the prices of all models; each takes the price of the first source that knows it.
 
     Returns `models_updated` (models with a price in a source), `models_not_found` and `total_models`, as the management API shows them.
     """
     counts = {"models_updated": 0, "models_not_found": 0, "total_models": 0}
     for model in Model.objects.prefetch_related("routes__upstream"):
-        prices = _listed_prices(model, sources)
+        prices = _listed_prices(model, sources or SOURCES)
         _store(model, prices)
         counts["total_models"] += 1
         counts["models_updated" if prices else "models_not_found"] += 1
     return counts
 
 
-def sync_model(model: Model, sources: Sequence[PriceSource] = BUNDLED) -> int:
+def sync_model(model: Model, sources: Sequence[PriceSource] | None = None) -> int:
     """Update the prices of one model; return the number of prices that are new or changed."""
-    return _store(model, _listed_prices(model, sources))
+    return _store(model, _listed_prices(model, sources or SOURCES))
 
 
 def _listed_prices(model: Model, sources: Sequence[PriceSource]) -> ListedPrices:
@@ -49,12 +53,12 @@ def _listed_prices(model: Model, sources: Sequence[PriceSource]) -> ListedPrices
 
     If all upstreams have the same price, it is returned once, for any upstream: routes that are added later then have it, too.
     """
-    routes = list(model.routes.all())
-    lookups: dict[UUID | None, tuple[str, str]] = {
-        route.upstream_id: (route.remote_name or model.name, route.upstream.base_url) for route in routes
-    }
+    lookups: dict[UUID | None, tuple[str, Place]] = {}
+    for route in model.routes.all():
+        name = route.remote_name or model.name
+        lookups[route.upstream_id] = (name, place_of(route.upstream, listed=route.listed_pricing, name=name))
     if not lookups:
-        lookups = {None: (model.name, "")}
+        lookups = {None: (model.name, place_of(None))}
     results = {upstream_id: _look_up(sources, *lookup) for upstream_id, lookup in lookups.items()}
     prices = {upstream_id: listed for upstream_id, listed in results.items() if listed is not None}
     first = next(iter(prices.values()), None)
@@ -63,10 +67,10 @@ def _listed_prices(model: Model, sources: Sequence[PriceSource]) -> ListedPrices
     return prices
 
 
-def _look_up(sources: Sequence[PriceSource], name: str, base_url: str) -> ListedPrice | None:
+def _look_up(sources: Sequence[PriceSource], name: str, place: Place) -> ListedPrice | None:
     if PATTERN in name:
         return None  # many models: each remote name is priced when it first occurs (`late_prices`)
-    return next((listed for source in sources if (listed := source(name, base_url)) is not None), None)
+    return next((listed for source in sources if (listed := source(name, place)) is not None), None)
 
 
 def _store(model: Model, prices: ListedPrices) -> int:
@@ -74,6 +78,7 @@ def _store(model: Model, prices: ListedPrices) -> int:
     if not prices:
         return 0
     with transaction.atomic():
+        now = timezone.now()
         stored = Price.objects.filter(model=model, is_active=True).exclude(source=Price.Source.MANUAL)
         unchanged = set()
         for row in stored:
@@ -81,10 +86,10 @@ def _store(model: Model, prices: ListedPrices) -> int:
             if listed is not None and _is_same(row, listed) and row.upstream_id not in unchanged:
                 unchanged.add(row.upstream_id)
             elif listed is not None or None in (row.upstream_id, *prices):
-                Price.objects.filter(pk=row.pk).update(is_active=False)
+                price_book.retire(Price.objects.filter(pk=row.pk), now)
         new = [upstream_id for upstream_id in prices if upstream_id not in unchanged]
         for upstream_id in new:
-            _new_row(prices[upstream_id], model=model, upstream_id=upstream_id).save()
+            _new_row(prices[upstream_id], model=model, upstream_id=upstream_id, valid_from=now).save()
     return len(new)
 
 
@@ -97,10 +102,10 @@ def _new_row(listed: ListedPrice, **owner: Any) -> Price:
     return Price(**owner, **listed.rates, tiers=listed.tiers, source=listed.source, version=listed.version)
 
 
-def price_remote_model(upstream_id: str, name: str, sources: Sequence[PriceSource] = BUNDLED) -> Prices | None:
+def price_remote_model(upstream_id: str, name: str, sources: Sequence[PriceSource] | None = None) -> Prices | None:
     """Look up and store the price of a remote name at one upstream. `None` if no source knows it or the upstream does not exist."""
     upstream = Upstream.objects.filter(pk=upstream_id).first()
-    listed = _look_up(sources, name, upstream.base_url) if upstream else None
+    listed = _look_up(sources or SOURCES, name, place_of(upstream)) if upstream else None
     if listed is None:
         return None
     row = _new_row(listed, name=name, upstream_id=upstream_id)

@@ -8,24 +8,23 @@ The exchange makes a :class:`Meter` when a request arrives and sets its fields a
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import TypedDict
+from collections.abc import Callable, Collection, Sequence
+from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from billing import rates
 from billing.columns import Column, compile_function
-from billing.log_columns import LOG_COLUMNS, MAX_ERROR_TYPE, MAX_SERVICE_TIER, AttemptColumns, LogColumns
+from billing.log_columns import LOG_COLUMNS, MAX_ERROR_TYPE, AttemptColumns, CostSource, LogColumns
 from billing.money import MAX_PICO, to_pico
 from billing.outcomes import Outcome
+from billing.request_log.bounds import bound_count, clean_text
+from billing.request_log.usage_columns import set_usage
 from proxy.translation.canonical import Usage
 from proxy.translation.dialects.lookup import dialect_named
 
-MAX_COUNT = 2**31 - 1
-"""The largest value of an integer column."""
 MAX_ERROR_MESSAGE = 2000
-_KEY = re.compile(r"(px[bm]_)[0-9a-f]{40}")
 NO_USAGE = Usage()
 
 
@@ -74,14 +73,16 @@ def finish_entry(  # noqa: PLR0913  (the facts that are known only at the end; e
     usage: Usage | None = None,
     estimated: bool = False,
     prices: rates.Prices | None = None,
+    price_of: rates.PriceOf | None = None,
     error_type: str = "",
     error_message: str = "",
 ) -> LogEntry:
     """Make the entry of a request that has ended.
 
     `ended` is a value of the meter's clock. `usage` is the sum of what all attempts are billed for; `None` counts as no tokens.
-    `prices` are those of the model at the upstream that answered; without them the cost is unknown. If no upstream was called, the
-    overhead is the whole time.
+    `prices` are those of the model at the upstream that answered; `price_of` has those of other models
+    there, which parts of the usage may name. Without prices the cost is unknown, or what the upstream reported. If no upstream was
+    called, the overhead is the whole time.
     """
     tokens = usage or NO_USAGE
     entry = _copy_columns(meter)
@@ -93,74 +94,44 @@ def finish_entry(  # noqa: PLR0913  (the facts that are known only at the end; e
     entry.overhead_us = bound_count(((ended if meter.dispatched is None else meter.dispatched) - meter.started) // 1000)
     if meter.first_token is not None:
         entry.ttft_ms = bound_count((meter.first_token - meter.started) // 1_000_000)
-    for name, count in token_counts(tokens).items():
-        setattr(entry, name, count)
+    set_usage(entry, tokens)
     entry.usage_estimated = estimated
-    entry.service_tier = clean_text(tokens.service_tier or "", MAX_SERVICE_TIER)
-    entry.cost = cost_in_pico(tokens, prices)
+    entry.cost, entry.cost_source = rate_usage(tokens, prices, price_of)
+    if tokens.reported_cost is not None:
+        entry.reported_cost = _bounded_pico(tokens.reported_cost)
     if prices:
         entry.price_id, entry.price_version = prices.id or None, prices.version
     entry.model_id = meter.model_id
     return entry
 
 
-class TokenCounts(TypedDict):
-    """The token columns by name."""
-
-    input_tokens: int
-    cache_read_tokens: int
-    cache_write_5m_tokens: int
-    cache_write_1h_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
-
-
-def token_counts(usage: Usage) -> TokenCounts:
-    """The token columns of an entry or an attempt."""
-    counts = (usage.fresh, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h, usage.output, usage.reasoning)
-    is_bounded = min(counts) >= 0 and max(counts) <= MAX_COUNT
-    fresh, cache_read, cache_write_5m, cache_write_1h, output, reasoning = counts if is_bounded else map(bound_count, counts)
-    return {
-        "input_tokens": fresh,
-        "cache_read_tokens": cache_read,
-        "cache_write_5m_tokens": cache_write_5m,
-        "cache_write_1h_tokens": cache_write_1h,
-        "output_tokens": output,
-        "reasoning_tokens": reasoning,
-    }
+def rate_usage(usage: Usage, prices: rates.Prices | None, price_of: rates.PriceOf | None = None) -> tuple[int | None, CostSource]:
+    """The cost in pico-USD and what it was taken from: the price, or what the upstream reported where no price is known."""
+    cost = cost_in_pico(usage, prices, price_of)
+    if cost is not None:
+        return cost, CostSource.PRICE
+    if usage.reported_cost is not None:
+        return _bounded_pico(usage.reported_cost), CostSource.REPORTED
+    return None, CostSource.UNPRICED
 
 
-def usage_of_entry(entry: LogEntry) -> Usage:
-    """The usage that an entry was made from; its counts have been bounded."""
-    return Usage(
-        fresh=entry.input_tokens,
-        cache_read=entry.cache_read_tokens,
-        cache_write_5m=entry.cache_write_5m_tokens,
-        cache_write_1h=entry.cache_write_1h_tokens,
-        output=entry.output_tokens,
-        reasoning=entry.reasoning_tokens,
-        service_tier=entry.service_tier or None,
-    )
+def source_of_sum(costs: Sequence[Any], sources: Collection[CostSource]) -> CostSource:
+    """The source of the sum of several costs: reported if one of them was, unpriced if one of them is unknown."""
+    if any(cost is None for cost in costs):
+        return CostSource.UNPRICED
+    return CostSource.REPORTED if CostSource.REPORTED in sources else CostSource.PRICE
 
 
-def cost_in_pico(usage: Usage, prices: rates.Prices | None) -> int | None:
+def cost_in_pico(usage: Usage, prices: rates.Prices | None, price_of: rates.PriceOf | None = None) -> int | None:
     """The cost in pico-USD, rounded here and nowhere else; `None` if the price is unknown."""
     if prices is None:
         return None
-    amount = rates.compute_cost(usage, prices)
-    return None if amount is None else min(max(to_pico(amount), 0), MAX_PICO)
+    amount = rates.compute_cost(usage, prices, price_of)
+    return None if amount is None else _bounded_pico(amount)
 
 
-def clean_text(text: str, max_length: int) -> str:
-    """Make a text valid for every database: no NUL bytes, no lone surrogates, at most `max_length` characters.
-
-    pxbin keys that a client has put in a wrong place, such as a path or a model name, are masked (`pxb_***`).
-    """
-    if "pxb_" in text or "pxm_" in text:
-        text = _KEY.sub(r"\1***", text)
-    if text.isascii() and "\0" not in text:
-        return text[:max_length]
-    return text[:max_length].replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+def _bounded_pico(amount: Decimal) -> int:
+    return min(max(to_pico(amount), 0), MAX_PICO)
 
 
 def _copied(column: Column) -> str:
@@ -174,8 +145,3 @@ _copy_columns: Callable[[Meter], LogEntry] = compile_function(
     LogEntry=LogEntry,
     clean_text=clean_text,
 )
-
-
-def bound_count(number: int) -> int:
-    """Limit a number to 0 to 2^31-1, the range of an integer column: an upstream may report negative or absurd counts."""
-    return number if 0 <= number <= MAX_COUNT else min(max(number, 0), MAX_COUNT)

@@ -173,10 +173,14 @@ class PassthroughAttempt:
         self.call.stream_ended = True
 
     def _note_usage(self) -> None:
-        """The usage that the response reports; zero if it reports none and the body's length says nothing of it (audio, images)."""
+        """The usage that the response reports.
+
+        If it reports none and the body's length says nothing of it (audio, images), no tokens: of unknown cost if it may have one.
+        """
         self.call.usage = self.usage_tap.usage
         if self.call.usage is None and not self.request.estimates:
-            self.call.usage = Usage()
+            may_cost = self.request.method == "POST" and self.call.status is not None and self.call.status < 400
+            self.call.usage = Usage(is_measured=not may_cost)
 
     @property
     def request_metadata(self) -> dict[str, Any]:

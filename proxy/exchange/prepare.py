@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from billing.request_log.entry import clean_text
+from billing.request_log.bounds import clean_text
 from proxy.translation import json_wire
 from proxy.translation.adaptation.adapt import adapt
 from proxy.translation.adaptation.dropped import find_dropped, shortened

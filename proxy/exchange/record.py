@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
+from functools import partial
 from time import perf_counter_ns
 
 import msgspec
@@ -13,18 +16,21 @@ from accounts.common import uuid7
 from accounts.keys import Key
 from accounts.rate_limits import Lease
 from billing import rates
+from billing.log_columns import CostSource
 from billing.outcomes import Outcome
 from billing.pricing import price_book
 from billing.pricing.price_book import PriceKey
 from billing.request_log import journal
-from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, Meter, clean_text, cost_in_pico, finish_entry, token_counts
+from billing.request_log.bounds import clean_text
+from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, LogEntry, Meter, finish_entry, rate_usage, source_of_sum
+from billing.request_log.usage_columns import details_as_json, token_counts
 from proxy.exchange.client_credentials import named_session
 from proxy.exchange.failover import Failover
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.upstream_call import Attempt
-from proxy.translation.canonical import Usage
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.errors import Failure
+from proxy.translation.usage import Usage, add_usages
 
 CHARS_PER_TOKEN = 4
 """Estimates missing usage for the log; such rows have ``usage_estimated`` set."""
@@ -102,19 +108,21 @@ class Record:
             usage=usage,
             estimated=estimated,
             prices=_prices(last) if last else None,
+            price_of=partial(_price_of, last) if last else None,
             error_type=failure.kind if failure else "",
             error_message=failure.message if failure else "",
         )
         if len(attempts) == 1:
-            entry.tries = [self._attempt_entry(attempts[0], usage, entry.cost)]
+            entry.tries = [self._attempt_entry(attempts[0], usage, entry.cost, entry.price_id)]
         elif attempts:
-            entry.tries = [self._priced_attempt_entry(attempt) for attempt in attempts]
-            costs = [attempt.cost for attempt in entry.tries if attempt.cost is not None]
-            entry.cost = sum(costs) if costs else entry.cost
+            self._rate_attempts(entry, attempts)
         if failover is not None and (decision := failover.decision):
             entry.routing = decision
         journal.current().append(entry, unauthenticated=self._key is None)
-        return usage.total_input + usage.output if usage else 0
+        if usage is None:
+            return 0
+        tokens = usage.with_parts()
+        return tokens.total_input + tokens.output
 
     def _sum_up(self, attempts: Sequence[Attempt]) -> tuple[Usage | None, bool]:
         """The total usage of the attempts and whether it is an estimate; notes the facts of the last one on the meter."""
@@ -152,11 +160,27 @@ class Record:
             return usage, False
         return msgspec.structs.replace(usage, output=max(usage.output, output_tokens)), True
 
-    def _priced_attempt_entry(self, attempt: Attempt) -> AttemptEntry:
-        usage, _ = self._billed_usage(attempt)
-        return self._attempt_entry(attempt, usage, cost_in_pico(usage, _prices(attempt)) if usage else None)
+    def _rate_attempts(self, entry: LogEntry, attempts: Sequence[Attempt]) -> None:
+        """Set the attempts of an entry, each with its cost; that of the entry is their sum, or unknown if one of them is."""
+        costs: list[int | None] = []
+        sources: set[CostSource] = set()
+        entry.tries = []
+        for attempt in attempts:
+            usage, _ = self._billed_usage(attempt)
+            prices = _prices(attempt)
+            cost, source = rate_usage(usage, prices, partial(_price_of, attempt)) if usage else (None, CostSource.UNPRICED)
+            if usage is not None:
+                costs.append(cost)
+                sources.add(source)
+            attempt_entry = self._attempt_entry(attempt, usage, cost, prices.id or None if prices else None)
+            attempt_entry.usage_details = details_as_json(usage) if usage else None
+            entry.tries.append(attempt_entry)
+        if costs:
+            known = [cost for cost in costs if cost is not None]
+            entry.cost = sum(known) if len(known) == len(costs) else None
+            entry.cost_source = source_of_sum(costs, sources)
 
-    def _attempt_entry(self, attempt: Attempt, usage: Usage | None, cost: int | None) -> AttemptEntry:
+    def _attempt_entry(self, attempt: Attempt, usage: Usage | None, cost: int | None, price_id: str | None) -> AttemptEntry:
         target, failure = attempt.target, attempt.call.failure
         ended = attempt.call.ended_ns or perf_counter_ns()
         first = attempt.call.first_token_ns
@@ -176,6 +200,7 @@ class Record:
             ttft_ms=None if first is None else (first - attempt.call.started_ns) // 1_000_000,
             **token_counts(usage or Usage()),
             cost=cost,
+            price_id=price_id,
         )
 
 
@@ -184,6 +209,20 @@ def _prices(attempt: Attempt) -> rates.Prices | None:
     return price_book.current().find(PriceKey(target.model.id, target.upstream.id, target.remote_name))
 
 
+def _price_of(attempt: Attempt, remote_name: str) -> rates.Prices | None:
+    """The prices of another model at the upstream of an attempt."""
+    return price_book.current().find(PriceKey("", attempt.target.upstream.id, remote_name))
+
+
 def _total(usages: Sequence[Usage]) -> Usage:
-    classes = ("fresh", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning")
-    return Usage(**{name: sum(getattr(usage, name) for usage in usages) for name in classes}, service_tier=usages[-1].service_tier)
+    """The sum of the usages of several attempts; what is not a number is that of the last one."""
+    last = usages[-1]
+    reported = [usage.reported_cost for usage in usages if usage.reported_cost is not None]
+    tools = sum((Counter(usage.server_tools) for usage in usages), Counter[str]())
+    return msgspec.structs.replace(
+        add_usages(usages, like=last),
+        server_tools=dict(tools),
+        parts=tuple(part for usage in usages for part in usage.parts),
+        reported_cost=sum(reported, Decimal(0)) if reported else None,
+        is_measured=all(usage.is_measured for usage in usages),
+    )

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from proxy.translation.errors import Failure
+from proxy.translation.usage import Usage as Usage  # noqa: PLC0414  (a part of the canonical form)
 
 Role = Literal["user", "assistant", "system"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -278,27 +279,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # --- the response ----------------------------------------------------------------------------------------------------
-
-
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens in disjoint classes, but ``reasoning`` is a part of ``output``. ``service_tier``, ``native``: the upstream's values."""
-
-    fresh: int = 0
-    cache_read: int = 0
-    cache_write_5m: int = 0
-    cache_write_1h: int = 0
-    output: int = 0
-    reasoning: int = 0
-    service_tier: str | None = None
-    native: dict[str, Any] = {}
-
-    @property
-    def cache_write(self) -> int:
-        return self.cache_write_5m + self.cache_write_1h
-
-    @property
-    def total_input(self) -> int:
-        return self.fresh + self.cache_read + self.cache_write_5m + self.cache_write_1h
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):

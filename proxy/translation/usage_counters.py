@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.translation.canonical import Usage
+import msgspec
+
+from proxy.translation import usage_details
+from proxy.translation.usage import Usage, UsagePart
+from proxy.translation.usage_details import count as _count
 
 _INPUT = ("prompt_tokens", "input_tokens")
 _OUTPUT = ("completion_tokens", "output_tokens")
@@ -20,7 +24,7 @@ _READ = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache
 _WRITTEN = ("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens")
 """Cache writes: OpenAI; Anthropic, DashScope and gateways; the last also without ``input``."""
 _CACHE_FIELDS = frozenset((*_INPUT_DETAILS, *_READ, *_WRITTEN, "cache_creation"))
-_MAX = 10**15
+_DETAILS = frozenset({"speed", "inference_geo", "server_tool_use", "cost", "iterations"})
 
 
 def read_usage(usage: Mapping[str, Any], service_tier: Any = None) -> Usage | None:
@@ -37,7 +41,7 @@ def read_usage(usage: Mapping[str, Any], service_tier: Any = None) -> Usage | No
     cached = read + written
     if _excludes_cache(usage, total_input, cached) or (total is not None and cached and total == total_input + cached + output):
         total_input += cached
-    return Usage(
+    main = Usage(
         fresh=max(0, total_input - cached),
         cache_read=read,
         cache_write_5m=written - long_written,
@@ -46,6 +50,34 @@ def read_usage(usage: Mapping[str, Any], service_tier: Any = None) -> Usage | No
         reasoning=reasoning,
         service_tier=service_tier if isinstance(service_tier, str) else None,
     )
+    main = _with_modalities(main, _group(usage, _INPUT_DETAILS), _group(usage, _OUTPUT_DETAILS))
+    return main if usage.keys().isdisjoint(_DETAILS) else _with_details(main, usage)
+
+
+def _with_modalities(main: Usage, input_details: Mapping[str, Any], output_details: Mapping[str, Any]) -> Usage:
+    for details in (input_details, output_details):
+        if details and (details.get("audio_tokens") or details.get("image_tokens")):
+            counts = usage_details.modalities(input_details, output_details, fresh=main.fresh, output=main.output)
+            return msgspec.structs.replace(main, **counts)
+    return main
+
+
+def _with_details(main: Usage, usage: Mapping[str, Any]) -> Usage:
+    told = msgspec.structs.replace(
+        main,
+        speed=usage_details.text(usage.get("speed")),
+        inference_geo=usage_details.text(usage.get("inference_geo")),
+        server_tools=usage_details.server_tools(usage.get("server_tool_use")),
+        reported_cost=usage_details.reported_cost(usage.get("cost")),
+    )
+    return msgspec.structs.replace(told, parts=usage_details.separate_iterations(usage.get("iterations"), told))
+
+
+def with_tool_usage(usage: Usage, tools: dict[str, int], parts: tuple[UsagePart, ...]) -> Usage:
+    """A usage with what a Responses object says in ``tool_usage`` besides it (``usage_details.tool_usage``)."""
+    if not tools and not parts:
+        return usage
+    return msgspec.structs.replace(usage, server_tools=usage.server_tools | tools, parts=usage.parts + parts)
 
 
 def has_counts(usage: Mapping[str, Any]) -> bool:
@@ -68,7 +100,9 @@ def _cache_counters(usage: Mapping[str, Any]) -> tuple[int, int, int]:
     read = _first(details, ("cached_tokens", "cache_read_input_tokens")) or _first(usage, _READ) or 0
     written = _first(details, _WRITTEN) or _first(usage, _WRITTEN) or 0
     long_written = _count(_group(usage, ("cache_creation",)).get("ephemeral_1h_input_tokens")) or 0
-    return read, written, min(written, long_written)
+    long_written = long_written or _count(_group(details, ("cache_write_tokens_details",)).get("ttl_12h_tokens")) or 0
+    written = max(written, long_written)
+    return read, written, long_written
 
 
 def _reasoning(usage: Mapping[str, Any]) -> int:
@@ -105,14 +139,3 @@ def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
             if first is None:
                 first = count
     return first
-
-
-def _count(value: Any) -> int | None:
-    """A counter as an integer of at least 0; ``None`` for what is none."""
-    if type(value) is int:
-        return value if 0 <= value < _MAX else None if abs(value) >= _MAX else 0
-    if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else None
-    if not isinstance(value, float) or not -_MAX < value < _MAX:
-        return None
-    return max(0, int(value))

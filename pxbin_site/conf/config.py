@@ -232,6 +232,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     payload_retention_days: Annotated[
         int, _LOGS("How long bodies of requests are stored, once the gateway stores any; 0: for ever.", "days")
     ] = 3
+    price_url: Annotated[
+        str,
+        _LOGS(
+            "A price file in LiteLLM's format: an address, from which it is fetched once a day, or a path. "
+            "Its prices come before the bundled ones; empty: none."
+        ),
+    ] = ""
     log_format: Annotated[Literal["json", "text"], _LOGS("Format of the gateway's own log on standard error.")] = "json"
     log_level: Annotated[LogLevel, _LOGS("Lowest level that is logged.")] = "info"
     metrics_enabled: Annotated[bool, _LOGS("No effect yet: there is no /metrics. /health/detailed has the counts.")] = False

@@ -24,6 +24,7 @@ from pxbin_site.conf.config import Config, ConfigurationError
 from pxbin_site.conf.providers import PROVIDERS, Provider
 from pxbin_site.conf.setting import env_name
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
+from upstreams.presets import PRESETS
 from upstreams.secrets import store
 
 ADMIN = "admin"
@@ -172,7 +173,13 @@ def _update_credential(provider: Provider, secret: str) -> None:
 
 
 def _create_upstream(provider: Provider) -> Upstream:
-    upstream = Upstream(name=provider.name, base_url=provider.base_url, dialect=provider.dialect, quirks=dict(provider.quirks))
+    upstream = Upstream(
+        name=provider.name,
+        base_url=provider.base_url,
+        dialect=provider.dialect,
+        quirks=dict(provider.quirks),
+        preset=provider.name if provider.name in PRESETS else "",
+    )
     upstream.full_clean()
     upstream.save()
     return upstream

@@ -2,10 +2,11 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from billing.rates import CLASSES, Rates, compute_cost, make_prices, read_tiers
-from proxy.translation.canonical import Usage
+from proxy.translation.usage import Usage, UsagePart
 
 BASE = {
     "input": Decimal(3),
@@ -113,8 +114,8 @@ def test_a_flat_rate_of_a_service_tier_holds_for_long_prompts_too_and_its_own_pr
         ([], None),
         ({}, None),
         (None, None),
-        ([1], 'Tiers are an object with "prompt" and "service".'),
-        ({"promt": []}, 'Tiers are an object with "prompt" and "service".'),
+        ([1], 'Tiers are an object with "prompt", "service" and "geo".'),
+        ({"promt": []}, 'Tiers are an object with "prompt", "service" and "geo".'),
         ({"prompt": {}}, '"prompt" is a list of objects with a whole number "above" and rates.'),
         ({"prompt": [{"input": 1}]}, '"prompt" is a list of objects with a whole number "above" and rates.'),
         ({"prompt": [{"above": True, "input": 1}]}, '"prompt" is a list of objects with a whole number "above" and rates.'),
@@ -131,4 +132,86 @@ def test_malformed_tiers_are_refused_with_a_sentence(tiers, complaint):
         return
     with pytest.raises(ValueError) as refused:
         read_tiers(tiers)
+    assert str(refused.value) == complaint
+
+
+AUDIO = {"input": Decimal("2.5"), "output": Decimal(10), "input_audio": Decimal(32), "output_audio": Decimal(64)}
+
+
+def test_audio_costs_its_own_rates():
+    usage = Usage(fresh=117, output=592, input_audio=100, output_audio=482)
+    assert cost(usage, rates=AUDIO) == "0.0351905"
+
+
+def test_audio_without_a_rate_of_its_own_is_not_billed_as_text():
+    assert cost(Usage(fresh=2, input_audio=1)) == "unknown"
+    assert cost(Usage(output=2, output_audio=1)) == "unknown"
+
+
+def test_images_cost_their_own_rates_or_those_of_text():
+    usage = Usage(fresh=3, output=5, input_image=2, output_image=4)
+    assert cost(usage, rates={"input": Decimal(1), "output": Decimal(10)}) == "0.000053"
+    assert (
+        cost(usage, rates={"input": Decimal(1), "output": Decimal(10), "input_image": Decimal(5), "output_image": Decimal(40)})
+        == "0.000181"
+    )
+
+
+def test_searches_cost_a_rate_for_a_thousand():
+    searched = Usage(fresh=1, server_tools={"web_search_requests": 3, "web_fetch_requests": 9})
+    assert cost(searched, rates={**BASE, "web_search": Decimal(10)}) == "0.030003"
+    assert cost(searched) == "unknown"
+    assert cost(Usage(fresh=1, server_tools={"web_fetch_requests": 9})) == "0.000003"
+
+
+def test_the_fast_mode_costs_what_the_service_tier_of_that_name_does():
+    usage = Usage(fresh=1, service_tier="standard", speed="fast")
+    assert cost(usage, tiers={"service": {"fast": {"input": "18"}}}) == "0.000018"
+    assert cost(usage) == "unknown"
+    assert cost(Usage(fresh=1, speed="standard")) == "0.000003"
+
+
+def test_a_geography_multiplies_the_cost():
+    assert cost(Usage(fresh=1, inference_geo="US"), tiers={"geo": {"us": "1.1"}}) == "0.0000033"
+    assert cost(Usage(fresh=1, inference_geo="eu"), tiers={"geo": {"us": "1.1"}}) == "0.000003"
+
+
+def test_the_factor_of_an_upstream_multiplies_the_cost():
+    assert compute_cost(Usage(fresh=1_000_000), msgspec.structs.replace(make_prices(BASE), factor=Decimal("0.8"))) == Decimal("2.4")
+
+
+def part(model, **counts) -> UsagePart:
+    return UsagePart(kind="x", model=model, usage=Usage(**counts))
+
+
+def test_each_part_costs_the_price_of_the_model_that_it_names():
+    ours, other = make_prices({"input": Decimal(1), "output": Decimal(10)}), make_prices({"input": Decimal(5), "output": Decimal(25)})
+    compaction = Usage(fresh=100, output=20, parts=(part(None, fresh=180_000, output=3500),))
+    assert compute_cost(compaction, ours) == Decimal("0.2153")
+    advised = Usage(fresh=100, output=20, parts=(part("other", fresh=10, output=2),))
+    assert compute_cost(advised, ours, {"other": other}.get) == Decimal("0.0003") + Decimal("0.0001")
+    assert [compute_cost(advised, ours), compute_cost(Usage(parts=(part("", fresh=1),)), ours, {"": other}.get)] == [None, None]
+
+
+def test_each_part_has_the_prompt_tier_of_its_own_length():
+    prices = make_prices(BASE, {"prompt": [LONG]})
+    usage = Usage(fresh=150_000, parts=(part(None, fresh=150_000),))
+    assert compute_cost(usage, prices) == Decimal("0.9")
+
+
+def test_a_usage_that_was_not_measured_has_no_known_cost():
+    assert compute_cost(Usage(is_measured=False), make_prices(BASE)) is None
+
+
+@pytest.mark.parametrize(
+    ("geo", "complaint"),
+    [
+        ([], '"geo" maps the name of an inference geography to a factor.'),
+        ({"us": "dear"}, "Factors are numbers."),
+        ({"us": -1}, "Factors are not negative."),
+    ],
+)
+def test_malformed_factors_are_refused_with_a_sentence(geo, complaint):
+    with pytest.raises(ValueError) as refused:
+        make_prices(BASE, {"geo": geo})
     assert str(refused.value) == complaint

@@ -9,7 +9,9 @@ from django.test import Client, RequestFactory
 from accounts.api import authentication
 from pxbin_site.api import StorableJsonParser, api
 
-CREATING_PATHS = {f"/api/v1/{name}" for name in ("bootstrap", "keys", "upstreams", "models", "models/import", "routes", "credentials")}
+CREATING_PATHS = {
+    f"/api/v1/{name}" for name in ("bootstrap", "keys", "upstreams", "models", "models/import", "routes", "credentials", "prices")
+}
 
 
 @pytest.mark.parametrize(

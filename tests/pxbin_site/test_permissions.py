@@ -93,8 +93,8 @@ def address(route: str, rows) -> str:
             route = route.replace("<history_id>", str(row.history.first().pk))
     for name, table_name in {
         "key_id": "accounts/apikey", "upstream_id": "upstreams/upstream", "model_id": "upstreams/model", "route_id": "upstreams/route",
-        "credential_id": "upstreams/upstreamcredential", "log_id": "billing/requestlog", "path:content_type_id": "auth/group",
-        "path:object_id": "auth/group",
+        "credential_id": "upstreams/upstreamcredential", "log_id": "billing/requestlog", "price_id": "billing/price",
+        "path:content_type_id": "auth/group", "path:object_id": "auth/group",
     }.items():  # fmt: skip
         route = route.replace(f"<{name}>", str(rows[table_name].pk))
     return route.replace("(?P<app_label>accounts|auth|upstreams|billing)", "accounts").replace("(?P<url>.*)", "no/such/page")

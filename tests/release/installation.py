@@ -81,9 +81,15 @@ class Installation:
 
 
 def at_least(current: Any, released: Any) -> Any:
-    """What is shown now, without the fields that the release did not have."""
+    """What is shown now, without the fields that the release did not have; exact amounts, which were numbers, as those numbers."""
     if isinstance(current, list) and isinstance(released, list) and len(current) == len(released):
         return [at_least(new, old) for new, old in zip(current, released, strict=True)]
     if isinstance(current, dict) and isinstance(released, dict):
-        return {name: at_least(value, released[name]) for name, value in current.items() if name in released}
+        return {name: _as_released(name, value, released[name]) for name, value in current.items() if name in released}
     return current
+
+
+def _as_released(name: str, current: Any, released: Any) -> Any:
+    if name == "cost_usd" and isinstance(current, str) and isinstance(released, float):
+        return float(current)
+    return at_least(current, released)

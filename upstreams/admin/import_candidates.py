@@ -10,6 +10,8 @@ from simple_history.utils import bulk_create_with_history
 
 from proxy.translation.dialects.upstream_api import ListedModel
 from upstreams.models import Model, Route, Upstream
+from upstreams.monitoring import discovery
+from upstreams.signals import routes_listed
 
 
 class RouteCandidate(NamedTuple):
@@ -63,6 +65,15 @@ def add_routes(upstream: Upstream, candidates: Iterable[RouteCandidate], *, as_f
         for candidate in candidates:
             priorities = list(candidate.model.routes.values_list("priority", flat=True))
             priority = max(priorities) + 1 if priorities and as_fallback else min(priorities, default=0)
-            rows.append(Route(model=candidate.model, upstream=upstream, remote_name=candidate.listed.name, priority=priority))
+            rows.append(
+                Route(
+                    model=candidate.model,
+                    upstream=upstream,
+                    remote_name=candidate.listed.name,
+                    priority=priority,
+                    listed_pricing=discovery.listed_pricing(candidate.listed),
+                )
+            )
         bulk_create_with_history(rows, Route)
+        routes_listed.send(Route, model_ids=[row.model_id for row in rows])
     return [row.model.name for row in rows]

@@ -84,7 +84,7 @@ class UpstreamAdmin(ActivatableAdmin):
                 "description": "Only for upstreams that deviate from their API format. Credentials are entered below.",
             },
         ),
-        ("Advanced", {"classes": COLLAPSED, "fields": ("test_model", "quirks", "created_at", "updated_at")}),
+        ("Advanced", {"classes": COLLAPSED, "fields": ("price_factor", "test_model", "quirks", "created_at", "updated_at")}),
     )  # fmt: skip
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from django.core.exceptions import ValidationError
@@ -10,7 +11,7 @@ from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from accounts.common.api_resource import shows
-from accounts.common.api_schema import Clearable, Id, IdOrEmpty, Int32, Moment, RequestBody
+from accounts.common.api_schema import Clearable, DecimalText, Id, IdOrEmpty, Int32, Moment, RequestBody
 from proxy.translation.dialects.lookup import FORMATS
 from upstreams.models import Upstream
 from upstreams.presets import PRESETS
@@ -29,8 +30,16 @@ def _one_line(text: str) -> str:
     return text
 
 
+def _factor(text: str) -> str:
+    if not FACTOR.fullmatch(text):
+        raise PydanticCustomError("factor", "must be a decimal number of at least 0 with at most 6 places, as a string")
+    return text
+
+
+FACTOR = re.compile(r"\d{1,6}(\.\d{1,6})?")
 Secret = Annotated[str, AfterValidator(_one_line)]
 """An upstream's key in a body: one line, so that a header can carry it."""
+PriceFactor = Annotated[DecimalText, AfterValidator(_factor)]
 Format = Annotated[str, WithJsonSchema({"type": "string", "enum": list(FORMATS)})]
 Capabilities = Annotated[
     dict[str, bool],
@@ -68,6 +77,7 @@ class UpstreamFields(RequestBody):
     cooldown_seconds: float | None = None
     pass_client_credentials: bool | None = None
     test_model: Clearable[str] = None
+    price_factor: PriceFactor | None = Field(None, description="Every cost at this upstream is its price times this factor.")
     quirks: Clearable[dict[str, Any]] = None
     capabilities: Clearable[Capabilities] = None
 
@@ -83,6 +93,7 @@ class NewUpstream(UpstreamFields):
 class ShownUpstream(Schema):
     """An upstream; secrets are never shown."""
 
+    preset: str = Field(description="The preset that it was made from; empty if it was made from none.")
     format: Format
     circuit_breaker: BreakerState = Field(description="In the process that answers; with Redis, all processes share it.")
     resting_until: Moment | None = Field(description="Until when its circuit breaker, or a cooldown of the whole upstream, puts it last.")

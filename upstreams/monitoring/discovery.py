@@ -18,6 +18,7 @@ from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
 from upstreams.catalog.snapshot import entries_of
 from upstreams.models import Model, Route, Upstream
 from upstreams.monitoring import probe
+from upstreams.signals import routes_listed
 
 TIMEOUT_SECONDS = 10.0
 MAX_PAGES = 100
@@ -124,10 +125,17 @@ def import_models(upstream: Upstream, models: Iterable[ListedModel | str], *, pa
         rows = [Model(path_prefix=path_prefix, **_fields(listed)) for listed in created]
         bulk_create_with_history(rows, Model)
         routes = [
-            Route(model=row, upstream=upstream, remote_name=row.name, listed_context_window=listed.context_window)
+            Route(
+                model=row,
+                upstream=upstream,
+                remote_name=row.name,
+                listed_context_window=listed.context_window,
+                listed_pricing=listed_pricing(listed),
+            )
             for row, listed in zip(rows, created, strict=True)
         ]
         bulk_create_with_history(routes, Route)
+        routes_listed.send(Route, model_ids=[row.pk for row in rows])
     return Imported([listed.name for listed in created], skipped)
 
 
@@ -146,6 +154,7 @@ def apply_listing(upstream: Upstream, listed: Sequence[ListedModel]) -> dict[str
         raise DiscoveryFailed(Stage.PARSE, "The upstream lists no models")
     windows = {model.name: model.context_window for model in listed}
     vanished, returned = [], []
+    _note_pricing(upstream, listed)
     for route in upstream.routes.select_related("model"):
         name = route.remote_name or route.model.name
         if "*" in name:
@@ -163,6 +172,24 @@ def apply_listing(upstream: Upstream, listed: Sequence[ListedModel]) -> dict[str
     return {"created": len(imported.created), "vanished": len(vanished), "returned": len(returned)}
 
 
+def listed_pricing(listed: ListedModel) -> dict[str, Any] | None:
+    """What a route holds of the price in a list: the price, and the name that it is of."""
+    return {"name": listed.name, "pricing": listed.pricing} if listed.pricing else None
+
+
+def _note_pricing(upstream: Upstream, listed: Sequence[ListedModel]) -> None:
+    """Store the prices of a list in the routes to its models."""
+    by_name = {model.name: listed_pricing(model) for model in listed}
+    changed = []
+    for route in upstream.routes.select_related("model"):
+        pricing = by_name.get(route.remote_name or route.model.name)
+        if pricing is not None and pricing != route.listed_pricing:
+            Route.objects.filter(pk=route.pk).update(listed_pricing=pricing)
+            changed.append(route.model_id)
+    if changed:
+        routes_listed.send(Route, model_ids=changed)
+
+
 def taken_names(path_prefix: str = "") -> set[str]:
     """The names and aliases of the models below a path prefix."""
     taken: set[str] = set()
@@ -173,4 +200,5 @@ def taken_names(path_prefix: str = "") -> set[str]:
 
 def _fields(listed: ListedModel) -> dict[str, Any]:
     fields = msgspec.structs.asdict(listed)
+    del fields["pricing"]
     return fields | {"provider": listed.provider[:100], "display_name": listed.display_name[:200] if listed.display_name else None}

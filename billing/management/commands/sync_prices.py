@@ -6,14 +6,18 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from accounts.common.commands import GatewayCommand
-from billing.pricing import sync
-from billing.pricing.sources import FetchFailed, fetch_price_file, litellm_source
+from billing.pricing import price_file, sync
+from billing.pricing.fetch import FetchFailed, fetch_price_file
+from billing.pricing.litellm import litellm_source
 
 
 class Command(GatewayCommand):
     """Updates prices. Prices that were entered by hand stay as they are."""
 
-    help = "Update the prices of all models from the bundled data, and those of other models from a LiteLLM price file if one is given."
+    help = (
+        "Update the prices of all models from the lists of their upstreams, the file of PXBIN_PRICE_URL and the bundled data, "
+        "and those of other models from a LiteLLM price file if one is given."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Options for a second source."""
@@ -23,8 +27,9 @@ class Command(GatewayCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Update, and print the counts. Raises CommandError if the price file cannot be read."""
-        sources = list(sync.BUNDLED)
+        sources = list(sync.SOURCES)
         try:
+            price_file.refresh()
             if options["file"]:
                 sources.append(litellm_source(options["file"].read_bytes(), version=options["file"].name))
             elif options["url"]:

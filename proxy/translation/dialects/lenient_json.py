@@ -18,6 +18,11 @@ from proxy.translation.lone_surrogates import replace_lone_surrogates
 T = TypeVar("T")
 
 
+_UNTYPED = frozenset({"server_tool_use", "iterations", "cost"})
+"""Fields of a usage that are not decoded by type, so that no value of theirs is refused."""
+_NAMES = frozenset({"service_tier", "speed", "inference_geo"})
+
+
 def decode_leniently(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
     """Decode ``body`` with lone surrogates replaced and, if it is still refused, with its usage counters converted.
 
@@ -47,8 +52,10 @@ def _convert_counters(usage: Any) -> dict[str, Any] | None:
 
 
 def _convert_counter(name: str, value: Any) -> Any:
+    if name in _UNTYPED:
+        return value
     if name.endswith("_details") or name == "cache_creation":
         return _convert_counters(value)
     if isinstance(value, str):
-        return int(value) if value.isdecimal() else value if name == "service_tier" else None
+        return int(value) if value.isdecimal() else value if name in _NAMES else None
     return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -14,6 +14,10 @@ WINDOW_FIELDS = ("context_window", "context_length", "max_input_tokens", "max_mo
 """Fields with a model's context window, in lists of gateways, OpenRouter, Anthropic and vLLM."""
 
 
+MAX_AMOUNTS, MAX_AMOUNT_LENGTH = 40, 1000
+"""Bounds of what is kept of a ``pricing`` object."""
+
+
 class AuthHeader(msgspec.Struct, frozen=True):
     """The header that contains the credential, and the scheme before it; with an empty scheme, only the credential."""
 
@@ -34,13 +38,14 @@ class CountApi(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model in an upstream's list; sizes in tokens."""
+    """A model in an upstream's list; sizes in tokens. ``pricing``: amounts by what they are for, as the list has them (OpenRouter)."""
 
     name: str
     provider: str = ""
     display_name: str | None = None
     context_window: int | None = None
     max_output_tokens: int | None = None
+    pricing: dict[str, str] | None = None
 
 
 class ListedPage(msgspec.Struct, frozen=True):
@@ -171,7 +176,20 @@ def _listed(item: dict[str, Any]) -> ListedModel:
         display_name=_text(item.get("display_name")) or None,
         context_window=next((window for window in windows if window), None),
         max_output_tokens=_tokens(item.get("max_output_tokens")) or _tokens(item.get("max_tokens")),
+        pricing=_pricing(item.get("pricing")),
     )
+
+
+def _pricing(value: Any) -> dict[str, str] | None:
+    """The amounts of a ``pricing`` object as texts; anything that is none, such as a list of exceptions, as the text of its type."""
+    if not isinstance(value, dict):
+        return None
+    amounts = {
+        str(name)[:100]: str(amount) if isinstance(amount, (str, int, float)) else type(amount).__name__
+        for name, amount in list(value.items())[:MAX_AMOUNTS]
+        if amount not in (None, [], {}) and len(str(amount)) < MAX_AMOUNT_LENGTH
+    }
+    return amounts or None
 
 
 def _text(value: Any) -> str:

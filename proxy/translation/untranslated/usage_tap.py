@@ -12,7 +12,8 @@ import msgspec
 
 from proxy.translation.canonical import Usage
 from proxy.translation.framing.sse import Frame, Reader
-from proxy.translation.usage_counters import has_counts, read_usage
+from proxy.translation.usage_counters import has_counts, read_usage, with_tool_usage
+from proxy.translation.usage_details import tool_usage
 
 NOTHING = msgspec.Raw(b"null")
 
@@ -23,6 +24,8 @@ class _UsageFields(msgspec.Struct):
     response: msgspec.Raw = NOTHING
     message: msgspec.Raw = NOTHING
     service_tier: Any = None
+    tool_usage: msgspec.Raw = NOTHING
+    tools: msgspec.Raw = NOTHING
 
 
 LAST_DATA = b"[DONE]"
@@ -77,6 +80,8 @@ class UsageTap:
             if not self._counters or has_counts(usage):
                 self._counters |= {name: value for name, value in usage.items() if value is not None}
             self.usage = _read_usage(self._counters, self._service_tier) or self.usage
+            if self.usage is not None and fields.tool_usage is not NOTHING:
+                self.usage = with_tool_usage(self.usage, *tool_usage(bytes(fields.tool_usage), bytes(fields.tools)))
             self.seconds = _number(usage.get("seconds")) or self.seconds
         else:
             for inner in (fields.response, fields.message):

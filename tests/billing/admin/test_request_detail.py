@@ -121,6 +121,32 @@ def test_tokens_are_listed_by_class_with_their_prices():
     ]
 
 
+def test_rarer_classes_and_what_was_served_are_listed_where_there_are_any():
+    price = Price.objects.create(name="m", input=1, output=2, input_audio=30)
+    row = request(
+        attempts=1,
+        price_id=price.pk,
+        input_tokens=9,
+        input_audio_tokens=4,
+        input_image_tokens=5,
+        server_tool_use={"web_search_requests": 1200},
+        speed="fast",
+        inference_geo="us",
+        reported_cost=Decimal("0.5"),
+    )
+    detail = build_request_detail(row)
+    assert detail["tokens"]["rows"][6:] == [["of the input: audio", "4", "$30.00"], ["of the input: images", "5", "as input"]]
+    facts = dict(detail["facts"])
+    assert {("Speed", "fast"), ("Inference geography", "us"), ("Server tools", "web_search_requests: 1,200")} <= set(facts["Request"])
+    assert ("Reported cost", "$0.50") in facts["Upstream"]
+    assert figures(row)[-1] == ("Cost", "unknown", "the price lacks a rate for what was used")
+
+
+def test_a_cost_that_the_upstream_reported_is_marked():
+    row = request(attempts=1, cost=Decimal("0.5"), cost_source="reported_cost")
+    assert figures(row)[-1] == ("Cost", "$0.50", "USD, as the upstream reported: this model has no price")
+
+
 def test_existing_objects_are_linked(django_assert_num_queries):
     key, model = ApiKey.objects.create(name="laptop", key_hash="0" * 64), Model.objects.create(name="m")
     upstream = Upstream.objects.create(name="u", base_url="http://x")

@@ -41,14 +41,14 @@ def log(spool, database):
 
 
 def test_a_row_shows_everything(ask, log):
-    log_entry = entry(**FULL, timestamp=BASE + 500_000, cost=1_500_000_000_000)
+    log_entry = entry(**FULL, timestamp=BASE + 500_000, cost=1_500_000_000_000, reported_cost=1_000_001)
     log(log_entry)
     status, body = ask("")
     (item,) = body["data"]
     assert (status, body["meta"]) == (200, {"total": 1, "page": 1, "per_page": 50})
     created = item.pop("created_at")
     assert created.endswith("Z")
-    hidden = {"api_key_id", "client_ip", "user_agent", "price_id"}
+    hidden = {"api_key_id", "client_ip", "user_agent"}
     assert item == {
         **{name: value for name, value in FULL.items() if name not in hidden},
         "id": log_entry.id,
@@ -56,14 +56,16 @@ def test_a_row_shows_everything(ask, log):
         "llm_key_id": FULL["api_key_id"],
         "cache_creation_tokens": 7,
         "cost": 1.5,
-        "cost_usd": 1.5,
+        "cost_usd": "1.5",
+        "reported_cost": "0.000001000001",
+        "usage_source": "estimated",
     }
 
 
 def test_an_unknown_price_shows_as_zero_and_as_null(ask, log):
     log(entry(), entry(cost=0))
     items = ask("")[1]["data"]
-    assert sorted((item["cost"], str(item["cost_usd"])) for item in items) == [(0, "0.0"), (0, "None")]
+    assert sorted((item["cost"], str(item["cost_usd"])) for item in items) == [(0, "0"), (0, "None")]
 
 
 def test_the_newest_come_first_and_equal_times_by_id(ask, log):
@@ -163,7 +165,7 @@ def test_one_row_comes_with_its_tries(ask, log):
         (attempt["number"], attempt["upstream_name"], attempt["status_code"], attempt["cost_usd"]) for attempt in body["data"]["tries"]
     ] == [
         (1, "a", 529, None),
-        (2, "b", None, 1.0),
+        (2, "b", None, "1"),
     ]
 
 

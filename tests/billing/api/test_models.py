@@ -1,6 +1,7 @@
 """``/api/v1/models``: the contract that scripts rely on."""
 
 import uuid
+from decimal import Decimal
 
 import pytest
 
@@ -94,6 +95,27 @@ def test_sending_the_shown_prices_back_creates_no_manual_price(script):
         assert prices == {"input_cost_per_million": 1.5, "output_cost_per_million": 0}
         script.send("PATCH", f"/models/{created}", prices)
     assert Price.objects.count() == 1
+
+
+def test_one_price_leaves_the_other_unknown_and_not_free(script):
+    created = script.create("/models", name="m", input_cost_per_million=1.5)["id"]
+    price = Price.objects.get(model=created)
+    assert (price.input, price.output) == (Decimal("1.5"), None)
+
+
+def test_a_model_is_priced_free_or_unpriced(script, upstream_id):
+    def state(name: str, **fields) -> str:
+        model_id = script.create("/models", name=name, upstream_id=upstream_id, **fields)["id"]
+        states = {item["id"]: item["price_state"] for item in script.get("/models")}
+        assert script.get(f"/models/{model_id}")["price_state"] == states[model_id]
+        return states[model_id]
+
+    for remote_name, rate in (("local", "0"), ("dear", "3")):
+        script.create("/prices", remote_name=remote_name, input=rate, output=rate)
+    assert state("a", remote_name="local") == "free"
+    assert state("b", remote_name="dear") == "priced"
+    assert state("own", input_cost_per_million=3) == "priced"
+    assert state("c") == "unpriced"
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])

@@ -1,7 +1,6 @@
 """Which price counts, and the sources of prices."""
 
-import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -13,28 +12,19 @@ from accounts import cache_revisions
 from accounts.models import Revision
 from billing import rates
 from billing.models import Price
-from billing.pricing import price_book, sources, sync
+from billing.pricing import price_book, sync
 from billing.pricing.price_book import ModelPrice, PriceKey
-from billing.pricing.sources import ListedPrice
+from billing.pricing.sources import ListedPrice, Place, place_of
+from billing.request_log.entry import AttemptEntry
 from billing.request_log.late_prices import LatePrices
 from proxy.translation.canonical import Usage
+from proxy.translation.dialects.upstream_api import ListedModel
 from tests.billing.conftest import entry
+from tests.billing.pricing.test_litellm import CONTENT
 from upstreams.models import Model, Route, Upstream
+from upstreams.monitoring import discovery
 
 pytestmark = pytest.mark.usefixtures("database")
-
-SONNET = {
-    "rates": {
-        "input": Decimal(3),
-        "output": Decimal(15),
-        "cache_read": Decimal("0.3"),
-        "cache_write_5m": Decimal("3.75"),
-        "cache_write_1h": Decimal(6),
-    },
-    "tiers": {
-        "prompt": [{"above": 200000, "input": "6", "output": "22.5", "cache_read": "0.6", "cache_write_5m": "7.5", "cache_write_1h": "12"}]
-    },
-}
 
 
 def upstream(name="u", base_url="http://127.0.0.1:9/v1") -> Upstream:
@@ -45,9 +35,13 @@ def listed(amount: int, source="genai-prices", version="1") -> ListedPrice:
     return ListedPrice(rates={"input": Decimal(amount), "output": Decimal(2 * amount)}, tiers={}, source=source, version=version)
 
 
+def at(second: float) -> datetime:
+    return datetime.fromtimestamp(1_700_000_000 + second, UTC)
+
+
 def source(**prices: ListedPrice):
     """A source that knows these names anywhere."""
-    return lambda name, base_url: prices.get(name)
+    return lambda name, place: prices.get(name)
 
 
 def active(**fields) -> list[tuple[str, str | None, int]]:
@@ -84,6 +78,50 @@ class TestTheBook:
         later = Price.objects.create(name="m", input=2)
         Price.objects.filter(pk=later.pk).update(created_at=datetime.now().astimezone() + timedelta(seconds=1))
         assert price_book.load().find(PriceKey("", "", "m")).rates.input == 2
+
+    def test_a_price_of_all_models_of_an_upstream_comes_last(self):
+        here, there = upstream(), upstream("elsewhere")
+        Price.objects.create(name="*", upstream=here, input=0, output=0)
+        book = price_book.load()
+        assert book.find(PriceKey("m", str(here.pk), "anything")).is_free
+        assert book.find(PriceKey("m", str(there.pk), "anything")) is None
+        Price.objects.create(name="anything", input=3)
+        assert price_book.load().find(PriceKey("m", str(here.pk), "anything")).rates.input == 3
+
+    def test_a_price_counts_while_it_is_valid(self):
+        for amount, start, end in ((1, 10, 20), (2, 20, None), (3, 30, None)):
+            Price.objects.create(name="m", input=amount, valid_from=at(start), valid_until=end and at(end))
+        book = price_book.load()
+        found = [book.find(PriceKey("", "", "m"), at(second).timestamp()) for second in (9, 10, 19.5, 20, 29, 30, 99)]
+        assert [prices and int(prices.rates.input) for prices in found] == [None, 1, 1, 2, 2, 3, 3]
+        assert book.find_or_later(PriceKey("", "", "m"), at(0).timestamp()).rates.input == 1
+
+    def test_a_price_of_the_future_waits(self):
+        tomorrow = datetime.now().astimezone() + timedelta(days=1)
+        Price.objects.create(name="m", input=1)
+        Price.objects.create(name="m", input=2, valid_from=tomorrow)
+        book = price_book.load()
+        assert (book.find(PriceKey("", "", "m")).rates.input, book.find(PriceKey("", "", "m"), tomorrow.timestamp()).rates.input) == (1, 2)
+
+    def test_replaced_prices_are_found_for_their_time_and_withdrawn_ones_never(self):
+        Price.objects.create(name="m", input=1, is_active=False, valid_from=at(10), valid_until=at(20))
+        Price.objects.create(name="m", input=2, is_active=False, valid_from=at(10))
+        key = PriceKey("", "", "m")
+        history, book = price_book.load(with_history=True), price_book.load()
+        assert (history.find(key, at(15).timestamp()).rates.input, history.find(key, at(25).timestamp())) == (1, None)
+        assert book.find(key, at(15).timestamp()) is None
+
+    def test_the_factor_of_an_upstream_is_in_its_prices(self):
+        here = upstream()
+        Price.objects.create(name="m", input=2, output=4)
+        cache_revisions.poll()
+        before = price_book.combined_rate("", str(here.pk), "m")
+        here.price_factor = Decimal("1.5")
+        here.save()
+        cache_revisions.poll()
+        match = price_book.current().find(PriceKey("", str(here.pk), "m"))
+        assert (rates.compute_cost(Usage(fresh=1_000_000), match), before, price_book.combined_rate("", str(here.pk), "m")) == (3, 6, 9)
+        assert price_book.current().find(PriceKey("", "other", "m")).factor == 1
 
     def test_knows_which_prices_are_overruled(self):
         priced_upstream, model = upstream(), Model.objects.create(name="m")
@@ -156,72 +194,6 @@ class TestManualPrices:
         assert len(queries) == 1
 
 
-class TestGenaiPrices:
-    def test_know_every_class_and_the_long_prompts(self):
-        match = sources.look_up_genai_price("claude-sonnet-4-5-20250929", "https://api.anthropic.com")
-        assert {"rates": match.rates, "tiers": match.tiers} == SONNET
-        assert (match.source, match.version.split()[0]) == ("genai-prices", "genai-prices")
-
-    def test_know_service_tiers(self):
-        match = sources.look_up_genai_price("gpt-5", "https://api.openai.com/v1")
-        assert match.tiers["service"]["flex"] == {"input": "0.625", "output": "5", "cache_read": "0.0625"}
-        rates.read_tiers(match.tiers)
-
-    def test_are_those_of_the_provider_at_the_address_or_else_of_the_maker(self):
-        makers = sources.look_up_genai_price("deepseek-chat", "http://127.0.0.1:9/v1")
-        assert makers.rates["input"] > 0
-        assert sources.look_up_genai_price("claude-sonnet-4-5", "http://localhost") == sources.look_up_genai_price(
-            "claude-sonnet-4-5", "https://api.anthropic.com"
-        )
-
-    @pytest.mark.parametrize("name", ["test-model", "echo", "m1", "", "no/such"])
-    def test_do_not_guess(self, name):
-        assert sources.look_up_genai_price(name, "http://127.0.0.1:9/v1") is None
-
-
-class TestAFileOfLiteLLM:
-    CONTENT = json.dumps(
-        {
-            "sample_spec": {"input_cost_per_token": 1, "output_cost_per_token": 1},
-            "fallback_generalizations": {"input_cost_per_token": 1},
-            "m": {
-                "mode": "responses",
-                "input_cost_per_token": 3e-06,
-                "output_cost_per_token": 1.5e-05,
-                "cache_read_input_token_cost": 3e-07,
-                "cache_creation_input_token_cost": 3.75e-06,
-                "cache_creation_input_token_cost_above_1hr": 6e-06,
-                "input_cost_per_token_above_200k_tokens": 6e-06,
-                "output_cost_per_token_above_200k_tokens": 2.25e-05,
-                "input_cost_per_token_flex": 1.5e-06,
-                "input_cost_per_token_batches": 1e-06,
-                "max_input_tokens": 200000,
-                "supports_vision": True,
-            },
-            "free": {"mode": "chat", "input_cost_per_token": 0, "output_cost_per_token": 0},
-            "odd": {"input_cost_per_token": "cheap", "output_cost_per_token": -1},
-            "embedding": {"mode": "embedding", "input_cost_per_token": 1e-07, "output_cost_per_token": 0.0},
-            "note": "not a model",
-        }
-    ).encode()
-
-    def test_is_understood(self):
-        look_up = sources.litellm_source(self.CONTENT, version="of May")
-        match = look_up("m", "")
-        expected = {"input": 3, "output": 15, "cache_read": Decimal("0.3"), "cache_write_5m": Decimal("3.75"), "cache_write_1h": 6}
-        assert (match.rates, match.source, match.version) == (expected, "litellm", "of May")
-        prompt, service = rates.read_tiers(match.tiers)
-        assert prompt == [(200_000, {"input": Decimal(6), "output": Decimal("22.5")})]
-        assert service == {"flex": ({"input": Decimal("1.5")}, [])}
-        assert look_up("embedding", "").rates == {"input": Decimal("0.1"), "output": 0}
-        assert [look_up(name, "") for name in ("sample_spec", "fallback_generalizations", "free", "odd", "note", "M", "")] == [None] * 7
-
-    @pytest.mark.parametrize("content", [b"", b"[]", b"<html>"])
-    def test_that_is_not_one_is_refused(self, content):
-        with pytest.raises(ValueError, match=r"^not a price file"):
-            sources.litellm_source(content, version="x")
-
-
 class TestSynchronisation:
     def test_gives_models_prices_and_returns_their_number(self):
         priced_upstream = upstream()
@@ -245,7 +217,9 @@ class TestSynchronisation:
         model = Model.objects.create(name="m")
         sync.sync_model(model, [source(m=listed(3))])
         assert sync.sync_model(model, [source(m=listed(4))]) == 1
-        assert list(Price.objects.order_by("created_at").values_list("input", "is_active")) == [(3, False), (4, True)]
+        old, new = Price.objects.order_by("created_at")
+        assert (old.input, old.is_active, old.valid_until) == (3, False, new.valid_from)
+        assert (new.input, new.is_active, new.valid_until) == (4, True, None)
 
     def test_leaves_prices_entered_by_hand(self):
         model = Model.objects.create(name="m")
@@ -260,8 +234,8 @@ class TestSynchronisation:
         for priced_upstream in (cheap, dear):
             Route.objects.create(model=model, upstream=priced_upstream)
 
-        def differ(name, base_url):
-            return listed(1 if base_url.endswith("1") else 2)
+        def differ(name, place):
+            return listed(1 if place.base_url.endswith("1") else 2)
 
         sync.sync_model(model, [differ])
         assert sorted(active()) == [("genai-prices", "cheap", 1), ("genai-prices", "dear", 2)]
@@ -279,7 +253,42 @@ class TestSynchronisation:
     def test_does_not_price_patterns(self):
         model = Model.objects.create(name="claude-*")
         Route.objects.create(model=model, upstream=upstream())
-        assert sync.sync_model(model, [lambda name, base_url: listed(1)]) == 0
+        assert sync.sync_model(model, [lambda name, place: listed(1)]) == 0
+
+
+class TestModelsOfAList:
+    """An import gives prices at once, also those of the list itself."""
+
+    LIST = (
+        ListedModel(name="acme/one", pricing={"prompt": "0.000002", "completion": "0.000004", "input_cache_read": "0.0000005"}),
+        ListedModel(name="acme/two:free", pricing={"prompt": "0", "completion": "0"}),
+        ListedModel(name="acme/auto", pricing={"prompt": "-1", "completion": "-1"}),
+        ListedModel(name="claude-sonnet-4-5"),
+    )
+
+    def test_have_the_prices_that_it_states(self):
+        discovery.apply_listing(upstream(), self.LIST)
+        assert sorted(
+            (row.model.name, row.source, row.input, row.output, row.cache_read) for row in Price.objects.filter(is_active=True)
+        ) == [
+            ("acme/one", "upstream", 2, 4, Decimal("0.5")),
+            ("acme/two:free", "upstream", 0, 0, None),
+            ("claude-sonnet-4-5", "genai-prices", 3, 15, Decimal("0.3")),
+        ]
+
+    def test_follow_a_changed_list(self):
+        here = upstream()
+        discovery.apply_listing(here, self.LIST[:1])
+        discovery.apply_listing(here, [ListedModel(name="acme/one", pricing={"prompt": "0.000003", "completion": "0.000004"})])
+        assert list(Price.objects.order_by("valid_from").values_list("input", "is_active")) == [(2, False), (3, True)]
+
+    def test_of_another_remote_name_are_not_those_of_the_list(self):
+        discovery.apply_listing(upstream(), self.LIST[:1])
+        route = Route.objects.get()
+        route.remote_name = "acme/other"
+        route.save()
+        sync.sync_all()
+        assert sync.SOURCES[1]("acme/other", place_of(route.upstream, listed=route.listed_pricing, name="acme/other")) is None
 
 
 class TestAModelThatIsMade:
@@ -300,8 +309,8 @@ class TestLatePrices:
         log_entry, two = [entry(**facts, input_tokens=1_000_000, output_tokens=1) for _ in "12"]
         lookups = []
 
-        def counting(name, base_url):
-            lookups.append((name, base_url))
+        def counting(name, place):
+            lookups.append((name, place))
             return listed(3)
 
         LatePrices([counting]).fill([log_entry, two])
@@ -310,7 +319,7 @@ class TestLatePrices:
         assert [(log_row.cost, log_row.price_id, log_row.price_version) for log_row in (log_entry, two)] == [
             (3_000_006_000_000, str(row.pk), "1")
         ] * 2
-        assert lookups == [("claude-x", priced_upstream.base_url)]
+        assert lookups == [("claude-x", Place("", priced_upstream.base_url))]
 
     def test_leave_alone_what_is_priced_unknown_or_empty(self):
         upstream_id = str(upstream().pk)
@@ -320,6 +329,35 @@ class TestLatePrices:
         without_upstream = entry(upstream_id="00000000-0000-4000-8000-000000000000", remote_model="a", input_tokens=1)
         LatePrices([source(a=listed(3))]).fill([priced, unknown, empty, without_upstream])
         assert [log_entry.cost for log_entry in (priced, unknown, empty, without_upstream)] == [5, None, None, None]
+
+    def test_price_each_part_by_the_model_that_it_names(self):
+        where = str(upstream().pk)
+        parts = [{"kind": "advisor_message", "model": "dear", "input_tokens": 10}]
+        log_entry = entry(upstream_id=where, remote_model="a", input_tokens=15, usage_parts=parts)
+        unknown = entry(upstream_id=where, remote_model="a", input_tokens=15, usage_parts=[{**parts[0], "model": "?"}])
+        LatePrices([source(a=listed(1), dear=listed(7))]).fill([log_entry, unknown])
+        assert [(each.cost, each.cost_source) for each in (log_entry, unknown)] == [(75_000_000, "price"), (None, "")]
+
+    def test_price_each_attempt_and_their_sum(self):
+        where = str(upstream().pk)
+        tries = [
+            AttemptEntry(timestamp=1, upstream_id=where, remote_model="a", input_tokens=1),
+            AttemptEntry(timestamp=1, upstream_id=where, remote_model="b", input_tokens=1, usage_details={"input_audio_tokens": 1}),
+            AttemptEntry(timestamp=1, upstream_id=where, remote_model="nothing"),
+        ]
+        log_entry = entry(upstream_id=where, remote_model="b", input_tokens=2, tries=tries)
+        heard = ListedPrice(rates={"input": Decimal(1), "input_audio": Decimal(9)}, tiers={}, source="litellm", version="")
+        LatePrices([source(a=listed(1))]).fill([log_entry])
+        assert (log_entry.cost, [each.cost for each in tries]) == (None, [1_000_000, None, None])
+        LatePrices([source(a=listed(1), b=heard)]).fill([log_entry])
+        assert (log_entry.cost, [each.cost for each in tries]) == (10_000_000, [1_000_000, 9_000_000, None])
+
+    def test_replace_a_cost_that_the_upstream_reported(self):
+        where = str(upstream().pk)
+        told = entry(upstream_id=where, remote_model="a", input_tokens=1, cost=5, cost_source="reported_cost", reported_cost=5)
+        older = entry(upstream_id=where, remote_model="a", input_tokens=1, cost=5)
+        LatePrices([source(a=listed(3))]).fill([told, older])
+        assert [(each.cost, each.cost_source, each.reported_cost) for each in (told, older)] == [(3_000_000, "price", 5), (5, "", None)]
 
     def test_find_what_was_entered_by_hand_since(self):
         upstream_id = str(upstream().pk)
@@ -334,7 +372,7 @@ class TestTheCommand:
         Model.objects.create(name="m")
         Model.objects.create(name="n")
         file = tmp_path / "prices.json"
-        file.write_bytes(TestAFileOfLiteLLM.CONTENT)
+        file.write_bytes(CONTENT)
         call_command("sync_prices", file=file)
         assert capsys.readouterr().out == "1 of 2 models have prices, 1 are unknown\n"
         assert active() == [("litellm", None, 3)]

@@ -7,7 +7,7 @@ import pytest
 
 from billing import rates
 from billing.outcomes import Outcome
-from billing.request_log.entry import AttemptEntry, LogEntry, Meter, PayloadEntry, finish_entry, usage_of_entry
+from billing.request_log.entry import AttemptEntry, LogEntry, Meter, PayloadEntry, finish_entry
 from proxy.translation.canonical import Usage
 
 PRICES = rates.make_prices({"input": Decimal(3), "output": Decimal(15)}, id="p1", version="v1")
@@ -73,6 +73,7 @@ def test_a_finished_request():
         reasoning_tokens=40,
         service_tier="flex",
         cost=1060 * 3_000_000 + 100 * 15_000_000,
+        cost_source="price",
         price_id="p1",
         price_version="v1",
     )
@@ -143,6 +144,19 @@ def test_an_entry_survives_the_journal():
     assert msgspec.json.decode(msgspec.json.encode(original), type=LogEntry) == original
 
 
-def test_usage_is_read_back_from_an_entry():
-    usage = Usage(fresh=1, cache_read=2, cache_write_5m=3, cache_write_1h=4, output=5, reasoning=2, service_tier="flex")
-    assert usage_of_entry(closed(meter(), usage=usage)) == usage
+REPORTED = Usage(fresh=1, output=1, reported_cost=Decimal("0.0123"))
+
+
+def test_a_reported_cost_is_kept_beside_ours_and_counts_where_ours_is_unknown():
+    ours, theirs = closed(meter(), usage=REPORTED, prices=PRICES), closed(meter(), usage=REPORTED)
+    half = closed(meter(), usage=REPORTED, prices=rates.make_prices({"input": Decimal(1)}, id="p2"))
+    assert [(made.cost, made.cost_source, made.reported_cost) for made in (ours, theirs, half)] == [
+        (18_000_000, "price", 12_300_000_000),
+        (12_300_000_000, "reported_cost", 12_300_000_000),
+        (12_300_000_000, "reported_cost", 12_300_000_000),
+    ]
+
+
+def test_a_response_that_says_nothing_of_what_it_used_is_not_free():
+    assert closed(meter(), usage=Usage(is_measured=False), prices=PRICES).cost is None
+    assert closed(meter(), usage=Usage(), prices=PRICES).cost == 0

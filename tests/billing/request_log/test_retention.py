@@ -61,6 +61,6 @@ def test_the_task_prunes_by_the_settings(spool):
 
 def test_the_schedule_names_existing_tasks():
     scheduled = {name["task"] for has_broker in (True, False) for name in schedule.schedule(has_broker=has_broker).values()}
-    tasks_of_billing = {tasks.drain_spool.name, tasks.prune.name}
+    tasks_of_billing = {tasks.drain_spool.name, tasks.prune.name, tasks.sync_prices.name}
     assert scheduled == tasks_of_billing
     assert "drain spool" not in schedule.schedule(has_broker=True)

@@ -63,8 +63,17 @@ FULL = {
     "cache_write_1h_tokens": 4,
     "output_tokens": 5,
     "reasoning_tokens": 1,
+    "input_audio_tokens": 1,
+    "output_audio_tokens": 2,
+    "input_image_tokens": 3,
+    "output_image_tokens": 4,
+    "server_tool_use": {"web_search_requests": 2},
+    "usage_parts": [{"kind": "compaction", "input_tokens": 9}],
     "usage_estimated": True,
     "service_tier": "priority",
+    "speed": "fast",
+    "inference_geo": "us",
+    "cost_source": "reported_cost",
     "price_id": "2b0e1c52-1111-4222-8333-944445555666",
     "price_version": "genai-prices 1",
     "request_metadata": {"user": "ü", "n": [1, None]},
@@ -73,17 +82,18 @@ FULL = {
 
 
 def test_every_field_of_an_entry_arrives(spool):
-    log_entry = entry(**FULL, cost=12_345_678_901_234_567)
+    log_entry = entry(**FULL, cost=12_345_678_901_234_567, reported_cost=1)
     write_entries(spool, log_entry)
     assert writer.drain_spool(spool) == 1
     row = RequestLog.objects.get()
     ids = {"api_key_id", "upstream_id", "price_id"}
     stored = {name: str(value) if name in ids else value for name, value in vars(row).items()}
     assert {name: stored[name] for name in FULL} == FULL
-    assert (str(row.id), row.timestamp.isoformat(), str(row.cost)) == (
+    assert (str(row.id), row.timestamp.isoformat(), str(row.cost), f"{row.reported_cost:f}") == (
         log_entry.id,
         "2026-09-21T14:13:20.123456+00:00",
         "12345.678901234567",
+        "0.000000000001",
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from billing.pricing.sources import FetchFailed, fetch_price_file
+from billing.pricing.fetch import FetchFailed, fetch_price_file
 from proxy.translation.errors import UpstreamFailed
 from tests.support.fake_upstream import Reply, json_reply
 from upstreams import refused_addresses
@@ -181,7 +181,7 @@ async def test_the_pool_checks_the_address_of_each_socket(metadata):
 
 NETWORK_MODULES = {"aiohttp", "httpcore", "httpx", "requests", "urllib3", "http.client", "urllib.request", "smtplib", "ftplib"}
 CALLERS = {
-    "billing/pricing/sources.py",
+    "billing/pricing/fetch.py",
     "upstreams/echo/transport.py",
     "upstreams/http/client.py",
     "upstreams/http/pool.py",

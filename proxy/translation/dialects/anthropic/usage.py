@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.translation import usage_details
 from proxy.translation.canonical import Usage
 
 _NATIVE = ("fallback_credit", "inference_geo", "iterations", "server_tool_use", "speed")
@@ -41,6 +42,7 @@ class WireUsage(msgspec.Struct):
     iterations: Any = None
     server_tool_use: Any = None
     speed: Any = None
+    cost: Any = None
 
     def completed_from(self, earlier: WireUsage | None) -> WireUsage:
         """These counters, with the absent ones taken from ``earlier``. Counters in a stream are totals and are never added up."""
@@ -55,7 +57,7 @@ class WireUsage(msgspec.Struct):
         """The canonical usage in disjoint classes; missing and negative counters become 0."""
         five, hour = _split(self.cache_creation_input_tokens, self.cache_creation)
         details = self.output_tokens_details
-        return Usage(
+        usage = Usage(
             fresh=max(0, self.input_tokens or 0),
             cache_read=max(0, self.cache_read_input_tokens or 0),
             cache_write_5m=five,
@@ -63,8 +65,15 @@ class WireUsage(msgspec.Struct):
             output=max(0, self.output_tokens or 0),
             reasoning=max(0, (details.thinking_tokens or 0) if details is not None else 0),
             service_tier=self.service_tier,
+            speed=usage_details.text(self.speed),
+            inference_geo=usage_details.text(self.inference_geo),
+            server_tools=usage_details.server_tools(self.server_tool_use),
+            reported_cost=usage_details.reported_cost(self.cost),
             native={name: value for name in _NATIVE if (value := getattr(self, name)) is not None},
         )
+        if self.iterations is None:
+            return usage
+        return msgspec.structs.replace(usage, parts=usage_details.separate_iterations(self.iterations, usage))
 
 
 def _split(total: int | None, split: CacheCreation | None) -> tuple[int, int]:
@@ -84,8 +93,8 @@ def encode_usage(usage: Usage | None) -> dict[str, Any]:
         "cache_read_input_tokens": usage.cache_read,
         "cache_creation": {"ephemeral_5m_input_tokens": usage.cache_write_5m, "ephemeral_1h_input_tokens": usage.cache_write_1h},
         "output_tokens_details": {"thinking_tokens": usage.reasoning},
-        "inference_geo": None,
-        "server_tool_use": None,
+        "inference_geo": usage.inference_geo,
+        "server_tool_use": _server_tool_use(usage),
         "service_tier": _tier(usage.service_tier),
         **usage.native,
     }
@@ -111,9 +120,15 @@ def encode_delta_usage(usage: Usage | None) -> dict[str, Any]:
         "cache_read_input_tokens": usage.cache_read,
         "output_tokens": usage.output,
         "output_tokens_details": {"thinking_tokens": usage.reasoning},
-        "server_tool_use": None,
+        "server_tool_use": _server_tool_use(usage),
         **{name: usage.native[name] for name in _NATIVE_OF_DELTA if name in usage.native},
     }
+
+
+def _server_tool_use(usage: Usage) -> dict[str, int] | None:
+    """Both counters of this dialect; ``None`` if neither tool was called."""
+    counters = {name: usage.server_tools.get(name, 0) for name in ("web_fetch_requests", "web_search_requests")}
+    return counters if any(counters.values()) else None
 
 
 _TIERS = frozenset({"standard", "priority", "batch"})

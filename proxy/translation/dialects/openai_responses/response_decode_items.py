@@ -55,6 +55,8 @@ class WireResponse(msgspec.Struct):
     output: list[Item] | None = None
     usage: WireUsage | None = None
     service_tier: str | None = None
+    tool_usage: msgspec.Raw = JSON_NULL
+    tools: msgspec.Raw = JSON_NULL
 
 
 class RawOutput(msgspec.Struct):
@@ -79,7 +81,11 @@ class NativeItems:
 
 def decode_response_usage(response: WireResponse) -> Usage | None:
     """The usage; ``None`` if the upstream sent none."""
-    return None if response.usage is None else decode_usage(response.usage, response.service_tier)
+    if response.usage is None:
+        return None
+    if response.tool_usage is JSON_NULL:
+        return decode_usage(response.usage, response.service_tier)
+    return decode_usage(response.usage, response.service_tier, tool_usage=bytes(response.tool_usage), tools=bytes(response.tools))
 
 
 def decode_finish(response: WireResponse, *, refused: bool) -> Finish:

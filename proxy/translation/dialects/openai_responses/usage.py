@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
+from proxy.translation import usage_details
 from proxy.translation.canonical import Usage
+from proxy.translation.usage_counters import with_tool_usage
 
 
 class _WriteDetails(msgspec.Struct):
@@ -32,15 +36,19 @@ class WireUsage(msgspec.Struct):
     output_tokens: int | None = None
     output_tokens_details: _OutputDetails | None = None
     total_tokens: int | None = None
+    cost: Any = msgspec.UNSET
 
 
-def decode_usage(usage: WireUsage, service_tier: str | None) -> Usage:
-    """The usage in disjoint classes; negative counts and absent details are 0. Writes for 12 hours are the long-lived ones."""
+def decode_usage(usage: WireUsage, service_tier: str | None, *, tool_usage: bytes = b"", tools: bytes = b"") -> Usage:
+    """The usage in disjoint classes; negative counts and absent details are 0. Writes for 12 hours are the long-lived ones.
+
+    ``tool_usage`` and ``tools``: JSON of the fields of the response object.
+    """
     details = usage.input_tokens_details or _InputDetails()
     read = max(0, details.cached_tokens or 0)
     long_lived = max(0, (details.cache_write_tokens_details or _WriteDetails()).ttl_12h_tokens or 0)
     written = max(long_lived, details.cache_write_tokens or 0)
-    return Usage(
+    tokens = Usage(
         fresh=max(0, (usage.input_tokens or 0) - read - written),
         cache_read=read,
         cache_write_5m=written - long_lived,
@@ -48,7 +56,9 @@ def decode_usage(usage: WireUsage, service_tier: str | None) -> Usage:
         output=max(0, usage.output_tokens or 0),
         reasoning=max(0, (usage.output_tokens_details or _OutputDetails()).reasoning_tokens or 0),
         service_tier=service_tier,
+        reported_cost=usage_details.reported_cost(usage.cost),
     )
+    return with_tool_usage(tokens, *usage_details.tool_usage(tool_usage, tools)) if tool_usage else tokens
 
 
 def encode_usage(usage: Usage) -> WireUsage:
