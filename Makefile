@@ -60,6 +60,10 @@ format: $(DEV_STAMP) ## Put the code into the form that `make check` asks for
 env-example: $(RUN_STAMP) ## Generate .env.example from the settings (pxbin_site/conf/config.py)
 	@$(BIN)/python -m pxbin_site.conf.env_example
 
+.PHONY: translation-table
+translation-table: $(DEV_STAMP) ## Generate docs/translation.md from the SDKs' types and the code
+	@$(BIN)/python -m tests.support.feature_table
+
 lock: $(DEV_STAMP) ## Pin the newest allowed dependencies, with hashes and without host names
 	@$(LOCK) --upgrade --output-file requirements.txt requirements.in
 	@$(LOCK) --upgrade --output-file requirements-dev.txt --constraints requirements.txt requirements-dev.in

@@ -211,10 +211,15 @@ def _first_choice(chosen: dict[str, Any]) -> str:
     return f"{chosen.get('upstream', '')}{key}: {chosen['chosen']}"
 
 
+_DROPPED = {"dropped": "Fields of the request", "dropped_details": "Types and numbers", "dropped_response": "Fields of the response"}
+"""Titles of what a translation left out, by key of ``request_metadata``."""
+
+
 def _facts(row: RequestLog, links: Links, chosen: str) -> list[tuple[str, list[tuple[str, Any]]]]:
     """Other columns in groups, without empty ones."""
     prices = links.price
     price = link(reverse("admin:billing_price_change", args=(prices.pk,)), str(prices)) if prices is not None else ""
+    metadata = row.request_metadata or {}
     groups = (
         (
             "Request",
@@ -229,8 +234,12 @@ def _facts(row: RequestLog, links: Links, chosen: str) -> list[tuple[str, list[t
                 ("Inference geography", row.inference_geo),
                 ("Server tools", ", ".join(f"{name}: {count:,}" for name, count in (row.server_tool_use or {}).items())),
                 ("Besides the totals", row.usage_parts),
-                ("Metadata", row.request_metadata),
+                ("Metadata", {name: value for name, value in metadata.items() if name not in _DROPPED} or None),
             ),
+        ),
+        (
+            "Left out by the translation",
+            tuple((title, ", ".join(metadata.get(name, ()))) for name, title in _DROPPED.items()),
         ),
         (
             "Client",

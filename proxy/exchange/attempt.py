@@ -12,11 +12,12 @@ from django.conf import settings
 from billing.outcomes import Outcome
 from proxy.exchange.kept_objects import KeptObjects
 from proxy.exchange.large_bodies import in_thread_if_large
-from proxy.exchange.prepare import Edits, Prepared
+from proxy.exchange.prepare import Edits, Prepared, dropped_metadata
 from proxy.exchange.request_context import RequestContext
 from proxy.exchange.stream_pipeline import StreamPipeline, holds_events, is_stream
 from proxy.exchange.upstream_call import Headers, UpstreamCall, read_body
 from proxy.translation.accumulate import Accumulator, replay
+from proxy.translation.adaptation.dropped_response import DroppedResponse
 from proxy.translation.canonical import Failed, Request, Response
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.lookup import PASSTHROUGH
@@ -49,7 +50,8 @@ class TranslatedAttempt:
         self.target = target
         self.call = UpstreamCall(target, context.http.headers)
         self.source = context.dialect if target.upstream.dialect == PASSTHROUGH else REGISTRY[target.upstream.dialect]
-        self.dropped: tuple[str, ...] = ()
+        self._dropped: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self._dropped_response = DroppedResponse(self.source, context.dialect)
         self.pipeline: StreamPipeline | None = None
         self._held: list[bytes] = []
         self._relayed = False
@@ -61,7 +63,7 @@ class TranslatedAttempt:
     async def prepare(self) -> Prepared:
         """The body for the target; raises :class:`~proxy.translation.errors.ClientMistake` for what its dialect cannot express."""
         prepared = await in_thread_if_large(self.context.size, self._prepared)
-        self.dropped = prepared.dropped
+        self._dropped = (prepared.dropped, prepared.details)
         self._relayed = prepared.relayed
         return prepared
 
@@ -179,6 +181,7 @@ class TranslatedAttempt:
 
         Raises :class:`~proxy.exchange.tool_call_enforcement.ToolCallRejected` if enforcement does not accept it.
         """
+        self._dropped_response.note(response)
         restored = prepared.restorer.response(response) if prepared.restorer else response
         if self.context.enforcement is not None:
             self._note_usage(response)
@@ -346,8 +349,9 @@ class TranslatedAttempt:
 
     @property
     def request_metadata(self) -> dict[str, Any]:
-        """See :class:`Attempt`: the host tools that the target does not have."""
-        return {"dropped": list(self.dropped)} if self.dropped else {}
+        """See :class:`Attempt`: what the target does not get of the request, and the client of the response."""
+        lost = self._dropped_response if self.pipeline is None else self.pipeline.dropped
+        return dropped_metadata(*self._dropped, lost)
 
     @property
     def output_chars(self) -> int:

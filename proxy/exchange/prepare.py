@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
+from billing.request_log.bounds import clean_text
 from proxy.translation import json_wire
 from proxy.translation.adaptation.adapt import adapt
+from proxy.translation.adaptation.dropped import find_dropped, shortened
+from proxy.translation.adaptation.dropped_parts import Translation
+from proxy.translation.adaptation.dropped_response import DroppedResponse
 from proxy.translation.adaptation.tool_history import has_unanswered_calls
 from proxy.translation.adaptation.tool_restore import Restorer
 from proxy.translation.canonical import Request
@@ -19,6 +24,8 @@ from proxy.translation.policies.prompt_edits import Additions, edit_request
 from proxy.translation.policies.session_progress import summary
 from proxy.translation.token_estimate import estimate_input_tokens
 
+MAX_PATH = 200
+"""Characters of an entry in the lists of what a translation dropped; clients choose the names of unknown fields."""
 _STRINGS = msgspec.json.Decoder(list[str])
 
 
@@ -36,7 +43,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     ``relayed``: the client's own body, because client and target use one dialect; the response is then forwarded as well.
     ``hides_usage``: pxbin asked for a usage chunk that the client did not ask for. ``restorer``: undoes changes of tool names
-    in the response. ``dropped``: host tools that the target does not have, for the log.
+    in the response. ``dropped``: the paths of what the target does not get. ``details``: the types of its host tools and vendors' own
+    parts, and the number of stop sequences. Both are for the log.
     """
 
     body: bytes
@@ -46,6 +54,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     hides_usage: bool = False
     restorer: Restorer | None = None
     dropped: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
     betas: str = ""
     """The beta names of the client's body, separated by commas, for an upstream that reads them from a header."""
 
@@ -159,12 +168,24 @@ class Preparer:
             betas = ",".join(names)
             request = replace(request, extra={name: raw for name, raw in request.extra.items() if name != field})
         adapted = adapt(request, destination, family=target.family, traits=target.traits)
+        fields = target.encode_fields(adapted.request, destination)
+        dropped = find_dropped(
+            Translation(
+                client=self._dialect,
+                fields={name: raw for name, raw in self._envelope.fields.items() if not betas or name != field},
+                request=request,
+                target=target,
+                destination=destination,
+                body=fields,
+            )
+        )
         return Prepared(
-            body=target.encode_request(adapted.request, destination),
+            body=json_wire.encode(fields),
             path=target.path(destination),
             stream=destination.stream,
             restorer=adapted.restorer,
-            dropped=adapted.dropped,
+            dropped=dropped.paths,
+            details=(*adapted.dropped, *(f"part {kind}" for kind in dropped.types)),
             betas=betas,
         )
 
@@ -230,3 +251,10 @@ def _asks_for_usage(envelope: Envelope) -> bool:
         return bytes(_STREAM_OPTIONS.decode(options).include_usage) not in (b"false", b"null")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # not an object; the dialect or the upstream refuses it
         return False
+
+
+def dropped_metadata(dropped: tuple[str, ...], details: tuple[str, ...], lost: DroppedResponse) -> dict[str, Any]:
+    """The lists of the log row: what the upstream did not get of the request, and the client of the response."""
+    types = tuple(f"part {kind}" for kind in sorted(lost.types))
+    lists = {"dropped": dropped, "dropped_details": details + types, "dropped_response": tuple(sorted(lost.paths))}
+    return {name: [clean_text(text, MAX_PATH) for text in shortened(texts)] for name, texts in lists.items() if texts}

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from billing.outcomes import Outcome
+from proxy.translation.adaptation.dropped_response import DroppedResponse
 from proxy.translation.canonical import (
+    Cited,
     Event,
     Failed,
     Finish,
@@ -41,7 +43,7 @@ class StreamPipeline:
     ``has_content``: text, reasoning or a tool call has come; until then another target can still be tried. ``outcome`` is
     ``None`` while the stream runs, then ``finished`` or ``failed`` (with ``failure``). ``output_chars``: characters of the
     model's output so far, for an estimate if no usage comes. ``has_frames``: the last read completed a frame; comments and
-    blank lines are none.
+    blank lines are none. ``dropped``: what the client does not get.
     """
 
     def __init__(
@@ -62,9 +64,11 @@ class StreamPipeline:
         self.response_id = ""
         self.made: list[MadeObject] = []
         self.is_taken_over = False
+        self.dropped = DroppedResponse(source, sink)
         self._note_by_type = {
             PartDelta: self._on_delta,
             PartStarted: self._on_part,
+            Cited: self._on_cited,
             Started: self._on_started,
             UsageReported: self._on_usage,
             Finished: self._on_finished,
@@ -207,6 +211,10 @@ class StreamPipeline:
             self.has_content = True
         if self._objects is not None and isinstance(head, Opaque):
             self.made += self._objects.made_in(Finish(), (bytes(head.native),))
+        self.dropped.note_part(head)
+
+    def _on_cited(self, event: Cited) -> None:
+        self.dropped.note_citation(event.citation)
 
     def _on_started(self, event: Started) -> None:
         self.usage = event.usage

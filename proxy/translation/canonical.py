@@ -62,7 +62,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Image(msgspec.Struct, frozen=True):
-    """An image. ``detail``: OpenAI's resolution setting (``low``, ``high``, ``auto``)."""
+    """An image. ``detail``: OpenAI's resolution. ``native``: fields that only the client's family has; so in calls and results."""
 
     source: Source
     detail: str | None = None
@@ -174,7 +174,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
     ``kind`` ``custom`` is a free-form tool with its ``format`` (grammar) as JSON. ``native``: settings of the tool that
     only its own family knows (``input_examples``, ``defer_loading``, …), by name. ``loaded``: a search of the vendor has loaded
-    the tool in an earlier turn; its own family has it in the history, others need it declared.
+    the tool in an earlier turn; its own family has it in the history, others need it declared. ``at``: its path, unless ``tools[]``.
     """
 
     name: str
@@ -189,6 +189,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     family: str = ""
     native: dict[str, msgspec.Raw] = {}
     loaded: bool = False
+    at: str = ""
 
 
 class HostedTool(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,10 +232,6 @@ class OutputFormat(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
 
 
-JSON_OBJECT_SENTENCE = "Respond with a single JSON object."
-"""Added to the system text for ``json_object`` where a wire or a server has no setting for it."""
-
-
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """A field that changes the response and cannot be dropped; targets outside ``carried_by`` get the error ``message``."""
 
@@ -245,7 +242,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One request. ``None``: the client did not set the field.
+    """One request. ``None``: the client did not set the field. ``unread``: paths of fields of messages and tools without a place here.
 
     ``extra``: settings that only ``family`` knows, as JSON by name; encoders of that family restore them. ``system``: the system
     text before the first turn. ``temperature`` and the like are the client's values; encoders reduce them to the range of the wire.
@@ -277,6 +274,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Chat only: the client requested the usage chunk. The other dialects always report usage."""
     demands: tuple[Demand, ...] = ()
     extra: dict[str, msgspec.Raw] = {}
+    unread: tuple[str, ...] = ()
 
 
 # --- the response ----------------------------------------------------------------------------------------------------
@@ -368,8 +366,7 @@ Event = Started | PartStarted | PartDelta | Cited | PartEnded | UsageReported | 
 def settled(finish: Finish, *, has_calls: bool) -> Finish:
     """The finish that agrees with the content (docs/wire-formats.md, section 8.2).
 
-    A response with a complete tool call ends with ``tool_calls``, also if the upstream sent ``stop`` (otherwise agents stop). A
-    response without one never does. ``length`` and ``refusal`` stay.
+    A response with a complete tool call ends with ``tool_calls``, also if the upstream sent ``stop``; one without a call never does.
     """
     if has_calls and finish.reason == "end":
         return msgspec.structs.replace(finish, reason="tool_calls")

@@ -1,6 +1,6 @@
-"""The table of docs/translation.md: what becomes of each feature between every two dialects, determined by translating it.
+"""The tables of docs/translation.md: what becomes of each feature between every two dialects, determined by translating it.
 
-``python -m tests.support.feature_table`` writes the file anew. A cell is computed: a client's body with the feature is made ready for
+``make translation-table`` writes the file anew. A cell is computed: a client's body with the feature is made ready for
 the target and read again. ``carried``: the same arrives. ``moved``: it arrives in another field or form. ``dropped``: the
 rest of the request is sent without it. ``refused``: a 400 that names the field. ``-``: the client's dialect cannot express it.
 """
@@ -35,6 +35,7 @@ from proxy.translation.canonical import (
 from proxy.translation.dialects.base import Dialect, EncodeTarget
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake
+from tests.support import sdk_matrix
 
 FILE = Path(__file__).resolve().parent.parent.parent / "docs" / "translation.md"
 KEY = b"the secret of the table"
@@ -327,13 +328,44 @@ def table() -> str:
     head = [f"{LETTERS[client]}→{LETTERS[target]}" for client, target in pairs]
     rows = [["feature", *head], ["---"] * (len(head) + 1)]
     rows += [[feature.title, *(cell(feature, *pair) for pair in pairs)] for feature in FEATURES]
-    return TEXT + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    return TEXT + _markdown(rows)
 
 
+def document() -> str:
+    """docs/translation.md."""
+    return f"{table()}\n{ELEMENTS_TEXT}" + "\n".join(_element_table(*entry) for entry in ELEMENT_TABLES)
+
+
+def _markdown(rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def _element_table(title: str, dialects: tuple[str, ...]) -> str:
+    """The elements of one SDK's types: the fields of a class with equal verdicts are one row."""
+    of_clients = [sdk_matrix.judged_once(client) for client in dialects]
+    pairs = [(client, target) for client in dialects for target in sdk_matrix.targets(client)]
+    grouped: dict[tuple[str, ...], list[str]] = {}
+    for name in of_clients[0]:
+        owner, _, field = name.partition(".")
+        cells = (", ".join(sorted(verdicts)) for found in of_clients for verdicts in found[name].values())
+        grouped.setdefault((owner, *cells), []).append(field)
+    head = ["class", "fields", *(f"{LETTERS[client]}→{LETTERS[target]}" for client, target in pairs)]
+    rows = [head, ["---"] * len(head)]
+    owners = list(dict.fromkeys(owner for owner, *_ in grouped))
+    for (owner, *cells), fields in sorted(grouped.items(), key=lambda group: owners.index(group[0][0])):
+        rows.append([owner, ", ".join(f"`{field}`" for field in fields), *cells])
+    return f"### {title}\n\n{_markdown(rows)}"
+
+
+ELEMENT_TABLES = (
+    ("Messages: `anthropic.types.beta`", ("anthropic", "bedrock")),
+    ("Chat: `openai.types.chat`", ("openai_chat",)),
+    ("Responses: `openai.types.responses`", ("openai_responses",)),
+)
 LEGEND = ", ".join(f"{dialect.letter} is {dialect.title}" for dialect in REGISTRY.values())
 TEXT = f"""# Translation between dialects
 
-This table shows what happens to each feature of a request. `python -m tests.support.feature_table` writes this file, and a test
+This table shows what happens to each feature of a request. `make translation-table` writes this file, and a test
 compares it with the code. Each cell is computed: a client's request with the feature is translated for an upstream without quirks,
 and the result is decoded again.
 
@@ -342,13 +374,33 @@ and the result is decoded again.
 
 - **carried**: the upstream receives the same.
 - **moved**: the upstream receives it in another place or form.
-- **dropped**: the upstream receives the request without it. The log row lists dropped hosted tools and counts dropped stop sequences
-  (`request_metadata`, `dropped`).
+- **dropped**: the upstream receives the request without it.
 - **refused**: the client gets a 400 that names the field.
 - **-**: the client's dialect does not have the feature.
 
 """
 
 
+ELEMENTS_TEXT = """## Every element of the vendors' types
+
+These tables have every field of the request types in the Python SDKs that are installed, by class. Each cell is computed as above, with
+a sample value at every place where the class may stand; several words: it depends on the place or on the value. A tag such as
+`source (url)` is the `type` of a value.
+
+- **carried**: the upstream's request contains the value. **moved**: it depends on the value in another way.
+- **dropped**: the upstream's request is the same without it, and the log row lists its path in `request_metadata.dropped`: sorted,
+  with `[]` for indexes, such as `messages[].content[].cache_control`. A path stands for everything below it. At most 50 paths are
+  listed, then `and <number> more`. `request_metadata.dropped_details` has the types of hosted tools and of
+  vendors' own parts, whose texts are sent as text, and the number of stop sequences.
+- **refused**: the client gets a 400 that names the field.
+- **default**: the value says what happens without it, such as plain text as the format.
+
+Nothing is dropped without being listed: a test builds the tables from the installed types and compares them with this file.
+
+Of a response, `request_metadata.dropped_response` lists the citations and the vendors' own parts that the client does not get.
+
+"""
+
+
 if __name__ == "__main__":
-    FILE.write_text(table())
+    FILE.write_text(document())

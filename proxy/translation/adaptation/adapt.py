@@ -18,7 +18,6 @@ from proxy.translation.adaptation.tool_history import pair_tool_results, with_le
 from proxy.translation.adaptation.tool_names import ToolNames, flat_name, tools_by_entry
 from proxy.translation.adaptation.tool_restore import JSON_OUTPUT, Restorer
 from proxy.translation.canonical import (
-    JSON_OBJECT_SENTENCE,
     HostedTool,
     Image,
     Message,
@@ -32,7 +31,7 @@ from proxy.translation.canonical import (
     ToolChoice,
     ToolResult,
 )
-from proxy.translation.dialects.base import EncodeTarget, Traits
+from proxy.translation.dialects.base import JSON_OBJECT_SENTENCE, EncodeTarget, Traits
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
 

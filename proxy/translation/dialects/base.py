@@ -15,6 +15,7 @@ split into modules with the same beginning (``request_decode_parts``), and a sma
 ``relay``                          requests, responses and frames between a client and an upstream of the same dialect
 ``usage``                          token counts
 ``errors``                         error bodies
+``places``                         the names of what a translation leaves out, in the client's body
 =================================  ======================================================================================
 
 Other modules never compare a dialect's name. They read a field of the value, or a table that
@@ -28,7 +29,8 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from proxy.translation.canonical import Event, Request, Response, Usage
+from proxy.translation import json_wire
+from proxy.translation.canonical import Event, Opaque, Reasoning, Request, Response, Usage
 from proxy.translation.dialects.client_api import ClientApi
 from proxy.translation.dialects.upstream_api import UpstreamApi
 from proxy.translation.errors import Failure
@@ -36,6 +38,9 @@ from proxy.translation.framing.sse import Frame
 from proxy.translation.json_wire import Envelope
 from proxy.translation.policies.prompt_shape import PromptShape
 from proxy.translation.quirks import DEFAULT, Quirks
+
+JSON_OBJECT_SENTENCE = "Respond with a single JSON object."
+"""Added to the system text for ``json_object`` where a wire or a server has no setting for it."""
 
 
 class EncodeTarget(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +113,63 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
 def accepts_sampling_by_quirk(target: EncodeTarget, fields: Mapping[str, msgspec.Raw]) -> bool:  # noqa: ARG001 - see ``Dialect``
     """The default of ``Dialect.accepts_sampling``."""
     return not target.quirks.no_sampling
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Where a request's body has what: the names of what a translation leaves out. Paths have ``[]`` for indexes.
+
+    settings:
+        The paths of the fields that hold a canonical setting, by its name. A field that is not listed holds the setting of its own name.
+    objects:
+        The fields that hold several settings; the paths of ``settings`` and ``defaults`` go into them.
+    quiet:
+        Fields that are never reported: the conversation, which is compared part by part, and what is no setting of the model.
+    defaults:
+        The values that say what the API does anyway, by path.
+    served:
+        Fields that the gateway itself serves if the body has another field, by path: that other field.
+    system, message, part, result, tool, output:
+        The paths of a system text, a message, a part of it, a part of a tool result, a tool, and the output format.
+    cache, citations, name, detail, context, title, source, output_name, output_strict, output_description:
+        The names of these fields in one of those objects; ``reasoning``: whole paths.
+    response_part, response_citation:
+        The paths of a part and of a citation in a response.
+    """
+
+    settings: Mapping[str, tuple[str, ...]] = {}
+    objects: frozenset[str] = frozenset()
+    quiet: frozenset[str] = frozenset()
+    defaults: Mapping[str, Any] = {}
+    served: Mapping[str, str] = {}
+    system: str = "system"
+    message: str = "messages[]"
+    part: str = "messages[].content[]"
+    result: str = "messages[].content[].content[]"
+    tool: str = "tools[]"
+    output: str = ""
+    cache: tuple[str, ...] = ("cache_control",)
+    citations: tuple[str, ...] = ("citations",)
+    name: tuple[str, ...] = ("name",)
+    detail: tuple[str, ...] = ("detail",)
+    context: tuple[str, ...] = ("context",)
+    title: tuple[str, ...] = ("title",)
+    source: tuple[str, ...] = ("source.content[]",)
+    reasoning: tuple[str, ...] = ()
+    output_name: tuple[str, ...] = ("name",)
+    output_strict: tuple[str, ...] = ("strict",)
+    output_description: tuple[str, ...] = ("description",)
+    response_part: str = "content[]"
+    response_citation: str = "content[].citations[]"
+
+
+def leaves_nothing_out(_request: Request, _target: EncodeTarget) -> frozenset[str]:
+    """For :attr:`Dialect.leaves_out`: the dialect has a form of everything."""
+    return frozenset()
+
+
+def keeps_no_native_part(_part: Reasoning | Opaque, _request: Request, _target: EncodeTarget) -> bool:
+    """For :attr:`Dialect.keeps`: the dialect has no parts of its own."""
+    return False
 
 
 class StreamDecoder(Protocol):
@@ -191,9 +253,13 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         The upstream's path (and query) for a request.
     open_request(body):
         The envelope; checks the types of the main fields. Raises ``ClientMistake`` with the path of the invalid field.
-    decode_request(envelope, seal_key) / encode_request(request, target):
+    decode_request(envelope, seal_key) / encode_fields(request, target):
         Both raise ``ClientMistake``: ``decode`` for an invalid request, ``encode`` for content that the dialect does not have.
-        ``encode`` expects an adapted request.
+        ``encode`` expects an adapted request and returns the fields of the body.
+    places, leaves_out(request, target), keeps(part, request, target):
+        For the list of what a translation drops: the names in a client's body; the features that the encoder has no form of (fields of
+        ``Places``, some with a value after a dot; ``late_system``: system messages as such); whether it sends a reasoning part or a
+        vendor's own part as it came.
     patch_request(envelope, target, seal_key):
         The client's body for an upstream of the same dialect: replaces the model name and the switches for streaming and usage, and
         removes pxbin's carriers. All other fields keep their bytes.
@@ -245,7 +311,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     path: Callable[[EncodeTarget], str]
     open_request: Callable[[bytes], Envelope]
     decode_request: Callable[[Envelope, bytes], Request]
-    encode_request: Callable[[Request, EncodeTarget], bytes]
+    encode_fields: Callable[[Request, EncodeTarget], dict[str, Any]]
     patch_request: Callable[[Envelope, EncodeTarget, bytes], bytes]
     decode_response: Callable[[bytes, Quirks], Response]
     encode_response: Callable[[Response, EncodeContext], bytes]
@@ -256,6 +322,9 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     break_off: Callable[[Failure, int], list[Frame]]
     decode_error: Callable[[int, Mapping[str, str], bytes], Failure]
     encode_error: Callable[[Failure, str], ErrorBody]
+    places: Places = Places()
+    leaves_out: Callable[[Request, EncodeTarget], frozenset[str]] = leaves_nothing_out
+    keeps: Callable[[Reasoning | Opaque, Request, EncodeTarget], bool] = keeps_no_native_part
     accepts_sampling: Callable[[EncodeTarget, Mapping[str, msgspec.Raw]], bool] = accepts_sampling_by_quirk
     mend_response: Callable[[bytes, Response, EncodeContext], bytes] | None = None
     stream_of_choices: Callable[[bytes, Quirks, EncodeContext], list[Frame] | None] | None = None
@@ -265,6 +334,10 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     last_events: frozenset[str] = frozenset()
     answer_headers: Callable[[Usage | None], Mapping[str, str]] | None = None
     encode_count: Callable[[int], bytes] = encode_input_tokens
+
+    def encode_request(self, request: Request, target: EncodeTarget) -> bytes:
+        """The body with the fields of ``encode_fields``."""
+        return json_wire.encode(self.encode_fields(request, target))
 
     def open_for_model(self, body: bytes, model: str) -> Envelope:
         """The envelope of a body for the dialect's first endpoint, whose path may contain ``model``."""

@@ -63,6 +63,20 @@ def test_the_page_shows_all_attempts_all_skips_and_the_reason_of_the_first_choic
     ]
 
 
+def test_what_the_translation_left_out_is_listed():
+    metadata = {"dropped": ["messages[].content[].cache_control", "top_k"], "dropped_details": ["tool web_search"], "audio_seconds": 3}
+    facts = dict(build_request_detail(request(request_metadata=metadata))["facts"])
+    assert facts["Left out by the translation"] == [
+        ("Fields of the request", "messages[].content[].cache_control, top_k"),
+        ("Types and numbers", "tool web_search"),
+    ]
+    assert dict(facts["Request"])["Metadata"] == {"audio_seconds": 3}
+
+
+def test_a_request_of_which_everything_was_sent_has_no_such_list():
+    assert "Left out by the translation" not in dict(build_request_detail(request())["facts"])
+
+
 def test_a_single_attempt_without_a_row_is_shown_from_the_log_row():
     detail = build_request_detail(request(attempts=1, upstream_name="u", upstream_status=200, remote_model="m-1", output_tokens=3))
     assert detail["sentence"] == "u answered at the first attempt."

@@ -53,7 +53,25 @@ def test_hosted_tools_that_the_target_lacks_are_noted_for_the_log():
     search = {"type": "web_search_20250305", "name": "web_search"}
     notes = []
     for tools in ([own, search], [own]):
-        prepared = attempt({"max_tokens": 9, "tools": tools}, client="anthropic", upstream="openai_chat")
-        asyncio.run(prepared.prepare())
-        notes.append(prepared.request_metadata)
-    assert notes == [{"dropped": ["tool web_search_20250305"]}, {}]
+        tried = attempt({"max_tokens": 9, "tools": tools}, client="anthropic", upstream="openai_chat")
+        asyncio.run(tried.prepare())
+        notes.append(tried.request_metadata)
+    assert notes == [{"dropped": ["tools[]"], "dropped_details": ["tool web_search_20250305"]}, {}]
+
+
+def test_names_that_a_client_invents_are_stored_as_valid_and_bounded_texts():
+    tried = attempt({"max_tokens": 9, "a\0b": 1, "pxb_" + "0" * 40: 1, "z" * 500: 1}, client="anthropic", upstream="openai_chat")
+    asyncio.run(tried.prepare())
+    assert tried.request_metadata == {"dropped": ["ab", "pxb_***", "z" * 200]}
+
+
+def test_at_most_fifty_paths_are_stored_with_the_number_of_the_others():
+    tried = attempt({"max_tokens": 9, **{f"field_{number:03}": 1 for number in range(60)}}, client="anthropic", upstream="openai_chat")
+    asyncio.run(tried.prepare())
+    assert tried.request_metadata == {"dropped": [*(f"field_{number:03}" for number in range(50)), "and 10 more"]}
+
+
+def test_what_an_upstream_of_the_same_dialect_gets_has_no_list():
+    tried = attempt({"seed": 7, "mood": 1}, client="openai_chat", upstream="openai_chat")
+    asyncio.run(tried.prepare())
+    assert tried.request_metadata == {}

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.exchange.prepare import Preparer
 from proxy.translation.adaptation.adapt import adapt
 from proxy.translation.canonical import Failed, Finished, Response
 from proxy.translation.dialects.base import EncodeTarget
@@ -79,6 +80,8 @@ def test_a_request_is_carried_or_refused(client: str, body: bytes, target: str) 
         adapted = adapt(request, encode_target, family=source.family, traits=source.traits)
         sent_body = json.loads(source.encode_request(adapted.request, encode_target))
         assert isinstance(sent_body, dict)
+        dropped = Preparer(sink, envelope, KEY).prepare(source, encode_target).dropped
+        assert list(dropped) == sorted(set(dropped))
 
 
 def at_home(encode_target: EncodeTarget, dialect: str) -> EncodeTarget:

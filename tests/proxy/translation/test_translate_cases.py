@@ -5,7 +5,8 @@ A folder is called ``<client dialect>-<upstream dialect>-<what it shows>`` and h
 ``upstream_stream.sse`` with ``client_stream.sse``. ``settings.json`` may give ``quirks``, ``max_output_tokens``,
 the upstream's ``model``, and ``stream``: whether the upstream is asked to stream, if not as the client has asked. A request whose
 ``stream`` differs is encoded anew within one dialect, too.
-``refusal.json`` in place of the upstream's files holds the ``param`` and the ``message`` of a 400.
+``refusal.json`` in place of the upstream's files holds the ``param`` and the ``message`` of a 400. ``dropped.json`` lists what the
+upstream does not get.
 """
 
 from __future__ import annotations
@@ -99,6 +100,12 @@ def with_file(name: str) -> list[str]:
 def test_the_upstream_gets_the_request(name: str) -> None:
     case = Case(name)
     assert json.loads(case.prepared().body) == case.json("upstream_request.json")
+
+
+@pytest.mark.parametrize("name", with_file("dropped.json"))
+def test_what_the_upstream_does_not_get_is_listed(name: str) -> None:
+    prepared = Case(name).prepared()
+    assert {"dropped": list(prepared.dropped), "details": list(prepared.details)} == Case(name).json("dropped.json")
 
 
 @pytest.mark.parametrize("name", with_file("refusal.json"))

@@ -107,13 +107,13 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
     )
 
 
-def encode_request(request: Request, target: EncodeTarget) -> bytes:
+def encode_fields(request: Request, target: EncodeTarget) -> dict[str, Any]:
     lines = [
         Line("machine" if message.role == "assistant" else "person", "".join(part.text for part in message.parts if isinstance(part, Text)))
         for message in request.messages
     ]
     setup = "\n".join(text.text for text in request.system)
-    return json_wire.encode(Saying(lines, target.model, setup, request.max_tokens))
+    return dict(msgspec.to_builtins(Saying(lines, target.model, setup, request.max_tokens)))
 
 
 def patch_request(envelope: Envelope, target: EncodeTarget, seal_key: bytes) -> bytes:

@@ -9,10 +9,11 @@ from proxy.translation.dialects.anthropic.errors import decode_error, encode_err
 from proxy.translation.dialects.anthropic.model_list import encode_model, encode_models
 from proxy.translation.dialects.anthropic.models import accepts_sampling
 from proxy.translation.dialects.anthropic.picker import AGENTS, own_names, picker_names
+from proxy.translation.dialects.anthropic.places import PLACES, keeps, leaves_out
 from proxy.translation.dialects.anthropic.relay import PING, patch_request, patch_response, relay
 from proxy.translation.dialects.anthropic.remote_objects import OBJECTS
 from proxy.translation.dialects.anthropic.request_decode import decode_request
-from proxy.translation.dialects.anthropic.request_encode import encode_request
+from proxy.translation.dialects.anthropic.request_encode import encode_fields
 from proxy.translation.dialects.anthropic.response_decode import decode_response
 from proxy.translation.dialects.anthropic.response_encode import encode_response
 from proxy.translation.dialects.anthropic.stream_decode import decoder
@@ -112,7 +113,10 @@ DIALECT = Dialect(
     path=_path,
     open_request=open_request,
     decode_request=decode_request,
-    encode_request=encode_request,
+    encode_fields=encode_fields,
+    places=PLACES,
+    leaves_out=leaves_out,
+    keeps=keeps,
     patch_request=patch_request,
     accepts_sampling=accepts_sampling,
     decode_response=decode_response,

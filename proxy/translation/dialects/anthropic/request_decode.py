@@ -15,6 +15,7 @@ from proxy.translation.dialects.anthropic.tools import decode_choice, decode_too
 from proxy.translation.dialects.anthropic.wire import ABSENT, FAMILY, OBJECT, Block, WireMessage, has_field, is_present, read_messages
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
+from proxy.translation.unread import NotingDecoder
 
 
 class _Metadata(msgspec.Struct):
@@ -26,7 +27,7 @@ class _Format(msgspec.Struct):
     schema: Raw = ABSENT
 
 
-_SYSTEM = msgspec.json.Decoder(str | list[Block])
+_SYSTEM: NotingDecoder[str | list[Block]] = NotingDecoder(str | list[Block])
 _METADATA = msgspec.json.Decoder(_Metadata)
 _FORMAT = msgspec.json.Decoder(_Format)
 
@@ -35,8 +36,9 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
     """Raises :class:`ClientMistake` with the path of the first invalid field. ``seal_key`` verifies reasoning carriers."""
     fields = envelope.fields
     settings = decode_settings(fields)
-    wire_messages = read_messages(messages_field(fields))
-    messages, leading = _decode_messages(wire_messages, messages_field(fields), seal_key)
+    unread: set[str] = set()
+    wire_messages = read_messages(messages_field(fields), unread)
+    messages, leading = _decode_messages(wire_messages, MessageDecoder(messages_field(fields), seal_key, unread))
     choice, parallel = decode_choice(fields["tool_choice"]) if has_field(fields, "tool_choice") else (None, None)
     effort, output = decode_output_config(fields.get("output_config", ABSENT))
     effort = _effort_of_turn(wire_messages) or effort
@@ -49,8 +51,8 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
         model=envelope.model,
         messages=messages,
         family=FAMILY,
-        system=_decode_system(fields) + leading,
-        tools=decode_tools(fields["tools"]) if has_field(fields, "tools") else (),
+        system=_decode_system(fields, unread) + leading,
+        tools=decode_tools(fields["tools"], unread) if has_field(fields, "tools") else (),
         tool_choice=choice,
         parallel_calls=parallel,
         max_tokens=settings.max_tokens,
@@ -65,6 +67,7 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
         stream=envelope.stream,
         demands=find_demands(fields, settings),
         extra=extra,
+        unread=tuple(sorted(unread)),
     )
 
 
@@ -79,12 +82,11 @@ def _effort_of_turn(messages: list[WireMessage]) -> Effort | None:
     return None
 
 
-def _decode_messages(messages_in: list[WireMessage], raw: Raw, seal_key: bytes) -> tuple[tuple[Message, ...], tuple[Text, ...]]:
+def _decode_messages(messages_in: list[WireMessage], decoder: MessageDecoder) -> tuple[tuple[Message, ...], tuple[Text, ...]]:
     """The messages from the first user or assistant message on, and the text of the system messages before it.
 
     A system message with ``clear_at: next_user_message`` is left out once a later user message exists.
     """
-    decoder = MessageDecoder(raw, seal_key)
     last_user = max((index for index, message in enumerate(messages_in) if message.role == "user"), default=-1)
     messages = [
         decoder.decode(index, message)
@@ -96,10 +98,10 @@ def _decode_messages(messages_in: list[WireMessage], raw: Raw, seal_key: bytes) 
     return tuple(messages[first:]), leading
 
 
-def _decode_system(fields: dict[str, Raw]) -> tuple[Text, ...]:
+def _decode_system(fields: dict[str, Raw], unread: set[str]) -> tuple[Text, ...]:
     if not has_field(fields, "system"):
         return ()
-    system = json_wire.decode(fields["system"], _SYSTEM, at="system")
+    system = _SYSTEM.decode(fields["system"], unread, at="system")
     if isinstance(system, str):
         return (Text(system),) if system else ()
     return tuple(_decode_system_text(block, f"system.{index}") for index, block in enumerate(system))

@@ -35,6 +35,7 @@ from proxy.translation.dialects.anthropic.wire import (
     readable_text,
 )
 from proxy.translation.errors import ClientMistake
+from proxy.translation.unread import NotingDecoder
 
 _HISTORY = frozenset({"server_tool_use", "mcp_tool_use", "mcp_tool_result", "mcp_tool_listing", "fallback", "compaction", "tool_reference"})
 """Types of ``Opaque`` blocks that other families may drop even from user messages, besides all ``…_tool_result`` blocks."""
@@ -58,16 +59,16 @@ class _InnerBlock(msgspec.Struct):
     text: str | None = None
 
 
-_SOURCE = msgspec.json.Decoder(_SourceFields)
+_SOURCE: NotingDecoder[_SourceFields] = NotingDecoder(_SourceFields)
 _TOOL_CHANGE = msgspec.json.Decoder(_ToolChange)
 _INNER = msgspec.json.Decoder(str | list[_InnerBlock])
 
 
 class MessageDecoder:
-    """Decodes the messages of one request. ``seal_key`` verifies reasoning carriers."""
+    """Decodes the messages of one request. ``seal_key`` verifies reasoning carriers; ``unread`` gets the paths of unread fields."""
 
-    def __init__(self, messages: Raw, seal_key: bytes) -> None:
-        self._position = _Position(OriginalBlocks(messages), seal_key)
+    def __init__(self, messages: Raw, seal_key: bytes, unread: set[str]) -> None:
+        self._position = _Position(OriginalBlocks(messages), seal_key, unread)
 
     def decode(self, index: int, message: WireMessage) -> Message:
         """Raises :class:`ClientMistake` for an invalid block, and for one that is not allowed in a message of its role."""
@@ -94,6 +95,7 @@ class _Position(msgspec.Struct):
 
     originals: OriginalBlocks
     seal_key: bytes
+    unread: set[str]
     role: str = ""
     message: int = 0
     block: int = 0
@@ -105,7 +107,7 @@ class _Position(msgspec.Struct):
         return f"{path}.content.{self.inner}" if self.inner >= 0 else path
 
     def inside(self, inner: int) -> _Position:
-        return _Position(self.originals, self.seal_key, self.role, self.message, self.block, inner)
+        return _Position(self.originals, self.seal_key, self.unread, self.role, self.message, self.block, inner)
 
     @property
     def nested(self) -> bool:
@@ -144,7 +146,7 @@ def _decode_text(block: Block, position: _Position) -> Text:
 def _decode_source(block: Block, position: _Position) -> _SourceFields:
     if not is_present(block.source):
         raise position.mistake("Field required", "source")
-    return json_wire.decode(block.source, _SOURCE, at=f"{position.at}.source")
+    return _SOURCE.decode(block.source, position.unread, at=f"{position.at}.source")
 
 
 def _decode_image(block: Block, position: _Position) -> Image:

@@ -8,8 +8,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from proxy.translation import json_wire
-from proxy.translation.canonical import JSON_OBJECT_SENTENCE, Request, Text, Tool
+from proxy.translation.canonical import Request, Text, Tool
 from proxy.translation.dialects.anthropic.cache_marks import CacheMarks
 from proxy.translation.dialects.anthropic.envelope import FAMILY_FIELDS, NESTED_FIELDS
 from proxy.translation.dialects.anthropic.request_encode_turns import TurnEncoder, string_if_plain_text
@@ -17,7 +16,7 @@ from proxy.translation.dialects.anthropic.strict_schema import strict_schema
 from proxy.translation.dialects.anthropic.thinking import plan_thinking
 from proxy.translation.dialects.anthropic.tools import encode_choice, encode_tool
 from proxy.translation.dialects.anthropic.wire import FAMILY, EncodedTurn
-from proxy.translation.dialects.base import EncodeTarget
+from proxy.translation.dialects.base import JSON_OBJECT_SENTENCE, EncodeTarget
 from proxy.translation.errors import ClientMistake
 
 MAX_USER_ID = 256
@@ -29,14 +28,14 @@ NO_MESSAGE = "(no message)"
 """The user's turn before a conversation that begins with the assistant's, which the API refuses."""
 
 
-def encode_request(request: Request, target: EncodeTarget) -> bytes:
+def encode_fields(request: Request, target: EncodeTarget) -> dict[str, Any]:
     """Raises :class:`ClientMistake` for content that this dialect cannot express."""
     # A client of this family knows whether its model accepts system messages between turns: they stay where they are.
     keeps_system = request.family == FAMILY or target.quirks.late_system_native
     body = {"model": target.model, **encode_body(request, target, late_system_native=keeps_system)}
     if target.stream:
         body["stream"] = True
-    return json_wire.encode(body)
+    return body
 
 
 def encode_body(

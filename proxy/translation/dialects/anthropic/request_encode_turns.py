@@ -79,6 +79,9 @@ class TurnEncoder:
         """Keep system text after a user turn, the next one if need be, where the model accepts that; otherwise move it to the top."""
         if not self._keeps_system:
             self.late_system += [part for part in message.parts if isinstance(part, Text)]
+            for part in message.parts:
+                if isinstance(part, Opaque) and not part.history:
+                    raise _mistake(part.at, f"content of type {part.type!r} is not available for this model")
             return
         self._pending_system += [part for part in message.parts if isinstance(part, Text | Opaque)]
         self._place_system()

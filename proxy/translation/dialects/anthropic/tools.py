@@ -13,6 +13,7 @@ from proxy.translation.dialects.anthropic.request_decode_parts import cache_mark
 from proxy.translation.dialects.anthropic.strict_schema import strict_schema
 from proxy.translation.dialects.anthropic.wire import ABSENT, ARRAY, FAMILY, OBJECT, is_present
 from proxy.translation.errors import ClientMistake
+from proxy.translation.unread import NotingDecoder
 
 _NATIVE = ("input_examples", "eager_input_streaming", "defer_loading", "allowed_callers")
 """Settings of a client tool that only this family knows."""
@@ -48,8 +49,8 @@ class _SchemaHead(msgspec.Struct):
     type: Any = None
 
 
-_TOOLS = msgspec.json.Decoder(list[_WireTool])
-_TOOL = msgspec.json.Decoder(_WireTool)
+_TOOLS: NotingDecoder[list[_WireTool]] = NotingDecoder(list[_WireTool])
+_TOOL: NotingDecoder[_WireTool] = NotingDecoder(_WireTool)
 _NAME = msgspec.json.Decoder(_Name)
 _CHOICE = msgspec.json.Decoder(_WireChoice)
 _HEAD = msgspec.json.Decoder(_SchemaHead)
@@ -61,25 +62,23 @@ _CHOICES = {mode: type_ for type_, mode in _MODES.items()}
 # --- decode ----------------------------------------------------------------------------------------------------------
 
 
-def decode_tools(raw: Raw) -> tuple[Tool | HostedTool, ...]:
-    """Raises :class:`ClientMistake` with the path of the first invalid field."""
-    try:
-        tools = json_wire.decode(raw, _TOOLS, at="tools")
-        if all(tool.type in (None, "custom") for tool in tools):
-            return tuple(_decode_tool(tool, f"tools.{index}") for index, tool in enumerate(tools))
-    except ClientMistake:
-        pass  # decoded one by one below: a hosted tool may have fields of other types, or the mistake is raised there
+def decode_tools(raw: Raw, unread: set[str]) -> tuple[Tool | HostedTool, ...]:
+    """Adds the paths of unread fields. Raises :class:`ClientMistake` with the path of the first invalid field."""
+    tools = _TOOLS.decode_strictly(raw)
+    if tools is not None and all(tool.type in (None, "custom") for tool in tools):
+        return tuple(_decode_tool(tool, f"tools.{index}") for index, tool in enumerate(tools))
+    # One by one: a hosted tool may have other fields, and fields of other types.
     raws = json_wire.decode(raw, ARRAY, at="tools")
-    return tuple(_decode_any_tool(tool_raw, f"tools.{index}") for index, tool_raw in enumerate(raws))
+    return tuple(_decode_any_tool(tool_raw, unread, f"tools.{index}") for index, tool_raw in enumerate(raws))
 
 
-def _decode_any_tool(raw: Raw, at: str) -> Tool | HostedTool:
+def _decode_any_tool(raw: Raw, unread: set[str], at: str) -> Tool | HostedTool:
     fields = json_wire.decode(raw, OBJECT, at=at)
     if is_present(fields.get("type", ABSENT)):
         head = json_wire.decode(raw, _NAME, at=at)
         if head.type != "custom":
             return HostedTool(family=FAMILY, type=head.type, name=head.name if isinstance(head.name, str) else head.type, native=raw, at=at)
-    return _decode_tool(json_wire.decode(raw, _TOOL, at=at), at)
+    return _decode_tool(_TOOL.decode(raw, unread, at=at), at)
 
 
 def _decode_tool(tool: _WireTool, at: str) -> Tool:

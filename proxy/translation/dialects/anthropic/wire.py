@@ -8,13 +8,14 @@ that does not fit is therefore decoded a second time, block by block (:func:`rea
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Raw
 
 from proxy.translation import json_wire
 from proxy.translation.errors import ClientMistake
+from proxy.translation.unread import NotingDecoder
 
 ABSENT = Raw(b"")
 """The value of a field that is not in the body."""
@@ -27,8 +28,14 @@ EncodedTurn = dict[str, Any]
 """A message that is being encoded: ``role`` and ``content``, a list of :data:`EncodedBlock`."""
 
 
+MAPPED_TYPES = frozenset({"text", "image", "document", "thinking", "redacted_thinking", "tool_use", "tool_result"})
+"""Block types that have canonical parts of their own. Blocks of all other types become ``Opaque``."""
+
+
 class Block(msgspec.Struct, gc=False):
     """The fields of all types in :data:`MAPPED_TYPES`. An absent field is ``None`` or :data:`ABSENT`."""
+
+    READ_TYPES: ClassVar[frozenset[str]] = MAPPED_TYPES
 
     type: str = ""
     text: str | None = None
@@ -92,10 +99,7 @@ class _TypeOnly(msgspec.Struct):
     type: str
 
 
-MAPPED_TYPES = frozenset({"text", "image", "document", "thinking", "redacted_thinking", "tool_use", "tool_result"})
-"""Block types that have canonical parts of their own. Blocks of all other types become ``Opaque``."""
-
-_MESSAGES = msgspec.json.Decoder(list[WireMessage])
+MESSAGES: NotingDecoder[list[WireMessage]] = NotingDecoder(list[WireMessage])
 _HEADS = msgspec.json.Decoder(list[MessageHead])
 _BLOCK = msgspec.json.Decoder(Block)
 _TYPE_ONLY = msgspec.json.Decoder(_TypeOnly)
@@ -132,16 +136,20 @@ def _require_settings(head: MessageHead, at: str) -> None:
         raise ClientMistake(f"{at}: Field required", param=at)
 
 
-def read_messages(raw: Raw) -> list[WireMessage]:
-    """The messages with their blocks. Raises :class:`ClientMistake` with the path of an invalid field, and for an empty list."""
+def read_messages(raw: Raw, unread: set[str]) -> list[WireMessage]:
+    """The messages with their blocks; adds the paths of the fields that are not read.
+
+    Raises :class:`ClientMistake` with the path of an invalid field, and for an empty list.
+    """
     try:
-        messages = json_wire.decode(raw, _MESSAGES, at="messages")
+        messages = MESSAGES.decode(raw, unread, at="messages")
     except ClientMistake:
         # The field that did not fit may belong to a block that becomes Opaque. Decoding block by block shows whether it does.
         messages = [
             WireMessage(head.role, _read_content(head.content, at=f"messages.{i}.content"), head.clear_at, head.output_config)
             for i, head in enumerate(read_heads(raw))
         ]
+        MESSAGES.note(raw, unread, at="messages")
     if not messages:
         raise ClientMistake("messages: at least one message is required", param="messages")
     return messages

@@ -11,9 +11,10 @@ from proxy.translation.dialects.anthropic.response_encode import encode_response
 from proxy.translation.dialects.base import Dialect, Traits
 from proxy.translation.dialects.bedrock.betas import BETAS
 from proxy.translation.dialects.bedrock.errors import decode_error, encode_error
+from proxy.translation.dialects.bedrock.places import PLACES, keeps, leaves_out
 from proxy.translation.dialects.bedrock.relay import PING, patch_request
 from proxy.translation.dialects.bedrock.request_decode import decode_request, open_request, opener
-from proxy.translation.dialects.bedrock.request_encode import encode_request, path
+from proxy.translation.dialects.bedrock.request_encode import encode_fields, path
 from proxy.translation.dialects.bedrock.response_headers import answer_headers
 from proxy.translation.dialects.bedrock.stream_decode import decoder
 from proxy.translation.dialects.bedrock.stream_encode import break_off, encoder
@@ -68,7 +69,10 @@ DIALECT = Dialect(
     path=path,
     open_request=open_request,
     decode_request=decode_request,
-    encode_request=encode_request,
+    encode_fields=encode_fields,
+    places=PLACES,
+    leaves_out=leaves_out,
+    keeps=keeps,
     patch_request=patch_request,
     accepts_sampling=accepts_sampling,
     decode_response=decode_response,

@@ -57,9 +57,9 @@ def path(target: EncodeTarget) -> str:
     return target.quirks.api_path or f"/model/{quote(target.model, safe=':')}/{verb}"
 
 
-def encode_request(request: Request, target: EncodeTarget) -> bytes:
+def encode_fields(request: Request, target: EncodeTarget) -> dict[str, Any]:
     """Raises :class:`~proxy.translation.errors.ClientMistake` for content that Bedrock cannot express."""
-    betas = allowed_betas(decode_betas(request.extra.get(BETAS, b"[]")), target.quirks)
+    betas = _sent_betas(request, target)
     extra = {name: raw for name, raw in request.extra.items() if _accepts_field(name, betas)}
     if "compaction" in request.extra and "compaction" not in extra:
         raise ClientMistake("compaction: needs a beta that is not allowed for this model's upstream", param="compaction")
@@ -68,7 +68,7 @@ def encode_request(request: Request, target: EncodeTarget) -> bytes:
     body |= messages.encode_body(request, target, late_system_native=target.quirks.late_system_native, mark=partial(_cache_mark, betas))
     if "cache_control" in body:
         _move_cache_mark(body, _cache_mark(betas, Raw(body.pop("cache_control"))))
-    return json_wire.encode(body)
+    return body
 
 
 def _move_cache_mark(body: dict[str, Any], mark: Raw) -> None:
@@ -91,7 +91,7 @@ def _accepts_field(field: str, betas: list[str]) -> bool:
 
 def _cache_mark(betas: list[str], mark: Raw) -> Raw:
     """A client's ``cache_control`` without the fields whose beta is not sent."""
-    refused = [name for name, prefixes in _CACHE_FIELDS.items() if not _has_beta(betas, prefixes)]
+    refused = _refused_cache_fields(betas)
     if not any(name.encode() in bytes(mark) for name in refused):
         return mark
     return Raw(json_wire.encode({name: value for name, value in OBJECT.decode(mark).items() if name not in refused}))
@@ -118,6 +118,29 @@ def _without_tool_search(message: Message) -> Message:
         return message
     parts = tuple(part for part in message.parts if not (isinstance(part, Opaque) and _is_tool_search(part)))
     return replace(message, parts=tuple(_plain_result(part) if isinstance(part, ToolResult) else part for part in parts))
+
+
+def has_tool_search(request: Request, target: EncodeTarget) -> bool:
+    """Whether the betas of the tool search are sent."""
+    return _has_beta(_sent_betas(request, target), _TOOL_BETAS["defer_loading"])
+
+
+def refused_cache_fields(request: Request, target: EncodeTarget) -> list[str]:
+    """The fields of ``cache_control`` whose betas are not sent."""
+    return _refused_cache_fields(_sent_betas(request, target))
+
+
+def _refused_cache_fields(betas: list[str]) -> list[str]:
+    return [name for name, prefixes in _CACHE_FIELDS.items() if not _has_beta(betas, prefixes)]
+
+
+def _sent_betas(request: Request, target: EncodeTarget) -> list[str]:
+    return allowed_betas(decode_betas(request.extra.get(BETAS, b"[]")), target.quirks)
+
+
+def is_of_tool_search(part: Opaque) -> bool:
+    """Whether a block is a call of the API's tool search, its result, or a reference in a tool result."""
+    return _is_reference(part) or _is_tool_search(part)
 
 
 def _is_tool_search(part: Opaque) -> bool:

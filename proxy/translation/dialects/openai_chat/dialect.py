@@ -10,10 +10,11 @@ import msgspec
 from proxy.translation.dialects.base import Dialect, EncodeTarget, Traits
 from proxy.translation.dialects.client_api import ClientApi, Endpoint, UntranslatedPath
 from proxy.translation.dialects.openai_chat.errors import decode_error, encode_error
+from proxy.translation.dialects.openai_chat.places import PLACES, keeps, leaves_out
 from proxy.translation.dialects.openai_chat.relay import mend_response, patch_request, relay, replace_model
 from proxy.translation.dialects.openai_chat.remote_objects import OBJECTS
 from proxy.translation.dialects.openai_chat.request_decode import decode_request, open_request
-from proxy.translation.dialects.openai_chat.request_encode import MAX_STOPS, encode_request
+from proxy.translation.dialects.openai_chat.request_encode import MAX_STOPS, encode_fields
 from proxy.translation.dialects.openai_chat.response_decode import decode_response
 from proxy.translation.dialects.openai_chat.response_encode import encode_response
 from proxy.translation.dialects.openai_chat.several_choices import response_of_choices, stream_of_choices
@@ -95,7 +96,10 @@ DIALECT = Dialect(
     path=_path,
     open_request=open_request,
     decode_request=decode_request,
-    encode_request=encode_request,
+    encode_fields=encode_fields,
+    places=PLACES,
+    leaves_out=leaves_out,
+    keeps=keeps,
     patch_request=patch_request,
     decode_response=decode_response,
     encode_response=encode_response,

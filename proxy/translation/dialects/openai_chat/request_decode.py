@@ -14,8 +14,10 @@ from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_object import open_body
 from proxy.translation.json_wire import Envelope
+from proxy.translation.unread import NotingDecoder
 
-_BODY = msgspec.json.Decoder(wire.ChatBody)
+_BODY: NotingDecoder[wire.ChatBody] = NotingDecoder(wire.ChatBody)
+_ANY_BODY = msgspec.json.Decoder(wire.ChatBody)
 _TOP_K = msgspec.json.Decoder(int | None)
 
 
@@ -31,10 +33,14 @@ def open_request(body: bytes) -> Envelope:
     Raises :class:`ClientMistake` with the path of a field of ``wire_request.ChatBody`` that is missing or has the wrong type.
     """
     opened = open_body(body)
-    decoded = _require_model_and_messages(json_wire.decode(opened.body, _BODY))
-    return ChatEnvelope(
-        opened.fields, decoded.model, bool(decoded.stream), is_foreign(decoded), wire.OpenedBody(decoded, dict(opened.fields))
-    )
+    decoded = _decode_body(opened.body, opened.fields)
+    return ChatEnvelope(opened.fields, decoded.body.model, bool(decoded.body.stream), is_foreign(decoded.body), decoded)
+
+
+def _decode_body(body: bytes, fields: dict[str, msgspec.Raw]) -> wire.OpenedBody:
+    strictly = _BODY.decode_strictly(body)
+    decoded = json_wire.decode(body, _ANY_BODY) if strictly is None else strictly
+    return wire.OpenedBody(_require_model_and_messages(decoded), dict(fields), strictly is not None)
 
 
 def _require_model_and_messages(body: wire.ChatBody) -> wire.ChatBody:
@@ -48,9 +54,12 @@ def _require_model_and_messages(body: wire.ChatBody) -> wire.ChatBody:
 def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
     """The canonical request; raises :class:`ClientMistake` with the path of a field whose value is invalid."""
     fields = envelope.fields
-    body = body_of(envelope)
+    opened = _opened(envelope)
+    body = opened.body
     decoder = MessagesDecoder(fields["messages"], seal_key)
     decoder.decode(body.messages)
+    if not opened.is_read:
+        _BODY.note(json_wire.encode(fields), decoder.unread, at="")
     top_k = fields.get("top_k")
     stop = body.stop
     return Request(
@@ -79,11 +88,16 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
         demands=settings.decode_demands(body, fields),
         extra=settings.unmapped_settings(fields),
+        unread=tuple(sorted(decoder.unread)),
     )
 
 
 def body_of(envelope: Envelope) -> wire.ChatBody:
     """The body of an envelope; decoded again if a field was changed after ``open_request``."""
+    return _opened(envelope).body
+
+
+def _opened(envelope: Envelope) -> wire.OpenedBody:
     if isinstance(envelope, ChatEnvelope) and envelope.opened is not None and envelope.opened.fields == envelope.fields:
-        return envelope.opened.body
-    return _require_model_and_messages(json_wire.decode(json_wire.encode(envelope.fields), _BODY))
+        return envelope.opened
+    return _decode_body(json_wire.encode(envelope.fields), envelope.fields)

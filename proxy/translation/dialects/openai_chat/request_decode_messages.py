@@ -17,6 +17,7 @@ from proxy.translation.dialects.openai_chat.request_decode_blocks import DECODER
 from proxy.translation.dialects.openai_chat.request_decode_parts import DECODER_OF_TYPE, client_mistake, default_type, string_or_empty
 from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 
+_AUDIO = DECODER_OF_TYPE["input_audio"]
 AUDIO_REFERENCE = "audio reference"
 """The type of the part for ``audio`` of an assistant message: the id of an earlier response's audio."""
 _PART_TYPES: dict[str, tuple[type, ...]] = {
@@ -41,6 +42,8 @@ class MessagesDecoder:
         self._calls_without_id: list[tuple[str, str]] = []
         self._custom_call_ids: set[str] = set()
         self.system: list[Text] = []
+        self.unread: set[str] = set()
+        """Paths of fields that have no canonical place."""
         self._system_is_plain = False
         self.messages: list[Message] = []
         self._decode_role: dict[str, Callable[[wire.Message, int], None]] = {
@@ -69,7 +72,10 @@ class MessagesDecoder:
         if self.messages:
             if texts:
                 self.messages.append(Message("system", tuple(texts), message.name))
-        elif isinstance(message.content, str) and self._system_is_plain and self.system and texts:
+            return
+        if message.name is not None:
+            self.unread.add("messages[].name")
+        if isinstance(message.content, str) and self._system_is_plain and self.system and texts:
             # Strings are joined by blank lines; parts stay separate texts.
             self.system[-1] = Text(f"{self.system[-1].text}\n\n{texts[0].text}")
         else:
@@ -187,6 +193,8 @@ class MessagesDecoder:
     def _decode_part(self, part: wire.Part, message: wire.Message, position: int, index: int) -> Part:
         kind = part.type or default_type(part)
         decode = DECODER_OF_TYPE.get(kind) or DECODER_OF_BLOCK.get(kind)
+        if decode is _AUDIO and part.prompt_cache_breakpoint is not None:
+            self.unread.add("messages[].content[].prompt_cache_breakpoint")
         decoded = None if decode is None else decode(part, f"messages.{position}.content.{index}")
         if decoded is None or not isinstance(decoded, _PART_TYPES.get(message.role, _OTHER_PART_TYPES)):
             return self._opaque(part, message, position, index)

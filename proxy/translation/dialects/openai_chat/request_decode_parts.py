@@ -26,7 +26,7 @@ def cache_mark(part: wire.Part) -> CacheMark | None:
     """The cache breakpoint after a part."""
     if wire.is_present(part.cache_control):
         return CacheMark(part.cache_control)
-    return CacheMark() if wire.is_present(part.prompt_cache_breakpoint) else None
+    return CacheMark() if part.prompt_cache_breakpoint is not None else None
 
 
 def default_type(part: wire.Part) -> str:

@@ -31,7 +31,7 @@ SHARED_WITH_RESPONSES = ("moderation", "prompt_cache_options", "prompt_cache_ret
 """Settings without a canonical place that Responses has in the same form."""
 
 
-def encode_request(request: Request, target: EncodeTarget) -> bytes:
+def encode_fields(request: Request, target: EncodeTarget) -> dict[str, Any]:
     """The body for a Chat upstream; raises :class:`ClientMistake` for content that Chat has no form for."""
     quirks = target.quirks
     fields: dict[str, Any] = {"model": target.model, "messages": encode_messages(request, quirks, owner=target.upstream)}
@@ -48,7 +48,7 @@ def encode_request(request: Request, target: EncodeTarget) -> bytes:
             fields["stream_options"] = {"include_usage": True}
     if request.family != "anthropic":
         _add_openai_settings(fields, request, quirks)
-    return msgspec.json.encode(fields)
+    return fields
 
 
 def _add_limits(fields: dict[str, Any], request: Request, target: EncodeTarget) -> None:

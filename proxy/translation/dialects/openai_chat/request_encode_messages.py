@@ -84,7 +84,7 @@ class _MessagesEncoder:
     def _encode_late_system(self, message: Message) -> None:
         if self._hoist_late_system:
             return
-        texts = [part for part in message.parts if isinstance(part, Text)]
+        texts = [text for part in message.parts for text in self._parts.as_texts(part)]
         content = self._parts.text_content(non_empty_texts(texts, "\n\n"), "\n\n")
         if content:
             self._encoded.append({"role": self._system_role, "content": content})
@@ -152,8 +152,12 @@ class _MessagesEncoder:
     def _encode_assistants(self, run: list[Message]) -> None:
         """Encode consecutive assistant messages: as they are if all have text only, otherwise joined to one message."""
         joined = len(run) > 1 and not all(_has_text_only(message) for message in run)
-        for parts in [tuple(part for message in run for part in message.parts)] if joined else [message.parts for message in run]:
-            encoded = self._encode_assistant(parts)
+        if joined:
+            run = [msgspec.structs.replace(run[0], parts=tuple(part for message in run for part in message.parts))]
+        for message in run:
+            encoded = self._encode_assistant(message.parts)
+            if encoded is not None and message.name is not None and self._request.family == FAMILY:
+                encoded["name"] = message.name
             if encoded is None:
                 self._dropped_assistant = True
             else:
@@ -203,6 +207,9 @@ class _MessagesEncoder:
                 text = Text(part.text) if isinstance(part, Opaque) else part
                 texts.append(replace(text, text="\n\n" + text.text) if texts and (is_opaque or after_opaque) else text)
                 after_opaque = is_opaque
+            elif isinstance(part, Image | Document | Audio):
+                problem = "an assistant message for this model's upstream can hold text and tool calls only"
+                raise ClientMistake(f"{part.at}: {problem}", param=part.at)
         content = self._parts.text_content(non_empty_texts(texts, ""), "")
         return [*as_parts(content), *native] if native else content
 

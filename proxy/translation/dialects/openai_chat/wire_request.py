@@ -6,7 +6,7 @@ hold any field. A ``Raw`` field is empty when absent and may be ``null``: see :f
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -75,11 +75,21 @@ class File(msgspec.Struct):
     filename: str | None = None
 
 
+class Breakpoint(msgspec.Struct):
+    """A cache breakpoint."""
+
+    mode: Any = None
+
+
 class Part(msgspec.Struct):
     """A content part: the fields of all types, because clients leave ``type`` out or use types that only one server knows.
 
     ``source`` to ``is_error`` belong to blocks of the Messages API (``request_decode_blocks``).
     """
+
+    READ_TYPES: ClassVar = frozenset(
+        {None, "text", "refusal", "image_url", "input_audio", "file", "thinking", "tool_use", "tool_result", "image", "document"}
+    )
 
     type: str | None = None
     text: str | None = None
@@ -96,7 +106,7 @@ class Part(msgspec.Struct):
     tool_use_id: Raw = ABSENT
     content: Raw = ABSENT
     is_error: Any = None
-    prompt_cache_breakpoint: Raw = ABSENT
+    prompt_cache_breakpoint: Breakpoint | None = None
     cache_control: Raw = ABSENT
 
 
@@ -132,10 +142,10 @@ class Message(MessageState, kw_only=True):
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     refusal: str | None = None
+    audio: Raw = ABSENT
     function_call: FunctionCall | None = None
     reasoning_content: str | None = None
     reasoning: Any = None
-    audio: Raw = ABSENT
 
 
 class FunctionDefinition(msgspec.Struct):
@@ -158,6 +168,8 @@ class CustomDefinition(msgspec.Struct):
 class Tool(msgspec.Struct):
     """An entry of ``tools``. A flat one, as Responses and Messages have them, has a name and the fields after it instead."""
 
+    READ_TYPES: ClassVar = frozenset({None, "function", "custom"})
+
     type: str | None = None
     function: FunctionDefinition | None = None
     custom: CustomDefinition | None = None
@@ -179,6 +191,7 @@ class NamedTool(msgspec.Struct):
 class AllowedTool(msgspec.Struct):
     """An entry of ``allowed_tools.tools``: ``{"type", "function": {"name"}}``, or flat as in Responses: ``{"type", "name"}``."""
 
+    type: str | None = None
     function: NamedTool | None = None
     custom: NamedTool | None = None
     name: str | None = None
@@ -227,6 +240,8 @@ class StreamOptions(msgspec.Struct):
 class ChatBody(msgspec.Struct):
     """The request body: the fields whose types ``open_request`` checks."""
 
+    OPEN: ClassVar = True
+
     model: str
     messages: list[Message]
     stream: bool | None = None
@@ -254,7 +269,11 @@ class ChatBody(msgspec.Struct):
 
 
 class OpenedBody(msgspec.Struct):
-    """A decoded body with the raw fields that it was decoded from, so that a later change of a field can be detected."""
+    """A decoded body with the raw fields that it was decoded from, so that a later change of a field can be detected.
+
+    ``is_read``: the body has no field that is not read.
+    """
 
     body: ChatBody
     fields: dict[str, Raw]
+    is_read: bool

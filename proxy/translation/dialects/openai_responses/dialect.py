@@ -8,10 +8,11 @@ from proxy.translation.dialects.client_api import ClientApi, Endpoint
 from proxy.translation.dialects.openai_models import encode_model, encode_models
 from proxy.translation.dialects.openai_responses.compaction import encode_compact_response, to_summary_request
 from proxy.translation.dialects.openai_responses.errors import decode_error, encode_error
+from proxy.translation.dialects.openai_responses.places import PLACES, keeps, leaves_out
 from proxy.translation.dialects.openai_responses.relay import patch_request, patch_response, relay
 from proxy.translation.dialects.openai_responses.remote_objects import OBJECTS
 from proxy.translation.dialects.openai_responses.request_decode import decode_request, open_request
-from proxy.translation.dialects.openai_responses.request_encode import encode_request
+from proxy.translation.dialects.openai_responses.request_encode import encode_fields
 from proxy.translation.dialects.openai_responses.response_decode import decode_response
 from proxy.translation.dialects.openai_responses.response_encode import encode_response
 from proxy.translation.dialects.openai_responses.stream_decode import decoder
@@ -105,7 +106,10 @@ DIALECT = Dialect(
     path=_path,
     open_request=open_request,
     decode_request=decode_request,
-    encode_request=encode_request,
+    encode_fields=encode_fields,
+    places=PLACES,
+    leaves_out=leaves_out,
+    keeps=keeps,
     patch_request=patch_request,
     decode_response=decode_response,
     encode_response=encode_response,

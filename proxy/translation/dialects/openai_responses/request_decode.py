@@ -15,6 +15,7 @@ from proxy.translation.dialects.openai_responses.tools import AnyTool, check_too
 from proxy.translation.dialects.openai_responses.wire import (
     DEFAULT_NAMESPACE,
     FAMILY,
+    INPUT,
     JSON_NULL,
     LOGPROBS,
     Item,
@@ -43,9 +44,13 @@ _DEMAND_MESSAGES = {
 
 
 class ResponsesEnvelope(Envelope, frozen=True):
-    """An envelope whose ``input`` is decoded in ``items``; ``input_json`` is the field from which it was decoded."""
+    """An envelope whose ``input`` is decoded in ``items``; ``input_json`` is the field from which it was decoded.
+
+    ``is_read``: ``input`` has no field that is not read.
+    """
 
     items: str | list[Item] = ""
+    is_read: bool = True
     input_json: msgspec.Raw | None = None
 
 
@@ -121,22 +126,22 @@ def open_request(body: bytes) -> ResponsesEnvelope:
     model = json_wire.decode(fields["model"], _STRING_DECODER, at="model")
     _decode_settings(fields)
     stream = json_wire.decode(fields["stream"], _STREAM_DECODER, at="stream") if "stream" in fields else None
-    items = _decode_input_field(fields)
+    items, is_read = _decode_input_field(fields)
     if not is_absent(fields.get("tools")):
         check_tools(fields["tools"])
-    return ResponsesEnvelope(fields=fields, model=model, stream=bool(stream), items=items, input_json=fields.get("input"))
+    return ResponsesEnvelope(fields=fields, model=model, stream=bool(stream), items=items, is_read=is_read, input_json=fields.get("input"))
 
 
-def _decode_input_field(fields: dict[str, msgspec.Raw]) -> str | list[Item]:
+def _decode_input_field(fields: dict[str, msgspec.Raw]) -> tuple[str | list[Item], bool]:
     raw = fields.get("input")
-    items = [] if raw is None or is_absent(raw) else decode_input(raw)
+    items, is_read = ([], True) if raw is None or is_absent(raw) else decode_input(raw)
     if items == [] and all(is_absent(fields.get(name)) for name in _STATE_FIELDS):
         raise ClientMistake("input: the field is required; it must be a string or a list with at least one item", param="input")
     if isinstance(items, list):
         for position, item in enumerate(items):
             if item.role not in ("user", "assistant", "system", "developer") and item.kind == "message":
                 check_role(item.role, position)
-    return items
+    return items, is_read
 
 
 def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
@@ -144,10 +149,14 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
     fields = envelope.fields
     settings = _decode_settings(fields)
     # The caller may have replaced the input since.
-    unchanged = isinstance(envelope, ResponsesEnvelope) and envelope.input_json is fields.get("input")
-    items = envelope.items if isinstance(envelope, ResponsesEnvelope) and unchanged else _decode_input_field(fields)
+    if isinstance(envelope, ResponsesEnvelope) and envelope.input_json is fields.get("input"):
+        items, is_read = envelope.items, envelope.is_read
+    else:
+        items, is_read = _decode_input_field(fields)
     input_decoder = InputDecoder(fields.get("input", msgspec.Raw(b"[]")), seal_key)
     input_decoder.decode(items)
+    if not is_read:
+        INPUT.note(fields["input"], input_decoder.unread, at="input")
     tools = _decode_tools(fields, input_decoder)
     reasoning, text = _updated(settings, input_decoder.updates)
     logprobs = LOGPROBS in (settings.include or ()) or bool(settings.top_logprobs)
@@ -174,6 +183,7 @@ def decode_request(envelope: Envelope, seal_key: bytes) -> Request:
         stream=envelope.stream,
         demands=(*_decode_demands(settings, fields, logprobs=logprobs), *input_decoder.demands),
         extra={name: value for name, value in fields.items() if name not in ("input", "model", "stream") and not is_absent(value)},
+        unread=tuple(sorted(input_decoder.unread)),
     )
     return compaction.mark_compaction(request) if input_decoder.wants_compaction else request
 
@@ -205,15 +215,16 @@ def _system_texts(instructions: str | None, leading: list[Text]) -> tuple[Text, 
 
 def _decode_tools(fields: dict[str, msgspec.Raw], input_decoder: InputDecoder) -> list[AnyTool]:
     raw = fields.get("tools")
-    tools = [] if raw is None or is_absent(raw) else decode_tools(raw, "tools")
+    unread = input_decoder.unread
+    tools = [] if raw is None or is_absent(raw) else decode_tools(raw, "tools", unread)
     for added, at in input_decoder.tools:
-        tools += decode_tools(added, at)
+        tools += decode_tools(added, at, unread)
     declared = {(tool.name, getattr(tool, "namespace", "")) for tool in tools}
     for loaded, at in input_decoder.loaded_tools:
         # A Responses upstream reads these in the item itself; the others need them in the list.
         tools += [
             msgspec.structs.replace(tool, loaded=True)
-            for tool in decode_tools(loaded, at)
+            for tool in decode_tools(loaded, at, unread)
             if isinstance(tool, Tool) and (tool.name, tool.namespace) not in declared
         ]
     return tools

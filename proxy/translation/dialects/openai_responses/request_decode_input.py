@@ -37,6 +37,7 @@ class InputDecoder:
 
     ``system``: the texts before the first turn. ``tools``: the field ``tools`` of each ``additional_tools`` item, with its path.
     ``loaded_tools``: that of each ``tool_search_output``. ``updates``: the ``configuration_update`` items.
+    ``unread``: the paths of fields that are not read.
     ``demands``: references to items that only the provider may have stored. ``wants_compaction``: the input has a
     ``compaction_trigger``.
     """
@@ -48,6 +49,7 @@ class InputDecoder:
         self.loaded_tools: list[tuple[msgspec.Raw, str]] = []
         self.updates: list[msgspec.Raw] = []
         self.demands: list[Demand] = []
+        self.unread: set[str] = set()
         self.wants_compaction = False
         self._input_json = input_json
         self._raw_items: list[msgspec.Raw] | None = None
@@ -100,11 +102,18 @@ class InputDecoder:
 
     def _decode_content(self, item: Item, position: int) -> tuple[Part, ...]:
         at = f"input.{position}.content"
+        self._note_labels(item)
         if item.content is None:
             if item.role == "assistant":
                 return ()
             raise ClientMistake(f"{at}: the field is required", param=at)
         return decode_content(item.content, at, lambda index: _native_part(self._raw_item(position), "content", index))
+
+    def _note_labels(self, item: Item) -> None:
+        """Note the fields with which a server labels its own items."""
+        for name in ("id", "status", "phase"):
+            if getattr(item, name) is not None:
+                self.unread.add(f"input[].{name}")
 
     # --- kinds of items --------------------------------------------------------------------------------------------
 
@@ -150,6 +159,7 @@ class InputDecoder:
 
     def _add_call(self, item: Item, position: int, arguments: str, kind: str = "function") -> None:
         call_id, name = item.call_id, item.name
+        self._note_labels(item)
         if call_id is None or name is None:
             at = f"input.{position}"
             call_id, name = require(call_id, "call_id", at), require(name, "name", at)
@@ -167,6 +177,7 @@ class InputDecoder:
 
     def _decode_output(self, item: Item, position: int) -> tuple[Part, ...]:
         output = item.output
+        self._note_labels(item)
         if isinstance(output, str):
             return (Text(output),) if output else ()
         at = f"input.{position}.output"
@@ -175,6 +186,8 @@ class InputDecoder:
         return decode_content(output, at, lambda index: _native_part(self._raw_item(position), "output", index))
 
     def _on_reasoning(self, item: Item, position: int) -> None:
+        if item.status is not None:
+            self.unread.add("input[].status")
         text = _join_summary(item.summary, f"input.{position}.summary")
         if not text and isinstance(item.content, list):
             text = _join_summary(item.content, f"input.{position}.content")
@@ -187,6 +200,7 @@ class InputDecoder:
         return Seal(FAMILY, None, {"id": item.id}) if seal is None and item.id is not None else seal
 
     def _on_additional_tools(self, item: Item, position: int) -> None:
+        self._note_labels(item)
         if item.tools != JSON_NULL:
             self.tools.append((item.tools, f"input.{position}.tools"))
 
@@ -212,7 +226,8 @@ class InputDecoder:
             self._end_message()
             self.messages.append(Message("user", (Text(summary),)))
 
-    def _on_compaction_trigger(self, _item: Item, _position: int) -> None:
+    def _on_compaction_trigger(self, item: Item, _position: int) -> None:
+        self._note_labels(item)
         self._end_message()
         self.wants_compaction = True
         self.messages.append(Message("user", (Text(compaction.SUMMARY_INSTRUCTION),)))

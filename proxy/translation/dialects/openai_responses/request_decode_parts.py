@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from proxy.translation.canonical import Audio, CacheMark, Document, Image, Opaque, Part, Source, Text
-from proxy.translation.dialects.openai_responses.wire import FAMILY, JSON_NULL, ContentPart, require
+from proxy.translation.dialects.openai_responses.wire import FAMILY, ContentPart, require
 from proxy.translation.errors import ClientMistake
 from proxy.translation.media import as_text, file_source, is_web_url, parse_data_url
 
@@ -16,11 +16,11 @@ _CACHE_MARK = CacheMark()
 
 def _text(part: ContentPart, at: str) -> Part:
     text = part.text if part.text is not None else require(None, "text", at)
-    return Text(text) if part.prompt_cache_breakpoint is JSON_NULL else Text(text, _cache_mark(part))
+    return Text(text) if part.prompt_cache_breakpoint is None else Text(text, _cache_mark(part))
 
 
 def _cache_mark(part: ContentPart) -> CacheMark | None:
-    return None if part.prompt_cache_breakpoint == JSON_NULL else _CACHE_MARK
+    return None if part.prompt_cache_breakpoint is None else _CACHE_MARK
 
 
 def _refusal(part: ContentPart, at: str) -> Part:

@@ -57,7 +57,7 @@ SHARED_WITH_CHAT = ("moderation", "prompt_cache_options", "prompt_cache_retentio
 """Settings without a canonical place that Chat has in the same form."""
 
 
-def encode_request(request: Request, target: EncodeTarget) -> bytes:
+def encode_fields(request: Request, target: EncodeTarget) -> dict[str, Any]:
     """The body; raises :class:`ClientMistake` for content that Responses has no form for."""
     same_family = request.family == FAMILY
     body: dict[str, Any] = {"model": target.model}
@@ -87,7 +87,7 @@ def encode_request(request: Request, target: EncodeTarget) -> bytes:
     body.update({name: request.extra[name] for name in carried if name in request.extra})
     if target.stream:
         body["stream"] = True
-    return json_wire.encode(body)
+    return body
 
 
 def _encode_max_output_tokens(request: Request, _target: EncodeTarget) -> int | None:

@@ -88,7 +88,8 @@ class InputEncoder:
 
     def _encode_output(self, result: ToolResult) -> Any:
         texts = [part.text for part in result.content if isinstance(part, Text) or _is_foreign_text(part)]
-        if len(texts) == len(result.content) and (len(texts) < 2 or self._family != FAMILY):
+        has_marks = self._has_breakpoints and any(getattr(part, "cache", None) is not None for part in result.content)
+        if len(texts) == len(result.content) and (len(texts) < 2 or self._family != FAMILY) and not has_marks:
             return _with_error_prefix("\n".join(texts), is_error=result.is_error)
         parts = [self._encode_part(part) for part in result.content if _has_content(part)]
         if result.is_error:

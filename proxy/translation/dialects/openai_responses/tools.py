@@ -13,6 +13,7 @@ from proxy.translation.canonical import HostedTool, Tool, ToolChoice
 from proxy.translation.dialects.openai_responses.wire import FAMILY, JSON_NULL, is_absent, raw_items, require
 from proxy.translation.dialects.openai_strict_schema import is_strict
 from proxy.translation.errors import ClientMistake
+from proxy.translation.unread import NotingDecoder, path_pattern
 
 AnyTool = Tool | HostedTool
 
@@ -62,7 +63,7 @@ class _NestedFormat(msgspec.Struct):
 _NESTED_FORMAT_DECODER = msgspec.json.Decoder(_NestedFormat)
 _HEAD_DECODER = msgspec.json.Decoder(_Head)
 _HEADS_DECODER = msgspec.json.Decoder(list[_Head])
-_TOOL_DECODER = msgspec.json.Decoder(_WireTool)
+_TOOL: NotingDecoder[_WireTool] = NotingDecoder(_WireTool)
 _CHOICE_DECODER = msgspec.json.Decoder(str | _WireChoice)
 
 
@@ -74,22 +75,24 @@ def check_tools(raw: msgspec.Raw) -> None:
     json_wire.decode(raw, _HEADS_DECODER, at="tools")
 
 
-def decode_tools(raw: msgspec.Raw, at: str) -> list[AnyTool]:
-    """The tools of a list with the path ``at``; those of a namespace become tools with that namespace."""
+def decode_tools(raw: msgspec.Raw, at: str, unread: set[str]) -> list[AnyTool]:
+    """The tools of a list with the path ``at``; those of a namespace become tools with that namespace.
+
+    Adds the paths of fields that are not read.
+    """
     tools: list[AnyTool] = []
     for position, raw_tool in enumerate(raw_items(raw, at)):
-        tools += _decode_tool(raw_tool, f"{at}.{position}")
+        tools += _decode_tool(raw_tool, f"{at}.{position}", unread)
     return tools
 
 
-def _decode_tool(raw: msgspec.Raw, at: str, namespace: str = "", description: str = "") -> Iterable[AnyTool]:
-    try:
-        wire_tool = _TOOL_DECODER.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+def _decode_tool(raw: msgspec.Raw, at: str, unread: set[str], namespace: str = "", description: str = "") -> Iterable[AnyTool]:
+    wire_tool = _TOOL.decode_strictly(raw)
+    if wire_tool is None:
         # A hosted tool may have a known field of another type.
         wire_tool = _WireTool(type=json_wire.decode(raw, _HEAD_DECODER, at=at).type)
         if wire_tool.type in _CLIENT_TOOLS:
-            wire_tool = json_wire.decode(raw, _TOOL_DECODER, at=at)
+            wire_tool = _TOOL.decode(raw, unread, at=at)
     kind = require(wire_tool.type, "type", at)
     if kind not in _CLIENT_TOOLS:
         return (HostedTool(family=FAMILY, type=kind, name=kind, native=raw, at=at),)
@@ -98,7 +101,7 @@ def _decode_tool(raw: msgspec.Raw, at: str, namespace: str = "", description: st
         if wire_tool.tools is None or namespace:
             raise ClientMistake(f"{at}.tools: must be a list of functions and custom tools, not of namespaces", param=f"{at}.tools")
         tool_lists = (
-            _decode_tool(raw_tool, f"{at}.tools.{index}", name, wire_tool.description or "")
+            _decode_tool(raw_tool, f"{at}.tools.{index}", unread, name, wire_tool.description or "")
             for index, raw_tool in enumerate(wire_tool.tools)
         )
         return [tool for tools in tool_lists for tool in tools]
@@ -114,6 +117,7 @@ def _decode_tool(raw: msgspec.Raw, at: str, namespace: str = "", description: st
             namespace_description=description,
             family=FAMILY,
             native=_native_settings(wire_tool),
+            at="" if at.startswith("tools.") else path_pattern(at.partition(".tools.")[0]) + ".tools[]",
         ),
     )
 

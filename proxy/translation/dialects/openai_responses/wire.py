@@ -6,12 +6,13 @@ between kinds are ``Any`` or a union. A field that an item does not have is ``No
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from proxy.translation import json_wire
 from proxy.translation.errors import ClientMistake
+from proxy.translation.unread import NotingDecoder
 
 FAMILY = "openai_responses"
 JSON_NULL = msgspec.Raw(b"null")
@@ -36,8 +37,19 @@ class AudioData(msgspec.Struct, gc=False):
     format: str
 
 
+class Breakpoint(msgspec.Struct, gc=False):
+    """A cache breakpoint."""
+
+    mode: Any = None
+
+
 class ContentPart(msgspec.Struct, gc=False):
     """A part of a message, of a tool output or of a reasoning summary."""
+
+    READ_TYPES: ClassVar = frozenset(
+        {"input_text", "output_text", "text", "summary_text", "reasoning_text", "refusal", "input_image", "input_file", "input_audio"}
+    )
+    UNREAD: ClassVar = frozenset({"annotations", "logprobs"})
 
     type: str | None = None
     text: str | None = None
@@ -51,15 +63,30 @@ class ContentPart(msgspec.Struct, gc=False):
     input_audio: AudioData | None = None
     annotations: msgspec.Raw = JSON_NULL
     logprobs: msgspec.Raw = JSON_NULL
-    prompt_cache_breakpoint: msgspec.Raw = JSON_NULL
+    prompt_cache_breakpoint: Breakpoint | None = None
 
 
 class Item(msgspec.Struct, gc=False):
     """An item of ``input`` or ``output``."""
 
+    READ_TYPES: ClassVar = frozenset(
+        {
+            "message",
+            "function_call",
+            "function_call_output",
+            "custom_tool_call",
+            "custom_tool_call_output",
+            "reasoning",
+            "additional_tools",
+            "compaction",
+        }
+    )
+
     type: str | None = None
     role: str | None = None
     id: str | None = None
+    status: Any = None
+    phase: Any = None
     content: str | list[ContentPart] | None = None
     call_id: str | None = None
     name: str | None = None
@@ -105,21 +132,28 @@ KNOWN_ITEMS = frozenset(
 )
 """Kinds whose fields are validated; of all others only ``type``, ``role`` and ``id`` are."""
 
+INPUT: NotingDecoder[str | list[Item]] = NotingDecoder(str | list[Item])
 _INPUT_DECODER: msgspec.json.Decoder[str | list[Item]] = msgspec.json.Decoder(str | list[Item])
 _ITEM_DECODER = msgspec.json.Decoder(Item)
 _HEAD_DECODER = msgspec.json.Decoder(_Head)
 _RAW_LIST_DECODER = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def decode_input(raw: msgspec.Raw) -> str | list[Item]:
-    """The field ``input``; raises :class:`ClientMistake` with the path of a value of the wrong type."""
+def decode_input(raw: msgspec.Raw) -> tuple[str | list[Item], bool]:
+    """The field ``input``, and whether all of its fields are read.
+
+    Raises :class:`ClientMistake` with the path of a value of the wrong type.
+    """
+    strictly = INPUT.decode_strictly(raw)
+    if strictly is not None:
+        return strictly, True
     try:
-        return _INPUT_DECODER.decode(raw)
+        return _INPUT_DECODER.decode(raw), False
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # Again, item by item: an unknown kind may have a known field of another type.
         if not bytes(raw).startswith(b"["):
-            return json_wire.decode(raw, _INPUT_DECODER, at="input")
-    return [_decode_item(raw_item, f"input.{position}") for position, raw_item in enumerate(raw_items(raw))]
+            return json_wire.decode(raw, _INPUT_DECODER, at="input"), False
+    return [_decode_item(raw_item, f"input.{position}") for position, raw_item in enumerate(raw_items(raw))], False
 
 
 def _decode_item(raw: msgspec.Raw, at: str) -> Item:

@@ -309,3 +309,18 @@ def test_cache_markers_become_the_last_four_breakpoints() -> None:
     messages = encoded_messages(*marked, system=(Text("S", CacheMark()),), cache_markers="openai_breakpoints")
     assert messages[0] == {"role": "system", "content": [{"type": "text", "text": "S"}]}
     assert [message["content"][0].get("prompt_cache_breakpoint") for message in messages[1:]] == [{"mode": "explicit"}] * 4
+
+
+@pytest.mark.parametrize(("family", "named"), [("openai_chat", {"name": "ann"}), ("anthropic", {})])
+def test_an_assistant_keeps_its_name_for_upstreams_of_the_client_s_dialect(family: str, named: dict[str, str]) -> None:
+    sent = encoded_messages(user("Hi"), Message("assistant", (Text("Yes"),), "ann"), user("Go on"), family=family)
+    assert sent[1] == {"role": "assistant", "content": "Yes", **named}
+
+
+@pytest.mark.parametrize(
+    "part", [Image(Source("url", "https://e.test/i.png"), at="messages.1.content.0"), Audio("AA", "wav", "messages.1.content.0")]
+)
+def test_media_of_an_assistant_are_refused(part: Part) -> None:
+    with pytest.raises(ClientMistake) as caught:
+        encoded_messages(user("Hi"), assistant(part), user("Go on"))
+    assert caught.value.failure.param == "messages.1.content.0"

@@ -246,7 +246,7 @@ def test_tools_of_every_kind() -> None:
         HostedTool(
             family=family, type="mcp", name="mcp", native=raw({"type": "mcp", "server_label": "s", "tools": "any", "name": 5}), at="tools.5"
         ),
-        Tool(name="late", family=family),
+        Tool(name="late", family=family, at="input[].tools[]"),
     )
 
 

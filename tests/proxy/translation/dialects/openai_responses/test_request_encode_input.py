@@ -222,3 +222,9 @@ def test_a_withheld_reasoning_text_is_sent_back() -> None:
 def test_a_reasoning_item_without_a_follower_is_dropped() -> None:
     kinds = [item["type"] for item in inputs("hi", assistant(Reasoning("", Seal(OWN, None, SEALED))), "again")]
     assert kinds == ["message", "message"]
+
+
+def test_a_cached_text_of_a_tool_result_keeps_its_breakpoint_where_the_upstream_takes_them() -> None:
+    turn = (assistant(ToolCall("c", "f", "{}")), user(ToolResult("c", (Text("done", CacheMark()),))))
+    marked = [{**text("done"), "prompt_cache_breakpoint": {"mode": "explicit"}}]
+    assert [inputs(*turn, **quirks)[1]["output"] for quirks in ({}, {"cache_markers": "openai_breakpoints"})] == ["done", marked]
