@@ -251,6 +251,33 @@ class CommittedSegment(models.Model):
         return f"{self.id} ({self.rows})"
 
 
+class RemoteObject(models.Model):
+    """Where an object is that an upstream keeps under an id: a response, conversation, thread, container or file.
+
+    Written with the log row of the request that made it. `remote_id`: the upstream's own id, if the client got another one.
+    `unbilled_model`: the model of a background response whose usage no row has counted yet.
+    """
+
+    object_id = models.CharField(max_length=200)
+    api_key_id = models.UUIDField(help_text="Only this key may name the object.")
+    upstream_id = models.UUIDField()
+    credential_id = models.UUIDField(null=True)
+    remote_id = models.CharField(max_length=200, blank=True)
+    unbilled_model = models.CharField(max_length=200, blank=True)
+    is_nested = models.BooleanField(default=False, help_text="Whether requests name it inside of their content or tools.")
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("object_id", "api_key_id"), name="one_object_by_key"),)
+        indexes = (
+            models.Index(fields=("expires_at",), name="object_by_end"),
+            models.Index(fields=("is_nested",), condition=models.Q(is_nested=True), name="nested_objects"),
+        )
+
+    def __str__(self) -> str:
+        return self.object_id
+
+
 class StoredResponse(models.Model):
     """One turn of a conversation of the Responses API, to which clients refer by `previous_response_id` instead of sending it again.
 

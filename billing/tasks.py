@@ -12,7 +12,7 @@ from accounts.common.outage_log import Outage
 from billing import schedule, stored_responses
 from billing.pricing import price_file, sync
 from billing.pricing.fetch import FetchFailed
-from billing.request_log import retention, writer
+from billing.request_log import remote_objects, retention, writer
 from billing.request_log.journal import SPOOL_DIRECTORY
 from billing.request_log.spool import Segment, Spool
 
@@ -83,4 +83,4 @@ def prune() -> dict[str, int]:
     """Delete rows older than the retention settings; return the numbers of deleted rows by table."""
     config = settings.PXBIN
     deleted = retention.delete_old_rows(log_days=config.log_retention_days, payload_days=config.payload_retention_days)
-    return {**deleted, "responses": stored_responses.delete_expired()}
+    return {**deleted, "responses": stored_responses.delete_expired(), "remote_objects": remote_objects.delete_expired()}

@@ -13,7 +13,7 @@ from django.conf import settings
 from accounts import keys
 from accounts.keys import Key
 from proxy import model_list
-from proxy.exchange import admission, debug_headers, exchange, passthrough, stored_responses
+from proxy.exchange import admission, debug_headers, exchange, object_calls, passthrough, remote_objects, stored_responses
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.error_response import error_response
 from proxy.exchange.http_request import HttpRequest, unknown_path
@@ -107,17 +107,24 @@ def _opener(dialect: Dialect, endpoint: Endpoint, captured: dict[str, str]) -> C
 
 
 def stored_response(dialect: Dialect, _endpoint: Endpoint) -> View:
-    """The view that returns or deletes a stored response of the same client key."""
+    """The view that returns or deletes a response of the same client key: one that pxbin stored, else one that its provider keeps."""
 
-    async def view(http: HttpRequest, response_id: str, prefix: str = "") -> JsonResponse:  # noqa: ARG001  (ids belong to a key, not to a prefix)
+    async def view(http: HttpRequest, response_id: str, prefix: str = "") -> JsonResponse | StreamingResponse:
         try:
             key = await keys.authenticate(presented_key(http.headers))
             if http.method == "DELETE":
                 await stored_responses.delete_turn(response_id, key.id)
-                return _json({"id": response_id, "object": "response", "deleted": True})
-            return JsonResponse((await stored_responses.find_turn(response_id, key.id)).response.encode())
+                if await remote_objects.find_own(response_id, key.id) is None:
+                    return _json({"id": response_id, "object": "response", "deleted": True})
+            else:
+                return JsonResponse((await stored_responses.find_turn(response_id, key.id)).response.encode())
+        except ClientMistake as mistake:
+            missing = mistake
         except GatewayError as error:
             return _refusal(http, dialect, error)
+        else:
+            missing = _no_object("Response", response_id)
+        return await object_calls.call(http, dialect, response_id, missing=missing, prefix=prefix)
 
     return view
 
@@ -125,16 +132,48 @@ def stored_response(dialect: Dialect, _endpoint: Endpoint) -> View:
 def stored_items(dialect: Dialect, _endpoint: Endpoint) -> View:
     """The view that lists the input items of a stored response."""
 
-    async def view(http: HttpRequest, response_id: str, prefix: str = "") -> JsonResponse:  # noqa: ARG001  (as above)
+    async def view(http: HttpRequest, response_id: str, prefix: str = "") -> JsonResponse | StreamingResponse:
         query = {name: value for name, value in _query(http).items() if name in ("limit", "order", "after")}
         try:
             key = await keys.authenticate(presented_key(http.headers))
             turn = await stored_responses.find_turn(response_id, key.id)
             return _json(await stored_responses.input_page(turn, **query))
+        except ClientMistake as mistake:
+            if mistake.failure.kind != "not_found":
+                return _refusal(http, dialect, mistake)
+            missing = mistake
         except GatewayError as error:
             return _refusal(http, dialect, error)
+        return await object_calls.call(http, dialect, response_id, missing=missing, prefix=prefix)
 
     return view
+
+
+def new_object(_dialect: Dialect, endpoint: Endpoint) -> View:
+    """The view that makes an object at an upstream. Dialects share some of these paths."""
+
+    async def view(http: HttpRequest, prefix: str = "") -> JsonResponse | StreamingResponse:
+        dialect = dialect_of(http.path.removeprefix(prefix), http.headers)
+        return await object_calls.make(http, dialect, is_nested=endpoint.is_nested, prefix=prefix)
+
+    return view
+
+
+def remote_object(_dialect: Dialect, endpoint: Endpoint) -> View:
+    """The view of an object at an upstream, and of what belongs to it."""
+
+    async def view(http: HttpRequest, object_path: str, prefix: str = "") -> JsonResponse | StreamingResponse:
+        dialect = dialect_of(http.path.removeprefix(prefix), http.headers)
+        object_id, *rest = object_path.split("/")
+        if "." in rest or ".." in rest:  # the upstream could take it for another object
+            return _refusal(http, dialect, ClientMistake(unknown_path(http.method, http.path, prefix), kind="not_found"))
+        return await object_calls.call(http, dialect, object_id, missing=_no_object(endpoint.noun, object_id), prefix=prefix)
+
+    return view
+
+
+def _no_object(noun: str, object_id: str) -> ClientMistake:
+    return ClientMistake(f"{noun} with id '{object_id}' not found.", kind="not_found")
 
 
 async def models(http: HttpRequest, prefix: str = "") -> JsonResponse:
@@ -246,5 +285,7 @@ VIEWS: Mapping[EndpointKind, Callable[[Dialect, Endpoint], View]] = {
     "model": lambda _dialect, _endpoint: model,
     "stored_response": stored_response,
     "stored_items": stored_items,
+    "new_object": new_object,
+    "object": remote_object,
 }
 """Functions that create the view of an endpoint, by its kind. Dialects share the paths of model lists."""

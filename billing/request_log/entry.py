@@ -40,13 +40,24 @@ class PayloadEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     truncated: bool = False
 
 
+class MadeEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An object that the upstream of the last attempt keeps: columns of `RemoteObject`. `until`: Unix seconds."""
+
+    id: str
+    until: float
+    remote_id: str = ""
+    unbilled_model: str = ""
+    is_nested: bool = False
+
+
 class LogEntry(LogColumns, kw_only=True, omit_defaults=True):
-    """One finished request, as a line of the journal: its columns, its attempts and its payload."""
+    """One finished request, as a line of the journal: its columns, its attempts, its payload, and what its upstream keeps."""
 
     model_id: str | None = None
     """The matched model. Not a column: the writer needs it to find a price that was unknown when the request ended."""
     tries: list[AttemptEntry] = []
     payload: PayloadEntry | None = None
+    made: list[MadeEntry] = []
 
 
 class Meter(LogColumns, kw_only=True):

@@ -82,6 +82,23 @@ class Spool:
             log.warning("The last line of %s is incomplete (%d bytes): its process was killed while writing", path.name, len(incomplete))
         return Segment(path.stem, lines)
 
+    def unwritten_lines(self, most: int) -> Iterator[list[bytes]]:
+        """The complete lines of the newest segments, also of those that are still appended to; at most so many segments."""
+        newest = sorted(((modified, path) for path, modified in self._segments()), reverse=True)[:most]
+        for _, path in newest:
+            content = self._content(path)
+            if content is not None:
+                yield content.split(b"\n")[:-1]
+
+    def _content(self, path: Path) -> bytes | None:
+        """The bytes of a segment, also if it was sealed since it was listed; `None` if it was written and removed."""
+        for candidate in (path, path.with_suffix(SEALED)):
+            try:
+                return candidate.read_bytes()
+            except FileNotFoundError:
+                continue
+        return None
+
     def remove(self, path: Path) -> None:
         """Remove a segment that is in the database."""
         path.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from billing.models import CommittedSegment
-from billing.request_log import bulk_insert
+from billing.request_log import bulk_insert, remote_objects
 from billing.request_log.entry import LogEntry
 from billing.request_log.late_prices import LatePrices
 from billing.request_log.spool import Segment, Spool
@@ -121,7 +121,11 @@ def _committed(segment_ids: list[str]) -> set[str]:
 
 
 def _insert(entries: list[LogEntry]) -> list[LogEntry]:
-    return bulk_insert.insert(connection, entries, now=timezone.now()) if entries else []
+    if not entries:
+        return []
+    new = bulk_insert.insert(connection, entries, now=timezone.now())
+    remote_objects.insert(new)
+    return new
 
 
 def _write_singly(batches: list[tuple[str, list[LogEntry]]], invalid: dict[str, InvalidLines]) -> int:

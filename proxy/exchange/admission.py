@@ -65,6 +65,15 @@ async def authenticate(record: Record, read_body: Callable[[HttpRequest, Key], A
     return key
 
 
+async def authenticate_key(record: Record) -> Key:
+    """The request's client key, where no model is named that could be open; raises :class:`ClientMistake`."""
+    if record.http.refusal is not None:
+        raise record.http.refusal
+    key = await keys.authenticate(presented_key(record.http.headers))
+    record.note_key(key)
+    return key
+
+
 async def admit(record: Record, key: Key, body: OpenedRequest, prefix: str) -> Admitted:
     """Resolve the model, check the key's permission and take a lease of its rate limits; raises :class:`ClientMistake`."""
     name = body.envelope.model

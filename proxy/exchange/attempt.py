@@ -10,15 +10,17 @@ from typing import Any
 from django.conf import settings
 
 from billing.outcomes import Outcome
+from proxy.exchange.kept_objects import KeptObjects
 from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.prepare import Edits, Prepared
 from proxy.exchange.request_context import RequestContext
 from proxy.exchange.stream_pipeline import StreamPipeline, holds_events, is_stream
-from proxy.exchange.upstream_call import Headers, UpstreamCall
+from proxy.exchange.upstream_call import Headers, UpstreamCall, read_body
 from proxy.translation.accumulate import Accumulator, replay
 from proxy.translation.canonical import Failed, Request, Response
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.dialects.lookup import PASSTHROUGH
+from proxy.translation.dialects.object_api import MadeObject
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import Failure, UpstreamFailed
 from proxy.translation.framing.sse import Frame
@@ -51,6 +53,7 @@ class TranslatedAttempt:
         self.pipeline: StreamPipeline | None = None
         self._held: list[bytes] = []
         self._relayed = False
+        self._kept = KeptObjects(context, self.source)
         self._output_chars = 0
 
     # --- the request -----------------------------------------------------------------------------------------------------
@@ -85,6 +88,7 @@ class TranslatedAttempt:
             max_output_tokens=target.model.max_output_tokens,
             default_max_output_tokens=settings.PXBIN.default_max_output_tokens,
             stream=is_streamed if mode == "auto" else mode == "always",
+            follows_objects=settings.PXBIN.remote_object_days > 0,
             version=headers.api_version(self.context.http.headers, self.source.name),
         )
 
@@ -141,6 +145,7 @@ class TranslatedAttempt:
                 return body
         if isinstance(raw, list) or not prepared.relayed or self.context.enforcement is not None:
             return self._encoded(response, prepared)
+        self._kept.is_forwarded = True
         self._finished(response)
         if self.context.dialect.mend_response is not None:
             raw = self.context.dialect.mend_response(raw, response, self.context.encoding.encode_context())
@@ -155,7 +160,7 @@ class TranslatedAttempt:
         async with self._open(prepared) as upstream_response:
             self.call.note_status(upstream_response)
             self.call.require_content(upstream_response)
-            raw = await _body(upstream_response)
+            raw = await read_body(upstream_response)
         if upstream_response.status >= 400:
             raise await self._refusal(raw)
         if is_stream(upstream_response.headers) or holds_events(raw):
@@ -219,7 +224,7 @@ class TranslatedAttempt:
         async with self._open(prepared) as upstream_response:
             self.call.note_status(upstream_response)
             if upstream_response.status >= 400:
-                raise await self._refusal(await _body(upstream_response))
+                raise await self._refusal(await read_body(upstream_response))
             self.call.require_content(upstream_response)
             if not is_stream(upstream_response.headers):
                 raw = await upstream_response.read()
@@ -349,6 +354,10 @@ class TranslatedAttempt:
         """See :class:`Attempt`."""
         return self.pipeline.output_chars if self.pipeline is not None else self._output_chars
 
+    def made_objects(self) -> list[MadeObject]:
+        """See :class:`Attempt`."""
+        return self._kept.known(self.pipeline)
+
     def response_headers(self) -> Headers:
         """See :class:`Attempt`: also the headers that the client's dialect has for usage."""
         shown = headers.downward(self.call.received)
@@ -380,16 +389,6 @@ class TranslatedAttempt:
         self.call.end(Outcome.FINISHED)
 
     def _note_usage(self, response: Response) -> None:
-        self.call.usage = response.usage
-        if response.usage is None:  # then it is estimated
+        self.call.usage = self._kept.usage_of(response)
+        if self.call.usage is None:  # then it is estimated
             self._output_chars = sum(len(getattr(part, "text", "") or getattr(part, "arguments", "")) for part in response.parts)
-
-
-async def _body(upstream_response: client.UpstreamResponse) -> bytes:
-    """The whole body; empty if that of an error response breaks off, because the status is known."""
-    try:
-        return await upstream_response.read()
-    except UpstreamFailed:
-        if upstream_response.status >= 400:
-            return b""
-        raise

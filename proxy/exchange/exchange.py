@@ -4,7 +4,8 @@
     read           the body, decoded if it is compressed, as the request type of the path: ``Translated`` below, ``Passthrough``, ``Stored``
     admit          model, permission, rate limits                                (:mod:`proxy.exchange.admission`)
     restore        the stored turns that the body refers to                      (:mod:`proxy.exchange.stored_responses`)
-    plan           the targets in the order in which they are tried              (:mod:`proxy.exchange.planning`)
+    plan           the targets in the order in which they are tried; one alone,
+                   if it has the remote object that the body names               (:mod:`proxy.exchange.planning`)
     attempt        prepare the body, call the target, read its response          (:mod:`proxy.exchange.attempt`)
                    on ``UpstreamFailed``: update the routing state, next target  (:mod:`proxy.exchange.failover`)
     respond        whole, or event by event, in the client's dialect
@@ -87,7 +88,7 @@ async def run(http: HttpRequest, dialect: Dialect, read_body: BodyReader, *, pre
         complete = await body.restore(key)
         planned = await plan(request.record, admitted, complete)
         with RecordedAttempts(request.record, planned) as attempts:
-            planned.require_chosen_upstream()
+            planned.require_reachable()
             return await complete.respond(attempts)
         return attempts.error_response
     return request.error_response
@@ -103,7 +104,7 @@ async def count(http: HttpRequest, dialect: Dialect, read_body: BodyReader, *, p
         request.record.release_lease()
         planned = await plan(request.record, admitted, await body.restore(key))
         with RecordedAttempts(request.record, planned) as attempts:
-            planned.require_chosen_upstream()
+            planned.require_reachable()
             tokens = await token_counting.count(planned.context, planned.failover.targets)
             return JsonResponse(dialect.encode_count(tokens), headers=attempts.response_headers(None))
         return attempts.error_response

@@ -17,6 +17,7 @@ from proxy.exchange.upstream_call import Headers, UpstreamCall
 from proxy.translation.canonical import Usage
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.lookup import LAST_EVENTS, PASSTHROUGH
+from proxy.translation.dialects.object_api import MadeObject, is_id
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.framing.sse import WholeEvents
@@ -34,12 +35,18 @@ PLAIN_FAILURES = frozenset({401, 429})
 """Statuses below 500 that are failures of the credential in plain proxy mode; the others are forwarded to the client."""
 
 
+class _Object(msgspec.Struct):
+    id: str = ""
+
+
 class PassthroughRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request that is sent to upstreams untranslated.
 
     ``path`` is the upstream's, with its query; ``headers`` has no credentials. ``dialects``: those of the
     upstreams that accept it. ``plain``: plain proxy mode, whose API pxbin does not know; errors are forwarded too.
-    ``estimates``: tokens are estimated from the body if the response reports none.
+    ``estimates``: tokens are estimated from the body if the response reports none. ``counts_usage``: the usage in a response was not
+    counted before. ``makes``: what the response says that the upstream has made, but for its id; ``None``: nothing. ``bills``: the
+    object whose usage is in the response once the upstream has finished it.
     """
 
     method: str
@@ -49,6 +56,12 @@ class PassthroughRequest(msgspec.Struct, frozen=True, kw_only=True):
     dialects: frozenset[str] = TAKES_UNTRANSLATED
     plain: bool = False
     estimates: bool = False
+    counts_usage: bool = True
+    makes: MadeObject | None = None
+    bills: MadeObject | None = None
+
+
+_OBJECT = msgspec.json.Decoder(_Object)
 
 
 class StreamBrokenError(ConnectionAbortedError):
@@ -69,6 +82,7 @@ class PassthroughAttempt:
         self.usage_tap = UsageTap(LAST_EVENTS)
         self.is_whole = False
         self.error_body: bytes | None = None
+        self._made: list[MadeObject] = []
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body of the response, piece by piece; ``stream_ended`` is set before the last one, which may be empty.
@@ -94,12 +108,29 @@ class PassthroughAttempt:
                 self.is_whole = True
                 raw = b"" if request.method == "HEAD" else await response.read()
                 self.usage_tap.whole(raw)
+                self._note_object(response.status, raw)
                 self._finish()
                 yield self.call.redact_secrets(raw)
                 return
             async with aclosing(self._streamed(response)) as pieces:
                 async for piece in pieces:
                     yield piece
+
+    def _note_object(self, status: int, raw: bytes) -> None:
+        if self.request.makes is None or status >= 300:
+            return
+        try:
+            object_id = _OBJECT.decode(raw).id
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the client gets the body as it is
+            return
+        if is_id(object_id):
+            self._made = [msgspec.structs.replace(self.request.makes, id=object_id)]
+
+    def made_objects(self) -> list[MadeObject]:
+        """See :class:`Attempt`; also an object whose usage this call counts, which is billed from now on."""
+        if self.request.bills is not None and self.usage_tap.usage is not None:
+            return [self.request.bills]
+        return self._made
 
     @property
     def upstream_dialect(self) -> Dialect:
@@ -177,7 +208,7 @@ class PassthroughAttempt:
 
         If it reports none and the body's length says nothing of it (audio, images), no tokens: of unknown cost if it may have one.
         """
-        self.call.usage = self.usage_tap.usage
+        self.call.usage = self.usage_tap.usage if self.request.counts_usage else Usage()
         if self.call.usage is None and not self.request.estimates:
             may_cost = self.request.method == "POST" and self.call.status is not None and self.call.status < 400
             self.call.usage = Usage(is_measured=not may_cost)

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from billing.pricing import price_book
 from billing.request_log.entry import Meter
-from proxy.exchange import admission, requirements, tool_call_enforcement
+from proxy.exchange import admission, remote_objects, requirements, tool_call_enforcement
 from proxy.exchange.admission import Admitted, OpenedRequest
 from proxy.exchange.failover import Failover
 from proxy.exchange.hedging import race
@@ -20,7 +20,7 @@ from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.record import Record
 from proxy.exchange.request_context import RequestContext
 from proxy.exchange.upstream_call import Attempt
-from proxy.translation.errors import Failure, UpstreamFailed
+from proxy.translation.errors import Failure, GatewayError, UpstreamFailed
 from upstreams.catalog import snapshot
 from upstreams.catalog.snapshot import ResolvedModel
 from upstreams.routing import live_state
@@ -44,7 +44,8 @@ class Planned(msgspec.Struct, frozen=True):
 
     ``deadline``: when a whole response or the first content must be there, in seconds of the event loop's clock.
     ``hedge_after``: seconds after which a second target is tried beside the first. ``is_traced``: the client asked for the
-    routing decision. ``chosen_upstream``: the upstream that the client chose; empty if it chose none.
+    routing decision. ``chosen_upstream``: the upstream that the client chose; empty if it chose none. ``refusal``: why no target has
+    the remote object that the request names.
     """
 
     context: RequestContext
@@ -53,20 +54,24 @@ class Planned(msgspec.Struct, frozen=True):
     hedge_after: float | None = None
     is_traced: bool = False
     chosen_upstream: str = ""
+    refusal: GatewayError | None = None
 
-    def require_chosen_upstream(self) -> None:
-        """Raise :class:`~proxy.translation.errors.ClientMistake` if no route leads to the upstream that the client chose."""
+    def require_reachable(self) -> None:
+        """Raise :class:`GatewayError` if no route leads to the upstream that the client chose, or that has what the request names."""
+        if self.refusal is not None:
+            raise self.refusal
         if self.chosen_upstream:
             requirements.check_reachable(self.chosen_upstream, self.failover.targets, self.failover.skips, self.context.envelope.model)
 
 
 async def plan(record: Record, admitted: Admitted, body: RestoredBody) -> Planned:
-    """Choose the targets; raises :class:`~proxy.translation.errors.ClientMistake` for bad headers and parameters."""
+    """Choose the targets; raises :class:`~proxy.translation.errors.GatewayError` for bad headers, parameters and references."""
     http, meter, key, resolved = record.http, record.meter, admitted.key, admitted.model
+    pin = await remote_objects.find_pin(body.dialect, body.envelope, key)
     context = RequestContext(
         http,
         body.dialect,
-        body.envelope,
+        body.envelope if pin is None else pin.envelope,
         identity=meter.id.replace("-", "")[-24:],
         created=meter.timestamp // 1_000_000,
         seal_key=settings.PXBIN.seal_key,
@@ -78,17 +83,29 @@ async def plan(record: Record, admitted: Admitted, body: RestoredBody) -> Planne
         required = msgspec.structs.replace(required, upstream=upstream)
     model, state = resolved.model, live_state.current()
     deadline = asyncio.get_running_loop().time() + model.timeout_seconds if model.timeout_seconds else None
-    candidates = routing.plan(
-        resolved,
-        snapshot.current(),
-        requirements=required,
-        state=state,
-        is_allowed=lambda fallback: admission.may_use_model(key, fallback),
-        price_of=price_book.combined_rate,
-    )
+
+    def candidates_for(required: Requirements) -> routing.Plan:
+        return routing.plan(
+            resolved,
+            snapshot.current(),
+            requirements=required,
+            state=state,
+            is_allowed=lambda fallback: admission.may_use_model(key, fallback),
+            price_of=price_book.combined_rate,
+        )
+
+    refusal = None
+    if pin is None:
+        candidates = candidates_for(required)
+    else:
+        candidates = candidates_for(msgspec.structs.replace(required, holder=pin.holder))
+        if not candidates.targets and remote_objects.can_exist_at(body.dialect, candidates):
+            refusal = remote_objects.unreachable(pin, candidates)
+        elif not candidates.targets:
+            candidates = candidates_for(required)
     failover = Failover(candidates, state, request_id=http.request_id, session=required.session)
     hedge_after = None if model.hedge_after_ms is None else model.hedge_after_ms / 1000
-    return Planned(context, failover, deadline, hedge_after, is_traced, upstream)
+    return Planned(context, failover, deadline, hedge_after, is_traced, upstream, refusal)
 
 
 async def first_success(

@@ -10,6 +10,7 @@ from functools import partial
 from time import perf_counter_ns
 
 import msgspec
+from django.conf import settings
 
 from accounts import rate_limits
 from accounts.common import uuid7
@@ -22,7 +23,7 @@ from billing.pricing import price_book
 from billing.pricing.price_book import PriceKey
 from billing.request_log import journal
 from billing.request_log.bounds import clean_text
-from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, LogEntry, Meter, finish_entry, rate_usage, source_of_sum
+from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, LogEntry, MadeEntry, Meter, finish_entry, rate_usage, source_of_sum
 from billing.request_log.usage_columns import details_as_json, token_counts
 from proxy.exchange.client_credentials import named_session
 from proxy.exchange.failover import Failover
@@ -31,6 +32,8 @@ from proxy.exchange.upstream_call import Attempt
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.errors import Failure
 from proxy.translation.usage import Usage, add_usages
+from upstreams.routing import live_state
+from upstreams.routing.remote_objects import RemoteObject
 
 CHARS_PER_TOKEN = 4
 """Estimates missing usage for the log; such rows have ``usage_estimated`` set."""
@@ -51,6 +54,7 @@ class Record:
         self.is_written = False
         self._key: Key | None = None
         self._lease = rate_limits.UNLIMITED
+        self._made: dict[str, MadeEntry] = {}
         self.meter = Meter(
             id=uuid7.new_id(),
             timestamp=time.time_ns() // 1000,
@@ -80,6 +84,33 @@ class Record:
     def release_lease(self) -> None:
         """Release the lease early, for a request that uses no tokens."""
         self._lease.release()
+
+    def note_objects(self, attempt: Attempt) -> None:
+        """Remember what the upstream of an attempt keeps, for the key of the request, before the client can name it."""
+        days = settings.PXBIN.remote_object_days
+        if self._key is None or not self._key.id or not days:
+            return
+        target = attempt.target
+        for made in attempt.made_objects():
+            if made.id in self._made:
+                continue
+            until = time.time() + days * 86400
+            unbilled = self.meter.model if made.is_unbilled else ""
+            self._made[made.id] = MadeEntry(
+                id=made.id, until=until, remote_id=made.remote_id, unbilled_model=unbilled, is_nested=made.is_nested
+            )
+            live_state.current().add_object(
+                RemoteObject(
+                    id=made.id,
+                    api_key_id=self._key.id,
+                    upstream_id=target.upstream.id,
+                    credential_id=target.credential.id if target.credential is not None else "",
+                    until=until,
+                    remote_id=made.remote_id,
+                    unbilled_model=unbilled,
+                    is_nested=made.is_nested,
+                )
+            )
 
     def write(self, outcome: Outcome, *, status: int | None, failure: Failure | None = None, failover: Failover | None = None) -> None:
         """Append the journal line and release the lease with the tokens of all attempts; only the first call counts.
@@ -116,6 +147,9 @@ class Record:
             entry.tries = [self._attempt_entry(attempts[0], usage, entry.cost, entry.price_id)]
         elif attempts:
             self._rate_attempts(entry, attempts)
+        if last is not None:
+            self.note_objects(last)
+            entry.made = list(self._made.values())
         if failover is not None and (decision := failover.decision):
             entry.routing = decision
         journal.current().append(entry, unauthenticated=self._key is None)
@@ -190,7 +224,7 @@ class Record:
             upstream_name=target.upstream.name,
             credential_id=target.credential.id if target.credential else None,
             credential_name=target.credential.name if target.credential else "",
-            route_id=target.route.id,
+            route_id=target.route.id or None,
             remote_model=target.remote_name,
             status_code=attempt.call.status,
             outcome=attempt.call.outcome or Outcome.CANCELLED,

@@ -110,6 +110,7 @@ class RecordedAttempts:
         self._streaming = attempt
         self._failover.choose_winner(attempt)
         self._failover.record_first_byte(attempt)
+        self._record.note_objects(attempt)
 
     def record_response(self, attempt: Attempt) -> None:
         """The response of this attempt is complete, or broke off; called before its last bytes are sent. Once: again is harmless."""

@@ -30,6 +30,7 @@ class RequestContext:
         enforcement: ToolCallEnforcement | None = None,
     ) -> None:
         self.http = http
+        self.identity = identity
         self.dialect = dialect
         self.envelope = envelope
         beta_header = dialect.client.beta_header

@@ -27,6 +27,7 @@ from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.http_response import JsonResponse, StreamingResponse
 from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.exchange.recorded_attempts import RecordedAttempts
+from proxy.exchange.remote_objects import find_own
 from proxy.exchange.request_context import RequestContext
 from proxy.translation import json_wire
 from proxy.translation.dialects.base import Dialect
@@ -220,10 +221,18 @@ async def _store(turn: Turn, body: bytes, items: list[msgspec.Raw], request_id: 
 
 
 async def with_earlier_turns(envelope: Envelope, response_id: str, api_key_id: str) -> Envelope:
-    """The request with the items of the turn ``response_id`` and all before it in front of its own input."""
+    """The request with the items of the turn ``response_id`` and all before it in front of its own input.
+
+    Unchanged if only the provider has the turn, at a place that the gateway remembers.
+    """
     if not response_id:
         return envelope
-    items = await earlier_items(response_id, api_key_id)
+    try:
+        items = await earlier_items(response_id, api_key_id)
+    except ClientMistake:
+        if await find_own(response_id, api_key_id) is None:
+            raise
+        return envelope
     size = input_size(envelope) + sum(memoryview(item).nbytes for item in items)
     return await in_thread_if_large(size, history.prepend_items, envelope, items)
 

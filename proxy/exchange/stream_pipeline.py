@@ -13,7 +13,9 @@ from billing.outcomes import Outcome
 from proxy.translation.canonical import (
     Event,
     Failed,
+    Finish,
     Finished,
+    Opaque,
     PartDelta,
     PartStarted,
     Reasoning,
@@ -24,6 +26,7 @@ from proxy.translation.canonical import (
     UsageReported,
 )
 from proxy.translation.dialects.base import Dialect, EncodeContext, StreamEncoder
+from proxy.translation.dialects.object_api import MadeObject
 from proxy.translation.errors import Failure
 from proxy.translation.framing.sse import Frame
 from proxy.translation.policies.stream_transforms import Transform
@@ -34,6 +37,7 @@ from proxy.translation.reasoning_seal import bound
 class StreamPipeline:
     """One attempt's stream.
 
+    ``response_id``: the upstream's id of the response. ``made``: what the upstream made for it, within one dialect.
     ``has_content``: text, reasoning or a tool call has come; until then another target can still be tried. ``outcome`` is
     ``None`` while the stream runs, then ``finished`` or ``failed`` (with ``failure``). ``output_chars``: characters of the
     model's output so far, for an estimate if no usage comes. ``has_frames``: the last read completed a frame; comments and
@@ -54,6 +58,9 @@ class StreamPipeline:
         self._relay: Callable[[Frame], Frame | None] | None = None
         self._forwarded_frames = 0
         self._before_content: list[Event] = []
+        self._objects = sink.client.objects if source is sink else None
+        self.response_id = ""
+        self.made: list[MadeObject] = []
         self.is_taken_over = False
         self._note_by_type = {
             PartDelta: self._on_delta,
@@ -81,6 +88,11 @@ class StreamPipeline:
         pipeline = cls(dialect, dialect, quirks=quirks, context=context, restorer=None)
         pipeline._relay = dialect.relay(rename, hide_usage)
         return pipeline
+
+    @property
+    def is_forwarding(self) -> bool:
+        """Whether the client gets the upstream's frames, with its ids."""
+        return self._relay is not None
 
     def feed(self, chunk: bytes) -> bytes:
         """The client's bytes for one read; empty once the stream has ended."""
@@ -193,15 +205,20 @@ class StreamPipeline:
         head = event.part
         if isinstance(head, ToolCall) or (isinstance(head, Reasoning) and head.seal is not None) or not isinstance(head, Text | Reasoning):
             self.has_content = True
+        if self._objects is not None and isinstance(head, Opaque):
+            self.made += self._objects.made_in(Finish(), (bytes(head.native),))
 
     def _on_started(self, event: Started) -> None:
         self.usage = event.usage
+        self.response_id = event.id
 
     def _on_usage(self, event: UsageReported) -> None:
         self.usage = event.usage
 
-    def _on_finished(self, _event: Finished) -> None:
+    def _on_finished(self, event: Finished) -> None:
         self.outcome = Outcome.FINISHED
+        if self._objects is not None and event.finish.native:
+            self.made += self._objects.made_in(event.finish, ())
 
     def _on_failed(self, event: Failed) -> None:
         self.outcome = Outcome.FAILED

@@ -6,7 +6,7 @@ has an ``UpstreamCall`` and adds how its bodies are sent and read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import perf_counter_ns
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from proxy.exchange.client_credentials import presented
 from proxy.exchange.http_response import ErrorResponse
 from proxy.translation.canonical import Usage
 from proxy.translation.dialects.base import Dialect
+from proxy.translation.dialects.object_api import MadeObject
 from proxy.translation.errors import Failure, Kind, UpstreamFailed
 from upstreams.http import auth_headers, client, headers
 from upstreams.http.response import unusable_status
@@ -134,6 +135,10 @@ class Attempt(Protocol):
         """Characters of the model's output so far; 0 if they are not known."""
         ...
 
+    def made_objects(self) -> Sequence[MadeObject]:
+        """What the upstream keeps under an id that the client may know by now; empty before its response begins."""
+        ...
+
     def response_headers(self) -> Headers:
         """The upstream's headers that the client may see."""
         ...
@@ -157,3 +162,13 @@ class Attempt(Protocol):
     def can_retry_with_repaired_history(self, failure: Failure) -> bool:
         """Whether the same target is tried again with a repaired history."""
         ...
+
+
+async def read_body(upstream_response: client.UpstreamResponse) -> bytes:
+    """The whole body; empty if that of an error response breaks off, because the status is known."""
+    try:
+        return await upstream_response.read()
+    except UpstreamFailed:
+        if upstream_response.status >= 400:
+            return b""
+        raise

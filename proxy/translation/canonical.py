@@ -4,9 +4,8 @@ A request is a list of messages with parts. A response is a list of parts with a
 
     Started (PartStarted PartDelta* Cited* PartEnded)* Usage* (Finished | Failed)
 
-Parts have an index and may overlap (Chat interleaves parallel tool calls). An encoder whose wire is sequential queues the later
-part until the earlier one ends. All values are frozen and compare by content. A dialect decodes its wire to these values and
-encodes them to its wire; no dialect knows another one.
+Parts have an index and may overlap (Chat interleaves parallel tool calls). An encoder whose wire is sequential queues the later part
+until the earlier one ends. All values are frozen and compare by content. No dialect knows another one, only these values.
 """
 
 from __future__ import annotations

@@ -149,6 +149,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     responses_store_seconds: Annotated[
         float, _GATEWAY("How long /v1/responses stores turns for previous_response_id; 0: not at all.", "seconds", minimum=0)
     ] = 0.0
+    remote_object_days: Annotated[
+        float,
+        _GATEWAY(
+            "How long the gateway remembers at which upstream a response, conversation, file or container is; 0: not at all.",
+            "days",
+            0,
+            3650,
+        ),
+    ] = 30.0
     default_context_window: Annotated[int, _GATEWAY("Context window of models for which no other value is known.", "tokens", minimum=1)] = (
         128_000
     )

@@ -12,7 +12,7 @@ from django.conf import settings
 from accounts import cache_revisions, keys, last_used, rate_limits
 from accounts.cache_revisions import Watcher
 from billing.pricing import price_book
-from billing.request_log import journal
+from billing.request_log import journal, remote_objects
 from upstreams.http import client
 from upstreams.routing import credential_state, live_state
 
@@ -45,11 +45,20 @@ class Lifespan:
         if config.redis_url:
             self._redis_sync = _redis_sync(config.redis_url, routing_state)
             await self._redis_sync.start()
+        store = remote_objects.ObjectStore(self._spool)
+        known = routing_state.remote_objects
+        known.stores = [store.find] if self._redis_sync is None else [self._redis_sync.find_objects, store.find]
+        cache_revisions.on_change(remote_objects.REVISION, self._note_nested_objects)
         rate_limits.start(rate_limits.Limiter(rps=config.rate_limit_rps, burst=config.rate_limit_burst))
         cache_revisions.on_change("prices", price_book.refresh)
         await asyncio.to_thread(self._watcher.start)
         if self._shipper is not None:
             self._shipper.start()
+
+    def _note_nested_objects(self) -> None:
+        """Learn whether requests may name files: their content is searched only then."""
+        if remote_objects.has_nested():
+            live_state.current().remote_objects.knows_nested = True
 
     async def stop(self) -> None:
         """Close the connections to upstreams and write what is in memory to disk and to the database."""
@@ -61,6 +70,7 @@ class Lifespan:
         if self._shipper is not None:
             await asyncio.to_thread(self._shipper.stop)
         await asyncio.to_thread(self._watcher.stop)
+        cache_revisions.remove_listener(self._note_nested_objects)
 
 
 def _redis_sync(url: str, state: live_state.RoutingState) -> "RedisSync":

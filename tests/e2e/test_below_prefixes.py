@@ -37,10 +37,15 @@ def group(gateway, *upstreams, patience=None, **fields):
 WIRE = sorted({(method, path) for method, path in FAST_PATHS if path.startswith("/v1/")})
 
 
+NEW_OBJECTS = ("/v1/containers", "/v1/conversations", "/v1/files")
+
+
 @pytest.mark.parametrize(("method", "path"), WIRE, ids=[f"{method} {path}" for method, path in WIRE])
 def test_every_path_is_there_below_a_prefix_too(gateway, upstream, method, path):
     """An endpoint that exists answers an empty body with what is missing, not with "unknown path"."""
     name = group(gateway, upstream)
+    if path in NEW_OBJECTS:  # without a model, the only upstream of the prefix would be asked
+        path += "?model=none"
     upstream.otherwise(json_reply(WELL))
     answer = gateway.http.request(
         method, f"{gateway.url}/{name}{path}", headers=gateway.client_headers, content=b"" if method == "GET" else b"{}"

@@ -16,6 +16,8 @@ class SkipReason(enum.Enum):
     NOT_SERVED = enum.auto()
     """The route, its upstream or all credentials are switched off or unreadable."""
     ANOTHER_UPSTREAM_CHOSEN = enum.auto()
+    OBJECT_ELSEWHERE = enum.auto()
+    """The target does not hold the remote object that the request names."""
     CAPABILITY_MISSING = enum.auto()
     NOT_ENCODABLE = enum.auto()
     """The request cannot be expressed in the target's dialect."""

@@ -14,6 +14,7 @@ import msgspec
 
 from upstreams.routing.circuit_breaker import Breakers
 from upstreams.routing.cooldowns import Clock, Cooldowns
+from upstreams.routing.remote_objects import RemoteObject, RemoteObjects
 from upstreams.routing.session_affinity import Sessions
 
 LATENCY_WEIGHT = 0.3
@@ -29,6 +30,7 @@ class ChangeKind(enum.StrEnum):
     BREAKER_CLOSED = "mended"
     SESSION_PINNED = "session"
     CREDENTIAL_USED = "used"
+    OBJECT_MADE = "made"
 
 
 class StateChange(msgspec.Struct, frozen=True):
@@ -42,6 +44,7 @@ class StateChange(msgspec.Struct, frozen=True):
     | ``BREAKER_CLOSED`` | upstream id | | |
     | ``SESSION_PINNED`` | :func:`~upstreams.routing.plan.session_of` | | credential id |
     | ``CREDENTIAL_USED`` | upstream id | | credential id |
+    | ``OBJECT_MADE`` | object id and client key id, with a space between | end | the :class:`RemoteObject` as JSON |
     """
 
     kind: ChangeKind
@@ -68,6 +71,7 @@ class RoutingState:
         self.cooldowns = Cooldowns(clock)
         self.breakers = Breakers(threshold=breaker_threshold, open_seconds=breaker_seconds, clock=clock)
         self.sessions = Sessions(clock)
+        self.remote_objects = RemoteObjects(clock)
         self.publish: Publish = _publish_nothing
         self._latency: dict[str, float] = {}
         self._last_credentials: dict[str, str] = {}
@@ -127,6 +131,12 @@ class RoutingState:
         if self.sessions.pin(session, credential_id):
             self.publish(StateChange(ChangeKind.SESSION_PINNED, session, value=credential_id))
 
+    def add_object(self, remote_object: RemoteObject) -> None:
+        """An upstream has made an object, or a request has used one."""
+        self.remote_objects.add(remote_object)
+        subject, value = f"{remote_object.id} {remote_object.api_key_id}", msgspec.json.encode(remote_object).decode()
+        self.publish(StateChange(ChangeKind.OBJECT_MADE, subject, remote_object.until, value))
+
     def record_first_token(self, route_id: str, seconds: float) -> None:
         """Add a time to the first token to a route's moving average."""
         average = self._latency.get(route_id)
@@ -150,6 +160,8 @@ class RoutingState:
                 self.sessions.pin(change.subject, change.value)
             case ChangeKind.CREDENTIAL_USED:
                 self._last_credentials[change.subject] = change.value
+            case ChangeKind.OBJECT_MADE:
+                pass  # other processes read the object from Redis when they need it
 
     def snapshot(self) -> list[StateChange]:
         """The changes that bring an empty state to this one, without latencies and turns."""

@@ -26,6 +26,7 @@ from upstreams.routing.circuit_breaker import BreakerState
 from upstreams.routing.cooldowns import named_route
 from upstreams.routing.decision import Choice, Skip, SkipReason
 from upstreams.routing.live_state import RoutingState
+from upstreams.routing.remote_objects import Holder
 
 PriceOf = Callable[[str, str, str], Decimal | None]
 """USD for a million input and a million output tokens, by model id, upstream id and remote name. Passed in: prices are billing's."""
@@ -73,14 +74,20 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None = None
     upstream: str = ""
     """The name of the only upstream that may be used, chosen by the client; empty: any."""
+    holder: Holder | None = None
+    """Who holds the remote object that the request names. Only targets there are tried, and none that is put back for its health."""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """``targets`` in the order in which they are tried. ``choice`` explains the first one; ``None`` if there are fewer than two."""
+    """``targets`` in the order in which they are tried. ``choice`` explains the first one; ``None`` if there are fewer than two.
+
+    ``retry_after``: seconds until the first holder of a remote object has cooled, if the request has no target only for that.
+    """
 
     targets: list[Target]
     skips: list[Skip]
     choice: Choice | None = None
+    retry_after: float | None = None
 
 
 def plan(
@@ -113,12 +120,26 @@ def plan(
             else:
                 skips.append(skip)
                 put_back.append((_PUT_BACK_RANKS[skip.reason], target))
+    if requirements.holder is not None and not targets:
+        return _plan_without_holder(put_back, skips, state)
     has_best = bool(targets)
     put_back.sort(key=lambda ranked: ranked[0])
     targets += [target for _, target in put_back]
     if len(targets) < 2:
         return Plan(targets, skips)
     return Plan(targets, skips, _choice(targets[0], requirements, state, has_best=has_best))
+
+
+def _plan_without_holder(put_back: list[tuple[int, Target]], skips: list[Skip], state: RoutingState) -> Plan:
+    """The plan of a request whose holder is not at its best: to try it for a doubtful context window, but not while it is ill."""
+    doubtful = [target for rank, target in put_back if rank == _PUT_BACK_RANKS[SkipReason.CONTEXT_WINDOW_TOO_SMALL]]
+    ends = [
+        state.cooldowns.until(target.credential_id, target.cooldown_route, target.upstream.id)
+        for rank, target in put_back
+        if rank == _PUT_BACK_RANKS[SkipReason.COOLING]
+    ]
+    wait = max(0.0, min(ends) - state.clock()) if ends and not doubtful else None
+    return Plan(doubtful, skips, retry_after=wait)
 
 
 def with_fallbacks(resolved: ResolvedModel, catalogue: Catalogue, skips: list[Skip]) -> Iterable[ResolvedModel]:
@@ -227,6 +248,8 @@ def _left_out(target: Target, requirements: Requirements) -> Skip | None:
     """Why a target cannot serve the request at all."""
     if requirements.upstream and requirements.upstream != target.upstream.name:
         return skip_of(target, SkipReason.ANOTHER_UPSTREAM_CHOSEN, "another upstream was chosen")
+    if requirements.holder is not None and not requirements.holder.is_at(target.upstream, target.credential):
+        return skip_of(target, SkipReason.OBJECT_ELSEWHERE, "does not hold what the request names")
     missing = [name for name in sorted(requirements.capabilities) if target.route.capabilities.get(name) is False]
     return skip_of(target, SkipReason.CAPABILITY_MISSING, f"takes no {' and no '.join(missing)}") if missing else None
 

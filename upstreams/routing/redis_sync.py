@@ -7,7 +7,9 @@ its own again, because Redis may have lost them. Disabled credentials are replic
 (:mod:`upstreams.routing.credential_state`).
 
 In Redis: messages on the channel ``pxbin:standing``, and keys ``pxbin:standing:<kind>:<subject>`` with the same messages, which
-expire when the change ends. A message is ``{"origin": …, "change": {"kind", "subject", "until", "value"}}``.
+expire when the change ends. A message is ``{"origin": …, "change": {"kind", "subject", "until", "value"}}``. Remote objects are not
+published: each id is a hash ``pxbin:made:<id>`` of JSON by client key, which processes read when a request names an id that they do
+not know.
 """
 
 from __future__ import annotations
@@ -29,11 +31,13 @@ from redis.exceptions import RedisError
 
 from upstreams.routing.cooldowns import CooldownScope, subject_of
 from upstreams.routing.live_state import ChangeKind, RoutingState, StateChange
+from upstreams.routing.remote_objects import RemoteObject
 from upstreams.routing.session_affinity import AFFINITY_SECONDS
 
 logger = logging.getLogger("pxbin.redis_sync")
 
 CHANNEL = "pxbin:standing"
+OBJECTS = "pxbin:made"
 RETRY_SECONDS = 0.5
 """Between two attempts to reach Redis."""
 BATCH_SECONDS = 0.05
@@ -51,6 +55,13 @@ SET_UNLESS_LONGER = "if redis.call('PTTL', KEYS[1]) <= tonumber(ARGV[2]) then re
 """Store a change for so many milliseconds, unless the stored one lasts longer: of two cooldowns the later end counts."""
 
 
+KEEP_LONGER = (
+    "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) "
+    "if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end"
+)
+"""Store an object of one key for so many milliseconds; a hash lasts as long as its last object."""
+
+
 class _Message(msgspec.Struct, frozen=True):
     """A change and the process that publishes it."""
 
@@ -60,6 +71,7 @@ class _Message(msgspec.Struct, frozen=True):
 
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(_Message)
+_object_decoder = msgspec.json.Decoder(RemoteObject)
 
 
 class RedisSync:
@@ -140,6 +152,9 @@ class RedisSync:
         """Publish changes now, and store them for processes that start later. Raises Redis' errors."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for change in changes:
+                if change.kind is ChangeKind.OBJECT_MADE:
+                    self._store_object(pipe, change)
+                    continue
                 content = _encode(_Message(self._origin, change))
                 await self._store(pipe, change, content)
                 pipe.publish(CHANNEL, content)
@@ -158,6 +173,21 @@ class RedisSync:
             seconds = change.until - self._state.clock() if change.until else AFFINITY_SECONDS
             if seconds > 0:
                 pipe.eval(SET_UNLESS_LONGER, 1, _key(change.kind, change.subject), content, max(1, round(seconds * 1000)))
+
+    def _store_object(self, pipe: Any, change: StateChange) -> None:
+        object_id, _, api_key_id = change.subject.partition(" ")
+        milliseconds = round((change.until - self._state.clock()) * 1000)
+        if milliseconds > 0:
+            pipe.eval(KEEP_LONGER, 1, f"{OBJECTS}:{object_id}", api_key_id, change.value, milliseconds)
+
+    async def find_objects(self, object_id: str) -> list[RemoteObject]:
+        """The remote objects of an id, of all keys; none while Redis does not answer: they are in the database, too."""
+        try:
+            values = await self._redis.hvals(f"{OBJECTS}:{object_id}")
+            return [_object_decoder.decode(value) for value in values]
+        except (RedisError, OSError, msgspec.DecodeError) as error:
+            logger.warning("a remote object cannot be read from Redis: %s", error)
+            return []
 
     # --- receiving -------------------------------------------------------------------------------------------------------
 

@@ -55,6 +55,8 @@ class EncodeTarget(msgspec.Struct, frozen=True, kw_only=True):
     default_max_output_tokens: int = 8192
     stream: bool = False
     """Whether the upstream must stream, which may differ from the client's ``stream``."""
+    follows_objects: bool = False
+    """Whether the client can fetch by its id what the upstream keeps."""
     version: str = ""
 
     def default_limit(self, *, thinking: int) -> int:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from proxy.translation.canonical import Response
+from proxy.translation.dialects.object_api import ObjectApi
 from proxy.translation.json_wire import Envelope
 
 if TYPE_CHECKING:
     from proxy.translation.dialects.base import EncodeContext
 
-EndpointKind = Literal["generate", "count", "models", "model", "stored_response", "stored_items"]
+EndpointKind = Literal["generate", "count", "models", "model", "stored_response", "stored_items", "new_object", "object"]
 _PLACEHOLDER = re.compile(r"\{(\w+)(:path)?\}")
 
 
@@ -23,15 +24,18 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     path:
         ``{name}`` stands for one segment, ``{name:path}`` for one or more. Views read ``model`` (of ``generate`` and ``count``),
-        ``name`` (of ``model``) and ``response_id`` (of ``stored_*``).
+        ``name`` (of ``model``), ``response_id`` (of ``stored_*``) and ``object_path`` (of ``object``), which begins with the id.
     kind:
         Selects the view. ``generate``: a response, complete or streamed; ``count``: the input tokens of a request; ``models`` and
-        ``model``: the models that the key may use; ``stored_response`` and ``stored_items``: responses that pxbin stored.
+        ``model``: the models that the key may use; ``stored_response`` and ``stored_items``: responses that pxbin or the provider
+        stored; ``new_object`` and ``object``: other objects that the provider keeps.
     open_request(body, captured):
         The envelope, if the path contains what the body does not (the model, ``stream``). ``captured``: the values of the
         placeholders, percent-decoded. ``None``: the dialect's ``open_request``.
     encode_response(response, context, envelope):
         ``None``: the dialect's ``encode_response``.
+    noun, is_nested:
+        Of objects: what they are, for messages, and whether requests name them inside of their content or tools.
     has_socket:
         The vendor also serves the path by WebSocket. pxbin does not: an upgrade is answered with 426, and clients use HTTP instead.
     """
@@ -41,6 +45,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     methods: tuple[str, ...] = ("POST",)
     open_request: Callable[[bytes, Mapping[str, str]], Envelope] | None = None
     encode_response: Callable[[Response, EncodeContext, Envelope], bytes] | None = None
+    noun: str = ""
+    is_nested: bool = False
     has_socket: bool = False
 
     @property
@@ -103,6 +109,8 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
         Paths of body fields with a session id, in order of preference.
     stores_responses:
         Clients may continue from an earlier response by its id.
+    objects:
+        What providers of the dialect keep under ids; ``None``: nothing.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -119,6 +127,7 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
     encode_models: Callable[[Sequence[ModelInfo], Mapping[str, str]], dict[str, Any]]
     session_fields: tuple[tuple[str, ...], ...] = (("prompt_cache_key",),)
     stores_responses: bool = False
+    objects: ObjectApi | None = None
 
     def is_agent(self, headers: Mapping[str, str]) -> bool:
         """Whether the client is one of ``shared_path_agents``."""

@@ -56,7 +56,7 @@ def test_rows_are_deleted_in_batches_and_their_number_is_returned(spool, monkeyp
 
 def test_the_task_prunes_by_the_settings(spool):
     logged(spool, 1, 30)
-    assert tasks.prune() == {"payloads": 1, "attempts": 1, "logs": 1, "segments": 0, "responses": 0}
+    assert tasks.prune() == {"payloads": 1, "attempts": 1, "logs": 1, "segments": 0, "responses": 0, "remote_objects": 0}
 
 
 def test_the_schedule_names_existing_tasks():

@@ -41,11 +41,21 @@ def test_an_anthropic_upstream_gets_version_and_betas_and_nothing_else_of_the_cl
     ]
 
 
+def test_the_workspace_and_the_user_profile_of_the_client_go_up_to_anthropic_upstreams_alone() -> None:
+    named = client(anthropic_workspace_id="wrkspc_1", anthropic_user_profile_id="uprof_1")
+    assert headers.upward(named, "anthropic", stream=False)[2:] == [
+        ("anthropic-workspace-id", "wrkspc_1"),
+        ("anthropic-user-profile-id", "uprof_1"),
+        ("anthropic-version", "2023-06-01"),
+    ]
+    assert [headers.upward(named, dialect, stream=False)[2:] for dialect in ("openai_chat", "openai_responses", "bedrock")] == [[], [], []]
+
+
 KEY = "pxb_" + "0" * 40
 
 
 def test_what_holds_a_key_of_ours_does_not_go_up_in_any_header() -> None:
-    slipped = client(anthropic_version=KEY, anthropic_beta=f"a,{KEY}", x_amzn_bedrock_trace=KEY)
+    slipped = client(anthropic_version=KEY, anthropic_beta=f"a,{KEY}", anthropic_workspace_id=KEY, x_amzn_bedrock_trace=KEY)
     assert headers.upward(slipped, "anthropic", stream=False, betas=("a", KEY))[2:] == [("anthropic-version", "2023-06-01")]
     assert headers.upward(slipped, "bedrock", stream=False)[2:] == []
 

@@ -37,6 +37,7 @@ def test_changes_have_the_form_that_other_versions_read_from_redis():
         "BREAKER_CLOSED": "mended",
         "SESSION_PINNED": "session",
         "CREDENTIAL_USED": "used",
+        "OBJECT_MADE": "made",
     }
     encoded = b'{"kind":"cooling","subject":"key:c","until":1010.0,"value":""}'
     assert msgspec.json.encode(StateChange(ChangeKind.COOLDOWN_STARTED, "key:c", 1010.0)) == encoded

@@ -9,6 +9,7 @@ from upstreams.catalog.snapshot import Catalogue
 from upstreams.routing.decision import Choice, SkipReason
 from upstreams.routing.live_state import RoutingState
 from upstreams.routing.plan import Requirements, plan, session_of
+from upstreams.routing.remote_objects import Holder
 
 
 def upstream(name, *keys, **fields):
@@ -190,3 +191,42 @@ def test_weights_are_shares(planner):
     first = [planner.credentials(requested)[0] for _ in range(1000)]
     assert 820 < first.count("a1") < 980
     assert first.count("c1") == 0
+
+
+# Remote objects
+
+
+def test_only_the_holder_of_what_the_request_names_is_tried_whatever_the_strategy_says(planner):
+    b = upstream("b", "b1", "b2")
+    served = model("m", route("1", A), route("2", b, priority=5), route("3", C))
+    assert planner.credentials(served, holder=Holder("b", "b2")) == ["b2"]
+    assert planner.skips(served, holder=Holder("b", "b2")) == [
+        (name, SkipReason.OBJECT_ELSEWHERE, "does not hold what the request names") for name in ("a", "c", "b")
+    ]
+
+
+def test_a_holder_that_no_route_leads_to_leaves_no_target(planner):
+    plan = planner.plan(model("m", route("1", A)), holder=Holder("b", "b1"))
+    assert (plan.targets, plan.retry_after) == ([], None)
+
+
+def test_a_holder_that_cools_is_not_tried_and_no_other_either(planner):
+    planner.state.start_cooldown("key:b1", 20)
+    plan = planner.plan(model("m", route("1", A), route("2", B)), holder=Holder("b", "b1"))
+    assert (plan.targets, plan.retry_after) == ([], 20.0)
+    assert [(skip.upstream, skip.reason) for skip in plan.skips] == [("a", SkipReason.OBJECT_ELSEWHERE), ("b", SkipReason.COOLING)]
+
+
+@pytest.mark.parametrize("credential", ["b1!", "b1"])
+def test_a_holder_that_is_broken_or_refused_is_not_tried(planner, credential):
+    b = upstream("b", credential)
+    if credential == "b1":
+        for _ in range(3):
+            planner.state.record_failure("b")
+    plan = planner.plan(model("m", route("1", A), route("2", b)), holder=Holder("b", "b1"))
+    assert (plan.targets, plan.retry_after) == ([], None)
+
+
+def test_a_holder_whose_context_window_seems_too_small_is_tried(planner):
+    served = model("m", route("1", A, context_window=1_000_000), route("2", B, context_window=10))
+    assert planner.credentials(served, holder=Holder("b", "b1"), tokens=100) == ["b1"]

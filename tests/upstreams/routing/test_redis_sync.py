@@ -13,6 +13,7 @@ from redis.exceptions import OutOfMemoryError
 from tests.support.waiting import eventually_async
 from upstreams.routing.live_state import ChangeKind, RoutingState, StateChange
 from upstreams.routing.redis_sync import CHANNEL, RedisSync
+from upstreams.routing.remote_objects import RemoteObject
 
 
 @asynccontextmanager
@@ -175,3 +176,33 @@ async def test_without_redis_a_process_starts_and_stops(unused_tcp_port, caplog)
         state.publish(StateChange(ChangeKind.SESSION_PINNED, "s", value="c"))
         assert await eventually_async(lambda: any(message.startswith("Redis is unreachable") for message in caplog.messages))
         await sync.stop()
+
+
+async def test_another_process_reads_a_remote_object_when_it_needs_it(redis_url):
+    object_id = f"resp_{uuid.uuid4().hex}"
+    mine = RemoteObject(id=object_id, api_key_id="me", upstream_id="b", credential_id="b1", until=time.time() + 30, remote_id="r")
+    others = RemoteObject(id=object_id, api_key_id="other", upstream_id="a", until=time.time() + 60, is_nested=True)
+    maker, reader = RoutingState(), RoutingState()
+    async with synchronized(redis_url, maker, reader) as (_, reading):
+        reader.remote_objects.stores = [reading.find_objects]
+        maker.add_object(mine)
+        maker.add_object(others)
+
+        async def stored():
+            return sorted(await reading.find_objects(object_id), key=lambda found: found.api_key_id)
+
+        for _ in range(500):
+            if len(await stored()) == 2:
+                break
+            await asyncio.sleep(0.01)
+        assert await stored() == [mine, others]
+        assert [await reader.remote_objects.find(object_id, key) for key in ("me", "other")] == [mine, others]
+        async with Redis.from_url(redis_url) as client:
+            assert 50_000 < await client.pttl(f"pxbin:made:{object_id}") <= 60_000
+
+
+async def test_while_redis_does_not_answer_nothing_is_found_there(unused_tcp_port, caplog):
+    sync = RedisSync(f"redis://127.0.0.1:{unused_tcp_port}/0", RoutingState())
+    assert await sync.find_objects("resp_1") == []
+    assert "a remote object cannot be read from Redis" in caplog.text
+    await sync.stop()

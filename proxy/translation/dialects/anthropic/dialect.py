@@ -10,6 +10,7 @@ from proxy.translation.dialects.anthropic.model_list import encode_model, encode
 from proxy.translation.dialects.anthropic.models import accepts_sampling
 from proxy.translation.dialects.anthropic.picker import AGENTS, own_names, picker_names
 from proxy.translation.dialects.anthropic.relay import PING, patch_request, patch_response, relay
+from proxy.translation.dialects.anthropic.remote_objects import OBJECTS
 from proxy.translation.dialects.anthropic.request_decode import decode_request
 from proxy.translation.dialects.anthropic.request_encode import encode_request
 from proxy.translation.dialects.anthropic.response_decode import decode_response
@@ -58,6 +59,8 @@ CLIENT = ClientApi(
     endpoints=(
         Endpoint(path=PATH),
         Endpoint(path=COUNT_PATH, kind="count", open_request=_open_count),
+        Endpoint(path="/v1/files", kind="new_object", is_nested=True),
+        Endpoint(path="/v1/files/{object_path:path}", kind="object", methods=("GET", "POST", "DELETE"), noun="File"),
         Endpoint(path="/v1/models", kind="models", methods=("GET",)),
         Endpoint(path="/v1/models/{name:path}", kind="model", methods=("GET",)),
     ),
@@ -71,6 +74,7 @@ CLIENT = ClientApi(
     beta_header="anthropic-beta",
     encode_model=encode_model,
     encode_models=encode_models,
+    objects=OBJECTS,
     session_fields=(("prompt_cache_key",), ("metadata", "user_id")),
 )
 UPSTREAM = UpstreamApi(

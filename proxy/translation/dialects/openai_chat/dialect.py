@@ -11,6 +11,7 @@ from proxy.translation.dialects.base import Dialect, EncodeTarget, Traits
 from proxy.translation.dialects.client_api import ClientApi, Endpoint, UntranslatedPath
 from proxy.translation.dialects.openai_chat.errors import decode_error, encode_error
 from proxy.translation.dialects.openai_chat.relay import mend_response, patch_request, relay, replace_model
+from proxy.translation.dialects.openai_chat.remote_objects import OBJECTS
 from proxy.translation.dialects.openai_chat.request_decode import decode_request, open_request
 from proxy.translation.dialects.openai_chat.request_encode import MAX_STOPS, encode_request
 from proxy.translation.dialects.openai_chat.response_decode import decode_response
@@ -61,6 +62,7 @@ CLIENT = ClientApi(
     ),
     encode_model=encode_model,
     encode_models=encode_models,
+    objects=OBJECTS,
 )
 UPSTREAM = UpstreamApi(
     main_path=PATH,

@@ -9,6 +9,7 @@ from proxy.translation.dialects.openai_models import encode_model, encode_models
 from proxy.translation.dialects.openai_responses.compaction import encode_compact_response, to_summary_request
 from proxy.translation.dialects.openai_responses.errors import decode_error, encode_error
 from proxy.translation.dialects.openai_responses.relay import patch_request, patch_response, relay
+from proxy.translation.dialects.openai_responses.remote_objects import OBJECTS
 from proxy.translation.dialects.openai_responses.request_decode import decode_request, open_request
 from proxy.translation.dialects.openai_responses.request_encode import encode_request
 from proxy.translation.dialects.openai_responses.response_decode import decode_response
@@ -32,6 +33,7 @@ from proxy.translation.quirks import Quirks
 
 PATH = "/v1/responses"
 COUNT_PATH = "/v1/responses/input_tokens"
+BY_ID = ("GET", "POST", "DELETE")
 NOT_COUNTED = (
     "max_output_tokens", "stream", "store", "include", "stream_options", "temperature", "top_p", "top_logprobs", "metadata",
     "service_tier", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "background", "max_tool_calls",
@@ -60,11 +62,19 @@ CLIENT = ClientApi(
         Endpoint(path=COUNT_PATH, kind="count"),
         Endpoint(path="/v1/responses/{response_id}", kind="stored_response", methods=("GET", "DELETE")),
         Endpoint(path="/v1/responses/{response_id}/input_items", kind="stored_items", methods=("GET",)),
+        Endpoint(path="/v1/responses/{object_path}/cancel", kind="object", noun="Response"),
+        Endpoint(path="/v1/conversations", kind="new_object"),
+        Endpoint(path="/v1/conversations/{object_path:path}", kind="object", methods=BY_ID, noun="Conversation"),
+        Endpoint(path="/v1/containers", kind="new_object", is_nested=True),
+        Endpoint(path="/v1/containers/{object_path:path}", kind="object", methods=BY_ID, noun="Container"),
+        Endpoint(path="/v1/files", kind="new_object", is_nested=True),
+        Endpoint(path="/v1/files/{object_path:path}", kind="object", methods=BY_ID, noun="File"),
         Endpoint(path="/v1/models", kind="models", methods=("GET",)),
         Endpoint(path="/v1/models/{name:path}", kind="model", methods=("GET",)),
     ),
     encode_model=encode_model,
     encode_models=encode_models,
+    objects=OBJECTS,
     stores_responses=True,
 )
 UPSTREAM = UpstreamApi(

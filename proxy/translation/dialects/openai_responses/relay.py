@@ -41,11 +41,11 @@ _FIELDS_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def patch_request(envelope: Envelope, target: EncodeTarget, seal_key: bytes) -> bytes:
     """The client's body with the upstream's model name and without our carriers; everything else as received.
 
-    Raises :class:`ClientMistake` for a background response that is not streamed: the client could not retrieve it, because the gateway
-    does not forward ``GET /v1/responses/{id}`` to the upstream, but the provider would bill it.
+    Raises :class:`ClientMistake` for a background response that is not streamed, if the gateway does not remember where it is: the
+    client could not retrieve it, but the provider would bill it.
     """
     fields = dict(envelope.fields)
-    if not envelope.stream and bytes(fields.get("background", b"false")) == b"true":
+    if not target.follows_objects and not envelope.stream and bytes(fields.get("background", b"false")) == b"true":
         raise ClientMistake(BACKGROUND_UNSUPPORTED, param="background")
     fields.pop(PREVIOUS_ID_FIELD, None)
     fields.pop(STORED_FIELD, None)

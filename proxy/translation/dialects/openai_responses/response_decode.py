@@ -28,7 +28,8 @@ _RAW_RESPONSE_DECODER = msgspec.json.Decoder(RawOutput)
 def decode_response(body: bytes, quirks: Quirks) -> Response:  # noqa: ARG001 - no quirk applies
     """The canonical response.
 
-    Raises :class:`UpstreamFailed` if the body of the 200 has an error, is a failed or unfinished response, or is no response object.
+    That of a background response is empty until the model has worked. Raises :class:`UpstreamFailed` if the body of the 200 has an
+    error, is a failed response or one that is unfinished without running in the background, or is no response object.
     """
     try:
         response = _RESPONSE_DECODER.decode(body)
@@ -36,7 +37,8 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:  # noqa: ARG001 - 
         raise UpstreamFailed(_unusable_response(body), answered=True) from None
     if response.error or response.status in ("failed", "cancelled"):
         raise UpstreamFailed(decode_failure(response.error or f"The upstream response has the status {response.status}."), answered=True)
-    if response.output is None or response.status in ("queued", "in_progress"):
+    is_unfinished = response.status in ("queued", "in_progress")
+    if response.output is None or (is_unfinished and response.background is not True):
         raise UpstreamFailed(_unusable_response(body), answered=True)
     output = response.output
     natives = NativeItems(lambda: _RAW_RESPONSE_DECODER.decode(body).output)

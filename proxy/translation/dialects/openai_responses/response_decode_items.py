@@ -55,6 +55,7 @@ class WireResponse(msgspec.Struct):
     output: list[Item] | None = None
     usage: WireUsage | None = None
     service_tier: str | None = None
+    background: Any = None
     tool_usage: msgspec.Raw = JSON_NULL
     tools: msgspec.Raw = JSON_NULL
 
