@@ -15,7 +15,7 @@ def schedule(*, has_broker: bool) -> dict[str, dict[str, Any]]:
     """The entries for Celery beat. With a broker the web processes send their segments themselves (`billing.request_log.shipper`)."""
     table: dict[str, dict[str, Any]] = {
         "prune": {"task": "billing.prune", "schedule": HOUR, "options": {"expires": HOUR}},
-        "sync prices": {"task": "billing.sync_prices", "schedule": DAY, "options": {"expires": HOUR}},
+        "sync prices": {"task": "billing.sync_prices", "schedule": HOUR, "options": {"expires": HOUR}},
     }
     if not has_broker:
         # Expires: calls that queue up while the worker is busy are dropped.

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from accounts.common.outage_log import Outage
-from billing import stored_responses
+from billing import schedule, stored_responses
 from billing.pricing import price_file, sync
 from billing.pricing.fetch import FetchFailed
 from billing.request_log import remote_objects, retention, writer
@@ -67,12 +67,12 @@ def drain_spool() -> int:
 
 @shared_task(name="billing.sync_prices", ignore_result=True)
 def sync_prices() -> dict[str, int]:
-    """Fetch the price file of the settings, and update the prices of all models; return their numbers.
+    """Fetch the price file of the settings once a day, and update the prices of all models; return their numbers.
 
     A file that cannot be fetched is logged; the prices are updated with the one that was fetched before.
     """
     try:
-        price_file.refresh()
+        price_file.refresh(max_age_seconds=schedule.DAY)
     except FetchFailed as error:
         log.warning("%s", error)
     return sync.sync_all()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import math
+import time
 from pathlib import Path
 
 from django.conf import settings
@@ -13,8 +16,8 @@ from billing.pricing.sources import ListedPrice, Place, PriceSource
 
 log = logging.getLogger(__name__)
 
-FETCHED = "prices.json"
-"""The name of the fetched file in the data directory."""
+FETCHED = "prices-{}.json"
+"""The name of the fetched file in the data directory, with a hash of its address."""
 _ADDRESSES = ("http://", "https://")
 _loaded: dict[Path, tuple[float, PriceSource | None]] = {}
 """The source made of each file, with the file's time of modification in seconds."""
@@ -26,9 +29,12 @@ def is_remote() -> bool:
     return settings.PXBIN.price_url.startswith(_ADDRESSES)
 
 
-def refresh() -> None:
-    """Fetch the file of an address and keep it. Raises :class:`FetchFailed`, also for a file that is none of prices: the old one stays."""
-    if not is_remote():
+def refresh(*, max_age_seconds: float = 0.0) -> None:
+    """Fetch the file of an address and keep it, unless the one that is kept is younger than `max_age_seconds`.
+
+    Raises :class:`FetchFailed`, also for a file that is none of prices: the old one stays.
+    """
+    if not is_remote() or _age_seconds() < max_age_seconds:
         return
     url = settings.PXBIN.price_url
     content = fetch_price_file(url)
@@ -60,6 +66,14 @@ def look_up_price_file(name: str, place: Place) -> ListedPrice | None:
     return None if source is None else source(name, place)
 
 
+def _age_seconds() -> float:
+    """The age of the file that was fetched last; infinite if there is none."""
+    try:
+        return time.time() - _path().stat().st_mtime
+    except OSError:
+        return math.inf
+
+
 def _load(path: Path) -> PriceSource | None:
     try:
         return litellm_source(path.read_bytes(), version=settings.PXBIN.price_url[:64])
@@ -69,4 +83,7 @@ def _load(path: Path) -> PriceSource | None:
 
 
 def _path() -> Path:
-    return settings.PXBIN.data_dir / FETCHED if is_remote() else Path(settings.PXBIN.price_url)
+    url = settings.PXBIN.price_url
+    if not is_remote():
+        return Path(url)
+    return settings.PXBIN.data_dir / FETCHED.format(hashlib.sha256(url.encode()).hexdigest()[:12])

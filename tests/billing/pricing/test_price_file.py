@@ -73,6 +73,8 @@ def test_an_address_is_fetched_and_the_last_good_file_stays(set_url, monkeypatch
     with pytest.raises(FetchFailed, match=r"^Failed to fetch pricing: not a price file"):
         price_file.refresh()
     assert rate() == 3
+    set_url("https://prices.example/others.json")
+    assert rate() is None
 
 
 @pytest.mark.usefixtures("database")
@@ -85,7 +87,7 @@ def test_its_prices_come_before_the_bundled_ones(set_url, tmp_path):
 
 
 @pytest.mark.usefixtures("database")
-def test_the_daily_task_updates_prices_also_when_the_file_cannot_be_fetched(set_url, monkeypatch, caplog):
+def test_the_task_updates_prices_also_when_the_file_cannot_be_fetched(set_url, monkeypatch, caplog, tmp_path):
     Model.objects.create(name="m")
     set_url("https://prices.example/prices.json")
     monkeypatch.setattr(price_file, "fetch_price_file", lambda url: content(5e-06))
@@ -95,6 +97,10 @@ def test_the_daily_task_updates_prices_also_when_the_file_cannot_be_fetched(set_
         raise FetchFailed("Failed to fetch pricing: away")
 
     monkeypatch.setattr(price_file, "fetch_price_file", fail)
+    assert tasks.sync_prices()["models_updated"] == 1
+    assert caplog.text == ""  # the file is younger than a day
+    (fetched,) = tmp_path.glob("prices-*.json")
+    os.utime(fetched, (1, 1))
     assert tasks.sync_prices()["models_updated"] == 1
     assert "Failed to fetch pricing: away" in caplog.text
     assert Price.objects.get(is_active=True).input == Decimal(5)
