@@ -67,7 +67,7 @@ class Meter(LogColumns, kw_only=True):
     """
 
     started: int
-    """When the request arrived; `timestamp` has the same moment of the wall clock."""
+    """When the request's body was complete; `timestamp` has the same moment of the wall clock."""
     model_id: str | None = None
     dispatched: int | None = None
     """When the first upstream was called."""
