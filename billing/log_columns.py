@@ -77,14 +77,15 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     attempts: Annotated[int, column("The number of calls of upstreams.")] = 0
     latency_ms: Annotated[
         int,
-        column("Milliseconds from the first byte of the request to the last byte of the response.", label="latency (ms)", required=True),
+        column("Milliseconds from the end of the body to the last byte of the response.", label="latency (ms)", required=True),
     ] = 0
     overhead_us: Annotated[
-        int, column("Microseconds from the arrival of the request to the first call of an upstream.", label="overhead (µs)", required=True)
+        int,
+        column("Microseconds from the end of the body to the first call of an upstream.", label="overhead (µs)", required=True),
     ] = 0
     ttft_ms: Annotated[
         int | None,
-        column("Milliseconds from the arrival of the request to the first content of the response.", label="time to first token (ms)"),
+        column("Milliseconds from the end of the body to the first content of the response.", label="time to first token (ms)"),
     ] = None
     input_tokens: Annotated[int, column("Input tokens that were neither read from nor written to a cache.")] = 0
     cache_read_tokens: int = 0

@@ -135,8 +135,8 @@ def figures(row: RequestLog) -> list[Figure]:
     total = row.input_tokens + row.cache_read_tokens + row.cache_creation_tokens
     cost = formatting.NONE if row.cost is None and not row.attempts else formatting.dollars(row.cost)
     return [
-        Figure("Latency", formatting.milliseconds(row.latency_ms), "from the first byte of the request to the last byte of the response"),
-        Figure("First token", formatting.milliseconds(row.ttft_ms), "from the arrival of the request to the first content of the response"),
+        Figure("Latency", formatting.milliseconds(row.latency_ms), "from the end of the body to the last byte of the response"),
+        Figure("First token", formatting.milliseconds(row.ttft_ms), "from the end of the body to the first content of the response"),
         Figure(
             "pxbin overhead",
             formatting.milliseconds(row.overhead_us / 1000, places=2) if row.attempts else formatting.NONE,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
@@ -67,12 +67,22 @@ class Meter(LogColumns, kw_only=True):
     """
 
     started: int
-    """When the request arrived; `timestamp` has the same moment of the wall clock."""
+    """When the request's body was complete; `timestamp` has the same moment of the wall clock."""
     model_id: str | None = None
     dispatched: int | None = None
     """When the first upstream was called."""
     first_token: int | None = None
     """When the first content was sent to the client."""
+
+    @property
+    def id_seed(self) -> str:
+        """24 hexadecimal digits from which the ids in the response are made."""
+        return self.id.replace("-", "")[-24:]
+
+    @property
+    def created(self) -> int:
+        """`timestamp` in Unix seconds."""
+        return self.timestamp // 1_000_000
 
 
 def finish_entry(  # noqa: PLR0913  (the facts that are known only at the end; each has a name)
@@ -126,11 +136,17 @@ def rate_usage(usage: Usage, prices: rates.Prices | None, price_of: rates.PriceO
     return None, CostSource.UNPRICED
 
 
-def source_of_sum(costs: Sequence[Any], sources: Collection[CostSource]) -> CostSource:
-    """The source of the sum of several costs: reported if one of them was, unpriced if one of them is unknown."""
-    if any(cost is None for cost in costs):
-        return CostSource.UNPRICED
-    return CostSource.REPORTED if CostSource.REPORTED in sources else CostSource.PRICE
+Amount = TypeVar("Amount", int, Decimal)
+
+
+def sum_costs(costs: Sequence[Amount | None], sources: Collection[CostSource], zero: Amount) -> tuple[Amount | None, CostSource]:
+    """The sum of several costs and its source: unknown if one of them is, reported if one of them was."""
+    total = zero
+    for cost in costs:
+        if cost is None:
+            return None, CostSource.UNPRICED
+        total += cost
+    return total, CostSource.REPORTED if CostSource.REPORTED in sources else CostSource.PRICE
 
 
 def cost_in_pico(usage: Usage, prices: rates.Prices | None, price_of: rates.PriceOf | None = None) -> int | None:

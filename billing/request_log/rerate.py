@@ -23,7 +23,7 @@ from billing.money import from_pico
 from billing.pricing import price_book
 from billing.pricing.price_book import PriceBook, PriceKey
 from billing.rates import Prices
-from billing.request_log.entry import rate_usage, source_of_sum
+from billing.request_log.entry import rate_usage, sum_costs
 from billing.request_log.usage_columns import usage_of_attempt, usage_of_row
 from proxy.translation.canonical import Usage
 from upstreams.models import Route
@@ -153,9 +153,7 @@ class Rater:
             sources.add(source)
         if not costs:
             return
-        known = [cost for cost in costs if cost is not None]
-        row.cost = sum(known, Decimal(0)) if len(known) == len(costs) else None
-        row.cost_source = source_of_sum(costs, sources)
+        row.cost, row.cost_source = sum_costs(costs, sources, Decimal(0))
 
     def _prices(self, row: Any, model_id: Any, upstream_id: Any, remote_name: str) -> Prices | None:
         return self._book.find_or_later(PriceKey(str(model_id or ""), str(upstream_id), remote_name), row.timestamp.timestamp())

@@ -9,10 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
-from proxy.exchange.http_request import HttpRequest
 from proxy.translation.errors import Failure
-
-__all__ = ["ErrorResponse", "HttpRequest", "JsonResponse", "StreamingResponse", "encoded"]
 
 Header = tuple[bytes, bytes]
 AnyHeader = tuple[str, str] | Header

@@ -154,8 +154,8 @@ def _planned(record: Record, dialect: Dialect, target: Target) -> Planned:
         record.http,
         dialect,
         Envelope({}, ""),
-        identity=meter.id.replace("-", "")[-24:],
-        created=meter.timestamp // 1_000_000,
+        identity=meter.id_seed,
+        created=meter.created,
         seal_key=settings.PXBIN.seal_key,
     )
     return Planned(context, Failover(Plan([target], []), live_state.current(), request_id=record.http.request_id))

@@ -72,8 +72,8 @@ async def plan(record: Record, admitted: Admitted, body: RestoredBody) -> Planne
         http,
         body.dialect,
         body.envelope if pin is None else pin.envelope,
-        identity=meter.id.replace("-", "")[-24:],
-        created=meter.timestamp // 1_000_000,
+        identity=meter.id_seed,
+        created=meter.created,
         seal_key=settings.PXBIN.seal_key,
         enforcement=tool_call_enforcement.enforcement_for(http, body.envelope, resolved.model),
     )

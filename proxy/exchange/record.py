@@ -23,7 +23,7 @@ from billing.pricing import price_book
 from billing.pricing.price_book import PriceKey
 from billing.request_log import journal
 from billing.request_log.bounds import clean_text
-from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, LogEntry, MadeEntry, Meter, finish_entry, rate_usage, source_of_sum
+from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, LogEntry, MadeEntry, Meter, finish_entry, rate_usage, sum_costs
 from billing.request_log.usage_columns import details_as_json, token_counts
 from proxy.exchange.client_credentials import named_session
 from proxy.exchange.failover import Failover
@@ -210,9 +210,7 @@ class Record:
             attempt_entry.usage_details = details_as_json(usage) if usage else None
             entry.tries.append(attempt_entry)
         if costs:
-            known = [cost for cost in costs if cost is not None]
-            entry.cost = sum(known) if len(known) == len(costs) else None
-            entry.cost_source = source_of_sum(costs, sources)
+            entry.cost, entry.cost_source = sum_costs(costs, sources, 0)
 
     def _attempt_entry(self, attempt: Attempt, usage: Usage | None, cost: int | None, price_id: str | None) -> AttemptEntry:
         target, failure = attempt.target, attempt.call.failure

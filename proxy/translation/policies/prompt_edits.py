@@ -16,10 +16,9 @@ from proxy.translation.json_wire import Envelope
 from proxy.translation.policies.model_policies import Policies
 from proxy.translation.policies.prompt_shape import PromptShape
 from proxy.translation.quirks import Quirks
+from proxy.translation.thinking_budgets import MIN_BUDGET
 
 SEPARATOR = "\n\n"
-MIN_BUDGET = 1024
-"""Smallest budget in tokens that Anthropic accepts for manual thinking; a budget must be below ``max_tokens``."""
 
 _LIST = msgspec.json.Decoder(list[Raw])
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])

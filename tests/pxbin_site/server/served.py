@@ -23,7 +23,8 @@ settings.configure(
     PXBIN=Config(cors_origins=tuple(OPTIONS.get("cors_origins", ()))), MIDDLEWARE=[], ROOT_URLCONF="tests.pxbin_site.no_urls"
 )
 
-from proxy.exchange.http_response import HttpRequest, JsonResponse, StreamingResponse  # noqa: E402
+from proxy.exchange.http_request import HttpRequest  # noqa: E402
+from proxy.exchange.http_response import JsonResponse, StreamingResponse  # noqa: E402
 from pxbin_site.server.daphne_server import listening_socket, serve  # noqa: E402
 from pxbin_site.server.fast_routes import FastRoutes  # noqa: E402
 from pxbin_site.server.handler import Handler  # noqa: E402

@@ -11,7 +11,8 @@ import pytest
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 
-from proxy.exchange.http_response import HttpRequest, JsonResponse
+from proxy.exchange.http_request import HttpRequest
+from proxy.exchange.http_response import JsonResponse
 from pxbin_site.conf.config import Config
 from pxbin_site.server import common_headers
 from pxbin_site.server.fast_routes import FastRoutes

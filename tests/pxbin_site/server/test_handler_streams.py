@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from proxy.exchange.http_response import HttpRequest, JsonResponse, StreamingResponse
+from proxy.exchange.http_request import HttpRequest
+from proxy.exchange.http_response import JsonResponse, StreamingResponse
 from tests.pxbin_site.server.asgi_client import Client, View, handler
 from tests.support.waiting import eventually_async
 

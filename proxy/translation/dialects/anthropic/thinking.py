@@ -23,8 +23,8 @@ from proxy.translation.dialects.anthropic.models import (
 from proxy.translation.dialects.anthropic.wire import ABSENT, is_present
 from proxy.translation.dialects.base import EncodeTarget
 from proxy.translation.errors import ClientMistake
+from proxy.translation.thinking_budgets import MIN_BUDGET, effort_of
 
-MIN_BUDGET = 1024
 MIN_MAX_TOKENS = 1024
 """The least output limit that the gateway sends where the client gave none."""
 
@@ -33,9 +33,6 @@ _MIN_TOP_P = 0.95
 
 BUDGETS: dict[str, int] = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32768}
 """Thinking tokens for each effort, for models that accept budgets only."""
-
-_BUDGET_LIMITS = ((4096, "low"), (12288, "medium"), (32768, "high"))
-"""Efforts for budgets below each limit; larger budgets are ``xhigh``."""
 
 _WIRE_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 
@@ -142,7 +139,7 @@ def _native_setting(request: Request, target: EncodeTarget) -> ReasoningSetting 
     if setting is None or style == "auto":
         return setting
     if style == "adaptive" and setting.mode == "budget":
-        return ReasoningSetting(mode="adaptive", effort=setting.effort or _effort_of_budget(setting.budget or 0), display=setting.display)
+        return ReasoningSetting(mode="adaptive", effort=setting.effort or effort_of(setting.budget or 0), display=setting.display)
     if style == "enabled" and setting.mode == "adaptive":
         return ReasoningSetting(
             mode="budget", budget=_fit_budget(BUDGETS[setting.effort or "high"], request.max_tokens), display=setting.display
@@ -186,13 +183,6 @@ def _effort(setting: ReasoningSetting | None, model: str, *, native: bool) -> st
         return None
     effort = _WIRE_EFFORTS[setting.effort]
     return "high" if effort == "xhigh" and not native and not supports_xhigh(model) else effort
-
-
-def _effort_of_budget(budget: int) -> Effort:
-    for limit, effort in _BUDGET_LIMITS:
-        if budget < limit:
-            return _CANONICAL_EFFORTS[effort]
-    return "xhigh"
 
 
 def _limits(request: Request, target: EncodeTarget, budget: int | None, *, room: int, clamp: bool) -> tuple[int, int | None]:

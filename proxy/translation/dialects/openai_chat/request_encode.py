@@ -17,10 +17,10 @@ from proxy.translation.dialects.openai_chat.wire_request import FAMILY
 from proxy.translation.dialects.openai_strict_schema import is_strict
 from proxy.translation.errors import ClientMistake
 from proxy.translation.quirks import Quirks
+from proxy.translation.thinking_budgets import effort_of
 
 MAX_STOPS = 4
 _USER_LIMITS = {"user": 64, "safety_identifier": 128}
-_BUDGET_EFFORTS = ((4096, "low"), (12288, "medium"), (32768, "high"))
 _FALLBACK_EFFORTS = {"minimal": "low", "xhigh": "high", "max": "high"}
 _SERVICE_TIERS_OF_ANTHROPIC = {"standard_only": "default", "default": "default"}
 _SAMPLING_FIELDS = frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "seed", "min_p", "repetition_penalty"})
@@ -172,8 +172,7 @@ def _encode_effort(setting: ReasoningSetting | None, quirks: Quirks) -> str | No
         return "none" if quirks.reasoning_off or "none" in quirks.efforts else None
     effort: str | None = setting.effort
     if setting.mode == "budget" and effort is None:
-        budget = setting.budget or 0
-        effort = next((limit_effort for limit, limit_effort in _BUDGET_EFFORTS if budget < limit), "xhigh")
+        effort = effort_of(setting.budget or 0)
     return None if effort is None else _supported_effort(effort, quirks.efforts)
 
 
