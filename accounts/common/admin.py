@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import models
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.db import DataError, models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -42,6 +43,13 @@ class TableAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
     formfield_overrides: dict[type[models.Field[Any, Any]], dict[str, Any]] = {models.JSONField: {"widget": JsonWidget}}
     empty_title = "Nothing here yet"
     empty_text = ""
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Treat a filter value that the database or the calendar cannot represent as every other invalid filter: it is removed."""
+        try:
+            return super().get_changelist_instance(request)
+        except (OverflowError, ValueError, DataError) as error:
+            raise IncorrectLookupParameters from error
 
 
 class ActivatableAdmin(SimpleHistoryAdmin, TableAdmin):  # type: ignore[misc]  # neither has types

@@ -26,6 +26,8 @@ from proxy.translation.json_wire import Envelope
 from upstreams.catalog import snapshot
 from upstreams.catalog.snapshot import Catalogue, ModelEntry, ResolvedModel
 
+MAX_KEYLESS_BODY = 16 * 1024 * 1024
+"""Bytes of a decoded body without a valid key."""
 ANONYMOUS = Key(id="", name="anonymous")
 """Takes the place of a client key in requests without one."""
 
@@ -59,7 +61,8 @@ async def authenticate(record: Record, read_body: Callable[[HttpRequest, Key], A
         token = presented_key(record.http.headers)
         key = keys.cached_key(token) or await keys.authenticate(token)
     except ClientMistake as mistake:
-        await _check_anonymous(record.http, read_body, prefix, mistake)
+        if mistake.failure.kind != "authentication" or not await _is_open_request(record.http, read_body, prefix):
+            raise
         key = ANONYMOUS
     record.note_key(key)
     return key
@@ -98,23 +101,20 @@ def check_named_models(key: Key, envelope: Envelope, prefix: str) -> None:
             )
 
 
-async def _check_anonymous(
-    http: HttpRequest, read_body: Callable[[HttpRequest, Key], Awaitable[OpenedRequest]], prefix: str, refusal: ClientMistake
-) -> None:
-    """Raise ``refusal`` unless the request has no key (a revoked one is refused) and its model is open.
+async def _is_open_request(http: HttpRequest, read_body: Callable[[HttpRequest, Key], Awaitable[OpenedRequest]], prefix: str) -> bool:
+    """Whether a request without a valid key has an open model.
 
-    A body or a model that is not valid raises ``refusal`` too: without a key nothing is told about either.
+    False also for a body or a model that is not valid: without a key the caller learns nothing of either.
     """
-    if refusal.failure.kind != "authentication" or not has_open_models():
-        raise refusal
+    if not has_open_models():
+        return False
     try:
-        await decode_body(http)
+        await decode_body(http, MAX_KEYLESS_BODY)
         body = await read_body(http, ANONYMOUS)
-        model = snapshot.current().find(body.envelope.model, prefix)
     except ClientMistake:
-        raise refusal from None
-    if model is None or not is_open(model.model):
-        raise refusal
+        return False
+    model = snapshot.current().find(body.envelope.model, prefix)
+    return model is not None and is_open(model.model)
 
 
 def may_use_model(key: Key, model: ResolvedModel) -> bool:

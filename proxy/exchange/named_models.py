@@ -13,7 +13,7 @@ import msgspec
 from proxy.translation import json_wire
 from proxy.translation.errors import ClientMistake
 
-FIELDS = ("models", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
+FIELDS = ("models", "fallbacks", "default_fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 MAX_MODELS = 100
 """The most models that one field may name."""
 _MAX_BYTES = 65_536
@@ -34,7 +34,7 @@ def named_models(fields: Mapping[str, msgspec.Raw]) -> list[tuple[str, str]]:
 
 
 def _names(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """A text is a name; an object names its ``model``, else each of its keys and values does."""
+    """A text is a name; an object names its ``model`` and what its lists name, or without a ``model`` each key and value."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, list):
@@ -44,7 +44,8 @@ def _names(value: Any, path: str) -> Iterator[tuple[str, str]]:
         aliases = [entry for name, entry in value.items() if name.strip().casefold() == "model"]
         if aliases:
             yield from _names(aliases, f"{path}.model")
-            return
+            # Beside its ``model`` an object may have settings; lists among them may be the fallbacks of a group.
+            value = {name: entry for name, entry in value.items() if isinstance(entry, list)}
         for name, entry in value.items():
             yield f"{path}.{name}", name
             yield from _names(entry, f"{path}.{name}")

@@ -20,11 +20,13 @@ BATCH = 2 * 1024 * 1024
 NO_MEMORY = Failure(kind="overloaded", message="Too many request bodies at once", headers={"retry-after": "5"})
 
 
-async def decode_body(http: HttpRequest) -> None:
+async def decode_body(http: HttpRequest, limit: int | None = None) -> None:
     """Replace a compressed body by its content. Called once the request is known to be allowed to cost that much.
 
-    Raises :class:`ClientMistake`: 415 for an unknown encoding, 400 for a body that does not match its encoding, 413 beyond
-    ``PXBIN_MAX_BODY_BYTES``; and :class:`GatewayError` 503 when the bodies of all requests would take too much memory.
+    ``limit``: bytes of the content, where fewer than ``PXBIN_MAX_BODY_BYTES`` are allowed.
+
+    Raises :class:`ClientMistake`: 415 for an unknown encoding, 400 for a body that does not match its encoding, 413 beyond the
+    limit; and :class:`GatewayError` 503 when the bodies of all requests would take too much memory.
     """
     encoding = http.headers.get("content-encoding")
     if encoding is None:
@@ -36,19 +38,19 @@ async def decode_body(http: HttpRequest) -> None:
         raise ClientMistake(message, kind="unsupported_encoding") from None
     if decoder is not None:
         try:
-            http.body = await _content(http, decoder)
+            http.body = await _content(http, decoder, min(limit or settings.PXBIN.max_body_bytes, settings.PXBIN.max_body_bytes))
         except CorruptError:
             raise ClientMistake(f"The body does not match its Content-Encoding {encoding[:64]!r}, or ends too early") from None
     http.remove_header(b"content-encoding")
 
 
-async def _content(http: HttpRequest, decoder: Decoder) -> bytes:
+async def _content(http: HttpRequest, decoder: Decoder, limit: int) -> bytes:
     size, pieces, decoded = 0, _pieces(decoder, http.body), []
     is_quick = len(http.body) <= QUICK_INPUT
     while batch := _take(pieces, QUICK_OUTPUT) if is_quick else await asyncio.to_thread(_take, pieces, BATCH):
         is_quick = False
         size += len(batch)
-        if size > settings.PXBIN.max_body_bytes:
+        if size > limit:
             raise ClientMistake("Request body too large once it is decoded", kind="too_large")
         if not http.count_body(len(http.body) + size):
             raise GatewayError(NO_MEMORY)

@@ -33,6 +33,14 @@ def test_a_key_created_in_the_admin_is_shown_once_and_only_its_hash_is_stored(ad
     assert (plaintext in listed, plaintext[:8] in listed) == (False, True)
 
 
+@pytest.mark.parametrize(
+    "query", ["created_at__gte=0001-01-01+00:00:00%2B23:59", "created_at__lte=9999-12-31T23:59:59-23:59", "created_at__year=0"]
+)
+def test_a_time_that_the_calendar_does_not_have_is_an_invalid_filter(admin_client, query):
+    response = admin_client.get(f"/admin/accounts/apikey/?{query}")
+    assert (response.status_code, response["Location"]) == (302, "/admin/accounts/apikey/?e=1")
+
+
 def test_a_new_key_is_shown_with_commands_for_clients(admin_client):
     text = html.unescape(add_key(admin_client).content.decode())
     (plaintext,) = set(re.findall(r"pxb_[0-9a-f]{40}", text))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
+from proxy.translation.dialects.error_detail import RETRY_HEADERS
 from proxy.translation.dialects.lookup import REQUEST_ID_HEADERS, dialect_named
 from proxy.translation.dialects.registry import REGISTRY
 
@@ -18,7 +19,6 @@ Received = Mapping[str, str]
 
 USER_AGENT = "pxbin"
 
-DOWN_EXACT = frozenset({"retry-after", "retry-after-ms", "x-should-retry"})
 DOWN_PREFIXES = tuple({prefix: None for dialect in REGISTRY.values() for prefix in dialect.upstream.headers_down})
 """Of all dialects: servers that speak one of them are gateways to others."""
 HOP_BY_HOP = frozenset(
@@ -101,7 +101,7 @@ def downward(received: Received) -> list[tuple[str, str]]:
     request_id = ""
     for name, value in received.items():
         lower = name.lower()
-        if lower in DOWN_EXACT or lower.startswith(DOWN_PREFIXES):
+        if lower.startswith(DOWN_PREFIXES) or (lower in RETRY_HEADERS and RETRY_HEADERS[lower].fullmatch(value)):
             headers.append((lower, value))
         elif lower in UPSTREAM_REQUEST_IDS and not request_id:
             request_id = value

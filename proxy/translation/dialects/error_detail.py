@@ -7,6 +7,8 @@ OpenRouter's ``metadata.raw`` with the text of the provider behind it.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,8 +18,20 @@ from proxy.translation.dialects.base import error_object
 MESSAGE_LIMIT = 4000
 """Characters of an upstream's message that a client gets."""
 
+RETRY_HEADERS: Mapping[str, re.Pattern[str]] = {
+    "retry-after": re.compile(r"\d{1,9}(\.\d{1,9})?|[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT"),
+    "retry-after-ms": re.compile(r"\d{1,12}(\.\d{1,9})?"),
+    "x-should-retry": re.compile(r"true|false"),
+}
+"""Response headers by which clients decide whether and when to try again, and the values that they can read."""
 _PLAIN_TEXT_LIMIT = 500
 _MESSAGE_FIELDS = ("message", "msg", "detail", "error_message", "title")
+
+
+def retry_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The readable ones of :data:`RETRY_HEADERS`, in lower case."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    return {name: lower[name] for name, pattern in RETRY_HEADERS.items() if name in lower and pattern.fullmatch(lower[name])}
 
 
 class ErrorDetail(msgspec.Struct, frozen=True):

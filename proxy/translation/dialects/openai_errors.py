@@ -12,7 +12,7 @@ import msgspec
 
 from proxy.translation.context_overflow import is_context_overflow
 from proxy.translation.dialects.base import ErrorBody, error_object
-from proxy.translation.dialects.error_detail import MESSAGE_LIMIT, read_error_detail, read_plain_text
+from proxy.translation.dialects.error_detail import MESSAGE_LIMIT, read_error_detail, read_plain_text, retry_headers
 from proxy.translation.errors import Failure, Kind, kind_for
 from proxy.translation.refusals import is_page, refusal_of
 
@@ -78,7 +78,6 @@ _MAY_BE_OVERFLOW = frozenset({"invalid_request", "too_large", "upstream_error", 
 _NATIVE_LIMIT = 16_384
 """Bytes of an error body whose fields a client of the same dialect gets."""
 
-_PASSED_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
 UPSTREAM_REFUSED_CREDENTIAL = "upstream authentication failed"
 """Replaces the upstream's own message, which often quotes the credential."""
 
@@ -95,7 +94,7 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes, *, dialec
     code = _non_numeric(detail.code) or ("insufficient_quota" if detail.type == "insufficient_quota" else "")
     refusal = refusal_of(status, detail.message or plain_text, (detail.code, detail.type), is_page=is_page(body))
     kind, about = refusal or (kind_for(status, message, code or detail.type or None), "")
-    passed = {name.lower(): value for name, value in headers.items() if name.lower() in _PASSED_HEADERS}
+    passed = retry_headers(headers)
     if kind == "upstream_auth":
         return Failure(kind=kind, message=UPSTREAM_REFUSED_CREDENTIAL, status=status, headers=passed, about=about)
     error = value.get("error") if isinstance(value, dict) and len(body) <= _NATIVE_LIMIT else None

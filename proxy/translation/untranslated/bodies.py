@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from urllib.parse import unquote_plus
@@ -75,11 +76,18 @@ def open_any(body: bytes, headers: Mapping[str, str], *, default: str) -> Untran
         form = Form(body, headers["content-type"])
         model = form.text("model")
         return UntranslatedRequest(Envelope({}, model), form.with_model) if model else unchanged
-    if content_type == URLENCODED and models_in_pairs(body.decode("latin-1")):
+    if content_type.startswith(URLENCODED) and models_in_pairs(body.decode("latin-1")):
         raise ClientMistake("model: a form of this type may not name a model; send JSON or multipart/form-data", param="model")
+    if json.detect_encoding(body) not in ("utf-8", "utf-8-sig") and _begins_as_json(body):
+        raise ClientMistake("The request body is not valid UTF-8")
     if _OBJECT.match(body) is None:
         return unchanged
     return _open_plain_json(body, default)
+
+
+def _begins_as_json(body: bytes) -> bool:
+    """Whether a body in UTF-16 or UTF-32, which some servers read as JSON, begins like an object or an array."""
+    return body[:256].decode(json.detect_encoding(body), "ignore").lstrip("\ufeff \t\r\n")[:1] in ("{", "[")
 
 
 def _open_plain_json(body: bytes, default: str) -> UntranslatedRequest:
@@ -91,10 +99,9 @@ def _open_plain_json(body: bytes, default: str) -> UntranslatedRequest:
             raise
         return UntranslatedRequest(Envelope({}, default), lambda _model: body)
     fields = opened.fields
-    try:
-        named_model = _NAME.decode(fields["model"])
-    except (KeyError, msgspec.DecodeError):
+    if "model" not in fields or bytes(fields["model"]) == b"null":
         return UntranslatedRequest(Envelope({}, default), lambda _model: body)
+    named_model = json_wire.decode(fields["model"], _NAME, at="model")
     is_stream = bytes(fields.get("stream", b"")) == b"true"
 
     def with_model(model: str) -> bytes:
@@ -106,7 +113,12 @@ def _open_plain_json(body: bytes, default: str) -> UntranslatedRequest:
 def models_in_pairs(text: str) -> list[str]:
     """The values of the ``model`` in a query or a form of type ``URLENCODED``, in any spelling that some parser takes for it."""
     pairs = (pair.partition("=") for pair in _SEPARATOR.split(text))
-    return [unquote_plus(value) for name, _, value in pairs if unquote_plus(name).strip().casefold() == "model"]
+    return [unquote_plus(value) for name, _, value in pairs if _names_model(unquote_plus(unquote_plus(name)))]
+
+
+def _names_model(name: str) -> bool:
+    """Whether some parser takes a name for ``model``: in another case, with brackets, with a NUL."""
+    return name.replace("\0", "").strip().casefold().partition("[")[0].strip() == "model"
 
 
 def with_json_model(body: bytes, fields: Mapping[str, msgspec.Raw], model: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Protocol
 
 from .head import RefusedError
@@ -10,6 +11,8 @@ from .head import RefusedError
 SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 TRAILER_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
 MAX_SIZE_LINE = 1024
+MAX_EXTENSIONS = 16 * 1024
+"""Bytes of the extensions of all chunks of a body. No client of an LLM API sends any, and each byte takes time to check."""
 MAX_TRAILER = 16 * 1024
 OVERHEAD = 8
 """Most bytes on the wire for each byte of a chunked body: chunks of one byte need six."""
@@ -70,6 +73,9 @@ class LengthBody:
         return bytes(self._content)
 
 
+Step = Callable[["ChunkedBody", bytes, int], int]
+
+
 class ChunkedBody:
     """A chunked body of at most ``limit`` bytes; raises ``RefusedError`` 413 beyond, 400 where the chunks are malformed."""
 
@@ -79,7 +85,8 @@ class ChunkedBody:
         self._buffer = b""
         self._position = 0
         self._left = 0
-        self._step = self._size
+        self._step: Step = ChunkedBody._size  # no bound method: the cycle would keep the body until a garbage collection
+        self._extensions = 0
         self._trailer = 0
         self.taken = 0
         self.is_behind = False
@@ -100,7 +107,7 @@ class ChunkedBody:
         buffer, position = self._buffer, self._position
         for _ in range(STEPS_PER_TURN):
             step = self._step
-            after = step(buffer, position)
+            after = step(self, buffer, position)
             if after < 0:
                 self._buffer, self._position, self.is_behind = b"", 0, False
                 return buffer[-after - 1 :]
@@ -128,6 +135,9 @@ class ChunkedBody:
         size = SIZE_LINE.fullmatch(buffer, position, end)
         if size is None:
             raise RefusedError(400, "Malformed chunk size")
+        self._extensions += end - size.end(1)
+        if self._extensions > MAX_EXTENSIONS:
+            raise RefusedError(400, "Too many chunk extensions")
         length = int(size[1], 16)
         if len(self._content) + length > self._limit:
             raise RefusedError(413, "Request body too large")
@@ -137,7 +147,7 @@ class ChunkedBody:
             self._content += buffer[start:last]
             return last + 2
         self._left = length
-        self._step = self._chunk if length else self._trailers
+        self._step = ChunkedBody._chunk if length else ChunkedBody._trailers
         return start
 
     def _chunk(self, buffer: bytes, position: int) -> int:
@@ -145,13 +155,13 @@ class ChunkedBody:
         self._content += piece
         self._left -= len(piece)
         if not self._left:
-            self._step = self._chunk_end
+            self._step = ChunkedBody._chunk_end
         return position + len(piece)
 
     def _chunk_end(self, buffer: bytes, position: int) -> int:
         end = buffer[position : position + 2]
         if end == b"\r\n":
-            self._step = self._size
+            self._step = ChunkedBody._size
             return position + 2
         if end in (b"", b"\r"):
             return position

@@ -22,6 +22,16 @@ def test_names_are_found_in_lists_and_in_objects():
     ]
 
 
+def test_an_object_with_a_model_may_also_have_the_fallbacks_of_a_group():
+    body = fields(fallbacks=[{"own": ["a"], "model": "b", "speed": "fast"}], default_fallbacks=["c"])
+    assert named_models(body) == [
+        ("fallbacks.0.model.0", "b"),
+        ("fallbacks.0.own", "own"),
+        ("fallbacks.0.own.0", "a"),
+        ("default_fallbacks.0", "c"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [(["a"] * 101, "models: the field names more than 100 models"), ("a" * 70_000, "models: the field has more than 65536 bytes")],

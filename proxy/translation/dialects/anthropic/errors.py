@@ -9,7 +9,7 @@ from proxy.translation import json_wire
 from proxy.translation.context_overflow import is_context_overflow
 from proxy.translation.dialects.anthropic.wire import FAMILY
 from proxy.translation.dialects.base import ErrorBody, error_object
-from proxy.translation.dialects.error_detail import read_error_detail
+from proxy.translation.dialects.error_detail import read_error_detail, retry_headers
 from proxy.translation.errors import Failure, Kind, kind_for
 from proxy.translation.refusals import is_page, refusal_of
 
@@ -54,7 +54,6 @@ KINDS: Mapping[str, Kind] = {
 OVERLOADED_STATUS = 529
 _OVERFLOW_TEXT = "prompt is too long"
 _OVERFLOW_PREFIX = f"{_OVERFLOW_TEXT}: "
-_PASSED_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
 _MAX_MESSAGE_LENGTH = 2000
 _NATIVE_LIMIT = 65_536
 """Bytes of the largest error body whose other fields are kept."""
@@ -77,7 +76,7 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
         about=about,
         message=message or f"The upstream answered with status {status}",
         status=status,
-        headers=client_headers(headers),
+        headers=retry_headers(headers),
         details=details,
         native=native_error(value, body) if kind != "upstream_auth" else None,
         native_dialect=FAMILY,
@@ -88,11 +87,6 @@ def native_error(value: Any, body: bytes) -> dict[str, Any] | None:
     """The error object of a body of moderate size, for clients of the same dialect."""
     error = value.get("error") if isinstance(value, dict) and len(body) <= _NATIVE_LIMIT else None
     return error if isinstance(error, dict) else None
-
-
-def client_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The response headers that are passed on to the client, in lower case: they say whether and when to retry."""
-    return {name.lower(): value for name, value in headers.items() if name.lower() in _PASSED_HEADERS}
 
 
 def read_error(value: Any) -> tuple[str, str, dict[str, Any] | None]:

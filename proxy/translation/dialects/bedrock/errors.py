@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.translation import json_wire
-from proxy.translation.dialects.anthropic.errors import client_headers, client_message, read_error
+from proxy.translation.dialects.anthropic.errors import client_message, read_error
 from proxy.translation.dialects.base import ErrorBody, error_object
+from proxy.translation.dialects.error_detail import retry_headers
 from proxy.translation.errors import Failure, Kind, kind_for
 from proxy.translation.refusals import is_page, refusal_of
 
@@ -86,7 +87,7 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
         about=about,
         message=message or f"The upstream answered with status {status}",
         status=status,
-        headers=client_headers(headers),
+        headers=retry_headers(headers),
         native=value if isinstance(value, dict) and kind != "upstream_auth" and len(body) <= _NATIVE_LIMIT else None,
         native_dialect=_NAME,
     )

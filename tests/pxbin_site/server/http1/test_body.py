@@ -1,5 +1,8 @@
 """Bodies as they arrive, cut in every way."""
 
+import gc
+import weakref
+
 import pytest
 
 from pxbin_site.server.http1.body import STEPS_PER_TURN, Body, ChunkedBody, LengthBody
@@ -54,7 +57,8 @@ def test_an_unfinished_body_waits() -> None:
         (b"64\r\n" + b"x" * 100 + b"\r\n1\r\n", 413, "Request body too large"),
         (b"0\r\nno colon\r\n", 400, "Malformed trailer field"),
         (b"0\r\n" + b"a: b\r\n" * 2800, 431, "Trailer fields too large"),
-        ((b"1" + b" " * 900 + b"\r\na\r\n") * 30, 400, "Too much overhead in chunks"),
+        ((b"1" + b" " * 900 + b"\r\na\r\n") * 19, 400, "Too many chunk extensions"),
+        ((b"1;" + b"x" * 990 + b"\r\na\r\n") * 17, 400, "Too many chunk extensions"),
     ],
 )
 @pytest.mark.parametrize("size", [1, 100_000])
@@ -80,3 +84,21 @@ def test_the_size_is_what_is_held_in_memory(body: Body) -> None:
     assert body.size == 0
     body.feed(b"5\r\nhel")
     assert body.size == (6 if isinstance(body, LengthBody) else 3)
+
+
+@pytest.mark.parametrize("body", [ChunkedBody(1000), LengthBody(1000)])
+def test_a_body_is_freed_with_its_last_reference(body: Body) -> None:
+    body = type(body)(1000)
+    body.feed(b"a\r\n0123456789")
+    reference = weakref.ref(body)
+    gc.disable()
+    try:
+        del body
+        assert reference() is None
+    finally:
+        gc.enable()
+
+
+def test_chunks_whose_size_lines_are_much_longer_than_their_content_are_refused() -> None:
+    with pytest.raises(RefusedError, match="Too much overhead in chunks"):
+        fed(ChunkedBody(10_000), b"000000000000001\r\na\r\n" * 6000, size=1000)
