@@ -17,6 +17,7 @@ from accounts import keys, rate_limits
 from accounts.keys import Key
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import HttpRequest
+from proxy.exchange.large_bodies import use_keyless_thread
 from proxy.exchange.named_models import named_models
 from proxy.exchange.record import Record
 from proxy.exchange.request_encoding import decode_body
@@ -108,6 +109,7 @@ async def _is_open_request(http: HttpRequest, read_body: Callable[[HttpRequest, 
     """
     if not has_open_models():
         return False
+    use_keyless_thread()
     try:
         await decode_body(http, MAX_KEYLESS_BODY)
         body = await read_body(http, ANONYMOUS)

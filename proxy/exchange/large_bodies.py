@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -23,6 +23,13 @@ THREADS = 2
 """How many large bodies are worked on at once; further ones wait."""
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="large-body")
+_keyless_threads = ThreadPoolExecutor(1, thread_name_prefix="keyless-body")
+_is_keyless = ContextVar("is_keyless", default=False)
+
+
+def use_keyless_thread() -> None:
+    """Let the large bodies of this request, which showed no valid key, wait for one another and not delay those of others."""
+    _is_keyless.set(True)
 
 
 async def in_thread_if_large(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -30,4 +37,4 @@ async def in_thread_if_large(size: int, work: Callable[P, T], *args: P.args, **k
     if size <= LARGE_BYTES:
         return work(*args, **kwargs)
     call = partial(copy_context().run, work, *args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(_threads, call)
+    return await asyncio.get_running_loop().run_in_executor(_keyless_threads if _is_keyless.get() else _threads, call)

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from proxy.exchange.large_bodies import LARGE_BYTES, THREADS, in_thread_if_large
+from proxy.exchange.large_bodies import LARGE_BYTES, THREADS, in_thread_if_large, use_keyless_thread
 from proxy.translation.errors import ClientMistake
 
 
@@ -51,3 +51,21 @@ def test_an_error_of_the_work_reaches_the_caller():
 
     with pytest.raises(ClientMistake, match="messages: Field required"):
         asyncio.run(in_thread_if_large(LARGE_BYTES + 1, refuse))
+
+
+def test_bodies_without_a_key_do_not_delay_those_with_one():
+    may_end = threading.Event()
+
+    async def work_without_key():
+        use_keyless_thread()
+        return await in_thread_if_large(LARGE_BYTES + 1, may_end.wait, 60)
+
+    async def call_all():
+        without_key = [asyncio.create_task(work_without_key()) for _ in range(5)]
+        await asyncio.sleep(0)
+        with_key = await in_thread_if_large(LARGE_BYTES + 1, str, "with a key")
+        is_one_done = any(task.done() for task in without_key)
+        may_end.set()
+        return with_key, is_one_done, await asyncio.gather(*without_key)
+
+    assert asyncio.run(call_all()) == ("with a key", False, [True] * 5)
