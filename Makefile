@@ -15,6 +15,8 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 unexport PYTHONDONTWRITEBYTECODE
 # A file's tests share one worker, and its gateway; files begin in the order of tests/support/marks.py.
 PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
+# Without gateways to share, a worker that has nothing left takes tests of the other.
+QUICK_PARALLEL = -n auto --dist worksteal
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -30,7 +32,7 @@ test: $(DEV_STAMP) $(NODE_STAMP) ## Run every test, small sizes (ARGS="tests/pro
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 quick: $(DEV_STAMP) ## Run the tests that need no server, process or browser (about a minute)
-	@$(BIN)/python -m pytest $(PARALLEL) -m "not e2e and not slow" --ignore tests/e2e $(ARGS)
+	@$(BIN)/python -m pytest $(QUICK_PARALLEL) -m "not e2e and not slow" --ignore tests/e2e $(ARGS)
 
 proof: $(DEV_STAMP) $(NODE_STAMP) ## Run the same tests in full sizes, one after the other
 	@PXBIN_TEST_SIZE=proof $(BIN)/python -m pytest --timeout 3600 $(ARGS)

@@ -41,6 +41,7 @@ def test_the_adversary_attacks_while_the_load_is_measured():
     assert (direct["added_p99_ms"], attacked["added_p99_ms"] >= 0) == (None, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(ATTACKS) - {"idle connections"}))
 async def test_an_attacker_sends_without_a_key(name):
     received = asyncio.get_running_loop().create_future()
