@@ -17,8 +17,8 @@ from accounts import keys, rate_limits
 from accounts.keys import Key
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import HttpRequest
-from proxy.exchange.large_bodies import use_keyless_thread
-from proxy.exchange.named_models import named_models
+from proxy.exchange.large_bodies import in_thread_if_large, use_keyless_thread
+from proxy.exchange.named_models import TOOL_FIELDS, named_models
 from proxy.exchange.record import Record
 from proxy.exchange.request_encoding import decode_body
 from proxy.translation.dialects.base import Dialect
@@ -85,16 +85,17 @@ async def admit(record: Record, key: Key, body: OpenedRequest, prefix: str) -> A
     model = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
     if model is None or not may_use_model(key, model):
         raise unknown_model(name)
-    check_named_models(key, body.envelope, prefix)
+    await check_named_models(key, body.envelope, prefix)
     record.note_lease(rate_limits.check(key))
     return Admitted(key, model)
 
 
-def check_named_models(key: Key, envelope: Envelope, prefix: str) -> None:
-    """Raise :class:`ClientMistake` if the body names, for the provider's own fallback, a model that the key may not use."""
+async def check_named_models(key: Key, envelope: Envelope, prefix: str) -> None:
+    """Raise :class:`ClientMistake` if the body names, for the provider's own fallback or a tool, a model that the key may not use."""
     if key.allowed_models is None and key is not ANONYMOUS:
         return
-    for path, name in named_models(envelope.fields):
+    size = sum(memoryview(envelope.fields[field]).nbytes for field in TOOL_FIELDS if field in envelope.fields)
+    for path, name in await in_thread_if_large(size, named_models, envelope.fields):
         model = snapshot.current().find(name, prefix)
         if not (keys.may_use(key, name) and key is not ANONYMOUS if model is None else may_use_model(key, model)):
             raise ClientMistake(

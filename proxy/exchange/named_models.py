@@ -1,6 +1,7 @@
-"""Models that a request names beside ``model``: those to which a provider may switch by itself.
+"""Models that a request names beside ``model``: those to which a provider may switch by itself, and those of its tools.
 
-OpenRouter reads ``models``, Anthropic and LiteLLM ``fallbacks``; LiteLLM also has lists for particular errors.
+OpenRouter reads ``models``, Anthropic and LiteLLM ``fallbacks``; LiteLLM also has lists for particular errors. Tools that run at the
+provider may have a model of their own (Anthropic's advisor, OpenAI's image generation), and so may OpenRouter's plugins.
 """
 
 from __future__ import annotations
@@ -14,9 +15,19 @@ from proxy.translation import json_wire
 from proxy.translation.errors import ClientMistake
 
 FIELDS = ("models", "fallbacks", "default_fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
+TOOL_FIELDS = ("tools", "plugins")
 MAX_MODELS = 100
 """The most models that one field may name."""
 _MAX_BYTES = 65_536
+
+
+class _Tool(msgspec.Struct):
+    """The model of a tool or a plugin; those without one are most."""
+
+    model: Any = None
+
+
+_TOOLS = msgspec.json.Decoder(list[_Tool] | None)
 
 
 def named_models(fields: Mapping[str, msgspec.Raw]) -> list[tuple[str, str]]:
@@ -30,6 +41,10 @@ def named_models(fields: Mapping[str, msgspec.Raw]) -> list[tuple[str, str]]:
         if len(names) > MAX_MODELS:
             raise ClientMistake(f"{field}: the field names more than {MAX_MODELS} models", param=field)
         models += names
+    for field in TOOL_FIELDS:
+        if field in fields:
+            tools = json_wire.decode(fields[field], _TOOLS, at=field) or ()
+            models += [name for place, tool in enumerate(tools) for name in _names(tool.model, f"{field}.{place}.model")]
     return models
 
 

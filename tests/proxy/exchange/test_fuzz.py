@@ -61,7 +61,7 @@ def test_what_goes_up_is_json_and_names_the_model_that_was_checked(client: str, 
         http = HttpRequest(method="POST", path="/", body=body)
         envelope = opener("m", stream=False)(body) if client == "bedrock" else dialect.open_request(body)
         with suppress(ClientMistake):
-            check_named_models(KEY, envelope, "")
+            asyncio.run(check_named_models(KEY, envelope, ""))
         history.item_references(envelope)
         enforcement = enforcement_for(http, envelope, model)
         context = RequestContext(http, dialect, envelope, identity="0" * 24, created=0, seal_key=b"k" * 32, enforcement=enforcement)

@@ -22,6 +22,15 @@ def test_names_are_found_in_lists_and_in_objects():
     ]
 
 
+def test_tools_and_plugins_may_name_a_model():
+    tools = [{"type": "function", "function": {"name": "model"}}, {"type": "advisor_20260301", "name": "advisor", "model": "a"}]
+    assert named_models(fields(tools=tools, plugins=[{"id": "web", "model": "b"}, {"id": "file"}])) == [
+        ("tools.1.model", "a"),
+        ("plugins.0.model", "b"),
+    ]
+    assert named_models(fields(tools=None)) == []
+
+
 def test_an_object_with_a_model_may_also_have_the_fallbacks_of_a_group():
     body = fields(fallbacks=[{"own": ["a"], "model": "b", "speed": "fast"}], default_fallbacks=["c"])
     assert named_models(body) == [
