@@ -14,12 +14,12 @@ def test_the_document_is_what_the_code_does_with_the_installed_types():
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", LETTERS)
 def test_no_element_is_lost_without_a_trace(dialect):
-    found = sdk_matrix.judged_once(dialect)
+    verdicts_by_name = sdk_matrix.judged_once(dialect)
     lost = {
         (name, target, verdict)
-        for name, verdicts in found.items()
-        for target, words in verdicts.items()
-        for verdict in words - sdk_matrix.VERDICTS
+        for name, verdicts in verdicts_by_name.items()
+        for target, kinds in verdicts.items()
+        for verdict in kinds - sdk_matrix.VERDICTS
     }
     assert lost == set()
 

@@ -154,7 +154,7 @@ def load(*, with_history: bool = False) -> PriceBook:
 
 
 def _frozen(versions: Mapping[PriceKey, list[Version]]) -> Versions:
-    return {key: tuple(found) for key, found in versions.items()}
+    return {key: tuple(key_versions) for key, key_versions in versions.items()}
 
 
 def prices_from_row(row: Price) -> Prices:

@@ -23,6 +23,7 @@ from billing.request_log.bounds import bound_count, clean_text
 from billing.request_log.usage_columns import set_usage
 from proxy.translation.canonical import Usage
 from proxy.translation.dialects.lookup import dialect_named
+from upstreams.routing.remote_objects import RemoteObject
 
 MAX_ERROR_MESSAGE = 2000
 NO_USAGE = Usage()
@@ -48,6 +49,12 @@ class MadeEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     remote_id: str = ""
     unbilled_model: str = ""
     is_nested: bool = False
+
+    def held_by(self, upstream_id: str, credential_id: str | None, *, api_key_id: str) -> RemoteObject:
+        """The object with its place and its client key."""
+        return RemoteObject(
+            **msgspec.structs.asdict(self), api_key_id=api_key_id, upstream_id=upstream_id, credential_id=credential_id or ""
+        )
 
 
 class LogEntry(LogColumns, kw_only=True, omit_defaults=True):

@@ -39,27 +39,20 @@ def objects_of(entry: LogEntry) -> list[RemoteObject]:
     if not entry.made or not entry.api_key_id or not entry.upstream_id:
         return []
     credential_id = entry.tries[-1].credential_id if entry.tries else None
-    return [
-        RemoteObject(
-            id=made.id,
-            api_key_id=entry.api_key_id,
-            upstream_id=entry.upstream_id,
-            credential_id=credential_id or "",
-            until=made.until,
-            remote_id=made.remote_id,
-            unbilled_model=made.unbilled_model,
-            is_nested=made.is_nested,
-        )
-        for made in entry.made
-    ]
+    return [made.held_by(entry.upstream_id, credential_id, api_key_id=entry.api_key_id) for made in entry.made]
 
 
 def insert(entries: Iterable[LogEntry]) -> None:
     """Write the objects of entries inside the caller's transaction; of two with the same id and key the later one counts."""
-    objects = {(found.id, found.api_key_id): found for entry in entries if entry.made for found in objects_of(entry)}
+    objects = {
+        (remote_object.id, remote_object.api_key_id): remote_object
+        for entry in entries
+        if entry.made
+        for remote_object in objects_of(entry)
+    }
     if not objects:
         return
-    if any(found.is_nested for found in objects.values()):
+    if any(remote_object.is_nested for remote_object in objects.values()):
         Revision.objects.bump(REVISION)
     rows = [_row(objects[key]) for key in sorted(objects)]  # in one order, so that concurrent writers do not block each other
     models.RemoteObject.objects.bulk_create(
@@ -67,16 +60,16 @@ def insert(entries: Iterable[LogEntry]) -> None:
     )
 
 
-def _row(found: RemoteObject) -> models.RemoteObject:
+def _row(remote_object: RemoteObject) -> models.RemoteObject:
     return models.RemoteObject(
-        object_id=found.id,
-        api_key_id=UUID(found.api_key_id),
-        upstream_id=UUID(found.upstream_id),
-        credential_id=UUID(found.credential_id) if found.credential_id else None,
-        remote_id=found.remote_id,
-        unbilled_model=found.unbilled_model,
-        is_nested=found.is_nested,
-        expires_at=datetime.fromtimestamp(found.until, UTC),
+        object_id=remote_object.id,
+        api_key_id=UUID(remote_object.api_key_id),
+        upstream_id=UUID(remote_object.upstream_id),
+        credential_id=UUID(remote_object.credential_id) if remote_object.credential_id else None,
+        remote_id=remote_object.remote_id,
+        unbilled_model=remote_object.unbilled_model,
+        is_nested=remote_object.is_nested,
+        expires_at=datetime.fromtimestamp(remote_object.until, UTC),
     )
 
 
@@ -105,12 +98,12 @@ class ObjectStore:
         """:meth:`find` in this thread; raises Django's database errors."""
         unwritten = self._in_spool(object_id)  # first: a segment is in the database before its file is removed
         written = self._in_database(object_id)
-        return list({found.api_key_id: found for found in [*written, *unwritten]}.values())
+        return list({remote_object.api_key_id: remote_object for remote_object in [*written, *unwritten]}.values())
 
     def _in_spool(self, object_id: str) -> list[RemoteObject]:
         quoted = msgspec.json.encode(object_id)
         lines = [line for lines in self._spool.unwritten_lines(MAX_SEGMENTS) for line in lines if quoted in line]
-        return [found for line in lines for found in _objects_in(line) if found.id == object_id]
+        return [remote_object for line in lines for remote_object in _objects_in(line) if remote_object.id == object_id]
 
     def _in_database(self, object_id: str) -> list[RemoteObject]:
         rows = models.RemoteObject.objects.filter(object_id=object_id, expires_at__gt=timezone.now())

@@ -63,8 +63,8 @@ def rerate(since: datetime, until: datetime | None = None, *, dry_run: bool = Fa
         rows = rows.filter(timestamp__lt=until)
     rater, report = Rater(), Report()
     changes: dict[tuple[str, str], Change] = {}
-    found = rows.order_by("timestamp", "id").prefetch_related("tries").iterator(chunk_size=BATCH_ROWS)
-    while batch := list(islice(found, BATCH_ROWS)):
+    unread_rows = rows.order_by("timestamp", "id").prefetch_related("tries").iterator(chunk_size=BATCH_ROWS)
+    while batch := list(islice(unread_rows, BATCH_ROWS)):
         changed: list[RequestLog] = []
         for row in batch:
             before = row.cost

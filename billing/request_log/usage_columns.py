@@ -6,7 +6,7 @@ The token columns include the parts of a usage; `usage_parts` holds them singly,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol, TypedDict, cast
 
 import msgspec
 
@@ -35,7 +35,7 @@ ALL = {**MAIN, **MODALITIES}
 
 
 class TokenCounts(TypedDict):
-    """The token columns of a request and of an attempt by name."""
+    """The columns of :data:`MAIN` with their values."""
 
     input_tokens: int
     cache_read_tokens: int
@@ -68,25 +68,14 @@ class UsageRow(Protocol):
 def token_counts(usage: Usage) -> TokenCounts:
     """The token columns of an entry or an attempt, with the parts."""
     tokens = usage.with_parts()
-    return {
-        "input_tokens": bound_count(tokens.fresh),
-        "cache_read_tokens": bound_count(tokens.cache_read),
-        "cache_write_5m_tokens": bound_count(tokens.cache_write_5m),
-        "cache_write_1h_tokens": bound_count(tokens.cache_write_1h),
-        "output_tokens": bound_count(tokens.output),
-        "reasoning_tokens": bound_count(tokens.reasoning),
-    }
+    return cast("TokenCounts", {column: bound_count(getattr(tokens, name)) for column, name in MAIN.items()})
 
 
 def set_usage(row: UsageRow, usage: Usage) -> None:
     """Set the columns of a usage on an entry; those of the rarer counts only where there are any."""
     tokens = usage.with_parts()
-    row.input_tokens = bound_count(tokens.fresh)
-    row.cache_read_tokens = bound_count(tokens.cache_read)
-    row.cache_write_5m_tokens = bound_count(tokens.cache_write_5m)
-    row.cache_write_1h_tokens = bound_count(tokens.cache_write_1h)
-    row.output_tokens = bound_count(tokens.output)
-    row.reasoning_tokens = bound_count(tokens.reasoning)
+    for column, count in token_counts(tokens).items():
+        setattr(row, column, count)
     if tokens.input_audio or tokens.output_audio or tokens.input_image or tokens.output_image:
         for column, name in MODALITIES.items():
             setattr(row, column, bound_count(getattr(tokens, name)))

@@ -28,7 +28,7 @@ from upstreams.catalog import snapshot
 from upstreams.catalog.snapshot import Catalogue, ModelEntry, ResolvedModel
 
 MAX_KEYLESS_BODY = 16 * 1024 * 1024
-"""Bytes of a decoded body without a valid key."""
+"""Bytes of a decoded body without a valid key: as many as all such bodies share while they arrive (``Limits.max_keyless_bytes``)."""
 ANONYMOUS = Key(id="", name="anonymous")
 """Takes the place of a client key in requests without one."""
 

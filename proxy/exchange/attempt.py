@@ -360,7 +360,7 @@ class TranslatedAttempt:
 
     def made_objects(self) -> list[MadeObject]:
         """See :class:`Attempt`."""
-        return self._kept.known(self.pipeline)
+        return self._kept.made_objects(self.pipeline)
 
     def response_headers(self) -> Headers:
         """See :class:`Attempt`: also the headers that the client's dialect has for usage."""

@@ -31,8 +31,8 @@ class KeptObjects:
         self._is_unbilled = is_empty and self._api is not None and self._api.runs_later(self._context.envelope.fields)
         return Usage() if self._is_unbilled else response.usage
 
-    def known(self, pipeline: StreamPipeline | None) -> list[MadeObject]:
-        """What is known by now, of the whole response or of the stream that ``pipeline`` translates."""
+    def made_objects(self, pipeline: StreamPipeline | None) -> list[MadeObject]:
+        """What the upstream has reported so far, in the whole response or in the stream that ``pipeline`` translates."""
         if self._api is None:
             return []
         if pipeline is not None:
@@ -42,4 +42,4 @@ class KeptObjects:
         else:
             return []
         client_id = response_id if is_forwarded else self._api.own_id(self._context.identity)
-        return [*self._api.kept(self._context.envelope.fields, client_id, response_id, is_unbilled=self._is_unbilled), *made]
+        return [*self._api.kept_response(self._context.envelope.fields, client_id, response_id, is_unbilled=self._is_unbilled), *made]

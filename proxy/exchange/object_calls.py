@@ -87,21 +87,21 @@ async def call(http: HttpRequest, dialect: Dialect, object_id: str, *, missing: 
     with RecordedRequest(http, dialect) as request:
         key = await authenticate_key(request.record)
         await decode_body(http)
-        found = await find_own(object_id, key.id)
-        if found is None:
+        remote_object = await find_own(object_id, key.id)
+        if remote_object is None:
             raise missing
         request.record.note_lease(rate_limits.check(key))
-        target = _target_of(found, prefix)
+        target = _target_of(remote_object, prefix)
         await _check_body(http, dialect, key, target)
         path = path_below(http, prefix).rstrip("/")
-        if found.remote_id:
-            path = path.replace(quote(object_id, safe=""), quote(found.remote_id, safe=""), 1)
+        if remote_object.remote_id:
+            path = path.replace(quote(object_id, safe=""), quote(remote_object.remote_id, safe=""), 1)
         forwarded = ObjectPath(
             dialect=dialect,
             path=path + _query(http),
             dialects=frozenset({target.upstream.dialect}),
             is_forwarded_whole=True,
-            bills=MadeObject(object_id, remote_id=found.remote_id) if found.unbilled_model else None,
+            bills=MadeObject(object_id, remote_id=remote_object.remote_id) if remote_object.unbilled_model else None,
         )
         complete = Passthrough(dialect, forwarded, forwarded.read(http))
         with RecordedAttempts(request.record, _planned(request.record, dialect, target)) as attempts:
@@ -128,18 +128,18 @@ async def _check_body(http: HttpRequest, dialect: Dialect, key: Key, target: Tar
         raise unreachable(pin, Plan([], []))
 
 
-def _target_of(found: RemoteObject, prefix: str) -> Target:
+def _target_of(remote_object: RemoteObject, prefix: str) -> Target:
     """The upstream and the credential that have an object; raises :class:`ClientMistake` if they do not exist any more.
 
     With the model and the route of a response whose usage is to be counted, for its price.
     """
-    upstream = snapshot.current().upstreams.get(found.upstream_id)
+    upstream = snapshot.current().upstreams.get(remote_object.upstream_id)
     credentials = () if upstream is None else upstream.credentials
-    credential = next((entry for entry in credentials if entry.id == found.credential_id), None)
-    if upstream is None or (found.credential_id and credential is None):
-        raise ClientMistake(f"{found.id!r} is at an upstream that this gateway does not use any more", kind="not_found")
+    credential = next((entry for entry in credentials if entry.id == remote_object.credential_id), None)
+    if upstream is None or (remote_object.credential_id and credential is None):
+        raise ClientMistake(f"{remote_object.id!r} is at an upstream that this gateway does not use any more", kind="not_found")
     model, route, name = ModelEntry(id="", name=""), RouteEntry(id="", upstream=upstream), ""
-    resolved = snapshot.current().find(found.unbilled_model, prefix) if found.unbilled_model else None
+    resolved = snapshot.current().find(remote_object.unbilled_model, prefix) if remote_object.unbilled_model else None
     for served in resolved.model.routes if resolved is not None else ():
         if resolved is not None and served.upstream.id == upstream.id:
             model, route, name = resolved.model, served, remote_name(served, resolved)
@@ -195,12 +195,12 @@ def _only_model(key: Key, prefix: str, dialects: frozenset[str]) -> str:
     if len({upstream_id for _, upstream_id in usable}) == 1:
         return usable[0][0]
     raise ClientMistake(
-        "model: several upstreams, or none, can take this; name a model of the one that shall, as ?model=<name> in the query", param="model"
+        "model: it is not clear which upstream is meant; name one of its models in the query, as ?model=<name>", param="model"
     )
 
 
 def _query(http: HttpRequest) -> str:
     """The query with its question mark, without the model and without keys of pxbin."""
     pairs = [pair for pair in http.query_string.decode("latin-1").split("&") if pair]
-    kept = [pair for pair in pairs if pair.partition("=")[0] != MODEL_PARAMETER and not headers.holds_own_key(pair)]
-    return "?" + quote("&".join(kept), safe="".join(map(chr, range(0x21, 0x7F)))) if kept else ""
+    forwarded_pairs = [pair for pair in pairs if pair.partition("=")[0] != MODEL_PARAMETER and not headers.holds_own_key(pair)]
+    return "?" + quote("&".join(forwarded_pairs), safe="".join(map(chr, range(0x21, 0x7F)))) if forwarded_pairs else ""

@@ -26,6 +26,7 @@ from upstreams.catalog.snapshot import ResolvedModel
 from upstreams.routing import live_state
 from upstreams.routing import plan as routing
 from upstreams.routing.plan import Requirements, Target
+from upstreams.routing.remote_objects import Holder
 
 AnyAttempt = TypeVar("AnyAttempt", bound=Attempt)
 T = TypeVar("T")
@@ -84,11 +85,11 @@ async def plan(record: Record, admitted: Admitted, body: RestoredBody) -> Planne
     model, state = resolved.model, live_state.current()
     deadline = asyncio.get_running_loop().time() + model.timeout_seconds if model.timeout_seconds else None
 
-    def candidates_for(required: Requirements) -> routing.Plan:
+    def candidates_for(holder: Holder | None) -> routing.Plan:
         return routing.plan(
             resolved,
             snapshot.current(),
-            requirements=required,
+            requirements=required if holder is None else msgspec.structs.replace(required, holder=holder),
             state=state,
             is_allowed=lambda fallback: admission.may_use_model(key, fallback),
             price_of=price_book.combined_rate,
@@ -96,13 +97,13 @@ async def plan(record: Record, admitted: Admitted, body: RestoredBody) -> Planne
 
     refusal = None
     if pin is None:
-        candidates = candidates_for(required)
+        candidates = candidates_for(None)
     else:
-        candidates = candidates_for(msgspec.structs.replace(required, holder=pin.holder))
+        candidates = candidates_for(pin.holder)
         if not candidates.targets and remote_objects.can_exist_at(body.dialect, candidates):
             refusal = remote_objects.unreachable(pin, candidates)
         elif not candidates.targets:
-            candidates = candidates_for(required)
+            candidates = candidates_for(None)
     failover = Failover(candidates, state, request_id=http.request_id, session=required.session)
     hedge_after = None if model.hedge_after_ms is None else model.hedge_after_ms / 1000
     return Planned(context, failover, deadline, hedge_after, is_traced, upstream, refusal)

@@ -33,7 +33,6 @@ from proxy.translation.dialects.base import Dialect
 from proxy.translation.errors import Failure
 from proxy.translation.usage import Usage, add_usages
 from upstreams.routing import live_state
-from upstreams.routing.remote_objects import RemoteObject
 
 CHARS_PER_TOKEN = 4
 """Estimates missing usage for the log; such rows have ``usage_estimated`` set."""
@@ -96,21 +95,10 @@ class Record:
                 continue
             until = time.time() + days * 86400
             unbilled = self.meter.model if made.is_unbilled else ""
-            self._made[made.id] = MadeEntry(
-                id=made.id, until=until, remote_id=made.remote_id, unbilled_model=unbilled, is_nested=made.is_nested
-            )
-            live_state.current().add_object(
-                RemoteObject(
-                    id=made.id,
-                    api_key_id=self._key.id,
-                    upstream_id=target.upstream.id,
-                    credential_id=target.credential.id if target.credential is not None else "",
-                    until=until,
-                    remote_id=made.remote_id,
-                    unbilled_model=unbilled,
-                    is_nested=made.is_nested,
-                )
-            )
+            entry = MadeEntry(id=made.id, until=until, remote_id=made.remote_id, unbilled_model=unbilled, is_nested=made.is_nested)
+            self._made[made.id] = entry
+            credential_id = target.credential.id if target.credential is not None else None
+            live_state.current().add_object(entry.held_by(target.upstream.id, credential_id, api_key_id=self._key.id))
 
     def write(self, outcome: Outcome, *, status: int | None, failure: Failure | None = None, failover: Failover | None = None) -> None:
         """Append the journal line and release the lease with the tokens of all attempts; only the first call counts.

@@ -27,7 +27,7 @@ from upstreams.routing.remote_objects import Holder, RemoteObject, holder_of
 
 MAX_REFERENCES = 100
 """The most objects that a request may name in its content; each may be a query of the database."""
-_ILL = frozenset({SkipReason.COOLING, SkipReason.BREAKER_OPEN, SkipReason.CREDENTIAL_DISABLED})
+UNAVAILABLE = frozenset({SkipReason.COOLING, SkipReason.BREAKER_OPEN, SkipReason.CREDENTIAL_DISABLED})
 
 
 class Pin(msgspec.Struct, frozen=True):
@@ -47,8 +47,8 @@ async def find_pin(dialect: Dialect, envelope: Envelope, key: Key) -> Pin | None
     if api is None:
         return None
     references = api.references(envelope.fields)
-    known = live_state.current().remote_objects
-    if known.knows_nested:
+    remote_objects = live_state.current().remote_objects
+    if remote_objects.knows_nested:
         size = sum(memoryview(raw).nbytes for raw in envelope.fields.values())
         references += await in_thread_if_large(size, api.nested_references, envelope.fields)
     if not references or not settings.PXBIN.remote_object_days:
@@ -59,12 +59,12 @@ async def find_pin(dialect: Dialect, envelope: Envelope, key: Key) -> Pin | None
         )
     pin: Pin | None = None
     for reference in references:
-        found = await known.find(reference.id, key.id)
-        if found is None:
+        remote_object = await remote_objects.find(reference.id, key.id)
+        if remote_object is None:
             continue
-        if found.api_key_id != key.id:
+        if remote_object.api_key_id != key.id:
             raise _missing(reference)
-        holder = holder_of(found, snapshot.current().upstreams)
+        holder = holder_of(remote_object, snapshot.current().upstreams)
         if pin is not None and not _is_same(pin.holder, holder):
             raise ClientMistake(
                 f"{reference.field}: {reference.noun} {reference.id!r} and {pin.reference.noun} {pin.reference.id!r} are at different "
@@ -72,7 +72,7 @@ async def find_pin(dialect: Dialect, envelope: Envelope, key: Key) -> Pin | None
                 param=reference.field,
             )
         pin = Pin(pin.reference if pin else reference, pin.holder if pin else holder, envelope)
-        envelope = _with_remote_id(envelope, reference, found)
+        envelope = _with_remote_id(envelope, reference, remote_object)
     return None if pin is None else Pin(pin.reference, pin.holder, envelope)
 
 
@@ -80,26 +80,26 @@ async def find_own(object_id: str, api_key_id: str) -> RemoteObject | None:
     """The object with this id, if this key made it."""
     if not settings.PXBIN.remote_object_days:
         return None
-    found = await live_state.current().remote_objects.find(object_id, api_key_id)
-    return found if found is not None and found.api_key_id == api_key_id else None
+    remote_object = await live_state.current().remote_objects.find(object_id, api_key_id)
+    return remote_object if remote_object is not None and remote_object.api_key_id == api_key_id else None
 
 
 def can_exist_at(dialect: Dialect, plan: Plan) -> bool:
-    """Whether a target that was skipped because an object is elsewhere speaks the client's dialect.
+    """Whether an upstream that was skipped, because the object is not there or for its health, has the client's dialect.
 
-    If none does, the object cannot exist there: the encoder refuses its field by name, or drops it with a note.
+    If none has, the object cannot exist there: the encoder refuses its field by name, or drops it with a note.
     """
-    spoken = {upstream.name: upstream.dialect for upstream in snapshot.current().upstreams.values()}
+    dialects = {upstream.name: upstream.dialect for upstream in snapshot.current().upstreams.values()}
     elsewhere = [skip.upstream for skip in plan.skips if skip.reason is SkipReason.OBJECT_ELSEWHERE]
-    at_hand = [skip for skip in plan.skips if skip.reason in _ILL or skip.reason is SkipReason.ANOTHER_UPSTREAM_CHOSEN]
-    return bool(at_hand) or any(spoken.get(name or "") in (dialect.name, PASSTHROUGH) for name in elsewhere)
+    skips_at_holder = [skip for skip in plan.skips if skip.reason in UNAVAILABLE or skip.reason is SkipReason.ANOTHER_UPSTREAM_CHOSEN]
+    return bool(skips_at_holder) or any(dialects.get(name or "") in (dialect.name, PASSTHROUGH) for name in elsewhere)
 
 
 def unreachable(pin: Pin, plan: Plan) -> GatewayError:
     """The error for a request whose holder cannot be called: it is not healthy at the moment, or no route leads to it."""
     reference = pin.reference
     subject = f"{reference.field}: {reference.noun} {reference.id!r}"
-    if any(skip.reason in _ILL for skip in plan.skips):
+    if any(skip.reason in UNAVAILABLE for skip in plan.skips):
         headers = {} if plan.retry_after is None else {"retry-after": str(max(1, round(plan.retry_after)))}
         message = f"{subject} is at an upstream that is not available at the moment; no other one has it"
         return GatewayError(Failure(kind="overloaded", message=message, param=reference.field, headers=headers))
@@ -117,11 +117,11 @@ def _is_same(one: Holder, other: Holder) -> bool:
     return same_place or (one.account is not None and one.account == other.account)
 
 
-def _with_remote_id(envelope: Envelope, reference: ObjectReference, found: RemoteObject) -> Envelope:
+def _with_remote_id(envelope: Envelope, reference: ObjectReference, remote_object: RemoteObject) -> Envelope:
     """The request with the upstream's id in the place of the one that the gateway had given to the client."""
-    if not found.remote_id:
+    if not remote_object.remote_id:
         return envelope
     name = reference.field.partition(".")[0]
-    renamed = bytes(envelope.fields[name]).replace(json_wire.encode(found.id), json_wire.encode(found.remote_id))
+    renamed = bytes(envelope.fields[name]).replace(json_wire.encode(remote_object.id), json_wire.encode(remote_object.remote_id))
     fields: Mapping[str, msgspec.Raw] = {**envelope.fields, name: msgspec.Raw(renamed)}
     return msgspec.structs.replace(envelope, fields=fields)

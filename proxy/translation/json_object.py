@@ -63,11 +63,6 @@ def open_object(body: bytes) -> dict[str, msgspec.Raw]:
     return open_body(body).fields
 
 
-def is_alias(name: str, field: str) -> bool:
-    """Whether some parser takes ``name`` for ``field`` although it is spelled otherwise."""
-    return name != field and name.strip().casefold() == field
-
-
 def _collector(names: list[str]) -> Callable[[type, Any], Any]:
     """A function that msgspec calls with each key; it bounds their number while they are decoded."""
 

@@ -68,40 +68,40 @@ class NotingDecoder(Generic[T]):
         """Add the paths of the unread fields in ``raw``, a value that can be decoded."""
         struct = _struct_in(self._kind)
         if struct is not None:
-            found: set[str] = set()
-            _add_unread(json_wire.decode(raw, _ANY, at=at), struct, path_pattern(at), found)
-            unread.update(path.removeprefix(".") for path in found)
+            paths: set[str] = set()
+            _add_unread(json_wire.decode(raw, _ANY, at=at), struct, path_pattern(at), paths)
+            unread.update(path.removeprefix(".") for path in paths)
 
 
-def _add_unread(value: Any, struct: type[msgspec.Struct], at: str, found: set[str]) -> None:
+def _add_unread(value: Any, struct: type[msgspec.Struct], at: str, paths: set[str]) -> None:
     if isinstance(value, list):
         at = f"{at}[]"
         items = value
     else:
         items = [value]
-    known, nested_fields, read_types = _fields(struct)
+    read_names, nested_fields, read_types = _fields(struct)
     for item in items:
-        if len(found) > MAX_UNREAD:
+        if len(paths) > MAX_UNREAD:
             return
         if not isinstance(item, dict):
             if isinstance(item, list):
-                _add_unread(item, struct, at, found)
+                _add_unread(item, struct, at, paths)
             continue
         if read_types is not None and item.get("type") not in read_types and "type" in item:
             continue
-        if known is not None and not item.keys() <= known:
-            unread = (f"{at}.{name}" for name in item.keys() - known if not says_nothing(item[name]))
-            found.update(islice(unread, MAX_UNREAD))
+        if read_names is not None and not item.keys() <= read_names:
+            unread = (f"{at}.{name}" for name in item.keys() - read_names if not says_nothing(item[name]))
+            paths.update(islice(unread, MAX_UNREAD))
         for name, nested in nested_fields:
             inner = item.get(name)
             if inner.__class__ is list or inner.__class__ is dict:
-                _add_unread(inner, nested, f"{at}.{name}", found)
+                _add_unread(inner, nested, f"{at}.{name}", paths)
 
 
 class _Fields(NamedTuple):
     """The names on the wire of the fields that are read, ``None`` if all keys are kept, and those with a struct inside."""
 
-    known: frozenset[str] | None
+    read_names: frozenset[str] | None
     nested: tuple[tuple[str, type[msgspec.Struct]], ...]
     read_types: frozenset[str | None] | None
 

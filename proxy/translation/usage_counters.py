@@ -63,14 +63,14 @@ def _with_modalities(main: Usage, input_details: Mapping[str, Any], output_detai
 
 
 def _with_details(main: Usage, usage: Mapping[str, Any]) -> Usage:
-    told = msgspec.structs.replace(
+    detailed = msgspec.structs.replace(
         main,
         speed=usage_details.text(usage.get("speed")),
         inference_geo=usage_details.text(usage.get("inference_geo")),
         server_tools=usage_details.server_tools(usage.get("server_tool_use")),
         reported_cost=usage_details.reported_cost(usage.get("cost")),
     )
-    return msgspec.structs.replace(told, parts=usage_details.separate_iterations(usage.get("iterations"), told))
+    return msgspec.structs.replace(detailed, parts=usage_details.separate_iterations(usage.get("iterations"), detailed))
 
 
 def with_tool_usage(usage: Usage, tools: dict[str, int], parts: tuple[UsagePart, ...]) -> Usage:

@@ -46,8 +46,8 @@ class Lifespan:
             self._redis_sync = _redis_sync(config.redis_url, routing_state)
             await self._redis_sync.start()
         store = remote_objects.ObjectStore(self._spool)
-        known = routing_state.remote_objects
-        known.stores = [store.find] if self._redis_sync is None else [self._redis_sync.find_objects, store.find]
+        objects = routing_state.remote_objects
+        objects.stores = [store.find] if self._redis_sync is None else [self._redis_sync.find_objects, store.find]
         cache_revisions.on_change(remote_objects.REVISION, self._note_nested_objects)
         rate_limits.start(rate_limits.Limiter(rps=config.rate_limit_rps, burst=config.rate_limit_burst))
         cache_revisions.on_change("prices", price_book.refresh)

@@ -220,16 +220,16 @@ def test_speech_whose_usage_is_unknown_has_no_cost_of_zero(gateway, upstream, se
     assert row(gateway, model, "input_tokens", "cost_usd") == (0, None)
 
 
-@pytest.mark.parametrize("asked", [None, {"include_usage": False}, {"include_usage": True}])
-def test_usage_of_a_stream_is_asked_for_and_shown_to_those_alone_who_asked(gateway, upstream, serve, price, asked):
+@pytest.mark.parametrize("stream_options", [None, {"include_usage": False}, {"include_usage": True}])
+def test_usage_of_a_stream_is_asked_for_and_shown_to_those_alone_who_asked(gateway, upstream, serve, price, stream_options):
     model = serve()
     price(model, **RATES)
     usage = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-    words = {**head, "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}]}
-    upstream.reply(sse(event(words), event({**head, "choices": [], "usage": usage}), event("[DONE]")))
-    answer = ask(gateway, model, stream=True, **({"stream_options": asked} if asked else {}))
-    assert ('"prompt_tokens":100' in answer.text.replace(" ", "")) is bool(asked and asked["include_usage"])
+    text_chunk = {**head, "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}]}
+    upstream.reply(sse(event(text_chunk), event({**head, "choices": [], "usage": usage}), event("[DONE]")))
+    answer = ask(gateway, model, stream=True, **({"stream_options": stream_options} if stream_options else {}))
+    assert ('"prompt_tokens":100' in answer.text.replace(" ", "")) is bool(stream_options and stream_options["include_usage"])
     assert upstream.requests[-1].json()["stream_options"]["include_usage"] is True
     assert row(gateway, model, "input_tokens", "output_tokens", "cost_usd", "usage_source") == (100, 50, "0.0006", "reported")
 

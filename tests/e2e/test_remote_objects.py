@@ -142,7 +142,7 @@ def test_a_streamed_turn_is_followed_as_well(gpt, responses):
     created = {"type": "response.created", "sequence_number": 0, "response": {**whole, "status": "in_progress", "output": []}}
     item = {"type": "response.output_item.done", "sequence_number": 1, "output_index": 0, "item": whole["output"][0]}
     completed = {"type": "response.completed", "sequence_number": 2, "response": whole}
-    b.reply(sse(*(event(each, name=each["type"]) for each in (created, item, completed))))
+    b.reply(sse(*(event(payload, name=payload["type"]) for payload in (created, item, completed))))
     with gpt.responses.stream(model="at-b-openai_responses", input="hi") as stream:
         assert stream.get_final_response().id == whole["id"]
     turn(gpt, "both", previous_response_id=whole["id"])
@@ -166,8 +166,8 @@ def test_reading_cancelling_listing_and_deleting_reach_the_upstream_that_made_it
     assert a.requests == []
 
     def rows():
-        found = [row for row in gateway.logs(0) if made in row["path"]]
-        return found if len(found) == 4 else None
+        matching_rows = [row for row in gateway.logs(0) if made in row["path"]]
+        return matching_rows if len(matching_rows) == 4 else None
 
     logged = [(row["method"], row["status_code"], row["input_tokens"], row["upstream_name"]) for row in eventually(rows, every=0.1)]
     assert sorted(logged) == [(method, 200, 0, "b-openai_responses") for method in ("DELETE", "GET", "GET", "POST")]
@@ -411,8 +411,8 @@ def test_a_background_response_is_fetched_where_it_runs_and_its_tokens_are_count
     assert (len(a.requests), len(b.requests)) == (0, 4)
 
     def rows():
-        found = [row for row in gateway.logs(0) if made in row["path"]]
-        return sorted((row["input_tokens"], row["output_tokens"]) for row in found) if len(found) == 3 else None
+        matching_rows = [row for row in gateway.logs(0) if made in row["path"]]
+        return sorted((row["input_tokens"], row["output_tokens"]) for row in matching_rows) if len(matching_rows) == 3 else None
 
     assert eventually(rows, every=0.1) == [(0, 0), (0, 0), (5, 2)]
 
@@ -422,16 +422,16 @@ def test_a_response_whose_stream_the_gateway_had_opened_early_is_followed_under_
     created = {"type": "response.created", "sequence_number": 0, "response": {**whole, "status": "in_progress", "output": []}}
     text = {"type": "response.output_text.delta", "sequence_number": 1, "item_id": "msg_1", "output_index": 0, "content_index": 0}
     completed = {"type": "response.completed", "sequence_number": 2, "response": whole}
-    frames = [event(each, name=each["type"]) for each in (created, {**text, "delta": "well"}, completed)]
+    frames = [event(payload, name=payload["type"]) for payload in (created, {**text, "delta": "well"}, completed)]
     with Gateway.started(PXBIN_HOLD_SECONDS="0.1") as gateway, client_of(gateway) as gpt:
         gateway.add_upstream(upstream, "slow", format="openai_responses")
         upstream.reply(sse(frames[0], 0.5, *frames[1:]))
         upstream.otherwise(answer)
         with gpt.responses.stream(model="slow", input="hi") as stream:
-            given = stream.get_final_response().id
-        assert given != whole["id"]
-        gpt.responses.create(model="slow", input="on", previous_response_id=given)
-        gpt.responses.retrieve(given)
+            client_id = stream.get_final_response().id
+        assert client_id != whole["id"]
+        gpt.responses.create(model="slow", input="on", previous_response_id=client_id)
+        gpt.responses.retrieve(client_id)
     assert upstream.requests[1].json()["previous_response_id"] == whole["id"]
     assert upstream.requests[2].path == f"/v1/responses/{whole['id']}"
 
@@ -500,8 +500,8 @@ def test_with_redis_another_gateway_follows_what_one_has_made(upstream, second_u
         with redis.Redis.from_url(redis_url) as client:
             assert eventually(lambda: client.hlen(f"pxbin:made:{made}") == 1)
             gateway.stop()
-            (found,) = client.hvals(f"pxbin:made:{made}")
-            moved = json.loads(found) | {"id": "resp_moved", "remote_id": made}
+            (stored,) = client.hvals(f"pxbin:made:{made}")
+            moved = json.loads(stored) | {"id": "resp_moved", "remote_id": made}
             client.hset("pxbin:made:resp_moved", moved["api_key_id"], json.dumps(moved))
         gateway.restart()
         for object_id in (made, "resp_moved"):  # the second one is in Redis alone

@@ -43,10 +43,12 @@ def ask(gateway, upstream, wire, reply, *, stream=False):
 @pytest.mark.parametrize("wire", LIMITS)
 def test_a_rate_limit_tells_the_client_when_and_why(gateway, upstream, wire, stream):
     error = {"error": {"type": "rate_limit_error", "message": "slow down"}}
-    told = {"retry-after": "287441", "retry-after-ms": "287441000", "x-should-retry": "false", **LIMITS[wire]}
-    answer = ask(gateway, upstream, wire, json_reply(error, status=429, headers=told | {"set-cookie": "a=b", "server": "x"}), stream=stream)
+    limit_headers = {"retry-after": "287441", "retry-after-ms": "287441000", "x-should-retry": "false", **LIMITS[wire]}
+    answer = ask(
+        gateway, upstream, wire, json_reply(error, status=429, headers=limit_headers | {"set-cookie": "a=b", "server": "x"}), stream=stream
+    )
     assert (answer.status_code, answer.json()["error"]["message"]) == (429, "slow down")
-    assert {name: answer.headers[name] for name in told} == told
+    assert {name: answer.headers[name] for name in limit_headers} == limit_headers
     assert "set-cookie" not in answer.headers
 
 

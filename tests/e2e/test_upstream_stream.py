@@ -97,12 +97,12 @@ def test_a_response_repeats_the_clients_own_fields_in_the_stream_of_a_whole_answ
     message = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed"}
     output = [message | {"content": [{"type": "output_text", "text": "Hello", "annotations": []}]}]
     upstream.reply(json_reply({"id": "resp_1", "object": "response", "status": "completed", "model": "m", "output": output}))
-    asked = {
+    settings = {
         "instructions": "Be terse.",
         "temperature": 0.5,
         "tools": [{"type": "function", "name": "f", "parameters": {}, "strict": False}],
     }
-    events = list(gpt.responses.create(model="whole-responses", input="Hi", stream=True, **asked))
-    for told in (events[0].response, events[-1].response):
-        assert (told.instructions, told.temperature, [tool.name for tool in told.tools]) == ("Be terse.", 0.5, ["f"])
+    events = list(gpt.responses.create(model="whole-responses", input="Hi", stream=True, **settings))
+    for repeated in (events[0].response, events[-1].response):
+        assert (repeated.instructions, repeated.temperature, [tool.name for tool in repeated.tools]) == ("Be terse.", 0.5, ["f"])
     assert events[-1].response.output_text == "Hello"

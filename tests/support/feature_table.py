@@ -347,7 +347,7 @@ def _element_table(title: str, dialects: tuple[str, ...]) -> str:
     grouped: dict[tuple[str, ...], list[str]] = {}
     for name in of_clients[0]:
         owner, _, field = name.partition(".")
-        cells = (", ".join(sorted(verdicts)) for found in of_clients for verdicts in found[name].values())
+        cells = (", ".join(sorted(verdicts)) for verdicts_of in of_clients for verdicts in verdicts_of[name].values())
         grouped.setdefault((owner, *cells), []).append(field)
     head = ["class", "fields", *(f"{LETTERS[client]}→{LETTERS[target]}" for client, target in pairs)]
     rows = [head, ["---"] * len(head)]

@@ -70,16 +70,16 @@ def prepared(client: Client, body: dict[str, Any], target: str) -> Prepared:
 def verdict(client: Client, element: Element, target: str) -> str:
     """``carried``, ``moved``, ``refused``, ``dropped``, ``default``; ``lost``: dropped and not in the list of the log row."""
     try:
-        told = prepared(client, element.value, target)
+        with_element = prepared(client, element.value, target)
     except ClientMistake as mistake:
         return "refused" if mistake.failure.param else "refused without a name"
     try:
         other = prepared(client, element.other, target).body
     except ClientMistake:
         other = b""
-    if told.body != other:
-        return "carried" if all(trace in told.body.decode() for trace in _traces(element)) else "moved"
-    if _is_noted(element.path, element.sample, told.dropped):
+    if with_element.body != other:
+        return "carried" if all(trace in with_element.body.decode() for trace in _traces(element)) else "moved"
+    if _is_noted(element.path, element.sample, with_element.dropped):
         return "dropped"
     value = element.sample if isinstance(element.sample, str) else json.dumps(element.sample)
     return "default" if (element.path.rpartition(".")[2], value) in DEFAULTS else "lost"
@@ -125,15 +125,15 @@ def judged_once(dialect: str) -> dict[str, dict[str, set[str]]]:
 def lost_within(dialect: str) -> set[tuple[str, str]]:
     """The elements, with their verdict, that a body of ``dialect`` loses without a trace if it is encoded anew for its own dialect."""
     client = next(client for client in CLIENTS if client.dialect == dialect)
-    found = {(element.name, verdict(client, element, dialect)) for element in elements(client.params)}
-    return {(name, word) for name, word in found if word not in VERDICTS}
+    verdicts = {(element.name, verdict(client, element, dialect)) for element in elements(client.params)}
+    return {(name, single) for name, single in verdicts if single not in VERDICTS}
 
 
 def judged(client: Client) -> dict[str, dict[str, set[str]]]:
     """The verdicts of each element by its name and the target; several where they depend on the place or the value."""
-    found: dict[str, dict[str, set[str]]] = {}
+    verdicts_by_name: dict[str, dict[str, set[str]]] = {}
     for element in elements(client.params):
-        verdicts = found.setdefault(element.name, {target: set() for target in targets(client.dialect)})
+        verdicts = verdicts_by_name.setdefault(element.name, {target: set() for target in targets(client.dialect)})
         for target in verdicts:
             verdicts[target].add(verdict(client, element, target))
-    return found
+    return verdicts_by_name

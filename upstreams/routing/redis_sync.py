@@ -38,6 +38,7 @@ logger = logging.getLogger("pxbin.redis_sync")
 
 CHANNEL = "pxbin:standing"
 OBJECTS = "pxbin:made"
+"""Beginning of the keys of remote objects."""
 RETRY_SECONDS = 0.5
 """Between two attempts to reach Redis."""
 BATCH_SECONDS = 0.05
@@ -53,8 +54,6 @@ MAX_QUEUED = 60_000
 BATCH_SIZE = 500
 SET_UNLESS_LONGER = "if redis.call('PTTL', KEYS[1]) <= tonumber(ARGV[2]) then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end"
 """Store a change for so many milliseconds, unless the stored one lasts longer: of two cooldowns the later end counts."""
-
-
 KEEP_LONGER = (
     "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) "
     "if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end"

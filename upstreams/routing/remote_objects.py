@@ -48,6 +48,9 @@ class Holder(msgspec.Struct, frozen=True):
     credential_id: str = ""
     account: tuple[str, str] | None = None
 
+    def __repr__(self) -> str:
+        return f"Holder(upstream_id={self.upstream_id!r}, credential_id={self.credential_id!r})"  # the account has the secret
+
     def is_at(self, upstream: UpstreamEntry, credential: CredentialEntry | None) -> bool:
         """Whether this upstream, called with this credential, has the object."""
         if (upstream.id, credential.id if credential is not None else "") == (self.upstream_id, self.credential_id):
@@ -102,10 +105,14 @@ class RemoteObjects:
         own = self._in_memory((object_id, api_key_id))
         if own is not None:
             return own
-        others = [found for owner in [*self._owners.get(object_id, ())] if (found := self._in_memory((object_id, owner))) is not None]
+        others = [
+            remote_object
+            for owner in [*self._owners.get(object_id, ())]
+            if (remote_object := self._in_memory((object_id, owner))) is not None
+        ]
         for store in self.stores:
-            stored = [found for found in await store(object_id) if found.until > self._clock()]
-            own = next((found for found in stored if found.api_key_id == api_key_id), None)
+            stored = [remote_object for remote_object in await store(object_id) if remote_object.until > self._clock()]
+            own = next((remote_object for remote_object in stored if remote_object.api_key_id == api_key_id), None)
             if own is not None:
                 self.add(own)
                 return own
@@ -115,14 +122,14 @@ class RemoteObjects:
         return others[0] if others else None
 
     def _in_memory(self, key: tuple[str, str]) -> RemoteObject | None:
-        found = self._objects.get(key)
-        if found is None:
+        remote_object = self._objects.get(key)
+        if remote_object is None:
             return None
-        if found.until <= self._clock():
+        if remote_object.until <= self._clock():
             self._remove(key)
             return None
         self._objects.move_to_end(key)
-        return found
+        return remote_object
 
     def _remove(self, key: tuple[str, str]) -> None:
         del self._objects[key]

@@ -33,29 +33,29 @@ def dropped_parts(translation: Translation) -> Iterator[tuple[str, str]]:
     """
     request, target = translation.request, translation.target
     left_out = target.leaves_out(request, translation.destination)
-    found: _Features = set()
-    _add_features(request.system, "system" if "system" in translation.fields else "part", found)
+    features: _Features = set()
+    _add_features(request.system, "system" if "system" in translation.fields else "part", features)
     native: list[Opaque | Reasoning] = []
     for message in request.messages:
         if message.name is not None:
-            found.add(("name", "message"))
-        own = _add_features(message.parts, "part", found)
+            features.add(("name", "message"))
+        own = _add_features(message.parts, "part", features)
         if own and message.role == "system" and "late_system" in left_out:
             yield from ((path_pattern(part.at), part.type) for part in own if isinstance(part, Opaque))
         native += own
-    found.update((f"output_{name}", "output") for name in ("name", "strict", "description") if getattr(request.output, name, None))
+    features.update((f"output_{name}", "output") for name in ("name", "strict", "description") if getattr(request.output, name, None))
     for part in native:
         if not target.keeps(part, request, translation.destination):
             if isinstance(part, Opaque):
                 yield path_pattern(part.at), part.type
             else:
-                found.add(("reasoning", ""))
-    yield from ((path, "") for path in _feature_paths(translation, found, left_out))
+                features.add(("reasoning", ""))
+    yield from ((path, "") for path in _feature_paths(translation, features, left_out))
 
 
-def _feature_paths(translation: Translation, found: _Features, left_out: frozenset[str]) -> Iterator[str]:
+def _feature_paths(translation: Translation, features: _Features, left_out: frozenset[str]) -> Iterator[str]:
     places, is_foreign = translation.client.places, translation.request.family != translation.target.family
-    for feature, where in found:
+    for feature, where in features:
         kind, _, name = feature.partition(".")
         if kind == "native" and is_foreign:
             yield f"{getattr(places, where)}.{name}"
@@ -64,34 +64,34 @@ def _feature_paths(translation: Translation, found: _Features, left_out: frozens
             yield from (path + suffix for path in _paths(translation, kind, where))
 
 
-def _add_features(parts: Iterable[Part], where: str, found: _Features) -> list[Opaque | Reasoning]:
+def _add_features(parts: Iterable[Part], where: str, features: _Features) -> list[Opaque | Reasoning]:
     """Add what the parts have that some dialects do not, and return the parts that only their own vendor understands."""
     native: list[Opaque | Reasoning] = []
     for part in parts:
         if isinstance(part, Text):
             if part.cache is not None:
-                _add_mark(part.cache, where, found)
+                _add_mark(part.cache, where, features)
             if part.citations:
-                found.add(("citations", where))
+                features.add(("citations", where))
             continue
         if isinstance(part, Opaque | Reasoning):
             native.append(part)
             continue
         if (mark := getattr(part, "cache", None)) is not None:
-            _add_mark(mark, where, found)
+            _add_mark(mark, where, features)
         if isinstance(part, Image | ToolCall | ToolResult) and part.native:
-            found.update((f"native.{name}", where) for name in part.native)
+            features.update((f"native.{name}", where) for name in part.native)
         if isinstance(part, ToolResult):
-            native += _add_features(part.content, "result", found)
+            native += _add_features(part.content, "result", features)
         elif isinstance(part, Image | Document):
-            found.update((feature, where) for feature in _media_features(part))
+            features.update((feature, where) for feature in _media_features(part))
     return native
 
 
-def _add_mark(mark: CacheMark, where: str, found: _Features) -> None:
+def _add_mark(mark: CacheMark, where: str, features: _Features) -> None:
     native = bytes(mark.native)
-    found.add(("cache", where))
-    found.update((f"cache.{name}", where) for name in ("ttl", "scope") if b'"%b"' % name.encode() in native)
+    features.add(("cache", where))
+    features.update((f"cache.{name}", where) for name in ("ttl", "scope") if b'"%b"' % name.encode() in native)
 
 
 def _media_features(part: Image | Document) -> Iterator[str]:

@@ -76,7 +76,9 @@ class ObjectApi(msgspec.Struct, frozen=True, kw_only=True):
         """What a whole response has made or used besides itself."""
         return self.made_in(response.finish, [bytes(part.native) for part in response.parts if isinstance(part, Opaque)])
 
-    def kept(self, fields: Mapping[str, msgspec.Raw], client_id: str, remote_id: str, *, is_unbilled: bool = False) -> Sequence[MadeObject]:
+    def kept_response(
+        self, fields: Mapping[str, msgspec.Raw], client_id: str, remote_id: str, *, is_unbilled: bool = False
+    ) -> Sequence[MadeObject]:
         """The response to a request itself, if the provider keeps it. ``client_id``: the id that the client gets."""
         if not is_id(remote_id) or not self.keeps_response(fields):
             return ()

@@ -43,7 +43,7 @@ def _fits(schema: Any) -> bool:
     if not isinstance(members, list) or not all(isinstance(schemas, dict) for schemas in named):
         return False
     inner = [*([schema["items"]] if "items" in schema else []), *members]
-    return all(map(_fits, [*inner, *(each for schemas in named for each in schemas.values())]))
+    return all(map(_fits, [*inner, *(nested for schemas in named for nested in schemas.values())]))
 
 
 def _is_closed(schema: dict[str, Any]) -> bool:

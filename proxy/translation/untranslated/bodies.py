@@ -12,7 +12,7 @@ import msgspec
 from proxy.translation import json_object, json_wire
 from proxy.translation.errors import ClientMistake
 from proxy.translation.json_wire import Envelope
-from proxy.translation.untranslated.multipart import FORM, Form
+from proxy.translation.untranslated.multipart import FORM, Form, names_model
 
 _MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 MAX_CANDIDATES = 4
@@ -113,12 +113,7 @@ def _open_plain_json(body: bytes, default: str) -> UntranslatedRequest:
 def models_in_pairs(text: str) -> list[str]:
     """The values of the ``model`` in a query or a form of type ``URLENCODED``, in any spelling that some parser takes for it."""
     pairs = (pair.partition("=") for pair in _SEPARATOR.split(text))
-    return [unquote_plus(value) for name, _, value in pairs if _names_model(unquote_plus(unquote_plus(name)))]
-
-
-def _names_model(name: str) -> bool:
-    """Whether some parser takes a name for ``model``: in another case, with brackets, with a NUL."""
-    return name.replace("\0", "").strip().casefold().partition("[")[0].strip() == "model"
+    return [unquote_plus(value) for name, _, value in pairs if names_model(unquote_plus(unquote_plus(name)))]
 
 
 def with_json_model(body: bytes, fields: Mapping[str, msgspec.Raw], model: str) -> bytes:

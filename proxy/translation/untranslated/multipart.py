@@ -12,7 +12,6 @@ import re
 import msgspec
 
 from proxy.translation.errors import ClientMistake
-from proxy.translation.json_object import is_alias
 from proxy.translation.untranslated.part_headers import PartHeaders, parse_parameters, parse_part_headers
 
 FORM = "multipart/form-data"
@@ -103,11 +102,16 @@ def _split(body: bytes, boundary: bytes) -> list[Part]:
     return parts
 
 
+def names_model(name: str) -> bool:
+    """Whether some parser of forms and queries takes a name for ``model``: in another case, with brackets, with a NUL."""
+    return name.replace("\0", "").strip().casefold().partition("[")[0].strip() == MODEL
+
+
 def _check_model(parts: list[Part]) -> None:
     if sum(part.name == MODEL for part in parts) > 1:
         raise ClientMistake("model: the field occurs twice", param=MODEL)
     for part in parts:
-        if is_alias(part.name, MODEL):
+        if part.name != MODEL and names_model(part.name):
             raise ClientMistake(f"{part.name}: the field is spelled {MODEL}", param=MODEL)
 
 

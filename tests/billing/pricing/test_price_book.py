@@ -92,8 +92,8 @@ class TestTheBook:
         for amount, start, end in ((1, 10, 20), (2, 20, None), (3, 30, None)):
             Price.objects.create(name="m", input=amount, valid_from=at(start), valid_until=end and at(end))
         book = price_book.load()
-        found = [book.find(PriceKey("", "", "m"), at(second).timestamp()) for second in (9, 10, 19.5, 20, 29, 30, 99)]
-        assert [prices and int(prices.rates.input) for prices in found] == [None, 1, 1, 2, 2, 3, 3]
+        valid_prices = [book.find(PriceKey("", "", "m"), at(second).timestamp()) for second in (9, 10, 19.5, 20, 29, 30, 99)]
+        assert [prices and int(prices.rates.input) for prices in valid_prices] == [None, 1, 1, 2, 2, 3, 3]
         assert book.find_or_later(PriceKey("", "", "m"), at(0).timestamp()).rates.input == 1
 
     def test_a_price_of_the_future_waits(self):
@@ -336,7 +336,7 @@ class TestLatePrices:
         log_entry = entry(upstream_id=where, remote_model="a", input_tokens=15, usage_parts=parts)
         unknown = entry(upstream_id=where, remote_model="a", input_tokens=15, usage_parts=[{**parts[0], "model": "?"}])
         LatePrices([source(a=listed(1), dear=listed(7))]).fill([log_entry, unknown])
-        assert [(each.cost, each.cost_source) for each in (log_entry, unknown)] == [(75_000_000, "price"), (None, "")]
+        assert [(rated.cost, rated.cost_source) for rated in (log_entry, unknown)] == [(75_000_000, "price"), (None, "")]
 
     def test_price_each_attempt_and_their_sum(self):
         where = str(upstream().pk)
@@ -348,16 +348,19 @@ class TestLatePrices:
         log_entry = entry(upstream_id=where, remote_model="b", input_tokens=2, tries=tries)
         heard = ListedPrice(rates={"input": Decimal(1), "input_audio": Decimal(9)}, tiers={}, source="litellm", version="")
         LatePrices([source(a=listed(1))]).fill([log_entry])
-        assert (log_entry.cost, [each.cost for each in tries]) == (None, [1_000_000, None, None])
+        assert (log_entry.cost, [rated.cost for rated in tries]) == (None, [1_000_000, None, None])
         LatePrices([source(a=listed(1), b=heard)]).fill([log_entry])
-        assert (log_entry.cost, [each.cost for each in tries]) == (10_000_000, [1_000_000, 9_000_000, None])
+        assert (log_entry.cost, [rated.cost for rated in tries]) == (10_000_000, [1_000_000, 9_000_000, None])
 
     def test_replace_a_cost_that_the_upstream_reported(self):
         where = str(upstream().pk)
-        told = entry(upstream_id=where, remote_model="a", input_tokens=1, cost=5, cost_source="reported_cost", reported_cost=5)
+        reported = entry(upstream_id=where, remote_model="a", input_tokens=1, cost=5, cost_source="reported_cost", reported_cost=5)
         older = entry(upstream_id=where, remote_model="a", input_tokens=1, cost=5)
-        LatePrices([source(a=listed(3))]).fill([told, older])
-        assert [(each.cost, each.cost_source, each.reported_cost) for each in (told, older)] == [(3_000_000, "price", 5), (5, "", None)]
+        LatePrices([source(a=listed(3))]).fill([reported, older])
+        assert [(rated.cost, rated.cost_source, rated.reported_cost) for rated in (reported, older)] == [
+            (3_000_000, "price", 5),
+            (5, "", None),
+        ]
 
     def test_find_what_was_entered_by_hand_since(self):
         upstream_id = str(upstream().pk)

@@ -54,8 +54,8 @@ def test_each_key_has_its_own_object_of_an_id_and_the_last_one_counts(spool):
     writer.drain_spool(spool)
     write_entries(spool, made(MadeEntry(id="resp_1", until=UNTIL)))
     writer.drain_spool(spool)
-    found = sorted(ObjectStore(spool).read("resp_1"), key=lambda each: each.api_key_id)
-    assert found == [remembered("resp_1"), remembered("resp_1", OTHER, credential_id="")]
+    objects = sorted(ObjectStore(spool).read("resp_1"), key=lambda stored: stored.api_key_id)
+    assert objects == [remembered("resp_1"), remembered("resp_1", OTHER, credential_id="")]
 
 
 def test_a_line_that_comes_twice_changes_nothing(spool):

@@ -88,9 +88,9 @@ def test_only_rows_of_the_period_are_rated(log):
 
 
 def test_a_row_without_any_price_keeps_its_cost_unless_its_price_was_withdrawn(log):
-    kept, gone = log(cost=7, price_id=None), log(cost=7, price_id=str(price(1, is_active=False, name="other").pk))
+    unpriced_row, withdrawn_row = log(cost=7, price_id=None), log(cost=7, price_id=str(price(1, is_active=False, name="other").pk))
     rerate(SINCE)
-    assert (rated(kept)[0], rated(gone)) == (Decimal("0.000000000007"), (None, "", None))
+    assert (rated(unpriced_row)[0], rated(withdrawn_row)) == (Decimal("0.000000000007"), (None, "", None))
 
 
 def test_the_reported_cost_counts_where_no_price_does(log):
@@ -110,7 +110,7 @@ def test_prices_of_models_are_found_by_the_route_of_the_attempt(log, where):
     row = log(tries=[attempt])
     rerate(SINCE)
     assert rated(row) == (9, "price", own.pk)
-    assert [(each.cost, each.price_id) for each in row.tries.all()] == [(9, own.pk)]
+    assert [(rated_attempt.cost, rated_attempt.price_id) for rated_attempt in row.tries.all()] == [(9, own.pk)]
 
 
 def test_tiers_modalities_searches_parts_and_the_factor_are_rated(log, where):
@@ -144,7 +144,7 @@ def test_each_attempt_is_rated_and_the_row_costs_their_sum(log, where):
     row = log(tries=tries, attempts=3, remote_model="gone", input_tokens=2_000_000)
     Price.objects.filter(name="m").update(input=3)
     rerate(SINCE)
-    assert (rated(row)[0], [each.cost for each in row.tries.order_by("number")]) == (11, [3, 8, None])
+    assert (rated(row)[0], [attempt.cost for attempt in row.tries.order_by("number")]) == (11, [3, 8, None])
     Price.objects.filter(name="n").update(name="renamed")
     rerate(SINCE)
     assert rated(row)[0] == 11

@@ -18,7 +18,7 @@ ME = Key(id="me", name="me")
 
 
 @pytest.fixture
-def known(monkeypatch):
+def objects(monkeypatch):
     """The objects of a process whose store must not be read."""
 
     async def refuse(object_id):
@@ -46,26 +46,26 @@ def with_files(*files):
     return opened(input=[{"role": "user", "content": [{"type": "input_file", "file_id": file} for file in files]}])
 
 
-async def test_a_request_that_names_nothing_reads_no_store_and_is_not_bound(known):
+async def test_a_request_that_names_nothing_reads_no_store_and_is_not_bound(objects):
     message = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}
     assert await find_pin(RESPONSES, opened(previous_response_id=None), ME) is None
     assert await find_pin(MESSAGES, MESSAGES.open_request(msgspec.json.encode(message)), ME) is None
 
 
-async def test_content_is_searched_for_files_only_once_any_are_known(known):
+async def test_content_is_searched_for_files_only_once_any_are_known(objects):
     assert await find_pin(RESPONSES, with_files("file-1"), ME) is None
-    known.add(made("file-1", is_nested=True))
+    objects.add(made("file-1", is_nested=True))
     pin = await find_pin(RESPONSES, with_files("file-1"), ME)
     assert (pin.reference.field, pin.holder) == ("input", Holder("b", "b1"))
 
 
-async def test_ids_that_nobody_made_do_not_bind(known):
-    known.stores = [nothing]
+async def test_ids_that_nobody_made_do_not_bind(objects):
+    objects.stores = [nothing]
     assert await find_pin(RESPONSES, opened(previous_response_id="resp_1"), ME) is None
 
 
-async def test_the_upstream_gets_its_own_id_for_one_that_the_gateway_gave(known):
-    known.add(made("resp_given", remote_id="resp_own"))
+async def test_the_upstream_gets_its_own_id_for_one_that_the_gateway_gave(objects):
+    objects.add(made("resp_given", remote_id="resp_own"))
     envelope = opened(previous_response_id="resp_given")
     pin = await find_pin(RESPONSES, envelope, ME)
     assert bytes(pin.envelope.fields["previous_response_id"]) == b'"resp_own"'
@@ -73,9 +73,9 @@ async def test_the_upstream_gets_its_own_id_for_one_that_the_gateway_gave(known)
 
 
 @pytest.mark.parametrize("key", [Key(id="other", name="other"), ANONYMOUS], ids=lambda key: key.name)
-async def test_an_object_of_another_key_does_not_exist(known, key):
-    known.stores = [nothing]
-    known.add(made("resp_1"))
+async def test_an_object_of_another_key_does_not_exist(objects, key):
+    objects.stores = [nothing]
+    objects.add(made("resp_1"))
     with pytest.raises(ClientMistake) as raised:
         await find_pin(RESPONSES, opened(previous_response_id="resp_1"), key)
     failure = raised.value.failure
@@ -88,28 +88,28 @@ async def test_an_object_of_another_key_does_not_exist(known, key):
     assert (await find_own("resp_1", key.id), await find_own("resp_1", "me")) == (None, made("resp_1"))
 
 
-async def test_objects_in_one_place_bind_once_and_in_two_places_are_refused(known):
-    known.add(made("resp_1"))
-    known.add(made("conv_1"))
+async def test_objects_in_one_place_bind_once_and_in_two_places_are_refused(objects):
+    objects.add(made("resp_1"))
+    objects.add(made("conv_1"))
     pin = await find_pin(RESPONSES, opened(previous_response_id="resp_1", conversation="conv_1"), ME)
     assert (pin.reference.field, pin.holder) == ("previous_response_id", Holder("b", "b1"))
-    known.add(made("conv_1", upstream="a"))
+    objects.add(made("conv_1", upstream="a"))
     with pytest.raises(ClientMistake) as raised:
         await find_pin(RESPONSES, opened(previous_response_id="resp_1", conversation="conv_1"), ME)
     assert (raised.value.failure.kind, raised.value.failure.param) == ("invalid_request", "conversation")
 
 
-async def test_a_request_may_name_a_hundred_objects(known, monkeypatch):
+async def test_a_request_may_name_a_hundred_objects(objects, monkeypatch):
     monkeypatch.setattr(remote_objects, "MAX_REFERENCES", 2)
-    known.stores, known.knows_nested = [nothing], True
+    objects.stores, objects.knows_nested = [nothing], True
     assert await find_pin(RESPONSES, with_files("file-1", "file-2"), ME) is None
     with pytest.raises(ClientMistake) as raised:
         await find_pin(RESPONSES, with_files("file-1", "file-2", "file-3"), ME)
     assert raised.value.failure.param == "input"
 
 
-async def test_a_gateway_that_shall_not_remember_looks_nothing_up(known, settings):
+async def test_a_gateway_that_shall_not_remember_looks_nothing_up(objects, settings):
     settings.PXBIN = msgspec.structs.replace(settings.PXBIN, remote_object_days=0)
-    known.add(made("resp_1"))
+    objects.add(made("resp_1"))
     assert await find_pin(RESPONSES, opened(previous_response_id="resp_1"), ME) is None
     assert await find_own("resp_1", "me") is None

@@ -56,6 +56,6 @@ def test_a_value_of_the_wrong_type_is_no_error_of_ours(client: str, target: str)
 @pytest.mark.parametrize("keyword", ["properties", "required", "anyOf", "$defs", "definitions"])
 def test_a_malformed_schema_is_not_strict_at_openai(keyword: str) -> None:
     values = [1, "x", [[]], True]
-    told = [is_strict(json.dumps(CLOSED | {keyword: value}).encode()) for value in values]  # type: ignore[arg-type]
-    assert told == [False] * len(values)
+    verdicts = [is_strict(json.dumps(CLOSED | {keyword: value}).encode()) for value in values]  # type: ignore[arg-type]
+    assert verdicts == [False] * len(values)
     assert is_strict(json.dumps(CLOSED).encode()) is True  # type: ignore[arg-type]

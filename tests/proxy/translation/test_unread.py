@@ -53,28 +53,28 @@ LEAVES: NotingDecoder[list[Leaf]] = NotingDecoder(list[Leaf])
     ],
 )
 def test_fields_without_a_place_are_named_by_their_paths(leaf: str, unread: set[str]) -> None:
-    found: set[str] = set()
-    value = LEAVES.decode(f"[{leaf}]".encode(), found, at="leaves")
-    assert (len(value), found) == (1, unread)
+    paths: set[str] = set()
+    value = LEAVES.decode(f"[{leaf}]".encode(), paths, at="leaves")
+    assert (len(value), paths) == (1, unread)
 
 
 def test_the_search_ends_where_a_client_invents_thousands_of_names() -> None:
-    found: set[str] = set()
-    LEAVES.decode(json.dumps([{f"name{item}-{key}": 1 for key in range(300)} for item in range(100)]).encode(), found, at="leaves")
-    assert MAX_UNREAD < len(found) <= 2 * MAX_UNREAD
+    paths: set[str] = set()
+    LEAVES.decode(json.dumps([{f"name{item}-{key}": 1 for key in range(300)} for item in range(100)]).encode(), paths, at="leaves")
+    assert MAX_UNREAD < len(paths) <= 2 * MAX_UNREAD
 
 
 def test_indexes_of_the_given_path_are_left_out() -> None:
-    found: set[str] = set()
-    LEAVES.decode(b'[{"other":1}]', found, at="trees.3.leaves")
-    assert found == {"trees[].leaves[].other"}
+    paths: set[str] = set()
+    LEAVES.decode(b'[{"other":1}]', paths, at="trees.3.leaves")
+    assert paths == {"trees[].leaves[].other"}
 
 
 def test_an_open_struct_keeps_other_keys_and_its_structs_do_not() -> None:
-    found: set[str] = set()
-    TREE.decode(b'{"leaves":[{"other":1}],"more":1,"raw":{"x":1}}', found, at="")
+    paths: set[str] = set()
+    TREE.decode(b'{"leaves":[{"other":1}],"more":1,"raw":{"x":1}}', paths, at="")
     read = TREE.decode_strictly(b'{"leaves":"text","more":1}')
-    assert (found, read and read.leaves) == ({"leaves[].other"}, "text")
+    assert (paths, read and read.leaves) == ({"leaves[].other"}, "text")
 
 
 def test_a_value_that_is_read_whole_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,13 +61,13 @@ def test_what_holds_a_key_of_ours_does_not_go_up_in_any_header() -> None:
 
 
 def test_an_anthropic_upstream_gets_the_clients_user_profile_and_workspace() -> None:
-    given = client(anthropic_user_profile_id="prof_1", anthropic_workspace_id="wrkspc_1", anthropic_organization_id="org_1")
-    assert headers.upward(given, "anthropic", stream=False)[2:] == [
+    client_headers = client(anthropic_user_profile_id="prof_1", anthropic_workspace_id="wrkspc_1", anthropic_organization_id="org_1")
+    assert headers.upward(client_headers, "anthropic", stream=False)[2:] == [
         ("anthropic-user-profile-id", "prof_1"),
         ("anthropic-workspace-id", "wrkspc_1"),
         ("anthropic-version", "2023-06-01"),
     ]
-    assert len(headers.upward(given, "bedrock", stream=False)) == 2
+    assert len(headers.upward(client_headers, "bedrock", stream=False)) == 2
 
 
 def test_the_version_that_goes_up_is_known() -> None:

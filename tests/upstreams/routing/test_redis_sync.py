@@ -189,7 +189,7 @@ async def test_another_process_reads_a_remote_object_when_it_needs_it(redis_url)
         maker.add_object(others)
 
         async def stored():
-            return sorted(await reading.find_objects(object_id), key=lambda found: found.api_key_id)
+            return sorted(await reading.find_objects(object_id), key=lambda stored: stored.api_key_id)
 
         for _ in range(500):
             if len(await stored()) == 2:

@@ -18,71 +18,71 @@ class Store:
 
     async def __call__(self, object_id):
         self.asked.append(object_id)
-        return [found for found in self.objects if found.id == object_id]
+        return [remote_object for remote_object in self.objects if remote_object.id == object_id]
 
 
 @pytest.fixture
-def known(clock):
+def objects(clock):
     return RemoteObjects(clock)
 
 
-async def test_what_is_in_memory_is_not_looked_up(known):
-    known.stores = [store := Store(MINE)]
-    known.add(MINE)
-    assert (await known.find("resp_1", "me"), store.asked) == (MINE, [])
+async def test_what_is_in_memory_is_not_looked_up(objects):
+    objects.stores = [store := Store(MINE)]
+    objects.add(MINE)
+    assert (await objects.find("resp_1", "me"), store.asked) == (MINE, [])
 
 
-async def test_what_is_not_in_memory_is_looked_up_once(known):
-    known.stores = [store := Store(MINE)]
-    assert [await known.find("resp_1", "me") for _ in range(2)] == [MINE, MINE]
+async def test_what_is_not_in_memory_is_looked_up_once(objects):
+    objects.stores = [store := Store(MINE)]
+    assert [await objects.find("resp_1", "me") for _ in range(2)] == [MINE, MINE]
     assert store.asked == ["resp_1"]
 
 
-async def test_the_next_store_is_asked_only_for_what_the_one_before_does_not_know(known):
-    known.stores = [first, second] = [Store(MINE), Store(msgspec.structs.replace(MINE, id="resp_2"))]
-    assert [(await known.find(object_id, "me")).id for object_id in ("resp_1", "resp_2")] == ["resp_1", "resp_2"]
+async def test_the_next_store_is_asked_only_for_what_the_one_before_does_not_know(objects):
+    objects.stores = [first, second] = [Store(MINE), Store(msgspec.structs.replace(MINE, id="resp_2"))]
+    assert [(await objects.find(object_id, "me")).id for object_id in ("resp_1", "resp_2")] == ["resp_1", "resp_2"]
     assert (first.asked, second.asked) == (["resp_1", "resp_2"], ["resp_2"])
-    assert await known.find("resp_3", "me") is None
+    assert await objects.find("resp_3", "me") is None
 
 
-async def test_another_key_finds_whose_it_is_in_memory_and_in_a_store(known):
-    known.add(OTHERS)
-    assert await known.find("resp_1", "me") == OTHERS
-    known.stores = [Store(msgspec.structs.replace(OTHERS, id="resp_2"))]
-    assert (await known.find("resp_2", "me")).api_key_id == "other"
+async def test_another_key_finds_whose_it_is_in_memory_and_in_a_store(objects):
+    objects.add(OTHERS)
+    assert await objects.find("resp_1", "me") == OTHERS
+    objects.stores = [Store(msgspec.structs.replace(OTHERS, id="resp_2"))]
+    assert (await objects.find("resp_2", "me")).api_key_id == "other"
 
 
-async def test_each_key_has_its_own_object_of_an_id_that_two_servers_gave(known):
-    known.add(OTHERS)
-    known.add(MINE)
-    assert [await known.find("resp_1", key) for key in ("me", "other")] == [MINE, OTHERS]
-    known.stores = [Store(msgspec.structs.replace(MINE, id="resp_2"))]
-    known.add(msgspec.structs.replace(OTHERS, id="resp_2"))
-    assert (await known.find("resp_2", "me")).api_key_id == "me"
+async def test_each_key_has_its_own_object_of_an_id_that_two_servers_gave(objects):
+    objects.add(OTHERS)
+    objects.add(MINE)
+    assert [await objects.find("resp_1", key) for key in ("me", "other")] == [MINE, OTHERS]
+    objects.stores = [Store(msgspec.structs.replace(MINE, id="resp_2"))]
+    objects.add(msgspec.structs.replace(OTHERS, id="resp_2"))
+    assert (await objects.find("resp_2", "me")).api_key_id == "me"
 
 
-async def test_objects_are_forgotten_in_time(known, clock):
-    known.add(MINE)
-    known.stores = [store := Store(msgspec.structs.replace(MINE, id="resp_2"))]
+async def test_objects_are_forgotten_in_time(objects, clock):
+    objects.add(MINE)
+    objects.stores = [store := Store(msgspec.structs.replace(MINE, id="resp_2"))]
     clock.now = MINE.until
-    assert [await known.find(object_id, "me") for object_id in ("resp_1", "resp_2")] == [None, None]
+    assert [await objects.find(object_id, "me") for object_id in ("resp_1", "resp_2")] == [None, None]
     assert store.asked == ["resp_1", "resp_2"]
 
 
-async def test_the_least_recently_used_are_removed_from_memory(known, monkeypatch):
+async def test_the_least_recently_used_are_removed_from_memory(objects, monkeypatch):
     monkeypatch.setattr(remote_objects, "MAX_OBJECTS", 2)
     for object_id in ("r1", "r2"):
-        known.add(msgspec.structs.replace(MINE, id=object_id))
-    await known.find("r1", "me")
-    known.add(msgspec.structs.replace(MINE, id="r3"))
-    assert [await known.find(object_id, "me") is not None for object_id in ("r1", "r2", "r3")] == [True, False, True]
+        objects.add(msgspec.structs.replace(MINE, id=object_id))
+    await objects.find("r1", "me")
+    objects.add(msgspec.structs.replace(MINE, id="r3"))
+    assert [await objects.find(object_id, "me") is not None for object_id in ("r1", "r2", "r3")] == [True, False, True]
 
 
-def test_content_is_worth_a_search_once_a_file_was_made(known):
-    known.add(MINE)
-    assert known.knows_nested is False
-    known.add(msgspec.structs.replace(MINE, id="file-1", is_nested=True))
-    assert known.knows_nested is True
+def test_content_is_worth_a_search_once_a_file_was_made(objects):
+    objects.add(MINE)
+    assert objects.knows_nested is False
+    objects.add(msgspec.structs.replace(MINE, id="file-1", is_nested=True))
+    assert objects.knows_nested is True
 
 
 def upstream(upstream_id, base_url, *credentials):
@@ -95,6 +95,7 @@ def test_the_holder_is_the_upstream_with_the_credential_or_the_same_account_at_a
     b, c, d = upstream("b", "https://x/v1", one, two), upstream("c", "https://x/v1/", same), upstream("d", "https://y/v1", bare)
     holder = holder_of(MINE, {"b": b})
     assert holder == Holder("b", "b1", ("https://x/v1", "sk-1"))
+    assert "sk-1" not in repr(holder)
     assert [holder.is_at(*place) for place in ((b, one), (b, two), (c, same), (d, bare), (b, None))] == [True, False, True, False, False]
     gone = holder_of(MINE, {})
     assert (gone, gone.is_at(b, one), gone.is_at(c, same)) == (Holder("b", "b1"), True, False)

@@ -15,13 +15,13 @@ _CODE_RESULT = re.compile(rb'"type"\s*:\s*"(?:bash_|text_editor_)?code_execution
 
 
 def _references(fields: Mapping[str, msgspec.Raw]) -> list[ObjectReference]:
-    found = []
+    references = []
     if container_id := id_in(fields.get("container")):
-        found.append(ObjectReference(field="container", id=container_id, noun="Container"))
+        references.append(ObjectReference(field="container", id=container_id, noun="Container"))
     if message_id := id_in(fields.get("thread"), member="previous_message_id"):
         details = {"error_code": "thread_not_found"}
-        found.append(ObjectReference(field="thread.previous_message_id", id=message_id, noun="Thread message", details=details))
-    return found
+        references.append(ObjectReference(field="thread.previous_message_id", id=message_id, noun="Thread message", details=details))
+    return references
 
 
 def _nested_references(fields: Mapping[str, msgspec.Raw]) -> list[ObjectReference]:

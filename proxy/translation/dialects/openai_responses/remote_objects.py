@@ -18,14 +18,14 @@ _CONTAINER_IDS = re.compile(rb'"container_id"\s*:\s*"([^"\\]+)"')
 
 
 def _references(fields: Mapping[str, msgspec.Raw]) -> list[ObjectReference]:
-    found = []
+    references = []
     if response_id := id_in(fields.get("previous_response_id")):
-        found.append(
+        references.append(
             ObjectReference(field="previous_response_id", id=response_id, noun="Previous response", code="previous_response_not_found")
         )
     if conversation_id := id_in(fields.get("conversation")):
-        found.append(ObjectReference(field="conversation", id=conversation_id, noun="Conversation"))
-    return found
+        references.append(ObjectReference(field="conversation", id=conversation_id, noun="Conversation"))
+    return references
 
 
 def _nested_references(fields: Mapping[str, msgspec.Raw]) -> list[ObjectReference]:
@@ -34,14 +34,16 @@ def _nested_references(fields: Mapping[str, msgspec.Raw]) -> list[ObjectReferenc
     Items of a conversation, and ``file_id`` and ``file_ids`` of a container, are fields of the APIs for these objects.
     """
     tools = fields.get("tools")
-    found = [*files_in(fields, "input"), *files_in(fields, "items"), *files_in(fields, "tools")]
+    references = [*files_in(fields, "input"), *files_in(fields, "items"), *files_in(fields, "tools")]
     if file_id := id_in(fields.get("file_id")):
-        found.append(ObjectReference(field="file_id", id=file_id, noun="File"))
+        references.append(ObjectReference(field="file_id", id=file_id, noun="File"))
     lists = [] if tools is None else _FILE_LISTS.findall(bytes(tools))
-    found += [ObjectReference(field="tools", id=file_id, noun="File") for listed in lists for file_id in ids_by_pattern(listed, _LISTED)]
-    found += [ObjectReference(field="tools", id=container_id, noun="Container") for container_id in ids_by_pattern(tools, _CONTAINERS)]
+    references += [
+        ObjectReference(field="tools", id=file_id, noun="File") for listed in lists for file_id in ids_by_pattern(listed, _LISTED)
+    ]
+    references += [ObjectReference(field="tools", id=container_id, noun="Container") for container_id in ids_by_pattern(tools, _CONTAINERS)]
     listed = fields.get("file_ids")
-    return [*found, *(ObjectReference(field="file_ids", id=file_id, noun="File") for file_id in ids_by_pattern(listed, _LISTED))]
+    return [*references, *(ObjectReference(field="file_ids", id=file_id, noun="File") for file_id in ids_by_pattern(listed, _LISTED))]
 
 
 def _keeps_response(fields: Mapping[str, msgspec.Raw]) -> bool:

@@ -73,6 +73,7 @@ OWN = part('name="model"', b"ok")
         (part("name=\"model\"; filename*=utf-8''", b"never"), "model: the field must be text; it has a filename"),
         (part('name="Model"', b"never") + OWN, "Model: the field is spelled model"),
         (part('name=" model"', b"never") + OWN, " model: the field is spelled model"),
+        (part('name="model[]"', b"never") + OWN, "model[]: the field is spelled model"),
         (part('name="x"; name="model"', b"never") + OWN, DIVIDED),
         (part('name="x"; NAME="model"', b"never") + OWN, DIVIDED),
         (part("name*=utf-8''model", b"never") + OWN, DIVIDED),

@@ -182,9 +182,9 @@ def test_repeated_and_invalid_ids_are_replaced() -> None:
 
 def test_a_citation_of_another_vendor_is_that_of_a_web_search_result() -> None:
     cited = Cited(0, Citation(url="https://a.example", title="A", cited_text="five", dialect="openai_chat", native=Raw(b"{}")))
-    told = {"type": "web_search_result_location", "cited_text": "five", "title": "A", "url": "https://a.example"}
+    location = {"type": "web_search_result_location", "cited_text": "five", "title": "A", "url": "https://a.example"}
     events = (PartStarted(0, Text("")), PartDelta(0, "a"), cited, PartEnded(0), Finished())
-    assert content(*events) == [{"type": "text", "text": "a", "citations": [{**told, "encrypted_index": "pxr1.citation"}]}]
+    assert content(*events) == [{"type": "text", "text": "a", "citations": [{**location, "encrypted_index": "pxr1.citation"}]}]
 
 
 def test_citations_without_a_page_are_encoded_only_within_the_family() -> None:

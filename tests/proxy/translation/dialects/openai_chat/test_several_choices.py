@@ -59,7 +59,7 @@ USAGE_CHUNK = HEAD | {"object": "chat.completion.chunk", "choices": [], "usage":
 
 
 def frames(chunks: list[Any]) -> list[Frame]:
-    return [Frame(json.dumps(each).encode()) for each in chunks] + [Frame(b"[DONE]")]
+    return [Frame(json.dumps(entry).encode()) for entry in chunks] + [Frame(b"[DONE]")]
 
 
 def test_a_whole_answer_becomes_a_stream_with_all_choices() -> None:
@@ -70,7 +70,7 @@ def test_a_whole_answer_becomes_a_stream_with_all_choices() -> None:
 
 def test_the_usage_comes_once_at_the_end_if_the_client_asked_for_it() -> None:
     stream = stream_of_choices(json.dumps(WHOLE).encode(), DEFAULT, WITH_USAGE) or []
-    assert [json.loads(frame.data) for frame in stream[:-1]] == [*({**each, "usage": None} for each in CHUNKS), USAGE_CHUNK]
+    assert [json.loads(frame.data) for frame in stream[:-1]] == [*({**entry, "usage": None} for entry in CHUNKS), USAGE_CHUNK]
 
 
 def test_a_stream_becomes_a_whole_answer_with_all_choices() -> None:
@@ -86,7 +86,7 @@ def test_two_choices_in_one_chunk_are_told_apart() -> None:
     }
     body = response_of_choices(frames([both]), DEFAULT, CONTEXT)
     assert body is not None
-    assert [each["message"]["content"] for each in json.loads(body)["choices"]] == ["a", "b"]
+    assert [entry["message"]["content"] for entry in json.loads(body)["choices"]] == ["a", "b"]
 
 
 @pytest.mark.parametrize("value", [WHOLE | {"choices": WHOLE["choices"][:1]}, {"choices": []}, {"error": {"message": "no"}}, [], None])
