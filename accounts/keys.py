@@ -211,6 +211,11 @@ def cached_key(token: str) -> Key | None:
     return key
 
 
+def is_cached(token: str) -> bool:
+    """Whether ``token`` is a client key that this process knows, in any state."""
+    return hash_key(token) in _cache.by_hash
+
+
 async def authenticate(token: str) -> Key:
     """The key of ``token``, which is looked up in the database if it is not cached.
 

@@ -100,10 +100,7 @@ class _Application:
         if isinstance(secret, Secret) and not secret.text and row is None:
             self.report.warnings.append(f"{declared.place}: {secret.reference or 'the secret'} is empty, so the credential is not made")
             return
-        if row is None:
-            row = self._create(section, candidate, declared)
-        else:
-            row = self._update(section, row, values, declared)
+        row = self._create(section, candidate, declared) if row is None else self._update(section, row, values, declared)
         self._listed[section.name].add(row.pk)
         self._labels[section.table][sections.label(row)] = row
 

@@ -44,7 +44,10 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     ending: Literal["delete", "revoke", "retire"] = "delete"
 
 
-_KEY = {"unlisted": ("key_hash", "key_prefix"), "identity": ("key_hash",), "ending": "revoke"}
+def _keys(name: str, noun: str, table: type[models.Model]) -> Section:
+    return Section(name=name, noun=noun, table=table, unlisted=("key_hash", "key_prefix"), identity=("key_hash",), ending="revoke")
+
+
 SECTIONS: dict[str, Section] = {
     section.name: section
     for section in (
@@ -67,8 +70,8 @@ SECTIONS: dict[str, Section] = {
             omitted=("is_active", "valid_until"),
             ending="retire",
         ),
-        Section(name="keys", noun="key", table=ApiKey, **_KEY),
-        Section(name="management_keys", noun="management key", table=ManagementKey, **_KEY),
+        _keys("keys", "key", ApiKey),
+        _keys("management_keys", "management key", ManagementKey),
     )
 }
 """In the order in which they are written: what is referred to comes first."""

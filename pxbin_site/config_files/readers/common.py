@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from accounts import keys
+from proxy.translation.dialects.lookup import FORMATS
 from pxbin_site.config_files.configuration import Configuration
 from pxbin_site.config_files.documents import Document, Steps
 from pxbin_site.config_files.readers.fields import value_at
 from pxbin_site.config_files.secret_references import Secret
-from proxy.translation.dialects.lookup import FORMATS
 from upstreams.presets import PRESETS, Preset
 
 

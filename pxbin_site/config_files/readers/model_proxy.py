@@ -162,7 +162,7 @@ class _Reader:
         return names
 
     def _enforcement(self, entry: Entry) -> dict[str, Any]:
-        own = next((value for name in RULES_FIELDS if (value := _value(entry).get(name)) is not None), {})
+        own: Any = next((value for name in RULES_FIELDS if (value := _value(entry).get(name)) is not None), {})
         return {**self._rules, **({"enabled": own} if isinstance(own, bool) else own)}
 
     @staticmethod

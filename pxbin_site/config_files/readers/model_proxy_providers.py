@@ -6,7 +6,6 @@ import re
 from types import SimpleNamespace
 from typing import Any
 
-
 from proxy.translation.dialects.lookup import FORMATS, dialect_named
 from pxbin_site.config_files.configuration import Configuration
 from pxbin_site.config_files.documents import Document, Steps
@@ -111,7 +110,7 @@ class Providers:
         format_name = MODEL_PROXY_PROTOCOLS[protocol]
         base_url = (overrides.get("base_url") or required(document, (*steps, "endpoints", "base_url"), str)).rstrip("/")
         preset = preset_of(base_url, format_name)
-        values = {
+        values: dict[str, Any] = {
             "name": self._names.name(base_url, provider),
             "base_url": base_url,
             "format": format_name,

@@ -11,7 +11,7 @@ from accounts import keys
 from pxbin_site.conf.config import Config
 from pxbin_site.conf.setting import declarations
 from pxbin_site.conf.sources import as_text
-from pxbin_site.config_files import sections, secret_references
+from pxbin_site.config_files import secret_references, sections
 from pxbin_site.config_files.configuration import Configuration, Options, SettingLine
 from pxbin_site.config_files.documents import ConfigFileError, Document, Steps
 from pxbin_site.config_files.formats import PXBIN, holds_settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts.common.commands import is_set_up, require_gateway
 from pxbin_site.config_files import formats, importing
 from pxbin_site.config_files.applying import apply
-from pxbin_site.config_files.configuration import Configuration, Options
+from pxbin_site.config_files.choices import add_choices, choices_of
+from pxbin_site.config_files.configuration import Configuration
 from pxbin_site.config_files.documents import ConfigFileError
 from pxbin_site.config_files.report import Report
 from pxbin_site.processes import bootstrap
@@ -43,12 +43,12 @@ class Command(BaseCommand):
             action="store_true",
             help="delete upstreams, models, routes and credentials that the file does not list, and revoke keys",
         )
-        add_option_arguments(parser)
+        add_choices(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Read, compare, write, report."""
         try:
-            configuration = importing.read(options["file"], options_of(options), format_name=options["format"])
+            configuration = importing.read(options["file"], choices_of(options), format_name=options["format"])
             report = self._report(configuration, options)
         except ConfigFileError as error:
             raise CommandError(str(error)) from error
@@ -68,20 +68,3 @@ class Command(BaseCommand):
             for line in bootstrap.first_start(settings.PXBIN):
                 self.stderr.write(line)
         return apply(configuration, prune=options["prune"], dry_run=options["dry_run"])
-
-
-def add_option_arguments(parser: CommandParser) -> None:
-    """The choices about files of other gateways."""
-    parser.add_argument("--client-identity", action="store_true", help="proxx: send the headers of Claude Code; check the provider's terms")
-    parser.add_argument("--no-catch-all", action="store_true", help="proxx, claude-code-router: no model * for all other names")
-    parser.add_argument("--require-keys", action="store_true", help="no model is open to clients without a pxb_ key, even where it was")
-
-
-def options_of(options: dict[str, Any]) -> Options:
-    """The choices of a command line."""
-    return Options(
-        variables=os.environ,
-        client_identity=options["client_identity"],
-        catch_all=not options["no_catch_all"],
-        require_keys=options["require_keys"],
-    )
