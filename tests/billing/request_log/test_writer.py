@@ -42,6 +42,8 @@ FULL = {
     "key_prefix": "pxb_abcd",
     "key_name": "größte „Maschine“",
     "session_id": "s1",
+    "trace_id": "t1",
+    "tags": {"team": "größte"},
     "client_ip": "2001:db8::1",
     "user_agent": "claude-cli/2.0 (external, cli)",
     "model": "claude-sonnet-4-5",
