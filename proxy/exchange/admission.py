@@ -11,10 +11,11 @@ from functools import lru_cache
 from typing import Protocol
 
 import msgspec
-from django.conf import settings
 
 from accounts import keys, rate_limits
+from accounts.common.gateway_config import config
 from accounts.keys import Key
+from proxy.exchange import client_labels
 from proxy.exchange.client_credentials import own_credentials, presented_key
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.large_bodies import in_thread_if_large, use_keyless_thread
@@ -82,6 +83,7 @@ async def admit(record: Record, key: Key, body: OpenedRequest, prefix: str) -> A
     """Resolve the model, check the key's permission and take a lease of its rate limits; raises :class:`ClientMistake`."""
     name = body.envelope.model
     record.note_model(name, stream=body.envelope.stream)
+    record.note_tags(client_labels.tags(record.http.headers, body.envelope, key))
     model = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
     if model is None or not may_use_model(key, model):
         raise unknown_model(name)
@@ -137,7 +139,7 @@ def is_open(model: ModelEntry) -> bool:
 
     The setting opens a model if every upstream of its routes is called with the client's own credentials.
     """
-    return model.allow_anonymous or (settings.PXBIN.open_passthrough and _takes_own_credentials(model))
+    return model.allow_anonymous or (config().open_passthrough and _takes_own_credentials(model))
 
 
 def _takes_own_credentials(model: ModelEntry) -> bool:
@@ -147,7 +149,7 @@ def _takes_own_credentials(model: ModelEntry) -> bool:
 
 def has_open_models() -> bool:
     """Whether any model is open to requests without a client key; if not, they are refused without a look at the body."""
-    return _has_open_models(snapshot.current(), settings.PXBIN.open_passthrough)
+    return _has_open_models(snapshot.current(), config().open_passthrough)
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
+from accounts.models import Owner
 from billing.models import Price
 from pxbin_site.config_files import sections
 from pxbin_site.config_files.configuration import Configuration, Row
@@ -125,6 +126,8 @@ class _Application:
                 raise ValidationError({name: error}) from None
         if value is None:
             return None
+        if field.related_model is Owner:  # made when a key first names it
+            return Owner.named(str(value)).pk
         row = self._labels[field.related_model].get(str(value))  # type: ignore[index]
         if row is None:
             raise ValidationError({name: f"there is no {name} {value}"})

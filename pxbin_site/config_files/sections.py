@@ -17,7 +17,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.common.api_envelope import timestamp
-from accounts.models import ApiKey, ManagementKey
+from accounts.models import ApiKey, ManagementKey, Owner
 from billing.models import Price
 from proxy.translation.dialects.lookup import FORMATS
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
@@ -70,6 +70,7 @@ SECTIONS: dict[str, Section] = {
             omitted=("is_active", "valid_until"),
             ending="retire",
         ),
+        Section(name="owners", noun="owner", table=Owner, identity=("name",)),
         _keys("keys", "key", ApiKey),
         _keys("management_keys", "management key", ManagementKey),
     )
