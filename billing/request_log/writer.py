@@ -128,6 +128,12 @@ def _insert(entries: list[LogEntry]) -> list[LogEntry]:
     return new
 
 
+def write_entries(entries: list[LogEntry]) -> int:
+    """Write entries that come from no journal, such as those of another gateway; return the number of new rows."""
+    with transaction.atomic():
+        return len(_insert(entries))
+
+
 def _write_singly(batches: list[tuple[str, list[LogEntry]]], invalid: dict[str, InvalidLines]) -> int:
     """Write entries one by one after the database rejected a batch; those that it rejects are added to `invalid`."""
     new = 0

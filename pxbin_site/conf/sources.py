@@ -11,6 +11,8 @@ from pxbin_site.conf.setting import PREFIX, env_name
 # Read before the settings, because they name the files.
 CONFIG_PATH = f"{PREFIX}CONFIG_PATH"
 ENV_FILE = f"{PREFIX}ENV_FILE"
+IMPORT_PASSPHRASE = f"{PREFIX}IMPORT_PASSPHRASE"
+"""The encryption key of another pxbin, for `manage.py import_pxbin`; no setting."""
 
 
 def read_sources(variables: Mapping[str, str], *, directory: Path, fields: Container[str]) -> tuple[dict[str, str], list[str]]:

@@ -135,6 +135,9 @@ class _Application:
 
     def _create(self, section: Section, row: models.Model, declared: Row) -> models.Model:
         _set_secret(row, declared)
+        own_id = declared.values.get("id")
+        if own_id is not None and not section.table._default_manager.filter(pk=own_id).exists():  # noqa: SLF001  (documented)
+            row.pk = own_id
         _save(row)
         fields = sections.columns(section.name)
         given = {name: sections.file_value(fields[name], row) for name in declared.values if name in fields}
