@@ -29,6 +29,11 @@ def read_sources(variables: Mapping[str, str], *, directory: Path, fields: Conta
     return {env_name(field): text for field, text in settings.items()} | texts, [*problems, *missing, *errors]
 
 
+def env_file_variables(variables: Mapping[str, str], *, directory: Path) -> dict[str, str]:
+    """The variables of `.env`, without errors: :func:`read_sources` reports these."""
+    return read_env_file(_locate(variables, ENV_FILE, directory / ".env")[0])[0]
+
+
 def _locate(texts: Mapping[str, str], variable: str, default: Path) -> tuple[Path, list[str]]:
     """The path of a file, and an error where a variable names a file that does not exist. The default file may be missing."""
     name = texts.get(variable, "").strip()

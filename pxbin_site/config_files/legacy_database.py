@@ -30,7 +30,7 @@ CONNECT_SECONDS = 10
 LOG_BATCH = 1000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TABLES = ("upstreams", "models", "llm_api_keys", "management_api_keys", "request_logs")
-NO_PASSPHRASE = (
+UNDECRYPTED = (
     "The keys of upstreams are encrypted: give pxbin's encryption_key with --passphrase, --passphrase-file or PXBIN_IMPORT_PASSPHRASE. "
     "If it has none and its keys only look encrypted, --plain-secrets takes them as they are."
 )
@@ -48,7 +48,7 @@ class Secrets(msgspec.Struct, frozen=True):
         if self.are_plain or not vault.looks_encrypted(stored):
             return stored
         if not self.passphrase:
-            raise ConfigFileError(NO_PASSPHRASE)
+            raise ConfigFileError(UNDECRYPTED)
         try:
             return vault.Ring([self.passphrase]).decrypt_legacy(stored)
         except vault.VaultError:

@@ -98,7 +98,7 @@ class _Reader:
         known = [*sections.columns(name), *SHORTHANDS.get(name, ())]
         for field in [field for field in values if field not in known]:
             del values[field]
-            self._problem((*steps, field), f"a {SECTIONS[name].noun} has no such field{_similar(field, known)}")
+            self._problem((*steps, field), f"there is no such field{_similar(field, known)}")
         try:
             shorthands = self._complete(name, steps, values)
         except (ConfigFileError, ValueError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -96,4 +95,4 @@ def _passphrase(options: dict[str, Any]) -> str:
             return str(options["passphrase_file"].read_text(encoding="utf-8").strip())
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{options['passphrase_file']}: cannot be read") from error
-    return os.environ.get(IMPORT_PASSPHRASE, "")
+    return str(settings.VARIABLES.get(IMPORT_PASSPHRASE, ""))

@@ -150,7 +150,7 @@ def test_a_dry_run_writes_nothing(postgres_url):
 )
 def test_what_cannot_be_read_is_refused_and_nothing_is_written(postgres_url, arguments, message):
     fill(postgres_url)
-    with pytest.raises(CommandError, match="(?s).*") as refused:
+    with pytest.raises(CommandError) as refused:
         import_pxbin(postgres_url, *arguments)
     assert message in str(refused.value)
     assert Upstream.objects.count() == 0
