@@ -13,6 +13,7 @@ from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import Headers
 from proxy.translation.dialects.lookup import PATH_ROOTS
 from proxy.translation.errors import ClientMistake, GatewayError
+from pxbin_site.server.common_headers import is_management
 from pxbin_site.server.http1.gate import WITH_KEY, WITHOUT_KEY, Verdict
 from upstreams.validators import OWN_PATHS
 
@@ -26,7 +27,7 @@ class KeyGate:
 
     def decide(self, path: str, headers: RawHeaders) -> Verdict | None:
         """See :class:`~pxbin_site.server.http1.gate.Gate`. Only memory is looked at."""
-        if path[1:].partition("/")[0].lower() in NOT_FOR_CLIENTS:
+        if path[1:].partition("/")[0].lower() in NOT_FOR_CLIENTS or is_management(path):
             return WITHOUT_KEY
         try:
             token = presented_key(Headers(headers))

@@ -47,7 +47,7 @@ class Providers:
         for name, variables in self._without_key.items():
             self.configuration.warn(f"provider {name} has no key: {', '.join(variables)} is not set")
 
-    def add_route(self, document: Document, steps: Steps, model: str, *, priority: int, default_timeout: float) -> None:
+    def add_route(self, document: Document, steps: Steps, model: str, *, priority: int, default_timeout: float | None) -> None:
         """Declare a route of a model."""
         provider = required(document, (*steps, "provider"), str)
         if provider not in self._entries:
@@ -61,7 +61,8 @@ class Providers:
         overrides = {name: value for name, value in overrides.items() if value}
         timeout = optional(document, (*steps, "timeout_seconds"), float) or default_timeout
         upstream = self._upstream(provider, overrides, (document, steps))
-        upstream["first_byte_timeout_seconds"] = max(timeout, upstream.get("first_byte_timeout_seconds") or 0.0)
+        if timeout:
+            upstream["first_byte_timeout_seconds"] = max(timeout, upstream.get("first_byte_timeout_seconds") or 0.0)
         remote_name = required(document, (*steps, "model"), str)
         multimodal = optional(document, (*steps, "capabilities", "multimodal"), bool)
         self.configuration.add(
