@@ -262,6 +262,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     # Not settings: derived while the settings are loaded.
     seal_key: bytes = b""
+    has_own_address: bool = False
+    """Whether `listen_addr` is set; else the port of a file of another gateway counts."""
     new_secrets: dict[str, str] = {}
     """Secrets generated in this process because none are set or stored; `serve` stores them."""
     provider_keys: dict[str, str] = {}
