@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import connection
 from django.utils import timezone
 
 from accounts.common.api_envelope import ApiError
@@ -109,7 +108,6 @@ def _followed(rows: RequestLogQuerySet, written_after: datetime, seen: set[uuid.
                 yield row
         while len(remembered) > REMEMBERED_ROWS:
             seen.discard(remembered.popleft())
-        connection.close_if_unusable_or_obsolete()
         time.sleep(max(POLL_SECONDS, (time.monotonic() - query_began) / LOAD_SHARE))
 
 
