@@ -10,10 +10,10 @@ from functools import partial
 from time import perf_counter_ns
 
 import msgspec
-from django.conf import settings
 
 from accounts import rate_limits
 from accounts.common import uuid7
+from accounts.common.gateway_config import config
 from accounts.keys import Key
 from accounts.rate_limits import Lease
 from billing import rates
@@ -71,6 +71,7 @@ class Record:
         """The request has a valid client key."""
         self._key = key
         self.meter.api_key_id, self.meter.key_prefix, self.meter.key_name = key.id or None, key.prefix, key.name
+        self.meter.owner = key.owner
 
     def note_model(self, model: str, *, stream: bool) -> None:
         """The body names a model."""
@@ -86,7 +87,7 @@ class Record:
 
     def note_objects(self, attempt: Attempt) -> None:
         """Remember what the upstream of an attempt keeps, for the key of the request, before the client can name it."""
-        days = settings.PXBIN.remote_object_days
+        days = config().remote_object_days
         if self._key is None or not self._key.id or not days:
             return
         target = attempt.target
@@ -159,13 +160,12 @@ class Record:
         meter.upstream_dialect, meter.remote_model = target.upstream.dialect, target.remote_name
         meter.upstream_status = last.call.status
         meter.request_metadata = last.request_metadata or None
-        meter.dispatched, meter.first_token = min(attempt.call.started_ns for attempt in attempts), last.call.first_token_ns
+        meter.dispatched, meter.first_token = min([attempt.call.started_ns for attempt in attempts]), last.call.first_token_ns
+        if len(attempts) == 1:
+            return self._billed_usage(last)
         results = [self._billed_usage(attempt) for attempt in attempts]
         usages = [usage for usage, _ in results if usage is not None]
-        is_estimated = any(estimated for _, estimated in results)
-        if len(usages) > 1:
-            return _total(usages), is_estimated
-        return (usages[0] if usages else None), is_estimated
+        return _total(usages) if usages else None, any(estimated for _, estimated in results)
 
     def _billed_usage(self, attempt: Attempt) -> tuple[Usage | None, bool]:
         """The usage that an attempt is billed for, and whether it is an estimate.
