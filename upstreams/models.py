@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from accounts.models import Revised
 from proxy.translation.dialects.lookup import dialect_named
 from proxy.translation.dialects.registry import DEFAULT
 from proxy.translation.policies import model_policies
+from upstreams.base_urls import tidy
 from upstreams.validators import (
     base_url,
     capabilities,
@@ -133,6 +135,11 @@ class Upstream(Revised):
 
     def __str__(self) -> str:
         return str(self.name)
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Take off the base URL what people paste with it; then validate each field."""
+        self.base_url = tidy(self.base_url)
+        super().clean_fields(exclude)
 
     def clean(self) -> None:
         """Require a base URL, or a region where the dialect has regional base URLs."""

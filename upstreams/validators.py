@@ -14,6 +14,7 @@ from accounts.common.model_fields import json_object
 from proxy.translation.dialects.lookup import PATH_ROOTS, TITLES
 from proxy.translation.quirks import merged
 from proxy.translation.type_errors import explain
+from upstreams.base_urls import unknown_parameters
 from upstreams.echo import SCHEME
 from upstreams.refused_addresses import is_refused_host
 
@@ -33,7 +34,7 @@ CAPABILITIES = frozenset({"images", "tools", "audio"})
 
 
 def base_url(value: str) -> None:
-    """Validate the base URL of an upstream: scheme and host, without credentials, query and fragment."""
+    """Validate the base URL of an upstream: scheme and host, without credentials, fragment, and queries other than ``api-version``."""
     try:
         parts = urlsplit(value)
         is_usable = value.isprintable() and parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
@@ -41,8 +42,12 @@ def base_url(value: str) -> None:
         is_usable = False
     if not is_usable:
         raise ValidationError("Enter a URL that begins with http:// or https://, for example https://api.openai.com/v1.")
-    if parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValidationError("The URL must not contain credentials, a query or a fragment.")
+    if unknown_parameters(parts.query) or parts.fragment or "@" in parts.netloc:
+        raise ValidationError("The URL must not contain credentials, a fragment, or a query other than api-version=….")
+    if not value.isascii() or " " in value:
+        raise ValidationError(
+            "The URL must not contain blanks or letters outside ASCII: write %20 and the like, and the names of hosts as xn--…."
+        )
     if is_refused_host(parts.hostname or "") and not settings.PXBIN.allow_link_local:
         raise ValidationError("pxbin does not call link-local addresses and cloud metadata services; PXBIN_ALLOW_LINK_LOCAL allows them.")
     placeholder = re.search(r"\{(\w+)\}", value)  # of a preset
