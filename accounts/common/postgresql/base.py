@@ -12,6 +12,7 @@ import time
 from types import TracebackType
 from typing import Any
 
+import psycopg
 from django.db import OperationalError
 from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
@@ -38,7 +39,7 @@ class ErrorWrapper(DatabaseErrorWrapper):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, errors.ReadOnlySqlTransaction):
-            self.wrapper.is_read_only = self.wrapper.errors_occurred = True
+            self.wrapper.is_read_only = self.wrapper.errors_occurred = True  # type: ignore[attr-defined]  # not in Django's stubs
             raise ReadOnlyError from error
         super().__exit__(kind, error, trace)
 
@@ -63,7 +64,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             is_new = self.pool is None or getattr(connection, "opened_at", 0.0) >= began
             try:
                 self._require_usable(connection)
-            except (ReadOnlyError, base.Database.OperationalError):
+            except (ReadOnlyError, psycopg.OperationalError):
                 self._discard(connection)
                 if is_new:  # the server itself is not usable
                     raise
@@ -97,7 +98,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _configure_connection(self, connection: Any) -> Any:
         """Note when it was opened; called by the pool for each new connection."""
         connection.opened_at = time.monotonic()
-        return super()._configure_connection(connection)
+        return super()._configure_connection(connection)  # type: ignore[misc]
 
     def is_usable(self) -> bool:
         """See Django's class."""
@@ -106,4 +107,4 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _close(self) -> None:
         if self.is_read_only and self.connection is not None:
             self.connection.close()  # else the pool would hand it out again
-        super()._close()
+        super()._close()  # type: ignore[misc]
