@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import msgspec
-from django.conf import settings
 
 from accounts import keys
+from accounts.common.gateway_config import config
 from accounts.keys import Key
 from proxy import model_list
 from proxy.exchange import admission, debug_headers, exchange, object_calls, passthrough, remote_objects, stored_responses
@@ -274,7 +274,7 @@ def _json(value: object) -> JsonResponse:
 
 
 def _refusal(http: HttpRequest, dialect: Dialect, error: GatewayError) -> JsonResponse:
-    own = debug_headers.headers([], request=http) if settings.PXBIN.response_headers else []
+    own = debug_headers.headers([], request=http) if config().response_headers else []
     return error_response(error.failure, dialect=dialect, request_id=http.request_id, own_headers=own, names_request=True)
 
 

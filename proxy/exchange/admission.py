@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import Protocol
 
 import msgspec
-from django.conf import settings
 
 from accounts import keys, rate_limits
+from accounts.common.gateway_config import config
 from accounts.keys import Key
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import HttpRequest
@@ -131,12 +131,12 @@ def is_open(model: ModelEntry) -> bool:
     The setting opens a model if every upstream of its routes is called with the client's own credentials.
     """
     passes = bool(model.routes) and all(route.upstream.pass_client_credentials for route in model.routes)
-    return model.allow_anonymous or (settings.PXBIN.open_passthrough and passes)
+    return model.allow_anonymous or (config().open_passthrough and passes)
 
 
 def has_open_models() -> bool:
     """Whether any model is open to requests without a client key; if not, they are refused without a look at the body."""
-    return _has_open_models(snapshot.current(), settings.PXBIN.open_passthrough)
+    return _has_open_models(snapshot.current(), config().open_passthrough)
 
 
 @lru_cache(maxsize=1)

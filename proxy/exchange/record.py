@@ -10,10 +10,10 @@ from functools import partial
 from time import perf_counter_ns
 
 import msgspec
-from django.conf import settings
 
 from accounts import rate_limits
 from accounts.common import uuid7
+from accounts.common.gateway_config import config
 from accounts.keys import Key
 from accounts.rate_limits import Lease
 from billing import rates
@@ -86,7 +86,7 @@ class Record:
 
     def note_objects(self, attempt: Attempt) -> None:
         """Remember what the upstream of an attempt keeps, for the key of the request, before the client can name it."""
-        days = settings.PXBIN.remote_object_days
+        days = config().remote_object_days
         if self._key is None or not self._key.id or not days:
             return
         target = attempt.target

@@ -14,9 +14,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
+from accounts.common.gateway_config import config
 from accounts.keys import Key
 from billing import stored_responses
 from billing.request_log.entry import Meter
@@ -71,7 +71,7 @@ _items = msgspec.json.Decoder(list[msgspec.Raw])
 
 def is_on() -> bool:
     """Whether turns are stored at all."""
-    return bool(settings.PXBIN.responses_store_seconds > 0)
+    return bool(config().responses_store_seconds > 0)
 
 
 def storing(dialect: Dialect) -> BodyReader:
@@ -214,7 +214,7 @@ async def _store(turn: Turn, body: bytes, items: list[msgspec.Raw], request_id: 
         return
     turn = msgspec.structs.replace(turn, id=response.id, response=body.decode("utf-8", "replace"))
     try:
-        await in_thread(lambda: stored_responses.save_turn(turn, seconds=settings.PXBIN.responses_store_seconds))
+        await in_thread(lambda: stored_responses.save_turn(turn, seconds=config().responses_store_seconds))
     except (DatabaseError, InterfaceError) as error:
         # The client has its response; a later request that refers to it gets an error.
         logger.warning("response %s is not stored: %s", turn.id, error, extra={"request_id": request_id})
@@ -241,7 +241,7 @@ async def earlier_items(response_id: str, api_key_id: str) -> list[msgspec.Raw]:
     """The items of a turn and of all before it; raises :class:`ClientMistake` if one of them is not stored (any more)."""
 
     def load() -> list[msgspec.Raw] | None:
-        turns = stored_responses.load_chain(response_id, api_key_id, seconds=settings.PXBIN.responses_store_seconds)
+        turns = stored_responses.load_chain(response_id, api_key_id, seconds=config().responses_store_seconds)
         return None if turns is None else [item for turn in turns for item in _items_of_turn(turn)]
 
     items = await query(load)

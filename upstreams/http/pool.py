@@ -162,11 +162,15 @@ class Pool:
 
     async def connect(self, origin: Origin, seconds: float) -> tuple[Connection, Wire]:
         """A pooled connection or a new one. Raises ``aiohttp.ClientError``, ``OSError`` (also ``TimeoutError``) or ``ValueError``."""
-        limits = aiohttp.ClientTimeout(total=None, connect=seconds, sock_connect=seconds, ceil_threshold=NO_ROUNDING)
-        connection = await self.connector.connect(origin.key, traces=[], timeout=limits)
+        connection = await self.connector.connect(origin.key, traces=[], timeout=_connect_timeout(seconds))
         wire = connection.protocol
         assert isinstance(wire, Wire)
         return connection, wire
+
+
+@functools.lru_cache(maxsize=256)
+def _connect_timeout(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=seconds, sock_connect=seconds, ceil_threshold=NO_ROUNDING)
 
 
 _pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
