@@ -259,7 +259,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     log_format: Annotated[Literal["json", "text"], _LOGS("Format of the gateway's own log on standard error.")] = "json"
     log_level: Annotated[LogLevel, _LOGS("Lowest level that is logged.")] = "info"
-    metrics_enabled: Annotated[bool, _LOGS("No effect yet: there is no /metrics. /health/detailed has the counts.")] = False
+    metrics_enabled: Annotated[bool, _LOGS("Count requests and serve /metrics for Prometheus, without a key.")] = False
 
     # Not settings: derived while the settings are loaded.
     seal_key: bytes = b""

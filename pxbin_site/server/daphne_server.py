@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from email.utils import formatdate
 from functools import partial
 from time import monotonic, time
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvloop
 from django.conf import settings
@@ -85,7 +85,11 @@ def listening_socket(host: str, port: int) -> socket.socket:
 class Server(daphne_server.Server):
     """Daphne's server with pxbin's HTTP protocol. Websockets and the tasks of their applications stay daphne's."""
 
+    current: Server | None = None
+    """That of this process."""
+
     def __init__(self, application: Application, *, limits: Limits, gate: Gate, websockets: PathPredicate = any_path) -> None:
+        Server.current = self
         super().__init__(application, endpoints=["an open socket"], signal_handlers=False, server_name="pxbin")
         self.connections: dict[object, dict[str, Any]] = {}  # daphne's dictionary of websockets
         self.limits = limits
@@ -206,6 +210,19 @@ class Server(daphne_server.Server):
         for websocket in [protocol for protocol, details in self.connections.items() if "application_instance" not in details]:
             del self.connections[websocket]
         return super().kill_all_applications()
+
+
+class Load(NamedTuple):
+    """What this process serves now."""
+
+    running: int
+    connections: int
+
+
+def load() -> Load:
+    """The running requests and the open connections of clients."""
+    server = Server.current
+    return Load(0, 0) if server is None else Load(len(server.running), len(server.open_connections))
 
 
 def freeze_startup_objects() -> None:

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
+from billing.metrics import shared_values
 from pxbin_site.checks import TAG
 from pxbin_site.conf import databases
 from pxbin_site.conf.config import LOG_LEVELS, Config
@@ -74,6 +75,8 @@ class Command(BaseCommand):
         with listening, bootstrap.lock_data_dir(config) as is_locked, ExitStack() as running:
             if not is_locked and not config.redis_url:
                 logger.warning("Another gateway runs in %s; each has its own limits, cooldowns and circuit breakers", config.data_dir)
+            if is_locked:
+                shared_values.clear(config.data_dir / shared_values.DIRECTORY)
             start_child = partial(_start_child, running, child_options)
             worker, new_key = self._prepare(config, start_child)
             self._serve(config, listening, start_child, worker=worker, new_key=new_key)

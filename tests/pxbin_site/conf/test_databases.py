@@ -151,9 +151,7 @@ def test_a_read_only_server_counts_as_away_until_it_can_write_again(tmp_path, po
     with connected(entry) as connection, psycopg.connect(postgres_url, autocommit=True) as direct:
         query(connection, "SELECT 1")
         direct.execute(f"ALTER DATABASE {direct.info.dbname} SET default_transaction_read_only = on")
-        connection.cursor().execute(
-            "SET default_transaction_read_only = on"
-        )  # an open session, as after a reload
+        connection.cursor().execute("SET default_transaction_read_only = on")  # an open session, as after a reload
         with pytest.raises(ReadOnlyError, match="The database server is read-only, as after a fail-over"):
             connection.cursor().execute("CREATE TABLE t (id int)")
         connection.close_if_unusable_or_obsolete()
