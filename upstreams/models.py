@@ -183,6 +183,9 @@ class UpstreamCredential(Revised):
     upstream = models.ForeignKey(Upstream, models.CASCADE, related_name="credentials")
     name = models.CharField(max_length=200, blank=True)
     secret_encrypted = models.TextField(blank=True, editable=False)
+    secret_reference = models.CharField(
+        max_length=500, blank=True, editable=False, help_text="Where a configuration file says that the secret is, such as env:NAME."
+    )
     access_key_id = models.CharField(
         "access key id", max_length=200, blank=True, validators=[header_value], help_text="AWS access key id (Bedrock only)."
     )

@@ -250,6 +250,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     payload_retention_days: Annotated[
         int, _LOGS("How long bodies of requests are stored, once the gateway stores any; 0: for ever.", "days")
     ] = 3
+    tag_keys: Annotated[
+        tuple[str, ...],
+        _LOGS(
+            "Tags by which requests are counted: from the metadata of the client key, the header X-Pxbin-Tag-<key>, or metadata in the "
+            "body (user_id for Anthropic's). Empty: none.",
+            parse=parsers.tag_keys,
+        ),
+    ] = ("team", "project", "user")
     price_url: Annotated[
         str,
         _LOGS(
@@ -263,6 +271,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     # Not settings: derived while the settings are loaded.
     seal_key: bytes = b""
+    has_own_address: bool = False
+    """Whether `listen_addr` is set; else the port of a file of another gateway counts."""
     new_secrets: dict[str, str] = {}
     """Secrets generated in this process because none are set or stored; `serve` stores them."""
     provider_keys: dict[str, str] = {}

@@ -41,6 +41,7 @@ def load(variables: Mapping[str, str], *, directory: Path, config_type: type[Con
         config,
         data_dir=(directory / config.data_dir).resolve(),
         environment_proxies=_environment_proxies(texts),
+        has_own_address="listen_addr" in values,
         provider_keys={variable: key for variable, key in provider_keys.items() if key},
         unknown_variables=_unknown_variables(texts, settings),
     )

@@ -106,6 +106,13 @@ def migrate() -> list[str]:
     return [f"the database was brought up to date (migrations applied: {applied})"] if before and applied else []
 
 
+def first_start(config: Config) -> list[str]:
+    """Set up an installation without serving: everything that happens before a server runs. Returns lines for the operator."""
+    with exclusive_setup(config):
+        store_secrets(config)
+        return migrate() + set_up(config)
+
+
 @transaction.atomic
 def set_up(config: Config) -> list[str]:
     """Create what is missing. Returns lines for the operator, to be shown once: they contain secrets in plain text."""

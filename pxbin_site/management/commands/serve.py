@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -20,7 +21,10 @@ from pxbin_site.conf import databases
 from pxbin_site.conf.config import LOG_LEVELS, Config
 from pxbin_site.conf.logs import set_level
 from pxbin_site.conf.setting import env_name
-from pxbin_site.processes import bootstrap, private_files
+from pxbin_site.config_files.choices import add_choices, choices_of
+from pxbin_site.config_files.documents import ConfigFileError
+from pxbin_site.processes import bootstrap, config_import, private_files
+from pxbin_site.processes.config_import import ConfigFile
 from pxbin_site.processes.supervisor import ChildProcess
 from upstreams.secrets import store, vault
 
@@ -54,6 +58,14 @@ class Command(BaseCommand):
         parser.add_argument("start", nargs="?", choices=["start"], help=argparse.SUPPRESS)
         parser.add_argument("--host", help="address to listen on (default: PXBIN_LISTEN_ADDR, 127.0.0.1)")
         parser.add_argument("--port", type=_port, help="port to listen on (default: PXBIN_LISTEN_ADDR, 8080; 0: any free one)")
+        parser.add_argument(
+            "--config",
+            type=Path,
+            metavar="FILE",
+            help="a YAML file of settings instead of config.yaml, or a configuration to import at the start (see import_config); "
+            "its port is used unless --port or PXBIN_LISTEN_ADDR is given",
+        )
+        add_choices(parser)
         parser.add_argument("--log-level", choices=LOG_LEVELS, help="lowest level that is logged (default: PXBIN_LOG_LEVEL)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -65,8 +77,8 @@ class Command(BaseCommand):
         private_files.restrict(config)
         from pxbin_site.server import daphne_server  # installs the reactor
 
-        host = config.listen_host if options["host"] is None else options["host"]
-        port = config.listen_port if options["port"] is None else options["port"]
+        file = self._config_file(options)
+        host, port = _address(config, options, file)
         try:
             listening = daphne_server.listening_socket(host, port)
         except OSError as error:
@@ -78,9 +90,18 @@ class Command(BaseCommand):
             if is_locked:
                 shared_values.clear(config.data_dir / shared_values.DIRECTORY)
             start_child = partial(_start_child, running, child_options)
-            worker, new_key = self._prepare(config, start_child)
+            worker, new_key = self._prepare(config, start_child, file)
             self._serve(config, listening, start_child, worker=worker, new_key=new_key)
         self._print("pxbin has stopped")
+
+    @staticmethod
+    def _config_file(options: dict[str, Any]) -> ConfigFile | None:
+        if options["config"] is None:
+            return None
+        try:
+            return config_import.read(options["config"], choices_of(options))
+        except ConfigFileError as error:
+            raise CommandError(str(error)) from error
 
     def interrupt(self, *_: object) -> None:
         """Ctrl-C before the server runs. Python ignores exceptions in some callbacks; then `_stop_if_interrupted` raises it again."""
@@ -91,7 +112,7 @@ class Command(BaseCommand):
         if self.is_interrupted:
             raise KeyboardInterrupt
 
-    def _prepare(self, config: Config, start_child: StartChild) -> tuple[ChildProcess | None, str]:
+    def _prepare(self, config: Config, start_child: StartChild, file: ConfigFile | None) -> tuple[ChildProcess | None, str]:
         """Set up the database and print what was created. Returns the Celery process and the new client key, if there are such.
 
         The Celery process loads its modules while the database is set up; it is released afterwards.
@@ -105,11 +126,14 @@ class Command(BaseCommand):
                 lines = bootstrap.migrate()
                 store.check_credentials()
                 lines += bootstrap.set_up(config)
+                imported = [] if file is None else config_import.import_once(file)
+        except ConfigFileError as error:
+            raise CommandError(str(error)) from error
         except vault.WrongEncryptionKey as error:
             raise CommandError(f"{error}\n{WRONG_KEY_HINT.format(directory=config.data_dir)}") from error
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {' '.join(str(error).split())}") from error
-        self._print(*lines)  # before anything else can fail: they cannot be shown again
+        self._print(*lines, *imported)  # before anything else can fail: they cannot be shown again
         return worker, next((line.rpartition(" ")[2] for line in lines if " pxb_" in line), "")
 
     def _serve(
@@ -166,6 +190,18 @@ def _start_child(
     child = ChildProcess(*arguments, *options, held=held, pass_fds=pass_fds)
     running.callback(child.stop)
     return child
+
+
+def _address(config: Config, options: dict[str, Any], file: ConfigFile | None) -> tuple[str, int]:
+    """The host and port to listen on: the options, the settings, the file's, the defaults."""
+    host, port = config.listen_host, config.listen_port
+    if file is not None and not config.has_own_address:
+        host, port = file.configuration.host or host, port if file.configuration.port is None else file.configuration.port
+    host = host if options["host"] is None else options["host"]
+    port = port if options["port"] is None else options["port"]
+    if not 0 <= port <= MAX_PORT:
+        raise CommandError(f"{options['config']}: the port {port} is not one from 0 to {MAX_PORT}")
+    return host, port
 
 
 def _port(text: str) -> int:
