@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('upstreams', '0014_rate_every_class_of_usage'),
+        ('upstreams', '0015_note_where_secrets_are'),
     ]
 
     operations = [
