@@ -16,7 +16,7 @@ _OTHER_ENDPOINTS = ("/messages/count_tokens", "/completions", "/embeddings", "/m
 _ENDPOINTS = sorted({*(path.removeprefix(VERSION) for path in MAIN_PATHS), *_OTHER_ENDPOINTS}, key=len, reverse=True)
 _PASTED_ENDPOINT = re.compile("(" + "|".join(map(re.escape, _ENDPOINTS)) + ")$", re.IGNORECASE)
 _VERSION_IN_CAPITALS = re.compile(r"/V(\d[^/]*)$")
-_VERSIONED = re.compile(r"/v\d[^/]*(/([^/]+/)*openai)?$")
+VERSIONED = re.compile(r"/v\d[^/]*(/([^/]+/)*openai)?$")
 """The end of a base URL that contains the version of the API, as ``/v1``, ``/api/v4`` or ``/v1beta/openai``."""
 
 
@@ -40,7 +40,7 @@ def _path_of(url: str) -> str:
 
 def has_version(base: str, query: str) -> bool:
     """Whether a base URL, split at its query, says which version of the API is called."""
-    return bool(_VERSIONED.search(base)) or API_VERSION in query
+    return bool(VERSIONED.search(base)) or API_VERSION in query
 
 
 def unknown_parameters(query: str) -> list[str]:
