@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Protocol
 
 from proxy.translation.dialects.lookup import dialect_named
-from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.quirks import DEFAULT, Quirks
-
-VERSIONED = re.compile(r"/v\d[^/]*$")
-"""The end of a base URL that contains the version of the API."""
-VERSION = "/v1"
-MAIN_PATHS = frozenset(dialect.upstream.main_path for dialect in REGISTRY.values()) - {""}
-"""The paths that the quirk ``api_path`` replaces."""
+from upstreams.base_urls import MAIN_PATHS, VERSION, has_version
 
 
 class Addressed(Protocol):
@@ -37,14 +30,16 @@ def base_of(upstream: Addressed) -> str:
 def url_for(upstream: Addressed, path: str, quirks: Quirks = DEFAULT) -> str:
     """The URL of a dialect's ``path`` (``/v1/chat/completions``), which may have a query.
 
-    ``/v1`` is not added to a base URL that ends in a version (``/v1``, ``/v1beta``, ``/v4``), nor where the
-    quirk ``api_path`` is set.
+    ``/v1`` is not added to a base URL that has a version (``/v1``, ``/v1beta/openai``, ``/v4``, ``?api-version=``), nor where the
+    quirk ``api_path`` is set. The query of the base URL is sent with every path.
     """
-    base = base_of(upstream)
+    base, base_mark, base_query = base_of(upstream).partition("?")
     bare, mark, query = path.partition("?")
+    if base_mark:
+        mark, query = "?", f"{base_query}&{query}" if query else base_query
     if quirks.api_path and bare in MAIN_PATHS:
         own = "/" + quirks.api_path.lstrip("/")
         return base + own + (("&" if "?" in own else mark) + query if query else "")
-    if bare.startswith(VERSION + "/") and (quirks.api_path or VERSIONED.search(base)):
+    if bare.startswith(VERSION + "/") and (quirks.api_path or has_version(base, base_query)):
         bare = bare.removeprefix(VERSION)
     return base + bare + mark + query
