@@ -11,7 +11,8 @@ from proxy.translation.quirks import DEFAULT, Quirks
 
 VERSIONED = re.compile(r"/v\d[^/]*$")
 """The end of a base URL that contains the version of the API."""
-VERSION = "/v1"
+PATH_VERSION = re.compile(r"/v\d[^/]*(?=/)")
+"""The version at the beginning of a dialect's path."""
 MAIN_PATHS = frozenset(dialect.upstream.main_path for dialect in REGISTRY.values()) - {""}
 """The paths that the quirk ``api_path`` replaces."""
 
@@ -37,14 +38,15 @@ def base_of(upstream: Addressed) -> str:
 def url_for(upstream: Addressed, path: str, quirks: Quirks = DEFAULT) -> str:
     """The URL of a dialect's ``path`` (``/v1/chat/completions``), which may have a query.
 
-    ``/v1`` is not added to a base URL that ends in a version (``/v1``, ``/v1beta``, ``/v4``), nor where the
-    quirk ``api_path`` is set.
+    The version of a path (``/v1``, ``/v1beta``) is not added to a base URL that ends in one (``/v1``, ``/v1beta``, ``/v4``), nor where
+    the quirk ``api_path`` is set.
     """
     base = base_of(upstream)
     bare, mark, query = path.partition("?")
     if quirks.api_path and bare in MAIN_PATHS:
         own = "/" + quirks.api_path.lstrip("/")
         return base + own + (("&" if "?" in own else mark) + query if query else "")
-    if bare.startswith(VERSION + "/") and (quirks.api_path or VERSIONED.search(base)):
-        bare = bare.removeprefix(VERSION)
+    version = PATH_VERSION.match(bare)
+    if version is not None and (quirks.api_path or VERSIONED.search(base)):
+        bare = bare[version.end() :]
     return base + bare + mark + query
