@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from accounts import cache_revisions
 from accounts.common import wildcards
+from accounts.common.gateway_config import config
 from accounts.last_used import LastUse
 from accounts.models import ApiKey, IssuedKey, ManagementKey
 from proxy.translation.errors import ClientMistake, Failure, GatewayError
@@ -30,6 +31,8 @@ from proxy.translation.errors import ClientMistake, Failure, GatewayError
 CACHED_KEYS = 10_000
 """The largest number of cached keys."""
 ROWS_PER_QUERY = 500
+MAX_TAG = 100
+"""Characters of a tag's value."""
 
 
 class KeyKind(StrEnum):
@@ -53,11 +56,15 @@ MISPLACED = f"{MISSING}: send it as x-api-key, or as Authorization: Bearer"
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """A client key as requests need it. ``expires_at``: Unix seconds. ``allowed_models``: None allows all, () none."""
+    """A client key as requests need it.
+
+    ``owner``: its name, or empty. ``expires_at``: Unix seconds. ``allowed_models``: None allows all, () none.
+    """
 
     id: str
     prefix: str = ""
     name: str = ""
+    owner: str = ""
     expires_at: float | None = None
     rate_limit: int | None = None
     token_limit: int | None = None
@@ -65,6 +72,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     allowed_models: tuple[str, ...] | None = None
     may_choose_upstream: bool = False
     is_active: bool = True
+    tags: dict[str, str] = {}
+    """The declared tags in its metadata."""
 
 
 class ManagementKeyRefused(Exception):  # noqa: N818  (the name says what happened)
@@ -149,8 +158,8 @@ class _KeyCache:
 
 def _read(rows: Any) -> dict[str, Key]:
     columns = (
-        "key_hash", "id", "key_prefix", "name", "expires_at", "rate_limit", "token_limit", "concurrency_limit", "allowed_models",
-        "may_choose_upstream", "is_active",
+        "key_hash", "id", "key_prefix", "name", "owner__name", "expires_at", "rate_limit", "token_limit", "concurrency_limit",
+        "allowed_models", "may_choose_upstream", "is_active", "metadata",
     )  # fmt: skip
     return {key_hash: _key(*values) for key_hash, *values in rows.values_list(*columns)}
 
@@ -166,6 +175,7 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
     row_id: Any,
     prefix: str,
     name: str,
+    owner: str | None,
     expires_at: datetime | None,
     rate_limit: int | None,
     token_limit: int | None,
@@ -173,11 +183,13 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
     allowed_models: list[str] | None,
     may_choose_upstream: bool,
     is_active: bool,
+    metadata: dict[str, Any],
 ) -> Key:
     return Key(
         id=str(row_id),
         prefix=prefix,
         name=name,
+        owner=owner or "",
         expires_at=expires_at.timestamp() if expires_at else None,
         rate_limit=rate_limit,
         token_limit=token_limit,
@@ -185,7 +197,13 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
         allowed_models=None if allowed_models is None else tuple(allowed_models),
         may_choose_upstream=may_choose_upstream,
         is_active=is_active,
+        tags=_tags(metadata),
     )
+
+
+def _tags(metadata: dict[str, Any]) -> dict[str, str]:
+    values = {tag_key: metadata.get(tag_key) for tag_key in config().tag_keys}
+    return {tag_key: value[:MAX_TAG] for tag_key, value in values.items() if isinstance(value, str) and value}
 
 
 client_key_use, management_key_use = LastUse(ApiKey), LastUse(ManagementKey)

@@ -15,6 +15,7 @@ import msgspec
 from accounts import keys, rate_limits
 from accounts.common.gateway_config import config
 from accounts.keys import Key
+from proxy.exchange import client_labels
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.large_bodies import in_thread_if_large, use_keyless_thread
@@ -82,6 +83,7 @@ async def admit(record: Record, key: Key, body: OpenedRequest, prefix: str) -> A
     """Resolve the model, check the key's permission and take a lease of its rate limits; raises :class:`ClientMistake`."""
     name = body.envelope.model
     record.note_model(name, stream=body.envelope.stream)
+    record.note_tags(client_labels.tags(record.http.headers, body.envelope, key))
     model = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
     if model is None or not may_use_model(key, model):
         raise unknown_model(name)

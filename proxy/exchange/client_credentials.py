@@ -1,4 +1,4 @@
-"""The key, the credentials and the session in a request's headers."""
+"""The key and the credentials in a request's headers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,6 @@ from proxy.translation.dialects.lookup import KEY_HEADERS
 from proxy.translation.errors import ClientMistake
 from upstreams.http.headers import holds_own_key
 
-SESSION_HEADERS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")
-"""Headers in which agents name the session of a request (Claude Code, Codex, others)."""
-
-_LONGEST = 256
 _CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256\s.*?Credential=([^/,\s]+)/")
 
 
@@ -80,12 +76,3 @@ def aws_access_key(value: str) -> str:
     """
     match = _CREDENTIAL.match(value)
     return match[1] if match else ""
-
-
-def named_session(headers: Mapping[str, str]) -> str | None:
-    """The session that a header names; ``None`` if none does."""
-    for name in SESSION_HEADERS:
-        value = headers.get(name)
-        if value:
-            return value[:_LONGEST]
-    return None

@@ -241,6 +241,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     payload_retention_days: Annotated[
         int, _LOGS("How long bodies of requests are stored, once the gateway stores any; 0: for ever.", "days")
     ] = 3
+    tag_keys: Annotated[
+        tuple[str, ...],
+        _LOGS(
+            "Tags by which requests are counted: from the metadata of the client key, the header X-Pxbin-Tag-<key>, or metadata in the "
+            "body (user_id for Anthropic's). Empty: none.",
+            parse=parsers.tag_keys,
+        ),
+    ] = ("team", "project", "user")
     price_url: Annotated[
         str,
         _LOGS(
