@@ -12,7 +12,7 @@ from pxbin_site.config_files.readers.common import UpstreamNames, leave_out_othe
 from pxbin_site.config_files.readers.fields import objects, of_type, optional, required, value_at
 from pxbin_site.config_files.readers.wire_names import CHAT, MESSAGES
 from pxbin_site.config_files.secret_references import ENV, Secret
-from upstreams.http.urls import VERSIONED
+from upstreams.base_urls import VERSIONED
 
 PORT = 3456
 LONG_CONTEXT_TOKENS = 60_000

@@ -16,7 +16,7 @@ from pxbin_site.config_files.readers.litellm_values import Values
 from pxbin_site.config_files.readers.wire_names import CHAT, LITELLM_KEYS, LITELLM_PROVIDERS
 from pxbin_site.config_files.secret_references import ENV, Secret
 from pxbin_site.config_files.sections import FORMAT_BY_DIALECT
-from upstreams.http.urls import VERSIONED
+from upstreams.base_urls import VERSIONED
 from upstreams.presets import PRESETS, Preset
 
 DEFAULT_PROVIDER, CLAUDE = "openai", ("claude", "anthropic")

@@ -17,7 +17,7 @@ from pxbin_site.config_files import legacy_database
 from pxbin_site.config_files.applying import apply
 from pxbin_site.config_files.documents import ConfigFileError
 from pxbin_site.config_files.legacy_names import names_of
-from pxbin_site.processes import bootstrap
+from pxbin_site.management.preparation import prepare
 
 
 class Command(BaseCommand):
@@ -58,7 +58,7 @@ class Command(BaseCommand):
         with legacy_database.connected(options["database_url"], schema=options["schema"]) as connection:
             configuration = legacy_database.read(connection, secrets)
             if not options["dry_run"] and not is_set_up():
-                for line in bootstrap.first_start(settings.PXBIN):
+                for line in prepare(settings.PXBIN, announce=self._announce).lines():
                     self.stderr.write(line)
             report = apply(configuration, dry_run=options["dry_run"])
             rows = legacy_database.log_size(connection) if options["logs"] else 0
@@ -70,6 +70,9 @@ class Command(BaseCommand):
         self.stdout.write("\n".join(report.lines()))
         if options["logs"]:
             self.stdout.write(f"{rows} rows of the log, {written} written")
+
+    def _announce(self, number: int) -> None:
+        self.stderr.write(f"pxbin sets up its database ({number} migrations), which takes some seconds …")
 
     def _import_log(self, connection: Any, rows: int) -> int:
         """Write the log in batches, each in a transaction; return the number of new rows."""
