@@ -40,6 +40,8 @@ urlpatterns = [
     path("admin", RedirectView.as_view(url="/admin/", query_string=True)),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
+    path("v1/admin/", include("pxbin_site.model_proxy_api.urls")),
+    *(path(f"setup{rest}", RedirectView.as_view(url="/admin/")) for rest in ("", "/", "/<path:page>")),
     path("", include("proxy.urls")),
 ]
 if settings.PXBIN.metrics_enabled:
