@@ -139,8 +139,10 @@ class _Reader:
         return None
 
     def _secret(self, steps: Steps, value: Any) -> secret_references.Secret:
-        directory = Path(self.document.path).parent
-        return secret_references.resolve(of_type(self.document, steps, value, str), self.options.variables, directory=directory)
+        text = of_type(self.document, steps, value, str)
+        if text.strip().startswith(secret_references.FILE) and not self.options.reads_files:
+            return secret_references.Secret("", text.strip())
+        return secret_references.resolve(text, self.options.variables, directory=Path(self.document.path).parent)
 
     def _hash(self, steps: Steps, values: dict[str, Any]) -> None:
         """Replace ``key``, a key or a reference to one, by its hash."""
