@@ -198,8 +198,8 @@ class Server(daphne_server.Server):
         """Stop accepting, and wait until no connection is open, or a signal starts the drain."""
         if self._listener is not None:
             self._listener.close()
-        while not self.draining and (self.open_connections or self.running or self.connections):
-            await asyncio.sleep(RETIREMENT_SECONDS)  # noqa: ASYNC110  (three facts, none of which is an event)
+        while not self.draining and (self.open_connections or self.running or self.connections):  # noqa: ASYNC110  (no event has these facts)
+            await asyncio.sleep(RETIREMENT_SECONDS)
 
     async def drain(self, seconds: float) -> None:
         """Stop accepting, let running responses finish within ``seconds``, cancel the others, close all connections."""
