@@ -136,6 +136,13 @@ def test_a_second_import_changes_nothing(written):
     assert command("import_config", path).splitlines()[-1] == "nothing to change"
 
 
+def test_what_the_tables_tidy_is_no_difference(written):
+    path = written("upstreams:\n- {name: ' u ', base_url: ' https://u.example/v1/chat/completions/ '}\n")
+    imported(path)
+    assert (Upstream.objects.get().name, Upstream.objects.get().base_url) == ("u", "https://u.example/v1")
+    assert imported(path)["changed"] is False
+
+
 def test_an_export_is_the_same_configuration_without_secrets(written):
     imported(written(FULL))
     text = command("export_config")

@@ -69,4 +69,33 @@ def test_keys_ports_and_open_gateways(read):
 def test_mistakes_name_the_line(problems):
     (problem,) = problems(config(Router={"default": "none,x"}))
     assert problem.endswith("Router.default: there is no model none,x")
-    assert problems({"Providers": []}) == ["config.json, line 2: Providers: there is no model"]
+    assert problems({"Providers": []}) == ["config.json, line 2: Providers: there is no provider"]
+
+
+def test_providers_of_all_models_and_of_the_responses_api(read):
+    providers = [
+        {"name": "any", "api_base_url": "https://any.example/v1", "api_key": "k", "models": ["*"], "transformer": {"use": ["own"]}},
+        {"name": "openai", "api_base_url": "https://api.openai.com/v1/responses", "api_key": "k", "models": ["gpt"]},
+    ]
+    found = read({"Providers": providers, "API_TIMEOUT_MS": "6000", "Router": {"default": "any,flash", "background": ""}})
+    assert found.pick("upstreams", "name", "base_url", "format", "first_byte_timeout_seconds") == [
+        ("any", "https://any.example", "openai", 6.0),
+        ("openai", "https://api.openai.com/v1", "openai_responses", 6.0),
+    ]
+    assert found.pick("routes", "model", "upstream", "remote_name") == [
+        ("any,*", "any", "*"),
+        ("openai,gpt", "openai", "gpt"),
+        ("any,flash", "any", "flash"),
+        ("*", "any", "flash"),
+    ]
+
+
+def test_the_proxy_is_that_of_other_machines(read):
+    providers = [
+        {"name": "far", "api_base_url": "https://any.example/v1/chat/completions", "api_key": "k", "models": ["m"]},
+        {"name": "near", "api_base_url": "http://127.0.0.1:1/v1/chat/completions", "api_key": "k", "models": ["m"]},
+    ]
+    assert read({"Providers": providers, "PROXY_URL": "http://p:1"}).pick("upstreams", "proxy") == [("http://p:1",), (None,)]
+    found = read({"Providers": providers, "PROXY_URL": "http://u:secret@p:1"})
+    assert found.pick("upstreams", "proxy") == [(None,), (None,)]
+    assert [item.partition(": ")[2] for item in found.not_taken] == ["PROXY_URL (it has a password: set it as PXBIN_HTTP_PROXY)"]

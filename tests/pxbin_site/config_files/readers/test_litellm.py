@@ -117,3 +117,13 @@ def test_prices_windows_and_what_has_no_counterpart(read):
 )
 def test_mistakes_name_the_line(problems, content, message):
     assert problems(content, "config.yaml") == [message]
+
+
+def test_providers_without_an_address(read):
+    deployments = [("o", {"model": "ollama/llama2"}), ("b", {"model": "bedrock/us.anthropic.x"}), ("v", {"model": "hosted_vllm/x"})]
+    found = read(config(*deployments), "config.yaml")
+    assert found.pick("upstreams", "name", "base_url", "region") == [
+        ("ollama", "http://localhost:11434", None),
+        ("bedrock", "", "us-west-2"),
+    ]
+    assert [item.partition(": ")[2] for item in found.not_taken] == ["model_list[2].litellm_params (api_base is missing)"]
