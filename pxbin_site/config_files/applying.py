@@ -43,6 +43,10 @@ def apply(configuration: Configuration, *, prune: bool = False, dry_run: bool = 
     return report
 
 
+class _ConsequenceError(Exception):
+    """A row refers to one that is invalid itself; only that one is reported."""
+
+
 class _Application:
     """One import."""
 
@@ -53,6 +57,8 @@ class _Application:
         self._labels: dict[type[models.Model], dict[str, models.Model]] = defaultdict(dict)
         self._listed: dict[str, set[Any]] = defaultdict(set)
         """Primary keys of the rows that the file has."""
+        self._invalid: set[tuple[type[models.Model], str]] = set()
+        """The tables and names of rows that cannot be written."""
 
     def run(self, *, prune: bool) -> Report:
         problems: list[str] = []
@@ -81,13 +87,19 @@ class _Application:
         return tuple(getattr(row, fields[name].attname) for name in section.identity)
 
     def _problems_of(self, section: Section, row: Row) -> list[str]:
+        problems: list[str] = []
         try:
             self._write(section, row)
+        except _ConsequenceError:
+            return []
         except ValidationError as error:
-            return [f"{row.place}: {message}" for message in _messages(section, error)]
+            problems = [f"{row.place}: {message}" for message in _messages(section, error)]
         except IntegrityError:
-            return [f"{row.place}: this {section.noun} exists already"]
-        return []
+            problems = [f"{row.place}: this {section.noun} exists already"]
+        if problems:
+            prefix, name = row.values.get("path_prefix"), str(row.values.get("name"))
+            self._invalid.add((section.table, f"{prefix}/{name}" if prefix else name))
+        return problems
 
     def _write(self, section: Section, declared: Row) -> None:
         candidate, values = self._candidate(section, declared)
@@ -136,6 +148,8 @@ class _Application:
         if field.related_model is Owner:  # made when a key first names it
             return Owner.named(str(value)).pk
         row = self._labels[field.related_model].get(str(value))  # type: ignore[index]
+        if row is None and (field.related_model, str(value)) in self._invalid:
+            raise _ConsequenceError
         if row is None:
             raise ValidationError({name: f"there is no {name} {value}"})
         return row.pk

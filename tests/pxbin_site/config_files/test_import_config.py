@@ -264,8 +264,18 @@ def test_a_preset_fills_in_a_row_without_a_base_url(written):
                 "FILE, line 5: upstreams[1]: name is missing",
             ],
         ),
+        (
+            "upstreams:\n- {name: a, base_url: x, api_key: k}\nmodels:\n- {name: m, upstream: a}\n",
+            ["FILE, line 2: upstreams[0]: base_url: Enter a URL that begins with http"],
+        ),
         ("models:\n- name: m\n  upstream: gone\n", ["FILE, line 2: models[0]: upstream: there is no upstream gone"]),
-        ("models:\n- name: m\n  is_active: 3\n- name: m\n  path_prefix: x\n", ["FILE, line 2: models[0]: is_active: Enter true or false."]),
+        (
+            "models:\n- name: m\n  is_active: 3\n- name: m\n  path_prefix: x\n",
+            [
+                "FILE, line 2: models[0]: is_active: Enter true or false.",
+                "FILE, line 4: models[1]: path_prefix: A path prefix begins with /",
+            ],
+        ),
         ("keys:\n- name: k\n", ["FILE, line 2: keys[0]: key_hash is missing; key: env:NAME takes the key itself from the environment"]),
         ("keys:\n- {name: k, key: env:NOT_SET}\n", ["FILE, line 2: keys[0].key: env:NOT_SET is empty"]),
         ("pxbin: 2\n", ["FILE, line 1: pxbin: this is version 2 of the format; pxbin reads version 1"]),
@@ -278,7 +288,7 @@ def test_a_preset_fills_in_a_row_without_a_base_url(written):
 )
 def test_errors_name_the_line_and_nothing_is_written(written, text, expected):
     found = problems(written(text))
-    assert [line.startswith(start) for line, start in zip(found, expected, strict=False)] == [True] * len(expected), found
+    assert [line.startswith(start) for line, start in zip(found, expected, strict=True)] == [True] * len(expected), found
     assert (Upstream.objects.count(), Model.objects.count(), ApiKey.objects.count()) == (0, 0, 0)
 
 
