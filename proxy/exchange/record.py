@@ -71,6 +71,7 @@ class Record:
         """The request has a valid client key."""
         self._key = key
         self.meter.api_key_id, self.meter.key_prefix, self.meter.key_name = key.id or None, key.prefix, key.name
+        self.meter.owner = key.owner
 
     def note_model(self, model: str, *, stream: bool) -> None:
         """The body names a model."""

@@ -41,6 +41,7 @@ FULL = {
     "api_key_id": "0b0e1c52-1111-4222-8333-944445555666",
     "key_prefix": "pxb_abcd",
     "key_name": "größte „Maschine“",
+    "owner": "anna",
     "session_id": "s1",
     "client_ip": "2001:db8::1",
     "user_agent": "claude-cli/2.0 (external, cli)",
