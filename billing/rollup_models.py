@@ -57,6 +57,7 @@ class RollupSeries(models.Model):
     status_code = models.IntegerField()
     outcome = models.CharField(max_length=16)
     error_type = models.CharField(max_length=64, blank=True)
+    tags = models.CharField(max_length=1000, blank=True, help_text="The tags as JSON, sorted by key, or `(other)`.")
     key_prefix = models.CharField(max_length=8, blank=True)
     key_name = models.CharField(max_length=200, blank=True)
     upstream_name = models.CharField(max_length=200, blank=True)
@@ -133,6 +134,20 @@ class RollupModel(models.Model):
 
     class Meta:
         indexes = (models.Index(fields=("first_seen",), name="rollup_model_by_day"),)
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+
+class RollupTags(models.Model):
+    """The tags of a request as JSON, sorted by key: a value of the dimension `tags`."""
+
+    name = models.CharField(max_length=1000, primary_key=True)
+    first_seen = models.DateField()
+
+    class Meta:
+        verbose_name, verbose_name_plural = "rollup tags", "rollup tags"
+        indexes = (models.Index(fields=("first_seen",), name="rollup_tags_by_day"),)
 
     def __str__(self) -> str:
         return str(self.name)

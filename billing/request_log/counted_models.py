@@ -7,21 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from django.db import transaction
-from django.utils import timezone
-
 from billing.models import RollupModel
 from billing.outcomes import Outcome
 from billing.request_log.entry import LogEntry
-from billing.rollups.model_names import UNKNOWN, add_names
+from billing.rollups.known_names import UNKNOWN, KnownNames
 from upstreams.models import Model
 
 
 class CountedModels:
-    """Sets the column `counted_model` of entries. Names that are values already are remembered by the process."""
+    """Sets the column `counted_model` of entries."""
 
     def __init__(self) -> None:
-        self._known: set[str] = set()
+        self._known = KnownNames(RollupModel)
 
     def fill(self, entries: Sequence[LogEntry]) -> None:
         """Set the column, inside the transaction that writes the entries. Entries without a model have no value."""
@@ -36,13 +33,9 @@ class CountedModels:
 
     def _learn(self, entries: Sequence[LogEntry]) -> set[str]:
         """The names of these entries that are values, with those that become one."""
-        names = {entry.model for entry in entries}
-        stored = set(RollupModel.objects.filter(name__in=names).values_list("name", flat=True))
-        succeeded = dict.fromkeys(entry.model for entry in entries if _has_succeeded(entry) and entry.model not in stored)
-        if succeeded:
-            stored |= add_names(list(succeeded), timezone.now().date())
-        transaction.on_commit(lambda: self._known.update(stored))
-        return stored
+        stored = self._known.look_up({entry.model for entry in entries})
+        succeeded = [entry.model for entry in entries if _has_succeeded(entry) and entry.model not in stored]
+        return stored | self._known.add(succeeded) if succeeded else stored
 
 
 def _has_succeeded(entry: LogEntry) -> bool:

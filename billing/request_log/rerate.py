@@ -27,7 +27,7 @@ from billing.request_log.entry import rate_usage, sum_costs
 from billing.request_log.usage_columns import usage_of_attempt, usage_of_row
 from billing.rollups import row_entries, store
 from billing.rollups.accumulate import Sums
-from billing.rollups.savings import Savings
+from billing.rollups.counting import Counting
 from proxy.translation.canonical import Usage
 from upstreams.models import Route
 
@@ -102,9 +102,11 @@ def _count_change(changes: dict[tuple[str, str], Change], row: RequestLog, befor
 def _write(rows: Sequence[RequestLog]) -> None:
     """Write rows with their attempts, and what has changed since they were last written to the rollups."""
     store.lock(connection)
-    sums, saving_of = Sums(), Savings().of
-    sums.add(row_entries.read(RequestLog.objects.filter(pk__in=[row.pk for row in rows])), saving_of, sign=-1)
-    sums.add((row_entries.from_row(row) for row in rows), saving_of)
+    sums, counting = Sums(), Counting()
+    before = list(row_entries.read(RequestLog.objects.filter(pk__in=[row.pk for row in rows])))
+    counting.learn(before)
+    sums.add(before, counting, sign=-1)
+    sums.add((row_entries.from_row(row) for row in rows), counting)
     store.add(connection, sums)
     RequestLog.objects.bulk_update(rows, ROW_FIELDS)
     RequestAttempt.objects.bulk_update([attempt for row in rows for attempt in row.tries.all()], ATTEMPT_FIELDS)

@@ -22,7 +22,7 @@ from billing.request_log.late_prices import LatePrices
 from billing.request_log.spool import Segment, Spool
 from billing.rollups import store
 from billing.rollups.accumulate import Sums
-from billing.rollups.savings import Savings
+from billing.rollups.counting import Counting
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ REJECTED_VALUES = (DataError, IntegrityError, ValueError, OverflowError)
 """Errors of databases and their drivers for a value that does not fit its column, as opposed to an unavailable database."""
 _late_prices = LatePrices()
 _counted_models = CountedModels()
-_savings = Savings()
+_counting = Counting()
 _decode = msgspec.json.Decoder(LogEntry).decode
 UUID = re.compile("[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 InvalidLines = list[tuple[bytes, str]]
@@ -140,7 +140,8 @@ def _insert(entries: list[LogEntry]) -> list[LogEntry]:
 def _add_to_rollups(new: list[LogEntry]) -> None:
     """Count the entries that became rows, in the transaction of their rows."""
     sums = Sums()
-    sums.add(new, _savings.of)
+    _counting.learn(new)
+    sums.add(new, _counting)
     store.add(connection, sums)
 
 

@@ -1,13 +1,14 @@
-"""Sum up log entries by bucket of time and dimensions, before anything is written. Pure."""
+"""Sum up log entries by bucket of time and dimensions, before anything is written."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Iterable, Iterator
+from typing import NamedTuple
 
 from billing.log_columns import LogColumns
 from billing.rollup_models import MEASURES
+from billing.rollups.counting import Counting
 from billing.rollups.histogram import Histogram, bin_of
 from billing.rollups.series import Dimensions, Series, dimensions_of, series_id
 
@@ -57,10 +58,11 @@ def _empty() -> Distribution:
 class _Group:
     """The requests of one bucket and one combination of dimensions, before they are summed up."""
 
-    __slots__ = ("amounts", "entry", "first_tokens", "latencies", "overheads")
+    __slots__ = ("amounts", "entry", "first_tokens", "latencies", "overheads", "tags")
 
-    def __init__(self, entry: LogColumns) -> None:
+    def __init__(self, entry: LogColumns, tags: str) -> None:
         self.entry = entry
+        self.tags = tags
         self.amounts: list[Amounts] = []
         self.latencies: list[int] = []
         self.overheads: list[int] = []
@@ -75,18 +77,19 @@ class Sums:
         self.amounts: dict[tuple[Bucket, int], Amounts] = {}
         self.distributions: dict[tuple[Bucket, str, str], Distribution] = {}
 
-    def add(self, entries: Iterable[LogColumns], saving_of: Callable[[Any], int], *, sign: int = 1) -> None:
-        """Add requests to all buckets, or take them away with `sign` -1. `saving_of`: what the cache saved, in pico-dollars."""
+    def add(self, entries: Iterable[LogColumns], counting: Counting, *, sign: int = 1) -> None:
+        """Add requests to all buckets, or take them away with `sign` -1."""
         groups: dict[Hashable, _Group] = {}
         for entry in entries:
+            tags = counting.tags_of(entry) if entry.tags else ""
             key = (
                 entry.timestamp // (FIVE_MINUTES * MICRO), entry.api_key_id, entry.counted_model, entry.upstream_id, entry.dialect,
-                entry.owner, entry.status_code, entry.outcome, entry.error_type,
+                entry.owner, entry.status_code, entry.outcome, entry.error_type, tags,
             )  # fmt: skip
             group = groups.get(key)
             if group is None:
-                group = groups[key] = _Group(entry)
-            group.amounts.append(amounts_of(entry, saving_of(entry) if entry.price_id else 0))
+                group = groups[key] = _Group(entry, tags)
+            group.amounts.append(amounts_of(entry, counting.saving_of(entry) if entry.price_id else 0))
             group.latencies.append(bin_of(entry.latency_ms))
             group.overheads.append(bin_of(entry.overhead_us))
             if entry.ttft_ms is not None:
@@ -96,7 +99,7 @@ class Sums:
     def _add_groups(self, groups: Iterable[_Group], sign: int) -> None:
         numbers: dict[tuple[int, str, str], tuple[list[int], list[int], list[int]]] = {}
         for group in groups:
-            entry, dimensions = group.entry, dimensions_of(group.entry)
+            entry, dimensions = group.entry, dimensions_of(group.entry, group.tags)
             identity = series_id(dimensions)
             if identity not in self.series:
                 self.series[identity] = Series(identity, dimensions, entry.key_prefix, entry.key_name, entry.upstream_name)

@@ -18,8 +18,8 @@ from billing.models import RequestLog, RequestLogQuerySet, Rollup, RollupHistogr
 from billing.rollup_models import MEASURES
 from billing.rollups import histogram, row_entries, store
 from billing.rollups.accumulate import DAY, FIVE_MINUTES, HOUR, Bucket, Distribution, Sums
-from billing.rollups.model_names import UNKNOWN, add_names
-from billing.rollups.savings import Savings
+from billing.rollups.counting import Counting
+from billing.rollups.known_names import UNKNOWN, KnownNames
 
 SHORT_BUCKET_DAYS = 35
 """Days for which buckets of 5 minutes are stored; longer ones are stored for ever."""
@@ -94,9 +94,10 @@ def rows_between(begin: int, end: int) -> RequestLogQuerySet:
 
 def sum_rows(rows: RequestLogQuerySet) -> Sums:
     """The sums of rows."""
-    sums, entries, saving_of = Sums(), row_entries.read(rows), Savings().of
+    sums, entries, counting = Sums(), row_entries.read(rows), Counting()
     while chunk := list(islice(entries, row_entries.CHUNK_ROWS)):
-        sums.add(chunk, saving_of)
+        counting.learn(chunk)
+        sums.add(chunk, counting)
     return sums
 
 
@@ -105,7 +106,7 @@ def _count_old_models(rows: RequestLogQuerySet, day: int) -> None:
     old = rows.filter(counted_model="").exclude(model="")
     succeeded = old.filter(status_code__lt=400).exclude(model__in=RollupModel.objects.values("name")).order_by("model")
     if names := list(succeeded.values_list("model", flat=True).distinct()):
-        add_names(names, datetime.fromtimestamp(day, UTC).date())
+        KnownNames(RollupModel).add(names, datetime.fromtimestamp(day, UTC).date())
     is_known = When(model__in=RollupModel.objects.values("name"), then=F("model"))
     old.update(counted_model=Case(is_known, default=Value(UNKNOWN)))
 

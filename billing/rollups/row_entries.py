@@ -11,7 +11,7 @@ from billing.models import RequestLog, RequestLogQuerySet
 from billing.money import to_pico
 
 NAMES = (
-    "timestamp", "api_key_id", "key_prefix", "key_name", "owner", "dialect", "counted_model", "upstream_id", "upstream_name",
+    "timestamp", "api_key_id", "key_prefix", "key_name", "owner", "tags", "dialect", "counted_model", "upstream_id", "upstream_name",
     "status_code", "outcome", "error_type", "attempts", "latency_ms", "overhead_us", "ttft_ms", "input_tokens", "cache_read_tokens",
     "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "input_audio_tokens", "output_audio_tokens",
     "input_image_tokens", "output_image_tokens", "server_tool_use", "usage_estimated", "cost", "price_id",

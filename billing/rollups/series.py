@@ -27,6 +27,7 @@ class Dimensions(NamedTuple):
     status_code: int
     outcome: str
     error_type: str
+    tags: str
 
 
 class Series(NamedTuple):
@@ -39,8 +40,8 @@ class Series(NamedTuple):
     upstream_name: str
 
 
-def dimensions_of(entry: LogColumns) -> Dimensions:
-    """The dimensions of a request."""
+def dimensions_of(entry: LogColumns, tags: str) -> Dimensions:
+    """The dimensions of a request; `tags`: the value of this one."""
     return Dimensions(
         entry.api_key_id and entry.api_key_id.replace("-", ""),
         entry.counted_model,
@@ -50,6 +51,7 @@ def dimensions_of(entry: LogColumns) -> Dimensions:
         entry.status_code,
         entry.outcome,
         entry.error_type,
+        tags,
     )
 
 

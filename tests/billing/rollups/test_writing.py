@@ -13,7 +13,9 @@ from billing.money import MAX_PICO
 from billing.request_log import rerate, writer
 from billing.request_log.counted_models import CountedModels
 from billing.request_log.spool import Segment, Spool
-from billing.rollups import model_names, store
+from billing.rollups import known_names, store
+from billing.rollups.counting import Counting
+from billing.rollups.known_names import KnownNames
 from tests.billing.conftest import entry
 from tests.billing.request_log.test_writer import write_entries
 from tests.billing.rollups import sums
@@ -38,6 +40,7 @@ def various(number, *, seed=1):
             timestamp=1_790_000_000_000_000 + chance.randrange(3 * 86_400_000_000),
             api_key_id=chance.choice([*KEYS, None]),
             owner=chance.choice(["", "ann"]),
+            tags=chance.choice([None, {"team": "a"}, {"team": "b", "app": "x"}]),
             model=chance.choice(["m1", "m2"]),
             upstream_id=chance.choice(UPSTREAMS) if outcome != "rejected" else None,
             status_code=status,
@@ -142,8 +145,8 @@ def test_a_name_counts_once_a_call_of_it_has_succeeded():
 
 
 def test_on_one_day_only_so_many_names_are_new(monkeypatch):
-    monkeypatch.setattr(model_names, "MAX_NEW_NAMES", 2)
-    model_names.add_names(["old", "older"], date(2020, 1, 1))
+    monkeypatch.setattr(known_names, "MAX_NEW_NAMES", 2)
+    KnownNames(RollupModel).add(["old", "older"], date(2020, 1, 1))
     pattern = Model.objects.create(name="*")
     names = ["a", "b", "c", "old"]
     assert counted(*(entry(model=name, model_id=str(pattern.pk)) for name in names)) == ["a", "b", "*", "old"]
@@ -160,3 +163,15 @@ def test_rating_again_changes_the_sums(spool):
     assert report.changed == 1
     assert sums.from_rollups() == sums.from_rows()
     assert sum(rollup.cost_micro for rollup in Rollup.objects.filter(seconds=3600)) == 2_000_000
+
+
+def test_tags_count_by_their_sorted_text_and_only_so_many_are_new(spool, monkeypatch):
+    monkeypatch.setattr(known_names, "MAX_NEW_NAMES", 1)
+    monkeypatch.setattr(writer, "_counting", Counting())
+    write_entries(spool, entry(tags={"b": "2", "a": "1"}), entry(tags={"a": "1", "b": "2"}))
+    writer.drain_spool(spool)
+    write_entries(spool, entry(tags={"a": "9"}), entry(tags={"a": "1", "b": "2"}), entry())
+    writer.drain_spool(spool)
+    tags = dict(RollupSeries.objects.values_list("tags", "pk"))
+    numbers = {text: Rollup.objects.get(seconds=3600, series_id=pk).requests for text, pk in tags.items()}
+    assert numbers == {'{"a":"1","b":"2"}': 3, "(other)": 1, "": 1}
