@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import calendar
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
-from billing.money import DIGITS
+from billing.money import from_pico, to_pico
 from billing.reports import query, windows
 from billing.reports.query import Selection
 from billing.reports.totals import Totals
@@ -17,7 +19,7 @@ FORECAST_DAYS = 7
 
 
 class Overview(msgspec.Struct, kw_only=True):
-    """The totals of a period, and of the period of the same length before it."""
+    """The totals of a window, and of the window of the same length before it."""
 
     totals: Totals
     previous: Totals
@@ -31,15 +33,13 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     month: Decimal
 
 
-def overview(period: timedelta, now: datetime, values: dict[str, list[str]] | None = None) -> Overview:
-    """The totals of a period that ends now."""
-    return Overview(
-        totals=query.sum_up(Selection(windows.last(period, now), values or {})),
-        previous=query.sum_up(Selection(windows.before(period, now), values or {})),
-    )
+def overview(selection: Selection, now: datetime) -> Overview:
+    """The totals of a selection, and what they were before."""
+    before = Selection(windows.preceding(selection.window, now), selection.values)
+    return Overview(totals=query.sum_up(selection), previous=query.sum_up(before))
 
 
-def forecast(now: datetime, values: dict[str, list[str]] | None = None) -> Forecast:
+def forecast(now: datetime, values: Mapping[str, Sequence[Any]] | None = None) -> Forecast:
     """The cost of the month, if the remaining days cost what the last seven days cost on average."""
     spent = query.sum_up(Selection(windows.month(now), values or {})).cost
     recent = query.sum_up(Selection(windows.last(timedelta(days=FORECAST_DAYS), now), values or {})).cost
@@ -51,4 +51,4 @@ def forecast(now: datetime, values: dict[str, list[str]] | None = None) -> Forec
 
 
 def _rounded(amount: Decimal) -> Decimal:
-    return round(amount, DIGITS)
+    return from_pico(to_pico(amount))

@@ -62,19 +62,22 @@ def last(period: timedelta, now: datetime) -> Window:
     return Window(_down(int((now - period).timestamp()), FIVE_MINUTES))
 
 
-def before(period: timedelta, now: datetime) -> Window:
-    """The period of the same length before :func:`last`."""
-    begin = last(period, now).begin
-    return Window(begin - int(period.total_seconds()), begin)
+def preceding(window: Window, now: datetime) -> Window:
+    """The window of the same length before another one."""
+    end = int(now.timestamp()) if window.end is None else window.end
+    return _between(2 * window.begin - max(end, window.begin), window.begin, now)
 
 
 def between(begin: datetime, end: datetime | None, now: datetime) -> Window:
     """From the bucket that holds `begin` to the one that holds `end`: of 5 minutes as long as these are stored, else of an hour."""
+    return _between(int(begin.timestamp()), None if end is None else int(end.timestamp()), now)
+
+
+def _between(begin: int, end: int | None, now: datetime) -> Window:
     oldest = (now - timedelta(days=SHORT_BUCKET_DAYS)).timestamp()
-    first, until = int(begin.timestamp()), None if end is None else int(end.timestamp())
     return Window(
-        _down(first, FIVE_MINUTES if first > oldest else HOUR),
-        None if until is None else _up(until, FIVE_MINUTES if until > oldest else HOUR),
+        _down(begin, FIVE_MINUTES if begin > oldest else HOUR),
+        None if end is None else _up(end, FIVE_MINUTES if end > oldest else HOUR),
     )
 
 

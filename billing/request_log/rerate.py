@@ -28,6 +28,7 @@ from billing.request_log.usage_columns import usage_of_attempt, usage_of_row
 from billing.rollups import row_entries, store
 from billing.rollups.accumulate import Sums
 from billing.rollups.counting import Counting
+from billing.rollups.lock import lock
 from proxy.translation.canonical import Usage
 from upstreams.models import Route
 
@@ -101,7 +102,7 @@ def _count_change(changes: dict[tuple[str, str], Change], row: RequestLog, befor
 @transaction.atomic
 def _write(rows: Sequence[RequestLog]) -> None:
     """Write rows with their attempts, and what has changed since they were last written to the rollups."""
-    store.lock(connection)
+    lock(connection)
     sums, counting = Sums(), Counting()
     before = list(row_entries.read(RequestLog.objects.filter(pk__in=[row.pk for row in rows])))
     counting.learn(before)

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection, models, transaction
 from django.utils import timezone
 
-from billing.rollups import store
+from billing.rollups.lock import lock
 
 UNKNOWN = "(unknown)"
 """Stands for names of models that match no model."""
@@ -38,7 +38,7 @@ class KnownNames:
     def add(self, names: Iterable[str], day: date | None = None) -> set[str]:
         """Make names values, the first ones as long as the day allows it, by default today; return these."""
         day = day or timezone.now().date()
-        store.lock(connection)
+        lock(connection)
         allowed = max(MAX_NEW_NAMES - self._rows.filter(first_seen=day).count(), 0)
         added = list(dict.fromkeys(names))[:allowed]
         self._rows.bulk_create([self._rows.model(name=name, first_seen=day) for name in added], ignore_conflicts=True)

@@ -20,6 +20,7 @@ from billing.rollups import histogram, row_entries, store
 from billing.rollups.accumulate import DAY, FIVE_MINUTES, HOUR, Bucket, Distribution, Sums
 from billing.rollups.counting import Counting
 from billing.rollups.known_names import UNKNOWN, KnownNames
+from billing.rollups.lock import lock
 
 SHORT_BUCKET_DAYS = 35
 """Days for which buckets of 5 minutes are stored; longer ones are stored for ever."""
@@ -45,7 +46,7 @@ def rebuild(progress: Callable[[datetime, int], object] | None = None) -> Report
     report = Report()
     for day in _days():
         with transaction.atomic():
-            store.lock(connection)
+            lock(connection)
             requests = _rebuild_day(day)
         report.days += 1
         report.requests += requests

@@ -16,10 +16,9 @@ from billing.models import Rollup, RollupHistogram, RollupSeries
 from billing.rollup_models import MEASURES
 from billing.rollups import histogram
 from billing.rollups.accumulate import Bucket, Distribution, Sums
+from billing.rollups.lock import lock
 from billing.rollups.series import Dimensions, Series, histogram_id
 
-LOCK = 0x7078_6269_6E01
-"""The number of the advisory lock."""
 BATCH_IDS = 10_000
 """Ids in one query."""
 ROLLUP_TABLE, HISTOGRAM_TABLE, SERIES_TABLE = (table._meta.db_table for table in (Rollup, RollupHistogram, RollupSeries))  # noqa: SLF001
@@ -31,13 +30,6 @@ _ADDED = ", ".join(f'"{name}" = "{ROLLUP_TABLE}"."{name}" + excluded."{name}"' f
 ADD = f"ON CONFLICT (seconds, start, series_id) DO UPDATE SET {_ADDED}"
 _REPLACED = ", ".join(f'"{name}" = excluded."{name}"' for name in Distribution._fields)
 REPLACE = f"ON CONFLICT (id) DO UPDATE SET {_REPLACED}"
-
-
-def lock(connection: BaseDatabaseWrapper) -> None:
-    """Wait until no other transaction changes rollups; none does until the end of this one."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
 
 
 def add(connection: BaseDatabaseWrapper, sums: Sums) -> None:
