@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts import cache_revisions, keys, last_used, rate_limits
+from accounts import cache_revisions, keys, last_used
 from accounts.cache_revisions import Watcher
+from accounts.limits import limiter
+from accounts.limits.memory_counts import MemoryCounts
 from billing.pricing import price_book
 from billing.request_log import journal, remote_objects
 from upstreams.http import client
@@ -49,7 +51,7 @@ class Lifespan:
         objects = routing_state.remote_objects
         objects.stores = [store.find] if self._redis_sync is None else [self._redis_sync.find_objects, store.find]
         cache_revisions.on_change(remote_objects.REVISION, self._note_nested_objects)
-        rate_limits.start(rate_limits.Limiter(rps=config.rate_limit_rps, burst=config.rate_limit_burst))
+        limiter.start(limiter.Limiter(MemoryCounts(), rps=config.rate_limit_rps, burst=config.rate_limit_burst))
         cache_revisions.on_change("prices", price_book.refresh)
         await asyncio.to_thread(self._watcher.start)
         if self._shipper is not None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from proxy.translation.dialects.base import EncodeContext
 
 EndpointKind = Literal["generate", "count", "models", "model", "stored_response", "stored_items", "new_object", "object"]
+LimitHeaders = Literal["openai", "anthropic"]
 _PLACEHOLDER = re.compile(r"\{(\w+)(:path)?\}")
 
 
@@ -61,7 +62,7 @@ class UntranslatedPath(msgspec.Struct, frozen=True, kw_only=True):
     """A path whose bodies are not translated. ``default_model``: used if the body names none.
 
     ``form``: if not empty, the body is multipart with a file in this field. ``capabilities``: those that a route must have.
-    ``estimates``: tokens are estimated from the body if the response reports none.
+    ``estimates``: tokens are estimated from the body if the response reports none. ``generates``: a model writes text.
     """
 
     path: str
@@ -69,6 +70,7 @@ class UntranslatedPath(msgspec.Struct, frozen=True, kw_only=True):
     form: str = ""
     capabilities: frozenset[str] = frozenset()
     estimates: bool = False
+    generates: bool = False
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +105,9 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
         The dialect's own name for ``x-request-id`` in responses, in lower case; empty if it has none.
     encode_model(model) / encode_models(models, query):
         ``GET`` of one model and of the list. ``encode_models`` raises ``ClientMistake`` for an invalid query.
+    limit_headers:
+        Whose names the response headers about the limits of a key have: ``x-ratelimit-limit-requests`` or
+        ``anthropic-ratelimit-requests-limit``.
     beta_header:
         The request header that lists beta features; empty if there is none.
     session_fields:
@@ -122,6 +127,7 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
     own_names: Callable[[str], Sequence[str]] | None = None
     key_header: str = "authorization"
     request_id_header: str = ""
+    limit_headers: LimitHeaders = "openai"
     beta_header: str = ""
     encode_model: Callable[[ModelInfo], dict[str, Any]]
     encode_models: Callable[[Sequence[ModelInfo], Mapping[str, str]], dict[str, Any]]

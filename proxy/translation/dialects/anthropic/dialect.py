@@ -71,6 +71,7 @@ CLIENT = ClientApi(
     picker_names=picker_names,
     own_names=own_names,
     key_header="x-api-key",
+    limit_headers="anthropic",
     request_id_header="request-id",
     beta_header="anthropic-beta",
     encode_model=encode_model,
