@@ -43,11 +43,11 @@ def spent(windows: Sequence[BudgetWindow], captured: Callable[[], Mapping[str, S
     read in one snapshot of the database, so each request is found in exactly one of the two.
     """
     try:
-        unwritten = in_spool(settings.PXBIN.data_dir / SPOOL_DIRECTORY)
+        waiting = unwritten()
         with _snapshot():
             sums = [written(window) for window in windows]
             late = captured()
-            others = {**unwritten, **late}
+            others = {**waiting, **late}
             missing = others.keys() - _in_database(list(others))
     finally:
         if not connection.in_atomic_block:
@@ -74,6 +74,11 @@ def rows_of(window: BudgetWindow) -> QuerySet[RequestLog, RequestLog]:
     if budget.scope == Budget.Scope.OWNER:
         return rows.filter(owner=budget.owner)
     return rows if budget.scope == Budget.Scope.GLOBAL else rows.filter(api_key_id__in=budget.key_ids)
+
+
+def unwritten() -> dict[str, Settled]:
+    """The costs of the requests in this machine's spool."""
+    return in_spool(settings.PXBIN.data_dir / SPOOL_DIRECTORY)
 
 
 def in_spool(directory: Any) -> dict[str, Settled]:

@@ -22,13 +22,23 @@ class Ledger(Protocol):
         ...
 
 
+Unwritten = Callable[[], Mapping[str, Settled]]
+"""The costs of the requests on this machine that may not be in the database yet, by the ids of their log rows."""
 _ledger: Ledger | None = None
+_unwritten: Unwritten | None = None
 
 
-def set_ledger(source: Ledger) -> None:
+def set_ledger(source: Ledger, unwritten_requests: Unwritten) -> None:
     """Set the ledger of this process."""
-    global _ledger  # noqa: PLW0603  (one for each process, set where Django is wired)
-    _ledger = source
+    global _ledger, _unwritten
+    _ledger, _unwritten = source, unwritten_requests
+
+
+def unwritten() -> Unwritten:
+    """The source of requests that are not in the database. Raises RuntimeError before :func:`set_ledger`."""
+    if _unwritten is None:
+        raise RuntimeError("The ledger was not set.")
+    return _unwritten
 
 
 def current() -> Ledger:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from accounts.limits import ledger
 from accounts.limits.buckets import Bucket, Buckets, Clock
@@ -14,6 +14,8 @@ from accounts.limits.windows import BudgetWindow, Settled
 
 logger = logging.getLogger("pxbin.limits")
 
+RESYNC_SECONDS = 30.0
+"""Between two readings of the ledger: requests may have been rated again, or have been under way when a budget was made."""
 NO_LEVELS = Levels()
 
 
@@ -42,6 +44,17 @@ class MemoryCounts:
         """By the name of the period's state."""
         self._captures: list[dict[str, Settled]] = []
         self._rebuilding: dict[str, asyncio.Task[None]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to read the ledger again now and then. Needs a running event loop."""
+        self._task = asyncio.create_task(repeat(self.resynchronise))
+
+    async def stop(self) -> None:
+        """End that."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def reserve(self, claim: Claim) -> Levels:
         """See :class:`~accounts.limits.claims.Counts`."""
@@ -151,6 +164,13 @@ class MemoryCounts:
                 del self.budgets[state]
             elif count.spent is not None:
                 await asyncio.wait([self._start_rebuild(count.window)])
+
+
+async def repeat(resynchronise: Callable[[], Awaitable[None]]) -> None:
+    """Read the ledger again every :data:`RESYNC_SECONDS`."""
+    while True:
+        await asyncio.sleep(RESYNC_SECONDS)
+        await resynchronise()
 
 
 def _levels(requests: Bucket | None, tokens: Bucket | None, now: float) -> Levels:

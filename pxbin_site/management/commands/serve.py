@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
@@ -100,10 +101,13 @@ class Command(BaseCommand):
                 if config.celery:
                     worker = start_child("work", "--with-parent", held=True)
                 lines = bootstrap.migrate()
+                bootstrap.require_shared_counts()
                 store.check_credentials()
                 lines += bootstrap.set_up(config)
         except vault.WrongEncryptionKey as error:
             raise CommandError(f"{error}\n{WRONG_KEY_HINT.format(directory=config.data_dir)}") from error
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from error
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {' '.join(str(error).split())}") from error
         self._print(*lines)  # before anything else can fail: they cannot be shown again
