@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
 from accounts.common.gateway_config import config
 from billing.pricing import price_book
 from billing.pricing.price_book import PriceKey
-from billing.rates import FAST, Prices, Rates
+from billing.rates import FAST, ONE, STANDARD, Prices, Rates
 from proxy.exchange.request_context import RequestContext
 from proxy.translation.canonical import Usage
 from proxy.translation.errors import ClientMistake
@@ -22,6 +23,7 @@ from upstreams.routing.plan import Target
 BYTES_PER_TOKEN = 4
 MEDIA_BYTES = 65_536
 """A longer body may hold media, which has many bytes and few tokens: its parts are counted."""
+MAX_SIMPLE = 1000
 PICO_PER_RATE = Decimal(1_000_000)
 """A rate of one dollar per million tokens is so many pico-dollars per token."""
 _int = msgspec.json.Decoder(int)
@@ -42,8 +44,8 @@ def expected_cost(context: RequestContext, targets: Sequence[Target], tokens: in
     """Pico-dollars at the dearest of ``targets``; ``None`` if one of them has no price. ``generates``: a model writes an output."""
     fields = context.envelope.fields
     stated = [value for name in context.dialect.prompt_shape.limits if (value := _number(fields, name)) is not None]
-    choices = max(1, _number(fields, "n") or 1)
-    tier = _text(fields, "speed") or _text(fields, "service_tier")
+    choices = max(1, _number(fields, "n") or 1) if "n" in fields else 1
+    tier = _text(fields, "speed") or _text(fields, "service_tier") if "speed" in fields or "service_tier" in fields else ""
     dearest = 0
     for target in targets:
         prices = price_book.current().find(PriceKey(target.model.id, target.upstream.id, target.remote_name))
@@ -64,14 +66,35 @@ def output_limit(model: ModelEntry, stated: int | None) -> int:
     return max(0, min([limit, *caps]))
 
 
+class _TokenCosts(NamedTuple):
+    """Pico-dollars per token of a price without tiers. ``prices``: kept, so that no other object gets its id."""
+
+    prices: Prices
+    input: Decimal
+    output: Decimal | None
+
+
+_simple: dict[int, _TokenCosts] = {}
+"""By the id of the :class:`Prices`, which live as long as a price book."""
+
+
 def _cost(prices: Prices, tokens: int, output: int, tier: str) -> int | None:
-    if tier == FAST and FAST not in prices.schedule:
-        return None
-    rates = prices.for_usage(Usage(fresh=tokens, service_tier=tier))
-    if rates.input is None or (output and rates.output is None):
-        return None
-    factor = prices.factor * max(prices.geo.values(), default=Decimal(1)) if prices.geo else prices.factor
-    return math.ceil((tokens * _dearest_input(rates) + output * (rates.output or 0)) * factor * PICO_PER_RATE)
+    costs = _simple.get(id(prices)) if not tier else None
+    if costs is None:
+        if tier == FAST and FAST not in prices.schedule:
+            return None
+        rates = prices.for_usage(Usage(fresh=tokens, service_tier=tier))
+        if rates.input is None:
+            return None
+        factor = prices.factor * max(prices.geo.values(), default=Decimal(1)) * PICO_PER_RATE
+        costs = _TokenCosts(prices, _dearest_input(rates) * factor, None if rates.output is None else rates.output * factor)
+        if len(prices.schedule[STANDARD]) == 1 and not tier and prices.factor is ONE:  # upstreams with a factor get new objects each time
+            if len(_simple) >= MAX_SIMPLE:
+                _simple.clear()
+            _simple[id(prices)] = costs
+    if costs.output is None:
+        return None if output else math.ceil(tokens * costs.input)
+    return math.ceil(tokens * costs.input + output * costs.output)
 
 
 def _dearest_input(rates: Rates) -> Decimal:

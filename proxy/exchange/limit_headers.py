@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from accounts.keys import Key
 from accounts.limits.claims import Levels
 from proxy.translation.dialects.client_api import LimitHeaders
 
 Headers = list[tuple[str, str]]
+NAMES = {
+    (names, dimension): tuple(
+        f"anthropic-ratelimit-{dimension}-{value}" if names == "anthropic" else f"x-ratelimit-{value}-{dimension}"
+        for value in ("limit", "remaining", "reset")
+    )
+    for names in ("openai", "anthropic")
+    for dimension in ("requests", "tokens")
+}
+"""The three headers of a dimension."""
 
 
 def replace(pairs: Headers, names: LimitHeaders, key: Key | None, levels: Levels) -> Headers:
@@ -23,8 +32,10 @@ def replace(pairs: Headers, names: LimitHeaders, key: Key | None, levels: Levels
     own = of_key(names, key, levels)
     if not own:
         return pairs
-    replaced = {name for name, _ in own}
-    return [pair for pair in pairs if pair[0].lower() not in replaced] + own
+    if any("ratelimit" in name for name, _ in pairs):
+        replaced = {name for name, _ in own}
+        pairs = [pair for pair in pairs if pair[0].lower() not in replaced]
+    return pairs + own
 
 
 def of_key(names: LimitHeaders, key: Key | None, levels: Levels) -> Headers:
@@ -32,21 +43,24 @@ def of_key(names: LimitHeaders, key: Key | None, levels: Levels) -> Headers:
     if key is None:
         return []
     own: Headers = []
-    for dimension, limit, level in (("requests", key.rate_limit, levels.requests), ("tokens", key.token_limit, levels.tokens)):
-        if limit is not None and level is not None:
-            own.extend(_of_dimension(names, dimension, limit, level))
+    if key.rate_limit is not None and levels.requests is not None:
+        own += _of_dimension(names, "requests", key.rate_limit, levels.requests)
+    if key.token_limit is not None and levels.tokens is not None:
+        own += _of_dimension(names, "tokens", key.token_limit, levels.tokens)
     return own
 
 
-def _of_dimension(names: LimitHeaders, dimension: str, limit: int, level: float) -> Iterable[tuple[str, str]]:
-    remaining = str(max(0, math.floor(level)))
+def _of_dimension(names: LimitHeaders, dimension: str, limit: int, level: float) -> Headers:
+    limit_name, remaining_name, reset_name = NAMES[names, dimension]
+    remaining = str(int(level)) if level > 0 else "0"
     seconds = max(0.0, (limit - level) * 60.0 / limit)
-    if names == "anthropic":
-        reset = datetime.fromtimestamp(math.ceil(time.time() + seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        values = {"limit": str(limit), "remaining": remaining, "reset": reset}
-        return ((f"anthropic-ratelimit-{dimension}-{name}", value) for name, value in values.items())
-    values = {"limit": str(limit), "remaining": remaining, "reset": duration(seconds)}
-    return ((f"x-ratelimit-{name}-{dimension}", value) for name, value in values.items())
+    reset = _moment(math.ceil(time.time() + seconds)) if names == "anthropic" else duration(seconds)
+    return [(limit_name, str(limit)), (remaining_name, remaining), (reset_name, reset)]
+
+
+@lru_cache(maxsize=64)
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def duration(seconds: float) -> str:
