@@ -6,6 +6,7 @@ import uuid
 from enum import StrEnum
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models, transaction
@@ -13,7 +14,6 @@ from django.db.models.signals import m2m_changed
 from django.dispatch import receiver
 from simple_history.models import HistoricalRecords
 
-from accounts.common.gateway_config import config
 from accounts.common.model_fields import NameField, ObjectField, json_object, strings
 from accounts.revised import Revised, RevisedQuerySet, Revision, revised
 
@@ -32,8 +32,9 @@ UNSHARED = (
 
 def require_shared_counts() -> None:
     """Raise ValidationError with the code ``conflict`` if several web processes of this gateway have no Redis."""
-    if config().web_processes > 1 and not config().redis_url:
-        raise ValidationError(UNSHARED.format(config().web_processes), code="conflict")
+    processes = settings.PXBIN.web_processes
+    if processes > 1 and not settings.PXBIN.redis_url:
+        raise ValidationError(UNSHARED.format(processes), code="conflict")
 
 
 class Permission(StrEnum):
@@ -273,3 +274,14 @@ class ManagementKey(IssuedKey):
 
     class Meta:
         ordering = ("-created_at", "-id")
+
+
+class ImportedFile(models.Model):
+    """A configuration file that `serve --config` has imported. It is imported again only when its content has changed."""
+
+    path = models.CharField(max_length=1000, primary_key=True)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the content, in hex.")
+    imported_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.path

@@ -15,6 +15,7 @@ from accounts.limits import limiter
 from accounts.limits.memory_counts import MemoryCounts
 from billing.pricing import price_book
 from billing.request_log import journal, remote_objects
+from pxbin_site import metrics
 from upstreams.http import client
 from upstreams.routing import credential_state, live_state
 
@@ -37,11 +38,14 @@ class Lifespan:
         self._shipper = _shipper(self._spool) if settings.PXBIN.redis_url else None
         self._redis_sync: RedisSync | None = None
         self._counts: MemoryCounts | RedisCounts | None = None
+        self._metrics: metrics.ProcessMetrics | None = None
 
     async def start(self) -> None:
         """Open the journal, create the state in memory, load the caches."""
         loop = asyncio.get_running_loop()
-        journal.start(journal.Journal(self._spool, schedule=loop.call_later, buffer_size=settings.PXBIN.log_buffer_size))
+        self._metrics = metrics.start(settings.PXBIN.data_dir, loop) if settings.PXBIN.metrics_enabled else None
+        new_journal = journal.Journal if self._metrics is None else self._metrics.new_journal
+        journal.start(new_journal(self._spool, schedule=loop.call_later, buffer_size=settings.PXBIN.log_buffer_size))
         config = settings.PXBIN
         routing_state = live_state.set_current(
             live_state.RoutingState(breaker_threshold=config.cb_failure_threshold, breaker_seconds=config.cb_timeout_seconds)
@@ -74,6 +78,8 @@ class Lifespan:
         journal.current().close()
         if self._counts is not None:
             await self._counts.stop()
+        if self._metrics is not None:
+            self._metrics.stop()
         await asyncio.to_thread(credential_state.flush)
         if self._shipper is not None:
             await asyncio.to_thread(self._shipper.stop)
