@@ -1,8 +1,4 @@
-"""Response headers about the limits of a key by the minute, in the names of the client's dialect.
-
-OpenAI: ``x-ratelimit-{limit,remaining,reset}-{requests,tokens}``, with durations such as ``6m0s``. Anthropic:
-``anthropic-ratelimit-{requests,tokens}-{limit,remaining,reset}``, with times in RFC 3339.
-"""
+"""Response headers about the limits of a key by the minute, in the names of the client's dialect (``ClientApi.limit_headers``)."""
 
 from __future__ import annotations
 
@@ -16,15 +12,6 @@ from accounts.limits.claims import Levels
 from proxy.translation.dialects.client_api import LimitHeaders
 
 Headers = list[tuple[str, str]]
-NAMES = {
-    (names, dimension): tuple(
-        f"anthropic-ratelimit-{dimension}-{value}" if names == "anthropic" else f"x-ratelimit-{value}-{dimension}"
-        for value in ("limit", "remaining", "reset")
-    )
-    for names in ("openai", "anthropic")
-    for dimension in ("requests", "tokens")
-}
-"""The three headers of a dimension."""
 
 
 def replace(pairs: Headers, names: LimitHeaders, key: Key | None, levels: Levels) -> Headers:
@@ -51,11 +38,17 @@ def of_key(names: LimitHeaders, key: Key | None, levels: Levels) -> Headers:
 
 
 def _of_dimension(names: LimitHeaders, dimension: str, limit: int, level: float) -> Headers:
-    limit_name, remaining_name, reset_name = NAMES[names, dimension]
+    limit_name, remaining_name, reset_name = _names(names.name, dimension)
     remaining = str(int(level)) if level > 0 else "0"
     seconds = max(0.0, (limit - level) * 60.0 / limit)
-    reset = _moment(math.ceil(time.time() + seconds)) if names == "anthropic" else duration(seconds)
+    reset = _moment(math.ceil(time.time() + seconds)) if names.resets_at else duration(seconds)
     return [(limit_name, str(limit)), (remaining_name, remaining), (reset_name, reset)]
+
+
+@lru_cache(maxsize=64)
+def _names(template: str, dimension: str) -> tuple[str, str, str]:
+    limit, remaining, reset = (template.format(dimension=dimension, value=value) for value in ("limit", "remaining", "reset"))
+    return limit, remaining, reset
 
 
 @lru_cache(maxsize=64)

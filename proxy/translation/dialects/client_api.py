@@ -16,7 +16,20 @@ if TYPE_CHECKING:
     from proxy.translation.dialects.base import EncodeContext
 
 EndpointKind = Literal["generate", "count", "models", "model", "stored_response", "stored_items", "new_object", "object"]
-LimitHeaders = Literal["openai", "anthropic"]
+
+
+class LimitHeaders(msgspec.Struct, frozen=True):
+    """The response headers about the limits of a key.
+
+    ``name``: with ``{dimension}`` for ``requests`` or ``tokens`` and ``{value}`` for ``limit``, ``remaining`` or ``reset``.
+    ``resets_at``: a reset is a time in RFC 3339, not a duration such as ``6m0s``.
+    """
+
+    name: str
+    resets_at: bool = False
+
+
+X_RATELIMIT = LimitHeaders("x-ratelimit-{value}-{dimension}")
 _PLACEHOLDER = re.compile(r"\{(\w+)(:path)?\}")
 
 
@@ -130,8 +143,7 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
     encode_model(model) / encode_models(models, query):
         ``GET`` of one model and of the list. ``encode_models`` raises ``ClientMistake`` for an invalid query.
     limit_headers:
-        Whose names the response headers about the limits of a key have: ``x-ratelimit-limit-requests`` or
-        ``anthropic-ratelimit-requests-limit``.
+        The response headers about the limits of a key.
     beta_header:
         The request header that lists beta features; empty if there is none.
     session_fields:
@@ -152,7 +164,7 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
     key_header: str = "authorization"
     key_parameter: str = ""
     request_id_header: str = ""
-    limit_headers: LimitHeaders = "openai"
+    limit_headers: LimitHeaders = X_RATELIMIT
     beta_header: str = ""
     encode_model: Callable[[ModelInfo], dict[str, Any]]
     encode_models: Callable[[Sequence[ModelInfo], Mapping[str, str]], dict[str, Any]]
