@@ -18,6 +18,8 @@ from ninja.parser import Parser
 from ninja.renderers import JSONRenderer
 
 from accounts.api.authentication import ManagementAuth, ManagementBearer
+from accounts.api.budgets import defaults_router, owners_router
+from accounts.api.budgets import router as budgets_router
 from accounts.api.keys import open_router
 from accounts.api.keys import router as keys_router
 from accounts.common.api_envelope import ApiError, error_envelope
@@ -130,6 +132,9 @@ api = ManagementAPI(
 )
 api.add_router("", open_router, auth=None)
 api.add_router("/keys", keys_router)
+api.add_router("/key-defaults", defaults_router)
+api.add_router("/owners", owners_router)
+api.add_router("/budgets", budgets_router)
 api.add_router("/upstreams", upstreams_router)
 api.add_router("/presets", presets_router)
 api.add_router("/models", models_router)
