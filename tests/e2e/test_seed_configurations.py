@@ -155,7 +155,9 @@ def test_a_dry_run_before_the_first_start_compares_with_an_empty_gateway_and_wri
     path = written(tmp_path / "config.json", claude_proxy(upstream, 8888))
     command = [sys.executable, str(ROOT / "manage.py"), "import_config", str(path), "--dry-run", "--exit-code"]
     data_dir = tmp_path / "data"
-    process = subprocess.run(command, env=clean_environment(PXBIN_DATA_DIR=str(data_dir)), cwd=ROOT, capture_output=True, text=True)
+    process = subprocess.run(
+        command, env=clean_environment(PXBIN_DATA_DIR=str(data_dir)), cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert (process.returncode, process.stdout.splitlines()[-1]) == (3, "7 to create, 0 to change, 0 to delete")
     assert not data_dir.exists()
 
