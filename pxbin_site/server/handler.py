@@ -77,7 +77,7 @@ class Handler(ASGIHandler):
                 await self._serve(view, captured, scope=scope, receive=receive, send=send)
             else:
                 await _not_allowed(methods, scope, send)
-        elif base_url_hint(path) or path.startswith(PATH_ROOTS):  # below these a path is hot or does not exist
+        elif base_url_hint(path) or (path.startswith(PATH_ROOTS) and not common_headers.is_management(path)):  # it is hot or does not exist
             await _refuse(send, scope, 404, unknown_path(method, path))
         else:
             await super().__call__(scope, receive, send)
