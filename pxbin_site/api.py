@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.utils.datastructures import MultiValueDict
 from django.utils.log import log_response
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -20,8 +21,8 @@ from ninja.renderers import JSONRenderer
 from accounts.api.authentication import ManagementAuth, ManagementBearer
 from accounts.api.keys import open_router
 from accounts.api.keys import router as keys_router
-from accounts.common.api_envelope import ApiError, error_envelope
-from accounts.common.api_schema import BODY_NAMES, IGNORED_NAMES, LISTED_MODELS
+from accounts.common.api_envelope import ApiError, error_envelope, require
+from accounts.common.api_schema import BODY_NAMES, IGNORED_NAMES, LISTED_MODELS, WARNING
 from accounts.keys import ManagementKeyRefused
 from billing.api.logs import router as logs_router
 from billing.api.models import router as models_router
@@ -41,6 +42,12 @@ LONGEST_HEADER = 1000
 class StorableJsonParser(Parser):
     """Parses bodies into text that every database can store: NUL characters are removed, lone surrogates become U+FFFD."""
 
+    def parse_querydict(self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest) -> dict[str, Any]:
+        """The parameters of a query. Raises :class:`ApiError` for one that is given more than once: no operation takes a list."""
+        for name, values in data.lists():
+            require(len(values) == 1 or name in list_fields, f"{ascii(name)[1:-1]}: given more than once")
+        return super().parse_querydict(data, list_fields, request)
+
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
         """The JSON object at the start of the body; what follows it is ignored, as in the original pxbin. Raises ValueError."""
         body, _ = json.JSONDecoder().raw_decode(request.body.decode().lstrip())
@@ -59,7 +66,7 @@ class LineRenderer(JSONRenderer):
 
 
 class ManagementAPI(NinjaAPI):
-    """Adds two headers: `X-Pxbin-Ignored` names unknown body fields and query parameters, `X-Pxbin-Warning` unknown models."""
+    """Adds two headers: `X-Pxbin-Ignored` names unknown body fields and query parameters, `X-Pxbin-Warning` what does not exist."""
 
     def create_response(self, request: HttpRequest, data: Any, **options: Any) -> HttpResponse:
         """A response with the headers that apply to its request."""
@@ -67,7 +74,7 @@ class ManagementAPI(NinjaAPI):
         if ignored := {**request.META.get(IGNORED_NAMES, {}), **_ignored_parameters(request)}:
             hints = ", ".join(_with_similar_name(name, accepted) for name, accepted in ignored.items())
             response.headers["X-Pxbin-Ignored"] = hints[:LONGEST_HEADER]
-        if response.status_code < 400 and (warning := _unknown_models(request)):
+        if response.status_code < 400 and (warning := request.META.get(WARNING) or _unknown_models(request)):
             response.headers["X-Pxbin-Warning"] = warning[:LONGEST_HEADER]
         return response
 

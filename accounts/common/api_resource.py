@@ -56,7 +56,7 @@ class Resource(Generic[RowT, BodyT]):
         return {
             name: _column_value(columns[name], value)
             for name, value in body.model_dump(exclude_unset=True).items()
-            if name in columns and (value is not None or _is_clearable(fields[name])) and not (value == "" and columns[name].is_relation)
+            if name in columns and (value is not None or _is_clearable(fields[name]))
         }
 
     def before_save(self, row: RowT, body: BodyT) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from django.db import models
@@ -25,6 +26,13 @@ Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"}
 """A time as :func:`~accounts.common.api_envelope.timestamp` writes it."""
 DecimalText = Annotated[str, WithJsonSchema({"type": "string", "format": "decimal"})]
 """An exact amount as text, such as ``0.000125``."""
+
+
+def decimal_schema(pattern: re.Pattern[str]) -> WithJsonSchema:
+    """The documentation of an amount as text that matches a pattern as a whole."""
+    return WithJsonSchema({"type": "string", "format": "decimal", "pattern": f"^{pattern.pattern}$"})
+
+
 Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 IdOrEmpty = Annotated[str, WithJsonSchema({"anyOf": [{"type": "string", "format": "uuid"}, {"const": ""}]})]
 """An id; the empty text is the same as no value."""
@@ -48,6 +56,8 @@ BODY_NAMES = "pxbin.body_names"
 """Key of a request's META: the names of its body's fields, written by the parser."""
 IGNORED_NAMES = "pxbin.ignored_names"
 """Key of a request's META: the body's names that are not in its schema, each with the names that are."""
+WARNING = "pxbin.warning"
+"""Key of a request's META: a sentence for the header `X-Pxbin-Warning`."""
 LISTED_MODELS = "pxbin.listed_models"
 """Key of a request's META: the models that :data:`MODEL_LIST_FIELDS` of its body name, by field."""
 

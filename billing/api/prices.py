@@ -19,12 +19,12 @@ from accounts.common.api_schema import (
     Clearable,
     CreatedResponse,
     Data,
-    DecimalText,
     Id,
     Moment,
     Page,
     Paging,
     RequestBody,
+    decimal_schema,
     responses,
 )
 from billing.models import Price
@@ -40,7 +40,7 @@ def _rate(text: str) -> str:
     return text
 
 
-Rate = Annotated[DecimalText, AfterValidator(_rate)]
+Rate = Annotated[str, AfterValidator(_rate), decimal_schema(RATE)]
 SourceName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(Price.Source.values)})]
 
 

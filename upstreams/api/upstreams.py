@@ -33,7 +33,7 @@ from upstreams.secrets import store
 router = Router(tags=["upstreams"])
 presets = Router(tags=["upstreams"])
 
-BAD_FORMAT = "Format must be one of " + ", ".join(f"'{name}'" for name in FORMATS)
+BAD_FORMAT = "Format must be 'openai' or 'anthropic'" + "".join(f", or '{name}'" for name in FORMATS if name not in ("openai", "anthropic"))
 
 
 class Upstreams(Resource[Upstream, UpstreamFields]):
@@ -61,7 +61,7 @@ class Upstreams(Resource[Upstream, UpstreamFields]):
             row.base_url = base_of(row)
         row.base_url = row.base_url.rstrip("/")
         if isinstance(body, NewUpstream):
-            require(row.name and row.base_url, "Name and base_url are required")
+            require(row.name and row.base_url, "Name, base_url, and api_key are required")
 
     def after_save(self, row: Upstream, body: UpstreamFields) -> None:
         """The body's key becomes or replaces the first credential."""
