@@ -33,7 +33,7 @@ async def unused(_: object) -> JsonResponse:
 @pytest.mark.parametrize("path", ["/models", "/models/"])
 async def test_a_browser_at_models_is_led_to_the_admin_and_a_client_to_its_api(path: str) -> None:
     browser = await AsgiClient(path, method="GET", headers={"accept": "text/html,*/*;q=0.8"}).call(handler(unused))
-    assert (browser.status, browser.headers["location"]) == (302, PAGES["/models"])
+    assert (browser.status, browser.headers["Location"]) == (302, PAGES["/models"])
     client = await AsgiClient(path, method="GET", headers={"accept": "application/json"}).call(handler(unused))
     assert client.status == 404
     assert "/v1/models may be meant" in client.json()["error"]["message"]
