@@ -17,6 +17,10 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pxbin_site.settings")
     gc.disable()  # imports create no cycles worth collecting; the collections cost a sixth of the start
     try:
+        if sys.argv[1:2] == ["serve"]:
+            from pxbin_site.config_files import command_line
+
+            command_line.take_settings(sys.argv[1:], os.environ)
         import pxbin_site.settings  # noqa: F401  (Django would hide a problem here behind "unknown command")
     except ConfigurationError as error:
         print(error, file=sys.stderr)

@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from accounts import cache_revisions
 from accounts.common import wildcards
+from accounts.common.gateway_config import config
 from accounts.last_used import LastUse
 from accounts.models import ApiKey, IssuedKey, ManagementKey
 from proxy.translation.errors import ClientMistake, Failure, GatewayError
@@ -30,6 +31,8 @@ from proxy.translation.errors import ClientMistake, Failure, GatewayError
 CACHED_KEYS = 10_000
 """The largest number of cached keys."""
 ROWS_PER_QUERY = 500
+MAX_TAG = 100
+"""Characters of a tag's value."""
 
 
 class KeyKind(StrEnum):
@@ -69,6 +72,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     allowed_models: tuple[str, ...] | None = None
     may_choose_upstream: bool = False
     is_active: bool = True
+    tags: dict[str, str] = {}
+    """The declared tags in its metadata."""
 
 
 class ManagementKeyRefused(Exception):  # noqa: N818  (the name says what happened)
@@ -108,8 +113,13 @@ def new_plaintext(kind: KeyKind) -> str:
 
 def set_hash(row: IssuedT, plaintext: str) -> IssuedT:
     """``row`` with the hash and the prefix of a key."""
-    row.key_hash, row.key_prefix = hash_key(plaintext), plaintext[:8]
+    row.key_hash, row.key_prefix = hash_key(plaintext), shown_prefix(plaintext)
     return row
+
+
+def shown_prefix(plaintext: str) -> str:
+    """The beginning of a key by which people recognise it. Keys of other gateways may be short; at most a quarter of one is shown."""
+    return plaintext[: 8 if plaintext.startswith(tuple(PREFIXES.values())) else min(8, len(plaintext) // 4)]
 
 
 def hash_key(plaintext: str) -> str:
@@ -154,7 +164,7 @@ class _KeyCache:
 def _read(rows: Any) -> dict[str, Key]:
     columns = (
         "key_hash", "id", "key_prefix", "name", "owner__name", "expires_at", "rate_limit", "token_limit", "concurrency_limit",
-        "allowed_models", "may_choose_upstream", "is_active",
+        "allowed_models", "may_choose_upstream", "is_active", "metadata",
     )  # fmt: skip
     return {key_hash: _key(*values) for key_hash, *values in rows.values_list(*columns)}
 
@@ -178,6 +188,7 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
     allowed_models: list[str] | None,
     may_choose_upstream: bool,
     is_active: bool,
+    metadata: dict[str, Any],
 ) -> Key:
     return Key(
         id=str(row_id),
@@ -191,7 +202,13 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
         allowed_models=None if allowed_models is None else tuple(allowed_models),
         may_choose_upstream=may_choose_upstream,
         is_active=is_active,
+        tags=_tags(metadata),
     )
+
+
+def _tags(metadata: dict[str, Any]) -> dict[str, str]:
+    values = {tag_key: metadata.get(tag_key) for tag_key in config().tag_keys}
+    return {tag_key: value[:MAX_TAG] for tag_key, value in values.items() if isinstance(value, str) and value}
 
 
 client_key_use, management_key_use = LastUse(ApiKey), LastUse(ManagementKey)
@@ -210,6 +227,11 @@ def cached_key(token: str) -> Key | None:
         return None
     client_key_use.note(key.id)
     return key
+
+
+def is_cached(token: str) -> bool:
+    """Whether ``token`` is a client key that this process knows, in any state."""
+    return hash_key(token) in _cache.by_hash
 
 
 async def authenticate(token: str) -> Key:

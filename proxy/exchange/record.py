@@ -25,7 +25,7 @@ from billing.request_log import journal
 from billing.request_log.bounds import clean_text
 from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, LogEntry, MadeEntry, Meter, finish_entry, rate_usage, sum_costs
 from billing.request_log.usage_columns import details_as_json, token_counts
-from proxy.exchange.client_credentials import named_session
+from proxy.exchange import client_labels
 from proxy.exchange.failover import Failover
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.upstream_call import Attempt
@@ -62,7 +62,8 @@ class Record:
             method=http.method,
             path=http.path,
             dialect=dialect.name,
-            session_id=named_session(http.headers) or "",
+            session_id=client_labels.named_session(http.headers),
+            trace_id=client_labels.named_trace(http.headers),
             client_ip=http.client,
             user_agent=http.headers.get("user-agent", ""),
         )
@@ -76,6 +77,10 @@ class Record:
     def note_model(self, model: str, *, stream: bool) -> None:
         """The body names a model."""
         self.meter.model, self.meter.stream = model, stream
+
+    def note_tags(self, tags: dict[str, str] | None) -> None:
+        """The request has these tags."""
+        self.meter.tags = tags
 
     def note_lease(self, lease: Lease) -> None:
         """The rate limits have room for the request; :meth:`write` releases the lease."""

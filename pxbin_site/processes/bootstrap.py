@@ -53,12 +53,11 @@ def exclusive_setup(config: Config) -> Iterator[None]:
         if connection.vendor != "postgresql":
             yield
             return
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
-            try:
-                yield
-            finally:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
+        # In a transaction of a connection of its own: behind a pooler, statements outside a transaction may reach different sessions.
+        with connection.Database.connect(**connection.get_connection_params()) as lock:  # type: ignore[attr-defined]  # psycopg
+            lock.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            lock.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+            yield
 
 
 @contextmanager

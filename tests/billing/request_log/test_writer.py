@@ -43,6 +43,8 @@ FULL = {
     "key_name": "größte „Maschine“",
     "owner": "anna",
     "session_id": "s1",
+    "trace_id": "t1",
+    "tags": {"team": "größte"},
     "client_ip": "2001:db8::1",
     "user_agent": "claude-cli/2.0 (external, cli)",
     "model": "claude-sonnet-4-5",
