@@ -198,7 +198,7 @@ async def models(http: HttpRequest, prefix: str = "") -> JsonResponse:
     dialect = dialect_of(http.path, http.headers)
     try:
         key = await _key_or_anonymous(http)
-        listed = [resolved for resolved in reachable_names(snapshot.current(), prefix) if admission.may_list(key, resolved)]
+        listed = [resolved for resolved in reachable_names(snapshot.current(), prefix) if admission.may_use_model(key, resolved)]
         await listed_windows.refresh(resolved.model for resolved in listed)
         return _json(dialect.client.encode_models(model_list.model_infos(listed, dialect.client, http.headers), _query(http)))
     except GatewayError as error:

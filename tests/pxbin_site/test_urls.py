@@ -36,4 +36,4 @@ async def test_a_browser_at_models_is_led_to_the_admin_and_a_client_to_its_api(p
     assert (browser.status, browser.headers["Location"]) == (302, PAGES["/models"])
     client = await AsgiClient(path, method="GET", headers={"accept": "application/json"}).call(handler(unused))
     assert client.status == 404
-    assert "/v1/models may be meant" in client.json()["error"]["message"]
+    assert f"/v1{path} may be meant" in client.json()["error"]["message"]
