@@ -16,7 +16,7 @@ from proxy.translation.dialects.lookup import FORMATS
 from upstreams.models import Upstream
 from upstreams.presets import PRESETS
 from upstreams.routing.circuit_breaker import BreakerState
-from upstreams.validators import CAPABILITIES, header_value
+from upstreams.validators import CAPABILITIES, ONE_LINE, header_value
 
 FORMAT_BY_DIALECT = {dialect: name for name, dialect in FORMATS.items()}
 """The API's ``format`` by dialect; bodies may also give the dialect's own name."""
@@ -37,13 +37,16 @@ def _factor(text: str) -> str:
 
 
 FACTOR = re.compile(r"\d{1,6}(\.\d{1,6})?")
-Secret = Annotated[str, AfterValidator(_one_line)]
+Secret = Annotated[str, AfterValidator(_one_line), WithJsonSchema({"type": "string", "pattern": f"^{ONE_LINE.pattern}$"})]
 """An upstream's key in a body: one line, so that a header can carry it."""
 PriceFactor = Annotated[str, AfterValidator(_factor), decimal_schema(FACTOR)]
 BaseUrl = Annotated[
     str,
     WithJsonSchema(
-        {"type": "string", "pattern": r"^(https?://[A-Za-z0-9]+([.-][A-Za-z0-9]+)*(:[0-9]{1,4})?(/[A-Za-z0-9._~-]+)*/?|echo://.*)$"}
+        {
+            "type": "string",
+            "pattern": r"^(https?://[A-Za-z0-9]+([.-][A-Za-z0-9]+)*(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~-]+)*/?|echo://(openai|anthropic))$",
+        }
     ),
 ]
 Format = Annotated[str, WithJsonSchema({"type": "string", "enum": list(FORMATS)})]

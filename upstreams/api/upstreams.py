@@ -52,7 +52,9 @@ class Upstreams(Resource[Upstream, UpstreamFields]):
             values = merge_preset(_preset(body.preset), values)
         if body.format is not None:
             values["dialect"] = _dialect(body.format)
-        if body.endpoint and not body.base_url:
+        if None not in (body.endpoint, body.base_url) and body.endpoint != body.base_url:
+            raise ApiError("conflict", "endpoint is another name of base_url; give one of them")
+        if body.endpoint:
             values["base_url"] = body.endpoint
         return values
 
