@@ -18,6 +18,7 @@ from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 from ninja.renderers import JSONRenderer
 
+from accounts.api.audit import router as audit_router
 from accounts.api.authentication import ManagementAuth, ManagementBearer
 from accounts.api.keys import open_router
 from accounts.api.keys import router as keys_router
@@ -143,6 +144,7 @@ api.add_router("/routes", routes_router)
 api.add_router("/credentials", credentials_router)
 api.add_router("/prices", prices_router)
 api.add_router("/logs", logs_router)
+api.add_router("/audit", audit_router)
 
 
 def _error_response(request: HttpRequest, kind: str, message: str, *, status: int) -> HttpResponse:
