@@ -20,6 +20,8 @@ from ninja.renderers import JSONRenderer
 
 from accounts.api.audit import router as audit_router
 from accounts.api.authentication import ManagementAuth, ManagementBearer
+from accounts.api.budgets import defaults_router, owners_router
+from accounts.api.budgets import router as budgets_router
 from accounts.api.keys import open_router
 from accounts.api.keys import router as keys_router
 from accounts.common.api_envelope import ApiError, error_envelope, require
@@ -30,6 +32,7 @@ from billing.api.log_export import router as log_export_router
 from billing.api.logs import router as logs_router
 from billing.api.models import router as models_router
 from billing.api.prices import router as prices_router
+from billing.api.stats import router as stats_router
 from upstreams.api.credentials import router as credentials_router
 from upstreams.api.routes import router as routes_router
 from upstreams.api.upstreams import presets as presets_router
@@ -138,6 +141,9 @@ api = ManagementAPI(
 )
 api.add_router("", open_router, auth=None)
 api.add_router("/keys", keys_router)
+api.add_router("/key-defaults", defaults_router)
+api.add_router("/owners", owners_router)
+api.add_router("/budgets", budgets_router)
 api.add_router("/upstreams", upstreams_router)
 api.add_router("/presets", presets_router)
 api.add_router("/models", models_router)
@@ -147,6 +153,7 @@ api.add_router("/prices", prices_router)
 api.add_router("/logs/export", log_export_router)  # before the path with an id, which it would match too
 api.add_router("/logs", logs_router)
 api.add_router("/audit", audit_router)
+api.add_router("/stats", stats_router)
 
 
 def _error_response(request: HttpRequest, kind: str, message: str, *, status: int) -> HttpResponse:

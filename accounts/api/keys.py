@@ -13,6 +13,7 @@ from pydantic import WithJsonSchema
 
 from accounts import keys
 from accounts.api.authentication import presented_key
+from accounts.api.key_limits import Amount, ModeName, PeriodName, decimal_text, limit_values, with_defaults, write_first_budget
 from accounts.common.api_envelope import ApiError, data_envelope, parse_uuid, require, timestamp
 from accounts.common.api_resource import Resource, shows
 from accounts.common.api_schema import (
@@ -21,6 +22,7 @@ from accounts.common.api_schema import (
     Clearable,
     CreatedResponse,
     Data,
+    DecimalText,
     Id,
     Int32,
     ModelNames,
@@ -31,8 +33,8 @@ from accounts.common.api_schema import (
     created_response,
     responses,
 )
-from accounts.keys import KeyKind
-from accounts.models import ApiKey, ManagementKey, Owner
+from accounts.common.key_kinds import KeyKind
+from accounts.models import ApiKey, ManagementKey, Owner, Pool
 
 router = Router(tags=["keys"])
 open_router = Router(tags=["bootstrap"])
@@ -43,6 +45,7 @@ KindName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(KeyKind
 KindFilter = Annotated[str, Field(description="llm or management. Any other value is treated as absent.")]
 OwnerName = Annotated[str, Field(max_length=200)]
 """An empty name is the same as no owner."""
+PoolNames = Annotated[list[OwnerName], Field(max_length=100)]
 Permissions = Annotated[list[Literal["read", "write"]], Field(min_length=1)]
 
 
@@ -61,8 +64,16 @@ class KeyFields(RequestBody):
     rate_limit: Clearable[Int32] = Field(
         None, description="Requests per minute. Client keys only, like the fields down to may_choose_upstream."
     )
-    token_limit: Clearable[Int32] = Field(None, description="Tokens per minute, input and output together.")
-    concurrency_limit: Clearable[Int32] = Field(None, description="Concurrent requests.")
+    tokens_per_minute: Clearable[Int32] = Field(None, description="Input and output together.")
+    max_concurrency: Clearable[Int32] = Field(None, description="Concurrent requests.")
+    token_limit: Clearable[Int32] = Field(None, description="The older name of tokens_per_minute.")
+    concurrency_limit: Clearable[Int32] = Field(None, description="The older name of max_concurrency.")
+    budget_usd: Clearable[Amount] = Field(
+        None, description="The amount of the key's first budget, in USD; null: it has none. More budgets are at /api/v1/budgets."
+    )
+    budget_period: PeriodName | None = Field(None, description="Of the first budget, in UTC; a new one is total by default.")
+    budget_mode: ModeName | None = Field(None, description="Of the first budget; a new one is hard by default.")
+    pools: Clearable[PoolNames] = Field(None, description="Pools whose budgets the key shares; created when they are first named.")
     allowed_models: Clearable[ModelNames] = Field(None, description="Names, in which * stands for any text; null: every model.")
     may_choose_upstream: bool | None = Field(None, description="Requests may name their upstream in the header X-Pxbin-Upstream.")
     permissions: Permissions | None = Field(None, description="Management keys only.")
@@ -85,6 +96,12 @@ class ShownClientKey(Schema):
     """A client key, without its secret."""
 
     owner: str | None
+    tokens_per_minute: int | None
+    max_concurrency: int | None
+    budget_usd: DecimalText | None
+    budget_period: PeriodName | None
+    budget_mode: ModeName | None
+    pools: list[str]
     key_prefix: str
     last_used_at: Moment | None
 
@@ -119,8 +136,16 @@ class ClientKeys(Resource[ApiKey, KeyFields]):
     order = ("-created_at", "-id")
 
     def rows(self) -> QuerySet[ApiKey, ApiKey]:
-        """All keys with their owners."""
-        return super().rows().select_related("owner")
+        """All keys with their owners, budgets and pools."""
+        return super().rows().select_related("owner").prefetch_related("budgets", "pools")
+
+    def write(self, row: ApiKey, body: KeyFields) -> None:
+        """A new key gets the defaults for what its body leaves out."""
+        super().write(row, with_defaults(body) if row.loaded_values is None else body)
+
+    def column_values(self, body: KeyFields) -> dict[str, Any]:
+        """The columns with the limits, which have two names."""
+        return super().column_values(body) | limit_values(body)
 
     def before_save(self, row: ApiKey, body: KeyFields) -> None:
         """Create the owner when it is first named."""
@@ -128,9 +153,24 @@ class ClientKeys(Resource[ApiKey, KeyFields]):
             name = (body.owner or "").strip()
             row.owner = Owner.named(name) if name else None
 
+    def after_save(self, row: ApiKey, body: KeyFields) -> None:
+        """Write the first budget and the pools."""
+        write_first_budget(row, body)
+        if "pools" in body.model_fields_set:
+            row.pools.set([Pool.named(name.strip()) for name in body.pools or () if name.strip()])
+
     def computed_values(self, row: ApiKey) -> dict[str, Any]:
-        """The name of the owner."""
-        return {"owner": row.owner.name if row.owner is not None else None}
+        """The owner, the limits by their newer names, the first budget, the pools."""
+        first = next(iter(row.budgets.all()), None)
+        return {
+            "owner": row.owner.name if row.owner is not None else None,
+            "tokens_per_minute": row.token_limit,
+            "max_concurrency": row.concurrency_limit,
+            "budget_usd": None if first is None else decimal_text(first.amount_usd),
+            "budget_period": None if first is None else first.period,
+            "budget_mode": None if first is None else first.mode,
+            "pools": sorted(pool.name for pool in row.pools.all()),
+        }
 
 
 class ManagementKeys(Resource[ManagementKey, KeyFields]):

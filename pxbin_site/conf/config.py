@@ -142,6 +142,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ] = 15.0
     drain_seconds: Annotated[float, _LIMITS("Time for running responses to finish when the server stops.", "seconds", minimum=0)] = 15.0
 
+    responses_websocket: Annotated[
+        bool, _GATEWAY("Serve /v1/responses as a WebSocket, too. Clients such as Codex use HTTP where it is off.")
+    ] = True
     response_headers: Annotated[bool, _GATEWAY("Send X-Pxbin-Upstream and the other debug headers.")] = True
     open_passthrough: Annotated[
         bool, _GATEWAY("Accept requests without a pxb_ key for models whose upstreams take the client's own credential.")
@@ -175,6 +178,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit_burst: Annotated[
         int, _GATEWAY("Requests that a key may send at once after a pause; 0: twice the rate.", "requests", minimum=0)
     ] = 0
+    budget_status: Annotated[
+        int, _GATEWAY("Status of requests that a budget refuses: 402, or 429 for clients that do not know it.", "status", 402, 429)
+    ] = 402
     cb_failure_threshold: Annotated[
         int, _GATEWAY("Consecutive failures that open an upstream's circuit breaker.", "failures", minimum=0)
     ] = 5

@@ -16,10 +16,12 @@ from django.core.management.base import OutputWrapper
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Q
 
-from accounts import keys
+from accounts import keys, models
 from accounts.common.commands import connect_once, is_set_up
-from accounts.models import ApiKey, ManagementKey
+from accounts.common.key_kinds import KeyKind
+from accounts.models import ApiKey, Budget, KeyDefaults, ManagementKey
 from billing.models import Price
 from pxbin_site.conf import secrets_file
 from pxbin_site.conf.config import Config, ConfigurationError
@@ -138,6 +140,13 @@ def migrate(announce: Callable[[int], object] = lambda _: None, *, output: Outpu
     return [f"the database was brought up to date (migrations applied: {applied})"] if before and applied else []
 
 
+def require_shared_counts() -> None:
+    """Raise ValidationError if there are limits or budgets and the web processes of this gateway cannot count them together."""
+    has_limit = Q(rate_limit__isnull=False) | Q(token_limit__isnull=False) | Q(concurrency_limit__isnull=False)
+    if Budget.objects.exists() or ApiKey.objects.filter(has_limit).exists() or KeyDefaults.objects.filter(has_limit).exists():
+        models.require_shared_counts()
+
+
 @transaction.atomic
 def set_up(config: Config) -> Created:
     """Create what is missing."""
@@ -166,9 +175,9 @@ def _create_admin(created: Created) -> None:
 def _create_first_keys(created: Created) -> None:
     """Create a client key and a management key if there are none, not even revoked ones."""
     if not ApiKey.objects.exists():
-        created.client_key, _ = keys.issue(keys.KeyKind.LLM, name="first key")
+        created.client_key, _ = keys.issue(KeyKind.LLM, name="first key")
     if not ManagementKey.objects.exists():
-        created.management_key, _ = keys.issue(keys.KeyKind.MANAGEMENT, name="first key", permissions=["read", "write"])
+        created.management_key, _ = keys.issue(KeyKind.MANAGEMENT, name="first key", permissions=["read", "write"])
 
 
 def _is_new(provider: Provider) -> bool:

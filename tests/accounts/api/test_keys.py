@@ -121,7 +121,8 @@ def test_a_new_key_is_shown_once(script):
     assert {name: value for name, value in key.items() if not name.endswith("_at")} == {
         "id": created["id"], "key_prefix": created["key"][:8], "name": "laptop", "is_active": True, "rate_limit": 7, "token_limit": None,
         "concurrency_limit": None, "allowed_models": None, "may_choose_upstream": False, "metadata": {},
-        "owner": None,
+        "owner": None, "tokens_per_minute": None, "max_concurrency": None, "budget_usd": None, "budget_period": None, "budget_mode": None,
+        "pools": [],
     }  # fmt: skip
     assert (key["expires_at"], key["last_used_at"]) == (None, None)
     assert MOMENT.fullmatch(key["created_at"])
