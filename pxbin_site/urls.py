@@ -34,6 +34,17 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 handler404 = not_found
 
+PAGES = {
+    "login": "admin:login",
+    "setup": "admin:index",
+    "costs": "admin:index",
+    "logs": "admin:billing_requestlog_changelist",
+    "keys": "admin:accounts_apikey_changelist",
+    "models": "admin:upstreams_model_changelist",
+    "upstreams": "admin:upstreams_upstream_changelist",
+}
+"""The paths of the pages of pxbin's dashboard and of model-proxy's `/setup/`, each with the admin's page that does the same."""
+
 urlpatterns = [
     path("", home),
     path("favicon.ico", RedirectView.as_view(url=static("pxbin/favicon.svg"), permanent=True)),
@@ -43,7 +54,12 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("v1/admin/", include("pxbin_site.model_proxy_api.urls")),
-    *(path(f"setup{rest}", RedirectView.as_view(url="/admin/")) for rest in ("", "/", "/<path:page>")),
+    path("setup/<path:page>", RedirectView.as_view(url="/admin/")),
+    *(
+        path(f"{name}{slash}", RedirectView.as_view(pattern_name=page, http_method_names=["get", "head"]))
+        for name, page in PAGES.items()
+        for slash in ("", "/")
+    ),
     path("", include("proxy.urls")),
 ]
 if settings.PXBIN.metrics_enabled:

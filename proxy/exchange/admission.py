@@ -128,11 +128,6 @@ def may_use_model(key: Key, model: ResolvedModel) -> bool:
     return is_open(model.model) if key is ANONYMOUS else keys.may_use(key, model.requested, model.model.name)
 
 
-def may_list(key: Key, model: ModelEntry) -> bool:
-    """Whether the list of models has ``model`` for this key."""
-    return is_open(model) if key is ANONYMOUS else keys.may_use(key, model.name)
-
-
 def is_open(model: ModelEntry) -> bool:
     """Whether a model needs no client key: by ``allow_anonymous``, or by ``PXBIN_OPEN_PASSTHROUGH``.
 

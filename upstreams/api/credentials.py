@@ -36,7 +36,7 @@ class CredentialFields(RequestBody):
 
     table = UpstreamCredential
 
-    upstream_id: IdOrEmpty | None = None
+    upstream_id: Id | None = None
     name: str | None = None
     api_key: Secret | None = None
     access_key_id: str | None = None

@@ -123,6 +123,8 @@ class Catalogue:
         self._groups: Mapping[str, _Group] = dict(groups)
         self.models = tuple(served)
         self.upstreams = {upstream.id: upstream for upstream in upstreams}
+        self.reachable: dict[str, tuple[ResolvedModel, ...]] = {}
+        """Results of :func:`upstreams.catalog.reachable_names.reachable_names` by path prefix."""
 
     def find(self, name: str, prefix: str = "") -> ResolvedModel | None:
         """The model of ``name`` below ``prefix``: by exact name, then by alias, then by the pattern with the longest literal text.
