@@ -1,4 +1,4 @@
-"""All sixteen pairs: what a client sends arrives at every kind of upstream, as far as its dialect can express it.
+"""All pairs: what a client sends arrives at every kind of upstream, as far as its dialect can express it.
 
 Nothing here knows a pair. A client's body is what an upstream of its own dialect would get; it is read as a client's body and
 made ready for each target, and what the target reads is compared with what was said.
@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,11 +19,10 @@ from proxy.exchange.prepare import Preparer
 from proxy.translation.adaptation.adapt import adapt
 from proxy.translation.canonical import Request
 from proxy.translation.dialects.base import Dialect, EncodeTarget
-from proxy.translation.dialects.bedrock.request_decode import opener
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.json_wire import Envelope
 from proxy.translation.quirks import Quirks
-from tests.support import rules_anthropic, rules_openai_chat, rules_openai_responses
+from tests.support import rules_anthropic, rules_gemini, rules_openai_chat, rules_openai_responses
 from tests.support.conversations import requests
 from tests.support.meaning import carried, meaning
 from tests.support.sizes import examples
@@ -40,14 +40,15 @@ def _check_bedrock(body: dict[str, Any]) -> None:
 RULES: dict[str, Callable[[dict[str, Any]], None]] = {
     "anthropic": rules_anthropic.check_request,
     "bedrock": _check_bedrock,
+    "gemini": rules_gemini.check_request,
     "openai_chat": rules_openai_chat.check_request,
     "openai_responses": rules_openai_responses.check_request,
 }
 
 
 def opened(dialect: Dialect, body: bytes, *, stream: bool) -> Envelope:
-    """A client's body, opened at its door: Bedrock's has the model in the path."""
-    return opener("client-model", stream=stream)(body) if dialect.name == "bedrock" else dialect.open_request(body)
+    """A client's body, opened at its door: some have the model in the path."""
+    return msgspec.structs.replace(dialect.open_for_model(body, "client-model"), stream=stream)
 
 
 def destination(target: str, *, stream: bool) -> EncodeTarget:

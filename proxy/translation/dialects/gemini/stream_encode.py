@@ -64,6 +64,9 @@ class PartsEncoder:
         self._open: dict[int, Text | Reasoning | ToolCall | Opaque] = {}
         self._pieces: dict[int, list[str]] = {}
         self._pending: list[str] = []
+        self._signatures: dict[int, list[str]] = {}
+        self._running_calls: list[int] = []
+        self._ended_calls: dict[int, EncodedPart] = {}
         self._calls = 0
         self._handlers: dict[type, Callable[[Any], list[EncodedPart]]] = {
             PartStarted: self._on_part,
@@ -87,6 +90,9 @@ class PartsEncoder:
         if isinstance(event.part, Text | Reasoning | ToolCall | Opaque):
             self._open[event.index] = event.part
             self._pieces[event.index] = []
+        if isinstance(event.part, ToolCall):
+            self._running_calls.append(event.index)
+            self._signatures[event.index], self._pending = self._pending, []
         return []
 
     def _on_delta(self, event: PartDelta) -> list[EncodedPart]:
@@ -105,10 +111,19 @@ class PartsEncoder:
         if isinstance(head, Reasoning):
             return self._end_reasoning(event.seal or head.seal, head.text + text)
         if isinstance(head, ToolCall):
-            return self._signed(self._encode_call(head, head.arguments + text))
+            self._ended_calls[event.index] = self._encode_call(head, head.arguments + text)
+            return self._take_calls()
         if isinstance(head, Opaque) and head.family == FAMILY:
             return self._signed(dict(OBJECT.decode(head.native)))
         return []
+
+    def _take_calls(self) -> list[EncodedPart]:
+        """The calls that have ended, in the order in which they started."""
+        parts: list[EncodedPart] = []
+        while self._running_calls and self._running_calls[0] in self._ended_calls:
+            index = self._running_calls.pop(0)
+            parts += _signed(self._ended_calls.pop(index), self._signatures.pop(index))
+        return parts
 
     def _end_reasoning(self, seal: Seal | None, text: str) -> list[EncodedPart]:
         """Keep the signature for the part behind the reasoning; one of this family stands where the API puts it."""
@@ -134,12 +149,8 @@ class PartsEncoder:
         return {"functionCall": {"id": call_id, "name": call.name, "args": Raw(encoded)}}
 
     def _signed(self, part: EncodedPart) -> list[EncodedPart]:
-        """A part with the signature of the reasoning before it; of several signatures the earlier ones are on empty texts."""
-        if not self._pending:
-            return [part]
-        *earlier, last = self._pending
-        self._pending = []
-        return [*({"text": "", "thoughtSignature": signature} for signature in earlier), {**part, "thoughtSignature": last}]
+        signatures, self._pending = self._pending, []
+        return _signed(part, signatures)
 
     def _on_cited(self, event: Cited) -> list[EncodedPart]:
         self.citations.append(event.citation)
@@ -153,6 +164,14 @@ class PartsEncoder:
         self.finish = event.finish
         parts = [part for index in list(self._open) for part in self._on_ended(PartEnded(index))]
         return [*parts, *(self._signed({"text": ""}) if self._pending else [])]
+
+
+def _signed(part: EncodedPart, signatures: list[str]) -> list[EncodedPart]:
+    """A part with the signature of the reasoning before it; of several signatures the earlier ones are on empty texts."""
+    if not signatures:
+        return [part]
+    *earlier, last = signatures
+    return [*({"text": "", "thoughtSignature": signature} for signature in earlier), {**part, "thoughtSignature": last}]
 
 
 class GeminiStreamEncoder:
