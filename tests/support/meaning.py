@@ -140,6 +140,8 @@ def carried(source_meaning: Meaning, target: str, *, thinks: bool) -> Meaning:
             out |= {"temperature": min(source_meaning["temperature"], 1.0), "top_p": None}
         out["stop"] = [text for text in source_meaning["stop"] if text.strip()]
         return out
+    if target == "bedrock_converse":
+        return _at_converse(out)
     out["turns"] = [_with_words_for_notes(turn) for turn in source_meaning["turns"]]
     if target == "gemini":
         return _at_gemini(out)
@@ -152,6 +154,33 @@ def carried(source_meaning: Meaning, target: str, *, thinks: bool) -> Meaning:
 
 
 _AT_ANTHROPIC: Meaning = {"metadata": None, "prompt_cache_key": None}
+
+
+def _at_converse(out: Meaning) -> Meaning:
+    """No end user, no choice ``none``, no limit of parallel calls; a JSON object is asked for in words, and documents need a text."""
+    dropped = {"end_user": None, "prompt_cache_key": None, "at most one call": False}
+    is_object = out["output"] == "json_object"
+    calls = any(turn["calls"] for turn in out["turns"])
+    return {
+        **out,
+        **dropped,
+        "tools": [] if out["choice"] == "none" and not calls else out["tools"],
+        "choice": None if out["choice"] == "none" else out["choice"],
+        "output": None if is_object else out["output"],
+        "system": sorted([*out["system"], *([JSON_SENTENCE] if is_object else [])]),
+        "temperature": out["temperature"] if out["temperature"] is None else min(out["temperature"], 1.0),
+        "stop": [text for text in out["stop"] if text.strip()],
+        "turns": [_with_text_beside_documents(turn) for turn in out["turns"]],
+    }
+
+
+def _with_text_beside_documents(turn: Any) -> Any:
+    content = [
+        [*item[:3], re.sub("[^a-zA-Z0-9]+", " ", item[3] or "document")] if item[0] == "document" else item for item in turn["content"]
+    ]
+    has_document = any(item[0] == "document" for item in content)
+    silent = has_document and not any(isinstance(item, str) for item in content)
+    return {**turn, "content": [*content, *(["(document)"] if silent else [])]}
 
 
 def _at_gemini(out: Meaning) -> Meaning:

@@ -60,7 +60,16 @@ def next_contents(answer: dict[str, Any]) -> dict[str, Any]:
     return {"contents": contents, "tools": [{"functionDeclarations": [{**TOOL, "parametersJsonSchema": SCHEMA}]}]}
 
 
+def next_converse(answer: dict[str, Any]) -> dict[str, Any]:
+    """What a Converse client sends next."""
+    message = answer["output"]["message"]
+    result = {"toolResult": {"toolUseId": message["content"][-1]["toolUse"]["toolUseId"], "content": [{"text": "seen"}]}}
+    messages = [{"role": "user", "content": [{"text": "Hi"}]}, message, {"role": "user", "content": [result]}]
+    return {"messages": messages, "toolConfig": {"tools": [{"toolSpec": {**TOOL, "inputSchema": {"json": SCHEMA}}}]}}
+
+
 NEXT = {
+    "bedrock_converse": next_converse,
     "gemini": next_contents,
     "anthropic": lambda answer: {"model": "m", **next_messages(answer)},
     "bedrock": lambda answer: {"anthropic_version": "bedrock-2023-05-31", **next_messages(answer)},
@@ -96,6 +105,9 @@ def thoughts(body: bytes, target: str) -> list[Any]:
     if target == "gemini":
         parts = [part for content in sent_body["contents"] for part in content["parts"]]
         return [(part["text"], part.get("thoughtSignature")) for part in parts if part.get("thought")]
+    if target == "bedrock_converse":
+        contents = [block["reasoningContent"] for turn in sent_body["messages"] for block in turn["content"] if "reasoningContent" in block]
+        return [(content["reasoningText"]["text"], content["reasoningText"]["signature"]) for content in contents]
     blocks = [block for turn in sent_body["messages"] if isinstance(turn["content"], list) for block in turn["content"]]
     return [(block["thinking"], block["signature"]) for block in blocks if block["type"] == "thinking"]
 

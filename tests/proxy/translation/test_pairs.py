@@ -22,7 +22,7 @@ from proxy.translation.dialects.base import Dialect, EncodeTarget
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.json_wire import Envelope
 from proxy.translation.quirks import Quirks
-from tests.support import rules_anthropic, rules_gemini, rules_openai_chat, rules_openai_responses
+from tests.support import rules_anthropic, rules_converse, rules_gemini, rules_openai_chat, rules_openai_responses
 from tests.support.conversations import requests
 from tests.support.meaning import carried, meaning
 from tests.support.sizes import examples
@@ -40,6 +40,7 @@ def _check_bedrock(body: dict[str, Any]) -> None:
 RULES: dict[str, Callable[[dict[str, Any]], None]] = {
     "anthropic": rules_anthropic.check_request,
     "bedrock": _check_bedrock,
+    "bedrock_converse": rules_converse.check_request,
     "gemini": rules_gemini.check_request,
     "openai_chat": rules_openai_chat.check_request,
     "openai_responses": rules_openai_responses.check_request,

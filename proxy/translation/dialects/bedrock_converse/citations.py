@@ -18,7 +18,8 @@ def decode_citation(value: dict[str, Any]) -> Citation:
     source = value.get("source")
     url = web.get("url") if isinstance(web, dict) else source if isinstance(source, str) and media.is_web_url(source) else ""
     quoted = value.get("sourceContent")
-    texts = [entry["text"] for entry in quoted if isinstance(entry, dict) and isinstance(entry.get("text"), str)] if isinstance(quoted, list) else []
+    entries = [entry for entry in quoted if isinstance(entry, dict)] if isinstance(quoted, list) else []
+    texts = [entry["text"] for entry in entries if isinstance(entry.get("text"), str)]
     title = value.get("title")
     return Citation(
         url=url if isinstance(url, str) else "",

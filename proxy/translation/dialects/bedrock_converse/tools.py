@@ -17,7 +17,7 @@ from proxy.translation.unread import NotingDecoder
 _AT = "toolConfig.tools"
 
 
-class _Schema(msgspec.Struct):
+class _Schema(msgspec.Struct, frozen=True):
     json: Raw = ABSENT
 
 
