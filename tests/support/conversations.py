@@ -180,6 +180,18 @@ def requests(draw: st.DrawFn, family: str) -> Request:
     )
 
 
+def with_inline_images(request: Request) -> Request:
+    """The request with an inline image in place of each one by URL."""
+
+    def inline(part: Part) -> Part:
+        if isinstance(part, ToolResult):
+            return msgspec.structs.replace(part, content=tuple(inline(inner) for inner in part.content))
+        return IMAGES[0] if isinstance(part, Image) and part.source.kind == "url" else part
+
+    messages = tuple(msgspec.structs.replace(message, parts=tuple(map(inline, message.parts))) for message in request.messages)
+    return msgspec.structs.replace(request, messages=messages)
+
+
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 SEALS = {

@@ -14,6 +14,7 @@ import botocore.session
 from botocore.model import Shape, StructureShape
 from botocore.validate import ParamValidator
 
+VALIDATOR = ParamValidator()
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 DOCUMENT_NAME = re.compile(r"[a-zA-Z0-9()\[\]-]+( [a-zA-Z0-9()\[\]-]+)*")
 
@@ -40,8 +41,8 @@ def check_shape(value: Any, shape: Shape) -> None:
             check_shape(inner, shape.member)  # type: ignore[attr-defined]
     elif shape.type_name == "blob":
         base64.b64decode(value, validate=True)
-    elif shape.type_name not in ("map",):
-        errors = ParamValidator().validate(value, shape)
+    elif shape.type_name != "map":
+        errors = VALIDATOR.validate(value, shape)
         assert not errors.has_errors(), errors.generate_report()
 
 

@@ -63,7 +63,7 @@ class MessageDecoder:
         if decoded is not None and role == "user":
             return decoded
         native = self._original(position)
-        kind = next(iter(json_wire.decode(native, OBJECT, at=at)), "")
+        kind = wire.kind_of(native, at=at)
         if decoded is None and kind not in (*wire.NATIVE_BLOCKS, "image", "document", "audio"):
             raise ClientMistake(f"{at}: the block has no content", param=at)
         history = role == "assistant" or kind in wire.HISTORY_BLOCKS
@@ -97,7 +97,7 @@ class MessageDecoder:
     def _opaque_result(self, position: tuple[int, int], index: int, at: str) -> form.Opaque:
         result = json_wire.decode(json_wire.decode(self._original(position), OBJECT)["toolResult"], OBJECT)
         native = json_wire.decode(result["content"], ARRAY)[index]
-        kind = next(iter(json_wire.decode(native, OBJECT, at=at)), "")
+        kind = wire.kind_of(native, at=at)
         if not kind:
             raise ClientMistake(f"{at}: the block has no content", param=at)
         return form.Opaque(FAMILY, kind, native, _readable(native), at=at)

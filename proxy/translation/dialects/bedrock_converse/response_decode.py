@@ -14,7 +14,7 @@ from proxy.translation.dialects.bedrock_converse.request_decode_parts import dec
 from proxy.translation.dialects.bedrock_converse.seals import decode_reasoning
 from proxy.translation.dialects.bedrock_converse.stop_reasons import decode_finish, failure_of_stop
 from proxy.translation.dialects.bedrock_converse.usage import WireUsage, decode_usage
-from proxy.translation.dialects.bedrock_converse.wire import BLOCK, FAMILY, OBJECT, is_present
+from proxy.translation.dialects.bedrock_converse.wire import BLOCK, FAMILY, is_present, kind_of
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
 from proxy.translation.quirks import Quirks
 
@@ -77,7 +77,7 @@ def _decode_block(raw: Raw) -> Part | None:
         return decode_reasoning(block.reasoningContent, "")
     if block.citationsContent is not None:
         return decode_cited_text(block.citationsContent)
-    kind = next(iter(json_wire.decode(raw, OBJECT, at="output.message.content")), "")
+    kind = kind_of(raw, at="output.message.content")
     return Opaque(FAMILY, kind, raw, history=True) if kind else None
 
 

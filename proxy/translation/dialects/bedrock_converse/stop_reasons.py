@@ -28,10 +28,7 @@ _ENCODED: dict[FinishReason, str] = {
     "pause": "end_turn",
     "compaction": "end_turn",
 }
-_EXPLANATIONS = {
-    "guardrail_intervened": "A guardrail has intervened",
-    "content_filtered": "The content was filtered",
-}
+_EXPLANATIONS = {"guardrail_intervened": "A guardrail has intervened"}
 
 
 def failure_of_stop(reason: str | None) -> Failure | None:

@@ -78,7 +78,7 @@ class _Event(msgspec.Struct, gc=False):
 
 
 _EVENT = msgspec.json.Decoder(_Event)
-_PARTS = {"text": Text(""), "reasoning": Reasoning("")}
+_PARTS: dict[str, Text | Reasoning] = {"text": Text(""), "reasoning": Reasoning("")}
 
 
 class _OpenBlock:

@@ -42,7 +42,8 @@ _CHOICE = msgspec.json.Decoder(_Choice)
 def decode_tools(raw: Raw, unread: set[str]) -> tuple[Tool | HostedTool, ...]:
     """A cache point marks the tool before it. Raises :class:`ClientMistake` with the path of the first invalid field."""
     tools: list[Tool | HostedTool] = []
-    for index, entry in enumerate(json_wire.decode(raw, ARRAY, at=_AT)):
+    entries: list[Raw] = json_wire.decode(raw, ARRAY, at=_AT)
+    for index, entry in enumerate(entries):
         at = f"{_AT}.{index}"
         fields = json_wire.decode(entry, OBJECT, at=at)
         if "toolSpec" in fields:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from proxy.translation import json_wire
 from proxy.translation.unread import NotingDecoder
 
 FAMILY = "bedrock_converse"
@@ -150,3 +151,9 @@ IMAGE_FORMATS = frozenset({"png", "jpeg", "gif", "webp"})
 def is_present(raw: Raw) -> bool:
     """Whether a field is in the body and not ``null``."""
     return bool(raw) and bytes(raw) != b"null"
+
+
+def kind_of(raw: Raw, *, at: str) -> str:
+    """The name of the first field of a block, which is its kind; empty for an empty block."""
+    fields: dict[str, Raw] = json_wire.decode(raw, OBJECT, at=at)
+    return next(iter(fields), "")
