@@ -1,4 +1,4 @@
-"""What Google's generateContent and AWS's Converse answer: whole and streamed, made of the same :class:`Completion` as other vendors' wires."""
+"""What Google's generateContent and AWS's Converse answer, whole and streamed, made of a :class:`Completion`."""
 
 from __future__ import annotations
 

@@ -79,8 +79,8 @@ class CallSignatures:
 
 
 def is_own(seal: Seal | None, owner: str) -> bool:
-    """Whether a seal is of this family and of the upstream ``owner``."""
-    return seal is not None and seal.origin == FAMILY and seal.upstream in (None, owner)
+    """Whether a seal is of this family and of the upstream ``owner``; nobody owns a thought without a signature."""
+    return seal is not None and seal.origin == FAMILY and (seal.upstream in (None, owner) or not seal.fields)
 
 
 # --- carriers ------------------------------------------------------------------------------------------------------------

@@ -192,7 +192,8 @@ class GeminiStreamEncoder:
             self._parts.usage = event.usage
         parts = self._parts.feed(event)
         if isinstance(event, Finished):
-            return [self._chunk(candidate(parts, self._parts), usageMetadata=encode_usage(self._parts.usage))]
+            # The SDK's chats forget a turn with a chunk that has no part.
+            return [self._chunk(candidate(parts or [{"text": ""}], self._parts), usageMetadata=encode_usage(self._parts.usage))]
         return [self._chunk({"content": {"role": "model", "parts": [part]}, "index": 0}) for part in parts]
 
     def _chunk(self, encoded_candidate: dict[str, Any], **fields: Any) -> Frame:
