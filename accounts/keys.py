@@ -13,7 +13,6 @@ import secrets
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -23,6 +22,8 @@ from django.utils import timezone
 
 from accounts import cache_revisions
 from accounts.common import wildcards
+from accounts.common.gateway_config import config
+from accounts.common.key_kinds import PREFIXES, KeyKind
 from accounts.last_used import LastUse
 from accounts.models import ApiKey, IssuedKey, ManagementKey
 from proxy.translation.errors import ClientMistake, Failure, GatewayError
@@ -30,17 +31,10 @@ from proxy.translation.errors import ClientMistake, Failure, GatewayError
 CACHED_KEYS = 10_000
 """The largest number of cached keys."""
 ROWS_PER_QUERY = 500
+MAX_TAG = 100
+"""Characters of a tag's value."""
 
 
-class KeyKind(StrEnum):
-    """The two kinds of keys, with the names that the management API uses."""
-
-    LLM = "llm"
-    MANAGEMENT = "management"
-
-
-PREFIXES: dict[str, str] = {KeyKind.LLM: "pxb_", KeyKind.MANAGEMENT: "pxm_"}
-"""How a key of each kind begins."""
 TABLES: dict[KeyKind, type[ApiKey | ManagementKey]] = {KeyKind.LLM: ApiKey, KeyKind.MANAGEMENT: ManagementKey}
 WRONG_KIND = {
     KeyKind.LLM: "Invalid API key: keys of the management API begin with pxm_; a client key begins with pxb_",
@@ -53,11 +47,15 @@ MISPLACED = f"{MISSING}: send it as x-api-key, or as Authorization: Bearer"
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """A client key as requests need it. ``expires_at``: Unix seconds. ``allowed_models``: None allows all, () none."""
+    """A client key as requests need it.
+
+    ``owner``: its name, or empty. ``expires_at``: Unix seconds. ``allowed_models``: None allows all, () none.
+    """
 
     id: str
     prefix: str = ""
     name: str = ""
+    owner: str = ""
     expires_at: float | None = None
     rate_limit: int | None = None
     token_limit: int | None = None
@@ -65,6 +63,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     allowed_models: tuple[str, ...] | None = None
     may_choose_upstream: bool = False
     is_active: bool = True
+    tags: dict[str, str] = {}
+    """The declared tags in its metadata."""
 
 
 class ManagementKeyRefused(Exception):  # noqa: N818  (the name says what happened)
@@ -104,8 +104,13 @@ def new_plaintext(kind: KeyKind) -> str:
 
 def set_hash(row: IssuedT, plaintext: str) -> IssuedT:
     """``row`` with the hash and the prefix of a key."""
-    row.key_hash, row.key_prefix = hash_key(plaintext), plaintext[:8]
+    row.key_hash, row.key_prefix = hash_key(plaintext), shown_prefix(plaintext)
     return row
+
+
+def shown_prefix(plaintext: str) -> str:
+    """The beginning of a key by which people recognise it. Keys of other gateways may be short; at most a quarter of one is shown."""
+    return plaintext[: 8 if plaintext.startswith(tuple(PREFIXES.values())) else min(8, len(plaintext) // 4)]
 
 
 def hash_key(plaintext: str) -> str:
@@ -149,8 +154,8 @@ class _KeyCache:
 
 def _read(rows: Any) -> dict[str, Key]:
     columns = (
-        "key_hash", "id", "key_prefix", "name", "expires_at", "rate_limit", "token_limit", "concurrency_limit", "allowed_models",
-        "may_choose_upstream", "is_active",
+        "key_hash", "id", "key_prefix", "name", "owner__name", "expires_at", "rate_limit", "token_limit", "concurrency_limit",
+        "allowed_models", "may_choose_upstream", "is_active", "metadata",
     )  # fmt: skip
     return {key_hash: _key(*values) for key_hash, *values in rows.values_list(*columns)}
 
@@ -166,6 +171,7 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
     row_id: Any,
     prefix: str,
     name: str,
+    owner: str | None,
     expires_at: datetime | None,
     rate_limit: int | None,
     token_limit: int | None,
@@ -173,11 +179,13 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
     allowed_models: list[str] | None,
     may_choose_upstream: bool,
     is_active: bool,
+    metadata: dict[str, Any],
 ) -> Key:
     return Key(
         id=str(row_id),
         prefix=prefix,
         name=name,
+        owner=owner or "",
         expires_at=expires_at.timestamp() if expires_at else None,
         rate_limit=rate_limit,
         token_limit=token_limit,
@@ -185,7 +193,13 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
         allowed_models=None if allowed_models is None else tuple(allowed_models),
         may_choose_upstream=may_choose_upstream,
         is_active=is_active,
+        tags=_tags(metadata),
     )
+
+
+def _tags(metadata: dict[str, Any]) -> dict[str, str]:
+    values = {tag_key: metadata.get(tag_key) for tag_key in config().tag_keys}
+    return {tag_key: value[:MAX_TAG] for tag_key, value in values.items() if isinstance(value, str) and value}
 
 
 client_key_use, management_key_use = LastUse(ApiKey), LastUse(ManagementKey)
@@ -204,6 +218,11 @@ def cached_key(token: str) -> Key | None:
         return None
     client_key_use.note(key.id)
     return key
+
+
+def is_cached(token: str) -> bool:
+    """Whether ``token`` is a client key that this process knows, in any state."""
+    return hash_key(token) in _cache.by_hash
 
 
 async def authenticate(token: str) -> Key:

@@ -13,7 +13,7 @@ from django.db import models, transaction
 from django.dispatch import Signal
 from simple_history.models import HistoricalRecords
 
-from accounts.common.model_fields import ObjectField, json_object, strings
+from accounts.common.model_fields import NameField, ObjectField, json_object, strings
 
 revised = Signal()
 """Sent with ``name`` in the writing process once a change that bumped the revision ``name`` is committed."""
@@ -182,9 +182,44 @@ class IssuedKey(Revised):
         return f"{self.name or 'unnamed'} ({self.key_prefix}…)"
 
 
+class Owner(Revised):
+    """A user or a team to whom keys belong. Created when a key or a budget first names it."""
+
+    class Kind(models.TextChoices):
+        """What an owner is."""
+
+        USER = "user", "User"
+        TEAM = "team", "Team"
+
+    revision = "keys"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = NameField(max_length=200, unique=True)
+    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.USER)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+    @classmethod
+    def named(cls, name: str, *, kind: str = "") -> Owner:
+        """The owner of a name, which is created if there is none yet. ``kind``, if it is not empty, becomes its kind."""
+        owner: Owner
+        owner, _ = cls.objects.get_or_create(name=name, defaults={"kind": kind or cls.Kind.USER})
+        if kind and owner.kind != kind:
+            owner.kind = kind
+            owner.save()
+        return owner
+
+
 class ApiKey(IssuedKey):
     """A client key (``pxb_…``) for the model endpoints."""
 
+    owner = models.ForeignKey(
+        Owner, models.SET_NULL, null=True, blank=True, related_name="keys", help_text="The user or team to whom the key belongs."
+    )
     rate_limit = models.PositiveIntegerField("requests per minute", null=True, blank=True, validators=[MinValueValidator(1)])
     token_limit = models.PositiveIntegerField(
         "tokens per minute", null=True, blank=True, validators=[MinValueValidator(1)], help_text="Input and output together."
@@ -211,3 +246,14 @@ class ManagementKey(IssuedKey):
 
     class Meta:
         ordering = ("-created_at", "-id")
+
+
+class ImportedFile(models.Model):
+    """A configuration file that `serve --config` has imported. It is imported again only when its content has changed."""
+
+    path = models.CharField(max_length=1000, primary_key=True)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the content, in hex.")
+    imported_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.path

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import msgspec
-from django.conf import settings
 
 from accounts import keys
+from accounts.common.gateway_config import config
 from accounts.keys import Key
 from proxy import model_list
 from proxy.exchange import admission, debug_headers, exchange, object_calls, passthrough, remote_objects, stored_responses
@@ -190,15 +190,28 @@ def _no_object(noun: str, object_id: str) -> ClientMistake:
 
 
 async def models(http: HttpRequest, prefix: str = "") -> JsonResponse:
-    """``GET /v1/models``: the models that the client's key may use, in the client's dialect; patterns are not listed."""
+    """``GET /v1/models``: the models that the client's key may use, in the client's dialect; patterns are not listed.
+
+    Without a key it lists the models that need none, if there are any.
+    """
     dialect = dialect_of(http.path, http.headers)
     try:
-        key = await keys.authenticate(presented_key(http.headers))
-        listed = [model for model in snapshot.current().listed(prefix) if keys.may_use(key, model.name)]
+        key = await _key_or_anonymous(http)
+        listed = [model for model in snapshot.current().listed(prefix) if admission.may_list(key, model)]
         await listed_windows.refresh(listed)
         return _json(dialect.client.encode_models(model_list.model_infos(listed, dialect.client, http.headers), _query(http)))
     except GatewayError as error:
         return _refusal(http, dialect, error)
+
+
+async def _key_or_anonymous(http: HttpRequest) -> Key:
+    """The client key, or ``ANONYMOUS`` without a valid one where models are open. Raises :class:`GatewayError`."""
+    try:
+        return await keys.authenticate(presented_key(http.headers))
+    except ClientMistake as mistake:
+        if mistake.failure.kind != "authentication" or not admission.has_open_models():
+            raise
+        return admission.ANONYMOUS
 
 
 async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonResponse:
@@ -287,7 +300,7 @@ def _json(value: object) -> JsonResponse:
 
 
 def _refusal(http: HttpRequest, dialect: Dialect, error: GatewayError) -> JsonResponse:
-    own = debug_headers.headers([], request=http) if settings.PXBIN.response_headers else []
+    own = debug_headers.headers([], request=http) if config().response_headers else []
     return error_response(error.failure, dialect=dialect, request_id=http.request_id, own_headers=own, names_request=True)
 
 

@@ -6,6 +6,7 @@ import hmac
 from typing import Annotated, Any, Literal
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 from pydantic import WithJsonSchema
@@ -29,8 +30,8 @@ from accounts.common.api_schema import (
     created_response,
     responses,
 )
-from accounts.keys import KeyKind
-from accounts.models import ApiKey, ManagementKey
+from accounts.common.key_kinds import KeyKind
+from accounts.models import ApiKey, ManagementKey, Owner
 
 router = Router(tags=["keys"])
 open_router = Router(tags=["bootstrap"])
@@ -39,6 +40,8 @@ BAD_TYPE = "Invalid key type, must be 'llm' or 'management'"
 
 KindName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(KeyKind)})]
 KindFilter = Annotated[str, Field(description="llm or management. Any other value is treated as absent.")]
+OwnerName = Annotated[str, Field(max_length=200)]
+"""An empty name is the same as no owner."""
 Permissions = Annotated[list[Literal["read", "write"]], Field(min_length=1)]
 
 
@@ -49,6 +52,9 @@ class KeyFields(RequestBody):
 
     name: str | None = Field(None, description="Who or what uses the key.")
     is_active: bool | None = None
+    owner: Clearable[OwnerName] = Field(
+        None, description="The user or team to whom the key belongs; created when it is first named. Client keys only."
+    )
     expires_at: Clearable[Moment] = Field(None, description="From this time on the key is refused.")
     metadata: dict[str, Any] | None = Field(None, description="Free notes.")
     rate_limit: Clearable[Int32] = Field(
@@ -77,6 +83,7 @@ class Bootstrap(NewKey):
 class ShownClientKey(Schema):
     """A client key, without its secret."""
 
+    owner: str | None
     key_prefix: str
     last_used_at: Moment | None
 
@@ -109,6 +116,20 @@ class ClientKeys(Resource[ApiKey, KeyFields]):
     schema = ShownClientKey
     title = "Key"
     order = ("-created_at", "-id")
+
+    def rows(self) -> QuerySet[ApiKey, ApiKey]:
+        """All keys with their owners."""
+        return super().rows().select_related("owner")
+
+    def before_save(self, row: ApiKey, body: KeyFields) -> None:
+        """Create the owner when it is first named."""
+        if "owner" in body.model_fields_set:
+            name = (body.owner or "").strip()
+            row.owner = Owner.named(name) if name else None
+
+    def computed_values(self, row: ApiKey) -> dict[str, Any]:
+        """The name of the owner."""
+        return {"owner": row.owner.name if row.owner is not None else None}
 
 
 class ManagementKeys(Resource[ManagementKey, KeyFields]):
@@ -176,9 +197,13 @@ def _issue(body: NewKey, *, kind: str, permissions: list[str]) -> CreatedRespons
     if isinstance(row, ManagementKey):
         row.permissions = permissions
     KEYS[kind].write(row, body)
+    return created_response(data_envelope(issued_key(plaintext, row)))
+
+
+def issued_key(plaintext: str, row: ApiKey | ManagementKey) -> dict[str, Any]:
+    """A new key as it is shown once, see :class:`IssuedKey`."""
     created_at = timestamp(row.created_at.replace(microsecond=0))
-    issued = {"key": plaintext, "id": str(row.id), "name": row.name, "key_prefix": row.key_prefix, "created_at": created_at}
-    return created_response(data_envelope(issued))
+    return {"key": plaintext, "id": str(row.id), "name": row.name, "key_prefix": row.key_prefix, "created_at": created_at}
 
 
 def _resource_of(key_id: str, kind: str | None) -> Resource[Any, KeyFields]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -22,6 +23,8 @@ from billing.outcomes import Outcome
 router = Router(tags=["logs"])
 
 LONGEST_PATTERN = 500
+_TAG_KEY = re.compile(r"[a-z](?:_?[a-z0-9])*")
+_BETWEEN_TAGS = re.compile(rf",(?={_TAG_KEY.pattern}:)")
 
 
 def _moment(text: str, name: str) -> datetime:
@@ -54,6 +57,17 @@ def _outcome(text: str) -> Q:
     return Q(outcome=text)
 
 
+def _tag(text: str) -> Q:
+    """The rows that have all of these tags. A value may hold commas that no key and colon follow."""
+    condition = Q()
+    for tag in _BETWEEN_TAGS.split(text):
+        key, colon, value = tag.partition(":")
+        if not _TAG_KEY.fullmatch(key):
+            raise ApiError("invalid_request", "Invalid tag, use key:value")
+        condition &= Q(**{f"tags__{key}": value}) if colon else Q(tags__has_key=key)
+    return condition
+
+
 class Condition(NamedTuple):
     """What a filter of the log demands of a row; ``where`` raises :class:`ApiError` for an invalid value."""
 
@@ -78,6 +92,11 @@ class Filters(Paging):
     outcome: Annotated[OutcomeName | None, Condition(_outcome)] = None
     request_id: Annotated[str | None, Condition(lambda text: Q(request_id=text))] = Field(
         None, description="The x-request-id that the client sent or got."
+    )
+    session_id: Annotated[str | None, Condition(lambda text: Q(session_id=text))] = Field(None, description="The session, exactly.")
+    trace_id: Annotated[str | None, Condition(lambda text: Q(trace_id=text))] = Field(None, description="The trace, exactly.")
+    tag: Annotated[str | None, Condition(_tag)] = Field(
+        None, description="`key:value`, or `key` for requests with any value of it; several are separated by commas."
     )
     from_: Annotated[Moment | None, Condition(lambda text: Q(timestamp__gte=_moment(text, "from")))] = Field(
         None, alias="from", description="RFC 3339, inclusive."

@@ -170,7 +170,8 @@ def _bounded_pico(amount: Decimal) -> int:
 
 def _copied(column: Column) -> str:
     """The source of the expression that copies a column from a meter."""
-    return f"clean_text(meter.{column.name}, {column.max_length})" if column.from_client else f"meter.{column.name}"
+    value = f"meter.{column.name}"
+    return f"{value} and clean_text({value}, {column.max_length})" if column.from_client else value
 
 
 _copy_columns: Callable[[Meter], LogEntry] = compile_function(

@@ -5,11 +5,12 @@ The token columns include the parts of a usage; `usage_parts` holds them singly,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol, TypedDict, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypedDict
 
 import msgspec
 
+from billing.columns import compile_function
 from billing.log_columns import MAX_SERVICE_TIER
 from billing.money import from_pico, to_pico
 from billing.request_log.bounds import bound_count, clean_text
@@ -67,8 +68,14 @@ class UsageRow(Protocol):
 
 def token_counts(usage: Usage) -> TokenCounts:
     """The token columns of an entry or an attempt, with the parts."""
-    tokens = usage.with_parts()
-    return cast("TokenCounts", {column: bound_count(getattr(tokens, name)) for column, name in MAIN.items()})
+    return _token_counts(usage.with_parts())
+
+
+_token_counts: Callable[[Usage], TokenCounts] = compile_function(
+    "tokens",
+    f"{{{', '.join(f'{column!r}: bound_count(tokens.{name})' for column, name in MAIN.items())}}}",
+    bound_count=bound_count,
+)
 
 
 def set_usage(row: UsageRow, usage: Usage) -> None:

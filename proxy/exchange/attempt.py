@@ -7,8 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from time import monotonic, perf_counter_ns
 from typing import Any
 
-from django.conf import settings
-
+from accounts.common.gateway_config import config
 from billing.outcomes import Outcome
 from proxy.exchange.kept_objects import KeptObjects
 from proxy.exchange.large_bodies import in_thread_if_large
@@ -88,9 +87,9 @@ class TranslatedAttempt:
             upstream=self._seal_owner,
             quirks=target.quirks,
             max_output_tokens=target.model.max_output_tokens,
-            default_max_output_tokens=settings.PXBIN.default_max_output_tokens,
+            default_max_output_tokens=config().default_max_output_tokens,
             stream=is_streamed if mode == "auto" else mode == "always",
-            follows_objects=settings.PXBIN.remote_object_days > 0,
+            follows_objects=config().remote_object_days > 0,
             version=headers.api_version(self.context.http.headers, self.source.name),
         )
 

@@ -1,4 +1,4 @@
-"""The key, the credentials and the session in a request's headers."""
+"""The key and the credentials in a request's headers."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from accounts.keys import MISPLACED, PREFIXES
+from accounts import keys
+from accounts.common.key_kinds import PREFIXES
+from accounts.keys import MISPLACED
 from proxy.translation.dialects.lookup import KEY_HEADERS
 from proxy.translation.errors import ClientMistake
 from upstreams.http.headers import holds_own_key
 
-SESSION_HEADERS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")
-"""Headers in which agents name the session of a request (Claude Code, Codex, others)."""
-
-_LONGEST = 256
 _CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256\s.*?Credential=([^/,\s]+)/")
 
 
@@ -44,6 +42,12 @@ def presented(headers: Mapping[str, str]) -> Presented:
     values = [*(value for _, value in direct), bearer]
     own_key = next((value for value in values if value.startswith(PREFIXES["llm"])), "")
     return Presented(named or own_key or next(filter(None, values), ""), tuple(own))
+
+
+def own_credentials(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The client's own credentials, without keys of pxbin that came from another gateway and look like any other credential."""
+    own = presented(headers).own
+    return [(name, value) for name, value in own if not keys.is_cached(bearer_token(value) if name == "authorization" else value)]
 
 
 def presented_key(headers: Mapping[str, str]) -> str:
@@ -80,12 +84,3 @@ def aws_access_key(value: str) -> str:
     """
     match = _CREDENTIAL.match(value)
     return match[1] if match else ""
-
-
-def named_session(headers: Mapping[str, str]) -> str | None:
-    """The session that a header names; ``None`` if none does."""
-    for name in SESSION_HEADERS:
-        value = headers.get(name)
-        if value:
-            return value[:_LONGEST]
-    return None

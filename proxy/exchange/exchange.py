@@ -24,8 +24,8 @@ from functools import partial
 from typing import Protocol
 
 import msgspec
-from django.conf import settings
 
+from accounts.common.gateway_config import config
 from accounts.keys import Key
 from billing.request_log.entry import Meter
 from proxy.exchange import requirements, token_counting
@@ -167,7 +167,7 @@ def _streaming_response(attempts: RecordedAttempts) -> StreamingResponse:
         headers=attempts.response_headers_of_last_attempt,
         keepalive=dialect.keepalive,
         opening=open_early,
-        hold_seconds=settings.PXBIN.hold_seconds,
+        hold_seconds=config().hold_seconds,
         late_error=late_error,
     )
 

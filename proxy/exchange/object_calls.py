@@ -9,9 +9,9 @@ from __future__ import annotations
 from urllib.parse import parse_qs, quote
 
 import msgspec
-from django.conf import settings
 
 from accounts import keys, rate_limits
+from accounts.common.gateway_config import config
 from accounts.keys import Key
 from proxy.exchange.admission import ANONYMOUS, authenticate_key
 from proxy.exchange.exchange import ClientResponse, run
@@ -156,7 +156,7 @@ def _planned(record: Record, dialect: Dialect, target: Target) -> Planned:
         Envelope({}, ""),
         identity=meter.id_seed,
         created=meter.created,
-        seal_key=settings.PXBIN.seal_key,
+        seal_key=config().seal_key,
     )
     return Planned(context, Failover(Plan([target], []), live_state.current(), request_id=record.http.request_id))
 

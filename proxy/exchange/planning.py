@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 import msgspec
-from django.conf import settings
 
+from accounts.common.gateway_config import config
 from billing.pricing import price_book
 from billing.request_log.entry import Meter
 from proxy.exchange import admission, remote_objects, requirements, tool_call_enforcement
@@ -75,7 +75,7 @@ async def plan(record: Record, admitted: Admitted, body: RestoredBody) -> Planne
         body.envelope if pin is None else pin.envelope,
         identity=meter.id_seed,
         created=meter.created,
-        seal_key=settings.PXBIN.seal_key,
+        seal_key=config().seal_key,
         enforcement=tool_call_enforcement.enforcement_for(http, body.envelope, resolved.model),
     )
     required = await in_thread_if_large(context.size, body.requirements, context, resolved, meter)

@@ -10,10 +10,10 @@ from functools import partial
 from time import perf_counter_ns
 
 import msgspec
-from django.conf import settings
 
 from accounts import rate_limits
 from accounts.common import uuid7
+from accounts.common.gateway_config import config
 from accounts.keys import Key
 from accounts.rate_limits import Lease
 from billing import rates
@@ -25,7 +25,7 @@ from billing.request_log import journal
 from billing.request_log.bounds import clean_text
 from billing.request_log.entry import MAX_ERROR_MESSAGE, AttemptEntry, LogEntry, MadeEntry, Meter, finish_entry, rate_usage, sum_costs
 from billing.request_log.usage_columns import details_as_json, token_counts
-from proxy.exchange.client_credentials import named_session
+from proxy.exchange import client_labels
 from proxy.exchange.failover import Failover
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.upstream_call import Attempt
@@ -62,7 +62,8 @@ class Record:
             method=http.method,
             path=http.path,
             dialect=dialect.name,
-            session_id=named_session(http.headers) or "",
+            session_id=client_labels.named_session(http.headers),
+            trace_id=client_labels.named_trace(http.headers),
             client_ip=http.client,
             user_agent=http.headers.get("user-agent", ""),
         )
@@ -71,10 +72,15 @@ class Record:
         """The request has a valid client key."""
         self._key = key
         self.meter.api_key_id, self.meter.key_prefix, self.meter.key_name = key.id or None, key.prefix, key.name
+        self.meter.owner = key.owner
 
     def note_model(self, model: str, *, stream: bool) -> None:
         """The body names a model."""
         self.meter.model, self.meter.stream = model, stream
+
+    def note_tags(self, tags: dict[str, str] | None) -> None:
+        """The request has these tags."""
+        self.meter.tags = tags
 
     def note_lease(self, lease: Lease) -> None:
         """The rate limits have room for the request; :meth:`write` releases the lease."""
@@ -86,7 +92,7 @@ class Record:
 
     def note_objects(self, attempt: Attempt) -> None:
         """Remember what the upstream of an attempt keeps, for the key of the request, before the client can name it."""
-        days = settings.PXBIN.remote_object_days
+        days = config().remote_object_days
         if self._key is None or not self._key.id or not days:
             return
         target = attempt.target
@@ -159,13 +165,12 @@ class Record:
         meter.upstream_dialect, meter.remote_model = target.upstream.dialect, target.remote_name
         meter.upstream_status = last.call.status
         meter.request_metadata = last.request_metadata or None
-        meter.dispatched, meter.first_token = min(attempt.call.started_ns for attempt in attempts), last.call.first_token_ns
+        meter.dispatched, meter.first_token = min([attempt.call.started_ns for attempt in attempts]), last.call.first_token_ns
+        if len(attempts) == 1:
+            return self._billed_usage(last)
         results = [self._billed_usage(attempt) for attempt in attempts]
         usages = [usage for usage, _ in results if usage is not None]
-        is_estimated = any(estimated for _, estimated in results)
-        if len(usages) > 1:
-            return _total(usages), is_estimated
-        return (usages[0] if usages else None), is_estimated
+        return _total(usages) if usages else None, any(estimated for _, estimated in results)
 
     def _billed_usage(self, attempt: Attempt) -> tuple[Usage | None, bool]:
         """The usage that an attempt is billed for, and whether it is an estimate.

@@ -10,8 +10,7 @@ import asyncio
 from enum import Enum, auto
 from types import TracebackType
 
-from django.conf import settings
-
+from accounts.common.gateway_config import config
 from billing.outcomes import Outcome
 from proxy.exchange import debug_headers
 from proxy.exchange.error_response import error_response
@@ -96,7 +95,7 @@ class RecordedRequest:
     def _refuse(self, failure: Failure) -> ErrorResponse:
         """Record a failure; returns the response to it."""
         http = self.record.http
-        own = debug_headers.headers([], request=http, model=self.record.meter.model) if settings.PXBIN.response_headers else []
+        own = debug_headers.headers([], request=http, model=self.record.meter.model) if config().response_headers else []
         response = error_response(failure, dialect=self.record.dialect, request_id=http.request_id, own_headers=own)
         self.record.write(Outcome.REJECTED, status=response.status, failure=failure)
         return response

@@ -11,8 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from types import TracebackType
 
-from django.conf import settings
-
+from accounts.common.gateway_config import config
 from billing.outcomes import Outcome
 from proxy.exchange import debug_headers, requirements
 from proxy.exchange.error_response import error_response
@@ -143,7 +142,7 @@ class RecordedAttempts:
         pairs = attempt.response_headers() if attempt is not None else []
         if attempt is not None and attempt.call.failure is not None:
             pairs = [pair for pair in pairs if "ratelimit" in pair[0].lower()]  # clients decide by them whether to try again
-        if settings.PXBIN.response_headers:
+        if config().response_headers:
             pairs += debug_headers.headers(tried, request=self.http, model=self._record.meter.model)
         if self.planned.is_traced:
             pairs.append((requirements.TRACE_HEADER, debug_headers.decision(tried, self._failover.decision)))

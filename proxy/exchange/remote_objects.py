@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
-from django.conf import settings
 
+from accounts.common.gateway_config import config
 from accounts.keys import Key
 from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.translation import json_wire
@@ -51,7 +51,7 @@ async def find_pin(dialect: Dialect, envelope: Envelope, key: Key) -> Pin | None
     if remote_objects.knows_nested:
         size = sum(memoryview(raw).nbytes for raw in envelope.fields.values())
         references += await in_thread_if_large(size, api.nested_references, envelope.fields)
-    if not references or not settings.PXBIN.remote_object_days:
+    if not references or not config().remote_object_days:
         return None
     if len(references) > MAX_REFERENCES:
         raise ClientMistake(
@@ -78,7 +78,7 @@ async def find_pin(dialect: Dialect, envelope: Envelope, key: Key) -> Pin | None
 
 async def find_own(object_id: str, api_key_id: str) -> RemoteObject | None:
     """The object with this id, if this key made it."""
-    if not settings.PXBIN.remote_object_days:
+    if not config().remote_object_days:
         return None
     remote_object = await live_state.current().remote_objects.find(object_id, api_key_id)
     return remote_object if remote_object is not None and remote_object.api_key_id == api_key_id else None

@@ -35,7 +35,9 @@ class RequestContext:
         self.envelope = envelope
         beta_header = dialect.client.beta_header
         betas = headers.forwardable_value(http.headers, beta_header) if beta_header else ""
-        self.size = max(len(http.body), sum(memoryview(raw).nbytes for raw in envelope.fields.values()))
+        self.size = len(http.body)
+        if dialect.client.stores_responses:
+            self.size = max(self.size, sum(memoryview(raw).nbytes for raw in envelope.fields.values()))
         self.preparer = Preparer(dialect, envelope, seal_key, betas=betas)
         self.encoding = ResponseEncoding(dialect, envelope, self.preparer, identity=identity, created=created, seal_key=seal_key)
         self.enforcement = enforcement

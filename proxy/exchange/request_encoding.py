@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from django.conf import settings
-
+from accounts.common.gateway_config import config
 from proxy.exchange.http_request import HttpRequest
 from proxy.translation.errors import ClientMistake, Failure, GatewayError
 from upstreams.http.content_encoding import DECODERS, CorruptError, Decoder, decoder_for
@@ -38,7 +37,7 @@ async def decode_body(http: HttpRequest, limit: int | None = None) -> None:
         raise ClientMistake(message, kind="unsupported_encoding") from None
     if decoder is not None:
         try:
-            http.body = await _content(http, decoder, min(limit or settings.PXBIN.max_body_bytes, settings.PXBIN.max_body_bytes))
+            http.body = await _content(http, decoder, min(limit or config().max_body_bytes, config().max_body_bytes))
         except CorruptError:
             raise ClientMistake(f"The body does not match its Content-Encoding {encoding[:64]!r}, or ends too early") from None
     http.remove_header(b"content-encoding")

@@ -9,6 +9,7 @@ import msgspec
 
 from accounts.keys import Key
 from billing.request_log.entry import Meter
+from proxy.exchange.client_labels import split_user_id
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.request_context import RequestContext
 from proxy.translation.canonical import Audio, Image, Part, ToolResult
@@ -30,6 +31,7 @@ BYTES_PER_TOKEN = 4
 MIN_BYTES_PER_TOKEN = 2
 """Hardly any request has fewer. A request that fits a context window by this number is not estimated more exactly."""
 _STABLE_BYTES = 65_536
+_LONGEST_SESSION = 200
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _identity = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -91,13 +93,14 @@ def _named_session(context: RequestContext) -> str | None:
         except msgspec.DecodeError:  # the dialect refuses it, or the upstream does
             return None
         if raw is not None:
-            return _text(raw)
+            text = _text(raw)
+            return text and (split_user_id(text)[1] or text)[:_LONGEST_SESSION]
     return None
 
 
 def _text(raw: msgspec.Raw) -> str | None:
     try:
-        return msgspec.json.decode(raw, type=str)[:200] or None
+        return msgspec.json.decode(raw, type=str) or None
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 

@@ -14,9 +14,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
+from accounts.common.gateway_config import config
 from accounts.keys import Key
 from billing import stored_responses
 from billing.request_log.entry import Meter
@@ -57,21 +57,23 @@ class _Event(msgspec.Struct):
     item: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Response(msgspec.Struct):
+class StoredHead(msgspec.Struct):
+    """What is read of a response that is stored."""
+
     id: str = ""
     status: str = ""
     output: list[msgspec.Raw] = []
 
 
 _event = msgspec.json.Decoder(_Event)
-_response = msgspec.json.Decoder(_Response)
+_response = msgspec.json.Decoder(StoredHead)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def is_on() -> bool:
     """Whether turns are stored at all."""
-    return bool(settings.PXBIN.responses_store_seconds > 0)
+    return bool(config().responses_store_seconds > 0)
 
 
 def storing(dialect: Dialect) -> BodyReader:
@@ -183,7 +185,7 @@ async def _store_stream(
             if isinstance(piece, bytes):
                 for frame in reader.feed(piece):
                     if frame.event == ITEM_DONE:
-                        items += _items_of(frame)
+                        items += items_of(frame)
                     elif frame.event in FINAL_EVENTS and (event := _decode_event(frame)) is not None:
                         await _store(turn, bytes(event.response), items, request_id)
             yield piece
@@ -196,10 +198,17 @@ def _decode_event(frame: Frame) -> _Event | None:
         return None
 
 
-def _items_of(frame: Frame) -> list[msgspec.Raw]:
+def items_of(frame: Frame) -> list[msgspec.Raw]:
     """The output item of a ``response.output_item.done`` event; none if it cannot be decoded."""
     event = _decode_event(frame)
     return [] if event is None else [msgspec.Raw(bytes(event.item))]
+
+
+def final_response(frame: Frame) -> StoredHead | None:
+    """The id and the status in an event of :data:`FINAL_EVENTS`; ``None`` if the response has no id."""
+    event = _decode_event(frame)
+    response = None if event is None else _response.decode(event.response)
+    return response if response is not None and response.id else None
 
 
 async def _store(turn: Turn, body: bytes, items: list[msgspec.Raw], request_id: str) -> None:
@@ -214,7 +223,7 @@ async def _store(turn: Turn, body: bytes, items: list[msgspec.Raw], request_id: 
         return
     turn = msgspec.structs.replace(turn, id=response.id, response=body.decode("utf-8", "replace"))
     try:
-        await in_thread(lambda: stored_responses.save_turn(turn, seconds=settings.PXBIN.responses_store_seconds))
+        await in_thread(lambda: stored_responses.save_turn(turn, seconds=config().responses_store_seconds))
     except (DatabaseError, InterfaceError) as error:
         # The client has its response; a later request that refers to it gets an error.
         logger.warning("response %s is not stored: %s", turn.id, error, extra={"request_id": request_id})
@@ -241,15 +250,20 @@ async def earlier_items(response_id: str, api_key_id: str) -> list[msgspec.Raw]:
     """The items of a turn and of all before it; raises :class:`ClientMistake` if one of them is not stored (any more)."""
 
     def load() -> list[msgspec.Raw] | None:
-        turns = stored_responses.load_chain(response_id, api_key_id, seconds=settings.PXBIN.responses_store_seconds)
+        turns = stored_responses.load_chain(response_id, api_key_id, seconds=config().responses_store_seconds)
         return None if turns is None else [item for turn in turns for item in _items_of_turn(turn)]
 
     items = await query(load)
     if items is None:
-        raise ClientMistake(
-            f"Previous response with id '{response_id}' not found.", param="previous_response_id", code="previous_response_not_found"
-        )
+        raise unknown_previous(response_id)
     return items
+
+
+def unknown_previous(response_id: str) -> ClientMistake:
+    """The error for an earlier response that nobody remembers."""
+    return ClientMistake(
+        f"Previous response with id '{response_id[:200]}' not found.", param="previous_response_id", code="previous_response_not_found"
+    )
 
 
 def _items_of_turn(turn: Turn) -> list[msgspec.Raw]:

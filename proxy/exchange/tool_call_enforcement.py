@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Literal
 from urllib.parse import parse_qs
 
-from django.conf import settings
-
+from accounts.common.gateway_config import config
 from proxy.exchange.http_request import HttpRequest
 from proxy.translation.canonical import Response
 from proxy.translation.errors import ClientMistake, Failure, UpstreamFailed
@@ -59,7 +58,7 @@ class ToolCallEnforcement:
 def enforcement_for(http: HttpRequest, envelope: Envelope, model: ModelEntry) -> ToolCallEnforcement | None:
     """The enforcement that header, query, model and settings demand; raises :class:`ClientMistake` for a value that is no switch."""
     rules = model.policies.rules
-    if rules is None and not http.query_string and HEADER not in http.headers and not settings.PXBIN.enforce_tool_call_mode:
+    if rules is None and not http.query_string and HEADER not in http.headers and not config().enforce_tool_call_mode:
         return None
     values = parse_qs(http.query_string.decode("latin-1")).get(QUERY, [None])
     enforcement = choose_enforcement(
@@ -80,13 +79,13 @@ def _decode_switch(value: str | None, location: str) -> bool | None:
 
 
 def _settings() -> Rules:
-    config = settings.PXBIN
-    policy: Literal["strict", "lenient"] = config.enforce_tool_call_empty_response_policy
+    settings = config()
+    policy: Literal["strict", "lenient"] = settings.enforce_tool_call_empty_response_policy
     return Rules(
-        enabled=config.enforce_tool_call_mode,
-        termination_flag=config.enforce_tool_call_termination_flag or None,
-        max_retries=config.enforce_tool_call_max_retries,
-        guidance=config.enforce_tool_call_guidance or None,
-        stream_chunk_delay_ms=config.enforce_tool_call_stream_chunk_delay_ms,
+        enabled=settings.enforce_tool_call_mode,
+        termination_flag=settings.enforce_tool_call_termination_flag or None,
+        max_retries=settings.enforce_tool_call_max_retries,
+        guidance=settings.enforce_tool_call_guidance or None,
+        stream_chunk_delay_ms=settings.enforce_tool_call_stream_chunk_delay_ms,
         empty_response_policy=policy,
     )

@@ -9,7 +9,7 @@ Bodies of requests are opened in :mod:`proxy.translation.json_object`.
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -18,12 +18,21 @@ from proxy.translation.lone_surrogates import replace_lone_surrogates
 from proxy.translation.type_errors import explain
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _UNICODE_ESCAPE = re.compile(r"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)")
 _ALWAYS_ESCAPED = '"\\'
 _BYTE = re.compile(r"\(byte (?P<offset>\d+)\)$")
 _VALUE_DECODER = msgspec.json.Decoder()
 _STRING_DECODER = msgspec.json.Decoder(str)
+
+
+class Decoder(Protocol[T_co]):
+    """A typed decoder, such as `msgspec.json.Decoder`."""
+
+    def decode(self, body: bytes | msgspec.Raw, /) -> T_co:
+        """The value. Raises as those of msgspec do."""
+        ...
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -38,7 +47,7 @@ class Envelope(msgspec.Struct, frozen=True):
     is_foreign: bool = False
 
 
-def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], *, at: str = "") -> T:
+def decode(body: bytes | msgspec.Raw, decoder: Decoder[T], *, at: str = "") -> T:
     """Decode with a typed decoder. ``at``: the path of ``body`` in the client's request.
 
     Raises :class:`ClientMistake` with the path of the invalid field in ``param``.
@@ -49,7 +58,7 @@ def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], *, at: s
         return _decode_with_repair(body, decoder, at)
 
 
-def _decode_with_repair(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], at: str) -> T:
+def _decode_with_repair(body: bytes | msgspec.Raw, decoder: Decoder[T], at: str) -> T:
     try:
         return _decode(body, decoder)
     except msgspec.ValidationError as error:
@@ -76,7 +85,7 @@ def decode_value(body: bytes | msgspec.Raw, *, at: str) -> Any:
     return decode(body, _VALUE_DECODER, at=at)
 
 
-def _decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
+def _decode(body: bytes | msgspec.Raw, decoder: Decoder[T]) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError:

@@ -12,6 +12,8 @@ SCHEMA_PATTERN = re.compile(r"[a-z_][a-z0-9_]*")
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off"})
 SHORTEST_ENCRYPTION_KEY = 16
+MAX_TAG_KEYS = 10
+TAG_KEY = re.compile(r"[a-z](?:_?[a-z0-9]){0,31}")
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)(:[0-9]{1,5})?", re.IGNORECASE)
 HOST = re.compile(r"\[[0-9a-f:.]+\]|\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)
 SESSION_ATTRIBUTES = ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")
@@ -94,6 +96,13 @@ def url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def http_proxy(value: str) -> str:
+    """The URL of an HTTP proxy. The error does not repeat it."""
+    if not _split(url("http", "https")(value)).hostname:
+        raise ValueError("must name a host, as in http://proxy:3128")
+    return value
+
+
 def redis_url(value: str) -> str:
     """A URL of Redis, with a host or the path of a socket."""
     parts = _split(url("redis", "rediss", "unix")(value))
@@ -165,6 +174,17 @@ def networks(value: str) -> tuple[str, ...]:
         except ValueError:
             raise ValueError(f"{item!r} is not an address or a network: use 10.0.0.1, 10.0.0.0/8 or fd00::/8") from None
     return tuple(parsed)
+
+
+def tag_keys(value: str) -> tuple[str, ...]:
+    """At most `MAX_TAG_KEYS` names of tags, in lower case."""
+    keys = tuple(dict.fromkeys(name.lower() for name in names(value)))
+    for key in keys:
+        if not TAG_KEY.fullmatch(key):
+            raise ValueError(f"{key!r} is not a tag key: use up to 32 letters, digits and _, beginning with a letter")
+    if len(keys) > MAX_TAG_KEYS:
+        raise ValueError(f"must have {MAX_TAG_KEYS} keys at most")
+    return keys
 
 
 def encryption_key(value: str) -> str:

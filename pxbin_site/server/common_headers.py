@@ -15,7 +15,7 @@ from django.conf import settings
 from accounts.common.uuid7 import new_id
 from proxy.exchange.error_response import error_response
 from proxy.exchange.http_response import Header, JsonResponse
-from proxy.translation.dialects.lookup import CLIENT_HEADERS, PATH_ROOTS, dialect_of
+from proxy.translation.dialects.lookup import CLIENT_HEADERS, PATH_ROOTS, REQUEST_ID_HEADERS, dialect_of
 from proxy.translation.errors import Failure, Kind
 
 SECURITY_HEADERS: tuple[Header, ...] = (
@@ -30,6 +30,8 @@ SECURITY_HEADERS: tuple[Header, ...] = (
     (b"referrer-policy", b"strict-origin-when-cross-origin"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=(), usb=(), display-capture=()"),
 )
+NAMES = frozenset((*(name.encode() for name in REQUEST_ID_HEADERS), *(name for name, _ in SECURITY_HEADERS)))
+"""The headers of :func:`common_headers` that a view may set itself."""
 HSTS: Header = (b"strict-transport-security", b"max-age=31536000")
 """Sent where browsers use https only, as the trusted origins say. A browser ignores it on plain HTTP."""
 REQUEST_ID = re.compile(rb"[!-~]{1,128}")

@@ -25,6 +25,7 @@ from proxy.exchange.http_response import Header, JsonResponse, StreamingResponse
 from proxy.translation.dialects.lookup import PATH_ROOTS, SOCKET_PATHS
 from pxbin_site.server import common_headers, query_key
 from pxbin_site.server.fast_routes import FastRoutes, Methods, View
+from pxbin_site.server.http1.cycle import prepare_lines
 from pxbin_site.server.stream_writer import Send, StreamWriter, send_whole
 
 logger = logging.getLogger("pxbin.handler")
@@ -114,9 +115,10 @@ class Handler(ASGIHandler):
         try:
             response = await view
             if isinstance(response, JsonResponse):
-                own = {name for name, _ in response.headers}  # an error response of a view has its own request id
-                headers = [*response.headers, *[pair for pair in common if pair[0] not in own]]
-                await send_whole(send, response.status, headers, response.body)
+                own = [name for name, _ in response.headers]
+                if not common_headers.NAMES.isdisjoint(own):  # an error response of a view has its own request id
+                    common = [pair for pair in common if pair[0] not in own]
+                await send_whole(send, response.status, [*response.headers, *common], response.body)
                 return
             if not isinstance(response, StreamingResponse):
                 await _send_django(send, response, common=common)
@@ -242,5 +244,6 @@ def get_application() -> Handler:
     from proxy.path_prefixes import PrefixRoutes
     from proxy.urls import FAST_PATH_PATTERNS, FAST_PATHS
 
+    prepare_lines(common_headers.SECURITY_HEADERS)
     hot = FastRoutes(FAST_PATHS, FAST_PATH_PATTERNS)
     return Handler(hot, keepalive_seconds=settings.PXBIN.keepalive_seconds, find_below_prefix=PrefixRoutes(hot.find).find)

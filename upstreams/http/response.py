@@ -102,12 +102,17 @@ class NetworkResponse:
         """See ``UpstreamResponse``."""
         pieces: list[bytes] = []
         size = 0
-        async with aclosing(self._body()) as body:
-            async for piece in body:
-                pieces.append(piece)
-                size += len(piece)
-                if size > limit:
-                    raise failed("bad_gateway", TOO_LARGE, answered=True)
+        if "content-encoding" not in self.headers:
+            readany = self._payload.readany
+            try:
+                while piece := await readany():
+                    size = _add_piece(piece, pieces, size, limit)
+            except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+                raise failure_of(error, answered=True) from error
+        else:
+            async with aclosing(self._body()) as body:
+                async for piece in body:
+                    size = _add_piece(piece, pieces, size, limit)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -158,6 +163,15 @@ class NetworkResponse:
             self._connection.release()
         else:
             cut(self._connection)
+
+
+def _add_piece(piece: bytes, pieces: list[bytes], size: int, limit: int) -> int:
+    """Add a piece to those of a body; returns their size. Raises ``UpstreamFailed`` if it exceeds ``limit``."""
+    pieces.append(piece)
+    size += len(piece)
+    if size > limit:
+        raise failed("bad_gateway", TOO_LARGE, answered=True)
+    return size
 
 
 class MountedResponse:

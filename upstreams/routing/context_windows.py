@@ -6,8 +6,7 @@ routes by discovery. Requests read both and never wait for the upstream.
 
 from __future__ import annotations
 
-from django.conf import settings
-
+from accounts.common.gateway_config import config
 from upstreams.catalog.entries import ModelEntry, RouteEntry
 
 _listed: dict[str, dict[str, int]] = {}
@@ -19,7 +18,7 @@ def preferred_window(model: ModelEntry, requested: str) -> int:
     if model.routes:
         route = model.routes[0]
         return window_of(model, route, route.remote_name or requested)
-    return model.context_window or int(settings.PXBIN.default_context_window)
+    return model.context_window or int(config().default_context_window)
 
 
 def window_of(model: ModelEntry, route: RouteEntry, remote_name: str) -> int:
@@ -29,7 +28,7 @@ def window_of(model: ModelEntry, route: RouteEntry, remote_name: str) -> int:
         or route.listed_context_window
         or route.context_window
         or model.context_window
-        or int(settings.PXBIN.default_context_window)
+        or int(config().default_context_window)
     )
 
 

@@ -34,15 +34,20 @@ class Dropped(msgspec.Struct, frozen=True):
     types: tuple[str, ...] = ()
 
 
+NOTHING = Dropped()
+
+
 def find_dropped(translation: Translation) -> Dropped:
     """Compare the target's body with the client's."""
-    fields, request, target, body = translation.fields, translation.request, translation.target, translation.body
-    places = translation.client.places
-    paths = set(request.unread)
-    paths.update(_dropped_settings(places, fields, target.places, body, moved=_moved_settings(request, body)))
-    paths.update(_dropped_stops(places, request, target.places, body))
-    paths.update(_dropped_tools(places, request, target, body))
+    request = translation.request
+    paths = {*request.unread, *_dropped_settings(translation)}
+    if request.stop:
+        paths.update(_dropped_stops(translation))
+    if request.tools:
+        paths.update(_dropped_tools(translation.client.places, request, translation.target, translation.body))
     parts = set(dropped_parts(translation))
+    if not paths and not parts:
+        return NOTHING
     paths.update(path for path, _ in parts)
     return Dropped(tuple(sorted(_without_inner(paths))), tuple(sorted({kind for _, kind in parts if kind})))
 
@@ -64,22 +69,27 @@ def _without_inner(paths: set[str]) -> Iterator[str]:
 # --- settings ----------------------------------------------------------------------------------------------------------
 
 
-def _moved_settings(request: Request, body: Mapping[str, Any]) -> frozenset[str]:
-    """The settings that are sent as something else than a setting: an output format as a sentence or as a tool."""
-    is_moved = request.output is not None and (request.output.kind == "json_object" or "tool_choice" in body)
-    return frozenset({"output"}) if is_moved else frozenset()
-
-
-def _dropped_settings(
-    places: Places, fields: Mapping[str, msgspec.Raw], target: Places, body: Mapping[str, Any], *, moved: frozenset[str]
-) -> Iterator[str]:
-    targets = _target_fields(places, target)
+def _dropped_settings(translation: Translation) -> list[str]:
+    """The paths of the settings that the target's body does not hold."""
+    places, fields, body = translation.client.places, translation.fields, translation.body
+    settings = translation.target.places.settings
+    targets = _target_fields(places, translation.target.places)
+    dropped = []
     for path, value in _opened(fields, places):
-        name, sent_as = targets.get(path) or (path, target.settings.get(path, (path,)))
-        if any(_sends(body, field, value if field == path else None) for field in sent_as):
-            continue
-        if name not in moved and not _is_default(places, path, value) and places.served.get(path) not in fields:
-            yield path
+        name, sent_as = targets.get(path) or (path, settings.get(path, (path,)))
+        for field in sent_as:
+            if _sends(body, field, value if field == path else None):
+                break
+        else:
+            if not (_is_moved(name, translation) or _is_default(places, path, value) or places.served.get(path) in fields):
+                dropped.append(path)
+    return dropped
+
+
+def _is_moved(name: str, translation: Translation) -> bool:
+    """Whether a setting is sent as something else than a setting: an output format as a sentence or as a tool."""
+    output = translation.request.output
+    return name == "output" and output is not None and (output.kind == "json_object" or "tool_choice" in translation.body)
 
 
 @cache
@@ -91,13 +101,14 @@ def _target_fields(places: Places, target: Places) -> dict[str, tuple[str, tuple
 
 def _opened(fields: Mapping[str, msgspec.Raw], places: Places) -> Iterator[tuple[str, Any]]:
     """The settings of a client's body by path; objects that hold several settings are opened."""
+    quiet, objects = places.quiet, places.objects
     for name, value in fields.items():
-        if name in places.objects:
-            inner = json_wire.decode(value, _ANY, at=name)
-            if isinstance(inner, dict):
-                yield from ((f"{name}.{key}", item) for key, item in inner.items() if f"{name}.{key}" not in places.quiet)
-                continue
-        if name not in places.quiet:
+        if name in quiet:
+            continue
+        inner = json_wire.decode(value, _ANY, at=name) if name in objects else None
+        if isinstance(inner, dict):
+            yield from ((f"{name}.{key}", item) for key, item in inner.items() if f"{name}.{key}" not in quiet)
+        else:
             yield name, value
 
 
@@ -122,10 +133,11 @@ def _is_default(places: Places, path: str, value: Any) -> bool:
     return says_nothing(value) or (path in places.defaults and places.defaults[path] == value)
 
 
-def _dropped_stops(places: Places, request: Request, target: Places, body: Mapping[str, Any]) -> Iterator[str]:
+def _dropped_stops(translation: Translation) -> Iterator[str]:
     """The stop sequences beyond those that the target takes."""
+    body, places, target = translation.body, translation.client.places, translation.target.places
     field = next((field for field in target.settings.get("stop", ("stop",)) if field in body), None)
-    if field is not None and len(body[field]) < len(request.stop):
+    if field is not None and len(body[field]) < len(translation.request.stop):
         yield f"{places.settings.get('stop', ('stop',))[0]}[]"
 
 

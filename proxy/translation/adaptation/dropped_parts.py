@@ -32,18 +32,23 @@ def dropped_parts(translation: Translation) -> Iterator[tuple[str, str]]:
     With the path of a vendor's own part comes its type; its text may still be sent.
     """
     request, target = translation.request, translation.target
-    left_out = target.leaves_out(request, translation.destination)
     features: _Features = set()
-    _add_features(request.system, "system" if "system" in translation.fields else "part", features)
-    native: list[Opaque | Reasoning] = []
+    late: list[Opaque | Reasoning] = []
+    native = _add_features(request.system, "system" if "system" in translation.fields else "part", features)
     for message in request.messages:
         if message.name is not None:
             features.add(("name", "message"))
         own = _add_features(message.parts, "part", features)
-        if own and message.role == "system" and "late_system" in left_out:
-            yield from ((path_pattern(part.at), part.type) for part in own if isinstance(part, Opaque))
+        if message.role == "system":
+            late += own
         native += own
-    features.update((f"output_{name}", "output") for name in ("name", "strict", "description") if getattr(request.output, name, None))
+    if request.output is not None:
+        features.update((f"output_{name}", "output") for name in ("name", "strict", "description") if getattr(request.output, name))
+    if not native and not features:
+        return
+    left_out = target.leaves_out(request, translation.destination)
+    if "late_system" in left_out:
+        yield from ((path_pattern(part.at), part.type) for part in late if isinstance(part, Opaque))
     for part in native:
         if not target.keeps(part, request, translation.destination):
             if isinstance(part, Opaque):

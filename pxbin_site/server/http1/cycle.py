@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -19,6 +19,15 @@ NO_BODY = frozenset({204, 304})
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 FRAMED_BY_US = frozenset({b"connection", b"transfer-encoding", b"keep-alive", b"date", b"server", b"content-length"})
 """Response headers that concern the server; but for ``Content-Length``, those of an application are dropped."""
+
+
+_prepared_lines: dict[tuple[bytes, bytes], bytes] = {}
+
+
+def prepare_lines(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Encode headers, the same in many responses, once. They are none of :data:`FRAMED_BY_US`."""
+    for name, value in headers:
+        _prepared_lines[name, value] = b"%b: %b\r\n" % (name, value)
 
 
 def status_line(status: int) -> bytes:
@@ -44,7 +53,7 @@ class CycleConnection(Protocol):
 
     @property
     def server(self) -> Any:
-        """The server, whose ``draining`` and ``common_headers`` are read."""
+        """The server, whose ``keeps_alive`` and ``common_headers`` are read."""
 
     @property
     def client(self) -> Any:
@@ -248,7 +257,11 @@ class Cycle:
 
     def _start(self, status: int, headers: Any) -> None:
         lines = [status_line(status)]
-        for name, value in headers:
+        for header in headers:
+            if header.__class__ is tuple and (prepared := _prepared_lines.get(header)) is not None:
+                lines.append(prepared)
+                continue
+            name, value = header
             if (lower := name.lower()) in FRAMED_BY_US:
                 if lower != b"content-length":
                     continue
@@ -296,7 +309,7 @@ class Cycle:
         connection, head = self.connection, self.head
         block = self._headers
         self._headers = b""
-        keep = head.keep_alive and not connection.server.draining
+        keep = head.keep_alive and connection.server.keeps_alive
         if self._remaining is None and self._status not in NO_BODY and self._status >= 200:
             if not more:
                 if length or head.method != "HEAD":

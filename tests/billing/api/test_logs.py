@@ -90,6 +90,7 @@ def test_pages_are_bounded_and_the_total_is_right_beyond_the_last_one(ask, log):
 KEY, UPSTREAM = FULL["api_key_id"], FULL["upstream_id"]
 CHAT = {"dialect": "openai_chat", "input_format": "openai"}
 RESPONSES = {"dialect": "openai_responses", "input_format": "openai"}
+RED = {"session_id": "s", "trace_id": "t", "tags": {"team": "red", "project": "x, y"}}
 
 
 @pytest.mark.parametrize(
@@ -115,6 +116,12 @@ RESPONSES = {"dialect": "openai_responses", "input_format": "openai"}
         ({"outcome": "failed"}, "d"),
         ({"request_id": "mine"}, "bc"),
         ({"request_id": "min"}, ""),
+        ({"session_id": "s"}, "ab"),
+        ({"trace_id": "t"}, "b"),
+        ({"tag": "team"}, "abc"),
+        ({"tag": "team:red"}, "ab"),
+        ({"tag": "team:red,project:x, y"}, "b"),
+        ({"tag": "team:"}, ""),
         ({"from": "2026-09-21T14:13:21Z"}, "bcd"),
         ({"to": "2026-09-21T16:13:21+02:00"}, "ab"),
         ({"from": "2026-09-21T14:13:21.000001Z", "to": "2026-09-21T14:13:22Z"}, "c"),
@@ -125,9 +132,17 @@ RESPONSES = {"dialect": "openai_responses", "input_format": "openai"}
 )
 def test_filters(ask, log, query, expected):
     log(
-        entry(timestamp=BASE, error_message="a", model="aA", api_key_id=KEY),
-        entry(timestamp=BASE + SECOND, error_message="b", model="gpt-5", upstream_id=UPSTREAM, request_id="mine", **CHAT),
-        entry(timestamp=BASE + 2 * SECOND, error_message="c", model="Gpt-4o", status_code=404, request_id="mine", **RESPONSES),
+        entry(timestamp=BASE, error_message="a", model="aA", api_key_id=KEY, session_id="s", tags={"team": "red", "project": "x"}),
+        entry(timestamp=BASE + SECOND, error_message="b", model="gpt-5", upstream_id=UPSTREAM, request_id="mine", **CHAT, **RED),
+        entry(
+            timestamp=BASE + 2 * SECOND,
+            error_message="c",
+            model="Gpt-4o",
+            status_code=404,
+            request_id="mine",
+            tags={"team": "blue"},
+            **RESPONSES,
+        ),
         entry(timestamp=BASE + 3 * SECOND, error_message="d", model="o\\x", status_code=529, outcome=Outcome.FAILED),
     )
     status, body = ask("", **query)
@@ -147,6 +162,8 @@ def test_filters(ask, log, query, expected):
         ({"from": "2026-09-21"}, "Invalid 'from' timestamp, use RFC3339"),
         ({"to": "2026-09-21T10:00:00"}, "Invalid 'to' timestamp, use RFC3339"),
         ({"from": "0001-01-01T00:00:00+14:00"}, "Invalid 'from' timestamp, use RFC3339"),
+        ({"tag": "Team:red"}, "Invalid tag, use key:value"),
+        ({"tag": "team__x:red"}, "Invalid tag, use key:value"),
         ({"outcome": "fine"}, "Invalid outcome, must be one of finished, failed, cancelled, rejected"),
     ],
 )

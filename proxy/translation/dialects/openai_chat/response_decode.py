@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from proxy.translation.canonical import Part, Reasoning, Response, Text, ToolCall, settled
+from proxy.translation.canonical import Finish, Part, Reasoning, Response, Text, ToolCall, settled
 from proxy.translation.dialects.lenient_json import decode_leniently
 from proxy.translation.dialects.openai_chat.finish_reasons import decode_finish_reason, failure_of_finish
 from proxy.translation.dialects.openai_chat.native_fields import NativeFields, NativeResponse
@@ -75,22 +75,32 @@ def decode_response(body: bytes, quirks: Quirks) -> Response:
     has_calls = any(isinstance(part, ToolCall) for part in parts)
     refused = any(isinstance(part, Text) and part.refusal for part in parts)
     usage = response.usage or choice.usage
-    native = NativeFields()
-    native.add_response(response)
-    native.add_message(choice.message)
     finish = settled(decode_finish_reason(choice.finish_reason, refused=refused), has_calls=has_calls)
     return Response(
         id="" if response.id is None else str(response.id),
         model=response.model or "",
         parts=tuple(parts),
-        finish=native.kept_in(finish),
+        finish=_with_native(finish, response, choice.message),
         usage=read_usage(usage, response.service_tier) if isinstance(usage, dict) else None,
     )
 
 
+def _with_native(finish: Finish, response: _WireResponse, message: ResponseMessage) -> Finish:
+    native = NativeFields()
+    native.add_response(response)
+    native.add_message(message)
+    return native.kept_in(finish)
+
+
 def _first_choice(response: _WireResponse) -> _Choice | None:
-    choices = [choice for choice in response.choices or () if choice is not None]
-    return next((choice for choice in choices if not choice.index), choices[0] if choices else None)
+    """The choice with the index 0, else the first one."""
+    first = None
+    for choice in response.choices or ():
+        if choice is not None:
+            if not choice.index:
+                return choice
+            first = first or choice
+    return first
 
 
 def _raise_unusable(body: bytes, error: Exception | None) -> NoReturn:
@@ -112,20 +122,26 @@ def _raise_unusable(body: bytes, error: Exception | None) -> NoReturn:
 
 def _decode_parts(message: ResponseMessage, logprobs: Logprobs | None, quirks: Quirks) -> list[Part]:
     parts: list[Part] = []
-    reasoning, details = read_reasoning(message), DetailsCollector()
-    details.add(message.reasoning_details)
-    if reasoning or details:
-        parts.append(Reasoning(reasoning, details.take()))
+    reasoning = read_reasoning(message)
+    if reasoning or message.reasoning_details:
+        details = DetailsCollector()
+        details.add(message.reasoning_details)
+        if reasoning or details:
+            parts.append(Reasoning(reasoning, details.take()))
     parts += _decode_content(message, tuple(logprobs.content or ()) if logprobs else (), quirks)
     if message.refusal:
         parts.append(Text(message.refusal, refusal=True, logprobs=tuple(logprobs.refusal or ()) if logprobs else ()))
-    parts += _decode_calls(message)
+    if message.tool_calls or message.function_call:
+        parts += _decode_calls(message)
     state = message.state()
     return [*parts, message_part(state)] if state else parts
 
 
 def _decode_content(message: ResponseMessage, logprobs: tuple[Any, ...], quirks: Quirks) -> list[Part]:
     """Text and reasoning in the order of the content. Log probabilities belong to the first text, citations to the last one."""
+    if isinstance(message.content, str) and not quirks.split_think_tags:
+        citations = tuple(read_citations(message.annotations)) if message.annotations else ()
+        return [Text(message.content, citations=citations, logprobs=logprobs)] if message.content else []
     runs: list[tuple[str, str]] = []
     for kind, text in read_content(message.content):
         pieces = ThinkTags().split(text) if quirks.split_think_tags and kind == "text" else [(kind, text)]

@@ -46,6 +46,8 @@ class MessageState(msgspec.Struct):
 
     def state(self) -> dict[str, Raw]:
         """The fields besides ``reasoning_details`` that have a value."""
+        if not self.extra_content and not self.reasoning_opaque:
+            return {}
         return _present(extra_content=self.extra_content, reasoning_opaque=self.reasoning_opaque)
 
 
