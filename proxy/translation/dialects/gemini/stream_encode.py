@@ -83,8 +83,8 @@ class PartsEncoder:
         return self._handlers[type(event)](event)
 
     def is_plain_text(self, index: int) -> bool:
-        """Whether a delta of this part is sent as it is: a text with nothing before it."""
-        return not self._pending and isinstance(self._open.get(index), Text)
+        """Whether a delta of this part is sent as it is."""
+        return isinstance(self._open.get(index), Text)
 
     def _on_part(self, event: PartStarted) -> list[EncodedPart]:
         if isinstance(event.part, Text | Reasoning | ToolCall | Opaque):
@@ -98,7 +98,7 @@ class PartsEncoder:
     def _on_delta(self, event: PartDelta) -> list[EncodedPart]:
         head = self._open.get(event.index)
         if isinstance(head, Text):
-            return self._signed({"text": event.text})
+            return [{"text": event.text}]
         if head is not None:
             self._pieces[event.index].append(event.text)
         if isinstance(head, Reasoning) and self._shows_thoughts:
@@ -114,7 +114,7 @@ class PartsEncoder:
             self._ended_calls[event.index] = self._encode_call(head, head.arguments + text)
             return self._take_calls()
         if isinstance(head, Opaque) and head.family == FAMILY:
-            return self._signed(dict(OBJECT.decode(head.native)))
+            return [dict(OBJECT.decode(head.native))]
         return []
 
     def _take_calls(self) -> list[EncodedPart]:
@@ -126,7 +126,7 @@ class PartsEncoder:
         return parts
 
     def _end_reasoning(self, seal: Seal | None, text: str) -> list[EncodedPart]:
-        """Keep the signature for the part behind the reasoning; one of this family stands where the API puts it."""
+        """Keep the signature for the next call, or else for the end; one of this family stands where the API puts it."""
         if seal is None or not (text or seal.fields):
             return []
         if seal.origin != FAMILY:
@@ -148,10 +148,6 @@ class PartsEncoder:
         call_id = call.id or f"call_{self._context.id[:16]}{self._calls}"
         return {"functionCall": {"id": call_id, "name": call.name, "args": Raw(encoded)}}
 
-    def _signed(self, part: EncodedPart) -> list[EncodedPart]:
-        signatures, self._pending = self._pending, []
-        return _signed(part, signatures)
-
     def _on_cited(self, event: Cited) -> list[EncodedPart]:
         self.citations.append(event.citation)
         return []
@@ -163,7 +159,7 @@ class PartsEncoder:
     def _on_finished(self, event: Finished) -> list[EncodedPart]:
         self.finish = event.finish
         parts = [part for index in list(self._open) for part in self._on_ended(PartEnded(index))]
-        return [*parts, *(self._signed({"text": ""}) if self._pending else [])]
+        return [*parts, *(_signed({"text": ""}, self._pending) if self._pending else [])]
 
 
 def _signed(part: EncodedPart, signatures: list[str]) -> list[EncodedPart]:
