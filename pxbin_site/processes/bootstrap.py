@@ -23,6 +23,7 @@ from pxbin_site.conf import secrets_file
 from pxbin_site.conf.config import Config, ConfigurationError
 from pxbin_site.conf.providers import PROVIDERS, Provider
 from pxbin_site.conf.setting import env_name
+from pxbin_site.processes import schema_check
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.presets import PRESETS
 from upstreams.secrets import store
@@ -96,8 +97,12 @@ def store_secrets(config: Config) -> None:
 
 
 def migrate() -> list[str]:
-    """Migrate the database if migrations are missing. Returns a line for the operator if a database that was in use has changed."""
+    """Migrate the database if migrations are missing. Returns a line for the operator if a database that was in use has changed.
+
+    Raises :class:`~pxbin_site.processes.schema_check.HalfMigratedError`.
+    """
     executor = MigrationExecutor(connection)
+    schema_check.check(executor)
     if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
         return []
     before = len(executor.loader.applied_migrations)

@@ -23,6 +23,7 @@ from accounts.common.api_schema import (
     RequestBody,
     responses,
 )
+from accounts.common.steady_clock import wall_time_of
 from upstreams.api.upstream_schema import Secret
 from upstreams.models import UpstreamCredential
 from upstreams.routing import credential_state, live_state
@@ -80,7 +81,8 @@ class Credentials(Resource[UpstreamCredential, CredentialFields]):
 
     def computed_values(self, row: UpstreamCredential) -> dict[str, Any]:
         """``cooling_until`` is the latest end of any of its cooldowns, in this process or in the table; ``null`` when all are over."""
-        in_memory = datetime.fromtimestamp(live_state.current().cooldowns.credential_until(str(row.id), str(row.upstream_id)), UTC)
+        end = live_state.current().cooldowns.credential_until(str(row.id), str(row.upstream_id))
+        in_memory = datetime.fromtimestamp(wall_time_of(end), UTC)
         until = max(in_memory, row.cooling_until or in_memory)
         return {
             "cooling_until": timestamp(until) if until > datetime.now(UTC) else None,
