@@ -3,9 +3,13 @@
 
 import gc
 import os
+import re
 import sys
 
 from pxbin_site.conf.config import ConfigurationError
+
+OUTDATED = re.compile("no such (table|column)|(relation|column) .* does not exist")
+"""Errors of a database whose tables are older than the code."""
 
 
 def main() -> None:
@@ -23,7 +27,7 @@ def main() -> None:
         raise SystemExit(2) from None
     import django
     from django.core.management import execute_from_command_line
-    from django.db import OperationalError
+    from django.db import DatabaseError, InterfaceError
 
     try:
         django.setup()
@@ -33,8 +37,13 @@ def main() -> None:
     except ConfigurationError as error:  # of what only the start finds out
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
-    except OperationalError as error:
-        print(f"The database cannot be used: {' '.join(str(error).split())}", file=sys.stderr)
+    except (DatabaseError, InterfaceError) as error:
+        text = " ".join(str(error).split())
+        hint = "; `manage.py setup` brings its tables up to date" if OUTDATED.search(text) else ""
+        print(f"The database cannot be used: {text}{hint}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except KeyboardInterrupt:  # while `serve` runs, Ctrl-C is its own affair; this one came before, or in another command
         print("stopped by Ctrl-C", file=sys.stderr)

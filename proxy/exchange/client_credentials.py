@@ -17,7 +17,7 @@ _CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256\s.*?Credential=([^/,\s]+)/")
 
 
 KEY_HEADER = "x-pxbin-key"
-ELSEWHERE = ("authorization", "api-key", "x-goog-api-key")
+ELSEWHERE = ("authorization", "api-key")
 """Headers in which clients of other APIs send their keys, or that have a scheme which pxbin does not read."""
 
 

@@ -16,7 +16,7 @@ from pxbin_site.config_files.choices import add_choices, choices_of
 from pxbin_site.config_files.configuration import Configuration
 from pxbin_site.config_files.documents import ConfigFileError
 from pxbin_site.config_files.report import Report
-from pxbin_site.processes import bootstrap
+from pxbin_site.management.preparation import prepare
 
 DRIFT_STATUS = 3
 
@@ -59,12 +59,15 @@ class Command(BaseCommand):
         if report.changes and options["dry_run"] and options["exit_code"]:
             raise SystemExit(DRIFT_STATUS)
 
+    def _announce(self, number: int) -> None:
+        self.stderr.write(f"pxbin sets up its database ({number} migrations), which takes some seconds …")
+
     def _report(self, configuration: Configuration, options: dict[str, Any]) -> Report:
         if not configuration.rows and not configuration.sections:
             return Report(configuration=configuration)
         if options["dry_run"]:
             require_gateway()
         elif not is_set_up():
-            for line in bootstrap.first_start(settings.PXBIN):
+            for line in prepare(settings.PXBIN, announce=self._announce).lines():
                 self.stderr.write(line)
         return apply(configuration, prune=options["prune"], dry_run=options["dry_run"])

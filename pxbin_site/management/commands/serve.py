@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
 
 from billing.metrics import shared_values
 from pxbin_site.checks import TAG
@@ -25,11 +24,11 @@ from pxbin_site.conf.logs import set_level
 from pxbin_site.conf.setting import env_name
 from pxbin_site.config_files.choices import add_choices, choices_of
 from pxbin_site.config_files.documents import ConfigFileError
+from pxbin_site.management.preparation import prepare
 from pxbin_site.processes import bootstrap, config_import, private_files
 from pxbin_site.processes.config_import import ConfigFile
 from pxbin_site.processes.process_group import ProcessGroup, StartChild
 from pxbin_site.processes.supervisor import ChildProcess
-from upstreams.secrets import store, vault
 
 logger = logging.getLogger("pxbin.serve")
 
@@ -41,10 +40,6 @@ MAX_WORKERS = 1024
 ERROR_OUTPUT = 2
 """The descriptor of standard error."""
 WILDCARD_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104  (compared with, not listened on)
-WRONG_KEY_HINT = (
-    "Put the secrets.json with which they were encrypted back into {directory}, or set PXBIN_ENCRYPTION_KEY to their key. "
-    "If it is lost, `manage.py rotate_encryption_key --forget` removes them, and a start makes a new one."
-)
 CURL = """curl {url}/v1/messages -H 'x-api-key: {key}' -H 'content-type: application/json' \\
   -d '{{"model": "echo", "max_tokens": 100, "messages": [{{"role": "user", "content": "Hello"}}]}}'"""
 
@@ -125,24 +120,21 @@ class Command(BaseCommand):
 
         The Celery process loads its modules while the database is set up; it is released afterwards.
         """
-        worker = None
-        try:
-            with bootstrap.exclusive_setup(config):
-                bootstrap.store_secrets(config)
-                if config.celery:
-                    worker = start_child("work", "--with-parent", held=True)
-                lines = bootstrap.migrate()
-                store.check_credentials()
-                lines += bootstrap.set_up(config)
-                imported = [] if file is None else config_import.import_once(file)
-        except ConfigFileError as error:
-            raise CommandError(str(error)) from error
-        except vault.WrongEncryptionKey as error:
-            raise CommandError(f"{error}\n{WRONG_KEY_HINT.format(directory=config.data_dir)}") from error
-        except DatabaseError as error:
-            raise CommandError(f"The database cannot be used: {' '.join(str(error).split())}") from error
-        self._print(*lines, *imported)  # before anything else can fail: they cannot be shown again
-        return worker, next((line.rpartition(" ")[2] for line in lines if " pxb_" in line), "")
+        workers: list[ChildProcess] = []
+        if config.celery:
+            prepared = prepare(
+                config,
+                announce=self._announce_migrations,
+                before_migrations=lambda: workers.append(start_child("work", "--with-parent", held=True)),
+                file=file,
+            )
+        else:
+            prepared = prepare(config, announce=self._announce_migrations, file=file)
+        self._print(*prepared.lines())  # before anything else can fail: they cannot be shown again
+        return workers[0] if workers else None, prepared.created.client_key
+
+    def _announce_migrations(self, number: int) -> None:
+        self._print(f"pxbin sets up its database ({number} migrations), which takes some seconds …")
 
     def _serve(
         self, config: Config, listening: socket.socket, start_child: StartChild, *, worker: ChildProcess | None, new_key: str
