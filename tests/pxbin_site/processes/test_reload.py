@@ -11,7 +11,7 @@ from tests.support.gateway import Gateway, failed_start
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-WORDS = "[[delay=100ms]] " + "word " * 60
+WORDS = "[echo chunks=150 pace_ms=100] hello"
 
 
 def body(text, **fields):
