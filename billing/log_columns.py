@@ -48,6 +48,9 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
         str,
         column("The x-request-id that the client sent or got.", max_length=128, from_client=True, required=True),
     ] = ""
+    response_id: Annotated[
+        str, column("The id of the response, as the client got it (`msg_…`, `chatcmpl-…`, `resp_…`).", max_length=200, from_client=True)
+    ] = ""
     timestamp: Annotated[Timestamp, column("When the request began.")]
     method: Annotated[str, column(max_length=16, from_client=True, required=True)] = "POST"
     path: Annotated[str, column(max_length=500, from_client=True, required=True)] = ""

@@ -357,6 +357,11 @@ class TranslatedAttempt:
         """See :class:`Attempt`."""
         return self.pipeline.output_chars if self.pipeline is not None else self._output_chars
 
+    @property
+    def response_id(self) -> str:
+        """See :class:`Attempt`."""
+        return self._kept.client_id(self.pipeline)
+
     def made_objects(self) -> list[MadeObject]:
         """See :class:`Attempt`."""
         return self._kept.made_objects(self.pipeline)

@@ -164,6 +164,7 @@ class Record:
         meter.upstream_id, meter.upstream_name = target.upstream.id, target.upstream.name
         meter.upstream_dialect, meter.remote_model = target.upstream.dialect, target.remote_name
         meter.upstream_status = last.call.status
+        meter.response_id = last.response_id
         meter.request_metadata = last.request_metadata or None
         meter.dispatched, meter.first_token = min([attempt.call.started_ns for attempt in attempts]), last.call.first_token_ns
         if len(attempts) == 1:
