@@ -197,9 +197,13 @@ def _issue(body: NewKey, *, kind: str, permissions: list[str]) -> CreatedRespons
     if isinstance(row, ManagementKey):
         row.permissions = permissions
     KEYS[kind].write(row, body)
+    return created_response(data_envelope(issued_key(plaintext, row)))
+
+
+def issued_key(plaintext: str, row: ApiKey | ManagementKey) -> dict[str, Any]:
+    """A new key as it is shown once, see :class:`IssuedKey`."""
     created_at = timestamp(row.created_at.replace(microsecond=0))
-    issued = {"key": plaintext, "id": str(row.id), "name": row.name, "key_prefix": row.key_prefix, "created_at": created_at}
-    return created_response(data_envelope(issued))
+    return {"key": plaintext, "id": str(row.id), "name": row.name, "key_prefix": row.key_prefix, "created_at": created_at}
 
 
 def _resource_of(key_id: str, kind: str | None) -> Resource[Any, KeyFields]:
