@@ -17,7 +17,7 @@ from accounts.common.gateway_config import config
 from accounts.keys import Key
 from accounts.rate_limits import Lease
 from billing import rates
-from billing.log_columns import CostSource
+from billing.log_columns import MAX_REASON, CostSource
 from billing.outcomes import Outcome
 from billing.pricing import price_book
 from billing.pricing.price_book import PriceKey
@@ -77,6 +77,10 @@ class Record:
     def note_model(self, model: str, *, stream: bool) -> None:
         """The body names a model."""
         self.meter.model, self.meter.stream = model, stream
+
+    def note_reason(self, reason: str) -> None:
+        """The request is refused for a reason that the client does not learn."""
+        self.meter.reason = clean_text(reason, MAX_REASON)
 
     def note_tags(self, tags: dict[str, str] | None) -> None:
         """The request has these tags."""
