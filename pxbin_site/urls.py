@@ -38,6 +38,7 @@ urlpatterns = [
     path("", home),
     path("favicon.ico", RedirectView.as_view(url=static("pxbin/favicon.svg"), permanent=True)),
     path("admin", RedirectView.as_view(url="/admin/", query_string=True)),
+    path("admin/", include("pxbin_site.pages.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("", include("proxy.urls")),

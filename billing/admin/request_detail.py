@@ -174,7 +174,7 @@ def timeline(row: RequestLog, tries: Sequence[RequestAttempt]) -> list[Bar]:
     return bars
 
 
-def figures(row: RequestLog, set_price_url: str) -> list[Figure]:
+def figures(row: RequestLog, set_price_url: str = "") -> list[Figure]:
     """The cards at the top."""
     total = row.input_tokens + row.cache_read_tokens + row.cache_creation_tokens
     cost = formatting.NONE if row.cost is None and not row.attempts else formatting.dollars(row.cost)
@@ -198,7 +198,7 @@ def figures(row: RequestLog, set_price_url: str) -> list[Figure]:
 def _cost_note(row: RequestLog, cost: str, set_price_url: str) -> str:
     if cost == "unknown":
         cause = "the price lacks a rate for what was used" if row.price_id else "this model has no price"
-        return format_html("{}: {}", cause, link(set_price_url, "set price"))
+        return format_html("{}: {}", cause, link(set_price_url, "set price")) if set_price_url else cause
     return "USD, as the upstream reported: this model has no price" if row.cost_source == CostSource.REPORTED else "USD"
 
 

@@ -33,8 +33,6 @@ from upstreams.routing.plan import Target
 
 FINISH_SECONDS = 0.5
 """How long a connection may take to end a finished stream; after that it is closed instead of being used again."""
-
-
 NO_EVENT = Failure(kind="timeout", message="The upstream sent no event in time")
 
 
