@@ -15,7 +15,7 @@ from django.utils.dateparse import parse_datetime
 
 from accounts import keys
 from accounts.common import wildcards
-from accounts.keys import KeyKind
+from accounts.common.key_kinds import KeyKind
 from accounts.models import ApiKey
 from billing.admin.formatting import OUTCOME_LEVELS
 from billing.models import RequestLog

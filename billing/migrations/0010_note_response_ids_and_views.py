@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0008_tag_requests'),
+        ('billing', '0009_sum_up_the_log'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
