@@ -49,6 +49,7 @@ urlpatterns = [
     path("", home),
     path("favicon.ico", RedirectView.as_view(url=static("pxbin/favicon.svg"), permanent=True)),
     path("admin", RedirectView.as_view(url="/admin/", query_string=True)),
+    path("admin/", include("pxbin_site.pages.urls")),
     path("admin/config/", admin.site.admin_view(import_page.page), name="config-file"),
     path("admin/config/export/", admin.site.admin_view(import_page.export), name="config-export"),
     path("admin/", admin.site.urls),
