@@ -15,8 +15,8 @@ pytestmark = pytest.mark.slow
 
 SECTIONS = (
     "", "accounts/apikey/", "accounts/managementkey/", "upstreams/upstream/", "upstreams/model/", "upstreams/route/",
-    "upstreams/upstreamcredential/", "connect/", "billing/requestlog/", "billing/requestpayload/", "billing/price/", "auth/user/", "auth/group/",
-    "config/",
+    "upstreams/upstreamcredential/", "connect/", "billing/requestlog/", "billing/requestpayload/", "billing/price/",
+    "auth/user/", "auth/group/", "config/",
 )  # fmt: skip
 FORMS = tuple(f"{section}add/" for section in SECTIONS if "/" in section.rstrip("/") and "request" not in section)
 SIDEBAR = [
