@@ -139,8 +139,8 @@ def _insert(entries: list[LogEntry]) -> list[LogEntry]:
 
 def write_entries(entries: list[LogEntry]) -> int:
     """Write entries that come from no journal, such as those of another gateway, and count them; return the number of new rows."""
-    _counted_models.fill(entries)
     with transaction.atomic():
+        _counted_models.fill(entries)
         new = _insert(entries)
         _add_to_rollups(new)
     return len(new)

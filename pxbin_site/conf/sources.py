@@ -9,6 +9,8 @@ from dotenv.parser import Binding, parse_stream
 from pxbin_site.conf.setting import PREFIX, env_name
 
 # Read before the settings, because they name the files.
+CLIENT_KEY = f"{PREFIX}KEY"
+"""Not a setting: where the README's examples have the key of a client."""
 CONFIG_PATH = f"{PREFIX}CONFIG_PATH"
 ENV_FILE = f"{PREFIX}ENV_FILE"
 IMPORT_PASSPHRASE = f"{PREFIX}IMPORT_PASSPHRASE"
