@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found
 from django.views.generic.base import RedirectView
 
+from billing.admin.usage import usage_page
 from pxbin_site import metrics
 from pxbin_site.api import api
 
@@ -38,6 +39,7 @@ urlpatterns = [
     path("", home),
     path("favicon.ico", RedirectView.as_view(url=static("pxbin/favicon.svg"), permanent=True)),
     path("admin", RedirectView.as_view(url="/admin/", query_string=True)),
+    path("admin/usage/", admin.site.admin_view(usage_page), name="usage"),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("", include("proxy.urls")),

@@ -42,6 +42,12 @@ NAVIGATION = [
         "title": "",
         "items": [
             {"title": "Start", "icon": "home", "link": reverse_lazy("admin:index")},
+            {
+                "title": "Usage",
+                "icon": "bar_chart",
+                "link": reverse_lazy("usage"),
+                "permission": lambda request: request.user.has_perm("billing.view_requestlog"),
+            },
             _page("accounts.apikey", "key"),
             _page("upstreams.upstream", "cloud"),
             _page("upstreams.model", "neurology"),
@@ -81,6 +87,6 @@ UNFOLD: dict[str, Any] = {
     "COLORS": {"primary": {"500": "oklch(68% .22 304)"}},
     "DASHBOARD_CALLBACK": "pxbin_site.dashboard.dashboard",
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
-    "STYLES": [lambda request: static("pxbin/admin.css")],  # noqa: ARG005  (unfold passes the request)
+    "STYLES": [(lambda request, name=name: static(f"pxbin/{name}")) for name in ("admin.css", "usage.css")],  # noqa: ARG005  (by unfold)
     "SCRIPTS": [(lambda request, name=name: static(f"pxbin/{name}")) for name in ("admin.js", "accessibility.js", "times.js")],  # noqa: ARG005
 }
