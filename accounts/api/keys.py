@@ -30,7 +30,7 @@ from accounts.common.api_schema import (
     created_response,
     responses,
 )
-from accounts.keys import KeyKind
+from accounts.common.key_kinds import KeyKind
 from accounts.models import ApiKey, ManagementKey, Owner
 
 router = Router(tags=["keys"])
