@@ -19,8 +19,8 @@ SECTIONS = (
 )  # fmt: skip
 FORMS = tuple(f"{section}add/" for section in SECTIONS if section and "request" not in section)
 SIDEBAR = [
-    "Start", "API keys", "Upstreams", "Models", "Requests", "Prices", "Credentials", "Routes",
-    "Owners", "Management keys", "Users", "Groups",
+    "Start", "API keys", "Upstreams", "Models", "Requests", "Prices", "Budgets", "Credentials", "Routes",
+    "Owners", "Pools", "Defaults for new keys", "Management keys", "Users", "Groups",
 ]  # fmt: skip
 ARTIFACTS = Path(__file__).resolve().parent / "artifacts"
 """Where screenshots are kept when PXBIN_TEST_ARTIFACTS is set."""
