@@ -18,9 +18,9 @@ from unfold.decorators import display
 from accounts import keys
 from accounts.admin.budgets import BudgetInline
 from accounts.admin.filters import KeyStateFilter
-from accounts.common.admin import COLLAPSED, ActivatableAdmin
+from accounts.common.admin import COLLAPSED, ActivatableAdmin, RequestsMixin
+from accounts.common.key_kinds import KeyKind
 from accounts.forms import ApiKeyForm, ManagementKeyForm
-from accounts.keys import KeyKind
 from accounts.models import LIMITS, ApiKey, IssuedKey, KeyDefaults, ManagementKey
 
 STATES = {"active": "success", "revoked": "danger", "expired": "warning"}
@@ -105,11 +105,13 @@ class IssuedKeyAdmin(ActivatableAdmin):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(IssuedKeyAdmin):
+class ApiKeyAdmin(RequestsMixin, IssuedKeyAdmin):
     """Client keys."""
 
     kind = KeyKind.LLM
     form = ApiKeyForm
+    log_filter = "key"
+    actions_row = actions_detail = ("show_requests",)
     config_warnings: ClassVar[Callable[[str, list[str] | None], list[str]]] = staticmethod(lambda name, allowed: [])  # noqa: ARG005
     """Warnings about a key's name and allowed models. Set by the site, because accounts does not import the models' app."""
     conditional_fields = {"allowed_models": "model_access == 'listed'"}

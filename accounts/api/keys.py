@@ -17,6 +17,7 @@ from accounts.api.key_limits import Amount, ModeName, PeriodName, decimal_text, 
 from accounts.common.api_envelope import ApiError, data_envelope, parse_uuid, require, timestamp
 from accounts.common.api_resource import Resource, shows
 from accounts.common.api_schema import (
+    WARNING,
     ActionResult,
     Clearable,
     CreatedResponse,
@@ -32,7 +33,7 @@ from accounts.common.api_schema import (
     created_response,
     responses,
 )
-from accounts.keys import KeyKind
+from accounts.common.key_kinds import KeyKind
 from accounts.models import ApiKey, ManagementKey, Owner, Pool
 
 router = Router(tags=["keys"])
@@ -199,19 +200,26 @@ def create_key(request: HttpRequest, body: NewKey) -> CreatedResponse:
 @router.get("/{key_id}", response=responses(Data[AnyKey]))
 def get_key(request: HttpRequest, key_id: Id, type: KindFilter | None = None) -> dict[str, Any]:  # noqa: A002
     """One key, without its secret."""
-    return _resource_of(key_id, type).get(key_id)
+    resource = _resource_of(key_id, type)
+    if resource is None:
+        raise ApiError("not_found", "Key not found")
+    return resource.get(key_id)
 
 
 @router.patch("/{key_id}", response=responses(Data[ActionResult]))
 def update_key(request: HttpRequest, key_id: Id, body: KeyFields, type: KindFilter | None = None) -> dict[str, Any]:  # noqa: A002
-    """Change a key; without ``type`` both kinds are searched."""
-    return _resource_of(key_id, type).update(key_id, body)
+    """Change a key; without ``type`` both kinds are searched. If there is none, nothing changes, and a header warns."""
+    resource = _resource_of(key_id, type)
+    return _unknown_key(request, "updated") if resource is None else resource.update(key_id, body)
 
 
 @router.delete("/{key_id}", response=responses(Data[ActionResult]))
 def revoke_key(request: HttpRequest, key_id: Id, type: KindFilter | None = None) -> dict[str, Any]:  # noqa: A002
-    """Revoke a key; it is refused from the next request on."""
-    row = _resource_of(key_id, type).find(key_id)
+    """Revoke a key; it is refused from the next request on. If there is none, nothing changes, and a header warns."""
+    resource = _resource_of(key_id, type)
+    if resource is None:
+        return _unknown_key(request, "deactivated")
+    row = resource.find(key_id)
     row.is_active = False
     row.save()
     return data_envelope({"status": "deactivated"})
@@ -246,10 +254,16 @@ def issued_key(plaintext: str, row: ApiKey | ManagementKey) -> dict[str, Any]:
     return {"key": plaintext, "id": str(row.id), "name": row.name, "key_prefix": row.key_prefix, "created_at": created_at}
 
 
-def _resource_of(key_id: str, kind: str | None) -> Resource[Any, KeyFields]:
+def _unknown_key(request: HttpRequest, status: str) -> dict[str, Any]:
+    """The response of pxbin to a change of a key that does not exist: that of success."""
+    request.META[WARNING] = "there is no key with this id"
+    return data_envelope({"status": status})
+
+
+def _resource_of(key_id: str, kind: str | None) -> Resource[Any, KeyFields] | None:
     """The kind that a key belongs to: the named one, else the first in which the id exists. Raises :class:`ApiError`."""
     row_id = parse_uuid(key_id)
     for resource in [KEYS[kind]] if kind in KEYS else KEYS.values():
         if resource.rows().filter(pk=row_id).exists():
             return resource
-    raise ApiError("not_found", "Key not found")
+    return None

@@ -20,12 +20,14 @@ from django.db.models import Q
 
 from accounts import keys, models
 from accounts.common.commands import connect_once, is_set_up
+from accounts.common.key_kinds import KeyKind
 from accounts.models import ApiKey, Budget, KeyDefaults, ManagementKey
 from billing.models import Price
 from pxbin_site.conf import secrets_file
 from pxbin_site.conf.config import Config, ConfigurationError
 from pxbin_site.conf.providers import PROVIDERS, Provider
 from pxbin_site.conf.setting import env_name
+from pxbin_site.processes import schema_check
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.presets import PRESETS
 from upstreams.secrets import store
@@ -127,8 +129,10 @@ def migrate(announce: Callable[[int], object] = lambda _: None, *, output: Outpu
     """Migrate the database if migrations are missing. Returns a line for the operator if a database that was in use has changed.
 
     `announce` is called with the number of missing migrations before they are applied; Django writes a line for each to `output`.
+    Raises :class:`~pxbin_site.processes.schema_check.HalfMigratedError`.
     """
     executor = MigrationExecutor(connection)
+    schema_check.check(executor)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if not plan:
         return []
@@ -174,9 +178,9 @@ def _create_admin(created: Created) -> None:
 def _create_first_keys(created: Created) -> None:
     """Create a client key and a management key if there are none, not even revoked ones."""
     if not ApiKey.objects.exists():
-        created.client_key, _ = keys.issue(keys.KeyKind.LLM, name="first key")
+        created.client_key, _ = keys.issue(KeyKind.LLM, name="first key")
     if not ManagementKey.objects.exists():
-        created.management_key, _ = keys.issue(keys.KeyKind.MANAGEMENT, name="first key", permissions=["read", "write"])
+        created.management_key, _ = keys.issue(KeyKind.MANAGEMENT, name="first key", permissions=["read", "write"])
 
 
 def _is_new(provider: Provider) -> bool:

@@ -58,6 +58,8 @@ from pxbin_site.server.http1.head import Head  # noqa: E402
 from pxbin_site.server.http1.leavers import leavers  # noqa: E402
 from pxbin_site.server.http1.transport import StreamTransport  # noqa: E402
 from pxbin_site.server.http1.turns import Turns  # noqa: E402
+from pxbin_site.server.overload import Overload  # noqa: E402
+from pxbin_site.server.websockets import Flow, refuse_handshake  # noqa: E402
 
 
 def any_path(path: str) -> bool:  # noqa: ARG001  (the signature of a PathPredicate)
@@ -73,6 +75,8 @@ def limits_from_settings() -> Limits:
         header_timeout=config.header_timeout_seconds,
         body_timeout=config.body_timeout_seconds,
         max_buffered_bytes=config.max_buffered_bytes,
+        max_running=config.max_running_requests or sys.maxsize,
+        max_lag=config.shed_lag_seconds,
     )
 
 
@@ -86,15 +90,34 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listening
 
 
+Running = Cycle | asyncio.Task[None]
+"""A request, or a turn over a websocket."""
+
+
 class Server(daphne_server.Server):
     """Daphne's server with pxbin's HTTP protocol. Websockets and the tasks of their applications stay daphne's."""
 
     current: Server | None = None
     """That of this process."""
 
-    def __init__(self, application: Application, *, limits: Limits, gate: Gate, websockets: PathPredicate = any_path) -> None:
+    def __init__(
+        self,
+        application: Application,
+        *,
+        limits: Limits,
+        gate: Gate,
+        websockets: PathPredicate = any_path,
+        is_sheddable: PathPredicate = any_path,
+    ) -> None:
         Server.current = self
-        super().__init__(application, endpoints=["an open socket"], signal_handlers=False, server_name="pxbin")
+        super().__init__(
+            application,
+            endpoints=["an open socket"],
+            signal_handlers=False,
+            server_name="pxbin",
+            websocket_max_message_size=limits.max_body_bytes,
+            websocket_max_frame_size=limits.max_body_bytes,
+        )
         self.connections: dict[object, dict[str, Any]] = {}  # daphne's dictionary of websockets
         self.limits = limits
         self.gate = gate
@@ -105,9 +128,15 @@ class Server(daphne_server.Server):
         self.keeps_alive = True
         self.common_headers = b""
         self.open_connections: set[Connection] = set()
-        self.running: set[Cycle] = set()
+        self.running: set[Running] = set()
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop  # noqa: SLF001 - daphne takes it the same way
         self.turns = Turns(self.loop)
+        self.overload = Overload(
+            max_lag_seconds=limits.max_lag,
+            max_running=limits.max_running,
+            running=lambda: (running for running in self.running if isinstance(running, Cycle)),
+            is_sheddable=is_sheddable,
+        )
         self.held_back: set[Connection] = set()
         self._listener: asyncio.Server | None = None
         self._stop = asyncio.Event()
@@ -117,6 +146,7 @@ class Server(daphne_server.Server):
     async def listen(self, listening: socket.socket) -> None:
         """Start to accept connections, and start the ticker, which checks the deadlines."""
         self._tick()
+        self.overload.start(self.loop)
         self._listener = await self.loop.create_server(lambda: StreamTransport(partial(Connection, self)), sock=listening, backlog=BACKLOG)
 
     def run_until_complete(self, main: Coroutine[Any, Any, None]) -> None:
@@ -138,11 +168,16 @@ class Server(daphne_server.Server):
         """A connection is closed."""
         self.open_connections.discard(connection)
 
-    def cycle_started(self, cycle: Cycle) -> None:
+    def admit(self, head: Head) -> None:
+        """See :class:`~pxbin_site.server.http1.connection_server.ConnectionServer`."""
+        if self.overload.share or len(self.running) >= self.limits.max_running:
+            self.overload.check(head, len(self.running))
+
+    def cycle_started(self, cycle: Running) -> None:
         """An application has been started for a request."""
         self.running.add(cycle)
 
-    def cycle_ended(self, cycle: Cycle) -> None:
+    def cycle_ended(self, cycle: Running) -> None:
         """An application has returned."""
         self.running.discard(cycle)
         if not self.running:
@@ -155,11 +190,26 @@ class Server(daphne_server.Server):
         transport.unregisterProducer()
         websocket = self.ws_factory.buildProtocol(transport.getPeer())
         websocket._raw_query_string = head.query  # noqa: SLF001 - as daphne's own HTTP protocol does it
+        websocket.flow = Flow()
+        transport.registerProducer(websocket.flow, streaming=True)
         transport.protocol = websocket
         websocket.makeConnection(transport)
         lines = [b"%b %b HTTP/1.1\r\n" % (head.method.encode(), head.target)]
         lines += [b"%b: %b\r\n" % pair for pair in head.headers]
         websocket.dataReceived(b"".join([*lines, b"\r\n", rest]))
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        """Tell a websocket application which server runs it, and that it may refuse the handshake with a response."""
+        scope["extensions"] = {"pxbin.server": self, "websocket.http.response": {}}
+        return super().create_application(protocol, scope)
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        """Pass a message to daphne's websocket protocol; waits while the client does not read what was sent."""
+        if message["type"].startswith("websocket.http.response."):
+            refuse_handshake(protocol, message)
+            return
+        await super().handle_reply(protocol, message)
+        await protocol.flow.writable()
 
     # Deadlines.
 
@@ -232,16 +282,17 @@ class Server(daphne_server.Server):
 
 
 class Load(NamedTuple):
-    """What this process serves now."""
+    """What this process serves now, and how many requests it has refused because of overload."""
 
     running: int
     connections: int
+    shed: int
 
 
 def load() -> Load:
-    """The running requests and the open connections of clients."""
+    """The load of this process; zeros without a server."""
     server = Server.current
-    return Load(0, 0) if server is None else Load(len(server.running), len(server.open_connections))
+    return Load(0, 0, 0) if server is None else Load(len(server.running), len(server.open_connections), server.overload.shed)
 
 
 def retire() -> None:
@@ -303,6 +354,7 @@ def serve(  # noqa: PLR0913 - options of a server, most with defaults
     limits: Limits | None = None,
     gate: Gate | None = None,
     websockets: PathPredicate = any_path,
+    is_sheddable: PathPredicate = any_path,
 ) -> None:
     """Serve ``application`` on a listening socket until SIGTERM or SIGINT. Only in the main thread, once per process.
 
@@ -311,12 +363,15 @@ def serve(  # noqa: PLR0913 - options of a server, most with defaults
     copies of the listening socket in this process, or the kernel goes on accepting connections that nobody serves. ``on_hangup`` is
     called at SIGHUP, by default :func:`retire`; ``on_drain`` is called at the beginning of a retirement, too.
     ``on_listening`` gets the address. ``gate`` decides which bodies are received; without one, all
-    are. ``websockets``: whether a path has a websocket. Raises what ``on_startup`` raises.
+    are. ``websockets``: whether a path has a websocket; ``is_sheddable``: whether requests of a path may be refused when there is too
+    much to do. Raises what ``on_startup`` raises.
     """
     listening.setblocking(False)
     raise_file_limit()
     return_large_blocks()
-    server = Server(application, limits=limits or limits_from_settings(), gate=gate or OpenGate(), websockets=websockets)
+    server = Server(
+        application, limits=limits or limits_from_settings(), gate=gate or OpenGate(), websockets=websockets, is_sheddable=is_sheddable
+    )
 
     async def main() -> None:
         try:
@@ -327,7 +382,7 @@ def serve(  # noqa: PLR0913 - options of a server, most with defaults
                 on_listening(listening.getsockname()[:2])
             await server.wait_for_signal(on_hangup or server.retire)
             if on_drain is not None:
-                on_drain(sum(not cycle.is_complete for cycle in server.running))
+                on_drain(sum(not (isinstance(item, Cycle) and item.is_complete) for item in server.running))
             if server.retiring:
                 await server.last_connections()
             await server.drain(drain_seconds)

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0008_tag_requests'),
+        ('billing', '0010_note_response_ids_and_views'),
     ]
 
     operations = [
