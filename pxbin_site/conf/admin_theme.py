@@ -58,6 +58,7 @@ NAVIGATION = [
             _page("upstreams.model", "neurology"),
             _page("billing.requestlog", "receipt_long"),
             _page("billing.price", "payments"),
+            _page("accounts.budget", "savings"),
         ],
     },
     {
@@ -74,6 +75,8 @@ NAVIGATION = [
         "separator": True,
         "items": [
             _page("accounts.owner", "groups"),
+            _page("accounts.pool", "workspaces"),
+            _page("accounts.keydefaults", "tune"),
             _page("accounts.managementkey", "terminal"),
             _page("auth.user", "person"),
             _page("auth.group", "group"),
