@@ -66,6 +66,12 @@ NAVIGATION = [
             _page("accounts.managementkey", "terminal"),
             _page("auth.user", "person"),
             _page("auth.group", "group"),
+            {
+                "title": "Import and export",
+                "icon": "swap_vert",
+                "link": reverse_lazy("config-file"),
+                "permission": lambda request: request.user.is_superuser,
+            },
         ],
     },
 ]

@@ -13,6 +13,7 @@ from proxy.exchange.admission import has_open_models
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import Headers
 from proxy.translation.errors import ClientMistake, GatewayError
+from pxbin_site.server.common_headers import is_management
 from pxbin_site.server.http1.gate import WITH_KEY, WITHOUT_KEY, Verdict
 from pxbin_site.server.http1.head import Head
 from pxbin_site.server.query_key import NOT_FOR_CLIENTS, moved
@@ -31,7 +32,7 @@ class KeyGate:
 
     def decide(self, path: str, headers: RawHeaders) -> Verdict | None:
         """See :class:`~pxbin_site.server.http1.gate.Gate`. Only memory is looked at."""
-        if path[1:].partition("/")[0].lower() in NOT_FOR_CLIENTS:
+        if path[1:].partition("/")[0].lower() in NOT_FOR_CLIENTS or is_management(path):
             return WITHOUT_KEY
         try:
             token = presented_key(Headers(headers))
