@@ -1,10 +1,8 @@
 """URLs that Django's handler answers, and those of the proxy."""
 
-from collections.abc import Callable
-
 from django.conf import settings
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.templatetags.static import static
 from django.urls import include, path
@@ -38,18 +36,14 @@ handler404 = not_found
 
 PAGES = {
     "login": "admin:login",
+    "setup": "admin:index",
     "costs": "admin:index",
     "logs": "admin:billing_requestlog_changelist",
     "keys": "admin:accounts_apikey_changelist",
     "models": "admin:upstreams_model_changelist",
     "upstreams": "admin:upstreams_upstream_changelist",
 }
-"""The paths of the pages of pxbin's dashboard, each with the admin's page that does the same."""
-
-
-def _leading_to(**target: str) -> Callable[..., HttpResponseBase]:
-    return RedirectView.as_view(http_method_names=["get", "head"], **target)
-
+"""The paths of the pages of pxbin's dashboard and of model-proxy's `/setup/`, each with the admin's page that does the same."""
 
 urlpatterns = [
     path("", home),
@@ -60,8 +54,12 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("v1/admin/", include("pxbin_site.model_proxy_api.urls")),
-    *(path(f"setup{rest}", _leading_to(url="/admin/")) for rest in ("", "/", "/<path:page>")),
-    *(path(f"{name}{slash}", _leading_to(pattern_name=page)) for name, page in PAGES.items() for slash in ("", "/")),
+    path("setup/<path:page>", RedirectView.as_view(url="/admin/")),
+    *(
+        path(f"{name}{slash}", RedirectView.as_view(pattern_name=page, http_method_names=["get", "head"]))
+        for name, page in PAGES.items()
+        for slash in ("", "/")
+    ),
     path("", include("proxy.urls")),
 ]
 if settings.PXBIN.metrics_enabled:

@@ -70,6 +70,5 @@ def _conflicts(config: Config) -> list[str]:
 
 def _unknown_variables(texts: Mapping[str, str], settings: Mapping[str, Declaration]) -> tuple[str, ...]:
     """Variables that begin with the prefix and are not settings: most likely spelling mistakes."""
-    others = {CONFIG_PATH, ENV_FILE, CLIENT_KEY, IMPORT_PASSPHRASE}
-    names = {setting.variable for setting in settings.values()} | others
+    names = {setting.variable for setting in settings.values()} | {CONFIG_PATH, ENV_FILE, CLIENT_KEY, IMPORT_PASSPHRASE}
     return tuple(sorted(name for name in texts if name.startswith(PREFIX) and name not in names and not name.startswith(TEST_PREFIX)))

@@ -237,7 +237,8 @@ def _differs_in_secret(row: models.Model, declared: Row) -> bool:
 def _set_secret(row: models.Model, declared: Row) -> None:
     secret = declared.values.get(SECRET)
     if isinstance(row, UpstreamCredential) and isinstance(secret, Secret) and secret.text:
-        header_value(secret.text)
+        for line in secret.text.splitlines():  # the second one is a session token
+            header_value(line)
         store.set_secret(row, secret.text, reference=secret.reference)
 
 

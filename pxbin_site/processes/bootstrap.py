@@ -27,6 +27,7 @@ from pxbin_site.conf import secrets_file
 from pxbin_site.conf.config import Config, ConfigurationError
 from pxbin_site.conf.providers import PROVIDERS, Provider
 from pxbin_site.conf.setting import env_name
+from pxbin_site.processes import schema_check
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.presets import PRESETS
 from upstreams.secrets import store
@@ -128,8 +129,10 @@ def migrate(announce: Callable[[int], object] = lambda _: None, *, output: Outpu
     """Migrate the database if migrations are missing. Returns a line for the operator if a database that was in use has changed.
 
     `announce` is called with the number of missing migrations before they are applied; Django writes a line for each to `output`.
+    Raises :class:`~pxbin_site.processes.schema_check.HalfMigratedError`.
     """
     executor = MigrationExecutor(connection)
+    schema_check.check(executor)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if not plan:
         return []

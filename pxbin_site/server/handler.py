@@ -77,7 +77,10 @@ class Handler(ASGIHandler):
                 await self._serve(view, captured, scope=scope, receive=receive, send=send)
             else:
                 await _not_allowed(methods, scope, send)
-        elif _is_unknown(scope):
+        elif (base_url_hint(path) and not _asks_for_page(scope)) or (
+            path.startswith(PATH_ROOTS) and not common_headers.is_management(path)
+        ):
+            # Below these roots a path is hot or does not exist.
             await _refuse(send, scope, 404, unknown_path(method, path))
         else:
             await super().__call__(scope, receive, send)
@@ -224,14 +227,6 @@ async def _not_allowed(methods: Methods, scope: Scope, send: Send) -> None:
         await send_whole(send, 204, [*allow, *_common(scope)], b"")
     else:
         await _refuse(send, scope, 405, f"Method {scope['method']} is not allowed at {scope['path']}", extra=allow)
-
-
-def _is_unknown(scope: Scope) -> bool:
-    """Whether a path that is not hot is an unknown one of an API; else it is Django's."""
-    path = scope["path"]
-    if base_url_hint(path):
-        return not _asks_for_page(scope)
-    return path.startswith(PATH_ROOTS) and not common_headers.is_management(path)
 
 
 def _asks_for_page(scope: Scope) -> bool:

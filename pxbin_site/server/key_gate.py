@@ -21,6 +21,11 @@ from pxbin_site.server.query_key import NOT_FOR_CLIENTS, moved
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
+def is_of_clients(path: str) -> bool:
+    """Whether a path is one of clients, or below a path prefix: not the admin, the management API or a health check."""
+    return path[1:].partition("/")[0].lower() not in NOT_FOR_CLIENTS and not is_management(path)
+
+
 class KeyGate:
     """The gate of client paths. Other paths receive their bodies without a key, and check the sender in their own way."""
 
@@ -32,7 +37,7 @@ class KeyGate:
 
     def decide(self, path: str, headers: RawHeaders) -> Verdict | None:
         """See :class:`~pxbin_site.server.http1.gate.Gate`. Only memory is looked at."""
-        if path[1:].partition("/")[0].lower() in NOT_FOR_CLIENTS or is_management(path):
+        if not is_of_clients(path):
             return WITHOUT_KEY
         try:
             token = presented_key(Headers(headers))

@@ -71,6 +71,7 @@ class UpstreamFields(RequestBody):
     endpoint: BaseUrl | None = Field(None, description="Alias of base_url.")
     api_key: Secret | None = Field(None, description="Becomes or replaces the first credential; never shown again.")
     access_key_id: str | None = Field(None, description="Of AWS credentials; api_key is then the secret access key.")
+    session_token: Secret | None = Field(None, description="Of temporary AWS credentials, beside api_key; never shown again.")
     format: Format | None = None
     region: Clearable[str] = None
     priority: Int32 | None = Field(None, description="A lower number is preferred.")

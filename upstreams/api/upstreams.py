@@ -69,11 +69,12 @@ class Upstreams(Resource[Upstream, UpstreamFields]):
 
     def after_save(self, row: Upstream, body: UpstreamFields) -> None:
         """The body's key becomes or replaces the first credential."""
+        require(body.api_key or not body.session_token, "session_token needs api_key, the secret access key that it belongs to")
         if not body.api_key and body.access_key_id is None:
             return
         credential = row.credentials.order_by("priority", "created_at").first() or UpstreamCredential(upstream=row, name="default")
         if body.api_key:
-            store.set_secret(credential, body.api_key)
+            store.set_secret(credential, body.api_key, session_token=body.session_token or "")
         if body.access_key_id is not None:
             credential.access_key_id = body.access_key_id
         save_validated(credential)

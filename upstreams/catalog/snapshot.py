@@ -206,7 +206,7 @@ def _idle_route(route: Route, credential_problem: str) -> IdleRoute:
 
 def _credential(row: UpstreamCredential) -> CredentialEntry | None:
     try:
-        secret = store.decrypt(row.secret_encrypted) if row.secret_encrypted else ""
+        secret, session_token = store.split_secret(store.decrypt(row.secret_encrypted) if row.secret_encrypted else "")
     except vault.VaultError as error:
         logger.warning("credential %s of upstream %s is not used: %s", row.pk, row.upstream_id, error)
         return None
@@ -215,6 +215,7 @@ def _credential(row: UpstreamCredential) -> CredentialEntry | None:
         name=row.name,
         secret=secret,
         access_key_id=row.access_key_id,
+        session_token=session_token,
         priority=row.priority,
         is_disabled=bool(row.disabled_reason),
         recovered=_seconds(row.recovered_at),
