@@ -1,8 +1,10 @@
 import pytest
 
 from accounts.keys import Key
-from accounts.rate_limits import Limiter
+from accounts.limits.limiter import Limiter
+from accounts.limits.memory_counts import MemoryCounts
 from proxy.translation.errors import ClientMistake
+from tests.support.leases import lease
 
 
 class Clock:
@@ -20,98 +22,102 @@ def clock():
 
 @pytest.fixture
 def limiter(clock):
-    return Limiter(clock)
+    return Limiter(MemoryCounts(clock), clock=clock)
 
 
 def refusal(limiter, key):
     with pytest.raises(ClientMistake) as caught:
-        limiter.check(key)
+        lease(limiter, key)
     failure = caught.value.failure
     return failure.kind, failure.message, failure.headers
 
 
-def test_keys_without_limits_share_one_lease(limiter):
-    leases = {id(limiter.check(Key(id="a"))) for _ in range(100)}
-    assert len(leases) == 1
+def test_keys_without_limits_are_not_counted(limiter):
+    assert not limiter.applies_to(Key(id="a"))
+    assert [limiter.applies_to(Key(id="a", **{limit: 1})) for limit in ("rate_limit", "token_limit", "concurrency_limit")] == [True] * 3
 
 
 def test_a_full_bucket_allows_a_minutes_requests_at_once_and_refills_steadily(limiter, clock):
     key = Key(id="a", rate_limit=30)
     for _ in range(30):
-        limiter.check(key).release()
+        lease(limiter, key).release()
     assert refusal(limiter, key) == ("rate_limit", "This key may send 30 requests per minute", {"retry-after": "2"})
     clock.now += 2.0
-    limiter.check(key).release()
+    lease(limiter, key).release()
     assert refusal(limiter, key)[0] == "rate_limit"
 
 
 def test_keys_do_not_share_their_limits(limiter):
-    limiter.check(Key(id="a", rate_limit=1)).release()
-    limiter.check(Key(id="b", rate_limit=1)).release()
+    lease(limiter, Key(id="a", rate_limit=1)).release()
+    lease(limiter, Key(id="b", rate_limit=1)).release()
     assert refusal(limiter, Key(id="a", rate_limit=1))[0] == "rate_limit"
 
 
 def test_concurrent_requests_are_counted_until_they_end(limiter):
     key = Key(id="a", concurrency_limit=2)
-    first, _ = limiter.check(key), limiter.check(key)
+    first, _ = lease(limiter, key), lease(limiter, key)
     assert refusal(limiter, key) == ("rate_limit", "This key may have 2 requests running at once", {"retry-after": "1"})
     first.release()
     first.release()
-    limiter.check(key)
+    lease(limiter, key)
     assert refusal(limiter, key)[0] == "rate_limit"
 
 
 def test_a_refused_request_is_not_charged(limiter, clock):
     key = Key(id="a", rate_limit=2, concurrency_limit=1)
-    lease = limiter.check(key)
+    held = lease(limiter, key)
     for _ in range(5):
         refusal(limiter, key)
-    lease.release()
-    limiter.check(key).release()
+    held.release()
+    lease(limiter, key).release()
     assert refusal(limiter, key)[1] == "This key may send 2 requests per minute"
 
 
 def test_tokens_are_charged_at_the_end_and_delay_the_next_request(limiter, clock):
     key = Key(id="a", token_limit=600)
-    limiter.check(key).release(tokens=1199)
+    lease(limiter, key).release(tokens=1199)
     assert refusal(limiter, key) == ("rate_limit", "This key may use 600 tokens per minute", {"retry-after": "60"})
     clock.now += 60.0
-    limiter.check(key)
+    lease(limiter, key)
 
 
 def test_a_changed_limit_applies_from_the_next_request(limiter):
-    limiter.check(Key(id="a", rate_limit=1)).release()
+    lease(limiter, Key(id="a", rate_limit=1)).release()
     for _ in range(2):
-        limiter.check(Key(id="a", rate_limit=2)).release()
+        lease(limiter, Key(id="a", rate_limit=2)).release()
     assert refusal(limiter, Key(id="a", rate_limit=2))[1] == "This key may send 2 requests per minute"
 
 
 def test_full_buckets_are_dropped(limiter, clock):
     for number in range(1000):
-        limiter.check(Key(id=str(number), rate_limit=10, token_limit=10)).release(tokens=5)
+        lease(limiter, Key(id=str(number), rate_limit=10, token_limit=10)).release(tokens=5)
     clock.now += 61.0
-    limiter.check(Key(id="last", rate_limit=10)).release()
-    assert (len(limiter._requests), len(limiter._tokens), len(limiter._running)) == (1, 0, 0)
+    lease(limiter, Key(id="last", rate_limit=10)).release()
+    counts = limiter.counts
+    assert (len(counts._requests.by_key), len(counts._tokens.by_key), counts.running) == (1, 1000, {})
+    clock.now += 1.0
+    lease(limiter, Key(id="last", token_limit=10)).release()
+    assert list(counts._tokens.by_key) == ["last"]
 
 
 def test_the_gateway_can_limit_every_key_per_second(clock):
-    limiter = Limiter(clock, rps=2.0)
+    limiter = Limiter(MemoryCounts(clock), clock=clock, rps=2.0)
     unlimited, limited = Key(id="a"), Key(id="b", rate_limit=1)
     for _ in range(4):  # twice the rate at once
-        limiter.check(unlimited).release()
+        lease(limiter, unlimited).release()
     assert refusal(limiter, unlimited) == ("rate_limit", "A key may send 2 requests per second here", {"retry-after": "1"})
     clock.now += 0.5
-    limiter.check(unlimited).release()
+    lease(limiter, unlimited).release()
     assert refusal(limiter, unlimited)[0] == "rate_limit"
-    limiter.check(limited).release()
+    lease(limiter, limited).release()
     assert refusal(limiter, limited)[1] == "This key may send 1 requests per minute"
-    limiter.check(Key(id="")).release()
+    lease(limiter, Key(id="")).release()
 
 
 def test_a_burst_may_be_smaller_than_the_rate(clock):
-    limiter = Limiter(clock, rps=10.0, burst=1)
-    limiter.check(Key(id="a")).release()
+    limiter = Limiter(MemoryCounts(clock), clock=clock, rps=10.0, burst=1)
+    lease(limiter, Key(id="a")).release()
     assert refusal(limiter, Key(id="a"))[0] == "rate_limit"
     clock.now += 61.0
-    limiter.check(Key(id="b")).release()
-    assert list(limiter._per_second) == ["b"]
+    lease(limiter, Key(id="b")).release()
+    assert list(limiter._per_second.by_key) == ["b"]
