@@ -50,7 +50,8 @@ def build() -> None:
     """Install the locked packages and the gateway into a folder, and pack it."""
     with tempfile.TemporaryDirectory(prefix="pxbin-dist-") as folder:
         site = Path(folder) / "site"
-        install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(site)]
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
+        install += ["--no-warn-script-location", "--upgrade", "--target", str(site)]
         subprocess.run([*install, "--require-hashes", "--requirement", str(ROOT / "requirements.txt")], check=True)
         subprocess.run([*install, "--no-deps", str(ROOT)], check=True)
         for name in ("bin", "__pycache__"):
