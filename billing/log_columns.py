@@ -19,6 +19,7 @@ from proxy.translation.dialects.registry import DEFAULT
 
 MAX_ERROR_TYPE = 64
 MAX_SERVICE_TIER = 32
+MAX_REASON = 500
 
 
 class CostSource(StrEnum):
@@ -48,6 +49,9 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
         str,
         column("The x-request-id that the client sent or got.", max_length=128, from_client=True, required=True),
     ] = ""
+    response_id: Annotated[
+        str, column("The id of the response, as the client got it (`msg_…`, `chatcmpl-…`, `resp_…`).", max_length=200, from_client=True)
+    ] = ""
     timestamp: Annotated[Timestamp, column("When the request began.")]
     method: Annotated[str, column(max_length=16, from_client=True, required=True)] = "POST"
     path: Annotated[str, column(max_length=500, from_client=True, required=True)] = ""
@@ -67,6 +71,9 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     client_ip: Annotated[str, column(label="client address", max_length=45, from_client=True, api=HIDDEN)] = ""
     user_agent: Annotated[str, column(max_length=200, from_client=True, api=HIDDEN)] = ""
     model: Annotated[str, column("The model name that the client sent.", max_length=200, from_client=True)] = ""
+    counted_model: Annotated[
+        str, column("The name under which sums count the request: the model name, its pattern, or `(unknown)`.", max_length=200, api=HIDDEN)
+    ] = ""
     remote_model: Annotated[str, column("The model name that was sent to the upstream.", max_length=500, from_client=True)] = ""
     upstream_id: Annotated[Uuid | None, column("The upstream that was called last.")] = None
     upstream_name: Annotated[str, column(max_length=200)] = ""
@@ -77,6 +84,7 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     outcome: Annotated[Outcome, column(max_length=16, labels=OUTCOME_LABELS, required=True)] = Outcome.FINISHED
     error_type: Annotated[str, column("The kind of the failure; empty if there was none.", max_length=MAX_ERROR_TYPE)] = ""
     error_message: str = ""
+    reason: Annotated[str, column("Why the request was refused, where the client was told less.", max_length=MAX_REASON)] = ""
     attempts: Annotated[int, column("The number of calls of upstreams.")] = 0
     latency_ms: Annotated[
         int,

@@ -7,6 +7,7 @@ from typing import Any
 DRAIN_SECONDS = 0.25
 """Seconds between two reads of the spool. With the time until a segment is sealed, rows are in the log within half a second of the
 response, for 1 % of a core."""
+MINUTE = 60.0
 HOUR = 3600.0
 DAY = 86_400.0
 
@@ -15,6 +16,7 @@ def schedule(*, has_broker: bool) -> dict[str, dict[str, Any]]:
     """The entries for Celery beat. With a broker the web processes send their segments themselves (`billing.request_log.shipper`)."""
     table: dict[str, dict[str, Any]] = {
         "prune": {"task": "billing.prune", "schedule": HOUR, "options": {"expires": HOUR}},
+        "build rollups": {"task": "billing.build_rollups", "schedule": MINUTE, "options": {"expires": MINUTE}},
         "sync prices": {"task": "billing.sync_prices", "schedule": HOUR, "options": {"expires": HOUR}},
     }
     if not has_broker:

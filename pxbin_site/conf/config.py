@@ -195,6 +195,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit_burst: Annotated[
         int, _GATEWAY("Requests that a key may send at once after a pause; 0: twice the rate.", "requests", minimum=0)
     ] = 0
+    budget_status: Annotated[
+        int, _GATEWAY("Status of requests that a budget refuses: 402, or 429 for clients that do not know it.", "status", 402, 429)
+    ] = 402
     cb_failure_threshold: Annotated[
         int, _GATEWAY("Consecutive failures that open an upstream's circuit breaker.", "failures", minimum=0)
     ] = 5

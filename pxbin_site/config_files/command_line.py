@@ -1,4 +1,4 @@
-"""Options of `serve` that are settings, read before the settings are loaded: `--config FILE` and `--workers N`."""
+"""`serve --config FILE`, before the settings are loaded: a file of pxbin's settings takes the place of `config.yaml`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,15 @@ from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 
 from pxbin_site.conf.config import ConfigurationError
-from pxbin_site.conf.setting import env_name
 from pxbin_site.conf.sources import CONFIG_PATH
 from pxbin_site.config_files.documents import ConfigFileError
 from pxbin_site.config_files.formats import PXBIN, detect, document_of, holds_settings
 
-OPTION, WORKERS_OPTION = "--config", "--workers"
+OPTION = "--config"
 
 
 def take_settings(arguments: Sequence[str], variables: MutableMapping[str, str]) -> None:
-    """Set the variables that options stand for. Raises :class:`ConfigurationError`.
-
-    A file of ``serve --config`` that holds pxbin's settings takes the place of `config.yaml`.
-    """
-    workers = option(arguments, WORKERS_OPTION)
-    if workers is not None and workers.isascii() and workers.isdigit() and int(workers):  # `serve` refuses others
-        variables[env_name("web_processes")] = workers
+    """Name the file of ``serve --config`` in ``variables``, if it holds pxbin's settings. Raises :class:`ConfigurationError`."""
     path = config_option(arguments)
     if path is None:
         return
@@ -35,16 +28,10 @@ def take_settings(arguments: Sequence[str], variables: MutableMapping[str, str])
 
 def config_option(arguments: Sequence[str]) -> Path | None:
     """The value of the last ``--config`` on a command line."""
-    path = option(arguments, OPTION)
-    return Path(path) if path else None
-
-
-def option(arguments: Sequence[str], name: str) -> str | None:
-    """The value of the last option of a name on a command line, as ``--name value`` or ``--name=value``."""
-    value = None
+    path = None
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        if argument.startswith(f"{name}="):
-            value = argument.partition("=")[2]
-        elif argument == name and following:
-            value = following
-    return value
+        if argument.startswith(f"{OPTION}="):
+            path = argument.partition("=")[2]
+        elif argument == OPTION and following:
+            path = following
+    return Path(path) if path else None

@@ -37,6 +37,7 @@ HSTS: Header = (b"strict-transport-security", b"max-age=31536000")
 REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 PRINTABLE = re.compile(rb"[\x20-\x7e]{0,4096}")
 
+MANAGEMENT_ROOTS = ("/api/", "/v1/admin/")
 METHODS = b"GET, POST, PUT, DELETE, OPTIONS, PATCH"
 REQUEST_HEADERS = ", ".join(("Accept", "Authorization", "Content-Type", "X-Request-ID", *CLIENT_HEADERS)).encode()
 EXPOSED = (
@@ -57,8 +58,8 @@ def request_id(fields: Fields) -> bytes:
 
 
 def is_management(path: str) -> bool:
-    """Whether the path is one of the management API, whose errors have their own shape."""
-    return path == "/api" or path.startswith("/api/")
+    """Whether the path is one of the management API or of model-proxy's, whose errors have their own shape."""
+    return f"{path}/".startswith(MANAGEMENT_ROOTS)
 
 
 def is_api(path: str) -> bool:

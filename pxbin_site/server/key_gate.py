@@ -13,6 +13,7 @@ from proxy.exchange.admission import has_open_models
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import Headers
 from proxy.translation.errors import ClientMistake, GatewayError
+from pxbin_site.server.common_headers import is_management
 from pxbin_site.server.http1.gate import WITH_KEY, WITHOUT_KEY, Verdict
 from pxbin_site.server.http1.head import Head
 from pxbin_site.server.query_key import NOT_FOR_CLIENTS, moved
@@ -22,7 +23,7 @@ RawHeaders = Sequence[tuple[bytes, bytes]]
 
 def is_of_clients(path: str) -> bool:
     """Whether a path is one of clients, or below a path prefix: not the admin, the management API or a health check."""
-    return path[1:].partition("/")[0].lower() not in NOT_FOR_CLIENTS
+    return path[1:].partition("/")[0].lower() not in NOT_FOR_CLIENTS and not is_management(path)
 
 
 class KeyGate:

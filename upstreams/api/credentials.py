@@ -37,7 +37,7 @@ class CredentialFields(RequestBody):
 
     table = UpstreamCredential
 
-    upstream_id: IdOrEmpty | None = None
+    upstream_id: Id | None = None
     name: str | None = None
     api_key: Secret | None = None
     access_key_id: str | None = Field(None, description="Of AWS credentials; api_key is then the secret access key.")

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -21,7 +22,6 @@ from pxbin_site.conf import databases
 from pxbin_site.conf.config import LOG_LEVELS, Config
 from pxbin_site.conf.logs import set_level
 from pxbin_site.conf.setting import env_name
-from pxbin_site.config_files import command_line
 from pxbin_site.config_files.choices import add_choices, choices_of
 from pxbin_site.config_files.documents import ConfigFileError
 from pxbin_site.management.preparation import prepare
@@ -64,14 +64,14 @@ class Command(BaseCommand):
         )
         add_choices(parser)
         parser.add_argument(
-            command_line.WORKERS_OPTION,  # read before the settings
-            type=_number,
-            metavar="N",
-            help="web processes that share the address (default: PXBIN_WEB_PROCESSES, 1)",
+            "--workers", type=_number, metavar="N", help="web processes that share the address (default: PXBIN_WEB_PROCESSES, 1)"
         )
         parser.add_argument("--log-level", choices=LOG_LEVELS, help="lowest level that is logged (default: PXBIN_LOG_LEVEL)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["workers"] is not None:
+            settings.PXBIN = msgspec.structs.replace(settings.PXBIN, web_processes=options["workers"])
+            settings.VARIABLES[env_name("web_processes")] = str(options["workers"])  # for the children
         config: Config = settings.PXBIN
         signal.signal(signal.SIGINT, self.interrupt)
         set_level(options["log_level"])
