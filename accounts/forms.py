@@ -67,6 +67,18 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the 
         return cleaned
 
 
+GRACE_PERIODS = (("0", "It ends at once"), ("3600", "1 hour"), ("86400", "1 day"), ("604800", "1 week"), ("2592000", "30 days"))
+"""Seconds for which an old key may stay valid, with their names."""
+
+
+class RotationForm(forms.Form):
+    """How a key is rotated."""
+
+    grace = forms.TypedChoiceField(
+        choices=GRACE_PERIODS, coerce=int, initial="86400", widget=UnfoldAdminRadioSelectWidget(choices=GRACE_PERIODS)
+    )
+
+
 ACCESS_CHOICES = ((Permission.READ.value, "Read"), (Permission.WRITE.value, "Read and write"))
 
 

@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts import cache_revisions
@@ -135,7 +135,7 @@ class _KeyCache:
         """Read the most recently used keys. If these are not all keys, one half of the cache is kept for keys in use here."""
         newest = ApiKey.objects.order_by("-is_active", F("last_used_at").desc(nulls_last=True), "-created_at")
         fresh = _read(newest[: CACHED_KEYS + 1])
-        self.is_complete = len(fresh) <= CACHED_KEYS
+        self.is_complete = len({key.id for key in fresh.values()}) <= CACHED_KEYS
         if not self.is_complete:
             fresh = dict(islice(fresh.items(), CACHED_KEYS // 2))
             others = [key_hash for key_hash in self.by_hash if key_hash not in fresh]
@@ -154,16 +154,29 @@ class _KeyCache:
 
 def _read(rows: Any) -> dict[str, Key]:
     columns = (
-        "key_hash", "id", "key_prefix", "name", "expires_at", "rate_limit", "token_limit", "concurrency_limit", "allowed_models",
+        "id", "key_prefix", "name", "expires_at", "rate_limit", "token_limit", "concurrency_limit", "allowed_models",
         "may_choose_upstream", "is_active", "metadata",
     )  # fmt: skip
-    return {key_hash: _key(*values) for key_hash, *values in rows.values_list(*columns)}
+    by_hash: dict[str, Key] = {}
+    now = time.time()
+    for key_hash, old_hash, old_prefix, old_end, *values in rows.values_list(
+        "key_hash", "old_key_hash", "old_key_prefix", "old_key_valid_until", *columns
+    ):
+        key = by_hash[key_hash] = _key(*values)
+        if old_hash is not None and old_end.timestamp() > now:
+            by_hash[old_hash] = msgspec.structs.replace(key, prefix=old_prefix, expires_at=_earlier(old_end.timestamp(), key.expires_at))
+    return by_hash
+
+
+def _earlier(moment: float, other: float | None) -> float:
+    return moment if other is None else min(moment, other)
 
 
 def _read_hashes(hashes: Sequence[str]) -> dict[str, Key]:
     by_hash: dict[str, Key] = {}
     for start in range(0, len(hashes), ROWS_PER_QUERY):
-        by_hash |= _read(ApiKey.objects.filter(key_hash__in=hashes[start : start + ROWS_PER_QUERY]))
+        some = hashes[start : start + ROWS_PER_QUERY]
+        by_hash |= _read(ApiKey.objects.filter(Q(key_hash__in=some) | Q(old_key_hash__in=some)))
     return by_hash
 
 
@@ -254,7 +267,9 @@ def authenticate_management(token: str) -> ManagementKey:
     """The row of a management key, from the database. Raises :class:`ManagementKeyRefused`. The caller checks its permissions."""
     if not token:
         raise ManagementKeyRefused(401, MISSING)
-    row: ManagementKey | None = ManagementKey.objects.filter(key_hash=hash_key(token)).first()
+    key_hash = hash_key(token)
+    is_old = Q(old_key_hash=key_hash, old_key_valid_until__gt=timezone.now())
+    row: ManagementKey | None = ManagementKey.objects.filter(Q(key_hash=key_hash) | is_old).first()
     if row is None:
         raise ManagementKeyRefused(401, _invalid(token, needed=KeyKind.MANAGEMENT))
     if not row.is_active:

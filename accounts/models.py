@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models, transaction
 from django.dispatch import Signal
+from django.utils import timezone
 from simple_history.models import HistoricalRecords
 
 from accounts.common.model_fields import ObjectField, json_object, strings
@@ -169,6 +170,13 @@ class IssuedKey(Revised):
         max_length=64, unique=True, editable=False, validators=[RegexValidator(r"^[0-9a-f]{64}$")], help_text="SHA-256 of the key, in hex."
     )
     key_prefix = models.CharField("prefix", max_length=8, editable=False)
+    old_key_hash = models.CharField(
+        max_length=64, unique=True, null=True, editable=False, help_text="SHA-256 of the key before the last rotation, while it is valid."
+    )
+    old_key_prefix = models.CharField(max_length=8, blank=True, editable=False)
+    old_key_valid_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="From this time on the key before the last rotation is refused."
+    )
     name = models.CharField(max_length=200, blank=True, help_text="Who or what uses this key.")
     is_active = models.BooleanField("active", default=True, help_text="A revoked key is refused within a second.")
     expires_at = models.DateTimeField(null=True, blank=True, help_text="From this time on the key is refused. Empty: it does not expire.")
@@ -180,6 +188,11 @@ class IssuedKey(Revised):
 
     def __str__(self) -> str:
         return f"{self.name or 'unnamed'} ({self.key_prefix}…)"
+
+    @property
+    def old_key_is_valid(self) -> bool:
+        """Whether the key before the last rotation is still accepted."""
+        return self.old_key_hash is not None and self.old_key_valid_until is not None and self.old_key_valid_until > timezone.now()
 
 
 class ApiKey(IssuedKey):
@@ -195,7 +208,7 @@ class ApiKey(IssuedKey):
     )
     may_choose_upstream = models.BooleanField(default=False, help_text="Requests may name their upstream in the header X-Pxbin-Upstream.")
 
-    history = HistoricalRecords(excluded_fields=["key_hash", "last_used_at"])
+    history = HistoricalRecords(excluded_fields=["key_hash", "old_key_hash", "last_used_at"])
 
     class Meta:
         verbose_name = "API key"
@@ -207,7 +220,7 @@ class ManagementKey(IssuedKey):
 
     permissions = models.JSONField(default=read_only, validators=[known_permissions], help_text='["read"] or ["read", "write"].')
 
-    history = HistoricalRecords(excluded_fields=["key_hash", "last_used_at"])
+    history = HistoricalRecords(excluded_fields=["key_hash", "old_key_hash", "last_used_at"])
 
     class Meta:
         ordering = ("-created_at", "-id")

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 from pydantic import WithJsonSchema
 
-from accounts import keys
+from accounts import key_rotation, keys
 from accounts.api.authentication import presented_key
 from accounts.common.api_envelope import ApiError, data_envelope, parse_uuid, require, timestamp
 from accounts.common.api_resource import Resource, shows
@@ -29,6 +29,7 @@ from accounts.common.api_schema import (
     created_response,
     responses,
 )
+from accounts.key_rotation import MAX_GRACE_SECONDS
 from accounts.keys import KeyKind
 from accounts.models import ApiKey, ManagementKey
 
@@ -40,6 +41,14 @@ BAD_TYPE = "Invalid key type, must be 'llm' or 'management'"
 KindName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(KeyKind)})]
 KindFilter = Annotated[str, Field(description="llm or management. Any other value is treated as absent.")]
 Permissions = Annotated[list[Literal["read", "write"]], Field(min_length=1)]
+
+
+class Rotation(RequestBody):
+    """How a key is rotated."""
+
+    grace_seconds: Annotated[float, Field(ge=0, le=MAX_GRACE_SECONDS)] | None = Field(
+        None, description="How long the old key stays valid, in seconds; by default it ends at once."
+    )
 
 
 class KeyFields(RequestBody):
@@ -78,6 +87,7 @@ class ShownClientKey(Schema):
     """A client key, without its secret."""
 
     key_prefix: str
+    old_key_valid_until: Moment | None = Field(..., description="The end of the key before the last rotation.")
     last_used_at: Moment | None
 
 
@@ -86,6 +96,7 @@ class ShownManagementKey(Schema):
     """A management key, without its secret."""
 
     key_prefix: str
+    old_key_valid_until: Moment | None = Field(..., description="The end of the key before the last rotation.")
     last_used_at: Moment | None
 
 
@@ -97,6 +108,12 @@ class IssuedKey(Schema):
     name: str
     key_prefix: str
     created_at: Moment
+
+
+class RotatedKey(IssuedKey):
+    """The new secret of a key. This is the only response that shows it."""
+
+    old_key_valid_until: Moment
 
 
 AnyKey = ShownManagementKey | ShownClientKey
@@ -156,6 +173,17 @@ def revoke_key(request: HttpRequest, key_id: Id, type: KindFilter | None = None)
     return data_envelope({"status": "deactivated"})
 
 
+@router.post("/{key_id}/rotate", response=responses(Data[RotatedKey], 201))
+def rotate_key(request: HttpRequest, key_id: Id, body: Rotation | None = None, type: KindFilter | None = None) -> CreatedResponse:  # noqa: A002
+    """Give a key a new secret, which only this response ever shows. Id and limits stay; rotating again ends the older secret at once."""
+    row = _resource_of(key_id, type).find(key_id)
+    try:
+        plaintext = key_rotation.rotate(row, grace_seconds=(body and body.grace_seconds) or 0)
+    except key_rotation.NotRotatable as refusal:
+        raise ApiError("conflict", str(refusal)) from None
+    return created_response(data_envelope({**_shown_once(row, plaintext), "old_key_valid_until": timestamp(row.old_key_valid_until)}))
+
+
 @open_router.post("/bootstrap", response=responses(Data[IssuedKey], 201))
 def bootstrap(request: HttpRequest, body: Bootstrap) -> CreatedResponse:
     """Create a key with the bootstrap secret, given in a header or in the body; in the body, ``type`` is by default management."""
@@ -176,9 +204,12 @@ def _issue(body: NewKey, *, kind: str, permissions: list[str]) -> CreatedRespons
     if isinstance(row, ManagementKey):
         row.permissions = permissions
     KEYS[kind].write(row, body)
+    return created_response(data_envelope(_shown_once(row, plaintext)))
+
+
+def _shown_once(row: ApiKey | ManagementKey, plaintext: str) -> dict[str, Any]:
     created_at = timestamp(row.created_at.replace(microsecond=0))
-    issued = {"key": plaintext, "id": str(row.id), "name": row.name, "key_prefix": row.key_prefix, "created_at": created_at}
-    return created_response(data_envelope(issued))
+    return {"key": plaintext, "id": str(row.id), "name": row.name, "key_prefix": row.key_prefix, "created_at": created_at}
 
 
 def _resource_of(key_id: str, kind: str | None) -> Resource[Any, KeyFields]:

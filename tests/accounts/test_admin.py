@@ -130,3 +130,24 @@ def test_every_page_of_a_key_opens(admin_client):
             response = admin_client.get(f"/admin/accounts/{path}/{page}")
             assert response.status_code == 200
             assert row.key_hash not in response.content.decode()
+
+
+@pytest.mark.parametrize(("kind", "page"), [("llm", "apikey"), ("management", "managementkey")])
+def test_a_rotated_key_is_shown_once(admin_client, kind, page):
+    old, row = keys.issue(kind, name="laptop")
+    url = f"/admin/accounts/{page}/{row.pk}/rotate/"
+    form = admin_client.get(url)
+    assert (form.status_code, old[:8] in form.content.decode()) == (200, True)
+    response = admin_client.post(url, {"grace": "3600"})
+    row.refresh_from_db()
+    (plaintext,) = set(re.findall(old[:4] + r"[0-9a-f]{40}", response.content.decode()))
+    assert (row.key_hash, row.old_key_hash) == (keys.hash_key(plaintext), keys.hash_key(old))
+    assert (response.status_code, "no-store" in response["Cache-Control"]) == (200, True)
+    shown = admin_client.get(f"/admin/accounts/{page}/{row.pk}/change/").content.decode()
+    assert (f"{old[:8]}…, valid until" in shown, plaintext in shown) == (True, False)
+
+
+def test_a_revoked_key_is_not_rotated(admin_client):
+    _, row = keys.issue("llm", is_active=False)
+    response = admin_client.post(f"/admin/accounts/apikey/{row.pk}/rotate/", {"grace": "0"})
+    assert (response.status_code, messages_of(response)) == (302, ["The key is revoked. Reactivate it first, or create a new one."])
