@@ -56,11 +56,15 @@ MISPLACED = f"{MISSING}: send it as x-api-key, or as Authorization: Bearer"
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """A client key as requests need it. ``expires_at``: Unix seconds. ``allowed_models``: None allows all, () none."""
+    """A client key as requests need it.
+
+    ``owner``: its name, or empty. ``expires_at``: Unix seconds. ``allowed_models``: None allows all, () none.
+    """
 
     id: str
     prefix: str = ""
     name: str = ""
+    owner: str = ""
     expires_at: float | None = None
     rate_limit: int | None = None
     token_limit: int | None = None
@@ -154,8 +158,8 @@ class _KeyCache:
 
 def _read(rows: Any) -> dict[str, Key]:
     columns = (
-        "id", "key_prefix", "name", "expires_at", "rate_limit", "token_limit", "concurrency_limit", "allowed_models",
-        "may_choose_upstream", "is_active", "metadata",
+        "id", "key_prefix", "name", "owner__name", "expires_at", "rate_limit", "token_limit", "concurrency_limit",
+        "allowed_models", "may_choose_upstream", "is_active", "metadata",
     )  # fmt: skip
     by_hash: dict[str, Key] = {}
     now = time.time()
@@ -184,6 +188,7 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
     row_id: Any,
     prefix: str,
     name: str,
+    owner: str | None,
     expires_at: datetime | None,
     rate_limit: int | None,
     token_limit: int | None,
@@ -197,6 +202,7 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
         id=str(row_id),
         prefix=prefix,
         name=name,
+        owner=owner or "",
         expires_at=expires_at.timestamp() if expires_at else None,
         rate_limit=rate_limit,
         token_limit=token_limit,

@@ -14,7 +14,7 @@ from django.dispatch import Signal
 from django.utils import timezone
 from simple_history.models import HistoricalRecords
 
-from accounts.common.model_fields import ObjectField, json_object, strings
+from accounts.common.model_fields import NameField, ObjectField, json_object, strings
 
 revised = Signal()
 """Sent with ``name`` in the writing process once a change that bumped the revision ``name`` is committed."""
@@ -195,9 +195,44 @@ class IssuedKey(Revised):
         return self.old_key_hash is not None and self.old_key_valid_until is not None and self.old_key_valid_until > timezone.now()
 
 
+class Owner(Revised):
+    """A user or a team to whom keys belong. Created when a key or a budget first names it."""
+
+    class Kind(models.TextChoices):
+        """What an owner is."""
+
+        USER = "user", "User"
+        TEAM = "team", "Team"
+
+    revision = "keys"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = NameField(max_length=200, unique=True)
+    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.USER)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+    @classmethod
+    def named(cls, name: str, *, kind: str = "") -> Owner:
+        """The owner of a name, which is created if there is none yet. ``kind``, if it is not empty, becomes its kind."""
+        owner: Owner
+        owner, _ = cls.objects.get_or_create(name=name, defaults={"kind": kind or cls.Kind.USER})
+        if kind and owner.kind != kind:
+            owner.kind = kind
+            owner.save()
+        return owner
+
+
 class ApiKey(IssuedKey):
     """A client key (``pxb_…``) for the model endpoints."""
 
+    owner = models.ForeignKey(
+        Owner, models.SET_NULL, null=True, blank=True, related_name="keys", help_text="The user or team to whom the key belongs."
+    )
     rate_limit = models.PositiveIntegerField("requests per minute", null=True, blank=True, validators=[MinValueValidator(1)])
     token_limit = models.PositiveIntegerField(
         "tokens per minute", null=True, blank=True, validators=[MinValueValidator(1)], help_text="Input and output together."

@@ -60,6 +60,7 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     api_key_id: Annotated[Uuid | None, column("The client key.", api=("llm_key_id",))] = None
     key_prefix: Annotated[str, column("The first characters of the client key.", max_length=8)] = ""
     key_name: Annotated[str, column(max_length=200)] = ""
+    owner: Annotated[str, column("The user or team to whom the client key belonged.", max_length=200)] = ""
     session_id: Annotated[str, column("The session that the client named.", max_length=200, from_client=True)] = ""
     trace_id: Annotated[str, column("The trace that the client named.", max_length=200, from_client=True)] = ""
     tags: Annotated[dict[str, str] | None, column("The values of the declared tags, by key.")] = None

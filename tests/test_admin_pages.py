@@ -20,7 +20,7 @@ SECTIONS = (
 FORMS = tuple(f"{section}add/" for section in SECTIONS if section and "request" not in section)
 SIDEBAR = [
     "Start", "API keys", "Upstreams", "Models", "Requests", "Prices", "Credentials", "Routes",
-    "Management keys", "Users", "Groups",
+    "Owners", "Management keys", "Users", "Groups",
 ]  # fmt: skip
 ARTIFACTS = Path(__file__).resolve().parent / "artifacts"
 """Where screenshots are kept when PXBIN_TEST_ARTIFACTS is set."""

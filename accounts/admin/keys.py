@@ -18,10 +18,10 @@ from unfold.decorators import action, display
 
 from accounts import key_rotation, keys
 from accounts.admin.filters import KeyStateFilter
-from accounts.common.admin import COLLAPSED, ActivatableAdmin
+from accounts.common.admin import COLLAPSED, ActivatableAdmin, TableAdmin
 from accounts.forms import ApiKeyForm, ManagementKeyForm, RotationForm
 from accounts.keys import KeyKind
-from accounts.models import ApiKey, IssuedKey, ManagementKey
+from accounts.models import ApiKey, IssuedKey, ManagementKey, Owner
 
 STATES = {"active": "success", "revoked": "danger", "expired": "warning"}
 STORED_KEY_FIELDS = frozenset({"shown_prefix", "old_key", "last_used_at", "created_at"})
@@ -149,11 +149,13 @@ class ApiKeyAdmin(IssuedKeyAdmin):
     config_warnings: ClassVar[Callable[[str, list[str] | None], list[str]]] = staticmethod(lambda name, allowed: [])  # noqa: ARG005
     """Warnings about a key's name and allowed models. Set by the site, because accounts does not import the models' app."""
     conditional_fields = {"allowed_models": "model_access == 'listed'"}
-    list_display = ("shown_name", "shown_prefix", "state", "models", "limits", "last_used", "created_at")
+    autocomplete_fields = ("owner",)
+    list_select_related = ("owner",)
+    list_display = ("shown_name", "owner", "shown_prefix", "state", "models", "limits", "last_used", "created_at")
     empty_title = "No API keys yet"
     empty_text = "A client needs an API key. The page that shows a new key also has commands for Claude Code, Codex and curl."
     fieldsets = (
-        ("Basics", {"fields": ("name", "shown_prefix", "is_active", "expires_at")}),
+        ("Basics", {"fields": ("name", "owner", "shown_prefix", "is_active", "expires_at")}),
         ("Models", {"fields": ("model_access", "allowed_models")}),
         ("Limits", {"fields": ("rate_limit", "token_limit", "concurrency_limit"), "description": "Empty means no limit."}),
         ("Advanced", {"classes": COLLAPSED, "fields": ("may_choose_upstream", "metadata", "old_key", "last_used_at", "created_at")}),
@@ -181,6 +183,17 @@ class ApiKeyAdmin(IssuedKeyAdmin):
             (row.concurrency_limit, "concurrent"),
         )
         return ", ".join(f"{limit:,} {unit}" for limit, unit in limits if limit is not None) or "none"
+
+
+@admin.register(Owner)
+class OwnerAdmin(TableAdmin):
+    """Users and teams to whom keys belong."""
+
+    search_fields = ("name",)
+    list_display = ("name", "kind")
+    list_filter = ("kind",)
+    empty_title = "No owners yet"
+    empty_text = "An owner is a user or a team. Keys that name the same owner can be reported and limited together."
 
 
 @admin.register(ManagementKey)

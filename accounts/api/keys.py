@@ -6,6 +6,7 @@ import hmac
 from typing import Annotated, Any, Literal
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 from pydantic import WithJsonSchema
@@ -31,7 +32,7 @@ from accounts.common.api_schema import (
 )
 from accounts.key_rotation import MAX_GRACE_SECONDS
 from accounts.keys import KeyKind
-from accounts.models import ApiKey, ManagementKey
+from accounts.models import ApiKey, ManagementKey, Owner
 
 router = Router(tags=["keys"])
 open_router = Router(tags=["bootstrap"])
@@ -40,6 +41,8 @@ BAD_TYPE = "Invalid key type, must be 'llm' or 'management'"
 
 KindName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(KeyKind)})]
 KindFilter = Annotated[str, Field(description="llm or management. Any other value is treated as absent.")]
+OwnerName = Annotated[str, Field(max_length=200)]
+"""An empty name is the same as no owner."""
 Permissions = Annotated[list[Literal["read", "write"]], Field(min_length=1)]
 
 
@@ -58,6 +61,9 @@ class KeyFields(RequestBody):
 
     name: str | None = Field(None, description="Who or what uses the key.")
     is_active: bool | None = None
+    owner: Clearable[OwnerName] = Field(
+        None, description="The user or team to whom the key belongs; created when it is first named. Client keys only."
+    )
     expires_at: Clearable[Moment] = Field(None, description="From this time on the key is refused.")
     metadata: dict[str, Any] | None = Field(None, description="Free notes.")
     rate_limit: Clearable[Int32] = Field(
@@ -86,6 +92,7 @@ class Bootstrap(NewKey):
 class ShownClientKey(Schema):
     """A client key, without its secret."""
 
+    owner: str | None
     key_prefix: str
     old_key_valid_until: Moment | None = Field(..., description="The end of the key before the last rotation.")
     last_used_at: Moment | None
@@ -126,6 +133,20 @@ class ClientKeys(Resource[ApiKey, KeyFields]):
     schema = ShownClientKey
     title = "Key"
     order = ("-created_at", "-id")
+
+    def rows(self) -> QuerySet[ApiKey, ApiKey]:
+        """All keys with their owners."""
+        return super().rows().select_related("owner")
+
+    def before_save(self, row: ApiKey, body: KeyFields) -> None:
+        """Create the owner when it is first named."""
+        if "owner" in body.model_fields_set:
+            name = (body.owner or "").strip()
+            row.owner = Owner.named(name) if name else None
+
+    def computed_values(self, row: ApiKey) -> dict[str, Any]:
+        """The name of the owner."""
+        return {"owner": row.owner.name if row.owner is not None else None}
 
 
 class ManagementKeys(Resource[ManagementKey, KeyFields]):

@@ -44,7 +44,7 @@ SUBSTITUTED = {
 
 PLACED_COLUMNS = frozenset({
     "id", "timestamp", "request_id", "method", "path", "dialect", "input_format", "upstream_dialect", "stream", "api_key_id",
-    "key_prefix", "key_name", "session_id", "trace_id", "tags", "client_ip", "user_agent",
+    "key_prefix", "key_name", "owner", "session_id", "trace_id", "tags", "client_ip", "user_agent",
     "model", "remote_model", "upstream_id", "upstream_name",
     "status_code", "upstream_status", "outcome", "error_type", "error_message", "attempts", "latency_ms", "overhead_us", "ttft_ms",
     "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens",
@@ -246,6 +246,7 @@ def _facts(row: RequestLog, links: Links, chosen: str) -> list[tuple[str, list[t
             "Client",
             (
                 ("API key", links.key(" ".join(filter(None, (row.key_name, f"({row.key_prefix}…)" if row.key_prefix else ""))))),
+                ("Owner", row.owner),
                 ("IP address", row.client_ip),
                 ("User agent", row.user_agent),
                 ("Session", row.session_id),

@@ -255,6 +255,8 @@ def _asks_for_usage(envelope: Envelope) -> bool:
 
 def dropped_metadata(dropped: tuple[str, ...], details: tuple[str, ...], lost: DroppedResponse) -> dict[str, Any]:
     """The lists of the log row: what the upstream did not get of the request, and the client of the response."""
+    if not (dropped or details or lost.types or lost.paths):
+        return {}
     types = tuple(f"part {kind}" for kind in sorted(lost.types))
     lists = {"dropped": dropped, "dropped_details": details + types, "dropped_response": tuple(sorted(lost.paths))}
     return {name: [clean_text(text, MAX_PATH) for text in shortened(texts)] for name, texts in lists.items() if texts}

@@ -140,6 +140,9 @@ class StreamPipeline:
         out: list[bytes] = []
         for frame in frames:
             for event in self._decoder.feed(frame):
+                if event.__class__ is PartDelta and self.has_content:
+                    self.output_chars += len(event.text)
+                    continue
                 self._note(event)
                 if not self.has_content:
                     self._before_content.append(event)
@@ -164,7 +167,8 @@ class StreamPipeline:
             if plain and self.has_content and event.__class__ is PartDelta:
                 # The fast path for nearly every event of a stream: nothing is held back, restored or bound.
                 self.output_chars += len(event.text)
-                out += [write(frame) for frame in encode(event)]
+                for frame in encode(event):
+                    out.append(write(frame))  # noqa: PERF401  (a comprehension is a call of a function for each event)
                 continue
             self._note(event)
             out += [write(frame) for restored in self._for_client(event) for frame in encode(restored)]

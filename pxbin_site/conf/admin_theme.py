@@ -62,6 +62,7 @@ NAVIGATION = [
         "title": "Access",
         "separator": True,
         "items": [
+            _page("accounts.owner", "groups"),
             _page("accounts.managementkey", "terminal"),
             _page("auth.user", "person"),
             _page("auth.group", "group"),

@@ -23,11 +23,11 @@ def create_key(*arguments):
 
 
 def test_a_key_is_printed_alone_on_a_line():
-    arguments = ("laptop", "--rate-limit", "60", "--token-limit", "1000", "--concurrency-limit", "2")
+    arguments = ("laptop", "--rate-limit", "60", "--token-limit", "1000", "--concurrency-limit", "2", "--owner", "anna")
     plaintext = create_key(*arguments, "--model", "gpt-5", "--model", "claude-*", "--expires-at", "2027-01-31T00:00:00Z")
     row = ApiKey.objects.get()
     assert (plaintext.strip(), row.key_hash) == (plaintext.rstrip("\n"), keys.hash_key(plaintext.strip()))
-    assert (row.name, row.rate_limit, row.token_limit, row.concurrency_limit) == ("laptop", 60, 1000, 2)
+    assert (row.name, row.rate_limit, row.token_limit, row.concurrency_limit, str(row.owner)) == ("laptop", 60, 1000, 2, "anna")
     assert (row.allowed_models, row.expires_at) == (["gpt-5", "claude-*"], datetime(2027, 1, 31, tzinfo=UTC))
 
 

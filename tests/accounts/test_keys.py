@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts import cache_revisions, keys
 from accounts.keys import WRONG_KIND, Key, ManagementKeyRefused, authenticate, authenticate_management, cached_key, issue, may_use
-from accounts.models import ApiKey, RevisedQuerySet
+from accounts.models import ApiKey, Owner, RevisedQuerySet
 from proxy.translation.errors import ClientMistake, GatewayError
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -54,6 +54,16 @@ async def test_a_new_key_works_in_the_next_request():
     plaintext, row = await sync_to_async(issue)("llm", name="laptop")
     assert await authenticate(plaintext) == Key(id=str(row.pk), prefix=plaintext[:8], name="laptop")
     assert cached_key(plaintext) == Key(id=str(row.pk), prefix=plaintext[:8], name="laptop")
+
+
+async def test_a_cached_key_follows_the_name_of_its_owner():
+    owner = await sync_to_async(Owner.named)("anna")
+    plaintext, _ = await sync_to_async(issue)("llm", owner=owner)
+    assert (await authenticate(plaintext)).owner == "anna"
+    owner.name = "research"
+    await sync_to_async(owner.save)()
+    await sync_to_async(cache_revisions.poll)()
+    assert cached_key(plaintext).owner == "research"
 
 
 async def test_every_refusal_names_its_reason():

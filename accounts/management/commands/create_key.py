@@ -11,12 +11,14 @@ from django.utils.dateparse import parse_datetime
 
 from accounts import keys
 from accounts.common.commands import GatewayCommand
+from accounts.models import Owner
 
 CLIENT_KEY_OPTIONS = {
     "--rate-limit": "rate_limit",
     "--token-limit": "token_limit",
     "--concurrency-limit": "concurrency_limit",
     "--model": "allowed_models",
+    "--owner": "owner",
 }
 """Options that apply only to client keys, and the fields that they set."""
 
@@ -33,6 +35,7 @@ class Command(GatewayCommand):
         parser.add_argument("--rate-limit", type=_limit, help="requests per minute")
         parser.add_argument("--token-limit", type=_limit, help="tokens per minute")
         parser.add_argument("--concurrency-limit", type=_limit, help="concurrent requests")
+        parser.add_argument("--owner", type=_name, help="the user or team to whom the key belongs; created when it is first named")
         parser.add_argument(
             "--model",
             action="append",
@@ -54,6 +57,7 @@ class Command(GatewayCommand):
             if options["read_only"]:
                 raise CommandError("--read-only: only for management keys, with --management")
             fields |= {field: options[field] for field in CLIENT_KEY_OPTIONS.values()}
+            fields["owner"] = Owner.named(options["owner"]) if options["owner"] else None
         try:
             plaintext, _ = keys.issue(keys.KeyKind.MANAGEMENT if options["management"] else keys.KeyKind.LLM, **fields)
         except ValidationError as error:

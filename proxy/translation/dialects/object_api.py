@@ -80,7 +80,7 @@ class ObjectApi(msgspec.Struct, frozen=True, kw_only=True):
         self, fields: Mapping[str, msgspec.Raw], client_id: str, remote_id: str, *, is_unbilled: bool = False
     ) -> Sequence[MadeObject]:
         """The response to a request itself, if the provider keeps it. ``client_id``: the id that the client gets."""
-        if not is_id(remote_id) or not self.keeps_response(fields):
+        if not self.keeps_response(fields) or not is_id(remote_id):
             return ()
         return (MadeObject(client_id, remote_id="" if client_id == remote_id else remote_id, is_unbilled=is_unbilled),)
 

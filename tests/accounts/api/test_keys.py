@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from accounts.keys import WRONG_KIND, hash_key
-from accounts.models import ApiKey
+from accounts.models import ApiKey, Owner
 from tests.support.management import ManagementClient
 
 pytestmark = pytest.mark.django_db
@@ -121,9 +121,24 @@ def test_a_new_key_is_shown_once(script):
     assert {name: value for name, value in key.items() if not name.endswith("_at")} == {
         "id": created["id"], "key_prefix": created["key"][:8], "name": "laptop", "is_active": True, "rate_limit": 7, "token_limit": None,
         "concurrency_limit": None, "allowed_models": None, "may_choose_upstream": False, "metadata": {}, "old_key_valid_until": None,
+        "owner": None,
     }  # fmt: skip
     assert (key["expires_at"], key["last_used_at"]) == (None, None)
     assert MOMENT.fullmatch(key["created_at"])
+
+
+def test_an_owner_is_created_when_a_key_first_names_it(script):
+    created = [script.create("/keys", name=name, owner=owner)["id"] for name, owner in (("a", "research"), ("b", " research "), ("c", ""))]
+    assert [script.get(f"/keys/{key_id}")["owner"] for key_id in created] == ["research", "research", None]
+    assert list(Owner.objects.values_list("name", "kind")) == [("research", "user")]
+    script.send("PATCH", f"/keys/{created[0]}", {"owner": None})
+    script.send("PATCH", f"/keys/{created[1]}", {"name": "still owned"})
+    assert [key["owner"] for key in script.get("/keys")] == [None, "research", None]
+
+
+def test_the_name_of_an_owner_is_bounded(script):
+    expected = "Invalid JSON body: owner: String should have at most 200 characters"
+    assert script.send("POST", "/keys", {"owner": "x" * 201}).error == (400, "invalid_request", expected)
 
 
 @pytest.mark.parametrize(("kind", "prefix"), [(None, "pxb_"), ("", "pxb_"), ("llm", "pxb_"), ("management", "pxm_")])

@@ -41,6 +41,7 @@ FULL = {
     "api_key_id": "0b0e1c52-1111-4222-8333-944445555666",
     "key_prefix": "pxb_abcd",
     "key_name": "größte „Maschine“",
+    "owner": "anna",
     "session_id": "s1",
     "trace_id": "t1",
     "tags": {"team": "größte"},

@@ -94,6 +94,7 @@ class _Kind(msgspec.Struct):
     type: str = ""
 
 
+_DELTA = "content_block_delta"
 _EVENT = msgspec.json.Decoder(_Event)
 _KIND = msgspec.json.Decoder(_Kind)
 
@@ -122,6 +123,8 @@ class AnthropicStreamDecoder:
 
     def __init__(self) -> None:
         self._open: dict[int, _OpenBlock] = {}
+        self._text_index = -1
+        """The index of the text block that the last text was added to, while it is open."""
         self._usage: WireUsage | None = None
         self._finish: tuple[str | None, str | None, dict[str, Any] | None] = (None, None, None)
         self._native: dict[str, Any] = {}
@@ -130,7 +133,7 @@ class AnthropicStreamDecoder:
         self._started = False
         self._done = False
         self._handlers: dict[str, Callable[[_Event], list[Event]]] = {
-            "content_block_delta": self._on_block_delta,
+            _DELTA: self._on_block_delta,
             "content_block_start": self._on_block_start,
             "content_block_stop": self._on_block_stop,
             "message_start": self._on_message_start,
@@ -146,6 +149,9 @@ class AnthropicStreamDecoder:
             event = _EVENT.decode(frame.data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._feed_nonconforming(frame)
+        delta = event.delta
+        if delta is not None and delta.text and event.index == self._text_index and delta.type == "text_delta" and event.type == _DELTA:
+            return [PartDelta(event.index, delta.text)]  # nearly every event of a stream
         handler = self._handlers.get(event.type or frame.event)
         return handler(event) if handler is not None else self._on_unknown(event)
 
@@ -210,6 +216,7 @@ class AnthropicStreamDecoder:
             return self._fail_invalid()
         opened = _OpenBlock(block, event.content_block)
         self._open[event.index] = opened
+        self._text_index = -1
         events = self._ensure_started()
         start = _STARTS.get(block.type)
         return events + start(self, event.index, opened) if start is not None else events
@@ -237,6 +244,7 @@ class AnthropicStreamDecoder:
         block = self._open.pop(event.index, None)
         if block is None:
             return []
+        self._text_index = -1
         if block.kind == "text":
             return [PartEnded(event.index)] if block.started else []
         if block.kind == "thinking":
@@ -291,6 +299,7 @@ class AnthropicStreamDecoder:
         if block.started:
             return [PartDelta(index, text)]
         block.started = True
+        self._text_index = index
         return [PartStarted(index, Text("")), PartDelta(index, text)]
 
     def _append_citation(self, index: int, block: _OpenBlock, native: Raw) -> list[Event]:

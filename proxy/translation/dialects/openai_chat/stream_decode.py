@@ -27,6 +27,7 @@ from proxy.translation.dialects.lenient_json import decode_leniently
 from proxy.translation.dialects.openai_chat.finish_reasons import decode_finish_reason, failure_of_finish
 from proxy.translation.dialects.openai_chat.native_fields import NativeFields, NativeResponse
 from proxy.translation.dialects.openai_chat.opaque_state import DetailsCollector, message_part
+from proxy.translation.dialects.openai_chat.plain_chunks import decode_plain_chunk
 from proxy.translation.dialects.openai_chat.stream_decode_calls import CallAssembler
 from proxy.translation.dialects.openai_chat.surrogate_halves import HalvesJoiner
 from proxy.translation.dialects.openai_chat.think_tags import ThinkTags
@@ -46,6 +47,8 @@ from proxy.translation.quirks import Quirks
 from proxy.translation.usage_counters import has_counts, read_usage
 
 _DONE = b"[DONE]"
+MAX_MISSES = 4
+"""So many chunks of a stream may turn out not to be plain; then the server sends fields that plain chunks do not have."""
 _LEGACY_CALL_INDEX = -1
 _EMPTY_PARTS: dict[str, Part] = {"text": Text(""), "reasoning": Reasoning(""), "refusal": Text("", refusal=True)}
 
@@ -96,6 +99,9 @@ class ChatStreamDecoder:
         self._ended = False
         self._open_kind = ""
         self._open_part = -1
+        self._plain_part = -1
+        """The open part, if it is text and chunks are tried as plain ones first."""
+        self._misses = 0
         self._refused = False
         self._has_reasoning_text = False
         self._details = DetailsCollector()
@@ -110,17 +116,29 @@ class ChatStreamDecoder:
 
     def feed(self, frame: Frame) -> list[Event]:
         """The events of one chunk. ``Finished`` is withheld until ``[DONE]`` or the end of the bytes, because the usage may come last."""
-        if self._ended or frame.data in _EMPTY_DATA:
+        if self._ended:
+            return []
+        if self._plain_part >= 0 and not frame.event and (piece := self._plain_piece(frame.data)) is not None:
+            return [piece]
+        if frame.data in _EMPTY_DATA:
             return []
         try:
             chunk = _CHUNK.decode(frame.data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            if frame.data.strip() == _DONE:
-                return self._finish()
-            try:
-                chunk = decode_leniently(self._halves.joined(frame.data) or frame.data, _CHUNK)
-            except ClientMistake:
-                return self._fail(_undecodable_chunk(frame, error))
+            return self._read_undecodable(frame, error)
+        return self._read_chunk(chunk, frame)
+
+    def _read_undecodable(self, frame: Frame, error: Exception) -> list[Event]:
+        """The events of ``[DONE]``, or of a chunk with an error that a lenient decoder accepts."""
+        if frame.data.strip() == _DONE:
+            return self._finish()
+        try:
+            chunk = decode_leniently(self._halves.joined(frame.data) or frame.data, _CHUNK)
+        except ClientMistake:
+            return self._fail(_undecodable_chunk(frame, error))
+        return self._read_chunk(chunk, frame)
+
+    def _read_chunk(self, chunk: _Chunk, frame: Frame) -> list[Event]:
         if chunk.error or frame.event == "error" or chunk.object == "error" or (chunk.base_resp and has_base_error(chunk.base_resp)):
             return self._fail(failure_from_error(chunk.error or error_object(frame.data)))
         events: list[Event] = []
@@ -133,7 +151,23 @@ class ChatStreamDecoder:
             if choice.error or choice.finish_reason == "error":
                 return events + self._fail(failure_from_error(choice.error))
             self._read_choice(choice, events)
+        if self._open_kind == "text" and self._think_tags is None and self._misses < MAX_MISSES:
+            self._plain_part = self._open_part
         return events
+
+    def _plain_piece(self, data: bytes) -> PartDelta | None:
+        """The text of a chunk that has nothing else. ``None``: it may have; the decoder of any chunk reads it."""
+        try:
+            chunk = decode_plain_chunk(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._plain_part = -1
+            self._misses += 1
+            return None
+        if chunk.service_tier is not None:
+            self._service_tier = chunk.service_tier
+        text = chunk.choices[0].delta.content
+        self._sent["text"] += len(text)
+        return PartDelta(self._plain_part, text)
 
     def close(self) -> list[Event]:
         """The events at the end of the bytes. A stream that sent a ``finish_reason`` is complete, also without ``[DONE]``."""

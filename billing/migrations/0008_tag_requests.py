@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0006_remember_remote_objects'),
+        ('billing', '0007_log_the_owner'),
     ]
 
     operations = [
