@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from accounts import cache_revisions
 from accounts.common import wildcards
+from accounts.common.client_address import Networks, is_within, parse_networks
 from accounts.common.gateway_config import config
 from accounts.last_used import LastUse
 from accounts.models import ApiKey, IssuedKey, ManagementKey
@@ -70,6 +71,9 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     token_limit: int | None = None
     concurrency_limit: int | None = None
     allowed_models: tuple[str, ...] | None = None
+    allowed_networks: Networks | None = None
+    """From where requests may come; ``None``: from everywhere."""
+    capture_payloads: bool = False
     may_choose_upstream: bool = False
     is_active: bool = True
     tags: dict[str, str] = {}
@@ -159,7 +163,7 @@ class _KeyCache:
 def _read(rows: Any) -> dict[str, Key]:
     columns = (
         "id", "key_prefix", "name", "owner__name", "expires_at", "rate_limit", "token_limit", "concurrency_limit",
-        "allowed_models", "may_choose_upstream", "is_active", "metadata",
+        "allowed_models", "allowed_ips", "capture_payloads", "may_choose_upstream", "is_active", "metadata",
     )  # fmt: skip
     by_hash: dict[str, Key] = {}
     now = time.time()
@@ -194,6 +198,8 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
     token_limit: int | None,
     concurrency_limit: int | None,
     allowed_models: list[str] | None,
+    allowed_ips: list[str] | None,
+    capture_payloads: bool,
     may_choose_upstream: bool,
     is_active: bool,
     metadata: dict[str, Any],
@@ -208,6 +214,8 @@ def _key(  # noqa: PLR0913, PLR0917  (one argument for each column read)
         token_limit=token_limit,
         concurrency_limit=concurrency_limit,
         allowed_models=None if allowed_models is None else tuple(allowed_models),
+        allowed_networks=None if allowed_ips is None else parse_networks(allowed_ips),
+        capture_payloads=capture_payloads,
         may_choose_upstream=may_choose_upstream,
         is_active=is_active,
         tags=_tags(metadata),
@@ -261,6 +269,12 @@ async def authenticate(token: str) -> Key:
         raise ClientMistake(EXPIRED, kind="authentication")
     client_key_use.note(key.id)
     return key
+
+
+def check_address(key: Key, client: str) -> None:
+    """Raise :class:`~proxy.translation.errors.ClientMistake` (403) if a key may not be used from the address ``client``."""
+    if key.allowed_networks is not None and not is_within(client, key.allowed_networks):
+        raise ClientMistake(f"This API key may not be used from {client or 'an unknown address'}", kind="permission")
 
 
 def _invalid(token: str, *, needed: KeyKind) -> str:

@@ -14,7 +14,7 @@ from django.dispatch import Signal
 from django.utils import timezone
 from simple_history.models import HistoricalRecords
 
-from accounts.common.model_fields import NameField, ObjectField, json_object, strings
+from accounts.common.model_fields import NameField, ObjectField, ip_ranges, json_object, strings
 
 revised = Signal()
 """Sent with ``name`` in the writing process once a change that bumped the revision ``name`` is committed."""
@@ -240,6 +240,12 @@ class ApiKey(IssuedKey):
     concurrency_limit = models.PositiveIntegerField("concurrent requests", null=True, blank=True, validators=[MinValueValidator(1)])
     allowed_models = models.JSONField(
         null=True, blank=True, validators=[strings], help_text="Model names; * stands for any text. null: every model; []: none."
+    )
+    allowed_ips = models.JSONField(
+        "allowed addresses", null=True, blank=True, validators=[ip_ranges], help_text="IP addresses and ranges of clients. null: every one."
+    )
+    capture_payloads = models.BooleanField(
+        default=False, help_text="Store the bodies of its requests and responses for PXBIN_PAYLOAD_RETENTION_DAYS, redacted."
     )
     may_choose_upstream = models.BooleanField(default=False, help_text="Requests may name their upstream in the header X-Pxbin-Upstream.")
 

@@ -63,7 +63,7 @@ class IssuedKeyAdmin(ActivatableAdmin):
         """The page that adds a key leaves out what only a stored key has."""
         fieldsets = super().get_fieldsets(request, obj)
         if obj is not None:
-            return fieldsets
+            return [(title, options) for title, options in fieldsets if title != "Preset"]
         return [
             (title, {**options, "fields": [name for name in options["fields"] if name not in STORED_KEY_FIELDS]})
             for title, options in fieldsets
@@ -156,10 +156,19 @@ class ApiKeyAdmin(IssuedKeyAdmin):
     empty_text = "A client needs an API key. The page that shows a new key also has commands for Claude Code, Codex and curl."
     fieldsets = (
         ("Basics", {"fields": ("name", "owner", "shown_prefix", "is_active", "expires_at")}),
+        ("Preset", {"fields": ("preset",)}),
         ("Models", {"fields": ("model_access", "allowed_models")}),
         ("Limits", {"fields": ("rate_limit", "token_limit", "concurrency_limit"), "description": "Empty means no limit."}),
-        ("Advanced", {"classes": COLLAPSED, "fields": ("may_choose_upstream", "metadata", "old_key", "last_used_at", "created_at")}),
-    )
+        (
+            "Advanced",
+            {
+                "classes": COLLAPSED,
+                "fields": (
+                    "allowed_ips", "capture_payloads", "may_choose_upstream", "metadata", "old_key", "last_used_at", "created_at",
+                ),
+            },
+        ),
+    )  # fmt: skip
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save, then warn about allowed models that do not exist."""

@@ -39,6 +39,7 @@ open_router = Router(tags=["bootstrap"])
 
 BAD_TYPE = "Invalid key type, must be 'llm' or 'management'"
 
+IpRanges = Annotated[list[str], WithJsonSchema({"type": "array", "items": {"type": "string", "minLength": 1}})]
 KindName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(KeyKind)})]
 KindFilter = Annotated[str, Field(description="llm or management. Any other value is treated as absent.")]
 OwnerName = Annotated[str, Field(max_length=200)]
@@ -72,6 +73,8 @@ class KeyFields(RequestBody):
     token_limit: Clearable[Int32] = Field(None, description="Tokens per minute, input and output together.")
     concurrency_limit: Clearable[Int32] = Field(None, description="Concurrent requests.")
     allowed_models: Clearable[ModelNames] = Field(None, description="Names, in which * stands for any text; null: every model.")
+    allowed_ips: Clearable[IpRanges] = Field(None, description="Addresses and ranges of clients, as 10.0.0.0/8; null: every address.")
+    capture_payloads: bool | None = Field(None, description="Store the bodies of its requests and responses, redacted.")
     may_choose_upstream: bool | None = Field(None, description="Requests may name their upstream in the header X-Pxbin-Upstream.")
     permissions: Permissions | None = Field(None, description="Management keys only.")
 

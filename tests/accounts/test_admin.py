@@ -1,8 +1,10 @@
 import html
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.messages import get_messages
+from django.utils import timezone
 
 from accounts import keys
 from accounts.models import ApiKey, ManagementKey
@@ -151,3 +153,23 @@ def test_a_revoked_key_is_not_rotated(admin_client):
     _, row = keys.issue("llm", is_active=False)
     response = admin_client.post(f"/admin/accounts/apikey/{row.pk}/rotate/", {"grace": "0"})
     assert (response.status_code, messages_of(response)) == (302, ["The key is revoked. Reactivate it first, or create a new one."])
+
+
+def test_addresses_are_entered_one_per_line(admin_client):
+    add_key(admin_client, allowed_ips=" 10.0.0.0/8\n\n2001:db8::1")
+    assert ApiKey.objects.get().allowed_ips == ["10.0.0.0/8", "2001:db8::1"]
+    response = add_key(admin_client, allowed_ips="office")
+    assert "&#x27;office&#x27; is not an IP address or range" in response.content.decode()
+
+
+def test_a_preset_fills_what_is_left_empty(admin_client):
+    add_key(admin_client, preset="trial", rate_limit="5")
+    row = ApiKey.objects.get()
+    assert (row.rate_limit, row.token_limit, row.concurrency_limit) == (5, 20_000, 2)
+    assert timedelta(days=6, hours=23) < row.expires_at - timezone.now() < timedelta(days=7)
+
+
+def test_without_a_preset_nothing_is_filled(admin_client):
+    add_key(admin_client)
+    row = ApiKey.objects.get()
+    assert (row.rate_limit, row.token_limit, row.concurrency_limit, row.expires_at, row.allowed_ips) == (None,) * 5

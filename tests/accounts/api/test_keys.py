@@ -121,6 +121,7 @@ def test_a_new_key_is_shown_once(script):
     assert {name: value for name, value in key.items() if not name.endswith("_at")} == {
         "id": created["id"], "key_prefix": created["key"][:8], "name": "laptop", "is_active": True, "rate_limit": 7, "token_limit": None,
         "concurrency_limit": None, "allowed_models": None, "may_choose_upstream": False, "metadata": {}, "old_key_valid_until": None,
+        "allowed_ips": None, "capture_payloads": False,
         "owner": None,
     }  # fmt: skip
     assert (key["expires_at"], key["last_used_at"]) == (None, None)
@@ -292,3 +293,20 @@ def test_only_a_valid_key_can_be_rotated(script):
     refused = script.send("POST", f"/keys/{created['id']}/rotate", {}).error
     assert refused == (409, "conflict", "The key is revoked. Reactivate it first, or create a new one.")
     assert script.send("POST", f"/keys/{MISSING_ID}/rotate", {}).error == (404, "not_found", "Key not found")
+
+
+# --- addresses ------------------------------------------------------------------------------------------------------------
+
+
+def test_addresses_are_stored_as_they_were_written_and_cleared_by_null(script):
+    key_id = script.create("/keys", allowed_ips=["10.0.0.0/8", "2001:db8::1"])["id"]
+    assert script.get(f"/keys/{key_id}")["allowed_ips"] == ["10.0.0.0/8", "2001:db8::1"]
+    assert script.send("PATCH", f"/keys/{key_id}", {"allowed_ips": None}).status == 200
+    assert script.get(f"/keys/{key_id}")["allowed_ips"] is None
+
+
+@pytest.mark.parametrize("ranges", [["10.0.0.0/33"], ["localhost"], [""], "10.0.0.1", [5]])
+def test_what_is_no_address_is_refused_with_the_name_of_the_field(script, ranges):
+    status, kind, message = script.send("POST", "/keys", {"allowed_ips": ranges}).error
+    assert (status, kind, "allowed_ips" in message) == (400, "invalid_request", True)
+    assert not ApiKey.objects.exists()
