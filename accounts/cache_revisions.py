@@ -171,6 +171,11 @@ class Watcher:
             logger.warning("the database did not report its revisions within %s s", REFRESH_TIMEOUT_SECONDS)
             return False
 
+    @property
+    def is_reachable(self) -> bool:
+        """Whether the last poll reached the database."""
+        return self._reachable
+
     def _run(self) -> None:
         watchdog = Watchdog(connections["default"], RESPONSE_TIMEOUT_SECONDS)
         with watchdog.running():
@@ -267,6 +272,11 @@ def _resolve(waiting: list[_Waiting], *, result: bool) -> None:
 
 
 _watcher: Watcher | None = None
+
+
+def is_database_reachable() -> bool:
+    """Whether the last poll of this process's watcher reached the database; true without a watcher."""
+    return _watcher is None or _watcher.is_reachable
 
 
 async def refresh_now() -> bool:

@@ -117,8 +117,13 @@ def new_plaintext(kind: KeyKind) -> str:
 
 def set_hash(row: IssuedT, plaintext: str) -> IssuedT:
     """``row`` with the hash and the prefix of a key."""
-    row.key_hash, row.key_prefix = hash_key(plaintext), plaintext[:8]
+    row.key_hash, row.key_prefix = hash_key(plaintext), shown_prefix(plaintext)
     return row
+
+
+def shown_prefix(plaintext: str) -> str:
+    """The beginning of a key by which people recognise it. Keys of other gateways may be short; at most a quarter of one is shown."""
+    return plaintext[: 8 if plaintext.startswith(tuple(PREFIXES.values())) else min(8, len(plaintext) // 4)]
 
 
 def hash_key(plaintext: str) -> str:
@@ -243,6 +248,11 @@ def cached_key(token: str) -> Key | None:
         return None
     client_key_use.note(key.id)
     return key
+
+
+def is_cached(token: str) -> bool:
+    """Whether ``token`` is a client key that this process knows, in any state."""
+    return hash_key(token) in _cache.by_hash
 
 
 async def authenticate(token: str) -> Key:

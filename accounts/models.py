@@ -265,3 +265,14 @@ class ManagementKey(IssuedKey):
 
     class Meta:
         ordering = ("-created_at", "-id")
+
+
+class ImportedFile(models.Model):
+    """A configuration file that `serve --config` has imported. It is imported again only when its content has changed."""
+
+    path = models.CharField(max_length=1000, primary_key=True)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the content, in hex.")
+    imported_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.path

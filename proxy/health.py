@@ -7,9 +7,10 @@ import asyncio
 import msgspec
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, JsonResponse
 
+from accounts.common.database_errors import ReadOnlyError
 from accounts.models import ApiKey
 from billing.request_log import journal
 from upstreams.catalog import snapshot
@@ -28,7 +29,7 @@ async def status(request: HttpRequest) -> JsonResponse:
 
 
 async def ready(request: HttpRequest) -> JsonResponse:
-    """``/ready``: 503 if the database does not answer within two seconds or has no tables.
+    """``/ready``: 503 if the database does not answer within two seconds, is read-only, or has no tables.
 
     Requests are served from the catalogue in memory without it.
     """
@@ -54,12 +55,17 @@ async def detailed(request: HttpRequest) -> JsonResponse:
 
 
 async def _database_problem() -> str | None:
-    """``timeout`` or the class of the error, which contains no host, user or password; ``None`` if the database answers."""
+    """``None`` if the database answers and can write; else ``timeout``, ``read_only``, or the class of the error.
+
+    These contain no host, user or password.
+    """
     try:
         await asyncio.wait_for(sync_to_async(_ping, thread_sensitive=False)(), READY_SECONDS)
     except TimeoutError:
         return "timeout"
-    except DatabaseError as error:
+    except ReadOnlyError:
+        return "read_only"
+    except (DatabaseError, InterfaceError) as error:
         return type(error).__name__
     return None
 

@@ -25,6 +25,9 @@ for dialect in REGISTRY.values():
     for untranslated in dialect.client.untranslated:
         FAST_PATHS["POST", untranslated.path] = views.untranslated_view(dialect, untranslated)
 
+# A pattern that ends in a placeholder also matches paths of the others: `/v1/models/{name}` those of `/v1/models/{model}:generateContent`.
+FAST_PATH_PATTERNS.sort(key=lambda entry: entry[1].pattern.endswith(")"))
+
 HEALTH_PATHS = {
     "health": health.health,
     "healthz": health.health,

@@ -16,11 +16,11 @@ from proxy import model_list
 from proxy.exchange import admission, debug_headers, exchange, object_calls, passthrough, remote_objects, stored_responses
 from proxy.exchange.error_response import error_response
 from proxy.exchange.http_request import HttpRequest, unknown_path
-from proxy.exchange.http_response import JsonResponse, StreamingResponse
+from proxy.exchange.http_response import JsonResponse, StreamingResponse, whole_in_form
 from proxy.exchange.large_bodies import in_thread_if_large
 from proxy.translation.canonical import Response
 from proxy.translation.dialects.base import Dialect, EncodeContext
-from proxy.translation.dialects.client_api import Endpoint, EndpointKind, UntranslatedPath
+from proxy.translation.dialects.client_api import Endpoint, EndpointKind, StreamForm, UntranslatedPath
 from proxy.translation.dialects.lookup import PASSTHROUGH, dialect_of
 from proxy.translation.errors import ClientMistake, GatewayError
 from proxy.translation.json_wire import Envelope
@@ -43,7 +43,20 @@ def generate(dialect: Dialect, endpoint: Endpoint) -> View:
             read_body = stored_responses.storing(dialect)
         return await exchange.run(http, dialect, read_body, prefix=prefix)
 
-    return view
+    return view if endpoint.stream_form is None else _with_stream_forms(view, endpoint.stream_form)
+
+
+def _with_stream_forms(view: View, stream_form: Callable[[Mapping[str, str]], StreamForm | None]) -> View:
+    """The view of a path whose query chooses the form of its streams."""
+
+    async def view_in_form(http: HttpRequest, prefix: str = "", **captured: str) -> JsonResponse | StreamingResponse:
+        form = stream_form(_query(http))
+        response: JsonResponse | StreamingResponse = await view(http, prefix, **captured)
+        if form is None:
+            return response
+        return response.in_form(form) if isinstance(response, StreamingResponse) else whole_in_form(response, form)
+
+    return view_in_form
 
 
 def count(dialect: Dialect, endpoint: Endpoint) -> View:
@@ -176,15 +189,28 @@ def _no_object(noun: str, object_id: str) -> ClientMistake:
 
 
 async def models(http: HttpRequest, prefix: str = "") -> JsonResponse:
-    """``GET /v1/models``: the models that the client's key may use, in the client's dialect; patterns are not listed."""
+    """``GET /v1/models``: the models that the client's key may use, in the client's dialect; patterns are not listed.
+
+    Without a key it lists the models that need none, if there are any.
+    """
     dialect = dialect_of(http.path, http.headers)
     try:
-        key = await admission.client_key(http)
-        listed = [model for model in snapshot.current().listed(prefix) if keys.may_use(key, model.name)]
+        key = await _key_or_anonymous(http)
+        listed = [model for model in snapshot.current().listed(prefix) if admission.may_list(key, model)]
         await listed_windows.refresh(listed)
         return _json(dialect.client.encode_models(model_list.model_infos(listed, dialect.client, http.headers), _query(http)))
     except GatewayError as error:
         return _refusal(http, dialect, error)
+
+
+async def _key_or_anonymous(http: HttpRequest) -> Key:
+    """The client key, or ``ANONYMOUS`` without a valid one where models are open. Raises :class:`GatewayError`."""
+    try:
+        return await admission.client_key(http)
+    except ClientMistake as mistake:
+        if mistake.failure.kind != "authentication" or not admission.has_open_models():
+            raise
+        return admission.ANONYMOUS
 
 
 async def model(http: HttpRequest, name: str, prefix: str = "") -> JsonResponse:

@@ -22,6 +22,7 @@ from accounts.api.keys import open_router
 from accounts.api.keys import router as keys_router
 from accounts.common.api_envelope import ApiError, error_envelope
 from accounts.common.api_schema import BODY_NAMES, IGNORED_NAMES, LISTED_MODELS
+from accounts.common.database_errors import READ_ONLY, ReadOnlyError
 from accounts.keys import ManagementKeyRefused
 from billing.api.logs import router as logs_router
 from billing.api.models import router as models_router
@@ -170,8 +171,9 @@ def on_http_error(request: HttpRequest, problem: HttpError) -> HttpResponse:
 @api.exception_handler(OperationalError)
 @api.exception_handler(InterfaceError)
 def on_database_error(request: HttpRequest, problem: Exception) -> HttpResponse:
-    """The database cannot be reached, or does not answer in time."""
-    response = _error_response(request, "server_error", "The database cannot be reached at the moment", status=503)
+    """The database cannot be reached, does not answer in time, or refuses to write."""
+    message = READ_ONLY if isinstance(problem, ReadOnlyError) else "The database cannot be reached at the moment"
+    response = _error_response(request, "server_error", message, status=503)
     # `log_response` marks the response as logged, so that Django does not add a line of its own.
     log_response(
         "The management API had no database at %s %s: %s",

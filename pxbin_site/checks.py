@@ -15,7 +15,7 @@ SHORTEST_BOOTSTRAP_KEY = 16
 def check_settings(**_: Any) -> list[CheckMessage]:
     """All warnings about the settings."""
     config: Config = settings.PXBIN
-    return [*_unknown_variables(config), *_unshared_state(config), *_no_worker(config), *_no_metrics(config), *_short_bootstrap_key(config)]
+    return [*_unknown_variables(config), *_unshared_state(config), *_no_worker(config), *_short_bootstrap_key(config)]
 
 
 def _unknown_variables(config: Config) -> list[CheckMessage]:
@@ -47,13 +47,6 @@ def _short_bootstrap_key(config: Config) -> list[CheckMessage]:
             id="pxbin.W005",
         )
     ]
-
-
-def _no_metrics(config: Config) -> list[CheckMessage]:
-    if not config.metrics_enabled:
-        return []
-    hint = "Counts are at /health/detailed, and every request has a row in the log."
-    return [Warning(f"{env_name('metrics_enabled')} has no effect: there is no /metrics yet.", hint=hint, id="pxbin.W004")]
 
 
 def _no_worker(config: Config) -> list[CheckMessage]:

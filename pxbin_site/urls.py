@@ -1,5 +1,6 @@
 """URLs that Django's handler answers, and those of the proxy."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -10,6 +11,7 @@ from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found
 from django.views.generic.base import RedirectView
 
+from pxbin_site import metrics
 from pxbin_site.api import api
 
 
@@ -40,3 +42,5 @@ urlpatterns = [
     path("api/v1/", api.urls),
     path("", include("proxy.urls")),
 ]
+if settings.PXBIN.metrics_enabled:
+    urlpatterns += [path(f"metrics{slash}", csrf_exempt(require_safe(metrics.page))) for slash in ("", "/")]

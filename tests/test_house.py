@@ -210,4 +210,5 @@ def test_only_the_settings_read_the_environment():
     readers = {"pxbin_site/settings.py"}
     modules = {str(path.relative_to(ROOT)) for path in sources() if "os.environ" in path.read_text() or "getenv" in path.read_text()}
     names_settings = {"pxbin_site/asgi.py", "pxbin_site/celery.py"}  # they only say which settings module Django shall take
-    assert modules - names_settings - readers == set()
+    references = {"upstreams/management/secret_argument.py"}  # the operator names the variable that holds a secret
+    assert modules - names_settings - references - readers == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -16,15 +17,19 @@ from accounts.models import Revised
 from proxy.translation.dialects.lookup import dialect_named
 from proxy.translation.dialects.registry import DEFAULT
 from proxy.translation.policies import model_policies
+from upstreams.base_urls import tidy
 from upstreams.validators import (
     base_url,
+    ca_file,
     capabilities,
+    client_certificate_file,
     dialect,
     header_fields,
     header_name,
     header_value,
     path_prefix,
     positive_seconds,
+    proxy,
     quirks,
     replacements,
     seconds,
@@ -102,6 +107,26 @@ class Upstream(Revised):
         "pass the client's key on", default=False, help_text="Send the client's own key instead of a stored one."
     )
     test_model = models.CharField(max_length=200, blank=True, help_text="The model that health checks call, by the upstream's name for it.")
+    proxy = models.CharField(
+        max_length=500,
+        blank=True,
+        validators=[proxy],
+        help_text="HTTP proxy for calls, as http://proxy:3128. none: no proxy. Empty: the one of the settings or the environment.",
+    )
+    ca_file = models.CharField(
+        "CA file",
+        max_length=500,
+        blank=True,
+        validators=[ca_file],
+        help_text="Path of a PEM file on this machine with certificate authorities to trust besides the usual ones.",
+    )
+    client_certificate_file = models.CharField(
+        max_length=500,
+        blank=True,
+        validators=[client_certificate_file],
+        help_text="Path of a PEM file on this machine with the certificate that the upstream requires, and its private key.",
+    )
+    http2 = models.BooleanField("HTTP/2 only", default=False, help_text="For upstreams that do not speak HTTP/1.1.")
     price_factor = FactorField(help_text="Multiplies the prices here: 1.1 is a mark-up, 0.8 a discount.")
     quirks = ObjectField(validators=[quirks], help_text="Deviations of this upstream from its API format, as JSON.")
     capabilities = ObjectField(
@@ -134,6 +159,11 @@ class Upstream(Revised):
     def __str__(self) -> str:
         return str(self.name)
 
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Take off the base URL what people paste with it; then validate each field."""
+        self.base_url = tidy(self.base_url)
+        super().clean_fields(exclude)
+
     def clean(self) -> None:
         """Require a base URL, or a region where the dialect has regional base URLs."""
         has_regions = bool(dialect_named(self.dialect).upstream.regional_base_url)
@@ -153,6 +183,9 @@ class UpstreamCredential(Revised):
     upstream = models.ForeignKey(Upstream, models.CASCADE, related_name="credentials")
     name = models.CharField(max_length=200, blank=True)
     secret_encrypted = models.TextField(blank=True, editable=False)
+    secret_reference = models.CharField(
+        max_length=500, blank=True, editable=False, help_text="Where a configuration file says that the secret is, such as env:NAME."
+    )
     access_key_id = models.CharField(
         "access key id", max_length=200, blank=True, validators=[header_value], help_text="AWS access key id (Bedrock only)."
     )

@@ -204,6 +204,7 @@ _ALL = (
             "schema_keywords_refused": ["$schema", "additionalProperties", "patternProperties", "propertyNames", "const"],
         },
     ),
+    Preset(name="gemini-native", title="Gemini (generateContent)", base_url="https://generativelanguage.googleapis.com", dialect="gemini"),
     Preset(name="vllm", title="vLLM", base_url="http://{host}:8000/v1", quirks={**_LOCAL, "tool_image_parts": True}),
     Preset(
         name="ollama",

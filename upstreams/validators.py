@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,6 +15,7 @@ from accounts.common.model_fields import json_object
 from proxy.translation.dialects.lookup import PATH_ROOTS, TITLES
 from proxy.translation.quirks import merged
 from proxy.translation.type_errors import explain
+from upstreams.base_urls import unknown_parameters
 from upstreams.echo import SCHEME
 from upstreams.refused_addresses import is_refused_host
 
@@ -29,11 +31,13 @@ PREFIX_PATTERN = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 ONE_LINE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 MIN_TIMEOUT_SECONDS, MAX_SECONDS = 0.001, 31_536_000
+NO_PROXY_WORD = "none"
+"""The proxy of an upstream that is called directly, whatever proxy is set for the others."""
 CAPABILITIES = frozenset({"images", "tools", "audio"})
 
 
 def base_url(value: str) -> None:
-    """Validate the base URL of an upstream: scheme and host, without credentials, query and fragment."""
+    """Validate the base URL of an upstream: scheme and host, without credentials, fragment, and queries other than ``api-version``."""
     try:
         parts = urlsplit(value)
         is_usable = value.isprintable() and parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
@@ -41,8 +45,12 @@ def base_url(value: str) -> None:
         is_usable = False
     if not is_usable:
         raise ValidationError("Enter a URL that begins with http:// or https://, for example https://api.openai.com/v1.")
-    if parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValidationError("The URL must not contain credentials, a query or a fragment.")
+    if unknown_parameters(parts.query) or parts.fragment or "@" in parts.netloc:
+        raise ValidationError("The URL must not contain credentials, a fragment, or a query other than api-version=….")
+    if not value.isascii() or " " in value:
+        raise ValidationError(
+            "The URL must not contain blanks or letters outside ASCII: write %20 and the like, and the names of hosts as xn--…."
+        )
     if is_refused_host(parts.hostname or "") and not settings.PXBIN.allow_link_local:
         raise ValidationError("pxbin does not call link-local addresses and cloud metadata services; PXBIN_ALLOW_LINK_LOCAL allows them.")
     placeholder = re.search(r"\{(\w+)\}", value)  # of a preset
@@ -83,6 +91,37 @@ def header_fields(value: object) -> None:
     for name, text in value.items():
         if not HEADER_NAME.fullmatch(name) or not isinstance(text, str) or not ONE_LINE.fullmatch(text):
             raise ValidationError(f"{name!r} is not a header with a value of one line of text.")
+
+
+def proxy(value: str) -> None:
+    """Validate the proxy of an upstream: a URL without credentials, or ``none``."""
+    try:
+        parts = urlsplit(value)
+        is_usable = value.isascii() and value.isprintable() and parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_usable = is_usable and parts.port != 0 and parts.path in ("", "/") and not parts.query
+    except ValueError:
+        is_usable = False
+    if value != NO_PROXY_WORD and not is_usable:
+        raise ValidationError("Enter the address of an HTTP proxy, for example http://proxy.example:3128, or none.")
+    if "@" in value:
+        raise ValidationError("This address is shown to everybody who may see upstreams: set a proxy with a password as PXBIN_HTTP_PROXY.")
+
+
+def ca_file(path: str) -> None:
+    """Validate the path of a PEM file of certificate authorities, which this process can read."""
+    try:
+        ssl.create_default_context().load_verify_locations(path)
+    except OSError as error:
+        raise ValidationError(f"{path} is not a PEM file of certificates: {error.strerror or error}.") from error
+
+
+def client_certificate_file(path: str) -> None:
+    """Validate the path of a PEM file with a certificate and its private key, which has no password."""
+    try:
+        ssl.create_default_context().load_cert_chain(path, password="")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", "") or error
+        raise ValidationError(f"{path} is not a PEM file of a certificate and its private key: {reason}.") from error
 
 
 def header_value(value: str) -> None:

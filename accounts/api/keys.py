@@ -205,7 +205,7 @@ def rotate_key(request: HttpRequest, key_id: Id, body: Rotation | None = None, t
         plaintext = key_rotation.rotate(row, grace_seconds=(body and body.grace_seconds) or 0)
     except key_rotation.NotRotatable as refusal:
         raise ApiError("conflict", str(refusal)) from None
-    return created_response(data_envelope({**_shown_once(row, plaintext), "old_key_valid_until": timestamp(row.old_key_valid_until)}))
+    return created_response(data_envelope({**issued_key(plaintext, row), "old_key_valid_until": timestamp(row.old_key_valid_until)}))
 
 
 @open_router.post("/bootstrap", response=responses(Data[IssuedKey], 201))
@@ -228,10 +228,11 @@ def _issue(body: NewKey, *, kind: str, permissions: list[str]) -> CreatedRespons
     if isinstance(row, ManagementKey):
         row.permissions = permissions
     KEYS[kind].write(row, body)
-    return created_response(data_envelope(_shown_once(row, plaintext)))
+    return created_response(data_envelope(issued_key(plaintext, row)))
 
 
-def _shown_once(row: ApiKey | ManagementKey, plaintext: str) -> dict[str, Any]:
+def issued_key(plaintext: str, row: ApiKey | ManagementKey) -> dict[str, Any]:
+    """A new key as it is shown once, see :class:`IssuedKey`."""
     created_at = timestamp(row.created_at.replace(microsecond=0))
     return {"key": plaintext, "id": str(row.id), "name": row.name, "key_prefix": row.key_prefix, "created_at": created_at}
 

@@ -66,7 +66,7 @@ class RequestLogAdmin(ReadOnlyMixin, UncountedPage):
         detail = {} if row is None else {"detail": build_request_detail(row), "subtitle": None}
         return super().change_view(request, object_id, form_url, {**detail, **(extra_context or {})})  # type: ignore[no-any-return]
 
-    @display(description="Began (UTC)")
+    @display(description="Began")
     def began(self, row: RequestLog) -> Any:
         """When the request began, to the second; its page shows milliseconds."""
         return row.timestamp

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.request import getproxies, proxy_bypass
 
 if TYPE_CHECKING:
     import httpx
@@ -17,7 +16,7 @@ class FetchFailed(Exception):  # noqa: N818  (it says what happened)
 
 
 def fetch_price_file(url: str) -> bytes:
-    """Fetch a price file, through the proxy that the environment names, if any. Raises :class:`FetchFailed`.
+    """Fetch a price file, through the proxy of the settings or the environment, if any. Raises :class:`FetchFailed`.
 
     Neither the URL nor a redirect may lead to a link-local or metadata address. A proxy resolves names itself: with one, only
     such addresses and the known names of metadata services are refused.
@@ -41,11 +40,11 @@ def _client_for(url: httpx.URL) -> httpx.Client:
     """A client for one call of ``url``. Raises ``OSError`` for a refused address behind a proxy."""
     import httpx
 
+    from upstreams.http.outgoing_proxy import proxy_for
     from upstreams.http.pool import tls_context
     from upstreams.http.ssrf_guard import check_host, guarded_transport
 
-    proxies = {} if proxy_bypass(url.host) else getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
+    proxy = proxy_for(str(url))
     if proxy is None:
         transport = guarded_transport(tls_context())
     else:

@@ -6,7 +6,7 @@ never changed. A price that no source has any more stays active.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -29,13 +29,16 @@ ListedPrices = Mapping[UUID | None, ListedPrice]
 """The prices of a model by upstream id; the key `None` means any upstream."""
 
 
-def sync_all(sources: Sequence[PriceSource] | None = None) -> dict[str, int]:
+def sync_all(
+    sources: Sequence[PriceSource] | None = None, *, progress: Callable[[Iterable[Model]], Iterable[Model]] = iter
+) -> dict[str, int]:
     """Update the prices of all models; each takes the price of the first source that knows it.
 
+    ``progress`` yields the models that it gets, and may show how many there were.
     Returns `models_updated` (models with a price in a source), `models_not_found` and `total_models`, as the management API shows them.
     """
     counts = {"models_updated": 0, "models_not_found": 0, "total_models": 0}
-    for model in Model.objects.prefetch_related("routes__upstream"):
+    for model in progress(Model.objects.prefetch_related("routes__upstream")):
         prices = _listed_prices(model, sources or SOURCES)
         _store(model, prices)
         counts["total_models"] += 1

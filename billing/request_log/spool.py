@@ -32,6 +32,13 @@ class Segment(NamedTuple):
     lines: list[bytes]
 
 
+class Backlog(NamedTuple):
+    """Complete segments that are not in the database yet, and the age of the oldest one in seconds."""
+
+    segments: int
+    seconds: float
+
+
 class Spool:
     """The spool directory of this machine. Files in it may disappear at any time, because several processes read it."""
 
@@ -98,6 +105,11 @@ class Spool:
             except FileNotFoundError:
                 continue
         return None
+
+    def backlog(self) -> Backlog:
+        """What waits to be written to the database."""
+        waiting = [modified for path, modified in self._segments() if path.suffix == SEALED]
+        return Backlog(len(waiting), max(0.0, time.time() - min(waiting) / 1e9) if waiting else 0.0)
 
     def remove(self, path: Path) -> None:
         """Remove a segment that is in the database."""

@@ -16,7 +16,7 @@ from accounts import keys, rate_limits
 from accounts.common.gateway_config import config
 from accounts.keys import Key
 from proxy.exchange import client_labels
-from proxy.exchange.client_credentials import presented_key
+from proxy.exchange.client_credentials import own_credentials, presented_key
 from proxy.exchange.http_request import HttpRequest
 from proxy.exchange.large_bodies import in_thread_if_large, use_keyless_thread
 from proxy.exchange.named_models import TOOL_FIELDS, named_models
@@ -129,7 +129,9 @@ async def _is_open_request(http: HttpRequest, read_body: Callable[[HttpRequest, 
     except ClientMistake:
         return False
     model = snapshot.current().find(body.envelope.model, prefix)
-    return model is not None and is_open(model.model)
+    if model is None or not is_open(model.model):
+        return False
+    return not _takes_own_credentials(model.model) or bool(own_credentials(http.headers))
 
 
 def may_use_model(key: Key, model: ResolvedModel) -> bool:
@@ -137,13 +139,22 @@ def may_use_model(key: Key, model: ResolvedModel) -> bool:
     return is_open(model.model) if key is ANONYMOUS else keys.may_use(key, model.requested, model.model.name)
 
 
+def may_list(key: Key, model: ModelEntry) -> bool:
+    """Whether the list of models has ``model`` for this key."""
+    return is_open(model) if key is ANONYMOUS else keys.may_use(key, model.name)
+
+
 def is_open(model: ModelEntry) -> bool:
     """Whether a model needs no client key: by ``allow_anonymous``, or by ``PXBIN_OPEN_PASSTHROUGH``.
 
     The setting opens a model if every upstream of its routes is called with the client's own credentials.
     """
-    passes = bool(model.routes) and all(route.upstream.pass_client_credentials for route in model.routes)
-    return model.allow_anonymous or (config().open_passthrough and passes)
+    return model.allow_anonymous or (config().open_passthrough and _takes_own_credentials(model))
+
+
+def _takes_own_credentials(model: ModelEntry) -> bool:
+    """Whether every upstream of a model is called with the client's own credential, without which a request is refused here."""
+    return bool(model.routes) and all(route.upstream.pass_client_credentials for route in model.routes)
 
 
 def has_open_models() -> bool:

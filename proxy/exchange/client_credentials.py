@@ -7,6 +7,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from accounts import keys
 from accounts.keys import MISPLACED, PREFIXES
 from proxy.translation.dialects.lookup import KEY_HEADERS
 from proxy.translation.errors import ClientMistake
@@ -16,7 +17,7 @@ _CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256\s.*?Credential=([^/,\s]+)/")
 
 
 KEY_HEADER = "x-pxbin-key"
-ELSEWHERE = ("authorization", "api-key", "x-goog-api-key")
+ELSEWHERE = ("authorization", "api-key")
 """Headers in which clients of other APIs send their keys, or that have a scheme which pxbin does not read."""
 
 
@@ -40,6 +41,12 @@ def presented(headers: Mapping[str, str]) -> Presented:
     values = [*(value for _, value in direct), bearer]
     own_key = next((value for value in values if value.startswith(PREFIXES["llm"])), "")
     return Presented(named or own_key or next(filter(None, values), ""), tuple(own))
+
+
+def own_credentials(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The client's own credentials, without keys of pxbin that came from another gateway and look like any other credential."""
+    own = presented(headers).own
+    return [(name, value) for name, value in own if not keys.is_cached(bearer_token(value) if name == "authorization" else value)]
 
 
 def presented_key(headers: Mapping[str, str]) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
 
+from proxy.translation.dialects.client_api import StreamForm, StreamWriter
 from proxy.translation.errors import Failure
 
 Header = tuple[bytes, bytes]
@@ -107,7 +109,41 @@ class StreamingResponse:
             status=self.status,
         )
 
+    def in_form(self, form: StreamForm) -> StreamingResponse:
+        """The same response with its stream in another form."""
+        writer, late_error, opening = form.writer(), self.late_error, self.opening
+        return StreamingResponse(
+            _rewritten(self.pieces, form, writer),
+            media_type=form.media_type,
+            headers=self._headers,
+            keepalive=form.keepalive if self.keepalive else b"",
+            late_error=None if late_error is None else lambda response: writer.feed(late_error(response)),
+            opening=None if opening is None else lambda: writer.feed(opening()),
+            hold_seconds=self.hold_seconds,
+            status=self.status,
+        )
+
     def headers(self) -> list[Header]:
         """The headers at this time."""
         own = encoded(self._headers() if callable(self._headers) else self._headers)
         return [(b"content-type", self.media_type.encode("ascii")), *UNBUFFERED, *own]
+
+
+async def _rewritten(
+    pieces: AsyncGenerator[bytes | JsonResponse, None], form: StreamForm, writer: StreamWriter
+) -> AsyncGenerator[bytes | JsonResponse, None]:
+    """The pieces in another form, and the end of the stream."""
+    async with aclosing(pieces) as source:
+        async for piece in source:
+            if isinstance(piece, JsonResponse):
+                yield whole_in_form(piece, form)
+            elif rewritten := writer.feed(piece):
+                yield rewritten
+    if ending := writer.close():
+        yield ending
+
+
+def whole_in_form(response: JsonResponse, form: StreamForm) -> JsonResponse:
+    """An error response instead of a stream, with its body in the form of the stream."""
+    response.body = form.whole(response.body)
+    return response

@@ -16,7 +16,7 @@ from proxy.exchange.request_context import RequestContext
 from proxy.translation import token_estimate
 from proxy.translation.canonical import Request
 from proxy.translation.dialects.lookup import PASSTHROUGH
-from proxy.translation.dialects.upstream_api import CountApi
+from proxy.translation.dialects.upstream_api import CountApi, path_for
 from proxy.translation.errors import GatewayError, UpstreamFailed
 from upstreams.echo import is_echo
 from upstreams.routing.plan import Target
@@ -45,9 +45,10 @@ async def count(context: RequestContext, targets: list[Target]) -> int:
 
 async def _counted(attempt: TranslatedAttempt, counting: CountApi) -> int | None:
     prepared = await attempt.prepare()
-    body = await in_thread_if_large(len(prepared.body), counting.encode, prepared.body)
+    model = attempt.target.remote_name
+    body = await in_thread_if_large(len(prepared.body), counting.encode, prepared.body, model)
     try:
-        async with attempt.post(prepared, counting.path, body) as response:
+        async with attempt.post(prepared, path_for(counting.path, model), body) as response:
             raw = await response.read()
     except UpstreamFailed:
         return None

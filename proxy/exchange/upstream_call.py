@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from billing.outcomes import Outcome
-from proxy.exchange.client_credentials import presented
+from proxy.exchange.client_credentials import own_credentials
 from proxy.exchange.http_response import ErrorResponse
 from proxy.translation.canonical import Usage
 from proxy.translation.dialects.base import Dialect
@@ -61,7 +61,7 @@ class UpstreamCall:
         """The authentication headers: of the target's credential, an AWS signature, or the client's own where they are passed on."""
         target = self.target
         if target.upstream.pass_client_credentials:
-            return auth_headers.passed_on(target.upstream, presented(self._client_headers).own)
+            return auth_headers.passed_on(target.upstream, own_credentials(self._client_headers))
         return signed_headers(target, url, body) if target.is_signed else auth_headers.headers(target.upstream, target.credential)
 
     def note_status(self, response: client.UpstreamResponse) -> None:
@@ -89,7 +89,7 @@ class UpstreamCall:
         """``text`` without the secrets of the upstream: some repeat a key in errors, also one of another request."""
         target = self.target
         if target.upstream.pass_client_credentials:
-            secrets = [value.rpartition(" ")[2] for _, value in presented(self._client_headers).own]
+            secrets = [value.rpartition(" ")[2] for _, value in own_credentials(self._client_headers)]
         else:
             secrets = [credential.secret for credential in target.upstream.credentials]
             if target.credential is not None:  # one that a newer catalogue no longer has

@@ -74,7 +74,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "pxbin",
     "SITE_HEADER": "pxbin",
     "SITE_SYMBOL": "hub",
-    "SITE_URL": "/admin/",
+    "SITE_URL": None,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/pxbin/favicon.svg"}],
     "SHOW_VIEW_ON_SITE": False,
     # The colour of links on dark pages: the theme's own has less than the contrast of 4.5:1 that WCAG requires.
@@ -82,5 +82,5 @@ UNFOLD: dict[str, Any] = {
     "DASHBOARD_CALLBACK": "pxbin_site.dashboard.dashboard",
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
     "STYLES": [lambda request: static("pxbin/admin.css")],  # noqa: ARG005  (unfold passes the request)
-    "SCRIPTS": [lambda request: static("pxbin/admin.js")],  # noqa: ARG005
+    "SCRIPTS": [(lambda request, name=name: static(f"pxbin/{name}")) for name in ("admin.js", "accessibility.js", "times.js")],  # noqa: ARG005
 }

@@ -215,6 +215,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     upstream_models_fetch_timeout_ms: Annotated[
         int, _GATEWAY("Time limit for listing an upstream's models.", "milliseconds", minimum=1)
     ] = 2000
+    http_proxy: Annotated[
+        str,
+        _GATEWAY(
+            "Proxy for calls of upstreams, as http://user:password@proxy:3128; NO_PROXY names exceptions. Empty: HTTPS_PROXY, "
+            "HTTP_PROXY and ALL_PROXY of the environment, if they are set.",
+            parse=parsers.http_proxy,
+            is_secret=True,
+        ),
+    ] = ""
     allow_link_local: Annotated[bool, _GATEWAY("Link-local and cloud metadata addresses (169.254.0.0/16 ...) may be called.")] = False
 
     enforce_tool_call_mode: Annotated[
@@ -258,14 +267,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     log_format: Annotated[Literal["json", "text"], _LOGS("Format of the gateway's own log on standard error.")] = "json"
     log_level: Annotated[LogLevel, _LOGS("Lowest level that is logged.")] = "info"
-    metrics_enabled: Annotated[bool, _LOGS("No effect yet: there is no /metrics. /health/detailed has the counts.")] = False
+    metrics_enabled: Annotated[bool, _LOGS("Count requests and serve /metrics for Prometheus, without a key.")] = False
 
     # Not settings: derived while the settings are loaded.
     seal_key: bytes = b""
+    has_own_address: bool = False
+    """Whether `listen_addr` is set; else the port of a file of another gateway counts."""
     new_secrets: dict[str, str] = {}
     """Secrets generated in this process because none are set or stored; `serve` stores them."""
     provider_keys: dict[str, str] = {}
     """Keys of providers by environment variable."""
+    environment_proxies: dict[str, str] = {}
+    """``HTTP_PROXY`` and the like, by ``http``, ``https``, ``all`` and ``no`` (the exceptions)."""
     unknown_variables: tuple[str, ...] = ()
     """Variables that begin with `PXBIN_` and are not settings."""
 

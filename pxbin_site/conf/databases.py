@@ -14,6 +14,9 @@ DEAD_SERVER_LIMITS = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalive
 """libpq options for a server that acknowledges nothing any more: the connection fails after ten seconds instead of hours."""
 SQLITE_FILE = "pxbin.sqlite3"
 POSTGRESQL_PORT = 5432
+DEFAULT_SCHEMA = "public"
+CONNECTION_LIFE_SECONDS = 600
+"""After this time a pooled connection is replaced, so that balancers and new servers get their share."""
 
 
 def database(config: Config) -> dict[str, Any]:
@@ -55,12 +58,18 @@ def _sqlite(entry: dict[str, Any], config: Config) -> dict[str, Any]:
 
 
 def _postgresql(entry: dict[str, Any], config: Config) -> dict[str, Any]:
-    """A pool of connections with `database_schema` alone in the search path, so that tables of other programs are not visible."""
-    options = {
-        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-        **DEAD_SERVER_LIMITS,
-        **entry.get("OPTIONS", {}),
-        "options": f"-c search_path={config.database_schema}",
-        "pool": {"min_size": config.min_db_conns, "max_size": config.max_db_conns, "timeout": CONNECT_TIMEOUT_SECONDS},
+    """A pool of connections to `database_schema`.
+
+    A schema other than the default is alone in the search path, so that tables of other programs are not visible. The default one is not
+    selected: poolers such as PgBouncer refuse startup parameters. Which one is used is checked when a connection is opened.
+    """
+    options = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, **DEAD_SERVER_LIMITS, **entry.get("OPTIONS", {})}
+    if config.database_schema != DEFAULT_SCHEMA:
+        options["options"] = f"{options.get('options', '')} -c search_path={config.database_schema}".strip()
+    options["pool"] = {
+        "min_size": config.min_db_conns,
+        "max_size": config.max_db_conns,
+        "timeout": CONNECT_TIMEOUT_SECONDS,
+        "max_lifetime": CONNECTION_LIFE_SECONDS,
     }
-    return {**entry, "OPTIONS": options}
+    return {**entry, "ENGINE": "accounts.common.postgresql", "SCHEMA": config.database_schema, "OPTIONS": options}

@@ -40,9 +40,18 @@ def load(variables: Mapping[str, str], *, directory: Path, config_type: type[Con
     return msgspec.structs.replace(
         config,
         data_dir=(directory / config.data_dir).resolve(),
+        environment_proxies=_environment_proxies(texts),
+        has_own_address="listen_addr" in values,
         provider_keys={variable: key for variable, key in provider_keys.items() if key},
         unknown_variables=_unknown_variables(texts, settings),
     )
+
+
+def _environment_proxies(texts: Mapping[str, str]) -> dict[str, str]:
+    """The proxy variables that other programs read too, lower case before upper case: by ``http``, ``https``, ``all`` and ``no``."""
+    found = {kind: texts.get(f"{kind}_proxy") or texts.get(f"{kind.upper()}_PROXY") or "" for kind in ("http", "https", "all", "no")}
+    proxies = {kind: text.strip() for kind, text in found.items() if text.strip()}
+    return proxies if proxies.keys() - {"no"} or texts.get(env_name("http_proxy")) else {}
 
 
 def _shown(setting: Declaration, text: str) -> str:

@@ -96,6 +96,13 @@ def url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def http_proxy(value: str) -> str:
+    """The URL of an HTTP proxy. The error does not repeat it."""
+    if not _split(url("http", "https")(value)).hostname:
+        raise ValueError("must name a host, as in http://proxy:3128")
+    return value
+
+
 def redis_url(value: str) -> str:
     """A URL of Redis, with a host or the path of a socket."""
     parts = _split(url("redis", "rediss", "unix")(value))

@@ -66,10 +66,10 @@ def read_yaml(path: Path, fields: Container[str]) -> tuple[dict[str, str], list[
     if not isinstance(content, dict):
         return {}, [f"{path}: must contain names and values"]
     problems = [f"{path}: there is no setting {field}" for field in content if field not in fields]
-    return {field: _as_text(value) for field, value in content.items() if field in fields}, problems
+    return {field: as_text(value) for field, value in content.items() if field in fields}, problems
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
     """The text that an environment variable would have for a YAML value."""
     if isinstance(value, list):
         return ",".join(str(item) for item in value)

@@ -4,13 +4,15 @@ It runs at every start. What exists stays as it is, and what an admin has remove
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, flock
 from typing import TextIO
 
+import msgspec
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
+from django.core.management.base import OutputWrapper
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
@@ -51,12 +53,11 @@ def exclusive_setup(config: Config) -> Iterator[None]:
         if connection.vendor != "postgresql":
             yield
             return
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
-            try:
-                yield
-            finally:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
+        # In a transaction of a connection of its own: behind a pooler, statements outside a transaction may reach different sessions.
+        with connection.Database.connect(**connection.get_connection_params()) as lock:  # type: ignore[attr-defined]  # psycopg
+            lock.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            lock.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+            yield
 
 
 @contextmanager
@@ -96,21 +97,53 @@ def store_secrets(config: Config) -> None:
     secrets_file.store(config)
 
 
-def migrate() -> list[str]:
-    """Migrate the database if migrations are missing. Returns a line for the operator if a database that was in use has changed."""
+class Created(msgspec.Struct, kw_only=True):
+    """What a start has created; empty is what existed before. The secrets are in plain text, to be shown once."""
+
+    admin_name: str = ""
+    admin_password: str = ""
+    client_key: str = ""
+    management_key: str = ""
+    upstreams: list[str] = []
+    """A sentence for each upstream that was made from a provider's key in the environment."""
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether it contains a password or a key."""
+        return bool(self.admin_password or self.client_key or self.management_key)
+
+    def lines(self) -> list[str]:
+        """Lines for the operator."""
+        texts = {
+            f"admin user: {self.admin_name}  password: {self.admin_password}": self.admin_password,
+            f"key for clients: {self.client_key}": self.client_key,
+            f"key for scripts: {self.management_key}": self.management_key,
+        }
+        return [line for line, secret in texts.items() if secret] + self.upstreams
+
+
+def migrate(announce: Callable[[int], object] = lambda _: None, *, output: OutputWrapper | None = None) -> list[str]:
+    """Migrate the database if migrations are missing. Returns a line for the operator if a database that was in use has changed.
+
+    `announce` is called with the number of missing migrations before they are applied; Django writes a line for each to `output`.
+    """
     executor = MigrationExecutor(connection)
-    if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not plan:
         return []
+    announce(len(plan))
     before = len(executor.loader.applied_migrations)
-    call_command("migrate", interactive=False, verbosity=0)
+    call_command("migrate", interactive=False, verbosity=0 if output is None else 1, stdout=output)
     applied = len(MigrationRecorder(connection).applied_migrations()) - before
     return [f"the database was brought up to date (migrations applied: {applied})"] if before and applied else []
 
 
 @transaction.atomic
-def set_up(config: Config) -> list[str]:
-    """Create what is missing. Returns lines for the operator, to be shown once: they contain secrets in plain text."""
-    lines = _create_admin() + _create_first_keys()
+def set_up(config: Config) -> Created:
+    """Create what is missing."""
+    created = Created()
+    _create_admin(created)
+    _create_first_keys(created)
     for echo in ECHO_UPSTREAMS:
         if _is_new(echo):
             upstream = _create_upstream(echo)
@@ -118,29 +151,24 @@ def set_up(config: Config) -> list[str]:
             _create_free_price(echo.name)
     for provider in PROVIDERS:
         if provider.variable in config.provider_keys:
-            lines += _create_or_update_provider(provider, config.provider_keys[provider.variable])
-    return lines
+            created.upstreams += _create_or_update_provider(provider, config.provider_keys[provider.variable])
+    return created
 
 
-def _create_admin() -> list[str]:
+def _create_admin(created: Created) -> None:
     """Create a superuser if there is none."""
     users = get_user_model().objects
-    if users.filter(is_superuser=True).exists():
-        return []
-    password = secrets.token_urlsafe(15)
-    users.create_superuser(ADMIN, password=password)
-    return [f"admin user: {ADMIN}  password: {password}"]
+    if not users.filter(is_superuser=True).exists():
+        created.admin_name, created.admin_password = ADMIN, secrets.token_urlsafe(15)
+        users.create_superuser(ADMIN, password=created.admin_password)
 
 
-def _create_first_keys() -> list[str]:
+def _create_first_keys(created: Created) -> None:
     """Create a client key and a management key if there are none, not even revoked ones."""
-    lines = []
     if not ApiKey.objects.exists():
-        lines.append(f"key for clients: {keys.issue(keys.KeyKind.LLM, name='first key')[0]}")
+        created.client_key, _ = keys.issue(keys.KeyKind.LLM, name="first key")
     if not ManagementKey.objects.exists():
-        plaintext, _ = keys.issue(keys.KeyKind.MANAGEMENT, name="first key", permissions=["read", "write"])
-        lines.append(f"key for scripts: {plaintext}")
-    return lines
+        created.management_key, _ = keys.issue(keys.KeyKind.MANAGEMENT, name="first key", permissions=["read", "write"])
 
 
 def _is_new(provider: Provider) -> bool:

@@ -13,6 +13,7 @@ from accounts import cache_revisions, keys, last_used, rate_limits
 from accounts.cache_revisions import Watcher
 from billing.pricing import price_book
 from billing.request_log import journal, remote_objects
+from pxbin_site import metrics
 from upstreams.http import client
 from upstreams.routing import credential_state, live_state
 
@@ -33,11 +34,14 @@ class Lifespan:
         # With Redis the workers may run on other machines, and the journal's segments are sent to them.
         self._shipper = _shipper(self._spool) if settings.PXBIN.redis_url else None
         self._redis_sync: RedisSync | None = None
+        self._metrics: metrics.ProcessMetrics | None = None
 
     async def start(self) -> None:
         """Open the journal, create the state in memory, load the caches."""
         loop = asyncio.get_running_loop()
-        journal.start(journal.Journal(self._spool, schedule=loop.call_later, buffer_size=settings.PXBIN.log_buffer_size))
+        self._metrics = metrics.start(settings.PXBIN.data_dir, loop) if settings.PXBIN.metrics_enabled else None
+        new_journal = journal.Journal if self._metrics is None else self._metrics.new_journal
+        journal.start(new_journal(self._spool, schedule=loop.call_later, buffer_size=settings.PXBIN.log_buffer_size))
         config = settings.PXBIN
         routing_state = live_state.set_current(
             live_state.RoutingState(breaker_threshold=config.cb_failure_threshold, breaker_seconds=config.cb_timeout_seconds)
@@ -66,6 +70,8 @@ class Lifespan:
         if self._redis_sync is not None:
             await self._redis_sync.stop()
         journal.current().close()
+        if self._metrics is not None:
+            self._metrics.stop()
         await asyncio.to_thread(credential_state.flush)
         if self._shipper is not None:
             await asyncio.to_thread(self._shipper.stop)

@@ -1,7 +1,8 @@
 """Child processes that are restarted when they exit, and that exit when their parent does.
 
 A child's standard input is one end of a socket pair. The parent sends `GO` to a child that waits to be released; the child
-sends `READY`. When the parent exits, however it does, the child reads the end of the stream, completes its work and exits.
+sends `READY`. A web process that gets `RETIRE` accepts nothing more and exits after its last response. When the parent exits, however
+it does, the child reads the end of the stream, completes its work and exits.
 A child has a session of its own, so signals from the terminal do not reach it: the parent decides when it stops.
 """
 
@@ -18,10 +19,12 @@ from pathlib import Path
 logger = logging.getLogger("pxbin.supervisor")
 
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
-RESTART_SECONDS = 1.0
+RESTART_SECONDS, MAX_RESTART_SECONDS = 1.0, 30.0
+"""Pause before a child is started again; it doubles each time, until a child has lived for `HEALTHY_SECONDS`."""
+HEALTHY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 RETRY_SECONDS = 0.05
-GO, READY = b"g", b"r"
+GO, READY, RETIRE = b"g", b"r", b"d"
 PARENT_FD = 0
 """The child's end of the socket pair is its standard input."""
 
@@ -56,14 +59,19 @@ class ChildProcess:
         return channel, process
 
     def _watch(self) -> None:
-        """Restart the command whenever it exits without :meth:`stop`."""
+        """Restart the command whenever it exits without :meth:`stop` and :meth:`retire`."""
+        pause = RESTART_SECONDS
         while True:
+            started = time.monotonic()
             status = self._process.wait()
             if self._stopping.is_set():
                 return
-            logger.error("`manage.py %s` exited with status %s and is restarted", self.arguments[0], status)
-            if self._stopping.wait(RESTART_SECONDS):
+            if time.monotonic() - started >= HEALTHY_SECONDS:
+                pause = RESTART_SECONDS
+            logger.error("`manage.py %s` exited with status %s and is restarted in %g s", self.arguments[0], status, pause)
+            if self._stopping.wait(pause):
                 return
+            pause = min(2 * pause, MAX_RESTART_SECONDS)
             self._channel.close()
             with self._starting:
                 self._channel, self._process = self._spawned()
@@ -92,15 +100,33 @@ class ChildProcess:
                 break
         return False
 
-    def stop(self, *, seconds: float = STOP_SECONDS) -> None:
-        """Tell the child to exit and wait; kill it if that takes longer than `seconds`."""
+    def retire(self) -> None:
+        """Let a web process exit after its last response, however long that takes; it is not started again."""
         self._stopping.set()
         with self._starting:
-            process = self._process
+            try:
+                self._channel.send(RETIRE)
+            except OSError:
+                logger.debug("`manage.py %s` has already exited", self.arguments[0])
+
+    @property
+    def has_exited(self) -> bool:
+        """Whether the process does not run."""
+        return self._process.poll() is not None
+
+    def begin_stop(self) -> None:
+        """Tell the child to exit; :meth:`stop` waits for it."""
+        self._stopping.set()
+        with self._starting:
             try:
                 self._channel.shutdown(socket.SHUT_WR)
             except OSError:
                 logger.debug("`manage.py %s` has already exited", self.arguments[0])
+
+    def stop(self, *, seconds: float = STOP_SECONDS) -> None:
+        """Tell the child to exit and wait; kill it if that takes longer than `seconds`."""
+        self.begin_stop()
+        process = self._process
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -126,12 +152,13 @@ def report_ready() -> None:
         logger.debug("The parent has exited; nobody waits for this process")
 
 
-def on_parent_exit(callback: Callable[[], object]) -> None:
-    """Call `callback` in a thread when the parent stops this process or exits."""
+def on_parent_exit(callback: Callable[[], object], *, on_retire: Callable[[], object] | None = None) -> None:
+    """Call `callback` in a thread when the parent stops this process or exits, and `on_retire` when it shall retire."""
 
     def wait() -> None:
-        while _read():
-            pass
+        while message := _read():
+            if message == RETIRE and on_retire is not None:
+                on_retire()
         callback()
 
     threading.Thread(target=wait, name="wait for the parent", daemon=True).start()

@@ -21,9 +21,10 @@ def run(
     *,
     before_listening: Callable[[], object] | None = None,
     on_listening: Callable[[tuple[str, int]], object] | None = None,
+    on_hangup: Callable[[], object] | None = None,
     on_drain: Callable[[int], object] | None = None,
 ) -> None:
-    """Serve on a listening socket until SIGTERM or SIGINT; the socket is closed when the drain begins.
+    """Serve on a listening socket until SIGTERM, SIGINT or a retirement (SIGHUP); the socket is closed when the drain begins.
 
     ``before_listening`` is called, and awaited if it is a coroutine function, before the first connection is accepted; the
     other callbacks are those of :func:`daphne_server.serve`.
@@ -46,6 +47,7 @@ def run(
         drain_seconds=settings.PXBIN.drain_seconds,
         on_startup=start,
         on_listening=on_listening,
+        on_hangup=on_hangup,
         on_drain=drain,
         on_shutdown=lifespan.stop,
         gate=KeyGate(),

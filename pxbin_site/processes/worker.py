@@ -6,10 +6,11 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 from celery import signals
 from celery.apps import worker as celery_worker
-from celery.beat import Scheduler, Service
+from celery.beat import ScheduleEntry, Scheduler, Service
 from celery.exceptions import SecurityWarning
 from celery.worker import state
 from django.conf import settings
@@ -17,8 +18,10 @@ from kombu.exceptions import OperationalError
 
 from billing.request_log import journal, writer
 from pxbin_site.celery import app
+from pxbin_site.processes import heartbeat
 
 logger = logging.getLogger("pxbin.worker")
+app.conf["beat_schedule"] |= heartbeat.schedule()
 
 
 class InMemoryScheduler(Scheduler):
@@ -30,10 +33,31 @@ class InMemoryScheduler(Scheduler):
         """Wake just after the due time. Celery wakes 10 ms before it and then reads the clock about forty times for each entry."""
         return n + drift if n and n > 0 else n
 
+    def apply_async(self, entry: ScheduleEntry, *args: Any, **options: Any) -> Any:
+        """Send the task of an entry; with the heartbeat's, note that beat runs. Celery logs what either raises."""
+        sent = super().apply_async(entry, *args, **options)
+        if entry.task == heartbeat.TASK:
+            heartbeat.write(heartbeat.Process.BEAT)
+        return sent
+
 
 @app.task(name="pxbin.wake", ignore_result=True)
 def wake() -> None:
     """Do nothing. The arrival of this task makes the worker look at `state.should_stop`."""
+
+
+@app.task(name=heartbeat.TASK, ignore_result=True)
+def note_heartbeat() -> None:
+    """Note that this worker runs tasks."""
+    heartbeat.write(heartbeat.Process.WORKER)
+
+
+def _note_beat(**_: object) -> None:
+    heartbeat.write(heartbeat.Process.BEAT)
+
+
+def _note_worker(**_: object) -> None:
+    heartbeat.write(heartbeat.Process.WORKER)
 
 
 class SignalIgnoringWorker(celery_worker.Worker):
@@ -69,12 +93,15 @@ class Worker:
 
     def run(self) -> None:
         """Work until stopped; then write the rest of the spool to the database."""
+        signals.beat_init.connect(_note_beat)
+        signals.worker_ready.connect(_note_worker)
         threading.Thread(target=self._beat.start, name="beat", daemon=True).start()
         try:
             self._worker.start()
         except SystemExit:
             logger.debug("The worker has been stopped")
         self._beat.stop()
+        heartbeat.remove()
         writer.drain_spool(settings.PXBIN.data_dir / journal.SPOOL_DIRECTORY, wait=True)
 
     def stop(self) -> None:

@@ -2,6 +2,8 @@
 
 ``serve`` runs until a signal stops it. The first SIGTERM or SIGINT starts the drain: no new connections are accepted, new
 requests on open ones get 503, running responses may finish. A second signal ends the drain: what still runs is cut off.
+After SIGHUP the server retires, because another process serves the address: no new connections are accepted, open ones are
+served as long as they last, each for one more request, and then the server ends.
 ``on_shutdown`` is called in both cases.
 """
 
@@ -19,7 +21,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from email.utils import formatdate
 from functools import partial
 from time import monotonic, time
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvloop
 from django.conf import settings
@@ -33,6 +35,8 @@ Application = Callable[..., Awaitable[None]]
 Hook = Callable[[], Any]
 PathPredicate = Callable[[str], bool]
 BACKLOG = 2048
+RETIREMENT_SECONDS = 0.1
+"""Between two looks at the connections of a server that retires."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Parameters of mallopt, from glibc's malloc.h."""
 
@@ -85,7 +89,11 @@ def listening_socket(host: str, port: int) -> socket.socket:
 class Server(daphne_server.Server):
     """Daphne's server with pxbin's HTTP protocol. Websockets and the tasks of their applications stay daphne's."""
 
+    current: Server | None = None
+    """That of this process."""
+
     def __init__(self, application: Application, *, limits: Limits, gate: Gate, websockets: PathPredicate = any_path) -> None:
+        Server.current = self
         super().__init__(application, endpoints=["an open socket"], signal_handlers=False, server_name="pxbin")
         self.connections: dict[object, dict[str, Any]] = {}  # daphne's dictionary of websockets
         self.limits = limits
@@ -93,6 +101,8 @@ class Server(daphne_server.Server):
         self.body_memory = BodyMemory(limits.max_buffered_bytes, limits.max_keyless_bytes)
         self.has_websocket = websockets
         self.draining = False
+        self.retiring = False
+        self.keeps_alive = True
         self.common_headers = b""
         self.open_connections: set[Connection] = set()
         self.running: set[Cycle] = set()
@@ -169,14 +179,27 @@ class Server(daphne_server.Server):
         """The first signal starts the drain, a second one ends it."""
         if self.draining:
             self._force_stop.set()
-        self.draining = True
+        self.draining, self.keeps_alive = True, False
         self._stop.set()
 
-    async def wait_for_signal(self) -> None:
-        """Wait for the first signal."""
+    def retire(self) -> None:
+        """Accept no more connections, and end when the open ones are closed. Each of them gets one more response."""
+        self.retiring, self.keeps_alive = True, False
+        self._stop.set()
+
+    async def wait_for_signal(self, on_hangup: Callable[[], Any]) -> None:
+        """Wait for the first signal, or for :meth:`retire`. SIGHUP calls ``on_hangup``."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self.handle_signal)
+        self.loop.add_signal_handler(signal.SIGHUP, on_hangup)
         await self._stop.wait()
+
+    async def last_connections(self) -> None:
+        """Stop accepting, and wait until no connection is open, or a signal starts the drain."""
+        if self._listener is not None:
+            self._listener.close()
+        while not self.draining and (self.open_connections or self.running or self.connections):
+            await asyncio.sleep(RETIREMENT_SECONDS)
 
     async def drain(self, seconds: float) -> None:
         """Stop accepting, let running responses finish within ``seconds``, cancel the others, close all connections."""
@@ -206,6 +229,30 @@ class Server(daphne_server.Server):
         for websocket in [protocol for protocol, details in self.connections.items() if "application_instance" not in details]:
             del self.connections[websocket]
         return super().kill_all_applications()
+
+
+class Load(NamedTuple):
+    """What this process serves now."""
+
+    running: int
+    connections: int
+
+
+def load() -> Load:
+    """The running requests and the open connections of clients."""
+    server = Server.current
+    return Load(0, 0) if server is None else Load(len(server.running), len(server.open_connections))
+
+
+def retire() -> None:
+    """Let the server of this process retire; from any thread."""
+    if Server.current is not None:
+        Server.current.loop.call_soon_threadsafe(Server.current.retire)
+
+
+def is_stopping() -> bool:
+    """Whether a signal has ended the server of this process, and not its retirement alone."""
+    return Server.current is not None and Server.current.draining
 
 
 def freeze_startup_objects() -> None:
@@ -249,6 +296,7 @@ def serve(  # noqa: PLR0913 - options of a server, most with defaults
     *,
     drain_seconds: float = 15.0,
     on_startup: Hook | None = None,
+    on_hangup: Callable[[], Any] | None = None,
     on_drain: Callable[[int], Any] | None = None,
     on_shutdown: Hook | None = None,
     on_listening: Callable[[tuple[str, int]], Any] | None = None,
@@ -260,7 +308,8 @@ def serve(  # noqa: PLR0913 - options of a server, most with defaults
 
     ``on_startup`` and ``on_shutdown`` may be plain or async functions; the first is called before a connection is accepted,
     the last after the drain. ``on_drain`` gets the number of running responses after the first signal; it must close other
-    copies of the listening socket in this process, or the kernel goes on accepting connections that nobody serves.
+    copies of the listening socket in this process, or the kernel goes on accepting connections that nobody serves. ``on_hangup`` is
+    called at SIGHUP, by default :func:`retire`; ``on_drain`` is called at the beginning of a retirement, too.
     ``on_listening`` gets the address. ``gate`` decides which bodies are received; without one, all
     are. ``websockets``: whether a path has a websocket. Raises what ``on_startup`` raises.
     """
@@ -276,9 +325,11 @@ def serve(  # noqa: PLR0913 - options of a server, most with defaults
             await server.listen(listening)
             if on_listening is not None:
                 on_listening(listening.getsockname()[:2])
-            await server.wait_for_signal()
+            await server.wait_for_signal(on_hangup or server.retire)
             if on_drain is not None:
                 on_drain(sum(not cycle.is_complete for cycle in server.running))
+            if server.retiring:
+                await server.last_connections()
             await server.drain(drain_seconds)
         finally:
             await call_hook(on_shutdown)

@@ -23,7 +23,7 @@ from accounts.common.client_address import client_address
 from proxy.exchange.http_request import Headers, HttpRequest, base_url_hint, uncounted, unknown_path
 from proxy.exchange.http_response import Header, JsonResponse, StreamingResponse
 from proxy.translation.dialects.lookup import PATH_ROOTS, SOCKET_PATHS
-from pxbin_site.server import common_headers
+from pxbin_site.server import common_headers, query_key
 from pxbin_site.server.fast_routes import FastRoutes, Methods, View
 from pxbin_site.server.http1.cycle import prepare_lines
 from pxbin_site.server.stream_writer import Send, StreamWriter, send_whole
@@ -52,6 +52,8 @@ class Handler(ASGIHandler):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
+        if scope["query_string"]:  # the key gate has read it, but not under another server
+            scope = _with_key_in_header(scope)
         path, method = scope["path"], scope["method"]
         if method == "OPTIONS":
             if path == "*":  # the methods of the server as a whole
@@ -131,6 +133,11 @@ class Handler(ASGIHandler):
                 request.path, dict(request.raw_headers), status=500, message="Internal server error", identity=request.request_id.encode()
             )
             await send_whole(send, error.status, error.headers, error.body)
+
+
+def _with_key_in_header(scope: Scope) -> Scope:
+    without_key = query_key.moved(scope["path"], scope["query_string"], scope["headers"])
+    return scope if without_key is None else {**scope, "query_string": without_key[0], "headers": without_key[1]}
 
 
 async def _cancel_on_disconnect(sending: Coroutine[Any, Any, None], request: HttpRequest, *, scope: Scope, receive: Receive) -> None:

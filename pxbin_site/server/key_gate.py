@@ -11,18 +11,22 @@ from accounts import keys
 from proxy.exchange.admission import has_open_models
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import Headers
-from proxy.translation.dialects.lookup import PATH_ROOTS
 from proxy.translation.errors import ClientMistake, GatewayError
 from pxbin_site.server.http1.gate import WITH_KEY, WITHOUT_KEY, Verdict
-from upstreams.validators import OWN_PATHS
+from pxbin_site.server.http1.head import Head
+from pxbin_site.server.query_key import NOT_FOR_CLIENTS, moved
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
-NOT_FOR_CLIENTS = OWN_PATHS - {root.strip("/") for root in PATH_ROOTS} | {""}
-"""First segments of paths that no client key opens: the admin, the management API, health checks."""
 
 
 class KeyGate:
     """The gate of client paths. Other paths receive their bodies without a key, and check the sender in their own way."""
+
+    def read_query(self, head: Head) -> None:
+        """See :class:`~pxbin_site.server.http1.gate.Gate`."""
+        without_key = moved(head.path, head.query, head.headers)
+        if without_key is not None:
+            head.query, head.headers = without_key
 
     def decide(self, path: str, headers: RawHeaders) -> Verdict | None:
         """See :class:`~pxbin_site.server.http1.gate.Gate`. Only memory is looked at."""

@@ -1,12 +1,14 @@
+import json
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.utils import timezone
 
 from accounts import keys
 from accounts.models import ApiKey, ManagementKey
@@ -37,10 +39,84 @@ def test_a_key_without_options_may_do_everything():
     assert (row.allowed_models, row.rate_limit, row.expires_at) == (None, None, None)
 
 
-@pytest.mark.parametrize(("options", "permissions"), [((), ["read", "write"]), (("--read-only",), ["read"])])
+@pytest.mark.parametrize(
+    ("options", "permissions"),
+    [
+        (("--management",), ["read", "write"]),
+        (("--type", "management"), ["read", "write"]),
+        (("--type=management", "--read-only"), ["read"]),
+    ],
+)
 def test_management_keys(options, permissions):
-    row = keys.authenticate_management(create_key("script", "--management", *options).strip())
+    row = keys.authenticate_management(create_key("script", *options).strip())
     assert (row, row.permissions) == (ManagementKey.objects.get(), permissions)
+
+
+def test_a_key_in_json_has_its_id():
+    issued = json.loads(create_key("laptop", "--json"))
+    row = ApiKey.objects.get()
+    assert keys.hash_key(issued.pop("key")) == row.key_hash
+    created_at = f"{row.created_at:%Y-%m-%dT%H:%M:%SZ}"
+    assert issued == {"type": "llm", "id": str(row.id), "name": "laptop", "key_prefix": row.key_prefix, "created_at": created_at}
+
+
+def run(*arguments):
+    out = StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_keys_are_listed_with_their_states():
+    client = keys.issue("llm", name="laptop", rate_limit=60)[1]
+    expired = keys.issue("llm", name="old")[1]
+    ApiKey.objects.filter(pk=expired.pk).update(expires_at=timezone.now() - timedelta(days=1))
+    script = keys.issue("management", name="script", is_active=False)[1]
+    lines = [line.split() for line in run("list_keys").splitlines()]
+    assert lines[0] == ["ID", "PREFIX", "TYPE", "NAME", "STATUS", "CREATED", "LAST", "USED"]
+    assert [line[:5] for line in lines[1:]] == [
+        [str(expired.id), expired.key_prefix, "llm", "old", "expired"],
+        [str(client.id), client.key_prefix, "llm", "laptop", "active"],
+        [str(script.id), script.key_prefix, "management", "script", "revoked"],
+    ]
+    listed = json.loads(run("list_keys", "--json", "--type", "llm", "--active"))
+    assert [(key["id"], key["type"], key["name"], key["rate_limit"], key["status"]) for key in listed] == [
+        (str(client.id), "llm", "laptop", 60, "active")
+    ]
+    assert client.key_hash not in run("list_keys", "--json")
+
+
+@pytest.mark.parametrize("kind", ["llm", "management"])
+@pytest.mark.parametrize("attribute", ["id", "key_prefix"])
+def test_a_key_is_revoked_by_its_id_or_prefix(kind, attribute):
+    row = keys.issue(kind, name="laptop")[1]
+    assert run("revoke_key", str(getattr(row, attribute))) == f"laptop ({row.key_prefix}…) is revoked\n"
+    row.refresh_from_db()
+    assert row.is_active is False
+    assert run("revoke_key", str(row.id)) == f"laptop ({row.key_prefix}…) was revoked already\n"
+    assert json.loads(run("revoke_key", str(row.id), "--json")) == {
+        "id": str(row.id),
+        "key_prefix": row.key_prefix,
+        "name": "laptop",
+        "status": "deactivated",
+    }
+
+
+@pytest.mark.parametrize("reference", ["nope", "", "00000000-0000-4000-8000-000000000000"])
+def test_an_unknown_key_is_named(reference):
+    row = keys.issue("llm", name="laptop")[1]
+    with pytest.raises(CommandError, match=re.escape(f"There is no key {reference!r}; `manage.py list_keys` lists the keys")):
+        run("revoke_key", reference)
+    row.refresh_from_db()
+    assert row.is_active is True
+
+
+def test_a_prefix_of_two_keys_revokes_neither():
+    for name in ("a", "b"):
+        row = keys.issue("llm", name=name)[1]
+        ApiKey.objects.filter(pk=row.pk).update(key_prefix="pxb_0000")
+    with pytest.raises(CommandError, match="2 keys begin with pxb_0000"):
+        run("revoke_key", "pxb_0000")
+    assert ApiKey.objects.filter(is_active=True).count() == 2
 
 
 @pytest.mark.parametrize(
@@ -53,8 +129,9 @@ def test_management_keys(options, permissions):
         (("laptop", "--expires-at", "2027-13-45T00:00:00Z"), "must be a date and time such as 2027-01-31T00:00:00Z"),
         (("laptop", "--expires-at", "2020-01-31T00:00:00Z"), "argument --expires-at: must be in the future"),
         ((" ",), "argument name: must not be empty"),
-        (("laptop", "--read-only"), "--read-only: only for management keys, with --management"),
+        (("laptop", "--read-only"), "--read-only: only for management keys, with --type management"),
         (("script", "--management", "--rate-limit", "1", "--model", "a"), "--rate-limit, --model: only for client keys"),
+        (("script", "--type", "admin"), "argument --type: invalid choice: 'admin'"),
     ],
 )
 def test_invalid_arguments_create_no_key(arguments, message):
@@ -65,8 +142,9 @@ def test_invalid_arguments_create_no_key(arguments, message):
 
 
 @pytest.mark.parametrize(
-    "command", ["create_key x", "sync_prices", "flush_journal", "discover_models", "rotate_encryption_key", "work", "changepassword"]
-)
+    "command", ["create_key x", "sync_prices", "flush_journal", "discover_models", "rotate_encryption_key", "work", "changepassword",
+     "list_keys", "revoke_key x", "add_upstream x", "test_upstream x", "import_models x y", "logs"],
+)  # fmt: skip
 def test_commands_without_a_gateway_name_its_place_and_write_nothing(tmp_path, monkeypatch, command):
     monkeypatch.setitem(connection.settings_dict, "NAME", str(tmp_path / "data" / "pxbin.sqlite3"))
     with with_config(data_dir=tmp_path / "data"), pytest.raises(CommandError) as caught:

@@ -41,7 +41,8 @@ def test_the_documentation_names_required_fields_and_all_responses() -> None:
     assert set(schema["components"]["securitySchemes"]) == {"ManagementAuth", "ManagementBearer"}
     parameters = {parameter["name"]: parameter for parameter in schema["paths"]["/api/v1/logs"]["get"]["parameters"]}
     assert set(parameters) == {
-        "key_id", "upstream_id", "model", "status_code", "input_format", "dialect", "outcome", "request_id", "from", "to",
+        "key_id", "upstream_id", "model", "status_code", "input_format", "dialect", "outcome", "request_id",
+        "session_id", "trace_id", "tag", "from", "to",
         "page", "per_page",
     }  # fmt: skip
     assert not any(parameter["required"] for parameter in parameters.values())

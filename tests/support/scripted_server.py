@@ -12,6 +12,7 @@ import pytest
 
 from proxy.translation.errors import UpstreamFailed
 from tests.support.waiting import PATIENCE
+from upstreams.catalog.entries import Network
 from upstreams.http import client
 
 Script = Callable[["Talk"], Awaitable[None]]
@@ -24,6 +25,7 @@ class Entry(NamedTuple):
     connect_timeout: float = PATIENCE
     first_byte_timeout: float = PATIENCE
     idle_timeout: float = PATIENCE
+    network: Network | None = None
 
 
 ENTRY = Entry()

@@ -58,7 +58,7 @@ def test_a_base_url_with_a_refused_address_in_any_notation_is_not_saved(host):
         base_url(f"http://{host}/v1")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "0x7f.1", "[::1]", "10.1.2.3", "api.openai.com", "metadata.example.com", "ü.example"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0x7f.1", "[::1]", "10.1.2.3", "api.openai.com", "metadata.example.com", "xn--tda.example"])
 def test_other_hosts_are_saved(host):
     assert not is_refused_host(host)
     base_url(f"http://{host}:8080/v1")

@@ -84,6 +84,10 @@ class UpstreamAdmin(ActivatableAdmin):
                 "description": "Only for upstreams that deviate from their API format. Credentials are entered below.",
             },
         ),
+        (
+            "Network",
+            {"classes": COLLAPSED, "fields": ("proxy", "ca_file", "client_certificate_file", "http2")},
+        ),
         ("Advanced", {"classes": COLLAPSED, "fields": ("price_factor", "test_model", "quirks", "created_at", "updated_at")}),
     )  # fmt: skip
 

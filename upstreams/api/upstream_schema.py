@@ -76,6 +76,10 @@ class UpstreamFields(RequestBody):
     retry_base_delay_ms: Int32 | None = None
     cooldown_seconds: float | None = None
     pass_client_credentials: bool | None = None
+    proxy: Clearable[str] = Field(None, description="HTTP proxy of this upstream; none: no proxy; empty: the one of the settings.")
+    ca_file: Clearable[str] = Field(None, description="PEM file of certificate authorities, on the gateway's machines.")
+    client_certificate_file: Clearable[str] = Field(None, description="PEM file of a certificate with its key, on the gateway's machines.")
+    http2: bool | None = Field(None, description="Whether the upstream speaks only HTTP/2.")
     test_model: Clearable[str] = None
     price_factor: PriceFactor | None = Field(None, description="Every cost at this upstream is its price times this factor.")
     quirks: Clearable[dict[str, Any]] = None

@@ -23,6 +23,7 @@ from upstreams.api.upstream_schema import (
     ShownUpstream,
     UpstreamFields,
 )
+from upstreams.base_urls import tidy
 from upstreams.http.urls import base_of
 from upstreams.models import Upstream, UpstreamCredential
 from upstreams.monitoring import discovery, health_check
@@ -59,7 +60,7 @@ class Upstreams(Resource[Upstream, UpstreamFields]):
         """Set the regional base URL of an upstream that has a region only."""
         if not row.base_url and row.region:
             row.base_url = base_of(row)
-        row.base_url = row.base_url.rstrip("/")
+        row.base_url = tidy(row.base_url)
         if isinstance(body, NewUpstream):
             require(row.name and row.base_url, "Name and base_url are required")
 
@@ -136,7 +137,7 @@ def check_health(request: HttpRequest, body: HealthCheck) -> dict[str, Any]:
     if not body.base_url or not body.api_key:
         raise ApiError("invalid_request", "Provide upstream_id or base_url + api_key")
     row = Upstream(
-        name="(not stored)", base_url=body.base_url, dialect=_dialect(body.format or DEFAULT.format), test_model=body.test_model or ""
+        name="(not stored)", base_url=tidy(body.base_url), dialect=_dialect(body.format or DEFAULT.format), test_model=body.test_model or ""
     )
     validate_fields(row)
     return data_envelope(health_check.check_unsaved(row, api_key=body.api_key))

@@ -27,6 +27,19 @@ class CredentialEntry(msgspec.Struct, frozen=True, kw_only=True):
         return f"CredentialEntry(id={self.id!r}, name={self.name!r})"
 
 
+class Network(msgspec.Struct, frozen=True, kw_only=True):
+    """How an upstream is connected to, where that differs from the others. Paths are those of PEM files on this machine.
+
+    ``proxy``: the URL of an HTTP proxy, ``none``, or empty for the one of the settings. ``client_certificate_file``: a certificate with
+    its private key. ``http2``: only HTTP/2 is spoken.
+    """
+
+    proxy: str = ""
+    ca_file: str = ""
+    client_certificate_file: str = ""
+    http2: bool = False
+
+
 class UpstreamEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An upstream. Times are in seconds. ``credentials``: the active ones, decrypted, the preferred first."""
 
@@ -50,6 +63,8 @@ class UpstreamEntry(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: dict[str, bool] = {}
     credentials: tuple[CredentialEntry, ...] = ()
     recovered: float = 0.0
+    network: Network | None = None
+    """``None``: as by default."""
 
 
 class RouteEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from accounts.common import wildcards
 from proxy.translation.dialects.lookup import own_names
 from proxy.translation.policies import model_policies
 from proxy.translation.quirks import Quirks, merged
-from upstreams.catalog.entries import COPIED, CredentialEntry, IdleRoute, ModelEntry, ResolvedModel, RouteEntry, UpstreamEntry
+from upstreams.catalog.entries import COPIED, CredentialEntry, IdleRoute, ModelEntry, Network, ResolvedModel, RouteEntry, UpstreamEntry
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
 from upstreams.presets import PROCESS_ID
 from upstreams.secrets import store, vault
@@ -253,7 +253,13 @@ def _upstream(row: Upstream, credentials: tuple[CredentialEntry, ...]) -> Upstre
         capabilities=row.capabilities,
         credentials=credentials,
         recovered=_seconds(row.recovered_at),
+        network=_network(row),
     )
+
+
+def _network(row: Upstream) -> Network | None:
+    network = Network(proxy=row.proxy, ca_file=row.ca_file, client_certificate_file=row.client_certificate_file, http2=row.http2)
+    return None if network == Network() else network
 
 
 def _model(

@@ -1,8 +1,9 @@
 """Calls of upstreams over pooled connections, with three timeouts.
 
-Redirects are not followed; cookies and proxies of the environment are ignored. aiohttp's connector and HTTP parser are used
+Redirects are not followed, cookies are ignored. Proxies: :mod:`upstreams.http.outgoing_proxy`. aiohttp's connector and HTTP parser are used
 directly, because its public session costs half as much CPU again (`python -m bench.http_clients`). URLs of schemes other than
-http and https are served by httpx transports (``mount``), the built-in echo upstream among them.
+http and https are served by httpx transports (``mount``), the built-in echo upstream among them, and so are upstreams that speak only
+HTTP/2.
 
     async with client.open("POST", url, headers, body, upstream=entry) as response:
         async for chunk in response.chunks(): ...
@@ -21,6 +22,8 @@ import aiohttp
 import httpx
 from aiohttp.connector import Connection
 
+from proxy.translation.errors import UpstreamFailed
+from upstreams.catalog.entries import Network
 from upstreams.echo import SCHEME
 from upstreams.http.headers import USER_AGENT
 from upstreams.http.pool import NETWORK, Origin, Pool, Wire, close_all, cut, running_pool
@@ -41,7 +44,7 @@ NEVER = frozenset({"content-length", "transfer-encoding", "connection", "keep-al
 
 
 class Timeouts(Protocol):
-    """Timeouts of an upstream in seconds; fractions are allowed.
+    """Timeouts of an upstream in seconds; fractions are allowed; and how it is connected to.
 
     ``connect_timeout`` also covers the DNS look-up, TLS and the wait for a place in a full pool. ``first_byte_timeout`` runs
     from the request to the end of the response headers, ``idle_timeout`` between two reads of the body.
@@ -55,6 +58,9 @@ class Timeouts(Protocol):
 
     @property
     def idle_timeout(self) -> float: ...
+
+    @property
+    def network(self) -> Network | None: ...
 
 
 _mounted: dict[str, httpx.AsyncBaseTransport] = {}
@@ -89,8 +95,9 @@ class Opening:
 
     async def __aenter__(self) -> UpstreamResponse:
         scheme = self._url.partition(":")[0]
+        network = self._upstream.network
         if scheme in NETWORK:
-            self._response = await self._call_network()
+            self._response = await (self._call_network() if network is None or not network.http2 else self._call_http2(network))
         else:
             self._response = await self._call_mounted(_transport(scheme))
         return self._response
@@ -107,9 +114,9 @@ class Opening:
         """
         pool = running_pool()
         try:
-            origin = pool.origin(self._url)
-        except ValueError as error:
-            raise failed("connect", "The address of the upstream is not valid") from error
+            origin = pool.origin(self._url, self._upstream.network)
+        except (ValueError, OSError) as error:
+            raise _unusable(error) from error
         head = self._head(origin)
         reconnected = False
         while True:
@@ -180,6 +187,8 @@ class Opening:
             lower = name.lower()
             if lower not in NEVER:
                 lines[lower] = value
+        if origin.proxy_authorization:
+            lines["proxy-authorization"] = origin.proxy_authorization
         if self._body or self._method not in ("GET", "HEAD"):
             lines["content-length"] = str(len(self._body))
         text = "".join([f"{name}: {value}\r\n" for name, value in lines.items()])
@@ -187,14 +196,36 @@ class Opening:
             raise failed("connect", "A header for the upstream contains a line break")
         return f"{self._method} {origin.target} HTTP/1.1\r\n{text}\r\n".encode("utf-8", "surrogateescape")
 
+    async def _call_http2(self, network: Network) -> MountedResponse:
+        try:
+            transport = running_pool().http2_transport(self._url, network)
+        except (ValueError, OSError) as error:
+            raise _unusable(error) from error
+        own = {"user-agent": USER_AGENT, "accept-encoding": "identity"}
+        self._headers = {**own, **{name.lower(): value for name, value in self._headers if name.lower() not in NEVER}}.items()
+        return await self._call_mounted(transport)
+
     async def _call_mounted(self, transport: httpx.AsyncBaseTransport) -> MountedResponse:
-        timeout = {"connect": self._upstream.connect_timeout, "read": self._upstream.first_byte_timeout}
+        connect = self._upstream.connect_timeout
+        timeout = {"connect": connect, "pool": connect, "read": self._upstream.first_byte_timeout}
         request = httpx.Request(self._method, self._url, headers=list(self._headers), content=self._body, extensions={"timeout": timeout})
         self.is_sent = True
         try:
             return MountedResponse(await transport.handle_async_request(request), idle=self._upstream.idle_timeout)
         except httpx.HTTPError as error:
             raise failure_of(error, answered=False) from error
+
+
+def _unusable(error: Exception) -> UpstreamFailed:
+    """The failure of a call for which no connection is opened: another try would end in the same way."""
+    message = "The address of the upstream is not valid"
+    if isinstance(error, RefusedAddressError):
+        message = REFUSED_ADDRESS
+    elif isinstance(error, OSError):
+        message = "The certificate files of the upstream cannot be read"
+    failure = failed("connect", message)
+    failure.reconnected = True
+    return failure
 
 
 def _transport(scheme: str) -> httpx.AsyncBaseTransport:
@@ -208,6 +239,7 @@ def _transport(scheme: str) -> httpx.AsyncBaseTransport:
 
 
 _NOT_CONNECTED: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.ClientProxyConnectionError, "No connection to the proxy before the upstream"),
     (aiohttp.ClientConnectorCertificateError, "The certificate of the upstream is not valid"),
     (aiohttp.ClientConnectorSSLError, "No secure connection to the upstream"),
     (aiohttp.ClientConnectorDNSError, "The host name of the upstream cannot be resolved"),
@@ -223,4 +255,6 @@ def _why_not_connected(error: Exception) -> str:
     """The reason why there is no connection, without the address."""
     if _is_refused_address(error):
         return REFUSED_ADDRESS
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"The proxy before the upstream refused the connection ({error.status})"
     return next((message for kind, message in _NOT_CONNECTED if isinstance(error, kind)), "No connection to the upstream")

@@ -12,12 +12,16 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 import certifi
+import httpx
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import AddrInfoType, Connection
+from aiohttp.helpers import strip_auth_from_url
 from yarl import URL
 
-from upstreams.http.ssrf_guard import check_address
+from upstreams.catalog.entries import Network
+from upstreams.http.outgoing_proxy import proxy_for
+from upstreams.http.ssrf_guard import async_guarded_transport, check_address, check_host
 
 CONNECTIONS_PER_HOST = 2000
 KEEPALIVE_SECONDS = 50.0
@@ -26,6 +30,7 @@ DNS_SECONDS = 30
 KEEPALIVE_PROBES = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15))
 MAX_CACHED_URLS = 4096
 NETWORK = frozenset({"http", "https"})
+DEFAULT_NETWORK = Network()
 NO_ROUNDING = 1e9
 """aiohttp rounds timeouts above this many seconds up to whole seconds; this keeps fractions."""
 
@@ -74,21 +79,32 @@ def watched_socket(address: AddrInfoType) -> socket.socket:
     return sock
 
 
-@functools.cache
-def tls_context() -> ssl.SSLContext:
-    """Verifies upstreams against the authorities of the system and, for images without any, those of certifi."""
+@functools.lru_cache(maxsize=256)
+def tls_context(network: Network = DEFAULT_NETWORK) -> ssl.SSLContext:
+    """Verifies upstreams against the authorities of the system, those of certifi (for images without any), and the network's own.
+
+    Raises ``OSError`` (also ``ssl.SSLError``) for a file that cannot be read. A file that changes is read again by the next process.
+    """
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(["h2" if network.http2 else "http/1.1"])
+    if network.ca_file:
+        context.load_verify_locations(network.ca_file)
+    if network.client_certificate_file:
+        context.load_cert_chain(network.client_certificate_file)
     return context
 
 
 class Origin(NamedTuple):
-    """The parts of a URL, parsed once. ``key``: aiohttp's key for the pool; ``target``, ``host``: for the request head."""
+    """The parts of a URL, parsed once. ``key``: aiohttp's key for the pool; ``target``, ``host``: for the request head.
+
+    ``proxy_authorization``: for the head of a request that a proxy forwards; through a tunnel it gets none.
+    """
 
     key: ClientRequest
     target: str
     host: str
+    proxy_authorization: str = ""
 
 
 class Pool:
@@ -97,25 +113,52 @@ class Pool:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.connector = Connector(loop)
-        self._origins: dict[str, Origin] = {}
+        self._origins: dict[str | tuple[str, Network], Origin] = {}
+        self._http2: dict[tuple[Network, str | None], httpx.AsyncHTTPTransport] = {}
 
-    def origin(self, url: str) -> Origin:
-        """The parts of a URL; raises ``ValueError`` for one that is not usable."""
-        origin = self._origins.get(url)
+    def origin(self, url: str, network: Network | None = None) -> Origin:
+        """The parts of a URL; raises ``ValueError`` for one that is not usable, ``OSError`` for certificates and refused addresses."""
+        key = url if network is None else (url, network)
+        origin = self._origins.get(key)
         if origin is None:
             if len(self._origins) >= MAX_CACHED_URLS:
                 self._origins.clear()
-            origin = self._origins[url] = self._parse(url)
+            origin = self._origins[key] = self._parse(url, DEFAULT_NETWORK if network is None else network)
         return origin
 
-    def _parse(self, url: str) -> Origin:
+    def http2_transport(self, url: str, network: Network) -> httpx.AsyncHTTPTransport:
+        """Connections that speak HTTP/2 only; raises as :meth:`origin`."""
+        proxy = proxy_for(url, network.proxy)
+        if proxy is not None:
+            check_host(urlsplit(url).hostname or "")
+        transport = self._http2.get((network, proxy))
+        if transport is None:
+            transport = self._http2[network, proxy] = async_guarded_transport(tls_context(network), http2=True, proxy=proxy)
+        return transport
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.connector.close()
+        for transport in self._http2.values():
+            await transport.aclose()
+
+    def _parse(self, url: str, network: Network) -> Origin:
         parts = urlsplit(url)
         if parts.scheme not in NETWORK or not parts.hostname or parts.username is not None:
             raise ValueError("the URL has no host")
         if not url.isascii() or any(char <= " " or char == "\x7f" for char in url):
             raise ValueError("the URL contains a character that is not allowed")
-        key = ClientRequest("POST", URL(url, encoded=True).origin(), loop=self.loop)
-        return Origin(key, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), parts.netloc)
+        tls: ssl.SSLContext | bool = True if network.ca_file == network.client_certificate_file == "" else tls_context(network)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        proxy = proxy_for(url, network.proxy)
+        if proxy is None:
+            return Origin(ClientRequest("POST", URL(url, encoded=True).origin(), loop=self.loop, ssl=tls), target, parts.netloc)
+        check_host(parts.hostname)
+        proxy_url, login = strip_auth_from_url(URL(proxy))
+        key = ClientRequest("POST", URL(url, encoded=True).origin(), loop=self.loop, ssl=tls, proxy=proxy_url, proxy_auth=login)
+        if parts.scheme == "https":
+            return Origin(key, target, parts.netloc)
+        return Origin(key, f"http://{parts.netloc}{target}", parts.netloc, "" if login is None else login.encode())
 
     async def connect(self, origin: Origin, seconds: float) -> tuple[Connection, Wire]:
         """A pooled connection or a new one. Raises ``aiohttp.ClientError``, ``OSError`` (also ``TimeoutError``) or ``ValueError``."""
@@ -146,7 +189,7 @@ async def close_all() -> None:
     """Close all connections of the running loop; later calls open new ones."""
     pool = _pools.pop(asyncio.get_running_loop(), None)
     if pool is not None:
-        await pool.connector.close()
+        await pool.close()
 
 
 def cut(connection: Connection) -> None:

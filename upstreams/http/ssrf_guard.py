@@ -101,8 +101,20 @@ def guarded_transport(tls: ssl.SSLContext) -> httpx.HTTPTransport:
     return transport
 
 
-def async_guarded_transport(tls: ssl.SSLContext, *, http2: bool = False) -> httpx.AsyncHTTPTransport:
-    """:func:`guarded_transport` for asynchronous clients."""
+def async_guarded_transport(tls: ssl.SSLContext, *, http2: bool = False, proxy: str | None = None) -> httpx.AsyncHTTPTransport:
+    """:func:`guarded_transport` for asynchronous clients. ``http2``: HTTP/2 alone is spoken. ``proxy``: the URL of an HTTP proxy.
+
+    A proxy resolves names itself: with one, :func:`check_host` is called before.
+    """
     transport = httpx.AsyncHTTPTransport(verify=tls)
-    transport._pool = httpcore.AsyncConnectionPool(ssl_context=tls, http2=http2, network_backend=AsyncGuardedBackend())  # noqa: SLF001
+    backend = AsyncGuardedBackend()
+    if proxy is None:
+        transport._pool = httpcore.AsyncConnectionPool(  # noqa: SLF001
+            ssl_context=tls, network_backend=backend, http1=not http2, http2=http2
+        )
+    else:
+        own = httpx.Proxy(proxy)
+        transport._pool = httpcore.AsyncHTTPProxy(  # noqa: SLF001
+            str(own.url), proxy_auth=own.raw_auth, ssl_context=tls, network_backend=backend, http1=not http2, http2=http2
+        )
     return transport

@@ -6,14 +6,11 @@ import re
 from typing import Protocol
 
 from proxy.translation.dialects.lookup import dialect_named
-from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.quirks import DEFAULT, Quirks
+from upstreams.base_urls import MAIN_PATHS, has_version
 
-VERSIONED = re.compile(r"/v\d[^/]*$")
-"""The end of a base URL that contains the version of the API."""
-VERSION = "/v1"
-MAIN_PATHS = frozenset(dialect.upstream.main_path for dialect in REGISTRY.values()) - {""}
-"""The paths that the quirk ``api_path`` replaces."""
+PATH_VERSION = re.compile(r"/v\d[^/]*(?=/)")
+"""The version at the beginning of a dialect's path."""
 
 
 class Addressed(Protocol):
@@ -37,14 +34,17 @@ def base_of(upstream: Addressed) -> str:
 def url_for(upstream: Addressed, path: str, quirks: Quirks = DEFAULT) -> str:
     """The URL of a dialect's ``path`` (``/v1/chat/completions``), which may have a query.
 
-    ``/v1`` is not added to a base URL that ends in a version (``/v1``, ``/v1beta``, ``/v4``), nor where the
-    quirk ``api_path`` is set.
+    The version of a path (``/v1``, ``/v1beta``) is not added to a base URL that has a version (``/v1``, ``/v1beta/openai``, ``/v4``,
+    ``?api-version=``), nor where the quirk ``api_path`` is set. The query of the base URL is sent with every path.
     """
-    base = base_of(upstream)
+    base, base_mark, base_query = base_of(upstream).partition("?")
     bare, mark, query = path.partition("?")
+    if base_mark:
+        mark, query = "?", f"{base_query}&{query}" if query else base_query
     if quirks.api_path and bare in MAIN_PATHS:
         own = "/" + quirks.api_path.lstrip("/")
         return base + own + (("&" if "?" in own else mark) + query if query else "")
-    if bare.startswith(VERSION + "/") and (quirks.api_path or VERSIONED.search(base)):
-        bare = bare.removeprefix(VERSION)
+    version = PATH_VERSION.match(bare)
+    if version is not None and (quirks.api_path or has_version(base, base_query)):
+        bare = bare[version.end() :]
     return base + bare + mark + query

@@ -11,7 +11,7 @@ import msgspec
 from django.utils import timezone
 
 from proxy.translation.dialects.lookup import PASSTHROUGH, dialect_named
-from proxy.translation.dialects.upstream_api import HealthProbe
+from proxy.translation.dialects.upstream_api import HealthProbe, path_for
 from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
 from upstreams.catalog.snapshot import entries_of
 from upstreams.models import Upstream
@@ -174,7 +174,7 @@ async def _call_model(
     began = time.monotonic()
     error, error_response = None, None
     try:
-        response = await probe.call(upstream, credential, "POST", health_probe.path, body=body, seconds=RESPONSE_SECONDS)
+        response = await probe.call(upstream, credential, "POST", path_for(health_probe.path, model), body=body, seconds=RESPONSE_SECONDS)
         if response.status != 200:
             error, error_response = response.unusable() or f"{health_probe.endpoint} returned {response.status}", response
         elif not health_probe.accepts(response.json()):

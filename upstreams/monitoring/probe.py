@@ -1,7 +1,7 @@
 """Calls to upstreams without a client's request: health checks and discovery.
 
 They are few and short, so they use httpx with one client for each call. Addresses are checked as for requests
-(:mod:`upstreams.http.ssrf_guard`); redirects are not followed, and proxy settings of the environment are not read.
+(:mod:`upstreams.http.ssrf_guard`), and connections go through the same proxies; redirects are not followed.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ import msgspec
 
 from proxy.translation.dialects.lookup import dialect_named
 from proxy.translation.errors import Failure, UpstreamFailed
-from upstreams.catalog.entries import CredentialEntry, UpstreamEntry
+from upstreams.catalog.entries import CredentialEntry, Network, UpstreamEntry
 from upstreams.http import client
 from upstreams.http.auth_headers import headers
 from upstreams.http.headers import Received, upward
-from upstreams.http.pool import tls_context
+from upstreams.http.outgoing_proxy import proxy_for
+from upstreams.http.pool import DEFAULT_NETWORK, tls_context
 from upstreams.http.response import unusable_status
-from upstreams.http.ssrf_guard import RefusedAddressError, async_guarded_transport
+from upstreams.http.ssrf_guard import RefusedAddressError, async_guarded_transport, check_host
 from upstreams.http.urls import url_for
 
 T = TypeVar("T")
@@ -103,7 +104,8 @@ async def call(
     try:
         async with asyncio.timeout(seconds):
             if urlsplit(url).scheme in ("http", "https"):
-                return ProbeResponse(*await _call_network(method, url, request_headers, content), secret)
+                network = upstream.network or DEFAULT_NETWORK
+                return ProbeResponse(*await _call_network(network, method, url, request_headers, content), secret)
             async with client.open(method, url, request_headers, content, upstream=upstream) as response:
                 return ProbeResponse(response.status, response.headers, await response.read(MAX_RESPONSE_BYTES), secret)
     except UpstreamFailed as error:
@@ -136,9 +138,14 @@ def _connect_error(error: BaseException, host: str) -> str:
     return f"no connection to {host}"
 
 
-async def _call_network(method: str, url: str, request_headers: list[tuple[str, str]], content: bytes) -> tuple[int, Received, bytes]:
+async def _call_network(
+    network: Network, method: str, url: str, request_headers: list[tuple[str, str]], content: bytes
+) -> tuple[int, Received, bytes]:
     """Returns status, headers and body."""
-    transport = async_guarded_transport(tls_context())
+    proxy = proxy_for(url, network.proxy)
+    if proxy is not None:
+        check_host(urlsplit(url).hostname or "")
+    transport = async_guarded_transport(tls_context(network), http2=network.http2, proxy=proxy)
     async with httpx.AsyncClient(timeout=None, transport=transport, trust_env=False) as http:  # noqa: S113  (the caller limits it)
         encoded = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in request_headers]
         return await _send(http, http.build_request(method, url, headers=encoded, content=content))

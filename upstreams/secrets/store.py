@@ -34,9 +34,13 @@ def decrypt(ciphertext: str) -> str:
     return ring().decrypt(ciphertext)
 
 
-def set_secret(credential: UpstreamCredential, secret: str) -> None:
-    """Set the secret of a credential, encrypted, and enable it if it was disabled or cooling. Does not save the row."""
+def set_secret(credential: UpstreamCredential, secret: str, *, reference: str = "") -> None:
+    """Set the secret of a credential, encrypted, and enable it if it was disabled or cooling. Does not save the row.
+
+    ``reference``: where a configuration file says that the secret is (``env:NAME``, ``file:PATH``).
+    """
     credential.secret_encrypted = encrypt(secret.strip())
+    credential.secret_reference = reference
     credential.disabled_reason = ""
     credential.cooling_until = None
     credential.recovered_at = timezone.now()

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from accounts import keys
+from accounts.api.keys import issued_key
 from accounts.common.commands import GatewayCommand
 from accounts.models import Owner
 
@@ -30,8 +31,14 @@ class Command(GatewayCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", type=_name, help="who or what will use the key")
-        parser.add_argument("--management", action="store_true", help="a pxm_ key for the management API instead of a pxb_ key")
-        parser.add_argument("--read-only", action="store_true", help="with --management: a key that can read but not write")
+        kind = parser.add_mutually_exclusive_group()
+        kind.add_argument(
+            "--type", choices=list(keys.KeyKind), default=keys.KeyKind.LLM, help="llm (default): a pxb_ key for clients; management: pxm_"
+        )
+        kind.add_argument(
+            "--management", action="store_const", dest="type", const=keys.KeyKind.MANAGEMENT, help="the same as --type management"
+        )
+        parser.add_argument("--read-only", action="store_true", help="with --type management: a key that can read but not write")
         parser.add_argument("--rate-limit", type=_limit, help="requests per minute")
         parser.add_argument("--token-limit", type=_limit, help="tokens per minute")
         parser.add_argument("--concurrency-limit", type=_limit, help="concurrent requests")
@@ -46,23 +53,28 @@ class Command(GatewayCommand):
         parser.add_argument(
             "--expires-at", type=_future_moment, help="time from which on the key is refused, for example 2027-01-31T00:00:00Z"
         )
+        self.add_json_option(parser, "the key with its id, as the management API returns it,")
 
     def handle(self, *args: Any, **options: Any) -> None:
         fields = {"name": options["name"], "expires_at": options["expires_at"]}
-        if options["management"]:
+        kind = keys.KeyKind(options["type"])
+        if kind is keys.KeyKind.MANAGEMENT:
             if unsuitable := [option for option, field in CLIENT_KEY_OPTIONS.items() if options[field] is not None]:
-                raise CommandError(f"{', '.join(unsuitable)}: only for client keys, without --management")
+                raise CommandError(f"{', '.join(unsuitable)}: only for client keys, not for management keys")
             fields["permissions"] = ["read"] if options["read_only"] else ["read", "write"]
         else:
             if options["read_only"]:
-                raise CommandError("--read-only: only for management keys, with --management")
+                raise CommandError("--read-only: only for management keys, with --type management")
             fields |= {field: options[field] for field in CLIENT_KEY_OPTIONS.values()}
             fields["owner"] = Owner.named(options["owner"]) if options["owner"] else None
         try:
-            plaintext, _ = keys.issue(keys.KeyKind.MANAGEMENT if options["management"] else keys.KeyKind.LLM, **fields)
+            plaintext, row = keys.issue(kind, **fields)
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
-        self.stdout.write(plaintext)
+        if options["json"]:
+            self.write_json({"type": kind, **issued_key(plaintext, row)})
+        else:
+            self.stdout.write(plaintext)
 
 
 def _name(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -17,6 +17,27 @@ if TYPE_CHECKING:
 
 EndpointKind = Literal["generate", "count", "models", "model", "stored_response", "stored_items", "new_object", "object"]
 _PLACEHOLDER = re.compile(r"\{(\w+)(:path)?\}")
+
+
+class StreamWriter(Protocol):
+    """Rewrites the bytes of one stream, which are in the framing of its dialect."""
+
+    def feed(self, piece: bytes) -> bytes:
+        """The bytes for a piece with a whole number of events."""
+        ...
+
+    def close(self) -> bytes:
+        """The bytes that end the stream."""
+        ...
+
+
+class StreamForm(msgspec.Struct, frozen=True, kw_only=True):
+    """Another form of an endpoint's streams. ``whole``: the body of an error response. ``keepalive``: as that of a dialect."""
+
+    media_type: str
+    keepalive: bytes
+    writer: Callable[[], StreamWriter]
+    whole: Callable[[bytes], bytes]
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +55,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         placeholders, percent-decoded. ``None``: the dialect's ``open_request``.
     encode_response(response, context, envelope):
         ``None``: the dialect's ``encode_response``.
+    stream_form(query):
+        The form of streams that the query asks for; ``None``: that of the dialect. The field is ``None`` where there is only one form.
     noun, is_nested:
         Of objects: what they are, for messages, and whether requests name them inside of their content or tools.
     has_socket:
@@ -45,6 +68,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     methods: tuple[str, ...] = ("POST",)
     open_request: Callable[[bytes, Mapping[str, str]], Envelope] | None = None
     encode_response: Callable[[Response, EncodeContext, Envelope], bytes] | None = None
+    stream_form: Callable[[Mapping[str, str]], StreamForm | None] | None = None
     noun: str = ""
     is_nested: bool = False
     has_socket: bool = False
@@ -97,8 +121,8 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
     own_names(name):
         What a name of this form may stand for, the longest first; empty for a name of another form. It is tried after the names and
         aliases of models, in requests of every dialect.
-    key_header:
-        The request header in which clients send their key.
+    key_header, key_parameter:
+        The request header in which clients send their key, and the parameter of the query in which they may; empty if there is none.
     request_id_header:
         The dialect's own name for ``x-request-id`` in responses, in lower case; empty if it has none.
     encode_model(model) / encode_models(models, query):
@@ -121,6 +145,7 @@ class ClientApi(msgspec.Struct, frozen=True, kw_only=True):
     picker_names: Callable[[ModelInfo], Sequence[str]] = lambda _model: ()
     own_names: Callable[[str], Sequence[str]] | None = None
     key_header: str = "authorization"
+    key_parameter: str = ""
     request_id_header: str = ""
     beta_header: str = ""
     encode_model: Callable[[ModelInfo], dict[str, Any]]

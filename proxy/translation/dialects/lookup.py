@@ -32,6 +32,9 @@ KEY_HEADERS = tuple(
 )
 """Names of the request headers besides ``authorization`` in which clients of a dialect send their key, in lower case."""
 
+KEY_PARAMETERS = {dialect.client.key_parameter: dialect.client.key_header for dialect in REGISTRY.values() if dialect.client.key_parameter}
+"""Parameters of the query in which clients of a dialect may send their key, and the header that stands for each."""
+
 CLIENT_HEADERS = tuple(
     dict.fromkeys(
         name

@@ -5,6 +5,7 @@ import sys
 from proxy.translation.dialects.anthropic import dialect as anthropic
 from proxy.translation.dialects.base import Dialect
 from proxy.translation.dialects.bedrock import dialect as bedrock
+from proxy.translation.dialects.gemini import dialect as gemini
 from proxy.translation.dialects.openai_chat import dialect as openai_chat
 from proxy.translation.dialects.openai_responses import dialect as openai_responses
 
@@ -15,6 +16,7 @@ REGISTRY: dict[str, Dialect] = {
         anthropic.DIALECT,
         openai_responses.DIALECT,
         bedrock.DIALECT,
+        gemini.DIALECT,
     )
 }
 DEFAULT = openai_chat.DIALECT

@@ -28,12 +28,12 @@ class AuthHeader(msgspec.Struct, frozen=True):
 class CountApi(msgspec.Struct, frozen=True, kw_only=True):
     """How an upstream counts the input tokens of a request.
 
-    ``encode``: a request body without the fields that the count endpoint refuses. ``decode``: the tokens, or ``None`` for an invalid
-    body.
+    ``path``: may have ``{model}`` for the remote name. ``encode(body, model)``: the body of a count for that of a request to ``model``.
+    ``decode``: the tokens, or ``None`` for an invalid body.
     """
 
     path: str
-    encode: Callable[[bytes], bytes]
+    encode: Callable[[bytes, str], bytes]
     decode: Callable[[bytes], int | None]
 
 
@@ -71,7 +71,8 @@ def is_object(value: Any) -> bool:
 class HealthProbe(msgspec.Struct, frozen=True, kw_only=True):
     """The smallest request to which a model responds with text.
 
-    ``subject`` and ``endpoint``: names of the response and of the path in messages. ``accepts(value)``: whether the JSON of a 200 is
+    ``path``: may have ``{model}`` for the model's name. ``subject`` and ``endpoint``: names of the response and of the path in messages.
+    ``accepts(value)``: whether the JSON of a 200 is
     a valid response.
     """
 
@@ -136,11 +137,16 @@ _INPUT_TOKENS = msgspec.json.Decoder(_InputTokens)
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def count_without(*refused: str) -> Callable[[bytes], bytes]:
+def path_for(path: str, model: str) -> str:
+    """A path with the percent-encoded name of a model in place of ``{model}``; slashes and colons stay."""
+    return path.replace("{model}", quote(model, safe="/:@")) if "{" in path else path
+
+
+def count_without(*refused: str) -> Callable[[bytes, str], bytes]:
     """An ``encode`` of :class:`CountApi` that removes these fields of a request."""
     refused_fields = frozenset(refused)
 
-    def encode(body: bytes) -> bytes:
+    def encode(body: bytes, _model: str) -> bytes:
         return msgspec.json.encode({name: value for name, value in _FIELDS.decode(body).items() if name not in refused_fields})
 
     return encode

@@ -83,9 +83,12 @@ def edit_request(
     for text in additions.turn:
         if text:
             _append_to_turn(fields, shape, text)
-    _limit(fields, shape, policies, quirks)
+    settings = _settings(fields, shape)
+    _limit(settings, shape, policies, quirks)
     if policies.temperature is not None and sampling and not (relayed and quirks.no_sampling):
-        _set_temperature(fields, shape, policies.temperature, relayed=relayed)
+        _set_temperature(settings, shape, policies.temperature, relayed=relayed)
+    if shape.settings and settings:
+        fields[shape.settings] = Raw(json_wire.encode(settings))
     if relayed and shape.thinking_budget and fields.get("max_tokens") is not envelope.fields.get("max_tokens"):
         _fit_thinking(fields)
     return msgspec.structs.replace(envelope, fields=fields)
@@ -96,7 +99,7 @@ def edit_request(
 
 def _replace(fields: Fields, shape: PromptShape, replacements: tuple[tuple[str, str], ...]) -> None:
     if shape.prompt and _is_present(fields, shape.prompt):
-        fields[shape.prompt] = _with_replacements(fields[shape.prompt], replacements)
+        _set_prompt(fields, shape, _with_replacements(_prompt(fields, shape), replacements))
     turns = _turns(fields, shape)
     if turns is None:
         return
@@ -104,10 +107,10 @@ def _replace(fields: Fields, shape: PromptShape, replacements: tuple[tuple[str, 
     for place, turn in enumerate(turns):
         if _head(turn).is_system:
             item = _open_object(turn)
-            content = item.get("content", Raw(b"null"))
+            content = item.get(shape.turn_content, Raw(b"null"))
             new = _with_replacements(content, replacements)
             if new is not content:
-                turns[place] = Raw(json_wire.encode(item | {"content": new}))
+                turns[place] = Raw(json_wire.encode(item | {shape.turn_content: new}))
                 changed = True
     if changed:
         fields[shape.turns] = Raw(json_wire.encode(turns))
@@ -143,8 +146,8 @@ def _substitute(text: str, replacements: tuple[tuple[str, str], ...]) -> str:
 def _append_to_system(fields: Fields, shape: PromptShape, text: str) -> None:
     """Append to the prompt field where the dialect has one, else to the last system message before the first turn."""
     if shape.prompt_blocks or (shape.prompt and _is_present(fields, shape.prompt)):
-        current = fields.get(shape.prompt, Raw(b"null"))
-        fields[shape.prompt] = _with_appended(current, text, "text", joins=True)
+        text_type = shape.text_type if shape.prompt_blocks else "text"
+        _set_prompt(fields, shape, _with_appended(_prompt(fields, shape), text, text_type, joins=not shape.is_untyped))
         return
     turns = _turns(fields, shape)
     leading = 0
@@ -172,7 +175,8 @@ def _append_to_turn(fields: Fields, shape: PromptShape, text: str) -> None:
     if place is not None and _head(turns[place]).is_user:
         turns[place] = _with_text(turns[place], text, shape, joins=shape.joins_strings)
     else:
-        message: dict[str, Any] = {"role": "user", "content": text if shape.joins_strings else [{"type": shape.text_type, "text": text}]}
+        content = text if shape.joins_strings else [_text_block(text, shape.text_type)]
+        message: dict[str, Any] = {"role": "user", shape.turn_content: content}
         if shape.turn_type:
             message = {"type": shape.turn_type, **message}
         turns.insert(len(turns) if place is None else place + 1, Raw(json_wire.encode(message)))
@@ -181,22 +185,49 @@ def _append_to_turn(fields: Fields, shape: PromptShape, text: str) -> None:
 
 def _with_text(turn: Raw, text: str, shape: PromptShape, *, joins: bool) -> Raw:
     item = _open_object(turn)
-    content = _with_appended(item.get("content", Raw(b"null")), text, shape.text_type, joins=joins)
-    return Raw(json_wire.encode(item | {"content": content}))
+    content = _with_appended(item.get(shape.turn_content, Raw(b"null")), text, shape.text_type, joins=joins)
+    return Raw(json_wire.encode(item | {shape.turn_content: content}))
+
+
+def _prompt(fields: Fields, shape: PromptShape) -> Raw:
+    """The text or the blocks of the system prompt."""
+    raw = fields.get(shape.prompt, Raw(b"null"))
+    if not shape.prompt_content or _kind(raw) != b"{":
+        return raw
+    return _open_object(raw).get(shape.prompt_content, Raw(b"null"))
+
+
+def _set_prompt(fields: Fields, shape: PromptShape, content: Raw) -> None:
+    raw = fields.get(shape.prompt, Raw(b"null"))
+    if shape.prompt_content and _kind(content) == b"[":
+        opened = _open_object(raw) if _kind(raw) == b"{" else {}
+        content = Raw(json_wire.encode(opened | {shape.prompt_content: content}))
+    fields[shape.prompt] = content
+
+
+def _text_block(text: str, text_type: str) -> dict[str, str]:
+    return {"type": text_type, "text": text} if text_type else {"text": text}
 
 
 def _with_appended(content: Raw, text: str, text_type: str, *, joins: bool) -> Raw:
     """Content with one more text at its end; ``joins``: plain text stays plain text."""
     kind = _kind(content)
     if kind == b"[":
-        return Raw(json_wire.encode([*json_wire.decode(content, _LIST), {"type": text_type, "text": text}]))
+        return Raw(json_wire.encode([*json_wire.decode(content, _LIST), _text_block(text, text_type)]))
     own_text = json_wire.decode(content, _TEXT) if kind == b'"' else ""
     if joins:
         return Raw(json_wire.encode(own_text + SEPARATOR + text if own_text else text))
-    return Raw(json_wire.encode([{"type": text_type, "text": paragraph} for paragraph in (own_text, text) if paragraph]))
+    return Raw(json_wire.encode([_text_block(paragraph, text_type) for paragraph in (own_text, text) if paragraph]))
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
+
+
+def _settings(fields: Fields, shape: PromptShape) -> Fields:
+    """The fields with the limits and the temperature: those of the body, or a copy of those in an object of it."""
+    if not shape.settings:
+        return fields
+    return _open_object(fields[shape.settings]) if _is_present(fields, shape.settings) else {}
 
 
 def _limit(fields: Fields, shape: PromptShape, policies: Policies, quirks: Quirks) -> None:

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from pxbin_site.conf import databases
 from pxbin_site.conf.config import LOG_LEVELS
 from pxbin_site.conf.logs import set_level
-from pxbin_site.processes.supervisor import on_parent_exit
+from pxbin_site.processes.supervisor import on_parent_exit, report_ready
 
 
 class Command(BaseCommand):
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         from pxbin_site.processes.web import run
 
         set_level(options["log_level"])
-        on_parent_exit(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        on_parent_exit(lambda: os.kill(os.getpid(), signal.SIGTERM), on_retire=lambda: os.kill(os.getpid(), signal.SIGHUP))
         databases.forbid_creation(settings.DATABASES["default"])
         with socket.socket(fileno=options["fd"]) as listening:
-            run(listening)
+            run(listening, on_listening=lambda _: report_ready())

@@ -157,6 +157,8 @@ class Connection(protocol.Protocol):
         self._buffer = data
         self._searched = 0
         head = parse(data[:end], max_target=limits.max_target_bytes, max_headers=limits.max_headers)
+        if head.query:
+            self.server.gate.read_query(head)
         self._head = head
         self._clear_buffer()
         rest = data[end + 4 :]

@@ -22,6 +22,8 @@ class ConnectionServer(Protocol):
     application: Callable[..., Awaitable[None]]
     limits: Limits
     draining: bool
+    keeps_alive: bool
+    """Whether connections stay open after a response."""
     gate: Gate
     body_memory: BodyMemory
     turns: Turns

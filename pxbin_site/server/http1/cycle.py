@@ -53,7 +53,7 @@ class CycleConnection(Protocol):
 
     @property
     def server(self) -> Any:
-        """The server, whose ``draining`` and ``common_headers`` are read."""
+        """The server, whose ``keeps_alive`` and ``common_headers`` are read."""
 
     @property
     def client(self) -> Any:
@@ -309,7 +309,7 @@ class Cycle:
         connection, head = self.connection, self.head
         block = self._headers
         self._headers = b""
-        keep = head.keep_alive and not connection.server.draining
+        keep = head.keep_alive and connection.server.keeps_alive
         if self._remaining is None and self._status not in NO_BODY and self._status >= 200:
             if not more:
                 if length or head.method != "HEAD":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from pxbin_site.server.http1.head import Head
+
 
 class Verdict(NamedTuple):
     """What a gate decides. ``has_key``: the request showed a valid key.
@@ -23,6 +25,9 @@ WITH_KEY, WITHOUT_KEY = Verdict(has_key=True), Verdict(has_key=False)
 class Gate(Protocol):
     """Decides about requests whose body has not arrived with the head."""
 
+    def read_query(self, head: Head) -> None:
+        """Called first, for a head with a query: a key in it becomes a header."""
+
     def decide(self, path: str, headers: Sequence[tuple[bytes, bytes]]) -> Verdict | None:
         """The verdict, or ``None`` if it takes :meth:`look_up`."""
 
@@ -32,6 +37,9 @@ class Gate(Protocol):
 
 class OpenGate:
     """Receives all bodies; only the bound of all bodies together counts."""
+
+    def read_query(self, head: Head) -> None:
+        """See :class:`Gate`."""
 
     def decide(self, path: str, headers: Sequence[tuple[bytes, bytes]]) -> Verdict | None:  # noqa: ARG002
         """See :class:`Gate`."""

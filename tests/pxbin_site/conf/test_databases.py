@@ -5,10 +5,12 @@ import contextlib
 import psycopg
 import pytest
 from django.db import OperationalError, connections
-from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
 
 from accounts.common import commands
+from accounts.common.database_errors import ReadOnlyError
+from accounts.common.postgresql.base import DatabaseWrapper as PostgreSQL
+from accounts.common.postgresql.base import WrongSchemaError
 from pxbin_site.conf.config import Config
 from pxbin_site.conf.databases import database
 
@@ -66,7 +68,8 @@ def test_several_postgresql_hosts_with_session_attributes(tmp_path):
     url = "postgresql://user:p%40ss@one:5432,two:5433/pxbin?target_session_attrs=read-write&sslmode=disable"
     entry = database(Config(data_dir=tmp_path, database_url=url, database_schema="gateway", max_db_conns=9, min_db_conns=2))
     assert entry == {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "accounts.common.postgresql",
+        "SCHEMA": "gateway",
         "NAME": "pxbin",
         "USER": "user",
         "PASSWORD": "p@ss",
@@ -81,7 +84,7 @@ def test_several_postgresql_hosts_with_session_attributes(tmp_path):
             "keepalives_count": 3,
             "tcp_user_timeout": 10_000,
             "options": "-c search_path=gateway",
-            "pool": {"min_size": 2, "max_size": 9, "timeout": 5},
+            "pool": {"min_size": 2, "max_size": 9, "timeout": 5, "max_lifetime": 600},
         },
     }
 
@@ -105,13 +108,61 @@ def test_the_error_of_postgresql_is_reported_unchanged(tmp_path, postgres_url, m
             commands.connect_once()
 
 
-@pytest.mark.parametrize("schema", ["public", "gateway"])
-def test_only_the_configured_schema_is_searched(tmp_path, postgres_url, schema):
+def test_another_schema_than_the_default_one_is_alone_in_the_search_path(tmp_path, postgres_url):
     with psycopg.connect(postgres_url) as direct:
         direct.execute("CREATE TABLE public.of_another_project (id int)")
-    with connected(database(Config(data_dir=tmp_path, database_url=postgres_url, database_schema=schema))) as connection:
-        assert query(connection, "SHOW search_path") == schema
-        assert query(connection, "SELECT to_regclass('of_another_project') IS NOT NULL") is (schema == "public")
+    with connected(database(Config(data_dir=tmp_path, database_url=postgres_url, database_schema="gateway"))) as connection:
+        assert query(connection, "SHOW search_path") == "gateway"
+        assert query(connection, "SELECT to_regclass('of_another_project') IS NULL")
+
+
+def test_no_startup_parameter_selects_the_default_schema():
+    assert "options" not in database(Config(database_url="postgresql://u:p@pgbouncer/db"))["OPTIONS"]
+
+
+def test_options_of_the_url_are_kept(tmp_path, postgres_url):
+    url = f"{postgres_url}&options=-c%20statement_timeout%3D1234"
+    for schema in ("public", "gateway"):
+        with connected(database(Config(data_dir=tmp_path, database_url=url, database_schema=schema))) as connection:
+            assert query(connection, "SHOW statement_timeout") == "1234ms"
+            assert query(connection, "SHOW search_path") == ("gateway" if schema == "gateway" else '"$user", public')
+
+
+def test_a_connection_that_uses_another_schema_is_refused(tmp_path, postgres_url):
+    entry = database(Config(data_dir=tmp_path, database_url=postgres_url, database_schema="gateway"))
+    del entry["OPTIONS"]["options"]  # as a pooler does that ignores startup parameters
+    with connected(entry) as connection, pytest.raises(WrongSchemaError, match="the connection uses the schema public instead of gateway"):
+        query(connection, "SELECT 1")
+
+
+def test_a_pooled_connection_that_has_broken_is_replaced(tmp_path, postgres_url):
+    with connected(database(Config(data_dir=tmp_path, database_url=postgres_url, min_db_conns=3))) as connection:
+        own = query(connection, "SELECT pg_backend_pid()")
+        connection.close()
+        connection.pool.wait()
+        with psycopg.connect(postgres_url, autocommit=True) as direct:
+            pids = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            direct.execute(f"SELECT pg_terminate_backend(pid) FROM ({pids}) AS others")
+        assert query(connection, "SELECT pg_backend_pid()") != own
+
+
+def test_a_read_only_server_counts_as_away_until_it_can_write_again(tmp_path, postgres_url):
+    entry = database(Config(data_dir=tmp_path, database_url=postgres_url, min_db_conns=3))
+    with connected(entry) as connection, psycopg.connect(postgres_url, autocommit=True) as direct:
+        query(connection, "SELECT 1")
+        direct.execute(f"ALTER DATABASE {direct.info.dbname} SET default_transaction_read_only = on")
+        connection.cursor().execute("SET default_transaction_read_only = on")  # an open session, as after a reload
+        with pytest.raises(ReadOnlyError, match="The database server is read-only, as after a fail-over"):
+            connection.cursor().execute("CREATE TABLE t (id int)")
+        connection.close_if_unusable_or_obsolete()
+        assert connection.connection is None
+        connection.pool.drain()
+        connection.pool.wait()
+        for _ in range(2):
+            with pytest.raises(ReadOnlyError):
+                query(connection, "SELECT 1")
+        direct.execute(f"ALTER DATABASE {direct.info.dbname} SET default_transaction_read_only = off")
+        connection.cursor().execute("CREATE TABLE t (id int)")  # the sessions in the pool are still read-only
 
 
 @pytest.mark.parametrize(

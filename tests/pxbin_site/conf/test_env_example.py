@@ -34,7 +34,8 @@ def test_an_uncommented_line_sets_the_default(tmp_path, lines):
     for name, value in lines:
         text = text.replace(f"#{name}={value}\n", f"{name}={value}\n")
     (tmp_path / ".env").write_text(text)
-    assert loading.load({}, directory=tmp_path) == Config(data_dir=tmp_path / "data")
+    has_own_address = "PXBIN_LISTEN_ADDR" in dict(lines)
+    assert loading.load({}, directory=tmp_path) == Config(data_dir=tmp_path / "data", has_own_address=has_own_address)
     assert [line for line in text.splitlines() if line and not line.startswith("#")] == [f"{name}={value}" for name, value in lines]
 
 

@@ -60,7 +60,8 @@ def test_it_is_rendered_in_the_example():
 
 
 def test_what_is_not_a_setting_cannot_be_set(tmp_path):
-    assert set(Config.__struct_fields__) - set(declarations(Config)) == {"seal_key", "new_secrets", "provider_keys", "unknown_variables"}
+    derived = {"seal_key", "has_own_address", "new_secrets", "provider_keys", "environment_proxies", "unknown_variables"}
+    assert set(Config.__struct_fields__) - set(declarations(Config)) == derived
     (tmp_path / "config.yaml").write_text("seal_key: x\n")
     with pytest.raises(ConfigurationError) as caught:
         loading.load({"PXBIN_NEW_SECRETS": "x"}, directory=tmp_path)
@@ -75,4 +76,12 @@ def test_every_setting_has_a_help_sentence_and_every_number_a_unit(declaration):
 
 def test_values_that_can_contain_secrets_are_not_shown():
     secrets = {name for name, declaration in declarations(Config).items() if declaration.setting.is_secret}
-    assert secrets == {"database_url", "redis_url", "secret_key", "encryption_key", "encryption_keys_old", "management_bootstrap_key"}
+    assert secrets == {
+        "database_url",
+        "redis_url",
+        "secret_key",
+        "encryption_key",
+        "encryption_keys_old",
+        "management_bootstrap_key",
+        "http_proxy",
+    }

@@ -54,7 +54,7 @@ async def test_a_mounted_transport_answers_for_its_scheme() -> None:
         response: UpstreamResponse = answer
         assert (response.status, response.headers.get("retry-after"), await response.read()) == (200, "1", b"ab")
     assert transport.request is not None
-    assert transport.request.extensions == {"timeout": {"connect": 1, "read": 2}}
+    assert transport.request.extensions == {"timeout": {"connect": 1, "pool": 1, "read": 2}}
     assert (transport.request.content, transport.stream.closed) == (b"{}", True)
 
 

@@ -149,8 +149,8 @@ def test_a_redirect_of_a_price_file_to_an_allowed_address_is_followed(upstream):
     assert fetch_price_file(f"{upstream.url}/prices.json") == b'{"moved": true}'
 
 
-def test_a_price_file_behind_a_proxy_is_not_fetched_from_a_metadata_service(upstream, monkeypatch):
-    monkeypatch.setenv("http_proxy", upstream.url)
+def test_a_price_file_behind_a_proxy_is_not_fetched_from_a_metadata_service(upstream, settings):
+    settings.PXBIN = msgspec.structs.replace(settings.PXBIN, environment_proxies={"http": upstream.url})
     for url in ("http://169.254.169.254/prices.json", "http://metadata.google.internal/prices.json"):
         with pytest.raises(FetchFailed, match=ssrf_guard.MESSAGE):
             fetch_price_file(url)

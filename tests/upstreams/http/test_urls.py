@@ -4,6 +4,7 @@ from proxy.translation.quirks import Quirks
 from upstreams.catalog.entries import UpstreamEntry
 from upstreams.http.urls import url_for
 
+AZURE = "https://x.openai.azure.com/openai/deployments/gpt"
 CASES = [
     ("https://api.openai.com/v1", "/v1/chat/completions", "https://api.openai.com/v1/chat/completions"),
     ("https://api.openai.com/v1/", "/v1/chat/completions", "https://api.openai.com/v1/chat/completions"),
@@ -12,7 +13,14 @@ CASES = [
     ("https://api.anthropic.com/v1", "/v1/messages", "https://api.anthropic.com/v1/messages"),
     ("https://open.bigmodel.cn/api/paas/v4", "/v1/chat/completions", "https://open.bigmodel.cn/api/paas/v4/chat/completions"),
     ("https://example.test/v1beta", "/v1/models", "https://example.test/v1beta/models"),
-    ("https://example.test/v1beta/openai", "/v1/models", "https://example.test/v1beta/openai/v1/models"),
+    ("https://example.test/v1beta/openai", "/v1/models", "https://example.test/v1beta/openai/models"),
+    ("https://example.test/v1/account/gateway/openai", "/v1/models", "https://example.test/v1/account/gateway/openai/models"),
+    ("https://example.test/v1/account/gateway/anthropic", "/v1/messages", "https://example.test/v1/account/gateway/anthropic/v1/messages"),
+    ("https://example.test/openai", "/v1/models", "https://example.test/openai/v1/models"),
+    (f"{AZURE}?api-version=2024-10-21", "/v1/chat/completions", f"{AZURE}/chat/completions?api-version=2024-10-21"),
+    (f"{AZURE}?api-version=2024-10-21", "/v1/embeddings", f"{AZURE}/embeddings?api-version=2024-10-21"),
+    (f"{AZURE}?api-version=2024-10-21", "/v1/files?limit=2", f"{AZURE}/files?api-version=2024-10-21&limit=2"),
+    ("https://x.test/v1?api-version=preview", "/v1/responses", "https://x.test/v1/responses?api-version=preview"),
     ("https://example.test/vision", "/v1/models", "https://example.test/vision/v1/models"),
     ("http://127.0.0.1:11434", "/v1/models", "http://127.0.0.1:11434/v1/models"),
     ("echo://openai", "/v1/chat/completions", "echo://openai/v1/chat/completions"),
@@ -39,6 +47,7 @@ def test_the_version_is_added_once(base_url, path, url):
         ("https://x.test", "/m", "/v1/messages?beta=true", "https://x.test/m?beta=true"),
         ("https://x.test/openai", "/chat/completions", "/v1/models", "https://x.test/openai/models"),
         ("https://x.test/v1", "/v2/chat", "/v1/chat/completions", "https://x.test/v1/v2/chat"),
+        ("https://x.test?api-version=1", "/chat", "/v1/chat/completions", "https://x.test/chat?api-version=1"),
     ],
 )
 def test_an_api_path_replaces_the_dialects_own(base_url, api_path, path, url):

@@ -163,7 +163,8 @@ def _foreign_setting(request: Request, target: EncodeTarget) -> ReasoningSetting
     if style == "adaptive" and (setting.effort is not None or setting.summary is not None):
         is_shown = setting.summary is not None or request.family != "openai_responses"
         return ReasoningSetting(mode="adaptive", effort=setting.effort, display="summarized" if is_shown else None)
-    return ReasoningSetting(mode="budget", budget=BUDGETS[setting.effort]) if style == "enabled" and setting.effort else None
+    budget = setting.budget or BUDGETS.get(setting.effort or "")
+    return ReasoningSetting(mode="budget", budget=budget) if style == "enabled" and budget else None
 
 
 def _off_setting(model: str) -> ReasoningSetting | None:

@@ -109,8 +109,9 @@ def _encode_reasoning(request: Request, target: EncodeTarget) -> Any:
     if request.reasoning.mode == "disabled":
         return None
     fields = {} if effort is None else {"effort": effort}
-    # Anthropic clients show the reasoning; Chat clients requested only an effort.
-    return {**fields, "summary": "auto"} if request.family == "anthropic" else fields
+    # Anthropic clients show the reasoning, others if they ask for it; Chat clients requested only an effort.
+    summary = "auto" if request.family == "anthropic" else request.reasoning.summary
+    return fields if summary is None else {**fields, "summary": summary}
 
 
 def _encode_effort(setting: ReasoningSetting, family: str, target: EncodeTarget) -> str | None:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0004_keep_old_keys_for_a_while'),
+        ('accounts', '0005_keep_old_keys_for_a_while'),
     ]
 
     operations = [

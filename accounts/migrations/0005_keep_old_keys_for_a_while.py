@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0003_owners_of_keys'),
+        ('accounts', '0004_note_imported_files'),
     ]
 
     operations = [
