@@ -207,7 +207,7 @@ class RouteRowForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for th
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         for field in self.fields.values():
-            widget = getattr(field.widget, "widget", field.widget)  # the select inside of Django's wrapper with links
+            widget: Any = getattr(field.widget, "widget", field.widget)  # the select inside of Django's wrapper with links
             widget.attrs["aria-label"] = field.label
 
 

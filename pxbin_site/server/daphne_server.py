@@ -198,7 +198,7 @@ class Server(daphne_server.Server):
         """Stop accepting, and wait until no connection is open, or a signal starts the drain."""
         if self._listener is not None:
             self._listener.close()
-        while not self.draining and (self.open_connections or self.running or self.connections):
+        while not self.draining and (self.open_connections or self.running or self.connections):  # noqa: ASYNC110  (no event has these facts)
             await asyncio.sleep(RETIREMENT_SECONDS)
 
     async def drain(self, seconds: float) -> None:
