@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -40,6 +41,7 @@ class RequestLogAdmin(ReadOnlyMixin, UncountedPage):
     search_help_text = "A complete request id, or part of a model name"
     ordering = ("-timestamp", "-id")
     change_form_template = "admin/billing/requestlog/change_form.html"
+    list_before_template = "admin/billing/requestlog/stored_for.html"
     empty_title = "No requests yet"
     empty_text = "Every request appears here within a second. The start page has curl commands for a first request."
 
@@ -59,6 +61,10 @@ class RequestLogAdmin(ReadOnlyMixin, UncountedPage):
         names = Model.objects.filter(Q(name__icontains=term) | Q(aliases__icontains=term)).values_list("name", "aliases")[:MAX_MODELS]
         model_names = {term} | {name for row in names for name in (row[0], *row[1]) if term.lower() in name.lower()}
         return queryset.filter(model__in=sorted(model_names)), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """The list, with the times for which its rows are stored."""
+        return super().changelist_view(request, {"stored_for": stored_for(), **(extra_context or {})})  # type: ignore[no-any-return]
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """The page of one request."""
@@ -115,6 +121,18 @@ class RequestLogAdmin(ReadOnlyMixin, UncountedPage):
         if row.attempts:
             parts.append(f"overhead {formatting.milliseconds(row.overhead_us / 1000, places=1)}")
         return [formatting.milliseconds(row.latency_ms), ", ".join(parts)]
+
+
+def stored_for() -> str:
+    """How long rows and captured bodies are stored, as a sentence."""
+    rows, bodies = (
+        f"for {days} day{'' if days == 1 else 's'} ({name})" if days > 0 else f"for ever ({name})"
+        for name, days in (
+            ("PXBIN_LOG_RETENTION_DAYS", settings.PXBIN.log_retention_days),
+            ("PXBIN_PAYLOAD_RETENTION_DAYS", settings.PXBIN.payload_retention_days),
+        )
+    )
+    return f"Requests are stored {rows}, the bodies of keys and models that capture them {bodies}."
 
 
 def _is_uuid(text: str) -> bool:

@@ -246,10 +246,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log_buffer_size: Annotated[int, _LOGS("Request log lines held in memory while the disk cannot be written.", "lines", minimum=0)] = (
         10_000
     )
-    log_retention_days: Annotated[int, _LOGS("How long the request log is stored; 0: for ever.", "days")] = 7
+    log_retention_days: Annotated[int, _LOGS("How long the request log is stored; 0: for ever.", "days")] = 90
     payload_retention_days: Annotated[
-        int, _LOGS("How long bodies of requests are stored, once the gateway stores any; 0: for ever.", "days")
-    ] = 3
+        int, _LOGS("How long the bodies of requests are stored, for keys and models that capture them; 0: for ever.", "days")
+    ] = 7
     tag_keys: Annotated[
         tuple[str, ...],
         _LOGS(
