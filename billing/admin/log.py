@@ -20,6 +20,7 @@ from accounts.common.admin import ReadOnlyMixin
 from billing.admin import formatting
 from billing.admin.filters import KeyFilter, ModelFilter, MomentFilter, PeriodFilter, StatusFilter, UpstreamFilter
 from billing.admin.paginator import UncountedPage
+from billing.admin.payload import curl_command
 from billing.admin.request_detail import build_request_detail
 from billing.models import RequestLog
 from upstreams.models import Model
@@ -69,7 +70,11 @@ class RequestLogAdmin(ReadOnlyMixin, UncountedPage):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """The page of one request."""
         row = RequestLog.objects.filter(pk=object_id).first() if _is_uuid(object_id) else None
-        detail = {} if row is None else {"detail": build_request_detail(row), "subtitle": None}
+        detail: dict[str, Any] = {} if row is None else {"detail": build_request_detail(row), "subtitle": None}
+        if row is not None and not request.user.has_perm("billing.view_requestpayload"):
+            detail["detail"] |= {"payload": None, "panes": []}
+        if row is not None and (payload := detail["detail"]["payload"]):
+            detail["curl"] = curl_command(row, payload.client_body, base_url=request.build_absolute_uri("/"))
         return super().change_view(request, object_id, form_url, {**detail, **(extra_context or {})})  # type: ignore[no-any-return]
 
     @display(description="Began")

@@ -97,6 +97,8 @@ async def admit(record: Record, key: Key, body: OpenedRequest, prefix: str) -> A
     model = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
     if model is None or not may_use_model(key, model):
         raise unknown_model(name)
+    if model.model.capture_payloads:
+        record.start_capture()
     await check_named_models(key, body.envelope, prefix)
     record.note_lease(rate_limits.check(key))
     return Admitted(key, model)

@@ -56,6 +56,7 @@ NAVIGATION = [
             _page("upstreams.upstreamcredential", "vpn_key"),
             _page("upstreams.route", "alt_route"),
             _page("billing.requestpayload", "description", unless_empty=True),
+            _page("billing.redactionrule", "ink_eraser"),
         ],
     },
     {

@@ -250,6 +250,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     payload_retention_days: Annotated[
         int, _LOGS("How long the bodies of requests are stored, for keys and models that capture them; 0: for ever.", "days")
     ] = 7
+    log_body_max_chars: Annotated[
+        int,
+        _LOGS("Characters that are stored of each body, for keys and models that capture them; 0: no bodies.", "characters", 0, 1_000_000),
+    ] = 4096
+    log_stream_text_preview_chars: Annotated[
+        int, _LOGS("Characters that are stored of the text of a stream, for the same; 0: no streams.", "characters", 0, 1_000_000)
+    ] = 256
     tag_keys: Annotated[
         tuple[str, ...],
         _LOGS(

@@ -12,7 +12,7 @@ from django.conf import settings
 from accounts import cache_revisions, keys, last_used, rate_limits
 from accounts.cache_revisions import Watcher
 from billing.pricing import price_book
-from billing.request_log import journal, remote_objects
+from billing.request_log import journal, redaction, remote_objects
 from pxbin_site import metrics
 from upstreams.http import client
 from upstreams.routing import credential_state, live_state
@@ -55,6 +55,7 @@ class Lifespan:
         cache_revisions.on_change(remote_objects.REVISION, self._note_nested_objects)
         rate_limits.start(rate_limits.Limiter(rps=config.rate_limit_rps, burst=config.rate_limit_burst))
         cache_revisions.on_change("prices", price_book.refresh)
+        cache_revisions.on_change("redaction", redaction.refresh)
         await asyncio.to_thread(self._watcher.start)
         if self._shipper is not None:
             self._shipper.start()

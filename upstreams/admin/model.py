@@ -99,7 +99,10 @@ class ModelPage(ActivatableAdmin):
         ),
         (
             "Advanced",
-            {"classes": COLLAPSED, "fields": ("provider", "path_prefix", "allow_anonymous", "quirks", "created_at", "updated_at")},
+            {
+                "classes": COLLAPSED,
+                "fields": ("provider", "path_prefix", "allow_anonymous", "capture_payloads", "quirks", "created_at", "updated_at"),
+            },
         ),
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ def logged(spool, *ages_in_days: float) -> None:
     moments = [int((NOW - timedelta(days=age)).timestamp() * 1_000_000) for age in ages_in_days]
     write_entries(
         spool,
-        *(entry(timestamp=moment, tries=[AttemptEntry(timestamp=moment)], payload=PayloadEntry(request_body="{}")) for moment in moments),
+        *(entry(timestamp=moment, tries=[AttemptEntry(timestamp=moment)], payload=PayloadEntry(client_body="{}")) for moment in moments),
     )
     writer.drain_spool(spool)
 
