@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import keys
-from accounts.keys import KeyKind
+from accounts.common.key_kinds import KeyKind
 from accounts.models import ApiKey, ManagementKey
 
 MAX_GRACE_SECONDS = 365 * 86_400

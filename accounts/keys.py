@@ -13,7 +13,6 @@ import secrets
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -25,6 +24,7 @@ from accounts import cache_revisions
 from accounts.common import wildcards
 from accounts.common.client_address import Networks, is_within, parse_networks
 from accounts.common.gateway_config import config
+from accounts.common.key_kinds import PREFIXES, KeyKind
 from accounts.last_used import LastUse
 from accounts.models import ApiKey, IssuedKey, ManagementKey
 from proxy.translation.errors import ClientMistake, Failure, GatewayError
@@ -36,15 +36,6 @@ MAX_TAG = 100
 """Characters of a tag's value."""
 
 
-class KeyKind(StrEnum):
-    """The two kinds of keys, with the names that the management API uses."""
-
-    LLM = "llm"
-    MANAGEMENT = "management"
-
-
-PREFIXES: dict[str, str] = {KeyKind.LLM: "pxb_", KeyKind.MANAGEMENT: "pxm_"}
-"""How a key of each kind begins."""
 TABLES: dict[KeyKind, type[ApiKey | ManagementKey]] = {KeyKind.LLM: ApiKey, KeyKind.MANAGEMENT: ManagementKey}
 WRONG_KIND = {
     KeyKind.LLM: "Invalid API key: keys of the management API begin with pxm_; a client key begins with pxb_",

@@ -67,6 +67,9 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     client_ip: Annotated[str, column(label="client address", max_length=45, from_client=True, api=HIDDEN)] = ""
     user_agent: Annotated[str, column(max_length=200, from_client=True, api=HIDDEN)] = ""
     model: Annotated[str, column("The model name that the client sent.", max_length=200, from_client=True)] = ""
+    counted_model: Annotated[
+        str, column("The name under which sums count the request: the model name, its pattern, or `(unknown)`.", max_length=200, api=HIDDEN)
+    ] = ""
     remote_model: Annotated[str, column("The model name that was sent to the upstream.", max_length=500, from_client=True)] = ""
     upstream_id: Annotated[Uuid | None, column("The upstream that was called last.")] = None
     upstream_name: Annotated[str, column(max_length=200)] = ""

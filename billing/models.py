@@ -19,7 +19,13 @@ from billing.fields import MoneyField
 from billing.log_columns import AttemptColumns, LogColumns
 from billing.patterns import quick_pattern
 from billing.rates import CLASSES, read_geo, read_tiers
+from billing.rollup_models import Rollup, RollupHistogram, RollupModel, RollupSeries, RollupState, RollupTags
 from upstreams.models import Model, Upstream
+
+__all__ = [
+    "CommittedSegment", "Price", "RemoteObject", "RequestAttempt", "RequestLog", "RequestPayload", "Rollup", "RollupHistogram",
+    "RollupModel", "RollupSeries", "RollupState", "RollupTags", "StoredResponse",
+]  # fmt: skip
 
 
 def price_tiers(value: object) -> None:

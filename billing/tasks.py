@@ -16,6 +16,7 @@ from billing.pricing.fetch import FetchFailed
 from billing.request_log import payload_files, remote_objects, retention, writer
 from billing.request_log.journal import SPOOL_DIRECTORY
 from billing.request_log.spool import Segment, Spool
+from billing.rollups import rebuild
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,12 @@ def sync_prices() -> dict[str, int]:
     except FetchFailed as error:
         log.warning("%s", error)
     return sync.sync_all()
+
+
+@shared_task(name="billing.build_rollups", ignore_result=True)
+def build_rollups() -> int:
+    """Sum up rows that an earlier release wrote, once; return the number of requests."""
+    return 0 if rebuild.is_built() else rebuild.rebuild().requests
 
 
 @shared_task(name="billing.prune", ignore_result=True)

@@ -8,7 +8,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
-from proxy import health, views
+from proxy import health, own_usage, views
 from proxy.translation.dialects.registry import REGISTRY
 
 FAST_PATHS: dict[tuple[str, str], views.View] = {}
@@ -24,6 +24,7 @@ for dialect in REGISTRY.values():
                 FAST_PATH_PATTERNS.append((method, pattern, view))
     for untranslated in dialect.client.untranslated:
         FAST_PATHS["POST", untranslated.path] = views.untranslated_view(dialect, untranslated)
+FAST_PATHS["GET", own_usage.PATH] = own_usage.usage
 
 # A pattern that ends in a placeholder also matches paths of the others: `/v1/models/{name}` those of `/v1/models/{model}:generateContent`.
 FAST_PATH_PATTERNS.sort(key=lambda entry: entry[1].pattern.endswith(")"))

@@ -27,6 +27,7 @@ from accounts.keys import ManagementKeyRefused
 from billing.api.logs import router as logs_router
 from billing.api.models import router as models_router
 from billing.api.prices import router as prices_router
+from billing.api.stats import router as stats_router
 from upstreams.api.credentials import router as credentials_router
 from upstreams.api.routes import router as routes_router
 from upstreams.api.upstreams import presets as presets_router
@@ -136,6 +137,7 @@ api.add_router("/routes", routes_router)
 api.add_router("/credentials", credentials_router)
 api.add_router("/prices", prices_router)
 api.add_router("/logs", logs_router)
+api.add_router("/stats", stats_router)
 
 
 def _error_response(request: HttpRequest, kind: str, message: str, *, status: int) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""The ASGI application: HTTP requests go to `server.handler`. Any ASGI server can run it."""
+"""The ASGI application: HTTP requests go to `server.handler`, WebSockets to their consumers. Any ASGI server can run it."""
 
 import os
 
@@ -8,9 +8,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pxbin_site.settings")
 
 from pxbin_site.server.handler import get_application
 
-application = ProtocolTypeRouter({"http": get_application()})
+http = get_application()
+
+from pxbin_site.server.responses_socket import ResponsesSocket, find_dialect  # noqa: E402  (after the set-up of Django)
+
+application = ProtocolTypeRouter({"http": http, "websocket": ResponsesSocket.as_asgi()})
 
 
-def has_websocket(path: str) -> bool:  # noqa: ARG001  (there are none yet)
+def has_websocket(path: str) -> bool:
     """Whether the application serves a websocket at a path."""
-    return False
+    return find_dialect(path) is not None

@@ -19,8 +19,8 @@ from unfold.decorators import action, display
 from accounts import key_rotation, keys
 from accounts.admin.filters import KeyStateFilter
 from accounts.common.admin import COLLAPSED, ActivatableAdmin, TableAdmin
+from accounts.common.key_kinds import KeyKind
 from accounts.forms import ApiKeyForm, ManagementKeyForm, RotationForm
-from accounts.keys import KeyKind
 from accounts.models import ApiKey, IssuedKey, ManagementKey, Owner
 
 STATES = {"active": "success", "revoked": "danger", "expired": "warning"}

@@ -30,8 +30,8 @@ from accounts.common.api_schema import (
     created_response,
     responses,
 )
+from accounts.common.key_kinds import KeyKind
 from accounts.key_rotation import MAX_GRACE_SECONDS
-from accounts.keys import KeyKind
 from accounts.models import ApiKey, ManagementKey, Owner
 
 router = Router(tags=["keys"])

@@ -8,7 +8,7 @@ writes and shows it. The rest of a resource's file is what differs from that.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from types import NoneType
@@ -35,6 +35,7 @@ from accounts.common.api_validation import save_validated
 
 RowT = TypeVar("RowT", bound=models.Model)
 BodyT = TypeVar("BodyT", bound=RequestBody)
+Item = TypeVar("Item")
 SchemaT = TypeVar("SchemaT", bound=Schema)
 
 
@@ -180,10 +181,19 @@ def find_row(table: type[RowT], row_id: str, *, title: str = "") -> RowT:
 
 def page_envelope(rows: models.QuerySet[RowT, RowT], paging: Paging, *, show: Callable[[RowT], dict[str, Any]]) -> dict[str, Any]:
     """One page of ``rows``. ``total`` counts all of them, also when the page is beyond the end."""
+    return _page(rows, paging, show=show, count=rows.count)
+
+
+def page_of(rows: Sequence[Item], paging: Paging, *, show: Callable[[Item], dict[str, Any]]) -> dict[str, Any]:
+    """The same of rows that are in memory."""
+    return _page(rows, paging, show=show, count=lambda: len(rows))
+
+
+def _page(rows: Any, paging: Paging, *, show: Callable[[Any], dict[str, Any]], count: Callable[[], int]) -> dict[str, Any]:
     page = _positive(paging.page, 1)
     size = min(_positive(paging.per_page, DEFAULT_PAGE_SIZE), LARGEST_PAGE_SIZE)
     items = [show(row) for row in rows[(page - 1) * size : page * size]]
-    return {"data": items, "meta": {"total": rows.count(), "page": page, "per_page": size}}
+    return {"data": items, "meta": {"total": count(), "page": page, "per_page": size}}
 
 
 def _manager(table: type[RowT]) -> models.Manager[RowT]:

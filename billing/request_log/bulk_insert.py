@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, overload
 
@@ -16,12 +16,11 @@ import msgspec
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from billing.bulk_load import Row, copy, executemany, quote
 from billing.columns import Column, Kind, compile_function
 from billing.log_columns import ATTEMPT_COLUMNS, LOG_COLUMNS
 from billing.models import RequestAttempt, RequestLog, RequestPayload
 from billing.request_log.entry import LogEntry
-
-Row = Sequence[Any]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOG_TABLE = RequestLog._meta.db_table  # noqa: SLF001  (documented by Django)
@@ -119,10 +118,10 @@ def insert(connection: BaseDatabaseWrapper, entries: Sequence[LogEntry], *, now:
 
 def _insert_new_on_postgresql(connection: BaseDatabaseWrapper, log_rows: Mapping[str, Row]) -> list[str]:
     """COPY the rows into a temporary table without constraints and insert from there those that the log lacks; return their ids."""
-    columns = _quote(LOG_ROWS.columns)
+    columns = quote(LOG_ROWS.columns)
     with connection.cursor() as cursor:
         cursor.execute(f'CREATE TEMPORARY TABLE IF NOT EXISTS incoming (LIKE "{LOG_TABLE}") ON COMMIT DROP')
-        _copy(connection, cursor, "incoming", LOG_ROWS.columns, log_rows.values())
+        copy(connection, cursor, "incoming", LOG_ROWS.columns, log_rows.values())
         cursor.execute(f'INSERT INTO "{LOG_TABLE}" ({columns}) SELECT {columns} FROM incoming ON CONFLICT DO NOTHING RETURNING id')  # noqa: S608
         inserted = {log_id.hex for (log_id,) in cursor.fetchall()}
         cursor.execute("DELETE FROM incoming")
@@ -140,7 +139,7 @@ def _insert_new_on_sqlite(connection: BaseDatabaseWrapper, log_rows: Mapping[str
         cursor.execute(f'SELECT id FROM "{LOG_TABLE}" WHERE id IN (SELECT value FROM json_each(%s))', [ids])  # noqa: S608
         existing = {log_id for (log_id,) in cursor.fetchall()}
         new = [log_id for log_id in log_rows if log_id not in existing]
-        _executemany(cursor, LOG_TABLE, LOG_ROWS.columns, [log_rows[log_id] for log_id in new])
+        executemany(cursor, LOG_TABLE, LOG_ROWS.columns, [log_rows[log_id] for log_id in new])
     return new
 
 
@@ -150,22 +149,6 @@ def _load(connection: BaseDatabaseWrapper, model: type[models.Model], columns: S
     with connection.cursor() as cursor:
         table = model._meta.db_table  # noqa: SLF001  (documented by Django)
         if connection.vendor == "postgresql":
-            _copy(connection, cursor, table, columns, rows)
+            copy(connection, cursor, table, columns, rows)
         else:
-            _executemany(cursor, table, columns, rows)
-
-
-def _copy(connection: BaseDatabaseWrapper, cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    # Django wraps the errors of its own cursor's methods only.
-    with connection.wrap_database_errors, cursor.copy(f'COPY "{table}" ({_quote(columns)}) FROM STDIN') as copy:
-        for row in rows:
-            copy.write_row(row)
-
-
-def _executemany(cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    placeholders = ", ".join(["%s"] * len(columns))
-    cursor.executemany(f'INSERT INTO "{table}" ({_quote(columns)}) VALUES ({placeholders})', rows)  # noqa: S608
-
-
-def _quote(columns: Sequence[str]) -> str:
-    return ", ".join(f'"{column}"' for column in columns)
+            executemany(cursor, table, columns, rows)

@@ -7,7 +7,7 @@ only since yesterday change what past requests cost. A row without any price kee
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-from django.db import transaction
+from django.db import connection, transaction
 
 from billing.log_columns import CostSource
 from billing.models import Price, RequestAttempt, RequestLog
@@ -25,6 +25,10 @@ from billing.pricing.price_book import PriceBook, PriceKey
 from billing.rates import Prices
 from billing.request_log.entry import rate_usage, sum_costs
 from billing.request_log.usage_columns import usage_of_attempt, usage_of_row
+from billing.rollups import row_entries, store
+from billing.rollups.accumulate import Sums
+from billing.rollups.counting import Counting
+from billing.rollups.lock import lock
 from proxy.translation.canonical import Usage
 from upstreams.models import Route
 
@@ -96,8 +100,15 @@ def _count_change(changes: dict[tuple[str, str], Change], row: RequestLog, befor
 
 
 @transaction.atomic
-def _write(rows: Iterable[RequestLog]) -> None:
-    rows = list(rows)
+def _write(rows: Sequence[RequestLog]) -> None:
+    """Write rows with their attempts, and what has changed since they were last written to the rollups."""
+    lock(connection)
+    sums, counting = Sums(), Counting()
+    before = list(row_entries.read(RequestLog.objects.filter(pk__in=[row.pk for row in rows])))
+    counting.learn(before)
+    sums.add(before, counting, sign=-1)
+    sums.add((row_entries.from_row(row) for row in rows), counting)
+    store.add(connection, sums)
     RequestLog.objects.bulk_update(rows, ROW_FIELDS)
     RequestAttempt.objects.bulk_update([attempt for row in rows for attempt in row.tries.all()], ATTEMPT_FIELDS)
 

@@ -1,4 +1,4 @@
-"""Write segments of the journal into the log: completely and once, in one transaction with their ids.
+"""Write segments of the journal into the log: completely and once, in one transaction with their ids and with the sums of the log.
 
 Called by Celery tasks (`billing.tasks`), `manage.py flush_journal` and tests.
 """
@@ -16,9 +16,13 @@ from django.utils import timezone
 
 from billing.models import CommittedSegment
 from billing.request_log import bulk_insert, payload_files, remote_objects
+from billing.request_log.counted_models import CountedModels
 from billing.request_log.entry import LogEntry
 from billing.request_log.late_prices import LatePrices
 from billing.request_log.spool import Segment, Spool
+from billing.rollups import store
+from billing.rollups.accumulate import Sums
+from billing.rollups.counting import Counting
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,8 @@ BATCH_LINES = 5000
 REJECTED_VALUES = (DataError, IntegrityError, ValueError, OverflowError)
 """Errors of databases and their drivers for a value that does not fit its column, as opposed to an unavailable database."""
 _late_prices = LatePrices()
+_counted_models = CountedModels()
+_counting = Counting()
 _decode = msgspec.json.Decoder(LogEntry).decode
 UUID = re.compile("[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 InvalidLines = list[tuple[bytes, str]]
@@ -72,7 +78,7 @@ def write_segments(segments: Sequence[Segment], spool: Spool) -> int:
 
     Lines that are not entries, or that the database rejects, go into the spool's quarantine; the others are written.
     """
-    new = 0
+    new: list[LogEntry] = []
     invalid: dict[str, InvalidLines] = {}
     with transaction.atomic():
         committed = _committed([segment.id for segment in segments])
@@ -82,11 +88,14 @@ def write_segments(segments: Sequence[Segment], spool: Spool) -> int:
             entries, invalid[segment.id] = decode_lines(segment.lines)
             _late_prices.fill(entries)
             batches.append((segment.id, entries))
+        all_entries = [entry for _, entries in batches for entry in entries]
+        _counted_models.fill(all_entries)
         try:
             with transaction.atomic():
-                new = len(_insert([entry for _, entries in batches for entry in entries]))
+                new = _insert(all_entries)
         except REJECTED_VALUES:
             new = _write_singly(batches, invalid)
+        _add_to_rollups(new)
         now = timezone.now()
         CommittedSegment.objects.bulk_create(
             [CommittedSegment(id=segment_id, rows=len(entries), created_at=now) for segment_id, entries in batches], ignore_conflicts=True
@@ -94,7 +103,7 @@ def write_segments(segments: Sequence[Segment], spool: Spool) -> int:
         for segment_id, lines in invalid.items():
             if lines:
                 spool.quarantine(segment_id, lines)
-    return new
+    return len(new)
 
 
 def decode_lines(lines: Sequence[bytes]) -> tuple[list[LogEntry], InvalidLines]:
@@ -129,14 +138,22 @@ def _insert(entries: list[LogEntry]) -> list[LogEntry]:
     return new
 
 
-def _write_singly(batches: list[tuple[str, list[LogEntry]]], invalid: dict[str, InvalidLines]) -> int:
-    """Write entries one by one after the database rejected a batch; those that it rejects are added to `invalid`."""
-    new = 0
+def _add_to_rollups(new: list[LogEntry]) -> None:
+    """Count the entries that became rows, in the transaction of their rows."""
+    sums = Sums()
+    _counting.learn(new)
+    sums.add(new, _counting)
+    store.add(connection, sums)
+
+
+def _write_singly(batches: list[tuple[str, list[LogEntry]]], invalid: dict[str, InvalidLines]) -> list[LogEntry]:
+    """Write entries one by one after the database rejected a batch; return the new ones. Those that it rejects are added to `invalid`."""
+    new: list[LogEntry] = []
     for segment_id, entries in batches:
         for entry in entries:
             try:
                 with transaction.atomic():
-                    new += len(_insert([entry]))
+                    new += _insert([entry])
             except REJECTED_VALUES as error:
                 invalid[segment_id].append((msgspec.json.encode(entry), str(error)))
     return new

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from accounts import keys
-from accounts.keys import MISPLACED, PREFIXES
+from accounts.common.key_kinds import PREFIXES
+from accounts.keys import MISPLACED
 from proxy.translation.dialects.lookup import KEY_HEADERS
 from proxy.translation.errors import ClientMistake
 from upstreams.http.headers import holds_own_key

@@ -57,14 +57,16 @@ class _Event(msgspec.Struct):
     item: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Response(msgspec.Struct):
+class StoredHead(msgspec.Struct):
+    """What is read of a response that is stored."""
+
     id: str = ""
     status: str = ""
     output: list[msgspec.Raw] = []
 
 
 _event = msgspec.json.Decoder(_Event)
-_response = msgspec.json.Decoder(_Response)
+_response = msgspec.json.Decoder(StoredHead)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -183,7 +185,7 @@ async def _store_stream(
             if isinstance(piece, bytes):
                 for frame in reader.feed(piece):
                     if frame.event == ITEM_DONE:
-                        items += _items_of(frame)
+                        items += items_of(frame)
                     elif frame.event in FINAL_EVENTS and (event := _decode_event(frame)) is not None:
                         await _store(turn, bytes(event.response), items, request_id)
             yield piece
@@ -196,10 +198,17 @@ def _decode_event(frame: Frame) -> _Event | None:
         return None
 
 
-def _items_of(frame: Frame) -> list[msgspec.Raw]:
+def items_of(frame: Frame) -> list[msgspec.Raw]:
     """The output item of a ``response.output_item.done`` event; none if it cannot be decoded."""
     event = _decode_event(frame)
     return [] if event is None else [msgspec.Raw(bytes(event.item))]
+
+
+def final_response(frame: Frame) -> StoredHead | None:
+    """The id and the status in an event of :data:`FINAL_EVENTS`; ``None`` if the response has no id."""
+    event = _decode_event(frame)
+    response = None if event is None else _response.decode(event.response)
+    return response if response is not None and response.id else None
 
 
 async def _store(turn: Turn, body: bytes, items: list[msgspec.Raw], request_id: str) -> None:
@@ -246,10 +255,15 @@ async def earlier_items(response_id: str, api_key_id: str) -> list[msgspec.Raw]:
 
     items = await query(load)
     if items is None:
-        raise ClientMistake(
-            f"Previous response with id '{response_id}' not found.", param="previous_response_id", code="previous_response_not_found"
-        )
+        raise unknown_previous(response_id)
     return items
+
+
+def unknown_previous(response_id: str) -> ClientMistake:
+    """The error for an earlier response that nobody remembers."""
+    return ClientMistake(
+        f"Previous response with id '{response_id[:200]}' not found.", param="previous_response_id", code="previous_response_not_found"
+    )
 
 
 def _items_of_turn(turn: Turn) -> list[msgspec.Raw]:

@@ -142,6 +142,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ] = 15.0
     drain_seconds: Annotated[float, _LIMITS("Time for running responses to finish when the server stops.", "seconds", minimum=0)] = 15.0
 
+    responses_websocket: Annotated[
+        bool, _GATEWAY("Serve /v1/responses as a WebSocket, too. Clients such as Codex use HTTP where it is off.")
+    ] = True
     response_headers: Annotated[bool, _GATEWAY("Send X-Pxbin-Upstream and the other debug headers.")] = True
     open_passthrough: Annotated[
         bool, _GATEWAY("Accept requests without a pxb_ key for models whose upstreams take the client's own credential.")

@@ -19,6 +19,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from accounts import keys
 from accounts.common.commands import connect_once, is_set_up
+from accounts.common.key_kinds import KeyKind
 from accounts.models import ApiKey, ManagementKey
 from billing.models import Price
 from pxbin_site.conf import secrets_file
@@ -166,9 +167,9 @@ def _create_admin(created: Created) -> None:
 def _create_first_keys(created: Created) -> None:
     """Create a client key and a management key if there are none, not even revoked ones."""
     if not ApiKey.objects.exists():
-        created.client_key, _ = keys.issue(keys.KeyKind.LLM, name="first key")
+        created.client_key, _ = keys.issue(KeyKind.LLM, name="first key")
     if not ManagementKey.objects.exists():
-        created.management_key, _ = keys.issue(keys.KeyKind.MANAGEMENT, name="first key", permissions=["read", "write"])
+        created.management_key, _ = keys.issue(KeyKind.MANAGEMENT, name="first key", permissions=["read", "write"])
 
 
 def _is_new(provider: Provider) -> bool:

@@ -58,6 +58,7 @@ from pxbin_site.server.http1.head import Head  # noqa: E402
 from pxbin_site.server.http1.leavers import leavers  # noqa: E402
 from pxbin_site.server.http1.transport import StreamTransport  # noqa: E402
 from pxbin_site.server.http1.turns import Turns  # noqa: E402
+from pxbin_site.server.websockets import Flow, refuse_handshake  # noqa: E402
 
 
 def any_path(path: str) -> bool:  # noqa: ARG001  (the signature of a PathPredicate)
@@ -86,6 +87,10 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listening
 
 
+Running = Cycle | asyncio.Task[None]
+"""A request, or a turn over a websocket."""
+
+
 class Server(daphne_server.Server):
     """Daphne's server with pxbin's HTTP protocol. Websockets and the tasks of their applications stay daphne's."""
 
@@ -94,7 +99,14 @@ class Server(daphne_server.Server):
 
     def __init__(self, application: Application, *, limits: Limits, gate: Gate, websockets: PathPredicate = any_path) -> None:
         Server.current = self
-        super().__init__(application, endpoints=["an open socket"], signal_handlers=False, server_name="pxbin")
+        super().__init__(
+            application,
+            endpoints=["an open socket"],
+            signal_handlers=False,
+            server_name="pxbin",
+            websocket_max_message_size=limits.max_body_bytes,
+            websocket_max_frame_size=limits.max_body_bytes,
+        )
         self.connections: dict[object, dict[str, Any]] = {}  # daphne's dictionary of websockets
         self.limits = limits
         self.gate = gate
@@ -105,7 +117,7 @@ class Server(daphne_server.Server):
         self.keeps_alive = True
         self.common_headers = b""
         self.open_connections: set[Connection] = set()
-        self.running: set[Cycle] = set()
+        self.running: set[Running] = set()
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop  # noqa: SLF001 - daphne takes it the same way
         self.turns = Turns(self.loop)
         self.held_back: set[Connection] = set()
@@ -138,11 +150,11 @@ class Server(daphne_server.Server):
         """A connection is closed."""
         self.open_connections.discard(connection)
 
-    def cycle_started(self, cycle: Cycle) -> None:
+    def cycle_started(self, cycle: Running) -> None:
         """An application has been started for a request."""
         self.running.add(cycle)
 
-    def cycle_ended(self, cycle: Cycle) -> None:
+    def cycle_ended(self, cycle: Running) -> None:
         """An application has returned."""
         self.running.discard(cycle)
         if not self.running:
@@ -155,11 +167,26 @@ class Server(daphne_server.Server):
         transport.unregisterProducer()
         websocket = self.ws_factory.buildProtocol(transport.getPeer())
         websocket._raw_query_string = head.query  # noqa: SLF001 - as daphne's own HTTP protocol does it
+        websocket.flow = Flow()
+        transport.registerProducer(websocket.flow, streaming=True)
         transport.protocol = websocket
         websocket.makeConnection(transport)
         lines = [b"%b %b HTTP/1.1\r\n" % (head.method.encode(), head.target)]
         lines += [b"%b: %b\r\n" % pair for pair in head.headers]
         websocket.dataReceived(b"".join([*lines, b"\r\n", rest]))
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        """Tell a websocket application which server runs it, and that it may refuse the handshake with a response."""
+        scope["extensions"] = {"pxbin.server": self, "websocket.http.response": {}}
+        return super().create_application(protocol, scope)
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        """Pass a message to daphne's websocket protocol; waits while the client does not read what was sent."""
+        if message["type"].startswith("websocket.http.response."):
+            refuse_handshake(protocol, message)
+            return
+        await super().handle_reply(protocol, message)
+        await protocol.flow.writable()
 
     # Deadlines.
 
@@ -327,7 +354,7 @@ def serve(  # noqa: PLR0913 - options of a server, most with defaults
                 on_listening(listening.getsockname()[:2])
             await server.wait_for_signal(on_hangup or server.retire)
             if on_drain is not None:
-                on_drain(sum(not cycle.is_complete for cycle in server.running))
+                on_drain(sum(not (isinstance(item, Cycle) and item.is_complete) for item in server.running))
             if server.retiring:
                 await server.last_connections()
             await server.drain(drain_seconds)

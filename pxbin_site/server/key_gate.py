@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from accounts import keys
+from accounts.common.key_kinds import PREFIXES
 from proxy.exchange.admission import has_open_models
 from proxy.exchange.client_credentials import presented_key
 from proxy.exchange.http_request import Headers
@@ -39,7 +40,7 @@ class KeyGate:
         if keys.cached_key(token) is not None:
             return WITH_KEY
         if has_open_models():
-            return None if token.startswith(keys.PREFIXES["llm"]) else WITHOUT_KEY
+            return None if token.startswith(PREFIXES["llm"]) else WITHOUT_KEY
         return None if token else Verdict(has_key=False, refusal=ClientMistake(keys.MISSING, kind="authentication"))
 
     async def look_up(self, headers: RawHeaders) -> Verdict:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import unquote
 
-from accounts.keys import PREFIXES
+from accounts.common.key_kinds import PREFIXES
 from proxy.translation.dialects.lookup import KEY_PARAMETERS, PATH_ROOTS
 from upstreams.validators import OWN_PATHS
 

@@ -12,6 +12,7 @@ from django.utils.dateparse import parse_datetime
 from accounts import keys
 from accounts.api.keys import issued_key
 from accounts.common.commands import GatewayCommand
+from accounts.common.key_kinds import KeyKind
 from accounts.models import Owner
 
 CLIENT_KEY_OPTIONS = {
@@ -33,11 +34,9 @@ class Command(GatewayCommand):
         parser.add_argument("name", type=_name, help="who or what will use the key")
         kind = parser.add_mutually_exclusive_group()
         kind.add_argument(
-            "--type", choices=list(keys.KeyKind), default=keys.KeyKind.LLM, help="llm (default): a pxb_ key for clients; management: pxm_"
+            "--type", choices=list(KeyKind), default=KeyKind.LLM, help="llm (default): a pxb_ key for clients; management: pxm_"
         )
-        kind.add_argument(
-            "--management", action="store_const", dest="type", const=keys.KeyKind.MANAGEMENT, help="the same as --type management"
-        )
+        kind.add_argument("--management", action="store_const", dest="type", const=KeyKind.MANAGEMENT, help="the same as --type management")
         parser.add_argument("--read-only", action="store_true", help="with --type management: a key that can read but not write")
         parser.add_argument("--rate-limit", type=_limit, help="requests per minute")
         parser.add_argument("--token-limit", type=_limit, help="tokens per minute")
@@ -57,8 +56,8 @@ class Command(GatewayCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         fields = {"name": options["name"], "expires_at": options["expires_at"]}
-        kind = keys.KeyKind(options["type"])
-        if kind is keys.KeyKind.MANAGEMENT:
+        kind = KeyKind(options["type"])
+        if kind is KeyKind.MANAGEMENT:
             if unsuitable := [option for option, field in CLIENT_KEY_OPTIONS.items() if options[field] is not None]:
                 raise CommandError(f"{', '.join(unsuitable)}: only for client keys, not for management keys")
             fields["permissions"] = ["read"] if options["read_only"] else ["read", "write"]

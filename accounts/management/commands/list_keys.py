@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.api.keys import KEYS
 from accounts.common.commands import GatewayCommand
-from accounts.keys import KeyKind
+from accounts.common.key_kinds import KeyKind
 from accounts.models import ApiKey, ManagementKey
 
 TITLES = ("ID", "PREFIX", "TYPE", "NAME", "STATUS", "CREATED", "LAST USED")

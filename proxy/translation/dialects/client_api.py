@@ -60,7 +60,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     noun, is_nested:
         Of objects: what they are, for messages, and whether requests name them inside of their content or tools.
     has_socket:
-        The vendor also serves the path by WebSocket. pxbin does not: an upgrade is answered with 426, and clients use HTTP instead.
+        The path is also served by WebSocket; where the operator has switched that off, an upgrade is answered with 426.
     """
 
     path: str

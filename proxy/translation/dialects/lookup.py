@@ -21,8 +21,9 @@ FORMATS = {**{dialect.format: dialect.name for dialect in REGISTRY.values()}, PA
 LAST_EVENTS = frozenset().union(*(dialect.last_events for dialect in REGISTRY.values()))
 """Names of the events after which clients of any dialect may close the connection."""
 
-SOCKET_PATHS = tuple(endpoint.path for dialect in REGISTRY.values() for endpoint in dialect.client.endpoints if endpoint.has_socket)
-"""Paths that the vendors also serve by WebSocket."""
+SOCKET_DIALECTS = {endpoint.path: dialect for dialect in REGISTRY.values() for endpoint in dialect.client.endpoints if endpoint.has_socket}
+"""Paths that are also served by WebSocket, with their dialects."""
+SOCKET_PATHS = tuple(SOCKET_DIALECTS)
 
 REQUEST_ID_HEADERS = frozenset({"x-request-id", *(dialect.client.request_id_header for dialect in REGISTRY.values())} - {""})
 """Names of the response headers with the request's id, in lower case."""

@@ -18,7 +18,18 @@ async def append(spool: Path) -> None:
         for _ in range(50):
             entry_id = new_id()
             now = time.time_ns() // 1000
-            journal.append(LogEntry(id=entry_id, timestamp=now, model="m", tries=[AttemptEntry(timestamp=now)], error_message="x" * 3000))
+            journal.append(
+                LogEntry(
+                    id=entry_id,
+                    timestamp=now,
+                    model=f"m{now % 3}",
+                    input_tokens=now % 1000,
+                    cost=now,
+                    latency_ms=now % 700,
+                    tries=[AttemptEntry(timestamp=now)],
+                    error_message="x" * 3000,
+                )
+            )
             os.write(1, entry_id.encode() + b"\n")
         await asyncio.sleep(0.001)
 

@@ -1,4 +1,4 @@
-"""kill -9 of web processes and writers at any moment: what was acknowledged is in the log, once."""
+"""kill -9 of web processes and writers at any moment: what was acknowledged is in the log and in the sums, once."""
 
 import random
 import subprocess
@@ -10,6 +10,7 @@ import pytest
 
 from billing.models import RequestAttempt, RequestLog
 from billing.request_log import writer
+from tests.billing.rollups import sums
 from tests.support.gateway import ROOT, clean_environment
 from tests.support.sizes import PROOF
 from tests.support.waiting import eventually
@@ -71,4 +72,5 @@ def test_nothing_is_lost_and_nothing_is_doubled(database, postgresql_url, spool,
     # Of each appender killed, one entry may have been written and not acknowledged.
     assert len(logged - set(acknowledged)) <= 2 * ROUNDS
     assert RequestAttempt.objects.count() == RequestLog.objects.count()
+    assert sums.from_rollups() == sums.from_rows()
     assert [path.name for path in spool.iterdir() if path.suffix in (".live", ".sealed")] == []

@@ -51,14 +51,15 @@ def test_rows_are_deleted_in_batches_and_their_number_is_returned(spool, monkeyp
     monkeypatch.setattr(retention, "BATCH_ROWS", 2)
     logged(spool, 8, 8, 8, 9, 9, 1)
     CommittedSegment.objects.update(created_at=NOW - timedelta(days=3))
-    assert retention.delete_old_rows(log_days=7, payload_days=3, now=NOW) == {"payloads": 5, "attempts": 5, "logs": 5, "segments": 1}
+    deleted = {"payloads": 5, "attempts": 5, "logs": 5, "segments": 1, "rollups": 0}
+    assert retention.delete_old_rows(log_days=7, payload_days=3, now=NOW) == deleted
     assert counts() == (1, 1, 1)
 
 
 def test_a_run_ends_after_its_time_and_the_next_one_goes_on(spool):
     logged(spool, 8, 9)
     assert retention.delete_old_rows(log_days=7, payload_days=3, now=NOW, seconds=0) == dict.fromkeys(
-        ("payloads", "attempts", "logs", "segments"), 0
+        ("payloads", "attempts", "logs", "segments", "rollups"), 0
     )
     assert retention.delete_old_rows(log_days=7, payload_days=3, now=NOW)["logs"] == 2
 
@@ -70,11 +71,11 @@ def test_by_default_rows_are_stored_for_90_days_and_bodies_for_7():
 
 def test_the_task_prunes_by_the_settings(spool):
     logged(spool, 1, 91)
-    assert tasks.prune() == {"payloads": 1, "attempts": 1, "logs": 1, "segments": 0, "responses": 0, "remote_objects": 0}
+    assert tasks.prune() == {"payloads": 1, "attempts": 1, "logs": 1, "segments": 0, "rollups": 3, "responses": 0, "remote_objects": 0}
 
 
 def test_the_schedule_names_existing_tasks():
     scheduled = {name["task"] for has_broker in (True, False) for name in schedule.schedule(has_broker=has_broker).values()}
-    tasks_of_billing = {tasks.drain_spool.name, tasks.prune.name, tasks.sync_prices.name}
+    tasks_of_billing = {task.name for task in (tasks.drain_spool, tasks.prune, tasks.sync_prices, tasks.build_rollups)}
     assert scheduled == tasks_of_billing
     assert "drain spool" not in schedule.schedule(has_broker=True)

@@ -256,6 +256,9 @@ class ScriptedGate:
 
     VERDICTS: ClassVar = {b"none": WITHOUT_KEY, b"wrong": Verdict(has_key=False, refusal="refused"), b"later": None, b"later-wrong": None}
 
+    def read_query(self, head: Any) -> None:
+        """Queries have no keys here."""
+
     def decide(self, path: str, headers: Any) -> Verdict | None:
         return self.VERDICTS.get(dict(headers).get(b"key"), WITH_KEY)
 

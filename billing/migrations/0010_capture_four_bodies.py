@@ -8,7 +8,7 @@ import billing.patterns
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0008_tag_requests'),
+        ('billing', '0009_sum_up_the_log'),
     ]
 
     operations = [
