@@ -10,7 +10,10 @@ class BillingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect the signals by which new models get prices."""
+        """Connect the signals by which new models get prices, and the renewal of encrypted addresses."""
+        from billing.alerts import delivery
         from billing.pricing import receivers
+        from upstreams.secrets import store
 
         receivers.connect()
+        store.renewals.append(delivery.renew_secrets)

@@ -19,6 +19,7 @@ def schedule(*, has_broker: bool) -> dict[str, dict[str, Any]]:
     table: dict[str, dict[str, Any]] = {
         "prune": {"task": "billing.prune", "schedule": PRUNE_SECONDS, "options": {"expires": PRUNE_SECONDS}},
         "build rollups": {"task": "billing.build_rollups", "schedule": MINUTE, "options": {"expires": MINUTE}},
+        "check alerts": {"task": "billing.check_alerts", "schedule": MINUTE, "options": {"expires": MINUTE}},
         "sync prices": {"task": "billing.sync_prices", "schedule": HOUR, "options": {"expires": HOUR}},
     }
     if not has_broker:

@@ -11,6 +11,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from accounts.common.outage_log import Outage
 from billing import schedule, stored_responses
+from billing.alerts import checks, delivery
 from billing.pricing import price_file, sync
 from billing.pricing.fetch import FetchFailed
 from billing.request_log import payload_files, remote_objects, retention, writer
@@ -85,6 +86,13 @@ def sync_prices() -> dict[str, int]:
 def build_rollups() -> int:
     """Sum up rows that an earlier release wrote, once; return the number of requests."""
     return 0 if rebuild.is_built() else rebuild.rebuild().requests
+
+
+@shared_task(name="billing.check_alerts", ignore_result=True)
+def check_alerts() -> int:
+    """Raise the alerts that the checks find, and deliver what is due; return the number sent."""
+    checks.check_all()
+    return delivery.deliver_due()
 
 
 @shared_task(name="billing.prune", ignore_result=True)

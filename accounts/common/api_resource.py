@@ -83,7 +83,7 @@ class Resource(Generic[RowT, BodyT]):
     def show(self, row: RowT, computed: dict[str, Any] | None = None) -> dict[str, Any]:
         """A row as a response shows it. ``computed``: its :meth:`computed_values`, where they were read for many rows at once."""
         computed = self.computed_values(row) if computed is None else computed
-        return {name: computed[name] if name in computed else _json_value(getattr(row, name)) for name in self.schema.model_fields}
+        return {name: computed[name] if name in computed else json_value(getattr(row, name)) for name in self.schema.model_fields}
 
     def page(self, filters: Paging) -> dict[str, Any]:
         """The response of a list. Fields of ``filters`` beyond those of :class:`Paging` are columns with ids; empty means any."""
@@ -214,7 +214,8 @@ def _column_value(column: models.Field[Any, Any], value: Any) -> Any:
     return value
 
 
-def _json_value(value: Any) -> Any:
+def json_value(value: Any) -> Any:
+    """The value of a column as JSON shows it."""
     if isinstance(value, datetime):
         return timestamp(value)
     if isinstance(value, Decimal):

@@ -260,6 +260,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log_stream_text_preview_chars: Annotated[
         int, _LOGS("Characters that are stored of the text of a stream, for the same; 0: no streams.", "characters", 0, 1_000_000)
     ] = 256
+    email_url: Annotated[
+        str,
+        _LOGS(
+            "Mail server for alerts, as smtp://user:password@mail.example:587?tls=True, smtp+ssl://… or smtp+tls://…. Empty: no e-mail.",
+            parse=parsers.email_url,
+            is_secret=True,
+        ),
+    ] = ""
+    email_from: Annotated[str, _LOGS("Sender of alerts by e-mail.")] = "pxbin@localhost"
     tag_keys: Annotated[
         tuple[str, ...],
         _LOGS(

@@ -76,6 +76,6 @@ def test_the_task_prunes_by_the_settings(spool):
 
 def test_the_schedule_names_existing_tasks():
     scheduled = {name["task"] for has_broker in (True, False) for name in schedule.schedule(has_broker=has_broker).values()}
-    tasks_of_billing = {task.name for task in (tasks.drain_spool, tasks.prune, tasks.sync_prices, tasks.build_rollups)}
+    tasks_of_billing = {task.name for task in (tasks.drain_spool, tasks.prune, tasks.sync_prices, tasks.build_rollups, tasks.check_alerts)}
     assert scheduled == tasks_of_billing
     assert "drain spool" not in schedule.schedule(has_broker=True)
