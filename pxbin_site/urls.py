@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found
 from django.views.generic.base import RedirectView
 
-from pxbin_site import metrics
+from pxbin_site import metrics, self_service
 from pxbin_site.api import api
 
 
@@ -37,6 +37,8 @@ handler404 = not_found
 urlpatterns = [
     path("", home),
     path("favicon.ico", RedirectView.as_view(url=static("pxbin/favicon.svg"), permanent=True)),
+    path("me", self_service.page),
+    path("me/", self_service.page),
     path("admin", RedirectView.as_view(url="/admin/", query_string=True)),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),

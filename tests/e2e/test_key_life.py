@@ -103,3 +103,18 @@ def test_tags_sessions_and_traces_are_in_the_log(running):
     (row,) = running.logs(1, session_id="s-1")
     assert (row["tags"], row["trace_id"]) == ({"team": "search", "user": "anna", "project": "p"}, "t-1")
     assert [len(running.logs(0, tag=tag)) for tag in ("team:search,user:anna", "team:other")] == [1, 0]
+
+
+def test_the_holder_of_a_key_sees_its_usage(running):
+    key = running.api("POST", "/keys", json={"name": "holder", "rate_limit": 1000})
+    for _ in range(3):
+        assert ask(running, key["key"]).status_code == 200
+    running.logs(3, key_id=key["id"])
+
+    def shown():
+        text = running.http.post(f"{running.url}/me", data={"key": key["key"]}).text
+        return text if "<b>3</b>requests, 0 of them" in text else None
+
+    text = eventually(shown)
+    assert '<th scope="row">echo</th><td>3</td><td>0</td>' in text
+    assert ("<dd>1000</dd>" in text, key["key"] in text) == (True, False)
