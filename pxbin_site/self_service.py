@@ -38,6 +38,7 @@ LIMIT_TITLES = {
     "expires_at": "Valid until",
 }
 """The limits with a title of their own; others are shown by their names."""
+NO_LIMIT = {"expires_at": "no end"}
 
 
 @csrf_exempt  # nothing that a browser sends by itself opens the page: the key is in the form
@@ -75,7 +76,7 @@ def _facts(key: Key) -> dict[str, Any]:
         "models": [_shown(item) for item in usage["by_model"]],
         "days": [_shown(item) for item in reversed(usage["by_day"])],
         "limits": [
-            (LIMIT_TITLES.get(name, name.replace("_", " ").capitalize()), "unlimited" if value is None else value)
+            (LIMIT_TITLES.get(name, name.replace("_", " ").capitalize()), NO_LIMIT.get(name, "unlimited") if value is None else value)
             for name, value in limits(key).items()
         ],
         "allowed": [model.name for model in snapshot.current().listed("") if keys.may_use(key, model.name)],
