@@ -10,8 +10,8 @@ from accounts.api import authentication
 from pxbin_site.api import StorableJsonParser, api
 
 CREATING_PATHS = {
-    f"/api/v1/{name}" for name in ("bootstrap", "keys", "upstreams", "models", "models/import", "routes", "credentials", "prices")
-}
+    f"/api/v1/{name}" for name in ("bootstrap", "keys", "upstreams", "models", "models/import", "routes", "credentials", "prices", "alerts")
+} | {"/api/v1/keys/{key_id}/rotate"}
 
 
 @pytest.mark.parametrize(
