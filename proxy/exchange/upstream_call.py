@@ -97,10 +97,10 @@ class UpstreamCall:
         target = self.target
         if target.upstream.pass_client_credentials:
             return [value.rpartition(" ")[2] for _, value in own_credentials(self._client_headers)]
-        secrets = [credential.secret for credential in target.upstream.credentials]
+        credentials = list(target.upstream.credentials)
         if target.credential is not None:  # one that a newer catalogue no longer has
-            secrets.append(target.credential.secret)
-        return secrets
+            credentials.append(target.credential)
+        return [secret for credential in credentials for secret in (credential.secret, credential.session_token)]
 
     def redact_secrets(self, text: bytes) -> bytes:
         """``text`` without the secrets of the upstream: some repeat a key in errors, also one of another request."""
@@ -143,6 +143,11 @@ class Attempt(Protocol):
     @property
     def output_chars(self) -> int:
         """Characters of the model's output so far; 0 if they are not known."""
+        ...
+
+    @property
+    def response_id(self) -> str:
+        """The id of the response as the client gets it; empty if it has none."""
         ...
 
     def made_objects(self) -> Sequence[MadeObject]:
