@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import keys
 from accounts.common.client_address import client_address
 from accounts.keys import Key
+from accounts.limits.budget_states import budgets_left
 from billing.admin.formatting import dollars
 from billing.reports import windows
 from billing.reports.own_usage import own_usage
@@ -73,6 +74,7 @@ def _facts(key: Key) -> dict[str, Any]:
     return {
         "key": key,
         "usage": _shown(usage),
+        "budgets": [(budget, dollars(budget.left), dollars(budget.amount)) for budget in budgets_left(key)],
         "models": [_shown(item) for item in usage["by_model"]],
         "days": [_shown(item) for item in reversed(usage["by_day"])],
         "limits": [

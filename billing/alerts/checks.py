@@ -10,7 +10,8 @@ from django.conf import settings
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from accounts.models import ApiKey, ManagementKey
+from accounts.limits import budget_states
+from accounts.models import ApiKey, Budget, ManagementKey
 from billing.alert_models import AlertChannel, AlertKind
 from billing.alerts.raising import Alert, raise_alert
 from billing.models import RequestLog
@@ -89,11 +90,27 @@ def _key_expiring(channel: AlertChannel, now: datetime) -> Iterator[Alert]:
             yield Alert(AlertKind.KEY_EXPIRING, str(row.pk), f"{row.expires_at:%Y-%m-%dT%H:%M:%S}", title, text)
 
 
+def _budget(channel: AlertChannel, _now: datetime) -> Iterator[Alert]:
+    """The highest threshold that each budget has reached in its present period."""
+    rows = list(Budget.objects.select_related("key", "owner", "pool").filter(amount_usd__gt=0))
+    for row, state in zip(rows, budget_states.states_of(rows), strict=True):
+        percent = state.spent * 100 / row.amount_usd
+        reached = [threshold for threshold in channel.budget_thresholds if percent >= threshold]
+        if reached:
+            period = "total" if state.started_at is None else f"{state.started_at:%Y-%m-%dT%H:%M:%S}"
+            title = f"Budget of {row}: {max(reached)} % reached"
+            text = f"{state.spent:f} of {row.amount_usd.normalize():f} USD are spent ({percent:.1f} %)."
+            if state.resets_at is not None:
+                text += f" The period ends at {state.resets_at:%Y-%m-%d %H:%M} UTC."
+            yield Alert(AlertKind.BUDGET, f"{row.pk} {max(reached)} %", period, title, text)
+
+
 CHECKS = {
+    AlertKind.BUDGET: _budget,
     AlertKind.ERROR_RATE: _error_rate,
     AlertKind.UPSTREAM_DOWN: _upstream_down,
     AlertKind.UNPRICED_MODEL: _unpriced_model,
     AlertKind.JOURNAL_BACKLOG: _journal_backlog,
     AlertKind.KEY_EXPIRING: _key_expiring,
 }
-"""The check of each kind. Budgets are told by the code that counts them (`raising.budget_reached`)."""
+"""The check of each kind."""

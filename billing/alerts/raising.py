@@ -1,11 +1,10 @@
 """Raise an alert: a row for each channel that wants it, once for its subject and period.
 
-Called by the periodic checks and by whoever notices something (:func:`budget_reached`, for the code of budgets).
+Called by the periodic checks.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import NamedTuple
 
 from django.utils import timezone
@@ -34,26 +33,6 @@ def raise_alert(alert: Alert, channel: AlertChannel | None = None) -> int:
     new = [new_delivery(alert, row) for row in channels if row.pk not in known]
     AlertDelivery.objects.bulk_create(new, ignore_conflicts=True)
     return len(new)
-
-
-def budget_reached(name: str, *, spent_usd: Decimal, amount_usd: Decimal, period: str) -> int:
-    """A budget's spending has changed: tell each channel the highest of its thresholds that is reached, once in a period.
-
-    `name`: the budget, as people know it. `period`: the period's beginning or another text that differs between periods. Returns
-    the number of new alerts. Cheap enough for every settled batch, not for every request.
-    """
-    if amount_usd <= 0:
-        return 0
-    percent = spent_usd * 100 / amount_usd
-    new = 0
-    for channel in _channels(AlertKind.BUDGET):
-        reached = [threshold for threshold in channel.budget_thresholds if percent >= threshold]
-        if reached:
-            threshold = max(reached)
-            title = f"Budget {name}: {threshold} % reached"
-            text = f"{spent_usd:f} of {amount_usd:f} USD are spent ({percent:.1f} %) in the period {period}."
-            new += raise_alert(Alert(AlertKind.BUDGET, f"{name} {threshold} %", period, title, text), channel)
-    return new
 
 
 def _channels(kind: AlertKind) -> list[AlertChannel]:

@@ -2,11 +2,13 @@
 
 import html
 import re
+from decimal import Decimal
 
 import pytest
 from django.test import Client
 
 from accounts import keys
+from accounts.models import Budget
 from pxbin_site.self_service import POLICY
 from tests.support import memory
 
@@ -41,6 +43,12 @@ def test_the_key_opens_its_own_page_and_is_not_in_it():
     ):  # fmt: skip
         assert shown in text
     assert plaintext not in text
+
+
+def test_what_is_left_of_its_budgets_is_shown():
+    plaintext, row = keys.issue("llm", name="laptop")
+    Budget.objects.create(scope="key", key=row, amount_usd=Decimal("12.5"), period="total")
+    assert "$12.50 of $12.50 left" in enter(plaintext).content.decode()
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from django.utils import timezone
 
 from accounts import keys
 from accounts.common.uuid7 import new_id
+from accounts.models import Budget
 from billing.alert_models import AlertChannel, AlertDelivery, AlertKind
 from billing.alerts import checks, delivery
-from billing.alerts.raising import Alert, budget_reached, raise_alert
+from billing.alerts.raising import Alert, raise_alert
 from billing.models import RequestLog
 from billing.request_log.journal import SPOOL_DIRECTORY
 from tests.support.settings import with_config
@@ -237,15 +238,17 @@ def test_a_journal_that_is_not_written_is_told(tmp_path, monkeypatch):
 
 
 def test_a_budget_tells_its_highest_threshold_once_in_a_period():
-    channel(budget_thresholds=[50, 80, 100])
-    told = [
-        budget_reached("team a", spent_usd=Decimal(spent), amount_usd=Decimal(10), period=period)
-        for spent, period in (("4.99", "1"), ("5", "1"), ("6", "1"), ("9", "1"), ("10.5", "1"), ("11", "1"), ("5", "2"))
+    channel(kinds=["budget"], budget_thresholds=[50, 80, 100])
+    _, key = keys.issue("llm", name="laptop")
+    budget = Budget.objects.create(scope="key", key=key, amount_usd=Decimal(10), period="total", mode="soft")
+    told = []
+    for cost in ("4.99", "0.01", "1", "3", "1.5", "1"):
+        logged(1, api_key_id=key.pk, cost=Decimal(cost), outcome="finished")
+        told.append(checks.check_all())
+    assert told == [0, 1, 0, 1, 1, 0]
+    assert sorted(AlertDelivery.objects.values_list("subject", "title")) == [
+        (f"{budget.pk} {percent} %", f"Budget of {budget}: {percent} % reached") for percent in (100, 50, 80)
     ]
-    assert told == [0, 1, 0, 1, 1, 0, 1]
-    assert sorted(AlertDelivery.objects.values_list("subject", "period")) == [
-        ("team a 100 %", "1"), ("team a 50 %", "1"), ("team a 50 %", "2"), ("team a 80 %", "1"),
-    ]  # fmt: skip
 
 
 @pytest.fixture
