@@ -55,8 +55,6 @@ def target(name, **fields):
 def cost_of(body, *names, generates=True, tokens=1_000_000, dialect="anthropic", **fields):
     context = context_of(f"{body[:-1]}, {MESSAGES}}}", dialect)
     cost = expected_cost(context, [target(name, **fields) for name in names], tokens, generates=generates)
-        context_of(f"{body[:-1]}, {MESSAGES}}}", dialect), [target(name, **fields) for name in names], tokens, generates=generates
-    )
     return None if cost is None else Decimal(cost) / DOLLAR
 
 
