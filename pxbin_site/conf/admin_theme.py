@@ -51,6 +51,7 @@ NAVIGATION = [
         "title": "",
         "items": [
             {"title": "Start", "icon": "home", "link": reverse_lazy("admin:index")},
+            _own_page("Usage", "bar_chart", "usage", "billing.view_requestlog"),
             _own_page("Connect a client", "cable", "connect", "accounts.view_apikey"),
             _page("accounts.apikey", "key"),
             _page("upstreams.upstream", "cloud"),
@@ -100,6 +101,6 @@ UNFOLD: dict[str, Any] = {
     "COLORS": {"primary": {"500": "oklch(68% .22 304)"}},
     "DASHBOARD_CALLBACK": "pxbin_site.dashboard.dashboard",
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
-    "STYLES": [lambda request: static("pxbin/admin.css")],  # noqa: ARG005  (unfold passes the request)
+    "STYLES": [(lambda request, name=name: static(f"pxbin/{name}")) for name in ("admin.css", "usage.css")],  # noqa: ARG005  (by unfold)
     "SCRIPTS": [(lambda request, name=name: static(f"pxbin/{name}")) for name in ("admin.js", "accessibility.js", "times.js")],  # noqa: ARG005
 }
