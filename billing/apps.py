@@ -11,6 +11,9 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the signals by which new models get prices."""
+        from accounts.limits import ledger
+        from billing import spend
         from billing.pricing import receivers
 
         receivers.connect()
+        ledger.set_ledger(spend.spent, spend.unwritten)

@@ -19,6 +19,7 @@ from proxy.translation.dialects.registry import DEFAULT
 
 MAX_ERROR_TYPE = 64
 MAX_SERVICE_TIER = 32
+MAX_REASON = 500
 
 
 class CostSource(StrEnum):
@@ -47,6 +48,9 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     request_id: Annotated[
         str,
         column("The x-request-id that the client sent or got.", max_length=128, from_client=True, required=True),
+    ] = ""
+    response_id: Annotated[
+        str, column("The id of the response, as the client got it (`msg_…`, `chatcmpl-…`, `resp_…`).", max_length=200, from_client=True)
     ] = ""
     timestamp: Annotated[Timestamp, column("When the request began.")]
     method: Annotated[str, column(max_length=16, from_client=True, required=True)] = "POST"
@@ -80,6 +84,7 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     outcome: Annotated[Outcome, column(max_length=16, labels=OUTCOME_LABELS, required=True)] = Outcome.FINISHED
     error_type: Annotated[str, column("The kind of the failure; empty if there was none.", max_length=MAX_ERROR_TYPE)] = ""
     error_message: str = ""
+    reason: Annotated[str, column("Why the request was refused, where the client was told less.", max_length=MAX_REASON)] = ""
     attempts: Annotated[int, column("The number of calls of upstreams.")] = 0
     latency_ms: Annotated[
         int,

@@ -17,7 +17,7 @@ from unfold.decorators import display
 
 from accounts import keys
 from accounts.admin.filters import KeyStateFilter
-from accounts.common.admin import COLLAPSED, ActivatableAdmin, TableAdmin
+from accounts.common.admin import COLLAPSED, ActivatableAdmin, RequestsMixin, TableAdmin
 from accounts.common.key_kinds import KeyKind
 from accounts.forms import ApiKeyForm, ManagementKeyForm
 from accounts.models import ApiKey, IssuedKey, ManagementKey, Owner
@@ -104,11 +104,13 @@ class IssuedKeyAdmin(ActivatableAdmin):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(IssuedKeyAdmin):
+class ApiKeyAdmin(RequestsMixin, IssuedKeyAdmin):
     """Client keys."""
 
     kind = KeyKind.LLM
     form = ApiKeyForm
+    log_filter = "key"
+    actions_row = actions_detail = ("show_requests",)
     config_warnings: ClassVar[Callable[[str, list[str] | None], list[str]]] = staticmethod(lambda name, allowed: [])  # noqa: ARG005
     """Warnings about a key's name and allowed models. Set by the site, because accounts does not import the models' app."""
     conditional_fields = {"allowed_models": "model_access == 'listed'"}

@@ -25,6 +25,15 @@ def _page(model: str, icon: str, *, unless_empty: bool = False) -> dict[str, Any
     return {"title": _title(model), "icon": icon, "link": reverse_lazy(f"admin:{app}_{name}_changelist"), "permission": is_permitted}
 
 
+def _own_page(title: str, icon: str, name: str, permission: str) -> dict[str, Any]:
+    """The entry of a page that belongs to no table, by the name of its URL."""
+
+    def is_permitted(request: HttpRequest) -> bool:
+        return request.user.has_perm(permission)
+
+    return {"title": title, "icon": icon, "link": reverse_lazy(name), "permission": is_permitted}
+
+
 def _title_now(model: str) -> str:
     return str(capfirst(apps.get_model(model)._meta.verbose_name_plural))  # noqa: SLF001  (Django's documented API)
 
@@ -42,12 +51,8 @@ NAVIGATION = [
         "title": "",
         "items": [
             {"title": "Start", "icon": "home", "link": reverse_lazy("admin:index")},
-            {
-                "title": "Usage",
-                "icon": "bar_chart",
-                "link": reverse_lazy("usage"),
-                "permission": lambda request: request.user.has_perm("billing.view_requestlog"),
-            },
+            _own_page("Connect a client", "cable", "connect", "accounts.view_apikey"),
+            _own_page("Usage", "bar_chart", "usage", "billing.view_requestlog"),
             _page("accounts.apikey", "key"),
             _page("upstreams.upstream", "cloud"),
             _page("upstreams.model", "neurology"),
@@ -72,6 +77,12 @@ NAVIGATION = [
             _page("accounts.managementkey", "terminal"),
             _page("auth.user", "person"),
             _page("auth.group", "group"),
+            {
+                "title": "Import and export",
+                "icon": "swap_vert",
+                "link": reverse_lazy("config-file"),
+                "permission": lambda request: request.user.is_superuser,
+            },
         ],
     },
 ]

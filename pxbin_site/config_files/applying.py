@@ -90,8 +90,7 @@ class _Application:
         return []
 
     def _write(self, section: Section, declared: Row) -> None:
-        values = self._column_values(section, declared)
-        candidate = section.table(**values)
+        candidate, values = self._candidate(section, declared)
         identity = self._identity(section, candidate)
         stored = self._stored[section.name][identity]
         row = next((row for row in stored if row.pk not in self._listed[section.name]), None)
@@ -104,6 +103,14 @@ class _Application:
         row = self._create(section, candidate, declared) if row is None else self._update(section, row, values, declared)
         self._listed[section.name].add(row.pk)
         self._labels[section.table][sections.label(row)] = row
+
+    def _candidate(self, section: Section, declared: Row) -> tuple[models.Model, dict[str, Any]]:
+        """The row as it would be new, and its declared columns as the table would store them: without blanks, for example."""
+        values = self._column_values(section, declared)
+        candidate = section.table(**values)
+        fields = section.table._meta.concrete_fields  # noqa: SLF001  (documented)
+        candidate.clean_fields(exclude={field.name for field in fields if field.attname not in values or field.is_relation})
+        return candidate, {name: getattr(candidate, name) for name in values}
 
     def _column_values(self, section: Section, declared: Row) -> dict[str, Any]:
         """The declared columns, by their attributes of a row; those of a complete file with the defaults of the others."""
@@ -135,6 +142,9 @@ class _Application:
 
     def _create(self, section: Section, row: models.Model, declared: Row) -> models.Model:
         _set_secret(row, declared)
+        own_id = declared.values.get("id")
+        if own_id is not None and not section.table._default_manager.filter(pk=own_id).exists():  # noqa: SLF001  (documented)
+            row.pk = own_id
         _save(row)
         fields = sections.columns(section.name)
         given = {name: sections.file_value(fields[name], row) for name in declared.values if name in fields}
@@ -227,7 +237,8 @@ def _differs_in_secret(row: models.Model, declared: Row) -> bool:
 def _set_secret(row: models.Model, declared: Row) -> None:
     secret = declared.values.get(SECRET)
     if isinstance(row, UpstreamCredential) and isinstance(secret, Secret) and secret.text:
-        header_value(secret.text)
+        for line in secret.text.splitlines():  # the second one is a session token
+            header_value(line)
         store.set_secret(row, secret.text, reference=secret.reference)
 
 

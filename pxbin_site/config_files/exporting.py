@@ -22,7 +22,7 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 def configuration(*, with_secrets: bool = False) -> dict[str, Any]:
     """All rows as a file has them. Values that are the defaults are left out. ``with_secrets``: credentials in plain text."""
-    names = _variables()
+    names = references()
     exported: dict[str, Any] = {PXBIN: VERSION}
     for section in SECTIONS.values():
         if section.parent:
@@ -78,7 +78,7 @@ def _children(section: Section, names: dict[Any, str], *, with_secrets: bool) ->
     return children
 
 
-def _variables() -> dict[Any, str]:
+def references() -> dict[Any, str]:
     """The reference of each credential's secret: where it came from, else an environment variable of a name of its own."""
     names: dict[Any, str] = {}
     for row in sections.rows_of("credentials"):

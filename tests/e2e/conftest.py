@@ -12,6 +12,7 @@ from tests.support.vendor_wires import Completion
 from tests.support.vendors import Vendor
 
 FORMATS = {"openai_chat": "openai", "anthropic": "anthropic", "openai_responses": "openai_responses", "bedrock": "bedrock"}
+FORMATS |= {"bedrock_converse": "bedrock_converse", "gemini": "gemini"}
 
 
 ECHOES = {"openai_chat": "echo", "anthropic": "echo-anthropic", "openai_responses": "echo-responses", "bedrock": "echo-bedrock"}
@@ -77,5 +78,6 @@ def vendor(request: pytest.FixtureRequest, vendors: dict[str, Vendor]) -> Vendor
     """Every test runs with a provider of each dialect."""
     chosen = vendors[request.param]
     chosen.split = 0
+    chosen.takes_own_clients = False
     chosen.says(Completion("Hello"))
     return chosen

@@ -56,6 +56,7 @@ class _Group:
     def __init__(self) -> None:
         self.names: dict[str, ModelEntry | None] = {}
         self.aliases: dict[str, ModelEntry | None] = {}
+        self.idle: dict[str, ModelEntry] = {}
         self._patterns: list[tuple[str, ModelEntry]] = []
         self._cache: dict[str, ResolvedModel | None] = {}
 
@@ -65,6 +66,8 @@ class _Group:
         for index, name in ((self.names, entry.name), *((self.aliases, alias) for alias in entry.aliases)):
             if not wildcards.is_pattern(name):
                 index.setdefault(name, served)
+                if not is_served:
+                    self.idle.setdefault(name, entry)
             elif is_served:
                 self._patterns.append((name, entry))
 
@@ -123,6 +126,8 @@ class Catalogue:
         self._groups: Mapping[str, _Group] = dict(groups)
         self.models = tuple(served)
         self.upstreams = {upstream.id: upstream for upstream in upstreams}
+        self.reachable: dict[str, tuple[ResolvedModel, ...]] = {}
+        """Results of :func:`upstreams.catalog.reachable_names.reachable_names` by path prefix."""
 
     def find(self, name: str, prefix: str = "") -> ResolvedModel | None:
         """The model of ``name`` below ``prefix``: by exact name, then by alias, then by the pattern with the longest literal text.
@@ -130,6 +135,10 @@ class Catalogue:
         A name of a client's model picker is resolved as the name that it stands for, which is the ``requested`` of the result.
         """
         return self._groups.get(prefix, _EMPTY).find(name)
+
+    def find_idle(self, name: str, prefix: str = "") -> ModelEntry | None:
+        """The model with this name or alias that is not served: switched off, or without a usable route. For errors and the log."""
+        return self._groups.get(prefix, _EMPTY).idle.get(name)
 
     def listed(self, prefix: str = "") -> list[ModelEntry]:
         """The models below ``prefix`` whose names are not patterns, sorted by name."""
@@ -204,7 +213,7 @@ def _idle_route(route: Route, credential_problem: str) -> IdleRoute:
 
 def _credential(row: UpstreamCredential) -> CredentialEntry | None:
     try:
-        secret = store.decrypt(row.secret_encrypted) if row.secret_encrypted else ""
+        secret, session_token = store.split_secret(store.decrypt(row.secret_encrypted) if row.secret_encrypted else "")
     except vault.VaultError as error:
         logger.warning("credential %s of upstream %s is not used: %s", row.pk, row.upstream_id, error)
         return None
@@ -213,6 +222,7 @@ def _credential(row: UpstreamCredential) -> CredentialEntry | None:
         name=row.name,
         secret=secret,
         access_key_id=row.access_key_id,
+        session_token=session_token,
         priority=row.priority,
         is_disabled=bool(row.disabled_reason),
         recovered=_seconds(row.recovered_at),

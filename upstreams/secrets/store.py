@@ -34,12 +34,19 @@ def decrypt(ciphertext: str) -> str:
     return ring().decrypt(ciphertext)
 
 
-def set_secret(credential: UpstreamCredential, secret: str, *, reference: str = "") -> None:
+def split_secret(text: str) -> tuple[str, str]:
+    """A decrypted secret and its session token, which is empty but for temporary AWS credentials."""
+    secret, _, session_token = text.partition("\n")
+    return secret, session_token
+
+
+def set_secret(credential: UpstreamCredential, secret: str, *, session_token: str = "", reference: str = "") -> None:
     """Set the secret of a credential, encrypted, and enable it if it was disabled or cooling. Does not save the row.
 
+    ``session_token``: that of temporary AWS credentials; it is encrypted with the secret, in a second line.
     ``reference``: where a configuration file says that the secret is (``env:NAME``, ``file:PATH``).
     """
-    credential.secret_encrypted = encrypt(secret.strip())
+    credential.secret_encrypted = encrypt("\n".join(filter(None, (secret.strip(), session_token.strip()))))
     credential.secret_reference = reference
     credential.disabled_reason = ""
     credential.cooling_until = None

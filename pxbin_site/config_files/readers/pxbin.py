@@ -98,7 +98,7 @@ class _Reader:
         known = [*sections.columns(name), *SHORTHANDS.get(name, ())]
         for field in [field for field in values if field not in known]:
             del values[field]
-            self._problem((*steps, field), f"a {SECTIONS[name].noun} has no such field{_similar(field, known)}")
+            self._problem((*steps, field), f"there is no such field{_similar(field, known)}")
         try:
             shorthands = self._complete(name, steps, values)
         except (ConfigFileError, ValueError) as error:
@@ -139,8 +139,10 @@ class _Reader:
         return None
 
     def _secret(self, steps: Steps, value: Any) -> secret_references.Secret:
-        directory = Path(self.document.path).parent
-        return secret_references.resolve(of_type(self.document, steps, value, str), self.options.variables, directory=directory)
+        text = of_type(self.document, steps, value, str)
+        if text.strip().startswith(secret_references.FILE) and not self.options.reads_files:
+            return secret_references.Secret("", text.strip())
+        return secret_references.resolve(text, self.options.variables, directory=Path(self.document.path).parent)
 
     def _hash(self, steps: Steps, values: dict[str, Any]) -> None:
         """Replace ``key``, a key or a reference to one, by its hash."""

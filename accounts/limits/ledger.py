@@ -1,0 +1,55 @@
+"""What the ledger says was spent in a period of a budget. The ledger itself is billing's and is passed in when Django starts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
+
+from accounts.limits.windows import BudgetWindow, Settled
+
+
+class Ledger(Protocol):
+    """Sums of the costs of requests."""
+
+    def __call__(self, windows: Sequence[BudgetWindow], captured: Callable[[], Mapping[str, Settled]]) -> tuple[list[int], Collection[str]]:
+        """What was spent in each period, in pico-dollars, and the ids of the captured requests that were considered.
+
+        ``captured``: the costs of requests that ended since before the call, by the ids of their log rows; called once the sums are
+        fixed. Each request counts once, whether it is in the database, in the spool, captured, or in several of them. Blocks; raises
+        the errors of the database.
+        """
+        ...
+
+
+Unwritten = Callable[[], Mapping[str, Settled]]
+"""The costs of the requests on this machine that may not be in the database yet, by the ids of their log rows."""
+_ledger: Ledger | None = None
+_unwritten: Unwritten | None = None
+
+
+def set_ledger(source: Ledger, unwritten_requests: Unwritten) -> None:
+    """Set the ledger of this process."""
+    global _ledger, _unwritten
+    _ledger, _unwritten = source, unwritten_requests
+
+
+def unwritten() -> Unwritten:
+    """The source of requests that are not in the database. Raises RuntimeError before :func:`set_ledger`."""
+    if _unwritten is None:
+        raise RuntimeError("The ledger was not set.")
+    return _unwritten
+
+
+def current() -> Ledger:
+    """The ledger of this process. Raises RuntimeError before :func:`set_ledger`."""
+    if _ledger is None:
+        raise RuntimeError("The ledger was not set.")
+    return _ledger
+
+
+async def read(
+    source: Ledger | None, windows: Sequence[BudgetWindow], captured: Mapping[str, Settled]
+) -> tuple[list[int], Collection[str]]:
+    """Call the ledger in a thread; ``source``: by default that of this process."""
+    return await asyncio.to_thread(source or current(), windows, lambda: dict(captured))
