@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -13,7 +14,9 @@ from django.db import DatabaseError, InterfaceError
 
 from accounts import keys
 from accounts.common.api_envelope import timestamp
-from accounts.keys import Key
+from accounts.keys import Key, budgets_of
+from accounts.limits import budget_states
+from billing.money import from_pico, to_pico
 from billing.reports import items, own_usage, windows
 from billing.reports.windows import Window
 from proxy.exchange.client_credentials import presented_key
@@ -28,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 PATH = "/v1/usage"
 DEFAULT_PERIOD = "30d"
+GLOBAL = "global"
+"""The scope of a budget of all requests."""
 FORMATS = ("json", "csv")
 CSV_HEADERS = (("content-type", "text/csv; charset=utf-8"), ("content-disposition", 'attachment; filename="usage.csv"'))
 
@@ -40,17 +45,17 @@ async def usage(http: HttpRequest, prefix: str = "") -> JsonResponse:
         key = await keys.authenticate(presented_key(http.headers))
         query = {name: values[0] for name, values in parse_qs(http.query_string.decode("latin-1")).items()}
         window = _window(query)
-        report = await _read(key, window)
+        report, budgets = await _read(key, window)
         if _format(query, http.headers) == "csv":
             return JsonResponse(items.as_csv(own_usage.csv_rows(report)).encode(), headers=CSV_HEADERS)
-        return JsonResponse(msgspec.json.encode({**_head(key, window, query), **report}))
+        return JsonResponse(msgspec.json.encode({**_head(key, window, query), "budgets": budgets, **report}))
     except GatewayError as error:
         return error_response(error.failure, dialect=dialect_of(http.path.removeprefix(prefix), http.headers), request_id=http.request_id)
 
 
-async def _read(key: Key, window: Window) -> items.Item:
+async def _read(key: Key, window: Window) -> tuple[items.Item, list[items.Item]]:
     try:
-        return await in_thread(lambda: own_usage.own_usage(key.id, window))
+        return await in_thread(lambda: (own_usage.own_usage(key.id, window), _budgets(key)))
     except (DatabaseError, InterfaceError) as error:
         logger.warning("the usage of a key cannot be read: %s", error)
         raise GatewayError(Failure(kind="overloaded", message="Usage cannot be read at the moment")) from error
@@ -66,6 +71,23 @@ def _head(key: Key, window: Window, query: Mapping[str, str]) -> dict[str, Any]:
         "to": timestamp(until.replace(microsecond=0)),
         "limits": limits(key),
     }
+
+
+def _budgets(key: Key) -> list[items.Item]:
+    """What is left of the budgets of a key, its owner and its pools. That of all requests is not for the holder of one key."""
+    entries = [entry for entry in budgets_of(key) if entry.scope != GLOBAL]
+    return [
+        {
+            "scope": entry.scope,
+            "period": entry.period,
+            "mode": "hard" if entry.is_hard else "soft",
+            "amount_usd": f"{from_pico(entry.amount):f}",
+            "spent_usd": f"{from_pico(to_pico(state.spent)):f}",
+            "remaining_usd": f"{max(from_pico(entry.amount - to_pico(state.spent)), Decimal(0)):f}",
+            "resets_at": timestamp(state.resets_at),
+        }
+        for entry, state in zip(entries, budget_states.states_of_entries(entries), strict=True)
+    ]
 
 
 def limits(key: Key) -> dict[str, Any]:
