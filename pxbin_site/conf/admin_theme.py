@@ -51,13 +51,14 @@ NAVIGATION = [
         "title": "",
         "items": [
             {"title": "Start", "icon": "home", "link": reverse_lazy("admin:index")},
-            _own_page("Connect a client", "cable", "connect", "accounts.view_apikey"),
             _own_page("Usage", "bar_chart", "usage", "billing.view_requestlog"),
+            _own_page("Connect a client", "cable", "connect", "accounts.view_apikey"),
             _page("accounts.apikey", "key"),
             _page("upstreams.upstream", "cloud"),
             _page("upstreams.model", "neurology"),
             _page("billing.requestlog", "receipt_long"),
             _page("billing.price", "payments"),
+            _page("accounts.budget", "savings"),
         ],
     },
     {
@@ -74,6 +75,8 @@ NAVIGATION = [
         "separator": True,
         "items": [
             _page("accounts.owner", "groups"),
+            _page("accounts.pool", "workspaces"),
+            _page("accounts.keydefaults", "tune"),
             _page("accounts.managementkey", "terminal"),
             _page("auth.user", "person"),
             _page("auth.group", "group"),

@@ -12,7 +12,7 @@ def build_again(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0010_note_response_ids_and_views'),
+        ('billing', '0011_mark_over_budget'),
     ]
 
     operations = [
