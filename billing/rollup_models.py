@@ -43,7 +43,9 @@ Amounts of money take two columns, because a sum of pico-dollars does not fit in
 
 
 class RollupSeries(models.Model):
-    """One combination of dimensions that has occurred. The id is a hash of the dimensions (`billing.rollups.series`).
+    """One combination of dimensions that has occurred, or one value of one dimension: a report by one dimension reads few rows.
+
+    The id is a hash of the dimensions (`billing.rollups.series`).
 
     The names are those of the first request; reports show the present name of a key or an upstream that still exists.
     """
@@ -58,6 +60,9 @@ class RollupSeries(models.Model):
     outcome = models.CharField(max_length=16)
     error_type = models.CharField(max_length=64, blank=True)
     tags = models.CharField(max_length=1000, blank=True, help_text="The tags as JSON, sorted by key, or `(other)`.")
+    scope = models.CharField(
+        max_length=16, blank=True, help_text="Empty: one combination of all dimensions. Else the one dimension besides status and error."
+    )
     key_prefix = models.CharField(max_length=8, blank=True)
     key_name = models.CharField(max_length=200, blank=True)
     upstream_name = models.CharField(max_length=200, blank=True)

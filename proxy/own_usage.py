@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 PATH = "/v1/usage"
 DEFAULT_PERIOD = "30d"
+GLOBAL = "global"
+"""The scope of a budget of all requests."""
 FORMATS = ("json", "csv")
 CSV_HEADERS = (("content-type", "text/csv; charset=utf-8"), ("content-disposition", 'attachment; filename="usage.csv"'))
 
@@ -51,7 +53,9 @@ async def usage(http: HttpRequest, prefix: str = "") -> JsonResponse:
 async def _read(key: Key, window: Window) -> tuple[items.Item, list[items.Item]]:
     """The usage of a key, and what is left of the budgets that count it."""
     try:
-        return await in_thread(lambda: (own_usage.own_usage(key.id, window), [_budget(budget) for budget in budgets_left(key)]))
+        return await in_thread(
+            lambda: (own_usage.own_usage(key.id, window), [_budget(budget) for budget in budgets_left(key) if budget.scope != GLOBAL])
+        )
     except (DatabaseError, InterfaceError) as error:
         logger.warning("the usage of a key cannot be read: %s", error)
         raise GatewayError(Failure(kind="overloaded", message="Usage cannot be read at the moment")) from error

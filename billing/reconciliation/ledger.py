@@ -102,8 +102,11 @@ def _compared(bucket: str, rows: Sums, stored: Sums, labels: dict[int, str]) -> 
 
 
 def _labels(series: set[int]) -> dict[int, str]:
-    rows = RollupSeries.objects.filter(pk__in=series)
-    return {row.pk: " / ".join(filter(None, (row.key_name, row.model, row.upstream_name, str(row.status_code), row.tags))) for row in rows}
+    labels = {}
+    for row in RollupSeries.objects.filter(pk__in=series):
+        parts = (row.scope, row.key_name, row.model, row.upstream_name, str(row.status_code), row.tags)
+        labels[row.pk] = " / ".join(filter(None, parts))
+    return labels
 
 
 def rows_against_journal(directory: Path) -> JournalReport:

@@ -14,6 +14,7 @@ from billing.outcomes import Outcome
 from billing.reports.totals import FIELDS, Totals, from_values
 from billing.reports.windows import Span, Window
 from billing.rollup_models import MEASURES
+from billing.rollups.series import ALL, MARGINS
 
 DIMENSIONS: Final[Mapping[str, str]] = {
     "key": "api_key_id",
@@ -27,6 +28,8 @@ DIMENSIONS: Final[Mapping[str, str]] = {
     "tags": "tags",
 }
 """What reports are broken down by, with the columns of `RollupSeries`."""
+IN_EVERY_SERIES = frozenset({"status", "outcome", "error"})
+"""Dimensions that the series of one other dimension have, too."""
 IDS = ("key", "upstream")
 """Dimensions whose values are ids."""
 _ROLLUPS, _SERIES = Rollup._meta.db_table, RollupSeries._meta.db_table  # noqa: SLF001  (documented by Django)
@@ -58,14 +61,15 @@ def sum_up(selection: Selection) -> Totals:
 
 def sum_by(selection: Selection, *dimensions: str) -> dict[tuple[Any, ...], Totals]:
     """Totals by the values of dimensions; ids are texts, or `None`."""
-    rows = _select(selection, selection.window.spans(), group=[f's."{DIMENSIONS[name]}"' for name in dimensions])
+    group = [f's."{DIMENSIONS[name]}"' for name in dimensions]
+    rows = _select(selection, selection.window.spans(), group=group, dimensions=dimensions)
     return _by_values(rows, dimensions)
 
 
 def sum_by_time(selection: Selection, seconds: int, *dimensions: str) -> dict[tuple[Any, ...], Totals]:
     """Totals by bucket of `seconds` (its start in Unix seconds), and by the values of dimensions. Empty buckets are left out."""
     group = ["r.start", *(f's."{DIMENSIONS[name]}"' for name in dimensions)]
-    rows = _select(selection, [selection.window.in_buckets(seconds)], group=group)
+    rows = _select(selection, [selection.window.in_buckets(seconds)], group=group, dimensions=dimensions)
     return _by_values(rows, ("start", *dimensions))
 
 
@@ -89,10 +93,16 @@ def _value(dimension: str, value: Any) -> Any:
     return str(uuid.UUID(str(value))) if dimension in IDS and value is not None else value
 
 
-def _select(selection: Selection, spans: Iterable[Span], *, group: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Rows of the values that are grouped by and the sums of `FIELDS`."""
+def _scope(dimensions: set[str]) -> str:
+    """The scope of the series that know these dimensions and have the fewest rows."""
+    named = dimensions - IN_EVERY_SERIES
+    return ALL if not named else named.pop() if len(named) == 1 and named <= set(MARGINS) else ""
+
+
+def _select(selection: Selection, spans: Iterable[Span], *, group: Sequence[str], dimensions: Sequence[str] = ()) -> list[tuple[Any, ...]]:
+    """Rows of the values that are grouped by, of which `dimensions` are dimensions, and the sums of `FIELDS`."""
     time, parameters = time_condition(spans, "r")
-    conditions = [f"({time})"]
+    conditions = [f"({time})", f"s.scope = '{_scope({*dimensions, *selection.values})}'"]
     for name, values in selection.values.items():
         conditions.append(f's."{DIMENSIONS[name]}" IN ({", ".join(["%s"] * len(values))})' if values else "1 = 0")
         parameters += [_parameter(name, value) for value in values]

@@ -10,7 +10,7 @@ from billing.log_columns import LogColumns
 from billing.rollup_models import MEASURES
 from billing.rollups.counting import Counting
 from billing.rollups.histogram import Histogram, bin_of
-from billing.rollups.series import Dimensions, Series, dimensions_of, series_id
+from billing.rollups.series import Dimensions, Series, dimensions_of, margins_of, series_id
 
 FIVE_MINUTES, HOUR, DAY = 300, 3600, 86_400
 RESOLUTIONS = (FIVE_MINUTES, HOUR, DAY)
@@ -74,6 +74,7 @@ class Sums:
 
     def __init__(self) -> None:
         self.series: dict[int, Series] = {}
+        self._ids: dict[Dimensions, int] = {}
         self.amounts: dict[tuple[Bucket, int], Amounts] = {}
         self.distributions: dict[tuple[Bucket, str, str], Distribution] = {}
 
@@ -100,13 +101,13 @@ class Sums:
         numbers: dict[tuple[int, str, str], tuple[list[int], list[int], list[int]]] = {}
         for group in groups:
             entry, dimensions = group.entry, dimensions_of(group.entry, group.tags)
-            identity = series_id(dimensions)
-            if identity not in self.series:
-                self.series[identity] = Series(identity, dimensions, entry.key_prefix, entry.key_name, entry.upstream_name)
             amounts = [sign * sum(values) for values in zip(*group.amounts, strict=True)]
             moment = entry.timestamp // MICRO
-            for bucket in buckets_of(moment):
-                self.add_amounts((bucket, identity), amounts)
+            buckets = buckets_of(moment)
+            for counted in (dimensions, *margins_of(dimensions)):
+                identity = self._identify(counted, entry)
+                for bucket in buckets:
+                    self.add_amounts((bucket, identity), amounts)
             moment -= moment % FIVE_MINUTES
             for dimension, value in distributed_by(dimensions):
                 latencies, overheads, first_tokens = numbers.setdefault((moment, dimension, value), ([], [], []))
@@ -117,6 +118,15 @@ class Sums:
             distribution = Distribution(*(_count(bins, sign) for bins in lists))
             for bucket in buckets_of(moment):
                 self.add_distribution((bucket, dimension, value), distribution)
+
+    def _identify(self, dimensions: Dimensions, entry: LogColumns) -> int:
+        """The id of a series, which is noted with the names of its key and upstream."""
+        identity = self._ids.get(dimensions)
+        if identity is None:
+            identity = self._ids[dimensions] = series_id(dimensions)
+            key = (entry.key_prefix, entry.key_name) if dimensions.api_key_id else ("", "")
+            self.series[identity] = Series(identity, dimensions, *key, entry.upstream_name if dimensions.upstream_id else "")
+        return identity
 
     def add_distribution(self, key: tuple[Bucket, str, str], distribution: Distribution) -> None:
         """Add the distribution of one value of one dimension in one bucket."""

@@ -21,6 +21,7 @@ from billing.rollups.accumulate import DAY, FIVE_MINUTES, HOUR, Bucket, Distribu
 from billing.rollups.counting import Counting
 from billing.rollups.known_names import UNKNOWN, KnownNames
 from billing.rollups.lock import lock
+from billing.rollups.series import ALL
 
 SHORT_BUCKET_DAYS = 35
 """Days for which buckets of 5 minutes are stored; longer ones are stored for ever."""
@@ -81,7 +82,8 @@ def _rebuild_day(day: int) -> int:
         table.objects.filter(**replaced).delete()
         table.objects.filter(seconds=DAY, start=day).delete()
     sums = sum_rows(rows)
-    requests = sum(amounts[0] for (bucket, _), amounts in sums.amounts.items() if bucket.seconds == DAY)
+    in_all = {series for series, one in sums.series.items() if one.dimensions.scope == ALL}
+    requests = sum(amounts[0] for (bucket, series), amounts in sums.amounts.items() if bucket.seconds == DAY and series in in_all)
     _drop_short_buckets(sums, before=int(_short_bucket_limit(timezone.now())))
     store.add(connection, sums)
     _add_earlier_hours(day, begin)

@@ -13,11 +13,18 @@ import msgspec
 
 from billing.log_columns import LogColumns
 
+ALL = "all"
+"""The scope of the series that count all requests, by status, outcome and kind of error."""
+MARGINS = ("key", "model", "upstream", "owner")
+"""The dimensions with series of their own: the scopes of these series."""
 _encode = msgspec.json.Encoder().encode
 
 
 class Dimensions(NamedTuple):
-    """What a request is counted by. The names are columns of `RollupSeries`; ids are texts of 32 digits, or `None`."""
+    """What a request is counted by. The names are columns of `RollupSeries`; ids are texts of 32 digits, or `None`.
+
+    `scope`: empty for a combination of all dimensions; else see :func:`margins_of`.
+    """
 
     api_key_id: str | None
     model: str
@@ -28,6 +35,7 @@ class Dimensions(NamedTuple):
     outcome: str
     error_type: str
     tags: str
+    scope: str = ""
 
 
 class Series(NamedTuple):
@@ -53,6 +61,18 @@ def dimensions_of(entry: LogColumns, tags: str) -> Dimensions:
         entry.error_type,
         tags,
     )
+
+
+def margins_of(dimensions: Dimensions) -> list[Dimensions]:
+    """The series of all requests and of one key, model, upstream and owner, in which a combination is counted once more each."""
+    none = Dimensions(None, "", None, "", "", dimensions.status_code, dimensions.outcome, dimensions.error_type, "", ALL)
+    return [
+        none,
+        none._replace(api_key_id=dimensions.api_key_id, scope="key"),
+        none._replace(model=dimensions.model, scope="model"),
+        none._replace(upstream_id=dimensions.upstream_id, scope="upstream"),
+        none._replace(owner=dimensions.owner, scope="owner"),
+    ]
 
 
 def series_id(dimensions: Dimensions) -> int:

@@ -62,6 +62,23 @@ def test_the_holder_of_a_key_sees_its_limits_and_a_table(gateway, used):
     assert {row["model"]: row["total_requests"] for row in rows} == {"echo": "2", "(unknown)": "1"}
 
 
+def test_the_holder_of_a_key_sees_what_is_left_of_its_budgets(gateway, used):
+    assert usage(gateway).json()["budgets"] == []
+    key = gateway.api("POST", "/keys", json={"name": "budgeted", "budget_usd": "5.5", "budget_period": "total"})["key"]
+    mine = gateway.http.get(f"{gateway.url}/v1/usage", headers={"x-api-key": key}).json()
+    assert mine["budgets"] == [
+        {
+            "scope": "key",
+            "period": "total",
+            "mode": "hard",
+            "amount_usd": "5.5",
+            "spent_usd": "0",
+            "remaining_usd": "5.5",
+            "resets_at": None,
+        }
+    ]
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [

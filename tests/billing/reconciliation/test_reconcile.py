@@ -53,7 +53,7 @@ def test_a_wrong_sum_a_missing_row_and_a_wrong_day_are_found(spool):
     writer.drain_spool(spool)
     Rollup.objects.filter(seconds=3600).update(cost_rest=14)
     RequestLog.objects.filter(pk=RequestLog.objects.values("pk")[:1]).delete()
-    differences = [(one.bucket, one.measure, one.rollup, one.rows) for one in ledger.rollups_against_rows()]
+    differences = [(one.bucket, one.measure, one.rollup, one.rows) for one in ledger.rollups_against_rows() if one.series == "m1 / 200"]
     assert [one for one in differences if one[1] in ("requests", "cost_rest")] == [
         ("hour", "requests", 3, 2),
         ("hour", "cost_rest", 14, 10),

@@ -48,11 +48,41 @@ def from_rows() -> dict[tuple[Any, ...], Counter[str]]:
     return {key: +one for key, one in sums.items()}
 
 
+def combinations(seconds: int) -> Any:
+    """The rollups of one length of the series that combine all dimensions."""
+    return Rollup.objects.filter(seconds=seconds, series_id__in=RollupSeries.objects.filter(scope="").values("pk"))
+
+
+def margins() -> dict[tuple[Any, ...], Counter[str]]:
+    """The sums of the series of one dimension, by scope, bucket and the value of the dimension."""
+    sums: dict[tuple[Any, ...], Counter[str]] = {}
+    series = {one.pk: one for one in RollupSeries.objects.exclude(scope="")}
+    for rollup in Rollup.objects.filter(series_id__in=series):
+        of = series[rollup.series_id]
+        values = {"all": None, "key": of.api_key_id, "model": of.model, "upstream": of.upstream_id, "owner": of.owner}
+        one = sums.setdefault((of.scope, rollup.seconds, rollup.start, values[of.scope]), Counter())
+        one.update({"requests": rollup.requests, "cost": rollup.cost_micro * 10**6 + rollup.cost_rest, "latency_ms": rollup.latency_ms})
+    return {key: +one for key, one in sums.items() if +one}
+
+
+def margins_of_rows() -> dict[tuple[Any, ...], Counter[str]]:
+    """The same of the rows."""
+    sums: dict[tuple[Any, ...], Counter[str]] = {}
+    for row in RequestLog.objects.all():
+        values = {"all": None, "key": row.api_key_id, "model": row.counted_model, "upstream": row.upstream_id, "owner": row.owner}
+        for seconds in RESOLUTIONS:
+            start = int(row.timestamp.timestamp()) // seconds * seconds
+            for scope, value in values.items():
+                one = sums.setdefault((scope, seconds, start, value), Counter())
+                one.update({"requests": 1, "cost": cost(row), "latency_ms": row.latency_ms})
+    return {key: +one for key, one in sums.items()}
+
+
 def from_rollups() -> dict[tuple[Any, ...], Counter[str]]:
     """The same of the stored rollups."""
-    series = {one.pk: one for one in RollupSeries.objects.all()}
+    series = {one.pk: one for one in RollupSeries.objects.filter(scope="")}
     sums: dict[tuple[Any, ...], Counter[str]] = {}
-    for rollup in Rollup.objects.all():
+    for rollup in Rollup.objects.filter(series_id__in=series):
         of = series[rollup.series_id]
         key = (rollup.seconds, rollup.start, of.api_key_id, of.model, of.upstream_id, of.owner, of.status_code, of.outcome, of.tags)
         one = sums.setdefault(key, Counter())
