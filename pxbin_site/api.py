@@ -15,6 +15,7 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.log import log_response
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 from ninja.renderers import JSONRenderer
 
@@ -84,9 +85,25 @@ class ManagementAPI(NinjaAPI):
             response.headers["X-Pxbin-Warning"] = warning[:LONGEST_HEADER]
         return response
 
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """With the media type of operations that can also return CSV."""
+        schema = super().get_openapi_schema(**options)
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                content = operation["responses"].get(200, {}).get("content", {})
+                if any("csv" in part.get("enum", ()) for part in _schemas_of(operation, "format")):
+                    content.setdefault("text/csv", {"schema": {"type": "string"}})
+        return schema
+
     def get_content_type(self) -> str:
         """Without `charset`: JSON is always UTF-8."""
         return "application/json"
+
+
+def _schemas_of(operation: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The schema of a query parameter, and its alternatives."""
+    schemas = [parameter["schema"] for parameter in operation.get("parameters", ()) if parameter["name"] == name]
+    return [part for schema in schemas for part in (schema, *schema.get("anyOf", ()))]
 
 
 def _unknown_models(request: HttpRequest) -> str:
