@@ -19,6 +19,7 @@ from proxy.translation.dialects.registry import DEFAULT
 
 MAX_ERROR_TYPE = 64
 MAX_SERVICE_TIER = 32
+MAX_REASON = 500
 
 
 class CostSource(StrEnum):
@@ -47,6 +48,9 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     request_id: Annotated[
         str,
         column("The x-request-id that the client sent or got.", max_length=128, from_client=True, required=True),
+    ] = ""
+    response_id: Annotated[
+        str, column("The id of the response, as the client got it (`msg_…`, `chatcmpl-…`, `resp_…`).", max_length=200, from_client=True)
     ] = ""
     timestamp: Annotated[Timestamp, column("When the request began.")]
     method: Annotated[str, column(max_length=16, from_client=True, required=True)] = "POST"
@@ -80,6 +84,7 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     outcome: Annotated[Outcome, column(max_length=16, labels=OUTCOME_LABELS, required=True)] = Outcome.FINISHED
     error_type: Annotated[str, column("The kind of the failure; empty if there was none.", max_length=MAX_ERROR_TYPE)] = ""
     error_message: str = ""
+    reason: Annotated[str, column("Why the request was refused, where the client was told less.", max_length=MAX_REASON)] = ""
     attempts: Annotated[int, column("The number of calls of upstreams.")] = 0
     latency_ms: Annotated[
         int,
@@ -123,6 +128,7 @@ class LogColumns(msgspec.Struct, kw_only=True, omit_defaults=True):
     reported_cost: Annotated[PicoDollars | None, column("USD that the upstream reported; null if it reported none.")] = None
     price_id: Annotated[Uuid | None, column("The price that the cost was computed with.")] = None
     price_version: Annotated[str, column("The version of the price data that the cost was computed with.", max_length=64)] = ""
+    over_budget: Annotated[bool, column("Whether a soft budget had no room for the request.")] = False
     request_metadata: Annotated[dict[str, Any] | None, column("What translation dropped or changed.")] = None
     routing: Annotated[
         list[Any] | dict[str, Any] | None,

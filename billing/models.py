@@ -9,8 +9,10 @@ import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts.models import Revised
@@ -192,6 +194,9 @@ class RequestLog(LogModel):
             models.Index(fields=("upstream_id", "-timestamp"), name="log_by_upstream"),
             models.Index(fields=("outcome", "-timestamp"), name="log_by_outcome"),
             models.Index(fields=("request_id",), name="log_by_request_id"),
+            models.Index(fields=("-timestamp",), condition=models.Q(over_budget=True), name="log_over_budget"),
+            models.Index(Lower("request_id"), name="log_by_any_case_id"),
+            models.Index(Lower("response_id"), name="log_by_response_id", condition=~models.Q(response_id="")),
             models.Index(fields=("session_id", "-timestamp"), name="log_by_session"),
             models.Index(fields=("trace_id", "-timestamp"), name="log_by_trace"),
         )
@@ -284,6 +289,22 @@ class RemoteObject(models.Model):
 
     def __str__(self) -> str:
         return self.object_id
+
+
+class SavedView(models.Model):
+    """A search of the request log that a user named: its query string, with filters and columns. Shared ones are shown to everybody."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    name = models.CharField(max_length=80)
+    query = models.CharField(max_length=2000, blank=True)
+    is_shared = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ("name", "id")
+        constraints = (models.UniqueConstraint(fields=("owner", "name"), name="one_view_by_name"),)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class StoredResponse(models.Model):

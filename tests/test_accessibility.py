@@ -86,7 +86,9 @@ async def test_the_user_menu_the_sidebar_and_the_filters_open_by_keyboard(gatewa
         await page.wait_for_selector("#changelist-filter", state="hidden")
         await page.get_by_role("button", name="More actions").first.focus()
         await page.keyboard.press("Enter")
-        await page.locator("nav[aria-label='Actions of the row']:visible").wait_for()
+        menu = page.locator("nav[aria-label='Actions of the row']:visible")
+        await menu.wait_for()
+        assert await menu.count() == 1
 
 
 async def test_times_are_in_the_zone_of_the_browser_with_utc_as_their_title(gateway):

@@ -15,13 +15,13 @@ pytestmark = pytest.mark.slow
 
 SECTIONS = (
     "", "accounts/apikey/", "accounts/managementkey/", "upstreams/upstream/", "upstreams/model/", "upstreams/route/",
-    "upstreams/upstreamcredential/", "billing/requestlog/", "billing/requestpayload/", "billing/price/", "auth/user/", "auth/group/",
-    "config/",
+    "upstreams/upstreamcredential/", "connect/", "billing/requestlog/", "billing/requestpayload/", "billing/price/",
+    "auth/user/", "auth/group/", "config/",
 )  # fmt: skip
-FORMS = tuple(f"{section}add/" for section in SECTIONS if section and "request" not in section and section != "config/")
+FORMS = tuple(f"{section}add/" for section in SECTIONS if "/" in section.rstrip("/") and "request" not in section)
 SIDEBAR = [
-    "Start", "API keys", "Upstreams", "Models", "Requests", "Prices", "Credentials", "Routes",
-    "Owners", "Management keys", "Users", "Groups", "Import and export",
+    "Start", "Connect a client", "API keys", "Upstreams", "Models", "Requests", "Prices", "Budgets", "Credentials", "Routes",
+    "Owners", "Pools", "Defaults for new keys", "Management keys", "Users", "Groups", "Import and export",
 ]  # fmt: skip
 ARTIFACTS = Path(__file__).resolve().parent / "artifacts"
 """Where screenshots are kept when PXBIN_TEST_ARTIFACTS is set."""

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.functional import cached_property
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
 
@@ -17,12 +18,25 @@ class ConditionFilter(DropdownFilter):  # type: ignore[misc]  # unfold has no ty
         """By the parameter's value: the choice's label and its condition."""
         raise NotImplementedError
 
+    def other_condition(self, value: str) -> tuple[str, Q] | None:  # noqa: ARG002
+        """The label and the condition of a value that is not a choice, for links from other pages; ``None``: it does not filter."""
+        return None
+
+    @cached_property
+    def _choices(self) -> dict[str, tuple[str, Q]]:
+        """All choices, and the value of the URL if it is another one."""
+        choices = self.conditions()
+        value = self.value() or ""
+        if value and value not in choices and (other := self.other_condition(value)) is not None:
+            choices = {**choices, value: other}
+        return choices
+
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
-        return [(value, label) for value, (label, _) in self.conditions().items()]
+        return [(value, label) for value, (label, _) in self._choices.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
         """A value that is not a choice does not filter."""
-        chosen = self.conditions().get(self.value() or "")
+        chosen = self._choices.get(self.value() or "")
         return queryset if chosen is None else queryset.filter(chosen[1])
 
 

@@ -11,12 +11,15 @@ from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db import DataError, models
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from simple_history.admin import SimpleHistoryAdmin
 from simple_history.utils import bulk_update_with_history
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 COLLAPSED = ("collapse",)
@@ -78,6 +81,23 @@ class ActivatableAdmin(SimpleHistoryAdmin, TableAdmin):  # type: ignore[misc]  #
     @display(description="State", ordering="is_active", label=STATES)
     def state(self, row: Any) -> str:
         return "active" if row.is_active else "off"
+
+
+class RequestsMixin:
+    """For objects that requests name: an action that shows their requests. ``log_filter``: the parameter of the log's filter."""
+
+    log_filter = ""
+
+    def log_value(self, row: Any) -> str:
+        """The value of the filter for an object."""
+        return str(row.pk)
+
+    @action(description="Requests", icon="receipt_long", url_path="requests", permissions=["view"])
+    def show_requests(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The log, filtered by the object."""
+        row = self.get_object(request, object_id)  # type: ignore[attr-defined]  # of Django's ModelAdmin
+        query = "" if row is None else urlencode({self.log_filter: self.log_value(row)})
+        return redirect(f"{reverse('admin:billing_requestlog_changelist')}?{query}")
 
 
 class ExtraRowOnAddMixin:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.contrib.filters.admin import RangeDateTimeFilter
+from unfold.contrib.filters.admin import RangeDateTimeFilter, TextFilter
 
 from accounts.admin.filters import ConditionFilter
 from accounts.models import ApiKey
@@ -85,9 +86,17 @@ class KeyFilter(ConditionFilter):
     parameter_name = "key"
 
     def conditions(self) -> dict[str, tuple[str, Q]]:
-        """The existing keys by name."""
-        rows = ApiKey.objects.order_by("name", "key_prefix").values_list("pk", "name", "key_prefix")[:MAX_CHOICES]
-        return {str(pk): (f"{name or 'unnamed'} ({prefix}…)", Q(api_key_id=pk)) for pk, name, prefix in rows}
+        """The existing keys by name, then the deleted ones."""
+        columns = ("name", "key_prefix")
+        rows = ApiKey.objects.order_by(*columns).values_list("pk", *columns)[:MAX_CHOICES]
+        deleted = ApiKey.history.filter(history_type="-").order_by(*columns).values_list("id", *columns)[:MAX_CHOICES]
+        titles = {pk: f"{name or 'unnamed'} ({prefix}…)" for pk, name, prefix in rows}
+        titles |= {pk: f"{name or 'unnamed'} ({prefix}…), deleted" for pk, name, prefix in deleted if pk not in titles}
+        return {str(pk): (title, Q(api_key_id=pk)) for pk, title in titles.items()}
+
+    def other_condition(self, value: str) -> tuple[str, Q] | None:
+        """A key that no table has any more."""
+        return _by_id(value, "api_key_id")
 
 
 class ModelFilter(ConditionFilter):
@@ -101,6 +110,10 @@ class ModelFilter(ConditionFilter):
         rows = Model.objects.exclude(name__contains="*").order_by("name").values_list("name", flat=True).distinct()[:MAX_CHOICES]
         return {name: (name, Q(model=name)) for name in rows}
 
+    def other_condition(self, value: str) -> tuple[str, Q] | None:
+        """Any name that clients sent: an alias, a name that a pattern matches, an unknown one."""
+        return value, Q(model=value)
+
 
 class UpstreamFilter(ConditionFilter):
     """By the upstream that was called last."""
@@ -112,3 +125,25 @@ class UpstreamFilter(ConditionFilter):
         """The existing upstreams."""
         rows = Upstream.objects.order_by("name").values_list("pk", "name")[:MAX_CHOICES]
         return {str(pk): (name, Q(upstream_id=pk)) for pk, name in rows}
+
+    def other_condition(self, value: str) -> tuple[str, Q] | None:
+        """A deleted upstream."""
+        return _by_id(value, "upstream_id")
+
+
+class SessionFilter(TextFilter):  # type: ignore[misc]  # unfold has no types
+    """By the session that the client named."""
+
+    title = "session"
+    parameter_name = "session"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002  (Django's signature)
+        """The requests of one session, by its complete id."""
+        return queryset.filter(session_id=self.value()) if self.value() else queryset
+
+
+def _by_id(value: str, column: str) -> tuple[str, Q] | None:
+    try:
+        return f"deleted ({value[:8]}…)", Q(**{column: uuid.UUID(value)})
+    except ValueError:
+        return None

@@ -6,59 +6,88 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from accounts.common.admin import ReadOnlyMixin
-from billing.admin import formatting
-from billing.admin.filters import KeyFilter, ModelFilter, MomentFilter, PeriodFilter, StatusFilter, UpstreamFilter
+from accounts.common.admin import ReadOnlyMixin, link
+from billing.admin import formatting, log_search, log_totals
+from billing.admin import log_columns as columns
+from billing.admin import saved_views as views
+from billing.admin.filters import KeyFilter, ModelFilter, MomentFilter, PeriodFilter, SessionFilter, StatusFilter, UpstreamFilter
 from billing.admin.paginator import UncountedPage
 from billing.admin.request_detail import build_request_detail
 from billing.models import RequestLog
-from upstreams.models import Model
-
-MAX_MODELS = 50
 
 
 @admin.register(RequestLog)
 class RequestLogAdmin(ReadOnlyMixin, UncountedPage):
     """Requests, newest first. Every query is answered from an index."""
 
-    list_display = ("began", "result", "model_name", "upstream", "key", "tokens", "price", "time")
+    list_display = columns.DEFAULT
+    list_fullwidth = True
     list_display_links = ("began",)
     list_filter = (
         PeriodFilter, ("timestamp", MomentFilter), ("outcome", ChoicesDropdownFilter), StatusFilter, ModelFilter, UpstreamFilter,
-        KeyFilter,
+        KeyFilter, SessionFilter,
     )  # fmt: skip
     search_fields = ("request_id",)
-    search_help_text = "A complete request id, or part of a model name"
+    search_help_text = "An id (request, msg_…, chatcmpl-…, resp_…), session, key, model or error"
     ordering = ("-timestamp", "-id")
     change_form_template = "admin/billing/requestlog/change_form.html"
     empty_title = "No requests yet"
     empty_text = "Every request appears here within a second. The start page has curl commands for a first request."
 
-    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:  # noqa: ARG002
-        """Search request ids and row ids; if there is none, the rows of models whose names or aliases contain the term.
+    own_parameters = (log_search.ALL_TIME, columns.PARAMETER)
 
-        All of these have an index; a search for part of a text in the log itself would read the whole table.
-        """
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
+        """See :func:`billing.admin.log_search.search`."""
         term = search_term.strip()
-        if not term:
-            return queryset, False
-        by_id = Q(request_id=term)
-        if _is_uuid(term):
-            by_id |= Q(pk=term)
-        if RequestLog.objects.filter(by_id).exists():
-            return queryset.filter(by_id), False
-        names = Model.objects.filter(Q(name__icontains=term) | Q(aliases__icontains=term)).values_list("name", "aliases")[:MAX_MODELS]
-        model_names = {term} | {name for row in names for name in (row[0], *row[1]) if term.lower() in name.lower()}
-        return queryset.filter(model__in=sorted(model_names)), False
+        return (log_search.search(request, queryset, term) if term else queryset), False
+
+    def get_urls(self) -> list[Any]:
+        """The pages of the table, and those of the list's parts."""
+        pages = (("totals", self.totals), ("views", self.save_view))
+        own = [path(f"{name}/", self.admin_site.admin_view(view), name=f"billing_requestlog_{name}") for name, view in pages]
+        return [*own, *super().get_urls()]
+
+    def get_list_display(self, request: HttpRequest) -> Sequence[str]:
+        """The columns that the URL or this browser's last choice names."""
+        return columns.chosen(request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """The list with saved views and a choice of columns."""
+        shown = columns.chosen(request)
+        context = {
+            "views": views.visible_to(request.user),
+            "columns": [(name, title, name in shown) for name, title in columns.TITLES.items()],
+            "query": request.GET.urlencode(),
+            "other_parameters": [(name, value) for name, value in request.GET.items() if name not in (columns.PARAMETER, "p", "before")],
+            "is_recent_search": bool(request.GET.get("q")) and not log_search.is_bounded(request.GET),
+        }
+        return super().changelist_view(request, {**context, **(extra_context or {})})  # type: ignore[no-any-return]
+
+    def totals(self, request: HttpRequest) -> HttpResponse:
+        """The totals of the rows that the list with the same query would show."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return log_totals.page(request, self.get_changelist_instance(request).get_queryset(request))
+
+    def save_view(self, request: HttpRequest) -> HttpResponse:
+        """Save or delete a view of the list; see :func:`billing.admin.saved_views.change`."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return redirect(f"{reverse('admin:billing_requestlog_changelist')}?{views.change(request)}")
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """The page of one request."""
@@ -96,6 +125,44 @@ class RequestLogAdmin(ReadOnlyMixin, UncountedPage):
     def key(self, row: RequestLog) -> str:
         """The client key."""
         return row.key_name or (f"{row.key_prefix}…" if row.key_prefix else formatting.NONE)
+
+    @display(description="Session")
+    def session(self, row: RequestLog) -> str:
+        """The beginning of the session's id, as a link to its requests."""
+        if not row.session_id:
+            return formatting.NONE
+        return link(f"?{urlencode({'session': row.session_id})}", f"{row.session_id[:8]}…")
+
+    @display(description="Request id")
+    def request(self, row: RequestLog) -> str:
+        """The id of the request, which the client got."""
+        return str(row.request_id)
+
+    @display(description="Response id")
+    def response(self, row: RequestLog) -> str:
+        """The id of the response, which the client got."""
+        return row.response_id or formatting.NONE
+
+    @display(description="Client")
+    def client(self, row: RequestLog) -> str:
+        """The program that sent the request."""
+        return row.user_agent[:40] or formatting.NONE
+
+    @display(description="Owner")
+    def owner_name(self, row: RequestLog) -> str:
+        """The owner of the key."""
+        return row.owner or formatting.NONE
+
+    @display(description="Cache")
+    def cache(self, row: RequestLog) -> str:
+        """The share of the input that was read from a cache."""
+        total = row.input_tokens + row.cache_read_tokens + row.cache_creation_tokens
+        return f"{row.cache_read_tokens / total:.0%}" if total else formatting.NONE
+
+    @display(description="Error")
+    def error(self, row: RequestLog) -> str:
+        """The beginning of the error message."""
+        return row.error_message[:120] or formatting.NONE
 
     @display(description="Tokens", header=True)
     def tokens(self, row: RequestLog) -> list[str]:

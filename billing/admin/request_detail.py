@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 
 from accounts.common.admin import link
 from accounts.models import ApiKey
@@ -20,6 +22,8 @@ from upstreams.models import Model, Route, Upstream
 ATTEMPT_HEADERS = ("#", "Upstream", "Credential", "Remote name", "Outcome", "Error", "Time", "First token", "Tokens", "Cost")
 SKIP_HEADERS = ("Upstream", "Credential", "Remote name", "Reason", "Result")
 NOT_FOUND = 404
+MILLISECOND = timedelta(milliseconds=1)
+OUTCOME_LEVELS = formatting.OUTCOME_LEVELS
 TOKEN_CLASSES = (
     ("Input, not cached", "input_tokens", "input"),
     ("Read from a cache", "cache_read_tokens", "cache_read"),
@@ -50,7 +54,7 @@ PLACED_COLUMNS = frozenset({
     "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens",
     "input_audio_tokens", "output_audio_tokens", "input_image_tokens", "output_image_tokens", "server_tool_use", "usage_parts",
     "usage_estimated", "service_tier", "speed", "inference_geo", "cost", "cost_source", "reported_cost", "price_id",
-    "price_version", "request_metadata", "routing",
+    "price_version", "request_metadata", "routing", "response_id", "reason",
 })  # fmt: skip
 """Columns that have a place on the page, or of which it shows another form."""
 OTHER_COLUMNS = [column for column in LOG_COLUMNS if column.name not in PLACED_COLUMNS]
@@ -79,6 +83,14 @@ class Links:
         """Whether the request was answered with 404 although its model exists, because the model has no route."""
         return row.status_code == NOT_FOUND and self._model is not None and not Route.objects.filter(model=self._model).exists()
 
+    def set_price_url(self, row: RequestLog) -> str:
+        """The form that adds a price for what was used, or the price that lacks a rate."""
+        if self.price is not None:
+            return reverse("admin:billing_price_change", args=(self.price.pk,))
+        upstream = {"upstream": str(row.upstream_id)} if row.upstream_id in self._upstreams else {}
+        model = {"model": str(self._model)} if self._model else {"name": row.remote_model or row.model}
+        return f"{reverse('admin:billing_price_add')}?{urlencode({**model, **upstream})}"
+
     def upstream(self, pk: UUID | None, name: str) -> str:
         """The upstream's name, as a link if it still exists."""
         return _linked("upstreams_upstream", pk if pk in self._upstreams else None, name)
@@ -103,7 +115,8 @@ def build_request_detail(row: RequestLog) -> dict[str, Any]:
         "row": row,
         "outcome": formatting.outcome_label(row.outcome, row.status_code),
         "sentence": sentence(row, tries, len(skips)) + (" The model has no route." if links.has_model_without_route(row) else ""),
-        "figures": figures(row),
+        "figures": figures(row, links.set_price_url(row)),
+        "timeline": timeline(row, tries),
         "attempts": {"headers": ATTEMPT_HEADERS, "rows": _attempt_table(row, tries, links)} if row.attempts else None,
         "skipped": {"headers": SKIP_HEADERS, "rows": [_skip_row(skip, tries) for skip in skips]} if skips else None,
         "tokens": {"headers": ("Class", "Tokens", "USD per million"), "rows": _token_table(row, links.price)} if row.attempts else None,
@@ -131,7 +144,37 @@ def sentence(row: RequestLog, tries: Sequence[RequestAttempt], skipped: int) -> 
     return f"{summary} {skipped} {targets} skipped." if skipped else summary
 
 
-def figures(row: RequestLog) -> list[Figure]:
+class Bar(NamedTuple):
+    """One attempt on the time line of its request: where it begins and how long it is, in percent of the whole."""
+
+    title: str
+    begin: float
+    length: float
+    level: str
+    note: str
+
+
+def timeline(row: RequestLog, tries: Sequence[RequestAttempt]) -> list[Bar]:
+    """When the attempts of a request ran, and how fast they answered. ``tries``: in their order."""
+    whole = max([1, row.latency_ms, *((attempt.timestamp - row.timestamp) / MILLISECOND + attempt.latency_ms for attempt in tries)])
+    bars = []
+    for attempt in tries:
+        begin = max(0.0, (attempt.timestamp - row.timestamp) / MILLISECOND)
+        notes = [formatting.milliseconds(attempt.latency_ms)]
+        if attempt.ttft_ms is not None:
+            notes.append(f"first token after {formatting.milliseconds(attempt.ttft_ms)}")
+            seconds = (attempt.latency_ms - attempt.ttft_ms) / 1000
+            notes += [f"{attempt.output_tokens / seconds:,.0f} tokens/s"] if seconds > 0 and attempt.output_tokens else []
+        notes += [": ".join(filter(None, (attempt.error_type.replace("_", " "), attempt.error_message)))] if attempt.error_type else []
+        title = " ".join(filter(None, (f"{attempt.number}.", attempt.upstream_name, attempt.credential_name, attempt.remote_model)))
+        length = max(0.5, 100 * attempt.latency_ms / whole)
+        bars.append(
+            Bar(title, 100 * begin / whole, min(length, 100 - 100 * begin / whole), OUTCOME_LEVELS[attempt.outcome], ", ".join(notes))
+        )
+    return bars
+
+
+def figures(row: RequestLog, set_price_url: str = "") -> list[Figure]:
     """The cards at the top."""
     total = row.input_tokens + row.cache_read_tokens + row.cache_creation_tokens
     cost = formatting.NONE if row.cost is None and not row.attempts else formatting.dollars(row.cost)
@@ -148,13 +191,14 @@ def figures(row: RequestLog) -> list[Figure]:
             f"{total:,} → {row.output_tokens:,}",
             "estimated: the upstream reported no usage" if row.usage_estimated else "in → out",
         ),
-        Figure("Cost", cost, _cost_note(row, cost)),
+        Figure("Cost", cost, _cost_note(row, cost, set_price_url)),
     ]
 
 
-def _cost_note(row: RequestLog, cost: str) -> str:
+def _cost_note(row: RequestLog, cost: str, set_price_url: str) -> str:
     if cost == "unknown":
-        return "the price lacks a rate for what was used" if row.price_id else "this model has no price"
+        cause = "the price lacks a rate for what was used" if row.price_id else "this model has no price"
+        return format_html("{}: {}", cause, link(set_price_url, "set price")) if set_price_url else cause
     return "USD, as the upstream reported: this model has no price" if row.cost_source == CostSource.REPORTED else "USD"
 
 
@@ -225,8 +269,9 @@ def _facts(row: RequestLog, links: Links, chosen: str) -> list[tuple[str, list[t
         (
             "Request",
             (
-                ("Began (UTC)", f"{row.timestamp:%Y-%m-%d %H:%M:%S.%f}"[:-3]),
+                ("Began", f"{row.timestamp:%Y-%m-%d %H:%M:%S.%f}"[:-3]),
                 ("Request id", row.request_id),
+                ("Response id", row.response_id),
                 ("Model", links.model(row.model)),
                 ("Path", f"{row.method} {row.path}"),
                 ("API formats", formatting.translation_title(row.dialect, row.upstream_dialect) + (", stream" if row.stream else "")),
@@ -249,7 +294,7 @@ def _facts(row: RequestLog, links: Links, chosen: str) -> list[tuple[str, list[t
                 ("Owner", row.owner),
                 ("IP address", row.client_ip),
                 ("User agent", row.user_agent),
-                ("Session", row.session_id),
+                ("Session", session_link(row.session_id)),
                 ("Trace", row.trace_id),
                 ("Tags", ", ".join(f"{key}: {value}" for key, value in (row.tags or {}).items())),
             ),
@@ -272,6 +317,11 @@ def _facts(row: RequestLog, links: Links, chosen: str) -> list[tuple[str, list[t
     other = ((column.name.replace("_", " ").capitalize(), getattr(row, column.name)) for column in OTHER_COLUMNS)
     shown = ((title, [(name, value) for name, value in facts if value not in (None, "")]) for title, facts in (*groups, ("Other", other)))
     return [(title, facts) for title, facts in shown if facts]
+
+
+def session_link(session_id: str) -> str:
+    """A session's id as a link to its requests."""
+    return link(f"{reverse('admin:billing_requestlog_changelist')}?{urlencode({'session': session_id})}", session_id) if session_id else ""
 
 
 def _linked(page: str, pk: UUID | None, text: str) -> str:

@@ -23,13 +23,15 @@ from proxy.exchange.named_models import TOOL_FIELDS, named_models
 from proxy.exchange.record import Record
 from proxy.exchange.request_encoding import decode_body
 from proxy.translation.dialects.base import Dialect
-from proxy.translation.errors import ClientMistake
+from proxy.translation.errors import MAINTENANCE, ClientMistake
 from proxy.translation.json_wire import Envelope
 from upstreams.catalog import snapshot
 from upstreams.catalog.snapshot import Catalogue, ModelEntry, ResolvedModel
 
 MAX_KEYLESS_BODY = 16 * 1024 * 1024
 """Bytes of a decoded body without a valid key: as many as all such bodies share while they arrive (``Limits.max_keyless_bytes``)."""
+MAINTENANCE_RETRY_SECONDS = 30
+"""The ``Retry-After`` of a model whose upstreams are switched off."""
 ANONYMOUS = Key(id="", name="anonymous")
 """Takes the place of a client key in requests without one."""
 
@@ -86,9 +88,37 @@ async def admit(record: Record, key: Key, body: OpenedRequest, prefix: str) -> A
     record.note_tags(client_labels.tags(record.http.headers, body.envelope, key))
     model = snapshot.current().find(name, prefix) or await snapshot.find_after_refresh(name, prefix)
     if model is None or not may_use_model(key, model):
-        raise unknown_model(name)
+        raise _refusal(record, key, name, prefix, model)
     await check_named_models(key, body.envelope, prefix)
     return Admitted(key, model)
+
+
+def _refusal(record: Record, key: Key, name: str, prefix: str, model: ResolvedModel | None) -> ClientMistake:
+    """The error for a model that is not served or not allowed; notes its true reason for the log.
+
+    A model that is switched on, but none of its routes, is in maintenance: 503 for a key that may use it. All others look alike.
+    """
+    if model is not None:
+        record.note_reason(f"The key may not use {model.model.name!r}.")
+        return unknown_model(name)
+    idle = snapshot.current().find_idle(name, prefix)
+    if idle is None:
+        record.note_reason("No model has this name or alias, and no pattern matches it.")
+        return unknown_model(name)
+    details = "; ".join(f"{route.upstream_name}: {route.reason}" for route in idle.idle)
+    if not idle.is_active:
+        record.note_reason(f"The model {idle.name!r} is switched off.")
+    elif not idle.idle:
+        record.note_reason(f"The model {idle.name!r} has no route and no fallback.")
+    elif not may_use_model(key, ResolvedModel(idle, name)):
+        record.note_reason(f"The key may not use {idle.name!r}, and no route of it is usable. {details}")
+    else:
+        record.note_reason(f"No route of {idle.name!r} is usable. {details}")
+        headers = {"retry-after": str(MAINTENANCE_RETRY_SECONDS)}
+        return ClientMistake(
+            f"The model {name!r} is not available at the moment", kind="overloaded", code=MAINTENANCE, param="model", headers=headers
+        )
+    return unknown_model(name)
 
 
 async def check_named_models(key: Key, envelope: Envelope, prefix: str) -> None:

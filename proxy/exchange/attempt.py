@@ -33,8 +33,6 @@ from upstreams.routing.plan import Target
 
 FINISH_SECONDS = 0.5
 """How long a connection may take to end a finished stream; after that it is closed instead of being used again."""
-
-
 NO_EVENT = Failure(kind="timeout", message="The upstream sent no event in time")
 
 
@@ -356,6 +354,11 @@ class TranslatedAttempt:
     def output_chars(self) -> int:
         """See :class:`Attempt`."""
         return self.pipeline.output_chars if self.pipeline is not None else self._output_chars
+
+    @property
+    def response_id(self) -> str:
+        """See :class:`Attempt`."""
+        return self._kept.client_id(self.pipeline)
 
     def made_objects(self) -> list[MadeObject]:
         """See :class:`Attempt`."""

@@ -31,6 +31,19 @@ class KeptObjects:
         self._is_unbilled = is_empty and self._api is not None and self._api.runs_later(self._context.envelope.fields)
         return Usage() if self._is_unbilled else response.usage
 
+    def client_id(self, pipeline: StreamPipeline | None) -> str:
+        """The id of the response as the client gets it; empty before the response begins, and in dialects without ids."""
+        if pipeline is not None:
+            response_id, is_forwarded = pipeline.response_id, pipeline.is_forwarding
+        elif self._response is not None:
+            response_id, is_forwarded = self._response.id, self.is_forwarded
+        else:
+            return ""
+        if is_forwarded:
+            return response_id
+        objects = self._context.dialect.client.objects
+        return "" if objects is None else objects.own_id(self._context.identity)
+
     def made_objects(self, pipeline: StreamPipeline | None) -> list[MadeObject]:
         """What the upstream has reported so far, in the whole response or in the stream that ``pipeline`` translates."""
         if self._api is None:

@@ -126,6 +126,11 @@ class PassthroughAttempt:
         if is_id(object_id):
             self._made = [msgspec.structs.replace(self.request.makes, id=object_id)]
 
+    @property
+    def response_id(self) -> str:
+        """See :class:`Attempt`: bodies that are not translated are not searched for an id."""
+        return ""
+
     def made_objects(self) -> list[MadeObject]:
         """See :class:`Attempt`; also an object whose usage this call counts, which is billed from now on."""
         if self.request.bills is not None and self.usage_tap.usage is not None:

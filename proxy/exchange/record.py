@@ -16,7 +16,7 @@ from accounts.common.gateway_config import config
 from accounts.keys import Key
 from accounts.limits.limiter import UNLIMITED, Lease
 from billing import rates
-from billing.log_columns import CostSource
+from billing.log_columns import MAX_REASON, CostSource
 from billing.outcomes import Outcome
 from billing.pricing import price_book
 from billing.pricing.price_book import PriceKey
@@ -77,6 +77,10 @@ class Record:
         """The body names a model."""
         self.meter.model, self.meter.stream = model, stream
 
+    def note_reason(self, reason: str) -> None:
+        """The request is refused for a reason that the client does not learn."""
+        self.meter.reason = clean_text(reason, MAX_REASON)
+
     def note_tags(self, tags: dict[str, str] | None) -> None:
         """The request has these tags."""
         self.meter.tags = tags
@@ -84,6 +88,7 @@ class Record:
     def note_lease(self, lease: Lease) -> None:
         """The limits and budgets have room for the request; :meth:`write` releases the lease."""
         self.lease = lease
+        self.meter.over_budget = lease.levels.is_over
 
     def note_objects(self, attempt: Attempt) -> None:
         """Remember what the upstream of an attempt keeps, for the key of the request, before the client can name it."""
@@ -159,6 +164,7 @@ class Record:
         meter.upstream_id, meter.upstream_name = target.upstream.id, target.upstream.name
         meter.upstream_dialect, meter.remote_model = target.upstream.dialect, target.remote_name
         meter.upstream_status = last.call.status
+        meter.response_id = last.response_id
         meter.request_metadata = last.request_metadata or None
         meter.dispatched, meter.first_token = min([attempt.call.started_ns for attempt in attempts]), last.call.first_token_ns
         if len(attempts) == 1:

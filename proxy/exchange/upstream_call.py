@@ -136,6 +136,11 @@ class Attempt(Protocol):
         """Characters of the model's output so far; 0 if they are not known."""
         ...
 
+    @property
+    def response_id(self) -> str:
+        """The id of the response as the client gets it; empty if it has none."""
+        ...
+
     def made_objects(self) -> Sequence[MadeObject]:
         """What the upstream keeps under an id that the client may know by now; empty before its response begins."""
         ...

@@ -95,6 +95,10 @@ NO_RETRY = {"x-should-retry": "false"}
 """The header of responses to a wrong client key. Without it Claude Code repeats a request that was answered with 401, silently."""
 
 
+MAINTENANCE = "maintenance"
+"""The code of pxbin's own refusal of a model whose upstreams are all switched off: its status is 503 in every dialect."""
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """One failure.
 

@@ -25,6 +25,15 @@ def _page(model: str, icon: str, *, unless_empty: bool = False) -> dict[str, Any
     return {"title": _title(model), "icon": icon, "link": reverse_lazy(f"admin:{app}_{name}_changelist"), "permission": is_permitted}
 
 
+def _own_page(title: str, icon: str, name: str, permission: str) -> dict[str, Any]:
+    """The entry of a page that belongs to no table, by the name of its URL."""
+
+    def is_permitted(request: HttpRequest) -> bool:
+        return request.user.has_perm(permission)
+
+    return {"title": title, "icon": icon, "link": reverse_lazy(name), "permission": is_permitted}
+
+
 def _title_now(model: str) -> str:
     return str(capfirst(apps.get_model(model)._meta.verbose_name_plural))  # noqa: SLF001  (Django's documented API)
 
@@ -42,11 +51,14 @@ NAVIGATION = [
         "title": "",
         "items": [
             {"title": "Start", "icon": "home", "link": reverse_lazy("admin:index")},
+            _own_page("Usage", "bar_chart", "usage", "billing.view_requestlog"),
+            _own_page("Connect a client", "cable", "connect", "accounts.view_apikey"),
             _page("accounts.apikey", "key"),
             _page("upstreams.upstream", "cloud"),
             _page("upstreams.model", "neurology"),
             _page("billing.requestlog", "receipt_long"),
             _page("billing.price", "payments"),
+            _page("accounts.budget", "savings"),
         ],
     },
     {
@@ -63,6 +75,8 @@ NAVIGATION = [
         "separator": True,
         "items": [
             _page("accounts.owner", "groups"),
+            _page("accounts.pool", "workspaces"),
+            _page("accounts.keydefaults", "tune"),
             _page("accounts.managementkey", "terminal"),
             _page("auth.user", "person"),
             _page("auth.group", "group"),
@@ -87,6 +101,6 @@ UNFOLD: dict[str, Any] = {
     "COLORS": {"primary": {"500": "oklch(68% .22 304)"}},
     "DASHBOARD_CALLBACK": "pxbin_site.dashboard.dashboard",
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
-    "STYLES": [lambda request: static("pxbin/admin.css")],  # noqa: ARG005  (unfold passes the request)
+    "STYLES": [(lambda request, name=name: static(f"pxbin/{name}")) for name in ("admin.css", "usage.css")],  # noqa: ARG005  (by unfold)
     "SCRIPTS": [(lambda request, name=name: static(f"pxbin/{name}")) for name in ("admin.js", "accessibility.js", "times.js")],  # noqa: ARG005
 }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import Any
+from typing import Any, NamedTuple
 
 from django import template
 from django.apps import apps
+from django.db.models import BooleanField
 from django.db.models import Model as Row
 from django.http import HttpRequest
 from django.urls import ResolverMatch
@@ -80,6 +81,41 @@ def management_examples(request: HttpRequest, key: str) -> dict[str, Any]:
     """A curl command for the management API."""
     url = request.build_absolute_uri("/api/v1/")
     return {"snippets": [("curl", f"curl {shlex.quote(url + 'upstreams')} -H 'x-api-key: {key}'")]}
+
+
+class Chip(NamedTuple):
+    """An active filter in words. ``url``: the same list without it."""
+
+    title: str
+    value: str
+    url: str
+
+
+@register.inclusion_tag("pxbin/filter_chips.html")
+def filter_chips(cl: Any) -> dict[str, list[Chip]]:
+    """The search and the active filters of a list."""
+    chips = [Chip("Search", cl.query, _without(cl, "q"))] if cl.query else []
+    for spec in cl.filter_specs:
+        names = [name for name in spec.expected_parameters() if name and cl.params.get(name)]
+        if names:
+            values = (_filter_value(spec, cl.params[name]) for name in names)
+            chips.append(Chip(capfirst(spec.title), " ".join(values), _without(cl, *names)))
+    return {"chips": chips}
+
+
+def _without(cl: Any, *names: str) -> str:
+    """The query string of the first page of a list without some parameters."""
+    return str(cl.get_query_string(dict.fromkeys((*names, "p", "before"))))
+
+
+def _filter_value(spec: Any, value: str) -> str:
+    """The name of a filter's value: of a choice of the filter or of its field."""
+    field = getattr(spec, "field", None)
+    choices = [*(getattr(spec, "lookup_choices", None) or ()), *(getattr(field, "flatchoices", None) or ())]
+    named = {str(choice): str(title) for choice, title in choices}
+    if isinstance(field, BooleanField):
+        named |= {"1": "yes", "0": "no"}
+    return named.get(value, value)
 
 
 @register.filter

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from accounts.admin.filters import RelatedFilter, ValueFilter
-from accounts.common.admin import COLLAPSED, ActivatableAdmin
+from accounts.common.admin import COLLAPSED, ActivatableAdmin, RequestsMixin
 from proxy.translation.dialects.registry import REGISTRY
 from proxy.translation.policies.model_policies import PROMPT_FIELDS
 from upstreams.admin.route import RouteInline, RouteState, route_state
@@ -52,10 +52,12 @@ BINDS_THINKING = [dialect.name for dialect in REGISTRY.values() if dialect.upstr
 
 
 @admin.register(Model)
-class ModelPage(ActivatableAdmin):
+class ModelPage(RequestsMixin, ActivatableAdmin):
     """The models that clients can request."""
 
     form = ModelForm
+    log_filter = "asked"
+    actions_row = actions_detail = ("show_requests",)
     inlines = (RouteInline,)
     list_display = ("name", "shown_aliases", "leads_to", "window", "provider", "state")
     list_filter = ("is_active", ("routes__upstream", RelatedFilter), ProviderFilter, PrefixFilter)
@@ -113,6 +115,10 @@ class ModelPage(ActivatableAdmin):
             messages.warning(request, text)
         if not form.instance.routes.exists() and not form.instance.fallbacks:
             messages.warning(request, f"{form.instance.name} has no route yet: until you add one, requests for it are refused.")
+
+    def log_value(self, row: Model) -> str:
+        """Requests have the name that the client sent."""
+        return str(row.name)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
         """Rows with their routes and upstreams, in a fixed number of queries."""

@@ -11,12 +11,12 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import action, display
 
-from accounts.common.admin import COLLAPSED, ActivatableAdmin, format_count, link
+from accounts.common.admin import COLLAPSED, ActivatableAdmin, RequestsMixin, format_count, link
 from proxy.translation.dialects.lookup import TITLES
 from upstreams.admin import importing, status
 from upstreams.admin.credential import CredentialInline
@@ -40,7 +40,7 @@ class DialectFilter(admin.SimpleListFilter):
 
 
 @admin.register(Upstream)
-class UpstreamAdmin(ActivatableAdmin):
+class UpstreamAdmin(RequestsMixin, ActivatableAdmin):
     """Upstreams with their credentials."""
 
     form = UpstreamForm
@@ -52,8 +52,9 @@ class UpstreamAdmin(ActivatableAdmin):
     empty_text = "An upstream is an address of a provider. Select a preset or enter a base URL, add a credential, then import its models."
     inlines = (CredentialInline,)
     actions = ("activate", "deactivate", "check_health", "discover")
-    actions_detail = ("import_models",)
-    actions_row = ("import_models",)
+    log_filter = "upstream"
+    actions_detail = ("import_models", "show_requests")
+    actions_row = ("import_models", "switch", "show_requests")
     change_form_outer_before_template = "admin/upstreams/upstream/status.html"
     readonly_fields = ("created_at", "updated_at")
     fieldsets = (
@@ -134,7 +135,11 @@ class UpstreamAdmin(ActivatableAdmin):
         if row is None:
             return super().change_view(request, object_id, form_url, extra_context)  # type: ignore[no-any-return]
         if request.method == "POST" and "_command" in request.POST and self.has_change_permission(request, row):
-            _run_command(request, row)
+            if request.POST["_command"] == "switch":
+                rows = Upstream.objects.filter(pk=row.pk)
+                self.set_active(request, rows, active=not row.is_active, done="switched off" if row.is_active else "switched on")
+            else:
+                _run_command(request, row)
             return redirect("admin:upstreams_upstream_change", object_id)
         state = live_state.current()
         overview = {
@@ -168,6 +173,19 @@ class UpstreamAdmin(ActivatableAdmin):
         """Create models for new names and mark routes to names that are not listed any more."""
         for row in rows:
             run_discovery(request, row)
+
+    @action(description="Switch on or off", icon="power_settings_new", permissions=["change"], url_path="switch")
+    def switch(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then switch an upstream off or on."""
+        row = self.get_object(request, object_id)
+        if row is None:
+            return redirect("admin:upstreams_upstream_changelist")
+        if request.method == "POST":
+            rows = Upstream.objects.filter(pk=row.pk)
+            self.set_active(request, rows, active=not row.is_active, done="switched off" if row.is_active else "switched on")
+            return redirect("admin:upstreams_upstream_changelist")
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "original": row, "title": f"Switch {row.name}"}
+        return render(request, "admin/upstreams/upstream/switch.html", context)
 
     @action(description="Import models", icon="download", permissions=["change"], url_path="import-models")
     def import_models(self, request: HttpRequest, object_id: str) -> HttpResponse:

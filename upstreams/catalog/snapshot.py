@@ -56,6 +56,7 @@ class _Group:
     def __init__(self) -> None:
         self.names: dict[str, ModelEntry | None] = {}
         self.aliases: dict[str, ModelEntry | None] = {}
+        self.idle: dict[str, ModelEntry] = {}
         self._patterns: list[tuple[str, ModelEntry]] = []
         self._cache: dict[str, ResolvedModel | None] = {}
 
@@ -65,6 +66,8 @@ class _Group:
         for index, name in ((self.names, entry.name), *((self.aliases, alias) for alias in entry.aliases)):
             if not wildcards.is_pattern(name):
                 index.setdefault(name, served)
+                if not is_served:
+                    self.idle.setdefault(name, entry)
             elif is_served:
                 self._patterns.append((name, entry))
 
@@ -132,6 +135,10 @@ class Catalogue:
         A name of a client's model picker is resolved as the name that it stands for, which is the ``requested`` of the result.
         """
         return self._groups.get(prefix, _EMPTY).find(name)
+
+    def find_idle(self, name: str, prefix: str = "") -> ModelEntry | None:
+        """The model with this name or alias that is not served: switched off, or without a usable route. For errors and the log."""
+        return self._groups.get(prefix, _EMPTY).idle.get(name)
 
     def listed(self, prefix: str = "") -> list[ModelEntry]:
         """The models below ``prefix`` whose names are not patterns, sorted by name."""

@@ -44,6 +44,8 @@ FULL = {
     "owner": "anna",
     "session_id": "s1",
     "trace_id": "t1",
+    "response_id": "msg_1",
+    "reason": "The key may not use it.",
     "tags": {"team": "größte"},
     "client_ip": "2001:db8::1",
     "user_agent": "claude-cli/2.0 (external, cli)",

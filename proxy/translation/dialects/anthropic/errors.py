@@ -10,7 +10,7 @@ from proxy.translation.context_overflow import is_context_overflow
 from proxy.translation.dialects.anthropic.wire import FAMILY
 from proxy.translation.dialects.base import ErrorBody, error_object
 from proxy.translation.dialects.error_detail import read_error_detail, retry_headers
-from proxy.translation.errors import Failure, Kind, kind_for
+from proxy.translation.errors import MAINTENANCE, Failure, Kind, kind_for
 from proxy.translation.refusals import is_page, refusal_of
 
 TYPES: Mapping[Kind, str] = {
@@ -130,8 +130,8 @@ def encode_error(failure: Failure, request_id: str) -> ErrorBody:
 
 
 def http_status(failure: Failure) -> int:
-    """The HTTP status of ``failure``: 529 for ``overloaded``, otherwise the kind's own."""
-    return OVERLOADED_STATUS if failure.kind == "overloaded" else failure.http_status
+    """The HTTP status of ``failure``: 529 for ``overloaded``, except for maintenance; otherwise the kind's own."""
+    return OVERLOADED_STATUS if failure.kind == "overloaded" and failure.code != MAINTENANCE else failure.http_status
 
 
 def error_fields(failure: Failure) -> dict[str, Any]:
