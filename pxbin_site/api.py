@@ -33,6 +33,7 @@ from billing.api.log_export import router as log_export_router
 from billing.api.logs import router as logs_router
 from billing.api.models import router as models_router
 from billing.api.prices import router as prices_router
+from billing.api.sessions import router as sessions_router
 from billing.api.stats import router as stats_router
 from upstreams.api.credentials import router as credentials_router
 from upstreams.api.routes import router as routes_router
@@ -171,6 +172,7 @@ api.add_router("/logs/export", log_export_router)  # before the path with an id,
 api.add_router("/logs", logs_router)
 api.add_router("/audit", audit_router)
 api.add_router("/stats", stats_router)
+api.add_router("/sessions", sessions_router)
 
 
 def _error_response(request: HttpRequest, kind: str, message: str, *, status: int) -> HttpResponse:
