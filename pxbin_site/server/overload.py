@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from proxy.translation.dialects.lookup import KEY_HEADERS
 from pxbin_site.server.common_headers import OVERLOADED
 from pxbin_site.server.http1.head import Head, RefusedError
 
@@ -22,7 +23,7 @@ STEP_UP, STEP_DOWN = 0.15, 0.25
 """How much the refused share changes with each sample."""
 RETRY_SECONDS = 2
 MESSAGE = "The gateway is overloaded; try again"
-CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")
+CREDENTIALS = frozenset({b"authorization", *(name.encode() for name in KEY_HEADERS)})
 
 
 class Running(Protocol):
