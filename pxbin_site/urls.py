@@ -38,7 +38,7 @@ handler404 = not_found
 PAGES = {
     "login": "admin:login",
     "setup": "admin:index",
-    "costs": "admin:index",
+    "costs": "usage",
     "logs": "admin:billing_requestlog_changelist",
     "keys": "admin:accounts_apikey_changelist",
     "models": "admin:upstreams_model_changelist",

@@ -10,7 +10,7 @@ from tests.pxbin_site.server.asgi_client import handler
 PAGES = {
     "/login": "/admin/login/",
     "/setup": "/admin/",
-    "/costs": "/admin/",
+    "/costs": "/admin/usage/",
     "/logs": "/admin/billing/requestlog/",
     "/keys": "/admin/accounts/apikey/",
     "/models": "/admin/upstreams/model/",
