@@ -15,6 +15,7 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.log import log_response
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 from ninja.renderers import JSONRenderer
 
@@ -33,6 +34,7 @@ from billing.api.log_export import router as log_export_router
 from billing.api.logs import router as logs_router
 from billing.api.models import router as models_router
 from billing.api.prices import router as prices_router
+from billing.api.sessions import router as sessions_router
 from billing.api.stats import router as stats_router
 from upstreams.api.credentials import router as credentials_router
 from upstreams.api.routes import router as routes_router
@@ -85,9 +87,25 @@ class ManagementAPI(NinjaAPI):
             response.headers["X-Pxbin-Warning"] = warning[:LONGEST_HEADER]
         return response
 
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """With the media type of operations that can also return CSV."""
+        schema = super().get_openapi_schema(**options)
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                content = operation["responses"].get(200, {}).get("content", {})
+                if any("csv" in part.get("enum", ()) for part in _schemas_of(operation, "format")):
+                    content.setdefault("text/csv", {"schema": {"type": "string"}})
+        return schema
+
     def get_content_type(self) -> str:
         """Without `charset`: JSON is always UTF-8."""
         return "application/json"
+
+
+def _schemas_of(operation: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The schema of a query parameter, and its alternatives."""
+    schemas = [parameter["schema"] for parameter in operation.get("parameters", ()) if parameter["name"] == name]
+    return [part for schema in schemas for part in (schema, *schema.get("anyOf", ()))]
 
 
 def _unknown_models(request: HttpRequest) -> str:
@@ -156,6 +174,7 @@ api.add_router("/logs/export", log_export_router)  # before the path with an id,
 api.add_router("/logs", logs_router)
 api.add_router("/audit", audit_router)
 api.add_router("/stats", stats_router)
+api.add_router("/sessions", sessions_router)
 
 
 def _error_response(request: HttpRequest, kind: str, message: str, *, status: int) -> HttpResponse:

@@ -18,13 +18,14 @@ router = Router(tags=["audit"])
 LARGEST_PAGE = 200
 """Each entry of a page is compared with the one before it, by a query of its own."""
 TYPES_BY_ACTION = {name: record_type for record_type, name in change_log.ACTIONS.items()}
+ObjectType = Annotated[str, WithJsonSchema({"type": "string", "enum": ["", *change_log.object_types()]})]
 ActionName = Annotated[str, WithJsonSchema({"type": "string", "enum": ["", *TYPES_BY_ACTION]})]
 
 
 class AuditFilters(Paging):
     """Which entries; an empty value is no filter."""
 
-    object_type: str | None = Field(None, description="For example `upstream`, `upstreamcredential`, `model`, `route`, `apikey`.")
+    object_type: ObjectType | None = None
     object_id: IdOrEmpty | None = None
     action: ActionName | None = None
     from_: MomentOrEmpty | None = Field(None, alias="from", description="RFC 3339, inclusive.")

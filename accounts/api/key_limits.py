@@ -11,7 +11,6 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from accounts.common.api_envelope import ApiError, require
-from accounts.common.api_schema import DecimalText
 from accounts.common.api_validation import save_validated
 from accounts.models import ApiKey, Budget, BudgetMode, KeyDefaults, Period
 
@@ -33,7 +32,19 @@ def _amount(text: str) -> str:
     return text
 
 
-Amount = Annotated[DecimalText, BeforeValidator(_text), AfterValidator(_amount)]
+Amount = Annotated[
+    str,
+    BeforeValidator(_text),
+    AfterValidator(_amount),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "decimal", "pattern": f"^{AMOUNT.pattern}$"},
+                {"type": "integer", "minimum": 0, "maximum": 9_999_999},
+            ]
+        }
+    ),
+]
 """USD, exact."""
 PeriodName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(Period.values)})]
 ModeName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(BudgetMode.values)})]

@@ -24,13 +24,15 @@ def accepts(least: float, largest: float) -> Callable[[ValidatorT], ValidatorT]:
 
 
 def add_limits(schema: dict[str, Any], table: type[models.Model]) -> None:
-    """Give each number in a JSON schema the least and the largest value that the column of its name accepts."""
+    """Give each number in a JSON schema the least and the largest value that the column of its name accepts, and each text its length."""
     columns = {column.attname: column for column in table._meta.concrete_fields}  # noqa: SLF001  (documented)
     for name, field in schema["properties"].items():
         if name in columns:
             for variant in _variants(field):
                 if variant.get("type") in _NUMBERS:
                     _narrow(variant, columns[name].validators)
+                elif variant.get("type") == "string":
+                    _limit_length(variant, columns[name])
 
 
 def mark_required(schema: dict[str, Any], names: Iterable[str]) -> None:
@@ -55,6 +57,16 @@ def mark_alternatives(schema: dict[str, Any], alternatives: Iterable[Iterable[st
 
 def _variants(field: dict[str, Any]) -> list[dict[str, Any]]:
     return [leaf for variant in field["anyOf"] for leaf in _variants(variant)] if "anyOf" in field else [field]
+
+
+def _limit_length(variant: dict[str, Any], column: models.Field[Any, Any]) -> None:
+    """A text of a column that must not be blank has something besides white space."""
+    if not isinstance(column, models.CharField | models.TextField):
+        return
+    if column.max_length is not None:
+        variant.setdefault("maxLength", column.max_length)
+    if not column.blank and not variant.keys() & {"enum", "pattern"}:
+        variant |= {"minLength": 1, "pattern": r"\S"}
 
 
 def _narrow(variant: dict[str, Any], validators: Iterable[Any]) -> None:

@@ -38,7 +38,7 @@ def decimal_schema(pattern: re.Pattern[str]) -> WithJsonSchema:
 Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 IdOrEmpty = Annotated[str, WithJsonSchema({"anyOf": [{"type": "string", "format": "uuid"}, {"const": ""}]})]
 """An id; the empty text is the same as no value."""
-ModelNames = Annotated[list[str], WithJsonSchema({"type": "array", "items": {"type": "string", "minLength": 1, "pattern": "[!-~]"}})]
+ModelNames = Annotated[list[str], WithJsonSchema({"type": "array", "items": {"type": "string", "minLength": 1, "pattern": r"\S"}})]
 Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(_integer)]
 """The range of an integer column in every supported database."""
 Item = TypeVar("Item")

@@ -12,7 +12,7 @@ from pydantic import WithJsonSchema
 
 from accounts.common.api_envelope import ApiError, data_envelope, parse_moment, parse_uuid
 from accounts.common.api_resource import page_of
-from accounts.common.api_schema import Data, IdOrEmpty, Moment, Page, Paging, responses
+from accounts.common.api_schema import Data, IdOrEmpty, MomentOrEmpty, Page, Paging, responses
 from billing.api.stats_items import Bucket, Forecast, GroupItem, LatencyItem, Overview
 from billing.reports import breakdowns, items, latency, overview, query, tags, windows
 from billing.reports.query import Selection
@@ -20,8 +20,8 @@ from billing.reports.windows import Window
 
 router = Router(tags=["stats"])
 
-Period = Annotated[str, WithJsonSchema({"type": "string", "enum": list(windows.PERIODS), "default": windows.DEFAULT_PERIOD})]
-Interval = Annotated[str, WithJsonSchema({"type": "string", "enum": list(windows.INTERVALS), "default": windows.DEFAULT_INTERVAL})]
+Period = Annotated[str, WithJsonSchema({"type": "string", "default": windows.DEFAULT_PERIOD, "examples": list(windows.PERIODS)})]
+Interval = Annotated[str, WithJsonSchema({"type": "string", "default": windows.DEFAULT_INTERVAL, "examples": list(windows.INTERVALS)})]
 Format = Annotated[str, WithJsonSchema({"type": "string", "enum": ["json", "csv"], "default": "json"})]
 CSV_TYPE = "text/csv; charset=utf-8"
 
@@ -30,8 +30,10 @@ class StatsFilters(Paging):
     """Which requests count. A request must match all filters; an empty value is no filter."""
 
     period: Period | None = Field(None, description="The time until now; anything else means 24h. `from` overrules it.")
-    from_: Moment | None = Field(None, alias="from", description="RFC 3339. Rounded down to a bucket of 5 minutes, an hour after 35 days.")
-    to: Moment | None = Field(None, description="RFC 3339. Rounded up in the same way. Default: now.")
+    from_: MomentOrEmpty | None = Field(
+        None, alias="from", description="RFC 3339. Rounded down to a bucket of 5 minutes, an hour after 35 days."
+    )
+    to: MomentOrEmpty | None = Field(None, description="RFC 3339. Rounded up in the same way. Default: now.")
     key_id: IdOrEmpty | None = None
     upstream_id: IdOrEmpty | None = None
     model: str | None = Field(None, description="The exact name under which requests are counted.")

@@ -82,7 +82,7 @@ class UpstreamFields(RequestBody):
     connect_timeout_seconds: float | None = None
     first_byte_timeout_seconds: float | None = None
     idle_timeout_seconds: float | None = None
-    max_retries: Annotated[int, Field(le=2**15 - 1)] | None = None
+    max_retries: Annotated[Int32, Field(le=2**15 - 1)] | None = None
     retry_base_delay_ms: Int32 | None = None
     cooldown_seconds: float | None = None
     pass_client_credentials: bool | None = None
