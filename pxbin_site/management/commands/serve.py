@@ -115,9 +115,7 @@ class Command(BaseCommand):
         if name == other_server.OWN:
             return
         if config.web_processes > 1:
-            raise CommandError(
-                f"--server {name} runs one web process; --workers and {env_name('web_processes')} are for pxbin's own server."
-            )
+            raise CommandError(f"--server {name} runs one web process; several are for pxbin's own server.")
         if problem := other_server.why_not(name, host, accepts_no_limits=options["accept_no_limits"]):
             raise CommandError(problem)
 
