@@ -223,7 +223,7 @@ class Budget(Revised):
 
     def clean(self) -> None:
         """Raise ValidationError unless exactly the column that the scope names is set."""
-        named = {name for name in ("key", "owner", "pool") if getattr(self, f"{name}_id") is not None}
+        named = {name for name in ("key", "owner", "pool") if getattr(self, name) is not None}  # also a new key
         needed = set() if self.scope == self.Scope.GLOBAL else {self.scope}
         if named != needed:
             raise ValidationError(

@@ -16,4 +16,4 @@ class BillingConfig(AppConfig):
         from billing.pricing import receivers
 
         receivers.connect()
-        ledger.set_ledger(spend.spent, spend.unwritten)
+        ledger.set_ledger(spend.spent, spend.unwritten, spend.over_budget)

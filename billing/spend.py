@@ -66,9 +66,14 @@ def written(window: BudgetWindow) -> int:
     return 0 if amount is None else to_pico(amount)
 
 
+def over_budget(windows: Sequence[BudgetWindow]) -> list[int]:
+    """See :data:`accounts.limits.ledger.OverBudgets`."""
+    return [rows_of(window).filter(over_budget=True).count() for window in windows]
+
+
 def rows_of(window: BudgetWindow) -> QuerySet[RequestLog, RequestLog]:
     """The log rows of the requests that a budget counts in a period."""
-    budget, rows = window.budget, RequestLog.objects.filter(cost__gt=0)
+    budget, rows = window.budget, RequestLog.objects.all()
     if window.span.start:
         rows = rows.filter(timestamp__gte=_moment(window.span.start), timestamp__lt=_moment(window.span.end))
     if budget.scope == Budget.Scope.OWNER:

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found
 from django.views.generic.base import RedirectView
 
+from billing.admin.usage import usage_page
 from pxbin_site import import_page, metrics
 from pxbin_site.api import api
 
@@ -52,6 +53,7 @@ urlpatterns = [
     path("admin/", include("pxbin_site.pages.urls")),
     path("admin/config/", admin.site.admin_view(import_page.page), name="config-file"),
     path("admin/config/export/", admin.site.admin_view(import_page.export), name="config-export"),
+    path("admin/usage/", admin.site.admin_view(usage_page), name="usage"),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("v1/admin/", include("pxbin_site.model_proxy_api.urls")),

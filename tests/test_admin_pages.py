@@ -20,8 +20,8 @@ SECTIONS = (
 )  # fmt: skip
 FORMS = tuple(f"{section}add/" for section in SECTIONS if "/" in section.rstrip("/") and "request" not in section)
 SIDEBAR = [
-    "Start", "Connect a client", "API keys", "Upstreams", "Models", "Requests", "Prices", "Credentials", "Routes",
-    "Owners", "Management keys", "Users", "Groups", "Import and export",
+    "Start", "Connect a client", "API keys", "Upstreams", "Models", "Requests", "Prices", "Budgets", "Credentials", "Routes",
+    "Owners", "Pools", "Defaults for new keys", "Management keys", "Users", "Groups", "Import and export",
 ]  # fmt: skip
 ARTIFACTS = Path(__file__).resolve().parent / "artifacts"
 """Where screenshots are kept when PXBIN_TEST_ARTIFACTS is set."""

@@ -26,10 +26,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Levels(NamedTuple):
-    """What a key has left after a claim: requests and tokens of the minute; ``None`` where it has no limit."""
+    """What a key has left after a claim: requests and tokens of the minute; ``None`` where it has no limit.
+
+    ``is_over``: a soft budget had no room for it.
+    """
 
     requests: float | None = None
     tokens: float | None = None
+    is_over: bool = False
 
 
 class OverLimit(Exception):  # noqa: N818  (the name says what happened)

@@ -95,17 +95,17 @@ function run.reserve(op)  -- key, requests, tokens, concurrency (0: no limit), n
   if most > 0 and running(key_id) >= most then return {'over', 'concurrency', 1, requests, tokens} end
   if rpm > 0 and requests < 1 then return {'over', 'requests', (1 - requests) * 60 / rpm, requests, tokens} end
   if tpm > 0 and tokens < needed then return {'over', 'tokens', (needed - tokens) * 60 / tpm, requests, tokens} end
-  local unknown, is_unknown_hard, full = {}, false, nil
+  local unknown, is_unknown_hard, full, is_over = {}, false, nil, false
   for index, window in ipairs(windows) do
     local state, limit_high, limit_low, is_hard, is_priced, high, low = unpack(window)
     local h, l = used(P .. 'budget:' .. state)
     if h == nil then
       unknown[#unknown + 1] = index - 1
       is_unknown_hard = is_unknown_hard or is_hard == 1
-    elseif is_hard == 1 and not full then
+    else
       local sum_high, sum_low = plus(h, l, high, low)
       local has_room = is_priced == 1 and below(h, l, limit_high, limit_low) and not below(limit_high, limit_low, sum_high, sum_low)
-      if not has_room then full = index - 1 end
+      if not has_room and is_hard == 1 then full = full or index - 1 elseif not has_room then is_over = true end
     end
   end
   if is_unknown_hard then return {'unknown', unknown} end
@@ -115,7 +115,7 @@ function run.reserve(op)  -- key, requests, tokens, concurrency (0: no limit), n
   redis.call('HINCRBY', P .. 'running:' .. key_id, holder, 1)
   redis.call('PEXPIRE', P .. 'running:' .. key_id, 86400000)
   for _, window in ipairs(windows) do add(P .. 'budget:' .. window[1], ':' .. holder, window[6], window[7], window[8]) end
-  return {'ok', requests, tokens, unknown}
+  return {'ok', requests, tokens, unknown, is_over}
 end
 
 function run.settle(op)  -- key, tokens per minute, tokens to charge, whether the lease is still held here, id, log line, windows

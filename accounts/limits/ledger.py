@@ -24,14 +24,24 @@ class Ledger(Protocol):
 
 Unwritten = Callable[[], Mapping[str, Settled]]
 """The costs of the requests on this machine that may not be in the database yet, by the ids of their log rows."""
+OverBudgets = Callable[[Sequence[BudgetWindow]], list[int]]
+"""How many requests of each period, according to the database, a soft budget admitted without room for them."""
 _ledger: Ledger | None = None
 _unwritten: Unwritten | None = None
+_over: OverBudgets | None = None
 
 
-def set_ledger(source: Ledger, unwritten_requests: Unwritten) -> None:
+def set_ledger(source: Ledger, unwritten_requests: Unwritten, over: OverBudgets) -> None:
     """Set the ledger of this process."""
-    global _ledger, _unwritten
-    _ledger, _unwritten = source, unwritten_requests
+    global _ledger, _unwritten, _over
+    _ledger, _unwritten, _over = source, unwritten_requests, over
+
+
+def over_budget(windows: Sequence[BudgetWindow]) -> list[int]:
+    """See :data:`OverBudgets`. Raises RuntimeError before :func:`set_ledger`."""
+    if _over is None:
+        raise RuntimeError("The ledger was not set.")
+    return _over(windows)
 
 
 def unwritten() -> Unwritten:

@@ -72,7 +72,7 @@ class MemoryCounts:
             raise OverLimit("requests", wait, levels)
         if tokens is not None and (wait := tokens.seconds_until(needed, now)):
             raise OverLimit("tokens", wait, levels)
-        counts = self._admitting(claim) if claim.windows else ()
+        counts, is_over = self._admitting(claim) if claim.windows else ((), False)
         if requests is not None:
             requests.take(1.0)
         if tokens is not None:
@@ -80,10 +80,10 @@ class MemoryCounts:
         for count in counts:
             count.reserved += claim.cost or 0
         self.running[key.id] = running + 1
-        return levels if levels is NO_LEVELS else _levels(requests, tokens, now)
+        return NO_LEVELS if levels is NO_LEVELS and not is_over else _levels(requests, tokens, now, is_over=is_over)
 
-    def _admitting(self, claim: Claim) -> Sequence[BudgetCount]:
-        """The counts of the budgets of a claim, if all of them have room for it."""
+    def _admitting(self, claim: Claim) -> tuple[Sequence[BudgetCount], bool]:
+        """The counts of the budgets of a claim, if all hard ones have room for it, and whether a soft one has not."""
         counts = [self._count_of(window) for window in claim.windows]
         if unknown := [count.window for count in counts if count.spent is None]:
             hard = [window for window in unknown if window.budget.is_hard]
@@ -91,11 +91,14 @@ class MemoryCounts:
                 raise UnknownSpend(unknown)
             for window in unknown:
                 self._start_rebuild(window)
+        is_over = False
         for count in counts:
             budget = count.window.budget
-            if budget.is_hard and not has_room(budget.amount, (count.spent or 0) + count.reserved, claim.cost):
-                raise OverBudget(count.window)
-        return counts
+            if not has_room(budget.amount, (count.spent or 0) + count.reserved, claim.cost):
+                if budget.is_hard:
+                    raise OverBudget(count.window)
+                is_over = True
+        return counts, is_over
 
     def _count_of(self, window: BudgetWindow) -> BudgetCount:
         count = self.budgets.get(window.state)
@@ -173,8 +176,8 @@ async def repeat(resynchronise: Callable[[], Awaitable[None]]) -> None:
         await resynchronise()
 
 
-def _levels(requests: Bucket | None, tokens: Bucket | None, now: float) -> Levels:
-    return Levels(None if requests is None else requests.level(now), None if tokens is None else tokens.level(now))
+def _levels(requests: Bucket | None, tokens: Bucket | None, now: float, *, is_over: bool = False) -> Levels:
+    return Levels(None if requests is None else requests.level(now), None if tokens is None else tokens.level(now), is_over)
 
 
 def reserved_tokens(claim: Claim) -> int:

@@ -104,7 +104,7 @@ class RedisCounts:
                     self._recent[window.state] = window
                 for index in reply[3] or ():
                     self._start_rebuild(claim.windows[index])
-                return _levels(reply[1], reply[2])
+                return _levels(reply[1], reply[2], is_over=reply[4])
             case "over":
                 raise OverLimit(reply[1], reply[2], _levels(reply[3], reply[4]))
             case "budget":
@@ -272,8 +272,8 @@ def _until(window: BudgetWindow) -> int:
     return 0 if math.isinf(window.span.end) else int((window.span.end + 86400) * 1000)
 
 
-def _levels(requests: float, tokens: float) -> Levels:
-    return Levels(None if requests == -1 else requests, None if tokens == -1 else tokens)
+def _levels(requests: float, tokens: float, *, is_over: bool = False) -> Levels:
+    return Levels(None if requests == -1 else requests, None if tokens == -1 else tokens, is_over)
 
 
 def _requests(flat: Any) -> dict[str, Settled]:

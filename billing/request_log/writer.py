@@ -138,7 +138,7 @@ def _insert(entries: list[LogEntry]) -> list[LogEntry]:
 
 
 def write_entries(entries: list[LogEntry]) -> int:
-    """Write entries that come from no journal, such as those of another gateway; return the number of new rows."""
+    """Write entries that come from no journal, such as those of another gateway, and count them; return the number of new rows."""
     with transaction.atomic():
         _counted_models.fill(entries)
         new = _insert(entries)

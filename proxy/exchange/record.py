@@ -88,6 +88,7 @@ class Record:
     def note_lease(self, lease: Lease) -> None:
         """The limits and budgets have room for the request; :meth:`write` releases the lease."""
         self.lease = lease
+        self.meter.over_budget = lease.levels.is_over
 
     def note_objects(self, attempt: Attempt) -> None:
         """Remember what the upstream of an attempt keeps, for the key of the request, before the client can name it."""

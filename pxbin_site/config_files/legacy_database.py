@@ -23,6 +23,7 @@ from proxy.translation.dialects.lookup import dialect_of
 from pxbin_site.config_files.configuration import Configuration
 from pxbin_site.config_files.documents import ConfigFileError
 from pxbin_site.config_files.readers.common import UpstreamNames
+from pxbin_site.config_files.readers.wire_names import CHAT
 from pxbin_site.config_files.secret_references import Secret
 from upstreams.secrets import vault
 
@@ -83,7 +84,8 @@ def read(connection: psycopg.Connection[Columns], secrets: Secrets) -> Configura
         name = upstreams[row["id"]] = names.name(row["base_url"], row["name"].strip())
         place = f"upstreams {row['id']}"
         active, priority, base_url = row["is_active"], row["priority"], row["base_url"].rstrip("/")
-        values = {"name": name, "base_url": base_url, "format": row["format"], "is_active": active, "priority": priority}
+        format_name = row.get("format") or CHAT  # the oldest versions have no such column
+        values = {"name": name, "base_url": base_url, "format": format_name, "is_active": active, "priority": priority}
         configuration.add("upstreams", place, id=row["id"], **values)
         try:
             secret = secrets.read(name, row["api_key_encrypted"])

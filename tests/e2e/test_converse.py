@@ -20,6 +20,11 @@ HI = {"role": "user", "content": [{"text": "Hi"}]}
 whole_and_streamed = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 
+@pytest.fixture
+def vendor(any_vendor):
+    return any_vendor
+
+
 @pytest.fixture(scope="module")
 def runtime(gateway):
     keys = {"aws_access_key_id": gateway.client_key, "aws_secret_access_key": "not checked"}

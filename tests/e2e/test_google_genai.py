@@ -20,6 +20,11 @@ HI = [{"role": "user", "parts": [{"text": "Hi"}]}]
 whole_and_streamed = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 
+@pytest.fixture
+def vendor(any_vendor):
+    return any_vendor
+
+
 @pytest.fixture(scope="module")
 def google(gateway):
     with genai.Client(api_key=gateway.client_key, http_options=types.HttpOptions(base_url=gateway.url)) as client:

@@ -11,7 +11,8 @@ from pxbin_site.api import StorableJsonParser, api
 from tests.support.management import ManagementClient
 
 CREATING_PATHS = {
-    f"/api/v1/{name}" for name in ("bootstrap", "keys", "upstreams", "models", "models/import", "routes", "credentials", "prices")
+    f"/api/v1/{name}"
+    for name in ("bootstrap", "keys", "upstreams", "models", "models/import", "routes", "credentials", "prices", "owners", "budgets")
 }
 
 

@@ -217,7 +217,8 @@ FEATURES = (
     Feature(
         title="JSON schema of the response",
         fields={"output": OutputFormat(kind="json_schema", name="n", schema=SCHEMA)},
-        look=lambda r: r.output and r.output.schema,
+        look=lambda r: r.output and json.loads(bytes(r.output.schema or b"null")),
+        trace="trace",
     ),
     Feature(
         title="JSON object as response",
@@ -331,7 +332,7 @@ def cell(feature: Feature, client: str, target: str) -> str:
         return "refused"
     if feature.look(opened(source, json.loads(sent_body)).request) == expected:
         return "carried"
-    return "moved" if feature.trace in sent_body.decode() else "dropped"
+    return "moved" if feature.trace.lower() in sent_body.decode().lower() else "dropped"
 
 
 def table() -> str:

@@ -34,7 +34,8 @@ from upstreams.secrets import store
 router = Router(tags=["upstreams"])
 presets = Router(tags=["upstreams"])
 
-BAD_FORMAT = "Format must be 'openai' or 'anthropic'" + "".join(f", or '{name}'" for name in FORMATS if name not in ("openai", "anthropic"))
+BAD_FORMAT = "Format must be " + " or ".join(f"'{name}'" for name in [*FORMATS][:2]) + "".join(f", or '{name}'" for name in [*FORMATS][2:])
+"""It begins as that of pxbin, which has the first two formats only."""
 
 
 class Upstreams(Resource[Upstream, UpstreamFields]):

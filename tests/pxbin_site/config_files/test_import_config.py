@@ -1,6 +1,7 @@
 """`manage.py import_config` and `export_config`: pxbin's own files."""
 
 import json
+from decimal import Decimal
 from io import StringIO
 
 import pytest
@@ -9,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from accounts import keys
-from accounts.models import ApiKey, ManagementKey, Owner
+from accounts.models import ApiKey, Budget, KeyDefaults, ManagementKey, Owner, Pool
 from billing.models import Price
 from pxbin_site.config_files.formats import FORMATS
 from upstreams.models import Model, Route, Upstream, UpstreamCredential
@@ -56,12 +57,25 @@ prices:
 - model: /team/team-chat
   upstream: two
   input: "0"
+owners:
+- {name: research, kind: team}
+pools:
+- name: agents
 keys:
 - name: laptop
   key: env:LAPTOP_KEY
   owner: research
+  pools: [agents, unlisted]
+  rate_limit: 60
   allowed_models: [chat]
   expires_at: 2099-01-31T00:00:00Z
+budgets:
+- {scope: key, key: laptop, amount_usd: 5, period: monthly}
+- {scope: pool, pool: agents, amount_usd: "0.5", mode: soft}
+- {scope: global, amount_usd: 100, period: daily}
+key_defaults:
+  rate_limit: 10
+  budget_usd: "2.5"
 management_keys:
 - name: script
   key_hash: 6d8fae3a39e0a6d0b5f4d1d66c3d3b1f7e9a0f0f0a1b2c3d4e5f60718293a4b5
@@ -125,13 +139,20 @@ def test_every_kind_of_row_is_imported(written):
     key = ApiKey.objects.get()
     assert (key.key_hash, key.key_prefix, str(key.owner)) == (keys.hash_key(VARIABLES["LAPTOP_KEY"]), "pxb_aaaa", "research")
     assert (key.allowed_models, key.expires_at.isoformat()) == (["chat"], "2099-01-31T00:00:00+00:00")
+    assert (key.rate_limit, key.owner.kind, sorted(str(pool) for pool in key.pools.all())) == (60, "team", ["agents", "unlisted"])
+    assert [(str(budget), budget.amount_usd, budget.mode) for budget in Budget.objects.all()] == [
+        ("key laptop, month", 5, "hard"),
+        ("pool agents, for ever", Decimal("0.5"), "soft"),
+        ("all requests, day", 100, "hard"),
+    ]
+    assert (KeyDefaults.current().rate_limit, KeyDefaults.current().budget_usd) == (10, Decimal("2.5"))
     assert ManagementKey.objects.get().permissions == ["read"]
 
 
 def test_a_second_import_changes_nothing(written):
     path = written(FULL)
     first, second = imported(path), imported(path)
-    assert (first["applied"], first["changed"], first["summary"]["create"]) == (True, True, 14)
+    assert (first["applied"], first["changed"], first["summary"]["create"]) == (True, True, 20)
     assert (second["changed"], second["changes"]) == (False, [])
     assert command("import_config", path).splitlines()[-1] == "nothing to change"
 
@@ -157,7 +178,7 @@ def test_an_export_is_the_same_configuration_without_secrets(written):
     report = imported(written(text, "export.yaml"), "--prune", "--dry-run", "--exit-code")
     assert (report["changed"], report["warnings"]) == (False, [])
 
-    for table in (Price, Route, Model, UpstreamCredential, Upstream, ApiKey, ManagementKey, Owner):
+    for table in (Price, Route, Model, UpstreamCredential, Upstream, Budget, ApiKey, Pool, KeyDefaults, ManagementKey, Owner):
         table.objects.all().delete()
     with override_settings(VARIABLES={"ONE_KEY": "a", "ONE_SECOND_API_KEY": "b"}):
         imported(written(text, "export.yaml"))
@@ -205,12 +226,19 @@ def test_prune_ends_what_the_file_does_not_list(written):
     assert changes(imported(path)) == [("update", "model", "chat")]
     assert changes(imported(path, "--prune")) == [
         ("delete", "key", "laptop (pxb_aaaa…)"),
+        ("delete", "pool", "unlisted"),
         ("delete", "route", "chat -> two"),
         ("delete", "route", "/team/team-chat -> two: claude-x"),
         ("delete", "model", "/team/team-chat"),
         ("delete", "credential", "one: second"),
     ]
     assert (ApiKey.objects.get().is_active, ManagementKey.objects.get().is_active, Model.objects.count()) == (False, True, 1)
+    assert imported(path, "--prune")["changed"] is False
+
+
+def test_prune_keeps_what_other_rows_name(written):
+    path = written(FULL)
+    imported(path)
     assert imported(path, "--prune")["changed"] is False
 
 
@@ -224,6 +252,20 @@ def test_a_new_price_replaces_the_old_one_which_stays_for_the_log(written):
     old.refresh_from_db()
     new = Price.objects.get(model__name="chat", is_active=True)
     assert (old.is_active, old.valid_until, new.input, new.output) == (False, new.valid_from, 3, 2)
+
+
+def test_limits_budgets_and_pools_are_compared(written):
+    imported(written(FULL))
+    changed = (
+        FULL.replace("[agents, unlisted]", "[agents]").replace("amount_usd: 5", "amount_usd: 6").replace("rate_limit: 10", "rate_limit: 20")
+    )
+    report = imported(written(changed))
+    assert [(change["kind"], change["name"], change["fields"]) for change in report["changes"]] == [
+        ("key", "laptop (pxb_aaaa…)", {"pools": {"before": ["agents", "unlisted"], "after": ["agents"]}}),
+        ("budget", "key laptop, month", {"amount_usd": {"before": "5", "after": "6"}}),
+        ("row", "Defaults for new keys", {"rate_limit": {"before": 10, "after": 20}}),
+    ]
+    assert imported(written(changed))["changed"] is False
 
 
 def test_a_secret_is_compared_but_never_shown(written):
@@ -264,8 +306,18 @@ def test_a_preset_fills_in_a_row_without_a_base_url(written):
                 "FILE, line 5: upstreams[1]: name is missing",
             ],
         ),
+        (
+            "upstreams:\n- {name: a, base_url: x, api_key: k}\nmodels:\n- {name: m, upstream: a}\n",
+            ["FILE, line 2: upstreams[0]: base_url: Enter a URL that begins with http"],
+        ),
         ("models:\n- name: m\n  upstream: gone\n", ["FILE, line 2: models[0]: upstream: there is no upstream gone"]),
-        ("models:\n- name: m\n  is_active: 3\n- name: m\n  path_prefix: x\n", ["FILE, line 2: models[0]: is_active: Enter true or false."]),
+        (
+            "models:\n- name: m\n  is_active: 3\n- name: m\n  path_prefix: x\n",
+            [
+                "FILE, line 2: models[0]: is_active: Enter true or false.",
+                "FILE, line 4: models[1]: path_prefix: A path prefix begins with /",
+            ],
+        ),
         ("keys:\n- name: k\n", ["FILE, line 2: keys[0]: key_hash is missing; key: env:NAME takes the key itself from the environment"]),
         ("keys:\n- {name: k, key: env:NOT_SET}\n", ["FILE, line 2: keys[0].key: env:NOT_SET is empty"]),
         ("pxbin: 2\n", ["FILE, line 1: pxbin: this is version 2 of the format; pxbin reads version 1"]),
@@ -278,7 +330,7 @@ def test_a_preset_fills_in_a_row_without_a_base_url(written):
 )
 def test_errors_name_the_line_and_nothing_is_written(written, text, expected):
     found = problems(written(text))
-    assert [line.startswith(start) for line, start in zip(found, expected, strict=False)] == [True] * len(expected), found
+    assert [line.startswith(start) for line, start in zip(found, expected, strict=True)] == [True] * len(expected), found
     assert (Upstream.objects.count(), Model.objects.count(), ApiKey.objects.count()) == (0, 0, 0)
 
 

@@ -41,7 +41,9 @@ PLACES = Places(
     response_citation="output.message.content[].citationsContent.citations[]",
 )
 
-_LEFT_OUT = frozenset({"name", "source", "late_system", "output_strict", "detail", "detail.low", "detail.high", "detail.original"})
+_LEFT_OUT = frozenset(
+    {"reasoning", "name", "source", "late_system", "output_strict", "detail", "detail.low", "detail.high", "detail.original"}
+)
 
 
 def leaves_out(request: Request, target: EncodeTarget) -> frozenset[str]:

@@ -62,7 +62,7 @@ class CallSignatures:
 
     def __init__(self, parts: Iterable[Part], owner: str) -> None:
         parts = tuple(parts)
-        call_ids = {part.id for part in parts if isinstance(part, ToolCall)}
+        call_ids = {part.id for part in parts if isinstance(part, ToolCall)} - {""}
         self._by_id: dict[str, str] = {}
         self._by_number: dict[str, str] = {}
         for part in parts:
