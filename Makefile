@@ -21,7 +21,7 @@ QUICK_PARALLEL = -n auto --dist worksteal
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check proof bench audit dist lock format clean coverage
+.PHONY: help run test quick check proof bench soak audit dist lock format clean coverage
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,9 @@ env-example: $(RUN_STAMP) ## Generate .env.example from the settings (pxbin_site
 .PHONY: translation-table
 translation-table: $(DEV_STAMP) ## Generate docs/translation.md from the SDKs' types and the code
 	@$(BIN)/python -m tests.support.feature_table
+
+soak: $(DEV_STAMP) ## Half an hour of mixed traffic with faults: memory, descriptors and latency must stay flat (ARGS="--minutes 5")
+	@$(BIN)/python -m bench.soak $(ARGS)
 
 dist: $(DEV_STAMP) ## Build dist/pxbin.pyz: the gateway in one file, for this platform and version of Python
 	@$(BIN)/python .ci/single_file.py

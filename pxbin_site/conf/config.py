@@ -151,7 +151,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             "seconds",
             minimum=0,
         ),
-    ] = 1.0
+    ] = 3.0
     header_timeout_seconds: Annotated[float, _LIMITS("Time in which all headers of a request must arrive.", "seconds", minimum=0.01)] = 30.0
     body_timeout_seconds: Annotated[float, _LIMITS("Longest pause while a request body arrives.", "seconds", minimum=0.01)] = 30.0
     keepalive_seconds: Annotated[

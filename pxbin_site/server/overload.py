@@ -17,8 +17,9 @@ from pxbin_site.server.common_headers import OVERLOADED
 from pxbin_site.server.http1.head import Head, RefusedError
 
 MEASURE_SECONDS = 0.1
-PATIENT_SAMPLES = 3
-"""So many samples in a row have to be late before anything is refused: a single one may be a collection of garbage."""
+PATIENCE = 2.0
+"""How many times the limit the lags of consecutive samples have to reach in sum before anything is refused: twice a little late, or once
+very late."""
 STEP_UP, STEP_DOWN = 0.15, 0.25
 """How much the refused share changes with each sample."""
 RETRY_SECONDS = 2
@@ -46,7 +47,7 @@ class Overload:
         self._max_running = max_running
         self._running = running
         self._is_sheddable = is_sheddable
-        self._late_samples = 0
+        self._lateness = 0.0
         self._debt = 0.0
         self._by_key: Counter[bytes] = Counter()
 
@@ -67,12 +68,12 @@ class Overload:
     def note_lag(self, lag: float) -> None:
         """Change the share by one sample."""
         if lag > self._max_lag:
-            self._late_samples += 1
-            if self._late_samples >= PATIENT_SAMPLES:
+            self._lateness += lag
+            if self._lateness >= PATIENCE * self._max_lag:
                 self.share = min(1.0, self.share + STEP_UP)
                 self._by_key = Counter(key_of(running.head) for running in self._running())
         else:
-            self._late_samples = 0
+            self._lateness = 0.0
             self.share = max(0.0, self.share - STEP_DOWN)
 
     def check(self, head: Head, running: int) -> None:

@@ -25,7 +25,7 @@ from pxbin_site.conf.setting import env_name
 from pxbin_site.config_files.choices import add_choices, choices_of
 from pxbin_site.config_files.documents import ConfigFileError
 from pxbin_site.management.preparation import prepare
-from pxbin_site.processes import bootstrap, config_import, private_files
+from pxbin_site.processes import bootstrap, config_import, other_server, private_files
 from pxbin_site.processes.config_import import ConfigFile
 from pxbin_site.processes.process_group import ProcessGroup, StartChild
 from pxbin_site.processes.supervisor import ChildProcess
@@ -66,6 +66,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--workers", type=_number, metavar="N", help="web processes that share the address (default: PXBIN_WEB_PROCESSES, 1)"
         )
+        parser.add_argument(
+            "--server",
+            choices=[other_server.OWN, *other_server.OTHERS],
+            default=other_server.OWN,
+            help="the ASGI server; others than pxbin's own have none of its limits (default: daphne)",
+        )
+        parser.add_argument("--accept-no-limits", action="store_true", help="allow another --server on an address that others can reach")
         parser.add_argument("--log-level", choices=LOG_LEVELS, help="lowest level that is logged (default: PXBIN_LOG_LEVEL)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -82,6 +89,7 @@ class Command(BaseCommand):
 
         file = self._config_file(options)
         host, port = _address(config, options, file)
+        self._check_server(config, options, host)
         try:
             listening = daphne_server.listening_socket(host, port)
         except OSError as error:
@@ -94,8 +102,22 @@ class Command(BaseCommand):
                 shared_values.clear(config.data_dir / shared_values.DIRECTORY)
             start_child = partial(_start_child, running, child_options)
             worker, new_key = self._prepare(config, start_child, file)
-            self._serve(config, listening, start_child, worker=worker, new_key=new_key)
+            if options["server"] == other_server.OWN:
+                self._serve(config, listening, start_child, worker=worker, new_key=new_key)
+            else:
+                self._serve_with(options["server"], listening, worker=worker, new_key=new_key)
         self._print("pxbin has stopped")
+
+    @staticmethod
+    def _check_server(config: Config, options: dict[str, Any], host: str) -> None:
+        """Refuse another server where it would be dangerous or cannot run."""
+        name = options["server"]
+        if name == other_server.OWN:
+            return
+        if config.web_processes > 1:
+            raise CommandError(f"--server {name} runs one web process; several are for pxbin's own server.")
+        if problem := other_server.why_not(name, host, accepts_no_limits=options["accept_no_limits"]):
+            raise CommandError(problem)
 
     @staticmethod
     def _config_file(options: dict[str, Any]) -> ConfigFile | None:
@@ -178,6 +200,19 @@ class Command(BaseCommand):
                 group.watch(reload_or_stop)
         finally:
             group.stop(config.drain_seconds)
+
+    def _serve_with(self, name: str, listening: socket.socket, *, worker: ChildProcess | None, new_key: str) -> None:
+        """Serve with another ASGI server. The Celery process stops afterwards."""
+        self._stop_if_interrupted()
+        databases.forbid_creation(settings.DATABASES["default"])
+        if worker is not None:
+            worker.release()
+        other_server.run(
+            name,
+            listening,
+            before_listening=partial(self._await_worker, worker),
+            on_listening=partial(self._announce, new_key),
+        )
 
     async def _await_worker(self, worker: ChildProcess | None) -> None:
         """Let the worker be ready to write the first request's row; if it takes too long, rows wait in the spool."""

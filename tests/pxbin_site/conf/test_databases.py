@@ -161,6 +161,7 @@ def test_a_read_only_server_counts_as_away_until_it_can_write_again(tmp_path, po
         for _ in range(2):
             with pytest.raises(ReadOnlyError):
                 query(connection, "SELECT 1")
+        connection.pool.wait()  # those that replace closed ones are open, and read-only
         direct.execute(f"ALTER DATABASE {direct.info.dbname} SET default_transaction_read_only = off")
         connection.cursor().execute("CREATE TABLE t (id int)")  # the sessions in the pool are still read-only
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 def readme_curls(gateway):
     """The curl commands of the README's set-up, against this gateway."""
     commands = re.findall(r"^curl (?:[^\n]*\\\n)*[^\n]*$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    names = {"$KEY": gateway.client_key, "$SCRIPT_KEY": gateway.management_key, "http://127.0.0.1:8080": gateway.url}
+    names = {"$PXBIN_KEY": gateway.client_key, "$SCRIPT_KEY": gateway.management_key, "http://127.0.0.1:8080": gateway.url}
     for command in commands:
         filled = command
         for name, value in names.items():
@@ -152,6 +152,7 @@ def test_an_address_in_use_is_reported_in_one_sentence(gateway, tmp_path):
 @pytest.mark.django_db
 def test_an_upgrade_says_how_many_migrations_it_brought(monkeypatch):
     assert bootstrap.migrate() == []
+    monkeypatch.setattr(bootstrap.schema_check, "check", lambda _: None)  # which sees that the table exists already
     recorder = MigrationRecorder(connection)
     last = MigrationLoader(connection).graph.leaf_nodes("billing")[0]
     recorder.record_unapplied(*last)

@@ -42,8 +42,17 @@ def late(guard, samples):
 
 def test_one_late_sample_refuses_nothing():
     guard = overload([b"a"])
-    late(guard, 2)
+    late(guard, 1)
     assert refused(guard, b"a") == 0
+    guard.note_lag(0.1)
+    late(guard, 1)
+    assert refused(guard, b"a") == 0
+
+
+def test_one_very_late_sample_is_enough():
+    guard = overload([b"a"])
+    guard.note_lag(2.5)
+    assert refused(guard, b"a") > 0
 
 
 def test_the_refused_share_grows_while_everything_is_late_and_is_gone_within_half_a_second():
