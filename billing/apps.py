@@ -10,7 +10,9 @@ class BillingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect the signals by which new models get prices."""
+        """Connect the signals by which new models get prices, and those that record runs of scheduled tasks."""
+        from billing import job_runs
         from billing.pricing import receivers
 
         receivers.connect()
+        job_runs.connect()

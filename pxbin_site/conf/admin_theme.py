@@ -56,6 +56,7 @@ NAVIGATION = [
             _page("upstreams.upstream", "cloud"),
             _page("upstreams.model", "neurology"),
             _page("billing.requestlog", "receipt_long"),
+            _own_page("Sessions", "account_tree", "sessions", "billing.view_requestlog"),
             _page("billing.price", "payments"),
         ],
     },
@@ -65,6 +66,9 @@ NAVIGATION = [
         "items": [
             _page("upstreams.upstreamcredential", "vpn_key"),
             _page("upstreams.route", "alt_route"),
+            _own_page("Routing simulator", "route", "simulator", "upstreams.view_model"),
+            _own_page("Change log", "history", "changes", "upstreams.view_upstream"),
+            _own_page("Jobs", "schedule", "jobs", "upstreams.view_upstream"),
             _page("billing.requestpayload", "description", unless_empty=True),
         ],
     },

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from django.conf import settings
 from django.utils import timezone
 
+from accounts.common.change_origin import SECRET_REPLACED
 from upstreams.models import UpstreamCredential
 from upstreams.secrets import vault
 
@@ -41,6 +42,7 @@ def set_secret(credential: UpstreamCredential, secret: str, *, reference: str = 
     """
     credential.secret_encrypted = encrypt(secret.strip())
     credential.secret_reference = reference
+    credential._change_reason = SECRET_REPLACED  # type: ignore[attr-defined]  # noqa: SLF001  (read by simple_history)
     credential.disabled_reason = ""
     credential.cooling_until = None
     credential.recovered_at = timezone.now()
